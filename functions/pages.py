@@ -1,0 +1,135 @@
+"""The pages a person sees in the browser: one HTML document for every way a connection can turn out.
+
+The texts are files in ``templates/``. A value that is put into them is escaped in one place, here, and nothing but
+what this module's callers name ever reaches a page: no query parameter, no answer of an authorization server.
+Standard library only, because this is part of a Lambda function's cold start.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from functools import cache
+from html import escape
+from pathlib import Path
+from string import Template
+from types import MappingProxyType
+from typing import NamedTuple
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+# What may follow in the href of "Try again": http, https, or a path of this site. A second slash or a backslash after
+# the first would make a browser read a path as the name of another host.
+_LINK = re.compile(r"(?:https?://(?=[^/?#])|/(?!/))[!-\[\]-~]*")
+
+
+class _Page(NamedTuple):
+    """What there is to a page beside its text: its heading, the tone of its mark, and the values it takes."""
+
+    title: str
+    tone: str
+    required: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
+
+
+_PROVIDER = frozenset({"provider"})
+_TRY_AGAIN = frozenset({"try_again"})
+
+_PAGES: Mapping[str, _Page] = MappingProxyType(
+    {
+        "connected": _Page("Connected", "good", _PROVIDER),
+        "already": _Page("This link was already used", "good", _PROVIDER),
+        "unfinished": _Page("Still connecting", "caution", _PROVIDER),
+        "denied": _Page("You declined access", "caution", _PROVIDER, _TRY_AGAIN),
+        "expired": _Page("This link has expired", "caution", optional=_PROVIDER),
+        "failed": _Page("The connection failed", "bad", _PROVIDER | {"reason"}, _TRY_AGAIN),
+        "refused": _Page("This answer was not accepted", "bad"),
+        "invalid_link": _Page("This link does not work", "bad"),
+        "error": _Page("Something went wrong here", "bad", optional=frozenset({"reference"})),
+    },
+)
+
+NAMES = frozenset(_PAGES)
+"""The names that :func:`render` knows."""
+
+
+def render(name: str, **values: str | None) -> str:
+    """Return the page ``name`` as a whole HTML document; ``values`` are plain text and are escaped here.
+
+    A value that is optional on the page may be ``None`` or left out: ``try_again`` (an http or https URL, or a path),
+    ``reference``, and on ``expired`` the ``provider``.
+
+    Raises ``ValueError`` for a name, a value or a link that the page has no place for. Its text names the page and the
+    value but never contains what was passed: a link may carry a ticket.
+    """
+    page = _known(name)
+    given = {key: value for key, value in values.items() if value is not None}
+    _check(name, page, given)
+    # Where no provider is known, the texts read as well with "your account" in its place.
+    text = {"provider": "your account"} | given
+    content = _fill(f"{name}.html", text=text, markup=_optional_parts(page, given))
+    return _fill(
+        "_layout.html",
+        text={"title": page.title, "tone": page.tone},
+        markup={"style": _STYLE, "mark": _read(f"{page.tone}.svg").rstrip(), "content": content.rstrip()},
+    )
+
+
+def _known(name: str) -> _Page:
+    if name not in _PAGES:
+        raise ValueError("there is no such page")
+    return _PAGES[name]
+
+
+def _check(name: str, page: _Page, given: Mapping[str, str]) -> None:
+    missing = page.required - given.keys()
+    surplus = given.keys() - page.required - page.optional
+    if missing or surplus:
+        raise ValueError(f"page {name}: missing {sorted(missing)}, unknown {sorted(surplus)}")
+    if "try_again" in given and not _LINK.fullmatch(given["try_again"]):
+        raise ValueError(f"page {name}: try_again is not an http or https URL, nor a path")
+
+
+def _optional_parts(page: _Page, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the parts that depend on whether an optional value was given."""
+    parts = {}
+    if "try_again" in page.optional:
+        parts["way_on"] = _fill("_try_again.html" if "try_again" in given else "_start_again.html", text=given)
+    if "reference" in page.optional:
+        parts["reference_note"] = _fill("_reference.html", text=given) if "reference" in given else ""
+    return parts
+
+
+def _fill(file: str, *, text: Mapping[str, str], markup: Mapping[str, str] | None = None) -> str:
+    """Fill the template ``file``. This is the one place where text becomes markup."""
+    escaped = {key: escape(value) for key, value in text.items()}
+    return Template(_read(file)).substitute(escaped | dict(markup or {}))
+
+
+@cache
+def _read(file: str) -> str:
+    return (_TEMPLATES / file).read_text(encoding="utf-8")
+
+
+def _source_hash(style: str) -> str:
+    """Return the CSP source expression that allows exactly this inline style."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}'"
+
+
+_STYLE = _read("style.css")
+
+HEADERS: Mapping[str, str] = MappingProxyType(
+    {
+        "Content-Type": "text/html; charset=utf-8",
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": (
+            f"default-src 'none'; style-src {_source_hash(_STYLE)}; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        ),
+        # The address of a result page holds the code and the state.
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "X-Robots-Tag": "noindex",
+    },
+)
+"""The headers that every page is answered with."""
