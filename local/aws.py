@@ -1,0 +1,91 @@
+"""The emulated AWS account: moto's server, one request at a time, every call noted."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qs
+
+from local import guard
+from local.serving import LoopbackServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+# Two stacks in one process (tests) share moto's memory: each gets an account of its own in it.
+_ACCOUNTS = itertools.count(100000000001)
+
+
+class AwsCall(NamedTuple):
+    """One request that reached the AWS end, by its API name: ``("dynamodb", "GetItem")``."""
+
+    service: str
+    operation: str
+
+
+class AwsEnd:
+    """moto's server on a port of its own.
+
+    moto checks a condition and writes in two steps, so requests that run side by side could both win a conditional
+    write. One lock around the application makes each request atomic, as DynamoDB's are.
+    """
+
+    def __init__(self) -> None:
+        self.account = str(next(_ACCOUNTS))
+        self.calls: list[AwsCall] = []
+        self._lock = threading.Lock()
+        self._server = LoopbackServer()
+        self._application: WSGIApplication | None = None
+
+    @property
+    def url(self) -> str:
+        """The endpoint URL for boto3."""
+        return self._server.url
+
+    def start(self) -> None:
+        """Import moto (which takes its time) and answer."""
+        # Half of the start-up.
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
+
+        self._application = DomainDispatcherApplication(create_backend_app)
+        self._server.serve(self._answer)
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._server.close()
+
+    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        refusal = guard.refusal(environ)
+        if refusal:
+            start_response("403 Forbidden", [("Content-Type", "text/plain")])
+            return [refusal.encode()]
+        environ["HTTP_X_MOTO_ACCOUNT_ID"] = self.account
+        call = AwsCall(_service(environ), _operation(environ))
+        assert self._application is not None  # noqa: S101 - start() sets it before it serves
+        with self._lock:
+            self.calls.append(call)
+            return list(self._application(environ, start_response))
+
+
+def _service(environ: WSGIEnvironment) -> str:
+    """Name the service from the credential scope of the signature (SigV4: .../REGION/SERVICE/aws4_request)."""
+    scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].partition(",")[0].split("/")
+    return scope[3] if len(scope) > 3 else "unsigned"  # noqa: PLR2004 - key, date, region, service, aws4_request
+
+
+def _operation(environ: WSGIEnvironment) -> str:
+    """Name the operation: the JSON protocols carry it in a header, the query protocol in the body, REST in the path."""
+    target: str = environ.get("HTTP_X_AMZ_TARGET", "")
+    if target:
+        return target.rpartition(".")[2]
+    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+        body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        action = parse_qs(body.decode()).get("Action")
+        if action:
+            return action[0]
+    return f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"

@@ -1,0 +1,191 @@
+"""The resources of ``template.yaml`` itself, created in the emulated account.
+
+SAM's own translator expands the template; moto's CloudFormation creates what it holds and resolves every intrinsic
+function, also in what is read back from it here: the functions' environments and the functions behind the routes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+
+from local.environment import REGION
+from local.errors import TemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+STACK_NAME = "gatehouse"
+
+# What moto's CloudFormation cannot create, and who does its work here. A template parameter takes the place (and the
+# name) of each, so that a Ref to it still resolves.
+NOT_CREATED = {
+    "AWS::ApiGatewayV2::Api": "the gateway of the stack serves its routes",
+    "AWS::ApiGatewayV2::Stage": "the gateway is the one stage; throttling and access log have no part on one machine",
+    "AWS::Lambda::Permission": "there is no IAM on one machine, everything is permitted",
+}
+_METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
+_FUNCTION_NAME = re.compile(r":function:([A-Za-z0-9_-]+)")
+
+
+@dataclass(frozen=True)
+class Function:
+    """A Lambda function as CloudFormation created it; ``timeout`` in seconds, ``memory`` in MB."""
+
+    name: str
+    arn: str
+    handler: str
+    timeout: int
+    memory: int
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What the created stack consists of; ``routes`` maps keys like ``GET /authorize/{ticket}`` to function names."""
+
+    functions: Mapping[str, Function]
+    routes: Mapping[str, str]
+    # Logical id -> physical name.
+    tables: Mapping[str, str]
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Translate the SAM template at ``path`` to plain CloudFormation. Raises ``TemplateError``."""
+    # Late, for these imports are a good part of the start-up.
+    from samtranslator.model.exceptions import InvalidDocumentException  # noqa: PLC0415
+    from samtranslator.parser.parser import Parser  # noqa: PLC0415
+    from samtranslator.translator.translator import Translator  # noqa: PLC0415
+    from samtranslator.yaml_helper import yaml_parse  # noqa: PLC0415
+
+    try:
+        template = yaml_parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TemplateError(f"{path}: {error.strerror}") from None
+    _leave_out_code(template)
+    # The session tells the partition. Without managed policies to look up nothing is called.
+    translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
+    try:
+        return cast("dict[str, Any]", translator.translate(template, {}))
+    except InvalidDocumentException as error:
+        raise TemplateError(f"{path}: {'; '.join(str(cause.message) for cause in error.causes)}") from error
+
+
+def _leave_out_code(template: dict[str, Any]) -> None:
+    """Put inline code where the template names a folder: the functions run in this process, nothing is uploaded."""
+    template.get("Globals", {}).get("Function", {}).pop("CodeUri", None)
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"].pop("CodeUri", None)
+            resource["Properties"]["InlineCode"] = "pass"
+
+
+def create(template: Mapping[str, Any], parameters: Mapping[str, str]) -> Deployment:
+    """Create the stack ``gatehouse`` from a translated template. Raises ``TemplateError``."""
+    routes = _routes(template)
+    creatable = _creatable(template, list(routes.values()))
+    client = boto3.client("cloudformation")
+    client.create_stack(
+        StackName=STACK_NAME,
+        TemplateBody=json.dumps(creatable),
+        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
+    )
+    physical = _physical_names(creatable)
+    uris = _outputs()
+    return Deployment(
+        functions=_functions(),
+        routes={key: _function_name(key, uris[_output_name(number)]) for number, key in enumerate(routes)},
+        tables={
+            name: physical[name] for name, r in creatable["Resources"].items() if r["Type"] == "AWS::DynamoDB::Table"
+        },
+    )
+
+
+def table_definitions(template: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the properties of the tables in a translated template, by logical id."""
+    return {
+        name: resource["Properties"]
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::DynamoDB::Table"
+    }
+
+
+def _routes(template: Mapping[str, Any]) -> dict[str, Any]:
+    """Return route key -> integration URI (an expression of the template) of the HTTP API's OpenAPI document."""
+    bodies = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::ApiGatewayV2::Api"]
+    routes = {
+        f"{method.upper()} {path}": operation["x-amazon-apigateway-integration"]["uri"]
+        for properties in bodies
+        for path, operations in properties.get("Body", {}).get("paths", {}).items()
+        for method, operation in operations.items()
+        if method in _METHODS
+    }
+    if not routes:
+        raise TemplateError(
+            "the template has no HTTP API with an OpenAPI body; the local gateway reads its routes there"
+        )
+    return routes
+
+
+def _creatable(template: Mapping[str, Any], expressions: list[Any]) -> dict[str, Any]:
+    """Return the template as moto can create it, with ``expressions`` for its only outputs."""
+    resources = template["Resources"]
+    absent = {name for name, resource in resources.items() if resource["Type"] in NOT_CREATED}
+    stand_ins = {name: {"Type": "String", "Default": name.lower()} for name in absent}
+    return {
+        **template,
+        "Parameters": template.get("Parameters", {}) | stand_ins,
+        "Resources": {name: resource for name, resource in resources.items() if name not in absent},
+        # The template's own outputs are for the person who deploys, and speak of what is not created here.
+        "Outputs": {_output_name(number): {"Value": value} for number, value in enumerate(expressions)},
+    }
+
+
+def _output_name(number: int) -> str:
+    return f"LocalRoute{number}"
+
+
+def _physical_names(template: Mapping[str, Any]) -> dict[str, str]:
+    """Return logical id -> physical id. moto passes over what it does not know, with a warning at most: not here."""
+    described = boto3.client("cloudformation").describe_stack_resources(StackName=STACK_NAME)["StackResources"]
+    names = {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in described if "PhysicalResourceId" in r}
+    for name, resource in template["Resources"].items():
+        if name not in names and "Condition" not in resource:
+            raise TemplateError(
+                f"moto cannot create {name} ({resource['Type']}); add the type to NOT_CREATED in {__name__}"
+            )
+    return names
+
+
+def _outputs() -> dict[str, str]:
+    (stack,) = boto3.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def _function_name(route_key: str, uri: str) -> str:
+    match = _FUNCTION_NAME.search(uri)
+    if match is None:
+        raise TemplateError(f"the integration of {route_key} names no Lambda function: {uri}")
+    return match[1]
+
+
+def _functions() -> dict[str, Function]:
+    pages = boto3.client("lambda").get_paginator("list_functions").paginate()
+    return {
+        found["FunctionName"]: Function(
+            name=found["FunctionName"],
+            arn=found["FunctionArn"],
+            handler=found["Handler"],
+            timeout=found["Timeout"],
+            memory=found["MemorySize"],
+            environment=found.get("Environment", {}).get("Variables", {}),
+        )
+        for page in pages
+        for found in page["Functions"]
+    }

@@ -1,0 +1,116 @@
+"""Runs the functions in this process, as Lambda would run them each in its own."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import threading
+import time
+import traceback
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from local.cloudformation import Function
+
+    Inside = Callable[[dict[str, Any], LambdaContext], Any]
+
+VERSION = "$LATEST"
+
+
+class Door(Protocol):
+    """What a function's ``handler`` must be."""
+
+    def inside(self, house: Any) -> Inside:
+        """Return the function at work in ``house``."""
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """The outcome of one invocation: ``payload`` is the JSON text of the answer or of the error."""
+
+    request_id: str
+    payload: str
+    unhandled: bool = False
+
+
+class Context(LambdaContext):
+    """The context object of one invocation. The time that remains is real time: the movable clock does not touch it."""
+
+    def __init__(self, function: Function, request_id: str) -> None:
+        self._function_name = function.name
+        self._function_version = VERSION
+        self._invoked_function_arn = function.arn
+        self._memory_limit_in_mb = function.memory
+        self._aws_request_id = request_id
+        self._log_group_name = f"/aws/lambda/{function.name}"
+        self._log_stream_name = "local"
+        self._deadline = time.monotonic() + function.timeout
+
+    def get_remaining_time_in_millis(self) -> int:  # type: ignore[override]
+        """Return the milliseconds until the template's ``Timeout`` is over."""
+        # Powertools declares it static, which Lambda's own context is not.
+        return max(0, int((self._deadline - time.monotonic()) * 1000))
+
+
+def load_door(handler: str) -> Door:
+    """Import ``functions.NAME.handler``."""
+    module, _, name = handler.rpartition(".")
+    return cast("Door", getattr(importlib.import_module(module), name))
+
+
+class Invoker:
+    """The functions of a deployment, each set up at its first invocation and kept, as in a warm Lambda environment."""
+
+    def __init__(
+        self,
+        functions: Mapping[str, Function],
+        make_house: Callable[[Mapping[str, str]], Any],
+        load: Callable[[str], Door] = load_door,
+    ) -> None:
+        """``make_house`` turns a function's environment into its House."""
+        self.functions = functions
+        self._make_house = make_house
+        self._load = load
+        self._warm: dict[str, Inside] = {}
+        self._lock = threading.Lock()
+
+    def invoke(self, name: str, event: Any) -> Invocation:
+        """Invoke the function ``name`` with a JSON value. Raises ``KeyError`` for an unknown name."""
+        function = self.functions[name]
+        request_id = str(uuid.uuid4())
+        try:
+            inside = self._inside(function)
+            payload = json.dumps(inside(event, Context(function, request_id)))
+        except Exception as error:  # noqa: BLE001 - as Lambda does
+            return self._unhandled(function, request_id, error)
+        return Invocation(request_id, payload)
+
+    def warm_up(self) -> None:
+        """Set up every function now, so that a broken one is found at the start."""
+        for function in self.functions.values():
+            self._inside(function)
+
+    def _inside(self, function: Function) -> Inside:
+        with self._lock:
+            if function.name not in self._warm:
+                door = self._load(function.handler)
+                self._warm[function.name] = door.inside(self._make_house(function.environment))
+            return self._warm[function.name]
+
+    @staticmethod
+    def _unhandled(function: Function, request_id: str, error: Exception) -> Invocation:
+        document = {
+            "errorMessage": str(error),
+            "errorType": type(error).__name__,
+            "requestId": request_id,
+            "stackTrace": traceback.format_tb(error.__traceback__),
+        }
+        # Lambda's runtime writes the same to the function's log.
+        print(json.dumps({"level": "ERROR", "function_name": function.name, **document}), flush=True)
+        return Invocation(request_id, json.dumps(document), unhandled=True)

@@ -1,0 +1,193 @@
+"""The landing page: connect a merchant, look at its connection, use and end it, move the clock. No script needed."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from werkzeug.utils import redirect
+from werkzeug.wrappers import Response
+
+from local import words
+from local.console import LONGEST_ADVANCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from werkzeug.wrappers import Request
+
+    from local.clock import Clock
+
+    # Function name (without the stack's), payload -> answer, or None where the function raised.
+    Invoke = Callable[[str, dict[str, Any]], dict[str, Any] | None]
+
+_HERE = Path(__file__).parent
+_TEMPLATES = [_HERE / "templates", _HERE.parent / "functions" / "templates"]
+_HEADERS = {
+    # No form-action: the connect form is redirected on to the authorization server, wherever that is.
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-store",
+    # "no-referrer" would turn the Origin of the page's own forms to null.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+_NOTICES_KEPT = 100
+# A token set that is gone has no expiry to speak of.
+_WITHOUT_TOKENS = frozenset({"revoked", "revoking"})
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What the page says after a form was sent; ``connection`` is the connection it is about."""
+
+    kind: str
+    text: str
+    details: Sequence[tuple[str, str]] = ()
+    connection: str | None = None
+
+
+class Landing:
+    """Answers ``GET /`` and the page's forms, each with a redirect (POST, redirect, GET).
+
+    What a form brought about waits in memory under a random name for the page that shows it: neither the URL nor a
+    cookie carries it, and no token is kept, only its masked form.
+    """
+
+    def __init__(self, invoke: Invoke, clock: Clock, providers: Sequence[str], links: Mapping[str, str]) -> None:
+        """``links`` are ``base_url``, ``aws_endpoint`` and ``demo_url``."""
+        self._invoke = invoke
+        self._clock = clock
+        self._providers = providers
+        self._links = links
+        self._notices: OrderedDict[str, Notice] = OrderedDict()
+        self._page = Environment(
+            loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined
+        ).get_template("landing.html")
+        self._forms: dict[str, Callable[[Mapping[str, str]], Response]] = {
+            "/_local/connect": self._connect,
+            "/_local/token": lambda form: self._use("token", form),
+            "/_local/refresh": lambda form: self._use("refresh", form),
+            "/_local/revoke": self._revoke,
+            "/_local/advance": self._advance,
+        }
+
+    def answer(self, request: Request) -> Response | None:
+        """Answer what is the landing page's."""
+        if request.method in {"GET", "HEAD"} and request.path == "/":
+            return self._show(request.args.get("notice", ""))
+        if request.method == "POST" and request.path in self._forms:
+            return self._forms[request.path](request.form.to_dict())
+        return None
+
+    def _show(self, notice_id: str) -> Response:
+        notice = self._notices.get(notice_id)
+        now = self._clock.now()
+        listed = self._invoke("connections", {}) or {}
+        if notice is None and "connections" not in listed:
+            notice = _failure("connections", listed)
+        page = self._page.render(
+            base_url=self._links["base_url"],
+            providers=self._providers,
+            connections=[_row(connection, now) for connection in listed.get("connections", [])],
+            notice=notice,
+            connection=notice.connection if notice else None,
+            clock=_clock(self._clock),
+            links=self._links,
+        )
+        return Response(page, headers=_HEADERS, content_type="text/html; charset=utf-8")
+
+    def _connect(self, form: Mapping[str, str]) -> Response:
+        wanted = form.get("connection_id", "").strip()
+        answer = self._invoke(
+            "start", {"provider": form.get("provider", "")} | ({"connection_id": wanted} if wanted else {})
+        )
+        if answer is None or "authorize_url" not in answer:
+            return self._back(_failure("start", answer))
+        return redirect(answer["authorize_url"], 303)
+
+    def _use(self, function: str, form: Mapping[str, str]) -> Response:
+        connection_id = form.get("connection_id", "")
+        answer = self._invoke(function, {"connection_id": connection_id})
+        if answer is None or "access_token" not in answer:
+            return self._back(_failure(function, answer, connection_id))
+        return self._back(
+            Notice(
+                "ok",
+                f"gatehouse-{function} answered for {connection_id}.",
+                [
+                    ("Access token", words.masked(answer["access_token"])),
+                    ("Expires", words.expiry(answer["expires_at"], self._clock.now())),
+                    ("Version", str(answer["version"])),
+                ],
+                connection_id,
+            )
+        )
+
+    def _revoke(self, form: Mapping[str, str]) -> Response:
+        connection_id = form.get("connection_id", "")
+        answer = self._invoke("revoke", {"connection_id": connection_id})
+        if answer is None or "status" not in answer:
+            return self._back(_failure("revoke", answer, connection_id))
+        status = str(answer["status"])
+        return self._back(
+            Notice("ok", f"gatehouse-revoke answered for {connection_id}.", [("Status", status)], connection_id)
+        )
+
+    def _advance(self, form: Mapping[str, str]) -> Response:
+        text = form.get("advance_seconds", "")
+        # Longer texts need not be made numbers to be refused.
+        seconds = int(text) if text.isascii() and text.isdigit() and len(text) < len(str(LONGEST_ADVANCE)) + 1 else -1
+        if not 0 <= seconds <= LONGEST_ADVANCE:
+            return self._back(Notice("error", f"The clock moves forward by 0 to {LONGEST_ADVANCE} whole seconds."))
+        self._clock.advance(seconds)
+        return self._back(Notice("ok", f"The clock moved forward by {words.span(seconds)}."))
+
+    def _back(self, notice: Notice) -> Response:
+        notice_id = secrets.token_urlsafe(12)
+        self._notices[notice_id] = notice
+        while len(self._notices) > _NOTICES_KEPT:
+            self._notices.popitem(last=False)
+        return redirect(f"/?notice={notice_id}", 303)
+
+
+def _failure(function: str, answer: Mapping[str, Any] | None, connection_id: str | None = None) -> Notice:
+    if not answer or "error" not in answer:
+        return Notice("error", f"gatehouse-{function} failed; the terminal says why.", [], connection_id)
+    details = [("Error", str(answer["error"])), ("Description", str(answer.get("error_description", "")))]
+    if "provider_error" in answer:
+        details.append(("Provider", json.dumps(answer["provider_error"])))
+    return Notice("error", f"gatehouse-{function} answered with an error.", details, connection_id)
+
+
+def _row(connection: Mapping[str, Any], now: float) -> dict[str, Any]:
+    expires_at = connection.get("expires_at")
+    has_tokens = connection["status"] not in _WITHOUT_TOKENS
+    return {
+        "connection_id": connection["connection_id"],
+        "provider": connection["provider"],
+        "status": connection["status"],
+        "scope": connection.get("scope"),
+        "expires_at": expires_at,
+        "expires_in_text": words.expiry(expires_at, now) if has_tokens else "",
+        "expires_at_text": "" if expires_at is None else words.moment(expires_at),
+        "version": connection.get("version", 0),
+        "subject": connection.get("subject"),
+        "failure": connection.get("failure"),
+    }
+
+
+def _clock(clock: Clock) -> dict[str, Any]:
+    now = clock.now()
+    return {
+        "now": int(now),
+        "now_text": words.moment(now),
+        "offset_seconds": int(clock.offset),
+        "offset_text": f"{words.span(clock.offset)} ahead" if clock.offset else "",
+    }

@@ -1,0 +1,38 @@
+"""The route table of an HTTP API: a fixed path wins over one with parameters."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from local.errors import TemplateError
+from local.payload import Match
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PARAMETER = re.compile(r"\{([A-Za-z0-9_]+)\}")
+
+
+class Routes:
+    """Finds the function for a method and a raw (still percent-encoded) path."""
+
+    def __init__(self, functions: Mapping[str, str]) -> None:
+        """``functions`` maps route keys (``GET /authorize/{ticket}``) to function names. Raises ``TemplateError``."""
+        keys = sorted(functions, key=lambda key: key.count("{"))
+        self._routes = [(key, _pattern(key), functions[key]) for key in keys]
+
+    def find(self, method: str, raw_path: str) -> tuple[str, Match] | None:
+        """Return the function's name and the match, or ``None`` where the API has no such route."""
+        for key, pattern, function in self._routes:
+            found = pattern.fullmatch(f"{method} {raw_path}")
+            if found:
+                return function, Match(key, found.groupdict())
+        return None
+
+
+def _pattern(key: str) -> re.Pattern[str]:
+    """One segment for each ``{name}``; the greedy ``{name+}`` and ``$default`` are not in use and refused."""
+    if not re.fullmatch(r"[A-Z]+ (/([A-Za-z0-9_.-]+|\{[A-Za-z0-9_]+\})?)+", key):
+        raise TemplateError(f"the local gateway does not understand the route {key!r}")
+    return re.compile(_PARAMETER.sub(r"(?P<\1>[^/]+)", key.replace(".", r"\.")))

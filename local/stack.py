@@ -1,0 +1,167 @@
+"""The stack: emulated account, demo authorization server, functions and gateway put together in one process."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from local.aws import AwsEnd
+from local.clock import Clock
+from local.environment import REGION, isolation
+from local.serving import LoopbackServer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from mypy_boto3_lambda import LambdaClient
+
+    from local.aws import AwsCall
+    from local.cloudformation import Deployment
+    from local.demo import DemoServer
+    from local.gateway import Gateway
+    from local.invoker import Invoker
+
+TEMPLATE = Path(__file__).parent.parent / "template.yaml"
+
+
+class Stack:
+    """Gatehouse on one machine; a context manager that starts it and ends it.
+
+    While it runs, the process environment leads boto3 to the emulated account and nowhere else.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        registrations: Mapping[str, dict[str, Any]] | None = None,
+        dynamodb_endpoint: str | None = None,
+        template: Path = TEMPLATE,
+    ) -> None:
+        """``port`` 0 means any free one.
+
+        ``registrations`` are added to those of the demo server, by name. ``dynamodb_endpoint`` is another DynamoDB
+        engine to keep the tables in; its calls are not in ``aws_calls``.
+        """
+        self._port = port
+        self._extra_registrations = registrations or {}
+        self._dynamodb_endpoint = dynamodb_endpoint
+        self._template = template
+        self._cleanup = ExitStack()
+        self.clock = Clock()
+        self.base_url: str
+        self.demo: DemoServer
+        self.invoker: Invoker
+        self.deployment: Deployment
+        self.registrations: dict[str, dict[str, Any]] = {}
+        self._aws = AwsEnd()
+
+    @property
+    def aws_endpoint(self) -> str:
+        """The endpoint URL of the emulated account."""
+        return self._aws.url
+
+    @property
+    def aws_calls(self) -> list[AwsCall]:
+        """What reached the emulated account, oldest first; a test may clear it."""
+        return self._aws.calls
+
+    def __enter__(self) -> Self:
+        """Start everything. Raises ``StackError``; what was begun is ended."""
+        with ExitStack() as starting:
+            self._start(starting)
+            self._cleanup = starting.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End everything, and put the process environment back."""
+        self._cleanup.close()
+
+    def lambda_client(self) -> LambdaClient:
+        """Return boto3's own Lambda client, pointed at the gateway, without retries and with a roomy pool."""
+        import boto3  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415
+
+        config = Config(retries={"total_max_attempts": 1}, max_pool_connections=64, read_timeout=60)
+        return boto3.client("lambda", endpoint_url=self.base_url, region_name=REGION, config=config)
+
+    def invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any] | None:
+        """Invoke ``gatehouse-{function}`` without HTTP; ``None`` where it raised."""
+        invocation = self.invoker.invoke(f"gatehouse-{function}", event)
+        return None if invocation.unhandled else json.loads(invocation.payload)
+
+    def _start(self, cleanup: ExitStack) -> None:
+        # The port comes first: it is what fails most, and the base URL goes into the template.
+        server = cleanup.enter_context(LoopbackServer(self._port))
+        self.base_url = f"http://localhost:{server.port}"
+        cleanup.enter_context(isolation(self._endpoints()))
+        cleanup.callback(self._aws.close)
+        self._aws.start()
+        self._start_demo(cleanup)
+        self._deploy()
+        server.serve(self._gateway())
+
+    def _endpoints(self) -> dict[str, str]:
+        dynamodb = {"AWS_ENDPOINT_URL_DYNAMODB": self._dynamodb_endpoint} if self._dynamodb_endpoint else {}
+        return {"AWS_ENDPOINT_URL": self._aws.url, **dynamodb}
+
+    def _start_demo(self, cleanup: ExitStack) -> None:
+        from local.demo import DemoServer  # noqa: PLC0415
+
+        self.demo = DemoServer(self.clock.now)
+        self.demo.start()
+        cleanup.callback(self.demo.stop)
+
+    def _deploy(self) -> None:
+        from local import cloudformation, registrations, tables  # noqa: PLC0415
+
+        template = cloudformation.load(self._template)
+        parameters = {"BaseUrl": self.base_url, "ReturnToOrigins": self.base_url}
+        self.deployment = cloudformation.create(template, parameters)
+        if self._dynamodb_endpoint:
+            definitions = cloudformation.table_definitions(template)
+            tables.create_tables(self._dynamodb_endpoint, definitions, self.deployment.tables)
+        self.registrations = {**registrations.of_demo(self.demo.url), **self._extra_registrations}
+        registrations.store(self.registrations)
+        # What was called so far was building the stack, not the functions' doing.
+        self.aws_calls.clear()
+
+    def _gateway(self) -> Gateway:
+        from local.console import Console  # noqa: PLC0415
+        from local.gateway import Gateway  # noqa: PLC0415
+        from local.invoke_api import InvokeApi  # noqa: PLC0415
+        from local.invoker import Invoker  # noqa: PLC0415
+        from local.landing import Landing  # noqa: PLC0415
+        from local.routes import Routes  # noqa: PLC0415
+
+        self.invoker = Invoker(self.deployment.functions, self._house)
+        gateway = Gateway(
+            self.invoker, Routes(self.deployment.routes), InvokeApi(self.invoker), self.clock.now, self._aws.account
+        )
+        gateway.desks += [
+            Console(self.clock, self.info()),
+            Landing(self.invoke, self.clock, list(self.registrations), self.links()),
+        ]
+        return gateway
+
+    def _house(self, environment: Mapping[str, str]) -> Any:
+        from functions.vault.settings import House  # noqa: PLC0415
+
+        return House.from_environ(environment, clock=self.clock.now)
+
+    def links(self) -> dict[str, str]:
+        """Return the URLs of the stack's three servers."""
+        return {"base_url": self.base_url, "aws_endpoint": self.aws_endpoint, "demo_url": self.demo.url}
+
+    def info(self) -> dict[str, Any]:
+        """Return what ``GET /_local`` tells, beside the clock."""
+        return {
+            **self.links(),
+            "functions": sorted(self.deployment.functions),
+            "tables": dict(self.deployment.tables),
+            "providers": list(self.registrations),
+        }
