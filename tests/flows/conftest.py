@@ -1,0 +1,87 @@
+"""A real Chromium for the flow tests, driven through its windows as a person would."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.flows.visitor import Visitor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
+
+    from local.stack import Stack
+
+# What Chromium would otherwise start on its own account, and the sandbox that a container cannot give it. Nothing
+# but this machine's own pages is ever opened in it.
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+OpenVisitor = Callable[..., Visitor]
+
+
+def _chromium() -> str | None:
+    """Return where Chromium is, or None: the variable CHROMIUM, or one of its usual names on the path."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One running Chromium for a module. It is not kept longer: Playwright's event loop would stay in the thread."""
+    # Imported here, so that whoever runs other tests need not have it.
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_chromium(), args=_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visitor(chromium: Browser, stack: Stack) -> Iterator[OpenVisitor]:
+    """Open browsers that know nothing of one another; options are Playwright's of a browser context.
+
+    At the end no page may have complained (a script, a style or an image that the policy forbids) and nothing but
+    this machine may have been asked for anything.
+    """
+    visitors: list[Visitor] = []
+    with ExitStack() as closing:
+
+        def open_visitor(**options: Any) -> Visitor:
+            context = chromium.new_context(**options)
+            closing.callback(context.close)
+            visitors.append(Visitor(context, stack.base_url))
+            return visitors[-1]
+
+        yield open_visitor
+        assert [complaint for each in visitors for complaint in each.complaints] == []
+        assert {host for each in visitors for host in each.hosts} <= {"localhost", "127.0.0.1"}
+
+
+@pytest.fixture
+def authorize_url(stack: Stack) -> Callable[..., str]:
+    """Start a connection as an application does, and return the link for its user."""
+
+    def start(**fields: Any) -> str:
+        answer = stack.lambda_client().invoke(
+            FunctionName="gatehouse-start", Payload=json.dumps({"provider": "ultracart"} | fields)
+        )
+        return str(json.load(answer["Payload"])["authorize_url"])
+
+    return start

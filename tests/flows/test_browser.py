@@ -1,0 +1,281 @@
+"""A merchant with a real browser: connects, declines, reloads, brings a foreign link, comes too late, tries again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from local.stack import Stack
+    from tests.flows.conftest import OpenVisitor
+
+    AuthorizeUrl = Callable[..., str]
+
+pytestmark = pytest.mark.needs_chromium
+
+PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 640}, "is_mobile": True, "has_touch": True}
+
+
+class Demo:
+    """The demo authorization server, as a test looks at it and breaks it over HTTP."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def code_exchanges(self) -> int:
+        """Return how many authorization codes were brought to the token endpoint since the test began."""
+        seen = requests.get(f"{self._url}/_demo/requests", timeout=10).json()
+        return sum(1 for request in seen if request["grant_type"] == "authorization_code")
+
+    def misbehave(self, **faults: object) -> None:
+        """Set fault switches."""
+        requests.put(f"{self._url}/_demo/faults", json=faults, timeout=10).raise_for_status()
+
+    def secrets(self) -> set[str]:
+        """Return every secret the server ever issued or received."""
+        kinds = requests.get(f"{self._url}/_demo/secrets", timeout=10).json()
+        return {secret for secrets in kinds.values() for secret in secrets}
+
+    def reset(self) -> None:
+        """Behave, and forget what was asked."""
+        for path in ("faults", "requests"):
+            requests.delete(f"{self._url}/_demo/{path}", timeout=10).raise_for_status()
+
+
+@pytest.fixture
+def server(stack: Stack) -> Iterator[Demo]:
+    """The demo server, well-behaved before and after."""
+    demo = Demo(stack.demo.url)
+    demo.reset()
+    yield demo
+    demo.reset()
+
+
+@pytest.mark.parametrize("options", [{}, {"java_script_enabled": False}], ids=["JavaScript", "no JavaScript"])
+def test_a_newcomer_connects_from_the_landing_page(
+    stack: Stack, server: Demo, visitor: OpenVisitor, options: dict[str, Any]
+) -> None:
+    """Landing page, consent, result, and back: the connection is there and gives a token, shown masked."""
+    connection_id = f"newcomer-{len(options)}"
+    someone = visitor(**options)
+
+    # when they name a connection and connect
+    someone.open("/")
+    landing = someone.page
+    landing.get_by_label("Connection id").fill(connection_id)
+    with someone.context.expect_page() as opened:
+        landing.get_by_role("button", name="Connect", exact=True).click()
+    someone.use(opened.value)
+    assert "Demo authorization server" in someone.page.get_by_role("banner").inner_text()
+    someone.press("Allow")
+
+    # then the result page says so, and the landing page has it
+    assert someone.heading == "Connected"
+    assert someone.page.title() == "Connected \N{EN DASH} Gatehouse"
+    someone.page.close()
+    someone.use(landing)
+    someone.press("Reload")
+    entry = landing.get_by_role("listitem").filter(has=landing.get_by_role("heading", name=connection_id))
+    assert "active" in entry.inner_text()
+
+    # and every button of it answers
+    for button, answer in [
+        ("Get token", "gatehouse-token answered"),
+        ("Refresh now", "gatehouse-refresh answered"),
+        ("Revoke", "gatehouse-revoke answered"),
+    ]:
+        entry.get_by_role("button", name=button).click()
+        landing.wait_for_url("**/?notice=*")
+        assert answer in landing.get_by_role("status").inner_text()
+        assert not [secret for secret in server.secrets() if secret in landing.content()]
+    assert "revoked" in entry.inner_text()
+    assert stack.base_url in landing.url
+
+
+def test_declining_stores_nothing_and_leaves_another_try(
+    server: Demo, visitor: OpenVisitor, authorize_url: AuthorizeUrl
+) -> None:
+    """The person says no: no token request, no connection. Changing their mind is one click away."""
+    someone = visitor()
+
+    someone.open(authorize_url(connection_id="decliner"))
+    someone.press("Deny")
+    assert someone.heading == "You declined access"
+    assert "Nothing was stored" in someone.text
+    assert server.code_exchanges() == 0
+    someone.open("/")
+    assert "decliner" not in someone.text
+
+    someone.page.go_back()
+    someone.press("Try again")
+    someone.press("Allow")
+    assert someone.heading == "Connected"
+    assert server.code_exchanges() == 1
+
+
+def test_reloading_the_result_exchanges_nothing_twice(
+    server: Demo, visitor: OpenVisitor, authorize_url: AuthorizeUrl
+) -> None:
+    """Reload, and back and forth: the stored outcome is shown, and the code went out once."""
+    someone = visitor()
+    someone.open(authorize_url())
+    someone.press("Allow")
+    first = someone.heading
+
+    for _ in range(3):
+        someone.page.reload()
+
+    assert first == "Connected"
+    assert someone.heading in {"Connected", "This link was already used"}
+    assert server.code_exchanges() == 1
+
+
+def test_another_browsers_answer_is_refused_and_harms_nobody(
+    stack: Stack, server: Demo, visitor: OpenVisitor, authorize_url: AuthorizeUrl
+) -> None:
+    """Somebody else opens the address with the code: refused without a call to AWS, and its owner still completes."""
+    owner, stranger = visitor(), visitor()
+    owner.open(authorize_url())
+    answer = owner.undelivered_answer("allow")
+
+    # when the stranger opens it, with no link of their own and then with one
+    stack.aws_calls.clear()
+    stranger.open(answer)
+    headings = [stranger.heading]
+    calls = list(stack.aws_calls)
+    stranger.open(authorize_url())
+    stranger.open(answer)
+    headings.append(stranger.heading)
+
+    # then nothing came of it, and the owner arrives
+    assert headings == ["This answer was not accepted"] * 2
+    assert calls == []
+    assert server.code_exchanges() == 0
+    owner.open(answer)
+    assert owner.heading == "Connected"
+    assert server.code_exchanges() == 1
+
+
+def test_without_its_cookie_the_browser_is_a_stranger(
+    server: Demo, visitor: OpenVisitor, authorize_url: AuthorizeUrl
+) -> None:
+    """Cookies cleared or blocked on the way: the page says what to do about it."""
+    someone = visitor()
+    someone.open(authorize_url())
+    someone.context.clear_cookies()
+
+    someone.press("Allow")
+
+    assert someone.heading == "This answer was not accepted"
+    assert "cookies" in someone.text
+    assert server.code_exchanges() == 0
+
+
+def test_whoever_comes_too_late_is_told_to_start_again(
+    stack: Stack, server: Demo, visitor: OpenVisitor, authorize_url: AuthorizeUrl
+) -> None:
+    """Ten minutes are over: neither the answer nor the link works any longer, and both pages say so."""
+    link = authorize_url()
+    someone = visitor()
+    someone.open(link)
+    answer = someone.undelivered_answer("allow")
+
+    stack.clock.advance(601)
+    pages = []
+    for address in (answer, link):
+        someone.open(address)
+        pages.append((someone.heading, "Go back to the application and start again" in someone.text))
+
+    assert pages == [("This link has expired", True)] * 2
+    assert server.code_exchanges() == 0
+
+
+def test_after_a_failure_the_next_try_connects(server: Demo, visitor: OpenVisitor, authorize_url: AuthorizeUrl) -> None:
+    """The authorization server is down for a moment: the page says so, and Try again leads to a connection."""
+    server.misbehave(endpoint="token", status=503, times=1)
+    someone = visitor()
+    someone.open(authorize_url())
+    someone.press("Allow")
+    assert someone.heading == "The connection failed"
+
+    someone.press("Try again")
+    someone.press("Allow")
+
+    assert someone.heading == "Connected"
+    assert server.code_exchanges() == 2
+
+
+@pytest.mark.parametrize("path", ["/authorize/", "/authorize/cut-short", "/authorize/AAAAAAAAAAAAAAAAAAAAAA.BBBB"])
+def test_a_damaged_link_says_so(visitor: OpenVisitor, path: str) -> None:
+    """A link that was cut short is answered by a page, or by the gateway where no route matches."""
+    someone = visitor()
+
+    someone.open(path)
+
+    body = someone.page.locator("body").inner_text()
+    assert "This link does not work" in body or '"Not Found"' in body
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("window", [{}, PHONE], ids=["desktop", "phone"])
+def test_every_page_on_the_way_is_accessible(
+    server: Demo, visitor: OpenVisitor, authorize_url: AuthorizeUrl, window: dict[str, Any], scheme: str
+) -> None:
+    """Language, title, headings, labels, sizes, and no sideways scrolling, on a desktop and on a small phone."""
+    someone = visitor(**window, color_scheme=scheme)
+    flaws: dict[str, list[str]] = {}
+
+    def look() -> None:
+        flaws[someone.page.title()] = someone.flaws()
+
+    someone.open("/")
+    look()
+    someone.open("/authorize/AAAAAAAAAAAAAAAAAAAAAA.BBBB")
+    look()
+    someone.open(authorize_url())
+    look()
+    someone.press("Deny")
+    look()
+    server.misbehave(endpoint="token", status=503, times=1)
+    someone.press("Try again")
+    someone.press("Allow")
+    look()
+    someone.press("Try again")
+    someone.press("Allow")
+    look()
+    someone.open("/")
+    look()
+
+    assert {title: found for title, found in flaws.items() if found} == {}
+    assert len(flaws) == 6
+
+
+def test_the_whole_way_can_be_gone_by_keyboard(server: Demo, visitor: OpenVisitor) -> None:
+    """Tab reaches everything in reading order with a visible focus, and Enter does it."""
+    someone = visitor()
+    someone.open("/")
+    landing = someone.page
+
+    order = [someone.tabbed() for _ in range(3)]
+    assert [name.split("\n")[0] for name in order] == ["Provider", "Connection id (optional)", "Connect"]
+    with someone.context.expect_page() as opened:
+        landing.keyboard.press("Enter")
+    someone.use(opened.value)
+
+    assert [someone.tabbed(), someone.tabbed()] == ["Allow", "Deny"]
+    with someone.page.expect_navigation():
+        someone.page.keyboard.press("Enter")
+    assert someone.heading == "You declined access"
+
+    assert someone.tabbed() == "Try again"
+    with someone.page.expect_navigation():
+        someone.page.keyboard.press("Enter")
+    assert someone.tabbed() == "Allow"
+    with someone.page.expect_navigation():
+        someone.page.keyboard.press("Enter")
+    assert someone.heading == "Connected"
+    assert server.code_exchanges() == 1
