@@ -1,14 +1,13 @@
-"""The registrations: the demo server's and those of a file, put where the functions look for them."""
+"""The registrations of a file, read, and put where the functions look for them."""
 
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from local.demo.clients import STANDARD_CLIENT, ULTRACART_CLIENT
+from functions.vault.fields import PROVIDER_NAME
 from local.errors import RegistrationsError
 
 if TYPE_CHECKING:
@@ -16,29 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECRET_PREFIX = "gatehouse/providers/"  # noqa: S105 - the name of a secret
-# A provider's name is part of a URL path and of a secret's name.
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-
-
-def of_demo(url: str) -> dict[str, dict[str, Any]]:
-    """Return the registrations of the demo authorization server at ``url``, one for each of its dialects.
-
-    ``ultracart`` is the real provider's file with its endpoints moved; ``demo`` is any server by its issuer alone.
-    """
-    return {
-        "ultracart": {
-            "client_id": ULTRACART_CLIENT.client_id,
-            "authorization_endpoint": f"{url}/rest/v2/oauth/authorize",
-            "token_endpoint": f"{url}/rest/v2/oauth/token",
-            "revocation_endpoint": f"{url}/rest/v2/oauth/revoke",
-        },
-        "demo": {
-            "client_id": STANDARD_CLIENT.client_id,
-            "client_secret": STANDARD_CLIENT.secret,
-            "issuer": f"{url}/standard",
-            "scopes": list(STANDARD_CLIENT.scopes),
-        },
-    }
 
 
 def read(path: Path) -> dict[str, dict[str, Any]]:
@@ -62,8 +38,10 @@ def _checked(path: Path, document: object) -> dict[str, dict[str, Any]]:
     if not isinstance(document, dict):
         raise _error(path, 'must be an object {"NAME": {"client_id": "...", ...}, ...}')
     for name, registration in document.items():
-        if not _NAME.fullmatch(name):
-            raise _error(path, f"{json.dumps(name)}: a provider's name is 1 to 64 of a-z 0-9 _ -, not _ or - first")
+        if not PROVIDER_NAME.fullmatch(name):
+            raise _error(
+                path, f"{json.dumps(name)}: a provider's name is 1 to 64 of A-Z a-z 0-9 . _ -, a letter or digit first"
+            )
         if not isinstance(registration, dict):
             raise _error(path, f"{name}: must be an object with client_id and what else the registration holds")
         if not isinstance(registration.get("client_id"), str) or not registration["client_id"]:

@@ -125,7 +125,7 @@ class Stack:
         if self._dynamodb_endpoint:
             definitions = cloudformation.table_definitions(template)
             tables.create_tables(self._dynamodb_endpoint, definitions, self.deployment.tables)
-        self.registrations = {**registrations.of_demo(self.demo.url), **self._extra_registrations}
+        self.registrations = {**self.demo.registrations, **self._extra_registrations}
         registrations.store(self.registrations)
         # What was called so far was building the stack, not the functions' doing.
         self.aws_calls.clear()

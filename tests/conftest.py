@@ -1,0 +1,100 @@
+"""What the tests share: one running stack, a browser, an engine that is atomic by itself, and honest skipping."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.stack import Stack
+from tests.browser import Browser
+from tests.requirements import NEEDS, ROOT, Need
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from local.aws import AwsCall
+    from local.demo import DemoServer
+
+_SKIPPED = pytest.StashKey[set[Need]]()
+_DYNALITE = """
+const server = require('dynalite')({createTableMs: 0, deleteTableMs: 0, updateTableMs: 0});
+server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the markers known."""
+    config.stash[_SKIPPED] = set()
+    for need in NEEDS:
+        config.addinivalue_line("markers", f"{need.marker}: needs {need.what}, skipped without it")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what cannot run here; where all must run (REQUIRE_ALL=1), fail instead."""
+    for need in NEEDS:
+        if item.get_closest_marker(need.marker) is None or need.is_met():
+            continue
+        if os.environ.get("REQUIRE_ALL") == "1":
+            pytest.fail(f"{need.what} is missing and REQUIRE_ALL=1: {need.remedy}", pytrace=False)
+        item.config.stash[_SKIPPED].add(need)
+        pytest.skip(f"needs {need.what}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say plainly what was left out, and how to get it."""
+    skipped = sorted(config.stash[_SKIPPED], key=lambda need: need.marker)
+    if skipped:
+        terminalreporter.section("not tested on this machine")
+    for need in skipped:
+        terminalreporter.line(
+            f"{need.what} is missing, and the tests that need it were skipped. To get it: {need.remedy}"
+        )
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """Give the local stack, one for all tests: it holds other tests' connections, and its clock only goes forward."""
+    with Stack() as running:
+        yield running
+
+
+@pytest.fixture
+def demo(stack: Stack) -> Iterator[DemoServer]:
+    """Give the demo authorization server with no faults set and no requests noted."""
+    stack.demo.reset()
+    yield stack.demo
+    stack.demo.reset()
+
+
+@pytest.fixture
+def aws_calls(stack: Stack) -> list[AwsCall]:
+    """Give the list of calls to AWS, empty at first."""
+    stack.aws_calls.clear()
+    return stack.aws_calls
+
+
+@pytest.fixture
+def new_browser(stack: Stack) -> Callable[..., Browser]:
+    """Open browsers that know nothing of one another; ``merchant_id`` says whose they are."""
+    return lambda merchant_id=None: Browser(stack, merchant_id)
+
+
+@pytest.fixture
+def browser(new_browser: Callable[..., Browser]) -> Browser:
+    """Open a fresh browser."""
+    return new_browser()
+
+
+@pytest.fixture(scope="session")
+def dynalite() -> Iterator[str]:
+    """Run dynalite, a DynamoDB engine that is atomic by itself, and give its URL. Mark the test `needs_node`."""
+    with subprocess.Popen([shutil.which("node") or "node", "-e", _DYNALITE], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        port = process.stdout.readline().strip()
+        assert port, "dynalite did not start"
+        yield f"http://127.0.0.1:{port}"
+        process.terminate()
