@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.browser import invoke
 from tests.flows.visitor import Visitor
+from tests.requirements import chromium as executable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,12 +34,6 @@ _ARGUMENTS = [
 OpenVisitor = Callable[..., Visitor]
 
 
-def _chromium() -> str | None:
-    """Return where Chromium is, or None: the variable CHROMIUM, or one of its usual names on the path."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-
-
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """One running Chromium for a module. It is not kept longer: Playwright's event loop would stay in the thread."""
@@ -48,7 +41,7 @@ def chromium() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_chromium(), args=_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=executable(), args=_ARGUMENTS)
         yield browser
         browser.close()
 
@@ -79,9 +72,6 @@ def authorize_url(stack: Stack) -> Callable[..., str]:
     """Start a connection as an application does, and return the link for its user."""
 
     def start(**fields: Any) -> str:
-        answer = stack.lambda_client().invoke(
-            FunctionName="gatehouse-start", Payload=json.dumps({"provider": "ultracart"} | fields)
-        )
-        return str(json.load(answer["Payload"])["authorize_url"])
+        return str(invoke(stack, "start", {"provider": "ultracart"} | fields)["authorize_url"])
 
     return start

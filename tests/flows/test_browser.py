@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
+
+from local.demo.faults import Faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
+    from local.demo import DemoServer
     from local.stack import Stack
     from tests.flows.conftest import OpenVisitor
 
@@ -20,44 +22,17 @@ pytestmark = pytest.mark.needs_chromium
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 640}, "is_mobile": True, "has_touch": True}
 
 
-class Demo:
-    """The demo authorization server, as a test looks at it and breaks it over HTTP."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def code_exchanges(self) -> int:
-        """Return how many authorization codes were brought to the token endpoint since the test began."""
-        seen = requests.get(f"{self._url}/_demo/requests", timeout=10).json()
-        return sum(1 for request in seen if request["grant_type"] == "authorization_code")
-
-    def misbehave(self, **faults: object) -> None:
-        """Set fault switches."""
-        requests.put(f"{self._url}/_demo/faults", json=faults, timeout=10).raise_for_status()
-
-    def secrets(self) -> set[str]:
-        """Return every secret the server ever issued or received."""
-        kinds = requests.get(f"{self._url}/_demo/secrets", timeout=10).json()
-        return {secret for secrets in kinds.values() for secret in secrets}
-
-    def reset(self) -> None:
-        """Behave, and forget what was asked."""
-        for path in ("faults", "requests"):
-            requests.delete(f"{self._url}/_demo/{path}", timeout=10).raise_for_status()
+def code_exchanges(demo: DemoServer) -> int:
+    """Return how many authorization codes were brought to the token endpoint since the test began."""
+    return sum(1 for request in demo.requests("token") if request["grant_type"] == "authorization_code")
 
 
-@pytest.fixture
-def server(stack: Stack) -> Iterator[Demo]:
-    """The demo server, well-behaved before and after."""
-    demo = Demo(stack.demo.url)
-    demo.reset()
-    yield demo
-    demo.reset()
+UNAVAILABLE_ONCE = Faults(endpoint="token", status=503, times=1)
 
 
 @pytest.mark.parametrize("options", [{}, {"java_script_enabled": False}], ids=["JavaScript", "no JavaScript"])
 def test_a_newcomer_connects_from_the_landing_page(
-    stack: Stack, server: Demo, visitor: OpenVisitor, options: dict[str, Any]
+    stack: Stack, demo: DemoServer, visitor: OpenVisitor, options: dict[str, Any]
 ) -> None:
     """Landing page, consent, result, and back: the connection is there and gives a token, shown masked."""
     connection_id = f"newcomer-{len(options)}"
@@ -91,13 +66,13 @@ def test_a_newcomer_connects_from_the_landing_page(
         entry.get_by_role("button", name=button).click()
         landing.wait_for_url("**/?notice=*")
         assert answer in landing.get_by_role("status").inner_text()
-        assert not [secret for secret in server.secrets() if secret in landing.content()]
+        assert not [secret for secrets in demo.secrets().values() for secret in secrets if secret in landing.content()]
     assert "revoked" in entry.inner_text()
     assert stack.base_url in landing.url
 
 
 def test_declining_stores_nothing_and_leaves_another_try(
-    server: Demo, visitor: OpenVisitor, authorize_url: AuthorizeUrl
+    demo: DemoServer, visitor: OpenVisitor, authorize_url: AuthorizeUrl
 ) -> None:
     """The person says no: no token request, no connection. Changing their mind is one click away."""
     someone = visitor()
@@ -106,7 +81,7 @@ def test_declining_stores_nothing_and_leaves_another_try(
     someone.press("Deny")
     assert someone.heading == "You declined access"
     assert "Nothing was stored" in someone.text
-    assert server.code_exchanges() == 0
+    assert code_exchanges(demo) == 0
     someone.open("/")
     assert "decliner" not in someone.text
 
@@ -114,11 +89,11 @@ def test_declining_stores_nothing_and_leaves_another_try(
     someone.press("Try again")
     someone.press("Allow")
     assert someone.heading == "Connected"
-    assert server.code_exchanges() == 1
+    assert code_exchanges(demo) == 1
 
 
 def test_reloading_the_result_exchanges_nothing_twice(
-    server: Demo, visitor: OpenVisitor, authorize_url: AuthorizeUrl
+    demo: DemoServer, visitor: OpenVisitor, authorize_url: AuthorizeUrl
 ) -> None:
     """Reload, and back and forth: the stored outcome is shown, and the code went out once."""
     someone = visitor()
@@ -131,11 +106,11 @@ def test_reloading_the_result_exchanges_nothing_twice(
 
     assert first == "Connected"
     assert someone.heading in {"Connected", "This link was already used"}
-    assert server.code_exchanges() == 1
+    assert code_exchanges(demo) == 1
 
 
 def test_another_browsers_answer_is_refused_and_harms_nobody(
-    stack: Stack, server: Demo, visitor: OpenVisitor, authorize_url: AuthorizeUrl
+    stack: Stack, demo: DemoServer, visitor: OpenVisitor, authorize_url: AuthorizeUrl
 ) -> None:
     """Somebody else opens the address with the code: refused without a call to AWS, and its owner still completes."""
     owner, stranger = visitor(), visitor()
@@ -154,14 +129,14 @@ def test_another_browsers_answer_is_refused_and_harms_nobody(
     # then nothing came of it, and the owner arrives
     assert headings == ["This answer was not accepted"] * 2
     assert calls == []
-    assert server.code_exchanges() == 0
+    assert code_exchanges(demo) == 0
     owner.open(answer)
     assert owner.heading == "Connected"
-    assert server.code_exchanges() == 1
+    assert code_exchanges(demo) == 1
 
 
 def test_without_its_cookie_the_browser_is_a_stranger(
-    server: Demo, visitor: OpenVisitor, authorize_url: AuthorizeUrl
+    demo: DemoServer, visitor: OpenVisitor, authorize_url: AuthorizeUrl
 ) -> None:
     """Cookies cleared or blocked on the way: the page says what to do about it."""
     someone = visitor()
@@ -172,11 +147,11 @@ def test_without_its_cookie_the_browser_is_a_stranger(
 
     assert someone.heading == "This answer was not accepted"
     assert "cookies" in someone.text
-    assert server.code_exchanges() == 0
+    assert code_exchanges(demo) == 0
 
 
 def test_whoever_comes_too_late_is_told_to_start_again(
-    stack: Stack, server: Demo, visitor: OpenVisitor, authorize_url: AuthorizeUrl
+    stack: Stack, demo: DemoServer, visitor: OpenVisitor, authorize_url: AuthorizeUrl
 ) -> None:
     """Ten minutes are over: neither the answer nor the link works any longer, and both pages say so."""
     link = authorize_url()
@@ -191,12 +166,14 @@ def test_whoever_comes_too_late_is_told_to_start_again(
         pages.append((someone.heading, "Go back to the application and start again" in someone.text))
 
     assert pages == [("This link has expired", True)] * 2
-    assert server.code_exchanges() == 0
+    assert code_exchanges(demo) == 0
 
 
-def test_after_a_failure_the_next_try_connects(server: Demo, visitor: OpenVisitor, authorize_url: AuthorizeUrl) -> None:
+def test_after_a_failure_the_next_try_connects(
+    demo: DemoServer, visitor: OpenVisitor, authorize_url: AuthorizeUrl
+) -> None:
     """The authorization server is down for a moment: the page says so, and Try again leads to a connection."""
-    server.misbehave(endpoint="token", status=503, times=1)
+    demo.put_faults(UNAVAILABLE_ONCE)
     someone = visitor()
     someone.open(authorize_url())
     someone.press("Allow")
@@ -206,7 +183,7 @@ def test_after_a_failure_the_next_try_connects(server: Demo, visitor: OpenVisito
     someone.press("Allow")
 
     assert someone.heading == "Connected"
-    assert server.code_exchanges() == 2
+    assert code_exchanges(demo) == 2
 
 
 @pytest.mark.parametrize("path", ["/authorize/", "/authorize/cut-short", "/authorize/AAAAAAAAAAAAAAAAAAAAAA.BBBB"])
@@ -223,7 +200,7 @@ def test_a_damaged_link_says_so(visitor: OpenVisitor, path: str) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("window", [{}, PHONE], ids=["desktop", "phone"])
 def test_every_page_on_the_way_is_accessible(
-    server: Demo, visitor: OpenVisitor, authorize_url: AuthorizeUrl, window: dict[str, Any], scheme: str
+    demo: DemoServer, visitor: OpenVisitor, authorize_url: AuthorizeUrl, window: dict[str, Any], scheme: str
 ) -> None:
     """Language, title, headings, labels, sizes, and no sideways scrolling, on a desktop and on a small phone."""
     someone = visitor(**window, color_scheme=scheme)
@@ -240,7 +217,7 @@ def test_every_page_on_the_way_is_accessible(
     look()
     someone.press("Deny")
     look()
-    server.misbehave(endpoint="token", status=503, times=1)
+    demo.put_faults(UNAVAILABLE_ONCE)
     someone.press("Try again")
     someone.press("Allow")
     look()
@@ -254,7 +231,7 @@ def test_every_page_on_the_way_is_accessible(
     assert len(flaws) == 6
 
 
-def test_the_whole_way_can_be_gone_by_keyboard(server: Demo, visitor: OpenVisitor) -> None:
+def test_the_whole_way_can_be_gone_by_keyboard(demo: DemoServer, visitor: OpenVisitor) -> None:
     """Tab reaches everything in reading order with a visible focus, and Enter does it."""
     someone = visitor()
     someone.open("/")
@@ -278,4 +255,4 @@ def test_the_whole_way_can_be_gone_by_keyboard(server: Demo, visitor: OpenVisito
     with someone.page.expect_navigation():
         someone.page.keyboard.press("Enter")
     assert someone.heading == "Connected"
-    assert server.code_exchanges() == 1
+    assert code_exchanges(demo) == 1
