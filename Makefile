@@ -1,0 +1,113 @@
+# make run      the whole stack on this machine: make run ARGS="--port N --registrations FILE"
+# make test     everything that has to hold, as .ci/run checks it
+# make help     the other targets
+
+# The first of these that works and is new enough; or name one: make run PYTHON=/path/to/python3
+CANDIDATES = python3 python3.14 python3.13 python3.12 python3.11 python
+NEW_ENOUGH = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+PYTHON ?= $(shell for p in $(CANDIDATES); do $$p $(NEW_ENOUGH) 2>/dev/null && { echo $$p; break; }; done)
+
+# Every pin has its hash, and each file holds its whole closure: nothing is resolved, so that this takes seconds.
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes
+BIN = .venv/bin
+SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
+
+.PHONY: help run test lint format check-template build clean lock
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make run             the whole stack on this machine; ARGS="--port N --registrations FILE"'
+	@echo 'make test            lint, types, template, build and tests; PYTEST_ARGS="-k NAME" narrows the last'
+	@echo 'make lint            ruff and mypy alone'
+	@echo 'make format          let ruff rewrite the code'
+	@echo 'make check-template  sam validate and cfn-lint alone'
+	@echo 'make build           sam build: what is deployed, in .aws-sam/build'
+	@echo 'make lock            pin the newest versions of everything again'
+	@echo 'make clean           remove all that these made'
+
+run: .venv/run.stamp
+	@exec $(BIN)/python -m local $(ARGS)
+
+# The checks that answer fastest come first, and pytest's own closing line last.
+test: .venv/test.stamp node_modules/stamp
+	@$(MAKE) --no-print-directory lint check-template build
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: .venv/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/test.stamp
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+check-template: .venv-sam/stamp
+	$(SAM) validate --lint
+	.venv-sam/bin/cfn-lint template.yaml
+
+build: .venv-sam/stamp
+	$(SAM) build
+
+# `sam build` calls this for each function, with the folder to fill in ARTIFACTS_DIR.
+build-%Function: require-python
+	@$(PYTHON) tools/build.py "$(ARTIFACTS_DIR)"
+
+.PHONY: require-python
+require-python:
+	@test -n "$(PYTHON)" || { \
+		echo 'Gatehouse needs Python 3.11 or newer, and none of these is: $(CANDIDATES)'; \
+		echo 'Install one, or say where it is: make run PYTHON=/path/to/python3'; \
+		exit 1; } >&2
+	@$(PYTHON) $(NEW_ENOUGH) || { echo 'Gatehouse needs Python 3.11 or newer, and $(PYTHON) is not.' >&2; exit 1; }
+
+.venv/made .venv-sam/made: | require-python
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo '$(PYTHON) cannot make virtual environments.'; \
+		echo 'On Debian and Ubuntu: apt-get install python3-venv. Elsewhere: use another Python with PYTHON=...'; \
+		exit 1; } >&2
+	@echo 'Making $(@D) with $(PYTHON) ...'
+	@$(PYTHON) -m venv --clear $(@D)
+	@touch $@
+
+# A stamp says that this version of the pins is installed. The first start comes soon after: compiling is left to it.
+.venv/run.stamp: requirements-local.txt .venv/made
+	@echo 'Installing what the stack needs (once) ...'
+	@$(BIN)/python $(PIP_INSTALL) --no-compile --requirement requirements-local.txt
+	@touch $@
+
+.venv/test.stamp: requirements-dev.txt .venv/run.stamp
+	@echo 'Installing what the tests need (once) ...'
+	@$(BIN)/python $(PIP_INSTALL) --requirement requirements-dev.txt
+	@touch $@
+
+# SAM CLI holds boto3 back to a version of its own: an environment of its own.
+.venv-sam/stamp: requirements-sam.txt .venv-sam/made
+	@echo 'Installing SAM CLI (once) ...'
+	@.venv-sam/bin/python $(PIP_INSTALL) --requirement requirements-sam.txt
+	@touch $@
+
+# Without npm, or without network, the tests that need it say what they miss.
+node_modules/stamp: package-lock.json
+	@if command -v npm >/dev/null; then npm ci --silent && touch $@; else echo 'npm is not here: no dynalite'; fi \
+		|| echo 'npm ci failed: no dynalite'
+
+# Needs the network. Review what changed before committing it.
+lock: .venv-lock/stamp
+	@set -e; compile() { .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --upgrade --custom-compile-command 'make lock' --output-file "$$2" "tools/requirements/$$1.in" \
+		$${3:+--constraint "$$3"}; }; \
+	compile runtime requirements.txt; \
+	compile local requirements-local.txt requirements.txt; \
+	compile dev requirements-dev.txt requirements-local.txt; \
+	compile sam requirements-sam.txt
+	npm install --package-lock-only --silent
+
+.venv-lock/stamp: | require-python
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-sam .venv-lock .aws-sam .build node_modules .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
