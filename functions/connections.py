@@ -1,0 +1,41 @@
+"""`connections`: what there is to know about one connection, or a page of them; never a token."""
+
+from __future__ import annotations
+
+from typing import Any, TYPE_CHECKING
+
+from functions.edge import InvokeDoor
+from functions.vault import fields
+from functions.vault.connection import Status
+from functions.vault.errors import InvalidRequest
+from functions.vault.fields import Fields
+from functions.vault.listing import DEFAULT_LIMIT
+
+if TYPE_CHECKING:
+    from functions.vault.timing import Deadline
+    from functions.vault.settings import House
+
+_FILTERS = ("owner", "provider", "status")
+_FIELDS = Fields(
+    optional={
+        "connection_id": fields.connection_id,
+        "owner": fields.printable(256),
+        "provider": fields.provider_name,
+        "status": fields.one_of(*Status),
+        "limit": fields.integer(1, 100),
+        "cursor": fields.printable(4096),
+    }
+)
+
+
+def _connections(house: House, request: dict[str, Any], _deadline: Deadline) -> dict[str, Any]:
+    connection_id = request.pop("connection_id", None)
+    if connection_id is None:
+        where = {name: request[name] for name in _FILTERS if name in request}
+        return house.listing.page(where, request.get("limit", DEFAULT_LIMIT), request.get("cursor"))
+    if request:
+        raise InvalidRequest("connection_id: expected alone; " + ", ".join(request) + " belong to a list.")
+    return house.listing.one(connection_id)
+
+
+handler = InvokeDoor("connections", lambda _house: _FIELDS, _connections)

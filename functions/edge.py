@@ -1,0 +1,201 @@
+"""The edge: events become requests, answers become results or responses, and every call leaves one line in the log.
+
+A `Door` is what Lambda calls. Use cases behind it know nothing of events, HTTP or logging.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from abc import ABC, abstractmethod
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger
+
+from functions import pages
+from functions.vault.errors import GatehouseError, InvalidRequest, ServerError
+from functions.vault.settings import House, SettingMissing
+from functions.vault.timing import Deadline
+
+if TYPE_CHECKING:
+    from functions.vault.fields import Fields
+    from collections.abc import Callable
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+Event = Any
+
+_logger = Logger(service="gatehouse")
+
+
+class Door(ABC):
+    """One Lambda function: `Handler: functions.NAME.handler` names an instance."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._house: House | None = None
+
+    def __call__(self, event: Event, context: LambdaContext) -> Any:
+        """Answer an invocation; the house is put together from the process's environment, once."""
+        if self._house is None:
+            self._house = House.from_environ()
+        return self._answer(self._house, event, context)
+
+    def inside(self, house: House) -> Callable[[Event, LambdaContext], Any]:
+        """Return this same function at work in a given house."""
+        return lambda event, context: self._answer(house, event, context)
+
+    @abstractmethod
+    def _answer(self, house: House, event: Event, context: LambdaContext) -> Any: ...
+
+    def _log(self, outcome: str, started: float, context: LambdaContext, **more: Any) -> None:
+        facts = {
+            "outcome": outcome,
+            "duration_ms": round((time.monotonic() - started) * 1000, 1),
+            "request_id": context.aws_request_id,
+        }
+        known = {key: value for key, value in more.items() if value is not None}
+        _logger.info(self.name, extra=facts | known)
+
+    def _log_defect(self, defect: Exception, context: LambdaContext) -> None:
+        """Log where a defect arose, and its type; not its text, which may repeat what it choked on."""
+        frames = [
+            f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(defect.__traceback__)
+        ]
+        facts: dict[str, Any] = {
+            "type": type(defect).__name__,
+            "at": frames[-12:],
+            "request_id": context.aws_request_id,
+        }
+        if isinstance(defect, SettingMissing):
+            facts["setting"] = str(defect)
+        aws_answer = getattr(defect, "response", None)
+        if isinstance(aws_answer, Mapping):
+            facts["aws_error"] = aws_answer.get("Error", {}).get("Code")
+            facts["aws_operation"] = getattr(defect, "operation_name", None)
+        _logger.error(self.name, extra={"outcome": ServerError.code, **facts})
+
+
+class InvokeDoor(Door):
+    """A function for other functions: Invoke with a JSON object, or `POST /v1/{function}` with the same."""
+
+    def __init__(
+        self,
+        name: str,
+        fields: Callable[[House], Fields],
+        use: Callable[[House, dict[str, Any], Deadline], dict[str, Any]],
+    ) -> None:
+        super().__init__(name)
+        self._fields = fields
+        self._use = use
+
+    def _answer(self, house: House, event: Event, context: LambdaContext) -> Any:
+        started = time.monotonic()
+        by_http = is_http(event)
+        try:
+            request = self._fields(house).read(_body(event) if by_http else event)
+            result = self._use(house, request, deadline_of(context))
+            status = 200
+            self._log("ok", started, context, connection_id=result.get("connection_id"))
+        except GatehouseError as error:
+            result, status = error.as_result(), error.http_status
+            self._log_failure(error, started, context)
+        except Exception as defect:  # noqa: BLE001 - the edge of the house: whatever it was, no detail of it goes out
+            self._log_defect(defect, context)
+            report = ServerError(
+                f"A defect of Gatehouse; the details are in its log under request {context.aws_request_id}."
+            )
+            if not by_http:
+                raise report from None
+            result, status = report.as_result(), report.http_status
+        return _json_response(status, result) if by_http else result
+
+    def _log_failure(self, error: GatehouseError, started: float, context: LambdaContext) -> None:
+        said = error.provider_error
+        self._log(
+            error.code,
+            started,
+            context,
+            connection_id=error.connection_id,
+            # An invalid request's description has names that the caller chose; they stay with the caller.
+            description=None if isinstance(error, InvalidRequest) else error.description,
+            provider_error=said.error if said else None,
+            provider_status=said.status if said else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a browser gets: a page, or where it is sent; `outcome` and `reason` are fixed words for the log."""
+
+    outcome: str
+    status: int = 200
+    values: Mapping[str, str | None] = field(default_factory=dict)
+    location: str | None = field(default=None, repr=False)
+    cookies: tuple[str, ...] = field(default=(), repr=False)
+    reason: str | None = None
+    connection_id: str | None = None
+
+
+class BrowserDoor(Door):
+    """A function for a person's browser: answers with a page or a redirect, whatever happens."""
+
+    def __init__(self, name: str, use: Callable[[House, Event, Deadline], Reply]) -> None:
+        super().__init__(name)
+        self._use = use
+
+    def _answer(self, house: House, event: Event, context: LambdaContext) -> Any:
+        started = time.monotonic()
+        try:
+            if not is_http(event):
+                raise InvalidRequest(f"The function {self.name} answers browsers; call it by its URL.")
+            reply = self._use(house, event, deadline_of(context))
+        except InvalidRequest as error:
+            return error.as_result()
+        except GatehouseError as error:
+            reply = Reply("error", error.http_status, {"reference": context.aws_request_id}, reason=error.code)
+        except Exception as defect:  # noqa: BLE001 - as above; a person gets a page and a reference
+            self._log_defect(defect, context)
+            reply = Reply("error", 500, {"reference": context.aws_request_id}, reason=ServerError.code)
+        self._log(reply.outcome, started, context, reason=reply.reason, connection_id=reply.connection_id)
+        return _browser_response(reply)
+
+
+def is_http(event: Event) -> bool:
+    """Tell whether an event is one of the HTTP API (payload format 2.0), not an Invoke payload."""
+    return isinstance(event, Mapping) and event.get("version") == "2.0" and "requestContext" in event
+
+
+def deadline_of(context: LambdaContext) -> Deadline:
+    """Return when this invocation's time is up."""
+    return Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
+
+
+def _body(event: Event) -> Any:
+    body = event.get("body") or ""
+    try:
+        return json.loads(b64decode(body) if event.get("isBase64Encoded") else body)
+    except (ValueError, RecursionError):
+        raise InvalidRequest("body: expected a JSON object.") from None
+
+
+def _json_response(status: int, result: Mapping[str, Any]) -> dict[str, Any]:
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    if "retry_after" in result:
+        headers["Retry-After"] = str(result["retry_after"])
+    return {"statusCode": status, "headers": headers, "body": json.dumps(result)}
+
+
+def _browser_response(reply: Reply) -> dict[str, Any]:
+    response: dict[str, Any] = {"statusCode": reply.status}
+    if reply.location is not None:
+        headers = {"Location": reply.location, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+        response |= {"statusCode": 302, "headers": headers, "body": ""}
+    else:
+        response |= {"headers": dict(pages.HEADERS), "body": pages.render(reply.outcome, **reply.values)}
+    if reply.cookies:
+        response["cookies"] = list(reply.cookies)
+    return response

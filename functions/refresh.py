@@ -1,0 +1,22 @@
+"""`refresh`: refreshes now, because a caller got a 401; at most once for all who ask."""
+
+from __future__ import annotations
+
+from typing import Any, TYPE_CHECKING
+
+from functions.edge import InvokeDoor
+from functions.vault import fields
+from functions.vault.fields import Fields
+
+if TYPE_CHECKING:
+    from functions.vault.timing import Deadline
+    from functions.vault.settings import House
+
+_FIELDS = Fields(required={"connection_id": fields.connection_id}, optional={"if_version": fields.integer(1, 2**53)})
+
+
+def _refresh(house: House, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
+    return house.vending.refresh(request["connection_id"], request.get("if_version"), deadline)
+
+
+handler = InvokeDoor("refresh", lambda _house: _FIELDS, _refresh)

@@ -1,0 +1,22 @@
+"""`revoke`: ends the grant, here at once and at the authorization server (RFC 7009)."""
+
+from __future__ import annotations
+
+from typing import Any, TYPE_CHECKING
+
+from functions.edge import InvokeDoor
+from functions.vault import fields
+from functions.vault.fields import Fields
+
+if TYPE_CHECKING:
+    from functions.vault.timing import Deadline
+    from functions.vault.settings import House
+
+_FIELDS = Fields(required={"connection_id": fields.connection_id})
+
+
+def _revoke(house: House, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
+    return house.revoking.revoke(request["connection_id"], deadline)
+
+
+handler = InvokeDoor("revoke", lambda _house: _FIELDS, _revoke)

@@ -1,0 +1,46 @@
+"""`start`: opens an authorization request for a connection and returns the link to send the user's browser to."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TYPE_CHECKING
+
+from functions.edge import InvokeDoor
+from functions.vault import authorization, fields, providers
+from functions.vault.fields import Fields, Mismatch
+
+if TYPE_CHECKING:
+    from functions.vault.timing import Deadline
+    from functions.vault.settings import House
+
+_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_strings = fields.string_map(_NAME, 256, 20)
+
+
+def _not_yet(value: Any) -> bool:
+    if fields.boolean(value):
+        raise Mismatch("false; the confirmation step is not available in this version")
+    return False
+
+
+def _fields(house: House) -> Fields:
+    return Fields(
+        required={"provider": fields.provider_name},
+        optional={
+            "connection_id": fields.connection_id,
+            "owner": fields.printable(256),
+            "scopes": fields.scopes,
+            "return_to": authorization.return_to(house.return_to_origins),
+            "parameters": _strings,
+            "authorization_params": providers.authorization_params,
+            "tags": _strings,
+            "confirm": _not_yet,
+        },
+    )
+
+
+def _start(house: House, request: dict[str, Any], _deadline: Deadline) -> dict[str, Any]:
+    return house.authorizing.start(request)
+
+
+handler = InvokeDoor("start", _fields, _start)

@@ -1,0 +1,23 @@
+"""`token`: returns an access token that is valid for at least `min_ttl` seconds, refreshing first when needed."""
+
+from __future__ import annotations
+
+from typing import Any, TYPE_CHECKING
+
+from functions.edge import InvokeDoor
+from functions.vault import fields
+from functions.vault.fields import Fields
+from functions.vault.vending import DEFAULT_MIN_TTL
+
+if TYPE_CHECKING:
+    from functions.vault.timing import Deadline
+    from functions.vault.settings import House
+
+_FIELDS = Fields(required={"connection_id": fields.connection_id}, optional={"min_ttl": fields.integer(0, 86400)})
+
+
+def _token(house: House, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
+    return house.vending.token(request["connection_id"], request.get("min_ttl", DEFAULT_MIN_TTL), deadline)
+
+
+handler = InvokeDoor("token", lambda _house: _FIELDS, _token)

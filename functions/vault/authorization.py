@@ -1,0 +1,300 @@
+"""The authorization request (RFC 6749 section 4.1.1, RFC 7636) with no secret at rest, and the response to it.
+
+The ticket's secret is known to the link and the browser, the nonce to the browser alone; `state` and `code_verifier` are
+derived from both and stored nowhere. A response is checked against the browser's cookie without asking anybody, and only
+`validate` makes the `ValidatedResponse` that an exchange takes.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any, TYPE_CHECKING
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from .fields import Mismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+LIFETIME = 600
+"""Seconds from `start` until a request is too old to be completed."""
+
+COOKIE_LIFETIME = 3600
+"""Seconds that the browser keeps its half: longer than the request, so that one who comes too late is told so."""
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+_SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
+_STATE = re.compile(r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})")
+_LONGEST_QUERY = 8192
+_MOST_PARAMETERS = 50
+
+
+def _b64url(octets: bytes) -> str:
+    return urlsafe_b64encode(octets).rstrip(b"=").decode()
+
+
+def new_request_id() -> str:
+    """Return 128 fresh random bits."""
+    return secrets.token_urlsafe(16)
+
+
+def new_secret() -> str:
+    """Return 256 fresh random bits: a ticket's secret, or a browser's nonce."""
+    return secrets.token_urlsafe(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What the authorize link carries: the request's id and, on its first visit, the secret that proves the link is ours."""
+
+    request_id: str
+    secret: str | None = field(repr=False)
+
+    @classmethod
+    def parse(cls, unverified_ticket: str) -> Ticket | None:
+        """Return the ticket of a path, or None where it has not the form of one."""
+        request_id, dot, secret = unverified_ticket.partition(".")
+        if not REQUEST_ID.fullmatch(request_id) or (dot and not _SECRET.fullmatch(secret)):
+            return None
+        return cls(request_id, secret if dot else None)
+
+    def __str__(self) -> str:
+        return f"{self.request_id}.{self.secret}"
+
+
+def ticket_hash(secret: str) -> str:
+    """Return what is stored of a ticket's secret: its SHA-256."""
+    return _b64url(sha256(secret.encode()).digest())
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserBinding:
+    """The browser's half of a request, as its cookie holds it."""
+
+    request_id: str
+    ticket_secret: str = field(repr=False)
+    nonce: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, request_id: str, unverified_cookie: str) -> BrowserBinding | None:
+        """Return the binding in a cookie's value, or None where it has not the form of one."""
+        ticket_secret, _, nonce = unverified_cookie.partition(".")
+        if not _SECRET.fullmatch(ticket_secret) or not _SECRET.fullmatch(nonce):
+            return None
+        return cls(request_id, ticket_secret, nonce)
+
+    @property
+    def cookie_value(self) -> str:
+        """Return the cookie's value."""
+        return f"{self.ticket_secret}.{self.nonce}"
+
+    def _derive(self, label: bytes) -> str:
+        """Return 256 bits derived from both secrets: HKDF-SHA-256 (RFC 5869) to K, then HMAC of what it is for.
+
+        Written out here, in six lines of the standard library, because the function that answers every browser's first
+        request should not load a cryptography library for it.
+        """
+        pseudorandom_key = hmac.digest(
+            self.request_id.encode(), f"{self.ticket_secret}.{self.nonce}".encode(), "sha256"
+        )
+        key = hmac.digest(pseudorandom_key, b"gatehouse authorization request\x01", "sha256")
+        return _b64url(hmac.digest(key, label, "sha256"))
+
+    @property
+    def state(self) -> str:
+        """Return the `state` of this request in this browser (RFC 6749 section 4.1.1)."""
+        return f"{self.request_id}.{self._derive(b'state')}"
+
+    @property
+    def code_verifier(self) -> str:
+        """Return the `code_verifier` (RFC 7636 section 4.1)."""
+        return self._derive(b"code_verifier")
+
+    @property
+    def code_challenge(self) -> str:
+        """Return the S256 `code_challenge` (RFC 7636 section 4.2)."""
+        return _b64url(sha256(self.code_verifier.encode()).digest())
+
+
+def cookie_name(request_id: str, *, secure: bool) -> str:
+    """Return the name of the cookie that binds a request to a browser; `__Host-` wherever the browser honours it."""
+    return f"{'__Host-' if secure else ''}gatehouse-{request_id}"
+
+
+class Phase(StrEnum):
+    """Where a request stands. `consumed` is final unless its exchange is known to have failed."""
+
+    OPEN = "open"
+    CONSUMED = "consumed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """One request to connect, as stored: nothing in it lets its reader complete it."""
+
+    request_id: str
+    ticket_hash: str = field(repr=False)
+    provider: str
+    connection_id: str
+    created_at: int
+    expires_at: int
+    authorization_url: str
+    redirect_uri: str
+    pkce: bool
+    connection_version: int
+    phase: Phase = Phase.OPEN
+    issuer: str | None = None
+    iss_required: bool = False
+    scope: str | None = None
+    return_to: str | None = None
+    owner: str | None = None
+    parameters: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    used_states: frozenset[str] = frozenset()
+    consumed_by: str | None = None
+    outcome: str | None = None
+
+    def is_expired(self, now: float) -> bool:
+        """Tell whether it is too late for this request."""
+        return now >= self.expires_at
+
+    def admits(self, ticket_secret: str) -> bool:
+        """Tell, in constant time, whether `ticket_secret` is this request's."""
+        return hmac.compare_digest(self.ticket_hash, ticket_hash(ticket_secret))
+
+    def location(self, browser: BrowserBinding) -> str:
+        """Return the whole authorization URL for this browser (RFC 6749 section 4.1.1)."""
+        params = {"state": browser.state}
+        if self.pkce:
+            params |= {"code_challenge": browser.code_challenge, "code_challenge_method": "S256"}
+        return with_query(self.authorization_url, params)
+
+
+def with_query(url: str, params: Mapping[str, str]) -> str:
+    """Return `url` with `params` added to its query, which it keeps (RFC 6749 section 3.1)."""
+    parts = urlsplit(url)
+    query = "&".join(part for part in (parts.query, urlencode(params)) if part)
+    return parts._replace(query=query).geturl()
+
+
+class Refused(Exception):  # noqa: N818 - an answer to a browser, not an error of ours
+    """A response that is not one to a request of this browser. `reason` is a fixed word, fit for a log."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatedResponse:
+    """An authorization response (RFC 6749 section 4.1.2) to a request of the browser that brought it. Only `validate` makes one.
+
+    Either `code` or `error` is set. `iss` (RFC 9207) still has to be held against the stored request, in the consuming write.
+    """
+
+    provider: str
+    browser: BrowserBinding
+    iss: str | None
+    code: str | None = field(repr=False)
+    error: str | None = None
+
+    @property
+    def state_hash(self) -> str:
+        """Return what is kept of a used state."""
+        return ticket_hash(self.browser.state)
+
+
+# RFC 6749 section 4.1.2.1 and OpenID Connect Core section 3.1.2.6: anything else that a server says becomes `server_error`.
+RESPONSE_ERRORS = frozenset(
+    {
+        "invalid_request",
+        "unauthorized_client",
+        "access_denied",
+        "unsupported_response_type",
+        "invalid_scope",
+        "server_error",
+        "temporarily_unavailable",
+        "interaction_required",
+        "login_required",
+        "account_selection_required",
+        "consent_required",
+    }
+)
+
+
+def validate(
+    provider: str, unverified_query: str, unverified_cookies: Iterable[str], *, secure: bool
+) -> ValidatedResponse:
+    """Return the authorization response in a raw query, if it answers a request of the browser that holds these cookies.
+
+    No I/O: a forged, foreign, malformed or stale response raises `Refused` and costs nothing.
+    """
+    parameters = _parameters(unverified_query)
+    state = _STATE.fullmatch(parameters.get("state", ""))
+    if state is None:
+        raise Refused("state_malformed")
+    browser = _binding(state[1], unverified_cookies, secure=secure)
+    if not hmac.compare_digest(browser.state, state[0]):
+        raise Refused("state_mismatch")
+    code, error = parameters.get("code") or None, parameters.get("error") or None
+    if (code is None) == (error is None):
+        raise Refused("code_or_error_expected")
+    if error is not None and error not in RESPONSE_ERRORS:
+        error = "server_error"
+    return ValidatedResponse(provider, browser, parameters.get("iss"), code, error)
+
+
+def _parameters(unverified_query: str) -> dict[str, str]:
+    if len(unverified_query) > _LONGEST_QUERY:
+        raise Refused("query_too_long")
+    try:
+        pairs = parse_qsl(unverified_query, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS)
+    except ValueError:
+        raise Refused("query_malformed") from None
+    parameters = dict(pairs)
+    if len(parameters) != len(pairs):
+        raise Refused("parameter_duplicated")
+    return parameters
+
+
+def _binding(request_id: str, unverified_cookies: Iterable[str], *, secure: bool) -> BrowserBinding:
+    browser = binding_of(request_id, unverified_cookies, secure=secure)
+    if browser is None:
+        raise Refused("browser_unknown")
+    return browser
+
+
+def binding_of(request_id: str, unverified_cookies: Iterable[str], *, secure: bool) -> BrowserBinding | None:
+    """Return this browser's half of a request from its cookies (each `name=value`), None where it has none or two of them."""
+    prefix = cookie_name(request_id, secure=secure) + "="
+    values = [cookie.strip().removeprefix(prefix) for cookie in unverified_cookies if cookie.strip().startswith(prefix)]
+    return BrowserBinding.parse(request_id, values[0]) if len(values) == 1 else None
+
+
+_URL_CHARACTERS = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]{1,2048}")
+
+
+def return_to(allowed_origins: frozenset[str]) -> Any:
+    """Accept an absolute URL, without fragment or user name, whose origin is one of `allowed_origins` to the letter."""
+
+    def accept(value: Any) -> str:
+        expected = "an absolute URL of at most 2,048 characters without user name or fragment, of an origin that the deployment allows (ReturnToOrigins)"
+        if not isinstance(value, str) or not _URL_CHARACTERS.fullmatch(value):
+            raise Mismatch(expected)
+        try:
+            parts = urlsplit(value)
+            _ = parts.port
+        except ValueError:
+            raise Mismatch(expected) from None
+        if "@" in parts.netloc or f"{parts.scheme}://{parts.netloc}".lower() not in allowed_origins:
+            raise Mismatch(expected)
+        return value
+
+    return accept

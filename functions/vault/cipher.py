@@ -1,0 +1,98 @@
+"""Sealing with KMS: one data key for each written token set, bound to its connection, provider and version."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from hashlib import sha256
+from threading import Lock
+
+from . import sealing
+from .aws import ClientError, code_of, outages_are_temporary
+from .sealing import SealBroken
+from .tokens import TokenSet
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .connection import Connection
+    from .aws import ClientOf
+
+Seal = Callable[[TokenSet], bytes]
+"""Seals one token set."""
+
+_KEPT = 256
+"""Opened token sets kept in memory, the latest used ones."""
+
+
+class Cipher:
+    """Seals and opens token sets under the KMS key `key_id`. What was opened is kept in memory, by its very ciphertext."""
+
+    def __init__(self, client_of: ClientOf, key_id: str) -> None:
+        self._client_of = client_of
+        self._key_id = key_id
+        self._opened: OrderedDict[bytes, TokenSet] = OrderedDict()
+        self._lock = Lock()
+
+    def prepare(self, connection_id: str, provider: str, version: int) -> Seal:
+        """Return a seal, good for one token set of this connection, provider and version. One `GenerateDataKey`.
+
+        It is asked for before the authorization server is: once an answer is here, sealing it depends on nobody.
+        """
+        context = sealing.context_of(connection_id, provider, version)
+        with outages_are_temporary("KMS"):
+            key = self._client_of("kms").generate_data_key(
+                KeyId=self._key_id, KeySpec="AES_256", EncryptionContext=context
+            )
+
+        def seal(tokens: TokenSet) -> bytes:
+            sealed = sealing.seal(tokens.to_bytes(), context, key["Plaintext"], key["CiphertextBlob"])
+            self._keep(_cache_key(sealed, context), tokens)
+            return sealed
+
+        return seal
+
+    def open(self, connection: Connection) -> TokenSet:
+        """Return the connection's token set. At most one `Decrypt`; none for one that is in memory.
+
+        Raises `SealBroken` where the ciphertext is not this connection's, this provider's and this version's.
+        """
+        sealed = connection.sealed
+        if sealed is None:
+            raise SealBroken("The connection has no ciphertext.")
+        context = sealing.context_of(connection.connection_id, connection.provider, connection.version)
+        cached = self._kept(_cache_key(sealed, context))
+        if cached is not None:
+            return cached
+        tokens = TokenSet.from_bytes(sealing.unseal(sealed, context, self._data_key(sealed, context)))
+        self._keep(_cache_key(sealed, context), tokens)
+        return tokens
+
+    def _data_key(self, sealed: bytes, context: sealing.Context) -> bytes:
+        try:
+            with outages_are_temporary("KMS"):
+                answer = self._client_of("kms").decrypt(
+                    CiphertextBlob=sealing.wrapped_key_of(sealed), KeyId=self._key_id, EncryptionContext=context
+                )
+        except ClientError as error:
+            if code_of(error) in {"InvalidCiphertextException", "IncorrectKeyException"}:
+                raise SealBroken("KMS does not open the data key for this connection, provider and version.") from None
+            raise
+        key: bytes = answer["Plaintext"]
+        return key
+
+    def _kept(self, key: bytes) -> TokenSet | None:
+        with self._lock:
+            if key in self._opened:
+                self._opened.move_to_end(key)
+            return self._opened.get(key)
+
+    def _keep(self, key: bytes, tokens: TokenSet) -> None:
+        with self._lock:
+            self._opened[key] = tokens
+            if len(self._opened) > _KEPT:
+                self._opened.popitem(last=False)
+
+
+def _cache_key(sealed: bytes, context: sealing.Context) -> bytes:
+    """Return the hash of ciphertext and context: a record that was moved or replaced never meets another's opened tokens."""
+    return sha256(repr(sorted(context.items())).encode() + sealed).digest()

@@ -1,0 +1,171 @@
+"""Everything that Gatehouse says no with: one small tree, a stable code for each branch.
+
+`edge` turns these into Invoke results and HTTP answers in one place. A description is written by Gatehouse; what a server
+said travels apart in `ProviderError`, already cut and cleaned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderError:
+    """What an authorization server answered: its `error` and `error_description` (RFC 6749 section 5.2), and the HTTP status."""
+
+    error: str
+    error_description: str | None
+    status: int | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the `provider_error` object of a failure result."""
+        return {"error": self.error, "error_description": self.error_description, "status": self.status}
+
+
+class GatehouseError(Exception):
+    """A failure that is an ordinary result: a code, a description for a person, and whether the same call may succeed later.
+
+    `retry_after` is in whole seconds from now.
+    """
+
+    code: ClassVar[str] = "server_error"
+    http_status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        description: str,
+        *,
+        connection_id: str | None = None,
+        retry_after: int | None = None,
+        provider_error: ProviderError | None = None,
+    ) -> None:
+        super().__init__(description)
+        self.description = description
+        self.connection_id = connection_id
+        self.retry_after = retry_after
+        self.provider_error = provider_error
+
+    def about(self, connection_id: str) -> GatehouseError:
+        """Return this same error, saying which connection it is about."""
+        self.connection_id = connection_id
+        return self
+
+    def as_result(self) -> dict[str, Any]:
+        """Return the failure object that every Invoke caller and `POST /v1/...` caller gets."""
+        result: dict[str, Any] = {
+            "error": self.code,
+            "error_description": self.description,
+            "retryable": self.retryable,
+        }
+        if self.retry_after is not None:
+            result["retry_after"] = self.retry_after
+        if self.connection_id is not None:
+            result["connection_id"] = self.connection_id
+        if self.provider_error is not None:
+            result["provider_error"] = self.provider_error.as_dict()
+        return result
+
+
+class InvalidRequest(GatehouseError):
+    """The caller's input, named field by field."""
+
+    code = "invalid_request"
+    http_status = 400
+
+
+class UnknownProvider(GatehouseError):
+    """No such provider is configured."""
+
+    code = "unknown_provider"
+    http_status = 404
+
+
+class ConnectionNotFound(GatehouseError):
+    """Never authorized, or unknown."""
+
+    code = "connection_not_found"
+    http_status = 404
+
+
+class ConfirmationRequired(GatehouseError):
+    """Authorized by the user, not yet vouched for by the application."""
+
+    code = "confirmation_required"
+    http_status = 409
+    retryable = True
+
+
+class ReauthorizationRequired(GatehouseError):
+    """The grant is dead: only a new authorization helps."""
+
+    code = "reauthorization_required"
+    http_status = 409
+
+
+class ConnectionRevoked(GatehouseError):
+    """The connection was ended on purpose."""
+
+    code = "connection_revoked"
+    http_status = 410
+
+
+class ProviderMisconfigured(GatehouseError):
+    """The operator's fault (credentials, endpoints, registration). It never marks a connection dead."""
+
+    code = "provider_misconfigured"
+    http_status = 502
+
+
+class ProviderThrottled(GatehouseError):
+    """The server asked us to slow down."""
+
+    code = "provider_throttled"
+    http_status = 503
+    retryable = True
+
+
+class ProviderUnavailable(GatehouseError):
+    """Network, 5xx, or an answer that is not OAuth.
+
+    `outcome_unknown` says that the request may have taken effect at the server although no answer came.
+    """
+
+    code = "provider_unavailable"
+    http_status = 503
+    retryable = True
+
+    def __init__(self, description: str, *, outcome_unknown: bool = False, **evidence: Any) -> None:
+        super().__init__(description, **evidence)
+        self.outcome_unknown = outcome_unknown
+
+
+class TemporarilyUnavailable(GatehouseError):
+    """AWS throttles or fails, or a refresh in flight outlasted the caller's time."""
+
+    code = "temporarily_unavailable"
+    http_status = 503
+    retryable = True
+
+
+class ServerError(GatehouseError):
+    """A defect of ours; the details are in the log only."""
+
+
+BY_CODE: dict[str, type[GatehouseError]] = {
+    error.code: error
+    for error in (
+        InvalidRequest,
+        UnknownProvider,
+        ConnectionNotFound,
+        ConfirmationRequired,
+        ReauthorizationRequired,
+        ConnectionRevoked,
+        ProviderMisconfigured,
+        ProviderThrottled,
+        ProviderUnavailable,
+        TemporarilyUnavailable,
+        ServerError,
+    )
+}

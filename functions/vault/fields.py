@@ -1,0 +1,147 @@
+"""The shape of requests: every bad field is named, with what was expected, and no value is ever repeated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .errors import InvalidRequest
+
+Check = Callable[[Any], Any]
+
+CONNECTION_ID = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
+PROVIDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
+_VISIBLE = re.compile(r"[^\x00-\x1f\x7f]*")
+_NAME_IN_A_MESSAGE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class Mismatch(ValueError):
+    """One field is not as expected; the text says what was."""
+
+
+def text(pattern: re.Pattern[str], expected: str) -> Check:
+    """Accept a string that matches `pattern` whole."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise Mismatch(expected)
+        return value
+
+    return check
+
+
+def printable(longest: int) -> Check:
+    """Accept a string of 1 to `longest` characters without control characters."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not 0 < len(value) <= longest or not _VISIBLE.fullmatch(value):
+            raise Mismatch(f"a string of 1 to {longest} characters without control characters")
+        return value
+
+    return check
+
+
+def integer(least: int, most: int) -> Check:
+    """Accept a whole JSON number from `least` to `most`; `true` is not one."""
+
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise Mismatch(f"an integer from {least} to {most}")
+        return value
+
+    return check
+
+
+def boolean(value: Any) -> bool:
+    """Accept `true` or `false`."""
+    if not isinstance(value, bool):
+        raise Mismatch("true or false")
+    return value
+
+
+def list_of(item: Check, most: int) -> Check:
+    """Accept a list of at most `most` entries, each of which `item` accepts."""
+
+    def check(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple) or len(value) > most:
+            raise Mismatch(f"a list of at most {most} entries")
+        try:
+            return tuple(item(entry) for entry in value)
+        except Mismatch as mismatch:
+            raise Mismatch(f"a list in which every entry is {mismatch}") from None
+
+    return check
+
+
+def string_map(key: re.Pattern[str], longest: int, most: int) -> Check:
+    """Accept an object of at most `most` strings; keys match `key`, values have at most `longest` characters."""
+
+    def check(value: Any) -> dict[str, str]:
+        expected = (
+            f"an object of at most {most} strings, keys like {key.pattern}, values of at most {longest} characters"
+        )
+        if not isinstance(value, Mapping) or len(value) > most:
+            raise Mismatch(expected)
+        for name, entry in value.items():
+            fits = isinstance(name, str) and key.fullmatch(name) and isinstance(entry, str) and len(entry) <= longest
+            if not fits or not _VISIBLE.fullmatch(entry):
+                raise Mismatch(expected)
+        return dict(value)
+
+    return check
+
+
+def one_of(*choices: str) -> Check:
+    """Accept one of the strings named."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise Mismatch("one of " + ", ".join(choices))
+        return value
+
+    return check
+
+
+connection_id = text(CONNECTION_ID, "1 to 128 of A-Z a-z 0-9 . _ : @ -")
+provider_name = text(PROVIDER_NAME, "a provider's name: 1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or digit")
+scopes = list_of(text(SCOPE_TOKEN, "a scope token (RFC 6749 section 3.3)"), 100)
+
+
+def shown(name: object) -> str:
+    """Return a field's name as it may stand in a message: a plain name as it is, anything odd not at all."""
+    return name if isinstance(name, str) and _NAME_IN_A_MESSAGE.fullmatch(name) else "(a field with an unusual name)"
+
+
+class Fields:
+    """The fields of one request: `Fields(required={...}, optional={...}).read(payload)`."""
+
+    def __init__(
+        self, required: Mapping[str, Check] | None = None, optional: Mapping[str, Check] | None = None
+    ) -> None:
+        self._required = dict(required or {})
+        self._checks = {**self._required, **(optional or {})}
+
+    def read(self, payload: Any) -> dict[str, Any]:
+        """Return the checked fields of `payload`; an optional field that is absent or null is left out.
+
+        Raises `InvalidRequest` that names every bad, missing and unknown field at once.
+        """
+        if not isinstance(payload, Mapping):
+            raise InvalidRequest("The request must be a JSON object with the fields: " + ", ".join(self._checks) + ".")
+        problems: list[str] = [f"{shown(name)}: unknown field" for name in payload if name not in self._checks]
+        values: dict[str, Any] = {}
+        for name, check in self._checks.items():
+            value = payload.get(name)
+            if value is None:
+                if name in self._required:
+                    problems.append(f"{name}: required")
+                continue
+            try:
+                values[name] = check(value)
+            except Mismatch as mismatch:
+                problems.append(f"{name}: expected {mismatch}")
+        if problems:
+            raise InvalidRequest("; ".join(problems[:20]) + ".")
+        return values

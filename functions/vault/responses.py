@@ -1,0 +1,301 @@
+"""What an authorization server's answer means: the one place where success, a dead grant, the operator's fault, throttling and
+an outage are told apart (RFC 6749 section 5, RFC 7009 section 2.2).
+
+Tolerant about form, strict about what matters: an access token is a non-empty string of visible ASCII.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TYPE_CHECKING
+from urllib.parse import parse_qsl, quote, quote_plus
+
+from .errors import (
+    ProviderError,
+    ProviderMisconfigured,
+    ProviderThrottled,
+    ProviderUnavailable,
+    ReauthorizationRequired,
+)
+from .tokens import TokenResponse, TokenSet
+
+if TYPE_CHECKING:
+    from .providers import Provider
+    from .errors import (
+        GatehouseError,
+    )
+
+LONGEST_LIFETIME = 10 * 365 * 86400
+LONGEST_RETRY_AFTER = 86400
+
+# RFC 6749 section 5.2 and OpenID Connect Core section 3.1.2.6: the grant itself is gone, only the user can help.
+_DEAD = frozenset({"invalid_grant", "interaction_required", "consent_required", "login_required"})
+_THROTTLED = frozenset({"slow_down", "rate_limited", "too_many_requests"})
+_OUTAGE = frozenset({"server_error", "temporarily_unavailable"})
+
+_VSCHAR = re.compile(r"[\x20-\x7e]+")
+_ERROR_CODE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
+_UNSPEAKABLE = re.compile(r"[^\x20-\x7e]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer, whole: `headers` has lower-case names, `body` is what came, up to the cap."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+def token_response(answer: Answer, provider: Provider, *, now: float, secrets: tuple[str, ...]) -> TokenResponse:
+    """Return the tokens of a token endpoint's answer, or raise the failure that it means.
+
+    `secrets` are what the request carried: a server that repeats them in an error text does not get them into ours.
+    """
+    document = _document(answer)
+    problem = failure(answer, document, secrets)
+    if problem is not None:
+        raise problem
+    if document is None:
+        raise ProviderUnavailable(
+            "The token endpoint answered with something that is not an OAuth token response.", outcome_unknown=True
+        )
+    return TokenResponse(
+        tokens=TokenSet(_access_token(document), _refresh_token(document)),
+        token_type=_token_type(document),
+        expires_at=_expiry(document.get("expires_in"), now, provider.default_expires_in),
+        refresh_expires_at=_refresh_expiry(document, now),
+        scope=_scope(document.get("scope"), provider.scope_separator),
+        subject=_word(document.get(provider.subject)) if provider.subject else None,
+        metadata={key: value for key in provider.metadata if (value := _word(document.get(key))) is not None},
+    )
+
+
+def check_revocation(answer: Answer, provider: Provider, *, secrets: tuple[str, ...]) -> None:
+    """Return where the server says that the token is dead (RFC 7009 section 2.2), else raise the failure that it means."""
+    document = _document(answer)
+    problem = failure(answer, document, secrets)
+    if problem is not None:
+        if problem.provider_error is not None and problem.provider_error.error in {"invalid_token", "invalid_grant"}:
+            return  # a token that the server does not know is a token that nobody can use
+        raise problem
+    if provider.revocation_success is not None and (document or {}).get(provider.revocation_success) is not True:
+        said = ProviderError("not_revoked", _cleaned((document or {}).get("message"), secrets), answer.status)
+        raise ProviderUnavailable("The revocation endpoint did not confirm the revocation.", provider_error=said)
+
+
+def failure(answer: Answer, document: Mapping[str, Any] | None, secrets: tuple[str, ...]) -> GatehouseError | None:
+    """Return the failure that an answer means, or None where it is a success."""
+    error, description = _error_of(document)
+    if error is None and 200 <= answer.status < 300:
+        return None
+    code = _cleaned(error, secrets) if error and _ERROR_CODE.fullmatch(error) else None
+    said = ProviderError(
+        code or f"http_{answer.status}",
+        _cleaned(description or answer.headers.get("uc-rest-error"), secrets),
+        answer.status,
+    )
+    return _classified(error, answer, document is not None, said)
+
+
+def _classified(error: str | None, answer: Answer, is_oauth: bool, said: ProviderError) -> GatehouseError:
+    status = answer.status
+    if status == 429 or error in _THROTTLED:
+        return ProviderThrottled(
+            "The authorization server limits our requests.", retry_after=retry_after(answer), provider_error=said
+        )
+    if error in _DEAD:
+        return ReauthorizationRequired(
+            "The authorization server no longer accepts this grant: authorize again.", provider_error=said
+        )
+    if status >= 500 or status == 408 or error in _OUTAGE:
+        return ProviderUnavailable(
+            "The authorization server has an outage.",
+            retry_after=retry_after(answer),
+            provider_error=said,
+            # A gateway's 502 or 504 says nothing about what the server behind it did.
+            outcome_unknown=status >= 500,
+        )
+    if 300 <= status < 400 or status in {404, 405}:
+        return ProviderMisconfigured(
+            "The endpoint does not answer as one of OAuth: check its URL in the registration.", provider_error=said
+        )
+    if is_oauth:
+        return ProviderMisconfigured(
+            "The authorization server refuses this client: check client_id, client_secret and endpoints of the registration.",
+            provider_error=said,
+        )
+    return ProviderUnavailable(
+        "The authorization server answered with something that is not OAuth.", provider_error=said
+    )
+
+
+def retry_after(answer: Answer, *, now: datetime | None = None) -> int | None:
+    """Return the answer's Retry-After in seconds from now (RFC 9110 section 10.2.3: seconds or a date), at most a day."""
+    value = answer.headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit() and len(value) < 10:
+        return min(int(value), LONGEST_RETRY_AFTER)
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    seconds = (at.replace(tzinfo=at.tzinfo or UTC) - (now or _date_of(answer))).total_seconds()
+    return int(min(max(math.ceil(seconds), 0), LONGEST_RETRY_AFTER))
+
+
+def _date_of(answer: Answer) -> datetime:
+    """Return the server's own Date, which a Retry-After date is relative to; ours where it sent none."""
+    try:
+        at = parsedate_to_datetime(answer.headers.get("date", ""))
+    except ValueError:
+        return datetime.now(UTC)
+    return at.replace(tzinfo=at.tzinfo or UTC)
+
+
+def _document(answer: Answer) -> dict[str, Any] | None:
+    """Return the answer's fields, from JSON (RFC 6749 section 5.1) or, as some servers do, from a form; None where it is neither."""
+    try:
+        text = answer.body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return None
+    content_type = answer.headers.get("content-type", "").lower()
+    if "form-urlencoded" not in content_type:
+        document = _json_object(text)
+        if document is not None or "html" in content_type:
+            return document
+    return _form_object(text)
+
+
+class _Ambiguous(ValueError):
+    """A parameter is in the answer twice with different values (RFC 6749 section 3.2 allows it once)."""
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in members and members[name] != value:
+            raise _Ambiguous
+        members[name] = value
+    return members
+
+
+def _bounded_int(digits: str) -> float:
+    return int(digits) if len(digits) < 20 else math.inf
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    try:
+        document = json.loads(text, object_pairs_hook=_unambiguous, parse_int=_bounded_int)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _form_object(text: str) -> dict[str, Any] | None:
+    try:
+        document = _unambiguous(parse_qsl(text.strip(), strict_parsing=True, max_num_fields=100))
+    except ValueError:
+        return None
+    return document if document.keys() & {"access_token", "error"} else None
+
+
+def _error_of(document: Mapping[str, Any] | None) -> tuple[str | None, Any]:
+    """Return the error code and description: RFC 6749's string, or UltraCart's `ErrorResponse` object."""
+    if document is None:
+        return None, None
+    error = document.get("error")
+    if isinstance(error, Mapping):
+        code = error.get("error_code")
+        description = error.get("developer_message") or error.get("user_message")
+        return (code if isinstance(code, str) and code else "error_response"), description
+    if isinstance(error, str) and error:
+        return error, document.get("error_description")
+    return ("error", None) if error not in (None, "", False) else (None, None)
+
+
+def _cleaned(text: object, secrets: tuple[str, ...]) -> str | None:
+    """Return a server's words as they may be repeated: short, visible ASCII, and without anything we had sent in confidence."""
+    if not isinstance(text, str):
+        return None
+    for secret in secrets:
+        for spelling in (secret, quote(secret, safe=""), quote_plus(secret)):
+            text = text.replace(spelling, "***")
+    return _UNSPEAKABLE.sub(" ", text)[:200].strip() or None
+
+
+def _access_token(document: Mapping[str, Any]) -> str:
+    token = document.get("access_token")
+    if not isinstance(token, str) or not _VSCHAR.fullmatch(token):
+        raise ProviderUnavailable(
+            "The token response has no access_token that is a non-empty string.", outcome_unknown=True
+        )
+    return token
+
+
+def _refresh_token(document: Mapping[str, Any]) -> str | None:
+    token = document.get("refresh_token")
+    if token is None or token == "":
+        return None
+    if not isinstance(token, str) or not _VSCHAR.fullmatch(token):
+        raise ProviderUnavailable("The token response's refresh_token is not a string.", outcome_unknown=True)
+    return token
+
+
+def _token_type(document: Mapping[str, Any]) -> str:
+    token_type = document.get("token_type")
+    if not isinstance(token_type, str) or not _ERROR_CODE.fullmatch(token_type) or token_type.lower() == "bearer":
+        return "Bearer"
+    if token_type.lower() in {"dpop", "mac"}:
+        raise ProviderMisconfigured(
+            "The server issued a sender-constrained token (DPoP or MAC), which Gatehouse does not speak: ask for Bearer tokens."
+        )
+    return token_type
+
+
+def _seconds(value: Any) -> int | None:
+    """Return a lifetime: a number, or a string that holds one. None where it is absent, zero, negative or no number.
+
+    Zero is what servers send for "does not expire"; a token that were really dead on arrival would help nobody.
+    """
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 1:
+        return None
+    return int(min(value, LONGEST_LIFETIME))
+
+
+def _expiry(value: Any, now: float, default: int | None) -> int | None:
+    seconds = _seconds(value) or default
+    return None if seconds is None else int(now) + seconds
+
+
+def _refresh_expiry(document: Mapping[str, Any], now: float) -> int | None:
+    for name in ("refresh_token_expires_in", "refresh_expires_in", "x_refresh_token_expires_in"):
+        if (seconds := _seconds(document.get(name))) is not None:
+            return int(now) + seconds
+    return None
+
+
+def _scope(value: Any, separator: str) -> str | None:
+    """Return the granted scope, space-separated as RFC 6749 section 3.3 writes it."""
+    if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+        value = " ".join(value)
+    if not isinstance(value, str):
+        return None
+    words = value.replace(separator, " ").split()
+    return " ".join(words)[:8192] or None
+
+
+def _word(value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    return str(value)[:512] or None

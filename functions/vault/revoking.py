@@ -1,0 +1,86 @@
+"""The end of a grant: here at once, then at the authorization server (RFC 7009)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TYPE_CHECKING
+
+from .connection import Status
+from .errors import ConnectionNotFound, GatehouseError, ReauthorizationRequired, TemporarilyUnavailable
+from .store import Conflict
+
+if TYPE_CHECKING:
+    from .cipher import Cipher
+    from .timing import Deadline, Timing
+    from .client import Client
+    from .store import Connections
+    from .registrations import Registrations
+    from .connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Revoking:
+    """The use case `revoke`."""
+
+    connections: Connections
+    registrations: Registrations
+    cipher: Cipher
+    client: Client
+    timing: Timing
+
+    def revoke(self, connection_id: str, deadline: Deadline) -> dict[str, Any]:
+        """End the connection; `revoked` where the server was told or need not be, `revoking` where it could not be told yet."""
+        ending, was_dead = self._end_here(connection_id)
+        if ending.status is Status.REVOKING:
+            ending = self._end_there(ending, deadline, was_dead=was_dead)
+        return {"connection_id": connection_id, "status": str(ending.status)}
+
+    def _end_here(self, connection_id: str) -> tuple[Connection, bool]:
+        """Return the connection with nothing to vend any more, and whether its grant was dead before."""
+        while True:
+            connection = self.connections.get(connection_id)
+            if connection is None:
+                raise ConnectionNotFound("No connection has this id.", connection_id=connection_id)
+            was_dead = connection.failure is not None and connection.failure.code == ReauthorizationRequired.code
+            if connection.status in {Status.REVOKING, Status.REVOKED}:
+                return connection, was_dead
+            ending = connection.revoking(self.timing.now())
+            try:
+                self.connections.change(connection, ending)
+            except Conflict:
+                continue
+            return ending, was_dead
+
+    def _end_there(self, ending: Connection, deadline: Deadline, *, was_dead: bool) -> Connection:
+        now = self.timing.now
+        try:
+            self._tell_server(ending, deadline)
+        except GatehouseError as error:
+            refused = error.provider_error is not None and not _is_outage(error)
+            if was_dead and refused:
+                return self._settle(
+                    ending, ending.revoked(now())
+                )  # the server said itself that there is nothing left to revoke
+            return self._settle(ending, ending.revocation_failed(error, now(), self.timing.jitter()))
+        return self._settle(ending, ending.revoked(now()))
+
+    def _tell_server(self, ending: Connection, deadline: Deadline) -> None:
+        registration = self.registrations.get(ending.provider)
+        if registration.provider.revocation_endpoint is None:
+            return  # this server has no way to be told; what is here ends here
+        tokens = self.cipher.open(ending)
+        self.client.revoke(registration, tokens, deadline.for_http(registration.provider.request_timeout))
+
+    def _settle(self, ending: Connection, after: Connection) -> Connection:
+        """Write how it ended. Where another call was first, its outcome is the outcome; a new authorization is left alone."""
+        try:
+            self.connections.change(ending, after)
+        except Conflict:
+            stored = self.connections.get(ending.connection_id)
+            return stored if stored is not None and stored.status in {Status.REVOKING, Status.REVOKED} else after
+        return after
+
+
+def _is_outage(error: GatehouseError) -> bool:
+    status = error.provider_error.status if error.provider_error else None
+    return isinstance(error, TemporarilyUnavailable) or status is None or status >= 500 or status == 429

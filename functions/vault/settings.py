@@ -1,0 +1,139 @@
+"""The one reader of the environment, and the one place where the house is put together."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import cached_property
+from urllib.parse import urlsplit
+
+from . import aws
+from .authorizing import Authorizing
+from .cipher import Cipher
+from .client import Client
+from .listing import Listing
+from .outbound import Outbound
+from .registrations import Registrations
+from .revoking import Revoking
+from .store import Authorizations, Connections
+from .timing import Timing
+from .vending import Vending
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class SettingMissing(Exception):
+    """A variable of the function's environment is missing or wrong: the deployment's fault, named for whoever deploys."""
+
+
+class House:
+    """Everything a function may need, each part made when it is first used: no function has the settings of another."""
+
+    def __init__(self, environ: Mapping[str, str], *, clock: Callable[[], float]) -> None:
+        self._environ = environ
+        self._clients = aws.clients()
+        self.timing = Timing(now=clock)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None, *, clock: Callable[[], float] = time.time) -> House:
+        """Return the house of a function with this environment, by default the process's; `clock` gives Unix seconds."""
+        return cls(os.environ if environ is None else environ, clock=clock)
+
+    def _setting(self, name: str) -> str:
+        value = self._environ.get(name, "")
+        if not value:
+            raise SettingMissing(f"The environment variable {name} is not set.")
+        return value
+
+    # Settings
+
+    @cached_property
+    def base_url(self) -> str:
+        """Return where browsers reach us, without a trailing slash: https, or http on this machine itself."""
+        base_url = self._setting("GATEHOUSE_BASE_URL").rstrip("/")
+        parts = urlsplit(base_url)
+        local = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1"}
+        if not parts.hostname or not (parts.scheme == "https" or local) or parts.query or parts.fragment:
+            raise SettingMissing("GATEHOUSE_BASE_URL must be an https URL (or http://localhost, http://127.0.0.1).")
+        return base_url
+
+    @property
+    def secure(self) -> bool:
+        """Tell whether browsers reach us by https."""
+        return self.base_url.startswith("https:")
+
+    @cached_property
+    def return_to_origins(self) -> frozenset[str]:
+        """Return the origins to which a callback may send its user back."""
+        origins = self._environ.get("GATEHOUSE_RETURN_TO_ORIGINS", "").split(",")
+        return frozenset(origin.strip().rstrip("/").lower() for origin in origins if origin.strip())
+
+    # Floor 1
+
+    @cached_property
+    def connections(self) -> Connections:
+        """Return the table of connections."""
+        return Connections(self._clients, self._setting("GATEHOUSE_CONNECTIONS_TABLE"))
+
+    @cached_property
+    def authorizations(self) -> Authorizations:
+        """Return the table of authorization requests."""
+        return Authorizations(self._clients, self._setting("GATEHOUSE_AUTHORIZATIONS_TABLE"))
+
+    @cached_property
+    def cipher(self) -> Cipher:
+        """Return what seals and opens token sets."""
+        return Cipher(self._clients, self._environ.get("GATEHOUSE_KEY_ID", ""))
+
+    @cached_property
+    def _outbound(self) -> Outbound:
+        return Outbound()
+
+    @cached_property
+    def registrations(self) -> Registrations:
+        """Return the owner's registrations. Loopback http endpoints are for a deployment that is itself on loopback."""
+        base_url = self._environ.get("GATEHOUSE_BASE_URL", "")
+        return Registrations(
+            self._clients,
+            self._environ.get("GATEHOUSE_SECRET_PREFIX", "gatehouse/providers/"),
+            self._outbound,
+            self.timing.now,
+            loopback_http=urlsplit(base_url).scheme == "http",
+        )
+
+    @cached_property
+    def client(self) -> Client:
+        """Return what speaks to token and revocation endpoints."""
+        return Client(self._outbound, self.timing.now)
+
+    # Floor 2
+
+    @cached_property
+    def authorizing(self) -> Authorizing:
+        """Return the use cases start, authorize and callback."""
+        return Authorizing(
+            self.base_url,
+            self.connections,
+            self.authorizations,
+            self.registrations,
+            self.cipher,
+            self.client,
+            self.timing,
+        )
+
+    @cached_property
+    def vending(self) -> Vending:
+        """Return the use cases token and refresh."""
+        return Vending(self.connections, self.registrations, self.cipher, self.client, self.timing)
+
+    @cached_property
+    def revoking(self) -> Revoking:
+        """Return the use case revoke."""
+        return Revoking(self.connections, self.registrations, self.cipher, self.client, self.timing)
+
+    @cached_property
+    def listing(self) -> Listing:
+        """Return the use case connections."""
+        return Listing(self.connections)

@@ -1,0 +1,317 @@
+"""The two tables. Every write is conditional: on the state that it was decided from, or on being the first.
+
+A record becomes attributes in one place, and `None` and empty containers are never stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields, replace
+from decimal import Decimal
+from typing import Any, TYPE_CHECKING
+
+from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
+
+from .authorization import AuthorizationRequest, Phase, ticket_hash
+from .aws import ClientError, code_of, outages_are_temporary
+from .connection import Connection, Failure, Lease, Status
+from .errors import ProviderError
+
+if TYPE_CHECKING:
+    from .aws import ClientOf
+    from .authorization import ValidatedResponse
+    from collections.abc import Mapping
+
+_write = TypeSerializer().serialize
+_read = TypeDeserializer().deserialize
+
+Item = dict[str, Any]
+
+KEEP_REQUESTS = 86400
+"""Seconds after its expiry until a request may be cleaned up: long enough to tell a latecomer what happened."""
+
+
+class Conflict(Exception):
+    """The record is not as it was read: somebody else was first. Read again and decide again."""
+
+
+def _item(record: Any) -> Item:
+    """Return a record's attributes, without what is None or empty."""
+    return {
+        name: value for name, value in asdict(record).items() if value is not None and value not in ({}, frozenset())
+    }
+
+
+def _marshalled(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _write(_plain(value)) for name, value in item.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as the serializer takes it: enumerations as their strings, nothing that is None inside maps."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, frozenset):
+        return set(value)
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items() if entry is not None}
+    return value
+
+
+def _unmarshalled(attributes: Mapping[str, Any]) -> Item:
+    return {name: _native(_read(value)) for name, value in attributes.items()}
+
+
+def _native(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value)
+    if isinstance(value, Binary):
+        return bytes(value)  # type: ignore[call-overload]  # its stubs lack __bytes__
+    if isinstance(value, dict):
+        return {key: _native(entry) for key, entry in value.items()}
+    return value
+
+
+_CONNECTION_FIELDS = frozenset(entry.name for entry in fields(Connection))
+_REQUEST_FIELDS = frozenset(entry.name for entry in fields(AuthorizationRequest))
+
+
+def _connection(attributes: Mapping[str, Any]) -> Connection:
+    item = {name: value for name, value in _unmarshalled(attributes).items() if name in _CONNECTION_FIELDS}
+    failure, lease = item.pop("failure", None), item.pop("lease", None)
+    if failure is not None:
+        said = failure.pop("provider_error", None)
+        failure = Failure(
+            **failure,
+            provider_error=ProviderError(said["error"], said.get("error_description"), said.get("status"))
+            if said
+            else None,
+        )
+    return Connection(
+        **{**item, "status": Status(item["status"])}, failure=failure, lease=Lease(**lease) if lease else None
+    )
+
+
+def _request(attributes: Mapping[str, Any]) -> AuthorizationRequest:
+    item = {name: value for name, value in _unmarshalled(attributes).items() if name in _REQUEST_FIELDS}
+    return AuthorizationRequest(
+        **{**item, "phase": Phase(item["phase"]), "used_states": frozenset(item.get("used_states", ()))}
+    )
+
+
+class _Expression:
+    """Collects the names and values of a DynamoDB expression, so that no attribute name meets a reserved word."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+        self.values: dict[str, Any] = {}
+
+    def name(self, path: str) -> str:
+        parts = []
+        for part in path.split("."):
+            self.names[f"#{part}"] = part
+            parts.append(f"#{part}")
+        return ".".join(parts)
+
+    def value(self, name: str, value: Any) -> str:
+        self.values[f":{name}"] = _write(_plain(value))
+        return f":{name}"
+
+    def is_(self, path: str, value: Any) -> str:
+        """Return the condition that an attribute has a value; None means that it is absent."""
+        if value is None:
+            return f"attribute_not_exists({self.name(path)})"
+        return f"{self.name(path)} = {self.value('was_' + path.replace('.', '_'), value)}"
+
+    def assignment(self, item: Mapping[str, Any], was: Mapping[str, Any]) -> str:
+        """Return the update from one set of attributes to another, naming only what changes."""
+        changed = [
+            f"{self.name(name)} = {self.value(name, value)}" for name, value in item.items() if was.get(name) != value
+        ]
+        gone = [self.name(name) for name in was if name not in item]
+        clauses = (("SET", changed), ("REMOVE", gone))
+        return " ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses if parts)
+
+    def arguments(self) -> dict[str, Any]:
+        arguments: dict[str, Any] = {"ExpressionAttributeNames": self.names}
+        if self.values:
+            arguments["ExpressionAttributeValues"] = self.values
+        return arguments
+
+
+class Table:
+    """What both tables share: the client, the name, and the reading of a failed condition."""
+
+    def __init__(self, client_of: ClientOf, name: str) -> None:
+        self._client_of = client_of
+        self._name = name
+
+    def _call(self, operation: str, **arguments: Any) -> Any:
+        try:
+            with outages_are_temporary("DynamoDB"):
+                return getattr(self._client_of("dynamodb"), operation)(TableName=self._name, **arguments)
+        except ClientError as error:
+            if code_of(error) == "ConditionalCheckFailedException":
+                raise Conflict from None
+            raise
+
+
+class Connections(Table):
+    """The table of connections (DESIGN section 4)."""
+
+    def get(self, connection_id: str) -> Connection | None:
+        """Return the connection as it is now (a consistent read), or None."""
+        item = self._call("get_item", Key={"connection_id": {"S": connection_id}}, ConsistentRead=True).get("Item")
+        return _connection(item) if item else None
+
+    def change(self, was: Connection, now: Connection) -> None:
+        """Write `now` over `was`, if the record still is what `was` says; else raise `Conflict`.
+
+        Token set, status, lease and failure are what decisions are made from, and every write moves at least one of them.
+        """
+        expression = _Expression()
+        unchanged = [
+            expression.is_("version", was.version),
+            expression.is_("status", was.status),
+            expression.is_("lease.holder", was.lease.holder if was.lease else None),
+            expression.is_("failure.count", was.failure.count if was.failure else None),
+        ]
+        before, after = _item(was), _item(now)
+        before.pop("connection_id"), after.pop("connection_id")
+        self._update(now.connection_id, expression.assignment(after, before), " AND ".join(unchanged), expression)
+
+    def authorize(self, new: Connection) -> None:
+        """Write an authorization's connection over version `new.version - 1`, whatever state that was in; else raise `Conflict`.
+
+        Version 0 is a connection that never was. What the earlier grant left is removed; `created_at` stays.
+        """
+        expression = _Expression()
+        version_is = expression.is_("version", new.version - 1 or None)
+        item = _item(new)
+        item.pop("connection_id")
+        created = item.pop("created_at")
+        update = expression.assignment(item, dict.fromkeys(_CONNECTION_FIELDS - {"connection_id", "created_at"}))
+        name, value = expression.name("created_at"), expression.value("created_at", created)
+        update = update.replace("SET ", f"SET {name} = if_not_exists({name}, {value}), ", 1)
+        self._update(new.connection_id, update, version_is, expression)
+
+    def _update(self, connection_id: str, update: str, condition: str, expression: _Expression) -> None:
+        self._call(
+            "update_item",
+            Key={"connection_id": {"S": connection_id}},
+            UpdateExpression=update,
+            ConditionExpression=condition,
+            **expression.arguments(),
+        )
+
+    def page(
+        self, where: Mapping[str, str], limit: int, start: dict[str, str] | None
+    ) -> tuple[list[Connection], dict[str, str] | None]:
+        """Return up to `limit` connections that match `where` (owner, provider, status), and the key to go on from.
+
+        With an owner this reads the `owner` index; without one it reads the table. `sealed` is never read.
+        """
+        expression = _Expression()
+        wanted = sorted(_CONNECTION_FIELDS - _NOT_LISTED)
+        query = dict(where)
+        arguments: dict[str, Any] = {"ProjectionExpression": ", ".join(expression.name(name) for name in wanted)}
+        operation = "scan"
+        if "owner" in query:
+            operation, owner = "query", query.pop("owner")
+            arguments |= {"IndexName": "owner", "KeyConditionExpression": expression.is_("owner", owner)}
+        if query:
+            arguments["FilterExpression"] = " AND ".join(expression.is_(name, value) for name, value in query.items())
+        found: list[Connection] = []
+        key = _marshalled(start) if start else None
+        for _ in range(_MOST_READS):
+            more = {"ExclusiveStartKey": key} if key else {}
+            answer = self._call(operation, Limit=limit - len(found), **arguments, **more, **expression.arguments())
+            found += [_connection(item) for item in answer.get("Items", [])]
+            key = answer.get("LastEvaluatedKey")
+            if key is None or len(found) >= limit:
+                break
+        return found, (_unmarshalled(key) if key else None)
+
+
+_NOT_LISTED = frozenset({"sealed", "lease", "refreshable", "refresh_at", "due_shard", "due_at", "authorized_by"})
+"""What the `owner` index does not project, and no list needs."""
+
+_MOST_READS = 10
+"""Reads behind one page of a filtered list: a sparse filter gives short pages with a cursor rather than a time-out."""
+
+
+class Authorizations(Table):
+    """The table of authorization requests. TTL only cleans up; expiry is always checked."""
+
+    def create(self, request: AuthorizationRequest) -> None:
+        """Store a new request."""
+        item = _item(request) | {"ttl": request.expires_at + KEEP_REQUESTS}
+        self._call(
+            "put_item",
+            Item=_marshalled(item),
+            ConditionExpression="attribute_not_exists(#request_id)",
+            ExpressionAttributeNames={"#request_id": "request_id"},
+        )
+
+    def get(self, request_id: str) -> AuthorizationRequest | None:
+        """Return the request as it is now (a consistent read), or None."""
+        item = self._call("get_item", Key={"request_id": {"S": request_id}}, ConsistentRead=True).get("Item")
+        return _request(item) if item else None
+
+    def consume(self, response: ValidatedResponse, holder: str, now: float) -> AuthorizationRequest:
+        """Take the request for this response, once, in one conditional write, and return what was stored.
+
+        Not expired, this ticket, this provider, this issuer (RFC 9207 section 2.4), open or failed, and this state never used
+        before: else `Conflict`, and nothing has changed.
+        """
+        expression = _Expression()
+        phase, states = expression.name("phase"), expression.name("used_states")
+        may_be_answered = (
+            f"{phase} IN ({expression.value('open', Phase.OPEN)}, {expression.value('failed', Phase.FAILED)})"
+        )
+        not_expired = f"{expression.name('expires_at')} > {expression.value('now', int(now))}"
+        state_unused = f"NOT contains({states}, {expression.value('state', response.state_hash)})"
+        conditions = [
+            not_expired,
+            expression.is_("ticket_hash", ticket_hash(response.browser.ticket_secret)),
+            expression.is_("provider", response.provider),
+            may_be_answered,
+            state_unused,
+            _issuer_matches(response.iss, expression),
+        ]
+        update = (
+            f"SET {phase} = {expression.value('consumed', Phase.CONSUMED)}, {expression.name('consumed_by')} = {expression.value('holder', holder)}"
+            f" REMOVE {expression.name('outcome')} ADD {states} {expression.value('states', frozenset({response.state_hash}))}"
+        )
+        answer = self._call(
+            "update_item",
+            Key={"request_id": {"S": response.browser.request_id}},
+            UpdateExpression=update,
+            ConditionExpression=" AND ".join(conditions),
+            ReturnValues="ALL_NEW",
+            **expression.arguments(),
+        )
+        return _request(answer["Attributes"])
+
+    def reopen(self, request: AuthorizationRequest, outcome: str) -> None:
+        """Store that a consumed request failed before any token came back, so that the user may try again."""
+        expression = _Expression()
+        mine = expression.is_("consumed_by", request.consumed_by)
+        failed = replace(request, phase=Phase.FAILED, outcome=outcome)
+        update = expression.assignment(
+            {"phase": failed.phase, "outcome": failed.outcome}, {"phase": request.phase, "outcome": request.outcome}
+        )
+        self._call(
+            "update_item",
+            Key={"request_id": {"S": request.request_id}},
+            UpdateExpression=update,
+            ConditionExpression=mine,
+            **expression.arguments(),
+        )
+
+
+def _issuer_matches(iss: str | None, expression: _Expression) -> str:
+    """Return the condition of RFC 9207: an `iss` that came is the stored issuer's, and one that must come has come."""
+    issuer = expression.name("issuer")
+    if iss is None:
+        required = expression.name("iss_required")
+        return f"{required} = {expression.value('not_required', False)}"  # noqa: FBT003 - a value, not a flag
+    return f"(attribute_not_exists({issuer}) OR {issuer} = {expression.value('iss', iss)})"

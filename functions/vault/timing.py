@@ -1,0 +1,52 @@
+"""Time, as the use cases see it: a clock to compare with what is stored, and what is left of the caller's time."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+
+from .errors import TemporarilyUnavailable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RESERVE = 3.0
+"""Seconds of a call's time that are kept for storing and answering after HTTP."""
+
+AFTER_HTTP = 15.0
+"""Seconds that a lease outlives the HTTP deadline by: the time of the commit, with all the retries of `aws`, and clocks that differ."""
+
+SHORTEST_REQUEST = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When the caller's time is up. `remaining` gives the seconds left; real time, whatever clock the records go by."""
+
+    remaining: Callable[[], float]
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """Return the deadline that is `seconds` away."""
+        ends_at = time.monotonic() + seconds
+        return cls(lambda: ends_at - time.monotonic())
+
+    def for_http(self, request_timeout: float) -> float:
+        """Return the seconds that a request may take. Raises `TemporarilyUnavailable` where too little is left to begin one."""
+        seconds = min(request_timeout, self.remaining() - RESERVE)
+        if seconds < SHORTEST_REQUEST:
+            raise TemporarilyUnavailable(
+                "Too little of this call's time is left to ask the authorization server: try again.", retry_after=1
+            )
+        return seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """A clock (Unix seconds), a sleep (seconds) and a source of jitter (0 to 1); tests pass their own."""
+
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = field(default=random.random)
