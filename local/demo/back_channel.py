@@ -33,6 +33,7 @@ class BackChannel:
         self._ledger.received("code_verifier", form.get("code_verifier"))
         self._ledger.received("code", form.get("code"))
         self._ledger.received("refresh_token", form.get("refresh_token"))
+        self._ledger.received("token", form.get("token"))
         credential = form.get("refresh_token") or form.get("code") or form.get("token") or ""
         seen.grant_id = self._grants.grant_id_of(credential)
         try:
