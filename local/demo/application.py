@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
@@ -14,7 +14,7 @@ from local.demo.authorization import AuthorizationEndpoint
 from local.demo.back_channel import BackChannel
 from local.demo.call import Call
 from local.demo.dialect import json_answer
-from local.demo.errors import OAuthError, RestError
+from local.demo.errors import AnswerDroppedError, OAuthError, RestError
 from local.demo.faults import FaultBook
 from local.demo.grants import Grants
 from local.demo.mischief import hang_up, replacement, stretched
@@ -25,7 +25,7 @@ from local.demo.switchboard import Switchboard
 from local.demo.ultracart import UltraCart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from werkzeug.wrappers import Response
@@ -80,6 +80,8 @@ class Application:
             answer = self._dispatch(request)
         except HTTPException as error:
             answer = error.get_response(environ)
+        except AnswerDroppedError:
+            hang_up(request)
         return answer(environ, start_response)
 
     def _dispatch(self, request: Request) -> Response:
@@ -109,8 +111,18 @@ class Application:
         except BaseException:
             self.ledger.leave(grant_id)
             raise
-        answer.call_on_close(lambda: self.ledger.leave(grant_id))
+        # Counted out before the client can know that the answer is complete: its next request is not simultaneous.
+        if answer.is_streamed:
+            answer.response = self._leaving(answer.response, grant_id)
+        else:
+            self.ledger.leave(grant_id)
         return answer
+
+    def _leaving(self, body: Iterable[Any], grant_id: str) -> Iterator[Any]:
+        try:
+            yield from body
+        finally:
+            self.ledger.leave(grant_id)
 
     def _answer(self, call: Call) -> Response:
         faults = call.faults
@@ -120,7 +132,7 @@ class Application:
         self.stopping.wait(faults.delay_seconds)
         if faults.drop_answer:
             call.seen.answer = "dropped"
-            hang_up(call.request)
+            raise AnswerDroppedError
         call.seen.answer = answer.status_code
         return stretched(answer, faults, self.stopping)
 

@@ -29,3 +29,7 @@ class RestError(Exception):
 
 class UntrustedRequestError(Exception):
     """An authorization request that must not be answered by a redirect (RFC 6749 section 4.1.2.1)."""
+
+
+class AnswerDroppedError(Exception):
+    """The connection is to be closed without an answer."""

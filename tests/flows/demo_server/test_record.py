@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import pytest
 import requests
 
 from local.demo import Faults
@@ -62,6 +64,22 @@ def test_simultaneous_requests_of_a_grant_are_counted(server: DemoServer, ultrac
     grant = requests.get(f"{server.url}/_demo/grants", timeout=TIMEOUT).json()[-1]
     assert grant["max_simultaneous"] == 8
     assert grant["refreshes"] == 8
+
+
+@pytest.mark.parametrize("faults", [Faults(), Faults(drip_seconds=0.02), Faults(drop_answer=True)])
+def test_requests_one_after_the_other_are_not_simultaneous(
+    server: DemoServer, ultracart: UltraCart, faults: Faults
+) -> None:
+    """However the answer ends, a request is over before the client can send the next one."""
+    refresh_token = ultracart.connected()["refresh_token"]
+    server.put_faults(faults)
+
+    for _ in range(5):
+        with suppress(requests.ConnectionError):
+            ultracart.refresh(refresh_token)
+
+    assert server.grants()[-1]["refreshes"] == 5
+    assert server.grants()[-1]["max_simultaneous"] == 1
 
 
 def test_the_switches_answer_loopback_names_only(server: DemoServer) -> None:
