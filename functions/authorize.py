@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from functions.edge import BrowserDoor, Reply
 from functions.vault import authorization
 from functions.vault.authorization import Ticket
-from functions.vault.authorizing import Outcome
+from functions.vault.outcome import Outcome
 
 if TYPE_CHECKING:
-    from functions.vault.timing import Deadline
     from functions.vault.settings import House
+    from functions.vault.timing import Deadline
 
 _STATUS = {"invalid_link": 404, "expired": 410, "already": 200}
 
@@ -20,7 +20,7 @@ def _authorize(house: House, event: Any, _deadline: Deadline) -> Reply:
     ticket = Ticket.parse(event.get("pathParameters", {}).get("ticket", ""))
     if ticket is None:
         return Reply("invalid_link", 404)
-    answer = house.authorizing.authorize(ticket, event.get("cookies", []))
+    answer = house.binding.bind(ticket, event.get("cookies", []))
     if isinstance(answer, Outcome):
         values = {} if answer.provider is None else {"provider": answer.provider}
         return Reply(answer.page, _STATUS[answer.page], values)

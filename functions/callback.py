@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from functions.edge import BrowserDoor, Reply
 from functions.vault import authorization, fields
@@ -10,9 +10,9 @@ from functions.vault.authorization import Refused
 from functions.vault.errors import BY_CODE
 
 if TYPE_CHECKING:
-    from functions.vault.timing import Deadline
+    from functions.vault.outcome import Outcome
     from functions.vault.settings import House
-    from functions.vault.authorizing import Outcome
+    from functions.vault.timing import Deadline
 
 _STATUS = {"connected": 200, "already": 200, "denied": 200, "unfinished": 202, "refused": 400, "expired": 410}
 
@@ -39,7 +39,7 @@ def _callback(house: House, event: Any, deadline: Deadline) -> Reply:
         )
     except Refused as refused:
         return Reply("refused", 400, reason=refused.reason)
-    return _reply(house.authorizing.callback(response, deadline))
+    return _reply(house.completing.complete(response, deadline))
 
 
 def _reply(outcome: Outcome) -> Reply:

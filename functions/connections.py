@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from functions.edge import InvokeDoor
 from functions.vault import fields
@@ -12,8 +12,8 @@ from functions.vault.fields import Fields
 from functions.vault.listing import DEFAULT_LIMIT
 
 if TYPE_CHECKING:
-    from functions.vault.timing import Deadline
     from functions.vault.settings import House
+    from functions.vault.timing import Deadline
 
 _FILTERS = ("owner", "provider", "status")
 _FIELDS = Fields(

@@ -22,13 +22,15 @@ from functions.vault.settings import House, SettingMissing
 from functions.vault.timing import Deadline
 
 if TYPE_CHECKING:
-    from functions.vault.fields import Fields
     from collections.abc import Callable
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from functions.vault.fields import Fields
 
 Event = Any
 
-_logger = Logger(service="gatehouse")
+_logger = Logger(service="gatehouse", location=None)
 
 
 class Door(ABC):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from functions.edge import InvokeDoor
 from functions.vault import fields
 from functions.vault.fields import Fields
 
 if TYPE_CHECKING:
-    from functions.vault.timing import Deadline
     from functions.vault.settings import House
+    from functions.vault.timing import Deadline
 
 _FIELDS = Fields(required={"connection_id": fields.connection_id})
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from functions.edge import InvokeDoor
 from functions.vault import authorization, fields, providers
 from functions.vault.fields import Fields, Mismatch
 
 if TYPE_CHECKING:
-    from functions.vault.timing import Deadline
     from functions.vault.settings import House
+    from functions.vault.timing import Deadline
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _strings = fields.string_map(_NAME, 256, 20)
@@ -40,7 +40,7 @@ def _fields(house: House) -> Fields:
 
 
 def _start(house: House, request: dict[str, Any], _deadline: Deadline) -> dict[str, Any]:
-    return house.authorizing.start(request)
+    return house.starting.start(request)
 
 
 handler = InvokeDoor("start", _fields, _start)

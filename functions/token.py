@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from functions.edge import InvokeDoor
 from functions.vault import fields
@@ -10,8 +10,8 @@ from functions.vault.fields import Fields
 from functions.vault.vending import DEFAULT_MIN_TTL
 
 if TYPE_CHECKING:
-    from functions.vault.timing import Deadline
     from functions.vault.settings import House
+    from functions.vault.timing import Deadline
 
 _FIELDS = Fields(required={"connection_id": fields.connection_id}, optional={"min_ttl": fields.integer(0, 86400)})
 

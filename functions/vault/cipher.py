@@ -6,16 +6,16 @@ from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from . import sealing
 from .aws import ClientError, code_of, outages_are_temporary
 from .sealing import SealBroken
 from .tokens import TokenSet
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .connection import Connection
     from .aws import ClientOf
+    from .connection import Connection
 
 Seal = Callable[[TokenSet], bytes]
 """Seals one token set."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import Protocol, TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote_plus, urlencode
 
 from .errors import ProviderMisconfigured
 from .responses import check_revocation, token_response
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from .authorization import ValidatedResponse
-    from .tokens import TokenResponse, TokenSet
+    from .errors import GatehouseError
     from .providers import Registration
     from .responses import Answer
-    from .errors import GatehouseError
-    from collections.abc import Callable, Mapping
+    from .tokens import TokenResponse, TokenSet
 
 
 class Transport(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from .errors import (
@@ -17,11 +17,11 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from .tokens import TokenResponse
     from .errors import (
         GatehouseError,
         ProviderError,
     )
+    from .tokens import TokenResponse
 
 FIRST_DELAY = 5.0
 """Seconds to leave a failing server alone after a first failure; doubled with each further one."""

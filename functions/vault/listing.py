@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .errors import ConnectionNotFound, InvalidRequest
+from .errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from .store import Connections
     from .connection import Connection
+    from .store import Connections
 
 DEFAULT_LIMIT = 50
 
@@ -24,10 +24,7 @@ class Listing:
 
     def one(self, connection_id: str) -> dict[str, Any]:
         """Return `{connection}`."""
-        connection = self.connections.get(connection_id)
-        if connection is None:
-            raise ConnectionNotFound("No connection has this id.", connection_id=connection_id)
-        return {"connection": view(connection)}
+        return {"connection": view(self.connections.require(connection_id))}
 
     def page(self, where: dict[str, str], limit: int, cursor: str | None) -> dict[str, Any]:
         """Return `{connections, cursor?}`: up to `limit` of those that match, and where to go on, if there may be more."""

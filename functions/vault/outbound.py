@@ -12,6 +12,7 @@ from .responses import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
     import requests
 
 LARGEST_BODY = 256 * 1024

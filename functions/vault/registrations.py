@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from . import providers
@@ -14,10 +14,11 @@ from .errors import ProviderMisconfigured, ProviderUnavailable, UnknownProvider
 from .providers import CREDENTIALS
 
 if TYPE_CHECKING:
-    from .client import Transport
-    from .aws import ClientOf
-    from .providers import Registration
     from collections.abc import Callable
+
+    from .aws import ClientOf
+    from .client import Transport
+    from .providers import Registration
 
 KEPT = 300.0
 """Seconds for which a registration, with its discovered metadata, is kept in memory."""

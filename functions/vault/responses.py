@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, quote_plus
 
 from .errors import (
@@ -26,10 +26,10 @@ from .errors import (
 from .tokens import TokenResponse, TokenSet
 
 if TYPE_CHECKING:
-    from .providers import Provider
     from .errors import (
         GatehouseError,
     )
+    from .providers import Provider
 
 LONGEST_LIFETIME = 10 * 365 * 86400
 LONGEST_RETRY_AFTER = 86400

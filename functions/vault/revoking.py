@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .connection import Status
-from .errors import ConnectionNotFound, GatehouseError, ReauthorizationRequired, TemporarilyUnavailable
+from .errors import GatehouseError, ReauthorizationRequired, TemporarilyUnavailable
 from .store import Conflict
 
 if TYPE_CHECKING:
     from .cipher import Cipher
-    from .timing import Deadline, Timing
     from .client import Client
-    from .store import Connections
-    from .registrations import Registrations
     from .connection import Connection
+    from .registrations import Registrations
+    from .store import Connections
+    from .timing import Deadline, Timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,7 @@ class Revoking:
     def _end_here(self, connection_id: str) -> tuple[Connection, bool]:
         """Return the connection with nothing to vend any more, and whether its grant was dead before."""
         while True:
-            connection = self.connections.get(connection_id)
-            if connection is None:
-                raise ConnectionNotFound("No connection has this id.", connection_id=connection_id)
+            connection = self.connections.require(connection_id)
             was_dead = connection.failure is not None and connection.failure.code == ReauthorizationRequired.code
             if connection.status in {Status.REVOKING, Status.REVOKED}:
                 return connection, was_dead

@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import time
 from functools import cached_property
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from . import aws
-from .authorizing import Authorizing
+from .binding import Binding
 from .cipher import Cipher
 from .client import Client
+from .completing import Completing
 from .listing import Listing
 from .outbound import Outbound
 from .registrations import Registrations
 from .revoking import Revoking
+from .starting import Starting
 from .store import Authorizations, Connections
 from .timing import Timing
 from .vending import Vending
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -111,16 +113,20 @@ class House:
     # Floor 2
 
     @cached_property
-    def authorizing(self) -> Authorizing:
-        """Return the use cases start, authorize and callback."""
-        return Authorizing(
-            self.base_url,
-            self.connections,
-            self.authorizations,
-            self.registrations,
-            self.cipher,
-            self.client,
-            self.timing,
+    def starting(self) -> Starting:
+        """Return the use case start."""
+        return Starting(self.base_url, self.connections, self.authorizations, self.registrations, self.timing)
+
+    @cached_property
+    def binding(self) -> Binding:
+        """Return the use case authorize."""
+        return Binding(self.secure, self.authorizations, self.timing)
+
+    @cached_property
+    def completing(self) -> Completing:
+        """Return the use case callback."""
+        return Completing(
+            self.connections, self.authorizations, self.registrations, self.cipher, self.client, self.timing
         )
 
     @cached_property

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from dataclasses import asdict, fields, replace
 from decimal import Decimal
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 
 from .authorization import AuthorizationRequest, Phase, ticket_hash
 from .aws import ClientError, code_of, outages_are_temporary
 from .connection import Connection, Failure, Lease, Status
-from .errors import ProviderError
+from .errors import ConnectionNotFound, ProviderError
 
 if TYPE_CHECKING:
-    from .aws import ClientOf
-    from .authorization import ValidatedResponse
     from collections.abc import Mapping
+
+    from .authorization import ValidatedResponse
+    from .aws import ClientOf
 
 _write = TypeSerializer().serialize
 _read = TypeDeserializer().deserialize
@@ -161,6 +162,15 @@ class Connections(Table):
         """Return the connection as it is now (a consistent read), or None."""
         item = self._call("get_item", Key={"connection_id": {"S": connection_id}}, ConsistentRead=True).get("Item")
         return _connection(item) if item else None
+
+    def require(self, connection_id: str) -> Connection:
+        """Return the connection as it is now; raise `ConnectionNotFound` where there is none."""
+        connection = self.get(connection_id)
+        if connection is None:
+            raise ConnectionNotFound(
+                "No connection has this id: it was never authorized, or the id is wrong.", connection_id=connection_id
+            )
+        return connection
 
     def change(self, was: Connection, now: Connection) -> None:
         """Write `now` over `was`, if the record still is what `was` says; else raise `Conflict`.
@@ -310,8 +320,7 @@ class Authorizations(Table):
 
 def _issuer_matches(iss: str | None, expression: _Expression) -> str:
     """Return the condition of RFC 9207: an `iss` that came is the stored issuer's, and one that must come has come."""
-    issuer = expression.name("issuer")
     if iss is None:
-        required = expression.name("iss_required")
-        return f"{required} = {expression.value('not_required', False)}"  # noqa: FBT003 - a value, not a flag
+        return f"{expression.name('iss_required')} = {expression.value('not_required', value=False)}"
+    issuer = expression.name("issuer")
     return f"(attribute_not_exists({issuer}) OR {issuer} = {expression.value('iss', iss)})"

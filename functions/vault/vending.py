@@ -5,20 +5,20 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .connection import Connection
-from .errors import ConnectionNotFound, GatehouseError, ReauthorizationRequired, TemporarilyUnavailable
+from .errors import GatehouseError, ReauthorizationRequired, TemporarilyUnavailable
 from .store import Conflict
 from .timing import AFTER_HTTP
 
 if TYPE_CHECKING:
-    from .providers import Registration
-    from .store import Connections
-    from .client import Client
-    from .timing import Deadline, Timing
     from .cipher import Cipher, Seal
+    from .client import Client
+    from .providers import Registration
     from .registrations import Registrations
+    from .store import Connections
+    from .timing import Deadline, Timing
 
 DEFAULT_MIN_TTL = 60
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
@@ -70,7 +70,7 @@ class Vending:
 
         `best`: this record's token is what the caller wants. `enough`: it will do where nothing better can be had at once.
         """
-        connection = self._read(connection_id)
+        connection = self.connections.require(connection_id)
         first_version = connection.version
         watched: set[str] = set()
         pause = _FIRST_PAUSE
@@ -85,7 +85,7 @@ class Vending:
                 watched.add(lease.holder)
                 self._wait(pause, deadline, connection_id)
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
-                connection = self._read(connection_id)
+                connection = self.connections.require(connection_id)
                 continue
             if failure is not None and (failure.is_in_force(now) or failure.holder in watched):
                 if enough(connection):
@@ -133,7 +133,7 @@ class Vending:
         try:
             self.connections.change(connection, held)
         except Conflict:
-            return self._read(connection.connection_id)
+            return self.connections.require(connection.connection_id)
         return held
 
     def _settle(self, held: Connection, after: Connection, deadline: Deadline) -> Connection:
@@ -142,7 +142,7 @@ class Vending:
             try:
                 self.connections.change(held, after)
             except Conflict:
-                return self._read(held.connection_id)
+                return self.connections.require(held.connection_id)
             except TemporarilyUnavailable:
                 if deadline.remaining() < 1:
                     raise
@@ -161,7 +161,7 @@ class Vending:
         try:
             self.connections.change(connection, ended)
         except Conflict:
-            return self._read(connection.connection_id)
+            return self.connections.require(connection.connection_id)
         return ended
 
     def _wait(self, pause: float, deadline: Deadline, connection_id: str) -> None:
@@ -172,14 +172,6 @@ class Vending:
                 retry_after=1,
             )
         self.timing.sleep(pause * (0.5 + 0.5 * self.timing.jitter()))
-
-    def _read(self, connection_id: str) -> Connection:
-        connection = self.connections.get(connection_id)
-        if connection is None:
-            raise ConnectionNotFound(
-                "No connection has this id: it was never authorized, or the id is wrong.", connection_id=connection_id
-            )
-        return connection
 
     def _vended(self, connection: Connection) -> dict[str, Any]:
         return {

@@ -1,0 +1,42 @@
+"""How a browser's visit can end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .authorization import with_query
+
+if TYPE_CHECKING:
+    from .authorization import AuthorizationRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a browser's visit ended. `page` names the page to show; `error` is the code for the application, None on success."""
+
+    page: str
+    provider: str | None = None
+    error: str | None = None
+    reason: str | None = None
+    request: AuthorizationRequest | None = None
+
+    @property
+    def may_try_again(self) -> bool:
+        """Tell whether the same request can be answered once more."""
+        return self.page in {"denied", "failed"}
+
+    @property
+    def return_to(self) -> str | None:
+        """Return where the application wants its user back, with the outcome (DESIGN section 3.6); None where it did not say."""
+        request = self.request
+        if request is None or request.return_to is None or self.page == "unfinished":
+            return None
+        result = {"error": self.error} if self.error else {"status": "connected"}
+        return with_query(request.return_to, {"connection_id": request.connection_id, **result})
+
+    @classmethod
+    def failed(cls, request: AuthorizationRequest, error: str) -> Outcome:
+        """Return the outcome of a request that came to nothing: the person said no, or something went wrong."""
+        page = "denied" if error == "access_denied" else "failed"
+        return cls(page, request.provider, error, error, request)

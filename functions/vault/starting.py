@@ -1,0 +1,105 @@
+"""Opening an authorization request (RFC 6749 section 4.1.1)."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import authorization
+from .authorization import AuthorizationRequest, Ticket, with_query
+from .connection import Status
+from .errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from .connection import Connection
+    from .providers import Provider, Registration
+    from .registrations import Registrations
+    from .store import Authorizations, Connections
+    from .timing import Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """The use case `start`."""
+
+    base_url: str
+    connections: Connections
+    authorizations: Authorizations
+    registrations: Registrations
+    timing: Timing
+
+    def start(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Open an authorization request and return `connection_id`, `authorize_url` and `expires_at`."""
+        registration = self.registrations.get(fields["provider"])
+        connection_id = fields.get("connection_id") or str(uuid.uuid4())
+        existing = self.connections.get(connection_id) if "connection_id" in fields else None
+        if existing is not None:
+            _require_same_party(existing, fields)
+        scope = _scope(registration.provider, fields.get("scopes"))
+        redirect_uri = f"{self.base_url}/callback/{registration.provider.name}"
+        now = int(self.timing.now())
+        ticket = Ticket(authorization.new_request_id(), authorization.new_secret())
+        request = AuthorizationRequest(
+            request_id=ticket.request_id,
+            ticket_hash=authorization.ticket_hash(ticket.secret or ""),
+            provider=registration.provider.name,
+            connection_id=connection_id,
+            created_at=now,
+            expires_at=now + authorization.LIFETIME,
+            authorization_url=_authorization_url(
+                registration, redirect_uri, scope, fields.get("authorization_params", {})
+            ),
+            redirect_uri=redirect_uri,
+            pkce=registration.provider.pkce == "S256",
+            connection_version=existing.version if existing else 0,
+            issuer=registration.provider.issuer,
+            iss_required=registration.provider.authorization_response_iss_parameter_supported,
+            scope=scope,
+            return_to=fields.get("return_to"),
+            owner=fields.get("owner", existing.owner if existing else None),
+            parameters=fields.get("parameters", existing.parameters if existing else {}),
+            tags=fields.get("tags", existing.tags if existing else {}),
+        )
+        self.authorizations.create(request)
+        return {
+            "connection_id": connection_id,
+            "authorize_url": f"{self.base_url}/authorize/{ticket}",
+            "expires_at": request.expires_at,
+        }
+
+
+def _require_same_party(existing: Connection, fields: dict[str, Any]) -> None:
+    """Raise `InvalidRequest` where a re-authorization would hand a connection to another provider or owner. A revoked one is free."""
+    if existing.status is Status.REVOKED:
+        return
+    problems = []
+    if existing.provider != fields["provider"]:
+        problems.append(
+            f"provider: connection_id is a connection to {existing.provider!r}; revoke it first, or choose another connection_id"
+        )
+    if "owner" in fields and fields["owner"] != existing.owner:
+        problems.append(
+            "owner: connection_id belongs to another owner; revoke it first, or choose another connection_id"
+        )
+    if problems:
+        raise InvalidRequest("; ".join(problems) + ".", connection_id=existing.connection_id)
+
+
+def _scope(provider: Provider, requested: tuple[str, ...] | None) -> str | None:
+    if provider.scopes_fixed:
+        if requested:
+            raise InvalidRequest(
+                f"scopes: expected none; {provider.name!r} fixes the scopes of an application where it is registered."
+            )
+        return None
+    return " ".join(provider.scopes if requested is None else requested) or None
+
+
+def _authorization_url(registration: Registration, redirect_uri: str, scope: str | None, extra: dict[str, str]) -> str:
+    """Return the authorization URL but for what this browser adds: `state` and the code challenge (RFC 6749 section 4.1.1)."""
+    provider = registration.provider
+    params = {"response_type": "code", "client_id": registration.client_id, "redirect_uri": redirect_uri}
+    if scope is not None:
+        params["scope"] = scope.replace(" ", provider.scope_separator)
+    return with_query(provider.endpoint("authorization_endpoint"), {**provider.authorization_params, **extra, **params})
