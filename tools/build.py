@@ -1,8 +1,8 @@
 """Builds what a Lambda function is made of: the package `functions` and the pinned dependencies, side by side.
 
 `python tools/build.py FOLDER` fills FOLDER; `sam build` calls it once for each function through the Makefile. The
-dependencies are installed once into a cache and hard-linked from there. `GATEHOUSE_BUILD=host` builds for the interpreter
-that runs this script instead of for Lambda, so that tests can run a built function whole.
+dependencies are installed once into a cache and hard-linked from there. `GATEHOUSE_BUILD=host` builds for the
+interpreter that runs this script instead of for Lambda, so that tests can run a built function whole.
 
 Standard library and pip only: this runs before anything is installed.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
+import importlib.util
 import os
 import platform
 import shutil
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,8 +33,8 @@ CACHE = ROOT / ".build"
 LAMBDA_PYTHON = "3.13"
 LAMBDA_PLATFORMS = ("manylinux_2_34_aarch64", "manylinux_2_28_aarch64", "manylinux2014_aarch64")
 
-# botocore describes some 400 services in over 25 MB, which is most of an archive that every cold start unpacks. These are
-# the services that functions call; a test finds any that is missing here.
+# botocore describes some 400 services in over 25 MB, which is most of an archive that every cold start unpacks. These
+# are the services that functions call; a test finds any that is missing here.
 SERVICES = ("dynamodb", "kms", "secretsmanager")
 
 
@@ -55,9 +57,7 @@ def main(arguments: list[str]) -> int:
 
 def build(folder: Path, *, for_lambda: bool = True) -> None:
     """Fill ``folder`` with the package and its dependencies. Raises ``CalledProcessError`` where pip fails."""
-    shutil.copytree(
-        dependencies(for_lambda=for_lambda), folder, copy_function=_link, dirs_exist_ok=True, symlinks=True
-    )
+    shutil.copytree(dependencies(for_lambda=for_lambda), folder, copy_function=_link, dirs_exist_ok=True, symlinks=True)
     # Copied, not linked: these are the files that somebody is editing.
     shutil.copytree(
         PACKAGE, folder / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"), dirs_exist_ok=True
@@ -98,9 +98,25 @@ def _key(options: list[str]) -> str:
 
 def _install(folder: Path, options: list[str]) -> None:
     """Install the closure as it is pinned: nothing is resolved, nothing is compiled, every hash is checked."""
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    command += ["--no-deps", "--require-hashes", "--only-binary=:all:", "--no-compile", "--requirement", REQUIREMENTS]
-    subprocess.run([*command, "--target", folder, *options], check=True)  # noqa: S603 -- every argument is written here
+    command = [_python_with_pip(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    command += [
+        "--no-deps",
+        "--require-hashes",
+        "--only-binary=:all:",
+        "--no-compile",
+        "--requirement",
+        str(REQUIREMENTS),
+    ]
+    subprocess.run([*command, "--target", str(folder), *options], check=True)  # noqa: S603 -- every argument is written here
+
+
+def _python_with_pip() -> str:
+    """Return this interpreter, or a virtual environment of it where the system ships it without pip (Debian)."""
+    if importlib.util.find_spec("pip") is not None:
+        return sys.executable
+    environment = CACHE / "pip"
+    venv.create(environment, clear=True, with_pip=True)
+    return str(environment / "bin" / "python")
 
 
 def _trim(folder: Path) -> None:

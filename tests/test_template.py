@@ -1,0 +1,420 @@
+"""What `template.yaml` must say, whoever edits it: least rights, two public routes, no secret logged, nothing lost."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.loaders import Loader
+from samtranslator.yaml_helper import yaml_parse
+
+from functions.edge import Door
+from tests.requirements import ROOT
+from tools import build
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FUNCTIONS = ("start", "authorize", "callback", "token", "refresh", "revoke", "connections")
+PUBLIC_ROUTES = {"GET /authorize/{ticket}": "authorize", "GET /callback/{provider}": "callback"}
+SECRETS = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretPrefix}*"
+
+# All that each function may do besides writing its own log.
+READ_AND_UPDATE_CONNECTIONS = {
+    ("dynamodb:GetItem", "ConnectionsTable.Arn"),
+    ("dynamodb:UpdateItem", "ConnectionsTable.Arn"),
+}
+READ_REGISTRATIONS = {("secretsmanager:GetSecretValue", SECRETS)}
+SEAL = {("kms:GenerateDataKey", "TokensKey.Arn")}
+OPEN = {("kms:Decrypt", "TokensKey.Arn")}
+RIGHTS = {
+    "start": {
+        ("dynamodb:GetItem", "ConnectionsTable.Arn"),
+        ("dynamodb:PutItem", "AuthorizationsTable.Arn"),
+        *READ_REGISTRATIONS,
+    },
+    "authorize": {("dynamodb:GetItem", "AuthorizationsTable.Arn")},
+    "callback": {
+        ("dynamodb:GetItem", "AuthorizationsTable.Arn"),
+        ("dynamodb:UpdateItem", "AuthorizationsTable.Arn"),
+        *READ_AND_UPDATE_CONNECTIONS,
+        *READ_REGISTRATIONS,
+        *SEAL,
+    },
+    "token": READ_AND_UPDATE_CONNECTIONS | READ_REGISTRATIONS | SEAL | OPEN,
+    "refresh": READ_AND_UPDATE_CONNECTIONS | READ_REGISTRATIONS | SEAL | OPEN,
+    "revoke": READ_AND_UPDATE_CONNECTIONS | READ_REGISTRATIONS | OPEN,
+    "connections": {
+        ("dynamodb:GetItem", "ConnectionsTable.Arn"),
+        ("dynamodb:Scan", "ConnectionsTable.Arn"),
+        ("dynamodb:Query", "${ConnectionsTable.Arn}/index/owner"),
+    },
+}
+
+# What each function is told, after GATEHOUSE_. Whoever talks to providers has to know the base URL: endpoints on
+# loopback are for a deployment that is on loopback itself.
+SETTINGS = {
+    "start": {"BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE", "RETURN_TO_ORIGINS", "SECRET_PREFIX"},
+    "authorize": {"BASE_URL", "AUTHORIZATIONS_TABLE"},
+    "callback": {"BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX"},
+    "token": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX"},
+    "refresh": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX"},
+    "revoke": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX"},
+    "connections": {"CONNECTIONS_TABLE"},
+}
+
+# The fields of the access log. None holds a path, a query, a body or a header: those hold tickets, codes and tokens.
+LOGGED = {
+    "requestId": "$context.requestId",
+    "requestTimeEpoch": "$context.requestTimeEpoch",
+    "route": "$context.routeKey",
+    "status": "$context.status",
+    "errorType": "$context.error.responseType",
+    "caller": "$context.identity.userArn",
+    "sourceIp": "$context.identity.sourceIp",
+    "responseLength": "$context.responseLength",
+    "responseLatency": "$context.responseLatency",
+    "integrationStatus": "$context.integrationStatus",
+    "integrationLatency": "$context.integrationLatency",
+}
+
+
+@cache
+def template() -> Any:
+    """Return the template, with intrinsic functions in their long form."""
+    return yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+
+
+def resources(kind: str) -> dict[str, Any]:
+    """Return the resources of one type by their logical ids."""
+    return {name: found for name, found in template()["Resources"].items() if found["Type"] == kind}
+
+
+def function(name: str) -> Any:
+    """Return the properties of a function."""
+    return template()["Resources"][f"{name.capitalize()}Function"]["Properties"]
+
+
+def role(name: str) -> Any:
+    """Return the properties of a function's own role."""
+    return template()["Resources"][f"{name.capitalize()}Role"]["Properties"]
+
+
+def statements(policies: list[Any]) -> list[Any]:
+    """Return the statements of inline policies."""
+    return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return what IAM lets be one thing or a list of things as a list."""
+    return value if isinstance(value, list) else [value]
+
+
+def target(resource: Any) -> str:
+    """Return a policy's resource as a readable word: `Table.Arn` or the text of a Sub."""
+    if not isinstance(resource, dict):
+        return str(resource)
+    ((_, value),) = resource.items()
+    return ".".join(as_list(value))
+
+
+def rights(statement: Any) -> set[tuple[str, str]]:
+    """Return (action, resource) for all that a statement allows."""
+    return {(a, target(r)) for a in as_list(statement["Action"]) for r in as_list(statement["Resource"])}
+
+
+def routes() -> Iterator[tuple[str, Any]]:
+    """Give each route's key and its operation in the OpenAPI document."""
+    for path, operations in template()["Resources"]["Api"]["Properties"]["DefinitionBody"]["paths"].items():
+        for method, operation in operations.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def test_these_are_all_the_functions() -> None:
+    """The tables in this file speak of every function, and of no other."""
+    expected = {f"{name.capitalize()}Function" for name in FUNCTIONS}
+
+    assert set(resources("AWS::Serverless::Function")) == expected
+    assert set(RIGHTS) == set(SETTINGS) == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_has_a_role_of_its_own(name: str) -> None:
+    """No function borrows another's rights, and none takes SAM's, which may write to every log."""
+    properties = function(name)
+
+    assert properties["Role"] == {"Fn::GetAtt": [f"{name.capitalize()}Role", "Arn"]}
+    assert "Policies" not in properties
+    assert "ManagedPolicyArns" not in role(name)
+    (trust,) = role(name)["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_may_do_what_it_needs_and_no_more(name: str) -> None:
+    """Its rights are those of the table above, and writing to the log that is its own."""
+    own_log = {
+        ("logs:CreateLogStream", f"{name.capitalize()}LogGroup.Arn"),
+        ("logs:PutLogEvents", f"{name.capitalize()}LogGroup.Arn"),
+    }
+
+    found = statements(role(name)["Policies"])
+
+    assert all(statement["Effect"] == "Allow" for statement in found)
+    assert set().union(*map(rights, found)) == RIGHTS[name] | own_log
+
+
+def test_the_public_functions_cannot_open_any_token() -> None:
+    """Whoever takes over what faces the internet can decrypt nothing."""
+    for name in PUBLIC_ROUTES.values():
+        actions = {action for statement in statements(role(name)["Policies"]) for action, _ in rights(statement)}
+
+        assert not actions & {"kms:Decrypt", "kms:ReEncryptFrom", "kms:*", "*"}
+
+
+def test_the_key_is_used_for_tokens_alone() -> None:
+    """Every right on the key holds for the encryption context of tokens only."""
+    found = [s for name in FUNCTIONS for s in statements(role(name)["Policies"])]
+    with_key = [s for s in found if any(action.startswith("kms:") for action, _ in rights(s))]
+
+    assert len(with_key) == 4
+    for statement in with_key:
+        assert statement["Condition"] == {"StringEquals": {"kms:EncryptionContext:purpose": "gatehouse/tokens"}}
+
+
+def test_no_policy_allows_everything() -> None:
+    """No policy of a role or for callers has a wildcard for an action or for a whole resource."""
+    managed = [found["Properties"] for found in resources("AWS::IAM::ManagedPolicy").values()]
+    inline = [policy for name in FUNCTIONS for policy in role(name)["Policies"]]
+
+    for statement in statements([*managed, *inline]):
+        for action, resource in rights(statement):
+            assert "*" not in action
+            assert resource not in {"*", "arn:aws:*"}
+
+
+def test_callers_can_be_given_tokens_and_nothing_else() -> None:
+    """The policy for functions that use tokens reaches `token` and `refresh`; the other one reaches no token."""
+    policies = resources("AWS::IAM::ManagedPolicy")
+
+    reach = {
+        name: {
+            re.sub(r"Function\.Arn$|^.*/POST/v1/", "", resource).lower()
+            for statement in statements([found["Properties"]])
+            for _, resource in rights(statement)
+        }
+        for name, found in policies.items()
+    }
+
+    assert reach == {
+        "UseTokensPolicy": {"token", "refresh"},
+        "ManageConnectionsPolicy": {"start", "connections", "revoke"},
+    }
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_handler_is_a_door(name: str) -> None:
+    """The handler that the template names exists in the package `functions`."""
+    module_name, _, attribute = function(name)["Handler"].rpartition(".")
+
+    spec = importlib.util.find_spec(module_name)
+
+    assert module_name == f"functions.{name}"
+    assert spec is not None
+    assert isinstance(getattr(importlib.import_module(module_name), attribute), Door)
+
+
+def test_lambda_knows_the_runtime() -> None:
+    """The runtime exists, which linters do not check, and is the one that the build chooses wheels for."""
+    shared = template()["Globals"]["Function"]
+    known = Loader().load_service_model("lambda", "service-2")["shapes"]
+
+    assert shared["Runtime"] in known["Runtime"]["enum"]
+    assert shared["Runtime"] == f"python{build.LAMBDA_PYTHON}"
+    assert shared["Architectures"] == ["arm64"]
+    assert all(name.endswith("_aarch64") for name in build.LAMBDA_PLATFORMS)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_is_told_what_it_uses(name: str) -> None:
+    """The rights and the settings of a function agree: none knows of a table or key that it may not touch."""
+    variables = function(name)["Environment"]["Variables"]
+
+    assert set(variables) == {f"GATEHOUSE_{setting}" for setting in SETTINGS[name]}
+
+
+def test_a_function_ends_before_the_api_gives_up() -> None:
+    """An HTTP API waits for 30 seconds: what talks to providers gets 29, the rest 10."""
+    default = template()["Globals"]["Function"]["Timeout"]
+
+    timeouts = {name: function(name).get("Timeout", default) for name in FUNCTIONS}
+
+    assert timeouts == {name: 29 if name in {"callback", "token", "refresh", "revoke"} else 10 for name in FUNCTIONS}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_writes_to_a_log_that_ends(name: str) -> None:
+    """The log is made with its retention before the function first writes to it; the role could not make it."""
+    group = template()["Resources"][f"{name.capitalize()}LogGroup"]
+
+    assert function(name)["LoggingConfig"]["LogGroup"] == {"Ref": f"{name.capitalize()}LogGroup"}
+    assert group["Properties"]["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/${{AWS::StackName}}-{name}"}
+    assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+def test_two_routes_are_public() -> None:
+    """Browsers reach `authorize` and `callback`; everything else is signed."""
+    signed = {f"POST /v1/{name}" for name in FUNCTIONS if name not in PUBLIC_ROUTES.values()}
+
+    security = {key: operation["security"] for key, operation in routes()}
+
+    assert {key for key, required in security.items() if required == []} == set(PUBLIC_ROUTES)
+    assert {key for key, required in security.items() if required == [{"sigv4": []}]} == signed
+    assert set(security) == signed | set(PUBLIC_ROUTES)
+
+
+def test_signed_means_by_aws_credentials() -> None:
+    """The scheme that the signed routes name is the API's own check of SigV4."""
+    schemes = template()["Resources"]["Api"]["Properties"]["DefinitionBody"]["components"]["securitySchemes"]
+
+    assert list(schemes) == ["sigv4"]
+    assert schemes["sigv4"]["x-amazon-apigateway-authtype"] == "awsSigv4"
+    assert (schemes["sigv4"]["in"], schemes["sigv4"]["name"]) == ("header", "Authorization")
+
+
+def test_a_route_leads_to_its_function() -> None:
+    """Each route calls the function of its name, with payload format 2.0, and the API may call it there."""
+    for key, operation in routes():
+        name = PUBLIC_ROUTES.get(key, key.rpartition("/")[2])
+        integration = operation["x-amazon-apigateway-integration"]
+        permission = template()["Resources"][f"{name.capitalize()}Permission"]["Properties"]
+        path = re.sub(r"{.*}", "*", key.replace(" ", ""))
+
+        assert (integration["type"], integration["payloadFormatVersion"]) == ("aws_proxy", "2.0")
+        assert integration["uri"]["Fn::Sub"].endswith(f":function:${{AWS::StackName}}-{name}/invocations")
+        assert function(name)["FunctionName"] == {"Fn::Sub": f"${{AWS::StackName}}-{name}"}
+        assert permission["FunctionName"] == {"Fn::GetAtt": [f"{name.capitalize()}Function", "Arn"]}
+        assert permission["Principal"] == "apigateway.amazonaws.com"
+        assert permission["SourceArn"]["Fn::Sub"].endswith(f":${{Api}}/*/{path}")
+
+
+def test_the_access_log_holds_no_secret() -> None:
+    """It is JSON of the fields above and of no other; what a ticket or a code could be in is not among them."""
+    settings = template()["Resources"]["Api"]["Properties"]["AccessLogSettings"]
+
+    assert json.loads(settings["Format"]) == LOGGED
+    assert settings["DestinationArn"] == {"Fn::GetAtt": ["AccessLogGroup", "Arn"]}
+    group = template()["Resources"]["AccessLogGroup"]["Properties"]
+    assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+def test_the_api_throttles() -> None:
+    """A flood is stopped before it costs anything."""
+    settings = template()["Resources"]["Api"]["Properties"]["DefaultRouteSettings"]
+
+    assert settings == {
+        "ThrottlingRateLimit": {"Ref": "ThrottlingRateLimit"},
+        "ThrottlingBurstLimit": {"Ref": "ThrottlingBurstLimit"},
+    }
+
+
+def test_what_cannot_be_made_again_outlives_the_stack() -> None:
+    """Tables and key stay when the stack is deleted or replaces them; the key rotates, the tables can be restored."""
+    tables, keys = resources("AWS::DynamoDB::Table"), resources("AWS::KMS::Key")
+
+    assert set(tables) == {"ConnectionsTable", "AuthorizationsTable"}
+    assert set(keys) == {"TokensKey"}
+    for found in (*tables.values(), *keys.values()):
+        assert (found["DeletionPolicy"], found["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    for table in tables.values():
+        assert table["Properties"]["DeletionProtectionEnabled"] is True
+        assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        assert table["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert keys["TokensKey"]["Properties"]["EnableKeyRotation"] is True
+
+
+def test_authorization_requests_are_cleaned_up() -> None:
+    """Their table has a time to live; connections have none."""
+    tables = resources("AWS::DynamoDB::Table")
+
+    assert tables["AuthorizationsTable"]["Properties"]["TimeToLiveSpecification"] == {
+        "AttributeName": "ttl",
+        "Enabled": True,
+    }
+    assert "TimeToLiveSpecification" not in tables["ConnectionsTable"]["Properties"]
+
+
+def test_a_ciphertext_is_in_the_table_alone() -> None:
+    """Neither index projects `sealed`, nor would it take on new attributes by itself."""
+    indexes = template()["Resources"]["ConnectionsTable"]["Properties"]["GlobalSecondaryIndexes"]
+
+    assert [index["IndexName"] for index in indexes] == ["due", "owner"]
+    for index in indexes:
+        assert index["Projection"]["ProjectionType"] == "INCLUDE"
+        assert "sealed" not in index["Projection"]["NonKeyAttributes"]
+
+
+def test_the_account_alone_administers_the_key() -> None:
+    """The key's own policy names no other principal, so that IAM says who uses it."""
+    (statement,) = template()["Resources"]["TokensKey"]["Properties"]["KeyPolicy"]["Statement"]
+
+    assert statement["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
+
+
+def test_every_parameter_is_explained() -> None:
+    """A person who deploys sees a label, a group and a sentence for each parameter, and a reason for each refusal."""
+    interface = template()["Metadata"]["AWS::CloudFormation::Interface"]
+    grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
+
+    assert sorted(grouped) == sorted(template()["Parameters"])
+    assert set(interface["ParameterLabels"]) == set(template()["Parameters"])
+    for parameter in template()["Parameters"].values():
+        assert parameter["Description"]
+        assert "Default" in parameter
+        assert ("AllowedPattern" in parameter) == ("ConstraintDescription" in parameter)
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        (
+            "BaseUrl",
+            ["", "https://connect.example.com", "http://localhost:8787", "http://127.0.0.1:8787", "http://localhost"],
+            [
+                "https://connect.example.com/",
+                "https://example.com/auth",
+                "http://example.com",
+                "example.com",
+                "https://",
+            ],
+        ),
+        (
+            "ReturnToOrigins",
+            ["", "https://app.example.com", "https://a.example.com,http://localhost:3000"],
+            ["https://app.example.com/", "*", "https://*.example.com", "https://a.example.com, https://b.example.com"],
+        ),
+        ("SecretPrefix", ["gatehouse/providers/", "staging/gatehouse/providers/"], ["", "/", "*", "gatehouse", "a//"]),
+    ],
+)
+def test_a_parameter_refuses_what_could_not_work(name: str, good: list[str], bad: list[str]) -> None:
+    """Values that would break the deployment, or widen its rights, are refused before anything is made."""
+    pattern = template()["Parameters"][name]["AllowedPattern"]
+
+    assert all(re.fullmatch(pattern, value) for value in good)
+    assert not any(re.fullmatch(pattern, value) for value in bad)
+
+
+def test_the_outputs_say_what_to_register() -> None:
+    """Whoever deployed reads the redirect URI from the outputs, with and without a custom domain."""
+    outputs = template()["Outputs"]
+
+    for name, provider in (("CallbackUrl", "PROVIDER"), ("UltraCartCallbackUrl", "ultracart")):
+        condition, custom, own = outputs[name]["Value"]["Fn::If"]
+        assert condition == "HasBaseUrl"
+        assert custom == {"Fn::Sub": f"${{BaseUrl}}/callback/{provider}"}
+        assert own["Fn::Sub"].endswith(f".${{AWS::URLSuffix}}/callback/{provider}")
