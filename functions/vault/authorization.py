@@ -149,6 +149,7 @@ class AuthorizationRequest:
     redirect_uri: str
     pkce: bool
     connection_version: int
+    connection_revocations: int
     phase: Phase = Phase.OPEN
     issuer: str | None = None
     iss_required: bool = False

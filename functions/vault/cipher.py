@@ -51,21 +51,24 @@ class Cipher:
 
         return seal
 
-    def open(self, connection: Connection) -> TokenSet:
-        """Return the connection's token set. At most one `Decrypt`; none for one that is in memory.
+    def open(self, sealed: bytes | None, connection_id: str, provider: str, version: int) -> TokenSet:
+        """Return a sealed token set. At most one `Decrypt`; none for one that is in memory.
 
         Raises `SealBroken` where the ciphertext is not this connection's, this provider's and this version's.
         """
-        sealed = connection.sealed
         if sealed is None:
             raise SealBroken("The connection has no ciphertext.")
-        context = sealing.context_of(connection.connection_id, connection.provider, connection.version)
+        context = sealing.context_of(connection_id, provider, version)
         cached = self._kept(_cache_key(sealed, context))
         if cached is not None:
             return cached
         tokens = TokenSet.from_bytes(sealing.unseal(sealed, context, self._data_key(sealed, context)))
         self._keep(_cache_key(sealed, context), tokens)
         return tokens
+
+    def tokens_of(self, connection: Connection) -> TokenSet:
+        """Return the connection's current token set, as `open` does."""
+        return self.open(connection.sealed, connection.connection_id, connection.provider, connection.version)
 
     def _data_key(self, sealed: bytes, context: sealing.Context) -> bytes:
         try:

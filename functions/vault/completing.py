@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .authorization import Phase
-from .connection import Connection
-from .errors import GatehouseError, ServerError, TemporarilyUnavailable
+from .committing import Rescued
+from .connection import Status
+from .errors import ConnectionRevoked, GatehouseError, ServerError
+from .obtained import Authorized, Obtained
 from .outcome import Outcome
 from .store import Conflict
 
@@ -16,12 +18,13 @@ if TYPE_CHECKING:
     from .authorization import AuthorizationRequest, ValidatedResponse
     from .cipher import Cipher, Seal
     from .client import Client
+    from .committing import Committing
+    from .providers import Registration
     from .registrations import Registrations
     from .store import Authorizations, Connections
     from .timing import Deadline, Timing
-    from .tokens import TokenResponse
+    from .tokens import SealedTokens, TokenResponse
 
-_COMMIT_TRIES = 4
 _WAIT_FOR_FIRST = 8.0
 """Seconds for which a duplicate callback waits for the first one's outcome before it asks the person to reload."""
 
@@ -35,6 +38,7 @@ class Completing:
     registrations: Registrations
     cipher: Cipher
     client: Client
+    committing: Committing
     timing: Timing
 
     def complete(self, response: ValidatedResponse, deadline: Deadline) -> Outcome:
@@ -52,47 +56,49 @@ class Completing:
             return Outcome.failed(request, response.error)
         try:
             registration = self.registrations.get(request.provider)
-            seal = self.cipher.prepare(request.connection_id, request.provider, request.connection_version + 1)
+            first_version = request.connection_version + 1
+            seal = self.cipher.prepare(request.connection_id, request.provider, first_version)
             timeout = deadline.for_http(registration.provider.request_timeout)
             answered = self.client.exchange(registration, response, request.redirect_uri, timeout)
         except GatehouseError as error:
             self.authorizations.reopen(request, error.code)
             return Outcome.failed(request, error.code)
-        self._store(request, answered, seal, registration.provider.refresh_margin)
-        return Outcome("connected", request.provider, request=request)
+        return self._commit(request, registration, _with_scope(answered, request.scope), seal, deadline)
 
-    def _store(self, request: AuthorizationRequest, response: TokenResponse, seal: Seal, margin: int) -> None:
-        """Commit the tokens over whatever version there is; a code is exchanged once, so this does not give up on a conflict."""
-        response = _with_scope(response, request.scope)
-        version = request.connection_version + 1
-        for _ in range(_COMMIT_TRIES):
-            sealed = seal(response.tokens)
-            connection = Connection.authorized(
-                request.connection_id,
-                request.provider,
-                version,
-                response,
-                sealed,
-                self.timing.now(),
-                margin=margin,
-                authorized_by=request.request_id,
-                owner=request.owner,
-                parameters=request.parameters,
-                tags=request.tags,
-            )
-            try:
-                self.connections.authorize(connection)
-            except Conflict:
-                stored = self.connections.get(request.connection_id)
-                if stored is not None and stored.sealed == sealed:
-                    return  # our own write, whose answer was lost
-                version = stored.version + 1 if stored else 1
-                seal = self.cipher.prepare(request.connection_id, request.provider, version)
-            else:
-                return
-        raise TemporarilyUnavailable(
-            "The connection was changed by others all the time.", connection_id=request.connection_id
+    def _commit(  # noqa: PLR0913 - what the exchange needed and what it brought
+        self,
+        request: AuthorizationRequest,
+        registration: Registration,
+        answered: TokenResponse,
+        seal: Seal,
+        deadline: Deadline,
+    ) -> Outcome:
+        """Bring the tokens into the record, over whatever version there is: a code is exchanged once."""
+        at, jitter, upkeep = int(self.timing.now()), self.timing.jitter(), registration.provider.upkeep
+
+        def reseal(version: int) -> SealedTokens:
+            fresh = self.cipher.prepare(request.connection_id, request.provider, version)
+            return answered.sealed_with(fresh, upkeep, at, jitter)
+
+        obtained = Obtained(
+            request.connection_id,
+            request.provider,
+            request.connection_version + 1,
+            request.request_id,
+            answered.sealed_with(seal, upkeep, at, jitter),
+            authorized=Authorized(
+                request.request_id, request.connection_revocations, request.owner, request.parameters, request.tags
+            ),
         )
+        try:
+            # A connection that never was needs no read: storing it is conditional on that.
+            stored = self.connections.get(request.connection_id) if request.connection_version else None
+            connection = self.committing.commit(obtained, reseal, deadline, stored)
+        except Rescued:
+            return Outcome("unfinished", request.provider, request=request)
+        if connection.status in {Status.REVOKING, Status.REVOKED}:
+            return Outcome.failed(request, ConnectionRevoked.code)
+        return Outcome("connected", request.provider, request=request)
 
     def _not_consumed(self, response: ValidatedResponse, holder: str, deadline: Deadline) -> Outcome:
         """Say why the request could not be taken: by whom it was, or what did not fit. Nothing has changed and nothing is sent."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         GatehouseError,
         ProviderError,
     )
-    from .tokens import TokenResponse
+    from .tokens import SealedTokens
 
 FIRST_DELAY = 5.0
 """Seconds to leave a failing server alone after a first failure; doubled with each further one."""
@@ -48,16 +48,25 @@ class Status(StrEnum):
 class Lease:
     """The right to use the refresh token, and the journal entry of that use. It holds until `until` (Unix seconds).
 
-    `attempt` counts the holders since the last known outcome: above 1, an attempt was interrupted before.
+    `attempt` numbers the uses of one token set. `interrupted` says that the one before never told how it ended.
     """
 
     holder: str
     attempt: int
     until: int
+    interrupted: bool = False
 
     def is_live(self, now: float) -> bool:
         """Tell whether its holder may still be at work."""
         return now < self.until
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a refreshed token set came from: the version whose refresh token was used, and the number of that use."""
+
+    version: int
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +99,8 @@ class Failure:
 class Connection:
     """One connection as stored. `version` counts token sets; `sealed` holds the current one. Times are Unix seconds.
 
-    `refresh_at` is when the access token comes into its soft margin, `due_at` when background work on the record is due.
+    `refresh_at` is when the access token comes into its soft margin, `due_at` when background work on the record is due,
+    `attempts` counts the uses of the current refresh token, `revocations` how often the connection was revoked.
     """
 
     connection_id: str
@@ -113,8 +123,12 @@ class Connection:
     parameters: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     authorized_by: str | None = None
+    authorized_at: int | None = None
+    revocations: int = 0
     failure: Failure | None = None
+    attempts: int = 0
     lease: Lease | None = None
+    origin: Origin | None = None
     due_shard: str | None = None
     due_at: int | None = None
 
@@ -154,8 +168,8 @@ class Connection:
     @property
     def was_interrupted(self) -> bool:
         """Tell whether an attempt with the stored refresh token has an unknown outcome: it may have been used up."""
-        after_another = self.lease is not None and self.lease.attempt > 1
-        return after_another or (self.failure is not None and self.failure.outcome_unknown)
+        before = self.lease is not None and self.lease.interrupted
+        return before or (self.failure is not None and self.failure.outcome_unknown)
 
     # What can happen to it
 
@@ -165,12 +179,12 @@ class Connection:
         connection_id: str,
         provider: str,
         version: int,
-        response: TokenResponse,
-        sealed: bytes,
+        tokens: SealedTokens,
         now: float,
         *,
-        margin: int,
+        created_at: int,
         authorized_by: str,
+        revocations: int,
         owner: str | None,
         parameters: dict[str, str],
         tags: dict[str, str],
@@ -182,56 +196,79 @@ class Connection:
             provider,
             Status.ACTIVE,
             version,
-            at,
+            created_at,
             at,
             at,
             owner=owner,
             parameters=parameters,
             tags=tags,
             authorized_by=authorized_by,
+            authorized_at=tokens.obtained_at,
+            revocations=revocations,
         )
-        return bare._with_tokens(response, sealed, at, margin)
+        return bare._with_tokens(tokens, at)
 
     def leased(self, holder: str, until: float, now: float) -> Connection:
-        """Return it with the lease in `holder`'s hand; a lapsed lease that was never released makes this a further attempt."""
-        attempt = self.lease.attempt + 1 if self.lease is not None else 1
-        return replace(self, lease=Lease(holder, attempt, math.ceil(until)), updated_at=int(now))
+        """Return it with the lease in `holder`'s hand; a lease that was never released is an interrupted attempt."""
+        attempt = self.attempts + 1
+        lease = Lease(holder, attempt, math.ceil(until), interrupted=self.lease is not None)
+        return replace(self, lease=lease, attempts=attempt, updated_at=int(now))
 
-    def refreshed(self, response: TokenResponse, sealed: bytes, now: float, margin: int) -> Connection:
-        """Return it with its next token set; scope, subject and refresh expiry stay where the response is silent (section 6)."""
+    def released(self, now: float) -> Connection:
+        """Return it without its lease: what its holder came to know is of a token set that is not the current one."""
+        return replace(self, lease=None, updated_at=int(now))
+
+    def refreshed(self, tokens: SealedTokens, origin: Origin, holder: str, now: float) -> Connection:
+        """Return it with its next token set; scope, subject and refresh expiry stay where the response is silent (section 6).
+
+        A dead grant lives again, since a server that issues tokens for it has not ended it. The lease of another that is at
+        work stays with that one.
+        """
         kept = replace(
-            response,
-            scope=response.scope or self.scope,
-            subject=response.subject or self.subject,
-            metadata={**self.metadata, **response.metadata},
-            refresh_expires_at=response.refresh_expires_at or self.refresh_expires_at,
+            tokens,
+            scope=tokens.scope or self.scope,
+            subject=tokens.subject or self.subject,
+            metadata={**self.metadata, **tokens.metadata},
+            refresh_expires_at=tokens.refresh_expires_at or self.refresh_expires_at,
         )
-        return replace(self, version=self.version + 1)._with_tokens(kept, sealed, int(now), margin)
+        others = self.lease if self.lease is not None and self.lease.holder != holder and self.lease.is_live(now) else None
+        following = replace(self, status=Status.ACTIVE, version=self.version + 1, origin=origin)
+        return replace(following._with_tokens(kept, int(now)), lease=others)
+
+    def taken_back(self, provider: str, tokens: SealedTokens, now: float) -> Connection:
+        """Return it with tokens that came back after it was revoked: they are vended to nobody, and revoked too."""
+        following = replace(self, status=Status.REVOKING, provider=provider, version=self.version + 1, origin=None)
+        held = following._with_tokens(tokens, int(now))
+        return replace(held, due_shard=_shard(self.connection_id), due_at=int(now), refresh_at=None)
 
     def refresh_failed(self, error: GatehouseError, now: float, jitter: float) -> Connection:
         """Return it after an attempt that failed but did not kill the grant. `jitter` is from 0 to 1."""
         count = self.failure.count + 1 if self.failure else 1
-        delay = _delay(count, jitter, error)
         unknown = isinstance(error, ProviderUnavailable) and error.outcome_unknown
-        return replace(
-            self,
-            lease=None,
-            updated_at=int(now),
-            failure=self._failure(error, now, delay, count, outcome_unknown=unknown or self.was_interrupted),
-        )
+        delay = _delay(count, jitter, error)
+        failure = self._failure(error, now, delay, count, outcome_unknown=unknown or self.was_interrupted)
+        due_at = None if self.due_at is None else max(self.due_at, failure.retry_at)
+        return replace(self, lease=None, updated_at=int(now), failure=failure, due_at=due_at)
 
     def died(self, error: GatehouseError, now: float) -> Connection:
         """Return it with a dead grant, saying whether an interruption preceded that."""
         if self.was_interrupted:
-            error.description += " An earlier refresh was interrupted before its answer arrived; the server may have replaced the refresh token then."
+            error.description += (
+                " An earlier refresh was interrupted before its answer arrived; the server may have replaced the refresh"
+                " token then."
+            )
         failure = self._failure(error, now, 0, (self.failure.count if self.failure else 0) + 1)
         dead = replace(self, status=Status.REAUTHORIZATION_REQUIRED, lease=None, updated_at=int(now), failure=failure)
         return dead._without_due()
 
+    def postponed(self, until: float) -> Connection:
+        """Return it with its background work handed to a queue, to be looked at again at `until` if nothing comes of that."""
+        return replace(self, due_at=math.ceil(until))
+
     def revoking(self, now: float) -> Connection:
         """Return it ended here: nothing is vended any more, and no refresh in flight can commit."""
-        ended = replace(self, status=Status.REVOKING, lease=None, updated_at=int(now))
-        return replace(ended, due_shard=_shard(self.connection_id), due_at=int(now))
+        ended = replace(self, status=Status.REVOKING, lease=None, failure=None, refresh_at=None, updated_at=int(now))
+        return replace(ended, revocations=self.revocations + 1, due_shard=_shard(self.connection_id), due_at=int(now))
 
     def revocation_failed(self, error: GatehouseError, now: float, jitter: float) -> Connection:
         """Return it still revoking, after the server could not be told."""
@@ -262,27 +299,26 @@ class Connection:
             error.provider_error,
         )
 
-    def _with_tokens(self, response: TokenResponse, sealed: bytes, at: int, margin: int) -> Connection:
-        held = replace(
+    def _with_tokens(self, tokens: SealedTokens, at: int) -> Connection:
+        return replace(
             self,
-            sealed=sealed,
-            token_type=response.token_type,
-            expires_at=response.expires_at,
-            refresh_expires_at=response.refresh_expires_at,
-            refreshable=response.tokens.refresh_token is not None,
-            scope=response.scope,
-            subject=response.subject,
-            metadata=response.metadata,
-            refreshed_at=at,
+            sealed=tokens.sealed,
+            token_type=tokens.token_type,
+            refreshable=tokens.refreshable,
+            expires_at=tokens.expires_at,
+            refresh_at=tokens.refresh_at,
+            refresh_expires_at=tokens.refresh_expires_at,
+            due_shard=None if tokens.due_at is None else _shard(self.connection_id),
+            due_at=tokens.due_at,
+            scope=tokens.scope,
+            subject=tokens.subject,
+            metadata=tokens.metadata,
+            refreshed_at=tokens.obtained_at,
             updated_at=at,
+            attempts=0,
             failure=None,
             lease=None,
         )
-        if not held.refreshable or held.expires_at is None:
-            return held._without_due()
-        # The margin is at most a quarter of the token's life: one that lives a minute is not due when it is born.
-        due = held.expires_at - min(margin, (held.expires_at - at) // 4)
-        return replace(held, refresh_at=due, due_shard=_shard(self.connection_id), due_at=due)
 
     def _without_due(self) -> Connection:
         return replace(self, refresh_at=None, due_shard=None, due_at=None)

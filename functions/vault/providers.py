@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from . import fields as check
 from .errors import ProviderMisconfigured
 from .fields import Mismatch
+from .upkeep import Upkeep
 
 if TYPE_CHECKING:
     from .fields import Check
@@ -71,7 +72,16 @@ class Provider:
     metadata: tuple[str, ...] = ()
     default_expires_in: int | None = None
     refresh_margin: int = 300
+    background_refresh: str = "keep_alive"
+    refresh_token_idle_seconds: int | None = None
+    refresh_token_replay_seconds: int | None = None
+    max_concurrency: int = 5
     request_timeout: int = 10
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """Return when this provider's tokens are to be refreshed."""
+        return Upkeep(self.refresh_margin, self.background_refresh, self.refresh_token_idle_seconds)
 
     def endpoint(self, name: str) -> str:
         """Return the endpoint `name`, which the operation at hand cannot do without."""
@@ -183,6 +193,10 @@ def vocabulary(*, loopback_http: bool) -> dict[str, Check]:
         "metadata": check.list_of(check.text(_NAME, "the name of a field of the token response"), 20),
         "default_expires_in": check.integer(1, 10 * 365 * 86400),
         "refresh_margin": check.integer(0, 86400),
+        "background_refresh": check.one_of("keep_alive", "keep_fresh", "never"),
+        "refresh_token_idle_seconds": check.integer(60, 10 * 365 * 86400),
+        "refresh_token_replay_seconds": check.integer(0, 86400),
+        "max_concurrency": check.integer(1, 100),
         "request_timeout": check.integer(1, 20),
     }
 

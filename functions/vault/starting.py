@@ -53,6 +53,7 @@ class Starting:
             redirect_uri=redirect_uri,
             pkce=registration.provider.pkce == "S256",
             connection_version=existing.version if existing else 0,
+            connection_revocations=existing.revocations if existing else 0,
             issuer=registration.provider.issuer,
             iss_required=registration.provider.authorization_response_iss_parameter_supported,
             scope=scope,

@@ -5,7 +5,7 @@ A record becomes attributes in one place, and `None` and empty containers are ne
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,11 @@ from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 
 from .authorization import AuthorizationRequest, Phase, ticket_hash
 from .aws import ClientError, code_of, outages_are_temporary
-from .connection import Connection, Failure, Lease, Status
+from .connection import Connection, Failure, Lease, Origin, Status
 from .errors import ConnectionNotFound, ProviderError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from .authorization import ValidatedResponse
     from .aws import ClientOf
@@ -77,7 +77,7 @@ _REQUEST_FIELDS = frozenset(entry.name for entry in fields(AuthorizationRequest)
 
 def _connection(attributes: Mapping[str, Any]) -> Connection:
     item = {name: value for name, value in _unmarshalled(attributes).items() if name in _CONNECTION_FIELDS}
-    failure, lease = item.pop("failure", None), item.pop("lease", None)
+    failure, lease, origin = (item.pop(name, None) for name in ("failure", "lease", "origin"))
     if failure is not None:
         said = failure.pop("provider_error", None)
         failure = Failure(
@@ -87,7 +87,10 @@ def _connection(attributes: Mapping[str, Any]) -> Connection:
             else None,
         )
     return Connection(
-        **{**item, "status": Status(item["status"])}, failure=failure, lease=Lease(**lease) if lease else None
+        **{**item, "status": Status(item["status"])},
+        failure=failure,
+        lease=Lease(**lease) if lease else None,
+        origin=Origin(**origin) if origin else None,
     )
 
 
@@ -136,6 +139,22 @@ class _Expression:
         if self.values:
             arguments["ExpressionAttributeValues"] = self.values
         return arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What the `due` index tells of a connection with background work to be done."""
+
+    connection_id: str
+    provider: str
+    status: Status
+    version: int
+    due_at: int
+
+
+def _due(attributes: Mapping[str, Any]) -> Due:
+    item = _unmarshalled(attributes)
+    return Due(item["connection_id"], item["provider"], Status(item["status"]), item["version"], item["due_at"])
 
 
 class Table:
@@ -188,20 +207,39 @@ class Connections(Table):
         before.pop("connection_id"), after.pop("connection_id")
         self._update(now.connection_id, expression.assignment(after, before), " AND ".join(unchanged), expression)
 
-    def authorize(self, new: Connection) -> None:
-        """Write an authorization's connection over version `new.version - 1`, whatever state that was in; else raise `Conflict`.
+    def create(self, new: Connection) -> None:
+        """Store a connection that never was; raise `Conflict` where there is one."""
+        self._call(
+            "put_item",
+            Item=_marshalled(_item(new)),
+            ConditionExpression="attribute_not_exists(#connection_id)",
+            ExpressionAttributeNames={"#connection_id": "connection_id"},
+        )
 
-        Version 0 is a connection that never was. What the earlier grant left is removed; `created_at` stays.
-        """
+    def postpone(self, due: Due, until: int) -> None:
+        """Set when background work is due, if it still is due as `due` says; else raise `Conflict`."""
         expression = _Expression()
-        version_is = expression.is_("version", new.version - 1 or None)
-        item = _item(new)
-        item.pop("connection_id")
-        created = item.pop("created_at")
-        update = expression.assignment(item, dict.fromkeys(_CONNECTION_FIELDS - {"connection_id", "created_at"}))
-        name, value = expression.name("created_at"), expression.value("created_at", created)
-        update = update.replace("SET ", f"SET {name} = if_not_exists({name}, {value}), ", 1)
-        self._update(new.connection_id, update, version_is, expression)
+        unchanged = [expression.is_("due_at", due.due_at), expression.is_("version", due.version)]
+        update = f"SET {expression.name('due_at')} = {expression.value('until', until)}"
+        self._update(due.connection_id, update, " AND ".join(unchanged), expression)
+
+    def due(self, shard: str, now: int, limit: int) -> Iterator[list[Due]]:
+        """Yield what is due in one shard of the `due` index, a page of at most `limit` at a time, the longest due first."""
+        key = None
+        while True:
+            answer = self._call(
+                "query",
+                IndexName="due",
+                Limit=limit,
+                KeyConditionExpression="#due_shard = :shard AND #due_at <= :now",
+                ExpressionAttributeNames={"#due_shard": "due_shard", "#due_at": "due_at"},
+                ExpressionAttributeValues={":shard": _write(shard), ":now": _write(now)},
+                **({"ExclusiveStartKey": key} if key else {}),
+            )
+            yield [_due(item) for item in answer.get("Items", [])]
+            key = answer.get("LastEvaluatedKey")
+            if key is None:
+                return
 
     def _update(self, connection_id: str, update: str, condition: str, expression: _Expression) -> None:
         self._call(
@@ -241,7 +279,22 @@ class Connections(Table):
         return found, (_unmarshalled(key) if key else None)
 
 
-_NOT_LISTED = frozenset({"sealed", "lease", "refreshable", "refresh_at", "due_shard", "due_at", "authorized_by"})
+_NOT_LISTED = frozenset(
+    {
+        "sealed",
+        "lease",
+        "refreshable",
+        "refresh_at",
+        "due_shard",
+        "due_at",
+        "authorized_by",
+        "authorized_at",
+        "attempts",
+        "origin",
+        "revocations",
+        "revocation",
+    }
+)
 """What the `owner` index does not project, and no list needs."""
 
 _MOST_READS = 10

@@ -12,8 +12,11 @@ from .errors import TemporarilyUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RESERVE = 3.0
-"""Seconds of a call's time that are kept for storing and answering after HTTP."""
+CALL = 6.5
+"""Seconds that one call to AWS takes at the worst: two tries of `aws`, and the pause between them."""
+
+RESERVE = 2 * CALL + 1
+"""Seconds of a call's time that are kept for storing what came of HTTP: a write, and the rescue queue where that fails."""
 
 AFTER_HTTP = 15.0
 """Seconds that a lease outlives the HTTP deadline by: the time of the commit, with all the retries of `aws`, and clocks that differ."""

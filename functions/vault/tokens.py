@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .upkeep import Upkeep
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +50,37 @@ class TokenResponse:
         if self.tokens.refresh_token is not None:
             return self
         return replace(self, tokens=replace(self.tokens, refresh_token=refresh_token))
+
+    def sealed_with(self, seal: Callable[[TokenSet], bytes], upkeep: Upkeep, at: int, jitter: float) -> SealedTokens:
+        """Return this response as it is stored: its secrets sealed, and its times of upkeep set."""
+        refreshable = self.tokens.refresh_token is not None
+        return SealedTokens(
+            sealed=seal(self.tokens),
+            refreshable=refreshable,
+            token_type=self.token_type,
+            obtained_at=at,
+            expires_at=self.expires_at,
+            refresh_at=upkeep.refresh_at(at, self.expires_at) if refreshable else None,
+            refresh_expires_at=self.refresh_expires_at,
+            due_at=upkeep.due_at(at, self.expires_at, self.refresh_expires_at, jitter) if refreshable else None,
+            scope=self.scope,
+            subject=self.subject,
+            metadata=self.metadata,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SealedTokens:
+    """A token response as it is stored: `sealed` holds its secrets, everything else may be read. Times are Unix seconds."""
+
+    sealed: bytes = field(repr=False)
+    refreshable: bool
+    token_type: str
+    obtained_at: int
+    expires_at: int | None = None
+    refresh_at: int | None = None
+    refresh_expires_at: int | None = None
+    due_at: int | None = None
+    scope: str | None = None
+    subject: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)

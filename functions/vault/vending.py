@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MIN_TTL = 60
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
+_REPLAY_PAUSE = 0.2
 
 Test = Callable[[Connection], bool]
 
@@ -44,6 +45,7 @@ class Vending:
     registrations: Registrations
     cipher: Cipher
     client: Client
+    committing: Committing
     timing: Timing
 
     def token(self, connection_id: str, min_ttl: int, deadline: Deadline) -> dict[str, Any]:
@@ -108,43 +110,84 @@ class Vending:
         if held.lease is None or held.lease.holder != holder:
             return held
         try:
-            response = self.client.refresh(plan.registration, plan.refresh_token, plan.timeout)
+            response = self._ask(held, plan, deadline)
         except ReauthorizationRequired as error:
             # Guarded by our lease: where it no longer holds, somebody else may have won, and the next read tells.
-            return self._settle(held, held.died(error, self.timing.now()), deadline)
+            return self._conclude(held, held.died(error, self.timing.now()), deadline)
         except GatehouseError as error:
-            return self._settle(held, held.refresh_failed(error, self.timing.now(), self.timing.jitter()), deadline)
-        sealed = plan.seal(response.tokens)
-        margin = plan.registration.provider.refresh_margin
-        return self._settle(held, held.refreshed(response, sealed, self.timing.now(), margin), deadline)
+            failed = held.refresh_failed(error, self.timing.now(), self.timing.jitter())
+            return self._conclude(held, failed, deadline)
+        return self._commit(held, plan, response, deadline)
+
+    def _ask(self, held: Connection, plan: _Plan, deadline: Deadline) -> TokenResponse:
+        """Return the server's answer. Where it got lost and the server replays answers, ask for it once more, still on our lease.
+
+        Any other loss is for the next holder to find out about: the lease's end leaves time for nothing else.
+        """
+        provider = plan.registration.provider
+        try:
+            return self.client.refresh(plan.registration, plan.refresh_token, plan.timeout)
+        except ProviderUnavailable as error:
+            if not error.outcome_unknown or not provider.refresh_token_replay_seconds:
+                raise
+            lost = error
+        try:
+            timeout = min(plan.timeout / 2, deadline.for_http(provider.request_timeout))
+            self.timing.sleep(_REPLAY_PAUSE)
+            return self.client.refresh(plan.registration, plan.refresh_token, timeout)
+        except TemporarilyUnavailable:
+            raise lost from None
 
     def _plan(self, connection: Connection, deadline: Deadline) -> _Plan:
         registration = self.registrations.get(connection.provider)
-        refresh_token = self.cipher.open(connection).refresh_token
+        refresh_token = self.cipher.tokens_of(connection).refresh_token
         if refresh_token is None:
             raise ReauthorizationRequired("The grant came without a refresh token: start again.")
         seal = self.cipher.prepare(connection.connection_id, connection.provider, connection.version + 1)
         return _Plan(registration, refresh_token, seal, deadline.for_http(registration.provider.request_timeout))
 
     def _claim(self, connection: Connection, holder: str, plan: _Plan) -> Connection:
-        """Return the record with the lease in our hand, or as another has changed it. This write is the journal entry of the attempt."""
+        """Return the record with the lease in our hand, or as another has changed it. This write is the journal entry."""
         now = self.timing.now()
-        held = connection.leased(holder, now + plan.timeout + AFTER_HTTP, now)
+        held = connection.leased(holder, now + plan.timeout * 1.5 + AFTER_HTTP, now)
         try:
             self.connections.change(connection, held)
         except Conflict:
             return self.connections.require(connection.connection_id)
         return held
 
-    def _settle(self, held: Connection, after: Connection, deadline: Deadline) -> Connection:
-        """Write an attempt's outcome on our own lease and version; return it, or the record as another has changed it."""
+    def _commit(self, held: Connection, plan: _Plan, response: TokenResponse, deadline: Deadline) -> Connection:
+        at, jitter, upkeep = int(self.timing.now()), self.timing.jitter(), plan.registration.provider.upkeep
+
+        def reseal(version: int) -> SealedTokens:
+            seal = self.cipher.prepare(held.connection_id, held.provider, version)
+            return response.sealed_with(seal, upkeep, at, jitter)
+
+        lease = held.lease
+        assert lease is not None  # noqa: S101 - `held` is what we hold it in
+        obtained = Obtained(
+            held.connection_id,
+            held.provider,
+            held.version + 1,
+            lease.holder,
+            response.sealed_with(plan.seal, upkeep, at, jitter),
+            origin=Origin(held.version, lease.attempt),
+        )
+        return self.committing.commit(obtained, reseal, deadline, held)
+
+    def _conclude(self, held: Connection, after: Connection, deadline: Deadline) -> Connection:
+        """Write an attempt's failure on our own lease and version; return it, or the record as another has changed it."""
         while True:
             try:
                 self.connections.change(held, after)
             except Conflict:
-                return self.connections.require(held.connection_id)
+                stored = self.connections.require(held.connection_id)
+                if stored.lease is None or held.lease is None or stored.lease.holder != held.lease.holder:
+                    return stored
+                # A stale holder's answer came in while ours failed: what we learnt is of a token set of the past.
+                held, after = stored, stored.released(self.timing.now())
             except TemporarilyUnavailable:
-                if deadline.remaining() < 1:
+                if deadline.remaining() < CALL:
                     raise
                 self.timing.sleep(_LONGEST_PAUSE)
             else:
@@ -177,7 +220,7 @@ class Vending:
         return {
             "connection_id": connection.connection_id,
             "provider": connection.provider,
-            "access_token": self.cipher.open(connection).access_token,
+            "access_token": self.cipher.tokens_of(connection).access_token,
             "token_type": connection.token_type,
             "expires_at": connection.expires_at,
             "scope": connection.scope,

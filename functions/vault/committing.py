@@ -1,0 +1,101 @@
+"""The commit ladder: a token response that reached us is written down, as long as anything can still be written to.
+
+The record first, again and again while there is time; then the rescue queue; then the log. All of them get it sealed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from .connection import Connection
+from .errors import TemporarilyUnavailable
+from .obtained import Obtained, Verdict
+from .store import Conflict
+from .timing import CALL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .queues import Queue
+    from .store import Connections
+    from .timing import Deadline, Timing
+    from .tokens import SealedTokens
+
+    Reseal = Callable[[int], SealedTokens]
+
+_PAUSE = 0.25
+
+
+class Rescued(TemporarilyUnavailable):
+    """The answer is safe, but not yet in the record: it soon will be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committing:
+    """Brings what was obtained into the record. `last_resort` gets one line of JSON, sealed, where nothing else takes it."""
+
+    connections: Connections
+    rescue: Queue
+    last_resort: Callable[[str], None]
+    timing: Timing
+
+    def commit(self, obtained: Obtained, reseal: Reseal, deadline: Deadline, stored: Connection | None) -> Connection:
+        """Return the record as it stands with, or in spite of, this answer; `stored` is what it is thought to be now.
+
+        Raises `Rescued` where the answer is safe but the record could not be written.
+        """
+        latest = [obtained]
+        try:
+            return self._write(latest, reseal, deadline, stored)
+        except Exception as error:
+            self._save(latest[0])
+            raise Rescued(
+                "The tokens are safe, but storing them takes longer than usual: try again.",
+                connection_id=obtained.connection_id,
+                retry_after=2,
+            ) from error
+
+    def settle(self, obtained: Obtained, reseal: Reseal, deadline: Deadline) -> Connection:
+        """Do the same without the ladder: for what lies in the queue already, which keeps it until this returns."""
+        return self._write([obtained], reseal, deadline, self.connections.get(obtained.connection_id))
+
+    def _write(self, latest: list[Obtained], reseal: Reseal, deadline: Deadline, stored: Connection | None) -> Connection:
+        while True:
+            obtained = latest[0]
+            verdict = obtained.over(stored, self.timing.now())
+            try:
+                if isinstance(verdict, Connection):
+                    self._put(stored, verdict)
+                    return verdict
+                if verdict in {Verdict.STORED, Verdict.SUPERSEDED}:
+                    return stored or self.connections.require(obtained.connection_id)
+                if verdict is Verdict.RESEAL:
+                    version = (stored.version if stored else 0) + 1
+                    latest[0] = replace(obtained, version=version, tokens=reseal(version))
+                    continue
+                self._pause(deadline)
+                stored = self.connections.get(obtained.connection_id)
+            except Conflict:
+                stored = self.connections.get(obtained.connection_id)
+            except TemporarilyUnavailable:
+                self._pause(deadline)
+
+    def _put(self, stored: Connection | None, record: Connection) -> None:
+        if stored is None:
+            self.connections.create(record)
+        else:
+            self.connections.change(stored, record)
+
+    def _pause(self, deadline: Deadline) -> None:
+        """Wait a little, or give up while there is still time for the next rung."""
+        if deadline.remaining() < 2 * CALL:
+            raise TemporarilyUnavailable("The record could not be written in time.", retry_after=2)
+        self.timing.sleep(_PAUSE * (0.5 + self.timing.jitter()))
+
+    def _save(self, obtained: Obtained) -> None:
+        line = obtained.to_json()
+        try:
+            self.rescue.send(line, group=obtained.connection_id)
+        except Exception:  # noqa: BLE001 - whatever keeps the queue from taking it, the log is what is left
+            self.last_resort(line)

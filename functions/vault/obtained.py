@@ -1,0 +1,149 @@
+"""Tokens that a server has issued, sealed, on their way into the record: what may be written over what.
+
+An answer can come late: its holder slept, its write failed, it lay in a queue. Meanwhile another attempt may have tried the
+same refresh token, the user may have consented anew, the connection may have been revoked. Here, and only here, it is decided
+which of them stands. Pure, so that every interleaving can be tried.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from dataclasses import asdict, dataclass, field
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+from .connection import Connection, Origin, Status
+from .tokens import SealedTokens
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Verdict(Enum):
+    """What is to be done with an answer, where it does not simply become the next record."""
+
+    STORED = auto()
+    """It is in the record already: an earlier write took effect although its answer was lost."""
+
+    SUPERSEDED = auto()
+    """A newer token set or another consent stands; these tokens are nobody's any more."""
+
+    WAIT = auto()
+    """Another attempt works on what an earlier one stored; its outcome decides."""
+
+    RESEAL = auto()
+    """An authorization stands over every version, but this one was sealed for a version that is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorized:
+    """What an authorization brings beside tokens. `revocations` is the connection's count when the request was opened."""
+
+    request_id: str
+    revocations: int = 0
+    owner: str | None = None
+    parameters: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Obtained:
+    """An answer on its way: sealed for `version`, in the hand of `holder`.
+
+    A refresh has an `origin`: the token set whose refresh token was used, and the number of that use. An authorization has
+    `authorized`.
+    """
+
+    connection_id: str
+    provider: str
+    version: int
+    holder: str
+    tokens: SealedTokens
+    origin: Origin | None = None
+    authorized: Authorized | None = None
+
+    def over(self, stored: Connection | None, now: float) -> Connection | Verdict:
+        """Return the record that this answer makes of what is stored, or what else is to be done with it."""
+        if stored is not None and stored.sealed == self.tokens.sealed:
+            return Verdict.STORED
+        if self.authorized is not None:
+            return self._as_authorization(self.authorized, stored, now)
+        if stored is None or self.origin is None or not self._succeeds(stored, self.origin):
+            return Verdict.SUPERSEDED
+        if self._another_works_on_a_later_set(stored, self.origin, now):
+            return Verdict.WAIT
+        if self.version != stored.version + 1:
+            return Verdict.RESEAL
+        if stored.status in {Status.REVOKING, Status.REVOKED}:
+            return stored.taken_back(self.provider, self.tokens, now)
+        return stored.refreshed(self.tokens, self.origin, self.holder, now)
+
+    def _as_authorization(self, authorized: Authorized, stored: Connection | None, now: float) -> Connection | Verdict:
+        revoked_since = stored is not None and stored.revocations != authorized.revocations
+        is_ended = stored is not None and stored.status in {Status.REVOKING, Status.REVOKED}
+        consented_since = stored is not None and (stored.authorized_at or 0) > self.tokens.obtained_at
+        if (revoked_since and not is_ended) or (consented_since and not revoked_since):
+            return Verdict.SUPERSEDED
+        if self.version != (stored.version if stored else 0) + 1:
+            return Verdict.RESEAL
+        if stored is not None and revoked_since:
+            return stored.taken_back(self.provider, self.tokens, now)
+        return Connection.authorized(
+            self.connection_id,
+            self.provider,
+            self.version,
+            self.tokens,
+            now,
+            created_at=stored.created_at if stored else int(now),
+            authorized_by=authorized.request_id,
+            revocations=authorized.revocations,
+            owner=authorized.owner,
+            parameters=authorized.parameters,
+            tags=authorized.tags,
+        )
+
+    def _succeeds(self, stored: Connection, origin: Origin) -> bool:
+        """Tell whether the stored token set is the one that was refreshed, or what an earlier attempt made of that one."""
+        if stored.version == origin.version:
+            return True
+        return (
+            stored.origin is not None
+            and stored.origin.version == origin.version
+            and stored.origin.attempt < origin.attempt
+        )
+
+    def _another_works_on_a_later_set(self, stored: Connection, origin: Origin, now: float) -> bool:
+        lease = stored.lease
+        return (
+            stored.version != origin.version
+            and lease is not None
+            and lease.holder != self.holder
+            and lease.is_live(now)
+        )
+
+    # On paper: for the rescue queue and, as the last resort, the log
+
+    def to_json(self) -> str:
+        """Return this answer as one line of JSON; its tokens are in it sealed only."""
+        document = asdict(self)
+        document["tokens"]["sealed"] = b64encode(self.tokens.sealed).decode()
+        return json.dumps(document, separators=(",", ":"))
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Obtained:
+        """Return the answer of a JSON document made by `to_json`. Raises `ValueError` where it is not one."""
+        try:
+            tokens = dict(document["tokens"])
+            tokens["sealed"] = b64decode(tokens["sealed"], validate=True)
+            origin, authorized = document.get("origin"), document.get("authorized")
+            return cls(
+                **{
+                    **document,
+                    "tokens": SealedTokens(**tokens),
+                    "origin": Origin(**origin) if origin else None,
+                    "authorized": Authorized(**authorized) if authorized else None,
+                }
+            )
+        except (KeyError, TypeError, ValueError):
+            raise ValueError("not a token response as Gatehouse writes them to the rescue queue") from None
