@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -69,6 +72,26 @@ def test_a_newcomer_connects_from_the_landing_page(
         assert not [secret for secrets in demo.secrets().values() for secret in secrets if secret in landing.content()]
     assert "revoked" in entry.inner_text()
     assert stack.base_url in landing.url
+
+
+def test_the_example_on_the_landing_page_runs_as_it_stands(
+    demo: DemoServer, visitor: OpenVisitor, authorize_url: AuthorizeUrl
+) -> None:
+    """Copied from the page into a file of its own, the example prints a token that the demo server issued."""
+    someone = visitor()
+    someone.open(authorize_url(connection_id="example"))
+    someone.press("Allow")
+    someone.open("/")
+    entry = someone.page.get_by_role("listitem").filter(has=someone.page.get_by_role("heading", name="example"))
+    entry.get_by_role("button", name="Get token").click()
+    someone.page.wait_for_url("**/?notice=*")
+
+    example = someone.page.get_by_label("Python example").inner_text()
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=True, timeout=60)
+
+    answer = ast.literal_eval(done.stdout)
+    assert answer["connection_id"] == "example"
+    assert answer["access_token"] in {secret for secrets in demo.secrets().values() for secret in secrets}
 
 
 def test_declining_stores_nothing_and_leaves_another_try(
