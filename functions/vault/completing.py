@@ -1,4 +1,4 @@
-"""Completing an authorization request: its response, the code, the tokens, the stored connection (RFC 6749 section 4.1.2 to 4.1.4)."""
+"""Completing an authorization request: response, code, tokens, stored connection (RFC 6749 section 4.1.2 to 4.1.4)."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _COMMIT_TRIES = 4
 _WAIT_FOR_FIRST = 8.0
 """Seconds for which a duplicate callback waits for the first one's outcome before it asks the person to reload."""
+
+_TIME_TO_ANSWER = 2.0
+"""Seconds of the call's time that waiting for the first one leaves for saying so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class Completing:
         return Outcome("connected", request.provider, request=request)
 
     def _store(self, request: AuthorizationRequest, response: TokenResponse, seal: Seal, margin: int) -> None:
-        """Commit the tokens over whatever version there is; a code is exchanged once, so this does not give up on a conflict."""
+        """Commit the tokens over whatever version there is; a code is exchanged once: no conflict stops this."""
         response = _with_scope(response, request.scope)
         version = request.connection_version + 1
         for _ in range(_COMMIT_TRIES):
@@ -73,7 +76,7 @@ class Completing:
                 version,
                 response,
                 sealed,
-                self.timing.now(),
+                now=self.timing.now(),
                 margin=margin,
                 authorized_by=request.request_id,
                 owner=request.owner,
@@ -95,7 +98,7 @@ class Completing:
         )
 
     def _not_consumed(self, response: ValidatedResponse, holder: str, deadline: Deadline) -> Outcome:
-        """Say why the request could not be taken: by whom it was, or what did not fit. Nothing has changed and nothing is sent."""
+        """Say why the request could not be taken: by whom it was, or what did not fit. Nothing changes, or is sent."""
         waited = 0.0
         while True:
             request = self.authorizations.get(response.browser.request_id)
@@ -113,7 +116,7 @@ class Completing:
                 return Outcome.failed(request, request.outcome or ServerError.code)
             if request.phase is Phase.CONSUMED and self._is_stored(request):
                 return Outcome("connected", request.provider, request=request)
-            if waited >= _WAIT_FOR_FIRST or deadline.remaining() < 2:
+            if waited >= _WAIT_FOR_FIRST or deadline.remaining() < _TIME_TO_ANSWER:
                 return Outcome("unfinished", request.provider, request=request)
             pause = 0.1 + 0.2 * self.timing.jitter()
             self.timing.sleep(pause)
@@ -133,5 +136,5 @@ class Completing:
 
 
 def _with_scope(response: TokenResponse, requested: str | None) -> TokenResponse:
-    """Return the response with its scope: one that does not name any grants what was requested (RFC 6749 section 5.1)."""
+    """Return the response with its scope: one that names none grants what was requested (RFC 6749 section 5.1)."""
     return response if response.scope else replace(response, scope=requested)

@@ -88,9 +88,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One connection as stored. `version` counts token sets; `sealed` holds the current one. Times are Unix seconds.
+    """One connection as stored. Times are Unix seconds.
 
-    `refresh_at` is when the access token comes into its soft margin, `due_at` when background work on the record is due.
+    `version` counts token sets; `sealed` holds the current one. `refresh_at` is when the access token comes into its
+    soft margin, `due_at` when background work on the record is due.
     """
 
     connection_id: str
@@ -136,7 +137,7 @@ class Connection:
             )
 
     def is_valid_for(self, seconds: int, now: float) -> bool:
-        """Tell whether the access token lives `seconds` more. One without known expiry does until a caller says otherwise.
+        """Tell whether the access token lives `seconds` more; one without known expiry does until a caller objects.
 
         A token set that was born with a shorter life than asked for cannot be bettered by a refresh: it counts as valid
         for its first half, so that one impatient caller does not wear the refresh token out.
@@ -167,8 +168,8 @@ class Connection:
         version: int,
         response: TokenResponse,
         sealed: bytes,
-        now: float,
         *,
+        now: float,
         margin: int,
         authorized_by: str,
         owner: str | None,
@@ -193,12 +194,12 @@ class Connection:
         return bare._with_tokens(response, sealed, at, margin)
 
     def leased(self, holder: str, until: float, now: float) -> Connection:
-        """Return it with the lease in `holder`'s hand; a lapsed lease that was never released makes this a further attempt."""
+        """Return it with the lease in `holder`'s hand; over a lapsed, never released one this is a further attempt."""
         attempt = self.lease.attempt + 1 if self.lease is not None else 1
         return replace(self, lease=Lease(holder, attempt, math.ceil(until)), updated_at=int(now))
 
     def refreshed(self, response: TokenResponse, sealed: bytes, now: float, margin: int) -> Connection:
-        """Return it with its next token set; scope, subject and refresh expiry stay where the response is silent (section 6)."""
+        """Return it with its next token set; what the response is silent about stays (RFC 6749 section 6)."""
         kept = replace(
             response,
             scope=response.scope or self.scope,
@@ -206,7 +207,8 @@ class Connection:
             metadata={**self.metadata, **response.metadata},
             refresh_expires_at=response.refresh_expires_at or self.refresh_expires_at,
         )
-        return replace(self, version=self.version + 1)._with_tokens(kept, sealed, int(now), margin)
+        next_one = replace(self, version=self.version + 1)
+        return next_one._with_tokens(kept, sealed, int(now), margin)  # noqa: SLF001 - its own class; so below
 
     def refresh_failed(self, error: GatehouseError, now: float, jitter: float) -> Connection:
         """Return it after an attempt that failed but did not kill the grant. `jitter` is from 0 to 1."""
@@ -223,10 +225,13 @@ class Connection:
     def died(self, error: GatehouseError, now: float) -> Connection:
         """Return it with a dead grant, saying whether an interruption preceded that."""
         if self.was_interrupted:
-            error.description += " An earlier refresh was interrupted before its answer arrived; the server may have replaced the refresh token then."
+            error.description += (
+                " An earlier refresh was interrupted before its answer arrived;"
+                " the server may have replaced the refresh token then."
+            )
         failure = self._failure(error, now, 0, (self.failure.count if self.failure else 0) + 1)
         dead = replace(self, status=Status.REAUTHORIZATION_REQUIRED, lease=None, updated_at=int(now), failure=failure)
-        return dead._without_due()
+        return dead._without_due()  # noqa: SLF001
 
     def revoking(self, now: float) -> Connection:
         """Return it ended here: nothing is vended any more, and no refresh in flight can commit."""
@@ -245,7 +250,7 @@ class Connection:
         bare = replace(
             self, status=Status.REVOKED, sealed=None, refreshable=False, failure=None, lease=None, updated_at=int(now)
         )
-        return replace(bare, expires_at=None, refresh_expires_at=None)._without_due()
+        return replace(bare, expires_at=None, refresh_expires_at=None)._without_due()  # noqa: SLF001
 
     def _failure(
         self, error: GatehouseError, now: float, delay: float, count: int, *, outcome_unknown: bool = False
@@ -279,7 +284,7 @@ class Connection:
             lease=None,
         )
         if not held.refreshable or held.expires_at is None:
-            return held._without_due()
+            return held._without_due()  # noqa: SLF001
         # The margin is at most a quarter of the token's life: one that lives a minute is not due when it is born.
         due = held.expires_at - min(margin, (held.expires_at - at) // 4)
         return replace(held, refresh_at=due, due_shard=_shard(self.connection_id), due_at=due)
@@ -294,6 +299,9 @@ def _shard(connection_id: str) -> str:
 
 
 def _delay(count: int, jitter: float, error: GatehouseError) -> float:
-    """Return the seconds to leave the server alone after `count` failures: exponential, jittered by a fifth, never below Retry-After."""
+    """Return the seconds to leave the server alone after `count` failures.
+
+    Exponential, jittered by a fifth, never below Retry-After.
+    """
     exponential: float = min(FIRST_DELAY * 2 ** min(count - 1, 10), LONGEST_DELAY)
     return max(exponential * (0.8 + 0.4 * jitter), error.retry_after or 0)

@@ -175,7 +175,8 @@ class Connections(Table):
     def change(self, was: Connection, now: Connection) -> None:
         """Write `now` over `was`, if the record still is what `was` says; else raise `Conflict`.
 
-        Token set, status, lease and failure are what decisions are made from, and every write moves at least one of them.
+        Token set, status, lease and failure are what decisions are made from, and every write moves at least one of
+        them.
         """
         expression = _Expression()
         unchanged = [
@@ -189,7 +190,7 @@ class Connections(Table):
         self._update(now.connection_id, expression.assignment(after, before), " AND ".join(unchanged), expression)
 
     def authorize(self, new: Connection) -> None:
-        """Write an authorization's connection over version `new.version - 1`, whatever state that was in; else raise `Conflict`.
+        """Write an authorization's connection over version `new.version - 1`, in whatever state; else raise `Conflict`.
 
         Version 0 is a connection that never was. What the earlier grant left is removed; `created_at` stays.
         """
@@ -269,8 +270,8 @@ class Authorizations(Table):
     def consume(self, response: ValidatedResponse, holder: str, now: float) -> AuthorizationRequest:
         """Take the request for this response, once, in one conditional write, and return what was stored.
 
-        Not expired, this ticket, this provider, this issuer (RFC 9207 section 2.4), open or failed, and this state never used
-        before: else `Conflict`, and nothing has changed.
+        Not expired, this ticket, this provider, this issuer (RFC 9207 section 2.4), open or failed, and this state
+        never used before: else `Conflict`, and nothing has changed.
         """
         expression = _Expression()
         phase, states = expression.name("phase"), expression.name("used_states")
@@ -287,9 +288,11 @@ class Authorizations(Table):
             state_unused,
             _issuer_matches(response.iss, expression),
         ]
+        consumed, by = expression.value("consumed", Phase.CONSUMED), expression.value("holder", holder)
         update = (
-            f"SET {phase} = {expression.value('consumed', Phase.CONSUMED)}, {expression.name('consumed_by')} = {expression.value('holder', holder)}"
-            f" REMOVE {expression.name('outcome')} ADD {states} {expression.value('states', frozenset({response.state_hash}))}"
+            f"SET {phase} = {consumed}, {expression.name('consumed_by')} = {by}"
+            f" REMOVE {expression.name('outcome')}"
+            f" ADD {states} {expression.value('states', frozenset({response.state_hash}))}"
         )
         answer = self._call(
             "update_item",

@@ -1,4 +1,4 @@
-"""A valid access token for whoever asks: served as it is, refreshed at most once for all who ask, or refused for a stated reason."""
+"""A valid access token for whoever asks: served as it is, refreshed at most once for all, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Test = Callable[[Connection], bool]
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """All that an attempt needs, gathered before the lease is claimed, so that nothing else can fail once the server was asked."""
+    """All that an attempt needs, from before the lease is claimed: nothing else can fail once the server is asked."""
 
     registration: Registration
     refresh_token: str = field(repr=False)
@@ -66,9 +66,10 @@ class Vending:
         return self._obtain(connection_id, another_version, another_version, deadline)
 
     def _obtain(self, connection_id: str, enough: Test, best: Test, deadline: Deadline) -> dict[str, Any]:
-        """Decide on what is stored: serve it, wait for another's refresh, share its failure, or refresh; then decide again.
+        """Decide on what is stored: serve it, wait for another's refresh, share its failure, or refresh; and again.
 
-        `best`: this record's token is what the caller wants. `enough`: it will do where nothing better can be had at once.
+        `best`: this record's token is what the caller wants. `enough`: it will do where nothing better can be had at
+        once.
         """
         connection = self.connections.require(connection_id)
         first_version = connection.version
@@ -127,7 +128,7 @@ class Vending:
         return _Plan(registration, refresh_token, seal, deadline.for_http(registration.provider.request_timeout))
 
     def _claim(self, connection: Connection, holder: str, plan: _Plan) -> Connection:
-        """Return the record with the lease in our hand, or as another has changed it. This write is the journal entry of the attempt."""
+        """Return the record with the lease in our hand (the journal entry of the attempt), or as another changed it."""
         now = self.timing.now()
         held = connection.leased(holder, now + plan.timeout + AFTER_HTTP, now)
         try:
@@ -137,7 +138,7 @@ class Vending:
         return held
 
     def _settle(self, held: Connection, after: Connection, deadline: Deadline) -> Connection:
-        """Write an attempt's outcome on our own lease and version; return it, or the record as another has changed it."""
+        """Write an attempt's outcome on our own lease and version; return it, or the record as another changed it."""
         while True:
             try:
                 self.connections.change(held, after)
@@ -151,7 +152,7 @@ class Vending:
                 return after
 
     def _without_refresh_token(self, connection: Connection) -> Connection:
-        """Return the record of a grant that has run out; raise where its access token still lives but cannot be replaced."""
+        """Return the record of a grant that has run out; raise where its access token still lives, irreplaceable."""
         error = ReauthorizationRequired(
             "The access token cannot be refreshed, the grant came without a refresh token: start again."
         )
