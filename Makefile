@@ -28,9 +28,9 @@ help:
 run: .venv/run.stamp
 	@exec $(BIN)/python -m local $(ARGS)
 
-# The checks that answer fastest come first, and pytest's own closing line last.
+# The checks that answer fastest come first, and pytest's own closing line last. tests/test_build.py runs `sam build`.
 test: .venv/test.stamp node_modules/stamp
-	@$(MAKE) --no-print-directory lint check-template build
+	@$(MAKE) --no-print-directory lint check-template
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: .venv/test.stamp

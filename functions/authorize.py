@@ -1,4 +1,4 @@
-"""`authorize`: binds the request to this browser and sends it to the authorization endpoint (RFC 6749 section 4.1.1)."""
+"""`authorize`: binds the request to this browser, sends it to the authorization endpoint (RFC 6749 section 4.1.1)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def _authorize(house: House, event: Any, _deadline: Deadline) -> Reply:
     request, browser = answer
     name = authorization.cookie_name(request.request_id, secure=house.secure)
     secure = "; Secure" if house.secure else ""
-    cookie = f"{name}={browser.cookie_value}; Max-Age={authorization.COOKIE_LIFETIME}; Path=/; HttpOnly{secure}; SameSite=Lax"
+    attributes = f"Max-Age={authorization.COOKIE_LIFETIME}; Path=/; HttpOnly{secure}; SameSite=Lax"
+    cookie = f"{name}={browser.cookie_value}; {attributes}"
     return Reply(
         "redirected", location=request.location(browser), cookies=(cookie,), connection_id=request.connection_id
     )

@@ -1,4 +1,4 @@
-"""`callback`: the redirection endpoint (RFC 6749 section 3.1.2). Completes the request that a browser comes back from."""
+"""`callback`: the redirection endpoint (RFC 6749 section 3.1.2), completing what a browser comes back from."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from functions.vault.authorization import Refused
 from functions.vault.errors import BY_CODE
 
 if TYPE_CHECKING:
+    from functions.vault.authorization import ValidatedResponse
     from functions.vault.outcome import Outcome
     from functions.vault.settings import House
     from functions.vault.timing import Deadline
@@ -20,7 +21,9 @@ _STATUS = {"connected": 200, "already": 200, "denied": 200, "unfinished": 202, "
 _REASONS = {
     "provider_unavailable": "The provider did not answer as expected. This usually passes after a moment.",
     "provider_throttled": "The provider is answering too many requests right now. Wait a minute, then try again.",
-    "provider_misconfigured": "The provider does not accept this application's settings. The application's owner has to correct them.",
+    "provider_misconfigured": (
+        "The provider does not accept this application's settings. The application's owner has to correct them."
+    ),
     "unknown_provider": "The provider is no longer set up here. The application's owner has to correct this.",
     "temporarily_unavailable": "A service that we need did not answer. This usually passes after a moment.",
     "reauthorization_required": "The provider did not accept its own approval, perhaps because it came too late.",
@@ -30,16 +33,18 @@ _OTHER_REASON = "The provider reported an error instead of an approval."
 
 
 def _callback(house: House, event: Any, deadline: Deadline) -> Reply:
-    provider = event.get("pathParameters", {}).get("provider", "")
     try:
-        if not fields.PROVIDER_NAME.fullmatch(provider):
-            raise Refused("provider_malformed")
-        response = authorization.validate(
-            provider, event.get("rawQueryString", ""), event.get("cookies", []), secure=house.secure
-        )
+        response = _validated(event, secure=house.secure)
     except Refused as refused:
         return Reply("refused", 400, reason=refused.reason)
     return _reply(house.completing.complete(response, deadline))
+
+
+def _validated(event: Any, *, secure: bool) -> ValidatedResponse:
+    provider = event.get("pathParameters", {}).get("provider", "")
+    if not fields.PROVIDER_NAME.fullmatch(provider):
+        raise Refused("provider_malformed")
+    return authorization.validate(provider, event.get("rawQueryString", ""), event.get("cookies", []), secure=secure)
 
 
 def _reply(outcome: Outcome) -> Reply:

@@ -153,10 +153,9 @@ class BrowserDoor(Door):
         started = time.monotonic()
         try:
             if not is_http(event):
-                raise InvalidRequest(f"The function {self.name} answers browsers; call it by its URL.")
+                # Nobody's browser called: the caller gets a result, not a page.
+                return InvalidRequest(f"The function {self.name} answers browsers; call it by its URL.").as_result()
             reply = self._use(house, event, deadline_of(context))
-        except InvalidRequest as error:
-            return error.as_result()
         except GatehouseError as error:
             reply = Reply("error", error.http_status, {"reference": context.aws_request_id}, reason=error.code)
         except Exception as defect:  # noqa: BLE001 - as above; a person gets a page and a reference

@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import itertools
 import threading
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs
+
+from werkzeug.wrappers import Response
 
 from local import guard
 from local.serving import LoopbackServer
@@ -59,22 +62,29 @@ class AwsEnd:
         self._server.close()
 
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        refusal = guard.refusal(environ)
-        if refusal:
-            start_response("403 Forbidden", [("Content-Type", "text/plain")])
-            return [refusal.encode()]
-        environ["HTTP_X_MOTO_ACCOUNT_ID"] = self.account
         call = AwsCall(_service(environ), _operation(environ))
-        assert self._application is not None  # noqa: S101 - start() sets it before it serves
+        # AWS takes no unsigned request for what is used here; in moto they would reach its dashboard, which shows all.
+        refusal = guard.refusal(environ) or (None if call.service else "The request is not signed.")
+        if refusal:
+            return Response(refusal, HTTPStatus.FORBIDDEN)(environ, start_response)
+        environ["HTTP_X_MOTO_ACCOUNT_ID"] = self.account
         with self._lock:
             self.calls.append(call)
+            return self._emulate(call, environ, start_response)
+
+    def _emulate(self, call: AwsCall, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        assert self._application is not None  # noqa: S101 - start() sets it before it serves
+        try:
             return list(self._application(environ, start_response))
+        except Exception as error:  # noqa: BLE001 - a defect of moto, seen by boto3 as AWS having one
+            print(f"gatehouse: moto failed with {type(error).__name__} on {call.service} {call.operation}", flush=True)
+            return Response(status=HTTPStatus.INTERNAL_SERVER_ERROR)(environ, start_response)
 
 
 def _service(environ: WSGIEnvironment) -> str:
-    """Name the service from the credential scope of the signature (SigV4: .../REGION/SERVICE/aws4_request)."""
+    """Name the service by the scope of the signature (SigV4: .../REGION/SERVICE/aws4_request); unsigned: empty."""
     scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].partition(",")[0].split("/")
-    return scope[3] if len(scope) > 3 else "unsigned"  # noqa: PLR2004 - key, date, region, service, aws4_request
+    return scope[3] if len(scope) > 3 else ""  # noqa: PLR2004 - key, date, region, service, aws4_request
 
 
 def _operation(environ: WSGIEnvironment) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -30,7 +31,8 @@ TEMPLATE = Path(__file__).parent.parent / "template.yaml"
 class Stack:
     """Gatehouse on one machine; a context manager that starts it and ends it.
 
-    While it runs, the process environment leads boto3 to the emulated account and nowhere else.
+    While it runs, the process environment leads boto3 to the emulated account and nowhere else. Of two in one process
+    (tests) the inner one has the environment: use the outer one again when the inner one has ended.
     """
 
     def __init__(
@@ -82,7 +84,11 @@ class Stack:
         self._cleanup.close()
 
     def lambda_client(self) -> LambdaClient:
-        """Return boto3's own Lambda client, pointed at the gateway, without retries and with a roomy pool."""
+        """Return boto3's own Lambda client (one, for any thread), pointed at the gateway, without retries."""
+        return self._lambda_client
+
+    @cached_property
+    def _lambda_client(self) -> LambdaClient:
         import boto3  # noqa: PLC0415
         from botocore.config import Config  # noqa: PLC0415
 
@@ -103,7 +109,10 @@ class Stack:
         self._aws.start()
         self._start_demo(cleanup)
         self._deploy()
-        server.serve(self._gateway())
+        gateway = self._gateway()
+        # A function that cannot be imported is better met now than at the first click.
+        self.invoker.warm_up()
+        server.serve(gateway)
 
     def _endpoints(self) -> dict[str, str]:
         dynamodb = {"AWS_ENDPOINT_URL_DYNAMODB": self._dynamodb_endpoint} if self._dynamodb_endpoint else {}

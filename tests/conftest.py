@@ -46,7 +46,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say plainly what was left out, and how to get it."""
-    skipped = sorted(config.stash[_SKIPPED], key=lambda need: need.marker)
+    missing = config.stash[_SKIPPED]
+    skipped = sorted(missing, key=lambda need: need.marker)
     if skipped:
         terminalreporter.section("not tested on this machine")
     for need in skipped:
@@ -92,7 +93,9 @@ def browser(new_browser: Callable[..., Browser]) -> Browser:
 @pytest.fixture(scope="session")
 def dynalite() -> Iterator[str]:
     """Run dynalite, a DynamoDB engine that is atomic by itself, and give its URL. Mark the test `needs_node`."""
-    with subprocess.Popen([shutil.which("node") or "node", "-e", _DYNALITE], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [shutil.which("node") or "node", "-e", _DYNALITE], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         port = process.stdout.readline().strip()
         assert port, "dynalite did not start"

@@ -1,8 +1,8 @@
 """The authorization request (RFC 6749 section 4.1.1, RFC 7636) with no secret at rest, and the response to it.
 
-The ticket's secret is known to the link and the browser, the nonce to the browser alone; `state` and `code_verifier` are
-derived from both and stored nowhere. A response is checked against the browser's cookie without asking anybody, and only
-`validate` makes the `ValidatedResponse` that an exchange takes.
+The ticket's secret is known to the link and the browser, the nonce to the browser alone; `state` and `code_verifier`
+are derived from both and stored nowhere. A response is checked against the browser's cookie without asking anybody, and
+only `validate` makes the `ValidatedResponse` that an exchange takes.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def new_secret() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What the authorize link carries: the request's id and, on its first visit, the secret that proves the link is ours."""
+    """What the authorize link carries: the request's id and, on its first visit, the secret that proves it is ours."""
 
     request_id: str
     secret: str | None = field(repr=False)
@@ -185,7 +185,7 @@ def with_query(url: str, params: Mapping[str, str]) -> str:
     return parts._replace(query=query).geturl()
 
 
-class Refused(Exception):  # noqa: N818 - an answer to a browser, not an error of ours
+class Refused(Exception):
     """A response that is not one to a request of this browser. `reason` is a fixed word, fit for a log."""
 
     def __init__(self, reason: str) -> None:
@@ -195,9 +195,10 @@ class Refused(Exception):  # noqa: N818 - an answer to a browser, not an error o
 
 @dataclass(frozen=True, slots=True)
 class ValidatedResponse:
-    """An authorization response (RFC 6749 section 4.1.2) to a request of the browser that brought it. Only `validate` makes one.
+    """An authorization response (RFC 6749 section 4.1.2) to a request of the browser that brought it.
 
-    Either `code` or `error` is set. `iss` (RFC 9207) still has to be held against the stored request, in the consuming write.
+    Only `validate` makes one. Either `code` or `error` is set. `iss` (RFC 9207) still has to be held against the stored
+    request, in the consuming write.
     """
 
     provider: str
@@ -212,7 +213,8 @@ class ValidatedResponse:
         return ticket_hash(self.browser.state)
 
 
-# RFC 6749 section 4.1.2.1 and OpenID Connect Core section 3.1.2.6: anything else that a server says becomes `server_error`.
+# RFC 6749 section 4.1.2.1 and OpenID Connect Core section 3.1.2.6: anything else that a server says becomes
+# `server_error`.
 RESPONSE_ERRORS = frozenset(
     {
         "invalid_request",
@@ -233,7 +235,7 @@ RESPONSE_ERRORS = frozenset(
 def validate(
     provider: str, unverified_query: str, unverified_cookies: Iterable[str], *, secure: bool
 ) -> ValidatedResponse:
-    """Return the authorization response in a raw query, if it answers a request of the browser that holds these cookies.
+    """Return the authorization response in a raw query, if it answers a request of the browser with these cookies.
 
     No I/O: a forged, foreign, malformed or stale response raises `Refused` and costs nothing.
     """
@@ -273,7 +275,7 @@ def _binding(request_id: str, unverified_cookies: Iterable[str], *, secure: bool
 
 
 def binding_of(request_id: str, unverified_cookies: Iterable[str], *, secure: bool) -> BrowserBinding | None:
-    """Return this browser's half of a request from its cookies (each `name=value`), None where it has none or two of them."""
+    """Return this browser's half of a request from its cookies (each `name=value`); None where it has none or two."""
     prefix = cookie_name(request_id, secure=secure) + "="
     values = [cookie.strip().removeprefix(prefix) for cookie in unverified_cookies if cookie.strip().startswith(prefix)]
     return BrowserBinding.parse(request_id, values[0]) if len(values) == 1 else None
@@ -286,7 +288,10 @@ def return_to(allowed_origins: frozenset[str]) -> Any:
     """Accept an absolute URL, without fragment or user name, whose origin is one of `allowed_origins` to the letter."""
 
     def accept(value: Any) -> str:
-        expected = "an absolute URL of at most 2,048 characters without user name or fragment, of an origin that the deployment allows (ReturnToOrigins)"
+        expected = (
+            "an absolute URL of at most 2,048 characters without user name or fragment, "
+            "of an origin that the deployment allows (ReturnToOrigins)"
+        )
         if not isinstance(value, str) or not _URL_CHARACTERS.fullmatch(value):
             raise Mismatch(expected)
         try:

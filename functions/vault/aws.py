@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import contextmanager
+from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,7 @@ def outages_are_temporary(service: str) -> Iterator[None]:
         yield
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if code_of(error) in _TRANSIENT or status >= 500:
+        if code_of(error) in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise TemporarilyUnavailable(
                 f"{service} is throttling or unavailable: try again.", retry_after=1
             ) from error

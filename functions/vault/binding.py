@@ -24,7 +24,9 @@ class Binding:
     timing: Timing
 
     def bind(self, ticket: Ticket, cookies: list[str]) -> tuple[AuthorizationRequest, BrowserBinding] | Outcome:
-        """Bind the request to this browser: one read, no write. Returns the request and the binding, or how the visit ended.
+        """Bind the request to this browser: one read, no write.
+
+        Returns the request and the binding, or how the visit ended.
 
         A ticket without its secret is the "try again" of a page of ours; the browser's cookie has the secret then.
         """

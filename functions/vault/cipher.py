@@ -25,7 +25,7 @@ _KEPT = 256
 
 
 class Cipher:
-    """Seals and opens token sets under the KMS key `key_id`. What was opened is kept in memory, by its very ciphertext."""
+    """Seals and opens token sets under the KMS key `key_id`. What was opened stays in memory, by its ciphertext."""
 
     def __init__(self, client_of: ClientOf, key_id: str) -> None:
         self._client_of = client_of
@@ -97,5 +97,5 @@ class Cipher:
 
 
 def _cache_key(sealed: bytes, context: sealing.Context) -> bytes:
-    """Return the hash of ciphertext and context: a record that was moved or replaced never meets another's opened tokens."""
+    """Return the hash of ciphertext and context: a moved or replaced record never meets another's opened tokens."""
     return sha256(repr(sorted(context.items())).encode() + sealed).digest()

@@ -1,4 +1,4 @@
-"""The client's requests to a provider's token and revocation endpoints (RFC 6749 sections 4.1.3 and 6, RFC 7009 section 2.1)."""
+"""Requests to a provider's token and revocation endpoints (RFC 6749 sections 4.1.3 and 6, RFC 7009 section 2.1)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Client:
         return self._tokens(registration, form | provider.token_params, secrets, timeout)
 
     def refresh(self, registration: Registration, refresh_token: str, timeout: float) -> TokenResponse:
-        """Exchange a refresh token for new tokens (RFC 6749 section 6); the old refresh token stays where no new one came."""
+        """Exchange a refresh token for new tokens (RFC 6749 section 6); it is kept where no new one came."""
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         answered = self._tokens(registration, form | registration.provider.refresh_params, (refresh_token,), timeout)
         return answered.keeping(refresh_token)

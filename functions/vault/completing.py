@@ -1,4 +1,4 @@
-"""Completing an authorization request: its response, the code, the tokens, the stored connection (RFC 6749 section 4.1.2 to 4.1.4)."""
+"""Completing an authorization request: response, code, tokens, stored connection (RFC 6749 section 4.1.2 to 4.1.4)."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _WAIT_FOR_FIRST = 8.0
 """Seconds for which a duplicate callback waits for the first one's outcome before it asks the person to reload."""
+
+_TIME_TO_ANSWER = 2.0
+"""Seconds of the call's time that waiting for the first one leaves for saying so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ class Completing:
         return Outcome("connected", request.provider, request=request)
 
     def _not_consumed(self, response: ValidatedResponse, holder: str, deadline: Deadline) -> Outcome:
-        """Say why the request could not be taken: by whom it was, or what did not fit. Nothing has changed and nothing is sent."""
+        """Say why the request could not be taken: by whom it was, or what did not fit. Nothing changes, or is sent."""
         waited = 0.0
         while True:
             request = self.authorizations.get(response.browser.request_id)
@@ -119,7 +122,7 @@ class Completing:
                 return Outcome.failed(request, request.outcome or ServerError.code)
             if request.phase is Phase.CONSUMED and self._is_stored(request):
                 return Outcome("connected", request.provider, request=request)
-            if waited >= _WAIT_FOR_FIRST or deadline.remaining() < 2:
+            if waited >= _WAIT_FOR_FIRST or deadline.remaining() < _TIME_TO_ANSWER:
                 return Outcome("unfinished", request.provider, request=request)
             pause = 0.1 + 0.2 * self.timing.jitter()
             self.timing.sleep(pause)
@@ -139,5 +142,5 @@ class Completing:
 
 
 def _with_scope(response: TokenResponse, requested: str | None) -> TokenResponse:
-    """Return the response with its scope: one that does not name any grants what was requested (RFC 6749 section 5.1)."""
+    """Return the response with its scope: one that names none grants what was requested (RFC 6749 section 5.1)."""
     return response if response.scope else replace(response, scope=requested)

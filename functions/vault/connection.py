@@ -97,10 +97,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One connection as stored. `version` counts token sets; `sealed` holds the current one. Times are Unix seconds.
+    """One connection as stored. Times are Unix seconds.
 
-    `refresh_at` is when the access token comes into its soft margin, `due_at` when background work on the record is due,
-    `attempts` counts the uses of the current refresh token, `revocations` how often the connection was revoked.
+    `version` counts token sets; `sealed` holds the current one, `attempts` counts the uses of its refresh token.
+    `refresh_at` is when the access token comes into its soft margin, `due_at` when background work on the record is
+    due, `revocations` counts how often the connection was revoked.
     """
 
     connection_id: str
@@ -150,7 +151,7 @@ class Connection:
             )
 
     def is_valid_for(self, seconds: int, now: float) -> bool:
-        """Tell whether the access token lives `seconds` more. One without known expiry does until a caller says otherwise.
+        """Tell whether the access token lives `seconds` more; one without known expiry does until a caller objects.
 
         A token set that was born with a shorter life than asked for cannot be bettered by a refresh: it counts as valid
         for its first half, so that one impatient caller does not wear the refresh token out.
@@ -219,10 +220,10 @@ class Connection:
         return replace(self, lease=None, updated_at=int(now))
 
     def refreshed(self, tokens: SealedTokens, origin: Origin, holder: str, now: float) -> Connection:
-        """Return it with its next token set; scope, subject and refresh expiry stay where the response is silent (section 6).
+        """Return it with its next token set; what the response is silent about stays (RFC 6749 section 6).
 
-        A dead grant lives again, since a server that issues tokens for it has not ended it. The lease of another that is at
-        work stays with that one.
+        A dead grant lives again, since a server that issues tokens for it has not ended it. The lease of another that
+        is at work stays with that one.
         """
         kept = replace(
             tokens,
@@ -231,7 +232,8 @@ class Connection:
             metadata={**self.metadata, **tokens.metadata},
             refresh_expires_at=tokens.refresh_expires_at or self.refresh_expires_at,
         )
-        others = self.lease if self.lease is not None and self.lease.holder != holder and self.lease.is_live(now) else None
+        lease = self.lease
+        others = lease if lease is not None and lease.holder != holder and lease.is_live(now) else None
         following = replace(self, status=Status.ACTIVE, version=self.version + 1, origin=origin)
         return replace(following._with_tokens(kept, int(now)), lease=others)
 
@@ -259,10 +261,10 @@ class Connection:
             )
         failure = self._failure(error, now, 0, (self.failure.count if self.failure else 0) + 1)
         dead = replace(self, status=Status.REAUTHORIZATION_REQUIRED, lease=None, updated_at=int(now), failure=failure)
-        return dead._without_due()
+        return dead._without_due()  # noqa: SLF001
 
     def postponed(self, until: float) -> Connection:
-        """Return it with its background work handed to a queue, to be looked at again at `until` if nothing comes of that."""
+        """Return it with its background work handed to a queue; due again at `until` if nothing comes of that."""
         return replace(self, due_at=math.ceil(until))
 
     def revoking(self, now: float) -> Connection:
@@ -282,7 +284,7 @@ class Connection:
         bare = replace(
             self, status=Status.REVOKED, sealed=None, refreshable=False, failure=None, lease=None, updated_at=int(now)
         )
-        return replace(bare, expires_at=None, refresh_expires_at=None)._without_due()
+        return replace(bare, expires_at=None, refresh_expires_at=None)._without_due()  # noqa: SLF001
 
     def _failure(
         self, error: GatehouseError, now: float, delay: float, count: int, *, outcome_unknown: bool = False
@@ -330,6 +332,9 @@ def _shard(connection_id: str) -> str:
 
 
 def _delay(count: int, jitter: float, error: GatehouseError) -> float:
-    """Return the seconds to leave the server alone after `count` failures: exponential, jittered by a fifth, never below Retry-After."""
+    """Return the seconds to leave the server alone after `count` failures.
+
+    Exponential, jittered by a fifth, never below Retry-After.
+    """
     exponential: float = min(FIRST_DELAY * 2 ** min(count - 1, 10), LONGEST_DELAY)
     return max(exponential * (0.8 + 0.4 * jitter), error.retry_after or 0)

@@ -1,7 +1,7 @@
 """Everything that Gatehouse says no with: one small tree, a stable code for each branch.
 
-`edge` turns these into Invoke results and HTTP answers in one place. A description is written by Gatehouse; what a server
-said travels apart in `ProviderError`, already cut and cleaned.
+`edge` turns these into Invoke results and HTTP answers in one place. A description is written by Gatehouse; what a
+server said travels apart in `ProviderError`, already cut and cleaned.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, slots=True)
 class ProviderError:
-    """What an authorization server answered: its `error` and `error_description` (RFC 6749 section 5.2), and the HTTP status."""
+    """What an authorization server answered: `error`, `error_description` (RFC 6749 section 5.2), the HTTP status."""
 
     error: str
     error_description: str | None
@@ -24,7 +24,7 @@ class ProviderError:
 
 
 class GatehouseError(Exception):
-    """A failure that is an ordinary result: a code, a description for a person, and whether the same call may succeed later.
+    """A failure that is an ordinary result: a code, a description for a person, whether the call may succeed later.
 
     `retry_after` is in whole seconds from now.
     """

@@ -27,7 +27,7 @@ class Listing:
         return {"connection": view(self.connections.require(connection_id))}
 
     def page(self, where: dict[str, str], limit: int, cursor: str | None) -> dict[str, Any]:
-        """Return `{connections, cursor?}`: up to `limit` of those that match, and where to go on, if there may be more."""
+        """Return `{connections, cursor?}`: up to `limit` of those that match, and where to go on if there is more."""
         found, last = self.connections.page(where, limit, _start(cursor, where) if cursor else None)
         page: dict[str, Any] = {"connections": [view(connection) for connection in found]}
         if last is not None:

@@ -1,4 +1,4 @@
-"""HTTP to authorization servers: TLS verified, redirects never followed, one deadline over the whole answer, a cap on its body."""
+"""HTTP to authorization servers: TLS verified, no redirects, one deadline over the whole answer, a cap on its body."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CONNECT_TIMEOUT = 5.0
 
 
 class Outbound:
-    """One session of kept-alive connections. Nothing is sent twice: whether to ask again is decided by who knows what was asked."""
+    """One session of kept-alive connections. Nothing is sent twice: who knows what was asked may ask again."""
 
     def __init__(self) -> None:
         self._session: requests.Session | None = None
@@ -30,8 +30,8 @@ class Outbound:
     def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:
         """Return the whole answer, or raise `ProviderUnavailable` within `timeout` seconds.
 
-        The work is done in a thread of its own, because no timeout of a socket bounds a name lookup or an answer that comes
-        drop by drop. `outcome_unknown` of the failure says whether the server may have got the request.
+        The work is done in a thread of its own, because no timeout of a socket bounds a name lookup or an answer that
+        comes drop by drop. `outcome_unknown` of the failure says whether the server may have got the request.
         """
         result: list[Answer | Exception] = []
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a browser's visit ended. `page` names the page to show; `error` is the code for the application, None on success."""
+    """How a browser's visit ended: `page` is the page to show, `error` the application's code, None on success."""
 
     page: str
     provider: str | None = None
@@ -28,7 +28,7 @@ class Outcome:
 
     @property
     def return_to(self) -> str | None:
-        """Return where the application wants its user back, with the outcome (DESIGN section 3.6); None where it did not say."""
+        """Return where the application wants its user back, with the outcome; None where it did not say."""
         request = self.request
         if request is None or request.return_to is None or self.page == "unfinished":
             return None

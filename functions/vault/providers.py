@@ -1,7 +1,7 @@
-"""Providers are data: the endpoints of RFC 8414 and a closed vocabulary of quirks. Code never asks for a provider by name.
+"""Providers are data: the endpoints of RFC 8414 and a closed vocabulary of quirks. No code asks for one by name.
 
-A `Provider` is the file `providers/NAME.toml` (where there is one), under what a discovery found (where an issuer is given),
-under the owner's registration. An unknown key or a wrong value is an error that names the source and the key.
+A `Provider` is the file `providers/NAME.toml` (where there is one), under what a discovery found (where an issuer is
+given), under the owner's registration. An unknown key or a wrong value is an error that names the source and the key.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _NAME = re.compile(r"[A-Za-z0-9_.\-\[\]]{1,64}")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 AUTH_METHODS = ("none", "client_secret_post", "client_secret_basic")
 
-# What Gatehouse itself puts into these requests cannot be set from data: a file that tried would break the flow's guarantees.
+# What Gatehouse itself puts into these requests cannot be set from data: a file that tried would break the flow's
+# guarantees.
 OWN_AUTHORIZATION_PARAMS = frozenset(
     {
         "response_type",
@@ -113,7 +114,8 @@ class Registration:
             configured = self._supported_method()
         if configured != "none" and self.client_secret is None:
             raise ProviderMisconfigured(
-                f"Provider {self.provider.name!r} authenticates with {configured}, but its registration has no client_secret."
+                f"Provider {self.provider.name!r} authenticates with {configured}, "
+                "but its registration has no client_secret."
             )
         return configured
 
@@ -125,13 +127,13 @@ class Registration:
             if method in supported:
                 return method
         raise ProviderMisconfigured(
-            f"Provider {self.provider.name!r} supports none of the client authentication methods that Gatehouse speaks: "
-            "client_secret_basic, client_secret_post, none."
+            f"Provider {self.provider.name!r} supports none of the client authentication methods that Gatehouse "
+            "speaks: client_secret_basic, client_secret_post, none."
         )
 
 
 def endpoint_url(*, loopback_http: bool) -> Check:
-    """Accept an absolute https URL without fragment or user information; http only for a loopback host, and only if told so."""
+    """Accept an absolute https URL without fragment or user information; http only for a loopback host, if told so."""
 
     def accept(value: Any) -> str:
         expected = "an absolute https URL without user name or fragment"
@@ -214,7 +216,10 @@ _IN_METADATA = (
 
 
 def validated(document: Any, source: str, checks: Mapping[str, Check]) -> dict[str, Any]:
-    """Return the entries of a provider file or registration. Raises `ProviderMisconfigured` naming `source` and each bad key."""
+    """Return the entries of a provider file or registration.
+
+    Raises `ProviderMisconfigured` naming `source` and each bad key.
+    """
     if not isinstance(document, Mapping):
         raise ProviderMisconfigured(f"{source}: expected an object.")
     problems = [f"{check.shown(key)}: unknown key" for key in document if key not in checks]
@@ -232,8 +237,8 @@ def validated(document: Any, source: str, checks: Mapping[str, Check]) -> dict[s
 def from_metadata(document: Any, issuer: str, *, loopback_http: bool) -> dict[str, Any]:
     """Return what Gatehouse uses of an authorization server's metadata (RFC 8414 section 3.2).
 
-    The document's `issuer` must be the very string it was looked up for (section 3.3); keys that Gatehouse does not use are
-    passed over, as the RFC demands.
+    The document's `issuer` must be the very string it was looked up for (section 3.3); keys that Gatehouse does not use
+    are passed over, as the RFC demands.
     """
     source = "the metadata of the configured issuer"
     if not isinstance(document, Mapping) or document.get("issuer") != issuer:

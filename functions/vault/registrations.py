@@ -1,9 +1,10 @@
-"""The owner's registrations: one JSON document for each provider in Secrets Manager, over the provider's file or its metadata."""
+"""The owner's registrations: a JSON document for each provider in Secrets Manager, over its file or its metadata."""
 
 from __future__ import annotations
 
 import json
 import tomllib
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -28,7 +29,7 @@ _DISCOVERY_TIMEOUT = 5.0
 
 
 class Registrations:
-    """Finds the registration of a provider by its name. Loopback http endpoints are accepted only where `loopback_http` says so."""
+    """Finds the registration of a provider by its name. Loopback http endpoints only where `loopback_http` says so."""
 
     def __init__(
         self, client_of: ClientOf, prefix: str, transport: Transport, clock: Callable[[], float], *, loopback_http: bool
@@ -82,12 +83,13 @@ class Registrations:
         """Return the issuer's metadata: RFC 8414 section 3, then OpenID Connect Discovery section 4."""
         for url in _metadata_urls(issuer):
             answer = self._transport.send("GET", url, {"Accept": "application/json"}, None, _DISCOVERY_TIMEOUT)
-            if answer.status >= 500:
+            if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise ProviderUnavailable("The issuer's metadata cannot be read: its server has an outage.")
-            if answer.status == 200:
+            if answer.status == HTTPStatus.OK:
                 return providers.from_metadata(_json(answer.body), issuer, loopback_http=self._loopback_http)
         raise ProviderMisconfigured(
-            "The configured issuer publishes no metadata (RFC 8414, OpenID Connect Discovery): check it, or give the endpoints."
+            "The configured issuer publishes no metadata (RFC 8414, OpenID Connect Discovery): "
+            "check it, or give the endpoints."
         )
 
 

@@ -1,6 +1,6 @@
-"""What an authorization server's answer means: the one place where success, a dead grant, the operator's fault, throttling and
-an outage are told apart (RFC 6749 section 5, RFC 7009 section 2.2).
+"""What an authorization server's answer means (RFC 6749 section 5, RFC 7009 section 2.2).
 
+This is the one place where success, a dead grant, the operator's fault, throttling and an outage are told apart.
 Tolerant about form, strict about what matters: an access token is a non-empty string of visible ASCII.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, quote_plus
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 LONGEST_LIFETIME = 10 * 365 * 86400
 LONGEST_RETRY_AFTER = 86400
+
+# More digits than any number of seconds has: such a number is not computed with, but taken for endless.
+_MOST_DIGITS = 19
 
 # RFC 6749 section 5.2 and OpenID Connect Core section 3.1.2.6: the grant itself is gone, only the user can help.
 _DEAD = frozenset({"invalid_grant", "interaction_required", "consent_required", "login_required"})
@@ -78,7 +82,7 @@ def token_response(answer: Answer, provider: Provider, *, now: float, secrets: t
 
 
 def check_revocation(answer: Answer, provider: Provider, *, secrets: tuple[str, ...]) -> None:
-    """Return where the server says that the token is dead (RFC 7009 section 2.2), else raise the failure that it means."""
+    """Return where the server says that the token is dead (RFC 7009 section 2.2), else raise the failure."""
     document = _document(answer)
     problem = failure(answer, document, secrets)
     if problem is not None:
@@ -93,7 +97,7 @@ def check_revocation(answer: Answer, provider: Provider, *, secrets: tuple[str, 
 def failure(answer: Answer, document: Mapping[str, Any] | None, secrets: tuple[str, ...]) -> GatehouseError | None:
     """Return the failure that an answer means, or None where it is a success."""
     error, description = _error_of(document)
-    if error is None and 200 <= answer.status < 300:
+    if error is None and HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
         return None
     code = _cleaned(error, secrets) if error and _ERROR_CODE.fullmatch(error) else None
     said = ProviderError(
@@ -101,12 +105,12 @@ def failure(answer: Answer, document: Mapping[str, Any] | None, secrets: tuple[s
         _cleaned(description or answer.headers.get("uc-rest-error"), secrets),
         answer.status,
     )
-    return _classified(error, answer, document is not None, said)
+    return _classified(error, answer, said, is_oauth=document is not None)
 
 
-def _classified(error: str | None, answer: Answer, is_oauth: bool, said: ProviderError) -> GatehouseError:
+def _classified(error: str | None, answer: Answer, said: ProviderError, *, is_oauth: bool) -> GatehouseError:
     status = answer.status
-    if status == 429 or error in _THROTTLED:
+    if status == HTTPStatus.TOO_MANY_REQUESTS or error in _THROTTLED:
         return ProviderThrottled(
             "The authorization server limits our requests.", retry_after=retry_after(answer), provider_error=said
         )
@@ -114,21 +118,22 @@ def _classified(error: str | None, answer: Answer, is_oauth: bool, said: Provide
         return ReauthorizationRequired(
             "The authorization server no longer accepts this grant: authorize again.", provider_error=said
         )
-    if status >= 500 or status == 408 or error in _OUTAGE:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT or error in _OUTAGE:
         return ProviderUnavailable(
             "The authorization server has an outage.",
             retry_after=retry_after(answer),
             provider_error=said,
             # A gateway's 502 or 504 says nothing about what the server behind it did.
-            outcome_unknown=status >= 500,
+            outcome_unknown=status >= HTTPStatus.INTERNAL_SERVER_ERROR,
         )
-    if 300 <= status < 400 or status in {404, 405}:
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST or status in {404, 405}:
         return ProviderMisconfigured(
             "The endpoint does not answer as one of OAuth: check its URL in the registration.", provider_error=said
         )
     if is_oauth:
         return ProviderMisconfigured(
-            "The authorization server refuses this client: check client_id, client_secret and endpoints of the registration.",
+            "The authorization server refuses this client: "
+            "check client_id, client_secret and endpoints of the registration.",
             provider_error=said,
         )
     return ProviderUnavailable(
@@ -137,9 +142,9 @@ def _classified(error: str | None, answer: Answer, is_oauth: bool, said: Provide
 
 
 def retry_after(answer: Answer, *, now: datetime | None = None) -> int | None:
-    """Return the answer's Retry-After in seconds from now (RFC 9110 section 10.2.3: seconds or a date), at most a day."""
+    """Return the answer's Retry-After in seconds from now, at most a day (RFC 9110 section 10.2.3)."""
     value = answer.headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit() and len(value) < 10:
+    if value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS:
         return min(int(value), LONGEST_RETRY_AFTER)
     try:
         at = parsedate_to_datetime(value)
@@ -159,7 +164,7 @@ def _date_of(answer: Answer) -> datetime:
 
 
 def _document(answer: Answer) -> dict[str, Any] | None:
-    """Return the answer's fields, from JSON (RFC 6749 section 5.1) or, as some servers do, from a form; None where it is neither."""
+    """Return the answer's fields from JSON (RFC 6749 section 5.1) or, as some servers do, a form; None if neither."""
     try:
         text = answer.body.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -186,7 +191,7 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _bounded_int(digits: str) -> float:
-    return int(digits) if len(digits) < 20 else math.inf
+    return int(digits) if len(digits) <= _MOST_DIGITS else math.inf
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
@@ -220,7 +225,7 @@ def _error_of(document: Mapping[str, Any] | None) -> tuple[str | None, Any]:
 
 
 def _cleaned(text: object, secrets: tuple[str, ...]) -> str | None:
-    """Return a server's words as they may be repeated: short, visible ASCII, and without anything we had sent in confidence."""
+    """Return a server's words as they may be repeated: short, visible ASCII, without what we had sent in confidence."""
     if not isinstance(text, str):
         return None
     for secret in secrets:
@@ -253,7 +258,8 @@ def _token_type(document: Mapping[str, Any]) -> str:
         return "Bearer"
     if token_type.lower() in {"dpop", "mac"}:
         raise ProviderMisconfigured(
-            "The server issued a sender-constrained token (DPoP or MAC), which Gatehouse does not speak: ask for Bearer tokens."
+            "The server issued a sender-constrained token (DPoP or MAC), which Gatehouse does not speak: "
+            "ask for Bearer tokens."
         )
     return token_type
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from .connection import Status
@@ -29,7 +30,7 @@ class Revoking:
     timing: Timing
 
     def revoke(self, connection_id: str, deadline: Deadline) -> dict[str, Any]:
-        """End the connection; `revoked` where the server was told or need not be, `revoking` where it could not be told yet."""
+        """End the connection; `revoked` where the server was told or need not be, `revoking` where it could not be."""
         ending, was_dead = self._end_here(connection_id)
         if ending.status is Status.REVOKING:
             ending = self._end_there(ending, deadline, was_dead=was_dead)
@@ -70,7 +71,7 @@ class Revoking:
         self.client.revoke(registration, tokens, deadline.for_http(registration.provider.request_timeout))
 
     def _settle(self, ending: Connection, after: Connection) -> Connection:
-        """Write how it ended. Where another call was first, its outcome is the outcome; a new authorization is left alone."""
+        """Write how it ended. Where another call was first, its outcome counts; a new authorization is left alone."""
         try:
             self.connections.change(ending, after)
         except Conflict:
@@ -81,4 +82,9 @@ class Revoking:
 
 def _is_outage(error: GatehouseError) -> bool:
     status = error.provider_error.status if error.provider_error else None
-    return isinstance(error, TemporarilyUnavailable) or status is None or status >= 500 or status == 429
+    return (
+        isinstance(error, TemporarilyUnavailable)
+        or status is None
+        or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        or status == HTTPStatus.TOO_MANY_REQUESTS
+    )

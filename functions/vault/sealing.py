@@ -1,10 +1,12 @@
 """The sealed form of a token set. Pure: the data key comes from elsewhere (`cipher`).
 
-    version (1 byte, 0x01) | length of wrapped key (2, big endian) | wrapped key | salt (32) | commitment (32) | nonce (12) | AES-256-GCM ciphertext and tag
+    version (1 byte, 0x01) | length of wrapped key (2, big endian) | wrapped key | salt (32) | commitment (32)
+    | nonce (12) | AES-256-GCM ciphertext and tag
 
-HKDF-SHA-512 over the data key and the salt gives the encryption key and the commitment. AES-GCM alone is not key-committing:
-two keys can open one ciphertext to two texts; the commitment is checked first, so only one key opens anything. Everything before
-the ciphertext, and the context (connection, provider, version), is authenticated as associated data.
+HKDF-SHA-512 over the data key and the salt gives the encryption key and the commitment. AES-GCM alone is not
+key-committing: two keys can open one ciphertext to two texts; the commitment is checked first, so only one key opens
+anything. Everything before the ciphertext, and the context (connection, provider, version), is authenticated as
+associated data.
 """
 
 from __future__ import annotations
@@ -19,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FORMAT = b"\x01"
-_SALT, _COMMITMENT, _NONCE, _TAG = 32, 32, 12, 16
+_LENGTHS, _SALT, _COMMITMENT, _NONCE, _TAG = 3, 32, 32, 12, 16
 
 Context = Mapping[str, str]
 
 
-class SealBroken(Exception):  # noqa: N818 - says what happened
+class SealBroken(Exception):
     """The ciphertext was not sealed for this connection, provider and version, or was changed since."""
 
 
@@ -61,7 +63,7 @@ def wrapped_key_of(sealed: bytes) -> bytes:
 
 
 def unseal(sealed: bytes, context: Context, data_key: bytes) -> bytes:
-    """Return the plaintext, if `sealed` was sealed with this key for this context and not changed; else raise `SealBroken`."""
+    """Return the plaintext, if `sealed` was sealed with this key for this context; else raise `SealBroken`."""
     from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as above
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
 
@@ -69,7 +71,7 @@ def unseal(sealed: bytes, context: Context, data_key: bytes) -> bytes:
     key, expected = _derive(data_key, salt)
     if not hmac.compare_digest(commitment, expected):
         raise SealBroken("The data key is not the one that this was sealed with.")
-    header = sealed[: 3 + len(wrapped_key) + _SALT + _COMMITMENT + _NONCE]
+    header = sealed[: _LENGTHS + len(wrapped_key) + _SALT + _COMMITMENT + _NONCE]
     try:
         return AESGCM(key).decrypt(nonce, sealed[len(header) :], _associated_data(header, context))
     except InvalidTag:
@@ -85,13 +87,13 @@ def _derive(data_key: bytes, salt: bytes) -> tuple[bytes, bytes]:
 
 
 def _parts(sealed: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    if sealed[:1] != FORMAT or len(sealed) < 3:
+    if sealed[:1] != FORMAT or len(sealed) < _LENGTHS:
         raise SealBroken("The sealed text has a format that this version of Gatehouse does not know.")
-    end = 3 + int.from_bytes(sealed[1:3], "big")
+    end = _LENGTHS + int.from_bytes(sealed[1:_LENGTHS], "big")
     if len(sealed) < end + _SALT + _COMMITMENT + _NONCE + _TAG:
         raise SealBroken("The sealed text is shorter than its format.")
     salt, commitment = end + _SALT, end + _SALT + _COMMITMENT
-    return sealed[3:end], sealed[end:salt], sealed[salt:commitment], sealed[commitment : commitment + _NONCE]
+    return sealed[_LENGTHS:end], sealed[end:salt], sealed[salt:commitment], sealed[commitment : commitment + _NONCE]
 
 
 def _associated_data(header: bytes, context: Context) -> bytes:

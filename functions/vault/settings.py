@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class SettingMissing(Exception):
-    """A variable of the function's environment is missing or wrong: the deployment's fault, named for whoever deploys."""
+    """A variable of the function's environment is missing or wrong: the deployment's fault, by name."""
 
 
 class House:
@@ -40,7 +40,7 @@ class House:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None, *, clock: Callable[[], float] = time.time) -> House:
-        """Return the house of a function with this environment, by default the process's; `clock` gives Unix seconds."""
+        """Return the house of a function with this environment, else the process's; `clock` gives Unix seconds."""
         return cls(os.environ if environ is None else environ, clock=clock)
 
     def _setting(self, name: str) -> str:

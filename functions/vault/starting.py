@@ -71,13 +71,17 @@ class Starting:
 
 
 def _require_same_party(existing: Connection, fields: dict[str, Any]) -> None:
-    """Raise `InvalidRequest` where a re-authorization would hand a connection to another provider or owner. A revoked one is free."""
+    """Raise `InvalidRequest` where a re-authorization would hand a connection to another provider or owner.
+
+    A revoked one is free.
+    """
     if existing.status is Status.REVOKED:
         return
     problems = []
     if existing.provider != fields["provider"]:
         problems.append(
-            f"provider: connection_id is a connection to {existing.provider!r}; revoke it first, or choose another connection_id"
+            f"provider: connection_id is a connection to {existing.provider!r}; "
+            "revoke it first, or choose another connection_id"
         )
     if "owner" in fields and fields["owner"] != existing.owner:
         problems.append(
@@ -98,7 +102,7 @@ def _scope(provider: Provider, requested: tuple[str, ...] | None) -> str | None:
 
 
 def _authorization_url(registration: Registration, redirect_uri: str, scope: str | None, extra: dict[str, str]) -> str:
-    """Return the authorization URL but for what this browser adds: `state` and the code challenge (RFC 6749 section 4.1.1)."""
+    """Return the authorization URL (RFC 6749 section 4.1.1) but for what a browser adds: state and code challenge."""
     provider = registration.provider
     params = {"response_type": "code", "client_id": registration.client_id, "redirect_uri": redirect_uri}
     if scope is not None:

@@ -194,7 +194,8 @@ class Connections(Table):
     def change(self, was: Connection, now: Connection) -> None:
         """Write `now` over `was`, if the record still is what `was` says; else raise `Conflict`.
 
-        Token set, status, lease and failure are what decisions are made from, and every write moves at least one of them.
+        Token set, status, lease and failure are what decisions are made from, and every write moves at least one of
+        them.
         """
         expression = _Expression()
         unchanged = [
@@ -224,7 +225,7 @@ class Connections(Table):
         self._update(due.connection_id, update, " AND ".join(unchanged), expression)
 
     def due(self, shard: str, now: int, limit: int) -> Iterator[list[Due]]:
-        """Yield what is due in one shard of the `due` index, a page of at most `limit` at a time, the longest due first."""
+        """Yield what is due in one shard of the `due` index in pages of at most `limit`, the longest due first."""
         key = None
         while True:
             answer = self._call(
@@ -322,8 +323,8 @@ class Authorizations(Table):
     def consume(self, response: ValidatedResponse, holder: str, now: float) -> AuthorizationRequest:
         """Take the request for this response, once, in one conditional write, and return what was stored.
 
-        Not expired, this ticket, this provider, this issuer (RFC 9207 section 2.4), open or failed, and this state never used
-        before: else `Conflict`, and nothing has changed.
+        Not expired, this ticket, this provider, this issuer (RFC 9207 section 2.4), open or failed, and this state
+        never used before: else `Conflict`, and nothing has changed.
         """
         expression = _Expression()
         phase, states = expression.name("phase"), expression.name("used_states")
@@ -340,9 +341,11 @@ class Authorizations(Table):
             state_unused,
             _issuer_matches(response.iss, expression),
         ]
+        consumed, by = expression.value("consumed", Phase.CONSUMED), expression.value("holder", holder)
         update = (
-            f"SET {phase} = {expression.value('consumed', Phase.CONSUMED)}, {expression.name('consumed_by')} = {expression.value('holder', holder)}"
-            f" REMOVE {expression.name('outcome')} ADD {states} {expression.value('states', frozenset({response.state_hash}))}"
+            f"SET {phase} = {consumed}, {expression.name('consumed_by')} = {by}"
+            f" REMOVE {expression.name('outcome')}"
+            f" ADD {states} {expression.value('states', frozenset({response.state_hash}))}"
         )
         answer = self._call(
             "update_item",

@@ -19,7 +19,7 @@ RESERVE = 2 * CALL + 1
 """Seconds of a call's time that are kept for storing what came of HTTP: a write, and the rescue queue where that fails."""
 
 AFTER_HTTP = 15.0
-"""Seconds that a lease outlives the HTTP deadline by: the time of the commit, with all the retries of `aws`, and clocks that differ."""
+"""Seconds that a lease outlives the HTTP deadline: the commit, with all the retries of `aws`, and differing clocks."""
 
 SHORTEST_REQUEST = 1.0
 
@@ -37,7 +37,7 @@ class Deadline:
         return cls(lambda: ends_at - time.monotonic())
 
     def for_http(self, request_timeout: float) -> float:
-        """Return the seconds that a request may take. Raises `TemporarilyUnavailable` where too little is left to begin one."""
+        """Return the seconds that a request may take; raise `TemporarilyUnavailable` where too few are left for one."""
         seconds = min(request_timeout, self.remaining() - RESERVE)
         if seconds < SHORTEST_REQUEST:
             raise TemporarilyUnavailable(

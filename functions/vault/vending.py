@@ -1,4 +1,4 @@
-"""A valid access token for whoever asks: served as it is, refreshed at most once for all who ask, or refused for a stated reason."""
+"""A valid access token for whoever asks: served as it is, refreshed at most once for all, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .connection import Connection
-from .errors import GatehouseError, ReauthorizationRequired, TemporarilyUnavailable
+from .connection import Connection, Origin
+from .errors import GatehouseError, ProviderUnavailable, ReauthorizationRequired, TemporarilyUnavailable
+from .obtained import Obtained
 from .store import Conflict
-from .timing import AFTER_HTTP
+from .timing import AFTER_HTTP, CALL
 
 if TYPE_CHECKING:
     from .cipher import Cipher, Seal
     from .client import Client
+    from .committing import Committing
     from .providers import Registration
     from .registrations import Registrations
     from .store import Connections
     from .timing import Deadline, Timing
+    from .tokens import SealedTokens, TokenResponse
 
 DEFAULT_MIN_TTL = 60
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
@@ -29,7 +32,7 @@ Test = Callable[[Connection], bool]
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """All that an attempt needs, gathered before the lease is claimed, so that nothing else can fail once the server was asked."""
+    """All that an attempt needs, from before the lease is claimed: nothing else can fail once the server is asked."""
 
     registration: Registration
     refresh_token: str = field(repr=False)
@@ -68,9 +71,10 @@ class Vending:
         return self._obtain(connection_id, another_version, another_version, deadline)
 
     def _obtain(self, connection_id: str, enough: Test, best: Test, deadline: Deadline) -> dict[str, Any]:
-        """Decide on what is stored: serve it, wait for another's refresh, share its failure, or refresh; then decide again.
+        """Decide on what is stored: serve it, wait for another's refresh, share its failure, or refresh; and again.
 
-        `best`: this record's token is what the caller wants. `enough`: it will do where nothing better can be had at once.
+        `best`: this record's token is what the caller wants. `enough`: it will do where nothing better can be had at
+        once.
         """
         connection = self.connections.require(connection_id)
         first_version = connection.version
@@ -120,9 +124,9 @@ class Vending:
         return self._commit(held, plan, response, deadline)
 
     def _ask(self, held: Connection, plan: _Plan, deadline: Deadline) -> TokenResponse:
-        """Return the server's answer. Where it got lost and the server replays answers, ask for it once more, still on our lease.
+        """Return the server's answer. Where it got lost, and the server replays answers, ask once more on our own lease.
 
-        Any other loss is for the next holder to find out about: the lease's end leaves time for nothing else.
+        Any other loss is for the next holder to find out about.
         """
         provider = plan.registration.provider
         try:
@@ -176,7 +180,7 @@ class Vending:
         return self.committing.commit(obtained, reseal, deadline, held)
 
     def _conclude(self, held: Connection, after: Connection, deadline: Deadline) -> Connection:
-        """Write an attempt's failure on our own lease and version; return it, or the record as another has changed it."""
+        """Write an attempt's failure on our own lease and version; return it, or the record as another changed it."""
         while True:
             try:
                 self.connections.change(held, after)
@@ -194,7 +198,7 @@ class Vending:
                 return after
 
     def _without_refresh_token(self, connection: Connection) -> Connection:
-        """Return the record of a grant that has run out; raise where its access token still lives but cannot be replaced."""
+        """Return the record of a grant that has run out; raise where its access token still lives, irreplaceable."""
         error = ReauthorizationRequired(
             "The access token cannot be refreshed, the grant came without a refresh token: start again."
         )

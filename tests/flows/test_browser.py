@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -71,6 +74,26 @@ def test_a_newcomer_connects_from_the_landing_page(
     assert stack.base_url in landing.url
 
 
+def test_the_example_on_the_landing_page_runs_as_it_stands(
+    demo: DemoServer, visitor: OpenVisitor, authorize_url: AuthorizeUrl
+) -> None:
+    """Copied from the page into a file of its own, the example prints a token that the demo server issued."""
+    someone = visitor()
+    someone.open(authorize_url(connection_id="example"))
+    someone.press("Allow")
+    someone.open("/")
+    entry = someone.page.get_by_role("listitem").filter(has=someone.page.get_by_role("heading", name="example"))
+    entry.get_by_role("button", name="Get token").click()
+    someone.page.wait_for_url("**/?notice=*")
+
+    example = someone.page.get_by_label("Python example").inner_text()
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=True, timeout=60)
+
+    answer = ast.literal_eval(done.stdout)
+    assert answer["connection_id"] == "example"
+    assert answer["access_token"] in {secret for secrets in demo.secrets().values() for secret in secrets}
+
+
 def test_declining_stores_nothing_and_leaves_another_try(
     demo: DemoServer, visitor: OpenVisitor, authorize_url: AuthorizeUrl
 ) -> None:
@@ -95,17 +118,45 @@ def test_declining_stores_nothing_and_leaves_another_try(
 def test_reloading_the_result_exchanges_nothing_twice(
     demo: DemoServer, visitor: OpenVisitor, authorize_url: AuthorizeUrl
 ) -> None:
-    """Reload, and back and forth: the stored outcome is shown, and the code went out once."""
+    """Reloaded, the page shows the same outcome; the link itself says that it was used. The code went out once."""
+    link = authorize_url()
+    someone = visitor()
+    someone.open(link)
+    someone.press("Allow")
+
+    headings = [someone.heading]
+    for _ in range(2):
+        someone.page.reload()
+        headings.append(someone.heading)
+    someone.open(link)
+    headings.append(someone.heading)
+
+    assert headings == ["Connected"] * 3 + ["This link was already used"]
+    assert code_exchanges(demo) == 1
+
+
+def test_a_double_click_ends_well_in_both_tabs(
+    demo: DemoServer, visitor: OpenVisitor, authorize_url: AuthorizeUrl
+) -> None:
+    """While the exchange is under way the same answer comes again: it begins no other, and shows how the first ends."""
+    demo.put_faults(Faults(endpoint="token", delay_seconds=1, times=1))
     someone = visitor()
     someone.open(authorize_url())
-    someone.press("Allow")
-    first = someone.heading
+    answer = someone.undelivered_answer("allow")
+    first, second = someone.page, someone.context.new_page()
+    # By its cache Chromium would hold the second request back until the first is answered, which a reload does not
+    # meet. Intercepting requests switches the cache off.
+    second.route("**/*", lambda route: route.continue_())
 
-    for _ in range(3):
-        someone.page.reload()
+    # when the answer is on its way in one tab and comes in another
+    first.evaluate("address => { setTimeout(() => location.assign(address)) }", answer)
+    while not code_exchanges(demo):
+        first.wait_for_timeout(20)
+    second.goto(answer)
 
-    assert first == "Connected"
-    assert someone.heading in {"Connected", "This link was already used"}
+    # then both say the same, after one exchange
+    first.wait_for_url("**/callback/**")
+    assert [tab.locator("h1").inner_text() for tab in (first, second)] == ["Connected"] * 2
     assert code_exchanges(demo) == 1
 
 
@@ -186,15 +237,15 @@ def test_after_a_failure_the_next_try_connects(
     assert code_exchanges(demo) == 2
 
 
-@pytest.mark.parametrize("path", ["/authorize/", "/authorize/cut-short", "/authorize/AAAAAAAAAAAAAAAAAAAAAA.BBBB"])
-def test_a_damaged_link_says_so(visitor: OpenVisitor, path: str) -> None:
-    """A link that was cut short is answered by a page, or by the gateway where no route matches."""
+@pytest.mark.parametrize("ticket", ["cut-short", "AAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAA.BBBB"])
+def test_a_damaged_link_says_so(visitor: OpenVisitor, ticket: str) -> None:
+    """A link that was cut short, or that nobody knows, is answered by a page that says what to do."""
     someone = visitor()
 
-    someone.open(path)
+    someone.open(f"/authorize/{ticket}")
 
-    body = someone.page.locator("body").inner_text()
-    assert "This link does not work" in body or '"Not Found"' in body
+    assert someone.heading == "This link does not work"
+    assert "go back to the application" in someone.text
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -8,6 +8,9 @@ from urllib.parse import urljoin, urlsplit
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
 
+# How long to wait for something that does not come: only a failing test ever waits for it.
+_PATIENCE_MS = 10_000
+
 # Asked of a page in the browser, so it is what assistive technology meets and not what the source intends.
 _FLAWS = """() => {
   const flaws = [];
@@ -38,6 +41,7 @@ class Visitor:
     """A browser of its own, cookies and all."""
 
     def __init__(self, context: BrowserContext, base_url: str) -> None:
+        context.set_default_timeout(_PATIENCE_MS)
         self.context = context
         self.page = context.new_page()
         self.complaints: list[str] = []

@@ -1,0 +1,137 @@
+"""`python -m local` as a person starts and stops it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+import pytest
+import requests
+
+from local.serving import LoopbackServer
+from tests.requirements import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
+    """Start the command, and give the process and its output."""
+    command = [sys.executable, "-m", "local", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout
+        finally:
+            process.kill()
+
+
+def test_serves_until_interrupted() -> None:
+    """It says where to go, serves there, and Ctrl-C ends it with exit code 0 and no traceback."""
+    # given
+    with running("--port", "0") as (process, output):
+        url = next(found[1] for found in (re.search(r"Open +(\S+)", line) for line in output) if found)
+
+        # when
+        page = requests.get(url, timeout=30)
+        process.send_signal(signal.SIGINT)
+        rest = output.read()
+
+        # then
+        assert page.status_code == 200
+        assert process.wait(30) == 0
+        assert "Traceback" not in rest
+        with pytest.raises(requests.ConnectionError):
+            requests.get(url, timeout=30)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_can_be_stopped_while_it_starts(number: signal.Signals) -> None:
+    """A signal during the start ends it at once, with exit code 0 and no traceback."""
+    # given
+    with running("--port", "0") as (process, output):
+        first = output.readline()
+
+        # when
+        process.send_signal(number)
+        rest = output.read()
+
+        # then
+        assert first == "Gatehouse is starting ...\n"
+        assert process.wait(30) == 0
+        assert "Traceback" not in rest
+
+
+def test_taken_port_is_a_clear_message() -> None:
+    """It names the port, says what to do, and exits with 1."""
+    # given
+    with LoopbackServer() as other, running("--port", str(other.port)) as (process, output):
+        # when
+        text = output.read()
+
+        # then
+        assert process.wait(30) == 1
+        assert f"Port {other.port} is taken" in text
+        assert 'make run ARGS="--port ' in text
+        assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "http", ""])
+def test_bad_port_is_a_clear_message(port: str) -> None:
+    """What is no port is named, with exit code 2."""
+    # given
+    with running(f"--port={port}") as (process, output):
+        # when
+        text = output.read()
+
+        # then
+        assert process.wait(30) == 2
+        assert "is not a port" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ("", "line 1, column 1"),
+        ('{"a": {"client_id": "x",}}', "line 1, column 25"),
+        ("[]", "must be an object"),
+        ('{"no such name": {"client_id": "x"}}', '"no such name"'),
+        ('{"acme": "secret-value"}', "acme: must be an object"),
+        ('{"acme": {"client_secret": "secret-value"}}', "acme.client_id"),
+        ('{"acme": {"client_id": 5}}', "acme.client_id"),
+    ],
+)
+def test_bad_registrations_file_is_a_clear_message(tmp_path: Path, content: str, place: str) -> None:
+    """The message names the file and the place, never a value of the file, and the exit code is 2."""
+    # given
+    file = tmp_path / "registrations.json"
+    file.write_text(content)
+
+    # when
+    with running("--port", "0", "--registrations", str(file)) as (process, output):
+        text = output.read()
+
+        # then
+        assert process.wait(30) == 2
+        assert str(file) in text
+        assert place in text
+        assert "secret-value" not in text
+        assert "Traceback" not in text
+
+
+def test_missing_registrations_file_is_a_clear_message(tmp_path: Path) -> None:
+    """A file that is not there is named."""
+    # given
+    with running("--registrations", str(tmp_path / "none.json")) as (process, output):
+        # when
+        text = output.read()
+
+        # then
+        assert process.wait(30) == 2
+        assert "none.json: No such file or directory" in text

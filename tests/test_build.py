@@ -1,0 +1,270 @@
+"""What is built is whole: each function answers from its own folder alone, with nothing of this checkout beside it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from local.cloudformation import STACK_NAME
+from tests.requirements import ROOT
+from tools import build
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from local.stack import Stack
+
+FUNCTIONS = ("start", "authorize", "callback", "token", "refresh", "revoke", "connections")
+LOCKS = ("requirements.txt", "requirements-local.txt", "requirements-dev.txt")
+EM_AARCH64 = 183
+
+# An environment that leads nowhere: whoever calls AWS fails at once.
+NO_AWS = {
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+    "GATEHOUSE_BASE_URL": "https://gatehouse.example.com",
+}
+
+# Loads a handler the way Lambda does, with the built folder in front of the standard library and nothing else.
+AS_LAMBDA = """
+import importlib, json, sys
+from types import SimpleNamespace
+folder, handler = sys.argv[1:]
+sys.path.insert(0, folder)
+module, _, name = handler.rpartition(".")
+context = SimpleNamespace(
+    aws_request_id="1", function_name=name, get_remaining_time_in_millis=lambda: 10_000
+)
+answer = getattr(importlib.import_module(module), name)(json.load(sys.stdin), context)
+strangers = {
+    m.__file__ for m in list(sys.modules.values())
+    if "site-packages" in (getattr(m, "__file__", None) or "")
+}
+print(json.dumps({"answer": answer, "strangers": sorted(strangers)}))
+"""
+
+
+def run_isolated(code: str, *arguments: str, stdin: str = "", env: Mapping[str, str], cwd: Path) -> str:
+    """Run Python code without this environment's packages (-I, -S) and return the last line that it printed."""
+    command = [sys.executable, "-I", "-S", "-B", "-c", code, *arguments]
+    done = subprocess.run(command, input=stdin, env=dict(env), cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+def invoke(folder: Path, name: str, event: Any, cwd: Path, env: Mapping[str, str] = NO_AWS) -> Any:
+    """Return a built function's answer to an event."""
+    handler = f"functions.{name}.handler"
+    said = json.loads(run_isolated(AS_LAMBDA, str(folder), handler, stdin=json.dumps(event), env=env, cwd=cwd))
+    assert said["strangers"] == [], "it took modules from outside its folder"
+    return said["answer"]
+
+
+def http_event(route: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the HTTP API sends for a browser's request without cookies."""
+    return {
+        "version": "2.0",
+        "routeKey": route,
+        "rawPath": "/",
+        "rawQueryString": "state=x&code=y",
+        "headers": {},
+        "pathParameters": dict(parameters),
+        "requestContext": {"http": {"method": "GET", "path": "/"}, "stage": "$default"},
+        "isBase64Encoded": False,
+    }
+
+
+@pytest.fixture(scope="session")
+def for_lambda(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Let SAM build the template, as for a deployment, and give the folder with the built functions."""
+    sam = ROOT / ".venv-sam" / "bin" / "sam"
+    found = str(sam) if sam.exists() else shutil.which("sam")
+    assert found, "SAM CLI is not here: `make .venv-sam/stamp` installs it"
+    folder = tmp_path_factory.mktemp("sam")
+    # GATEHOUSE_BUILD of whoever runs the tests must not change what is tested.
+    env = {name: value for name, value in os.environ.items() if name != "GATEHOUSE_BUILD"}
+    env |= {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1"}
+    command = [found, "build", "--build-dir", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def for_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a function for the interpreter that runs the tests."""
+    folder = tmp_path_factory.mktemp("host")
+    command = [sys.executable, str(ROOT / "tools" / "build.py"), str(folder)]
+    subprocess.run(command, env={**os.environ, "GATEHOUSE_BUILD": "host"}, capture_output=True, check=True)
+    return folder
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_deployed_function_answers_from_its_own_folder(name: str, for_lambda: Path, tmp_path: Path) -> None:
+    """What SAM built has all that a function imports, up to the modules compiled for Lambda's processor."""
+    folder = for_lambda / f"{name.capitalize()}Function"
+
+    answer = invoke(folder, name, {"nonsense": 1}, tmp_path)
+
+    assert answer["error"] == "invalid_request"
+    assert answer["retryable"] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "route", "parameters"),
+    [
+        ("authorize", "GET /authorize/{ticket}", {"ticket": "nonsense"}),
+        ("callback", "GET /callback/{provider}", {"provider": "ultracart"}),
+    ],
+)
+def test_a_deployed_function_has_its_pages(
+    name: str, route: str, parameters: dict[str, str], for_lambda: Path, tmp_path: Path
+) -> None:
+    """A browser that comes with nothing gets a whole page; the templates were built in."""
+    folder = for_lambda / f"{name.capitalize()}Function"
+
+    answer = invoke(folder, name, http_event(route, parameters), tmp_path)
+
+    assert 400 <= answer["statusCode"] < 500
+    assert answer["body"].startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_built_function_answers_on_this_machine(name: str, for_host: Path, tmp_path: Path) -> None:
+    """The same build for this interpreter answers the same."""
+    answer = invoke(for_host, name, {"nonsense": 1}, tmp_path)
+
+    assert answer["error"] == "invalid_request"
+
+
+def test_a_built_function_works(for_host: Path, stack: Stack, tmp_path: Path) -> None:
+    """With its deployment's environment a built function does its work, and needs nothing that the build left out."""
+    # given
+    client = boto3.client("lambda", endpoint_url=stack.aws_endpoint)
+    deployed = client.get_function_configuration(FunctionName=f"{STACK_NAME}-start")["Environment"]["Variables"]
+    env = NO_AWS | deployed | {"AWS_ENDPOINT_URL": stack.aws_endpoint}
+
+    # when
+    answer = invoke(for_host, "start", {"provider": "ultracart"}, tmp_path, env)
+
+    # then
+    assert answer["authorize_url"].startswith(f"{stack.base_url}/authorize/")
+
+
+def test_a_built_function_can_seal(for_host: Path, tmp_path: Path) -> None:
+    """The compiled modules load: a token set is sealed by them."""
+    code = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+key = AESGCM(AESGCM.generate_key(256))
+print(key.decrypt(b"0" * 12, key.encrypt(b"0" * 12, b"sealed", b"context"), b"context").decode())
+"""
+
+    assert run_isolated(code, str(for_host), env=NO_AWS, cwd=tmp_path) == "sealed"
+
+
+def test_all_that_is_compiled_is_for_lambda(for_lambda: Path) -> None:
+    """No module for the machine that built it slips in: Lambda would fail at the first import."""
+    compiled = list(for_lambda.rglob("*.so"))
+
+    assert any("cryptography" in found.parts for found in compiled)
+    for found in compiled:
+        header = found.read_bytes()[:20]
+        assert header.startswith(b"\x7fELF"), found
+        assert int.from_bytes(header[18:20], "little") == EM_AARCH64, found
+
+
+def test_a_built_function_holds_nothing_else(for_lambda: Path) -> None:
+    """The package, its data and its pinned dependencies go to Lambda: no tests, no tools, nothing that lay around."""
+    folder = for_lambda / "TokenFunction"
+    metadata = folder.glob("*.dist-info/METADATA")
+    names = {re.findall(r"^Name: (.+)$", found.read_text("utf-8"), re.MULTILINE)[0].lower() for found in metadata}
+    pinned = {name.lower() for name in pins("requirements.txt")}
+
+    assert {name.replace("_", "-") for name in names} == pinned
+    assert list((folder / "functions" / "providers").glob("*.toml"))
+    assert list((folder / "functions" / "templates").glob("*.html"))
+    for stranger in ("local", "tests", "tools", "examples", "moto", ".venv", ".git", "bin", "template.yaml"):
+        assert not (folder / stranger).exists()
+    assert not list(folder.rglob("__pycache__"))
+    assert sum(found.stat().st_size for found in folder.rglob("*") if found.is_file()) < 40 * 1024 * 1024
+
+
+def test_the_functions_are_uploaded_once(for_lambda: Path) -> None:
+    """All folders are alike, so that `sam deploy`, which uploads by content, uploads one archive."""
+    contents = [
+        {(str(f.relative_to(folder)), f.stat().st_size) for f in folder.rglob("*") if f.is_file()}
+        for folder in (for_lambda / f"{name.capitalize()}Function" for name in FUNCTIONS)
+    ]
+
+    assert all(content == contents[0] for content in contents)
+
+
+def test_the_built_botocore_knows_every_service_in_use() -> None:
+    """Each service that the code asks a client of is among those that the build keeps, and none is kept for nothing."""
+    calls = [
+        node
+        for path in (ROOT / "functions").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and re.search(r"(client|resource|client_of|clients)$", ast.unparse(node.func))
+    ]
+    services = {a.value for call in calls for a in call.args[:1] if isinstance(a, ast.Constant)}
+
+    assert services == set(build.SERVICES)
+
+
+def pins(name: str) -> dict[str, str]:
+    """Return the pinned versions of a requirements file by package."""
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    found = [re.match(r"([A-Za-z0-9._-]+)==([^ ;\\]+)", line) for line in lines]
+    return {match[1]: match[2] for match in found if match}
+
+
+def test_the_tests_run_on_what_is_deployed() -> None:
+    """The environments agree: a version that is tested is the version that is shipped."""
+    runtime, local, dev = map(pins, LOCKS)
+
+    assert runtime.items() <= local.items() <= dev.items()
+
+
+@pytest.mark.parametrize("name", [*LOCKS, "requirements-sam.txt"])
+def test_every_pin_has_its_hash(name: str) -> None:
+    """A package that was changed after it was pinned is not installed; where it comes from is left to who installs."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    entries = re.split(r"\n(?=\S)", text)
+
+    pinned = [entry for entry in entries if "==" in entry]
+
+    assert len(pinned) == len(re.findall(r"^[^\s#]", text, re.MULTILINE))
+    assert all("--hash=sha256:" in entry for entry in pinned)
+    assert "://" not in text
+
+
+def test_a_python_that_is_too_old_is_named() -> None:
+    """A newcomer without a fitting Python is told what is needed and how to name one, not shown a traceback."""
+    command = ["make", "--no-print-directory", "require-python"]
+
+    none = subprocess.run([*command, "PYTHON="], cwd=ROOT, capture_output=True, text=True, check=False)
+    unfit = subprocess.run([*command, "PYTHON=false"], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert "Gatehouse needs Python 3.11 or newer" in none.stderr
+    assert "PYTHON=/path/to/python3" in none.stderr
+    assert "Gatehouse needs Python 3.11 or newer, and false is not." in unfit.stderr
+    assert none.returncode == unfit.returncode == 2
