@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from functions.vault.fields import Fields
+    from functions.vault.fields import Fields, Whole
 
 Event = Any
 
@@ -87,14 +87,18 @@ class InvokeDoor(Door):
     def __init__(
         self,
         name: str,
-        fields: Callable[[House], Fields],
+        fields: Callable[[House], Fields | Whole],
         use: Callable[[House, dict[str, Any], Deadline], dict[str, Any]],
+        consume: Callable[[House, dict[str, Any], Deadline], None] | None = None,
     ) -> None:
         super().__init__(name)
         self._fields = fields
         self._use = use
+        self._consume = consume
 
     def _answer(self, house: House, event: Event, context: LambdaContext) -> Any:
+        if self._consume is not None and is_queue(event):
+            return self._answer_queue(self._consume, house, event["Records"], context)
         started = time.monotonic()
         by_http = is_http(event)
         try:
@@ -114,6 +118,33 @@ class InvokeDoor(Door):
                 raise report from None
             result, status = report.as_result(), report.http_status
         return _json_response(status, result) if by_http else result
+
+    def _answer_queue(
+        self,
+        consume: Callable[[House, dict[str, Any], Deadline], None],
+        house: House,
+        records: list[Mapping[str, Any]],
+        context: LambdaContext,
+    ) -> dict[str, Any]:
+        """Work a batch off and report what has to come again (partial batch response).
+
+        The first failure ends the batch: in a FIFO queue nothing may overtake it.
+        """
+        for number, record in enumerate(records):
+            started = time.monotonic()
+            try:
+                message = json.loads(record["body"])
+                consume(house, message, deadline_of(context))
+                self._log(
+                    "ok", started, context, connection_id=message.get("connection_id"), message_id=record["messageId"]
+                )
+            except GatehouseError as error:
+                self._log_failure(error, started, context)
+                return _again(records[number:])
+            except Exception as defect:  # noqa: BLE001 - as above; the queue keeps the message, and then the dead letters
+                self._log_defect(defect, context)
+                return _again(records[number:])
+        return _again([])
 
     def _log_failure(self, error: GatehouseError, started: float, context: LambdaContext) -> None:
         said = error.provider_error
@@ -168,6 +199,18 @@ class BrowserDoor(Door):
 def is_http(event: Event) -> bool:
     """Tell whether an event is one of the HTTP API (payload format 2.0), not an Invoke payload."""
     return isinstance(event, Mapping) and event.get("version") == "2.0" and "requestContext" in event
+
+
+def is_queue(event: Event) -> bool:
+    """Tell whether an event is a batch of SQS messages."""
+    records = event.get("Records") if isinstance(event, Mapping) else None
+    return isinstance(records, list) and all(
+        isinstance(record, Mapping) and record.get("eventSource") == "aws:sqs" for record in records
+    )
+
+
+def _again(records: list[Mapping[str, Any]]) -> dict[str, Any]:
+    return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in records]}
 
 
 def deadline_of(context: LambdaContext) -> Deadline:

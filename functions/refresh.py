@@ -1,4 +1,4 @@
-"""`refresh`: refreshes now, because a caller got a 401; at most once for all who ask."""
+"""`refresh`: refreshes now, because a caller got a 401 or a queue says it is due; at most once for all who ask."""
 
 from __future__ import annotations
 
@@ -19,4 +19,12 @@ def _refresh(house: House, request: dict[str, Any], deadline: Deadline) -> dict[
     return house.vending.refresh(request["connection_id"], request.get("if_version"), deadline)
 
 
-handler = InvokeDoor("refresh", lambda _house: _FIELDS, _refresh)
+_MESSAGE = Fields(required={"connection_id": fields.connection_id, "version": fields.integer(1, 2**53)})
+
+
+def _keep(house: House, message: dict[str, Any], deadline: Deadline) -> None:
+    due = _MESSAGE.read(message)
+    house.vending.keep(due["connection_id"], due["version"], deadline)
+
+
+handler = InvokeDoor("refresh", lambda _house: _FIELDS, _refresh, _keep)

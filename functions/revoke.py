@@ -19,4 +19,11 @@ def _revoke(house: House, request: dict[str, Any], deadline: Deadline) -> dict[s
     return house.revoking.revoke(request["connection_id"], deadline)
 
 
-handler = InvokeDoor("revoke", lambda _house: _FIELDS, _revoke)
+_MESSAGE = Fields(required={"connection_id": fields.connection_id}, optional={"version": fields.integer(1, 2**53)})
+
+
+def _retry(house: House, message: dict[str, Any], deadline: Deadline) -> None:
+    house.revoking.retry(_MESSAGE.read(message)["connection_id"], deadline)
+
+
+handler = InvokeDoor("revoke", lambda _house: _FIELDS, _revoke, _retry)

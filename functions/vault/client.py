@@ -6,17 +6,15 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote_plus, urlencode
 
-from .errors import ProviderMisconfigured
 from .responses import check_revocation, token_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .authorization import ValidatedResponse
-    from .errors import GatehouseError
     from .providers import Registration
     from .responses import Answer
-    from .tokens import TokenResponse, TokenSet
+    from .tokens import TokenResponse
 
 
 class Transport(Protocol):
@@ -27,7 +25,7 @@ class Transport(Protocol):
 
 
 class Client:
-    """Speaks for a registered client. Every method makes one HTTP request, or as many as there are tokens to revoke."""
+    """Speaks for a registered client. Every method makes one HTTP request."""
 
     def __init__(self, transport: Transport, clock: Callable[[], float]) -> None:
         self._transport = transport
@@ -50,28 +48,8 @@ class Client:
         answered = self._tokens(registration, form | registration.provider.refresh_params, (refresh_token,), timeout)
         return answered.keeping(refresh_token)
 
-    def revoke(self, registration: Registration, tokens: TokenSet, timeout: float) -> None:
-        """Revoke what the provider wants to have named, in its order (RFC 7009 section 2.1).
-
-        Raises the failure of the first refusal or outage; what was revoked before stays revoked.
-        """
-        refused: GatehouseError | None = None
-        told = False
-        for kind in registration.provider.revocation_tokens:
-            token: str | None = getattr(tokens, kind)
-            if token is None:
-                continue
-            try:
-                self._revoke(registration, kind, token, timeout)
-                told = True
-            except ProviderMisconfigured as error:
-                if error.provider_error is None or error.provider_error.error != "unsupported_token_type":
-                    raise
-                refused = error  # section 2.2.1: the server revokes the other kind, and this one with it
-        if refused is not None and not told:
-            raise refused
-
-    def _revoke(self, registration: Registration, kind: str, token: str, timeout: float) -> None:
+    def revoke(self, registration: Registration, kind: str, token: str, timeout: float) -> None:
+        """Revoke one token (RFC 7009 section 2.1); `kind` is `access_token` or `refresh_token`. Raises the failure."""
         provider = registration.provider
         form = {"token": token, **({"token_type_hint": kind} if provider.revocation_token_type_hint else {})}
         url = provider.endpoint("revocation_endpoint")

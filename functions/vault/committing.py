@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from .connection import Connection
 from .errors import TemporarilyUnavailable
-from .obtained import Obtained, Verdict
+from .obtained import Verdict
 from .store import Conflict
 from .timing import CALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .obtained import Obtained
     from .queues import Queue
     from .store import Connections
     from .timing import Deadline, Timing
@@ -33,7 +34,7 @@ class Rescued(TemporarilyUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Committing:
-    """Brings what was obtained into the record. `last_resort` gets one line of JSON, sealed, where nothing else takes it."""
+    """Brings what was obtained into the record. `last_resort` gets it as JSON, sealed, where nothing else takes it."""
 
     connections: Connections
     rescue: Queue
@@ -60,7 +61,9 @@ class Committing:
         """Do the same without the ladder: for what lies in the queue already, which keeps it until this returns."""
         return self._write([obtained], reseal, deadline, self.connections.get(obtained.connection_id))
 
-    def _write(self, latest: list[Obtained], reseal: Reseal, deadline: Deadline, stored: Connection | None) -> Connection:
+    def _write(
+        self, latest: list[Obtained], reseal: Reseal, deadline: Deadline, stored: Connection | None
+    ) -> Connection:
         while True:
             obtained = latest[0]
             verdict = obtained.over(stored, self.timing.now())

@@ -68,7 +68,7 @@ class Completing:
             return Outcome.failed(request, error.code)
         return self._commit(request, registration, _with_scope(answered, request.scope), seal, deadline)
 
-    def _commit(  # noqa: PLR0913 - what the exchange needed and what it brought
+    def _commit(
         self,
         request: AuthorizationRequest,
         registration: Registration,

@@ -28,6 +28,8 @@ FIRST_DELAY = 5.0
 
 LONGEST_DELAY = 300.0
 
+LONGEST_REVOCATION_DELAY = 3600.0
+
 SHARED_FOR = 5
 """Seconds after a failure in which all who ask are told the same wait: they asked together and get one answer."""
 
@@ -126,6 +128,7 @@ class Connection:
     authorized_by: str | None = None
     authorized_at: int | None = None
     revocations: int = 0
+    revocation: dict[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
     attempts: int = 0
     lease: Lease | None = None
@@ -235,12 +238,12 @@ class Connection:
         lease = self.lease
         others = lease if lease is not None and lease.holder != holder and lease.is_live(now) else None
         following = replace(self, status=Status.ACTIVE, version=self.version + 1, origin=origin)
-        return replace(following._with_tokens(kept, int(now)), lease=others)
+        return replace(following._with_tokens(kept, int(now)), lease=others)  # noqa: SLF001 - its own class; so below
 
     def taken_back(self, provider: str, tokens: SealedTokens, now: float) -> Connection:
         """Return it with tokens that came back after it was revoked: they are vended to nobody, and revoked too."""
         following = replace(self, status=Status.REVOKING, provider=provider, version=self.version + 1, origin=None)
-        held = following._with_tokens(tokens, int(now))
+        held = following._with_tokens(tokens, int(now))  # noqa: SLF001
         return replace(held, due_shard=_shard(self.connection_id), due_at=int(now), refresh_at=None)
 
     def refresh_failed(self, error: GatehouseError, now: float, jitter: float) -> Connection:
@@ -252,9 +255,9 @@ class Connection:
         due_at = None if self.due_at is None else max(self.due_at, failure.retry_at)
         return replace(self, lease=None, updated_at=int(now), failure=failure, due_at=due_at)
 
-    def died(self, error: GatehouseError, now: float) -> Connection:
-        """Return it with a dead grant, saying whether an interruption preceded that."""
-        if self.was_interrupted:
+    def died(self, error: GatehouseError, now: float, *, after_loss: bool = False) -> Connection:
+        """Return it with a dead grant, saying whether an interruption or the loss of an answer came before."""
+        if self.was_interrupted or after_loss:
             error.description += (
                 " An earlier refresh was interrupted before its answer arrived; the server may have replaced the refresh"
                 " token then."
@@ -263,21 +266,21 @@ class Connection:
         dead = replace(self, status=Status.REAUTHORIZATION_REQUIRED, lease=None, updated_at=int(now), failure=failure)
         return dead._without_due()  # noqa: SLF001
 
-    def postponed(self, until: float) -> Connection:
-        """Return it with its background work handed to a queue; due again at `until` if nothing comes of that."""
-        return replace(self, due_at=math.ceil(until))
-
     def revoking(self, now: float) -> Connection:
         """Return it ended here: nothing is vended any more, and no refresh in flight can commit."""
         ended = replace(self, status=Status.REVOKING, lease=None, failure=None, refresh_at=None, updated_at=int(now))
         return replace(ended, revocations=self.revocations + 1, due_shard=_shard(self.connection_id), due_at=int(now))
 
+    def told(self, kind: str, said: str, now: float) -> Connection:
+        """Return it with what the server said to the revocation of its `access_token` or `refresh_token`."""
+        return replace(self, revocation={**self.revocation, kind: {"said": said, "at": int(now)}}, updated_at=int(now))
+
     def revocation_failed(self, error: GatehouseError, now: float, jitter: float) -> Connection:
         """Return it still revoking, after the server could not be told."""
         count = self.failure.count + 1 if self.failure else 1
-        delay = _delay(count, jitter, error)
+        delay = _delay(count, jitter, error, LONGEST_REVOCATION_DELAY)
         failed = replace(self, updated_at=int(now), failure=self._failure(error, now, delay, count))
-        return replace(failed, due_at=math.ceil(now + delay))
+        return replace(failed, due_shard=_shard(self.connection_id), due_at=math.ceil(now + delay))
 
     def revoked(self, now: float) -> Connection:
         """Return it with its grant ended at the server too, and no ciphertext."""
@@ -318,6 +321,7 @@ class Connection:
             refreshed_at=tokens.obtained_at,
             updated_at=at,
             attempts=0,
+            revocation={},
             failure=None,
             lease=None,
         )
@@ -331,10 +335,10 @@ def _shard(connection_id: str) -> str:
     return str(crc32(connection_id.encode()) % DUE_SHARDS)
 
 
-def _delay(count: int, jitter: float, error: GatehouseError) -> float:
+def _delay(count: int, jitter: float, error: GatehouseError, longest: float = LONGEST_DELAY) -> float:
     """Return the seconds to leave the server alone after `count` failures.
 
-    Exponential, jittered by a fifth, never below Retry-After.
+    Exponential, jittered by a fifth, and never below what the server asked for in Retry-After.
     """
-    exponential: float = min(FIRST_DELAY * 2 ** min(count - 1, 10), LONGEST_DELAY)
+    exponential: float = min(FIRST_DELAY * 2 ** min(count - 1, 10), longest)
     return max(exponential * (0.8 + 0.4 * jitter), error.retry_after or 0)

@@ -145,3 +145,13 @@ class Fields:
         if problems:
             raise InvalidRequest("; ".join(problems[:20]) + ".")
         return values
+
+
+class Whole:
+    """A request that is taken as it is: any JSON object."""
+
+    def read(self, payload: Any) -> dict[str, Any]:
+        """Return `payload`; raises `InvalidRequest` where it is not an object."""
+        if not isinstance(payload, Mapping):
+            raise InvalidRequest("The request must be a JSON object.")
+        return dict(payload)

@@ -1,8 +1,8 @@
 """Tokens that a server has issued, sealed, on their way into the record: what may be written over what.
 
-An answer can come late: its holder slept, its write failed, it lay in a queue. Meanwhile another attempt may have tried the
-same refresh token, the user may have consented anew, the connection may have been revoked. Here, and only here, it is decided
-which of them stands. Pure, so that every interleaving can be tried.
+An answer can come late: its holder slept, its write failed, it lay in a queue. Meanwhile another attempt may have
+tried the same refresh token, the user may have consented anew, the connection may have been revoked. Here, and only
+here, it is decided which of them stands. Pure, so that every interleaving can be tried.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Authorized:
-    """What an authorization brings beside tokens. `revocations` is the connection's count when the request was opened."""
+    """What an authorization brings beside tokens. `revocations` is the connection's count when it was started."""
 
     request_id: str
     revocations: int = 0
@@ -51,8 +51,8 @@ class Authorized:
 class Obtained:
     """An answer on its way: sealed for `version`, in the hand of `holder`.
 
-    A refresh has an `origin`: the token set whose refresh token was used, and the number of that use. An authorization has
-    `authorized`.
+    A refresh has an `origin`: the token set whose refresh token was used, and the number of that use. An authorization
+    has `authorized`.
     """
 
     connection_id: str
@@ -69,6 +69,9 @@ class Obtained:
             return Verdict.STORED
         if self.authorized is not None:
             return self._as_authorization(self.authorized, stored, now)
+        return self._as_refresh(stored, now)
+
+    def _as_refresh(self, stored: Connection | None, now: float) -> Connection | Verdict:
         if stored is None or self.origin is None or not self._succeeds(stored, self.origin):
             return Verdict.SUPERSEDED
         if self._another_works_on_a_later_set(stored, self.origin, now):

@@ -1,22 +1,33 @@
-"""The end of a grant: here at once, then at the authorization server (RFC 7009)."""
+"""The end of a grant: here at once, then at the authorization server (RFC 7009), which is told until it has heard."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from .connection import Status
-from .errors import GatehouseError, ReauthorizationRequired, TemporarilyUnavailable
+from .errors import GatehouseError
 from .store import Conflict
 
 if TYPE_CHECKING:
     from .cipher import Cipher
     from .client import Client
     from .connection import Connection
+    from .providers import Registration
     from .registrations import Registrations
     from .store import Connections
     from .timing import Deadline, Timing
+
+ENDED = frozenset({Status.REVOKING, Status.REVOKED})
+GIVE_UP_AFTER = 30
+"""Failures to tell the server until a person has to look: with the delays between them, a day and more."""
+
+_SERVER_ERRORS = 500
+_THROTTLED = 429
+
+
+class NotToldYet(Exception):
+    """The server could not be told for so long that the message goes to the dead letters, where an alarm rings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +41,37 @@ class Revoking:
     timing: Timing
 
     def revoke(self, connection_id: str, deadline: Deadline) -> dict[str, Any]:
-        """End the connection; `revoked` where the server was told or need not be, `revoking` where it could not be."""
+        """End the connection: `revoked` where the server was told or need not be, `revoking` where it is yet to be."""
         ending, was_dead = self._end_here(connection_id)
-        if ending.status is Status.REVOKING:
-            ending = self._end_there(ending, deadline, was_dead=was_dead)
-        return {"connection_id": connection_id, "status": str(ending.status)}
+        while ending.status is Status.REVOKING:
+            settled = self._end_there(ending, deadline, was_dead=was_dead)
+            if settled.version == ending.version:
+                ending = settled
+                break
+            ending = settled  # tokens came back from a refresh in flight, or from a consent: their turn
+        return {
+            "connection_id": connection_id,
+            "status": str(ending.status if ending.status in ENDED else Status.REVOKED),
+        }
+
+    def retry(self, connection_id: str, deadline: Deadline) -> None:
+        """Tell the server once more, for the queue. Raises `NotToldYet` where that has failed too often."""
+        connection = self.connections.get(connection_id)
+        if connection is None or connection.status is not Status.REVOKING:
+            return
+        settled = self._end_there(connection, deadline, was_dead=False)
+        failure = settled.failure
+        if settled.status is Status.REVOKING and failure is not None and failure.count >= GIVE_UP_AFTER:
+            raise NotToldYet(
+                f"The authorization server was not reached for the revocation in {failure.count} attempts."
+            )
 
     def _end_here(self, connection_id: str) -> tuple[Connection, bool]:
         """Return the connection with nothing to vend any more, and whether its grant was dead before."""
         while True:
             connection = self.connections.require(connection_id)
-            was_dead = connection.failure is not None and connection.failure.code == ReauthorizationRequired.code
-            if connection.status in {Status.REVOKING, Status.REVOKED}:
+            was_dead = connection.status is Status.REAUTHORIZATION_REQUIRED
+            if connection.status in ENDED:
                 return connection, was_dead
             ending = connection.revoking(self.timing.now())
             try:
@@ -51,40 +81,51 @@ class Revoking:
             return ending, was_dead
 
     def _end_there(self, ending: Connection, deadline: Deadline, *, was_dead: bool) -> Connection:
-        now = self.timing.now
+        """Tell the server of each token that it has not yet heard of, and write down how that ended."""
+        told = ending
         try:
-            self._tell_server(ending, deadline)
+            registration = self.registrations.get(ending.provider)
+            for kind in _to_be_told(registration, ending):
+                said = self._tell(registration, ending, kind, deadline)
+                told = told.told(kind, said, self.timing.now())
         except GatehouseError as error:
-            refused = error.provider_error is not None and not _is_outage(error)
-            if was_dead and refused:
-                return self._settle(
-                    ending, ending.revoked(now())
-                )  # the server said itself that there is nothing left to revoke
-            return self._settle(ending, ending.revocation_failed(error, now(), self.timing.jitter()))
-        return self._settle(ending, ending.revoked(now()))
+            if was_dead and _is_refusal(error):
+                # The server had said before that the grant is gone; there is nothing left to revoke.
+                return self._settle(ending, told.revoked(self.timing.now()))
+            return self._settle(ending, told.revocation_failed(error, self.timing.now(), self.timing.jitter()))
+        return self._settle(ending, told.revoked(self.timing.now()))
 
-    def _tell_server(self, ending: Connection, deadline: Deadline) -> None:
-        registration = self.registrations.get(ending.provider)
-        if registration.provider.revocation_endpoint is None:
-            return  # this server has no way to be told; what is here ends here
-        tokens = self.cipher.open(ending)
-        self.client.revoke(registration, tokens, deadline.for_http(registration.provider.request_timeout))
+    def _tell(self, registration: Registration, ending: Connection, kind: str, deadline: Deadline) -> str:
+        """Return what the server said to the revocation of one token; it may know only one kind (RFC 7009 section 2.2.1)."""
+        token: str | None = getattr(self.cipher.tokens_of(ending), kind)
+        if token is None:
+            return "none"
+        try:
+            self.client.revoke(registration, kind, token, deadline.for_http(registration.provider.request_timeout))
+        except GatehouseError as error:
+            said = error.provider_error.error if error.provider_error else ""
+            if said != "unsupported_token_type" or kind == registration.provider.revocation_tokens[0]:
+                raise
+            return said
+        return "revoked"
 
     def _settle(self, ending: Connection, after: Connection) -> Connection:
-        """Write how it ended. Where another call was first, its outcome counts; a new authorization is left alone."""
+        """Write how it ended; return that, or what another has made of the record meanwhile."""
         try:
             self.connections.change(ending, after)
         except Conflict:
-            stored = self.connections.get(ending.connection_id)
-            return stored if stored is not None and stored.status in {Status.REVOKING, Status.REVOKED} else after
+            return self.connections.require(ending.connection_id)
         return after
 
 
-def _is_outage(error: GatehouseError) -> bool:
+def _to_be_told(registration: Registration, ending: Connection) -> list[str]:
+    """Return the kinds of token to revoke, in the provider's order; none where the server has no way to be told."""
+    if registration.provider.revocation_endpoint is None:
+        return []
+    return [kind for kind in registration.provider.revocation_tokens if kind not in ending.revocation]
+
+
+def _is_refusal(error: GatehouseError) -> bool:
+    """Tell whether the server itself said no, rather than being out of reach or out of order."""
     status = error.provider_error.status if error.provider_error else None
-    return (
-        isinstance(error, TemporarilyUnavailable)
-        or status is None
-        or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        or status == HTTPStatus.TOO_MANY_REQUESTS
-    )
+    return status is not None and status < _SERVER_ERRORS and status != _THROTTLED

@@ -12,13 +12,17 @@ from . import aws
 from .binding import Binding
 from .cipher import Cipher
 from .client import Client
+from .committing import Committing
 from .completing import Completing
 from .listing import Listing
 from .outbound import Outbound
+from .queues import Queue, last_resort
 from .registrations import Registrations
+from .rescuing import Rescuing
 from .revoking import Revoking
 from .starting import Starting
 from .store import Authorizations, Connections
+from .sweeping import Sweeping
 from .timing import Timing
 from .vending import Vending
 
@@ -126,18 +130,49 @@ class House:
     def completing(self) -> Completing:
         """Return the use case callback."""
         return Completing(
-            self.connections, self.authorizations, self.registrations, self.cipher, self.client, self.timing
+            self.connections,
+            self.authorizations,
+            self.registrations,
+            self.cipher,
+            self.client,
+            self.committing,
+            self.timing,
         )
 
     @cached_property
     def vending(self) -> Vending:
         """Return the use cases token and refresh."""
-        return Vending(self.connections, self.registrations, self.cipher, self.client, self.timing)
+        return Vending(self.connections, self.registrations, self.cipher, self.client, self.committing, self.timing)
 
     @cached_property
     def revoking(self) -> Revoking:
         """Return the use case revoke."""
         return Revoking(self.connections, self.registrations, self.cipher, self.client, self.timing)
+
+    @cached_property
+    def sweeping(self) -> Sweeping:
+        """Return the use case sweep."""
+        return Sweeping(
+            self.connections,
+            self.registrations,
+            self._queue("GATEHOUSE_REFRESH_QUEUE_URL"),
+            self._queue("GATEHOUSE_REVOKE_QUEUE_URL"),
+            self.timing,
+        )
+
+    @cached_property
+    def rescuing(self) -> Rescuing:
+        """Return the use case rescue."""
+        return Rescuing(self.cipher, self.committing)
+
+    @cached_property
+    def committing(self) -> Committing:
+        """Return the ladder that every token response goes down."""
+        queue = Queue(self._clients, self._environ.get("GATEHOUSE_RESCUE_QUEUE_URL", ""))
+        return Committing(self.connections, queue, last_resort, self.timing)
+
+    def _queue(self, name: str) -> Queue:
+        return Queue(self._clients, self._setting(name))
 
     @cached_property
     def listing(self) -> Listing:

@@ -16,7 +16,7 @@ CALL = 6.5
 """Seconds that one call to AWS takes at the worst: two tries of `aws`, and the pause between them."""
 
 RESERVE = 2 * CALL + 1
-"""Seconds of a call's time that are kept for storing what came of HTTP: a write, and the rescue queue where that fails."""
+"""Seconds of a call's time that are kept for storing what came of HTTP: a write, and where that fails, the queue."""
 
 AFTER_HTTP = 15.0
 """Seconds that a lease outlives the HTTP deadline: the commit, with all the retries of `aws`, and differing clocks."""

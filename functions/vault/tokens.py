@@ -71,7 +71,7 @@ class TokenResponse:
 
 @dataclass(frozen=True, slots=True)
 class SealedTokens:
-    """A token response as it is stored: `sealed` holds its secrets, everything else may be read. Times are Unix seconds."""
+    """A token response as it is stored: `sealed` holds its secrets, all else may be read. Times are Unix seconds."""
 
     sealed: bytes = field(repr=False)
     refreshable: bool

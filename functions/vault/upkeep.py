@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 ASSUMED_IDLE_SECONDS = 14 * 86400
-"""How long an unused refresh token is taken to live where nobody says: shorter than any lifetime that is in the facts."""
+"""How long an unused refresh token is taken to live where nobody says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upkeep:
-    """A provider's policy. `background` is `keep_alive`, `keep_fresh` or `never`; `margin` and `idle_seconds` are seconds."""
+    """A provider's policy: `background` is `keep_alive`, `keep_fresh` or `never`; the rest are seconds."""
 
     margin: int = 300
     background: str = "keep_alive"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MIN_TTL = 60
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
-_REPLAY_PAUSE = 0.2
+_REPLAY_PAUSE, _REPLAY_SHARE = 0.2, 0.5
 
 Test = Callable[[Connection], bool]
 
@@ -70,6 +70,18 @@ class Vending:
 
         return self._obtain(connection_id, another_version, another_version, deadline)
 
+    def keep(self, connection_id: str, version: int, deadline: Deadline) -> None:
+        """Refresh in the background what is still at `version`. A failure is in the record, and due again when that says.
+
+        Raises `TemporarilyUnavailable` where there was no time or no AWS to begin it.
+        """
+        try:
+            self.refresh(connection_id, version, deadline)
+        except TemporarilyUnavailable:
+            raise
+        except GatehouseError:
+            return
+
     def _obtain(self, connection_id: str, enough: Test, best: Test, deadline: Deadline) -> dict[str, Any]:
         """Decide on what is stored: serve it, wait for another's refresh, share its failure, or refresh; and again.
 
@@ -113,34 +125,34 @@ class Vending:
         held = self._claim(connection, holder, plan)
         if held.lease is None or held.lease.holder != holder:
             return held
+        lost = False
         try:
-            response = self._ask(held, plan, deadline)
+            try:
+                response = self.client.refresh(plan.registration, plan.refresh_token, plan.timeout)
+            except ProviderUnavailable as error:
+                lost = error.outcome_unknown and bool(plan.registration.provider.refresh_token_replay_seconds)
+                if not lost:
+                    raise
+                response = self._ask_again(plan, error, deadline)
         except ReauthorizationRequired as error:
             # Guarded by our lease: where it no longer holds, somebody else may have won, and the next read tells.
-            return self._conclude(held, held.died(error, self.timing.now()), deadline)
+            return self._conclude(held, held.died(error, self.timing.now(), after_loss=lost), deadline)
         except GatehouseError as error:
             failed = held.refresh_failed(error, self.timing.now(), self.timing.jitter())
             return self._conclude(held, failed, deadline)
         return self._commit(held, plan, response, deadline)
 
-    def _ask(self, held: Connection, plan: _Plan, deadline: Deadline) -> TokenResponse:
-        """Return the server's answer. Where it got lost, and the server replays answers, ask once more on our own lease.
+    def _ask_again(self, plan: _Plan, lost: ProviderUnavailable, deadline: Deadline) -> TokenResponse:
+        """Return the lost answer from a server that replays it, still on our own lease; without time raise `lost`.
 
         Any other loss is for the next holder to find out about.
         """
-        provider = plan.registration.provider
         try:
-            return self.client.refresh(plan.registration, plan.refresh_token, plan.timeout)
-        except ProviderUnavailable as error:
-            if not error.outcome_unknown or not provider.refresh_token_replay_seconds:
-                raise
-            lost = error
-        try:
-            timeout = min(plan.timeout / 2, deadline.for_http(provider.request_timeout))
-            self.timing.sleep(_REPLAY_PAUSE)
-            return self.client.refresh(plan.registration, plan.refresh_token, timeout)
+            timeout = min(plan.timeout * _REPLAY_SHARE, deadline.for_http(plan.timeout))
         except TemporarilyUnavailable:
             raise lost from None
+        self.timing.sleep(_REPLAY_PAUSE)
+        return self.client.refresh(plan.registration, plan.refresh_token, timeout)
 
     def _plan(self, connection: Connection, deadline: Deadline) -> _Plan:
         registration = self.registrations.get(connection.provider)
@@ -151,9 +163,9 @@ class Vending:
         return _Plan(registration, refresh_token, seal, deadline.for_http(registration.provider.request_timeout))
 
     def _claim(self, connection: Connection, holder: str, plan: _Plan) -> Connection:
-        """Return the record with the lease in our hand, or as another has changed it. This write is the journal entry."""
+        """Return the record with the lease in our hand (the journal entry of the attempt), or as another changed it."""
         now = self.timing.now()
-        held = connection.leased(holder, now + plan.timeout * 1.5 + AFTER_HTTP, now)
+        held = connection.leased(holder, now + plan.timeout * (1 + _REPLAY_SHARE) + AFTER_HTTP, now)
         try:
             self.connections.change(connection, held)
         except Conflict:

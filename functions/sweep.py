@@ -1,0 +1,21 @@
+"""`sweep`: finds the connections whose background work is due, and queues it. A schedule calls it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from functions.edge import InvokeDoor
+from functions.vault.fields import Whole
+
+if TYPE_CHECKING:
+    from functions.vault.settings import House
+    from functions.vault.timing import Deadline
+
+_WHOLE = Whole()
+
+
+def _sweep(house: House, _event: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
+    return house.sweeping.sweep(deadline)
+
+
+handler = InvokeDoor("sweep", lambda _house: _WHOLE, _sweep)

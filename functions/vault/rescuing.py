@@ -1,0 +1,46 @@
+"""The rescue: a token response whose first write failed comes into the record after all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from .errors import InvalidRequest
+from .obtained import Obtained
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .cipher import Cipher
+    from .committing import Committing
+    from .timing import Deadline
+    from .tokens import SealedTokens
+
+
+@dataclass(frozen=True, slots=True)
+class Rescuing:
+    """The use case `rescue`."""
+
+    cipher: Cipher
+    committing: Committing
+
+    def rescue(self, document: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
+        """Commit what a message, or a line of the log, holds, by the rules and conditions of its first holder."""
+        try:
+            obtained = Obtained.from_document(document)
+        except ValueError as error:
+            raise InvalidRequest(f"The document is {error}.") from None
+
+        def reseal(version: int) -> SealedTokens:
+            tokens = self.cipher.open(
+                obtained.tokens.sealed, obtained.connection_id, obtained.provider, obtained.version
+            )
+            seal = self.cipher.prepare(obtained.connection_id, obtained.provider, version)
+            return replace(obtained.tokens, sealed=seal(tokens))
+
+        connection = self.committing.settle(obtained, reseal, deadline)
+        return {
+            "connection_id": connection.connection_id,
+            "status": str(connection.status),
+            "version": connection.version,
+        }
