@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .timing import Deadline, Timing
 
 
+_ENDINGS = frozenset({Status.REVOKING, Status.REVOKED})
+
+
 @dataclass(frozen=True, slots=True)
 class Revoking:
     """The use case `revoke`."""
@@ -41,7 +44,7 @@ class Revoking:
         while True:
             connection = self.connections.require(connection_id)
             was_dead = connection.failure is not None and connection.failure.code == ReauthorizationRequired.code
-            if connection.status in {Status.REVOKING, Status.REVOKED}:
+            if connection.status in _ENDINGS:
                 return connection, was_dead
             ending = connection.revoking(self.timing.now())
             try:
@@ -71,13 +74,23 @@ class Revoking:
         self.client.revoke(registration, tokens, deadline.for_http(registration.provider.request_timeout))
 
     def _settle(self, ending: Connection, after: Connection) -> Connection:
-        """Write how it ended. Where another call was first, its outcome counts; a new authorization is left alone."""
-        try:
-            self.connections.change(ending, after)
-        except Conflict:
-            stored = self.connections.get(ending.connection_id)
-            return stored if stored is not None and stored.status in {Status.REVOKING, Status.REVOKED} else after
-        return after
+        """Write how it ended. Where another call was first, its outcome counts; a new authorization is left alone.
+
+        A confirmed end is the exception: it stands over the failure of another, whom the server may have refused only
+        because it had just confirmed it to us.
+        """
+        while True:
+            try:
+                self.connections.change(ending, after)
+            except Conflict:
+                stored = self.connections.get(ending.connection_id)
+                if stored is None or stored.version != ending.version or stored.status not in _ENDINGS:
+                    return after
+                if stored.status is Status.REVOKED or after.status is Status.REVOKING:
+                    return stored
+                ending, after = stored, stored.revoked(self.timing.now())
+            else:
+                return after
 
 
 def _is_outage(error: GatehouseError) -> bool:
