@@ -82,7 +82,7 @@ STATELESS: dict[str, Callable[[str], str]] = {
     "a state with another MAC": _with_other_mac,
     "a state of another request": _with_other_request,
     "a state with something behind it": lambda url: re.sub(r"(state=[^&]*)", r"\1x", url),
-    "the state twice": lambda url: re.sub(r"(state=[^&]*)", r"\1&\1", url)
+    "the state twice": lambda url: re.sub(r"(state=[^&]*)", r"\1&\1", url),
     "the code twice": lambda url: url + "&code=other",
     "the code twice, once spelled otherwise": lambda url: url + "&c%6Fde=other",
     "an unknown parameter twice": lambda url: url + "&x=1&x=1",
