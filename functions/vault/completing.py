@@ -87,7 +87,7 @@ class Completing:
                 self.connections.authorize(connection)
             except Conflict:
                 stored = self.connections.get(request.connection_id)
-                if stored is not None and stored.sealed == sealed:
+                if stored is not None and stored.authorized_by == request.request_id:
                     return  # our own write, whose answer was lost
                 version = stored.version + 1 if stored else 1
                 seal = self.cipher.prepare(request.connection_id, request.provider, version)
