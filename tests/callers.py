@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -154,6 +155,14 @@ class Callers:
             assert time.monotonic() < give_up, f"only {self._shared.deciding.value} of {count} calls have come"
             time.sleep(0.01)
 
+    def suspend(self, index: int) -> None:
+        """Stop a process in the middle of what it does, as one that gets no processor or no network."""
+        os.kill(self._pid(index), signal.SIGSTOP)
+
+    def resume(self, index: int) -> None:
+        """Let a suspended process go on."""
+        os.kill(self._pid(index), signal.SIGCONT)
+
     def kill(self, index: int) -> None:
         """Kill a process in the middle of what it does (SIGKILL), and put a new one in its place."""
         process, connection = self._running[index]
@@ -164,6 +173,11 @@ class Callers:
         _expect(self._running[index][1], "up")
         # The volley keeps the old connection, whose other end is closed now.
         del connection
+
+    def _pid(self, index: int) -> int:
+        pid = self._running[index][0].pid
+        assert pid is not None, "the process was never started"
+        return pid
 
     def _start(self) -> tuple[SpawnProcess, Connection[Any, Any]]:
         ours, theirs = _spawning.Pipe()

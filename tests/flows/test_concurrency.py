@@ -123,6 +123,32 @@ def test_every_kind_of_failure_is_shared(world: World, fault: Faults, error: str
     assert len(distinct(answers)) == 1
 
 
+def test_a_waiting_caller_shares_the_failure_however_late_it_learns_of_it(world: World) -> None:
+    """Callers that were suspended while they waited are told what the others were, and do not begin an attempt."""
+    # given
+    connection_id = world.connect_expired()
+    world.demo.put_faults(Faults(endpoint="token", status=503))
+    world.gate.hold("refresh_token")
+    prompt = world.callers.begin(tokens(connection_id, 16), among=[0, 1])
+    world.gate.wait_for(1)
+    late = world.callers.begin(tokens(connection_id, 16), among=[2, 3])
+    world.callers.wait_until_deciding(16)
+    world.callers.suspend(2)
+    world.callers.suspend(3)
+
+    # when
+    world.gate.open()
+    prompt_answers = prompt.answers()
+    world.advance(LONGER_THAN_A_SERVER_IS_LEFT_ALONE)
+    world.callers.resume(2)
+    world.callers.resume(3)
+    late_answers = late.answers()
+
+    # then
+    assert len(distinct([*prompt_answers, *late_answers])) == 1
+    assert world.token_requests() == 1
+
+
 def test_nobody_waits_while_the_token_is_still_good(world: World) -> None:
     """In the soft margin one caller refreshes; all others get the current token before the slow server has answered."""
     # given
