@@ -23,7 +23,7 @@ _FIELDS = Fields(
         "provider": fields.provider_name,
         "status": fields.one_of(*Status),
         "limit": fields.integer(1, 100),
-        "cursor": fields.printable(4096),
+        "cursor": fields.printable(8192),
     }
 )
 

@@ -13,7 +13,8 @@ Check = Callable[[Any], Any]
 CONNECTION_ID = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
 PROVIDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
-_VISIBLE = re.compile(r"[^\x00-\x1f\x7f]*")
+# JSON can spell half a surrogate pair: it has no UTF-8, so neither a table nor a URL could hold it.
+_VISIBLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
 _NAME_IN_A_MESSAGE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 

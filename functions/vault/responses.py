@@ -148,7 +148,7 @@ def retry_after(answer: Answer, *, now: datetime | None = None) -> int | None:
         return min(int(value), LONGEST_RETRY_AFTER)
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     seconds = (at.replace(tzinfo=at.tzinfo or UTC) - (now or _date_of(answer))).total_seconds()
     return int(min(max(math.ceil(seconds), 0), LONGEST_RETRY_AFTER))
@@ -158,7 +158,7 @@ def _date_of(answer: Answer) -> datetime:
     """Return the server's own Date, which a Retry-After date is relative to; ours where it sent none."""
     try:
         at = parsedate_to_datetime(answer.headers.get("date", ""))
-    except ValueError:
+    except (ValueError, OverflowError):
         return datetime.now(UTC)
     return at.replace(tzinfo=at.tzinfo or UTC)
 
@@ -203,8 +203,11 @@ def _json_object(text: str) -> dict[str, Any] | None:
 
 
 def _form_object(text: str) -> dict[str, Any] | None:
+    text = text.strip()
+    if text.startswith("<"):
+        return None  # markup may hold a form's `name=value&...` anywhere, whatever its content type says
     try:
-        document = _unambiguous(parse_qsl(text.strip(), strict_parsing=True, max_num_fields=100))
+        document = _unambiguous(parse_qsl(text, strict_parsing=True, max_num_fields=100))
     except ValueError:
         return None
     return document if document.keys() & {"access_token", "error"} else None
@@ -298,10 +301,15 @@ def _scope(value: Any, separator: str) -> str | None:
     if not isinstance(value, str):
         return None
     words = value.replace(separator, " ").split()
-    return " ".join(words)[:8192] or None
+    return _storable(" ".join(words)[:8192]) or None
 
 
 def _word(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    return str(value)[:512] or None
+    return _storable(str(value)[:512]) or None
+
+
+def _storable(text: str) -> str:
+    """Return `text` as UTF-8 holds it: half a surrogate pair, valid in JSON, must not fail the write of good tokens."""
+    return text.encode(errors="replace").decode()

@@ -110,12 +110,22 @@ class Revoking:
         return "revoked"
 
     def _settle(self, ending: Connection, after: Connection) -> Connection:
-        """Write how it ended; return that, or what another has made of the record meanwhile."""
-        try:
-            self.connections.change(ending, after)
-        except Conflict:
-            return self.connections.require(ending.connection_id)
-        return after
+        """Write how it ended; return that, or what another has made of the record meanwhile.
+
+        A confirmed end stands over the failure of another, whom the server may have refused only because it had just
+        confirmed it to us.
+        """
+        while True:
+            try:
+                self.connections.change(ending, after)
+            except Conflict:
+                stored = self.connections.require(ending.connection_id)
+                same_tokens = stored.version == ending.version and stored.status is Status.REVOKING
+                if not same_tokens or after.status is Status.REVOKING:
+                    return stored
+                ending, after = stored, stored.revoked(self.timing.now())
+            else:
+                return after
 
 
 def _to_be_told(registration: Registration, ending: Connection) -> list[str]:

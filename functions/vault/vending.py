@@ -89,8 +89,7 @@ class Vending:
         once.
         """
         connection = self.connections.require(connection_id)
-        first_version = connection.version
-        watched: set[str] = set()
+        first_version, first_failure = connection.version, connection.failure
         pause = _FIRST_PAUSE
         while True:
             connection.require_vendable()
@@ -100,18 +99,18 @@ class Vending:
             if lease is not None and lease.is_live(now):
                 if enough(connection):
                     return self._vended(connection)
-                watched.add(lease.holder)
                 self._wait(pause, deadline, connection_id)
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
                 connection = self.connections.require(connection_id)
                 continue
-            if failure is not None and (failure.is_in_force(now) or failure.holder in watched):
+            # What failed since this call came was tried for this call too, however late it learns of that.
+            is_shared = failure is not None and failure != first_failure
+            if failure is not None and (is_shared or failure.is_in_force(now)):
                 if enough(connection):
                     return self._vended(connection)
-                raise failure.as_error(connection_id, now)
-            watched.add(holder := uuid.uuid4().hex)
+                raise failure.as_error(connection_id, failure.at if is_shared else now)
             try:
-                connection = self._attempt(connection, holder, deadline)
+                connection = self._attempt(connection, uuid.uuid4().hex, deadline)
             except GatehouseError as error:
                 if enough(connection):
                     return self._vended(connection)

@@ -1,0 +1,1 @@
+"""Measurements of Gatehouse under load, on one machine."""

@@ -1,0 +1,118 @@
+"""An application in the owner's account, and what its owner can look up there: registrations, records, counts."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import requests
+
+from local.payload import Match
+from local.payload import event as http_api_event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from werkzeug.wrappers import Request
+
+    from local.aws import AwsCall
+    from local.demo import DemoServer
+    from local.stack import Stack
+
+TIMEOUT = 60
+TOKEN_KEYS = {"connection_id", "provider", "access_token", "token_type", "expires_at", "scope", "version"}
+FAILURE_KEYS = {"error", "error_description", "retryable"}
+
+
+class Application:
+    """Calls the functions as other functions do, by Invoke, or as callers in other clouds do, by HTTP."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._lambda = stack.lambda_client()
+
+    def call(self, function: str, /, **fields: Any) -> dict[str, Any]:
+        """Invoke a function with a JSON object; one that raised fails the test."""
+        answer = self.invoke(function, fields)
+        assert isinstance(answer, dict), answer
+        return answer
+
+    def invoke(self, function: str, payload: Any) -> Any:
+        """Invoke a function with any JSON value; one that raised fails the test."""
+        answer = self._lambda.invoke(FunctionName=f"gatehouse-{function}", Payload=json.dumps(payload))
+        document = json.load(answer["Payload"])
+        assert answer.get("FunctionError") is None, document
+        return document
+
+    def post(self, function: str, body: Any) -> requests.Response:
+        """`POST /v1/{function}`; `body` is sent as JSON, or as it is where it is text or bytes."""
+        data = body if isinstance(body, str | bytes) else json.dumps(body)
+        return requests.post(
+            f"{self._stack.base_url}/v1/{function}",
+            data=data,
+            headers={"Content-Type": "application/json"},
+            timeout=TIMEOUT,
+        )
+
+    def register(self, registration: Mapping[str, Any] | str) -> str:
+        """Store a registration (or, to see what happens, any text) as a provider of a new name, which is returned."""
+        name = fresh("provider")
+        document = registration if isinstance(registration, str) else json.dumps(registration)
+        boto3.client("secretsmanager").create_secret(Name=f"gatehouse/providers/{name}", SecretString=document)
+        return name
+
+    def connection_item(self, connection_id: str) -> dict[str, Any] | None:
+        """Return the stored connection, attribute by attribute."""
+        return self._item("connections", {"connection_id": {"S": connection_id}})
+
+    def request_item(self, request_id: str) -> dict[str, Any] | None:
+        """Return the stored authorization request, attribute by attribute."""
+        return self._item("authorizations", {"request_id": {"S": request_id}})
+
+    def _item(self, table: str, key: dict[str, Any]) -> dict[str, Any] | None:
+        answer = boto3.client("dynamodb").get_item(TableName=table_name(self._stack, table), Key=key)
+        item: dict[str, Any] | None = answer.get("Item")
+        return item
+
+
+def table_name(stack: Stack, table: str) -> str:
+    """Return the physical name of the table `connections` or `authorizations`, from a function that uses it."""
+    environment = stack.deployment.functions["gatehouse-callback"].environment
+    return environment[f"GATEHOUSE_{table.upper()}_TABLE"]
+
+
+def fresh(kind: str = "connection") -> str:
+    """Return an id that no other test uses."""
+    return f"{kind}-{uuid.uuid4().hex[:12]}"
+
+
+def request_id_of(started: Mapping[str, Any]) -> str:
+    """Return the id of the authorization request behind what `start` answered."""
+    return ticket_of(started).partition(".")[0]
+
+
+def ticket_of(started: Mapping[str, Any]) -> str:
+    """Return the ticket in what `start` answered."""
+    return str(started["authorize_url"]).rpartition("/")[2]
+
+
+def writes(calls: Iterable[AwsCall]) -> list[str]:
+    """Return the operations among `calls` that change something."""
+    return [call.operation for call in calls if call.operation.startswith(("Put", "Update", "Delete", "Create"))]
+
+
+def operations(calls: Iterable[AwsCall]) -> list[str]:
+    """Return the operations of `calls`, in order."""
+    return [call.operation for call in calls]
+
+
+def token_requests(demo: DemoServer) -> int:
+    """Return how many requests reached the token endpoint."""
+    return len(demo.requests("token"))
+
+
+def browser_event(request: Request, route_key: str, **path: str) -> dict[str, Any]:
+    """Return the HTTP API's event for a request, for doors in a house that the stack does not serve."""
+    return http_api_event(request, Match(route_key, path), 0, "000000000000")

@@ -1,0 +1,472 @@
+"""Many callers, several processes, one connection: one refresh for all, and nothing that was decided is undone.
+
+Every flow runs on an engine that is atomic by itself and on the stack's own. Nothing here depends on who is how fast:
+the gate holds the authorization server's answers until all who are to be there are there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.demo import Faults
+from tests.callers import Call
+from tests.engines import running_dynalite
+from tests.world import LONGER_THAN_A_LEASE, LONGER_THAN_A_SERVER_IS_LEFT_ALONE, distinct, running_world, storm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.world import World
+
+RUNS = 3
+"""Repetitions of the two storms; ``python -m benchmarks.storm`` makes twenty."""
+
+
+@pytest.fixture(scope="module", params=[pytest.param("dynalite", marks=pytest.mark.needs_node), "moto"])
+def running(request: pytest.FixtureRequest) -> Iterator[World]:
+    """Give a world for this module's tests, one for each engine."""
+    with ExitStack() as closing:
+        endpoint = closing.enter_context(running_dynalite()) if request.param == "dynalite" else None
+        yield closing.enter_context(running_world(endpoint))
+
+
+@pytest.fixture
+def world(running: World) -> World:
+    """Give the world with a demo server that works and nothing held."""
+    running.reset()
+    return running
+
+
+def tokens(connection_id: str, count: int) -> list[Call]:
+    """Return so many calls of `token`."""
+    return [Call("token", {"connection_id": connection_id})] * count
+
+
+# The storms
+
+
+@pytest.mark.parametrize("rotates", [False, True], ids=["kept", "rotated"])
+def test_one_refresh_serves_all_who_ask_at_once(world: World, rotates: bool) -> None:  # noqa: FBT001
+    """64 calls of `token` for an expired connection: one request at the token endpoint, 64 equal answers.
+
+    A server that rotates refresh tokens and ends the grant on reuse would punish a second request at once.
+    """
+    # given
+    connection_id = world.connect()
+    world.demo.put_faults(Faults(endpoint="token", rotate=rotates, reuse_detection=True))
+    for run in range(1, RUNS + 1):
+        world.advance(3700)
+
+        # when
+        figures, answers = storm(world, tokens(connection_id, 64))
+
+        # then
+        assert figures.calls_under_way == 64
+        assert figures.token_requests == 1
+        assert figures.outcomes == {"ok": 64}
+        assert figures.distinct_answers == 1
+        assert answers[0].result["version"] == run + 1
+
+
+def test_one_failure_is_the_answer_of_all_who_ask_at_once(world: World) -> None:
+    """64 calls of `token` while the server fails: one request at the token endpoint, 64 equal failures."""
+    # given
+    connection_id = world.connect_expired()
+    world.demo.put_faults(Faults(endpoint="token", status=503))
+    for _ in range(RUNS):
+        # when
+        figures, _ = storm(world, tokens(connection_id, 64))
+
+        # then
+        assert figures.calls_under_way == 64
+        assert figures.token_requests == 1
+        assert figures.outcomes == {"provider_unavailable": 64}
+        assert figures.distinct_answers == 1
+        world.advance(LONGER_THAN_A_SERVER_IS_LEFT_ALONE)
+
+    # and when
+    world.demo.reset()
+    figures, _ = storm(world, tokens(connection_id, 64))
+
+    # then
+    assert figures.token_requests == 1
+    assert figures.outcomes == {"ok": 64}
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Faults(endpoint="token", drop_answer=True), "provider_unavailable"),
+        (Faults(endpoint="token", html=True), "provider_unavailable"),
+        (Faults(endpoint="token", status=429, retry_after=30), "provider_throttled"),
+        (Faults(endpoint="token", error="invalid_client"), "provider_misconfigured"),
+        (Faults(endpoint="token", error="invalid_grant"), "reauthorization_required"),
+    ],
+    ids=["dropped", "html", "throttled", "invalid_client", "invalid_grant"],
+)
+def test_every_kind_of_failure_is_shared(world: World, fault: Faults, error: str) -> None:
+    """Whatever the one request comes to, all who asked with it are told the same, and nobody tries again."""
+    # given
+    connection_id = world.connect_expired()
+    world.demo.put_faults(fault)
+
+    # when
+    figures, answers = storm(world, tokens(connection_id, 32))
+
+    # then
+    assert figures.token_requests == 1
+    assert figures.outcomes == {error: 32}
+    assert len(distinct(answers)) == 1
+
+
+def test_a_waiting_caller_shares_the_failure_however_late_it_learns_of_it(world: World) -> None:
+    """Callers that were suspended while they waited are told what the others were, and do not begin an attempt."""
+    # given
+    connection_id = world.connect_expired()
+    world.demo.put_faults(Faults(endpoint="token", status=503))
+    world.gate.hold("refresh_token")
+    prompt = world.callers.begin(tokens(connection_id, 16), among=[0, 1])
+    world.gate.wait_for(1)
+    late = world.callers.begin(tokens(connection_id, 16), among=[2, 3])
+    world.callers.wait_until_deciding(16)
+    world.callers.suspend(2)
+    world.callers.suspend(3)
+
+    # when
+    world.gate.open()
+    prompt_answers = prompt.answers()
+    world.advance(LONGER_THAN_A_SERVER_IS_LEFT_ALONE)
+    world.callers.resume(2)
+    world.callers.resume(3)
+    late_answers = late.answers()
+
+    # then
+    assert len(distinct([*prompt_answers, *late_answers])) == 1
+    assert world.token_requests() == 1
+
+
+def test_nobody_waits_while_the_token_is_still_good(world: World) -> None:
+    """In the soft margin one caller refreshes; all others get the current token before the slow server has answered."""
+    # given
+    connection_id = world.connect()
+    world.advance(3400)
+    world.gate.hold("refresh_token")
+    refreshing = world.callers.begin(tokens(connection_id, 1), among=[0])
+    world.gate.wait_for(1)
+
+    # when
+    served = world.callers.begin(tokens(connection_id, 48), among=[1, 2, 3]).answers()
+    world.gate.open()
+    refreshed = refreshing.answers()
+
+    # then
+    assert [answer.result["version"] for answer in served] == [1] * 48
+    assert [answer.result["version"] for answer in refreshed] == [2]
+    assert world.token_requests() == 1
+
+
+# refresh
+
+
+def test_refresh_with_a_version_happens_once(world: World) -> None:
+    """32 callers of one refused token: one request at the token endpoint, one version more, 32 equal answers."""
+    # given
+    connection_id = world.connect()
+    calls = [Call("refresh", {"connection_id": connection_id, "if_version": 1})] * 32
+
+    # when
+    figures, answers = storm(world, calls)
+    late = world.callers.at_once(calls)
+
+    # then
+    assert figures.token_requests == 1
+    assert {answer.result["version"] for answer in answers} == {2}
+    assert distinct(answers) == distinct(late)
+    assert world.token_requests() == 1
+
+
+def test_refresh_without_a_version_happens_once_for_all_who_ask_at_once(world: World) -> None:
+    """32 callers want a fresh token at once and share one; who asks afterwards gets one of its own."""
+    # given
+    connection_id = world.connect()
+    call = Call("refresh", {"connection_id": connection_id})
+
+    # when
+    figures, answers = storm(world, [call] * 32)
+    (later,) = world.callers.at_once([call])
+
+    # then
+    assert figures.token_requests == 1
+    assert len(distinct(answers)) == 1
+    assert answers[0].result["version"] == 2
+    assert later.result["version"] == 3
+
+
+def test_refreshes_of_a_grant_never_overlap(world: World) -> None:
+    """Callers that refresh without end, against a server that ends the grant on a reused token: one after the other."""
+    # given
+    connection_id = world.connect()
+    world.demo.put_faults(Faults(endpoint="token", rotate=True, reuse_detection=True))
+
+    # when
+    answers = world.callers.at_once([Call("refresh", {"connection_id": connection_id}, times=5)] * 8)
+
+    # then
+    assert Counter(answer.outcome for answer in answers) == {"ok": 40}
+    assert world.most_at_once() == 1
+    assert world.connection(connection_id)["version"] == 1 + world.token_requests()
+
+
+# The callback
+
+
+def test_one_code_is_exchanged_once(world: World) -> None:
+    """One callback arrives 16 times at once in several processes: one exchange, and everybody sees the connection."""
+    # given
+    started = world.start()
+    event = world.callback_event(started)
+    world.gate.hold("authorization_code")
+
+    # when
+    volley = world.callers.begin([Call("callback", event)] * 16)
+    world.callers.wait_until_deciding(16)
+    world.gate.wait_for(1)
+    world.gate.open()
+    answers = volley.answers()
+
+    # then
+    assert world.token_requests() == 1
+    assert [answer.result["statusCode"] for answer in answers] == [200] * 16
+    assert len(distinct(answers)) == 1
+    assert world.connection(started["connection_id"])["version"] == 1
+    assert world.token(started["connection_id"])["version"] == 1
+
+
+def test_two_first_authorizations_at_once_are_both_stored(world: World) -> None:
+    """Two merchants complete requests for one new connection at once: version 1 and version 2, in some order."""
+    # given
+    first = world.start(connection_id=(connection_id := world.new_id()))
+    second = world.start(connection_id=connection_id)
+    events = [world.callback_event(first, "M-FIRST"), world.callback_event(second, "M-SECOND")]
+    world.gate.hold("authorization_code")
+
+    # when
+    volley = world.callers.begin([Call("callback", event) for event in events])
+    world.gate.wait_for(2)
+    world.gate.open()
+    answers = volley.answers()
+
+    # then
+    assert [answer.result["statusCode"] for answer in answers] == [200, 200]
+    assert world.token_requests() == 2
+    connection = world.connection(connection_id)
+    assert connection["version"] == 2
+    assert connection["subject"] in {"M-FIRST", "M-SECOND"}
+    assert world.merchant_of(world.token(connection_id)) == connection["subject"]
+
+
+# Consent given anew
+
+
+def test_a_refresh_in_flight_does_not_overwrite_a_new_consent(world: World) -> None:
+    """A refresh of the old grant is answered after the new grant was stored: all callers get the new grant's token."""
+    # given
+    connection_id = world.connect("M-OLD")
+    world.advance(3700)
+    world.gate.hold("refresh_token")
+    waiting = world.callers.begin(tokens(connection_id, 32))
+    world.callers.wait_until_deciding(32)
+    world.gate.wait_for(1)
+
+    # when
+    world.connect("M-NEW", connection_id=connection_id)
+    world.gate.open()
+    answers = waiting.answers()
+
+    # then
+    assert Counter(answer.outcome for answer in answers) == {"ok": 32}
+    assert len(distinct(answers)) == 1
+    assert answers[0].result["version"] == 2
+    assert world.merchant_of(answers[0].result) == "M-NEW"
+    assert world.connection(connection_id)["subject"] == "M-NEW"
+
+
+def test_a_new_consent_stands_over_refreshes_during_its_exchange(world: World) -> None:
+    """The old grant is refreshed while the new grant's code is exchanged: the new consent is stored over it."""
+    # given
+    connection_id = world.connect("M-OLD")
+    event = world.callback_event(world.start(connection_id=connection_id), "M-NEW")
+    world.gate.hold("authorization_code")
+    completing = world.callers.begin([Call("callback", event)], among=[0])
+    world.gate.wait_for(1)
+
+    # when
+    (meanwhile,) = world.callers.begin([Call("refresh", {"connection_id": connection_id})], among=[1]).answers()
+    world.gate.open()
+    (completed,) = completing.answers()
+
+    # then
+    assert world.merchant_of(meanwhile.result) == "M-OLD"
+    assert completed.result["statusCode"] == 200
+    stored = world.connection(connection_id)
+    assert (stored["version"], stored["subject"]) == (3, "M-NEW")
+    assert world.merchant_of(world.token(connection_id)) == "M-NEW"
+
+
+# Revocation
+
+
+def test_a_refresh_in_flight_does_not_resurrect_a_revoked_connection(world: World) -> None:
+    """Revoked while the token endpoint's answer is on its way: the answer is thrown away, and nobody gets a token."""
+    # given
+    connection_id = world.connect_expired()
+    world.gate.hold("refresh_token")
+    waiting = world.callers.begin(tokens(connection_id, 24), among=[1, 2, 3])
+    world.callers.wait_until_deciding(24)
+    world.gate.wait_for(1)
+
+    # when
+    (revoked,) = world.callers.begin([Call("revoke", {"connection_id": connection_id})], among=[0]).answers()
+    world.gate.open()
+    answers = waiting.answers()
+
+    # then
+    assert revoked.result == {"connection_id": connection_id, "status": "revoked"}
+    assert Counter(answer.outcome for answer in answers) == {"connection_revoked": 24}
+    assert world.item(connection_id).keys().isdisjoint({"sealed", "lease", "due_shard", "due_at"})
+    assert world.token(connection_id)["error"] == "connection_revoked"
+
+
+def test_nothing_is_vended_after_revoke_has_returned(world: World) -> None:
+    """Callers that ask without end: no call that begins after `revoke` has returned gets a token."""
+    for _ in range(RUNS):
+        # given
+        connection_id = world.connect_expired()
+        asking = [Call("token", {"connection_id": connection_id}, times=10)] * 12
+        refreshing = [Call("refresh", {"connection_id": connection_id}, times=3)] * 3
+        revoking = [Call("revoke", {"connection_id": connection_id})]
+
+        # when
+        answers = world.callers.at_once([*asking, *refreshing, *revoking])
+
+        # then
+        (revoked,) = (answer for answer in answers if answer.function == "revoke")
+        vended = [answer for answer in answers if answer.function != "revoke" and answer.outcome == "ok"]
+        refused = [answer for answer in answers if answer.outcome != "ok"]
+        assert revoked.result["status"] == "revoked"
+        assert all(answer.began < revoked.ended for answer in vended)
+        assert {answer.outcome for answer in refused} <= {"connection_revoked"}
+        assert world.token(connection_id)["error"] == "connection_revoked"
+        assert "sealed" not in world.item(connection_id)
+
+
+def test_revoking_at_once_ends_the_connection_for_all(world: World) -> None:
+    """16 calls of `revoke` at once: the server refuses all but the first, and still the connection ends as revoked."""
+    # given
+    connection_id = world.connect()
+
+    # when
+    answers = world.callers.at_once([Call("revoke", {"connection_id": connection_id})] * 16)
+
+    # then
+    assert Counter(answer.outcome for answer in answers) == {"ok": 16}
+    assert {answer.result["status"] for answer in answers} <= {"revoked", "revoking"}
+    assert world.connection(connection_id)["status"] == "revoked"
+
+
+def test_a_refused_second_revocation_does_not_undo_the_first(world: World) -> None:
+    """The server confirms one `revoke` and so refuses another, whose failure is stored first: the end is confirmed."""
+    # given
+    connection_id = world.connect()
+    call = Call("revoke", {"connection_id": connection_id})
+    world.gate.hold("revoke")
+    confirmed = world.callers.begin([call], among=[0])
+    world.gate.wait_for(1)
+    refused = world.callers.begin([call], among=[1])
+    world.gate.wait_for(2)
+
+    # when
+    world.gate.release(1)
+    (second,) = refused.answers()
+    world.gate.release(0)
+    (first,) = confirmed.answers()
+
+    # then
+    assert second.result["status"] == "revoking"
+    assert first.result["status"] == "revoked"
+    assert world.connection(connection_id)["status"] == "revoked"
+    assert "sealed" not in world.item(connection_id)
+
+
+# Interruptions
+
+
+@pytest.mark.parametrize(
+    ("server", "outcome"),
+    [
+        (Faults(endpoint="token", rotate=False), "ok"),
+        (Faults(endpoint="token", rotate=True, replay_window_seconds=600), "ok"),
+        (Faults(endpoint="token", rotate=True, reuse_detection=True), "reauthorization_required"),
+    ],
+    ids=["kept", "replay_window", "reuse_detected"],
+)
+def test_after_a_killed_refresh_one_caller_tries_again(world: World, server: Faults, outcome: str) -> None:
+    """The process that refreshes is killed: the others wait for its lease to lapse, then one asks once more for all.
+
+    A server that takes the second request for a theft ends the grant; the failure says that an interruption came first.
+    """
+    # given
+    connection_id = world.connect_expired()
+    world.demo.put_faults(server)
+    world.gate.hold("refresh_token")
+    world.callers.begin(tokens(connection_id, 1), among=[0])
+    world.gate.wait_for(1)
+
+    # when
+    waiting = world.callers.begin(tokens(connection_id, 48), among=[1, 2, 3])
+    world.callers.wait_until_deciding(48)
+    world.callers.kill(0)
+    world.gate.open()
+
+    # then
+    assert not waiting.is_over()
+    assert world.token_requests() == 1
+
+    # and when
+    world.advance(LONGER_THAN_A_LEASE)
+    answers = waiting.answers()
+
+    # then
+    assert Counter(answer.outcome for answer in answers) == {outcome: 48}
+    assert len(distinct(answers)) == 1
+    assert world.token_requests() == 2
+    assert ("interrupted" in answers[0].result.get("error_description", "")) is (outcome != "ok")
+
+
+def test_a_holder_that_comes_too_late_changes_nothing(world: World) -> None:
+    """A holder stops for longer than its lease: the next holder's tokens stand, and the late one gets them too."""
+    # given
+    connection_id = world.connect_expired()
+    world.gate.hold("refresh_token")
+    late = world.callers.begin(tokens(connection_id, 1), among=[0])
+    world.gate.wait_for(1)
+    world.advance(LONGER_THAN_A_LEASE)
+    others = world.callers.begin(tokens(connection_id, 24), among=[1, 2, 3])
+    world.callers.wait_until_deciding(24)
+    world.gate.wait_for(2)
+
+    # when
+    world.gate.release(1)
+    answers = others.answers()
+    world.gate.release(0)
+    late_answers = late.answers()
+
+    # then
+    assert len(distinct(answers)) == 1
+    assert distinct(late_answers) == distinct(answers)
+    assert answers[0].result["version"] == 2
+    assert world.connection(connection_id)["version"] == 2

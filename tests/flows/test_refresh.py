@@ -1,0 +1,240 @@
+"""`refresh`: a caller got a 401 and wants another token; at most once for all who want it."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.demo import Faults
+from tests.flows.application import (
+    FAILURE_KEYS,
+    TOKEN_KEYS,
+    Application,
+    fresh,
+    operations,
+    token_requests,
+)
+from tests.flows.scripted import connect
+from tests.flows.scripted import scripted as running_scripted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from local.aws import AwsCall
+    from local.demo import DemoServer
+    from local.stack import Stack
+    from tests.browser import Browser
+    from tests.flows.scripted import Scripted
+
+
+@pytest.fixture
+def application(stack: Stack) -> Application:
+    """Give an application."""
+    return Application(stack)
+
+
+@pytest.fixture
+def connection_id(browser: Browser, demo: DemoServer) -> str:
+    """Connect a merchant, and give the demo server's record an empty page."""
+    connected = browser.connect(connection_id=fresh())
+    demo.reset()
+    return connected
+
+
+@pytest.fixture
+def scripted() -> Iterator[Scripted]:
+    """Run a server that says what it is told."""
+    with running_scripted() as server:
+        yield server
+
+
+def test_refreshes_a_token_that_is_still_good(application: Application, connection_id: str, demo: DemoServer) -> None:
+    """Without `if_version` each call, one after the other, is a refresh; the answer is as of `token`."""
+    # given
+    before = application.call("token", connection_id=connection_id)
+
+    # when
+    answers = [application.call("refresh", connection_id=connection_id) for _ in range(2)]
+
+    # then
+    assert [answer.keys() for answer in answers] == [TOKEN_KEYS] * 2
+    assert [answer["version"] for answer in answers] == [2, 3]
+    assert len({answer["access_token"] for answer in [before, *answers]}) == 3
+    assert token_requests(demo) == 2
+    assert application.call("token", connection_id=connection_id) == answers[-1]
+
+
+def test_if_version_of_the_stored_version_refreshes(
+    application: Application, connection_id: str, demo: DemoServer
+) -> None:
+    """The caller's token is the newest there is, so it is replaced."""
+    # when
+    answer = application.call("refresh", connection_id=connection_id, if_version=1)
+
+    # then
+    assert (answer["version"], token_requests(demo)) == (2, 1)
+
+
+def test_if_version_of_an_older_version_gets_the_newer_token(
+    application: Application, connection_id: str, demo: DemoServer, aws_calls: list[AwsCall]
+) -> None:
+    """Somebody else has refreshed since: the newer token is served, for one read."""
+    # given
+    newer = application.call("refresh", connection_id=connection_id)
+    application.call("token", connection_id=connection_id)
+    aws_calls.clear()
+
+    # when
+    answer = application.call("refresh", connection_id=connection_id, if_version=1)
+
+    # then
+    assert answer == newer
+    assert token_requests(demo) == 1
+    assert operations(aws_calls) == ["GetItem"]
+
+
+def test_if_version_that_never_was_gets_what_there_is(
+    application: Application, connection_id: str, demo: DemoServer
+) -> None:
+    """A version from elsewhere wears no refresh token out."""
+    # when
+    answer = application.call("refresh", connection_id=connection_id, if_version=99)
+
+    # then
+    assert (answer["version"], token_requests(demo)) == (1, 0)
+
+
+@pytest.mark.parametrize("fields", [{}, {"if_version": 1}])
+def test_all_who_got_a_401_at_once_share_one_refresh(
+    application: Application,
+    browser: Browser,
+    scripted: Scripted,
+    aws_calls: list[AwsCall],
+    fields: dict[str, int],
+) -> None:
+    """Eight who come while a refresh is in flight: one request, eight equal answers."""
+    # given
+    scripted.answers["/token"] = {"access_token": "first", "refresh_token": "refresh-1", "expires_in": 3600}
+    started, _ = connect(application, browser, application.register(scripted.registration))
+    connection_id = started["connection_id"]
+    scripted.answers["/token"] = {"access_token": "second", "refresh_token": "refresh-2", "expires_in": 3600}
+    scripted.open.clear()
+    aws_calls.clear()
+
+    # when
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(application.call, "refresh", connection_id=connection_id, **fields) for _ in range(8)]
+        # Every caller reads first; those who wait read again and again. So many reads mean that all are at it.
+        while len(scripted.paths()) < 2 or operations(aws_calls).count("GetItem") < 100:
+            time.sleep(0.01)
+        scripted.open.set()
+
+    # then
+    results = [answer.result() for answer in answers]
+    assert results == [results[0]] * 8
+    assert (results[0]["access_token"], results[0]["version"]) == ("second", 2)
+    assert scripted.paths() == ["/token", "/token"]
+
+
+def test_failure_is_shared_with_token(
+    stack: Stack, application: Application, connection_id: str, demo: DemoServer
+) -> None:
+    """A failed refresh leaves a good token alone: `token` serves it, `refresh` tells the failure, the server rests."""
+    # given
+    demo.put_faults(Faults(endpoint="token", status=503, retry_after=120))
+
+    # when
+    failed = application.call("refresh", connection_id=connection_id)
+    again = application.call("refresh", connection_id=connection_id, if_version=1)
+    token = application.call("token", connection_id=connection_id)
+    other_version = application.call("refresh", connection_id=connection_id, if_version=7)
+
+    # then
+    assert failed.keys() == FAILURE_KEYS | {"retry_after", "connection_id", "provider_error"}
+    assert failed["error"] == again["error"] == "provider_unavailable"
+    assert token["version"] == other_version["version"] == 1
+    assert token_requests(demo) == 1
+
+    # when the wait is over
+    demo.reset()
+    stack.clock.advance(130)
+
+    # then
+    assert application.call("refresh", connection_id=connection_id)["version"] == 2
+
+
+def test_dead_grant(application: Application, new_browser: Callable[..., Browser], demo: DemoServer) -> None:
+    """Consent was withdrawn: the 401 that the caller got is explained, once and for all."""
+    # given
+    merchant = fresh("merchant")
+    connection_id = new_browser(merchant).connect(connection_id=fresh())
+    demo.withdraw(merchant)
+    demo.reset()
+
+    # when
+    answers = [application.call("refresh", connection_id=connection_id, if_version=1) for _ in range(2)]
+    answers.append(application.call("token", connection_id=connection_id))
+
+    # then
+    assert [answer["error"] for answer in answers] == ["reauthorization_required"] * 3
+    assert token_requests(demo) == 1
+
+
+def test_grant_without_refresh_token_is_not_harmed_by_a_refresh(
+    application: Application, browser: Browser, scripted: Scripted
+) -> None:
+    """The caller is told that only a new consent helps; the access token that lives on is still vended."""
+    # given
+    scripted.answers["/token"] = {"access_token": "lonely-access-token", "expires_in": 3600}
+    started, _ = connect(application, browser, application.register(scripted.registration))
+
+    # when
+    refused = application.call("refresh", connection_id=started["connection_id"])
+    token = application.call("token", connection_id=started["connection_id"])
+
+    # then
+    assert refused["error"] == "reauthorization_required"
+    assert token["access_token"] == "lonely-access-token"
+    assert scripted.paths() == ["/token"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("connection_id", None),
+        ("connection_id", "a/b"),
+        ("if_version", 0),
+        ("if_version", -1),
+        ("if_version", "1"),
+        ("if_version", 1.0),
+        ("if_version", True),
+        ("min_ttl", 60),
+    ],
+)
+def test_bad_field_is_named(application: Application, aws_calls: list[AwsCall], field: str, value: object) -> None:
+    """Bad, missing and unknown fields are named, and nothing is read."""
+    # when
+    answer = application.call("refresh", **{"connection_id": "some", field: value})
+
+    # then
+    assert answer.keys() == FAILURE_KEYS
+    assert answer["error"] == "invalid_request"
+    assert answer["error_description"].startswith(f"{field}: ")
+    assert aws_calls == []
+
+
+def test_unknown_and_revoked_connections(application: Application, new_browser: Callable[..., Browser]) -> None:
+    """What does not exist, or was ended, cannot be refreshed."""
+    # given
+    revoked = new_browser(fresh("merchant")).connect(connection_id=fresh())
+    application.call("revoke", connection_id=revoked)
+
+    # when
+    answers = [application.call("refresh", connection_id=connection_id) for connection_id in (fresh(), revoked)]
+
+    # then
+    assert [answer["error"] for answer in answers] == ["connection_not_found", "connection_revoked"]
+    assert [answer["retryable"] for answer in answers] == [False, False]

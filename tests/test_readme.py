@@ -1,0 +1,189 @@
+"""What the documents say is so: their tables, names, links and programs, held against code, template and stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from functions.vault.errors import BY_CODE
+from functions.vault.providers import CREDENTIALS, Provider, register, validated, vocabulary
+from local import cloudformation
+from tests.requirements import ROOT
+
+if TYPE_CHECKING:
+    from local.stack import Stack
+    from tests.browser import Browser
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CALLING = (ROOT / "docs" / "calling.md").read_text(encoding="utf-8")
+PROVIDERS = (ROOT / "docs" / "providers.md").read_text(encoding="utf-8")
+DEPLOYING = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
+DOCUMENTS = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
+
+
+def section(document: str, heading: str) -> str:
+    """Return what stands under a heading, up to the next one that is not below it."""
+    found = re.search(rf"^(#+) {re.escape(heading)}$", document, re.MULTILINE)
+    assert found, heading
+    return re.split(rf"^#{{1,{len(found[1])}}} ", document[found.end() :], flags=re.MULTILINE)[0]
+
+
+def rows(text: str) -> list[list[str]]:
+    """Return the cells of the tables in a text, without their headings and without code marks."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    headings = {index - 1 for index, line in enumerate(lines) if line.startswith("|---")}
+    cells = [line.strip("|").split("|") for index, line in enumerate(lines) if index not in headings]
+    return [[cell.strip().strip("`") for cell in row] for row in cells if not row[0].startswith("---")]
+
+
+def programs(document: str, language: str) -> list[str]:
+    """Return the fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
+
+
+def test_the_error_table_is_that_of_the_code() -> None:
+    """Every code that a caller can meet is in the README with its HTTP status and whether asking again helps."""
+    table = {code: (status, retryable) for code, status, retryable, *_ in rows(section(README, "Errors"))}
+
+    assert table == {
+        code: (str(error.http_status), "yes" if error.retryable else "no") for code, error in BY_CODE.items()
+    }
+
+
+def test_the_parameters_are_those_of_the_template() -> None:
+    """Whoever deploys finds each parameter that they are asked for, in that order, with its default."""
+    template = cloudformation.load(ROOT / "template.yaml")
+
+    table = {name: default for name, default, _ in rows(section(README, "Deploy it"))}
+
+    declared = {name: str(parameter["Default"]) or "empty" for name, parameter in template["Parameters"].items()}
+    assert list(table.items()) == list(declared.items())
+
+
+def test_the_outputs_are_those_of_the_template() -> None:
+    """The outputs are all explained, and the README asks for none that is not there."""
+    template = cloudformation.load(ROOT / "template.yaml")
+    table = [name for row in rows(section(DEPLOYING, "What is made")) for name in re.split(r"[`, ]+", row[0])]
+
+    assert sorted(table) == sorted(template["Outputs"])
+    assert set(re.findall(r"`(\w+(?:PolicyArn|Url))`", README + CALLING)) <= set(template["Outputs"]) | {"BaseUrl"}
+
+
+def test_the_keys_of_a_registration_are_those_of_the_vocabulary() -> None:
+    """Each key that a registration may hold is explained, with the default that it has."""
+    keys = {row[0]: row[1] for row in rows(section(PROVIDERS, "The keys"))}
+    defaults: dict[str, Any] = {
+        each.name: each.default if each.default_factory is MISSING else each.default_factory()
+        for each in fields(Provider)
+    }
+
+    assert keys.keys() == vocabulary(loopback_http=False).keys() | CREDENTIALS.keys()
+    for key in keys.keys() - CREDENTIALS.keys():
+        said = None if keys[key] == "none" else json.loads(keys[key])
+        assert said == json.loads(json.dumps(defaults[key])), key
+
+
+@pytest.mark.parametrize("document", [README, PROVIDERS], ids=["README", "providers"])
+def test_every_registration_shown_is_accepted(document: str) -> None:
+    """A registration that is copied from the documents is one that Gatehouse takes."""
+    shown = [json.loads(text) for text in programs(document, "json") if "client_id" in text]
+
+    assert shown
+    for registration in shown:
+        own = validated(registration, "the example", vocabulary(loopback_http=False) | CREDENTIALS)
+        credentials = {key: own.pop(key) for key in CREDENTIALS if key in own}
+        assert register("example", [own], credentials).auth_method
+
+
+@pytest.mark.parametrize("function", ["start", "token", "refresh", "revoke", "connections"])
+def test_the_fields_of_a_call_are_those_of_the_function(function: str, stack: Stack) -> None:
+    """Each field that a function takes is explained, and no other; a required one is called so."""
+    table = {row[0]: row[1] for row in rows(section(CALLING, function))}
+
+    answers = [
+        json.load(stack.lambda_client().invoke(FunctionName=f"gatehouse-{function}", Payload=payload)["Payload"])
+        for payload in ("[]", "{}")
+    ]
+
+    taken, missing = (str(answer.get("error_description", "")) for answer in answers)
+    assert set(taken.partition("fields: ")[2].rstrip(".").split(", ")) == table.keys()
+    assert set(re.findall(r"(\w+): required", missing)) == {name for name, need in table.items() if need == "required"}
+
+
+def test_the_python_of_the_readme_gets_a_token(stack: Stack, browser: Browser) -> None:
+    """The program, copied as it stands, prints the token of `shop-1`."""
+    connection_id = browser.connect(connection_id="shop-1")
+
+    printed = run(programs(README, "python")[0], AWS_ENDPOINT_URL_LAMBDA=stack.base_url)
+
+    token = stack.invoke("token", {"connection_id": connection_id})
+    assert token is not None
+    assert printed == token["access_token"]
+
+
+def test_the_python_for_other_clouds_gets_a_token(stack: Stack, browser: Browser) -> None:
+    """The signed request, copied as it stands, prints the token of `shop-1`."""
+    connection_id = browser.connect(connection_id="shop-1")
+
+    printed = run(programs(CALLING, "python")[0], GATEHOUSE_API_URL=stack.base_url)
+
+    token = stack.invoke("token", {"connection_id": connection_id})
+    assert token is not None
+    assert printed == token["access_token"]
+
+
+def test_the_walk_through_the_demo_names_what_is_there(stack: Stack, browser: Browser) -> None:
+    """Each button, field and link that a newcomer is told to use is on the pages, in the same words."""
+    browser.connect(connection_id="shop-1")
+    revoked = browser.connect(connection_id="shop-2")
+    stack.invoke("revoke", {"connection_id": revoked})
+    landing = browser.open("/").text
+    consent = browser.open(browser.authorize(browser.start()["authorize_url"])).text
+
+    named = set(re.findall(r"\*\*([A-Z][^*]+)\*\*", section(README, "Try it")))
+
+    assert {"Connect", "Allow", "Get token"} <= named
+    for name in named:
+        assert re.search(rf"<(?:button|a|label)\b[^>]*>{name}\b", landing + consent), name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document: os.PathLike[str]) -> None:
+    """Files and headings that the documents link to exist."""
+    path = ROOT / document
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text(encoding="utf-8")):
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, link
+
+
+def test_every_target_of_make_that_is_named_exists() -> None:
+    """`make NAME` in the documents is a target of the Makefile."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    said = " ".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
+
+    for target in set(re.findall(r"(?:`|^    )make ([a-z-]+)", said, re.MULTILINE)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def run(program: str, **environment: str) -> str:
+    """Run a program in an interpreter of its own, as somebody does who copied it, and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "AWS_REGION": "us-east-1", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()

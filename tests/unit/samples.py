@@ -1,0 +1,75 @@
+"""Made-up values that the unit tests share: whole and valid, so that a test states only what it is about."""
+
+from typing import Any
+
+from functions.vault.authorization import AuthorizationRequest, BrowserBinding, ValidatedResponse, ticket_hash
+from functions.vault.connection import Connection
+from functions.vault.providers import Provider, Registration
+from functions.vault.responses import Answer
+from functions.vault.tokens import TokenResponse, TokenSet
+
+NOW = 1_700_000_000
+TOKENS = TokenSet("AT-1", "RT-1")
+BROWSER = BrowserBinding("r" * 22, "t" * 43, "n" * 43)
+
+
+def answer(body: str | bytes = b"", status: int = 200, **headers: str) -> Answer:
+    """Return an HTTP answer; header names are written with underscores, and the content type is JSON if not given."""
+    named = {"content-type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(status, named, body.encode() if isinstance(body, str) else body)
+
+
+def token_response(**fields: Any) -> TokenResponse:
+    """Return a token response of an access token for an hour and a refresh token."""
+    return TokenResponse(**{"tokens": TOKENS, "expires_at": NOW + 3600, "scope": "read", **fields})
+
+
+def connection(response: TokenResponse | None = None, **fields: Any) -> Connection:
+    """Return an active connection, authorized at `NOW`, whose tokens come into their margin 300 s before they end."""
+    given: dict[str, Any] = {
+        "connection_id": "merchant-1",
+        "provider": "acme",
+        "version": 1,
+        "response": response or token_response(),
+        "sealed": b"sealed-1",
+        "now": NOW,
+        "margin": 300,
+        "authorized_by": "request-1",
+        "owner": "owner-1",
+        "parameters": {"shop": "1"},
+        "tags": {"tier": "gold"},
+    }
+    return Connection.authorized(**(given | fields))
+
+
+def registration(client_secret: str | None = None, **fields: Any) -> Registration:
+    """Return the registration of a client at a provider with all endpoints."""
+    given = {
+        "name": "acme",
+        "authorization_endpoint": "https://acme.example/authorize",
+        "token_endpoint": "https://acme.example/token",
+        "revocation_endpoint": "https://acme.example/revoke",
+    }
+    return Registration(Provider(**(given | fields)), "client-1", client_secret)
+
+
+def authorization_request(**fields: Any) -> AuthorizationRequest:
+    """Return an open request, made at `NOW`, whose ticket `BROWSER` holds."""
+    given: dict[str, Any] = {
+        "request_id": BROWSER.request_id,
+        "ticket_hash": ticket_hash(BROWSER.ticket_secret),
+        "provider": "acme",
+        "connection_id": "merchant-1",
+        "created_at": NOW,
+        "expires_at": NOW + 600,
+        "authorization_url": "https://acme.example/authorize?response_type=code&client_id=client-1",
+        "redirect_uri": "https://gate.example/callback/acme",
+        "pkce": True,
+        "connection_version": 0,
+    }
+    return AuthorizationRequest(**(given | fields))
+
+
+def validated_response(browser: BrowserBinding = BROWSER, **fields: Any) -> ValidatedResponse:
+    """Return a response with a code. Only tests may make one without `validate`."""
+    return ValidatedResponse(**{"provider": "acme", "browser": browser, "iss": None, "code": "CODE-1", **fields})

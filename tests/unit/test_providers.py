@@ -1,0 +1,308 @@
+"""Providers are data: a closed vocabulary in which every mistake is named."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.vault import providers
+from functions.vault.errors import ProviderMisconfigured
+from functions.vault.fields import Mismatch
+from functions.vault.providers import CREDENTIALS, Provider, Registration
+from tests.unit.samples import registration
+
+VOCABULARY = providers.vocabulary(loopback_http=False)
+FILES = sorted((Path(providers.__file__).parent.parent / "providers").glob("*.toml"))
+
+GOOD: dict[str, list[Any]] = {
+    "issuer": ["https://acme.example", "https://acme.example/tenant/1", "https://acme.example/?x=1"],
+    "authorization_endpoint": ["https://acme.example/authorize?tenant=1"],
+    "token_endpoint": ["https://acme.example:8443/token", "https://[2001:db8::1]/token"],
+    "revocation_endpoint": ["https://acme.example/revoke"],
+    "authorization_response_iss_parameter_supported": [True, False],
+    "token_endpoint_auth_method": ["none", "client_secret_post", "client_secret_basic"],
+    "token_endpoint_auth_methods_supported": [[], ["none", "private_key_jwt"]],
+    "pkce": ["S256", "none"],
+    "scopes": [[], ["read", "https://acme.example/write"]],
+    "scopes_fixed": [True],
+    "scope_separator": [" ", ",", "+", ";"],
+    "authorization_params": [{}, {"prompt": "consent", "access_type": "offline"}],
+    "token_params": [{"audience": "api"}],
+    "refresh_params": [{"audience": "api"}],
+    "revocation_params": [{"audience": "api"}],
+    "token_headers": [{}, {"X-Api-Version": "2017-03-01"}],
+    "revocation_tokens": [[], ["access_token"], ["refresh_token", "access_token"]],
+    "revocation_token_type_hint": [False],
+    "revocation_success": ["successful"],
+    "subject": ["merchant_id"],
+    "metadata": [[], ["merchant_id", "instance_url"]],
+    "default_expires_in": [1, 3600],
+    "refresh_margin": [0, 86400],
+    "request_timeout": [1, 20],
+}
+
+NOT_TEXT: list[Any] = [None, "", 1, True, [], {}, ["x"], {"x": "y"}]
+NOT_FLAG: list[Any] = [None, "true", 1, 0, [], {}]
+NOT_URL: list[Any] = [
+    *NOT_TEXT,
+    "acme.example",
+    "//acme.example",
+    "http://acme.example/token",
+    "http://127.0.0.1/token",
+    "http://localhost/token",
+    "ftp://acme.example",
+    "https://",
+    "https:///token",
+    "https://user@acme.example",
+    "https://user:pw@acme.example",
+    "https://@acme.example",
+    "https://acme.example#fragment",
+    "https://acme.example/a b",
+    "https://acme.example\\token",
+    "https://acme.example/\r\nX: y",
+    "https://acme.example/\x00",
+    "https://acme.example:99999",
+    "https://acme.example:x",
+    "https://[::1",
+    "https://äcme.example",
+    "javascript:alert(1)",
+]
+NOT_PARAMS: list[Any] = [None, "a=b", 1, [], {"a b": "x"}, {"": "x"}, {"a": 1}, {"a": None}, {"a": ["x"]}, {"a": "x\n"}]
+OWN_TOKEN_PARAMS = [{name: "x"} for name in sorted(providers.OWN_TOKEN_PARAMS)]
+NOT_TOKEN_PARAMS = NOT_PARAMS + OWN_TOKEN_PARAMS
+
+BAD: dict[str, list[Any]] = {
+    "issuer": NOT_URL,
+    "authorization_endpoint": NOT_URL,
+    "token_endpoint": NOT_URL,
+    "revocation_endpoint": NOT_URL,
+    "authorization_response_iss_parameter_supported": NOT_FLAG,
+    "token_endpoint_auth_method": [*NOT_TEXT, "private_key_jwt", "NONE"],
+    "token_endpoint_auth_methods_supported": [None, "none", 1, [1], [""], {}, ["x"] * 21],
+    "pkce": [*NOT_TEXT, "plain", "s256"],
+    "scopes": [None, "read", [1], ["read write"], [""], {}, ["x"] * 101],
+    "scopes_fixed": NOT_FLAG,
+    "scope_separator": [*NOT_TEXT, "|", "  ", "&"],
+    "authorization_params": NOT_PARAMS + [{name: "x"} for name in sorted(providers.OWN_AUTHORIZATION_PARAMS)],
+    "token_params": NOT_TOKEN_PARAMS,
+    "refresh_params": NOT_TOKEN_PARAMS,
+    "revocation_params": NOT_TOKEN_PARAMS,
+    "token_headers": [None, "X: y", [], {"X Y": "z"}, {"X": 1}, {"X": "a\r\nY: b"}, {"X:": "y"}, {"": "y"}],
+    "revocation_tokens": [None, "access_token", ["id_token"], [1], {}, ["access_token"] * 3],
+    "revocation_token_type_hint": NOT_FLAG,
+    "revocation_success": [*NOT_TEXT, "a b", "x" * 65],
+    "subject": [*NOT_TEXT, "a b", "$.account"],
+    "metadata": [None, "merchant_id", [1], [""], ["a b"], {}, ["x"] * 21],
+    "default_expires_in": [None, "3600", 0, -1, 1.5, True, 10**12, float("nan")],
+    "refresh_margin": [None, "300", -1, 86401, 0.5, True],
+    "request_timeout": [None, "10", 0, 21, True],
+    "client_id": [*NOT_TEXT, "a\nb", "x" * 1025],
+    "client_secret": [*NOT_TEXT, "a\x00b", "x" * 4097],
+}
+BAD["client_id"] = [value for value in BAD["client_id"] if value is not None]
+
+EACH_GOOD = [(key, value) for key, values in GOOD.items() for value in values]
+EACH_BAD = [(key, value) for key, values in BAD.items() for value in values]
+
+
+def problem(document: Any, source: str = "providers/acme.toml") -> str:
+    """Return what is said of a bad document."""
+    with pytest.raises(ProviderMisconfigured) as caught:
+        providers.validated(document, source, VOCABULARY | CREDENTIALS)
+    return caught.value.description
+
+
+def test_every_key_is_tested() -> None:
+    """The tables below cover the vocabulary, and the vocabulary is what a provider is made of."""
+    assert GOOD.keys() == VOCABULARY.keys()
+    assert BAD.keys() == VOCABULARY.keys() | CREDENTIALS.keys()
+    assert VOCABULARY.keys() == set(Provider.__slots__) - {"name"}
+
+
+@pytest.mark.parametrize(("key", "value"), EACH_GOOD)
+def test_a_good_value_is_taken(key: str, value: Any) -> None:
+    """As it is, lists as tuples."""
+    taken = providers.validated({key: value}, "providers/acme.toml", VOCABULARY)
+
+    assert taken == {key: tuple(value) if isinstance(value, list) else value}
+
+
+@pytest.mark.parametrize(("key", "value"), EACH_BAD)
+def test_a_bad_value_names_the_file_and_the_key(key: str, value: Any) -> None:
+    """The operator knows where to look, and the value (which may be a secret in the wrong place) is not repeated."""
+    said = problem({key: value})
+
+    assert said.startswith(f"providers/acme.toml: {key}: expected ")
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    """Unknown keys among them: a quirk that was misspelled must not be silently without effect."""
+    said = problem({"tokenendpoint": "x", "pkce": "plain", "<b>": 1}, "The registration of provider 'acme'")
+
+    assert said == (
+        "The registration of provider 'acme': (a field with an unusual name): unknown key; "
+        "pkce: expected one of S256, none; tokenendpoint: unknown key."
+    )
+
+
+@pytest.mark.parametrize("document", [None, [], "x", 1, True])
+def test_a_document_is_an_object(document: Any) -> None:
+    """Anything else is named as a whole."""
+    assert problem(document) == "providers/acme.toml: expected an object."
+
+
+def test_a_secret_in_the_wrong_place_is_not_repeated() -> None:
+    """Neither as a value nor as a name."""
+    said = problem({"client_id": ["hunter2"], "scopes": "hunter2", "hunter2 hunter2": 1})
+
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_files_that_come_with_gatehouse_are_valid(path: Path) -> None:
+    """And hold no credentials, which are the owner's."""
+    document = tomllib.loads(path.read_text(encoding="utf-8"))
+
+    assert providers.validated(document, path.name, VOCABULARY)
+    assert not document.keys() & CREDENTIALS.keys()
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_loopback_may_be_plain_http_where_gatehouse_itself_is(host: str) -> None:
+    """On one machine only: https anywhere, http on the loopback interface."""
+    url = f"http://{host}:8080/token"
+
+    assert providers.endpoint_url(loopback_http=True)(url) == url
+    with pytest.raises(Mismatch):
+        providers.endpoint_url(loopback_http=False)(url)
+
+
+@pytest.mark.parametrize(
+    "host", ["acme.example", "localhost.acme.example", "127.0.0.2", "127.1", "0.0.0.1", "2130706433"]
+)
+def test_nothing_else_may_be_plain_http(host: str) -> None:
+    """A name that looks like loopback is not it."""
+    with pytest.raises(Mismatch):
+        providers.endpoint_url(loopback_http=True)(f"http://{host}/token")
+
+
+METADATA = {
+    "issuer": "https://acme.example",
+    "authorization_endpoint": "https://acme.example/authorize",
+    "token_endpoint": "https://acme.example/token",
+    "token_endpoint_auth_methods_supported": ["client_secret_post"],
+    "jwks_uri": "https://acme.example/jwks",
+    "scopes_supported": ["openid"],
+    "revocation_endpoint": None,
+}
+
+
+def test_metadata_gives_what_gatehouse_uses() -> None:
+    """RFC 8414 section 3.2: other keys are passed over, and so is a null."""
+    assert providers.from_metadata(METADATA, "https://acme.example", loopback_http=False) == {
+        "issuer": "https://acme.example",
+        "authorization_endpoint": "https://acme.example/authorize",
+        "token_endpoint": "https://acme.example/token",
+        "token_endpoint_auth_methods_supported": ("client_secret_post",),
+    }
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://acme.example/",
+        "https://ACME.example",
+        "https://acme.example:443",
+        "https://evil.example",
+        "",
+        None,
+        1,
+        ["https://acme.example"],
+    ],
+)
+def test_metadata_of_another_issuer_is_refused(issuer: Any) -> None:
+    """RFC 8414 section 3.3: the very same string, or the metadata must not be used."""
+    with pytest.raises(ProviderMisconfigured, match="issuer is not the configured one"):
+        providers.from_metadata(METADATA | {"issuer": issuer}, "https://acme.example", loopback_http=False)
+
+
+@pytest.mark.parametrize("document", [None, [], "x", 1])
+def test_metadata_is_an_object(document: Any) -> None:
+    """An HTML page that was served with a 200 is not."""
+    with pytest.raises(ProviderMisconfigured):
+        providers.from_metadata(document, "https://acme.example", loopback_http=False)
+
+
+def test_metadata_with_a_bad_endpoint_names_the_key() -> None:
+    """An http endpoint in it would send codes and secrets in the clear."""
+    bad = METADATA | {"token_endpoint": "http://acme.example/token"}
+
+    with pytest.raises(ProviderMisconfigured, match="metadata of the configured issuer: token_endpoint: expected"):
+        providers.from_metadata(bad, "https://acme.example", loopback_http=False)
+
+
+def test_later_layers_go_over_earlier_ones() -> None:
+    """File, then metadata, then the registration; credentials are kept apart and out of sight."""
+    layers: list[dict[str, Any]] = [
+        {"pkce": "none", "scopes": ("read",)},
+        {"token_endpoint": "https://a.example"},
+        {"scopes": ("write",)},
+    ]
+
+    made = providers.register("acme", layers, {"client_id": "client-1", "client_secret": "hunter2"})
+
+    provider = Provider("acme", pkce="none", scopes=("write",), token_endpoint="https://a.example")
+    assert made == Registration(provider, "client-1", "hunter2")
+    assert "hunter2" not in repr(made)
+
+
+def test_a_registration_without_client_id_is_named() -> None:
+    """There is no client without its id."""
+    with pytest.raises(ProviderMisconfigured, match="registration of provider 'acme' has no client_id"):
+        providers.register("acme", [], {"client_secret": "hunter2"})
+
+
+def test_a_missing_endpoint_is_named_when_it_is_needed() -> None:
+    """A provider without revocation is fine, until somebody asks for it."""
+    with pytest.raises(ProviderMisconfigured, match="Provider 'acme' has no revocation_endpoint"):
+        registration(revocation_endpoint=None).provider.endpoint("revocation_endpoint")
+
+
+@pytest.mark.parametrize(
+    ("secret", "configured", "supported", "method"),
+    [
+        (None, None, None, "none"),
+        (None, None, ["client_secret_basic"], "none"),
+        (None, "none", None, "none"),
+        ("s", None, None, "client_secret_basic"),
+        ("s", None, ["client_secret_post", "client_secret_basic"], "client_secret_basic"),
+        ("s", None, ["private_key_jwt", "client_secret_post"], "client_secret_post"),
+        ("s", None, ["none", "client_secret_post"], "client_secret_post"),
+        ("s", "client_secret_post", ["client_secret_basic"], "client_secret_post"),
+        ("s", "client_secret_basic", ["client_secret_post"], "client_secret_basic"),
+        ("s", "none", None, "none"),
+    ],
+)
+def test_how_a_client_authenticates(
+    secret: str | None, configured: str | None, supported: list[str] | None, method: str
+) -> None:
+    """What is configured goes; else what the server supports; silence means client_secret_basic (RFC 8414 section 2)."""
+    fields = {
+        "token_endpoint_auth_method": configured,
+        "token_endpoint_auth_methods_supported": tuple(supported) if supported else None,
+    }
+
+    assert registration(secret, **fields).auth_method == method
+
+
+def test_a_method_that_needs_a_secret_says_so_where_there_is_none() -> None:
+    """Rather than sending an empty one."""
+    with pytest.raises(ProviderMisconfigured, match="'acme' authenticates with client_secret_post, but"):
+        _ = registration(token_endpoint_auth_method="client_secret_post").auth_method
+
+
+def test_a_server_that_speaks_no_method_of_ours_is_named() -> None:
+    """The operator learns which methods there are."""
+    with pytest.raises(ProviderMisconfigured, match="supports none of the client authentication methods"):
+        _ = registration("s", token_endpoint_auth_methods_supported=("private_key_jwt",)).auth_method

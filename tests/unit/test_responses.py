@@ -1,0 +1,518 @@
+"""What an authorization server's answer means, and what is stored of it."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from functions.vault.errors import (
+    GatehouseError,
+    ProviderMisconfigured,
+    ProviderThrottled,
+    ProviderUnavailable,
+    ReauthorizationRequired,
+)
+from functions.vault.providers import Provider
+from functions.vault.responses import Answer, check_revocation, retry_after, token_response
+from functions.vault.tokens import TokenResponse, TokenSet
+from tests.unit.samples import NOW, answer
+
+ACME = Provider("acme")
+YEARS = 10 * 365 * 86400
+
+
+def accepted(body: Any, provider: Provider = ACME, **headers: str) -> TokenResponse:
+    """Return what an answer with status 200 is taken for; `body` is JSON, or text as it is."""
+    text = body if isinstance(body, str | bytes) else json.dumps(body)
+    return token_response(answer(text, 200, **headers), provider, now=NOW + 0.9, secrets=())
+
+
+def refused(given: Answer, *secrets: str, provider: Provider = ACME) -> GatehouseError:
+    """Return the failure that an answer means."""
+    with pytest.raises(GatehouseError) as caught:
+        token_response(given, provider, now=NOW, secrets=secrets)
+    return caught.value
+
+
+def test_a_whole_token_response_is_kept_field_by_field() -> None:
+    """Times become absolute, and nothing is stored that was not asked for."""
+    provider = Provider("acme", subject="account", metadata=("account", "region", "missing"))
+    body = {
+        "access_token": "AT-1",
+        "refresh_token": "RT-1",
+        "token_type": "bearer",
+        "expires_in": 3600,
+        "refresh_token_expires_in": 86400,
+        "scope": "read write",
+        "account": 4711,
+        "region": "eu",
+        "id_token": "not kept",
+    }
+
+    assert accepted(body, provider) == TokenResponse(
+        tokens=TokenSet("AT-1", "RT-1"),
+        token_type="Bearer",
+        expires_at=NOW + 3600,
+        refresh_expires_at=NOW + 86400,
+        scope="read write",
+        subject="4711",
+        metadata={"account": "4711", "region": "eu"},
+    )
+
+
+def test_the_least_token_response_is_an_access_token() -> None:
+    """RFC 6749 requires a token type too; servers forget it, and Bearer is what they mean."""
+    assert accepted({"access_token": "AT-1"}) == TokenResponse(TokenSet("AT-1"))
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "seconds"),
+    [
+        (3600, 3600),
+        ("3600", 3600),
+        (3599.9, 3599),
+        ("3599.9", 3599),
+        (" 3600 ", 3600),
+        ("3.6e3", 3600),
+        (1, 1),
+        (10**12, YEARS),
+        ("9" * 30, YEARS),
+        (None, None),
+        (0, None),
+        ("0", None),
+        (0.5, None),
+        (-1, None),
+        ("-3600", None),
+        ("", None),
+        ("soon", None),
+        ("1h", None),
+        ("nan", None),
+        ("inf", None),
+        ("9" * 5000, None),
+        (True, None),
+        ([3600], None),
+        ({"seconds": 3600}, None),
+    ],
+)
+def test_a_lifetime_may_come_in_any_form(expires_in: Any, seconds: int | None) -> None:
+    """A number, or a string with one; what is no lifetime leaves the expiry unknown, and the tokens are kept."""
+    response = accepted({"access_token": "AT-1", "expires_in": expires_in})
+
+    assert response.expires_at == (None if seconds is None else NOW + seconds)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "9" * 5000, "-" + "9" * 5000])
+def test_a_number_that_is_none_costs_nothing(number: str) -> None:
+    """Numbers that JSON or Python cannot hold leave the expiry unknown, and the tokens are kept."""
+    response = accepted(
+        f'{{"access_token":"AT-1","expires_in":{number},"merchant":{number}}}', Provider("a", subject="merchant")
+    )
+
+    assert response == TokenResponse(TokenSet("AT-1"))
+
+
+def test_a_silent_server_may_have_a_known_lifetime() -> None:
+    """`default_expires_in` of the provider stands in where the answer says nothing, and only there."""
+    provider = Provider("acme", default_expires_in=7200)
+
+    assert accepted({"access_token": "AT-1"}, provider).expires_at == NOW + 7200
+    assert accepted({"access_token": "AT-1", "expires_in": 60}, provider).expires_at == NOW + 60
+
+
+@pytest.mark.parametrize("name", ["refresh_token_expires_in", "refresh_expires_in", "x_refresh_token_expires_in"])
+def test_the_end_of_the_refresh_token_is_read_where_servers_put_it(name: str) -> None:
+    """No RFC has a name for it; these three are in use."""
+    assert accepted({"access_token": "AT-1", name: "60"}).refresh_expires_at == NOW + 60
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("bearer", "Bearer"),
+        ("Bearer", "Bearer"),
+        ("BEARER", "Bearer"),
+        (None, "Bearer"),
+        ("", "Bearer"),
+        (7, "Bearer"),
+        ("b\nad", "Bearer"),
+        ("N_A", "N_A"),
+    ],
+)
+def test_a_token_type_is_one_word(sent: Any, kept: str) -> None:
+    """It goes into an Authorization header: Bearer in any case, or another plain word."""
+    assert accepted({"access_token": "AT-1", "token_type": sent}).token_type == kept
+
+
+@pytest.mark.parametrize("token_type", ["DPoP", "dpop", "MAC"])
+def test_a_token_that_is_bound_to_a_key_is_the_operators_affair(token_type: str) -> None:
+    """Such a token is of no use to whoever gets it from Gatehouse."""
+    error = refused(answer(json.dumps({"access_token": "AT-1", "token_type": token_type})))
+
+    assert isinstance(error, ProviderMisconfigured)
+
+
+@pytest.mark.parametrize(
+    ("sent", "separator", "kept"),
+    [
+        ("read write", " ", "read write"),
+        ("  read   write ", " ", "read write"),
+        ("read,write", ",", "read write"),
+        ("read, write", ",", "read write"),
+        (["read", "write"], " ", "read write"),
+        ("", " ", None),
+        (None, " ", None),
+        ([1], " ", None),
+        (5, " ", None),
+        ("x" * 9000, " ", "x" * 8192),
+    ],
+)
+def test_a_scope_is_kept_as_the_rfc_writes_it(sent: Any, separator: str, kept: str | None) -> None:
+    """Separated by one space, whatever the server's separator (RFC 6749 section 3.3)."""
+    response = accepted({"access_token": "AT-1", "scope": sent}, Provider("acme", scope_separator=separator))
+
+    assert response.scope == kept
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("acct", "acct"),
+        (12, "12"),
+        ("x" * 600, "x" * 512),
+        ("", None),
+        (True, None),
+        (1.5, None),
+        ([], None),
+        ({}, None),
+    ],
+)
+def test_a_subject_is_one_short_word(sent: Any, kept: str | None) -> None:
+    """A string or a whole number; anything else is not an account."""
+    response = accepted({"access_token": "AT-1", "sub": sent}, Provider("acme", subject="sub", metadata=("sub",)))
+
+    assert (response.subject, response.metadata) == (kept, {"sub": kept} if kept else {})
+
+
+def test_text_that_no_store_could_take_does_not_cost_the_tokens() -> None:
+    """Half a surrogate pair is valid JSON and invalid everywhere else: it must not fail the write of good tokens."""
+    body = '{"access_token":"AT-1","scope":"re\\ud800ad","sub":"\\udfff1"}'
+
+    response = accepted(body, Provider("acme", subject="sub", metadata=("sub",)))
+
+    assert response.tokens == TokenSet("AT-1")
+    assert (response.scope, response.subject, response.metadata) == ("re?ad", "?1", {"sub": "?1"})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "access_token=AT-1&refresh_token=RT-1&expires_in=3600&token_type=bearer",
+        " access_token=AT-1&refresh_token=RT-1&expires_in=3600\n",
+    ],
+)
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain;charset=UTF-8", ""])
+def test_a_form_is_read_too(body: str, content_type: str) -> None:
+    """Old servers answer in a form, and some do not say so."""
+    response = accepted(body, content_type=content_type)
+
+    assert response == TokenResponse(TokenSet("AT-1", "RT-1"), expires_at=NOW + 3600)
+
+
+@pytest.mark.parametrize("content_type", ["text/html", "text/javascript", "application/octet-stream", ""])
+def test_json_is_read_under_any_name(content_type: str) -> None:
+    """The body says what it is."""
+    assert accepted('{"access_token":"AT-1"}', content_type=content_type).tokens == TokenSet("AT-1")
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    """Some frameworks write one before the JSON."""
+    assert accepted(b'\xef\xbb\xbf{"access_token":"AT-1"}').tokens == TokenSet("AT-1")
+
+
+def test_a_field_that_comes_twice_with_one_value_is_that_value() -> None:
+    """Only a contradiction is an error."""
+    assert accepted('{"access_token":"AT-1","access_token":"AT-1"}').tokens == TokenSet("AT-1")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        " ",
+        "null",
+        "[]",
+        '"AT-1"',
+        "{",
+        "{}",
+        '{"access_token":""}',
+        '{"access_token":null}',
+        '{"access_token":7}',
+        '{"access_token":["AT-1"]}',
+        '{"access_token":{"value":"AT-1"}}',
+        '{"access_token":"A\\nT"}',
+        '{"access_token":"\\u00e9"}',
+        '{"access_token":"AT-1","refresh_token":7}',
+        '{"access_token":"AT-1","refresh_token":["RT-1"]}',
+        '{"access_token":"AT-1","refresh_token":"R\\u0000T"}',
+        '{"access_token":"AT-1","access_token":"AT-2"}',
+        "access_token=AT-1&access_token=AT-2",
+        "access_token=",
+        "<html><body>error=1&access_token=2</body></html>",
+        "ok",
+        b"\xff\xfe\x00",
+        b'{"access_token":"\xe9"}',
+        "[" * 200_000,
+        '{"a":' * 50_000,
+    ],
+)
+def test_what_is_no_token_response_is_an_outage_with_an_unknown_outcome(body: str | bytes) -> None:
+    """A 200 may have used the code or refresh token up, whatever its body is."""
+    error = refused(answer(body))
+
+    assert isinstance(error, ProviderUnavailable)
+    assert error.outcome_unknown
+
+
+def test_an_empty_refresh_token_is_none() -> None:
+    """Some servers send the field with nothing in it."""
+    assert accepted({"access_token": "AT-1", "refresh_token": ""}).tokens == TokenSet("AT-1")
+
+
+ERROR = '{"error":"%s","error_description":"why"}'
+
+REFUSALS = [
+    # status, body, what it means, the code that is told on
+    (400, ERROR % "invalid_grant", ReauthorizationRequired, "invalid_grant"),
+    (401, ERROR % "invalid_grant", ReauthorizationRequired, "invalid_grant"),
+    (200, ERROR % "invalid_grant", ReauthorizationRequired, "invalid_grant"),
+    (400, ERROR % "consent_required", ReauthorizationRequired, "consent_required"),
+    (400, ERROR % "interaction_required", ReauthorizationRequired, "interaction_required"),
+    (400, "error=invalid_grant&error_description=why", ReauthorizationRequired, "invalid_grant"),
+    (400, ERROR % "invalid_client", ProviderMisconfigured, "invalid_client"),
+    (401, ERROR % "invalid_client", ProviderMisconfigured, "invalid_client"),
+    (200, ERROR % "invalid_client", ProviderMisconfigured, "invalid_client"),
+    (400, ERROR % "unauthorized_client", ProviderMisconfigured, "unauthorized_client"),
+    (400, ERROR % "unsupported_grant_type", ProviderMisconfigured, "unsupported_grant_type"),
+    (400, ERROR % "invalid_scope", ProviderMisconfigured, "invalid_scope"),
+    (400, ERROR % "invalid_request", ProviderMisconfigured, "invalid_request"),
+    (403, '{"message":"Forbidden"}', ProviderMisconfigured, "http_403"),
+    (404, "<html>not found</html>", ProviderMisconfigured, "http_404"),
+    (405, "", ProviderMisconfigured, "http_405"),
+    (301, "", ProviderMisconfigured, "http_301"),
+    (302, '{"access_token":"AT-1"}', ProviderMisconfigured, "http_302"),
+    (307, "", ProviderMisconfigured, "http_307"),
+    (429, "", ProviderThrottled, "http_429"),
+    (429, ERROR % "invalid_grant", ProviderThrottled, "invalid_grant"),
+    (400, ERROR % "slow_down", ProviderThrottled, "slow_down"),
+    (200, ERROR % "too_many_requests", ProviderThrottled, "too_many_requests"),
+    (500, "", ProviderUnavailable, "http_500"),
+    (502, "<html>bad gateway</html>", ProviderUnavailable, "http_502"),
+    (503, ERROR % "temporarily_unavailable", ProviderUnavailable, "temporarily_unavailable"),
+    (400, ERROR % "temporarily_unavailable", ProviderUnavailable, "temporarily_unavailable"),
+    (200, ERROR % "server_error", ProviderUnavailable, "server_error"),
+    (408, "", ProviderUnavailable, "http_408"),
+    (400, "<html>blocked by a firewall</html>", ProviderUnavailable, "http_400"),
+    (400, ERROR % "something_new", ProviderMisconfigured, "something_new"),
+    (400, ERROR % "two words", ProviderMisconfigured, "http_400"),
+    (400, ERROR % ("x" * 65), ProviderMisconfigured, "http_400"),
+    (200, '{"error":true,"access_token":"AT-1"}', ProviderMisconfigured, "error"),
+    (200, '{"error":{"error_code":"expired","developer_message":"why"}}', ProviderMisconfigured, "expired"),
+    (400, '{"error":{"user_message":"why"}}', ProviderMisconfigured, "error_response"),
+    (500, '{"error":{"developer_message":"why"}}', ProviderUnavailable, "error_response"),
+    (400, '{"error":{"error_code":"invalid_grant"}}', ReauthorizationRequired, "invalid_grant"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "meaning", "code"), REFUSALS)
+def test_each_refusal_has_one_meaning(status: int, body: str, meaning: type[GatehouseError], code: str) -> None:
+    """A dead grant, the operator's fault, a limit and an outage are told apart, and the server's word goes along."""
+    error = refused(answer(body, status))
+
+    assert type(error) is meaning
+    assert error.provider_error is not None
+    assert (error.provider_error.error, error.provider_error.status) == (code, status)
+    assert error.provider_error.error_description == ("why" if "why" in body else None)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_gateways_error_leaves_the_outcome_open(status: int) -> None:
+    """A 504 says nothing about what the server behind it did with the refresh token."""
+    error = refused(answer("", status))
+
+    assert isinstance(error, ProviderUnavailable)
+    assert error.outcome_unknown
+
+
+@pytest.mark.parametrize(("status", "body"), [(400, ERROR % "temporarily_unavailable"), (408, ""), (400, "<html>")])
+def test_a_refusal_of_the_server_itself_is_a_known_outcome(status: int, body: str) -> None:
+    """With a 4xx the server says that it did nothing."""
+    error = refused(answer(body, status))
+
+    assert isinstance(error, ProviderUnavailable)
+    assert not error.outcome_unknown
+
+
+@pytest.mark.parametrize("error", ["null", '""', "false", "0"])
+def test_an_error_field_with_nothing_in_it_is_no_error(error: str) -> None:
+    """Servers that generate their answers from a class send every field."""
+    assert accepted(f'{{"access_token":"AT-1","error":{error},"error_description":null}}').tokens == TokenSet("AT-1")
+
+
+def test_the_reason_may_be_in_a_header() -> None:
+    """Where the body has no words, UltraCart's header has."""
+    error = refused(answer("", 429, uc_rest_error="rate of 10000 per 86400 second(s) exceeded."))
+
+    assert error.provider_error is not None
+    assert error.provider_error.error_description == "rate of 10000 per 86400 second(s) exceeded."
+
+
+@pytest.mark.parametrize("spelling", [str, quote_plus, lambda secret: quote(secret, safe="")])
+@pytest.mark.parametrize("place", ["error_description", "error", "object", "header"])
+def test_a_server_that_repeats_our_secrets_is_not_quoted(place: str, spelling: Any) -> None:
+    """A code or refresh token in an error text, plain or encoded, reaches no log, no caller and no record."""
+    secret = "s3cr3t/+ token&x" if place != "error" else "s3cr3t-token"
+    said = f"bad:{spelling(secret)}!"
+    bodies = {
+        "error_description": {"error": "invalid_grant", "error_description": said},
+        "error": {"error": said},
+        "object": {"error": {"error_code": "x", "developer_message": said}},
+        "header": {},
+    }
+
+    error = refused(answer(json.dumps(bodies[place]), 400, uc_rest_error=said), "another", secret)
+
+    assert "s3cr3t" not in str(error.as_result())
+    assert "***" in str(error.as_result())
+
+
+def test_a_servers_words_are_cut_and_cleaned() -> None:
+    """They may stand in a log line or a terminal: visible ASCII, at most 200 characters."""
+    said = "first\nsecond\x1b[31m\u202e" + "x" * 500
+
+    error = refused(answer(json.dumps({"error": "invalid_grant", "error_description": said}), 400))
+
+    assert error.provider_error is not None
+    assert error.provider_error.error_description == ("first second [31m " + "x" * 500)[:200]
+
+
+@pytest.mark.parametrize("description", [7, None, [], {"text": "x"}, "", "\n\n", "\u202e"])
+def test_words_that_are_none_are_left_out(description: Any) -> None:
+    """A description that is no text is absent."""
+    error = refused(answer(json.dumps({"error": "invalid_grant", "error_description": description}), 400))
+
+    assert error.provider_error is not None
+    assert error.provider_error.error_description is None
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0),
+        ("120", 120),
+        (" 120 ", 120),
+        ("86401", 86400),
+        ("9" * 9, 86400),
+        ("9" * 5000, None),
+        ("Tue, 14 Nov 2023 22:15:20 GMT", 120),
+        ("Tue, 14 Nov 2023 22:13:20 GMT", 0),
+        ("Mon, 13 Nov 2023 22:13:20 GMT", 0),
+        ("Tue, 14 Nov 2023 23:15:20 +0100", 120),
+        ("Tue, 14 Nov 2023 22:15:20 -0000", 120),
+        ("Fri, 14 Nov 2098 22:15:20 GMT", 86400),
+        ("Fri, 14 Nov 99999 22:15:20 GMT", None),
+        ("Fri, 14 Nov 2023 22:15:20 +9999", None),
+        ("Fri, 14 Nov 2023 22:15:20 +99999999999999999999", None),
+        ("Fri, 99 Nov 2023 22:15:20 GMT", None),
+        ("-5", None),
+        ("1.5", None),
+        ("١٢٠", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(value: str, seconds: int | None) -> None:
+    """RFC 9110 section 10.2.3, at most a day; what cannot be read is as if it were not there."""
+    given = answer("", 429, retry_after=value)
+
+    assert retry_after(given, now=datetime.fromtimestamp(NOW, UTC)) == seconds
+
+
+def test_a_date_is_read_by_the_servers_own_clock() -> None:
+    """Ours and the server's may differ; the distance to its own Date is what it means."""
+    given = answer("", 429, retry_after="Sat, 01 Jan 2000 00:01:00 GMT", date="Sat, 01 Jan 2000 00:00:00 GMT")
+
+    assert retry_after(given) == 60
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Sat, 01 Jan 2000 00:00:00 +99999999999999999999"])
+def test_without_the_servers_clock_a_date_is_read_by_ours(date: str) -> None:
+    """A date long past is no wait."""
+    assert retry_after(answer("", 429, retry_after="Sat, 01 Jan 2000 00:01:00 GMT", date=date)) == 0
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_wait_that_the_server_asks_for_goes_along(status: int) -> None:
+    """Callers are told when to come again."""
+    assert refused(answer("", status, retry_after="30")).retry_after == 30
+
+
+SUCCESSFUL = Provider("acme", revocation_success="successful")
+
+
+@pytest.mark.parametrize(
+    ("provider", "given"),
+    [
+        (ACME, answer("", 200)),
+        (ACME, answer("<html>ok</html>", 200, content_type="text/html")),
+        (ACME, answer("", 204)),
+        (ACME, answer(ERROR % "invalid_token", 400)),
+        (ACME, answer(ERROR % "invalid_grant", 400)),
+        (SUCCESSFUL, answer('{"successful":true,"message":"done"}')),
+    ],
+)
+def test_a_revocation_is_believed(provider: Provider, given: Answer) -> None:
+    """RFC 7009 section 2.2: a 200 is a success whatever it holds, and an unknown token is a dead one."""
+    check_revocation(given, provider, secrets=())
+
+
+@pytest.mark.parametrize(
+    ("provider", "given", "meaning", "said"),
+    [
+        (SUCCESSFUL, answer('{"successful":false,"message":"no"}'), ProviderUnavailable, ("not_revoked", "no")),
+        (SUCCESSFUL, answer('{"successful":"true"}'), ProviderUnavailable, ("not_revoked", None)),
+        (SUCCESSFUL, answer('{"successful":1}'), ProviderUnavailable, ("not_revoked", None)),
+        (SUCCESSFUL, answer(""), ProviderUnavailable, ("not_revoked", None)),
+        (SUCCESSFUL, answer("<html>"), ProviderUnavailable, ("not_revoked", None)),
+        (ACME, answer(ERROR % "invalid_client", 401), ProviderMisconfigured, ("invalid_client", "why")),
+        (ACME, answer(ERROR % "unsupported_token_type", 400), ProviderMisconfigured, ("unsupported_token_type", "why")),
+        (ACME, answer("", 503), ProviderUnavailable, ("http_503", None)),
+        (ACME, answer("", 429), ProviderThrottled, ("http_429", None)),
+        (ACME, answer("", 302), ProviderMisconfigured, ("http_302", None)),
+    ],
+)
+def test_a_revocation_that_was_none_is_a_failure(
+    provider: Provider, given: Answer, meaning: type[GatehouseError], said: tuple[str, str | None]
+) -> None:
+    """Also a 200 that says no, where the provider is known to answer so."""
+    with pytest.raises(meaning) as caught:
+        check_revocation(given, provider, secrets=())
+
+    assert caught.value.provider_error is not None
+    assert (caught.value.provider_error.error, caught.value.provider_error.error_description) == said
+
+
+def test_a_refused_revocation_does_not_repeat_the_token() -> None:
+    """The message of a 200 that says no is cleaned like any other."""
+    given = answer('{"successful":false,"message":"token AT-1 is unknown"}')
+
+    with pytest.raises(ProviderUnavailable) as caught:
+        check_revocation(given, SUCCESSFUL, secrets=("AT-1",))
+
+    assert caught.value.as_result()["provider_error"]["error_description"] == "token *** is unknown"
+
+
+def test_an_answer_shows_neither_its_headers_nor_its_body() -> None:
+    """An exception that holds an answer does not hold the tokens in it."""
+    assert repr(answer('{"access_token":"AT-1"}', set_cookie="session=1")) == "Answer(status=200)"

@@ -1,0 +1,217 @@
+"""The sealed form: frozen, opened by one key in one place, and by nothing that was changed."""
+
+import json
+
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA512
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from functions.vault.sealing import SealBroken, context_of, seal, unseal, wrapped_key_of
+
+PLAINTEXT = b'{"access_token":"AT-1","refresh_token":"RT-1"}'
+CONTEXT = context_of("merchant-1", "acme", 7)
+KEY = bytes(range(32))
+WRAPPED = b"wrapped"
+
+# Sealed with KEY, and random octets 00 01 02 ...: what version 1 of the format is, for ever.
+VECTOR = bytes.fromhex(
+    """
+    01 0007 77726170706564
+    000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f
+    1fc7bda17de58fb348580df49da0e897e6d7cbf80dbbeeac68ffca738ab38902
+    000102030405060708090a0b
+    10e014eaafe0944df9fc44536b0441948598377064df8e00524123a5000f0152b8bac181f7c7448bac725371b337a417a2a674210e634c89
+    00e2cb1fd381
+    """
+)
+
+
+def counting(length: int) -> bytes:
+    """Return the octets 00 01 02 ..., which are as random as a test vector needs."""
+    return bytes(range(length))
+
+
+def test_the_format_is_frozen() -> None:
+    """What is stored by this version must open in every later one: a change here is a new format, not a new vector."""
+    assert seal(PLAINTEXT, CONTEXT, KEY, WRAPPED, random=counting) == VECTOR
+    assert unseal(VECTOR, CONTEXT, KEY) == PLAINTEXT
+    assert wrapped_key_of(VECTOR) == WRAPPED
+
+
+def test_the_vector_is_what_its_description_says() -> None:
+    """Computed once more from the description alone: HKDF-SHA-512, AES-256-GCM, header and context authenticated."""
+    salt, nonce = counting(32), counting(12)
+    derived = HKDF(SHA512(), 64, salt=salt, info=b"gatehouse sealed token set v1").derive(KEY)
+    header = b"\x01\x00\x07wrapped" + salt + derived[32:] + nonce
+    context = b'{"connection_id":"merchant-1","provider":"acme","purpose":"gatehouse/tokens","version":"7"}'
+
+    assert header + AESGCM(derived[:32]).encrypt(nonce, PLAINTEXT, header + context) == VECTOR
+
+
+@pytest.mark.parametrize("position", range(len(VECTOR)))
+def test_no_changed_octet_is_let_through(position: int) -> None:
+    """Every single octet, each of its bits and all of them: none opens."""
+    for flip in (*(1 << bit for bit in range(8)), 0xFF):
+        changed = bytearray(VECTOR)
+        changed[position] ^= flip
+        with pytest.raises(SealBroken):
+            unseal(bytes(changed), CONTEXT, KEY)
+
+
+@pytest.mark.parametrize("length", range(len(VECTOR)))
+def test_nothing_that_was_cut_opens(length: int) -> None:
+    """From the front or from the back, down to nothing."""
+    with pytest.raises(SealBroken):
+        unseal(VECTOR[:length], CONTEXT, KEY)
+    with pytest.raises(SealBroken):
+        unseal(VECTOR[len(VECTOR) - length :], CONTEXT, KEY)
+
+
+@pytest.mark.parametrize("more", [b"\x00", b"x", VECTOR])
+def test_nothing_that_was_extended_opens(more: bytes) -> None:
+    """Not even by a whole sealed text."""
+    for changed in (VECTOR + more, more + VECTOR[1:], VECTOR[:70] + more + VECTOR[70:]):
+        with pytest.raises(SealBroken):
+            unseal(changed, CONTEXT, KEY)
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        context_of("merchant-2", "acme", 7),
+        context_of("merchant-1", "acme2", 7),
+        context_of("merchant-1", "acme", 8),
+        context_of("merchant-1", "acme", 77),
+        context_of("merchant-1acme", "", 7),
+        context_of("acme", "merchant-1", 7),
+        context_of('merchant-1","provider":"acme', "acme", 7),
+        {},
+        dict(CONTEXT) | {"purpose": "other"},
+        dict(CONTEXT) | {"more": ""},
+    ],
+)
+def test_a_ciphertext_opens_only_where_it_belongs(context: dict[str, str]) -> None:
+    """Copied to another connection, provider or version it is noise."""
+    with pytest.raises(SealBroken):
+        unseal(VECTOR, context, KEY)
+
+
+@pytest.mark.parametrize("key", [bytes(32), bytes(range(1, 33)), KEY[:31], KEY + b"\x00", KEY[::-1]])
+def test_no_other_key_opens(key: bytes) -> None:
+    """The commitment tells before anything is decrypted."""
+    with pytest.raises(SealBroken, match="not the one that this was sealed with"):
+        unseal(VECTOR, CONTEXT, key)
+
+
+def test_every_seal_is_fresh() -> None:
+    """The same tokens sealed twice have nothing in common but the wrapped key."""
+    first, second = (seal(PLAINTEXT, CONTEXT, KEY, WRAPPED) for _ in range(2))
+
+    assert first[10:42] != second[10:42]
+    assert first[42:74] != second[42:74]
+    assert first[74:86] != second[74:86]
+    assert unseal(first, CONTEXT, KEY) == unseal(second, CONTEXT, KEY) == PLAINTEXT
+
+
+@pytest.mark.parametrize("plaintext", [b"", b"x", b"x" * 300_000])
+@pytest.mark.parametrize("wrapped", [b"", b"w" * 65_535])
+def test_any_length_survives(plaintext: bytes, wrapped: bytes) -> None:
+    """From nothing to more than any server answers, with any wrapped key."""
+    sealed = seal(plaintext, CONTEXT, KEY, wrapped)
+
+    assert unseal(sealed, CONTEXT, KEY) == plaintext
+    assert wrapped_key_of(sealed) == wrapped
+
+
+def test_a_breach_of_the_seal_names_no_secret() -> None:
+    """The text of the exception is fixed."""
+    with pytest.raises(SealBroken) as caught:
+        unseal(VECTOR, context_of("merchant-2", "acme", 7), KEY)
+
+    assert "merchant" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+# AES-GCM is not key-committing: whoever knows two keys can make one ciphertext that both open, to two texts.
+
+
+def _times(left: int, right: int) -> int:
+    """Multiply in GCM's field (NIST SP 800-38D section 6.3); the first bit of a block is its highest."""
+    product = 0
+    for bit in range(127, -1, -1):
+        if left >> bit & 1:
+            product ^= right
+        right = right >> 1 ^ (0xE1 << 120 if right & 1 else 0)
+    return product
+
+
+def _inverse(value: int) -> int:
+    """Return value ** (2 ** 128 - 2), by Fermat."""
+    result, power = 1 << 127, value
+    for _ in range(127):
+        power = _times(power, power)
+        result = _times(result, power)
+    return result
+
+
+def _block(key: bytes, block: bytes) -> int:
+    encryptor = Cipher(algorithms.AES256(key), modes.ECB()).encryptor()  # noqa: S305 - the block cipher inside GCM
+    return int.from_bytes(encryptor.update(block), "big")
+
+
+def _for_both(keys: tuple[bytes, bytes], nonce: bytes, associated: bytes) -> bytes:
+    """Return two blocks of ciphertext and a tag that are valid AES-GCM under both keys (Dodis and others, 2018)."""
+    lengths = (len(associated) * 8 << 64) | 256
+    padded = associated + bytes(-len(associated) % 16)
+    blocks = [int.from_bytes(padded[at : at + 16], "big") for at in range(0, len(padded), 16)]
+
+    def equation(key: bytes) -> tuple[int, int, int]:
+        """Return tag = constant + a * first block + b * second block under `key`."""
+        subkey = _block(key, bytes(16))
+        hashed = 0
+        for block in blocks:
+            hashed = _times(hashed ^ block, subkey)
+        squared = _times(subkey, subkey)
+        cubed = _times(squared, subkey)
+        constant = _times(hashed, cubed) ^ _times(lengths, subkey) ^ _block(key, nonce + b"\x00\x00\x00\x01")
+        return constant, cubed, squared
+
+    (c1, a1, b1), (c2, a2, b2) = (equation(key) for key in keys)
+    first = 0
+    second = _times(c1 ^ c2 ^ _times(a1 ^ a2, first), _inverse(b1 ^ b2))
+    tag = c1 ^ _times(a1, first) ^ _times(b1, second)
+    return b"".join(part.to_bytes(16, "big") for part in (first, second, tag))
+
+
+def _derived(data_key: bytes) -> tuple[bytes, bytes]:
+    derived = HKDF(SHA512(), 64, salt=counting(32), info=b"gatehouse sealed token set v1").derive(data_key)
+    return derived[:32], derived[32:]
+
+
+def test_a_ciphertext_made_for_two_keys_opens_with_one() -> None:
+    """The commitment closes what AES-GCM leaves open: shown on a ciphertext that two keys do open without it."""
+    other = bytes(range(32, 64))
+    (key, commitment), (other_key, other_commitment) = _derived(KEY), _derived(other)
+    for chosen, opens, refuses in ((commitment, KEY, other), (other_commitment, other, KEY)):
+        header = b"\x01\x00\x07wrapped" + counting(32) + chosen + counting(12)
+        associated = header + json.dumps(CONTEXT, sort_keys=True, separators=(",", ":")).encode()
+        both = _for_both((key, other_key), counting(12), associated)
+
+        texts = {AESGCM(each).decrypt(counting(12), both, associated) for each in (key, other_key)}
+        assert len(texts) == 2, "this is the ciphertext that the test is about: plain AES-GCM opens it with either key"
+
+        assert unseal(header + both, CONTEXT, opens) in texts
+        with pytest.raises(SealBroken):
+            unseal(header + both, CONTEXT, refuses)
+
+
+def test_a_forged_commitment_does_not_help() -> None:
+    """A commitment to another key, put over the real one, is authenticated along with everything else."""
+    other = bytes(range(32, 64))
+    forged = VECTOR[:42] + _derived(other)[1] + VECTOR[74:]
+
+    for data_key in (KEY, other):
+        with pytest.raises(SealBroken):
+            unseal(forged, CONTEXT, data_key)
