@@ -6,6 +6,7 @@ A `Door` is what Lambda calls. Use cases behind it know nothing of events, HTTP 
 from __future__ import annotations
 
 import json
+import logging
 import time
 import traceback
 from abc import ABC, abstractmethod
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 Event = Any
 
 _logger = Logger(service="gatehouse", location=None)
+
+# At level DEBUG these write whole requests and answers: secrets of ours, in any function whose log level is turned up.
+for _library in ("boto3", "botocore", "requests", "urllib3"):
+    logging.getLogger(_library).setLevel(logging.WARNING)
 
 
 class Door(ABC):

@@ -160,6 +160,7 @@ class AuthorizationRequest:
     tags: dict[str, str] = field(default_factory=dict)
     used_states: frozenset[str] = frozenset()
     consumed_by: str | None = None
+    consumed_at: int | None = None
     outcome: str | None = None
 
     def is_expired(self, now: float) -> bool:
@@ -169,6 +170,10 @@ class AuthorizationRequest:
     def admits(self, ticket_secret: str) -> bool:
         """Tell, in constant time, whether `ticket_secret` is this request's."""
         return hmac.compare_digest(self.ticket_hash, ticket_hash(ticket_secret))
+
+    def has_used(self, state: str) -> bool:
+        """Tell whether a response with this state has come already."""
+        return ticket_hash(state) in self.used_states
 
     def location(self, browser: BrowserBinding) -> str:
         """Return the whole authorization URL for this browser (RFC 6749 section 4.1.1)."""
@@ -284,6 +289,9 @@ def binding_of(request_id: str, unverified_cookies: Iterable[str], *, secure: bo
 _URL_CHARACTERS = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]{1,2048}")
 
 
+_OURS = frozenset({"connection_id", "status", "error", "confirmation"})
+
+
 def return_to(allowed_origins: frozenset[str]) -> Any:
     """Accept an absolute URL, without fragment or user name, whose origin is one of `allowed_origins` to the letter."""
 
@@ -299,6 +307,8 @@ def return_to(allowed_origins: frozenset[str]) -> Any:
             _ = parts.port
         except ValueError:
             raise Mismatch(expected) from None
+        if _OURS.intersection(name for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+            raise Mismatch(f"{expected}, without the parameters that the answer adds ({', '.join(sorted(_OURS))})")
         if "@" in parts.netloc or f"{parts.scheme}://{parts.netloc}".lower() not in allowed_origins:
             raise Mismatch(expected)
         return value

@@ -30,10 +30,8 @@ class Binding:
 
         A ticket without its secret is the "try again" of a page of ours; the browser's cookie has the secret then.
         """
-        secret = ticket.secret
-        if secret is None:
-            earlier = authorization.binding_of(ticket.request_id, cookies, secure=self.secure)
-            secret = earlier.ticket_secret if earlier else None
+        earlier = authorization.binding_of(ticket.request_id, cookies, secure=self.secure)
+        secret = ticket.secret or (earlier.ticket_secret if earlier else None)
         request = self.authorizations.get(ticket.request_id) if secret is not None else None
         if request is None or secret is None or not request.admits(secret):
             return Outcome("invalid_link")
@@ -41,4 +39,7 @@ class Binding:
             return Outcome("already", request.provider)
         if request.is_expired(self.timing.now()):
             return Outcome("expired", request.provider)
+        if earlier is not None and earlier.ticket_secret == secret and not request.has_used(earlier.state):
+            # The link in a second tab of this browser: whichever tab comes back first completes the request.
+            return request, earlier
         return request, BrowserBinding(request.request_id, secret, authorization.new_secret())

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .authorization import Phase
 from .committing import Rescued
-from .connection import Status
-from .errors import ConnectionRevoked, GatehouseError, ServerError
+from .connection import ENDED
+from .errors import ConnectionRevoked, GatehouseError, InvalidRequest, ServerError
 from .obtained import Authorized, Obtained
 from .outcome import Outcome
 from .store import Conflict
@@ -30,6 +31,10 @@ _WAIT_FOR_FIRST = 8.0
 
 _TIME_TO_ANSWER = 2.0
 """Seconds of the call's time that waiting for the first one leaves for saying so."""
+
+
+_LONGEST_EXCHANGE = 60.0
+"""Seconds after which a consumed request without an outcome is taken for dead: twice what a function may run for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,7 @@ class Completing:
 
     def _exchange(self, request: AuthorizationRequest, response: ValidatedResponse, deadline: Deadline) -> Outcome:
         if response.error is not None:
-            self.authorizations.reopen(request, response.error)
-            return Outcome.failed(request, response.error)
+            return Outcome.failed(self.authorizations.reopen(request, response.error), response.error)
         try:
             registration = self.registrations.get(request.provider)
             first_version = request.connection_version + 1
@@ -64,8 +68,10 @@ class Completing:
             timeout = deadline.for_http(registration.provider.request_timeout)
             answered = self.client.exchange(registration, response, request.redirect_uri, timeout)
         except GatehouseError as error:
-            self.authorizations.reopen(request, error.code)
-            return Outcome.failed(request, error.code)
+            return Outcome.failed(self.authorizations.reopen(request, error.code), error.code)
+        except Exception:
+            self.authorizations.reopen(request, ServerError.code)
+            raise
         return self._commit(request, registration, _with_scope(answered, request.scope), seal, deadline)
 
     def _commit(
@@ -99,9 +105,22 @@ class Completing:
             connection = self.committing.commit(obtained, reseal, deadline, stored)
         except Rescued:
             return Outcome("unfinished", request.provider, request=request)
-        if connection.status in {Status.REVOKING, Status.REVOKED}:
+        if connection.authorized_by != request.request_id and connection.status in ENDED:
             return Outcome.failed(request, ConnectionRevoked.code)
+        if not connection.belongs_to(request.provider, request.owner):
+            self._withdraw(registration, answered, deadline)
+            return Outcome.failed(request, InvalidRequest.code)
         return Outcome("connected", request.provider, request=request)
+
+    def _withdraw(self, registration: Registration, answered: TokenResponse, deadline: Deadline) -> None:
+        """Revoke tokens that have no place here, as far as the server takes it: the connection is another party's."""
+        if registration.provider.revocation_endpoint is None:
+            return
+        with contextlib.suppress(GatehouseError):
+            for kind in registration.provider.revocation_tokens:
+                if (token := getattr(answered.tokens, kind)) is not None:
+                    timeout = deadline.for_http(registration.provider.request_timeout)
+                    self.client.revoke(registration, kind, token, timeout)
 
     def _not_consumed(self, response: ValidatedResponse, holder: str, deadline: Deadline) -> Outcome:
         """Say why the request could not be taken: by whom it was, or what did not fit. Nothing changes, or is sent."""
@@ -120,8 +139,8 @@ class Completing:
                 return self._unused(request)
             if request.phase is Phase.FAILED:
                 return Outcome.failed(request, request.outcome or ServerError.code)
-            if request.phase is Phase.CONSUMED and self._is_stored(request):
-                return Outcome("connected", request.provider, request=request)
+            if (outcome := self._stored_outcome(request)) is not None:
+                return outcome
             if waited >= _WAIT_FOR_FIRST or deadline.remaining() < _TIME_TO_ANSWER:
                 return Outcome("unfinished", request.provider, request=request)
             pause = 0.1 + 0.2 * self.timing.jitter()
@@ -135,10 +154,17 @@ class Completing:
             return Outcome("expired", request.provider, "request_expired", request=request)
         return Outcome("refused", reason="issuer_mismatch")
 
-    def _is_stored(self, request: AuthorizationRequest) -> bool:
-        """Tell whether this request's connection is stored: the commit itself is the record of the success."""
+    def _stored_outcome(self, request: AuthorizationRequest) -> Outcome | None:
+        """Return how a consumed request ended; None while it may go on. The commit itself is the record of a success."""
         connection = self.connections.get(request.connection_id)
-        return connection is not None and connection.authorized_by == request.request_id
+        if connection is not None and connection.authorized_by == request.request_id:
+            return Outcome("connected", request.provider, request=request)
+        consumed_at = request.consumed_at or 0
+        if self.timing.now() < consumed_at + _LONGEST_EXCHANGE:
+            return None
+        if connection is not None and (connection.authorized_at or 0) >= consumed_at:
+            return Outcome("already", request.provider)  # and connected anew since
+        return Outcome.failed(request, ServerError.code)
 
 
 def _with_scope(response: TokenResponse, requested: str | None) -> TokenResponse:

@@ -46,6 +46,10 @@ class Status(StrEnum):
     REVOKED = "revoked"
 
 
+ENDED = frozenset({Status.REVOKING, Status.REVOKED})
+"""Ended on purpose: whatever else happens, nothing is vended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """The right to use the refresh token, and the journal entry of that use. It holds until `until` (Unix seconds).
@@ -141,7 +145,7 @@ class Connection:
     def require_vendable(self) -> None:
         """Raise the failure that says why this connection has no token to give, where it has none."""
         about = self.connection_id
-        if self.status in {Status.REVOKING, Status.REVOKED}:
+        if self.status in ENDED:
             raise ConnectionRevoked("The connection was revoked; start again to connect anew.", connection_id=about)
         if self.status is Status.UNCONFIRMED:
             raise ConfirmationRequired("The connection waits for the application's confirmation.", connection_id=about)
@@ -152,6 +156,10 @@ class Connection:
                 connection_id=about,
                 provider_error=said.provider_error if said else None,
             )
+
+    def belongs_to(self, provider: str, owner: str | None) -> bool:
+        """Tell whether a request for this provider and owner may put its tokens here. A revoked connection is free."""
+        return self.status is Status.REVOKED or (self.provider == provider and self.owner == owner)
 
     def is_valid_for(self, seconds: int, now: float) -> bool:
         """Tell whether the access token lives `seconds` more; one without known expiry does until a caller objects.
@@ -218,6 +226,12 @@ class Connection:
         lease = Lease(holder, attempt, math.ceil(until), interrupted=self.lease is not None)
         return replace(self, lease=lease, attempts=attempt, updated_at=int(now))
 
+    def returned(self, now: float) -> Connection:
+        """Return it after an attempt that sent nothing; what was unknown before it stays unknown."""
+        assert self.lease is not None  # noqa: S101 - only a holder returns a lease
+        before = replace(self.lease, until=0) if self.lease.interrupted else None
+        return replace(self, lease=before, updated_at=int(now))
+
     def released(self, now: float) -> Connection:
         """Return it without its lease: what its holder came to know is of a token set that is not the current one."""
         return replace(self, lease=None, updated_at=int(now))
@@ -241,7 +255,7 @@ class Connection:
         return replace(following._with_tokens(kept, int(now)), lease=others)  # noqa: SLF001 - its own class; so below
 
     def taken_back(self, provider: str, tokens: SealedTokens, now: float) -> Connection:
-        """Return it with tokens that came back after it was revoked: they are vended to nobody, and revoked too."""
+        """Return it with tokens that came back after it was revoked: vended to nobody, and revoked too."""
         following = replace(self, status=Status.REVOKING, provider=provider, version=self.version + 1, origin=None)
         held = following._with_tokens(tokens, int(now))  # noqa: SLF001
         return replace(held, due_shard=_shard(self.connection_id), due_at=int(now), refresh_at=None)
@@ -268,8 +282,25 @@ class Connection:
 
     def revoking(self, now: float) -> Connection:
         """Return it ended here: nothing is vended any more, and no refresh in flight can commit."""
-        ended = replace(self, status=Status.REVOKING, lease=None, failure=None, refresh_at=None, updated_at=int(now))
-        return replace(ended, revocations=self.revocations + 1, due_shard=_shard(self.connection_id), due_at=int(now))
+        was_dead = self.status is Status.REAUTHORIZATION_REQUIRED
+        revocation = {"grant": {"said": "dead", "at": int(now)}} if was_dead else {}
+        return replace(
+            self,
+            status=Status.REVOKING,
+            revocations=self.revocations + 1,
+            revocation=revocation,
+            lease=None,
+            failure=None,
+            refresh_at=None,
+            due_shard=_shard(self.connection_id),
+            due_at=int(now),
+            updated_at=int(now),
+        )
+
+    @property
+    def was_dead(self) -> bool:
+        """Tell whether the server had said that the grant is gone before it was revoked here."""
+        return "grant" in self.revocation
 
     def told(self, kind: str, said: str, now: float) -> Connection:
         """Return it with what the server said to the revocation of its `access_token` or `refresh_token`."""

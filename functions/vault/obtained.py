@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
-from .connection import Connection, Origin, Status
+from .connection import ENDED, Connection, Origin
 from .tokens import SealedTokens
 
 if TYPE_CHECKING:
@@ -78,13 +78,17 @@ class Obtained:
             return Verdict.WAIT
         if self.version != stored.version + 1:
             return Verdict.RESEAL
-        if stored.status in {Status.REVOKING, Status.REVOKED}:
+        if stored.status in ENDED:
             return stored.taken_back(self.provider, self.tokens, now)
         return stored.refreshed(self.tokens, self.origin, self.holder, now)
 
     def _as_authorization(self, authorized: Authorized, stored: Connection | None, now: float) -> Connection | Verdict:
+        if stored is not None and stored.authorized_by == authorized.request_id:
+            return Verdict.STORED
+        if stored is not None and not stored.belongs_to(self.provider, authorized.owner):
+            return Verdict.SUPERSEDED
         revoked_since = stored is not None and stored.revocations != authorized.revocations
-        is_ended = stored is not None and stored.status in {Status.REVOKING, Status.REVOKED}
+        is_ended = stored is not None and stored.status in ENDED
         consented_since = stored is not None and (stored.authorized_at or 0) > self.tokens.obtained_at
         if (revoked_since and not is_ended) or (consented_since and not revoked_since):
             return Verdict.SUPERSEDED
@@ -107,7 +111,7 @@ class Obtained:
         )
 
     def _succeeds(self, stored: Connection, origin: Origin) -> bool:
-        """Tell whether the stored token set is the one that was refreshed, or what an earlier attempt made of that one."""
+        """Tell whether the stored token set is the one that was refreshed, or what an earlier attempt made of it."""
         if stored.version == origin.version:
             return True
         return (

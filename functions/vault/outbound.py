@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 from .errors import ProviderUnavailable
@@ -13,8 +14,6 @@ from .responses import Answer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import requests
-
 LARGEST_BODY = 256 * 1024
 """Bytes of an answer's body, after decompression."""
 
@@ -22,10 +21,12 @@ _CONNECT_TIMEOUT = 5.0
 
 
 class Outbound:
-    """One session of kept-alive connections. Nothing is sent twice: who knows what was asked may ask again."""
+    """One connection for each request, closed after it.
 
-    def __init__(self) -> None:
-        self._session: requests.Session | None = None
+    Token requests are rare, and each counts: a kept connection may have died while the function was frozen, and then
+    nobody can say whether the request on it arrived; a kept cookie would go out with another customer's request.
+    Nothing is sent twice: who knows what was asked may ask again.
+    """
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:
         """Return the whole answer, or raise `ProviderUnavailable` within `timeout` seconds.
@@ -33,44 +34,61 @@ class Outbound:
         The work is done in a thread of its own, because no timeout of a socket bounds a name lookup or an answer that
         comes drop by drop. `outcome_unknown` of the failure says whether the server may have got the request.
         """
-        result: list[Answer | Exception] = []
-
-        def work() -> None:
-            try:
-                result.append(self._send(method, url, headers, body, timeout))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the caller's thread is where it is dealt with
-                result.append(error)
-
-        worker = threading.Thread(target=work, name="outbound", daemon=True)
+        exchange = _Exchange(method, url, headers, body, timeout)
+        worker = threading.Thread(target=exchange.run, name="outbound", daemon=True)
         worker.start()
         worker.join(timeout)
-        if not result:
+        if exchange.outcome is None:
+            exchange.abandon()
             raise ProviderUnavailable("The authorization server did not answer in time.", outcome_unknown=True)
-        if isinstance(result[0], Exception):
-            raise result[0]
-        return result[0]
+        if isinstance(exchange.outcome, Exception):
+            raise exchange.outcome
+        return exchange.outcome
 
-    def _send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:
+
+class _Exchange:
+    """One request and its answer, in a thread of their own."""
+
+    def __init__(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> None:
+        self.outcome: Answer | Exception | None = None
+        self._request = (method, url, {**headers, "Connection": "close"}, body)
+        self._timeout = timeout
+        self._sockets: list[socket.socket] = []
+
+    def run(self) -> None:
+        try:
+            self.outcome = self._send()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller's thread is where it is dealt with
+            self.outcome = error
+
+    def abandon(self) -> None:
+        """End a request that nobody waits for any more: its thread wakes from whatever it reads, and ends."""
+        for connected in self._sockets:
+            with contextlib.suppress(OSError):
+                connected.shutdown(socket.SHUT_RDWR)
+
+    def _send(self) -> Answer:
         import requests  # noqa: PLC0415 - a fifth of a cold start, and most calls of `token` never leave AWS
 
-        ends_at = time.monotonic() + timeout
-        if self._session is None:
-            self._session = requests.Session()
-            self._session.trust_env = False  # a .netrc or proxy variable must not add to or divert a token request
+        from .wire import session  # noqa: PLC0415 - as above
+
+        method, url, headers, body = self._request
         try:
-            with self._session.request(
-                method,
-                url,
-                headers=dict(headers),
-                data=body,
-                timeout=(min(timeout, _CONNECT_TIMEOUT), timeout),
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                content = b"".join(_capped(response.iter_content(16384), ends_at))
-                return Answer(
-                    response.status_code, {name.lower(): value for name, value in response.headers.items()}, content
-                )
+            with (
+                session(self._sockets.append) as wire,
+                wire.request(
+                    method,
+                    url,
+                    headers=headers,
+                    data=body,
+                    timeout=(min(self._timeout, _CONNECT_TIMEOUT), self._timeout),
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
+                content = b"".join(_capped(response.iter_content(16384)))
+                names = {name.lower(): value for name, value in response.headers.items()}
+                return Answer(response.status_code, names, content)
         except requests.RequestException as error:
             # The text of these exceptions holds addresses and sometimes bytes of the answer: it is not passed on.
             sent = not _was_never_sent(error)
@@ -79,14 +97,12 @@ class Outbound:
             raise ProviderUnavailable("The authorization server's answer is not HTTP.", outcome_unknown=True) from None
 
 
-def _capped(chunks: Iterator[Any], ends_at: float) -> Iterator[bytes]:
+def _capped(chunks: Iterator[Any]) -> Iterator[bytes]:
     size = 0
     for chunk in chunks:
         size += len(chunk)
         if size > LARGEST_BODY:
             raise ProviderUnavailable("The authorization server's answer is too large.", outcome_unknown=True)
-        if time.monotonic() > ends_at:
-            raise ProviderUnavailable("The authorization server did not answer in time.", outcome_unknown=True)
         yield chunk
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .authorization import with_query
+from .authorization import Phase, with_query
 
 if TYPE_CHECKING:
     from .authorization import AuthorizationRequest
@@ -24,7 +24,7 @@ class Outcome:
     @property
     def may_try_again(self) -> bool:
         """Tell whether the same request can be answered once more."""
-        return self.page in {"denied", "failed"}
+        return self.request is not None and self.request.phase is Phase.FAILED
 
     @property
     def return_to(self) -> str | None:

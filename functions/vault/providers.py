@@ -256,5 +256,9 @@ def register(name: str, layers: list[dict[str, Any]], credentials: Mapping[str, 
     for layer in layers:
         merged.update(layer)
     known = {entry.name for entry in fields(Provider)}
+    if merged.get("authorization_response_iss_parameter_supported") and "issuer" not in merged:
+        raise ProviderMisconfigured(
+            f"Provider {name!r} is said to send iss in its responses (RFC 9207), but no issuer to compare it with."
+        )
     provider = Provider(name=name, **{key: value for key, value in merged.items() if key in known})
     return Registration(provider, **credentials)

@@ -11,19 +11,22 @@ from urllib.parse import urlsplit
 
 from . import providers
 from .aws import ClientError, code_of, outages_are_temporary
-from .errors import ProviderMisconfigured, ProviderUnavailable, UnknownProvider
-from .providers import CREDENTIALS
+from .errors import ProviderMisconfigured, ProviderUnavailable, TemporarilyUnavailable, UnknownProvider
+from .providers import CREDENTIALS, Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .aws import ClientOf
     from .client import Transport
-    from .providers import Registration
 
 KEPT = 300.0
 """Seconds for which a registration, with its discovered metadata, is kept in memory."""
 
+KEPT_FAILURE = 5.0
+"""Seconds for which an outage of Secrets Manager or of an issuer's metadata is not asked about again."""
+
+_Kept = Registration | TemporarilyUnavailable | ProviderUnavailable
 _FILES = Path(__file__).parent.parent / "providers"
 _DISCOVERY_TIMEOUT = 5.0
 
@@ -40,18 +43,29 @@ class Registrations:
         self._clock = clock
         self._vocabulary = providers.vocabulary(loopback_http=loopback_http)
         self._loopback_http = loopback_http
-        self._kept: dict[str, tuple[float, Registration]] = {}
+        self._kept: dict[str, tuple[float, _Kept | None]] = {}
 
     def get(self, name: str) -> Registration:
         """Return the registration of provider `name`.
 
         Raises `UnknownProvider` where there is none, and `ProviderMisconfigured` naming each key that is wrong.
         """
-        kept_until, registration = self._kept.get(name, (0.0, None))
-        if registration is None or self._clock() >= kept_until:
-            registration = self._load(name)
-            self._kept[name] = (self._clock() + KEPT, registration)
-        return registration
+        now = self._clock()
+        kept_until, kept = self._kept.get(name, (0.0, None))
+        if now >= kept_until:
+            kept_for, kept = self._reload(name, kept)
+            self._kept[name] = (now + kept_for, kept)
+        if isinstance(kept, Registration):
+            return kept
+        assert kept is not None  # noqa: S101 - what is not kept has just been reloaded
+        raise type(kept)(kept.description, retry_after=int(KEPT_FAILURE))
+
+    def _reload(self, name: str, kept: _Kept | None) -> tuple[float, _Kept]:
+        """Return for how long to keep what: the registration, through an outage the old one, or the outage."""
+        try:
+            return KEPT, self._load(name)
+        except (TemporarilyUnavailable, ProviderUnavailable) as outage:
+            return KEPT_FAILURE, kept if isinstance(kept, Registration) else outage
 
     def _load(self, name: str) -> Registration:
         document = self._document(name)
@@ -69,7 +83,8 @@ class Registrations:
             with outages_are_temporary("Secrets Manager"):
                 secret = self._client_of("secretsmanager").get_secret_value(SecretId=self._prefix + name)
         except ClientError as error:
-            if code_of(error) == "ResourceNotFoundException":
+            # InvalidRequestException is what a secret that is scheduled for deletion answers with.
+            if code_of(error) in {"ResourceNotFoundException", "InvalidRequestException"}:
                 raise UnknownProvider(
                     f"No provider {name!r} is configured: create the secret {self._prefix}{name} with its registration."
                 ) from None
@@ -83,7 +98,7 @@ class Registrations:
         """Return the issuer's metadata: RFC 8414 section 3, then OpenID Connect Discovery section 4."""
         for url in _metadata_urls(issuer):
             answer = self._transport.send("GET", url, {"Accept": "application/json"}, None, _DISCOVERY_TIMEOUT)
-            if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status == HTTPStatus.TOO_MANY_REQUESTS:
                 raise ProviderUnavailable("The issuer's metadata cannot be read: its server has an outage.")
             if answer.status == HTTPStatus.OK:
                 return providers.from_metadata(_json(answer.body), issuer, loopback_http=self._loopback_http)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, quote_plus
+from urllib.parse import parse_qsl, quote, quote_plus, unquote_plus
 
 from .errors import (
     ProviderError,
@@ -234,7 +234,20 @@ def _cleaned(text: object, secrets: tuple[str, ...]) -> str | None:
     for secret in secrets:
         for spelling in (secret, quote(secret, safe=""), quote_plus(secret)):
             text = text.replace(spelling, "***")
+    if any(_repeats(spelling, secret) for spelling in _readings(text[:2000]) for secret in secrets):
+        return None  # spelled so that no replacement finds it: then nothing is repeated at all
     return _UNSPEAKABLE.sub(" ", text)[:200].strip() or None
+
+
+def _readings(text: str) -> tuple[str, ...]:
+    """Return the texts that a reader could make of one: as it is, and percent-decoded once and twice."""
+    once = unquote_plus(text)
+    return tuple("".join(reading.split()) for reading in (text, once, unquote_plus(once)))
+
+
+def _repeats(text: str, secret: str) -> bool:
+    """Tell whether a run of eight characters of a secret stands in a text."""
+    return any(secret[start : start + 8] in text for start in range(len(secret) - 7))
 
 
 def _access_token(document: Mapping[str, Any]) -> str:

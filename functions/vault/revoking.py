@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .connection import Status
+from .connection import ENDED, Status
 from .errors import GatehouseError
 from .store import Conflict
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .store import Connections
     from .timing import Deadline, Timing
 
-ENDED = frozenset({Status.REVOKING, Status.REVOKED})
 GIVE_UP_AFTER = 30
 """Failures to tell the server until a person has to look: with the delays between them, a day and more."""
 
@@ -42,9 +41,9 @@ class Revoking:
 
     def revoke(self, connection_id: str, deadline: Deadline) -> dict[str, Any]:
         """End the connection: `revoked` where the server was told or need not be, `revoking` where it is yet to be."""
-        ending, was_dead = self._end_here(connection_id)
+        ending = self._end_here(connection_id)
         while ending.status is Status.REVOKING:
-            settled = self._end_there(ending, deadline, was_dead=was_dead)
+            settled = self._end_there(ending, deadline)
             if settled.version == ending.version:
                 ending = settled
                 break
@@ -59,28 +58,27 @@ class Revoking:
         connection = self.connections.get(connection_id)
         if connection is None or connection.status is not Status.REVOKING:
             return
-        settled = self._end_there(connection, deadline, was_dead=False)
+        settled = self._end_there(connection, deadline)
         failure = settled.failure
         if settled.status is Status.REVOKING and failure is not None and failure.count >= GIVE_UP_AFTER:
             raise NotToldYet(
                 f"The authorization server was not reached for the revocation in {failure.count} attempts."
             )
 
-    def _end_here(self, connection_id: str) -> tuple[Connection, bool]:
-        """Return the connection with nothing to vend any more, and whether its grant was dead before."""
+    def _end_here(self, connection_id: str) -> Connection:
+        """Return the connection with nothing to vend any more."""
         while True:
             connection = self.connections.require(connection_id)
-            was_dead = connection.status is Status.REAUTHORIZATION_REQUIRED
             if connection.status in ENDED:
-                return connection, was_dead
+                return connection
             ending = connection.revoking(self.timing.now())
             try:
                 self.connections.change(connection, ending)
             except Conflict:
                 continue
-            return ending, was_dead
+            return ending
 
-    def _end_there(self, ending: Connection, deadline: Deadline, *, was_dead: bool) -> Connection:
+    def _end_there(self, ending: Connection, deadline: Deadline) -> Connection:
         """Tell the server of each token that it has not yet heard of, and write down how that ended."""
         told = ending
         try:
@@ -89,14 +87,14 @@ class Revoking:
                 said = self._tell(registration, ending, kind, deadline)
                 told = told.told(kind, said, self.timing.now())
         except GatehouseError as error:
-            if was_dead and _is_refusal(error):
+            if ending.was_dead and _is_refusal(error):
                 # The server had said before that the grant is gone; there is nothing left to revoke.
                 return self._settle(ending, told.revoked(self.timing.now()))
             return self._settle(ending, told.revocation_failed(error, self.timing.now(), self.timing.jitter()))
         return self._settle(ending, told.revoked(self.timing.now()))
 
     def _tell(self, registration: Registration, ending: Connection, kind: str, deadline: Deadline) -> str:
-        """Return what the server said to the revocation of one token; it may know only one kind (RFC 7009 section 2.2.1)."""
+        """Return what the server said to the revocation of a token; it may know one kind only (RFC 7009 section 2.2.1)."""
         token: str | None = getattr(self.cipher.tokens_of(ending), kind)
         if token is None:
             return "none"

@@ -91,7 +91,7 @@ class House:
     @cached_property
     def cipher(self) -> Cipher:
         """Return what seals and opens token sets."""
-        return Cipher(self._clients, self._environ.get("GATEHOUSE_KEY_ID", ""))
+        return Cipher(self._clients, self._setting("GATEHOUSE_KEY_ID"))
 
     @cached_property
     def _outbound(self) -> Outbound:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from .timing import Timing
 
 
+_LONGEST_URL = 6000
+"""Characters that browsers, servers and gateways on the way all take, with some to spare for state and challenge."""
+
+
 @dataclass(frozen=True, slots=True)
 class Starting:
     """The use case `start`."""
@@ -107,4 +111,9 @@ def _authorization_url(registration: Registration, redirect_uri: str, scope: str
     params = {"response_type": "code", "client_id": registration.client_id, "redirect_uri": redirect_uri}
     if scope is not None:
         params["scope"] = scope.replace(" ", provider.scope_separator)
-    return with_query(provider.endpoint("authorization_endpoint"), {**provider.authorization_params, **extra, **params})
+    url = with_query(provider.endpoint("authorization_endpoint"), {**provider.authorization_params, **extra, **params})
+    if len(url) > _LONGEST_URL:
+        raise InvalidRequest(
+            f"authorization_params, scopes: expected to fit into an authorization URL of {_LONGEST_URL} characters."
+        )
+    return url

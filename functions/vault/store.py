@@ -306,14 +306,8 @@ class Authorizations(Table):
     """The table of authorization requests. TTL only cleans up; expiry is always checked."""
 
     def create(self, request: AuthorizationRequest) -> None:
-        """Store a new request."""
-        item = _item(request) | {"ttl": request.expires_at + KEEP_REQUESTS}
-        self._call(
-            "put_item",
-            Item=_marshalled(item),
-            ConditionExpression="attribute_not_exists(#request_id)",
-            ExpressionAttributeNames={"#request_id": "request_id"},
-        )
+        """Store a new request; its id is 128 random bits, so there is none to run into."""
+        self._call("put_item", Item=_marshalled(_item(request) | {"ttl": request.expires_at + KEEP_REQUESTS}))
 
     def get(self, request_id: str) -> AuthorizationRequest | None:
         """Return the request as it is now (a consistent read), or None."""
@@ -342,8 +336,9 @@ class Authorizations(Table):
             _issuer_matches(response.iss, expression),
         ]
         consumed, by = expression.value("consumed", Phase.CONSUMED), expression.value("holder", holder)
+        at = f"{expression.name('consumed_at')} = {expression.value('at', int(now))}"
         update = (
-            f"SET {phase} = {consumed}, {expression.name('consumed_by')} = {by}"
+            f"SET {phase} = {consumed}, {expression.name('consumed_by')} = {by}, {at}"
             f" REMOVE {expression.name('outcome')}"
             f" ADD {states} {expression.value('states', frozenset({response.state_hash}))}"
         )
@@ -357,8 +352,8 @@ class Authorizations(Table):
         )
         return _request(answer["Attributes"])
 
-    def reopen(self, request: AuthorizationRequest, outcome: str) -> None:
-        """Store that a consumed request failed before any token came back, so that the user may try again."""
+    def reopen(self, request: AuthorizationRequest, outcome: str) -> AuthorizationRequest:
+        """Store that a consumed request failed before any token came back; return it so: the user may try again."""
         expression = _Expression()
         mine = expression.is_("consumed_by", request.consumed_by)
         failed = replace(request, phase=Phase.FAILED, outcome=outcome)
@@ -372,6 +367,7 @@ class Authorizations(Table):
             ConditionExpression=mine,
             **expression.arguments(),
         )
+        return failed
 
 
 def _issuer_matches(iss: str | None, expression: _Expression) -> str:

@@ -46,7 +46,7 @@ class Sweeping:
         return {"queued": queued, "complete": True}
 
     def _queue(self, due: Due) -> int:
-        """Hand on one piece of work, then postpone it: falling between the two, it is done twice, which does no harm."""
+        """Hand on one piece of work, then postpone it. Between the two we may fall: done twice, it does no harm."""
         body = json.dumps({"connection_id": due.connection_id, "version": due.version})
         queue = self.revocations if due.status is Status.REVOKING else self.refreshes
         deduplication = sha256(f"{due.connection_id} {due.version} {due.due_at}".encode()).hexdigest()
@@ -58,7 +58,7 @@ class Sweeping:
         return 1
 
     def _group(self, due: Due) -> str:
-        """Return the message group: one for each request that the provider takes at a time, so FIFO keeps the limit."""
+        """Return the message group: one for each request that the provider takes at a time; FIFO keeps the limit."""
         try:
             slots = self.registrations.get(due.provider).provider.max_concurrency
         except GatehouseError:

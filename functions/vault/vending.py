@@ -71,7 +71,7 @@ class Vending:
         return self._obtain(connection_id, another_version, another_version, deadline)
 
     def keep(self, connection_id: str, version: int, deadline: Deadline) -> None:
-        """Refresh in the background what is still at `version`. A failure is in the record, and due again when that says.
+        """Refresh in the background what is still at `version`. A failure is in the record, which says when it is due.
 
         Raises `TemporarilyUnavailable` where there was no time or no AWS to begin it.
         """
@@ -112,6 +112,8 @@ class Vending:
             try:
                 connection = self._attempt(connection, uuid.uuid4().hex, deadline)
             except GatehouseError as error:
+                connection = self.connections.require(connection_id)
+                connection.require_vendable()
                 if enough(connection):
                     return self._vended(connection)
                 raise error.about(connection_id) from None
@@ -127,7 +129,7 @@ class Vending:
         lost = False
         try:
             try:
-                response = self.client.refresh(plan.registration, plan.refresh_token, plan.timeout)
+                response = self.client.refresh(plan.registration, plan.refresh_token, self._time_left(plan, deadline))
             except ProviderUnavailable as error:
                 lost = error.outcome_unknown and bool(plan.registration.provider.refresh_token_replay_seconds)
                 if not lost:
@@ -136,10 +138,24 @@ class Vending:
         except ReauthorizationRequired as error:
             # Guarded by our lease: where it no longer holds, somebody else may have won, and the next read tells.
             return self._conclude(held, held.died(error, self.timing.now(), after_loss=lost), deadline)
+        except TemporarilyUnavailable:
+            self._conclude(held, held.returned(self.timing.now()), deadline)
+            raise
         except GatehouseError as error:
-            failed = held.refresh_failed(error, self.timing.now(), self.timing.jitter())
-            return self._conclude(held, failed, deadline)
+            return self._fail(held, error, deadline)
+        except Exception:
+            # A defect must not hold the lease until it lapses: the others would wait for nothing, and meet it in turn.
+            self._fail(held, _defect(), deadline)
+            raise
         return self._commit(held, plan, response, deadline)
+
+    def _fail(self, held: Connection, error: GatehouseError, deadline: Deadline) -> Connection:
+        failed = held.refresh_failed(error, self.timing.now(), self.timing.jitter())
+        return self._conclude(held, failed, deadline)
+
+    def _time_left(self, plan: _Plan, deadline: Deadline) -> float:
+        """Return the seconds for the request: the claim may have been slow, and what is kept for the commit is kept."""
+        return min(plan.timeout, deadline.for_http(plan.timeout))
 
     def _ask_again(self, plan: _Plan, lost: ProviderUnavailable, deadline: Deadline) -> TokenResponse:
         """Return the lost answer from a server that replays it, still on our own lease; without time raise `lost`.
@@ -164,7 +180,7 @@ class Vending:
     def _claim(self, connection: Connection, holder: str, plan: _Plan) -> Connection:
         """Return the record with the lease in our hand (the journal entry of the attempt), or as another changed it."""
         now = self.timing.now()
-        held = connection.leased(holder, now + plan.timeout * (1 + _REPLAY_SHARE) + AFTER_HTTP, now)
+        held = connection.leased(holder, now + CALL + plan.timeout * (1 + _REPLAY_SHARE) + AFTER_HTTP, now)
         try:
             self.connections.change(connection, held)
         except Conflict:
@@ -241,3 +257,7 @@ class Vending:
             "scope": connection.scope,
             "version": connection.version,
         }
+
+
+def _defect() -> ProviderUnavailable:
+    return ProviderUnavailable("The refresh was interrupted by a defect of Gatehouse.", outcome_unknown=True)
