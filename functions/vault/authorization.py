@@ -171,10 +171,6 @@ class AuthorizationRequest:
         """Tell, in constant time, whether `ticket_secret` is this request's."""
         return hmac.compare_digest(self.ticket_hash, ticket_hash(ticket_secret))
 
-    def has_used(self, state: str) -> bool:
-        """Tell whether a response with this state has come already."""
-        return ticket_hash(state) in self.used_states
-
     def location(self, browser: BrowserBinding) -> str:
         """Return the whole authorization URL for this browser (RFC 6749 section 4.1.1)."""
         params = {"state": browser.state}

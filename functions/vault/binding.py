@@ -39,7 +39,4 @@ class Binding:
             return Outcome("already", request.provider)
         if request.is_expired(self.timing.now()):
             return Outcome("expired", request.provider)
-        if earlier is not None and earlier.ticket_secret == secret and not request.has_used(earlier.state):
-            # The link in a second tab of this browser: whichever tab comes back first completes the request.
-            return request, earlier
         return request, BrowserBinding(request.request_id, secret, authorization.new_secret())

@@ -155,7 +155,7 @@ class Completing:
         return Outcome("refused", reason="issuer_mismatch")
 
     def _stored_outcome(self, request: AuthorizationRequest) -> Outcome | None:
-        """Return how a consumed request ended; None while it may go on. The commit itself is the record of a success."""
+        """Return how a consumed request ended; None while it may go on. The commit is the record of a success."""
         connection = self.connections.get(request.connection_id)
         if connection is not None and connection.authorized_by == request.request_id:
             return Outcome("connected", request.provider, request=request)

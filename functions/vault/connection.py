@@ -273,8 +273,8 @@ class Connection:
         """Return it with a dead grant, saying whether an interruption or the loss of an answer came before."""
         if self.was_interrupted or after_loss:
             error.description += (
-                " An earlier refresh was interrupted before its answer arrived; the server may have replaced the refresh"
-                " token then."
+                " An earlier refresh was interrupted before its answer arrived;"
+                " the server may have replaced the refresh token then."
             )
         failure = self._failure(error, now, 0, (self.failure.count if self.failure else 0) + 1)
         dead = replace(self, status=Status.REAUTHORIZATION_REQUIRED, lease=None, updated_at=int(now), failure=failure)
@@ -303,7 +303,7 @@ class Connection:
         return "grant" in self.revocation
 
     def told(self, kind: str, said: str, now: float) -> Connection:
-        """Return it with what the server said to the revocation of its `access_token` or `refresh_token`."""
+        """Return it with what the server said to the revocation of one `kind` of token."""
         return replace(self, revocation={**self.revocation, kind: {"said": said, "at": int(now)}}, updated_at=int(now))
 
     def revocation_failed(self, error: GatehouseError, now: float, jitter: float) -> Connection:

@@ -94,7 +94,7 @@ class Revoking:
         return self._settle(ending, told.revoked(self.timing.now()))
 
     def _tell(self, registration: Registration, ending: Connection, kind: str, deadline: Deadline) -> str:
-        """Return what the server said to the revocation of a token; it may know one kind only (RFC 7009 section 2.2.1)."""
+        """Return what the server said to the revocation of a token; it may know one kind only (RFC 7009, 2.2.1)."""
         token: str | None = getattr(self.cipher.tokens_of(ending), kind)
         if token is None:
             return "none"
