@@ -18,7 +18,7 @@ CALL = 6.5
 RESERVE = 2 * CALL + 1
 """Seconds of a call's time that are kept for storing what came of HTTP: a write, and where that fails, the queue."""
 
-AFTER_HTTP = 15.0
+AFTER_HTTP = 12.0
 """Seconds that a lease outlives the HTTP deadline: the commit, with all the retries of `aws`, and differing clocks."""
 
 SHORTEST_REQUEST = 1.0

@@ -11,7 +11,7 @@ from .connection import Connection, Origin
 from .errors import GatehouseError, ProviderUnavailable, ReauthorizationRequired, TemporarilyUnavailable
 from .obtained import Obtained
 from .store import Conflict
-from .timing import AFTER_HTTP, CALL
+from .timing import AFTER_HTTP, CALL, SHORTEST_REQUEST
 
 if TYPE_CHECKING:
     from .cipher import Cipher, Seal
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MIN_TTL = 60
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
-_REPLAY_PAUSE, _REPLAY_SHARE = 0.2, 0.5
+_REPLAY_PAUSE = 0.2
 
 Test = Callable[[Connection], bool]
 
@@ -37,7 +37,6 @@ class _Plan:
     registration: Registration
     refresh_token: str = field(repr=False)
     seal: Seal
-    timeout: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,22 +118,36 @@ class Vending:
                 raise error.about(connection_id) from None
 
     def _attempt(self, connection: Connection, holder: str, deadline: Deadline) -> Connection:
-        """Claim the lease, ask the server, commit what came of it; return the record to decide on next."""
+        """Claim the lease, ask the server, commit what came of it; return the record to decide on next.
+
+        Only who holds the lease asks KMS and the server: a thousand who find a token expired cost one of each.
+        """
         if not connection.refreshable:
             return self._without_refresh_token(connection)
-        plan = self._plan(connection, deadline)
-        held = self._claim(connection, holder, plan)
+        registration = self.registrations.get(connection.provider)
+        timeout = deadline.for_http(registration.provider.request_timeout)
+        held = self._claim(connection, holder, timeout)
         if held.lease is None or held.lease.holder != holder:
             return held
+        try:
+            plan = self._plan(held, registration)
+        except TemporarilyUnavailable as error:
+            return self._fail(held, error, deadline)
+        except Exception:
+            self._conclude(held, held.returned(self.timing.now()), deadline)
+            raise
+        return self._refresh(held, plan, deadline)
+
+    def _refresh(self, held: Connection, plan: _Plan, deadline: Deadline) -> Connection:
         lost = False
         try:
             try:
-                response = self.client.refresh(plan.registration, plan.refresh_token, self._time_left(plan, deadline))
+                response = self._ask(held, plan, deadline)
             except ProviderUnavailable as error:
                 lost = error.outcome_unknown and bool(plan.registration.provider.refresh_token_replay_seconds)
                 if not lost:
                     raise
-                response = self._ask_again(plan, error, deadline)
+                response = self._ask_again(held, plan, error, deadline)
         except ReauthorizationRequired as error:
             # Guarded by our lease: where it no longer holds, somebody else may have won, and the next read tells.
             return self._conclude(held, held.died(error, self.timing.now(), after_loss=lost), deadline)
@@ -149,38 +162,44 @@ class Vending:
             raise
         return self._commit(held, plan, response, deadline)
 
-    def _fail(self, held: Connection, error: GatehouseError, deadline: Deadline) -> Connection:
-        failed = held.refresh_failed(error, self.timing.now(), self.timing.jitter())
-        return self._conclude(held, failed, deadline)
+    def _ask(self, held: Connection, plan: _Plan, deadline: Deadline) -> TokenResponse:
+        """Return the server's answer. Whatever came before was slow, the request ends within our time and our lease.
 
-    def _time_left(self, plan: _Plan, deadline: Deadline) -> float:
-        """Return the seconds for the request: the claim may have been slow, and what is kept for the commit is kept."""
-        return min(plan.timeout, deadline.for_http(plan.timeout))
+        Raises `TemporarilyUnavailable`, with nothing sent, where that leaves too little.
+        """
+        assert held.lease is not None  # noqa: S101 - `held` is what we hold it in
+        lease_left = held.lease.until - AFTER_HTTP - self.timing.now()
+        timeout = min(deadline.for_http(plan.registration.provider.request_timeout), lease_left)
+        if timeout < SHORTEST_REQUEST:
+            raise TemporarilyUnavailable("Preparing the refresh took too long: try again.", retry_after=1)
+        return self.client.refresh(plan.registration, plan.refresh_token, timeout)
 
-    def _ask_again(self, plan: _Plan, lost: ProviderUnavailable, deadline: Deadline) -> TokenResponse:
+    def _ask_again(self, held: Connection, plan: _Plan, lost: ProviderUnavailable, deadline: Deadline) -> TokenResponse:
         """Return the lost answer from a server that replays it, still on our own lease; without time raise `lost`.
 
         Any other loss is for the next holder to find out about.
         """
+        self.timing.sleep(_REPLAY_PAUSE)
         try:
-            timeout = min(plan.timeout * _REPLAY_SHARE, deadline.for_http(plan.timeout))
+            return self._ask(held, plan, deadline)
         except TemporarilyUnavailable:
             raise lost from None
-        self.timing.sleep(_REPLAY_PAUSE)
-        return self.client.refresh(plan.registration, plan.refresh_token, timeout)
 
-    def _plan(self, connection: Connection, deadline: Deadline) -> _Plan:
-        registration = self.registrations.get(connection.provider)
-        refresh_token = self.cipher.tokens_of(connection).refresh_token
+    def _fail(self, held: Connection, error: GatehouseError, deadline: Deadline) -> Connection:
+        failed = held.refresh_failed(error, self.timing.now(), self.timing.jitter())
+        return self._conclude(held, failed, deadline)
+
+    def _plan(self, held: Connection, registration: Registration) -> _Plan:
+        refresh_token = self.cipher.tokens_of(held).refresh_token
         if refresh_token is None:
             raise ReauthorizationRequired("The grant came without a refresh token: start again.")
-        seal = self.cipher.prepare(connection.connection_id, connection.provider, connection.version + 1)
-        return _Plan(registration, refresh_token, seal, deadline.for_http(registration.provider.request_timeout))
+        seal = self.cipher.prepare(held.connection_id, held.provider, held.version + 1)
+        return _Plan(registration, refresh_token, seal)
 
-    def _claim(self, connection: Connection, holder: str, plan: _Plan) -> Connection:
+    def _claim(self, connection: Connection, holder: str, timeout: float) -> Connection:
         """Return the record with the lease in our hand (the journal entry of the attempt), or as another changed it."""
         now = self.timing.now()
-        held = connection.leased(holder, now + CALL + plan.timeout * (1 + _REPLAY_SHARE) + AFTER_HTTP, now)
+        held = connection.leased(holder, now + CALL + timeout + AFTER_HTTP, now)
         try:
             self.connections.change(connection, held)
         except Conflict:
