@@ -6,6 +6,7 @@ The record first, again and again while there is time; then the rescue queue; th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from .connection import Connection
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
 _PAUSE = 0.25
 
 
+class Unread(Enum):
+    """In place of a record: nobody has read it yet. The ladder does, so that a failing read costs no tokens."""
+
+    UNREAD = auto()
+
+
+UNREAD = Unread.UNREAD
+
+
 class Rescued(TemporarilyUnavailable):
     """The answer is safe, but not yet in the record: it soon will be."""
 
@@ -41,7 +51,9 @@ class Committing:
     last_resort: Callable[[str], None]
     timing: Timing
 
-    def commit(self, obtained: Obtained, reseal: Reseal, deadline: Deadline, stored: Connection | None) -> Connection:
+    def commit(
+        self, obtained: Obtained, reseal: Reseal, deadline: Deadline, stored: Connection | Unread | None
+    ) -> Connection:
         """Return the record as it stands with, or in spite of, this answer; `stored` is what it is thought to be now.
 
         Raises `Rescued` where the answer is safe but the record could not be written.
@@ -59,15 +71,17 @@ class Committing:
 
     def settle(self, obtained: Obtained, reseal: Reseal, deadline: Deadline) -> Connection:
         """Do the same without the ladder: for what lies in the queue already, which keeps it until this returns."""
-        return self._write([obtained], reseal, deadline, self.connections.get(obtained.connection_id))
+        return self._write([obtained], reseal, deadline, UNREAD)
 
     def _write(
-        self, latest: list[Obtained], reseal: Reseal, deadline: Deadline, stored: Connection | None
+        self, latest: list[Obtained], reseal: Reseal, deadline: Deadline, stored: Connection | Unread | None
     ) -> Connection:
         while True:
             obtained = latest[0]
-            verdict = obtained.over(stored, self.timing.now())
             try:
+                if stored is UNREAD:
+                    stored = self.connections.get(obtained.connection_id)
+                verdict = obtained.over(stored, self.timing.now())
                 if isinstance(verdict, Connection):
                     self._put(stored, verdict)
                     return verdict
@@ -78,9 +92,9 @@ class Committing:
                     latest[0] = replace(obtained, version=version, tokens=reseal(version))
                     continue
                 self._pause(deadline)
-                stored = self.connections.get(obtained.connection_id)
+                stored = UNREAD
             except Conflict:
-                stored = self.connections.get(obtained.connection_id)
+                stored = UNREAD
             except TemporarilyUnavailable:
                 self._pause(deadline)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .authorization import Phase
-from .committing import Rescued
+from .committing import UNREAD, Rescued
 from .connection import ENDED
 from .errors import ConnectionRevoked, GatehouseError, InvalidRequest, ServerError
 from .obtained import Authorized, Obtained
@@ -101,7 +101,7 @@ class Completing:
         )
         try:
             # A connection that never was needs no read: storing it is conditional on that.
-            stored = self.connections.get(request.connection_id) if request.connection_version else None
+            stored = UNREAD if request.connection_version else None
             connection = self.committing.commit(obtained, reseal, deadline, stored)
         except Rescued:
             return Outcome("unfinished", request.provider, request=request)
