@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
-from .connection import ENDED, Connection, Origin
+from .connection import ENDED, Connection, Origin, Status
 from .tokens import SealedTokens
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Verdict(Enum):
     """A newer token set or another consent stands; these tokens are nobody's any more."""
 
     WAIT = auto()
-    """Another attempt works on what an earlier one stored; its outcome decides."""
+    """Another attempt works on what an earlier one stored, or a revocation is under way: its outcome decides."""
 
     RESEAL = auto()
     """An authorization stands over every version, but this one was sealed for a version that is taken."""
@@ -92,6 +92,8 @@ class Obtained:
         consented_since = stored is not None and (stored.authorized_at or 0) > self.tokens.obtained_at
         if (revoked_since and not is_ended) or (consented_since and not revoked_since):
             return Verdict.SUPERSEDED
+        if stored is not None and revoked_since and stored.status is Status.REVOKING and stored.sealed is not None:
+            return Verdict.WAIT  # the record has room for one token set, and the server is yet to be told of this one
         if self.version != (stored.version if stored else 0) + 1:
             return Verdict.RESEAL
         if stored is not None and revoked_since:
