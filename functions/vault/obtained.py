@@ -85,19 +85,12 @@ class Obtained:
     def _as_authorization(self, authorized: Authorized, stored: Connection | None, now: float) -> Connection | Verdict:
         if stored is not None and stored.authorized_by == authorized.request_id:
             return Verdict.STORED
-        if stored is not None and not stored.belongs_to(self.provider, authorized.owner):
+        if stored is not None and self._has_no_place(authorized, stored):
             return Verdict.SUPERSEDED
-        revoked_since = stored is not None and stored.revocations != authorized.revocations
-        is_ended = stored is not None and stored.status in ENDED
-        consented_since = stored is not None and (stored.authorized_at or 0) > self.tokens.obtained_at
-        if (revoked_since and not is_ended) or (consented_since and not revoked_since):
-            return Verdict.SUPERSEDED
-        if stored is not None and revoked_since and stored.status is Status.REVOKING and stored.sealed is not None:
-            return Verdict.WAIT  # the record has room for one token set, and the server is yet to be told of this one
+        if stored is not None and stored.revocations != authorized.revocations:
+            return self._after_revocation(stored, now)
         if self.version != (stored.version if stored else 0) + 1:
             return Verdict.RESEAL
-        if stored is not None and revoked_since:
-            return stored.taken_back(self.provider, self.tokens, now)
         return Connection.authorized(
             self.connection_id,
             self.provider,
@@ -111,6 +104,22 @@ class Obtained:
             parameters=authorized.parameters,
             tags=authorized.tags,
         )
+
+    def _has_no_place(self, authorized: Authorized, stored: Connection) -> bool:
+        """Tell whether the connection is another party's, or a consent stands in it that was given after this one."""
+        if not stored.belongs_to(self.provider, authorized.owner):
+            return True
+        if stored.revocations != authorized.revocations:
+            return stored.status not in ENDED
+        return (stored.authorized_at or 0) > self.tokens.obtained_at
+
+    def _after_revocation(self, stored: Connection, now: float) -> Connection | Verdict:
+        """Return what becomes of a consent to a request that was opened before the connection was revoked."""
+        if stored.status is Status.REVOKING and stored.sealed is not None:
+            return Verdict.WAIT  # the record has room for one token set, and the server is yet to be told of that one
+        if self.version != stored.version + 1:
+            return Verdict.RESEAL
+        return stored.taken_back(self.provider, self.tokens, now)
 
     def _succeeds(self, stored: Connection, origin: Origin) -> bool:
         """Tell whether the stored token set is the one that was refreshed, or what an earlier attempt made of it."""
