@@ -6,7 +6,8 @@ from functions.vault.authorization import AuthorizationRequest, BrowserBinding, 
 from functions.vault.connection import Connection
 from functions.vault.providers import Provider, Registration
 from functions.vault.responses import Answer
-from functions.vault.tokens import TokenResponse, TokenSet
+from functions.vault.tokens import SealedTokens, TokenResponse, TokenSet
+from functions.vault.upkeep import Upkeep
 
 NOW = 1_700_000_000
 TOKENS = TokenSet("AT-1", "RT-1")
@@ -24,17 +25,30 @@ def token_response(**fields: Any) -> TokenResponse:
     return TokenResponse(**{"tokens": TOKENS, "expires_at": NOW + 3600, "scope": "read", **fields})
 
 
-def connection(response: TokenResponse | None = None, **fields: Any) -> Connection:
+def sealed_tokens(  # noqa: PLR0913 - whatever a test wants to say about a token set, and nothing else
+    response: TokenResponse | None = None,
+    sealed: bytes = b"sealed-1",
+    *,
+    at: int = NOW,
+    margin: int = 300,
+    background: str = "keep_alive",
+    jitter: float = 0.5,
+) -> SealedTokens:
+    """Return a token response as it is stored: obtained at `at`, under an upkeep with this margin and policy."""
+    return (response or token_response()).sealed_with(lambda _tokens: sealed, Upkeep(margin, background), at, jitter)
+
+
+def connection(response: TokenResponse | None = None, tokens: SealedTokens | None = None, **fields: Any) -> Connection:
     """Return an active connection, authorized at `NOW`, whose tokens come into their margin 300 s before they end."""
     given: dict[str, Any] = {
         "connection_id": "merchant-1",
         "provider": "acme",
         "version": 1,
-        "response": response or token_response(),
-        "sealed": b"sealed-1",
+        "tokens": tokens or sealed_tokens(response),
         "now": NOW,
-        "margin": 300,
+        "created_at": NOW,
         "authorized_by": "request-1",
+        "revocations": 0,
         "owner": "owner-1",
         "parameters": {"shop": "1"},
         "tags": {"tier": "gold"},
@@ -66,6 +80,7 @@ def authorization_request(**fields: Any) -> AuthorizationRequest:
         "redirect_uri": "https://gate.example/callback/acme",
         "pkce": True,
         "connection_version": 0,
+        "connection_revocations": 0,
     }
     return AuthorizationRequest(**(given | fields))
 

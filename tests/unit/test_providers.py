@@ -39,6 +39,10 @@ GOOD: dict[str, list[Any]] = {
     "metadata": [[], ["merchant_id", "instance_url"]],
     "default_expires_in": [1, 3600],
     "refresh_margin": [0, 86400],
+    "background_refresh": ["keep_alive", "keep_fresh", "never"],
+    "refresh_token_idle_seconds": [60, 1209600],
+    "refresh_token_replay_seconds": [0, 120],
+    "max_concurrency": [1, 100],
     "request_timeout": [1, 20],
 }
 
@@ -96,6 +100,10 @@ BAD: dict[str, list[Any]] = {
     "metadata": [None, "merchant_id", [1], [""], ["a b"], {}, ["x"] * 21],
     "default_expires_in": [None, "3600", 0, -1, 1.5, True, 10**12, float("nan")],
     "refresh_margin": [None, "300", -1, 86401, 0.5, True],
+    "background_refresh": [*NOT_TEXT, False, "always", "keep-alive", "Never"],
+    "refresh_token_idle_seconds": [None, "1209600", 0, 59, -60, 60.5, True, 10**12],
+    "refresh_token_replay_seconds": [None, "30", -1, 86401, 0.5, True],
+    "max_concurrency": [None, "1", 0, -1, 101, 1.5, True],
     "request_timeout": [None, "10", 0, 21, True],
     "client_id": [*NOT_TEXT, "a\nb", "x" * 1025],
     "client_secret": [*NOT_TEXT, "a\x00b", "x" * 4097],
