@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from functions.vault.connection import FIRST_DELAY, LONGEST_DELAY, Connection, Failure, Lease, Status
+from functions.vault.connection import (
+    FIRST_DELAY,
+    LONGEST_DELAY,
+    LONGEST_REVOCATION_DELAY,
+    Connection,
+    Failure,
+    Lease,
+    Origin,
+    Status,
+)
 from functions.vault.errors import (
     ConfirmationRequired,
     ConnectionRevoked,
@@ -16,9 +25,11 @@ from functions.vault.errors import (
     ReauthorizationRequired,
 )
 from functions.vault.tokens import TokenResponse, TokenSet
-from tests.unit.samples import NOW, connection, token_response
+from tests.unit.samples import NOW, connection, sealed_tokens, token_response
 
 SAID = ProviderError("invalid_grant", "expired", 400)
+ORIGIN = Origin(1, 1)
+NEXT = sealed_tokens(sealed=b"sealed-2")
 
 
 def leased(was: Connection | None = None, holder: str = "holder-1") -> Connection:
@@ -30,16 +41,21 @@ def leased(was: Connection | None = None, holder: str = "holder-1") -> Connectio
 
 
 def test_an_authorization_makes_an_active_connection() -> None:
-    """Field by field; tokens of an hour with a margin of 300 s are due after 55 minutes."""
-    made = connection(token_response(subject="acct", metadata={"region": "eu"}, refresh_expires_at=NOW + 86400))
+    """Field by field; tokens of an hour with a margin of 300 s come into it after 55 minutes.
+
+    The record is written five seconds after the server answered: the times are those of the answer.
+    """
+    response = token_response(subject="acct", metadata={"region": "eu"}, refresh_expires_at=NOW + 86400)
+
+    made = connection(response, now=NOW + 5.9, created_at=NOW - 100, revocations=2)
 
     assert made == Connection(
         connection_id="merchant-1",
         provider="acme",
         status=Status.ACTIVE,
         version=1,
-        created_at=NOW,
-        updated_at=NOW,
+        created_at=NOW - 100,
+        updated_at=NOW + 5,
         refreshed_at=NOW,
         sealed=b"sealed-1",
         expires_at=NOW + 3600,
@@ -53,9 +69,13 @@ def test_an_authorization_makes_an_active_connection() -> None:
         parameters={"shop": "1"},
         tags={"tier": "gold"},
         authorized_by="request-1",
+        authorized_at=NOW,
+        revocations=2,
         due_shard=made.due_shard,
-        due_at=NOW + 3300,
+        due_at=made.due_at,
     )
+    assert made.due_shard in {str(number) for number in range(16)}
+    assert made.due_at is not None
 
 
 @pytest.mark.parametrize(
@@ -64,27 +84,43 @@ def test_an_authorization_makes_an_active_connection() -> None:
 )
 def test_tokens_are_due_a_margin_before_their_end(lifetime: int, margin: int, due_after: int) -> None:
     """The margin is at most a quarter of the life: a token of a minute is not due when it is born."""
-    made = connection(token_response(expires_at=NOW + lifetime), margin=margin)
+    response = token_response(expires_at=NOW + lifetime)
+    # The latest that a policy to keep the access token fresh may spread its work to.
+    latest = sealed_tokens(response, margin=margin, background="keep_fresh", jitter=1.0)
+
+    made = connection(tokens=latest)
 
     assert (made.refresh_at, made.due_at) == (NOW + due_after, NOW + due_after)
     assert not made.is_due(NOW + due_after - 1)
     assert made.is_due(NOW + due_after)
 
 
+@pytest.mark.parametrize("background", ["keep_alive", "keep_fresh", "never"])
 @pytest.mark.parametrize(
-    "response",
-    [
-        token_response(expires_at=None),
-        token_response(tokens=TokenSet("AT-1")),
-        token_response(tokens=TokenSet("AT-1"), expires_at=None),
-    ],
+    "response", [token_response(tokens=TokenSet("AT-1")), token_response(tokens=TokenSet("AT-1"), expires_at=None)]
 )
-def test_what_cannot_or_need_not_be_refreshed_is_never_due(response: TokenResponse) -> None:
-    """Without a known expiry, or without a refresh token, no sweep has anything to do."""
-    made = connection(response)
+def test_what_cannot_be_refreshed_is_never_due(response: TokenResponse, background: str) -> None:
+    """Without a refresh token no sweep has anything to do."""
+    made = connection(tokens=sealed_tokens(response, background=background))
 
     assert (made.refresh_at, made.due_shard, made.due_at) == (None, None, None)
     assert not made.is_due(NOW + 10**9)
+    assert not made.refreshable
+
+
+def test_what_need_not_be_refreshed_is_due_for_its_grants_sake_only() -> None:
+    """A token without known expiry has no margin to come into; its idle refresh token may still want to be used."""
+    endless = token_response(expires_at=None)
+
+    fresh, alive, never = (
+        connection(tokens=sealed_tokens(endless, background=policy)) for policy in ("keep_fresh", "keep_alive", "never")
+    )
+
+    assert [made.refresh_at for made in (fresh, alive, never)] == [None, None, None]
+    assert [(made.due_shard, made.due_at) for made in (fresh, never)] == [(None, None), (None, None)]
+    assert alive.due_shard is not None
+    assert alive.due_at is not None
+    assert not alive.is_due(NOW + 10**9)
 
 
 def test_the_shard_is_always_the_same_and_the_shards_are_even() -> None:
@@ -148,7 +184,7 @@ def test_a_lease_is_a_journal_entry() -> None:
 
     held = leased(was)
 
-    assert held == replace(was, lease=Lease("holder-1", 1, NOW + 40), updated_at=NOW + 10)
+    assert held == replace(was, lease=Lease("holder-1", 1, NOW + 40), attempts=1, updated_at=NOW + 10)
 
 
 @pytest.mark.parametrize(("now", "live"), [(NOW, True), (NOW + 39.9, True), (NOW + 40, False), (NOW + 41, False)])
@@ -162,10 +198,46 @@ def test_a_lease_over_a_lapsed_one_is_a_further_attempt() -> None:
     second = leased(leased(), "holder-2")
     third = leased(second, "holder-3")
 
-    assert [held.lease and held.lease.attempt for held in (second, third)] == [2, 3]
+    assert [(held.lease and held.lease.attempt, held.attempts) for held in (second, third)] == [(2, 2), (3, 3)]
     assert not leased().was_interrupted
     assert second.was_interrupted
     assert third.was_interrupted
+
+
+def test_an_attempt_after_a_failure_is_a_further_one_too() -> None:
+    """Attempts number the uses of one token set, however each ended: two answers of them are told apart by it."""
+    failed = leased().refresh_failed(ProviderUnavailable("Down."), NOW + 11, 0.5)
+
+    second = leased(failed, "holder-2")
+
+    assert second.lease == Lease("holder-2", 2, NOW + 40)
+    assert not second.was_interrupted
+
+
+def test_a_lease_that_sent_nothing_leaves_no_trace() -> None:
+    """Given back, it is as if it had not been, but for its number, which is never used again."""
+    back = leased().returned(NOW + 12.5)
+
+    assert back == replace(connection(), attempts=1, updated_at=NOW + 12)
+    assert not back.was_interrupted
+    assert not leased(back, "holder-2").was_interrupted
+
+
+def test_a_lease_that_sent_nothing_keeps_what_was_unknown_before_it() -> None:
+    """A first holder vanished, a second one found no time: the third still learns of the first."""
+    back = leased(leased(), "holder-2").returned(NOW + 12)
+
+    assert back.lease is not None
+    assert not back.lease.is_live(NOW)
+    assert back.was_interrupted
+    third = leased(back, "holder-3")
+    assert third.was_interrupted
+    assert third.lease == Lease("holder-3", 3, NOW + 40, interrupted=True)
+
+
+def test_a_lease_on_a_token_set_of_the_past_is_let_go() -> None:
+    """Nothing is written of what its holder came to know."""
+    assert leased().released(NOW + 13.9) == replace(connection(), attempts=1, updated_at=NOW + 13)
 
 
 # Refreshed
@@ -175,30 +247,32 @@ def test_a_refresh_makes_the_next_version() -> None:
     """New tokens, no lease, no failure; what belongs to the owner or to the authorization stays."""
     failed = leased().refresh_failed(ProviderUnavailable("Down."), NOW + 11, 0.5)
     response = token_response(expires_at=NOW + 9000, scope="write", subject="acct", metadata={"region": "us"})
+    tokens = sealed_tokens(response, b"sealed-2", at=NOW + 5400)
 
-    after = leased(failed).refreshed(response, b"sealed-2", NOW + 5400.9, 300)
+    after = leased(failed).refreshed(tokens, Origin(1, 2), "holder-1", NOW + 5402.9)
 
     assert after == replace(
         connection(),
         version=2,
         sealed=b"sealed-2",
+        origin=Origin(1, 2),
         expires_at=NOW + 9000,
         refresh_at=NOW + 8700,
-        due_at=NOW + 8700,
+        due_at=tokens.due_at,
         scope="write",
         subject="acct",
         metadata={"region": "us"},
         refreshed_at=NOW + 5400,
-        updated_at=NOW + 5400,
+        updated_at=NOW + 5402,
     )
 
 
 def test_what_a_refresh_is_silent_about_stays() -> None:
     """Scope (RFC 6749 section 5.1), subject, metadata and the end of the refresh token."""
     first = token_response(subject="acct", metadata={"a": "1", "b": "1"}, refresh_expires_at=NOW + 86400)
-    silent = token_response(scope=None, metadata={"b": "2"})
+    silent = sealed_tokens(token_response(scope=None, metadata={"b": "2"}), b"sealed-2")
 
-    after = leased(connection(first)).refreshed(silent, b"sealed-2", NOW, 300)
+    after = leased(connection(first)).refreshed(silent, ORIGIN, "holder-1", NOW)
 
     assert (after.scope, after.subject, after.refresh_expires_at) == ("read", "acct", NOW + 86400)
     assert after.metadata == {"a": "1", "b": "2"}
@@ -206,9 +280,42 @@ def test_what_a_refresh_is_silent_about_stays() -> None:
 
 def test_an_expiry_that_a_refresh_is_silent_about_is_unknown() -> None:
     """The old token's end says nothing about the new one's."""
-    after = leased().refreshed(token_response(expires_at=None), b"sealed-2", NOW, 300)
+    silent = sealed_tokens(token_response(expires_at=None), b"sealed-2", background="keep_fresh")
+
+    after = leased().refreshed(silent, ORIGIN, "holder-1", NOW)
 
     assert (after.expires_at, after.refresh_at, after.due_at) == (None, None, None)
+
+
+def test_a_refresh_without_a_refresh_token_is_the_last_one() -> None:
+    """The client keeps the old refresh token where none came; where there really is none, nothing is due again."""
+    last = sealed_tokens(token_response(tokens=TokenSet("AT-2")), b"sealed-2")
+
+    after = leased().refreshed(last, ORIGIN, "holder-1", NOW)
+
+    assert (after.refreshable, after.refresh_at, after.due_shard, after.due_at) == (False, None, None, None)
+
+
+def test_a_dead_grant_lives_again_by_a_late_answer() -> None:
+    """A server that issued tokens for it has not ended it: it is active, and forgets its death."""
+    dead = leased().died(ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 12)
+
+    after = dead.refreshed(NEXT, ORIGIN, "holder-1", NOW + 15)
+
+    assert (after.status, after.version, after.failure) == (Status.ACTIVE, 2, None)
+    assert after.due_at == NEXT.due_at
+    after.require_vendable()
+
+
+@pytest.mark.parametrize(("now", "kept"), [(NOW + 39, True), (NOW + 40, False)])
+def test_another_that_is_at_work_keeps_its_lease(now: float, *, kept: bool) -> None:
+    """A stale holder commits late: the one at work since goes on, but a lease that has lapsed is nobody's."""
+    since = leased(leased(), "holder-2")
+
+    after = since.refreshed(NEXT, ORIGIN, "holder-1", now)
+
+    assert after.lease == (since.lease if kept else None)
+    assert leased().refreshed(NEXT, ORIGIN, "holder-1", now).lease is None
 
 
 # Failed
@@ -251,6 +358,16 @@ def test_a_failure_keeps_the_tokens_and_the_status() -> None:
     assert after == replace(held, lease=None, failure=after.failure, updated_at=NOW + 12)
 
 
+@pytest.mark.parametrize(("due_at", "then"), [(None, None), (NOW + 1, NOW + 17), (NOW + 9000, NOW + 9000)])
+def test_background_work_waits_as_long_as_the_server_is_left_alone(due_at: int | None, then: int | None) -> None:
+    """Not due before `retry_at`, and not sooner than it was: a failing provider makes no work for every sweep."""
+    held = replace(leased(), due_at=due_at)
+
+    after = held.refresh_failed(ProviderUnavailable("Down."), NOW + 12, 0.5)
+
+    assert after.due_at == then
+
+
 def test_the_servers_own_wait_is_the_least() -> None:
     """Retry-After goes over our own delay, never under it."""
     long = leased().refresh_failed(ProviderThrottled("Wait.", retry_after=3600), NOW, 1.0)
@@ -263,7 +380,7 @@ def test_an_unknown_outcome_is_remembered_until_a_success() -> None:
     """The refresh token may have been used up: a known failure after that does not undo it, a success does."""
     unknown = leased().refresh_failed(ProviderUnavailable("Lost.", outcome_unknown=True), NOW, 0.5)
     known = leased(unknown).refresh_failed(ProviderThrottled("Wait."), NOW, 0.5)
-    better = leased(known).refreshed(token_response(), b"sealed-2", NOW, 300)
+    better = leased(known).refreshed(NEXT, ORIGIN, "holder-1", NOW)
 
     assert unknown.was_interrupted
     assert known.was_interrupted
@@ -329,6 +446,13 @@ def test_a_death_after_an_interruption_says_so() -> None:
     assert dead.failure.description.startswith("Gone. An earlier refresh was interrupted")
 
 
+def test_a_death_after_an_answer_that_was_lost_says_so_too() -> None:
+    """The same attempt asked twice: its own first answer was lost, and no lease tells of that."""
+    said = [leased().died(ReauthorizationRequired("Gone."), NOW, after_loss=lost).failure for lost in (False, True)]
+
+    assert [failure and "was interrupted" in failure.description for failure in said] == [False, True]
+
+
 # Ended
 
 
@@ -338,22 +462,97 @@ def test_revoking_ends_it_here() -> None:
 
     ending = held.revoking(NOW + 20.5)
 
-    assert ending == replace(held, status=Status.REVOKING, lease=None, updated_at=NOW + 20, due_at=NOW + 20)
+    assert ending == replace(
+        held,
+        status=Status.REVOKING,
+        revocations=1,
+        lease=None,
+        refresh_at=None,
+        updated_at=NOW + 20,
+        due_at=NOW + 20,
+    )
     assert ending.sealed == held.sealed, "the server still has to be told which token it is"
+    assert not ending.was_dead
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_a_revocation_that_failed_is_due_again(count: int) -> None:
-    """With the same growing delays as a refresh."""
+def test_what_need_no_upkeep_is_due_for_its_revocation() -> None:
+    """A connection that lay in no shard comes into its own, so that the sweep finds it."""
+    bare = connection(token_response(tokens=TokenSet("AT-1")))
+
+    ending = bare.revoking(NOW)
+
+    assert bare.due_shard is None
+    assert (ending.due_shard, ending.due_at) == (connection().due_shard, NOW)
+
+
+def test_revoking_a_dead_grant_remembers_that_it_was_dead() -> None:
+    """Nothing of its failure stays but that: the server's refusal will be taken for a yes."""
+    dead = leased().died(ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 12)
+
+    ending = dead.revoking(NOW + 20)
+
+    assert ending.was_dead
+    assert ending.revocation == {"grant": {"said": "dead", "at": NOW + 20}}
+    assert ending.failure is None
+
+
+def test_what_the_server_said_of_each_token_is_kept() -> None:
+    """It is the record of the revocation, and no token is told of twice."""
+    ending = connection().revoking(NOW)
+
+    told = ending.told("refresh_token", "revoked", NOW + 1.5).told("access_token", "unsupported_token_type", NOW + 2)
+
+    assert told == replace(
+        ending,
+        updated_at=NOW + 2,
+        revocation={
+            "refresh_token": {"said": "revoked", "at": NOW + 1},
+            "access_token": {"said": "unsupported_token_type", "at": NOW + 2},
+        },
+    )
+    assert told.revoked(NOW + 3).revocation == told.revocation
+
+
+def revoked(was: Connection) -> Connection:
+    """Return a connection that was revoked here and there."""
+    return was.revoking(NOW + 20).told("refresh_token", "revoked", NOW + 21).revoked(NOW + 22)
+
+
+@pytest.mark.parametrize("ended", [connection().revoking(NOW + 20), revoked(connection())])
+def test_tokens_that_come_after_the_end_are_held_for_their_revocation(ended: Connection) -> None:
+    """Vended to nobody, due at once, and nothing of what the server said was said of them."""
+    came = sealed_tokens(token_response(subject="acct"), b"sealed-2", at=NOW + 30)
+
+    held = ended.taken_back("acme", came, NOW + 31.5)
+
+    assert (held.status, held.version, held.sealed) == (Status.REVOKING, 2, b"sealed-2")
+    assert (held.due_shard, held.due_at, held.refresh_at) == (connection().due_shard, NOW + 31, None)
+    assert (held.revocation, held.failure, held.lease, held.origin) == ({}, None, None, None)
+    assert held.revocations == ended.revocations
+    with pytest.raises(ConnectionRevoked):
+        held.require_vendable()
+
+
+def test_tokens_of_another_provider_are_revoked_there() -> None:
+    """A revoked connection is free for another provider: what is sealed for that one is told to that one."""
+    held = revoked(connection()).taken_back("other", NEXT, NOW + 31)
+
+    assert held.provider == "other"
+
+
+@pytest.mark.parametrize(("count", "delay"), [(1, 5), (2, 10), (3, 20), (9, 1280), (10, 2560), (11, 3600), (500, 3600)])
+def test_a_revocation_that_failed_is_due_again(count: int, delay: int) -> None:
+    """With the same growing delays as a refresh, but up to an hour: nobody waits for it."""
     ending = connection().revoking(NOW)
 
     for _ in range(count):
         ending = ending.revocation_failed(ProviderUnavailable("Down."), NOW, 0.5)
 
+    assert LONGEST_REVOCATION_DELAY == 3600
     assert ending.status is Status.REVOKING
     assert ending.failure is not None
     assert ending.failure.count == count
-    assert ending.due_at == ending.failure.retry_at == NOW + 5 * 2 ** (count - 1)
+    assert ending.due_at == ending.failure.retry_at == NOW + delay
 
 
 def test_a_revoked_connection_holds_nothing_of_the_grant() -> None:
@@ -364,14 +563,36 @@ def test_a_revoked_connection_holds_nothing_of_the_grant() -> None:
     assert ended == replace(
         connection(),
         status=Status.REVOKED,
+        revocations=1,
         sealed=None,
         refreshable=False,
         expires_at=None,
         refresh_at=None,
+        refresh_expires_at=None,
         due_shard=None,
         due_at=None,
         updated_at=NOW + 30,
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "provider", "owner", "belongs"),
+    [
+        (Status.ACTIVE, "acme", "owner-1", True),
+        (Status.ACTIVE, "acme", "owner-2", False),
+        (Status.ACTIVE, "acme", None, False),
+        (Status.ACTIVE, "other", "owner-1", False),
+        (Status.REAUTHORIZATION_REQUIRED, "acme", "owner-1", True),
+        (Status.REAUTHORIZATION_REQUIRED, "other", "owner-1", False),
+        (Status.REVOKING, "acme", "owner-1", True),
+        (Status.REVOKING, "acme", "owner-2", False),
+        (Status.REVOKED, "other", "owner-2", True),
+        (Status.REVOKED, "acme", None, True),
+    ],
+)
+def test_a_connection_belongs_to_one_party(status: Status, provider: str, owner: str | None, *, belongs: bool) -> None:
+    """Only what is revoked is free: until then its id is not to be had for another owner or provider."""
+    assert replace(connection(), status=status).belongs_to(provider, owner) is belongs
 
 
 def test_the_ciphertext_shows_in_no_representation() -> None:
