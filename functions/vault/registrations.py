@@ -69,14 +69,15 @@ class Registrations:
             with outages_are_temporary("Secrets Manager"):
                 secret = self._client_of("secretsmanager").get_secret_value(SecretId=self._prefix + name)
         except ClientError as error:
-            if code_of(error) == "ResourceNotFoundException":
+            # The second is what a secret that waits for its deletion answers, for up to thirty days.
+            if code_of(error) in {"ResourceNotFoundException", "InvalidRequestException"}:
                 raise UnknownProvider(
                     f"No provider {name!r} is configured: create the secret {self._prefix}{name} with its registration."
                 ) from None
             raise
         try:
             return json.loads(secret.get("SecretString", ""))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ProviderMisconfigured(f"The secret {self._prefix}{name} does not hold a JSON document.") from None
 
     def _discover(self, issuer: str) -> dict[str, Any]:
