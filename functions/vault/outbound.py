@@ -55,8 +55,7 @@ class Outbound:
 
         ends_at = time.monotonic() + timeout
         if self._session is None:
-            self._session = requests.Session()
-            self._session.trust_env = False  # a .netrc or proxy variable must not add to or divert a token request
+            self._session = _new_session()
         try:
             with self._session.request(
                 method,
@@ -77,6 +76,18 @@ class Outbound:
             raise ProviderUnavailable("The authorization server cannot be reached.", outcome_unknown=sent) from None
         except (OSError, ValueError):
             raise ProviderUnavailable("The authorization server's answer is not HTTP.", outcome_unknown=True) from None
+
+
+def _new_session() -> requests.Session:
+    from http.cookiejar import DefaultCookiePolicy  # noqa: PLC0415 - as above
+
+    import requests  # noqa: PLC0415 - as above
+
+    session = requests.Session()
+    session.trust_env = False  # a .netrc or proxy variable must not add to or divert a token request
+    # No cookie is kept: one merchant's request must not carry what came with another's.
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+    return session
 
 
 def _capped(chunks: Iterator[Any], ends_at: float) -> Iterator[bytes]:

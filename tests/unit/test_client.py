@@ -1,8 +1,9 @@
 """What goes to token and revocation endpoints: whole requests, octet by octet."""
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 import pytest
@@ -13,6 +14,9 @@ from functions.vault.providers import Registration
 from functions.vault.responses import Answer
 from functions.vault.tokens import TokenResponse, TokenSet
 from tests.unit.samples import BROWSER, NOW, TOKENS, answer, registration, validated_response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 REDIRECT_URI = "https://gate.example/callback/acme"
 TOKEN_ANSWER = answer('{"access_token":"AT-2","expires_in":3600}')
