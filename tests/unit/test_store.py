@@ -495,3 +495,25 @@ def test_any_other_error_of_dynamodb_is_a_defect() -> None:
     """A missing table or right is nothing that waiting helps against."""
     with pytest.raises(ClientError):
         Connections(lambda _service: _Failing("ResourceNotFoundException", 400), "connections").get("merchant-1")
+
+
+class _Noting:
+    """A DynamoDB without any items, which notes how it is asked for them."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+
+    def get_item(self, **arguments: Any) -> dict[str, Any]:
+        """Find nothing."""
+        self.asked.append(arguments)
+        return {}
+
+
+def test_every_read_of_a_record_is_consistent() -> None:
+    """No decision is made from an old record. Emulated engines cannot show that, so the request is looked at."""
+    dynamodb = _Noting()
+
+    Connections(lambda _service: dynamodb, "connections").get("merchant-1")
+    Authorizations(lambda _service: dynamodb, "authorizations").get("r" * 22)
+
+    assert [asked["ConsistentRead"] for asked in dynamodb.asked] == [True, True]
