@@ -63,7 +63,10 @@ class Scripted:
         self.received.append(received)
         self.open.wait(60)
         answer = self.answers.get(request.path)
-        return self._response(answer(received) if callable(answer) else answer)(environ, start_response)
+        # A response object can be called as well, but is an answer already.
+        if callable(answer) and not isinstance(answer, Response):
+            answer = answer(received)
+        return self._response(answer)(environ, start_response)
 
     def paths(self) -> list[str]:
         """Return the paths that were asked for, in order."""
