@@ -71,11 +71,14 @@ class _Clock:
     def a_call_begins(self) -> None:
         self._thread.has_asked = False
 
-    def now(self) -> float:
+    def note_the_call(self) -> None:
         if not getattr(self._thread, "has_asked", True):
             self._thread.has_asked = True
             with self._shared.deciding.get_lock():
                 self._shared.deciding.value += 1
+
+    def now(self) -> float:
+        self.note_the_call()
         return time.time() + float(self._shared.ahead.value)
 
 
@@ -84,6 +87,7 @@ class Volley:
 
     def __init__(self, connections: Sequence[Connection[Any, Any]]) -> None:
         self._connections = connections
+        self._answers: list[Answer] | None = None
 
     def is_over(self) -> bool:
         """Tell whether a process has answered all its calls, or died."""
@@ -91,14 +95,18 @@ class Volley:
 
     def answers(self) -> list[Answer]:
         """Wait for all answers; those of a process that was killed never come."""
-        answers: list[Answer] = []
-        for connection in self._connections:
-            assert connection.poll(_PATIENCE), "a process does not answer"
-            try:
-                answers += connection.recv()
-            except EOFError:
-                continue
-        return answers
+        if self._answers is None:
+            self._answers = [answer for connection in self._connections for answer in _received(connection)]
+        return self._answers
+
+
+def _received(connection: Connection[Any, Any]) -> list[Answer]:
+    assert connection.poll(_PATIENCE), "a process does not answer"
+    try:
+        answers: list[Answer] = connection.recv()
+    except EOFError:
+        return []
+    return answers
 
 
 class Callers:
@@ -109,6 +117,7 @@ class Callers:
         self._functions = functions
         self._shared = SharedTime()
         self._running: list[tuple[SpawnProcess, Connection[Any, Any]]] = []
+        self._volleys: list[Volley] = []
 
     def __enter__(self) -> Self:
         """Start the processes and wait until each has its functions set up."""
@@ -142,7 +151,16 @@ class Callers:
             _expect(connection, "set")
         for connection in connections:
             connection.send("go")
-        return Volley(connections)
+        self._volleys.append(volley := Volley(connections))
+        return volley
+
+    def settle(self) -> None:
+        """Wait until nothing is under way any more: a test that failed may have left something behind."""
+        for index in range(self.processes):
+            self.resume(index)
+        for volley in self._volleys:
+            volley.answers()
+        self._volleys.clear()
 
     def at_once(self, calls: Sequence[Call]) -> list[Answer]:
         """Make these calls at once and return their answers."""
@@ -230,6 +248,7 @@ def _make(call: Call, invoker: Invoker, clock: _Clock, go: threading.Event) -> l
         began = time.monotonic()
         invocation = invoker.invoke(f"gatehouse-{call.function}", call.event)
         ended = time.monotonic()
+        clock.note_the_call()  # one that failed before it could decide is not waited for either
         result = {"error": "raised"} if invocation.unhandled else json.loads(invocation.payload)
         answers.append(Answer(call.function, result, began, ended))
     return answers

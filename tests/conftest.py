@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from local.stack import Stack
 from tests.browser import Browser
-from tests.requirements import NEEDS, ROOT, Need
+from tests.engines import running_dynalite
+from tests.requirements import NEEDS, Need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,10 +19,6 @@ if TYPE_CHECKING:
     from local.demo import DemoServer
 
 _SKIPPED = pytest.StashKey[set[Need]]()
-_DYNALITE = """
-const server = require('dynalite')({createTableMs: 0, deleteTableMs: 0, updateTableMs: 0});
-server.listen(0, '127.0.0.1', () => console.log(server.address().port));
-"""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -93,11 +88,5 @@ def browser(new_browser: Callable[..., Browser]) -> Browser:
 @pytest.fixture(scope="session")
 def dynalite() -> Iterator[str]:
     """Run dynalite, a DynamoDB engine that is atomic by itself, and give its URL. Mark the test `needs_node`."""
-    with subprocess.Popen(
-        [shutil.which("node") or "node", "-e", _DYNALITE], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        port = process.stdout.readline().strip()
-        assert port, "dynalite did not start"
-        yield f"http://127.0.0.1:{port}"
-        process.terminate()
+    with running_dynalite() as url:
+        yield url

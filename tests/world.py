@@ -27,19 +27,26 @@ LONGER_THAN_A_TOKEN_LIVES = 3700
 LONGER_THAN_A_SERVER_IS_LEFT_ALONE = 400
 LONGER_THAN_A_LEASE = 40
 
+_CROWD = 64
+# The emulated account answers one request after the other, and the functions give AWS two seconds for an answer.
+_CROWD_AT_ONE_LOCK = 24
+
 
 class World:
     """What the concurrency flows act in. Its clock is one for the functions, the processes and the demo server."""
 
-    def __init__(self, stack: Stack, callers: Callers, gate: Gate) -> None:
+    def __init__(self, stack: Stack, callers: Callers, gate: Gate, crowd: int) -> None:
+        """``crowd`` is how many callers the engine can bear at once, without keeping one waiting until it gives up."""
         self.stack = stack
         self.callers = callers
         self.gate = gate
         self.demo = stack.demo
+        self.crowd = crowd
 
     def reset(self) -> None:
         """Let the demo server work and forget what it saw, and let the gate hold nothing."""
         self.gate.open()
+        self.callers.settle()
         self.demo.reset()
         self.stack.aws_calls.clear()
 
@@ -129,7 +136,7 @@ def running_world(dynamodb_endpoint: str | None = None, processes: int = 4) -> I
             SecretId="gatehouse/providers/ultracart", SecretString=json.dumps(gated)
         )
         with Callers(stack.deployment.functions, processes) as callers:
-            yield World(stack, callers, gate)
+            yield World(stack, callers, gate, _CROWD if dynamodb_endpoint else _CROWD_AT_ONE_LOCK)
 
 
 @dataclass(frozen=True)

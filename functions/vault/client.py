@@ -76,7 +76,9 @@ class Client:
 
     @staticmethod
     def _confidential(registration: Registration, secrets: tuple[str, ...]) -> tuple[str, ...]:
-        return (*secrets, *((registration.client_secret,) if registration.client_secret else ()))
+        """Return all that a request holds in confidence, the client secret in each of its spellings."""
+        secret = registration.client_secret
+        return (*secrets, *((secret, _basic_credentials(registration.client_id, secret)) if secret else ()))
 
 
 def _client_authentication(registration: Registration) -> tuple[dict[str, str], dict[str, str]]:
@@ -84,10 +86,13 @@ def _client_authentication(registration: Registration) -> tuple[dict[str, str], 
     client_id, secret = registration.client_id, registration.client_secret or ""
     match registration.auth_method:
         case "client_secret_basic":
-            # Both are form-encoded before they are joined: a colon or an umlaut in either would break them otherwise.
-            pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
-            return {}, {"Authorization": "Basic " + b64encode(pair.encode()).decode()}
+            return {}, {"Authorization": f"Basic {_basic_credentials(client_id, secret)}"}
         case "client_secret_post":
             return {"client_id": client_id, "client_secret": secret}, {}
         case _:
             return {"client_id": client_id}, {}
+
+
+def _basic_credentials(client_id: str, secret: str) -> str:
+    """Return both, form-encoded before they are joined: a colon or an umlaut in either would break them otherwise."""
+    return b64encode(f"{quote_plus(client_id)}:{quote_plus(secret)}".encode()).decode()

@@ -83,7 +83,7 @@ class Registrations:
             with outages_are_temporary("Secrets Manager"):
                 secret = self._client_of("secretsmanager").get_secret_value(SecretId=self._prefix + name)
         except ClientError as error:
-            # InvalidRequestException is what a secret that is scheduled for deletion answers with.
+            # The second is what a secret that waits for its deletion answers, for up to thirty days.
             if code_of(error) in {"ResourceNotFoundException", "InvalidRequestException"}:
                 raise UnknownProvider(
                     f"No provider {name!r} is configured: create the secret {self._prefix}{name} with its registration."
@@ -91,7 +91,7 @@ class Registrations:
             raise
         try:
             return json.loads(secret.get("SecretString", ""))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ProviderMisconfigured(f"The secret {self._prefix}{name} does not hold a JSON document.") from None
 
     def _discover(self, issuer: str) -> dict[str, Any]:

@@ -232,7 +232,8 @@ def _cleaned(text: object, secrets: tuple[str, ...]) -> str | None:
     if not isinstance(text, str):
         return None
     for secret in secrets:
-        for spelling in (secret, quote(secret, safe=""), quote_plus(secret)):
+        # As it is, as a URL or a form has it, and as a JSON text has it that a server quotes within its own.
+        for spelling in (secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]):
             text = text.replace(spelling, "***")
     if any(_repeats(spelling, secret) for spelling in _readings(text[:2000]) for secret in secrets):
         return None  # spelled so that no replacement finds it: then nothing is repeated at all

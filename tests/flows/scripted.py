@@ -42,7 +42,7 @@ class Received:
 
 @dataclass
 class Scripted:
-    """What each path answers (a document, or a whole response), and what was received."""
+    """What each path answers (a document, a whole response, or what a function makes of the request), and what came."""
 
     url: str
     answers: dict[str, Any] = field(default_factory=dict)
@@ -59,9 +59,14 @@ class Scripted:
         request = Request(environ)
         body = request.get_data(as_text=True)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.received.append(Received(request.method, request.path, body, headers))
+        received = Received(request.method, request.path, body, headers)
+        self.received.append(received)
         self.open.wait(60)
-        return self._response(self.answers.get(request.path))(environ, start_response)
+        answer = self.answers.get(request.path)
+        # A response object can be called as well, but is an answer already.
+        if callable(answer) and not isinstance(answer, Response):
+            answer = answer(received)
+        return self._response(answer)(environ, start_response)
 
     def paths(self) -> list[str]:
         """Return the paths that were asked for, in order."""
@@ -80,6 +85,7 @@ class Scripted:
     @staticmethod
     def _response(answer: Any) -> Response:
         if isinstance(answer, Response):
+            # A copy: a response object is good for one answer.
             return Response(answer.get_data(), answer.status_code, answer.headers)
         if answer is None:
             return Response(b"", 404)

@@ -17,11 +17,12 @@ from werkzeug.wrappers import Request
 from functions.authorize import handler as authorize
 from functions.callback import handler as callback
 from functions.start import handler as start
-from functions.vault.settings import House
 from tests.flows.application import (
     TIMEOUT,
     Application,
+    Context,
     browser_event,
+    inside,
     operations,
     request_id_of,
     ticket_of,
@@ -30,8 +31,6 @@ from tests.flows.application import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from local.aws import AwsCall
     from local.demo import DemoServer
@@ -117,13 +116,13 @@ def test_deployed_cookie_is_host_only_and_secure(stack: Stack, application: Appl
         "token_endpoint": "https://provider.example/token",
     }
     provider = application.register(https)
-    started = _deployed(stack, start)({"provider": provider}, _Context())
+    started = _deployed(stack, start)({"provider": provider}, Context())
     assert "authorize_url" in started, started
     request = Request(EnvironBuilder(path="/").get_environ())
     event = browser_event(request, "GET /authorize/{ticket}", ticket=ticket_of(started))
 
     # when
-    answer = _deployed(stack, authorize)(event, _Context())
+    answer = _deployed(stack, authorize)(event, Context())
 
     # then
     name, morsel = _cookie(answer["cookies"][0])
@@ -140,7 +139,7 @@ def test_deployed_cookie_is_host_only_and_secure(stack: Stack, application: Appl
         headers = [("Cookie", f"{cookie}={morsel.value}")]
         environ = EnvironBuilder(query_string={"state": state, "error": "access_denied"}, headers=headers).get_environ()
         event = browser_event(Request(environ), "GET /callback/{provider}", provider=provider)
-        pages.append(_deployed(stack, callback)(event, _Context()))
+        pages.append(_deployed(stack, callback)(event, Context()))
 
     # then
     assert [page["statusCode"] for page in pages] == [400, 200]
@@ -150,7 +149,7 @@ def test_deployed_cookie_is_host_only_and_secure(stack: Stack, application: Appl
 def test_deployed_gatehouse_takes_no_http_endpoint(stack: Stack) -> None:
     """Loopback http endpoints are for a deployment that is itself on loopback."""
     # when
-    answer = _deployed(stack, start)({"provider": "ultracart"}, _Context())
+    answer = _deployed(stack, start)({"provider": "ultracart"}, Context())
 
     # then
     assert answer["error"] == "provider_misconfigured"
@@ -350,23 +349,6 @@ def _cookie(header: str) -> tuple[str, Any]:
     return name, morsel
 
 
-class _Context:
-    """What the doors ask of Lambda's context."""
-
-    aws_request_id = "request"
-    function_name = "gatehouse-test"
-
-    @staticmethod
-    def get_remaining_time_in_millis() -> int:
-        """Return plenty."""
-        return 29_000
-
-
-def _deployed(stack: Stack, door: Any) -> Callable[[Any, LambdaContext | _Context], Any]:
-    """Return a door in a house that browsers reach by https, on the stack's own tables."""
-    environment: dict[str, str] = {}
-    for function in stack.deployment.functions.values():
-        environment |= function.environment
-    house = House.from_environ(environment | {"GATEHOUSE_BASE_URL": "https://connect.example"}, clock=stack.clock.now)
-    inside: Callable[[Any, LambdaContext | _Context], Any] = door.inside(house)
-    return inside
+def _deployed(stack: Stack, door: Any) -> Callable[[Any, Context], Any]:
+    """Return a door in a house that browsers reach by https."""
+    return inside(stack, door, GATEHOUSE_BASE_URL="https://connect.example")

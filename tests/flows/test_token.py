@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
+from functions.token import handler as token
 from local.demo import Faults
 from tests.flows.application import (
     FAILURE_KEYS,
     TIMEOUT,
     TOKEN_KEYS,
     Application,
+    Context,
     fresh,
+    inside,
     operations,
     token_requests,
     writes,
@@ -79,12 +82,12 @@ def test_answers_with_exactly_what_is_promised(stack: Stack, application: Applic
 def test_token_opens_the_providers_api(stack: Stack, application: Application, connection_id: str) -> None:
     """What is vended is what the provider accepts."""
     # when
-    token = application.call("token", connection_id=connection_id)["access_token"]
+    vended = application.call("token", connection_id=connection_id)["access_token"]
 
     # then
     answer = requests.get(
         f"{stack.demo.url}/rest/v2/oauth/me",
-        headers={"Authorization": f"Bearer {token}", "X-UltraCart-Api-Version": "2017-03-01"},
+        headers={"Authorization": f"Bearer {vended}", "X-UltraCart-Api-Version": "2017-03-01"},
         timeout=TIMEOUT,
     )
     assert answer.json()["merchant_id"] == "DEMO"
@@ -675,3 +678,50 @@ def test_started_but_never_completed_connection_is_not_found(application: Applic
 
     # then
     assert answer["error"] == "connection_not_found"
+
+
+# The caller's time
+
+
+def test_nothing_is_begun_that_cannot_be_finished(
+    stack: Stack, application: Application, connection_id: str, demo: DemoServer, aws_calls: list[AwsCall]
+) -> None:
+    """With three seconds left no refresh is started: no claim, no request, an answer that says to try again."""
+    # given
+    stack.clock.advance(LIFETIME)
+    aws_calls.clear()
+
+    # when
+    answer = inside(stack, token)({"connection_id": connection_id}, Context(remaining_seconds=3.5))
+
+    # then
+    assert answer.keys() == FAILURE_KEYS | {"connection_id", "retry_after"}
+    assert (answer["error"], answer["retryable"]) == ("temporarily_unavailable", True)
+    assert (token_requests(demo), writes(aws_calls)) == (0, [])
+    assert application.call("token", connection_id=connection_id)["version"] == 2
+
+
+def test_refresh_in_flight_can_outlast_the_callers_time(
+    stack: Stack, application: Application, browser: Browser, scripted: Scripted
+) -> None:
+    """Who waits for another's refresh is answered before its own time is up; the refresh itself is not disturbed."""
+    # given
+    scripted.answers["/token"] = {"access_token": "first", "refresh_token": "refresh-1", "expires_in": LIFETIME}
+    started, _ = connect(application, browser, application.register(scripted.registration))
+    connection_id = started["connection_id"]
+    stack.clock.advance(LIFETIME)
+    scripted.answers["/token"] = {"access_token": "second", "expires_in": LIFETIME}
+    scripted.open.clear()
+
+    # when
+    with ThreadPoolExecutor(1) as pool:
+        winner = pool.submit(application.call, "token", connection_id=connection_id)
+        while scripted.paths() != ["/token", "/token"]:
+            time.sleep(0.01)
+        answer = inside(stack, token)({"connection_id": connection_id}, Context(remaining_seconds=0.4))
+        scripted.open.set()
+
+    # then
+    assert answer.keys() == FAILURE_KEYS | {"connection_id", "retry_after"}
+    assert (answer["error"], answer["retryable"]) == ("temporarily_unavailable", True)
+    assert winner.result()["version"] == 2

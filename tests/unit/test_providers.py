@@ -295,7 +295,7 @@ def test_a_missing_endpoint_is_named_when_it_is_needed() -> None:
 def test_how_a_client_authenticates(
     secret: str | None, configured: str | None, supported: list[str] | None, method: str
 ) -> None:
-    """What is configured goes; else what the server supports; silence is client_secret_basic (RFC 8414 section 2)."""
+    """What is configured goes; else what the server supports; silence means basic (RFC 8414 section 2)."""
     fields = {
         "token_endpoint_auth_method": configured,
         "token_endpoint_auth_methods_supported": tuple(supported) if supported else None,

@@ -127,6 +127,12 @@ def test_the_end_of_the_refresh_token_is_read_where_servers_put_it(name: str) ->
     assert accepted({"access_token": "AT-1", name: "60"}).refresh_expires_at == NOW + 60
 
 
+@pytest.mark.parametrize("lifetime", [0, "0", -1, 0.5, "never"])
+def test_a_refresh_token_that_does_not_expire_has_no_end(lifetime: Any) -> None:
+    """Zero is what servers send for that."""
+    assert accepted({"access_token": "AT-1", "refresh_token_expires_in": lifetime}).refresh_expires_at is None
+
+
 @pytest.mark.parametrize(
     ("sent", "kept"),
     [

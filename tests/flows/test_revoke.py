@@ -1,0 +1,284 @@
+"""`revoke`: the end of a grant, here at once, at the authorization server as soon as it listens."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+
+from local.demo import Faults
+from tests.flows.application import FAILURE_KEYS, Application, fresh, writes
+from tests.flows.scripted import connect
+from tests.flows.scripted import scripted as running_scripted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from local.aws import AwsCall
+    from local.demo import DemoServer
+    from local.stack import Stack
+    from tests.browser import Browser
+    from tests.flows.scripted import Scripted
+
+
+@pytest.fixture
+def application(stack: Stack) -> Application:
+    """Give an application."""
+    return Application(stack)
+
+
+@pytest.fixture
+def merchant() -> str:
+    """Name a merchant of this test's own: UltraCart ends all that one granted."""
+    return fresh("merchant")
+
+
+@pytest.fixture
+def connection_id(new_browser: Callable[..., Browser], demo: DemoServer, merchant: str) -> str:
+    """Connect the merchant, and give the demo server's record an empty page."""
+    connected = new_browser(merchant).connect(connection_id=fresh())
+    demo.reset()
+    return connected
+
+
+@pytest.fixture
+def scripted() -> Iterator[Scripted]:
+    """Run a server that says what it is told."""
+    with running_scripted() as server:
+        yield server
+
+
+def test_ends_the_grant_here_and_there(
+    application: Application, connection_id: str, demo: DemoServer, merchant: str
+) -> None:
+    """The server is told once, nothing is vended any more, and no ciphertext stays."""
+    # when
+    answer = application.call("revoke", connection_id=connection_id)
+
+    # then
+    assert answer == {"connection_id": connection_id, "status": "revoked"}
+    assert [grant["revoked"] for grant in demo.grants() if grant["merchant_id"] == merchant] == [True]
+    assert len(demo.requests("revoke")) == 1
+    item = application.connection_item(connection_id)
+    assert item is not None
+    assert item.keys().isdisjoint({"sealed", "lease", "due_shard", "due_at"})
+    for function in ("token", "refresh"):
+        failure = application.call(function, connection_id=connection_id)
+        assert failure.keys() == FAILURE_KEYS | {"connection_id"}
+        assert (failure["error"], failure["retryable"]) == ("connection_revoked", False)
+
+
+def test_again_is_as_good_as_once(
+    application: Application, connection_id: str, demo: DemoServer, aws_calls: list[AwsCall]
+) -> None:
+    """A revoked connection is revoked: nothing is sent, nothing is written."""
+    # given
+    first = application.call("revoke", connection_id=connection_id)
+    demo.reset()
+    aws_calls.clear()
+
+    # when
+    again = application.call("revoke", connection_id=connection_id)
+
+    # then
+    assert again == first
+    assert (demo.requests("revoke"), writes(aws_calls)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (Faults(endpoint="revoke", status=500), "provider_unavailable"),
+        (Faults(endpoint="revoke", status=429), "provider_throttled"),
+        (Faults(endpoint="revoke", drop_answer=True), "provider_unavailable"),
+        (Faults(endpoint="revoke", html=True), "provider_unavailable"),
+        (Faults(endpoint="revoke", error="invalid_client"), "provider_misconfigured"),
+        (Faults(endpoint="revoke", redirect_to="http://127.0.0.1:9/"), "provider_misconfigured"),
+    ],
+)
+def test_ends_here_even_where_the_server_fails(
+    application: Application, connection_id: str, demo: DemoServer, fault: Faults, code: str
+) -> None:
+    """`revoking` vends nothing at once, keeps what it needs to try again, and says why it still has to."""
+    # given
+    demo.put_faults(fault)
+
+    # when
+    answer = application.call("revoke", connection_id=connection_id)
+
+    # then
+    assert answer == {"connection_id": connection_id, "status": "revoking"}
+    assert application.call("token", connection_id=connection_id)["error"] == "connection_revoked"
+    assert application.call("refresh", connection_id=connection_id)["error"] == "connection_revoked"
+    connection = application.call("connections", connection_id=connection_id)["connection"]
+    assert (connection["status"], connection["failure"]["code"]) == ("revoking", code)
+    item = application.connection_item(connection_id)
+    assert item is not None
+    assert item.keys() >= {"sealed", "due_shard", "due_at"}
+
+
+def test_second_revoke_finishes_what_the_first_could_not(
+    application: Application, connection_id: str, demo: DemoServer
+) -> None:
+    """The server is back: it is told, and the ciphertext goes."""
+    # given
+    demo.put_faults(Faults(endpoint="revoke", status=500))
+    assert application.call("revoke", connection_id=connection_id)["status"] == "revoking"
+    demo.reset()
+
+    # when
+    answer = application.call("revoke", connection_id=connection_id)
+
+    # then
+    assert answer == {"connection_id": connection_id, "status": "revoked"}
+    assert len(demo.requests("revoke")) == 1
+    connection = application.call("connections", connection_id=connection_id)["connection"]
+    assert (connection["status"], connection["failure"]) == ("revoked", None)
+    assert "sealed" not in (application.connection_item(connection_id) or {})
+
+
+def test_200_that_says_unsuccessful_is_a_failure(
+    application: Application, connection_id: str, demo: DemoServer, merchant: str
+) -> None:
+    """UltraCart answers 200 with `successful: false`; for a grant that was alive here that confirms nothing."""
+    # given
+    demo.withdraw(merchant)
+
+    # when
+    answer = application.call("revoke", connection_id=connection_id)
+
+    # then
+    connection = application.call("connections", connection_id=connection_id)["connection"]
+    assert answer["status"] == connection["status"] == "revoking"
+    assert connection["failure"]["provider_error"]["error"] == "not_revoked"
+    assert demo.requests("revoke")[0]["answer"] == 200
+
+
+def test_dead_grant_is_revoked_though_the_server_has_nothing_to_revoke(
+    application: Application, connection_id: str, demo: DemoServer, merchant: str
+) -> None:
+    """The server had said itself that the grant is gone; its refusal to revoke it again ends the matter."""
+    # given
+    demo.withdraw(merchant)
+    assert application.call("refresh", connection_id=connection_id)["error"] == "reauthorization_required"
+
+    # when
+    answer = application.call("revoke", connection_id=connection_id)
+
+    # then
+    assert answer == {"connection_id": connection_id, "status": "revoked"}
+    assert application.call("token", connection_id=connection_id)["error"] == "connection_revoked"
+
+
+def test_standards_server_is_told_of_both_tokens(
+    application: Application, new_browser: Callable[..., Browser], demo: DemoServer
+) -> None:
+    """RFC 7009: the refresh token first, then the access token, each with its hint; an unknown token is no failure."""
+    # given
+    connection_id = new_browser().connect("demo", connection_id=fresh())
+    demo.reset()
+
+    # when
+    answer = application.call("revoke", connection_id=connection_id)
+
+    # then
+    seen = demo.requests("revoke")
+    assert answer["status"] == "revoked"
+    assert [request["outcome"] for request in seen] == ["revoked", "not_revoked"]
+    assert [request["client_auth"] for request in seen] == ["client_secret_basic"] * 2
+    assert all(set(request["parameter_names"]) == {"token", "token_type_hint"} for request in seen)
+
+
+def test_server_without_revocation_endpoint_is_not_asked(
+    application: Application, browser: Browser, scripted: Scripted
+) -> None:
+    """Where there is nobody to tell, what is here ends here."""
+    # given
+    registration = scripted.registration
+    del registration["revocation_endpoint"]
+    scripted.answers["/token"] = {"access_token": "access", "refresh_token": "refresh", "expires_in": 3600}
+    started, _ = connect(application, browser, application.register(registration))
+
+    # when
+    answer = application.call("revoke", connection_id=started["connection_id"])
+
+    # then
+    assert answer["status"] == "revoked"
+    assert scripted.paths() == ["/token"]
+
+
+def test_missing_registration_keeps_nobody_from_revoking(
+    application: Application, new_browser: Callable[..., Browser], demo: DemoServer
+) -> None:
+    """The operator removed the provider first: the connection ends here, and the server waits to be told."""
+    # given
+    provider = application.register(demo.standard_registration("standard"))
+    connection_id = new_browser().connect(provider, connection_id=fresh())
+    boto3.client("secretsmanager").delete_secret(
+        SecretId=f"gatehouse/providers/{provider}", ForceDeleteWithoutRecovery=True
+    )
+
+    # when
+    answer = application.call("revoke", connection_id=connection_id)
+
+    # then
+    assert answer["status"] == "revoking"
+    assert application.call("token", connection_id=connection_id)["error"] == "connection_revoked"
+
+
+def test_refresh_in_flight_cannot_bring_a_revoked_connection_back(
+    application: Application, browser: Browser, scripted: Scripted
+) -> None:
+    """The lease is gone with the revocation, so the tokens that arrive late are stored nowhere."""
+    # given
+    registration = scripted.registration
+    del registration["revocation_endpoint"]
+    scripted.answers["/token"] = {"access_token": "first", "refresh_token": "refresh", "expires_in": 3600}
+    started, _ = connect(application, browser, application.register(registration))
+    connection_id = started["connection_id"]
+    scripted.open.clear()
+
+    # when
+    with ThreadPoolExecutor(1) as pool:
+        refresh = pool.submit(application.call, "refresh", connection_id=connection_id)
+        while scripted.paths() != ["/token", "/token"]:
+            time.sleep(0.01)
+        revoked = application.call("revoke", connection_id=connection_id)
+        scripted.open.set()
+
+    # then
+    assert revoked["status"] == "revoked"
+    assert refresh.result()["error"] == "connection_revoked"
+    connection = application.call("connections", connection_id=connection_id)["connection"]
+    assert (connection["status"], connection["version"]) == ("revoked", 1)
+    assert "sealed" not in (application.connection_item(connection_id) or {})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("connection_id", None), ("connection_id", ""), ("connection_id", 1), ("connection_id", "a b"), ("force", True)],
+)
+def test_bad_field_is_named(application: Application, aws_calls: list[AwsCall], field: str, value: object) -> None:
+    """Bad, missing and unknown fields are named, and nothing is touched."""
+    # when
+    answer = application.call("revoke", **{"connection_id": "some", field: value})
+
+    # then
+    assert answer.keys() == FAILURE_KEYS
+    assert answer["error"] == "invalid_request"
+    assert answer["error_description"].startswith(f"{field}: ")
+    assert aws_calls == []
+
+
+def test_unknown_connection(application: Application, aws_calls: list[AwsCall]) -> None:
+    """What does not exist cannot be revoked, and is not made by trying."""
+    # when
+    answer = application.call("revoke", connection_id=fresh())
+
+    # then
+    assert answer.keys() == FAILURE_KEYS | {"connection_id"}
+    assert answer["error"] == "connection_not_found"
+    assert writes(aws_calls) == []

@@ -1,0 +1,84 @@
+"""AWS for the unit tests: moto behind its lock, dynalite beside it, and the tables as the template describes them."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from functions.vault.aws import ClientOf
+from functions.vault.store import Authorizations, Connections
+from local import cloudformation
+from local.aws import AwsEnd
+from local.environment import isolation
+from local.stack import TEMPLATE
+from local.tables import create_tables
+
+Tables = tuple[Connections, Authorizations]
+
+
+def client_of(endpoint: str) -> ClientOf:
+    """Return what gives boto3's client of each service at `endpoint`, without retries."""
+
+    @cache
+    def of(service: str) -> Any:
+        with isolation({}):
+            config = Config(retries={"total_max_attempts": 1}, read_timeout=30)
+            return boto3.client(service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[ClientOf]:
+    """Give the clients of an emulated account."""
+    end = AwsEnd()
+    end.start()
+    yield client_of(end.url)
+    end.close()
+
+
+@pytest.fixture(scope="session")
+def table_definitions() -> dict[str, Any]:
+    """Give the two tables as they are deployed: the template's own keys, attributes and indexes."""
+    with isolation({}):
+        return dict(cloudformation.table_definitions(cloudformation.load(TEMPLATE)))
+
+
+@pytest.fixture(scope="session", params=["moto", pytest.param("dynalite", marks=pytest.mark.needs_node)])
+def engine(request: pytest.FixtureRequest) -> ClientOf:
+    """Give a DynamoDB: every test that asks for it runs on each."""
+    if request.param == "moto":
+        moto: ClientOf = request.getfixturevalue("aws")
+        return moto
+    return client_of(request.getfixturevalue("dynalite"))
+
+
+@pytest.fixture
+def tables(engine: ClientOf, table_definitions: dict[str, Any]) -> Tables:
+    """Give the two tables, new and empty."""
+    names = {logical_id: f"{logical_id}-{uuid.uuid4().hex}" for logical_id in table_definitions}
+    with isolation({}):
+        create_tables(engine("dynamodb").meta.endpoint_url, table_definitions, names)
+    return Connections(engine, names["ConnectionsTable"]), Authorizations(engine, names["AuthorizationsTable"])
+
+
+@pytest.fixture
+def connections(tables: Tables) -> Connections:
+    """Give an empty table of connections."""
+    return tables[0]
+
+
+@pytest.fixture
+def authorizations(tables: Tables) -> Authorizations:
+    """Give an empty table of authorization requests."""
+    return tables[1]
+
+
+@pytest.fixture
+def new_key(aws: ClientOf) -> Callable[[], str]:
+    """Make KMS keys, and give their ARNs."""
+    return lambda: str(aws("kms").create_key()["KeyMetadata"]["Arn"])

@@ -1,0 +1,225 @@
+"""Sealing with KMS: what is stored opens only for its own connection, provider and version."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from functions.vault.aws import ClientOf
+from functions.vault.cipher import Cipher
+from functions.vault.connection import Connection
+from functions.vault.errors import TemporarilyUnavailable
+from functions.vault.sealing import SealBroken, wrapped_key_of
+from functions.vault.tokens import TokenSet
+from tests.unit.samples import TOKENS, connection
+
+
+class Kms:
+    """A KMS in front of the emulated one that notes what is asked of it, and can be out of order."""
+
+    def __init__(self, kms: Any) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.error: Exception | None = None
+        self._kms = kms
+
+    def __call__(self, service: str) -> "Kms":
+        """Be the client of a service."""
+        assert service == "kms"
+        return self
+
+    def generate_data_key(self, **arguments: Any) -> Any:
+        """Pass the call on."""
+        return self._pass("generate_data_key", arguments)
+
+    def decrypt(self, **arguments: Any) -> Any:
+        """Pass the call on."""
+        return self._pass("decrypt", arguments)
+
+    def _pass(self, operation: str, arguments: dict[str, Any]) -> Any:
+        self.calls.append((operation, arguments))
+        if self.error is not None:
+            raise self.error
+        return getattr(self._kms, operation)(**arguments)
+
+
+@pytest.fixture
+def kms(aws: ClientOf) -> Kms:
+    """Give a KMS that notes what is asked of it."""
+    return Kms(aws("kms"))
+
+
+@pytest.fixture
+def key_id(new_key: Callable[[], str]) -> str:
+    """Give a key of its own to a test."""
+    return new_key()
+
+
+def stored(kms: Kms, key_id: str, tokens: TokenSet = TOKENS) -> Connection:
+    """Return a connection whose tokens one function has sealed."""
+    made = connection()
+    return replace(made, sealed=Cipher(kms, key_id).prepare("merchant-1", "acme", 1)(tokens))
+
+
+def failing(code: str, status: int = 400) -> ClientError:
+    """Return an error of AWS."""
+    answer: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, "Decrypt")
+
+
+def test_what_one_function_seals_another_opens(kms: Kms, key_id: str) -> None:
+    """One data key and one decryption, under one encryption context that KMS sees (and CloudTrail records)."""
+    context = {"purpose": "gatehouse/tokens", "connection_id": "merchant-1", "provider": "acme", "version": "1"}
+
+    tokens = Cipher(kms, key_id).open(stored(kms, key_id))
+
+    assert tokens == TOKENS
+    (made, make), (opened, open_) = kms.calls
+    assert (made, opened) == ("generate_data_key", "decrypt")
+    assert make == {"KeyId": key_id, "KeySpec": "AES_256", "EncryptionContext": context}
+    assert open_.pop("CiphertextBlob")
+    assert open_ == {"KeyId": key_id, "EncryptionContext": context}
+
+
+def test_what_is_stored_shows_no_token(kms: Kms, key_id: str) -> None:
+    """Neither does what is held in between."""
+    cipher = Cipher(kms, key_id)
+    sealed = stored(kms, key_id, TokenSet("AT-secret", "RT-secret")).sealed or b""
+
+    assert b"secret" not in sealed
+    assert "secret" not in repr(cipher) + repr(cipher.prepare("merchant-1", "acme", 1))
+
+
+def test_tokens_that_were_opened_are_kept(kms: Kms, key_id: str) -> None:
+    """A warm function asks KMS once for each token set; one that sealed it itself, never."""
+    warm, made = Cipher(kms, key_id), stored(kms, key_id)
+    kms.calls.clear()
+
+    assert [warm.open(made) for _ in range(3)] == [TOKENS] * 3
+
+    assert [operation for operation, _ in kms.calls] == ["decrypt"]
+
+
+def test_a_ciphertext_in_memory_is_no_way_around_its_context(kms: Kms, key_id: str) -> None:
+    """A row that holds another row's ciphertext does not open, not even where that one was opened just before."""
+    warm, made = Cipher(kms, key_id), stored(kms, key_id)
+    assert warm.open(made) == TOKENS
+
+    for moved in (replace(made, connection_id="merchant-2"), replace(made, provider="b"), replace(made, version=2)):
+        with pytest.raises(SealBroken):
+            warm.open(moved)
+
+
+@pytest.mark.parametrize(
+    "moved", [{"connection_id": "merchant-2"}, {"provider": "acme2"}, {"version": 2}, {"version": 11}]
+)
+def test_a_ciphertext_opens_only_in_its_own_row(kms: Kms, key_id: str, moved: dict[str, Any]) -> None:
+    """KMS itself refuses the data key under another encryption context: nothing of it reaches us."""
+    copied = replace(stored(kms, key_id), **moved)
+
+    with pytest.raises(SealBroken, match="KMS does not open"):
+        Cipher(kms, key_id).open(copied)
+
+
+def test_a_data_key_moved_into_another_ciphertext_does_not_open(kms: Kms, key_id: str) -> None:
+    """Each token set has a key of its own; two of the same row cannot be mixed."""
+    first, second = stored(kms, key_id), stored(kms, key_id)
+    assert first.sealed
+    assert second.sealed
+    end = 3 + len(wrapped_key_of(first.sealed))
+
+    mixed = replace(first, sealed=first.sealed[:end] + second.sealed[end:])
+
+    with pytest.raises(SealBroken):
+        Cipher(kms, key_id).open(mixed)
+
+
+def test_no_single_changed_octet_opens(kms: Kms, key_id: str) -> None:
+    """Of the whole stored value: format, lengths, wrapped key, salt, commitment, nonce, ciphertext, tag."""
+    made, opened = stored(kms, key_id), []
+    assert made.sealed
+
+    for position in range(len(made.sealed)):
+        changed = bytearray(made.sealed)
+        changed[position] ^= 1
+        try:
+            opened.append((position, Cipher(kms, key_id).open(replace(made, sealed=bytes(changed)))))
+        except SealBroken:
+            pass
+        except ClientError as error:
+            # The emulated KMS keeps the key's id in the clear at the front, and finds no such key.
+            assert error.response["Error"]["Code"] == "AccessDeniedException"  # noqa: PT017 - one way of two
+
+    assert opened == []
+
+
+def test_another_kms_key_does_not_open(kms: Kms, key_id: str, new_key: Callable[[], str]) -> None:
+    """The key is named on decryption: a ciphertext made under somebody else's key is not accepted."""
+    foreign = stored(kms, new_key())
+
+    # KMS answers IncorrectKeyException; the emulated one refuses with a word of its own.
+    with pytest.raises((SealBroken, ClientError)):
+        Cipher(kms, key_id).open(foreign)
+
+
+@pytest.mark.parametrize("code", ["IncorrectKeyException", "InvalidCiphertextException"])
+def test_what_kms_says_of_a_foreign_ciphertext_is_a_broken_seal(kms: Kms, key_id: str, code: str) -> None:
+    """Both words mean that the ciphertext is not what it should be."""
+    made = stored(kms, key_id)
+    kms.error = failing(code)
+
+    with pytest.raises(SealBroken):
+        Cipher(kms, key_id).open(made)
+
+
+def test_a_connection_without_ciphertext_does_not_open(kms: Kms, key_id: str) -> None:
+    """A revoked one has none; KMS is not asked."""
+    with pytest.raises(SealBroken, match="has no ciphertext"):
+        Cipher(kms, key_id).open(replace(connection(), sealed=None))
+
+    assert kms.calls == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        failing("ThrottlingException"),
+        failing("KMSInternalException", 500),
+        failing("DependencyTimeoutException", 503),
+        failing("SomethingNew", 503),
+        EndpointConnectionError(endpoint_url="https://kms.example"),
+    ],
+)
+def test_an_outage_of_kms_is_temporary(kms: Kms, key_id: str, error: Exception) -> None:
+    """It says nothing about the ciphertext: the caller may try again."""
+    made = stored(kms, key_id)
+    kms.error = error
+
+    with pytest.raises(TemporarilyUnavailable, match="KMS"):
+        Cipher(kms, key_id).open(made)
+    with pytest.raises(TemporarilyUnavailable, match="KMS"):
+        Cipher(kms, key_id).prepare("merchant-1", "acme", 1)
+
+
+def test_a_missing_permission_stays_the_defect_that_it_is(kms: Kms, key_id: str) -> None:
+    """A wrong role is neither an outage nor a broken seal."""
+    made = stored(kms, key_id)
+    kms.error = failing("AccessDeniedException")
+
+    with pytest.raises(ClientError):
+        Cipher(kms, key_id).open(made)
+
+
+def test_memory_is_bounded(kms: Kms, key_id: str) -> None:
+    """The latest used 256 token sets stay; an older one is decrypted anew."""
+    cipher, seal = Cipher(kms, key_id), Cipher(kms, key_id).prepare("merchant-1", "acme", 1)
+    many = [replace(connection(), sealed=seal(TOKENS)) for _ in range(257)]
+    for each in many:
+        cipher.open(each)
+    kms.calls.clear()
+
+    cipher.open(many[-1])
+    assert kms.calls == []
+    cipher.open(many[0])
+    assert [operation for operation, _ in kms.calls] == ["decrypt"]

@@ -1,0 +1,375 @@
+"""HTTP to servers that do what servers on the internet do: real sockets, one deadline, one cap, nothing sent twice."""
+
+import gzip
+import itertools
+import socket
+import ssl
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from functions.vault.errors import ProviderUnavailable
+from functions.vault.outbound import LARGEST_BODY, Outbound
+
+Behaviour = Callable[[socket.socket], None]
+
+LONG = 20.0
+"""Seconds that no test here needs: who waits for them has lost its deadline."""
+
+CREDENTIALS, BODY = "Basic c2VjcmV0", "code=CODE-1"
+
+SHORT = 0.4
+"""A deadline that is meant to pass."""
+
+
+class Server:
+    """A port of the loopback interface: each request is read to its end, noted, and then behaved at."""
+
+    def __init__(self, behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> None:
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.over = threading.Event()
+        self._behaviour = behaviour
+        self._tls = tls
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads = [threading.Thread(target=self._listen)]
+        self._open: list[socket.socket] = []
+        self._threads[0].start()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        scheme = "https" if self._tls else "http"
+        return f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}/token"
+
+    def close(self) -> None:
+        """Hang up on everybody, and wait until all is quiet."""
+        self.over.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in self._open:
+            _hang_up(connection)
+        for thread in self._threads:
+            thread.join()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(connection)
+            thread = threading.Thread(target=self._serve, args=(connection,))
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                if self._tls is not None:
+                    connection = self._tls.wrap_socket(connection, server_side=True)
+                with connection:
+                    while request := _request(connection):
+                        self.requests.append(request)
+                        self._behaviour(connection)
+            except OSError:
+                return
+
+
+def _hang_up(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return
+
+
+def _request(connection: socket.socket) -> bytes:
+    """Return the next whole request, empty at the end of the connection."""
+    request = b""
+    while b"\r\n\r\n" not in request:
+        more = connection.recv(65536)
+        if not more:
+            return b""
+        request += more
+    head, _, body = request.partition(b"\r\n\r\n")
+    length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def says(*parts: bytes) -> Behaviour:
+    """Answer with these octets, and end the connection."""
+
+    def behave(connection: socket.socket) -> None:
+        for part in parts:
+            connection.sendall(part)
+        _hang_up(connection)
+
+    return behave
+
+
+def answers(body: bytes, *headers: str, status: str = "200 OK") -> Behaviour:
+    """Answer properly, and keep the connection."""
+    head = "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers])
+    return lambda connection: connection.sendall(head.encode() + b"\r\n\r\n" + body)
+
+
+@pytest.fixture
+def server() -> Iterator[Callable[..., Server]]:
+    """Start servers that behave as told."""
+    running: list[Server] = []
+
+    def start(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> Server:
+        running.append(Server(behaviour, tls))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.close()
+
+
+@pytest.fixture
+def outbound() -> Iterator[Outbound]:
+    """Give a new session."""
+    made = Outbound()
+    yield made
+    if made._session is not None:  # noqa: SLF001 - a function never closes it; a test must leave no open socket
+        made._session.close()  # noqa: SLF001
+
+
+def failure(outbound: Outbound, url: str, timeout: float = LONG) -> ProviderUnavailable:
+    """Send a token request and return its failure, whose text must give nothing away."""
+    with pytest.raises(ProviderUnavailable) as caught:
+        outbound.send("POST", url, {"Authorization": CREDENTIALS}, BODY, timeout)
+    shown = "".join(traceback.format_exception(caught.value)) + str(caught.value.as_result())
+    assert [word for word in (CREDENTIALS, BODY, "127.0.0.1", "urllib3", "answered-with") if word in shown] == []
+    return caught.value
+
+
+def test_a_request_arrives_as_it_was_given(server: Any, outbound: Outbound) -> None:
+    """Method, path, headers and body; and the answer comes back whole, header names in lower case."""
+    there = server(answers(b'{"a":1}', "Content-Type: application/json", "Retry-After: 3", status="429 Slow"))
+
+    answer = outbound.send("POST", there.url + "?t=1", {"X-Api": "1", "User-Agent": "gatehouse"}, "a=b&c=%20", LONG)
+
+    assert (answer.status, answer.body) == (429, b'{"a":1}')
+    assert answer.headers == {"content-length": "7", "content-type": "application/json", "retry-after": "3"}
+    head, _, body = there.requests[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /token?t=1 HTTP/1.1\r\n")
+    assert b"\r\nX-Api: 1" in head
+    assert b"\r\nUser-Agent: gatehouse" in head
+    assert body == b"a=b&c=%20"
+
+
+def test_a_connection_is_kept_for_the_next_request(server: Any, outbound: Outbound) -> None:
+    """One handshake for many refreshes."""
+    there = server(answers(b"{}"))
+
+    for _ in range(3):
+        outbound.send("GET", there.url, {}, None, LONG)
+
+    assert (len(there.requests), there.connections) == (3, 1)
+
+
+def test_a_servers_cookies_are_not_kept(server: Any, outbound: Outbound) -> None:
+    """One merchant's token request must not carry what came with another's."""
+    there = server(answers(b"{}", "Set-Cookie: session=merchant-1; Path=/"))
+
+    for _ in range(2):
+        outbound.send("POST", there.url, {}, "a=b", LONG)
+
+    assert [request for request in there.requests if b"cookie" in request.lower()] == []
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
+def test_a_redirect_is_not_followed(server: Any, outbound: Outbound, status: str) -> None:
+    """Codes and tokens go where the configuration says, and nowhere that an answer says."""
+    elsewhere = server(answers(b"{}"))
+    there = server(answers(b"", f"Location: {elsewhere.url}", status=status))
+
+    answer = outbound.send("POST", there.url, {}, "code=secret", LONG)
+
+    assert answer.status == int(status[:3])
+    assert (len(there.requests), elsewhere.connections) == (1, 0)
+
+
+def test_a_refused_connection_is_a_known_outcome(outbound: Outbound) -> None:
+    """Nothing was sent: the code or refresh token is as good as before."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+    assert not failure(outbound, f"http://127.0.0.1:{port}/token").outcome_unknown
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"",
+        b"answered-with nonsense\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"\x15\x03\x01\x00\x02\x02\x50",
+        b"HTTP/1.1\r\n\r\n",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        b"HTTP/1.1 99999 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nx",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 7\r\n\r\nnot zip",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000,
+        b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: y\r\n" % number for number in range(500)) + b"\r\n",
+    ],
+    ids=itertools.count(),
+)
+def test_an_answer_that_breaks_off_or_is_no_http_is_an_unknown_outcome(
+    server: Any, outbound: Outbound, octets: bytes
+) -> None:
+    """The server had the request: it may have acted on it. And it is sent once only."""
+    there = server(says(octets))
+
+    assert failure(outbound, there.url).outcome_unknown
+
+    assert len(there.requests) == 1
+
+
+def _drip(server: list[Server], octets: Iterator[bytes]) -> Behaviour:
+    """Send a little now and then, until the test is over."""
+
+    def behave(connection: socket.socket) -> None:
+        for octet in octets:
+            if server[0].over.wait(0.02):
+                return
+            connection.sendall(octet)
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nX: ",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+    ],
+    ids=["status line", "header", "body", "chunks", "endless body"],
+)
+def test_an_answer_that_comes_drop_by_drop_meets_the_deadline(server: Any, outbound: Outbound, first: bytes) -> None:
+    """Every drop is in time for a socket's own timeout; the answer as a whole is not."""
+    drop = b"1\r\nx\r\n" if b"chunked" in first else b"x"
+    slow: list[Server] = []
+    slow.append(server(_drip(slow, itertools.chain([first], itertools.repeat(drop)))))
+
+    assert failure(outbound, slow[0].url, SHORT).outcome_unknown
+
+
+def test_a_silent_server_meets_the_deadline(server: Any, outbound: Outbound) -> None:
+    """It took the request and says nothing."""
+    slow: list[Server] = []
+    slow.append(server(lambda _connection: slow[0].over.wait()))
+
+    assert failure(outbound, slow[0].url, SHORT).outcome_unknown
+
+
+def test_a_slow_server_does_not_hold_up_the_next_request(server: Any, outbound: Outbound) -> None:
+    """What still waits in the background is in nobody's way."""
+    slow: list[Server] = []
+    slow.append(server(lambda _connection: slow[0].over.wait()))
+    failure(outbound, slow[0].url, SHORT)
+    there = server(answers(b"{}"))
+
+    assert outbound.send("GET", there.url, {}, None, LONG).status == 200
+
+
+def test_the_largest_body_is_taken(server: Any, outbound: Outbound) -> None:
+    """To the last octet of the cap."""
+    there = server(answers(b"x" * LARGEST_BODY))
+
+    assert len(outbound.send("GET", there.url, {}, None, LONG).body) == LARGEST_BODY
+
+
+def _chunked(body: Iterator[bytes]) -> Iterator[bytes]:
+    yield b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for part in body:
+        yield b"%x\r\n%b\r\n" % (len(part), part)
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        answers(b"x" * (LARGEST_BODY + 1)),
+        lambda connection: [connection.sendall(part) for part in _chunked(itertools.repeat(b"x" * 60_000))],
+        answers(gzip.compress(bytes(100_000_000), 1), "Content-Encoding: gzip"),
+        answers(gzip.compress(gzip.compress(bytes(100_000_000), 1)), "Content-Encoding: gzip, gzip"),
+    ],
+    ids=["one too many", "endless", "gzip bomb", "gzip bomb in gzip"],
+)
+def test_a_body_that_is_too_large_is_not_read(server: Any, outbound: Outbound, behaviour: Behaviour) -> None:
+    """Measured after decompression; and the outcome is unknown."""
+    there = server(behaviour)
+
+    error = failure(outbound, there.url)
+
+    assert (error.outcome_unknown, error.description) == (True, "The authorization server's answer is too large.")
+
+
+def test_a_compressed_body_is_read(server: Any, outbound: Outbound) -> None:
+    """Servers may compress what they send."""
+    there = server(answers(gzip.compress(b'{"access_token":"AT-1"}'), "Content-Encoding: gzip"))
+
+    assert outbound.send("GET", there.url, {}, None, LONG).body == b'{"access_token":"AT-1"}'
+
+
+@pytest.fixture(scope="module")
+def untrusted(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    """Give the TLS of a server whose certificate it has signed itself."""
+    folder = tmp_path_factory.mktemp("tls")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    today = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(today)
+    certificate = builder.not_valid_after(today + timedelta(days=1)).sign(key, SHA256())
+    plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "server.pem").write_bytes(plain + certificate.public_bytes(Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    return context
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    server: Any, outbound: Outbound, untrusted: ssl.SSLContext
+) -> None:
+    """Nothing of the request goes over that connection, and so the outcome is known."""
+    there = server(answers(b"{}"), untrusted)
+
+    assert not failure(outbound, there.url).outcome_unknown
+
+    assert there.requests == []
+
+
+def test_a_server_without_tls_is_not_spoken_to_in_the_clear(server: Any, outbound: Outbound) -> None:
+    """An https URL whose server speaks http gets a handshake, and no request."""
+    there = server(answers(b"{}"))
+
+    failure(outbound, there.url.replace("http:", "https:"), SHORT)
+
+    assert there.requests == []
+
+
+@pytest.mark.parametrize("url", ["http://", "https://[::1", "http://127.0.0.1:99999/", "nonsense", "ftp://127.0.0.1/"])
+def test_a_url_that_is_none_is_an_outage_and_not_a_defect(outbound: Outbound, url: str) -> None:
+    """Configuration is checked long before; whatever slips through still fails in order."""
+    with pytest.raises(ProviderUnavailable):
+        outbound.send("GET", url, {}, None, LONG)

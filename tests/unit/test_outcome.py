@@ -1,0 +1,56 @@
+"""How a browser's visit ends, and where the application gets its user back."""
+
+from typing import Any
+
+import pytest
+
+from functions.vault.outcome import Outcome
+from tests.unit.samples import authorization_request
+
+RETURN_TO = "https://app.example/done?tab=1"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "query"),
+    [
+        ({"page": "connected"}, "connection_id=merchant-1&status=connected"),
+        ({"page": "denied", "error": "access_denied"}, "connection_id=merchant-1&error=access_denied"),
+        ({"page": "failed", "error": "provider_unavailable"}, "connection_id=merchant-1&error=provider_unavailable"),
+    ],
+)
+def test_the_application_gets_its_user_back(outcome: dict[str, Any], query: str) -> None:
+    """With what became of it, added to the query that was there."""
+    request = authorization_request(return_to=RETURN_TO)
+
+    assert Outcome(**outcome, request=request).return_to == f"{RETURN_TO}&{query}"
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome("connected", request=authorization_request()),
+        Outcome("refused", reason="state_mismatch"),
+        Outcome("unfinished", request=authorization_request(return_to=RETURN_TO)),
+    ],
+    ids=["no return_to", "no request", "not finished"],
+)
+def test_otherwise_the_user_sees_a_page(outcome: Outcome) -> None:
+    """Without `return_to`, without a request, or while the outcome is not known."""
+    assert outcome.return_to is None
+
+
+@pytest.mark.parametrize(
+    ("error", "page"), [("access_denied", "denied"), ("server_error", "failed"), ("provider_throttled", "failed")]
+)
+def test_a_no_is_not_a_failure(error: str, page: str) -> None:
+    """The person who said no reads another page than the one for whom something went wrong; both may try again."""
+    outcome = Outcome.failed(authorization_request(), error)
+
+    assert (outcome.page, outcome.error, outcome.provider) == (page, error, "acme")
+    assert outcome.may_try_again
+
+
+@pytest.mark.parametrize("page", ["connected", "already", "unfinished", "refused", "expired", "invalid_link"])
+def test_only_what_came_to_nothing_can_be_tried_again(page: str) -> None:
+    """The others are over, or not ours."""
+    assert not Outcome(page).may_try_again

@@ -1,0 +1,306 @@
+"""The owner's registrations: read from Secrets Manager, completed by discovery, kept for minutes, named where wrong."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from functions.vault.aws import ClientOf
+from functions.vault.errors import ProviderMisconfigured, ProviderUnavailable, UnknownProvider
+from functions.vault.registrations import KEPT, Registrations
+from functions.vault.responses import Answer
+from tests.unit.samples import NOW, answer
+
+ENDPOINTS = {
+    "authorization_endpoint": "https://acme.example/authorize",
+    "token_endpoint": "https://acme.example/token",
+}
+ISSUER = "https://id.example"
+OAUTH = "https://id.example/.well-known/oauth-authorization-server"
+OPENID = "https://id.example/.well-known/openid-configuration"
+
+
+class Web:
+    """Pages by URL; what is asked for is noted, and every other URL is a 404."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, Answer | Exception] = {}
+        self.requests: list[str] = []
+
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:
+        """Give the page."""
+        assert (method, dict(headers), body) == ("GET", {"Accept": "application/json"}, None)
+        assert 0 < timeout <= 10
+        self.requests.append(url)
+        page = self.pages.get(url, answer("<html>", 404))
+        if isinstance(page, Exception):
+            raise page
+        return page
+
+
+class Owner:
+    """An owner of registrations, with a clock and a web."""
+
+    def __init__(self, aws: ClientOf) -> None:
+        self.secrets = aws("secretsmanager")
+        self.prefix = f"{uuid.uuid4().hex}/providers/"
+        self.now = float(NOW)
+        self.web = Web()
+        self.registrations = self.new_function()
+        self._aws = aws
+
+    def new_function(self, *, loopback_http: bool = False) -> Registrations:
+        """Return the registrations as a newly started function has them."""
+        return Registrations(self._client_of, self.prefix, self.web, lambda: self.now, loopback_http=loopback_http)
+
+    def _client_of(self, service: str) -> Any:
+        return self._aws(service)
+
+    def registers(self, name: str, document: Any) -> None:
+        """Put a registration into Secrets Manager, or another in its place."""
+        text = document if isinstance(document, str) else json.dumps(document)
+        known = self.secrets.list_secrets(Filters=[{"Key": "name", "Values": [self.prefix + name]}])["SecretList"]
+        if known:
+            self.secrets.put_secret_value(SecretId=self.prefix + name, SecretString=text)
+        else:
+            self.secrets.create_secret(Name=self.prefix + name, SecretString=text)
+
+
+@pytest.fixture
+def owner(aws: ClientOf) -> Owner:
+    """Give an owner without registrations."""
+    return Owner(aws)
+
+
+def metadata(**fields: Any) -> Answer:
+    """Return the metadata of `ISSUER`."""
+    document = {
+        "issuer": ISSUER,
+        "authorization_endpoint": f"{ISSUER}/authorize",
+        "token_endpoint": f"{ISSUER}/token",
+        "revocation_endpoint": f"{ISSUER}/revoke",
+        "authorization_response_iss_parameter_supported": True,
+        "response_types_supported": ["code"],
+    }
+    return answer(json.dumps(document | fields))
+
+
+def test_a_registration_may_be_a_whole_provider(owner: Owner) -> None:
+    """Endpoints, quirks and credentials in one document: no file and no request needed."""
+    owner.registers(
+        "acme", {"client_id": "c-1", "client_secret": "s-1", "scopes": ["read"], "pkce": "none", **ENDPOINTS}
+    )
+
+    registration = owner.registrations.get("acme")
+
+    assert (registration.client_id, registration.client_secret) == ("c-1", "s-1")
+    assert registration.provider.name == "acme"
+    assert registration.provider.endpoint("token_endpoint") == "https://acme.example/token"
+    assert (registration.provider.scopes, registration.provider.pkce) == (("read",), "none")
+    assert owner.web.requests == []
+
+
+def test_a_registration_completes_a_file(owner: Owner) -> None:
+    """UltraCart needs the client's id alone; a key of the registration goes over the file's."""
+    owner.registers("ultracart", {"client_id": "c-1", "pkce": "S256"})
+
+    registration = owner.registrations.get("ultracart")
+
+    provider = registration.provider
+    assert provider.endpoint("token_endpoint") == "https://secure.ultracart.com/rest/v2/oauth/token"
+    assert provider.token_headers == {"X-UltraCart-Api-Version": "2017-03-01"}
+    assert (provider.pkce, registration.auth_method) == ("S256", "none")
+
+
+def test_a_secret_with_a_file_is_used_as_the_file_says(owner: Owner) -> None:
+    """A confidential client of UltraCart's sends its secret in the form."""
+    owner.registers("ultracart", {"client_id": "c-1", "client_secret": "s-1"})
+
+    assert owner.registrations.get("ultracart").auth_method == "client_secret_post"
+
+
+def test_an_unknown_provider_is_named_with_what_to_do(owner: Owner) -> None:
+    """A file without a registration is not configured either: there is no client."""
+    for name in ("nobody", "ultracart"):
+        with pytest.raises(UnknownProvider) as caught:
+            owner.registrations.get(name)
+        assert f"create the secret {owner.prefix}{name}" in caught.value.description
+
+
+def test_a_registration_that_was_deleted_is_unknown(owner: Owner) -> None:
+    """Secrets Manager keeps a deleted secret for days, and has another word for it then."""
+    owner.registers("acme", {"client_id": "c-1", **ENDPOINTS})
+    owner.secrets.delete_secret(SecretId=owner.prefix + "acme", RecoveryWindowInDays=7)
+
+    with pytest.raises(UnknownProvider):
+        owner.registrations.get("acme")
+
+
+@pytest.mark.parametrize("text", ["x", "{", "client_id=c-1", "{'client_id': 'hunter2'}", "[" * 100_000])
+def test_what_is_no_json_is_named(owner: Owner, text: str) -> None:
+    """By the name of the secret, without a word of what it holds."""
+    owner.registers("acme", text)
+
+    with pytest.raises(ProviderMisconfigured) as caught:
+        owner.registrations.get("acme")
+
+    assert caught.value.description == f"The secret {owner.prefix}acme does not hold a JSON document."
+    assert caught.value.__cause__ is None
+
+
+def test_a_secret_of_octets_is_no_json(owner: Owner) -> None:
+    """A secret that was stored as binary has no text."""
+    owner.secrets.create_secret(Name=owner.prefix + "acme", SecretBinary=b"{}")
+
+    with pytest.raises(ProviderMisconfigured, match="does not hold a JSON document"):
+        owner.registrations.get("acme")
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ([], "expected an object"),
+        (None, "expected an object"),
+        ("hunter2", "does not hold a JSON document"),
+        ({}, "has no client_id"),
+        ({"client_id": "c-1", "clientsecret": "hunter2"}, "clientsecret: unknown key"),
+        ({"client_id": "c-1", "client_secret": 7}, "client_secret: expected"),
+        ({"client_id": "c-1", "name": "other"}, "name: unknown key"),
+        (
+            {"client_id": "c-1", "token_endpoint": "http://acme.example"},
+            "token_endpoint: expected an absolute https URL",
+        ),
+    ],
+)
+def test_what_is_wrong_in_a_registration_is_named(owner: Owner, document: Any, said: str) -> None:
+    """With the provider it is about, and without its secrets."""
+    owner.registers("acme", document)
+
+    with pytest.raises(ProviderMisconfigured, match=said) as caught:
+        owner.registrations.get("acme")
+
+    assert "acme" in caught.value.description
+    assert "hunter2" not in caught.value.description
+
+
+def test_a_mistake_that_was_corrected_is_forgotten(owner: Owner) -> None:
+    """Only what is right is kept: the operator need not wait."""
+    owner.registers("acme", {"client_id": "c-1", "pkce": "plain", **ENDPOINTS})
+    with pytest.raises(ProviderMisconfigured):
+        owner.registrations.get("acme")
+
+    owner.registers("acme", {"client_id": "c-1", **ENDPOINTS})
+
+    assert owner.registrations.get("acme").client_id == "c-1"
+
+
+def test_a_registration_is_kept_for_minutes(owner: Owner) -> None:
+    """A change is seen when the time is over, discovery included; until then nothing is asked again."""
+    owner.web.pages[OAUTH] = metadata()
+    owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
+    first = owner.registrations.get("acme")
+    owner.registers("acme", {"client_id": "c-2", "issuer": ISSUER})
+
+    owner.now += KEPT - 0.001
+    assert owner.registrations.get("acme") is first
+    assert owner.web.requests == [OAUTH]
+
+    owner.now += 0.001
+    assert owner.registrations.get("acme").client_id == "c-2"
+    assert owner.web.requests == [OAUTH, OAUTH]
+
+
+def test_a_provider_is_discovered_from_its_issuer(owner: Owner) -> None:
+    """RFC 8414 section 3: the document under the issuer's well-known path; OpenID's is not needed then."""
+    owner.web.pages[OAUTH] = metadata()
+    owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER, "scopes": ["read"]})
+
+    provider = owner.registrations.get("acme").provider
+
+    assert provider.endpoint("authorization_endpoint") == f"{ISSUER}/authorize"
+    assert provider.endpoint("revocation_endpoint") == f"{ISSUER}/revoke"
+    assert (provider.issuer, provider.authorization_response_iss_parameter_supported) == (ISSUER, True)
+    assert provider.scopes == ("read",)
+    assert owner.web.requests == [OAUTH]
+
+
+def test_openid_discovery_is_the_second_place(owner: Owner) -> None:
+    """Where the first has nothing."""
+    owner.web.pages[OPENID] = metadata()
+    owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
+
+    assert owner.registrations.get("acme").provider.endpoint("token_endpoint") == f"{ISSUER}/token"
+    assert owner.web.requests == [OAUTH, OPENID]
+
+
+@pytest.mark.parametrize("issuer", [f"{ISSUER}/tenant/1", f"{ISSUER}/tenant/1/"])
+def test_an_issuer_may_have_a_path(owner: Owner, issuer: str) -> None:
+    """RFC 8414 puts the well-known part before it (section 3.1), OpenID after it."""
+    after = f"{ISSUER}/tenant/1/.well-known/openid-configuration"
+    owner.web.pages[after] = metadata(issuer=issuer)
+    owner.registers("acme", {"client_id": "c-1", "issuer": issuer})
+
+    assert owner.registrations.get("acme").provider.issuer == issuer
+    assert owner.web.requests == [f"{ISSUER}/.well-known/oauth-authorization-server/tenant/1", after]
+
+
+@pytest.mark.parametrize("url", [OAUTH, OPENID])
+def test_another_issuers_metadata_is_refused(owner: Owner, url: str) -> None:
+    """RFC 8414 section 3.3: or one server could speak for another (a mix-up attack)."""
+    owner.web.pages[url] = metadata(issuer="https://evil.example")
+    owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
+
+    with pytest.raises(ProviderMisconfigured, match="issuer is not the configured one"):
+        owner.registrations.get("acme")
+
+
+def test_an_issuer_without_metadata_is_named(owner: Owner) -> None:
+    """The operator learns what else can be done."""
+    owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
+
+    with pytest.raises(ProviderMisconfigured, match=r"publishes no metadata .* or give the endpoints"):
+        owner.registrations.get("acme")
+
+
+@pytest.mark.parametrize("failure", [answer("", 500), answer("", 503), ProviderUnavailable("It cannot be reached.")])
+def test_an_issuer_that_is_down_is_an_outage(owner: Owner, failure: Answer | Exception) -> None:
+    """It is asked again at the next call, not minutes later."""
+    owner.web.pages[OAUTH] = failure
+    owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
+    with pytest.raises(ProviderUnavailable):
+        owner.registrations.get("acme")
+
+    owner.web.pages[OAUTH] = metadata()
+
+    assert owner.registrations.get("acme").provider.issuer == ISSUER
+
+
+def test_the_registration_goes_over_what_was_discovered(owner: Owner) -> None:
+    """The owner has the last word, key by key."""
+    owner.web.pages[OAUTH] = metadata()
+    own = {"revocation_endpoint": "https://acme.example/revoke", "token_endpoint_auth_method": "client_secret_post"}
+    owner.registers("acme", {"client_id": "c-1", "client_secret": "s-1", "issuer": ISSUER, **own})
+
+    registration = owner.registrations.get("acme")
+
+    assert registration.provider.endpoint("revocation_endpoint") == "https://acme.example/revoke"
+    assert registration.auth_method == "client_secret_post"
+
+
+def test_an_issuer_beside_endpoints_is_not_looked_up(owner: Owner) -> None:
+    """Full metadata in the registration: the issuer is there to hold `iss` against."""
+    owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER, **ENDPOINTS})
+
+    assert owner.registrations.get("acme").provider.issuer == ISSUER
+    assert owner.web.requests == []
+
+
+def test_loopback_endpoints_are_for_a_loopback_deployment(owner: Owner) -> None:
+    """Where browsers reach Gatehouse by https, a provider on plain http is refused, wherever it is."""
+    owner.registers("acme", {"client_id": "c-1", **ENDPOINTS, "token_endpoint": "http://127.0.0.1:1/token"})
+
+    assert owner.new_function(loopback_http=True).get("acme").provider.token_endpoint == "http://127.0.0.1:1/token"
+    with pytest.raises(ProviderMisconfigured, match="token_endpoint: expected an absolute https URL"):
+        owner.registrations.get("acme")

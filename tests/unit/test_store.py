@@ -1,0 +1,519 @@
+"""The two tables: what is written comes back, and nothing is written over what was not read."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from functions.vault.authorization import BrowserBinding, Phase, ticket_hash
+from functions.vault.aws import ClientOf
+from functions.vault.connection import Connection, Status
+from functions.vault.errors import (
+    ConnectionNotFound,
+    ProviderError,
+    ProviderUnavailable,
+    ReauthorizationRequired,
+    TemporarilyUnavailable,
+)
+from functions.vault.store import KEEP_REQUESTS, Authorizations, Conflict, Connections
+from functions.vault.tokens import TokenSet
+from tests.unit.samples import (
+    BROWSER,
+    NOW,
+    authorization_request,
+    connection,
+    token_response,
+    validated_response,
+)
+
+SAID = ProviderError("invalid_grant", None, 400)
+
+
+def leased(was: Connection, holder: str = "holder-1") -> Connection:
+    """Return the connection with a lease."""
+    return was.leased(holder, NOW + 60, NOW + 1)
+
+
+def refreshed(was: Connection) -> Connection:
+    """Return the connection with its next token set."""
+    return was.refreshed(token_response(), b"sealed-next", NOW + 2, 300)
+
+
+def failed(was: Connection) -> Connection:
+    """Return the connection after an attempt that failed."""
+    return was.refresh_failed(ProviderUnavailable("Down.", provider_error=SAID), NOW + 2, 0.5)
+
+
+def dead(was: Connection) -> Connection:
+    """Return the connection with a dead grant."""
+    return was.died(ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 2)
+
+
+def revoking(was: Connection) -> Connection:
+    """Return the connection ended here."""
+    return was.revoking(NOW + 2)
+
+
+def revoked(was: Connection) -> Connection:
+    """Return the connection ended at the server too."""
+    return was.revoked(NOW + 2)
+
+
+STEPS: list[list[Callable[[Connection], Connection]]] = [
+    [],
+    [leased],
+    [leased, refreshed],
+    [leased, refreshed, leased, refreshed],
+    [leased, failed],
+    [leased, failed, leased, failed],
+    [leased, failed, leased, refreshed],
+    [leased, lambda was: leased(was, "holder-2")],
+    [leased, dead],
+    [revoking],
+    [leased, revoking],
+    [revoking, revoked],
+    [leased, failed, revoking, revoked],
+]
+
+
+def id_of(steps: list[Callable[[Connection], Connection]]) -> str:
+    """Name a life by its steps."""
+    return "-".join(step.__name__ for step in steps) or "authorized"
+
+
+class TestConnections:
+    """The table of connections."""
+
+    @pytest.mark.parametrize("steps", STEPS, ids=id_of)
+    def test_a_life_is_stored_step_by_step(
+        self, connections: Connections, steps: list[Callable[[Connection], Connection]]
+    ) -> None:
+        """After each step the stored record is that record, to the last field."""
+        now = connection(token_response(subject="acct", metadata={"region": "eu"}))
+        connections.authorize(now)
+        assert connections.get("merchant-1") == now
+
+        for step in steps:
+            was, now = now, step(now)
+            connections.change(was, now)
+            assert connections.get("merchant-1") == now
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"owner": None, "parameters": {}, "tags": {}},
+            {"response": token_response(expires_at=None, scope=None)},
+            {"response": token_response(tokens=TokenSet("AT-1"))},
+            {"sealed": bytes(range(256)) * 1000},
+            {"parameters": {"empty": "", "ünï": "🛒"}},
+            {"connection_id": "A-Z.a_z:0@9" + "x" * 117},
+        ],
+    )
+    def test_any_record_comes_back_as_it_was(self, connections: Connections, fields: dict[str, Any]) -> None:
+        """What is None or empty is not stored, and is None or empty again when it is read."""
+        made = connection(**fields)
+
+        connections.authorize(made)
+
+        assert connections.get(made.connection_id) == made
+
+    def test_what_is_not_there_is_none_or_an_error(self, connections: Connections) -> None:
+        """`get` for those who can go on without, `require` for the others."""
+        assert connections.get("merchant-1") is None
+        with pytest.raises(ConnectionNotFound) as caught:
+            connections.require("merchant-1")
+        assert caught.value.connection_id == "merchant-1"
+
+    @pytest.mark.parametrize(
+        "first",
+        [leased, revoking, lambda was: refreshed(leased(was)), failed],
+        ids=["leased", "revoked", "refreshed", "failed"],
+    )
+    @pytest.mark.parametrize("second", [leased, refreshed, failed, dead, revoking, revoked])
+    def test_who_read_before_another_wrote_writes_nothing(
+        self,
+        connections: Connections,
+        first: Callable[[Connection], Connection],
+        second: Callable[[Connection], Connection],
+    ) -> None:
+        """Every write is conditional on what it was decided from."""
+        read_by_both = connection()
+        connections.authorize(read_by_both)
+        connections.change(read_by_both, first(read_by_both))
+
+        with pytest.raises(Conflict):
+            connections.change(read_by_both, second(read_by_both))
+
+        assert connections.get("merchant-1") == first(read_by_both)
+
+    def test_only_one_can_take_the_lease(self, connections: Connections) -> None:
+        """Two that read the same record: the second is told."""
+        read_by_both = connection()
+        connections.authorize(read_by_both)
+        connections.change(read_by_both, leased(read_by_both, "holder-1"))
+
+        with pytest.raises(Conflict):
+            connections.change(read_by_both, leased(read_by_both, "holder-2"))
+
+        assert connections.require("merchant-1").lease == leased(read_by_both, "holder-1").lease
+
+    @pytest.mark.parametrize("outcome", [refreshed, failed, dead])
+    def test_a_holder_that_lost_its_lease_cannot_commit(
+        self, connections: Connections, outcome: Callable[[Connection], Connection]
+    ) -> None:
+        """A stale holder never overwrites what a newer one is doing, or has done."""
+        first = leased(connection(), "holder-1")
+        second = leased(first, "holder-2")
+        connections.authorize(connection())
+        connections.change(connection(), first)
+        connections.change(first, second)
+
+        with pytest.raises(Conflict):
+            connections.change(first, outcome(first))
+
+        connections.change(second, refreshed(second))
+        with pytest.raises(Conflict):
+            connections.change(first, outcome(first))
+
+    def test_a_record_that_is_gone_is_not_made_anew(self, connections: Connections) -> None:
+        """A change of what does not exist is a conflict, not a half record."""
+        with pytest.raises(Conflict):
+            connections.change(connection(), leased(connection()))
+
+        assert connections.get("merchant-1") is None
+
+    def test_an_authorization_goes_over_any_state_of_its_version(self, connections: Connections) -> None:
+        """A revoked connection lives again, with nothing left of its first life but when that began."""
+        connections.authorize(connection(token_response(metadata={"old": "1"}, subject="old", refresh_expires_at=NOW)))
+        was = connections.require("merchant-1")
+        connections.change(was, failed(leased(was)))
+        anew = connection(
+            token_response(scope=None), version=2, now=NOW + 1000, sealed=b"sealed-2", owner=None, tags={}
+        )
+
+        connections.authorize(anew)
+
+        assert connections.get("merchant-1") == replace(anew, created_at=NOW)
+
+    @pytest.mark.parametrize("version", [1, 3, 4])
+    def test_an_authorization_over_another_version_is_a_conflict(self, connections: Connections, version: int) -> None:
+        """Tokens that were stored in the meantime are not lost unseen."""
+        connections.authorize(connection())
+
+        with pytest.raises(Conflict):
+            connections.authorize(connection(version=version, sealed=b"other"))
+
+        assert connections.get("merchant-1") == connection()
+
+    def test_an_authorization_over_nothing_is_a_first_version(self, connections: Connections) -> None:
+        """A second version of what never was is a conflict."""
+        with pytest.raises(Conflict):
+            connections.authorize(connection(version=2))
+
+        assert connections.get("merchant-1") is None
+
+    def test_a_revoked_connection_keeps_no_ciphertext(self, connections: Connections, engine: ClientOf) -> None:
+        """Looked at from outside: the attribute is gone, and so is the record's place among what is due."""
+        made = connection()
+        connections.authorize(made)
+        connections.change(made, revoking(made))
+        connections.change(revoking(made), revoked(revoking(made)))
+
+        (item,) = engine("dynamodb").scan(TableName=connections._name)["Items"]  # noqa: SLF001 - its own table
+
+        assert not item.keys() & {"sealed", "lease", "due_at", "due_shard", "expires_at", "refresh_at", "failure"}
+
+    def test_a_list_has_pages(self, connections: Connections) -> None:
+        """Every connection is on exactly one page, and the last page says that it is the last."""
+        for number in range(7):
+            connections.authorize(connection(connection_id=f"merchant-{number}"))
+
+        found, start, pages = [], None, 0
+        while pages == 0 or start is not None:
+            page, start = connections.page({}, 3, start)
+            assert len(page) <= 3
+            found += page
+            pages += 1
+
+        assert sorted(each.connection_id for each in found) == [f"merchant-{number}" for number in range(7)]
+
+    def test_a_list_can_be_narrowed(self, connections: Connections) -> None:
+        """By owner, provider, status, and all of them."""
+        mine = connection(connection_id="a", owner="me")
+        for made in (
+            mine,
+            connection(connection_id="b", owner="me", provider="other"),
+            connection(connection_id="c", owner="you"),
+            connection(connection_id="d", owner=None),
+        ):
+            connections.authorize(made)
+        connections.change(mine, revoking(mine))
+
+        def ids(**where: str) -> list[str]:
+            page, last = connections.page(where, 50, None)
+            assert last is None
+            return sorted(each.connection_id for each in page)
+
+        assert ids() == ["a", "b", "c", "d"]
+        assert ids(owner="me") == ["a", "b"]
+        assert ids(owner="nobody") == []
+        assert ids(provider="other") == ["b"]
+        assert ids(status=Status.REVOKING) == ["a"]
+        assert ids(owner="me", status="active") == ["b"]
+        assert ids(owner="me", provider="acme", status="revoking") == ["a"]
+
+    @pytest.mark.parametrize("where", [{}, {"owner": "owner-1"}])
+    def test_a_list_shows_what_there_is_to_know_and_no_ciphertext(
+        self, connections: Connections, where: dict[str, str]
+    ) -> None:
+        """From the index as from the table."""
+        made = connection(token_response(subject="acct", metadata={"region": "eu"}, refresh_expires_at=NOW + 9))
+        connections.authorize(made)
+        connections.change(made, failed(leased(made)))
+        stored = connections.require("merchant-1")
+
+        (listed,), _ = connections.page(where, 50, None)
+
+        unlisted = {"sealed": None, "refreshable": False, "refresh_at": None, "due_shard": None, "due_at": None}
+        assert listed == replace(stored, **unlisted, authorized_by=None)  # type: ignore[arg-type]
+
+    def test_a_rare_match_gives_a_short_page_and_a_way_on(self, connections: Connections) -> None:
+        """A filter that matches little costs a bounded number of reads, and loses nothing."""
+        for number in range(15):
+            connections.authorize(connection(connection_id=f"merchant-{number}", provider="acme"))
+        connections.authorize(connection(connection_id="the-one", provider="rare"))
+
+        found, start, pages = [], None, 0
+        while pages == 0 or start is not None:
+            page, start = connections.page({"provider": "rare"}, 1, start)
+            found += page
+            pages += 1
+            assert pages < 10
+
+        assert [each.connection_id for each in found] == ["the-one"]
+
+
+class TestAuthorizations:
+    """The table of authorization requests."""
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {},
+            {
+                "issuer": "https://acme.example",
+                "iss_required": True,
+                "scope": "read write",
+                "return_to": "https://app.example/?x=1",
+                "owner": "owner-1",
+                "parameters": {"shop": ""},
+                "tags": {"tier": "gold"},
+                "pkce": False,
+                "connection_version": 7,
+            },
+        ],
+    )
+    def test_a_request_comes_back_as_it_was(self, authorizations: Authorizations, fields: dict[str, Any]) -> None:
+        """To the last field."""
+        request = authorization_request(**fields)
+
+        authorizations.create(request)
+
+        assert authorizations.get(request.request_id) == request
+        assert authorizations.get("x" * 22) is None
+
+    def test_a_request_is_stored_with_its_end(self, authorizations: Authorizations, engine: ClientOf) -> None:
+        """TTL cleans up a day after; the ticket and what the browser holds are nowhere in it."""
+        authorizations.create(authorization_request())
+
+        (item,) = engine("dynamodb").scan(TableName=authorizations._name)["Items"]  # noqa: SLF001 - its own table
+
+        assert item["ttl"] == {"N": str(NOW + 600 + KEEP_REQUESTS)}
+        for secret in (BROWSER.ticket_secret, BROWSER.nonce, BROWSER.state, BROWSER.code_verifier):
+            assert secret not in str(item)
+
+    def test_an_id_is_given_once(self, authorizations: Authorizations) -> None:
+        """A second request with the same id does not replace the first."""
+        authorizations.create(authorization_request())
+
+        with pytest.raises(Conflict):
+            authorizations.create(authorization_request(provider="other"))
+
+        assert authorizations.get(BROWSER.request_id) == authorization_request()
+
+    def test_a_request_is_consumed_once(self, authorizations: Authorizations) -> None:
+        """The first response gets the request as it was stored; the second, whoever brings it, gets nothing."""
+        authorizations.create(authorization_request())
+        response = validated_response()
+
+        taken = authorizations.consume(response, "holder-1", NOW + 1)
+
+        assert taken == authorization_request(
+            phase=Phase.CONSUMED, consumed_by="holder-1", used_states=frozenset({response.state_hash})
+        )
+        with pytest.raises(Conflict):
+            authorizations.consume(response, "holder-2", NOW + 1)
+        assert authorizations.get(BROWSER.request_id) == taken
+
+    def test_only_the_hash_of_a_state_is_kept(self, authorizations: Authorizations, engine: ClientOf) -> None:
+        """What is stored of a response lets nobody repeat it."""
+        authorizations.create(authorization_request())
+        authorizations.consume(validated_response(iss="https://acme.example"), "holder-1", NOW)
+
+        item = str(engine("dynamodb").scan(TableName=authorizations._name)["Items"])  # noqa: SLF001 - its own table
+
+        assert validated_response().state_hash in item
+        for secret in (BROWSER.state, BROWSER.state[23:], BROWSER.ticket_secret, BROWSER.nonce, "CODE-1"):
+            assert secret not in item
+
+    @pytest.mark.parametrize(
+        ("stored", "brought", "now"),
+        [
+            ({}, {}, NOW + 600),
+            ({}, {}, NOW + 10_000),
+            ({"ticket_hash": ticket_hash("T" * 43)}, {}, NOW),
+            ({"provider": "other"}, {}, NOW),
+            ({"phase": Phase.CONSUMED}, {}, NOW),
+            ({"used_states": frozenset({validated_response().state_hash}), "phase": Phase.FAILED}, {}, NOW),
+            ({"issuer": "https://acme.example"}, {"iss": "https://evil.example"}, NOW),
+            ({"issuer": "https://acme.example"}, {"iss": "https://acme.example/"}, NOW),
+            ({"issuer": "https://acme.example", "iss_required": True}, {}, NOW),
+            ({"issuer": "https://acme.example", "iss_required": True}, {"iss": "https://evil.example"}, NOW),
+        ],
+        ids=[
+            "expired",
+            "long expired",
+            "another ticket",
+            "another provider",
+            "consumed",
+            "state used before",
+            "another issuer",
+            "almost the issuer",
+            "issuer missing",
+            "issuer required and another",
+        ],
+    )
+    def test_what_does_not_fit_consumes_nothing(
+        self, authorizations: Authorizations, stored: dict[str, Any], brought: dict[str, Any], now: float
+    ) -> None:
+        """The user's own response can still come."""
+        request = authorization_request(**stored)
+        authorizations.create(request)
+
+        with pytest.raises(Conflict):
+            authorizations.consume(validated_response(**brought), "holder-1", now)
+
+        assert authorizations.get(BROWSER.request_id) == request
+
+    @pytest.mark.parametrize(
+        ("stored", "brought"),
+        [
+            ({}, {"iss": "https://acme.example"}),
+            ({"issuer": "https://acme.example"}, {}),
+            ({"issuer": "https://acme.example"}, {"iss": "https://acme.example"}),
+            ({"issuer": "https://acme.example", "iss_required": True}, {"iss": "https://acme.example"}),
+        ],
+        ids=["issuer not configured", "issuer not sent", "issuer fits", "required issuer fits"],
+    )
+    def test_an_issuer_that_fits_is_let_through(
+        self, authorizations: Authorizations, stored: dict[str, Any], brought: dict[str, Any]
+    ) -> None:
+        """RFC 9207 section 2.4."""
+        authorizations.create(authorization_request(**stored))
+
+        taken = authorizations.consume(validated_response(**brought), "holder-1", NOW + 599.9)
+
+        assert taken.phase is Phase.CONSUMED
+
+    def test_a_request_that_is_not_there_is_not_consumed(self, authorizations: Authorizations) -> None:
+        """And not made by trying."""
+        with pytest.raises(Conflict):
+            authorizations.consume(validated_response(), "holder-1", NOW)
+
+        assert authorizations.get(BROWSER.request_id) is None
+
+    def test_a_failure_opens_the_request_for_another_state_alone(self, authorizations: Authorizations) -> None:
+        """The user may try again, with a new nonce; the response that failed stays used."""
+        authorizations.create(authorization_request())
+        first, again = validated_response(), validated_response(BrowserBinding(BROWSER.request_id, "t" * 43, "N" * 43))
+        taken = authorizations.consume(first, "holder-1", NOW)
+
+        authorizations.reopen(taken, "access_denied")
+
+        reopened = authorizations.get(BROWSER.request_id)
+        assert reopened == replace(taken, phase=Phase.FAILED, outcome="access_denied")
+        with pytest.raises(Conflict):
+            authorizations.consume(first, "holder-2", NOW)
+        second = authorizations.consume(again, "holder-3", NOW)
+        assert second == replace(
+            taken, consumed_by="holder-3", used_states=frozenset({first.state_hash, again.state_hash}), outcome=None
+        )
+
+    def test_only_who_consumed_a_request_can_reopen_it(self, authorizations: Authorizations) -> None:
+        """A latecomer does not undo what another is doing."""
+        authorizations.create(authorization_request())
+        taken = authorizations.consume(validated_response(), "holder-1", NOW)
+
+        with pytest.raises(Conflict):
+            authorizations.reopen(replace(taken, consumed_by="holder-2"), "access_denied")
+
+        assert authorizations.get(BROWSER.request_id) == taken
+
+
+class _Failing:
+    """A DynamoDB that answers every call with one error."""
+
+    def __init__(self, code: str, status: int) -> None:
+        answer: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        self._error = ClientError(answer, "GetItem")
+
+    def get_item(self, **_arguments: Any) -> Any:
+        """Fail."""
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("ThrottlingException", 400),
+        ("ProvisionedThroughputExceededException", 400),
+        ("InternalServerError", 500),
+        ("New", 503),
+    ],
+)
+def test_an_outage_of_dynamodb_is_temporary(code: str, status: int) -> None:
+    """The caller may try again."""
+    with pytest.raises(TemporarilyUnavailable, match="DynamoDB") as caught:
+        Connections(lambda _service: _Failing(code, status), "connections").get("merchant-1")
+
+    assert caught.value.retry_after == 1
+
+
+def test_any_other_error_of_dynamodb_is_a_defect() -> None:
+    """A missing table or right is nothing that waiting helps against."""
+    with pytest.raises(ClientError):
+        Connections(lambda _service: _Failing("ResourceNotFoundException", 400), "connections").get("merchant-1")
+
+
+class _Noting:
+    """A DynamoDB without any items, which notes how it is asked for them."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+
+    def get_item(self, **arguments: Any) -> dict[str, Any]:
+        """Find nothing."""
+        self.asked.append(arguments)
+        return {}
+
+
+def test_every_read_of_a_record_is_consistent() -> None:
+    """No decision is made from an old record. Emulated engines cannot show that, so the request is looked at."""
+    dynamodb = _Noting()
+
+    Connections(lambda _service: dynamodb, "connections").get("merchant-1")
+    Authorizations(lambda _service: dynamodb, "authorizations").get("r" * 22)
+
+    assert [asked["ConsistentRead"] for asked in dynamodb.asked] == [True, True]
