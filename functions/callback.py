@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from functions.edge import BrowserDoor, Reply
 from functions.vault import authorization, fields
 from functions.vault.authorization import Refused
-from functions.vault.errors import BY_CODE
+from functions.vault.errors import BY_CODE, ServerError
 
 if TYPE_CHECKING:
     from functions.vault.authorization import ValidatedResponse
@@ -57,8 +58,9 @@ def _reply(outcome: Outcome) -> Reply:
 
 def _status(outcome: Outcome) -> int:
     if outcome.page == "failed":
-        known = BY_CODE.get(outcome.error or "")
-        return known.http_status if known else 400
+        # 500 is for defects of ours, not for a server that calls its own trouble `server_error`.
+        known = BY_CODE.get(outcome.error or "", ServerError)
+        return HTTPStatus.BAD_GATEWAY if known is ServerError else known.http_status
     return _STATUS[outcome.page]
 
 

@@ -35,6 +35,11 @@ SHARED_FOR = 5
 
 DUE_SHARDS = 16
 
+_AFTER_AN_INTERRUPTION = (
+    " An earlier refresh was interrupted before its answer arrived;"
+    " the server may have replaced the refresh token then."
+)
+
 
 class Status(StrEnum):
     """Where a connection stands."""
@@ -271,12 +276,9 @@ class Connection:
 
     def died(self, error: GatehouseError, now: float, *, after_loss: bool = False) -> Connection:
         """Return it with a dead grant, saying whether an interruption or the loss of an answer came before."""
-        if self.was_interrupted or after_loss:
-            error.description += (
-                " An earlier refresh was interrupted before its answer arrived;"
-                " the server may have replaced the refresh token then."
-            )
         failure = self._failure(error, now, 0, (self.failure.count if self.failure else 0) + 1)
+        if self.was_interrupted or after_loss:
+            failure = replace(failure, description=failure.description + _AFTER_AN_INTERRUPTION)
         dead = replace(self, status=Status.REAUTHORIZATION_REQUIRED, lease=None, updated_at=int(now), failure=failure)
         return dead._without_due()  # noqa: SLF001
 

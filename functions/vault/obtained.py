@@ -155,6 +155,9 @@ class Obtained:
             tokens = dict(document["tokens"])
             tokens["sealed"] = b64decode(tokens["sealed"], validate=True)
             origin, authorized = document.get("origin"), document.get("authorized")
+            if bool(origin) is bool(authorized):
+                # Of neither it would belong to nothing, and be taken for superseded: lost without a word.
+                raise ValueError  # noqa: TRY301 - said in one place, for every way to be malformed
             return cls(
                 **{
                     **document,

@@ -41,6 +41,7 @@ OWN_AUTHORIZATION_PARAMS = frozenset(
         "request_uri",
     }
 )
+OWN_HEADERS = frozenset({"authorization", "connection", "content-length", "content-type", "cookie", "host"})
 OWN_TOKEN_PARAMS = frozenset(
     {"grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "client_id", "client_secret", "token"}
 )
@@ -165,6 +166,13 @@ def _params(own: frozenset[str]) -> Check:
     return accept
 
 
+def _headers(value: Any) -> dict[str, str]:
+    headers: dict[str, str] = check.string_map(_HEADER, 256, 10)(value)
+    if taken := OWN_HEADERS.intersection(name.lower() for name in headers):
+        raise Mismatch("other headers than those that Gatehouse sets itself (" + ", ".join(sorted(taken)) + ")")
+    return headers
+
+
 authorization_params = _params(OWN_AUTHORIZATION_PARAMS)
 
 
@@ -188,7 +196,7 @@ def vocabulary(*, loopback_http: bool) -> dict[str, Check]:
         "token_params": token_params,
         "refresh_params": token_params,
         "revocation_params": token_params,
-        "token_headers": check.string_map(_HEADER, 256, 10),
+        "token_headers": _headers,
         "revocation_tokens": check.list_of(check.one_of("refresh_token", "access_token"), 2),
         "revocation_token_type_hint": check.boolean,
         "revocation_success": check.text(_NAME, "the name of a field of the answer"),

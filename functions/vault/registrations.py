@@ -96,12 +96,16 @@ class Registrations:
 
     def _discover(self, issuer: str) -> dict[str, Any]:
         """Return the issuer's metadata: RFC 8414 section 3, then OpenID Connect Discovery section 4."""
+        outage = False
         for url in _metadata_urls(issuer):
             answer = self._transport.send("GET", url, {"Accept": "application/json"}, None, _DISCOVERY_TIMEOUT)
-            if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-                raise ProviderUnavailable("The issuer's metadata cannot be read: its server has an outage.")
-            if answer.status == HTTPStatus.OK:
-                return providers.from_metadata(_json(answer.body), issuer, loopback_http=self._loopback_http)
+            outage |= answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status == HTTPStatus.TOO_MANY_REQUESTS
+            document = _json(answer.body) if answer.status == HTTPStatus.OK else None
+            # A 200 with a page instead of metadata is what single page applications answer to every path.
+            if isinstance(document, dict):
+                return providers.from_metadata(document, issuer, loopback_http=self._loopback_http)
+        if outage:
+            raise ProviderUnavailable("The issuer's metadata cannot be read: its server has an outage.")
         raise ProviderMisconfigured(
             "The configured issuer publishes no metadata (RFC 8414, OpenID Connect Discovery): "
             "check it, or give the endpoints."
