@@ -111,7 +111,8 @@ class Obtained:
             return True
         if stored.revocations != authorized.revocations:
             return stored.status not in ENDED
-        return (stored.authorized_at or 0) > self.tokens.obtained_at
+        # A consent that was revoked is older than this one, whatever the clocks of the two functions say.
+        return stored.status not in ENDED and (stored.authorized_at or 0) > self.tokens.obtained_at
 
     def _after_revocation(self, stored: Connection, now: float) -> Connection | Verdict:
         """Return what becomes of a consent to a request that was opened before the connection was revoked."""
