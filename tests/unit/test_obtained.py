@@ -1,0 +1,442 @@
+"""What may be written over what: every verdict on an answer that comes early, late, twice, or for nobody any more."""
+
+import json
+from base64 import b64encode
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from functions.vault.connection import Connection, Lease, Origin, Status
+from functions.vault.errors import ProviderUnavailable, ReauthorizationRequired
+from functions.vault.obtained import Authorized, Obtained, Verdict
+from functions.vault.tokens import TokenSet
+from tests.unit.samples import NOW, connection, sealed_tokens, token_response
+
+LATE = NOW + 60
+"""When the answer arrives: every lease below is lapsed by then, unless it says otherwise."""
+
+ASKED = connection().leased("holder-1", NOW + 30, NOW)
+"""Version 1, whose refresh token `holder-1` has sent to the server."""
+
+RETRIED = ASKED.leased("holder-2", LATE + 30, NOW + 31)
+"""The same, after `holder-2` has taken the lapsed lease: it is at work when the first answer arrives."""
+
+FIRST_ANSWER = sealed_tokens(sealed=b"sealed-first")
+SECOND_ANSWER = sealed_tokens(sealed=b"sealed-second")
+LAPSED = Lease("holder-3", 1, NOW + 50)
+AT_WORK = Lease("holder-3", 1, LATE + 1)
+
+
+def answered(attempt: int = 1, holder: str = "holder-1", version: int = 2) -> Obtained:
+    """Return the answer to an attempt with the refresh token of version 1."""
+    return Obtained(
+        "merchant-1", "acme", version, holder, sealed_tokens(sealed=b"sealed-ours"), origin=Origin(1, attempt)
+    )
+
+
+def consented(version: int = 2, provider: str = "acme", **fields: Any) -> Obtained:
+    """Return the answer to a code that was exchanged for `request-2`, at `NOW + 40`."""
+    authorized = Authorized(**{"request_id": "request-2", "owner": "owner-1", **fields})
+    tokens = sealed_tokens(sealed=b"sealed-ours", at=NOW + 40)
+    return Obtained("merchant-1", provider, version, "request-2", tokens, authorized=authorized)
+
+
+def dead(was: Connection) -> Connection:
+    """Return a connection whose grant the server has called dead."""
+    return was.died(ReauthorizationRequired("Gone."), NOW + 50)
+
+
+def gone(was: Connection) -> Connection:
+    """Return a connection that was revoked, here and at the server."""
+    return was.revoking(NOW + 50).revoked(NOW + 51)
+
+
+def refreshed(attempt: int, lease: Lease | None = None, was: Connection = RETRIED) -> Connection:
+    """Return version 2 as that attempt with version 1 made it."""
+    tokens = FIRST_ANSWER if attempt == 1 else SECOND_ANSWER
+    return replace(was.refreshed(tokens, Origin(1, attempt), f"holder-{attempt}", NOW + 45), lease=lease)
+
+
+ANEW = replace(connection(tokens=FIRST_ANSWER, version=2, authorized_by="request-9"), lease=None)
+"""Version 2, by another consent."""
+
+
+# The answer to a refresh
+
+
+@pytest.mark.parametrize(
+    ("stored", "lease"),
+    [
+        (ASKED, None),
+        (RETRIED, RETRIED.lease),
+        (replace(RETRIED, lease=Lease("holder-2", 2, LATE)), None),
+        (ASKED.refresh_failed(ProviderUnavailable("Lost.", outcome_unknown=True), NOW + 50, 0.5), None),
+        (ASKED.released(NOW + 50), None),
+        (dead(ASKED), None),
+        (dead(RETRIED), None),
+    ],
+    ids=["ours", "another at work", "another vanished", "failed since", "let go", "dead", "dead by the retry"],
+)
+def test_an_answer_follows_the_token_set_that_was_used(stored: Connection, lease: Lease | None) -> None:
+    """However late: it is the newest that the server has issued. Who is at work with the old set goes on, and learns.
+
+    What the server calls dead, and issues tokens for, lives again.
+    """
+    after = answered().over(stored, LATE)
+
+    assert isinstance(after, Connection)
+    assert (after.status, after.version, after.sealed) == (Status.ACTIVE, 2, b"sealed-ours")
+    assert (after.origin, after.lease, after.failure) == (Origin(1, 1), lease, None)
+    after.require_vendable()
+
+
+@pytest.mark.parametrize("lease", [None, LAPSED, replace(AT_WORK, holder="holder-2")])
+def test_a_later_attempts_answer_goes_over_an_earlier_ones(lease: Lease | None) -> None:
+    """Both used the same refresh token; the server answered us last. It is sealed anew, for the version after."""
+    stored = refreshed(attempt=1, lease=lease)
+    ours = answered(attempt=2, holder="holder-2")
+
+    assert ours.over(stored, LATE) is Verdict.RESEAL
+    after = replace(ours, version=3).over(stored, LATE)
+    assert isinstance(after, Connection)
+    assert (after.version, after.sealed, after.origin) == (3, b"sealed-ours", Origin(1, 2))
+    assert (after.status, after.lease) == (Status.ACTIVE, None)
+
+
+def test_a_later_attempts_answer_goes_over_an_earlier_ones_death_too() -> None:
+    """The earlier set was tried meanwhile and called dead; ours was issued after it."""
+    after = answered(attempt=2, holder="holder-2", version=3).over(dead(refreshed(attempt=1)), LATE)
+
+    assert isinstance(after, Connection)
+    assert (after.status, after.version) == (Status.ACTIVE, 3)
+
+
+def test_an_answer_waits_for_another_that_is_at_work_on_what_follows() -> None:
+    """The earlier answer is being used by the one who holds the lease; how that ends decides."""
+    stored = refreshed(attempt=1, lease=AT_WORK)
+    ours = answered(attempt=2, holder="holder-2")
+
+    assert ours.over(stored, LATE) is Verdict.WAIT
+    assert replace(ours, version=3).over(stored, LATE) is Verdict.WAIT
+    assert ours.over(stored, LATE + 1) is Verdict.RESEAL
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        None,
+        refreshed(attempt=2),
+        refreshed(attempt=2, lease=AT_WORK),
+        dead(refreshed(attempt=2)),
+        gone(refreshed(attempt=2)),
+        refreshed(attempt=1),
+        ANEW,
+        gone(ANEW),
+        replace(refreshed(attempt=1), version=3, origin=Origin(2, 1)),
+        replace(refreshed(attempt=1), version=3, origin=Origin(2, 9)),
+        replace(connection(), version=5),
+    ],
+    ids=[
+        "no record",
+        "a later attempt's",
+        "a later attempt's, at work",
+        "a later attempt's, dead",
+        "a later attempt's, revoked",
+        "the same attempt's, by another",
+        "another consent's",
+        "another consent's, revoked",
+        "the next generation's",
+        "the next generation's, tried often",
+        "a far later consent's",
+    ],
+)
+@pytest.mark.parametrize("version", [2, 3, 4])
+def test_an_answer_never_goes_over_what_is_newer(stored: Connection | None, version: int) -> None:
+    """A stale holder overwrites nothing, whatever version it is sealed for."""
+    assert answered(version=version).over(stored, LATE) is Verdict.SUPERSEDED
+
+
+@pytest.mark.parametrize(
+    ("stored", "version"),
+    [
+        (ASKED.revoking(NOW + 50), 2),
+        (gone(ASKED), 2),
+        (dead(ASKED).revoking(NOW + 55), 2),
+        (gone(refreshed(attempt=1)), 3),
+    ],
+    ids=["revoking", "revoked", "dead, then revoked", "revoked after an earlier answer"],
+)
+def test_an_answer_after_a_revocation_is_taken_back(stored: Connection, version: int) -> None:
+    """The connection does not live again; it is revoking (again), with these tokens, until the server has heard."""
+    ours = answered(attempt=2, holder="holder-2", version=version)
+
+    after = ours.over(stored, LATE)
+
+    assert isinstance(after, Connection)
+    assert (after.status, after.version, after.sealed) == (Status.REVOKING, version, b"sealed-ours")
+    assert (after.due_at, after.revocation, after.revocations) == (LATE, {}, stored.revocations)
+
+
+@pytest.mark.parametrize("stored", [ASKED, refreshed(attempt=1), gone(ASKED)])
+def test_an_answer_is_written_for_its_own_version_only(stored: Connection) -> None:
+    """Its ciphertext opens for no other."""
+    wrong = answered(attempt=2, holder="holder-2", version=stored.version + 2)
+
+    assert wrong.over(stored, LATE) is Verdict.RESEAL
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        lambda stored: stored,
+        lambda stored: stored.leased("holder-9", LATE + 30, LATE),
+        dead,
+        lambda stored: stored.revoking(LATE),
+    ],
+    ids=["as written", "leased since", "dead since", "revoking since"],
+)
+@pytest.mark.parametrize("ours", [answered(), consented()], ids=["refresh", "authorization"])
+def test_our_own_write_is_known_again(ours: Obtained, since: Any) -> None:
+    """Its answer was lost, and it was repeated: whatever happened since, it is not done twice."""
+    stored = ours.over(ASKED, LATE)
+    assert isinstance(stored, Connection)
+
+    assert ours.over(since(stored), LATE) is Verdict.STORED
+
+
+# The answer to a code
+
+
+def test_a_first_consent_makes_a_connection() -> None:
+    """Field by field, as `Connection.authorized` does."""
+    ours = consented(version=1, revocations=0, parameters={"shop": "2"}, tags={"tier": "x"})
+
+    made = ours.over(None, LATE + 0.5)
+
+    tokens = sealed_tokens(sealed=b"sealed-ours", at=NOW + 40)
+    assert made == Connection.authorized(
+        "merchant-1",
+        "acme",
+        1,
+        tokens,
+        LATE,
+        created_at=LATE,
+        authorized_by="request-2",
+        revocations=0,
+        owner="owner-1",
+        parameters={"shop": "2"},
+        tags={"tier": "x"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("stored", "revocations"),
+    [
+        (connection(), 0),
+        (ASKED, 0),
+        (dead(ASKED), 0),
+        (connection(authorized_by="request-9", tokens=sealed_tokens(at=NOW + 40)), 0),
+        (gone(connection()), 1),
+        (connection().revoking(NOW + 20), 1),
+    ],
+    ids=[
+        "active",
+        "being refreshed",
+        "dead",
+        "consented in the same second",
+        "revoked before it",
+        "revoking before it",
+    ],
+)
+def test_a_consent_replaces_what_was(stored: Connection, revocations: int) -> None:
+    """Nothing of the grant before it is left: no lease, no failure, no origin; only since when the connection is."""
+    stored = replace(stored, created_at=NOW - 1000)
+
+    after = consented(revocations=revocations).over(stored, LATE)
+
+    assert isinstance(after, Connection)
+    assert (after.status, after.version, after.sealed) == (Status.ACTIVE, 2, b"sealed-ours")
+    assert (after.authorized_by, after.authorized_at, after.refreshed_at) == ("request-2", NOW + 40, NOW + 40)
+    assert (after.lease, after.failure, after.origin, after.attempts) == (None, None, None, 0)
+    assert (after.created_at, after.revocations) == (NOW - 1000, stored.revocations)
+
+
+@pytest.mark.parametrize("version", [1, 2, 4])
+def test_a_consent_stands_over_every_version(version: int) -> None:
+    """A refresh came in between: it is sealed anew for the version after."""
+    stored = refreshed(attempt=1)
+
+    assert consented(version=version).over(stored, LATE) is Verdict.RESEAL
+    after = consented(version=3).over(stored, LATE)
+    assert isinstance(after, Connection)
+    assert (after.version, after.authorized_by) == (3, "request-2")
+
+
+def test_a_consent_for_a_record_that_vanished_is_sealed_anew() -> None:
+    """It was sealed for the version after one that is no more."""
+    assert consented(version=2).over(None, LATE) is Verdict.RESEAL
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        lambda stored: stored,
+        lambda stored: stored.leased("h", LATE + 9, LATE).refreshed(SECOND_ANSWER, Origin(2, 1), "h", LATE),
+        lambda stored: stored.revoking(LATE).revoked(LATE),
+    ],
+    ids=["as written", "refreshed since", "revoked since"],
+)
+def test_a_consent_is_stored_once(since: Any) -> None:
+    """A redelivered answer of the same request changes nothing, though it may be sealed anew."""
+    stored = consented().over(connection(), LATE)
+    assert isinstance(stored, Connection)
+    again = consented(version=3)
+    again = replace(again, tokens=replace(again.tokens, sealed=b"sealed-anew"))
+
+    assert again.over(since(stored), LATE) is Verdict.STORED
+
+
+@pytest.mark.parametrize(
+    ("stored", "provider", "owner"),
+    [
+        (connection(), "other", "owner-1"),
+        (connection(), "acme", "owner-2"),
+        (connection(), "acme", None),
+        (connection(owner=None), "acme", "owner-1"),
+        (dead(ASKED), "acme", "owner-2"),
+        (connection().revoking(NOW + 50), "acme", "owner-2"),
+        (connection().revoking(NOW + 50), "other", "owner-1"),
+    ],
+)
+@pytest.mark.parametrize("revocations", [0, 1])
+def test_a_consent_takes_over_nothing_of_another_party(
+    stored: Connection, provider: str, owner: str | None, revocations: int
+) -> None:
+    """It is another owner's or provider's, and not revoked: neither its tokens nor its name change hands."""
+    for version in (1, 2, 3):
+        foreign = consented(version, provider, owner=owner, revocations=revocations)
+        assert foreign.over(stored, LATE) is Verdict.SUPERSEDED
+
+
+def test_a_revoked_connection_is_free_for_another_party() -> None:
+    """Its consent was asked for after the revocation."""
+    after = consented(provider="other", owner="owner-2", revocations=1).over(gone(connection()), LATE)
+
+    assert isinstance(after, Connection)
+    assert (after.status, after.provider, after.owner) == (Status.ACTIVE, "other", "owner-2")
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [gone(connection()), gone(dead(connection())), gone(replace(ANEW, version=1))],
+    ids=["revoked", "dead, then revoked", "consented anew, then revoked"],
+)
+def test_a_consent_asked_for_before_a_revocation_is_taken_back(stored: Connection) -> None:
+    """Whoever revoked meant this one too: its tokens go the way of the others."""
+    after = consented(revocations=0).over(stored, LATE)
+
+    assert isinstance(after, Connection)
+    assert (after.status, after.version, after.sealed) == (Status.REVOKING, 2, b"sealed-ours")
+    assert after.authorized_by == stored.authorized_by, "it is not this consent's connection"
+    assert after.revocations == stored.revocations
+    assert consented(version=3, revocations=0).over(stored, LATE) is Verdict.RESEAL
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_consent_waits_for_the_revocation_of_what_was_before_it(version: int) -> None:
+    """The record has room for one token set, and the server has yet to hear of the one that is in it."""
+    assert consented(version, revocations=0).over(connection().revoking(NOW + 50), LATE) is Verdict.WAIT
+
+
+@pytest.mark.parametrize(
+    ("stored", "revocations"),
+    [
+        (replace(connection(version=2, authorized_by="request-9"), revocations=1), 0),
+        (connection(tokens=sealed_tokens(at=NOW + 41), authorized_by="request-9"), 0),
+    ],
+    ids=["revoked and consented anew", "consented after it"],
+)
+def test_a_later_consent_stands(stored: Connection, revocations: int) -> None:
+    """The user went through it again meanwhile: what came later counts."""
+    for version in (1, 2, 3):
+        assert consented(version, revocations=revocations).over(stored, LATE) is Verdict.SUPERSEDED
+
+
+# On paper
+
+REFRESH = replace(
+    answered(),
+    tokens=sealed_tokens(token_response(subject="acct", metadata={"region": "eu"}), bytes(range(256))),
+)
+AUTHORIZATION = consented(1, parameters={"shop": "ü"}, tags={"tier": "gold"}, revocations=3)
+BARE = replace(
+    consented(1, owner=None),
+    tokens=sealed_tokens(token_response(tokens=TokenSet("AT-1"), expires_at=None, scope=None), b""),
+)
+
+
+@pytest.mark.parametrize("written", [REFRESH, AUTHORIZATION, BARE], ids=["refresh", "authorization", "bare"])
+def test_an_answer_comes_back_from_paper_as_it_was(written: Obtained) -> None:
+    """One line of JSON, for a queue or a log."""
+    line = written.to_json()
+
+    assert "\n" not in line
+    assert Obtained.from_document(json.loads(line)) == written
+
+
+def test_the_paper_holds_no_plaintext() -> None:
+    """Tokens are in it sealed only; nothing else of `Obtained` is a secret."""
+    document = json.loads(REFRESH.to_json())
+
+    assert document["tokens"]["sealed"] == b64encode(bytes(range(256))).decode()
+    assert not {"access_token", "refresh_token"} & (document.keys() | document["tokens"].keys())
+
+
+def malformed(**changes: Any) -> Any:
+    """Return the document of a refresh with some of its members changed, or dropped where they are `...`."""
+    document = json.loads(REFRESH.to_json())
+    for path, value in changes.items():
+        *parents, name = path.split("__")
+        within = document
+        for parent in parents:
+            within = within[parent]
+        within[name] = value
+        if value is ...:
+            del within[name]
+    return document
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"obtained": malformed()},
+        {"connection_id": "merchant-1"},
+        malformed(connection_id=...),
+        malformed(version=...),
+        malformed(tokens=...),
+        malformed(tokens=None),
+        malformed(tokens="sealed"),
+        malformed(tokens={}),
+        malformed(tokens__sealed=...),
+        malformed(tokens__sealed=None),
+        malformed(tokens__sealed="not base64!"),
+        malformed(tokens__sealed="AAA"),
+        malformed(tokens__obtained_at=...),
+        malformed(tokens__unknown="x"),
+        malformed(unknown="x"),
+        malformed(origin="1"),
+        malformed(origin={"version": 1}),
+        malformed(origin={"version": 1, "attempt": 1, "x": 1}),
+        malformed(authorized=["request-1"]),
+        malformed(authorized={"owner": "owner-1"}),
+        malformed(origin=None),
+        malformed(origin=...),
+        malformed(authorized={"request_id": "request-1"}),
+    ],
+)
+def test_what_is_no_such_answer_is_refused(document: Any) -> None:
+    """With a fixed text: what it is instead is not repeated."""
+    with pytest.raises(ValueError, match=r"^not a token response as Gatehouse writes them to the rescue queue$"):
+        Obtained.from_document(document)
