@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from functions.vault.authorization import BrowserBinding, Phase, ticket_hash
 from functions.vault.aws import ClientOf
-from functions.vault.connection import Connection, Status
+from functions.vault.connection import Connection, Origin, Status
 from functions.vault.errors import (
     ConnectionNotFound,
     ProviderError,
@@ -17,13 +17,14 @@ from functions.vault.errors import (
     ReauthorizationRequired,
     TemporarilyUnavailable,
 )
-from functions.vault.store import KEEP_REQUESTS, Authorizations, Conflict, Connections
+from functions.vault.store import KEEP_REQUESTS, Authorizations, Conflict, Connections, Due
 from functions.vault.tokens import TokenSet
 from tests.unit.samples import (
     BROWSER,
     NOW,
     authorization_request,
     connection,
+    sealed_tokens,
     token_response,
     validated_response,
 )
@@ -38,7 +39,24 @@ def leased(was: Connection, holder: str = "holder-1") -> Connection:
 
 def refreshed(was: Connection) -> Connection:
     """Return the connection with its next token set."""
-    return was.refreshed(token_response(), b"sealed-next", NOW + 2, 300)
+    attempt = was.lease.attempt if was.lease else 0
+    holder = was.lease.holder if was.lease else "holder-0"
+    return was.refreshed(sealed_tokens(sealed=b"sealed-next"), Origin(was.version, attempt), holder, NOW + 2)
+
+
+def returned(was: Connection) -> Connection:
+    """Return the connection after an attempt that sent nothing."""
+    return was.returned(NOW + 2)
+
+
+def told(was: Connection) -> Connection:
+    """Return the connection after the server has heard of one of its tokens."""
+    return was.told("refresh_token", "revoked", NOW + 2)
+
+
+def taken_back(was: Connection) -> Connection:
+    """Return the connection with tokens that came back after it was revoked."""
+    return was.taken_back("acme", sealed_tokens(sealed=b"sealed-late"), NOW + 2)
 
 
 def failed(was: Connection) -> Connection:
@@ -75,6 +93,13 @@ STEPS: list[list[Callable[[Connection], Connection]]] = [
     [leased, revoking],
     [revoking, revoked],
     [leased, failed, revoking, revoked],
+    [leased, returned],
+    [leased, lambda was: leased(was, "holder-2"), returned],
+    [leased, dead, refreshed],
+    [leased, dead, revoking],
+    [revoking, taken_back],
+    [revoking, revoked, taken_back, revoked],
+    [leased, refreshed, revoking, lambda was: was.revocation_failed(ProviderUnavailable("Down."), NOW + 2, 0.5)],
 ]
 
 
@@ -92,7 +117,7 @@ class TestConnections:
     ) -> None:
         """After each step the stored record is that record, to the last field."""
         now = connection(token_response(subject="acct", metadata={"region": "eu"}))
-        connections.authorize(now)
+        connections.create(now)
         assert connections.get("merchant-1") == now
 
         for step in steps:
@@ -106,7 +131,7 @@ class TestConnections:
             {"owner": None, "parameters": {}, "tags": {}},
             {"response": token_response(expires_at=None, scope=None)},
             {"response": token_response(tokens=TokenSet("AT-1"))},
-            {"sealed": bytes(range(256)) * 1000},
+            {"tokens": sealed_tokens(sealed=bytes(range(256)) * 1000)},
             {"parameters": {"empty": "", "ünï": "🛒"}},
             {"connection_id": "A-Z.a_z:0@9" + "x" * 117},
         ],
@@ -115,7 +140,7 @@ class TestConnections:
         """What is None or empty is not stored, and is None or empty again when it is read."""
         made = connection(**fields)
 
-        connections.authorize(made)
+        connections.create(made)
 
         assert connections.get(made.connection_id) == made
 
@@ -140,7 +165,7 @@ class TestConnections:
     ) -> None:
         """Every write is conditional on what it was decided from."""
         read_by_both = connection()
-        connections.authorize(read_by_both)
+        connections.create(read_by_both)
         connections.change(read_by_both, first(read_by_both))
 
         with pytest.raises(Conflict):
@@ -151,7 +176,7 @@ class TestConnections:
     def test_only_one_can_take_the_lease(self, connections: Connections) -> None:
         """Two that read the same record: the second is told."""
         read_by_both = connection()
-        connections.authorize(read_by_both)
+        connections.create(read_by_both)
         connections.change(read_by_both, leased(read_by_both, "holder-1"))
 
         with pytest.raises(Conflict):
@@ -166,7 +191,7 @@ class TestConnections:
         """A stale holder never overwrites what a newer one is doing, or has done."""
         first = leased(connection(), "holder-1")
         second = leased(first, "holder-2")
-        connections.authorize(connection())
+        connections.create(connection())
         connections.change(connection(), first)
         connections.change(first, second)
 
@@ -184,40 +209,60 @@ class TestConnections:
 
         assert connections.get("merchant-1") is None
 
+    def test_what_the_server_has_heard_is_written_with_the_end(self, connections: Connections) -> None:
+        """A token that was told of, and the revocation's outcome, are one write."""
+        ending = revoking(connection())
+        connections.create(ending)
+
+        connections.change(ending, revoked(told(ending)))
+
+        assert connections.get("merchant-1") == revoked(told(ending))
+
     def test_an_authorization_goes_over_any_state_of_its_version(self, connections: Connections) -> None:
         """A revoked connection lives again, with nothing left of its first life but when that began."""
-        connections.authorize(connection(token_response(metadata={"old": "1"}, subject="old", refresh_expires_at=NOW)))
+        connections.create(connection(token_response(metadata={"old": "1"}, subject="old", refresh_expires_at=NOW)))
         was = connections.require("merchant-1")
         connections.change(was, failed(leased(was)))
-        anew = connection(
-            token_response(scope=None), version=2, now=NOW + 1000, sealed=b"sealed-2", owner=None, tags={}
-        )
+        was = connections.require("merchant-1")
+        again = sealed_tokens(token_response(scope=None), b"sealed-2", at=NOW + 1000)
+        anew = connection(tokens=again, version=2, now=NOW + 1000, created_at=was.created_at, owner=None, tags={})
 
-        connections.authorize(anew)
+        connections.change(was, anew)
 
-        assert connections.get("merchant-1") == replace(anew, created_at=NOW)
+        assert connections.get("merchant-1") == anew
+        assert anew.created_at == NOW
 
-    @pytest.mark.parametrize("version", [1, 3, 4])
-    def test_an_authorization_over_another_version_is_a_conflict(self, connections: Connections, version: int) -> None:
+    @pytest.mark.parametrize("version", [1, 2, 3])
+    def test_a_first_authorization_over_any_other_is_a_conflict(self, connections: Connections, version: int) -> None:
         """Tokens that were stored in the meantime are not lost unseen."""
-        connections.authorize(connection())
+        connections.create(connection())
 
         with pytest.raises(Conflict):
-            connections.authorize(connection(version=version, sealed=b"other"))
+            connections.create(connection(tokens=sealed_tokens(sealed=b"other"), version=version))
 
         assert connections.get("merchant-1") == connection()
 
-    def test_an_authorization_over_nothing_is_a_first_version(self, connections: Connections) -> None:
-        """A second version of what never was is a conflict."""
+    def test_an_authorization_over_another_version_is_a_conflict(self, connections: Connections) -> None:
+        """Nor are those of a refresh that came in between."""
+        connections.create(connection())
+        connections.change(connection(), refreshed(connection()))
+
         with pytest.raises(Conflict):
-            connections.authorize(connection(version=2))
+            connections.change(connection(), connection(tokens=sealed_tokens(sealed=b"other"), version=2))
+
+        assert connections.get("merchant-1") == refreshed(connection())
+
+    def test_an_authorization_over_nothing_is_a_first_record(self, connections: Connections) -> None:
+        """Over what never was nothing can be changed."""
+        with pytest.raises(Conflict):
+            connections.change(connection(), connection(version=2))
 
         assert connections.get("merchant-1") is None
 
     def test_a_revoked_connection_keeps_no_ciphertext(self, connections: Connections, engine: ClientOf) -> None:
         """Looked at from outside: the attribute is gone, and so is the record's place among what is due."""
         made = connection()
-        connections.authorize(made)
+        connections.create(made)
         connections.change(made, revoking(made))
         connections.change(revoking(made), revoked(revoking(made)))
 
@@ -228,7 +273,7 @@ class TestConnections:
     def test_a_list_has_pages(self, connections: Connections) -> None:
         """Every connection is on exactly one page, and the last page says that it is the last."""
         for number in range(7):
-            connections.authorize(connection(connection_id=f"merchant-{number}"))
+            connections.create(connection(connection_id=f"merchant-{number}"))
 
         found, start, pages = [], None, 0
         while pages == 0 or start is not None:
@@ -248,7 +293,7 @@ class TestConnections:
             connection(connection_id="c", owner="you"),
             connection(connection_id="d", owner=None),
         ):
-            connections.authorize(made)
+            connections.create(made)
         connections.change(mine, revoking(mine))
 
         def ids(**where: str) -> list[str]:
@@ -270,20 +315,21 @@ class TestConnections:
     ) -> None:
         """From the index as from the table."""
         made = connection(token_response(subject="acct", metadata={"region": "eu"}, refresh_expires_at=NOW + 9))
-        connections.authorize(made)
+        connections.create(made)
         connections.change(made, failed(leased(made)))
         stored = connections.require("merchant-1")
 
         (listed,), _ = connections.page(where, 50, None)
 
         unlisted = {"sealed": None, "refreshable": False, "refresh_at": None, "due_shard": None, "due_at": None}
-        assert listed == replace(stored, **unlisted, authorized_by=None)  # type: ignore[arg-type]
+        bare = replace(stored, **unlisted, authorized_by=None, authorized_at=None)  # type: ignore[arg-type]
+        assert listed == replace(bare, attempts=0)
 
     def test_a_rare_match_gives_a_short_page_and_a_way_on(self, connections: Connections) -> None:
         """A filter that matches little costs a bounded number of reads, and loses nothing."""
         for number in range(15):
-            connections.authorize(connection(connection_id=f"merchant-{number}", provider="acme"))
-        connections.authorize(connection(connection_id="the-one", provider="rare"))
+            connections.create(connection(connection_id=f"merchant-{number}", provider="acme"))
+        connections.create(connection(connection_id="the-one", provider="rare"))
 
         found, start, pages = [], None, 0
         while pages == 0 or start is not None:
@@ -293,6 +339,59 @@ class TestConnections:
             assert pages < 10
 
         assert [each.connection_id for each in found] == ["the-one"]
+
+
+class TestDue:
+    """The index of what is due."""
+
+    def test_what_is_due_is_found_and_nothing_else(self, connections: Connections) -> None:
+        """In its shard, when its time has come: what is due later, or never, costs nothing."""
+        alive = connection(tokens=replace(sealed_tokens(), due_at=NOW + 100))
+        connections.create(alive)
+        connections.create(replace(alive, connection_id="later", due_at=NOW + 101))
+        connections.create(replace(alive, connection_id="never", due_at=None, due_shard=None))
+        connections.create(replace(alive, connection_id="elsewhere", due_shard="other"))
+        connections.create(replace(alive, connection_id="ending", status=Status.REVOKING, due_at=NOW, version=7))
+        assert alive.due_shard is not None
+
+        assert list(connections.due(alive.due_shard, NOW - 1, 10)) == [[]]
+        (page,) = connections.due(alive.due_shard, NOW + 100, 10)
+
+        assert page == [
+            Due("ending", "acme", Status.REVOKING, 7, NOW),
+            Due("merchant-1", "acme", Status.ACTIVE, 1, NOW + 100),
+        ]
+
+    def test_what_is_due_comes_in_pages(self, connections: Connections) -> None:
+        """None is too long, and each connection is on one of them."""
+        for number in range(7):
+            connections.create(replace(connection(), connection_id=f"merchant-{number}", due_shard="3", due_at=NOW))
+
+        pages = list(connections.due("3", NOW, 3))
+
+        assert max(len(page) for page in pages) <= 3
+        assert sorted(due.connection_id for page in pages for due in page) == [f"merchant-{n}" for n in range(7)]
+
+    def test_work_that_was_handed_on_is_due_later(self, connections: Connections) -> None:
+        """Only that changes."""
+        made = replace(connection(), due_at=NOW)
+        connections.create(made)
+
+        connections.postpone(Due("merchant-1", "acme", Status.ACTIVE, 1, NOW), NOW + 3600)
+
+        assert connections.get("merchant-1") == replace(made, due_at=NOW + 3600)
+
+    @pytest.mark.parametrize("seen", [{"version": 2}, {"due_at": NOW - 1}, {"connection_id": "merchant-2"}])
+    def test_what_has_moved_on_is_not_postponed(self, connections: Connections, seen: dict[str, Any]) -> None:
+        """A refresh, or another sweep, was first: its time stands. What is gone is not made anew."""
+        made = replace(connection(), due_at=NOW)
+        connections.create(made)
+
+        with pytest.raises(Conflict):
+            connections.postpone(replace(Due("merchant-1", "acme", Status.ACTIVE, 1, NOW), **seen), NOW + 3600)
+
+        assert connections.get("merchant-1") == made
+        assert connections.get("merchant-2") is None
 
 
 class TestAuthorizations:
@@ -334,12 +433,11 @@ class TestAuthorizations:
         for secret in (BROWSER.ticket_secret, BROWSER.nonce, BROWSER.state, BROWSER.code_verifier):
             assert secret not in str(item)
 
-    def test_an_id_is_given_once(self, authorizations: Authorizations) -> None:
-        """A second request with the same id does not replace the first."""
+    def test_a_write_that_was_repeated_is_no_defect(self, authorizations: Authorizations) -> None:
+        """The first answer was lost, and the AWS SDK sent it again: `start` goes on, and the request is as it was."""
         authorizations.create(authorization_request())
 
-        with pytest.raises(Conflict):
-            authorizations.create(authorization_request(provider="other"))
+        authorizations.create(authorization_request())
 
         assert authorizations.get(BROWSER.request_id) == authorization_request()
 
@@ -351,7 +449,10 @@ class TestAuthorizations:
         taken = authorizations.consume(response, "holder-1", NOW + 1)
 
         assert taken == authorization_request(
-            phase=Phase.CONSUMED, consumed_by="holder-1", used_states=frozenset({response.state_hash})
+            phase=Phase.CONSUMED,
+            consumed_by="holder-1",
+            consumed_at=NOW + 1,
+            used_states=frozenset({response.state_hash}),
         )
         with pytest.raises(Conflict):
             authorizations.consume(response, "holder-2", NOW + 1)
