@@ -94,7 +94,7 @@ def _stack(options: argparse.Namespace) -> Stack:
     from local.stack import Stack  # noqa: PLC0415
 
     further = registrations.read(options.registrations) if options.registrations else {}
-    return Stack(options.port, further)
+    return Stack(options.port, further, background=True)
 
 
 def _on_signals(handle: Callable[[int, FrameType | None], None]) -> None:

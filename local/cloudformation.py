@@ -17,7 +17,7 @@ from local.environment import REGION
 from local.errors import TemplateError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 STACK_NAME = "gatehouse"
@@ -27,6 +27,9 @@ STACK_NAME = "gatehouse"
 NOT_CREATED = {
     "AWS::ApiGatewayV2::Api": "the gateway of the stack serves its routes",
     "AWS::ApiGatewayV2::Stage": "the gateway is the one stage; throttling and access log have no part on one machine",
+    "AWS::CloudWatch::Alarm": "nobody is to be woken by one machine",
+    "AWS::Lambda::EventSourceMapping": "the stack's own pollers read the queues (moto would start containers)",
+    "AWS::Logs::MetricFilter": "the logs go to the terminal",
     "AWS::Lambda::Permission": "there is no IAM on one machine, everything is permitted",
 }
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
@@ -46,6 +49,25 @@ class Function:
 
 
 @dataclass(frozen=True)
+class QueueMapping:
+    """A queue, and the function that works it off."""
+
+    queue_url: str
+    queue_arn: str
+    function: str
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A rate or cron expression, and the function that it invokes with ``payload``."""
+
+    expression: str
+    function: str
+    payload: Any
+
+
+@dataclass(frozen=True)
 class Deployment:
     """What the created stack consists of; ``routes`` maps keys like ``GET /authorize/{ticket}`` to function names."""
 
@@ -53,6 +75,8 @@ class Deployment:
     routes: Mapping[str, str]
     # Logical id -> physical name.
     tables: Mapping[str, str]
+    mappings: tuple[QueueMapping, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -107,7 +131,30 @@ def create(template: Mapping[str, Any], parameters: Mapping[str, str]) -> Deploy
         tables={
             name: physical[name] for name, r in creatable["Resources"].items() if r["Type"] == "AWS::DynamoDB::Table"
         },
+        mappings=tuple(_mappings(template, physical)),
+        schedules=tuple(_schedules(template, physical)),
     )
+
+
+def _mappings(template: Mapping[str, Any], physical: Mapping[str, str]) -> Iterator[QueueMapping]:
+    sqs = boto3.client("sqs")
+    for resource in template["Resources"].values():
+        if resource["Type"] != "AWS::Lambda::EventSourceMapping":
+            continue
+        properties = resource["Properties"]
+        url = physical[properties["EventSourceArn"]["Fn::GetAtt"][0]]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        yield QueueMapping(url, arn, physical[properties["FunctionName"]["Ref"]], properties["BatchSize"])
+
+
+def _schedules(template: Mapping[str, Any], physical: Mapping[str, str]) -> Iterator[Schedule]:
+    for name, resource in template["Resources"].items():
+        if resource["Type"] != "AWS::Events::Rule":
+            continue
+        expression = boto3.client("events").describe_rule(Name=physical[name])["ScheduleExpression"]
+        for target in resource["Properties"]["Targets"]:
+            function = physical[target["Arn"]["Fn::GetAtt"][0]]
+            yield Schedule(expression, function, json.loads(target.get("Input", "{}")))
 
 
 def table_definitions(template: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

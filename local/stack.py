@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
     from local.aws import AwsCall
+    from local.background import Background
     from local.cloudformation import Deployment
     from local.demo import DemoServer
     from local.gateway import Gateway
@@ -41,21 +42,26 @@ class Stack:
         registrations: Mapping[str, dict[str, Any]] | None = None,
         dynamodb_endpoint: str | None = None,
         template: Path = TEMPLATE,
+        *,
+        background: bool = False,
     ) -> None:
         """``port`` 0 means any free one.
 
         ``registrations`` are added to those of the demo server, by name. ``dynamodb_endpoint`` is another DynamoDB
-        engine to keep the tables in; its calls are not in ``aws_calls``.
+        engine to keep the tables in; its calls are not in ``aws_calls``. With ``background`` the queues are polled and
+        the schedule is kept; without, ``self.background`` does either when it is told to.
         """
         self._port = port
         self._extra_registrations = registrations or {}
         self._dynamodb_endpoint = dynamodb_endpoint
         self._template = template
+        self._has_background = background
         self._cleanup = ExitStack()
         self.clock = Clock()
         self.base_url: str
         self.demo: DemoServer
         self.invoker: Invoker
+        self.background: Background
         self.deployment: Deployment
         self.registrations: dict[str, dict[str, Any]] = {}
         self._aws = AwsEnd()
@@ -113,6 +119,7 @@ class Stack:
         # A function that cannot be imported is better met now than at the first click.
         self.invoker.warm_up()
         server.serve(gateway)
+        self._start_background(cleanup)
 
     def _endpoints(self) -> dict[str, str]:
         dynamodb = {"AWS_ENDPOINT_URL_DYNAMODB": self._dynamodb_endpoint} if self._dynamodb_endpoint else {}
@@ -156,6 +163,14 @@ class Stack:
             Landing(self.invoke, self.clock, list(self.registrations), self.links()),
         ]
         return gateway
+
+    def _start_background(self, cleanup: ExitStack) -> None:
+        from local.background import Background  # noqa: PLC0415
+
+        self.background = Background(self.deployment.mappings, self.deployment.schedules, self.invoker, self.clock.now)
+        if self._has_background:
+            self.background.start()
+            cleanup.callback(self.background.stop)
 
     def _house(self, environment: Mapping[str, str]) -> Any:
         from functions.vault.settings import House  # noqa: PLC0415

@@ -35,7 +35,7 @@ LAMBDA_PLATFORMS = ("manylinux_2_34_aarch64", "manylinux_2_28_aarch64", "manylin
 
 # botocore describes some 400 services in over 25 MB, which is most of an archive that every cold start unpacks. These
 # are the services that functions call; a test finds any that is missing here.
-SERVICES = ("dynamodb", "kms", "secretsmanager")
+SERVICES = ("dynamodb", "kms", "secretsmanager", "sqs")
 
 
 def main(arguments: list[str]) -> int:
