@@ -86,4 +86,4 @@ def test_each_service_has_one_client_with_short_timeouts() -> None:
         assert client_of("dynamodb") is not kms
     config = kms.meta.config
     assert (config.connect_timeout, config.read_timeout) == (1, 2)
-    assert config.retries["total_max_attempts"] == 3
+    assert config.retries["total_max_attempts"] == 2

@@ -72,7 +72,7 @@ def test_what_one_function_seals_another_opens(kms: Kms, key_id: str) -> None:
     """One data key and one decryption, under one encryption context that KMS sees (and CloudTrail records)."""
     context = {"purpose": "gatehouse/tokens", "connection_id": "merchant-1", "provider": "acme", "version": "1"}
 
-    tokens = Cipher(kms, key_id).open(stored(kms, key_id))
+    tokens = Cipher(kms, key_id).tokens_of(stored(kms, key_id))
 
     assert tokens == TOKENS
     (made, make), (opened, open_) = kms.calls
@@ -91,12 +91,21 @@ def test_what_is_stored_shows_no_token(kms: Kms, key_id: str) -> None:
     assert "secret" not in repr(cipher) + repr(cipher.prepare("merchant-1", "acme", 1))
 
 
+def test_a_ciphertext_opens_without_a_record(kms: Kms, key_id: str) -> None:
+    """The rescue has it in a document: named in full, it opens the same way."""
+    made = stored(kms, key_id)
+
+    assert Cipher(kms, key_id).open(made.sealed, "merchant-1", "acme", 1) == TOKENS
+    with pytest.raises(SealBroken):
+        Cipher(kms, key_id).open(made.sealed, "merchant-1", "acme", 2)
+
+
 def test_tokens_that_were_opened_are_kept(kms: Kms, key_id: str) -> None:
     """A warm function asks KMS once for each token set; one that sealed it itself, never."""
     warm, made = Cipher(kms, key_id), stored(kms, key_id)
     kms.calls.clear()
 
-    assert [warm.open(made) for _ in range(3)] == [TOKENS] * 3
+    assert [warm.tokens_of(made) for _ in range(3)] == [TOKENS] * 3
 
     assert [operation for operation, _ in kms.calls] == ["decrypt"]
 
@@ -104,11 +113,11 @@ def test_tokens_that_were_opened_are_kept(kms: Kms, key_id: str) -> None:
 def test_a_ciphertext_in_memory_is_no_way_around_its_context(kms: Kms, key_id: str) -> None:
     """A row that holds another row's ciphertext does not open, not even where that one was opened just before."""
     warm, made = Cipher(kms, key_id), stored(kms, key_id)
-    assert warm.open(made) == TOKENS
+    assert warm.tokens_of(made) == TOKENS
 
     for moved in (replace(made, connection_id="merchant-2"), replace(made, provider="b"), replace(made, version=2)):
         with pytest.raises(SealBroken):
-            warm.open(moved)
+            warm.tokens_of(moved)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +128,7 @@ def test_a_ciphertext_opens_only_in_its_own_row(kms: Kms, key_id: str, moved: di
     copied = replace(stored(kms, key_id), **moved)
 
     with pytest.raises(SealBroken, match="KMS does not open"):
-        Cipher(kms, key_id).open(copied)
+        Cipher(kms, key_id).tokens_of(copied)
 
 
 def test_a_data_key_moved_into_another_ciphertext_does_not_open(kms: Kms, key_id: str) -> None:
@@ -132,7 +141,7 @@ def test_a_data_key_moved_into_another_ciphertext_does_not_open(kms: Kms, key_id
     mixed = replace(first, sealed=first.sealed[:end] + second.sealed[end:])
 
     with pytest.raises(SealBroken):
-        Cipher(kms, key_id).open(mixed)
+        Cipher(kms, key_id).tokens_of(mixed)
 
 
 def test_no_single_changed_octet_opens(kms: Kms, key_id: str) -> None:
@@ -144,7 +153,7 @@ def test_no_single_changed_octet_opens(kms: Kms, key_id: str) -> None:
         changed = bytearray(made.sealed)
         changed[position] ^= 1
         try:
-            opened.append((position, Cipher(kms, key_id).open(replace(made, sealed=bytes(changed)))))
+            opened.append((position, Cipher(kms, key_id).tokens_of(replace(made, sealed=bytes(changed)))))
         except SealBroken:
             pass
         except ClientError as error:
@@ -160,7 +169,7 @@ def test_another_kms_key_does_not_open(kms: Kms, key_id: str, new_key: Callable[
 
     # KMS answers IncorrectKeyException; the emulated one refuses with a word of its own.
     with pytest.raises((SealBroken, ClientError)):
-        Cipher(kms, key_id).open(foreign)
+        Cipher(kms, key_id).tokens_of(foreign)
 
 
 @pytest.mark.parametrize("code", ["IncorrectKeyException", "InvalidCiphertextException"])
@@ -170,13 +179,13 @@ def test_what_kms_says_of_a_foreign_ciphertext_is_a_broken_seal(kms: Kms, key_id
     kms.error = failing(code)
 
     with pytest.raises(SealBroken):
-        Cipher(kms, key_id).open(made)
+        Cipher(kms, key_id).tokens_of(made)
 
 
 def test_a_connection_without_ciphertext_does_not_open(kms: Kms, key_id: str) -> None:
     """A revoked one has none; KMS is not asked."""
     with pytest.raises(SealBroken, match="has no ciphertext"):
-        Cipher(kms, key_id).open(replace(connection(), sealed=None))
+        Cipher(kms, key_id).tokens_of(replace(connection(), sealed=None))
 
     assert kms.calls == []
 
@@ -197,7 +206,7 @@ def test_an_outage_of_kms_is_temporary(kms: Kms, key_id: str, error: Exception) 
     kms.error = error
 
     with pytest.raises(TemporarilyUnavailable, match="KMS"):
-        Cipher(kms, key_id).open(made)
+        Cipher(kms, key_id).tokens_of(made)
     with pytest.raises(TemporarilyUnavailable, match="KMS"):
         Cipher(kms, key_id).prepare("merchant-1", "acme", 1)
 
@@ -208,7 +217,7 @@ def test_a_missing_permission_stays_the_defect_that_it_is(kms: Kms, key_id: str)
     kms.error = failing("AccessDeniedException")
 
     with pytest.raises(ClientError):
-        Cipher(kms, key_id).open(made)
+        Cipher(kms, key_id).tokens_of(made)
 
 
 def test_memory_is_bounded(kms: Kms, key_id: str) -> None:
@@ -216,10 +225,10 @@ def test_memory_is_bounded(kms: Kms, key_id: str) -> None:
     cipher, seal = Cipher(kms, key_id), Cipher(kms, key_id).prepare("merchant-1", "acme", 1)
     many = [replace(connection(), sealed=seal(TOKENS)) for _ in range(257)]
     for each in many:
-        cipher.open(each)
+        cipher.tokens_of(each)
     kms.calls.clear()
 
-    cipher.open(many[-1])
+    cipher.tokens_of(many[-1])
     assert kms.calls == []
-    cipher.open(many[0])
+    cipher.tokens_of(many[0])
     assert [operation for operation, _ in kms.calls] == ["decrypt"]

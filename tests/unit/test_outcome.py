@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from functions.vault.authorization import Phase
 from functions.vault.outcome import Outcome
 from tests.unit.samples import authorization_request
 
@@ -44,10 +45,16 @@ def test_otherwise_the_user_sees_a_page(outcome: Outcome) -> None:
 )
 def test_a_no_is_not_a_failure(error: str, page: str) -> None:
     """The person who said no reads another page than the one for whom something went wrong; both may try again."""
-    outcome = Outcome.failed(authorization_request(), error)
+    outcome = Outcome.failed(authorization_request(phase=Phase.FAILED), error)
 
     assert (outcome.page, outcome.error, outcome.provider) == (page, error, "acme")
     assert outcome.may_try_again
+
+
+@pytest.mark.parametrize("phase", [Phase.OPEN, Phase.CONSUMED])
+def test_a_failure_after_which_the_request_stays_used_cannot_be_tried_again(phase: Phase) -> None:
+    """Its code may have been exchanged: a page that offers another try would lead to one that says no."""
+    assert not Outcome.failed(authorization_request(phase=phase), "server_error").may_try_again
 
 
 @pytest.mark.parametrize("page", ["connected", "already", "unfinished", "refused", "expired", "invalid_link"])

@@ -6,10 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from functions.vault.aws import ClientOf
-from functions.vault.errors import ProviderMisconfigured, ProviderUnavailable, UnknownProvider
-from functions.vault.registrations import KEPT, Registrations
+from functions.vault.errors import (
+    ProviderMisconfigured,
+    ProviderUnavailable,
+    TemporarilyUnavailable,
+    UnknownProvider,
+)
+from functions.vault.registrations import KEPT, KEPT_FAILURE, Registrations
 from functions.vault.responses import Answer
 from tests.unit.samples import NOW, answer
 
@@ -264,16 +270,111 @@ def test_an_issuer_without_metadata_is_named(owner: Owner) -> None:
         owner.registrations.get("acme")
 
 
-@pytest.mark.parametrize("failure", [answer("", 500), answer("", 503), ProviderUnavailable("It cannot be reached.")])
+OUTAGES = [answer("", 500), answer("", 503), answer("", 429), ProviderUnavailable("It cannot be reached.")]
+
+
+@pytest.mark.parametrize("failure", OUTAGES)
 def test_an_issuer_that_is_down_is_an_outage(owner: Owner, failure: Answer | Exception) -> None:
-    """It is asked again at the next call, not minutes later."""
-    owner.web.pages[OAUTH] = failure
+    """It is left alone for seconds, not for minutes; and that it has no metadata in the second place is no mistake."""
+    owner.web.pages |= {OAUTH: failure, OPENID: answer("<html>", 404)}
     owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
-    with pytest.raises(ProviderUnavailable):
-        owner.registrations.get("acme")
+    for _ in range(10):
+        with pytest.raises(ProviderUnavailable) as caught:
+            owner.registrations.get("acme")
+        assert caught.value.retry_after == KEPT_FAILURE
+    assert owner.web.requests.count(OAUTH) == 1
 
     owner.web.pages[OAUTH] = metadata()
+    owner.now += KEPT_FAILURE - 0.001
+    with pytest.raises(ProviderUnavailable):
+        owner.registrations.get("acme")
+    owner.now += 0.001
 
+    assert owner.registrations.get("acme").provider.issuer == ISSUER
+
+
+@pytest.mark.parametrize("failure", OUTAGES)
+def test_a_known_registration_serves_through_an_outage_of_its_issuer(owner: Owner, failure: Answer | Exception) -> None:
+    """Its token endpoint may well work. The issuer is asked again every few seconds, and then its answer counts."""
+    owner.web.pages[OAUTH] = metadata()
+    owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
+    known = owner.registrations.get("acme")
+    owner.registers("acme", {"client_id": "c-2", "issuer": ISSUER})
+    owner.web.pages[OAUTH] = failure
+
+    owner.now += KEPT
+    assert [owner.registrations.get("acme") for _ in range(10)] == [known] * 10
+    assert owner.web.requests.count(OAUTH) == 2
+    owner.now += KEPT_FAILURE
+    assert owner.registrations.get("acme") is known
+    assert owner.web.requests.count(OAUTH) == 3
+
+    owner.web.pages[OAUTH] = metadata()
+    owner.now += KEPT_FAILURE
+    assert owner.registrations.get("acme").client_id == "c-2"
+
+
+class Throttled:
+    """A Secrets Manager that is throttled for as long as it is told, and counts what it is asked."""
+
+    def __init__(self, secrets: Any) -> None:
+        self.throttled = True
+        self.asked = 0
+        self._secrets = secrets
+
+    def get_secret_value(self, **arguments: Any) -> Any:
+        """Give a secret, or fail."""
+        self.asked += 1
+        if self.throttled:
+            error: Any = {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+            raise ClientError(error, "GetSecretValue")
+        return self._secrets.get_secret_value(**arguments)
+
+
+def test_an_outage_of_secrets_manager_is_one_too(owner: Owner) -> None:
+    """Not known yet: all are told to come again. Known: all are served."""
+    owner.registers("acme", {"client_id": "c-1", **ENDPOINTS})
+    secrets = Throttled(owner.secrets)
+    registrations = Registrations(
+        lambda _service: secrets, owner.prefix, owner.web, lambda: owner.now, loopback_http=False
+    )
+    for _ in range(3):
+        with pytest.raises(TemporarilyUnavailable) as caught:
+            registrations.get("acme")
+        assert caught.value.retry_after == KEPT_FAILURE
+    assert secrets.asked == 1
+
+    owner.now += KEPT_FAILURE
+    secrets.throttled = False
+    known = registrations.get("acme")
+    owner.now += KEPT
+    secrets.throttled = True
+
+    assert [registrations.get("acme") for _ in range(3)] == [known] * 3
+    assert secrets.asked == 3
+
+
+def test_a_registration_that_was_withdrawn_is_not_kept_over_its_time(owner: Owner) -> None:
+    """A wrong or deleted document is no outage: the owner has decided."""
+    owner.registers("acme", {"client_id": "c-1", **ENDPOINTS})
+    owner.registrations.get("acme")
+    owner.registers("acme", {"client_id": "c-1", "pkce": "plain", **ENDPOINTS})
+
+    owner.now += KEPT
+
+    with pytest.raises(ProviderMisconfigured):
+        owner.registrations.get("acme")
+
+
+def test_a_promise_of_iss_without_an_issuer_is_named(owner: Owner) -> None:
+    """RFC 9207: there would be nothing to compare it with, and every `iss` would pass."""
+    promise = {"authorization_response_iss_parameter_supported": True}
+    owner.registers("acme", {"client_id": "c-1", **promise, **ENDPOINTS})
+
+    with pytest.raises(ProviderMisconfigured, match=r"RFC 9207.*no issuer"):
+        owner.registrations.get("acme")
+
+    owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER, **promise, **ENDPOINTS})
     assert owner.registrations.get("acme").provider.issuer == ISSUER
 
 
