@@ -57,7 +57,7 @@ class Background:
             thread.join(timeout=5)
 
     def poll(self) -> int:
-        """Work off what is visible in the queues, also what this work puts there; return how many messages that were."""
+        """Work off what is visible in the queues, and what that puts there; return how many messages that were."""
         worked = 0
         while batch := sum(self._poll(mapping) for mapping in self._mappings):
             worked += batch
