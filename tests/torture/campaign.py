@@ -1,0 +1,108 @@
+"""Many histories on all cores, and what came of them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+
+from tests.torture.mutants import MUTANTS
+from tests.torture.runner import by_seed, exhaustively
+from tests.torture.scenarios import BY_NAME, SMALL
+
+BATCH = 500
+MOST = 20_000
+"""Histories after which the search of one scenario would stop: none comes near it."""
+
+BOUNDS = ((2, 1), (1, 2))
+"""Preemptions and faults, in all, of the histories that are searched to the end."""
+
+ENOUGH_FOR_A_MUTANT = 1500
+
+
+@dataclass
+class Tally:
+    """What came of some histories. `failed` names those with a violation: how to replay each, and what it was."""
+
+    histories: int = 0
+    steps: int = 0
+    longest: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        """Take in what came of others."""
+        self.histories += other.histories
+        self.steps += other.steps
+        self.longest = max(self.longest, other.longest)
+        self.counts += other.counts
+        self.failed += other.failed
+
+
+def chance(first: int, last: int) -> Tally:
+    """Play the histories of the seeds from `first` to before `last`."""
+    tally = Tally()
+    for seed in range(first, last):
+        result = by_seed(seed)
+        tally.add(
+            Tally(1, result.steps, result.steps, result.counts, [(f"--seed {seed}", v) for v in result.violations])
+        )
+    return tally
+
+
+def search(name: str, preempts: int, faults: int) -> Tally:
+    """Play every history of one small scenario within these bounds."""
+    tally = Tally()
+    for script, result in exhaustively(BY_NAME[name], preempts=preempts, faults=faults, most=MOST):
+        replay = f"--scenario '{name}' --bounds {preempts},{faults} --script {','.join(map(str, script))}"
+        tally.add(Tally(1, result.steps, result.steps, result.counts, [(replay, v) for v in result.violations]))
+    if tally.histories == MOST:
+        tally.failed.append((f"--scenario '{name}'", "the search did not come to its end"))
+    return tally
+
+
+def hunt(name: str, most: int = ENOUGH_FOR_A_MUTANT) -> tuple[int, str] | None:
+    """Return the first seed in whose history a mutant is noticed, and by what; None where it never is."""
+    for seed in range(most):
+        violations = by_seed(seed, parts=MUTANTS[name]).violations
+        if violations:
+            return seed, violations[0]
+    return None
+
+
+@dataclass
+class Campaign:
+    """All of it: searched to the end, explored by chance, mutants hunted."""
+
+    searched: dict[str, Tally]
+    explored: Tally
+    mutants: dict[str, tuple[int, str] | None]
+
+    @property
+    def failures(self) -> list[tuple[str, str]]:
+        """Return what must not be."""
+        found = [failure for tally in (*self.searched.values(), self.explored) for failure in tally.failed]
+        return found + [(name, "the mutant was not noticed") for name, hit in self.mutants.items() if hit is None]
+
+
+def run(schedules: int) -> Campaign:
+    """Run all of it on all cores; `schedules` are those of chance."""
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        searches = {
+            f"{scenario.name} ({preempts} preemptions, {faults} faults)": pool.submit(
+                search, scenario.name, preempts, faults
+            )
+            for preempts, faults in BOUNDS
+            for scenario in SMALL
+        }
+        batches = [pool.submit(chance, first, min(first + BATCH, schedules)) for first in range(0, schedules, BATCH)]
+        hunts = {name: pool.submit(hunt, name) for name in MUTANTS}
+        explored = Tally()
+        for batch in batches:
+            explored.add(batch.result())
+        return Campaign(
+            {name: future.result() for name, future in searches.items()},
+            explored,
+            {name: future.result() for name, future in hunts.items()},
+        )

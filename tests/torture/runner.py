@@ -1,0 +1,158 @@
+"""One history from its first step to its judgement, and many of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from functions.vault.errors import GatehouseError
+from functions.vault.timing import AFTER_HTTP, CALL
+from tests.torture.invariants import Watch
+from tests.torture.scenarios import drawn
+from tests.torture.scheduler import TICK, Scheduler
+from tests.torture.strategies import Calm, Chance, Script
+from tests.torture.world import CONNECTION, HTTP_TIMEOUT, Process, World
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterator
+
+    from tests.torture.scenarios import Scenario
+    from tests.torture.scheduler import Actor, Event, Strategy
+    from tests.torture.world import Parts
+
+MOST_STEPS = 600
+QUIET_STEPS = 3000
+LEASE = CALL + HTTP_TIMEOUT + AFTER_HTTP
+SLACK = 5.0
+"""Seconds of polling and retrying that a caller adds to a lease and a time-out."""
+
+
+@dataclass
+class Result:
+    """What one history came to."""
+
+    scenario: Scenario
+    violations: list[str]
+    counts: Counter[str]
+    steps: int
+    history: list[Event] = field(repr=False, default_factory=list)
+
+
+def run(scenario: Scenario, strategy: Strategy, parts: Parts | None = None, **how: Any) -> Result:
+    """Play one history: the schedule, then peace, then the judgement. `how` goes to the scheduler."""
+    recording, dynamo = how.pop("recording", False), how.pop("dynamo", None)
+    scheduler = Scheduler(strategy, bounded=scenario.bounded, **how)
+    scheduler.recording = recording
+    world = World(scheduler, scenario.profile, parts, dynamo)
+    watch = Watch(world)
+    scenario.set_the_stage(world)
+    scheduler.run(MOST_STEPS)
+    steps, watch.counts["faults"] = scheduler.step, scheduler.faults
+    _peace(world, watch)
+    watch.judge()
+    return Result(scenario, watch.violations, watch.counts, steps, scheduler.history)
+
+
+def _peace(world: World, watch: Watch) -> None:
+    """Let everything come to its end without faults, and see whether the connection vends again in time."""
+    scheduler = world.scheduler
+    scheduler.note("peace", "from here on nothing fails", "")
+    scheduler.strategy, scheduler.faults_allowed, scheduler.current = Calm(), False, None
+    scheduler.outages.clear()
+    failure = world.item().get("failure")
+    began = max(scheduler.now, float(failure["retry_at"]) if failure else 0.0)
+    scheduler.tick_at, scheduler.on_tick = scheduler.now + TICK, lambda: _tick(world)
+    scheduler.needs_tick = lambda: world.item().get("status") == "revoking"
+    prober = scheduler.spawn("prober", "prober", lambda actor: _probe(world, actor))
+    scheduler.run(QUIET_STEPS)
+    if prober.outcome != "returned":
+        watch.violated(f"the prober {prober.outcome}: {prober.error!r}")
+    elif prober.result is not None and prober.result > began + LEASE + HTTP_TIMEOUT + SLACK:
+        watch.violated(f"no token for {prober.result - began:.0f} s")
+    _replay_the_log(world)
+    if world.item().get("status") == "active":
+        scheduler.now += 400.0  # past every delay
+        last = scheduler.spawn("last", "refresh", lambda actor: _refresh(world, actor))
+        scheduler.run(QUIET_STEPS)
+        if last.error is not None and getattr(last.error, "code", "") != "reauthorization_required":
+            watch.violated(f"the connection does not refresh: {last.error!r}")
+
+
+def _probe(world: World, actor: Actor) -> float | None:
+    """Ask for a token until there is one; return when that was, or None where the connection is over."""
+    while True:
+        actor.deadline = world.scheduler.now + 29.0
+        process = Process(world, actor)
+        try:
+            process.vending.token(CONNECTION, 60, process.deadline)
+        except GatehouseError as error:
+            if not error.retryable:
+                return None
+            actor.deadline, actor.polls = actor.deadline + 600.0, False  # it is a caller of functions: it may wait
+            process.timing.sleep(error.retry_after or 1)
+        else:
+            return world.scheduler.now
+
+
+def _refresh(world: World, actor: Actor) -> Any:
+    process = Process(world, actor)
+    return process.vending.refresh(CONNECTION, None, process.deadline)
+
+
+def _replay_the_log(world: World) -> None:
+    """Be the operator, who replays what the log holds."""
+    for line in world.log:
+        world.send_message("rescue", line, "", "")
+    world.log.clear()
+    world.scheduler.run(QUIET_STEPS)
+
+
+def _tick(world: World) -> None:
+    world.scheduler.spawn("schedule", "sweep", lambda actor: _sweep(world, actor))
+
+
+def _sweep(world: World, actor: Actor) -> Any:
+    process = Process(world, actor)
+    return process.sweeping.sweep(process.deadline)
+
+
+# Many
+
+
+def by_seed(
+    seed: int, scenario: Scenario | None = None, parts: Parts | None = None, *, recording: bool = False
+) -> Result:
+    """Play the history of a seed; without a scenario the seed draws that too."""
+    random = Random(seed)  # noqa: S311 - chance, not secrecy
+    return run(scenario or drawn(random), Chance(random), parts, recording=recording)
+
+
+def by_script(scenario: Scenario, choices: list[int], *, preempts: int, faults: int) -> Result:
+    """Play one history of a search again, for people to read."""
+    script = Script(choices, preempts=preempts, faults=faults)
+    return run(scenario, script, two_sided=False, recording=True)
+
+
+def exhaustively(
+    scenario: Scenario, *, preempts: int, faults: int, most: int, parts: Parts | None = None
+) -> Iterator[tuple[list[int], Result]]:
+    """Play every history of a scenario with at most so many preemptions and faults, depth first."""
+    choices: list[int] | None = []
+    while choices is not None and most:
+        most -= 1
+        script = Script(choices, preempts=preempts, faults=faults)
+        result = run(scenario, script, parts, two_sided=False)
+        yield script.taken, result
+        choices = script.following()
+
+
+def timeline(result: Result) -> str:
+    """Return a history for people to read: time, actor, call, outcome."""
+    start = result.history[0].at if result.history else 0.0
+    lines = [
+        f"{event.step:4d} {event.at - start:8.2f}s  {event.actor:<18} {event.call:<60} {event.outcome}"
+        for event in result.history
+    ]
+    return "\n".join([f"scenario {replace(result.scenario)}", *lines, *(f"VIOLATED: {v}" for v in result.violations)])
