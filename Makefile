@@ -12,12 +12,13 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-input --no
 BIN = .venv/bin
 SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 
-.PHONY: help run test lint format check-template build clean lock
+.PHONY: help run test torture lint format check-template build clean lock
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make run             the whole stack on this machine; ARGS="--port N --registrations FILE"'
 	@echo 'make test            lint, types, template, build and tests; PYTEST_ARGS="-k NAME" narrows the last'
+	@echo 'make torture         the proofs at full length; SEED=n replays one history, SCENARIO="name" with that cast'
 	@echo 'make lint            ruff and mypy alone'
 	@echo 'make format          let ruff rewrite the code'
 	@echo 'make check-template  sam validate and cfn-lint alone'
@@ -32,6 +33,10 @@ run: .venv/run.stamp
 test: .venv/test.stamp node_modules/stamp
 	@$(MAKE) --no-print-directory lint check-template
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Exits with 1 where something did not hold, and says how to replay it.
+torture: .venv/test.stamp
+	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--scenario "$(SCENARIO)") $(ARGS)
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check .
