@@ -39,6 +39,9 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _NOTICES_KEPT = 100
+# A list comes in no order, and the newest are wanted: all are read, up to more than one machine is ever used for.
+_MOST_READ = 1000
+_MOST_SHOWN = 200
 # A token set that is gone has no expiry to speak of.
 _WITHOUT_TOKENS = frozenset({"revoked", "revoking"})
 
@@ -89,19 +92,32 @@ class Landing:
     def _show(self, notice_id: str) -> Response:
         notice = self._notices.get(notice_id)
         now = self._clock.now()
-        listed = self._invoke("connections", {}) or {}
-        if notice is None and "connections" not in listed:
-            notice = _failure("connections", listed)
+        connections, failed = self._newest_first()
         page = self._page.render(
             base_url=self._links["base_url"],
             providers=self._providers,
-            connections=[_row(connection, now) for connection in listed.get("connections", [])],
-            notice=notice,
+            connections=[_row(connection, now) for connection in connections[:_MOST_SHOWN]],
+            left_out=max(0, len(connections) - _MOST_SHOWN),
+            notice=notice or failed,
             connection=notice.connection if notice else None,
             clock=_clock(self._clock),
             links=self._links,
         )
         return Response(page, headers=_HEADERS, content_type="text/html; charset=utf-8")
+
+    def _newest_first(self) -> tuple[list[dict[str, Any]], Notice | None]:
+        """Return the connections, and what to say where they could not be listed."""
+        found: list[dict[str, Any]] = []
+        cursor: dict[str, Any] = {}
+        while len(found) < _MOST_READ:
+            page = self._invoke("connections", {"limit": 100} | cursor) or {}
+            if "connections" not in page:
+                return found, _failure("connections", page)
+            found += page["connections"]
+            if "cursor" not in page:
+                break
+            cursor = {"cursor": page["cursor"]}
+        return sorted(found, key=lambda each: (-each["created_at"], each["connection_id"])), None
 
     def _connect(self, form: Mapping[str, str]) -> Response:
         wanted = form.get("connection_id", "").strip()

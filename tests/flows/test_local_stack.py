@@ -11,7 +11,11 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 import requests
+from werkzeug.test import EnvironBuilder
+from werkzeug.wrappers import Request
 
+from local.clock import Clock
+from local.landing import Landing
 from local.stack import Stack
 from tests.browser import Browser, invoke
 
@@ -78,6 +82,34 @@ def test_landing_page_tells_what_a_function_refused(browser: Browser) -> None:
     # then
     assert answer.status_code == 303
     assert "connection_not_found" in page.text
+
+
+def test_landing_page_shows_the_newest_first_of_however_many() -> None:
+    """What was just connected is at the top, also on a stack on which hundreds were connected before."""
+    # given
+    created_at = [number * 7919 % 251 for number in range(250)]
+    known = [
+        {"connection_id": f"c-{moment}", "provider": "demo", "status": "revoked", "created_at": moment}
+        for moment in created_at
+    ]
+
+    def connections(_function: str, payload: dict[str, Any]) -> dict[str, Any]:
+        start = int(payload.get("cursor", 0))
+        end = start + payload["limit"]
+        return {"connections": known[start:end], **({"cursor": str(end)} if end < len(known) else {})}
+
+    links = {"base_url": "http://localhost", "aws_endpoint": "", "demo_url": ""}
+    landing = Landing(connections, Clock(), ["demo"], links)
+
+    # when
+    page = landing.answer(Request(EnvironBuilder().get_environ()))
+
+    # then
+    assert page is not None
+    text = page.get_data(as_text=True)
+    newest = sorted(created_at, reverse=True)[:200]
+    assert re.findall(r"<h3[^>]*>(c-\d+)</h3>", text) == [f"c-{moment}" for moment in newest]
+    assert "The newest 200 are shown, 50 older ones are not" in text
 
 
 @pytest.mark.parametrize("seconds", ["", "-1", "1.5", "ten", "9" * 400])
