@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from functions.edge import BrowserDoor, Reply
 from functions.vault import authorization, fields
 from functions.vault.authorization import Refused
-from functions.vault.errors import BY_CODE, ServerError
+from functions.vault.errors import BY_CODE, InvalidRequest, ServerError
 
 if TYPE_CHECKING:
     from functions.vault.authorization import ValidatedResponse
@@ -59,7 +59,7 @@ def _reply(outcome: Outcome) -> Reply:
 def _status(outcome: Outcome) -> int:
     if outcome.page == "failed":
         # 500 is for defects of ours, not for a server that calls its own trouble `server_error`.
-        known = BY_CODE.get(outcome.error or "", ServerError)
+        known = BY_CODE.get(outcome.error or "", InvalidRequest)
         return HTTPStatus.BAD_GATEWAY if known is ServerError else known.http_status
     return _STATUS[outcome.page]
 

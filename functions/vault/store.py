@@ -175,7 +175,7 @@ class Table:
 
 
 class Connections(Table):
-    """The table of connections (DESIGN section 4)."""
+    """The table of connections."""
 
     def get(self, connection_id: str) -> Connection | None:
         """Return the connection as it is now (a consistent read), or None."""

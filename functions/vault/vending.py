@@ -41,7 +41,7 @@ class _Plan:
 
 @dataclass(frozen=True, slots=True)
 class Vending:
-    """The use cases `token` and `refresh` (DESIGN section 6)."""
+    """The use cases `token` and `refresh`."""
 
     connections: Connections
     registrations: Registrations
