@@ -53,19 +53,32 @@ class _Exchange:
         self.outcome: Answer | Exception | None = None
         self._request = (method, url, {**headers, "Connection": "close"}, body)
         self._timeout = timeout
-        self._sockets: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._handles: list[socket.socket] = []
+        self._is_abandoned = False
 
     def run(self) -> None:
         try:
             self.outcome = self._send()
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller's thread is where it is dealt with
             self.outcome = error
+        finally:
+            with self._lock:
+                while self._handles:
+                    self._handles.pop().close()
 
     def abandon(self) -> None:
         """End a request that nobody waits for any more: its thread wakes from whatever it reads, and ends."""
-        for connected in self._sockets:
-            with contextlib.suppress(OSError):
-                connected.shutdown(socket.SHUT_RDWR)
+        with self._lock:
+            self._is_abandoned = True
+            for handle in self._handles:
+                _shut(handle)
+
+    def _connected(self, handle: socket.socket) -> None:
+        with self._lock:
+            self._handles.append(handle)
+            if self._is_abandoned:
+                _shut(handle)
 
     def _send(self) -> Answer:
         import requests  # noqa: PLC0415 - a fifth of a cold start, and most calls of `token` never leave AWS
@@ -75,7 +88,7 @@ class _Exchange:
         method, url, headers, body = self._request
         try:
             with (
-                session(self._sockets.append) as wire,
+                session(self._connected) as wire,
                 wire.request(
                     method,
                     url,
@@ -95,6 +108,11 @@ class _Exchange:
             raise ProviderUnavailable("The authorization server cannot be reached.", outcome_unknown=sent) from None
         except (OSError, ValueError):
             raise ProviderUnavailable("The authorization server's answer is not HTTP.", outcome_unknown=True) from None
+
+
+def _shut(handle: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        handle.shutdown(socket.SHUT_RDWR)
 
 
 def _capped(chunks: Iterator[Any]) -> Iterator[bytes]:

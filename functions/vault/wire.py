@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def session(on_connect: Callable[[socket.socket], None]) -> Session:
-    """Return a session for one request. It reads nothing of the environment: no proxy, no `.netrc` that adds to it."""
+    """Return a session for one request. It reads nothing of the environment: no proxy, no `.netrc` that adds to it.
+
+    `on_connect` gets a handle on each connection, to shut it down with, and closes it: TLS takes the socket itself away.
+    """
     made = Session()
     made.trust_env = False
     adapter = _Adapter(on_connect)
@@ -36,13 +39,13 @@ class _Adapter(HTTPAdapter):
         class Plain(HTTPConnection):
             def _new_conn(self) -> socket.socket:
                 connected = super()._new_conn()
-                on_connect(connected)
+                on_connect(connected.dup())
                 return connected
 
         class Secure(HTTPSConnection):
             def _new_conn(self) -> socket.socket:
                 connected = super()._new_conn()
-                on_connect(connected)
+                on_connect(connected.dup())
                 return connected
 
         class PlainPool(HTTPConnectionPool):
