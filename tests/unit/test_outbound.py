@@ -1,5 +1,6 @@
 """HTTP to servers that do what servers on the internet do: real sockets, one deadline, one cap, nothing sent twice."""
 
+import contextlib
 import gzip
 import itertools
 import socket
@@ -8,6 +9,8 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +19,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from requests import RequestException
 
 from functions.vault.errors import ProviderUnavailable
 from functions.vault.outbound import LARGEST_BODY, Outbound
+from functions.vault.wire import session
 
 Behaviour = Callable[[socket.socket], None]
 
@@ -141,11 +146,17 @@ def server() -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def outbound() -> Iterator[Outbound]:
-    """Give a new session."""
-    made = Outbound()
-    yield made
-    if made._session is not None:  # noqa: SLF001 - a function never closes it; a test must leave no open socket
-        made._session.close()  # noqa: SLF001
+    """Give it, and look that nothing of it is left at work: no request outlives its deadline."""
+    yield Outbound()
+    at_work = workers()
+    for worker in at_work:
+        worker.join(LONG)
+    assert [worker for worker in at_work if worker.is_alive()] == []
+
+
+def workers() -> list[threading.Thread]:
+    """Return the threads in which requests are under way."""
+    return [thread for thread in threading.enumerate() if thread.name == "outbound"]
 
 
 def failure(outbound: Outbound, url: str, timeout: float = LONG) -> ProviderUnavailable:
@@ -172,14 +183,24 @@ def test_a_request_arrives_as_it_was_given(server: Any, outbound: Outbound) -> N
     assert body == b"a=b&c=%20"
 
 
-def test_a_connection_is_kept_for_the_next_request(server: Any, outbound: Outbound) -> None:
-    """One handshake for many refreshes."""
-    there = server(answers(b"{}"))
+def test_each_request_has_a_connection_of_its_own(server: Any, outbound: Outbound) -> None:
+    """And says so: a connection that was kept may have died while the function was frozen."""
+    there = server(answers(b"{}", "Connection: keep-alive"))
 
     for _ in range(3):
-        outbound.send("GET", there.url, {}, None, LONG)
+        outbound.send("POST", there.url, {"connection": "keep-alive"}, "a=b", LONG)
 
-    assert (len(there.requests), there.connections) == (3, 1)
+    assert (len(there.requests), there.connections) == (3, 3)
+    assert all(b"\r\nconnection: close\r\n" in request.lower() for request in there.requests)
+
+
+def test_a_connection_that_the_server_has_dropped_costs_nothing(server: Any, outbound: Outbound) -> None:
+    """It had promised to keep it. On a kept one the next request would have an unknown outcome, and for nothing."""
+    there = server(says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\n{}"))
+
+    statuses = [outbound.send("POST", there.url, {}, "a=b", LONG).status for _ in range(3)]
+
+    assert statuses == [200, 200, 200]
 
 
 def test_a_servers_cookies_are_not_kept(server: Any, outbound: Outbound) -> None:
@@ -272,6 +293,7 @@ def test_an_answer_that_comes_drop_by_drop_meets_the_deadline(server: Any, outbo
     slow.append(server(_drip(slow, itertools.chain([first], itertools.repeat(drop)))))
 
     assert failure(outbound, slow[0].url, SHORT).outcome_unknown
+    assert_all_quiet()
 
 
 def test_a_silent_server_meets_the_deadline(server: Any, outbound: Outbound) -> None:
@@ -280,6 +302,17 @@ def test_a_silent_server_meets_the_deadline(server: Any, outbound: Outbound) -> 
     slow.append(server(lambda _connection: slow[0].over.wait()))
 
     assert failure(outbound, slow[0].url, SHORT).outcome_unknown
+    assert_all_quiet()
+
+
+def assert_all_quiet() -> None:
+    """While the server would go on for ever, nothing here listens to it any more: its thread and its socket are gone.
+
+    A warm function would otherwise collect one of each with every slow answer.
+    """
+    for worker in workers():
+        worker.join(LONG)
+    assert workers() == []
 
 
 def test_a_slow_server_does_not_hold_up_the_next_request(server: Any, outbound: Outbound) -> None:
@@ -332,19 +365,27 @@ def test_a_compressed_body_is_read(server: Any, outbound: Outbound) -> None:
 
 
 @pytest.fixture(scope="module")
-def untrusted(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
-    """Give the TLS of a server whose certificate it has signed itself."""
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the key and the certificate, which it has signed itself, of a server at 127.0.0.1."""
     folder = tmp_path_factory.mktemp("tls")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     today = datetime.now(UTC)
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     builder = builder.serial_number(x509.random_serial_number()).not_valid_before(today)
-    certificate = builder.not_valid_after(today + timedelta(days=1)).sign(key, SHA256())
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    builder = builder.not_valid_after(today + timedelta(days=1)).add_extension(address, critical=False)
+    signed = builder.sign(key, SHA256())
     plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (folder / "server.pem").write_bytes(plain + certificate.public_bytes(Encoding.PEM))
+    (folder / "server.pem").write_bytes(plain + signed.public_bytes(Encoding.PEM))
+    return folder / "server.pem"
+
+
+@pytest.fixture(scope="module")
+def untrusted(certificate: Path) -> ssl.SSLContext:
+    """Give the TLS of a server whose certificate nobody vouches for."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.pem")
+    context.load_cert_chain(certificate)
     return context
 
 
@@ -357,6 +398,33 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     assert not failure(outbound, there.url).outcome_unknown
 
     assert there.requests == []
+
+
+def test_a_deadline_ends_what_goes_on_over_tls(server: Any, untrusted: ssl.SSLContext, certificate: Path) -> None:
+    """TLS takes the socket over; the handle that the deadline has still shuts it, and wakes the thread that reads."""
+    slow: list[Server] = []
+    asked = threading.Event()
+
+    def behave(_connection: socket.socket) -> None:
+        asked.set()
+        slow[0].over.wait()
+
+    slow.append(server(behave, untrusted))
+    connected: list[socket.socket] = []
+
+    def ask() -> None:
+        with session(connected.append) as wire, contextlib.suppress(RequestException):
+            wire.get(slow[0].url, verify=str(certificate), timeout=LONG * 3)
+
+    worker = threading.Thread(target=ask, daemon=True)
+    worker.start()
+    assert asked.wait(LONG)
+
+    connected[0].shutdown(socket.SHUT_RDWR)
+
+    worker.join(LONG)
+    connected[0].close()
+    assert not worker.is_alive()
 
 
 def test_a_server_without_tls_is_not_spoken_to_in_the_clear(server: Any, outbound: Outbound) -> None:
