@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def session(on_connect: Callable[[socket.socket], None]) -> Session:
     """Return a session for one request. It reads nothing of the environment: no proxy, no `.netrc` that adds to it.
 
-    `on_connect` gets a handle on each connection, to shut it down with, and closes it: TLS takes the socket itself away.
+    `on_connect` gets a handle on each connection to shut it down with, and closes it: TLS takes the socket itself away.
     """
     made = Session()
     made.trust_env = False
