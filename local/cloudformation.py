@@ -31,6 +31,7 @@ NOT_CREATED = {
     "AWS::Lambda::EventSourceMapping": "the stack's own pollers read the queues (moto would start containers)",
     "AWS::Logs::MetricFilter": "the logs go to the terminal",
     "AWS::Lambda::Permission": "there is no IAM on one machine, everything is permitted",
+    "AWS::SQS::QueuePolicy": "there is no TLS on one machine, and no IAM",
 }
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 _FUNCTION_NAME = re.compile(r":function:([A-Za-z0-9_-]+)")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from local.stack import Stack
 
-FUNCTIONS = ("start", "authorize", "callback", "token", "refresh", "revoke", "connections")
+FUNCTIONS = ("start", "authorize", "callback", "token", "refresh", "revoke", "connections", "sweep", "rescue")
 LOCKS = ("requirements.txt", "requirements-local.txt", "requirements-dev.txt")
 EM_AARCH64 = 183
 
@@ -120,7 +120,7 @@ def test_a_deployed_function_answers_from_its_own_folder(name: str, for_lambda: 
     """What SAM built has all that a function imports, up to the modules compiled for Lambda's processor."""
     folder = for_lambda / f"{name.capitalize()}Function"
 
-    answer = invoke(folder, name, {"nonsense": 1}, tmp_path)
+    answer = invoke(folder, name, ["nonsense"], tmp_path)
 
     assert answer["error"] == "invalid_request"
     assert answer["retryable"] is False
@@ -148,7 +148,7 @@ def test_a_deployed_function_has_its_pages(
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_built_function_answers_on_this_machine(name: str, for_host: Path, tmp_path: Path) -> None:
     """The same build for this interpreter answers the same."""
-    answer = invoke(for_host, name, {"nonsense": 1}, tmp_path)
+    answer = invoke(for_host, name, ["nonsense"], tmp_path)
 
     assert answer["error"] == "invalid_request"
 

@@ -20,7 +20,8 @@ from tools import build
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FUNCTIONS = ("start", "authorize", "callback", "token", "refresh", "revoke", "connections")
+FUNCTIONS = ("start", "authorize", "callback", "token", "refresh", "revoke", "connections", "sweep", "rescue")
+WITHOUT_ROUTE = {"sweep", "rescue"}
 PUBLIC_ROUTES = {"GET /authorize/{ticket}": "authorize", "GET /callback/{provider}": "callback"}
 SECRETS = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretPrefix}*"
 
@@ -32,6 +33,15 @@ READ_AND_UPDATE_CONNECTIONS = {
 READ_REGISTRATIONS = {("secretsmanager:GetSecretValue", SECRETS)}
 SEAL = {("kms:GenerateDataKey", "TokensKey.Arn")}
 OPEN = {("kms:Decrypt", "TokensKey.Arn")}
+NEW_CONNECTIONS = {("dynamodb:PutItem", "ConnectionsTable.Arn")}
+HAND_TO_RESCUE = {("sqs:SendMessage", "RescueQueue.Arn")}
+
+
+def polls(queue: str) -> set[tuple[str, str]]:
+    """Return what Lambda needs of a function's role to read a queue for it."""
+    return {(f"sqs:{action}", f"{queue}.Arn") for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")}
+
+
 RIGHTS = {
     "start": {
         ("dynamodb:GetItem", "ConnectionsTable.Arn"),
@@ -43,17 +53,27 @@ RIGHTS = {
         ("dynamodb:GetItem", "AuthorizationsTable.Arn"),
         ("dynamodb:UpdateItem", "AuthorizationsTable.Arn"),
         *READ_AND_UPDATE_CONNECTIONS,
+        *NEW_CONNECTIONS,
         *READ_REGISTRATIONS,
         *SEAL,
+        *HAND_TO_RESCUE,
     },
-    "token": READ_AND_UPDATE_CONNECTIONS | READ_REGISTRATIONS | SEAL | OPEN,
-    "refresh": READ_AND_UPDATE_CONNECTIONS | READ_REGISTRATIONS | SEAL | OPEN,
-    "revoke": READ_AND_UPDATE_CONNECTIONS | READ_REGISTRATIONS | OPEN,
+    "token": READ_AND_UPDATE_CONNECTIONS | READ_REGISTRATIONS | SEAL | OPEN | HAND_TO_RESCUE,
+    "refresh": READ_AND_UPDATE_CONNECTIONS | READ_REGISTRATIONS | SEAL | OPEN | HAND_TO_RESCUE | polls("RefreshQueue"),
+    "revoke": READ_AND_UPDATE_CONNECTIONS | READ_REGISTRATIONS | OPEN | polls("RevokeQueue"),
     "connections": {
         ("dynamodb:GetItem", "ConnectionsTable.Arn"),
         ("dynamodb:Scan", "ConnectionsTable.Arn"),
         ("dynamodb:Query", "${ConnectionsTable.Arn}/index/owner"),
     },
+    "sweep": {
+        ("dynamodb:Query", "${ConnectionsTable.Arn}/index/due"),
+        ("dynamodb:UpdateItem", "ConnectionsTable.Arn"),
+        ("sqs:SendMessage", "RefreshQueue.Arn"),
+        ("sqs:SendMessage", "RevokeQueue.Arn"),
+        *READ_REGISTRATIONS,
+    },
+    "rescue": READ_AND_UPDATE_CONNECTIONS | NEW_CONNECTIONS | SEAL | OPEN | polls("RescueQueue"),
 }
 
 # What each function is told, after GATEHOUSE_. Whoever talks to providers has to know the base URL: endpoints on
@@ -61,12 +81,25 @@ RIGHTS = {
 SETTINGS = {
     "start": {"BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE", "RETURN_TO_ORIGINS", "SECRET_PREFIX"},
     "authorize": {"BASE_URL", "AUTHORIZATIONS_TABLE"},
-    "callback": {"BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX"},
-    "token": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX"},
-    "refresh": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX"},
+    "callback": {
+        *("BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE"),
+        *("KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL"),
+    },
+    "token": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL"},
+    "refresh": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL"},
     "revoke": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX"},
     "connections": {"CONNECTIONS_TABLE"},
+    "sweep": {"BASE_URL", "CONNECTIONS_TABLE", "SECRET_PREFIX", "REFRESH_QUEUE_URL", "REVOKE_QUEUE_URL"},
+    "rescue": {"CONNECTIONS_TABLE", "KEY_ID"},
 }
+
+# The queues of background work: queue -> its dead letters, its consumer.
+QUEUES = {
+    "RescueQueue": ("RescueDeadLetters", "rescue"),
+    "RefreshQueue": ("RefreshDeadLetters", "refresh"),
+    "RevokeQueue": ("RevokeDeadLetters", "revoke"),
+}
+FORTNIGHT = 14 * 86400
 
 # The fields of the access log. None holds a path, a query, a body or a header: those hold tickets, codes and tokens.
 LOGGED = {
@@ -98,6 +131,12 @@ def resources(kind: str) -> dict[str, Any]:
 def function(name: str) -> Any:
     """Return the properties of a function."""
     return template()["Resources"][f"{name.capitalize()}Function"]["Properties"]
+
+
+def timeout(name: str) -> int:
+    """Return the seconds that a function may run for."""
+    seconds: int = function(name).get("Timeout", template()["Globals"]["Function"]["Timeout"])
+    return seconds
 
 
 def role(name: str) -> Any:
@@ -182,7 +221,7 @@ def test_the_key_is_used_for_tokens_alone() -> None:
     found = [s for name in FUNCTIONS for s in statements(role(name)["Policies"])]
     with_key = [s for s in found if any(action.startswith("kms:") for action, _ in rights(s))]
 
-    assert len(with_key) == 4
+    assert len(with_key) == 5
     for statement in with_key:
         assert statement["Condition"] == {"StringEquals": {"kms:EncryptionContext:purpose": "gatehouse/tokens"}}
 
@@ -249,12 +288,12 @@ def test_a_function_is_told_what_it_uses(name: str) -> None:
 
 
 def test_a_function_ends_before_the_api_gives_up() -> None:
-    """An HTTP API waits for 30 seconds: what talks to providers gets 29, the rest 10."""
-    default = template()["Globals"]["Function"]["Timeout"]
+    """An HTTP API waits for 30 seconds: what talks to providers gets 29, the rest 10. A sweep has nobody waiting."""
+    long = {"callback", "token", "refresh", "revoke", "rescue"}
 
-    timeouts = {name: function(name).get("Timeout", default) for name in FUNCTIONS}
+    timeouts = {name: timeout(name) for name in FUNCTIONS}
 
-    assert timeouts == {name: 29 if name in {"callback", "token", "refresh", "revoke"} else 10 for name in FUNCTIONS}
+    assert timeouts == {name: 29 if name in long else 10 for name in FUNCTIONS} | {"sweep": 240}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -268,8 +307,8 @@ def test_a_function_writes_to_a_log_that_ends(name: str) -> None:
 
 
 def test_two_routes_are_public() -> None:
-    """Browsers reach `authorize` and `callback`; everything else is signed."""
-    signed = {f"POST /v1/{name}" for name in FUNCTIONS if name not in PUBLIC_ROUTES.values()}
+    """Browsers reach `authorize` and `callback`; everything else is signed, or has no route at all."""
+    signed = {f"POST /v1/{name}" for name in FUNCTIONS if name not in {*PUBLIC_ROUTES.values(), *WITHOUT_ROUTE}}
 
     security = {key: operation["security"] for key, operation in routes()}
 
@@ -338,6 +377,161 @@ def test_what_cannot_be_made_again_outlives_the_stack() -> None:
     assert keys["TokensKey"]["Properties"]["EnableKeyRotation"] is True
 
 
+@pytest.mark.parametrize("queue", ["RescueQueue", "RescueDeadLetters"])
+def test_tokens_that_wait_outlive_the_stack(queue: str) -> None:
+    """What is in there is nowhere else. A stack that is made anew does not run into the queue's name."""
+    found = resources("AWS::SQS::Queue")[queue]
+
+    assert (found["DeletionPolicy"], found["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert "QueueName" not in found["Properties"]
+
+
+def test_every_queue_is_encrypted_and_patient() -> None:
+    """A message is encrypted at rest, and kept as long as SQS can keep it: there are no other queues."""
+    queues = resources("AWS::SQS::Queue")
+
+    assert set(queues) == {name for queue, (dead_letters, _) in QUEUES.items() for name in (queue, dead_letters)}
+    for queue in queues.values():
+        assert queue["Properties"]["SqsManagedSseEnabled"] is True
+        assert queue["Properties"]["MessageRetentionPeriod"] == FORTNIGHT
+
+
+@pytest.mark.parametrize(("queue", "dead_letters", "consumer"), [(queue, *rest) for queue, rest in QUEUES.items()])
+def test_a_queue_hands_its_messages_to_its_function(queue: str, dead_letters: str, consumer: str) -> None:
+    """One at a time and with room to fail: hidden for six times the function's time, tried again, then put by."""
+    properties = resources("AWS::SQS::Queue")[queue]["Properties"]
+    mapping = resources("AWS::Lambda::EventSourceMapping")[f"{consumer.capitalize()}Mapping"]["Properties"]
+
+    assert mapping["EventSourceArn"] == {"Fn::GetAtt": [queue, "Arn"]}
+    assert mapping["FunctionName"] == {"Ref": f"{consumer.capitalize()}Function"}
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["BatchSize"] == 1
+    assert 2 <= mapping["ScalingConfig"]["MaximumConcurrency"] <= 20
+    assert properties["VisibilityTimeout"] >= 6 * timeout(consumer)
+    assert properties["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": [dead_letters, "Arn"]}
+    assert 3 <= properties["RedrivePolicy"]["maxReceiveCount"] <= 1000
+    assert len(resources("AWS::Lambda::EventSourceMapping")) == len(QUEUES)
+
+
+def test_rescue_is_tried_until_long_after_an_alarm() -> None:
+    """A token response waits out an outage of two days in its queue, while a person knows of it since minutes."""
+    queue = resources("AWS::SQS::Queue")["RescueQueue"]["Properties"]
+    alarm = resources("AWS::CloudWatch::Alarm")["RescueDelayedAlarm"]["Properties"]
+
+    assert queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"] >= 2 * 86400
+    assert alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
+    assert alarm["Threshold"] == 900
+
+
+def test_refreshes_of_one_slot_come_one_after_the_other() -> None:
+    """The queue of refreshes is FIFO, and so are its dead letters; message groups do not slow each other down."""
+    queues = {name: queue["Properties"] for name, queue in resources("AWS::SQS::Queue").items()}
+
+    assert {name for name, queue in queues.items() if queue.get("FifoQueue")} == {"RefreshQueue", "RefreshDeadLetters"}
+    for name in ("RefreshQueue", "RefreshDeadLetters"):
+        assert queues[name]["QueueName"]["Fn::Sub"].endswith(".fifo")
+    assert queues["RefreshQueue"]["FifoThroughputLimit"] == "perMessageGroupId"
+    assert queues["RefreshQueue"]["DeduplicationScope"] == "messageGroup"
+
+
+def test_queues_are_reached_by_tls_alone() -> None:
+    """The one policy on the queues denies, for all of them; who may use them is in the roles."""
+    (policy,) = resources("AWS::SQS::QueuePolicy").values()
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+
+    assert {queue["Ref"] for queue in policy["Properties"]["Queues"]} == set(resources("AWS::SQS::Queue"))
+    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_the_schedule_calls_the_sweep() -> None:
+    """One rule, at the rate that the deployment chose, and nobody else may call in its name."""
+    (rule,) = resources("AWS::Events::Rule").values()
+    permission = template()["Resources"]["SweepPermission"]["Properties"]
+
+    assert rule["Properties"]["ScheduleExpression"] == {"Ref": "SweepSchedule"}
+    assert [target["Arn"] for target in rule["Properties"]["Targets"]] == [{"Fn::GetAtt": ["SweepFunction", "Arn"]}]
+    assert permission["FunctionName"] == {"Fn::GetAtt": ["SweepFunction", "Arn"]}
+    assert permission["Principal"] == "events.amazonaws.com"
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["SweepRule", "Arn"]}
+
+
+def alarms() -> dict[str, Any]:
+    """Return the properties of the alarms by their logical ids."""
+    return {name: found["Properties"] for name, found in resources("AWS::CloudWatch::Alarm").items()}
+
+
+def test_an_alarm_rings_for_all_that_a_person_has_to_see_to() -> None:
+    """Dead letters, tokens that wait or are in the log alone, the operator's faults and ours; each says what it is."""
+    tell = [{"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}]
+
+    assert set(alarms()) == {
+        *("RescueDeadLettersAlarm", "RefreshDeadLettersAlarm", "RevokeDeadLettersAlarm", "RescueDelayedAlarm"),
+        *("LastResortAlarm", "OperatorFaultsAlarm", "DefectsAlarm", "ErrorsAlarm"),
+    }
+    for alarm in alarms().values():
+        assert alarm["AlarmDescription"]
+        assert [alarm["AlarmActions"]] == tell
+        assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
+        assert alarm["EvaluationPeriods"] == 1
+        assert alarm.get("Period", 300) <= 300
+
+
+@pytest.mark.parametrize("dead_letters", [dead_letters for dead_letters, _ in QUEUES.values()])
+def test_one_dead_letter_is_enough_for_an_alarm(dead_letters: str) -> None:
+    """The alarm stays when SQS falls silent about a queue that nobody touches."""
+    alarm = alarms()[f"{dead_letters}Alarm"]
+
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [dead_letters, "QueueName"]}}]
+    assert (alarm["Threshold"], alarm["Statistic"], alarm["TreatMissingData"]) == (0, "Maximum", "ignore")
+
+
+@pytest.mark.parametrize(
+    ("metric", "pattern", "watched"),
+    [
+        ("LastResort", '{ $.message = "rescue" && $.level = "CRITICAL" }', {"callback", "token", "refresh"}),
+        (
+            "OperatorFaults",
+            '{ $.outcome = "provider_misconfigured" || $.reason = "provider_misconfigured" }',
+            {"start", "callback", "token", "refresh", "revoke"},
+        ),
+        ("Defects", '{ $.level = "ERROR" }', set(FUNCTIONS)),
+    ],
+)
+def test_the_logs_are_watched(metric: str, pattern: str, watched: set[str]) -> None:
+    """Every function that can log such a line has its log filtered for it, and the alarm reads that count."""
+    namespace = {"Fn::Sub": "Gatehouse/${AWS::StackName}"}
+    filters = [
+        found["Properties"]
+        for found in resources("AWS::Logs::MetricFilter").values()
+        if found["Properties"]["MetricTransformations"][0]["MetricName"] == metric
+    ]
+
+    assert {found["LogGroupName"]["Ref"] for found in filters} == {f"{name.capitalize()}LogGroup" for name in watched}
+    assert {found["FilterPattern"] for found in filters} == {pattern}
+    for found in filters:
+        (transformation,) = found["MetricTransformations"]
+        assert (transformation["MetricNamespace"], transformation["MetricValue"]) == (namespace, "1")
+    alarm = alarms()[f"{metric}Alarm"]
+    assert (alarm["Namespace"], alarm["Statistic"], alarm["Threshold"]) == (namespace, "Sum", 0)
+
+
+def test_the_log_never_leaves_out_what_tokens_and_alarms_hang_on() -> None:
+    """No level may be chosen that drops the ladder's last rung, or the outcomes that alarms read."""
+    assert template()["Parameters"]["LogLevel"]["AllowedValues"] == ["DEBUG", "INFO"]
+
+
+def test_errors_of_every_function_are_counted() -> None:
+    """What Lambda counts is added up over all functions: a function that runs out of time writes no line."""
+    metrics = alarms()["ErrorsAlarm"]["Metrics"]
+    counted = [metric["MetricStat"]["Metric"] for metric in metrics if "MetricStat" in metric]
+
+    assert {metric["Dimensions"][0]["Value"]["Ref"] for metric in counted} == {
+        f"{name.capitalize()}Function" for name in FUNCTIONS
+    }
+    assert {(metric["Namespace"], metric["MetricName"]) for metric in counted} == {("AWS/Lambda", "Errors")}
+
+
 def test_authorization_requests_are_cleaned_up() -> None:
     """Their table has a time to live; connections have none."""
     tables = resources("AWS::DynamoDB::Table")
@@ -398,6 +592,16 @@ def test_every_parameter_is_explained() -> None:
             ["", "https://app.example.com", "https://a.example.com,http://localhost:3000"],
             ["https://app.example.com/", "*", "https://*.example.com", "https://a.example.com, https://b.example.com"],
         ),
+        (
+            "AlarmTopicArn",
+            [
+                "",
+                "arn:aws:sns:eu-west-1:123456789012:alarms",
+                "arn:aws-us-gov:sns:us-gov-west-1:123456789012:On-call_1",
+            ],
+            ["alarms", "arn:aws:sqs:eu-west-1:123456789012:alarms", "arn:aws:sns:eu-west-1:123456789012:*"],
+        ),
+        ("SweepSchedule", ["rate(5 minutes)", "cron(0/5 * * * ? *)"], ["", "5 minutes", "rate(5 minutes) ; x"]),
         ("SecretPrefix", ["gatehouse/providers/", "staging/gatehouse/providers/"], ["", "/", "*", "gatehouse", "a//"]),
     ],
 )
