@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     Reseal = Callable[[int], SealedTokens]
 
-_PAUSE = 0.25
+_PAUSE = 0.5
+"""Seconds between two tries, about: short, so that a rescue comes in within `timing.SETTLE` of an outage's end."""
 
 
 class Unread(Enum):

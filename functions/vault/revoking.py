@@ -83,9 +83,15 @@ class Revoking:
         told = ending
         try:
             registration = self.registrations.get(ending.provider)
+            unsupported: dict[str, GatehouseError] = {}
             for kind in _to_be_told(registration, ending):
-                said = self._tell(registration, ending, kind, deadline)
-                told = told.told(kind, said, self.timing.now())
+                try:
+                    told = told.told(kind, self._tell(registration, ending, kind, deadline), self.timing.now())
+                except GatehouseError as error:
+                    if not _is_unsupported(error):
+                        raise
+                    unsupported[kind] = error
+            told = self._passing_over(unsupported, told)
         except GatehouseError as error:
             if ending.was_dead and _is_refusal(error):
                 # The server had said before that the grant is gone; there is nothing left to revoke.
@@ -94,18 +100,23 @@ class Revoking:
         return self._settle(ending, told.revoked(self.timing.now()))
 
     def _tell(self, registration: Registration, ending: Connection, kind: str, deadline: Deadline) -> str:
-        """Return what the server said to the revocation of a token; it may know one kind only (RFC 7009, 2.2.1)."""
+        """Return what the server said to the revocation of a token, `none` where there is no such token."""
         token: str | None = getattr(self.cipher.tokens_of(ending), kind)
         if token is None:
             return "none"
-        try:
-            self.client.revoke(registration, kind, token, deadline.for_http(registration.provider.request_timeout))
-        except GatehouseError as error:
-            said = error.provider_error.error if error.provider_error else ""
-            if said != "unsupported_token_type" or kind == registration.provider.revocation_tokens[0]:
-                raise
-            return said
+        self.client.revoke(registration, kind, token, deadline.for_http(registration.provider.request_timeout))
         return "revoked"
+
+    def _passing_over(self, unsupported: dict[str, GatehouseError], told: Connection) -> Connection:
+        """Return the connection with the kinds of token that the server does not revoke, if it has revoked another.
+
+        Raises the server's refusal where it has revoked none (RFC 7009 section 2.2.1 lets it support either kind).
+        """
+        for kind, refusal in unsupported.items():
+            if all(entry["said"] != "revoked" for entry in told.revocation.values()):
+                raise refusal
+            told = told.told(kind, "unsupported_token_type", self.timing.now())
+        return told
 
     def _settle(self, ending: Connection, after: Connection) -> Connection:
         """Write how it ended; return that, or what another has made of the record meanwhile.
@@ -131,6 +142,10 @@ def _to_be_told(registration: Registration, ending: Connection) -> list[str]:
     if registration.provider.revocation_endpoint is None:
         return []
     return [kind for kind in registration.provider.revocation_tokens if kind not in ending.revocation]
+
+
+def _is_unsupported(error: GatehouseError) -> bool:
+    return error.provider_error is not None and error.provider_error.error == "unsupported_token_type"
 
 
 def _is_refusal(error: GatehouseError) -> bool:

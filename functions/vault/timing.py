@@ -18,8 +18,14 @@ CALL = 6.5
 RESERVE = 2 * CALL + 1
 """Seconds of a call's time that are kept for storing what came of HTTP: a write, and where that fails, the queue."""
 
-AFTER_HTTP = 12.0
-"""Seconds that a lease outlives the HTTP deadline: the commit, with all the retries of `aws`, and differing clocks."""
+BEFORE_HTTP = 3.0
+"""Seconds of a lease for what comes before the request; where it takes longer, the request gets less time."""
+
+AFTER_HTTP = 8.0
+"""Seconds that a lease outlives the HTTP deadline, for the commit. One that takes longer is no loss: see `obtained`."""
+
+SETTLE = 4.0
+"""Seconds that a rescue gets to come in first, before the refresh token of an interrupted attempt is sent again."""
 
 SHORTEST_REQUEST = 1.0
 

@@ -11,7 +11,7 @@ from .connection import Connection, Origin
 from .errors import GatehouseError, ProviderUnavailable, ReauthorizationRequired, TemporarilyUnavailable
 from .obtained import Obtained
 from .store import Conflict
-from .timing import AFTER_HTTP, CALL, SHORTEST_REQUEST
+from .timing import AFTER_HTTP, BEFORE_HTTP, CALL, SETTLE, SHORTEST_REQUEST
 
 if TYPE_CHECKING:
     from .cipher import Cipher, Seal
@@ -129,6 +129,8 @@ class Vending:
         held = self._claim(connection, holder, timeout)
         if held.lease is None or held.lease.holder != holder:
             return held
+        if held.lease.interrupted and self._came_late(held):
+            return self._conclude(held, held.released(self.timing.now()), deadline)
         try:
             plan = self._plan(held, registration)
         except TemporarilyUnavailable as error:
@@ -137,6 +139,16 @@ class Vending:
             self._conclude(held, held.returned(self.timing.now()), deadline)
             raise
         return self._refresh(held, plan, deadline)
+
+    def _came_late(self, held: Connection) -> bool:
+        """Tell whether the answer of an interrupted attempt came in after all, given a moment more.
+
+        It may lie in the rescue queue behind an outage of the table that is just over: sending its refresh token again
+        would, at a server that detects reuse, end the grant that is about to be rescued.
+        """
+        self.timing.sleep(SETTLE)
+        stored = self.connections.require(held.connection_id)
+        return (stored.version, stored.status) != (held.version, held.status)
 
     def _refresh(self, held: Connection, plan: _Plan, deadline: Deadline) -> Connection:
         lost = False
@@ -199,7 +211,7 @@ class Vending:
     def _claim(self, connection: Connection, holder: str, timeout: float) -> Connection:
         """Return the record with the lease in our hand (the journal entry of the attempt), or as another changed it."""
         now = self.timing.now()
-        held = connection.leased(holder, now + CALL + timeout + AFTER_HTTP, now)
+        held = connection.leased(holder, now + BEFORE_HTTP + timeout + AFTER_HTTP, now)
         try:
             self.connections.change(connection, held)
         except Conflict:
