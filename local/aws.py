@@ -6,12 +6,13 @@ import io
 import itertools
 import threading
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs
 
 from werkzeug.wrappers import Response
 
 from local import guard
+from local.aws_faults import AwsFaults
 from local.serving import LoopbackServer
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 # Two stacks in one process (tests) share moto's memory: each gets an account of its own in it.
 _ACCOUNTS = itertools.count(100000000001)
+
+LAMBDA_SERVICE = "gatehouse-lambda-service"
+"""What marks a client (user agent) as Lambda's own: it polls queues, which is no function's doing."""
 
 
 class AwsCall(NamedTuple):
@@ -40,6 +44,7 @@ class AwsEnd:
     def __init__(self) -> None:
         self.account = str(next(_ACCOUNTS))
         self.calls: list[AwsCall] = []
+        self.faults = AwsFaults()
         self._lock = threading.Lock()
         self._server = LoopbackServer()
         self._application: WSGIApplication | None = None
@@ -68,9 +73,23 @@ class AwsEnd:
         if refusal:
             return Response(refusal, HTTPStatus.FORBIDDEN)(environ, start_response)
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = self.account
+        if LAMBDA_SERVICE in environ.get("HTTP_USER_AGENT", ""):
+            with self._lock:
+                return self._emulate(call, environ, start_response)
+        return self._answer_function(call, environ, start_response)
+
+    def _answer_function(
+        self, call: AwsCall, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Answer what a function or a test asks: noted, and failing where that is asked for."""
+        fault = self.faults.take(call)
         with self._lock:
             self.calls.append(call)
-            return self._emulate(call, environ, start_response)
+            if fault is None:
+                return self._emulate(call, environ, start_response)
+            if fault.act:
+                self._emulate(call, environ, _unheard)
+        return fault.answer()(environ, start_response)
 
     def _emulate(self, call: AwsCall, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         assert self._application is not None  # noqa: S101 - start() sets it before it serves
@@ -79,6 +98,10 @@ class AwsEnd:
         except Exception as error:  # noqa: BLE001 - a defect of moto, seen by boto3 as AWS having one
             print(f"gatehouse: moto failed with {type(error).__name__} on {call.service} {call.operation}", flush=True)
             return Response(status=HTTPStatus.INTERNAL_SERVER_ERROR)(environ, start_response)
+
+
+def _unheard(_status: str, _headers: object, _error: object = None) -> Any:
+    """Take the beginning of an answer that nobody gets."""
 
 
 def _service(environ: WSGIEnvironment) -> str:

@@ -5,20 +5,35 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.aws import LAMBDA_SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from local.cloudformation import QueueMapping, Schedule
-    from local.invoker import Invoker
+    from local.invoker import Invocation, Invoker
 
 _IDLE_SECONDS = 0.5
 _RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
 _UNITS = {"minute": 60, "hour": 3600, "day": 86400}
+
+
+@dataclass(frozen=True)
+class _Hidden:
+    """A message that failed: nobody gets it before the queue's visibility timeout is over, by the stack's clock."""
+
+    receipt_handle: str
+    until: float
 
 
 class Background:
@@ -38,7 +53,9 @@ class Background:
         self._schedules = schedules
         self._invoker = invoker
         self._now = now
-        self._sqs = boto3.client("sqs")
+        self._sqs = boto3.client("sqs", config=Config(user_agent_extra=LAMBDA_SERVICE))
+        self._hidden: dict[str, list[_Hidden]] = defaultdict(list)
+        self._lock = threading.Lock()
         self._ended = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -70,7 +87,13 @@ class Background:
 
     def _keep_polling(self, mapping: QueueMapping) -> None:
         while not self._ended.is_set():
-            if not self._poll(mapping):
+            try:
+                worked = self._poll(mapping)
+            except (BotoCoreError, ClientError) as error:
+                worked = 0
+                if not self._ended.is_set():
+                    print(f"gatehouse: polling for {mapping.function} failed with {type(error).__name__}", flush=True)
+            if not worked:
                 self._ended.wait(_IDLE_SECONDS)
 
     def _keep_time(self, schedule: Schedule) -> None:
@@ -82,29 +105,72 @@ class Background:
                 self._invoker.invoke(schedule.function, schedule.payload)
 
     def _poll(self, mapping: QueueMapping) -> int:
-        """Hand one batch to the function and delete what it worked off; the rest becomes visible again by itself."""
+        """Hand on what is visible, as many batches at once as the mapping lets run; return how many messages.
+
+        In a FIFO queue SQS itself keeps back what belongs to a group that is being worked on.
+        """
+        self._show_again(mapping)
+        batches: list[list[Any]] = []
+        while len(batches) < mapping.concurrency and (batch := self._receive(mapping)):
+            batches.append(batch)
+        workers = [threading.Thread(target=self._work, args=(mapping, batch), daemon=True) for batch in batches[1:]]
+        for worker in workers:
+            worker.start()
+        if batches:
+            self._work(mapping, batches[0])
+        for worker in workers:
+            worker.join()
+        return sum(len(batch) for batch in batches)
+
+    def _receive(self, mapping: QueueMapping) -> list[Any]:
         received = self._sqs.receive_message(
             QueueUrl=mapping.queue_url,
             MaxNumberOfMessages=mapping.batch_size,
             WaitTimeSeconds=0,
             AttributeNames=["All"],
-        ).get("Messages", [])
-        if not received:
-            return 0
-        records = [_record(message, mapping) for message in received]
-        invocation = self._invoker.invoke(mapping.function, {"Records": records})
-        answer = {} if invocation.unhandled else json.loads(invocation.payload)
-        again = {failure["itemIdentifier"] for failure in answer.get("batchItemFailures", [])}
-        for message in received:
-            if not invocation.unhandled and message["MessageId"] not in again:
+        )
+        return list(received.get("Messages", []))
+
+    def _work(self, mapping: QueueMapping, batch: list[Any]) -> None:
+        """Hand one batch to the function and delete what it worked off; the rest becomes visible again in time."""
+        records = [_record(message, mapping) for message in batch]
+        again = _failed(self._invoker.invoke(mapping.function, {"Records": records}), records)
+        until = self._now() + mapping.visibility_timeout
+        for message in batch:
+            if message["MessageId"] in again:
+                with self._lock:
+                    self._hidden[mapping.queue_url].append(_Hidden(message["ReceiptHandle"], until))
+            else:
                 self._sqs.delete_message(QueueUrl=mapping.queue_url, ReceiptHandle=message["ReceiptHandle"])
-        return len(received)
+
+    def _show_again(self, mapping: QueueMapping) -> None:
+        """Show failed messages whose time has come: moto goes by the real clock, which the stack's has left behind."""
+        with self._lock:
+            hidden, now = self._hidden[mapping.queue_url], self._now()
+            self._hidden[mapping.queue_url] = [message for message in hidden if message.until > now]
+        for message in hidden:
+            if message.until <= now:
+                # A message that is gone meanwhile (purged, put by) need not be shown.
+                with suppress(ClientError):
+                    self._sqs.change_message_visibility(
+                        QueueUrl=mapping.queue_url, ReceiptHandle=message.receipt_handle, VisibilityTimeout=0
+                    )
 
 
 def seconds_of(expression: str) -> float:
     """Return the period of a ``rate(...)``; 0 for a ``cron(...)``, which the stack does not keep."""
     match = _RATE.fullmatch(expression)
     return int(match[1]) * _UNITS[match[2]] if match else 0
+
+
+def _failed(invocation: Invocation, records: list[dict[str, Any]]) -> set[str]:
+    """Return the ids of the messages that have to come again: all of them where the function raised, as in Lambda."""
+    sent = {record["messageId"] for record in records}
+    if invocation.unhandled:
+        return sent
+    failures = (json.loads(invocation.payload) or {}).get("batchItemFailures") or []
+    failed = {failure["itemIdentifier"] for failure in failures}
+    return failed if failed.issubset(sent) else sent
 
 
 def _record(message: Any, mapping: QueueMapping) -> dict[str, Any]:

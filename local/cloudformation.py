@@ -51,12 +51,14 @@ class Function:
 
 @dataclass(frozen=True)
 class QueueMapping:
-    """A queue, and the function that works it off."""
+    """A queue, and the function that works it off: `concurrency` batches at once. `visibility_timeout` in seconds."""
 
     queue_url: str
     queue_arn: str
     function: str
     batch_size: int
+    concurrency: int
+    visibility_timeout: int
 
 
 @dataclass(frozen=True)
@@ -144,8 +146,19 @@ def _mappings(template: Mapping[str, Any], physical: Mapping[str, str]) -> Itera
             continue
         properties = resource["Properties"]
         url = physical[properties["EventSourceArn"]["Fn::GetAtt"][0]]
-        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        yield QueueMapping(url, arn, physical[properties["FunctionName"]["Ref"]], properties["BatchSize"])
+        queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn", "VisibilityTimeout"])["Attributes"]
+        if properties.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
+            raise TemplateError(
+                f"the local pollers only know mappings that report partial failures, unlike that of {url}"
+            )
+        yield QueueMapping(
+            url,
+            queue["QueueArn"],
+            physical[properties["FunctionName"]["Ref"]],
+            properties["BatchSize"],
+            properties["ScalingConfig"]["MaximumConcurrency"],
+            int(queue["VisibilityTimeout"]),
+        )
 
 
 def _schedules(template: Mapping[str, Any], physical: Mapping[str, str]) -> Iterator[Schedule]:

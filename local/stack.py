@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
     from local.aws import AwsCall
+    from local.aws_faults import AwsFaults
     from local.background import Background
     from local.cloudformation import Deployment
     from local.demo import DemoServer
@@ -75,6 +76,11 @@ class Stack:
     def aws_calls(self) -> list[AwsCall]:
         """What reached the emulated account, oldest first; a test may clear it."""
         return self._aws.calls
+
+    @property
+    def aws_faults(self) -> AwsFaults:
+        """Switches that let calls to the emulated account fail (not those to another DynamoDB engine)."""
+        return self._aws.faults
 
     def __enter__(self) -> Self:
         """Start everything. Raises ``StackError``; what was begun is ended."""
