@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from functions.vault.authorization import RESPONSE_ERRORS
 from functions.vault.errors import BY_CODE
 from functions.vault.providers import CREDENTIALS, Provider, register, validated, vocabulary
 from local import cloudformation
@@ -55,6 +56,13 @@ def test_the_error_table_is_that_of_the_code() -> None:
     assert table == {
         code: (str(error.http_status), "yes" if error.retryable else "no") for code, error in BY_CODE.items()
     }
+
+
+def test_every_code_that_a_customer_can_come_back_with_is_named() -> None:
+    """Beside the codes of the table, `return_to` gets what the authorization server may answer to a browser."""
+    named = set(re.findall(r"`(\w+)`", section(README, "Errors")))
+
+    assert RESPONSE_ERRORS | BY_CODE.keys() | {"request_expired"} <= named
 
 
 def test_the_parameters_are_those_of_the_template() -> None:
