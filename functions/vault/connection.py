@@ -261,9 +261,11 @@ class Connection:
 
     def taken_back(self, provider: str, tokens: SealedTokens, now: float) -> Connection:
         """Return it with tokens that came back after it was revoked: vended to nobody, and revoked too."""
+        had_ended = self.had_ended or any(entry["said"] == "revoked" for entry in self.revocation.values())
         following = replace(self, status=Status.REVOKING, provider=provider, version=self.version + 1, origin=None)
         held = following._with_tokens(tokens, int(now))  # noqa: SLF001
-        return replace(held, due_shard=_shard(self.connection_id), due_at=int(now), refresh_at=None)
+        back = replace(held, due_shard=_shard(self.connection_id), due_at=int(now), refresh_at=None)
+        return back.told("grant", "revoked", now) if had_ended else back
 
     def refresh_failed(self, error: GatehouseError, now: float, jitter: float) -> Connection:
         """Return it after an attempt that failed but did not kill the grant. `jitter` is from 0 to 1."""
@@ -302,7 +304,16 @@ class Connection:
     @property
     def was_dead(self) -> bool:
         """Tell whether the server had said that the grant is gone before it was revoked here."""
-        return "grant" in self.revocation
+        return "dead" in self._said_of_the_grant
+
+    @property
+    def had_ended(self) -> bool:
+        """Tell whether the server had confirmed the end of the grant before these tokens of it came back."""
+        return "revoked" in self._said_of_the_grant
+
+    @property
+    def _said_of_the_grant(self) -> set[str]:
+        return {self.revocation["grant"]["said"]} if "grant" in self.revocation else set()
 
     def told(self, kind: str, said: str, now: float) -> Connection:
         """Return it with what the server said to the revocation of one `kind` of token."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .connection import ENDED, Status
-from .errors import GatehouseError
+from .errors import GatehouseError, ProviderMisconfigured
 from .store import Conflict
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ class Revoking:
                     unsupported[kind] = error
             told = self._passing_over(unsupported, told)
         except GatehouseError as error:
-            if ending.was_dead and _is_refusal(error):
-                # The server had said before that the grant is gone; there is nothing left to revoke.
+            if _is_gone(ending, error):
                 return self._settle(ending, told.revoked(self.timing.now()))
             return self._settle(ending, told.revocation_failed(error, self.timing.now(), self.timing.jitter()))
         return self._settle(ending, told.revoked(self.timing.now()))
@@ -122,17 +121,18 @@ class Revoking:
         """Write how it ended; return that, or what another has made of the record meanwhile.
 
         A confirmed end stands over the failure of another, whom the server may have refused only because it had just
-        confirmed it to us.
+        confirmed it to us. Tokens that came back meanwhile are known to be of a grant that has ended.
         """
         while True:
             try:
                 self.connections.change(ending, after)
             except Conflict:
                 stored = self.connections.require(ending.connection_id)
-                same_tokens = stored.version == ending.version and stored.status is Status.REVOKING
-                if not same_tokens or after.status is Status.REVOKING:
+                if stored.status is not Status.REVOKING or after.status is Status.REVOKING:
                     return stored
-                ending, after = stored, stored.revoked(self.timing.now())
+                is_same = stored.version == ending.version
+                now = self.timing.now()
+                ending, after = stored, stored.revoked(now) if is_same else stored.told("grant", "revoked", now)
             else:
                 return after
 
@@ -146,6 +146,17 @@ def _to_be_told(registration: Registration, ending: Connection) -> list[str]:
 
 def _is_unsupported(error: GatehouseError) -> bool:
     return error.provider_error is not None and error.provider_error.error == "unsupported_token_type"
+
+
+def _is_gone(ending: Connection, error: GatehouseError) -> bool:
+    """Tell whether a refusal means that there is nothing left to revoke.
+
+    It does where the server had said before that the grant is gone. Where it had confirmed the end of the grant before
+    these tokens of it came back, it does too, unless it is us that the server refuses.
+    """
+    if not _is_refusal(error):
+        return False
+    return ending.was_dead or (ending.had_ended and not isinstance(error, ProviderMisconfigured))
 
 
 def _is_refusal(error: GatehouseError) -> bool:
