@@ -56,7 +56,7 @@ def test_success_exchanges_once_stores_sealed_and_cannot_decrypt(
     assert (page.status_code, token_requests(demo)) == (200, 1)
     assert "Connected" in page.text
     asked = operations(aws_calls)
-    assert [name for name in asked if name != "GetSecretValue"] == ["UpdateItem", "GenerateDataKey", "UpdateItem"]
+    assert [name for name in asked if name != "GetSecretValue"] == ["UpdateItem", "GenerateDataKey", "PutItem"]
     connection = application.call("connections", connection_id=started["connection_id"])["connection"]
     assert (connection["status"], connection["version"], connection["subject"]) == ("active", 1, "DEMO")
 
@@ -487,7 +487,7 @@ def test_denial_connects_nothing_and_can_be_reconsidered(
         ("temporarily_unavailable", 503, "usually passes"),
         ("invalid_scope", 400, "reported an error"),
         ("login_required", 400, "reported an error"),
-        ("zq7marker_unheard_of", 500, "reported an error"),
+        ("zq7marker_unheard_of", 502, "reported an error"),
     ],
 )
 def test_errors_of_the_authorization_endpoint_are_told_apart(  # noqa: PLR0913, PLR0917 - pytest passes them by name

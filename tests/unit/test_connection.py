@@ -527,10 +527,24 @@ def test_tokens_that_come_after_the_end_are_held_for_their_revocation(ended: Con
 
     assert (held.status, held.version, held.sealed) == (Status.REVOKING, 2, b"sealed-2")
     assert (held.due_shard, held.due_at, held.refresh_at) == (connection().due_shard, NOW + 31, None)
-    assert (held.revocation, held.failure, held.lease, held.origin) == ({}, None, None, None)
+    assert (held.failure, held.lease, held.origin) == (None, None, None)
+    assert held.revocation.keys().isdisjoint({"refresh_token", "access_token"})
     assert held.revocations == ended.revocations
     with pytest.raises(ConnectionRevoked):
         held.require_vendable()
+
+
+def test_tokens_of_a_grant_that_had_ended_are_known_to_be_so() -> None:
+    """The server had confirmed the end before they came: where it refuses to revoke them too, nothing is left to do."""
+    ended = revoked(connection())
+
+    once = ended.taken_back("acme", NEXT, NOW + 31.5)
+    twice = once.taken_back("acme", sealed_tokens(sealed=b"sealed-3"), NOW + 40)
+    unheard = connection().revoking(NOW + 20).taken_back("acme", NEXT, NOW + 31)
+
+    assert once.revocation == {"grant": {"said": "revoked", "at": NOW + 31}}
+    assert [held.had_ended for held in (once, twice, unheard)] == [True, True, False]
+    assert not any(held.was_dead for held in (once, twice, unheard))
 
 
 def test_tokens_of_another_provider_are_revoked_there() -> None:
