@@ -1,0 +1,373 @@
+"""The commit ladder: the record, again and again; then the queue; then the log; and nowhere a token in the clear."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+
+from functions.vault.committing import UNREAD, Rescued
+from functions.vault.connection import Lease, Origin, Status
+from functions.vault.errors import TemporarilyUnavailable
+from functions.vault.obtained import Authorized, Obtained
+from functions.vault.sealing import SealBroken
+from functions.vault.timing import CALL
+from functions.vault.tokens import TokenResponse, TokenSet
+from functions.vault.upkeep import Upkeep
+from tests.unit.house import MemoryHouse, aws_error, down
+from tests.unit.samples import NOW, sealed_tokens
+
+if TYPE_CHECKING:
+    from functions.vault.committing import Unread
+    from functions.vault.connection import Connection
+    from functions.vault.tokens import SealedTokens
+
+SECRETS = TokenSet("AT-in/the+clear", "RT-in/the+clear")
+
+
+class Answered:
+    """A holder with the lease of version 1, to whom the server has just answered."""
+
+    def __init__(self, house: MemoryHouse) -> None:
+        self.house = house
+        self.held = house.connect().leased("holder-1", NOW + 30, NOW)
+        house.connections.records["merchant-1"] = self.held
+        self.versions: list[int] = []
+        self.obtained = Obtained("merchant-1", "acme", 2, "holder-1", self.sealed(2), origin=Origin(1, 1))
+        self.versions.clear()
+        house.events.calls.clear()
+
+    def sealed(self, version: int) -> SealedTokens:
+        """Seal the answer for a version, as its holder does."""
+        self.versions.append(version)
+        seal = self.house.cipher.prepare("merchant-1", "acme", version)
+        response = TokenResponse(SECRETS, expires_at=NOW + 3600)
+        return response.sealed_with(seal, Upkeep(), NOW, 0.5)
+
+    def commit(self, stored: Connection | Unread | str | None = "held", seconds: float = 29.0) -> Connection:
+        """Commit it, with `seconds` left."""
+        known = self.held if isinstance(stored, str) else stored
+        return self.house.committing.commit(self.obtained, self.sealed, self.house.deadline(seconds), known)
+
+    @property
+    def writes(self) -> list[str]:
+        """Return the calls, without pauses."""
+        return [call for call in self.house.events.calls if call != "sleep"]
+
+
+@pytest.fixture
+def house() -> MemoryHouse:
+    """Give a house."""
+    return MemoryHouse()
+
+
+@pytest.fixture
+def answered(house: MemoryHouse) -> Answered:
+    """Give a holder with an answer."""
+    return Answered(house)
+
+
+def test_as_a_rule_it_is_one_write(house: MemoryHouse, answered: Answered) -> None:
+    """What is known needs no read, and what was sealed in advance no KMS."""
+    after = answered.commit()
+
+    assert answered.writes == ["change"]
+    assert (after.version, house.tokens()) == (2, SECRETS)
+
+
+def test_a_first_record_is_one_write_too(house: MemoryHouse, answered: Answered) -> None:
+    """Storing it is conditional on that there is none."""
+    house.connections.records.clear()
+    tokens = answered.sealed(1)
+    house.events.calls.clear()
+    consent = Obtained("merchant-1", "acme", 1, "request-2", tokens, authorized=Authorized("request-2"))
+
+    after = house.committing.commit(consent, answered.sealed, house.deadline(), None)
+
+    assert answered.writes == ["create"]
+    assert (after, after.version) == (house.stored(), 1)
+
+
+@pytest.mark.parametrize("failures", [1, 2, 10])
+def test_a_record_that_cannot_be_written_is_tried_again(house: MemoryHouse, answered: Answered, failures: int) -> None:
+    """As long as there is time: an outage of the table costs a pause, and nothing else hears of it."""
+    house.events.before["change"] = [down() for _ in range(failures)]
+
+    answered.commit()
+
+    assert answered.writes == ["change"] * (failures + 1)
+    assert len(house.slept) == failures
+    assert house.tokens() == SECRETS
+    assert (house.rescue_queue.messages, house.logged) == ([], [])
+
+
+@pytest.mark.parametrize("failures", [1, 2, 10])
+def test_a_read_that_fails_is_tried_again(house: MemoryHouse, answered: Answered, failures: int) -> None:
+    """Where the record has yet to be read, the answer waits for that on the ladder too."""
+    house.events.before["get"] = [down() for _ in range(failures)]
+
+    answered.commit(UNREAD)
+
+    assert answered.writes == ["get"] * (failures + 1) + ["change"]
+    assert house.tokens() == SECRETS
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_write_whose_answer_was_lost_is_known_again(house: MemoryHouse, answered: Answered, lost: int) -> None:
+    """It took effect: the repeated one fails its condition, and the record says why."""
+    house.events.after["change"] = [down()] * lost
+
+    after = answered.commit()
+
+    assert answered.writes == ["change", "change", "get"]
+    assert (after, after.version, answered.versions) == (house.stored(), 2, [])
+    assert house.rescue_queue.messages == []
+
+
+def test_what_came_in_between_is_read_and_decided_on(house: MemoryHouse, answered: Answered) -> None:
+    """Another took the lapsed lease meanwhile: the write fails, and the newer record gets the answer, lease and all."""
+    other = Lease("holder-2", 2, NOW + 99)
+    house.connections.records["merchant-1"] = replace(answered.held, lease=other, attempts=2)
+
+    after = answered.commit()
+
+    assert answered.writes == ["change", "get", "change"]
+    assert (after.version, after.lease) == (2, other)
+
+
+def test_what_is_newer_stands(house: MemoryHouse, answered: Answered) -> None:
+    """Another consent came in between: it is returned, and nothing of ours is kept anywhere."""
+    anew = house.connect(version=2, authorized_by="request-9")
+
+    after = answered.commit()
+
+    assert (after, house.stored()) == (anew, anew)
+    assert answered.writes == ["change", "get"]
+    assert house.rescue_queue.messages == []
+
+
+def test_an_answer_to_a_later_attempt_is_sealed_anew(house: MemoryHouse, answered: Answered) -> None:
+    """An earlier attempt's came in first: ours follows it, under a seal for the next version."""
+    first = answered.held.refreshed(sealed_tokens(sealed=b"first"), Origin(1, 1), "holder-0", NOW)
+    house.connections.records["merchant-1"] = replace(first, lease=None)
+    answered.obtained = replace(answered.obtained, origin=Origin(1, 2))
+
+    after = answered.commit()
+
+    assert answered.versions == [3]
+    assert (after.version, after.origin, house.tokens()) == (3, Origin(1, 2), SECRETS)
+
+
+def test_a_seal_that_fails_is_tried_again(house: MemoryHouse, answered: Answered) -> None:
+    """KMS may be down just then."""
+    house.connections.records["merchant-1"] = replace(
+        answered.held, version=2, lease=None, origin=Origin(1, 1), sealed=b"first"
+    )
+    answered.obtained = replace(answered.obtained, origin=Origin(1, 2))
+    house.events.before["data_key"] = [down(), down()]
+
+    after = answered.commit()
+
+    assert answered.versions == [3, 3, 3]
+    assert (after.version, house.tokens()) == (3, SECRETS)
+
+
+def test_while_another_is_at_work_on_what_follows_it_waits(house: MemoryHouse, answered: Answered) -> None:
+    """Until that one's lease ends or its answer is there; then it is decided anew."""
+    first = answered.held.refreshed(sealed_tokens(sealed=b"first"), Origin(1, 1), "holder-0", NOW)
+    at_work = replace(first, lease=Lease("holder-9", 1, NOW + 3))
+    house.connections.records["merchant-1"] = at_work
+    answered.obtained = replace(answered.obtained, origin=Origin(1, 2))
+
+    after = answered.commit()
+
+    assert (after.version, house.tokens()) == (3, SECRETS)
+    assert house.now >= NOW + 3
+    assert set(house.slept) == {0.5}
+
+
+# The queue
+
+
+OUTAGES: list[Any] = [down, lambda: aws_error("AccessDeniedException"), lambda: RuntimeError("a defect")]
+
+
+@pytest.mark.parametrize("failure", OUTAGES, ids=["outage", "no right", "defect"])
+@pytest.mark.parametrize("call", ["change", "get"])
+def test_what_no_record_takes_is_queued(house: MemoryHouse, answered: Answered, failure: Any, call: str) -> None:
+    """Whatever kept it from the record: the queue gets it whole, for the rescue, and the caller may come again."""
+    house.events.before[call] = [failure() for _ in range(1000)]
+
+    with pytest.raises(Rescued) as caught:
+        answered.commit(UNREAD if call == "get" else "held")
+
+    (message,) = house.rescue_queue.messages
+    assert Obtained.from_document(json.loads(message["body"])) == answered.obtained
+    assert message["group"] == "merchant-1"
+    assert isinstance(caught.value, TemporarilyUnavailable)
+    assert (caught.value.retryable, caught.value.retry_after, caught.value.connection_id) == (True, 2, "merchant-1")
+    assert house.logged == []
+    assert answered.writes[-1] == "rescue_queue"
+    assert house.stored() == answered.held
+
+
+def test_the_record_is_tried_for_as_long_as_the_queue_can_wait(house: MemoryHouse, answered: Answered) -> None:
+    """One call at its worst is left for it, and not much more: until then the record may take it after all."""
+    house.events.before["change"] = [down() for _ in range(1000)]
+    deadline = house.deadline(29)
+    house.events.before["rescue_queue"] = [lambda: left.append(deadline.remaining())]
+    left: list[float] = []
+
+    with pytest.raises(Rescued):
+        house.committing.commit(answered.obtained, answered.sealed, deadline, answered.held)
+
+    assert CALL <= left[0] <= 2 * CALL
+    assert len(house.slept) > 20
+
+
+def test_a_slow_outage_leaves_time_for_the_queue_too(house: MemoryHouse, answered: Answered) -> None:
+    """Each try may take as long as a call at its worst."""
+
+    def slow() -> None:
+        house.now += CALL
+        raise down()
+
+    house.events.before["change"] = [slow] * 1000
+    left: list[float] = []
+    deadline = house.deadline(29)
+    house.events.before["rescue_queue"] = [lambda: left.append(deadline.remaining())]
+
+    with pytest.raises(Rescued):
+        house.committing.commit(answered.obtained, answered.sealed, deadline, answered.held)
+
+    assert left[0] >= CALL
+
+
+def test_without_time_to_wait_it_is_queued_at_once(house: MemoryHouse, answered: Answered) -> None:
+    """The record is tried, once, and then the next rung."""
+    house.events.before["change"] = [down()]
+
+    with pytest.raises(Rescued):
+        answered.commit(seconds=2 * CALL - 0.1)
+
+    assert answered.writes == ["change", "rescue_queue"]
+    assert house.slept == []
+
+
+def test_the_latest_seal_is_what_is_queued(house: MemoryHouse, answered: Answered) -> None:
+    """It was sealed anew for the next version before the table went down."""
+    first = answered.held.refreshed(sealed_tokens(sealed=b"first"), Origin(1, 1), "holder-0", NOW)
+    house.connections.records["merchant-1"] = replace(first, lease=None)
+    answered.obtained = replace(answered.obtained, origin=Origin(1, 2))
+    house.events.before["change"] = [None, *(down() for _ in range(1000))]
+
+    with pytest.raises(Rescued):
+        answered.commit()
+
+    queued = Obtained.from_document(json.loads(house.rescue_queue.messages[0]["body"]))
+    assert queued.version == 3
+    assert house.new_cipher().open(queued.tokens.sealed, "merchant-1", "acme", 3) == SECRETS
+
+
+def test_what_cannot_be_sealed_anew_is_queued_as_it_is(house: MemoryHouse, answered: Answered) -> None:
+    """KMS refuses: under the seal of its first version it is still safe."""
+    house.connections.records["merchant-1"] = replace(
+        answered.held, version=2, lease=None, origin=Origin(1, 1), sealed=b"first"
+    )
+    answered.obtained = replace(answered.obtained, origin=Origin(1, 2))
+    house.events.before["data_key"] = [aws_error("AccessDeniedException")]
+
+    with pytest.raises(Rescued):
+        answered.commit()
+
+    assert Obtained.from_document(json.loads(house.rescue_queue.messages[0]["body"])) == answered.obtained
+
+
+def test_what_waits_too_long_for_another_is_queued(house: MemoryHouse, answered: Answered) -> None:
+    """The rescue has more patience."""
+    first = answered.held.refreshed(sealed_tokens(sealed=b"first"), Origin(1, 1), "holder-0", NOW)
+    house.connections.records["merchant-1"] = replace(first, lease=Lease("holder-9", 1, NOW + 999))
+    answered.obtained = replace(answered.obtained, origin=Origin(1, 2))
+
+    with pytest.raises(Rescued):
+        answered.commit()
+
+    assert len(house.rescue_queue.messages) == 1
+    assert house.stored().version == 2
+
+
+# The log
+
+
+@pytest.mark.parametrize("failure", OUTAGES, ids=["outage", "no right", "defect"])
+def test_what_no_queue_takes_is_logged(house: MemoryHouse, answered: Answered, failure: Any) -> None:
+    """The last rung: record, queue, log, in this order; and still the caller may come again."""
+    house.events.before["change"] = [down() for _ in range(1000)]
+    house.events.before["rescue_queue"] = [failure()]
+
+    with pytest.raises(Rescued):
+        answered.commit()
+
+    assert answered.writes[-2:] == ["rescue_queue", "log"]
+    assert set(answered.writes[:-2]) == {"change"}
+    (line,) = house.logged
+    assert Obtained.from_document(json.loads(line)) == answered.obtained
+
+
+@pytest.mark.parametrize("queue_works", [True, False])
+def test_no_rung_shows_a_token(house: MemoryHouse, answered: Answered, *, queue_works: bool) -> None:
+    """Neither in any spelling, nor inside what is encoded, nor the data key that opens it."""
+    house.events.before["change"] = [down() for _ in range(1000)]
+    house.events.before["rescue_queue"] = [None if queue_works else down()]
+
+    with pytest.raises(Rescued) as caught:
+        answered.commit()
+
+    (line,) = [message["body"] for message in house.rescue_queue.messages] or house.logged
+    sealed = b64decode(json.loads(line)["tokens"]["sealed"])
+    shown = line.encode() + sealed + repr(answered.obtained).encode() + str(caught.value.as_result()).encode()
+    for secret in (SECRETS.access_token, SECRETS.refresh_token or ""):
+        for spelling in (
+            secret,
+            quote(secret, safe=""),
+            b64encode(secret.encode()).decode()[:-4],
+            "in/the",
+            "in\\/the",
+        ):
+            assert spelling.encode() not in shown
+    assert not any(key in shown for key, _ in house.kms.keys.values())
+
+
+# Without the ladder
+
+
+def test_what_lies_in_the_queue_is_committed_by_the_same_rules(house: MemoryHouse, answered: Answered) -> None:
+    """The record is read, and written; an outage is waited for."""
+    house.events.before["get"] = [down()]
+    house.events.before["change"] = [down()]
+
+    after = house.committing.settle(answered.obtained, answered.sealed, house.deadline())
+
+    assert answered.writes == ["get", "get", "change", "change"]
+    assert (after, house.tokens()) == (house.stored(), SECRETS)
+
+
+@pytest.mark.parametrize(
+    ("failure", "raised"),
+    [(down, TemporarilyUnavailable), (lambda: aws_error("AccessDeniedException"), Exception), (SealBroken, SealBroken)],
+)
+def test_what_lies_in_the_queue_is_not_queued_again(
+    house: MemoryHouse, answered: Answered, failure: Any, raised: type[Exception]
+) -> None:
+    """The queue keeps it: the failure goes to whoever took it from there."""
+    house.events.before["change"] = [failure() for _ in range(1000)]
+
+    with pytest.raises(raised):
+        house.committing.settle(answered.obtained, answered.sealed, house.deadline())
+
+    assert (house.rescue_queue.messages, house.logged) == ([], [])
+    assert house.stored().status is Status.ACTIVE
