@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from functions.vault.fields import Fields, Whole
 
+    # What it returns is a failure that the record takes care of: it is for the log, and the message is done with.
+    Consume = Callable[[House, dict[str, Any], Deadline], GatehouseError | None]
+
 Event = Any
 
 _logger = Logger(service="gatehouse", location=None)
@@ -94,7 +97,7 @@ class InvokeDoor(Door):
         name: str,
         fields: Callable[[House], Fields | Whole],
         use: Callable[[House, dict[str, Any], Deadline], dict[str, Any]],
-        consume: Callable[[House, dict[str, Any], Deadline], None] | None = None,
+        consume: Consume | None = None,
     ) -> None:
         super().__init__(name)
         self._fields = fields
@@ -126,7 +129,7 @@ class InvokeDoor(Door):
 
     def _answer_queue(
         self,
-        consume: Callable[[House, dict[str, Any], Deadline], None],
+        consume: Consume,
         house: House,
         records: list[Mapping[str, Any]],
         context: LambdaContext,
@@ -139,7 +142,10 @@ class InvokeDoor(Door):
             started = time.monotonic()
             try:
                 message = json.loads(record["body"])
-                consume(house, message, deadline_of(context))
+                failure = consume(house, message, deadline_of(context))
+                if failure is not None:
+                    self._log_failure(failure, started, context)
+                    continue
                 self._log(
                     "ok", started, context, connection_id=message.get("connection_id"), message_id=record["messageId"]
                 )

@@ -9,6 +9,7 @@ from functions.vault import fields
 from functions.vault.fields import Fields
 
 if TYPE_CHECKING:
+    from functions.vault.errors import GatehouseError
     from functions.vault.settings import House
     from functions.vault.timing import Deadline
 
@@ -22,9 +23,9 @@ def _refresh(house: House, request: dict[str, Any], deadline: Deadline) -> dict[
 _MESSAGE = Fields(required={"connection_id": fields.connection_id, "version": fields.integer(1, 2**53)})
 
 
-def _keep(house: House, message: dict[str, Any], deadline: Deadline) -> None:
+def _keep(house: House, message: dict[str, Any], deadline: Deadline) -> GatehouseError | None:
     due = _MESSAGE.read(message)
-    house.vending.keep(due["connection_id"], due["version"], deadline)
+    return house.vending.keep(due["connection_id"], due["version"], deadline)
 
 
 handler = InvokeDoor("refresh", lambda _house: _FIELDS, _refresh, _keep)

@@ -9,6 +9,7 @@ from functions.vault import fields
 from functions.vault.fields import Fields
 
 if TYPE_CHECKING:
+    from functions.vault.errors import GatehouseError
     from functions.vault.settings import House
     from functions.vault.timing import Deadline
 
@@ -22,8 +23,8 @@ def _revoke(house: House, request: dict[str, Any], deadline: Deadline) -> dict[s
 _MESSAGE = Fields(required={"connection_id": fields.connection_id}, optional={"version": fields.integer(1, 2**53)})
 
 
-def _retry(house: House, message: dict[str, Any], deadline: Deadline) -> None:
-    house.revoking.retry(_MESSAGE.read(message)["connection_id"], deadline)
+def _retry(house: House, message: dict[str, Any], deadline: Deadline) -> GatehouseError | None:
+    return house.revoking.retry(_MESSAGE.read(message)["connection_id"], deadline)
 
 
 handler = InvokeDoor("revoke", lambda _house: _FIELDS, _revoke, _retry)

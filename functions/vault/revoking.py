@@ -53,17 +53,24 @@ class Revoking:
             "status": str(ending.status if ending.status in ENDED else Status.REVOKED),
         }
 
-    def retry(self, connection_id: str, deadline: Deadline) -> None:
-        """Tell the server once more, for the queue. Raises `NotToldYet` where that has failed too often."""
+    def retry(self, connection_id: str, deadline: Deadline) -> GatehouseError | None:
+        """Tell the server once more, for the queue.
+
+        Returns the failure, for the log; the record says when it is due again. Raises `NotToldYet` where that has
+        failed too often.
+        """
         connection = self.connections.get(connection_id)
         if connection is None or connection.status is not Status.REVOKING:
-            return
+            return None
         settled = self._end_there(connection, deadline)
         failure = settled.failure
-        if settled.status is Status.REVOKING and failure is not None and failure.count >= GIVE_UP_AFTER:
+        if settled.status is not Status.REVOKING or failure is None:
+            return None
+        if failure.count >= GIVE_UP_AFTER:
             raise NotToldYet(
                 f"The authorization server was not reached for the revocation in {failure.count} attempts."
             )
+        return failure.as_error(connection_id, self.timing.now())
 
     def _end_here(self, connection_id: str) -> Connection:
         """Return the connection with nothing to vend any more."""

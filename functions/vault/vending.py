@@ -69,17 +69,19 @@ class Vending:
 
         return self._obtain(connection_id, another_version, another_version, deadline)
 
-    def keep(self, connection_id: str, version: int, deadline: Deadline) -> None:
-        """Refresh in the background what is still at `version`. A failure is in the record, which says when it is due.
+    def keep(self, connection_id: str, version: int, deadline: Deadline) -> GatehouseError | None:
+        """Refresh in the background what is still at `version`.
 
-        Raises `TemporarilyUnavailable` where there was no time or no AWS to begin it.
+        Returns the failure, for the log; it is in the record, which says when it is due. Raises
+        `TemporarilyUnavailable` where there was no time or no AWS to begin it.
         """
         try:
             self.refresh(connection_id, version, deadline)
         except TemporarilyUnavailable:
             raise
-        except GatehouseError:
-            return
+        except GatehouseError as error:
+            return error
+        return None
 
     def _obtain(self, connection_id: str, enough: Test, best: Test, deadline: Deadline) -> dict[str, Any]:
         """Decide on what is stored: serve it, wait for another's refresh, share its failure, or refresh; and again.

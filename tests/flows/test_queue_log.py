@@ -1,0 +1,114 @@
+"""What the log says of work from the queues: alarms read it, for nobody waits for an answer there."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from werkzeug.wrappers import Response
+
+from tests.flows.application import Application, fresh
+from tests.flows.scripted import connect
+from tests.flows.scripted import scripted as running_scripted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local.stack import Stack
+    from tests.browser import Browser
+    from tests.flows.scripted import Scripted
+
+TOKENS = {"access_token": "at-1-of-the-scripted-server", "refresh_token": "rt-1", "expires_in": 3600}
+REFUSED = Response('{"error": "invalid_client"}', 401, content_type="application/json")
+OUTAGE = Response("", 503)
+DONE: dict[str, Any] = {"batchItemFailures": []}
+
+
+class Lines(logging.Handler):
+    """Keeps what the functions log of their outcomes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[dict[str, Any]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one line."""
+        known = ("outcome", "connection_id")
+        self.seen.append({"message": record.getMessage()} | {name: record.__dict__.get(name) for name in known})
+
+
+@pytest.fixture
+def log() -> Iterator[Lines]:
+    """Read along with what the functions log."""
+    lines, logger = Lines(), logging.getLogger("gatehouse")
+    logger.addHandler(lines)
+    yield lines
+    logger.removeHandler(lines)
+
+
+@pytest.fixture
+def scripted() -> Iterator[Scripted]:
+    """Run a server that says what it is told; at first it grants."""
+    with running_scripted() as server:
+        server.answers["/token"] = TOKENS
+        yield server
+
+
+@pytest.fixture
+def application(stack: Stack) -> Application:
+    """Give an application."""
+    return Application(stack)
+
+
+@pytest.fixture
+def connection_id(application: Application, browser: Browser, scripted: Scripted) -> str:
+    """Connect an account at that server."""
+    started, _ = connect(application, browser, application.register(scripted.registration), connection_id=fresh())
+    return str(started["connection_id"])
+
+
+def deliver(application: Application, function: str, connection_id: str) -> Any:
+    """Hand a function one message of its queue, as Lambda does, and return what it answers."""
+    body = json.dumps({"connection_id": connection_id, "version": 1})
+    record = {"eventSource": "aws:sqs", "messageId": "m-1", "body": body}
+    return application.invoke(function, {"Records": [record]})
+
+
+@pytest.mark.parametrize(
+    "told", [(TOKENS, "ok"), (REFUSED, "provider_misconfigured"), (OUTAGE, "provider_unavailable")]
+)
+def test_a_refresh_in_the_background_tells_how_it_ended(
+    application: Application, scripted: Scripted, connection_id: str, log: Lines, told: tuple[Any, str]
+) -> None:
+    """The record has taken care of a failure, so that the message is done with; the line in the log names it."""
+    # given
+    scripted.answers["/token"], outcome = told
+    log.seen.clear()
+
+    # when
+    answered = deliver(application, "refresh", connection_id)
+
+    # then
+    assert answered == DONE
+    assert log.seen == [{"message": "refresh", "outcome": outcome, "connection_id": connection_id}]
+
+
+@pytest.mark.parametrize("told", [({}, "ok"), (REFUSED, "provider_misconfigured"), (OUTAGE, "provider_unavailable")])
+def test_a_revocation_from_the_queue_tells_how_it_ended(
+    application: Application, scripted: Scripted, connection_id: str, log: Lines, told: tuple[Any, str]
+) -> None:
+    """A server that refuses our credentials is the operator's to hear of, not only the connection's."""
+    # given
+    scripted.answers["/revoke"] = OUTAGE
+    assert application.call("revoke", connection_id=connection_id)["status"] == "revoking"
+    scripted.answers["/revoke"], outcome = told
+    log.seen.clear()
+
+    # when
+    answered = deliver(application, "revoke", connection_id)
+
+    # then
+    assert answered == DONE
+    assert log.seen == [{"message": "revoke", "outcome": outcome, "connection_id": connection_id}]
