@@ -91,12 +91,14 @@ class Vending:
         """
         connection = self.connections.require(connection_id)
         first_version, first_failure = connection.version, connection.failure
-        pause = _FIRST_PAUSE
+        pause, has_tried = _FIRST_PAUSE, False
         while True:
             connection.require_vendable()
-            if connection.version != first_version or best(connection):
-                return self._vended(connection)
             now, lease, failure = self.timing.now(), connection.lease, connection.failure
+            # A newer token set is what there is to be had, unless it came so late that it has run out meanwhile.
+            is_newer = connection.version != first_version and (has_tried or connection.is_valid_for(0, now))
+            if is_newer or best(connection):
+                return self._vended(connection)
             if lease is not None and lease.is_live(now):
                 if enough(connection):
                     return self._vended(connection)
@@ -110,6 +112,7 @@ class Vending:
                 if enough(connection):
                     return self._vended(connection)
                 raise failure.as_error(connection_id, failure.at if is_shared else now)
+            has_tried = True
             try:
                 connection = self._attempt(connection, uuid.uuid4().hex, deadline)
             except GatehouseError as error:
