@@ -1,0 +1,188 @@
+"""The sweep: what is due is handed to the queues, once, by provider and slot; and nothing else is touched."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from functions.vault.connection import DUE_SHARDS, Status
+from functions.vault.errors import TemporarilyUnavailable
+from functions.vault.sweeping import AGAIN_AFTER, PAGE
+from tests.unit.house import MemoryHouse, aws_error, down
+from tests.unit.samples import NOW, connection, registration
+
+if TYPE_CHECKING:
+    from functions.vault.connection import Connection
+    from tests.unit.house import MemoryQueue
+
+
+@pytest.fixture
+def house() -> MemoryHouse:
+    """Give a house."""
+    return MemoryHouse()
+
+
+def add(house: MemoryHouse, connection_id: str, **fields: Any) -> Connection:
+    """Store a connection that is due since a minute, unless it says otherwise."""
+    made = connection(connection_id=connection_id)
+    house.connections.records[connection_id] = replace(made, **{"due_at": NOW - 60, **fields})
+    return house.connections.records[connection_id]
+
+
+def ids(queue: MemoryQueue) -> list[str]:
+    """Return the connections whose work a queue holds."""
+    return sorted(json.loads(message["body"])["connection_id"] for message in queue.messages)
+
+
+def test_what_is_due_goes_to_its_queue(house: MemoryHouse) -> None:
+    """To refresh, or to be told to the server; with the version that it is about."""
+    add(house, "idle", version=3)
+    add(house, "ending", status=Status.REVOKING)
+    add(house, "later", due_at=NOW + 1)
+    add(house, "never", due_at=None, due_shard=None)
+
+    result = house.sweeping.sweep(house.deadline(60))
+
+    assert result == {"queued": 2, "complete": True}
+    assert [json.loads(message["body"]) for message in house.refresh_queue.messages] == [
+        {"connection_id": "idle", "version": 3}
+    ]
+    assert ids(house.revoke_queue) == ["ending"]
+
+
+def test_what_was_handed_on_is_not_handed_on_again(house: MemoryHouse) -> None:
+    """Not by the next sweep; an hour later, should nothing have come of it."""
+    was = add(house, "idle")
+    house.sweeping.sweep(house.deadline(60))
+    assert house.stored("idle") == replace(was, due_at=NOW + AGAIN_AFTER)
+
+    house.pass_time(AGAIN_AFTER - 1)()
+    assert house.sweeping.sweep(house.deadline(60))["queued"] == 0
+    house.pass_time(1)()
+    assert house.sweeping.sweep(house.deadline(60))["queued"] == 1
+
+
+def test_nothing_due_costs_one_read_of_each_shard(house: MemoryHouse) -> None:
+    """However many connections there are."""
+    for number in range(500):
+        add(house, f"merchant-{number}", due_at=NOW + 1)
+
+    house.sweeping.sweep(house.deadline(60))
+
+    assert house.events.calls == ["due"] * DUE_SHARDS
+
+
+def test_everything_due_is_found_page_by_page(house: MemoryHouse) -> None:
+    """Over all shards, however full one is; each once."""
+    for number in range(3 * PAGE + 1):
+        add(house, f"crowded-{number}", due_shard="7")
+    for number in range(DUE_SHARDS):
+        add(house, f"alone-{number}", due_shard=str(number))
+
+    result = house.sweeping.sweep(house.deadline(600))
+
+    assert result == {"queued": 3 * PAGE + 1 + DUE_SHARDS, "complete": True}
+    assert max(Counter(ids(house.refresh_queue)).values()) == 1
+
+
+def test_without_time_for_another_page_the_rest_stays_due(house: MemoryHouse) -> None:
+    """For the next sweep, which begins where this one left off."""
+    for number in range(2 * PAGE):
+        add(house, f"merchant-{number}", due_shard="0")
+    house.events.before["postpone"] = [*[None] * (PAGE - 1), house.pass_time(51)]
+
+    first = house.sweeping.sweep(house.deadline(60))
+    house.now = NOW
+    second = house.sweeping.sweep(house.deadline(60))
+
+    assert first == {"queued": PAGE, "complete": False}
+    assert second == {"queued": PAGE, "complete": True}
+    assert max(Counter(ids(house.refresh_queue)).values()) == 1
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_no_more_groups_than_the_provider_takes_requests_at_a_time(house: MemoryHouse, slots: int) -> None:
+    """A FIFO queue works a group off one by one: that is the limit. A connection always has the same group."""
+    house.registrations.known["acme"] = registration(max_concurrency=slots)
+    for number in range(100):
+        add(house, f"merchant-{number}")
+    add(house, "elsewhere", provider="other")
+
+    house.sweeping.sweep(house.deadline(60))
+
+    groups = {json.loads(each["body"])["connection_id"]: each["group"] for each in house.refresh_queue.messages}
+    elsewhere = groups.pop("elsewhere")
+    assert set(groups.values()) == {f"acme:{slot}" for slot in range(slots)}
+    assert elsewhere.startswith("other:")
+    house.pass_time(AGAIN_AFTER)()
+    house.refresh_queue.messages.clear()
+    house.sweeping.sweep(house.deadline(60))
+    again = {json.loads(each["body"])["connection_id"]: each["group"] for each in house.refresh_queue.messages}
+    assert again == groups | {"elsewhere": elsewhere}
+
+
+def test_a_provider_that_is_unknown_just_now_gets_one_request_at_a_time(house: MemoryHouse) -> None:
+    """Its work is not left lying; the consumer finds out what is wrong with it."""
+    for number in range(20):
+        add(house, f"merchant-{number}")
+    house.events.before["registration"] = [down() for _ in range(20)]
+
+    house.sweeping.sweep(house.deadline(60))
+
+    assert {message["group"] for message in house.refresh_queue.messages} == {"acme:0"}
+
+
+def test_the_same_work_has_the_same_name_and_other_work_another(house: MemoryHouse) -> None:
+    """The queue drops a repetition within minutes; the next version, and the next time, are not repetitions."""
+    was = add(house, "idle")
+
+    def name_of(state: Connection) -> str:
+        house.connections.records["idle"] = state
+        house.sweeping.sweep(house.deadline(60))
+        return house.refresh_queue.messages[-1]["deduplication"]
+
+    names = [name_of(state) for state in (was, was, replace(was, version=2), replace(was, due_at=NOW - 59))]
+
+    assert names[0] == names[1]
+    assert len(set(names)) == 3
+    assert all(len(name) <= 128 for name in names)
+
+
+def test_what_another_has_dealt_with_meanwhile_is_left_as_it_is(house: MemoryHouse) -> None:
+    """It was refreshed between the reading of the index and the postponing: its own time stands."""
+    was = add(house, "idle")
+    refreshed = replace(was, version=2, due_at=NOW + 9000)
+    house.events.before["postpone"] = [lambda: house.connections.records.update(idle=refreshed)]
+
+    result = house.sweeping.sweep(house.deadline(60))
+
+    assert (result["queued"], house.stored("idle")) == (0, refreshed)
+
+
+@pytest.mark.parametrize("failure", [down(), aws_error("AccessDeniedException")])
+def test_what_no_queue_takes_stays_due(house: MemoryHouse, failure: Exception) -> None:
+    """The sweep fails, and the next one finds it where it was: handed on first, postponed after."""
+    was = add(house, "idle")
+    house.events.before["refresh_queue"] = [failure]
+
+    with pytest.raises(type(failure)):
+        house.sweeping.sweep(house.deadline(60))
+
+    assert house.stored("idle") == was
+    assert house.sweeping.sweep(house.deadline(60))["queued"] == 1
+
+
+def test_a_sweep_that_ends_between_the_two_hands_on_twice(house: MemoryHouse) -> None:
+    """Under the same name; and the consumer looks at the version."""
+    add(house, "idle")
+    house.events.before["postpone"] = [down()]
+    with pytest.raises(TemporarilyUnavailable):
+        house.sweeping.sweep(house.deadline(60))
+
+    house.sweeping.sweep(house.deadline(60))
+
+    assert len({message["deduplication"] for message in house.refresh_queue.messages}) == 1
