@@ -134,9 +134,9 @@ class Vending:
         held = self._claim(connection, holder, timeout)
         if held.lease is None or held.lease.holder != holder:
             return held
-        if held.lease.interrupted and self._came_late(held):
-            return self._conclude(held, held.released(self.timing.now()), deadline)
         try:
+            if held.lease.interrupted and self._came_late(held):
+                return self._conclude(held, held.released(self.timing.now()), deadline)
             plan = self._plan(held, registration)
         except TemporarilyUnavailable as error:
             return self._fail(held, error, deadline)
