@@ -1,0 +1,532 @@
+"""A token for whoever asks: what is sent, what is stored and what is vended when things go wrong halfway."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from functions.vault.connection import Origin, Status
+from functions.vault.errors import ProviderMisconfigured, ProviderUnavailable, TemporarilyUnavailable
+from functions.vault.timing import AFTER_HTTP, BEFORE_HTTP, RESERVE, SETTLE, SHORTEST_REQUEST
+from functions.vault.tokens import TokenSet
+from tests.unit.house import MemoryHouse, aws_error, down
+from tests.unit.samples import NOW, answer, registration, sealed_tokens
+
+if TYPE_CHECKING:
+    from functions.vault.connection import Connection, Lease
+
+INVALID_GRANT = answer('{"error":"invalid_grant"}', 400)
+THROTTLED = answer("", 429)
+NO_PLACE = ProviderUnavailable("It cannot be reached.")
+
+
+def lost() -> ProviderUnavailable:
+    """Return the failure of a request that may have arrived."""
+    return ProviderUnavailable("It did not answer in time.", outcome_unknown=True)
+
+
+@pytest.fixture
+def house() -> MemoryHouse:
+    """Give a house with a connection whose access token has expired an hour ago."""
+    made = MemoryHouse()
+    made.connect()
+    made.pass_time(7200)()
+    return made
+
+
+@pytest.fixture
+def due(house: MemoryHouse) -> MemoryHouse:
+    """Give a house with a connection whose access token lives two minutes more, and so is in its margin."""
+    house.now = NOW + 3600 - 120
+    return house
+
+
+def replaying(house: MemoryHouse, seconds: int = 30) -> None:
+    """Let the provider be one that repeats a lost answer."""
+    house.registrations.known["acme"] = registration(refresh_token_replay_seconds=seconds)
+
+
+def lapsed(house: MemoryHouse) -> Connection:
+    """Let an attempt with the refresh token have vanished without a word."""
+    held = house.stored().leased("holder-0", house.now - 1, house.now - 30)
+    house.connections.records["merchant-1"] = held
+    return held
+
+
+# As it should be
+
+
+def test_a_refresh_claims_then_seals_then_asks_then_commits(house: MemoryHouse) -> None:
+    """In this order: who does not get the lease has cost neither KMS nor the server anything."""
+    result = house.token()
+
+    assert house.events.calls == ["get", "registration", "change", "decrypt", "data_key", "http", "change"]
+    assert (result["access_token"], result["version"]) == ("AT-2", 2)
+    assert house.tokens() == TokenSet("AT-2", "RT-2")
+    assert (house.stored().lease, house.stored().origin) == (None, Origin(1, 1))
+
+
+def test_who_comes_second_waits_for_the_first_and_asks_nobody(house: MemoryHouse) -> None:
+    """He read the record before the lease was taken, and finds it taken when he tries."""
+    before = house.stored()
+    other = before.leased("holder-9", house.now + 20, house.now)
+
+    def is_taken() -> None:
+        house.connections.records["merchant-1"] = other
+
+    def is_done() -> None:
+        tokens = sealed_tokens(sealed=house.new_cipher().prepare("merchant-1", "acme", 2)(TokenSet("AT-9", "RT-9")))
+        house.connections.records["merchant-1"] = other.refreshed(tokens, Origin(1, 1), "holder-9", house.now)
+
+    house.events.before["change"] = [is_taken]
+    house.events.before["sleep"] = [None, None, is_done]
+
+    result = house.token()
+
+    assert (result["access_token"], result["version"]) == ("AT-9", 2)
+    assert house.server.requests == []
+
+
+# Time
+
+
+@pytest.mark.parametrize("where", ["change", "decrypt", "data_key"])
+@pytest.mark.parametrize("seconds", [1.0, 4.0, 6.0])
+def test_what_was_slow_before_the_request_shortens_it(house: MemoryHouse, where: str, seconds: float) -> None:
+    """It ends within this call's time and within the lease, whatever the claim and KMS have used up of both."""
+    ends_at = house.now + 29
+    seen: list[tuple[float, int]] = []
+
+    def look() -> None:
+        lease = house.stored().lease
+        assert lease is not None
+        seen.append((house.now, lease.until))
+
+    house.events.before[where] = [house.pass_time(seconds)]
+    house.events.before["http"] = [look]
+
+    assert house.token()["version"] == 2
+
+    ((sent_at, until),) = seen
+    (timeout,) = house.server.timeouts
+    assert timeout >= SHORTEST_REQUEST
+    assert sent_at + timeout <= min(ends_at - RESERVE, until - AFTER_HTTP)
+
+
+@pytest.mark.parametrize("where", ["change", "decrypt", "data_key"])
+def test_a_claim_that_was_too_slow_is_given_back(house: MemoryHouse, where: str) -> None:
+    """Nothing is sent, nothing is recorded as a failure, and the next caller need not wait for the lease to lapse."""
+    house.events.before[where] = [house.pass_time(BEFORE_HTTP + 10)]
+
+    result = house.token()
+
+    assert (result["error"], result["retryable"]) == ("temporarily_unavailable", True)
+    assert house.server.requests == []
+    assert (house.stored().lease, house.stored().failure) == (None, None)
+    house.slept.clear()
+    assert house.token()["version"] == 2
+    assert house.slept == []
+
+
+@pytest.mark.parametrize("seconds", [RESERVE, RESERVE + SHORTEST_REQUEST - 0.1])
+def test_with_too_little_time_nothing_is_begun(house: MemoryHouse, seconds: float) -> None:
+    """Not even the lease is taken."""
+    result = house.token(seconds=seconds)
+
+    assert result["error"] == "temporarily_unavailable"
+    assert house.events.calls == ["get", "registration", "get"]
+
+
+# Before the request
+
+
+def test_an_outage_of_kms_is_shared_and_sends_nothing(house: MemoryHouse) -> None:
+    """It is a failure like any other, with its delay: a thousand callers do not ask KMS a thousand times."""
+    house.events.before["data_key"] = [down()]
+
+    first = house.token()
+    again = [house.token() for _ in range(3)]
+
+    assert [result["error"] for result in (first, *again)] == ["temporarily_unavailable"] * 4
+    assert (house.server.requests, house.stored().lease) == ([], None)
+    assert house.events.calls.count("data_key") == 1
+    assert not house.stored().was_interrupted
+    house.pass_time(10)()
+    assert house.token()["version"] == 2
+
+
+def test_a_right_that_is_missing_does_not_hold_the_lease(house: MemoryHouse) -> None:
+    """The defect is raised, nothing was sent, and whoever comes next need not wait to meet it in turn."""
+    house.events.before["data_key"] = [aws_error("AccessDeniedException")]
+
+    with pytest.raises(Exception, match="AccessDenied"):
+        house.token()
+
+    assert (house.server.requests, house.stored().lease, house.stored().was_interrupted) == ([], None, False)
+
+
+def test_an_outage_of_the_registration_takes_no_lease(house: MemoryHouse) -> None:
+    """The caller may come again; nothing was written."""
+    house.events.before["registration"] = [ProviderUnavailable("No metadata.", retry_after=5)]
+    before = house.stored()
+
+    result = house.token()
+
+    assert (result["error"], result["retry_after"]) == ("provider_unavailable", 5)
+    assert house.stored() == before
+
+
+def test_nothing_is_vended_that_was_revoked_while_a_failure_came(due: MemoryHouse) -> None:
+    """The token that was read is still good for two minutes; but before the failure was known, `revoke` returned."""
+
+    def revoked_meanwhile() -> None:
+        assert due.revoke() == "revoked"
+        raise ProviderUnavailable("No metadata.")
+
+    due.events.before["registration"] = [revoked_meanwhile]
+
+    assert due.token()["error"] == "connection_revoked"
+
+
+@pytest.mark.parametrize(
+    "failure", [lost(), NO_PLACE, THROTTLED, answer("", 503), answer('{"error":"invalid_client"}', 401)]
+)
+def test_what_is_still_good_is_vended_through_any_failure(due: MemoryHouse, failure: Any) -> None:
+    """Refreshing early is an offer. While the failure is in force nobody asks the server again."""
+    due.server.answers = [failure]
+
+    vended = [due.token() for _ in range(3)]
+
+    assert {(result["access_token"], result["version"]) for result in vended} == {("AT-1", 1)}
+    assert len(due.server.requests) == 1
+
+
+def test_what_is_too_short_is_refused_while_a_failure_is_in_force(due: MemoryHouse) -> None:
+    """A caller who needs more than is left gets the failure, with the wait; and when that is over, a new token."""
+    due.server.answers = [answer("", 429, retry_after="60")]
+    first = due.token(min_ttl=300)
+
+    due.pass_time(30)()
+    second = due.token(min_ttl=300)
+    due.pass_time(30)()
+
+    assert [(result["error"], result["retry_after"]) for result in (first, second)] == [
+        ("provider_throttled", 60),
+        ("provider_throttled", 30),
+    ]
+    assert due.token(min_ttl=300)["version"] == 2
+    assert due.stored().failure is None
+
+
+# A lost answer
+
+
+def test_a_lost_answer_is_asked_for_again_where_the_server_repeats_it(house: MemoryHouse) -> None:
+    """On the same lease, with the same refresh token, at once: the loss costs nobody anything."""
+    replaying(house)
+    house.server.answers = [lost()]
+
+    result = house.token()
+
+    assert (result["version"], house.tokens()) == (2, TokenSet("AT-2", "RT-2"))
+    assert house.server.refresh_tokens == ["RT-1", "RT-1"]
+    assert house.stored().origin == Origin(1, 1)
+    assert not house.stored().was_interrupted
+
+
+def test_without_a_replay_window_it_is_asked_once(house: MemoryHouse) -> None:
+    """A server that detects reuse would end the grant: the unknown outcome is recorded, and the server left alone."""
+    house.server.answers = [lost()]
+
+    result = house.token()
+
+    assert result["error"] == "provider_unavailable"
+    assert house.server.refresh_tokens == ["RT-1"]
+    assert house.stored().was_interrupted
+
+
+@pytest.mark.parametrize("failure", [NO_PLACE, THROTTLED, answer('{"error":"invalid_client"}', 401)])
+def test_what_surely_had_no_effect_is_not_asked_again_at_once(house: MemoryHouse, failure: Any) -> None:
+    """There is no answer to repeat; the failure counts, with its delay."""
+    replaying(house)
+    house.server.answers = [failure]
+
+    house.token()
+
+    assert len(house.server.requests) == 1
+    assert house.stored().failure is not None
+    assert not house.stored().was_interrupted
+
+
+def test_a_second_loss_is_for_the_next_one(house: MemoryHouse) -> None:
+    """It is not asked a third time; what is unknown is recorded."""
+    replaying(house)
+    house.server.answers = [lost(), lost()]
+
+    result = house.token()
+
+    assert (result["error"], len(house.server.requests)) == ("provider_unavailable", 2)
+    assert house.stored().was_interrupted
+
+
+def test_a_dead_grant_after_a_loss_says_what_came_before(house: MemoryHouse) -> None:
+    """The operator learns that a lost answer may have ended it, and that the window was too short."""
+    replaying(house)
+    house.server.answers = [lost(), INVALID_GRANT]
+
+    result = house.token()
+
+    assert result["error"] == "reauthorization_required"
+    assert "An earlier refresh was interrupted" in result["error_description"]
+    assert house.stored().status is Status.REAUTHORIZATION_REQUIRED
+
+
+def test_without_time_for_a_second_request_the_loss_is_what_is_told(house: MemoryHouse) -> None:
+    """Not that the time was up: the outcome is unknown, and the record has to say so."""
+    replaying(house)
+    house.server.answers = [lost()]
+    house.events.before["http"] = [house.pass_time(14.5)]
+
+    result = house.token()
+
+    assert (result["error"], len(house.server.requests)) == ("provider_unavailable", 1)
+    assert house.stored().was_interrupted
+
+
+# An attempt that vanished
+
+
+def test_an_interrupted_attempts_refresh_token_is_tried_once_more(house: MemoryHouse) -> None:
+    """After a moment in which its answer could still come in. Many servers still take it."""
+    lapsed(house)
+
+    result = house.token()
+
+    assert (result["version"], house.server.refresh_tokens, house.slept) == (2, ["RT-1"], [SETTLE])
+    assert house.stored().origin == Origin(1, 2)
+
+
+def test_an_interrupted_attempts_answer_may_still_come_in(house: MemoryHouse) -> None:
+    """From the rescue queue: then nothing is sent, which might have ended the grant, and its token is vended."""
+    held = lapsed(house)
+
+    def rescued() -> None:
+        leased = house.stored()
+        tokens = sealed_tokens(sealed=house.new_cipher().prepare("merchant-1", "acme", 2)(TokenSet("AT-9", "RT-9")))
+        tokens = replace(tokens, expires_at=int(house.now) + 3600, refresh_at=int(house.now) + 3300)
+        house.connections.change(leased, leased.refreshed(tokens, Origin(1, held.attempts), "holder-0", house.now))
+
+    house.events.before["sleep"] = [rescued]
+
+    result = house.token()
+
+    assert (result["access_token"], house.server.requests) == ("AT-9", [])
+    assert (house.stored().lease, house.stored().version) == (None, 2)
+
+
+def test_a_grant_that_is_dead_after_an_interruption_says_so(house: MemoryHouse) -> None:
+    """Only then is it concluded that the customer has to connect anew."""
+    lapsed(house)
+    house.server.answers = [INVALID_GRANT]
+
+    result = house.token()
+
+    assert result["error"] == "reauthorization_required"
+    assert "An earlier refresh was interrupted" in result["error_description"]
+
+
+def test_an_outage_while_waiting_for_a_late_answer_does_not_hold_the_lease(house: MemoryHouse) -> None:
+    """Nothing was sent; what was unknown stays so, and whoever comes next need not wait for the lease to lapse."""
+    lapsed(house)
+    house.events.after["sleep"] = [lambda: house.events.before["get"].append(down())]
+
+    result = house.token()
+
+    assert (result["error"], house.server.requests) == ("temporarily_unavailable", [])
+    lease = house.stored().lease
+    assert lease is None or not lease.is_live(house.now)
+    assert house.stored().was_interrupted
+
+
+# Defects
+
+
+def test_a_defect_does_not_hold_the_lease(house: MemoryHouse) -> None:
+    """It is raised; the others get a failure of which the outcome is unknown, at once, and the server is left alone."""
+    house.server.answers = [RuntimeError("a defect")]
+
+    with pytest.raises(RuntimeError):
+        house.token()
+
+    assert house.stored().lease is None
+    assert house.stored().was_interrupted
+    shared = house.token()
+    assert (shared["error"], shared["retryable"]) == ("provider_unavailable", True)
+    assert (len(house.server.requests), house.slept) == (1, [])
+    house.pass_time(10)()
+    assert house.token()["version"] == 2
+
+
+# The commit
+
+
+def test_tokens_that_are_safe_but_not_stored_are_a_retryable_failure(house: MemoryHouse) -> None:
+    """The caller comes again and finds them; nothing was lost, and the old token is no good any more."""
+    house.events.before["change"] = [None, *(down() for _ in range(1000))]
+
+    result = house.token()
+
+    assert (result["error"], result["retryable"], result["retry_after"]) == ("temporarily_unavailable", True, 2)
+    assert len(house.rescue_queue.messages) == 1
+
+
+def test_while_they_are_on_their_way_what_is_still_good_is_vended(due: MemoryHouse) -> None:
+    """An outage of the table costs the caller nothing."""
+    due.events.before["change"] = [None, *(down() for _ in range(1000))]
+
+    result = due.token()
+
+    assert (result["access_token"], result["version"]) == ("AT-1", 1)
+    assert len(due.rescue_queue.messages) == 1
+
+
+def test_a_failure_is_written_through_an_outage_of_the_table(house: MemoryHouse) -> None:
+    """The lease would keep all others waiting otherwise."""
+    house.server.answers = [THROTTLED]
+    house.events.before["change"] = [None, down(), down()]
+
+    assert house.token()["error"] == "provider_throttled"
+
+    assert house.stored().lease is None
+
+
+def test_a_refusal_does_not_kill_what_a_stale_holder_has_just_stored(house: MemoryHouse) -> None:
+    """Its late answer came in while ours failed: `invalid_grant` is about a token set of the past."""
+    lapsed(house)
+
+    def late_answer() -> None:
+        held = house.stored()
+        tokens = sealed_tokens(sealed=house.new_cipher().prepare("merchant-1", "acme", 2)(TokenSet("AT-9", "RT-9")))
+        tokens = replace(tokens, expires_at=int(house.now) + 3600, refresh_at=int(house.now) + 3300)
+        house.connections.change(held, held.refreshed(tokens, Origin(1, 1), "holder-0", house.now))
+
+    house.server.answers = [INVALID_GRANT]
+    house.events.after["http"] = [late_answer]
+
+    result = house.token()
+
+    assert (result["access_token"], result["version"]) == ("AT-9", 2)
+    assert (house.stored().status, house.stored().lease) == (Status.ACTIVE, None)
+
+
+# Revoked meanwhile
+
+
+def test_tokens_that_arrive_after_the_end_go_to_nobody_and_are_revoked(house: MemoryHouse) -> None:
+    """The server rotated while `revoke` ran, and revokes just what it is shown: it is shown the new ones too."""
+    house.events.before["http"] = [house.revoke]
+
+    result = house.token()
+
+    assert result["error"] == "connection_revoked"
+    assert house.stored().status is Status.REVOKING
+    assert house.server.revoked == ["RT-1", "AT-1"]
+    assert house.revoke() == "revoked"
+    assert house.server.revoked == ["RT-1", "AT-1", "RT-2", "AT-2"]
+    assert house.stored().sealed is None
+
+
+def test_a_failure_after_the_end_changes_nothing(house: MemoryHouse) -> None:
+    """Revoked stays revoked, whatever the refresh in flight came to."""
+    house.events.before["http"] = [house.revoke]
+    house.server.answers = [answer("{}"), answer("{}"), INVALID_GRANT]
+
+    assert house.token()["error"] == "connection_revoked"
+
+    assert house.stored().status is Status.REVOKED
+
+
+# Without a refresh token
+
+
+def test_a_token_that_cannot_be_refreshed_ends_with_its_time() -> None:
+    """Until then it is vended; after that the connection says that it has to be started again, and nothing is sent."""
+    house = MemoryHouse()
+    house.connect(TokenSet("AT-1"))
+    bare = replace(house.stored(), refreshable=False, refresh_at=None)
+    house.connections.records["merchant-1"] = bare
+    assert house.token()["access_token"] == "AT-1"
+
+    house.pass_time(3600)()
+
+    assert house.token()["error"] == "reauthorization_required"
+    assert house.stored().status is Status.REAUTHORIZATION_REQUIRED
+    assert house.server.requests == []
+
+
+# In the background
+
+
+def test_background_work_refreshes_what_is_still_at_its_version(house: MemoryHouse) -> None:
+    """A message that comes twice, or late, finds another version and sends nothing."""
+    for _ in range(3):
+        house.vending.keep("merchant-1", 1, house.deadline())
+
+    assert (house.stored().version, len(house.server.requests)) == (2, 1)
+
+
+@pytest.mark.parametrize("failure", [lost(), THROTTLED, INVALID_GRANT, answer('{"error":"invalid_client"}', 401)])
+def test_background_work_that_failed_is_in_the_record_and_not_in_the_queue(house: MemoryHouse, failure: Any) -> None:
+    """The record says when it is due again; a message that came again would be a second schedule."""
+    house.server.answers = [failure]
+
+    house.vending.keep("merchant-1", 1, house.deadline())
+
+    assert house.stored().failure is not None
+
+
+def test_background_work_that_was_not_begun_comes_again(house: MemoryHouse) -> None:
+    """There was no time, or no AWS: the message has to stay in the queue."""
+    with pytest.raises(TemporarilyUnavailable):
+        house.vending.keep("merchant-1", 1, house.deadline(5))
+    house.events.before["get"] = [down()]
+    with pytest.raises(TemporarilyUnavailable):
+        house.vending.keep("merchant-1", 1, house.deadline())
+
+    assert house.server.requests == []
+
+
+@pytest.mark.parametrize("gone", ["unknown", "merchant-1"])
+def test_background_work_on_what_is_no_more_is_done(house: MemoryHouse, gone: str) -> None:
+    """Revoked meanwhile, or never there."""
+    house.revoke()
+    house.server.requests.clear()
+
+    house.vending.keep(gone, 1, house.deadline())
+
+    assert house.server.requests == []
+
+
+def test_a_mistake_of_the_operators_never_ends_a_connection(house: MemoryHouse) -> None:
+    """However often: the connection works again as soon as it is corrected."""
+    for _ in range(20):
+        house.server.answers = [answer('{"error":"invalid_client"}', 401)]
+        assert house.token()["error"] == ProviderMisconfigured.code
+        house.pass_time(400)()
+
+    assert house.stored().status is Status.ACTIVE
+    assert house.token()["version"] == 2
+
+
+def test_the_lease_is_never_shorter_than_what_its_holder_may_still_do(house: MemoryHouse) -> None:
+    """Seen from the server: whoever holds it has the request's time and the commit's left."""
+    seen: list[Lease | None] = []
+    house.events.before["http"] = [lambda: seen.append(house.stored().lease)]
+
+    house.token()
+
+    (lease,) = seen
+    assert lease is not None
+    assert lease.until >= NOW + 7200 + house.server.timeouts[0] + AFTER_HTTP
