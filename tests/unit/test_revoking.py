@@ -1,0 +1,445 @@
+"""The end of a grant: here at once, there until it is heard, of every token that there is, and of each once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from functions.vault.connection import Origin, Status
+from functions.vault.errors import ConnectionNotFound, ProviderUnavailable, TemporarilyUnavailable
+from functions.vault.revoking import GIVE_UP_AFTER, NotToldYet
+from functions.vault.tokens import TokenSet
+from tests.unit.house import MemoryHouse, aws_error, down
+from tests.unit.samples import NOW, answer, registration, sealed_tokens
+
+if TYPE_CHECKING:
+    from functions.vault.connection import Connection
+
+YES = answer("{}")
+DOWN = answer("", 503)
+UNSUPPORTED = answer('{"error":"unsupported_token_type"}', 400)
+REFUSED = answer('{"error":"invalid_client"}', 401)
+UNSUCCESSFUL = answer('{"successful":false}')
+
+
+@pytest.fixture
+def house() -> MemoryHouse:
+    """Give a house with a connection."""
+    made = MemoryHouse()
+    made.connect()
+    return made
+
+
+def said(house: MemoryHouse) -> dict[str, str]:
+    """Return the record of what the server said."""
+    return {kind: entry["said"] for kind, entry in house.stored().revocation.items()}
+
+
+def retry(house: MemoryHouse) -> None:
+    """Tell the server once more, as the queue does when the work is due."""
+    house.revoking.retry("merchant-1", house.deadline())
+
+
+def arriving(house: MemoryHouse, number: int) -> None:
+    """Let the answer of a refresh in flight come in now."""
+    was = house.stored()
+    issued = TokenSet(f"AT-{number}", f"RT-{number}")
+    seal = house.new_cipher().prepare("merchant-1", "acme", was.version + 1)
+    house.connections.records["merchant-1"] = was.taken_back("acme", sealed_tokens(sealed=seal(issued)), house.now)
+
+
+def ultracart(house: MemoryHouse) -> None:
+    """Let the provider be one whose server ends all with the access token, once, and says so in words."""
+    house.registrations.known["acme"] = registration(
+        revocation_tokens=("access_token",), revocation_token_type_hint=False, revocation_success="successful"
+    )
+
+
+def test_both_tokens_are_told_the_refresh_token_first(house: MemoryHouse) -> None:
+    """It ends here before the server is asked; afterwards no ciphertext stays, but a record of what was said."""
+    here: list[Status] = []
+    house.events.before["http"] = [lambda: here.append(house.stored().status)]
+
+    assert house.revoke() == "revoked"
+
+    assert here == [Status.REVOKING]
+    assert house.server.revoked == ["RT-1", "AT-1"]
+    assert said(house) == {"refresh_token": "revoked", "access_token": "revoked"}
+    assert (house.stored().sealed, house.stored().due_at, house.stored().status) == (None, None, Status.REVOKED)
+
+
+def test_a_token_that_is_not_there_is_not_told(house: MemoryHouse) -> None:
+    """A grant without a refresh token."""
+    house.connect(TokenSet("AT-1"))
+
+    assert house.revoke() == "revoked"
+
+    assert house.server.revoked == ["AT-1"]
+    assert said(house) == {"refresh_token": "none", "access_token": "revoked"}
+
+
+def test_a_server_that_cannot_be_told_need_not_be(house: MemoryHouse) -> None:
+    """It has no revocation endpoint: the end here is all that there is."""
+    house.registrations.known["acme"] = registration(revocation_endpoint=None)
+
+    assert house.revoke() == "revoked"
+
+    assert (house.server.requests, said(house), house.stored().sealed) == ([], {}, None)
+
+
+def test_again_is_as_good_as_once(house: MemoryHouse) -> None:
+    """What is revoked is revoked; nothing is sent, nothing is written."""
+    house.revoke()
+    stored = house.stored()
+    house.events.calls.clear()
+
+    assert house.revoke() == "revoked"
+
+    assert house.events.calls == ["get"]
+    assert house.stored() == stored
+
+
+def test_what_was_never_there_cannot_be_revoked(house: MemoryHouse) -> None:
+    """And is not made by trying."""
+    house.connections.records.clear()
+
+    with pytest.raises(ConnectionNotFound):
+        house.revoke()
+    retry(house)
+
+    assert house.connections.records == {}
+
+
+# Until it is heard
+
+
+@pytest.mark.parametrize(
+    "failure", [DOWN, REFUSED, answer("", 429), UNSUCCESSFUL, ProviderUnavailable("Lost.", outcome_unknown=True)]
+)
+def test_what_the_server_did_not_hear_is_told_again(house: MemoryHouse, failure: Any) -> None:
+    """Nothing is vended from the first moment; it is due again after a delay, and ends when the server has heard."""
+    house.registrations.known["acme"] = registration(revocation_success="successful")
+    house.server.answers = [failure]
+
+    assert house.revoke() == "revoking"
+
+    assert house.token()["error"] == "connection_revoked"
+    assert (house.stored().due_at, house.stored().failure is None) == (NOW + 5, False)
+    assert house.stored().sealed is not None
+    confirmed = answer('{"successful":true}')
+    house.server.answers = [confirmed, confirmed]
+    retry(house)
+    assert house.stored().status is Status.REVOKED
+    assert house.stored().sealed is None
+
+
+def test_each_token_is_told_once(house: MemoryHouse) -> None:
+    """The first was heard, the second was not: only that one is told again, also by another function."""
+    house.server.answers = [YES, DOWN, DOWN, YES]
+
+    assert house.revoke() == "revoking"
+    assert said(house) == {"refresh_token": "revoked"}
+    retry(house)
+    retry(house)
+
+    assert house.server.revoked == ["RT-1", "AT-1", "AT-1", "AT-1"]
+    assert said(house) == {"refresh_token": "revoked", "access_token": "revoked"}
+
+
+def test_the_record_of_what_was_heard_is_lost_with_a_crash_and_it_is_told_again(house: MemoryHouse) -> None:
+    """Twice is better than never: RFC 7009 takes a token that is no more for a success."""
+    house.events.before["change"] = [None, down()]
+    with pytest.raises(TemporarilyUnavailable):
+        house.revoke()
+    assert house.stored().status is Status.REVOKING
+
+    retry(house)
+
+    assert house.server.revoked == ["RT-1", "AT-1", "RT-1", "AT-1"]
+    assert house.stored().status is Status.REVOKED
+
+
+def test_the_delays_grow_to_an_hour_and_then_a_person_has_to_look(house: MemoryHouse) -> None:
+    """The message goes to the dead letters; until then it is only due again, later each time."""
+    house.server.answers = [DOWN] * 100
+    house.revoke()
+    waits = []
+    for _ in range(GIVE_UP_AFTER - 2):
+        retry(house)
+        waits.append((house.stored().due_at or 0) - int(house.now))
+
+    with pytest.raises(NotToldYet, match=f"in {GIVE_UP_AFTER} attempts"):
+        retry(house)
+
+    assert waits[:3] == [10, 20, 40]
+    assert waits == sorted(waits)
+    assert waits[-1] == 3600
+    assert house.stored().status is Status.REVOKING
+    house.server.answers.clear()
+    retry(house)
+    assert house.stored().status is Status.REVOKED
+
+
+@pytest.mark.parametrize("state", ["active", "dead", "revoked"])
+def test_a_message_that_comes_late_tells_nobody_anything(house: MemoryHouse, state: str) -> None:
+    """Revoked long since, or connected anew."""
+    if state == "revoked":
+        house.revoke()
+    if state == "dead":
+        dead = replace(house.stored(), status=Status.REAUTHORIZATION_REQUIRED)
+        house.connections.records["merchant-1"] = dead
+    stored = house.stored()
+    house.server.requests.clear()
+
+    retry(house)
+
+    assert (house.server.requests, house.stored()) == ([], stored)
+
+
+@pytest.mark.parametrize("call", ["registration", "decrypt"])
+def test_an_outage_of_ours_is_a_failure_to_tell(house: MemoryHouse, call: str) -> None:
+    """It ends here all the same, and is due again."""
+    house.events.before[call] = [down()]
+
+    assert house.revoke() == "revoking"
+
+    assert (house.stored().due_at, house.server.requests) == (NOW + 5, [])
+
+
+def test_with_too_little_time_the_server_is_told_later(house: MemoryHouse) -> None:
+    """What is left is enough to end it here."""
+    assert house.revoke(seconds=10) == "revoking"
+
+    assert house.server.requests == []
+    retry(house)
+    assert house.stored().status is Status.REVOKED
+
+
+def test_a_slow_server_does_not_take_the_time_of_two_requests(house: MemoryHouse) -> None:
+    """Each request gets what is left when it begins; a second one for which nothing is left waits for its turn."""
+    house.events.before["http"] = [house.pass_time(10)]
+
+    assert house.revoke(seconds=24) == "revoking"
+
+    assert said(house) == {"refresh_token": "revoked"}
+    assert house.server.revoked == ["RT-1"]
+
+
+def test_a_defect_is_raised_and_it_stays_due(house: MemoryHouse) -> None:
+    """Ended here, told later: whoever asked is told that something is wrong."""
+    house.events.before["decrypt"] = [aws_error("AccessDeniedException")]
+
+    with pytest.raises(Exception, match="AccessDenied"):
+        house.revoke()
+
+    assert house.stored().status is Status.REVOKING
+    assert house.stored().due_at == NOW
+
+
+# What a refusal means
+
+
+@pytest.mark.parametrize(
+    ("answers", "record"),
+    [
+        ([YES, UNSUPPORTED], {"refresh_token": "revoked", "access_token": "unsupported_token_type"}),
+        ([UNSUPPORTED, YES], {"refresh_token": "unsupported_token_type", "access_token": "revoked"}),
+    ],
+)
+def test_a_kind_that_the_server_does_not_revoke_is_passed_over(
+    house: MemoryHouse, answers: list[Any], record: dict[str, str]
+) -> None:
+    """RFC 7009 section 2.2.1: such a server takes the other kind, and this one with it."""
+    house.server.answers = answers
+
+    assert house.revoke() == "revoked"
+
+    assert said(house) == record
+
+
+def test_a_server_that_revokes_no_kind_has_revoked_nothing(house: MemoryHouse) -> None:
+    """However often it is asked: that is not written down as an end."""
+    house.server.answers = [UNSUPPORTED] * 6
+
+    assert house.revoke() == "revoking"
+    retry(house)
+    retry(house)
+
+    assert (house.stored().status, said(house)) == (Status.REVOKING, {})
+    assert house.stored().failure is not None
+
+
+def test_a_kind_that_is_not_revoked_is_passed_over_after_an_outage_too(house: MemoryHouse) -> None:
+    """The other kind was heard before."""
+    house.server.answers = [YES, DOWN, UNSUPPORTED]
+    house.revoke()
+
+    retry(house)
+
+    assert said(house) == {"refresh_token": "revoked", "access_token": "unsupported_token_type"}
+    assert house.stored().status is Status.REVOKED
+
+
+@pytest.mark.parametrize("refusal", [REFUSED, UNSUCCESSFUL, UNSUPPORTED])
+def test_the_refusal_to_revoke_a_dead_grant_is_an_end(house: MemoryHouse, refusal: Any) -> None:
+    """The server had said itself that it is gone."""
+    house.registrations.known["acme"] = registration(revocation_success="successful")
+    house.server.answers = [answer('{"error":"invalid_grant"}', 400)]
+    house.pass_time(7200)()
+    assert house.token()["error"] == "reauthorization_required"
+
+    house.server.answers = [refusal] * 2
+
+    assert house.revoke() == "revoked"
+    assert said(house)["grant"] == "dead"
+
+
+@pytest.mark.parametrize("failure", [DOWN, answer("", 429)])
+def test_an_outage_is_no_refusal_of_a_dead_grant(house: MemoryHouse, failure: Any) -> None:
+    """Nobody has said no: it is told again."""
+    house.server.answers = [answer('{"error":"invalid_grant"}', 400), failure]
+    house.pass_time(7200)()
+    house.token()
+
+    assert house.revoke() == "revoking"
+
+
+# Tokens that come back
+
+
+def test_tokens_that_come_back_while_the_server_is_told_are_told_too(house: MemoryHouse) -> None:
+    """In the same call: a refresh in flight was answered after its connection had ended."""
+    house.events.after["http"] = [lambda: arriving(house, 2)]
+
+    assert house.revoke() == "revoked"
+
+    assert house.server.revoked == ["RT-1", "AT-1", "RT-2", "AT-2"]
+    assert (house.stored().status, house.stored().version, house.stored().sealed) == (Status.REVOKED, 2, None)
+
+
+def test_tokens_that_come_back_later_are_told_by_the_queue(house: MemoryHouse) -> None:
+    """The connection was revoked, and is revoking again: due at once."""
+    house.revoke()
+    arriving(house, 2)
+    assert (house.stored().status, house.stored().due_at) == (Status.REVOKING, NOW)
+
+    retry(house)
+
+    assert house.server.revoked == ["RT-1", "AT-1", "RT-2", "AT-2"]
+    assert house.stored().status is Status.REVOKED
+
+
+def test_a_server_that_ends_whole_grants_refuses_the_tokens_that_came_back(house: MemoryHouse) -> None:
+    """It had confirmed the end: there is nothing left to revoke, and nothing to trouble a person with."""
+    ultracart(house)
+    house.server.answers = [answer('{"successful":true}'), UNSUCCESSFUL]
+    house.revoke()
+    arriving(house, 2)
+
+    retry(house)
+
+    assert house.server.revoked == ["AT-1", "AT-2"]
+    assert (house.stored().status, said(house)) == (Status.REVOKED, {"grant": "revoked"})
+
+
+def test_the_same_while_the_server_is_being_told(house: MemoryHouse) -> None:
+    """The confirmation reached us after they had come back: what it confirmed is not forgotten for that."""
+    ultracart(house)
+    house.server.answers = [answer('{"successful":true}'), UNSUCCESSFUL]
+    house.events.after["http"] = [lambda: arriving(house, 2)]
+
+    assert house.revoke() == "revoked"
+
+    assert house.server.revoked == ["AT-1", "AT-2"]
+    assert house.stored().sealed is None
+
+
+@pytest.mark.parametrize("failure", [REFUSED, DOWN])
+def test_a_server_that_refuses_us_has_not_said_that_they_are_gone(house: MemoryHouse, failure: Any) -> None:
+    """Wrong credentials say nothing about the tokens: they are told again."""
+    house.revoke()
+    arriving(house, 2)
+    house.server.answers = [failure]
+
+    retry(house)
+
+    assert house.stored().status is Status.REVOKING
+
+
+def test_an_unconfirmed_end_makes_no_refusal_a_yes(house: MemoryHouse) -> None:
+    """The server was never reached before: its refusal confirms nothing."""
+    ultracart(house)
+    house.server.answers = [DOWN, UNSUCCESSFUL]
+    house.revoke()
+    arriving(house, 2)
+
+    retry(house)
+
+    assert house.stored().status is Status.REVOKING
+
+
+# Others at the same time
+
+
+def test_who_loses_the_race_to_end_it_ends_what_he_finds(house: MemoryHouse) -> None:
+    """A refresh was stored in between: its tokens are the ones that are told."""
+
+    def refreshed() -> None:
+        was = house.stored()
+        seal = house.new_cipher().prepare("merchant-1", "acme", 2)
+        tokens = sealed_tokens(sealed=seal(TokenSet("AT-2", "RT-2")))
+        house.connections.records["merchant-1"] = was.refreshed(tokens, Origin(1, 1), "holder-1", NOW)
+
+    house.events.before["change"] = [refreshed]
+
+    assert house.revoke() == "revoked"
+
+    assert house.server.revoked == ["RT-2", "AT-2"]
+
+
+def test_a_confirmed_end_stands_over_the_failure_of_another(house: MemoryHouse) -> None:
+    """Two told the server at once; it refused one of them because of the other, whose failure was stored first."""
+    failed: list[Connection] = []
+
+    def refused_meanwhile() -> None:
+        was = house.stored()
+        failed.append(was.revocation_failed(ProviderUnavailable("Not successful."), NOW, 0.5))
+        house.connections.records["merchant-1"] = failed[0]
+
+    house.events.before["http"] = [None, refused_meanwhile]
+
+    assert house.revoke() == "revoked"
+
+    assert house.stored().failure is None
+    assert house.stored().sealed is None
+
+
+def test_a_failure_does_not_stand_over_a_confirmed_end(house: MemoryHouse) -> None:
+    """The other way round: the confirmation was stored first."""
+
+    def confirmed_meanwhile() -> None:
+        house.connections.records["merchant-1"] = house.stored().revoked(NOW)
+
+    house.server.answers = [DOWN]
+    house.events.after["http"] = [None]
+    house.events.before["http"] = [confirmed_meanwhile]
+
+    assert house.revoke() == "revoked"
+
+    assert house.stored().status is Status.REVOKED
+
+
+def test_a_connection_made_anew_meanwhile_is_left_alone(house: MemoryHouse) -> None:
+    """The server was slow to confirm; another had confirmed it, and the user has consented again since."""
+    made: list[Connection] = []
+
+    def anew() -> None:
+        made.append(house.connect(version=2, authorized_by="request-2", revocations=1))
+
+    house.events.after["http"] = [None, anew]
+
+    assert house.revoke() == "revoked"
+
+    assert house.stored() == made[0]
