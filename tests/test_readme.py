@@ -84,6 +84,22 @@ def test_the_outputs_are_those_of_the_template() -> None:
     assert set(re.findall(r"`(\w+(?:PolicyArn|Url))`", README + CALLING)) <= set(template["Outputs"]) | {"BaseUrl"}
 
 
+def test_what_is_counted_is_what_the_template_makes() -> None:
+    """The functions that are named, and the alarms and queues that are reckoned into the cost, are all there are."""
+    made = list(cloudformation.load(ROOT / "template.yaml")["Resources"].values())
+    functions, mappings, alarms = (
+        [each["Properties"] for each in made if each["Type"] == kind]
+        for kind in ("AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping", "AWS::CloudWatch::Alarm")
+    )
+    metrics = sum(len([m for m in alarm.get("Metrics", [{}]) if "Expression" not in m]) for alarm in alarms)
+
+    assert (len(functions), len(mappings)) == (9, 3)
+    assert "nine functions" in section(DEPLOYING, "What is made")
+    cost = " ".join(section(README, "Cost").split())
+    assert "the three queues" in cost
+    assert f"alarms on {metrics} metrics" in cost
+
+
 def test_the_keys_of_a_registration_are_those_of_the_vocabulary() -> None:
     """Each key that a registration may hold is explained, with the default that it has."""
     keys = {row[0]: row[1] for row in rows(section(PROVIDERS, "The keys"))}
