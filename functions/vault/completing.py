@@ -105,10 +105,12 @@ class Completing:
             connection = self.committing.commit(obtained, reseal, deadline, stored)
         except Rescued:
             return Outcome("unfinished", request.provider, request=request)
+        is_anothers = not connection.belongs_to(request.provider, request.owner)
+        if is_anothers:
+            self._withdraw(registration, answered, deadline)
         if connection.authorized_by != request.request_id and connection.status in ENDED:
             return Outcome.failed(request, ConnectionRevoked.code)
-        if not connection.belongs_to(request.provider, request.owner):
-            self._withdraw(registration, answered, deadline)
+        if is_anothers:
             return Outcome.failed(request, InvalidRequest.code)
         return Outcome("connected", request.provider, request=request)
 
