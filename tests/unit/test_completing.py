@@ -1,0 +1,509 @@
+"""Completing a request: one exchange, no takeover, no lie on any page, and no token that nobody knows of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from functions.vault.authorization import BrowserBinding, Phase, ticket_hash
+from functions.vault.connection import Origin, Status
+from functions.vault.errors import (
+    ConnectionRevoked,
+    InvalidRequest,
+    ProviderUnavailable,
+    ServerError,
+    TemporarilyUnavailable,
+)
+from functions.vault.store import Conflict
+from functions.vault.timing import RESERVE
+from functions.vault.tokens import TokenSet
+from tests.unit.house import MemoryHouse, aws_error, down
+from tests.unit.samples import (
+    BROWSER,
+    NOW,
+    answer,
+    authorization_request,
+    registration,
+    sealed_tokens,
+    validated_response,
+)
+
+if TYPE_CHECKING:
+    from functions.vault.authorization import AuthorizationRequest, ValidatedResponse
+    from functions.vault.outcome import Outcome
+
+EVE = BrowserBinding("e" * 22, "T" * 43, "N" * 43)
+AGAIN = BrowserBinding(BROWSER.request_id, BROWSER.ticket_secret, "N" * 43)
+"""The same browser, on another try: only its nonce is new."""
+
+
+@pytest.fixture
+def house() -> MemoryHouse:
+    """Give a house without connections."""
+    return MemoryHouse()
+
+
+def asked(house: MemoryHouse, browser: BrowserBinding = BROWSER, **fields: Any) -> AuthorizationRequest:
+    """Open a request for the connection as it stands."""
+    stored = house.connections.records.get("merchant-1")
+    request = authorization_request(
+        request_id=browser.request_id,
+        ticket_hash=ticket_hash(browser.ticket_secret),
+        created_at=int(house.now),
+        expires_at=int(house.now) + 600,
+        connection_version=stored.version if stored else 0,
+        connection_revocations=stored.revocations if stored else 0,
+        **{"owner": "owner-1", **fields},
+    )
+    house.authorizations.create(request)
+    house.events.calls.clear()
+    return request
+
+
+def complete(
+    house: MemoryHouse, response: ValidatedResponse | None = None, seconds: float = 29.0, **fields: Any
+) -> Outcome:
+    """Come back with a response."""
+    return house.completing.complete(response or validated_response(**fields), house.deadline(seconds))
+
+
+def kept(house: MemoryHouse, browser: BrowserBinding = BROWSER) -> AuthorizationRequest:
+    """Return the request as it is stored."""
+    return house.authorizations.records[browser.request_id]
+
+
+# As it should be
+
+
+def test_a_first_consent_is_consumed_sealed_exchanged_and_stored(house: MemoryHouse) -> None:
+    """In this order, each once; and nothing is read for it."""
+    asked(house)
+
+    outcome = complete(house)
+
+    assert outcome.page == "connected"
+    assert house.events.calls == ["consume", "registration", "data_key", "http", "create"]
+    assert (house.stored().authorized_by, house.tokens()) == (BROWSER.request_id, TokenSet("AT-2", "RT-2"))
+
+
+def test_a_consent_over_a_connection_reads_it_first(house: MemoryHouse) -> None:
+    """Its tokens worked until then."""
+    house.connect()
+    asked(house)
+
+    assert complete(house).page == "connected"
+
+    assert house.events.calls == ["consume", "registration", "data_key", "http", "get", "change"]
+    assert (house.stored().version, house.tokens()) == (2, TokenSet("AT-2", "RT-2"))
+
+
+@pytest.mark.parametrize(("granted", "stored"), [("", "read write"), (',"scope":"read"', "read")])
+def test_a_response_without_scope_grants_what_was_asked_for(house: MemoryHouse, granted: str, stored: str) -> None:
+    """RFC 6749 section 5.1."""
+    asked(house, scope="read write")
+    house.server.answers = [answer('{"access_token":"AT-2"' + granted + "}")]
+
+    complete(house)
+
+    assert house.stored().scope == stored
+
+
+def test_a_consumption_whose_answer_was_lost_is_ones_own(house: MemoryHouse) -> None:
+    """The SDK repeated it and its condition failed: the request is in our name, and the code is exchanged, once."""
+    asked(house)
+    house.events.after["consume"] = [Conflict()]
+
+    outcome = complete(house)
+
+    assert (outcome.page, house.server.codes) == ("connected", ["CODE-1"])
+
+
+def test_a_denial_opens_the_request_again(house: MemoryHouse) -> None:
+    """Nothing is sent; the person may think again, in the same browser."""
+    asked(house)
+
+    outcome = complete(house, code=None, error="access_denied")
+
+    assert (outcome.page, outcome.may_try_again, house.server.requests) == ("denied", True, [])
+    assert complete(house, validated_response(AGAIN)).page == "connected"
+
+
+# What happens before the code is sent
+
+
+FAILURES: list[Any] = [
+    ("registration", down(), "temporarily_unavailable"),
+    ("registration", ProviderUnavailable("No metadata."), "provider_unavailable"),
+    ("data_key", down(), "temporarily_unavailable"),
+]
+
+
+@pytest.mark.parametrize(("call", "failure", "code"), FAILURES)
+def test_an_outage_before_the_code_is_sent_can_be_tried_again(
+    house: MemoryHouse, call: str, failure: Exception, code: str
+) -> None:
+    """The request is open again, the code was sent nowhere, and the next try connects."""
+    asked(house)
+    house.events.before[call] = [failure]
+
+    outcome = complete(house)
+
+    assert (outcome.page, outcome.error, outcome.may_try_again) == ("failed", code, True)
+    assert house.server.codes == []
+    assert complete(house, validated_response(AGAIN)).page == "connected"
+
+
+@pytest.mark.parametrize("call", ["registration", "data_key"])
+@pytest.mark.parametrize("code", ["AccessDeniedException", "NotFoundException", "DisabledException"])
+def test_a_defect_before_the_code_is_sent_can_be_tried_again(house: MemoryHouse, call: str, code: str) -> None:
+    """A missing right, a disabled key: the defect is raised, and the request does not stay used for it."""
+    asked(house)
+    house.events.before[call] = [aws_error(code)]
+
+    with pytest.raises(Exception, match=code):
+        complete(house)
+
+    assert (kept(house).phase, kept(house).outcome) == (Phase.FAILED, ServerError.code)
+    reload = complete(house)
+    assert (reload.page, reload.error, reload.may_try_again) == ("failed", ServerError.code, True)
+    assert house.server.codes == []
+    assert complete(house, validated_response(AGAIN)).page == "connected"
+
+
+def test_a_defect_in_the_exchange_opens_the_request_too(house: MemoryHouse) -> None:
+    """No token came: another try is all that there is, and the server says what it thinks of the code."""
+    asked(house)
+    house.server.answers = [RuntimeError("a defect")]
+
+    with pytest.raises(RuntimeError):
+        complete(house)
+
+    assert kept(house).phase is Phase.FAILED
+
+
+@pytest.mark.parametrize("where", ["consume", "registration", "data_key"])
+def test_what_was_slow_before_the_exchange_shortens_it(house: MemoryHouse, where: str) -> None:
+    """It leaves the time that storing its answer may take."""
+    asked(house)
+    house.events.before[where] = [house.pass_time(9)]
+
+    assert complete(house).page == "connected"
+
+    assert house.server.timeouts == [29 - 9 - RESERVE]
+
+
+def test_without_time_for_it_the_code_is_not_sent(house: MemoryHouse) -> None:
+    """Its answer might find nobody to store it: the person tries again."""
+    asked(house)
+    house.events.before["data_key"] = [house.pass_time(15)]
+
+    outcome = complete(house)
+
+    assert (outcome.error, outcome.may_try_again) == ("temporarily_unavailable", True)
+    assert house.server.codes == []
+
+
+# What happens after it
+
+
+@pytest.mark.parametrize("failures", [3, 10])
+def test_tokens_are_stored_through_an_outage(house: MemoryHouse, failures: int) -> None:
+    """A code can be exchanged once, so its answer is as precious as a refresh's."""
+    asked(house)
+    house.events.before["create"] = [down() for _ in range(failures)]
+
+    assert complete(house).page == "connected"
+
+    assert (house.tokens(), house.server.codes) == (TokenSet("AT-2", "RT-2"), ["CODE-1"])
+
+
+@pytest.mark.parametrize("call", ["get", "change", "data_key"])
+def test_no_failure_after_the_exchange_loses_its_tokens(house: MemoryHouse, call: str) -> None:
+    """Whatever it is that fails, and for good: the queue has them, and the person is asked for a little patience."""
+    house.connect()
+    asked(house)
+    refreshed = house.stored().refreshed(sealed_tokens(sealed=b"rt-9"), Origin(1, 1), "h", NOW)
+
+    def overtaken() -> None:
+        # A refresh was stored meanwhile: the consent has to be sealed anew, for the version after.
+        house.connections.records["merchant-1"] = refreshed
+        house.events.before[call] = [down() for _ in range(1000)]
+
+    house.events.before["http"] = [overtaken]
+
+    outcome = complete(house)
+
+    assert (outcome.page, outcome.return_to) == ("unfinished", None)
+    assert len(house.rescue_queue.messages) == 1
+    assert house.stored() == refreshed
+
+
+def test_a_commit_that_took_effect_is_a_success(house: MemoryHouse) -> None:
+    """Its answer was lost; the record tells, by the request, whatever was refreshed since."""
+    asked(house)
+
+    def lost_and_refreshed() -> None:
+        was = house.stored()
+        house.connections.records["merchant-1"] = was.refreshed(sealed_tokens(sealed=b"rt-9"), Origin(1, 1), "h", NOW)
+        raise down()
+
+    house.events.after["create"] = [lost_and_refreshed]
+
+    assert complete(house).page == "connected"
+
+    assert (house.stored().version, house.stored().sealed) == (2, b"rt-9")
+    assert house.rescue_queue.messages == []
+
+
+def test_an_unfinished_page_is_true_when_it_is_reloaded(house: MemoryHouse) -> None:
+    """Before the rescue it still is unfinished, after it the person is connected; one exchange in all."""
+    asked(house)
+    house.events.before["create"] = [down() for _ in range(1000)]
+    assert complete(house).page == "unfinished"
+    house.events.before.clear()
+
+    assert complete(house).page == "unfinished"
+    message = house.rescue_queue.messages[0]["body"]
+    house.rescuing.rescue(json.loads(message), house.deadline())
+
+    assert complete(house).page == "connected"
+    assert house.server.codes == ["CODE-1"]
+
+
+# Another party's connection
+
+
+@pytest.mark.parametrize(
+    "foreign", [{"owner": "mallory"}, {"owner": None}, {"provider": "other"}, {"provider": "other", "owner": "mallory"}]
+)
+def test_a_connection_does_not_change_hands(house: MemoryHouse, foreign: dict[str, Any]) -> None:
+    """Two requests were open at once for a new id: whoever completes first has it.
+
+    The other one's tokens are in no record: they are revoked, not dropped.
+    """
+    asked(house)
+    asked(house, EVE, **foreign)
+    assert complete(house).page == "connected"
+    stored = house.stored()
+
+    outcome = complete(house, validated_response(EVE, provider=foreign.get("provider", "acme")))
+
+    assert (outcome.page, outcome.error, outcome.may_try_again) == ("failed", InvalidRequest.code, False)
+    assert house.stored() == stored
+    assert house.server.revoked == ["RT-3", "AT-3"]
+    assert house.token()["access_token"] == "AT-2"
+
+
+@pytest.mark.parametrize("status", [Status.ACTIVE, Status.REAUTHORIZATION_REQUIRED, Status.REVOKING])
+def test_what_comes_too_late_for_another_party_is_withdrawn(house: MemoryHouse, status: Status) -> None:
+    """Whatever has become of the connection since: their tokens are revoked."""
+    asked(house, EVE, owner="mallory")
+    house.connect()
+    house.connections.records["merchant-1"] = replace(house.stored(), status=status)
+    stored = house.stored()
+
+    outcome = complete(house, validated_response(EVE))
+
+    assert outcome.page == "failed"
+    assert house.stored() == stored
+    assert house.server.revoked == ["RT-2", "AT-2"]
+
+
+@pytest.mark.parametrize("answers", [[answer("", 503)], [answer("{}"), ProviderUnavailable("Down.")]])
+def test_a_withdrawal_that_fails_changes_nothing_about_the_answer(house: MemoryHouse, answers: list[Any]) -> None:
+    """It is tried; the person reads the same."""
+    house.connect()
+    asked(house, EVE, owner="mallory")
+    house.server.answers = [house.server.issue, *answers]
+
+    outcome = complete(house, validated_response(EVE))
+
+    assert (outcome.page, outcome.error) == ("failed", InvalidRequest.code)
+
+
+def test_where_nothing_can_be_withdrawn_nothing_is_sent(house: MemoryHouse) -> None:
+    """The provider has no revocation endpoint."""
+    house.registrations.known["acme"] = registration(revocation_endpoint=None)
+    house.connect()
+    asked(house, EVE, owner="mallory")
+
+    assert complete(house, validated_response(EVE)).page == "failed"
+
+    assert len(house.server.requests) == 1
+
+
+# A revocation in between
+
+
+def test_a_request_from_before_a_revocation_brings_nothing_back(house: MemoryHouse) -> None:
+    """Whoever revoked meant this one too: the page says so, and its tokens go the way of the first ones."""
+    house.connect()
+    asked(house)
+    assert house.revoke() == "revoked"
+
+    outcome = complete(house)
+
+    assert (outcome.page, outcome.error) == ("failed", ConnectionRevoked.code)
+    assert house.stored().status is Status.REVOKING
+    assert house.token()["error"] == "connection_revoked"
+    assert house.revoke() == "revoked"
+    assert house.server.revoked == ["RT-1", "AT-1", "RT-2", "AT-2"]
+
+
+def test_while_a_revocation_is_yet_to_be_heard_its_tokens_are_not_lost_either(house: MemoryHouse) -> None:
+    """The server is out: neither the first grant's tokens nor the second's may be forgotten."""
+    house.connect()
+    asked(house)
+    house.server.answers = [answer("", 503)]
+    assert house.revoke() == "revoking"
+
+    outcome = complete(house)
+
+    assert outcome.page == "unfinished"
+    assert house.tokens() == TokenSet("AT-1", "RT-1")
+    assert house.revoke() == "revoked"
+    house.rescuing.rescue(json.loads(house.rescue_queue.messages[0]["body"]), house.deadline())
+    assert house.token()["error"] == "connection_revoked"
+    assert house.revoke() == "revoked"
+    assert house.server.revoked == ["RT-1", "RT-1", "AT-1", "RT-2", "AT-2"]
+
+
+def test_a_request_from_after_a_revocation_connects_anew(house: MemoryHouse) -> None:
+    """It was opened for just that."""
+    house.connect()
+    house.revoke()
+    asked(house)
+
+    assert complete(house).page == "connected"
+
+    assert house.token()["access_token"] == "AT-2"
+    assert house.stored().revocations == 1
+
+
+# Duplicates and latecomers
+
+
+def test_a_duplicate_gets_the_first_ones_outcome(house: MemoryHouse) -> None:
+    """Double click, reload, prefetch: it waits for the outcome, and sends nothing."""
+    request = asked(house)
+    house.authorizations.consume(validated_response(), "the-first", house.now)
+
+    def connected() -> None:
+        made = house.connect(authorized_by=request.request_id)
+        assert made.status is Status.ACTIVE
+
+    house.events.before["sleep"] = [None, None, connected]
+
+    assert complete(house).page == "connected"
+
+    assert (house.server.requests, len(house.slept)) == ([], 3)
+
+
+def test_a_duplicate_shares_a_failure(house: MemoryHouse) -> None:
+    """With another try for whoever sees it."""
+    asked(house)
+    taken = house.authorizations.consume(validated_response(), "the-first", house.now)
+    house.events.before["sleep"] = [lambda: house.authorizations.reopen(taken, "provider_unavailable")]
+
+    outcome = complete(house)
+
+    assert (outcome.page, outcome.error, outcome.may_try_again) == ("failed", "provider_unavailable", True)
+
+
+def killed(house: MemoryHouse) -> AuthorizationRequest:
+    """Let the function that took the request have been killed in the middle."""
+    asked(house)
+    return house.authorizations.consume(validated_response(), "the-first", house.now)
+
+
+@pytest.mark.parametrize("after", [0, 30, 51])
+def test_for_a_minute_a_killed_exchange_may_be_one_that_goes_on(house: MemoryHouse, after: float) -> None:
+    """The page says that it is unfinished, which is all that is known; it waits for some seconds only."""
+    killed(house)
+    house.pass_time(after)()
+
+    assert complete(house).page == "unfinished"
+
+    assert 8 <= sum(house.slept) < 9
+
+
+def test_after_a_minute_a_killed_exchange_has_failed(house: MemoryHouse) -> None:
+    """Nothing is stored, and no page says otherwise. What has become of the code nobody knows: start again."""
+    killed(house)
+    house.pass_time(60)()
+
+    outcome = complete(house)
+
+    assert (outcome.page, outcome.error, outcome.may_try_again) == ("failed", ServerError.code, False)
+    assert (house.slept, house.server.requests) == ([], [])
+
+
+def test_a_request_that_could_not_be_opened_again_has_failed_after_a_minute(house: MemoryHouse) -> None:
+    """The outage took the reopening too."""
+    asked(house)
+    house.events.before |= {"data_key": [down()], "reopen": [down()]}
+    with pytest.raises(TemporarilyUnavailable):
+        complete(house)
+
+    house.pass_time(60)()
+
+    assert complete(house).page == "failed"
+
+
+def test_the_result_page_of_long_ago_is_answered_at_once(house: MemoryHouse) -> None:
+    """Connected, and connected anew since: the first page's reload costs three reads, and no waiting."""
+    asked(house)
+    complete(house)
+    house.pass_time(90)()
+    asked(house, EVE)
+    assert complete(house, validated_response(EVE)).page == "connected"
+    house.events.calls.clear()
+
+    outcome = complete(house)
+
+    assert outcome.page == "already"
+    assert house.events.calls == ["consume", "get_request", "get"]
+
+
+def test_a_reload_long_after_the_end_does_not_say_connected(house: MemoryHouse) -> None:
+    """It was connected by another request, and revoked; this one's own exchange had died."""
+    killed(house)
+    house.pass_time(90)()
+
+    outcome = complete(house)
+
+    assert (outcome.page, house.connections.records) == ("failed", {})
+
+
+@pytest.mark.parametrize(
+    ("brought", "page", "reason"),
+    [
+        (validated_response(EVE), "refused", "request_unknown"),
+        (validated_response(replace(BROWSER, ticket_secret="T" * 43)), "refused", "request_unknown"),
+        (validated_response(provider="other"), "refused", "request_unknown"),
+    ],
+    ids=["no such request", "another ticket", "another provider"],
+)
+def test_what_fits_no_request_is_refused(
+    house: MemoryHouse, brought: ValidatedResponse, page: str, reason: str
+) -> None:
+    """And changes nothing: the person's own answer can still come."""
+    asked(house)
+
+    outcome = complete(house, brought)
+
+    assert (outcome.page, outcome.reason) == (page, reason)
+    assert complete(house).page == "connected"
+
+
+def test_what_comes_after_its_time_is_told_so(house: MemoryHouse) -> None:
+    """The request is ten minutes old."""
+    asked(house)
+    house.pass_time(600)()
+
+    assert complete(house).page == "expired"
+
+    assert house.server.requests == []
