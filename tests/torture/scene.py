@@ -28,7 +28,7 @@ from tests.torture.failing_end import FailingEnd
 from tests.torture.victims import ANY, Boundary, Victims
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from functions.vault.aws import ClientOf
     from local.clock import Clock
@@ -46,10 +46,12 @@ LONGER_THAN_A_REPLAY_WINDOW = 700
 
 
 class _PatientHouse(House):
-    def __init__(self, environ: Mapping[str, str], clock: Clock, client_of: ClientOf) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], clock: Clock, client_of: ClientOf, sleep: Callable[[float], None]
+    ) -> None:
         super().__init__(environ, clock=clock.now)
         self._clients = client_of
-        self.timing = Timing(now=clock.now, sleep=clock.advance, jitter=lambda: 0.5)
+        self.timing = Timing(now=clock.now, sleep=sleep, jitter=lambda: 0.5)
 
 
 class _Context(Context):
@@ -95,7 +97,8 @@ class Scene:
         self._environ: dict[str, str] = {}
         for function in stack.deployment.functions.values():
             self._environ |= function.environment
-        self._house = _PatientHouse(self._environ, stack.clock, aws.clients())
+        self._house = _PatientHouse(self._environ, stack.clock, aws.clients(), self._sleep)
+        self._meanwhile: list[Callable[[], object]] = []
 
     # The world outside
 
@@ -185,6 +188,15 @@ class Scene:
         """Let a stopped victim go on, by the clock as it is now."""
         self.victims.set_clock(self.clock.offset)
         return self.victims.resume(report)
+
+    def meanwhile(self, happens: Callable[[], object]) -> None:
+        """Let something happen when the survivor next waits for anything."""
+        self._meanwhile.append(happens)
+
+    def _sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+        while self._meanwhile:
+            self._meanwhile.pop()()
 
     def call(self, function: str, event: dict[str, Any]) -> Any:
         """Let the survivor call a function once."""
