@@ -432,6 +432,31 @@ def test_the_user_is_sent_nowhere_else(url: object) -> None:
         ALLOWED(url)
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "status=connected&connection_id=victim",
+        "tab=1&connection_id=",
+        "connection_id",
+        "error=",
+        "confirmation=x",
+        "%73tatus=connected",
+        "connection%5Fid=victim",
+        "x=1&&status=connected",
+    ],
+)
+def test_an_answer_is_not_forged_by_the_address_it_goes_to(query: str) -> None:
+    """An application that passes on a user's `return_to` would read the user's own outcome before ours."""
+    with pytest.raises(Mismatch, match="without the parameters that the answer adds"):
+        ALLOWED(f"https://app.example/done?{query}")
+
+
+@pytest.mark.parametrize("query", ["my_status=1", "Status=1", "x=status=connected", "next=/%3Fstatus%3D1", "errors=0"])
+def test_parameters_that_only_look_like_the_answers_are_let_through(query: str) -> None:
+    """They are the application's own."""
+    assert ALLOWED(f"https://app.example/done?{query}").endswith(query)
+
+
 def test_without_allowed_origins_nobody_is_sent_anywhere() -> None:
     """The default of a deployment is the safe one."""
     with pytest.raises(Mismatch):

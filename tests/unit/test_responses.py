@@ -1,9 +1,11 @@
 """What an authorization server's answer means, and what is stored of it."""
 
 import json
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote_plus
 
 import pytest
 
@@ -391,6 +393,57 @@ def test_a_server_that_repeats_our_secrets_is_not_quoted(place: str, spelling: A
 
     assert "s3cr3t" not in str(error.as_result())
     assert "***" in str(error.as_result())
+
+
+def _lower_case_percent(secret: str) -> str:
+    return re.sub(r"%[0-9A-F]{2}", lambda octet: octet[0].lower(), quote(secret, safe=""))
+
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "lower-case percent-encoded": _lower_case_percent,
+    "cut to twenty characters": lambda secret: secret[:20],
+    "cut in the middle": lambda secret: secret[10:30],
+    "encoded twice": lambda secret: quote(quote(secret, safe=""), safe=""),
+    "encoded twice, in lower case": lambda secret: quote(_lower_case_percent(secret), safe=""),
+    "encoded twice and cut": lambda secret: quote(quote(secret[:24], safe=""), safe=""),
+    "spaced": " ".join,
+    "folded": "\n ".join,
+    "every octet encoded": lambda secret: "".join(f"%{ord(character):02x}" for character in secret),
+    "as JSON quotes it": lambda secret: json.dumps(secret)[1:-1],
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
+@pytest.mark.parametrize("place", ["error_description", "object", "header"])
+def test_no_spelling_of_a_secret_is_quoted(place: str, spelling: Callable[[str], str]) -> None:
+    """What no replacement finds is not repeated at all: who reads the text can undo every one of these."""
+    secret = 's3cr3t/+"tokeN&thAt~is=long-enough'
+    said = f"Bad token {spelling(secret)} given."
+    bodies = {
+        "error_description": {"error": "invalid_grant", "error_description": said},
+        "object": {"error": {"error_code": "x", "developer_message": said}},
+        "header": {},
+    }
+
+    error = refused(answer(json.dumps(bodies[place]), 400, uc_rest_error=said), "another", secret)
+
+    description = (error.provider_error.error_description if error.provider_error else None) or ""
+    once = unquote_plus(description)
+    readings = ["".join(reading.split()) for reading in (description, once, unquote_plus(once))]
+    runs = [secret[start : start + 8] for start in range(len(secret) - 7)]
+    assert [run for run in runs for reading in readings if run in reading] == []
+
+
+def test_words_that_are_no_secret_are_quoted() -> None:
+    """The operator reads what the server has to say, also where a word of it is a part of a secret's."""
+    said = "The refresh token has expired; 100% of them do (see https://acme.example/?a=b+c)."
+
+    error = refused(
+        answer(json.dumps({"error": "invalid_grant", "error_description": said}), 400), "token-4711-expires"
+    )
+
+    assert error.provider_error is not None
+    assert error.provider_error.error_description == said
 
 
 def test_a_servers_words_are_cut_and_cleaned() -> None:

@@ -1,0 +1,122 @@
+"""Opening a request: for whom, by which URL, and whatever becomes of the write."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from functions.vault.connection import Status
+from functions.vault.errors import InvalidRequest
+from functions.vault.store import Authorizations
+from tests.unit.house import MemoryHouse, aws_error
+from tests.unit.samples import NOW, authorization_request, registration
+
+
+@pytest.fixture
+def house() -> MemoryHouse:
+    """Give a house."""
+    return MemoryHouse()
+
+
+class RepeatingDynamoDB:
+    """A table whose answers are lost once, behind an SDK that then sends the write again."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, Any] = {}
+
+    def put_item(self, **arguments: Any) -> dict[str, Any]:
+        """Write it twice."""
+        for _ in range(2):
+            request_id = arguments["Item"]["request_id"]["S"]
+            if "ConditionExpression" in arguments and request_id in self.items:
+                raise aws_error("ConditionalCheckFailedException", "PutItem")
+            self.items[request_id] = arguments["Item"]
+        return {}
+
+
+def test_a_write_whose_answer_was_lost_is_no_defect(house: MemoryHouse) -> None:
+    """DynamoDB acted, its answer was lost, the SDK sends it again: the caller gets the link all the same."""
+    table = RepeatingDynamoDB()
+    starting = replace(house.starting, authorizations=Authorizations(lambda _service: table, "authorizations"))
+
+    result = starting.start({"provider": "acme", "connection_id": "merchant-1"})
+
+    request_id = result["authorize_url"].rpartition("/")[2].partition(".")[0]
+    assert list(table.items) == [request_id]
+
+
+def test_a_request_knows_the_connection_as_it_was(house: MemoryHouse) -> None:
+    """Its version and how often it was revoked: from these the callback sees what has happened since."""
+    house.connect(version=3)
+    house.connections.records["merchant-1"] = replace(house.stored(), revocations=2)
+
+    house.starting.start({"provider": "acme", "connection_id": "merchant-1"})
+
+    (request,) = house.authorizations.records.values()
+    assert (request.connection_version, request.connection_revocations, request.created_at) == (3, 2, NOW)
+    assert (request.owner, request.tags) == ("owner-1", {"tier": "gold"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [({"provider": "other"}, "provider: "), ({"provider": "acme", "owner": "mallory"}, "owner: ")],
+)
+@pytest.mark.parametrize("status", [Status.ACTIVE, Status.REAUTHORIZATION_REQUIRED, Status.REVOKING])
+def test_another_partys_connection_cannot_be_asked_for(
+    house: MemoryHouse, fields: dict[str, Any], named: str, status: Status
+) -> None:
+    """No request is opened that the callback would have to refuse."""
+    house.connect()
+    house.connections.records["merchant-1"] = replace(house.stored(), status=status)
+
+    with pytest.raises(InvalidRequest, match=named):
+        house.starting.start({"connection_id": "merchant-1", **fields})
+
+    assert house.authorizations.records == {}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"authorization_params": {f"parameter-{number}": "x" * 1024 for number in range(20)}},
+        {"authorization_params": {"prompt": "ü" * 1024}},
+        {"scopes": tuple(f"{number:03}{'x' * 253}" for number in range(100))},
+    ],
+    ids=["many parameters", "encoded threefold", "many scopes"],
+)
+def test_a_url_that_no_browser_can_follow_is_refused(house: MemoryHouse, fields: dict[str, Any]) -> None:
+    """By name, and before a link to it is given out."""
+    with pytest.raises(InvalidRequest, match=r"^authorization_params, scopes: .* 6000 characters"):
+        house.starting.start({"provider": "acme", **fields})
+
+    assert house.authorizations.records == {}
+
+
+def test_the_longest_url_can_still_be_followed(house: MemoryHouse) -> None:
+    """With state and challenge added it stays within what a gateway takes of a response header: 10,240 octets."""
+    least = len(registration().provider.endpoint("authorization_endpoint")) + 200
+    long = {f"p{number}": "x" * 1000 for number in range(5)} | {"q": "x" * (5700 - 5020 - least)}
+
+    house.starting.start({"provider": "acme", "authorization_params": long})
+
+    (request,) = house.authorizations.records.values()
+    assert 5000 < len(request.authorization_url) <= 6000
+
+
+def test_an_id_that_was_never_used_needs_no_read(house: MemoryHouse) -> None:
+    """Gatehouse makes it: there is nothing to look for."""
+    house.starting.start({"provider": "acme"})
+
+    assert house.events.calls == ["registration", "open"]
+
+
+def test_the_samples_request_is_one_that_start_makes(house: MemoryHouse) -> None:
+    """Every field of the sample that other tests use is set by `start`, and no other."""
+    house.starting.start({"provider": "acme", "connection_id": "merchant-1"})
+
+    (request,) = house.authorizations.records.values()
+    sample = authorization_request()
+    same = ("provider", "connection_id", "created_at", "expires_at", "redirect_uri", "pkce", "phase", "used_states")
+    assert [getattr(request, name) for name in same] == [getattr(sample, name) for name in same]
