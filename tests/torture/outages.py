@@ -59,7 +59,7 @@ def run() -> list[str]:
         f"{len(figures.fates)} outages, {len(figures.violations)} violations, {time.monotonic() - began:.0f} s",
         f"tokens lost {counts[LOST]}, resurrections {counts['resurrections']}",
         f"lost on the wire {counts[ON_THE_WIRE]}, saved by a replay window {counts[REPLAYED]}",
-        f"sent twice by a holder who outlived its lease: asleep {counts[ASLEEP]}, by a wrong clock {counts[BY_A_CLOCK]}",
+        f"sent twice by who outlived its lease: asleep {counts[ASLEEP]}, by a wrong clock {counts[BY_A_CLOCK]}",
     ]
     assert not figures.violations, "\n".join([*lines, *figures.violations])
     return lines
