@@ -110,7 +110,8 @@ class Failure:
 class Connection:
     """One connection as stored. Times are Unix seconds.
 
-    `version` counts token sets; `sealed` holds the current one, `attempts` counts the uses of its refresh token.
+    `version` counts token sets; `sealed` holds the current one, `attempts` counts the uses of its refresh token, and
+    where the connection is ending, that its server is being told.
     `refresh_at` is when the access token comes into its soft margin, `due_at` when background work on the record is
     due, `revocations` counts how often the connection was revoked.
     """
@@ -293,6 +294,7 @@ class Connection:
             status=Status.REVOKING,
             revocations=self.revocations + 1,
             revocation=revocation,
+            attempts=1,
             lease=None,
             failure=None,
             refresh_at=None,
@@ -323,7 +325,10 @@ class Connection:
         """Return it still revoking, after the server could not be told."""
         count = self.failure.count + 1 if self.failure else 1
         delay = _delay(count, jitter, error, LONGEST_REVOCATION_DELAY)
-        failed = replace(self, updated_at=int(now), failure=self._failure(error, now, delay, count))
+        unknown = isinstance(error, ProviderUnavailable) and error.outcome_unknown
+        before = self.failure is not None and self.failure.outcome_unknown
+        failure = self._failure(error, now, delay, count, outcome_unknown=unknown or before)
+        failed = replace(self, updated_at=int(now), failure=failure)
         return replace(failed, due_shard=_shard(self.connection_id), due_at=math.ceil(now + delay))
 
     def revoked(self, now: float) -> Connection:
@@ -331,7 +336,7 @@ class Connection:
         bare = replace(
             self, status=Status.REVOKED, sealed=None, refreshable=False, failure=None, lease=None, updated_at=int(now)
         )
-        return replace(bare, expires_at=None, refresh_expires_at=None)._without_due()  # noqa: SLF001
+        return replace(bare, expires_at=None, refresh_expires_at=None, attempts=0)._without_due()  # noqa: SLF001
 
     def _failure(
         self, error: GatehouseError, now: float, delay: float, count: int, *, outcome_unknown: bool = False

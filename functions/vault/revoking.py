@@ -41,13 +41,13 @@ class Revoking:
 
     def revoke(self, connection_id: str, deadline: Deadline) -> dict[str, Any]:
         """End the connection: `revoked` where the server was told or need not be, `revoking` where it is yet to be."""
-        ending = self._end_here(connection_id)
+        ending, is_first = self._end_here(connection_id)
         while ending.status is Status.REVOKING:
-            settled = self._end_there(ending, deadline)
+            settled = self._end_there(ending, deadline, is_first=is_first)
             if settled.version == ending.version:
                 ending = settled
                 break
-            ending = settled  # tokens came back from a refresh in flight, or from a consent: their turn
+            ending, is_first = settled, True  # tokens came back from a refresh in flight, or from a consent: their turn
         return {
             "connection_id": connection_id,
             "status": str(ending.status if ending.status in ENDED else Status.REVOKED),
@@ -62,7 +62,7 @@ class Revoking:
         connection = self.connections.get(connection_id)
         if connection is None or connection.status is not Status.REVOKING:
             return None
-        settled = self._end_there(connection, deadline)
+        settled = self._end_there(connection, deadline, is_first=False)
         failure = settled.failure
         if settled.status is not Status.REVOKING or failure is None:
             return None
@@ -72,20 +72,20 @@ class Revoking:
             )
         return failure.as_error(connection_id, self.timing.now())
 
-    def _end_here(self, connection_id: str) -> Connection:
-        """Return the connection with nothing to vend any more."""
+    def _end_here(self, connection_id: str) -> tuple[Connection, bool]:
+        """Return the connection with nothing to vend any more, and whether it is us who ended it."""
         while True:
             connection = self.connections.require(connection_id)
             if connection.status in ENDED:
-                return connection
+                return connection, False
             ending = connection.revoking(self.timing.now())
             try:
                 self.connections.change(connection, ending)
             except Conflict:
                 continue
-            return ending
+            return ending, True
 
-    def _end_there(self, ending: Connection, deadline: Deadline) -> Connection:
+    def _end_there(self, ending: Connection, deadline: Deadline, *, is_first: bool) -> Connection:
         """Tell the server of each token that it has not yet heard of, and write down how that ended."""
         told = ending
         try:
@@ -101,6 +101,9 @@ class Revoking:
             told = self._passing_over(unsupported, told)
         except GatehouseError as error:
             if _is_gone(ending, error):
+                return self._settle(ending, told.revoked(self.timing.now()))
+            if _is_refusal(error) and _may_have_been_told(ending, is_first=is_first):
+                told = told.told("grant", "refused after an interruption", self.timing.now())
                 return self._settle(ending, told.revoked(self.timing.now()))
             return self._settle(ending, told.revocation_failed(error, self.timing.now(), self.timing.jitter()))
         return self._settle(ending, told.revoked(self.timing.now()))
@@ -164,6 +167,16 @@ def _is_gone(ending: Connection, error: GatehouseError) -> bool:
     if not _is_refusal(error):
         return False
     return ending.was_dead or (ending.had_ended and not isinstance(error, ProviderMisconfigured))
+
+
+def _may_have_been_told(ending: Connection, *, is_first: bool) -> bool:
+    """Tell whether an earlier attempt may have reached the server: its answer was lost, or it never told how it ended.
+
+    A server that has ended the grant then refuses to end it again, and would for ever.
+    """
+    if ending.failure is not None:
+        return ending.failure.outcome_unknown
+    return not is_first and ending.attempts > 0
 
 
 def _is_refusal(error: GatehouseError) -> bool:

@@ -380,6 +380,29 @@ def test_an_unconfirmed_end_makes_no_refusal_a_yes(house: MemoryHouse) -> None:
     assert house.stored().status is Status.REVOKING
 
 
+def test_a_lost_confirmation_makes_a_refusal_a_yes(house: MemoryHouse) -> None:
+    """UltraCart refuses to end a grant twice: asked again after its answer got lost, it would refuse for ever."""
+    ultracart(house)
+    house.server.answers = [ProviderUnavailable("Lost.", outcome_unknown=True), UNSUCCESSFUL]
+    house.revoke()
+
+    retry(house)
+
+    assert house.stored().status is Status.REVOKED
+    assert house.stored().revocation["grant"]["said"] == "refused after an interruption"
+
+
+def test_an_attempt_that_never_told_how_it_ended_makes_a_refusal_a_yes(house: MemoryHouse) -> None:
+    """A process that died after it had asked leaves a connection that is ending, and no failure."""
+    ultracart(house)
+    house.connections.records["merchant-1"] = house.stored().revoking(NOW)
+    house.server.answers = [UNSUCCESSFUL]
+
+    retry(house)
+
+    assert house.stored().status is Status.REVOKED
+
+
 # Others at the same time
 
 
