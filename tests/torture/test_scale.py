@@ -1,0 +1,25 @@
+"""The short version of `python -m tests.torture.scale`."""
+
+from __future__ import annotations
+
+import pytest
+
+from functions.vault.connection import DUE_SHARDS
+from tests.torture.scale import is_flat, peak, same_requests, swept
+
+
+@pytest.mark.needs_node
+def test_a_sweep_costs_what_is_due_and_not_what_there_is() -> None:
+    """200 due among 200 and among 2,000: the same requests, one write for each and a page or two for each shard."""
+    few, many = swept(200, 200), swept(200, 2_000)
+
+    same_requests(few, many)
+    assert few.queued == 200
+    assert few.requests["UpdateItem"] == 200
+    assert DUE_SHARDS <= few.requests["Query"] <= 2 * DUE_SHARDS
+    assert set(few.requests) == {"Query", "UpdateItem"}
+
+
+def test_a_sweep_takes_no_more_memory_where_more_is_due() -> None:
+    """8,000 due take what 1,600 take: a page at a time."""
+    is_flat(peak(1_600), peak(8_000))
