@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CALLING = (ROOT / "docs" / "calling.md").read_text(encoding="utf-8")
 PROVIDERS = (ROOT / "docs" / "providers.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 DEPLOYING = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
 DOCUMENTS = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
 
@@ -82,6 +83,16 @@ def test_the_outputs_are_those_of_the_template() -> None:
 
     assert sorted(table) == sorted(template["Outputs"])
     assert set(re.findall(r"`(\w+(?:PolicyArn|Url))`", README + CALLING)) <= set(template["Outputs"]) | {"BaseUrl"}
+
+
+def test_every_alarm_and_queue_is_explained() -> None:
+    """Whoever is woken by an alarm finds it under its name, with what to do; and no other is spoken of."""
+    made = cloudformation.load(ROOT / "template.yaml")["Resources"]
+    alarms = {name for name, each in made.items() if each["Type"] == "AWS::CloudWatch::Alarm"}
+    queues = {name for name, each in made.items() if each["Type"] == "AWS::SQS::Queue"}
+
+    assert {row[0] for row in rows(section(OPERATIONS, "Alarms"))} == alarms
+    assert set(re.findall(r"`(\w+(?:Queue|DeadLetters))`", OPERATIONS)) == queues
 
 
 def test_what_is_counted_is_what_the_template_makes() -> None:
