@@ -206,7 +206,9 @@ class Connections(Table):
         ]
         before, after = _item(was), _item(now)
         before.pop("connection_id"), after.pop("connection_id")
-        self._update(now.connection_id, expression.assignment(after, before), " AND ".join(unchanged), expression)
+        update = expression.assignment(after, before)
+        if update:  # DynamoDB refuses an empty one: what two processes write in one second can be the same
+            self._update(now.connection_id, update, " AND ".join(unchanged), expression)
 
     def create(self, new: Connection) -> None:
         """Store a connection that never was; raise `Conflict` where there is one."""
