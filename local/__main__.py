@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ _BAD_INPUT = 2
 
 def main(arguments: list[str]) -> int:
     """Run the stack; returns the exit code: 0 stopped, 1 cannot run, 2 bad input."""
-    stop = threading.Event()
     _on_signals(_leave_at_once)
     # Everything else is imported here, where a signal already ends the program without a traceback.
     from local.errors import RegistrationsError, StackError  # noqa: PLC0415
@@ -31,9 +30,9 @@ def main(arguments: list[str]) -> int:
     print("Gatehouse is starting ...", flush=True)
     try:
         with _stack(options) as stack:
-            _on_signals(lambda _number, _frame: stop.set())
+            signals = _signals()
             print(banner(stack), flush=True)
-            stop.wait()
+            signals.recv(1)
             print("\nGatehouse is stopping.", flush=True)
     except RegistrationsError as error:
         return _fail(error, _BAD_INPUT)
@@ -56,6 +55,7 @@ def banner(stack: Stack) -> str:
   HTTP      curl -d '{{}}' -H 'Content-Type: application/json' {stack.base_url}/v1/connections
             (deployed, /v1 wants a SigV4 signature; there is no IAM on this machine)
   Clock     curl -d '{{"advance_seconds": 3600}}' {stack.base_url}/_local/clock
+            (background refreshes and revocations go by it)
 
   Functions {functions}
   Providers {" ".join(stack.registrations)}     redirect URI {stack.base_url}/callback/NAME
@@ -100,6 +100,19 @@ def _stack(options: argparse.Namespace) -> Stack:
 def _on_signals(handle: Callable[[int, FrameType | None], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handle)
+
+
+def _signals() -> socket.socket:
+    """Return where a byte arrives with each signal from now on.
+
+    A lock that a handler releases can miss a signal that comes just before the wait, and a handler that interrupts the
+    lock's own code can wait for itself.
+    """
+    ours, signals = socket.socketpair()
+    signals.settimeout(0)
+    _on_signals(lambda _number, _frame: None)
+    signal.set_wakeup_fd(signals.detach())
+    return ours
 
 
 def _leave_at_once(_number: int, _frame: FrameType | None) -> None:

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 import pytest
 import requests
 
+from local.demo import DECISION_HEADER
 from local.serving import LoopbackServer
 from tests.requirements import ROOT
 
@@ -68,6 +70,45 @@ def test_keeps_its_schedule_by_itself() -> None:
         # then
         assert any(line.startswith("{") and json.loads(line)["message"] == "sweep" for line in output)
         give_up.cancel()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_at_the_first_moment_is_not_missed(number: signal.Signals) -> None:
+    """Told to stop while the banner is still being written, it stops."""
+    # given
+    with running("--port", "0") as (process, output):
+        next(line for line in output if "Open " in line)
+
+        # when
+        process.send_signal(number)
+        rest = output.read()
+
+        # then
+        assert process.wait(30) == 0
+        assert "Gatehouse is stopping." in rest
+
+
+def test_does_its_background_work() -> None:
+    """Nobody calls for two weeks of the clock, and yet the connection's tokens have been refreshed."""
+    # given
+    with running("--port", "0") as (_, output):
+        url = next(found[1] for found in (re.search(r"Open +(\S+)", line) for line in output) if found)
+        started = requests.post(f"{url}v1/start", json={"provider": "ultracart"}, timeout=30).json()
+        page = requests.get(started["authorize_url"], headers={DECISION_HEADER: "allow"}, timeout=30)
+
+        # when
+        requests.post(f"{url}_local/clock", json={"advance_seconds": 14 * 86400}, timeout=30)
+
+        # then
+        assert page.status_code == 200
+        asked = {"connection_id": started["connection_id"]}
+        give_up = time.monotonic() + 60
+        version = 1
+        while version == 1 and time.monotonic() < give_up:
+            time.sleep(0.1)
+            answer = requests.post(f"{url}v1/connections", json=asked, timeout=30).json()
+            version = answer["connection"]["version"]
+        assert version == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
