@@ -141,9 +141,11 @@ def test_each_token_is_told_once(house: MemoryHouse) -> None:
 
     assert house.revoke() == "revoking"
     assert said(house) == {"refresh_token": "revoked"}
-    retry(house)
-    retry(house)
+    failure = house.revoking.retry("merchant-1", house.deadline())
+    nothing = house.revoking.retry("merchant-1", house.deadline())
 
+    assert failure is not None, "the log, and its alarms, hear of it"
+    assert (failure.code, failure.connection_id, nothing) == ("provider_unavailable", "merchant-1", None)
     assert house.server.revoked == ["RT-1", "AT-1", "AT-1", "AT-1"]
     assert said(house) == {"refresh_token": "revoked", "access_token": "revoked"}
 

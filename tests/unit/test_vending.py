@@ -482,9 +482,12 @@ def test_background_work_that_failed_is_in_the_record_and_not_in_the_queue(house
     """The record says when it is due again; a message that came again would be a second schedule."""
     house.server.answers = [failure]
 
-    house.vending.keep("merchant-1", 1, house.deadline())
+    told = house.vending.keep("merchant-1", 1, house.deadline())
 
-    assert house.stored().failure is not None
+    stored = house.stored().failure
+    assert stored is not None
+    assert told is not None, "the log, and its alarms, hear of it"
+    assert (told.code, told.connection_id) == (stored.code, "merchant-1")
 
 
 def test_background_work_that_was_not_begun_comes_again(house: MemoryHouse) -> None:
