@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from functions.vault.connection import DUE_SHARDS
+from local.stack import Stack
+from tests.requirements import ROOT
+from tests.torture.costs import counted, lines
 from tests.torture.scale import is_flat, peak, same_requests, swept
 
 
@@ -23,3 +26,13 @@ def test_a_sweep_costs_what_is_due_and_not_what_there_is() -> None:
 def test_a_sweep_takes_no_more_memory_where_more_is_due() -> None:
     """8,000 due take what 1,600 take: a page at a time."""
     is_flat(peak(1_600), peak(8_000))
+
+
+def test_the_document_says_what_is_counted() -> None:
+    """Every line of the tables that the stack's counted calls make is in docs/scale.md."""
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8").splitlines()
+
+    with Stack() as stack:
+        tables = lines(counted(stack))
+
+    assert [line for line in tables if line not in page] == []
