@@ -35,8 +35,10 @@ test: .venv/test.stamp node_modules/stamp
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # Exits with 1 where something did not hold, and says how to replay it.
-torture: .venv/test.stamp
+torture: .venv/test.stamp node_modules/stamp
 	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--scenario "$(SCENARIO)") $(ARGS)
+	@$(if $(SEED)$(SCENARIO)$(ARGS),true,set -e; for part in crashes outages scale; do \
+		echo "python -m tests.torture.$$part"; $(BIN)/python -m tests.torture.$$part; done)
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check .
