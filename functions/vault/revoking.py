@@ -102,7 +102,7 @@ class Revoking:
         except GatehouseError as error:
             if _is_gone(ending, error):
                 return self._settle(ending, told.revoked(self.timing.now()))
-            if _is_refusal(error) and _may_have_been_told(ending, is_first=is_first):
+            if _is_refusal_of_tokens(error) and _may_have_been_told(ending, is_first=is_first):
                 told = told.told("grant", "refused after an interruption", self.timing.now())
                 return self._settle(ending, told.revoked(self.timing.now()))
             return self._settle(ending, told.revocation_failed(error, self.timing.now(), self.timing.jitter()))
@@ -166,7 +166,7 @@ def _is_gone(ending: Connection, error: GatehouseError) -> bool:
     """
     if not _is_refusal(error):
         return False
-    return ending.was_dead or (ending.had_ended and not isinstance(error, ProviderMisconfigured))
+    return ending.was_dead or (ending.had_ended and _is_refusal_of_tokens(error))
 
 
 def _may_have_been_told(ending: Connection, *, is_first: bool) -> bool:
@@ -177,6 +177,11 @@ def _may_have_been_told(ending: Connection, *, is_first: bool) -> bool:
     if ending.failure is not None:
         return ending.failure.outcome_unknown
     return not is_first and ending.attempts > 0
+
+
+def _is_refusal_of_tokens(error: GatehouseError) -> bool:
+    """Tell whether the server said no to these tokens. Where it refuses our client, it has not looked at them."""
+    return _is_refusal(error) and not isinstance(error, ProviderMisconfigured)
 
 
 def _is_refusal(error: GatehouseError) -> bool:
