@@ -29,8 +29,6 @@ from tests.gate import Gate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mypy_boto3_sqs.literals import QueueAttributeNameType
-
     from local.demo import DemoServer
 
 LONGER_THAN_A_TOKEN_LIVES = 3700
@@ -134,7 +132,7 @@ def in_flight(logical_id: str) -> int:
     return _count(logical_id, "ApproximateNumberOfMessagesNotVisible")
 
 
-def _count(logical_id: str, name: QueueAttributeNameType) -> int:
+def _count(logical_id: str, name: Any) -> int:
     url = queue_url(logical_id)
     answer = boto3.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=[name])
     return int(answer["Attributes"][name])

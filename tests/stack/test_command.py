@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
@@ -53,23 +51,6 @@ def test_serves_until_interrupted() -> None:
         assert "Traceback" not in rest
         with pytest.raises(requests.ConnectionError):
             requests.get(url, timeout=30)
-
-
-def test_keeps_its_schedule_by_itself() -> None:
-    """Who moves the clock on need not call anything else: the log tells of a sweep soon."""
-    # given
-    with running("--port", "0") as (process, output):
-        url = next(found[1] for found in (re.search(r"Open +(\S+)", line) for line in output) if found)
-        # Only where no sweep comes is this ever waited for.
-        give_up = threading.Timer(60, process.kill)
-        give_up.start()
-
-        # when
-        requests.post(f"{url}_local/clock", json={"advance_seconds": 3600}, timeout=30)
-
-        # then
-        assert any(line.startswith("{") and json.loads(line)["message"] == "sweep" for line in output)
-        give_up.cancel()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tests.torture.server import Grant, Issue
     from tests.torture.world import TokenRequest, World
 
+_JUDGED = ("version", "status", "revocations", "authorized_by", "lease")
 _ENDED = frozenset({"revoking", "revoked"})
 _read = TypeDeserializer().deserialize
 
@@ -58,9 +59,7 @@ class Watch(Observer):
         if table != CONNECTIONS:
             self._read_at.setdefault(after["request_id"]["S"], actor.notes.get("read at", -1) if actor else -1)
             return
-        was, now = (
-            {name: _read(value) for name, value in item.items() if name != "sealed"} for item in (before, after)
-        )
+        was, now = ({name: _read(item[name]) for name in _JUDGED if name in item} for item in (before, after))
         if now["version"] < was.get("version", 0):
             self.violated(f"the version fell from {was['version']} to {now['version']}")
         if before.get("sealed") != after.get("sealed"):

@@ -18,7 +18,6 @@ from functions.vault.vending import Vending
 from tests.torture.world import Parts
 
 if TYPE_CHECKING:
-    from functions.vault.committing import Reseal, Unread
     from functions.vault.connection import Connection
     from functions.vault.timing import Deadline
 
@@ -74,23 +73,18 @@ class _ShortLease(Vending):
         return held
 
 
-class _NoLadder(Committing):
-    """Writes the record once, and leaves it at that."""
-
-    def commit(
-        self, obtained: Obtained, reseal: Reseal, deadline: Deadline, stored: Connection | Unread | None
-    ) -> Connection:
-        return self._write([obtained], reseal, deadline, stored)
-
-    def _pause(self, deadline: Deadline) -> None:  # noqa: ARG002 - as it is called
-        raise TemporarilyUnavailable("The record could not be written.")
-
-
 class _NoQueue(Committing):
     """Has the record and nothing behind it."""
 
     def _save(self, obtained: Obtained) -> None:
         """Forget it."""
+
+
+class _NoLadder(_NoQueue):
+    """Writes the record once, and leaves it at that."""
+
+    def _pause(self, deadline: Deadline) -> None:  # noqa: ARG002 - as it is called
+        raise TemporarilyUnavailable("The record could not be written.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,23 +105,21 @@ class _Pushy(Obtained):
 class _LateWins(Committing):
     """Stores every answer, however late."""
 
-    def _write(
-        self, latest: list[Obtained], reseal: Reseal, deadline: Deadline, stored: Connection | Unread | None
-    ) -> Connection:
+    def _write(self, latest: list[Obtained], *rest: Any) -> Connection:
         latest[0] = _Pushy(**{entry.name: getattr(latest[0], entry.name) for entry in fields(Obtained)})
-        return super()._write(latest, reseal, deadline, stored)
+        return super()._write(latest, *rest)
 
 
 class _Uncounted(Revoking):
     """Does not count revocations, so that nothing tells an authorization begun before one from one begun after."""
 
-    def _end_here(self, connection_id: str) -> Connection:
-        ending = super()._end_here(connection_id)
+    def _end_here(self, connection_id: str) -> tuple[Connection, bool]:
+        ending, is_first = super()._end_here(connection_id)
         if ending.revocations == 0:
-            return ending
+            return ending, is_first
         uncounted = replace(ending, revocations=0)
         self.connections.change(ending, uncounted)
-        return uncounted
+        return uncounted, is_first
 
 
 class _ForgetsLate(Revoking):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tests.torture.server import Profile
-from tests.torture.world import CONNECTION, Process
+from tests.torture.world import CONNECTION, CONNECTIONS, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,9 +111,9 @@ def _consumer(world: World, queue: str) -> Callable[[Actor, Message], Any]:
 
 def _timers(world: World) -> list[float]:
     """Return the times at which a stored state turns into another: a lease lapses, a delay is over."""
-    item = world.item()
-    lease, failure = item.get("lease"), item.get("failure")
-    return ([float(lease["until"])] if lease else []) + ([float(failure["retry_at"])] if failure else [])
+    stored = world.dynamo.items[CONNECTIONS].get(CONNECTION, {})
+    turns = (("lease", "until"), ("failure", "retry_at"))
+    return [float(stored[name]["M"][until]["N"]) for name, until in turns if name in stored]
 
 
 SMALL = (

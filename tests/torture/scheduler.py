@@ -28,6 +28,7 @@ TICK = 300.0
 """Seconds between two sweeps, once the world is at peace."""
 
 _POLLS = 3
+_DELIVERIES = 2
 _LAST_TRY = 13.2
 """Seconds before its end at which a process gives up writing to the record."""
 
@@ -373,7 +374,7 @@ class Scheduler:
 
     def _duplicable(self) -> list[Message]:
         """Return the messages in somebody's hand that may, by SQS's word, be delivered once more all the same."""
-        return [m for m in self.messages if m.in_hand and m.queue != "refresh" and m.deliveries < 3]
+        return [m for m in self.messages if m.in_hand and m.queue != "refresh" and m.deliveries <= _DELIVERIES]
 
     def _deliver(self, message: Message) -> None:
         message.deliveries += 1
@@ -446,6 +447,8 @@ class Scheduler:
         if not forced:
             soonest = [min((time for time in times if time > self.now), default=None) for times in (wakes, turns)]
             return [Option("wait", time, faults=1) for time in dict.fromkeys(soonest) if time is not None]
+        if self.faults_allowed and not self.live and all(m.deliveries >= _DELIVERIES for m in self.messages):
+            return []  # nobody is left but messages that come again and again: that is for the peace
         if not wakes and not (self.on_tick and self.needs_tick()):
             return []
         until = self._next_turn(wakes, turns) if wakes else self.tick_at
@@ -454,7 +457,7 @@ class Scheduler:
     def _next_turn(self, wakes: list[float], turns: list[float]) -> float:
         """Return when the next sleeper wakes; one who polls learns nothing until something is due, and sleeps on."""
         self._polls += 1
-        if self._polls <= _POLLS:
+        if self._polls <= (_POLLS if self.two_sided else 1):
             return min(wakes)
         working = [a.point.wake_at for a in self.live if not a.polls and a.point and a.point.wake_at is not None]
         ends = [actor.deadline - (_LAST_TRY if actor.deadline - self.now > _LAST_TRY else 0.6) for actor in self.live]
