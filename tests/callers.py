@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _PATIENCE = 60.0
 
 # A fork would inherit the locks and sockets of the stack in the middle of their use.
+PATIENCE = 90
+"""Seconds that a call in a process may take."""
+
 _spawning = multiprocessing.get_context("spawn")
 
 
@@ -218,7 +221,9 @@ def _work(connection: Connection[Any, Any], functions: dict[str, Function], shar
     from local.invoker import Invoker  # noqa: PLC0415
 
     clock = _Clock(shared)
-    invoker = Invoker(functions, lambda environment: House.from_environ(environment, clock=clock.now))
+    # What a call's own time ends is proven elsewhere; here a busy machine must not use it up.
+    patient = {name: replace(function, timeout=PATIENCE) for name, function in functions.items()}
+    invoker = Invoker(patient, lambda environment: House.from_environ(environment, clock=clock.now))
     invoker.warm_up()
     connection.send("up")
     while True:

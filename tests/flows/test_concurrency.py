@@ -389,7 +389,7 @@ def test_revoking_at_once_ends_the_connection_for_all(world: World) -> None:
 
 
 def test_a_refused_second_revocation_does_not_undo_the_first(world: World) -> None:
-    """The server confirms one `revoke` and so refuses another, whose failure is stored first: the end is confirmed."""
+    """The server confirms one `revoke` and so refuses another, whose answer comes first: it is the end for both."""
     # given
     connection_id = world.connect()
     call = Call("revoke", {"connection_id": connection_id})
@@ -406,7 +406,7 @@ def test_a_refused_second_revocation_does_not_undo_the_first(world: World) -> No
     (first,) = confirmed.answers()
 
     # then
-    assert second.result["status"] == "revoking"
+    assert second.result["status"] == "revoked"
     assert first.result["status"] == "revoked"
     assert world.connection(connection_id)["status"] == "revoked"
     assert "sealed" not in world.item(connection_id)
