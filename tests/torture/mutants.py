@@ -62,17 +62,6 @@ class _DoesNotReread(Vending):
                 return buried
 
 
-class _ShortLease(Vending):
-    """Writes down a lease that ends before its request may, and goes by the longer one."""
-
-    def _claim(self, connection: Connection, holder: str, timeout: float) -> Connection:
-        held = super()._claim(connection, holder, timeout)
-        if held.lease is not None and held.lease.holder == holder:
-            shortened = replace(held.lease, until=int(self.timing.now()) + 2)
-            self.connections.change(held, replace(held, lease=shortened))
-        return held
-
-
 class _NoQueue(Committing):
     """Has the record and nothing behind it."""
 
@@ -145,7 +134,6 @@ MUTANTS: dict[str, Parts] = {
     "the re-read on invalid_grant": Parts(vending=_DoesNotReread),
     "the ladder: one write, no queue, no log": Parts(committing=_NoLadder),
     "the ladder: no queue, no log": Parts(committing=_NoQueue),
-    "the lease: shorter than a request": Parts(vending=_ShortLease),
     "the order: a late answer wins": Parts(committing=_LateWins),
     "the count of revocations": Parts(revoking=_Uncounted),
     "the second look after a revocation": Parts(revoking=_ForgetsLate),
