@@ -54,13 +54,20 @@ def _all(schedules: int) -> int:
         whole.add(tally)
     print("In all of them")
     for name, number in sorted(whole.counts.items()):
-        print(f"  {number:7,d} {name}")
+        if name not in campaign.OPEN:
+            print(f"  {number:7,d} {name}")
+    print("Open: not as it should be, and not counted as violations")
+    for name in campaign.OPEN:
+        print(f"  {whole.counts[name]:7,d} {name}")
     print("Broken on purpose")
     for name, hit in done.mutants.items():
         print(f"  {f'noticed at seed {hit[0]}: {hit[1]}' if hit else 'NOT NOTICED':<90} {name}")
     for replay, violation in done.failures[:20]:
         print(f"VIOLATED: {violation}\n  replay: python -m tests.torture {replay}")
-    print(f"{whole.histories:,d} histories, {len(done.failures)} violations, {time.monotonic() - began:.0f} s")
+    print(
+        f"{whole.histories:,d} histories, {len(done.failures)} violations, "
+        f"{sum(whole.counts[name] for name in campaign.OPEN)} open, {time.monotonic() - began:.0f} s"
+    )
     return int(bool(done.failures))
 
 

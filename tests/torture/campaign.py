@@ -15,9 +15,6 @@ BATCH = 500
 MOST = 20_000
 """Histories after which the search of one scenario would stop: none comes near it."""
 
-BOUNDS = ((2, 1), (1, 2))
-"""Preemptions and faults, in all, of the histories that are searched to the end."""
-
 ENOUGH_FOR_A_MUTANT = 1500
 
 
@@ -62,12 +59,19 @@ def search(name: str, preempts: int, faults: int) -> Tally:
     return tally
 
 
+OPEN = ("overwritten before revoked", "died with its tokens in the rescue queue")
+"""Counts of what ought not to be and is not mended yet: named in the table, beside the violations."""
+
+
 def hunt(name: str, most: int = ENOUGH_FOR_A_MUTANT) -> tuple[int, str] | None:
-    """Return the first seed in whose history a mutant is noticed, and by what; None where it never is."""
+    """Return the first seed in whose history a mutant is noticed, and by what; None where it never is.
+
+    An exception does not count, it may be the mutant's own; nor does a history in which the sound code fails too.
+    """
     for seed in range(most):
-        violations = by_seed(seed, parts=MUTANTS[name]).violations
-        if violations:
-            return seed, violations[0]
+        found = [v for v in by_seed(seed, parts=MUTANTS[name]).violations if "failed with a defect" not in v]
+        if found and not by_seed(seed).violations:
+            return seed, found[0]
     return None
 
 
@@ -93,8 +97,8 @@ def run(schedules: int) -> Campaign:
             f"{scenario.name} ({preempts} preemptions, {faults} faults)": pool.submit(
                 search, scenario.name, preempts, faults
             )
-            for preempts, faults in BOUNDS
             for scenario in SMALL
+            for preempts, faults in scenario.bounds
         }
         batches = [pool.submit(chance, first, min(first + BATCH, schedules)) for first in range(0, schedules, BATCH)]
         hunts = {name: pool.submit(hunt, name) for name in MUTANTS}

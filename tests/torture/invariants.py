@@ -127,9 +127,14 @@ class Watch(Observer):
                 self.violated(f"two token requests in flight with {request.token}")
 
     def _is_stale(self, request: TokenRequest) -> bool:
-        """Tell whether its lease has run out by its own clock: it slept, and should not be at work any more."""
-        clock = self.world.scheduler.now + request.actor.skew
-        return request.lease_until is not None and clock >= request.lease_until
+        """Tell whether its lease has run out by its own clock: it slept, and should not be at work any more.
+
+        Only where processes outlive their deadline: where they do not, no lease may be over before its request is, and
+        one that is so is a violation, not an excuse.
+        """
+        scheduler = self.world.scheduler
+        clock = scheduler.now + request.actor.skew
+        return not scheduler.bounded and request.lease_until is not None and clock >= request.lease_until
 
     def over(self, actor: Actor) -> None:
         """Judge how a process ended."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from botocore.exceptions import ClientError
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -165,7 +165,8 @@ class Message:
 class Scheduler:
     """Runs actors by a strategy. `bounded`: a process is killed at its deadline and no call outlasts its time-out."""
 
-    VISIBILITY = 174.0
+    VISIBILITY: ClassVar[dict[str, float]] = {"rescue": 330.0}
+    """Seconds for which a delivered message is hidden, where the template says other than 180."""
 
     def __init__(
         self, strategy: Strategy, *, bounded: bool = True, two_sided: bool = True, pauses: bool = True
@@ -379,7 +380,7 @@ class Scheduler:
     def _deliver(self, message: Message) -> None:
         message.deliveries += 1
         message.in_hand += 1
-        message.visible_at = self.now + self.VISIBILITY
+        message.visible_at = self.now + self.VISIBILITY.get(message.queue, 180.0)
         name = f"{message.queue}-queue {message.number}.{message.deliveries}"
         consume = self.consumers[message.queue]
         self.note("queue", f"delivers {message.queue} {message.number}", f"for the {message.deliveries}. time")

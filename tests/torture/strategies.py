@@ -70,6 +70,8 @@ class Script:
         affordable = [o for o in options if o.preempts <= self._preempts and o.faults <= self._faults]
         at = len(self.taken)
         number = self._choices[at] if at < len(self._choices) else 0
+        if number >= len(affordable):
+            raise ValueError(f"choice {at} of the script is {number}, and there are {len(affordable)} options")
         option = affordable[number]
         self.taken.append(number)
         self.widths.append(len(affordable))
