@@ -27,6 +27,25 @@ class _SilentHandler(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the overridden method's
         """Drop the line."""
 
+    # The time of an answer is its application's to tell, where that goes by a clock of its own.
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Begin a response, without a date."""
+        self._is_dated = False
+        self.send_response_only(code, message)
+        self.send_header("Server", self.version_string())
+
+    def send_header(self, keyword: str, value: str) -> None:
+        """Send a header."""
+        self._is_dated |= keyword.lower() == "date"
+        super().send_header(keyword, value)
+
+    def end_headers(self) -> None:
+        """Add the date where there is none yet."""
+        if not self._is_dated:
+            self.send_header("Date", self.date_time_string())
+        super().end_headers()
+
 
 class LoopbackServer:
     """A port bound at once, so that its URL is known, and served when the application is there."""

@@ -1,10 +1,12 @@
 """The commit ladder: a token response that reached us is written down, as long as anything can still be written to.
 
-The record first, again and again while there is time; then the rescue queue; then the log. All of them get it sealed.
+The record first. When a write fails, the rescue queue gets the response at once, and the record is tried on while there
+is time: a process that dies meanwhile takes nothing with it. What neither took goes to the log. All get it sealed.
 """
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from .connection import Connection
 from .errors import TemporarilyUnavailable
 from .obtained import Verdict
 from .store import Conflict
-from .timing import CALL
+from .timing import CALL, RESERVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +41,14 @@ class Unread(Enum):
 UNREAD = Unread.UNREAD
 
 
+@dataclass
+class _InHand:
+    """A response on the ladder: as it is to be written now, and whether the queue has it, in whatever form."""
+
+    obtained: Obtained
+    is_queued: bool = False
+
+
 class Rescued(TemporarilyUnavailable):
     """The answer is safe, but not yet in the record: it soon will be."""
 
@@ -59,11 +69,11 @@ class Committing:
 
         Raises `Rescued` where the answer is safe but the record could not be written.
         """
-        latest = [obtained]
+        in_hand = _InHand(obtained)
         try:
-            return self._write(latest, reseal, deadline, stored)
+            return self._write(in_hand, reseal, deadline, stored)
         except Exception as error:
-            self._save(latest[0])
+            self._save(in_hand)
             raise Rescued(
                 "The tokens are safe, but storing them takes longer than usual: try again.",
                 connection_id=obtained.connection_id,
@@ -72,13 +82,17 @@ class Committing:
 
     def settle(self, obtained: Obtained, reseal: Reseal, deadline: Deadline) -> Connection:
         """Do the same without the ladder: for what lies in the queue already, which keeps it until this returns."""
-        return self._write([obtained], reseal, deadline, UNREAD)
+        return self._write(_InHand(obtained, is_queued=True), reseal, deadline, UNREAD)
+
+    def may_hold_another(self) -> bool:
+        """Tell whether the rescue queue has any response that is not in its record yet: nobody can look whose it is."""
+        return not self.rescue.is_empty()
 
     def _write(
-        self, latest: list[Obtained], reseal: Reseal, deadline: Deadline, stored: Connection | Unread | None
+        self, in_hand: _InHand, reseal: Reseal, deadline: Deadline, stored: Connection | Unread | None
     ) -> Connection:
         while True:
-            obtained = latest[0]
+            obtained = in_hand.obtained
             try:
                 if stored is UNREAD:
                     stored = self.connections.get(obtained.connection_id)
@@ -90,13 +104,14 @@ class Committing:
                     return stored or self.connections.require(obtained.connection_id)
                 if verdict is Verdict.RESEAL:
                     version = (stored.version if stored else 0) + 1
-                    latest[0] = replace(obtained, version=version, tokens=reseal(version))
+                    in_hand.obtained = replace(obtained, version=version, tokens=reseal(version))
                     continue
                 self._pause(deadline)
                 stored = UNREAD
             except Conflict:
                 stored = UNREAD
             except TemporarilyUnavailable:
+                self._queue(in_hand, deadline)
                 self._pause(deadline)
 
     def _put(self, stored: Connection | None, record: Connection) -> None:
@@ -111,9 +126,19 @@ class Committing:
             raise TemporarilyUnavailable("The record could not be written in time.", retry_after=2)
         self.timing.sleep(_PAUSE * (0.5 + self.timing.jitter()))
 
-    def _save(self, obtained: Obtained) -> None:
-        line = obtained.to_json()
+    def _queue(self, in_hand: _InHand, deadline: Deadline) -> None:
+        """Make the response safe early, if there is time for more than the last try."""
+        if not in_hand.is_queued and deadline.remaining() > RESERVE:
+            with contextlib.suppress(Exception):  # whatever keeps the queue from taking it, the record is tried on
+                self._send(in_hand)
+
+    def _save(self, in_hand: _InHand) -> None:
         try:
-            self.rescue.send(line, group=obtained.connection_id)
+            self._send(in_hand)
         except Exception:  # noqa: BLE001 - whatever keeps the queue from taking it, the log is what is left
-            self.last_resort(line)
+            self.last_resort(in_hand.obtained.to_json())
+
+    def _send(self, in_hand: _InHand) -> None:
+        if not in_hand.is_queued:
+            self.rescue.send(in_hand.obtained.to_json(), group=in_hand.obtained.connection_id)
+            in_hand.is_queued = True

@@ -95,9 +95,9 @@ class Completing:
             request.connection_version + 1,
             request.request_id,
             answered.sealed_with(seal, upkeep, at, jitter),
-            authorized=Authorized(
-                request.request_id, request.connection_revocations, request.owner, request.parameters, request.tags
-            ),
+            authorized=Authorized(request.request_id, request.owner, request.tags),
+            revocations=request.connection_revocations,
+            parameters=request.parameters,
         )
         try:
             # A connection that never was needs no read: storing it is conditional on that.

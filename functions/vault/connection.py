@@ -8,32 +8,19 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from .errors import (
-    BY_CODE,
-    ConfirmationRequired,
-    ConnectionRevoked,
-    ProviderUnavailable,
-    ReauthorizationRequired,
-)
+from .errors import ConfirmationRequired, ConnectionRevoked, ReauthorizationRequired
+from .failure import Failure, delay_of, next_count
+from .withdrawal import Withdrawal
 
 if TYPE_CHECKING:
-    from .errors import (
-        GatehouseError,
-        ProviderError,
-    )
+    from .errors import GatehouseError
     from .tokens import SealedTokens
-
-FIRST_DELAY = 5.0
-"""Seconds to leave a failing server alone after a first failure; doubled with each further one."""
-
-LONGEST_DELAY = 300.0
-
-LONGEST_REVOCATION_DELAY = 3600.0
-
-SHARED_FOR = 5
-"""Seconds after a failure in which all who ask are told the same wait: they asked together and get one answer."""
+    from .withdrawal import Told
 
 DUE_SHARDS = 16
+
+MOST_TOLD = 20
+"""Records of what servers said that a connection keeps, the latest."""
 
 _AFTER_AN_INTERRUPTION = (
     " An earlier refresh was interrupted before its answer arrived;"
@@ -59,13 +46,19 @@ ENDED = frozenset({Status.REVOKING, Status.REVOKED})
 class Lease:
     """The right to use the refresh token, and the journal entry of that use. It holds until `until` (Unix seconds).
 
-    `attempt` numbers the uses of one token set. `interrupted` says that the one before never told how it ended.
+    `attempt` numbers the uses of one token set. `interrupted_at` says that the one before never told how it ended, and
+    since when that is known.
     """
 
     holder: str
     attempt: int
     until: int
-    interrupted: bool = False
+    interrupted_at: int | None = None
+
+    @property
+    def is_after_an_interruption(self) -> bool:
+        """Tell whether the outcome of an earlier attempt is unknown."""
+        return self.interrupted_at is not None
 
     def is_live(self, now: float) -> bool:
         """Tell whether its holder may still be at work."""
@@ -81,39 +74,14 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """The last failure, kept until a success. Times are Unix seconds; `holder` is the attempt that it ended."""
-
-    code: str
-    count: int
-    at: int
-    retry_at: int
-    holder: str
-    description: str
-    outcome_unknown: bool = False
-    provider_error: ProviderError | None = None
-
-    def is_in_force(self, now: float) -> bool:
-        """Tell whether the server is still to be left alone."""
-        return now < self.retry_at
-
-    def as_error(self, connection_id: str, now: float) -> GatehouseError:
-        """Return the failure for one who shares it."""
-        error = BY_CODE[self.code](self.description, connection_id=connection_id, provider_error=self.provider_error)
-        if error.retryable:
-            remaining = self.retry_at - (self.at if now < self.at + SHARED_FOR else now)
-            error.retry_after = max(1, math.ceil(remaining))
-        return error
-
-
-@dataclass(frozen=True, slots=True)
 class Connection:
     """One connection as stored. Times are Unix seconds.
 
-    `version` counts token sets; `sealed` holds the current one, `attempts` counts the uses of its refresh token, and
-    where the connection is ending, that its server is being told.
-    `refresh_at` is when the access token comes into its soft margin, `due_at` when background work on the record is
-    due, `revocations` counts how often the connection was revoked.
+    `version` counts token sets; `sealed` holds the current one, `attempts` counts the uses of its refresh token.
+    `refresh_at` is when the access token comes into its soft margin. `revocations` counts how often the connection was
+    revoked; `withdrawals` are the token sets of which servers are yet to be told (`withdrawal_changes` counts what
+    happens to them), and `revocation` is what servers said to those that they were told of since.
+    Background work is due at `due_at`: the grant's upkeep (`upkeep_at`) or telling a server (`tell_at`).
     """
 
     connection_id: str
@@ -138,13 +106,17 @@ class Connection:
     authorized_by: str | None = None
     authorized_at: int | None = None
     revocations: int = 0
-    revocation: dict[str, Any] = field(default_factory=dict)
+    revocation: tuple[Told, ...] = ()
+    withdrawals: tuple[Withdrawal, ...] = ()
+    withdrawal_changes: int = 0
     failure: Failure | None = None
     attempts: int = 0
     lease: Lease | None = None
     origin: Origin | None = None
     due_shard: str | None = None
     due_at: int | None = None
+    upkeep_at: int | None = None
+    tell_at: int | None = None
 
     # What may be done with it
 
@@ -186,7 +158,7 @@ class Connection:
     @property
     def was_interrupted(self) -> bool:
         """Tell whether an attempt with the stored refresh token has an unknown outcome: it may have been used up."""
-        before = self.lease is not None and self.lease.interrupted
+        before = self.lease is not None and self.lease.is_after_an_interruption
         return before or (self.failure is not None and self.failure.outcome_unknown)
 
     # What can happen to it
@@ -200,21 +172,23 @@ class Connection:
         tokens: SealedTokens,
         now: float,
         *,
-        created_at: int,
+        before: Connection | None,
         authorized_by: str,
-        revocations: int,
         owner: str | None,
         parameters: dict[str, str],
         tags: dict[str, str],
     ) -> Connection:
-        """Return the connection that an authorization makes, or makes anew: nothing of an earlier grant is left."""
+        """Return the connection that an authorization makes, or makes anew of the one `before`.
+
+        Nothing of an earlier grant is left, but for the tokens of which a server is yet to be told.
+        """
         at = int(now)
         bare = cls(
             connection_id,
             provider,
             Status.ACTIVE,
             version,
-            created_at,
+            before.created_at if before else at,
             at,
             at,
             owner=owner,
@@ -222,20 +196,30 @@ class Connection:
             tags=tags,
             authorized_by=authorized_by,
             authorized_at=tokens.obtained_at,
-            revocations=revocations,
         )
-        return bare._with_tokens(tokens, at)
+        if before is not None:
+            bare = replace(
+                bare,
+                revocations=before.revocations,
+                revocation=before.revocation,
+                withdrawals=before.withdrawals,
+                withdrawal_changes=before.withdrawal_changes,
+            )
+        return bare._with_tokens(tokens, at)  # noqa: SLF001 - its own class; so below
 
     def leased(self, holder: str, until: float, now: float) -> Connection:
         """Return it with the lease in `holder`'s hand; a lease that was never released is an interrupted attempt."""
-        attempt = self.attempts + 1
-        lease = Lease(holder, attempt, math.ceil(until), interrupted=self.lease is not None)
+        attempt, interrupted_at = self.attempts + 1, None
+        if self.lease is not None:
+            known_since = self.lease.interrupted_at
+            interrupted_at = int(now) if known_since is None else known_since
+        lease = Lease(holder, attempt, math.ceil(until), interrupted_at)
         return replace(self, lease=lease, attempts=attempt, updated_at=int(now))
 
     def returned(self, now: float) -> Connection:
         """Return it after an attempt that sent nothing; what was unknown before it stays unknown."""
         assert self.lease is not None  # noqa: S101 - only a holder returns a lease
-        before = replace(self.lease, until=0) if self.lease.interrupted else None
+        before = replace(self.lease, until=0) if self.lease.is_after_an_interruption else None
         return replace(self, lease=before, updated_at=int(now))
 
     def released(self, now: float) -> Connection:
@@ -258,103 +242,87 @@ class Connection:
         lease = self.lease
         others = lease if lease is not None and lease.holder != holder and lease.is_live(now) else None
         following = replace(self, status=Status.ACTIVE, version=self.version + 1, origin=origin)
-        return replace(following._with_tokens(kept, int(now)), lease=others)  # noqa: SLF001 - its own class; so below
-
-    def taken_back(self, provider: str, tokens: SealedTokens, now: float) -> Connection:
-        """Return it with tokens that came back after it was revoked: vended to nobody, and revoked too."""
-        had_ended = self.had_ended or any(entry["said"] == "revoked" for entry in self.revocation.values())
-        following = replace(self, status=Status.REVOKING, provider=provider, version=self.version + 1, origin=None)
-        held = following._with_tokens(tokens, int(now))  # noqa: SLF001
-        back = replace(held, due_shard=_shard(self.connection_id), due_at=int(now), refresh_at=None)
-        return back.told("grant", "revoked", now) if had_ended else back
+        return replace(following._with_tokens(kept, int(now)), lease=others)  # noqa: SLF001
 
     def refresh_failed(self, error: GatehouseError, now: float, jitter: float) -> Connection:
         """Return it after an attempt that failed but did not kill the grant. `jitter` is from 0 to 1."""
-        count = self.failure.count + 1 if self.failure else 1
-        unknown = isinstance(error, ProviderUnavailable) and error.outcome_unknown
-        delay = _delay(count, jitter, error)
-        failure = self._failure(error, now, delay, count, outcome_unknown=unknown or self.was_interrupted)
-        due_at = None if self.due_at is None else max(self.due_at, failure.retry_at)
-        return replace(self, lease=None, updated_at=int(now), failure=failure, due_at=due_at)
+        delay = delay_of(error, next_count(self.failure), jitter)
+        failure = self._failure(error, now, delay)
+        failure = replace(failure, outcome_unknown=failure.outcome_unknown or self.was_interrupted)
+        upkeep_at = None if self.upkeep_at is None else max(self.upkeep_at, failure.retry_at)
+        failed = replace(self, lease=None, updated_at=int(now), failure=failure, upkeep_at=upkeep_at)
+        return failed._scheduled()  # noqa: SLF001
 
     def died(self, error: GatehouseError, now: float, *, after_loss: bool = False) -> Connection:
         """Return it with a dead grant, saying whether an interruption or the loss of an answer came before."""
-        failure = self._failure(error, now, 0, (self.failure.count if self.failure else 0) + 1)
+        failure = self._failure(error, now)
         if self.was_interrupted or after_loss:
             failure = replace(failure, description=failure.description + _AFTER_AN_INTERRUPTION)
         dead = replace(self, status=Status.REAUTHORIZATION_REQUIRED, lease=None, updated_at=int(now), failure=failure)
-        return dead._without_due()  # noqa: SLF001
+        return replace(dead, refresh_at=None, upkeep_at=None)._scheduled()  # noqa: SLF001
 
     def revoking(self, now: float) -> Connection:
-        """Return it ended here: nothing is vended any more, and no refresh in flight can commit."""
-        was_dead = self.status is Status.REAUTHORIZATION_REQUIRED
-        revocation = {"grant": {"said": "dead", "at": int(now)}} if was_dead else {}
-        return replace(
+        """Return it ended here: nothing is vended any more, no refresh in flight can commit, the server is to be told.
+
+        Whoever writes this tells the server next: its attempt has begun.
+        """
+        ended = replace(
             self,
             status=Status.REVOKING,
             revocations=self.revocations + 1,
-            revocation=revocation,
-            attempts=1,
+            revocation=(),
+            sealed=None,
+            refreshable=False,
+            attempts=0,
             lease=None,
             failure=None,
+            expires_at=None,
             refresh_at=None,
-            due_shard=_shard(self.connection_id),
-            due_at=int(now),
-            updated_at=int(now),
+            refresh_expires_at=None,
+            upkeep_at=None,
         )
+        if self.sealed is None:
+            return ended._with_withdrawals(self.withdrawals, now)  # noqa: SLF001
+        over = Withdrawal(self.sealed, self.provider, self.version, int(now), self.parameters, under_way=1)
+        if self.status is Status.REAUTHORIZATION_REQUIRED:
+            over = over.heard("grant", "dead", now)
+        return ended._with_withdrawals((*self.withdrawals, over), now)  # noqa: SLF001
 
-    @property
-    def was_dead(self) -> bool:
-        """Tell whether the server had said that the grant is gone before it was revoked here."""
-        return "dead" in self._said_of_the_grant
+    def withdrawing(self, late: Withdrawal, now: float) -> Connection:
+        """Return it with tokens that came back after it was revoked: vended to nobody, and revoked too."""
+        for told in self.revocation:
+            late = late.after(told, now)
+        return self._with_withdrawals((*self.withdrawals, late), now)
 
-    @property
-    def had_ended(self) -> bool:
-        """Tell whether the server had confirmed the end of the grant before these tokens of it came back."""
-        return "revoked" in self._said_of_the_grant
+    def withdrawal(self, sealed: bytes) -> Withdrawal | None:
+        """Return the withdrawal of a sealed token set; None where the server has heard of it."""
+        return next((withdrawal for withdrawal in self.withdrawals if withdrawal.sealed == sealed), None)
 
-    @property
-    def _said_of_the_grant(self) -> set[str]:
-        return {self.revocation["grant"]["said"]} if "grant" in self.revocation else set()
+    def telling(self, withdrawal: Withdrawal, now: float) -> Connection:
+        """Return it with what is known of a withdrawal now: an attempt has begun, or has failed."""
+        following = (withdrawal if other.sealed == withdrawal.sealed else other for other in self.withdrawals)
+        return self._with_withdrawals(tuple(following), now)
 
-    def told(self, kind: str, said: str, now: float) -> Connection:
-        """Return it with what the server said to the revocation of one `kind` of token."""
-        return replace(self, revocation={**self.revocation, kind: {"said": said, "at": int(now)}}, updated_at=int(now))
+    def told(self, withdrawal: Withdrawal, now: float) -> Connection:
+        """Return it after the server has heard of a withdrawal: the ciphertext goes, what it said stays."""
+        told = withdrawal.told
+        others = (other.after(told, now) for other in self.withdrawals if other.sealed != withdrawal.sealed)
+        heard = replace(self, revocation=(*self.revocation, told)[-MOST_TOLD:])
+        return heard._with_withdrawals(tuple(others), now)  # noqa: SLF001
 
-    def revocation_failed(self, error: GatehouseError, now: float, jitter: float) -> Connection:
-        """Return it still revoking, after the server could not be told."""
-        count = self.failure.count + 1 if self.failure else 1
-        delay = _delay(count, jitter, error, LONGEST_REVOCATION_DELAY)
-        unknown = isinstance(error, ProviderUnavailable) and error.outcome_unknown
-        before = self.failure is not None and self.failure.outcome_unknown
-        failure = self._failure(error, now, delay, count, outcome_unknown=unknown or before)
-        failed = replace(self, updated_at=int(now), failure=failure)
-        return replace(failed, due_shard=_shard(self.connection_id), due_at=math.ceil(now + delay))
+    def _with_withdrawals(self, withdrawals: tuple[Withdrawal, ...], now: float) -> Connection:
+        status, failure = self.status, self.failure
+        if status in ENDED:
+            status = Status.REVOKING if withdrawals else Status.REVOKED
+            failure = next((each.failure for each in withdrawals if each.failure), None)
+        changed = replace(self, status=status, failure=failure, withdrawals=withdrawals, updated_at=int(now))
+        return replace(changed, withdrawal_changes=self.withdrawal_changes + 1)._scheduled()  # noqa: SLF001
 
-    def revoked(self, now: float) -> Connection:
-        """Return it with its grant ended at the server too, and no ciphertext."""
-        bare = replace(
-            self, status=Status.REVOKED, sealed=None, refreshable=False, failure=None, lease=None, updated_at=int(now)
-        )
-        return replace(bare, expires_at=None, refresh_expires_at=None, attempts=0)._without_due()  # noqa: SLF001
-
-    def _failure(
-        self, error: GatehouseError, now: float, delay: float, count: int, *, outcome_unknown: bool = False
-    ) -> Failure:
-        holder = self.lease.holder if self.lease else ""
-        return Failure(
-            error.code,
-            count,
-            int(now),
-            math.ceil(now + delay),
-            holder,
-            error.description,
-            outcome_unknown,
-            error.provider_error,
-        )
+    def _failure(self, error: GatehouseError, now: float, delay: float = 0.0) -> Failure:
+        return Failure.of(error, self.failure, now, delay, self.lease.holder if self.lease else "")
 
     def _with_tokens(self, tokens: SealedTokens, at: int) -> Connection:
-        return replace(
+        following = replace(
             self,
             sealed=tokens.sealed,
             token_type=tokens.token_type,
@@ -362,32 +330,26 @@ class Connection:
             expires_at=tokens.expires_at,
             refresh_at=tokens.refresh_at,
             refresh_expires_at=tokens.refresh_expires_at,
-            due_shard=None if tokens.due_at is None else _shard(self.connection_id),
-            due_at=tokens.due_at,
+            upkeep_at=tokens.due_at,
             scope=tokens.scope,
             subject=tokens.subject,
             metadata=tokens.metadata,
             refreshed_at=tokens.obtained_at,
             updated_at=at,
             attempts=0,
-            revocation={},
             failure=None,
             lease=None,
         )
+        return following._scheduled()  # noqa: SLF001
 
-    def _without_due(self) -> Connection:
-        return replace(self, refresh_at=None, due_shard=None, due_at=None)
+    def _scheduled(self) -> Connection:
+        """Return it due at what comes first of its background work: its place in the `due` index."""
+        tell_at = min((withdrawal.due_at for withdrawal in self.withdrawals), default=None)
+        due_at = min((at for at in (self.upkeep_at, tell_at) if at is not None), default=None)
+        shard = None if due_at is None else _shard(self.connection_id)
+        return replace(self, tell_at=tell_at, due_at=due_at, due_shard=shard)
 
 
 def _shard(connection_id: str) -> str:
     """Return the shard of the `due` index that a connection lies in: spread evenly, and always the same."""
     return str(crc32(connection_id.encode()) % DUE_SHARDS)
-
-
-def _delay(count: int, jitter: float, error: GatehouseError, longest: float = LONGEST_DELAY) -> float:
-    """Return the seconds to leave the server alone after `count` failures.
-
-    Exponential, jittered by a fifth, and never below what the server asked for in Retry-After.
-    """
-    exponential: float = min(FIRST_DELAY * 2 ** min(count - 1, 10), longest)
-    return max(exponential * (0.8 + 0.4 * jitter), error.retry_after or 0)

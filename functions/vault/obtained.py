@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
-from .connection import ENDED, Connection, Origin, Status
+from .connection import ENDED, Connection, Origin
 from .tokens import SealedTokens
+from .withdrawal import Withdrawal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,13 +25,13 @@ class Verdict(Enum):
     """What is to be done with an answer, where it does not simply become the next record."""
 
     STORED = auto()
-    """It is in the record already: an earlier write took effect although its answer was lost."""
+    """It is in the record already: another wrote it, or an earlier write took effect although its answer was lost."""
 
     SUPERSEDED = auto()
     """A newer token set or another consent stands; these tokens are nobody's any more."""
 
     WAIT = auto()
-    """Another attempt works on what an earlier one stored, or a revocation is under way: its outcome decides."""
+    """Another attempt works on what an earlier one stored: its outcome decides."""
 
     RESEAL = auto()
     """An authorization stands over every version, but this one was sealed for a version that is taken."""
@@ -38,12 +39,10 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Authorized:
-    """What an authorization brings beside tokens. `revocations` is the connection's count when it was started."""
+    """What an authorization brings beside tokens."""
 
     request_id: str
-    revocations: int = 0
     owner: str | None = None
-    parameters: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
 
 
@@ -52,7 +51,7 @@ class Obtained:
     """An answer on its way: sealed for `version`, in the hand of `holder`.
 
     A refresh has an `origin`: the token set whose refresh token was used, and the number of that use. An authorization
-    has `authorized`.
+    has `authorized`. `revocations` is the connection's count when the refresh, or the authorization, was begun.
     """
 
     connection_id: str
@@ -62,33 +61,43 @@ class Obtained:
     tokens: SealedTokens
     origin: Origin | None = None
     authorized: Authorized | None = None
+    revocations: int = 0
+    parameters: dict[str, str] = field(default_factory=dict)
 
     def over(self, stored: Connection | None, now: float) -> Connection | Verdict:
         """Return the record that this answer makes of what is stored, or what else is to be done with it."""
-        if stored is not None and stored.sealed == self.tokens.sealed:
+        if stored is not None and self._is_in(stored):
             return Verdict.STORED
         if self.authorized is not None:
             return self._as_authorization(self.authorized, stored, now)
         return self._as_refresh(stored, now)
 
+    def _is_in(self, stored: Connection) -> bool:
+        sealed = self.tokens.sealed
+        return stored.sealed == sealed or stored.withdrawal(sealed) is not None
+
     def _as_refresh(self, stored: Connection | None, now: float) -> Connection | Verdict:
-        if stored is None or self.origin is None or not self._succeeds(stored, self.origin):
+        if stored is None or self.origin is None:
+            return Verdict.SUPERSEDED
+        if stored.revocations != self.revocations:
+            return self._withdrawn(stored, now)
+        if not self._succeeds(stored, self.origin):
             return Verdict.SUPERSEDED
         if self._another_works_on_a_later_set(stored, self.origin, now):
             return Verdict.WAIT
         if self.version != stored.version + 1:
             return Verdict.RESEAL
-        if stored.status in ENDED:
-            return stored.taken_back(self.provider, self.tokens, now)
         return stored.refreshed(self.tokens, self.origin, self.holder, now)
 
     def _as_authorization(self, authorized: Authorized, stored: Connection | None, now: float) -> Connection | Verdict:
         if stored is not None and stored.authorized_by == authorized.request_id:
             return Verdict.STORED
-        if stored is not None and self._has_no_place(authorized, stored):
+        if stored is not None and not stored.belongs_to(self.provider, authorized.owner):
             return Verdict.SUPERSEDED
-        if stored is not None and stored.revocations != authorized.revocations:
-            return self._after_revocation(stored, now)
+        if stored is not None and stored.revocations != self.revocations:
+            return self._withdrawn(stored, now)
+        if stored is not None and self._is_older_than_the_consent_of(stored):
+            return Verdict.SUPERSEDED
         if self.version != (stored.version if stored else 0) + 1:
             return Verdict.RESEAL
         return Connection.authorized(
@@ -97,30 +106,24 @@ class Obtained:
             self.version,
             self.tokens,
             now,
-            created_at=stored.created_at if stored else int(now),
+            before=stored,
             authorized_by=authorized.request_id,
-            revocations=authorized.revocations,
             owner=authorized.owner,
-            parameters=authorized.parameters,
+            parameters=self.parameters,
             tags=authorized.tags,
         )
 
-    def _has_no_place(self, authorized: Authorized, stored: Connection) -> bool:
-        """Tell whether the connection is another party's, or a consent stands in it that was given after this one."""
-        if not stored.belongs_to(self.provider, authorized.owner):
-            return True
-        if stored.revocations != authorized.revocations:
-            return stored.status not in ENDED
+    def _withdrawn(self, stored: Connection, now: float) -> Connection:
+        """Return what becomes of a response to what was begun before the connection was revoked.
+
+        It is revoked too, whatever stands in the connection by now, and needs no place but its own.
+        """
+        late = Withdrawal(self.tokens.sealed, self.provider, self.version, int(now), self.parameters)
+        return stored.withdrawing(late, now)
+
+    def _is_older_than_the_consent_of(self, stored: Connection) -> bool:
         # A consent that was revoked is older than this one, whatever the clocks of the two functions say.
         return stored.status not in ENDED and (stored.authorized_at or 0) > self.tokens.obtained_at
-
-    def _after_revocation(self, stored: Connection, now: float) -> Connection | Verdict:
-        """Return what becomes of a consent to a request that was opened before the connection was revoked."""
-        if stored.status is Status.REVOKING and stored.sealed is not None:
-            return Verdict.WAIT  # the record has room for one token set, and the server is yet to be told of that one
-        if self.version != stored.version + 1:
-            return Verdict.RESEAL
-        return stored.taken_back(self.provider, self.tokens, now)
 
     def _succeeds(self, stored: Connection, origin: Origin) -> bool:
         """Tell whether the stored token set is the one that was refreshed, or what an earlier attempt made of it."""

@@ -71,6 +71,7 @@ class Provider:
     revocation_tokens: tuple[str, ...] = ("refresh_token", "access_token")
     revocation_token_type_hint: bool = True
     revocation_success: str | None = None
+    revocation_ends_authorization: bool = False
     subject: str | None = None
     metadata: tuple[str, ...] = ()
     default_expires_in: int | None = None
@@ -199,6 +200,7 @@ def vocabulary(*, loopback_http: bool) -> dict[str, Check]:
         "token_headers": _headers,
         "revocation_tokens": check.list_of(check.one_of("refresh_token", "access_token"), 2),
         "revocation_token_type_hint": check.boolean,
+        "revocation_ends_authorization": check.boolean,
         "revocation_success": check.text(_NAME, "the name of a field of the answer"),
         "subject": check.text(_NAME, "the name of a field of the token response"),
         "metadata": check.list_of(check.text(_NAME, "the name of a field of the token response"), 20),

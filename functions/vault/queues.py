@@ -10,6 +10,12 @@ from .aws import outages_are_temporary
 if TYPE_CHECKING:
     from .aws import ClientOf
 
+_COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
+
 
 class Queue:
     """One queue, by its URL. A FIFO queue delivers the messages of one group one after the other."""
@@ -25,6 +31,12 @@ class Queue:
             self._client_of("sqs").send_message(
                 QueueUrl=self._url, MessageBody=body, **(fifo if self._url.endswith(".fifo") else {})
             )
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing is in it, being worked off included, as far as SQS knows: it may be a minute behind."""
+        with outages_are_temporary("SQS"):
+            answer = self._client_of("sqs").get_queue_attributes(QueueUrl=self._url, AttributeNames=list(_COUNTS))
+        return not any(int(number) for number in answer["Attributes"].values())
 
 
 def last_resort(document: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .connection import ENDED, Status
 from .errors import GatehouseError, ProviderMisconfigured
 from .store import Conflict
+from .withdrawal import REFUSED_AFTER_AN_INTERRUPTION
 
 if TYPE_CHECKING:
     from .cipher import Cipher
@@ -17,12 +19,16 @@ if TYPE_CHECKING:
     from .registrations import Registrations
     from .store import Connections
     from .timing import Deadline, Timing
+    from .withdrawal import Withdrawal
 
 GIVE_UP_AFTER = 30
 """Failures to tell the server until a person has to look: with the delays between them, a day and more."""
 
 _SERVER_ERRORS = 500
 _THROTTLED = 429
+
+After = Callable[["Connection", "Withdrawal", float], "Connection"]
+"""What becomes of a record with a certain withdrawal in it, at a certain time."""
 
 
 class NotToldYet(Exception):
@@ -41,17 +47,10 @@ class Revoking:
 
     def revoke(self, connection_id: str, deadline: Deadline) -> dict[str, Any]:
         """End the connection: `revoked` where the server was told or need not be, `revoking` where it is yet to be."""
-        ending, is_first = self._end_here(connection_id)
-        while ending.status is Status.REVOKING:
-            settled = self._end_there(ending, deadline, is_first=is_first)
-            if settled.version == ending.version:
-                ending = settled
-                break
-            ending, is_first = settled, True  # tokens came back from a refresh in flight, or from a consent: their turn
-        return {
-            "connection_id": connection_id,
-            "status": str(ending.status if ending.status in ENDED else Status.REVOKED),
-        }
+        ending, ours = self._end_here(connection_id)
+        told = self._tell(ending, deadline, ours=ours)
+        status = Status.REVOKING if told.withdrawals else Status.REVOKED
+        return {"connection_id": connection_id, "status": str(status)}
 
     def retry(self, connection_id: str, deadline: Deadline) -> GatehouseError | None:
         """Tell the server once more, for the queue.
@@ -60,105 +59,149 @@ class Revoking:
         failed too often.
         """
         connection = self.connections.get(connection_id)
-        if connection is None or connection.status is not Status.REVOKING:
+        if connection is None:
             return None
-        settled = self._end_there(connection, deadline, is_first=False)
-        failure = settled.failure
-        if settled.status is not Status.REVOKING or failure is None:
-            return None
-        if failure.count >= GIVE_UP_AFTER:
-            raise NotToldYet(
-                f"The authorization server was not reached for the revocation in {failure.count} attempts."
-            )
-        return failure.as_error(connection_id, self.timing.now())
+        told = self._tell(connection, deadline, ours=None)
+        failures = [withdrawal.failure for withdrawal in told.withdrawals if withdrawal.failure is not None]
+        most = max((failure.count for failure in failures), default=0)
+        if most >= GIVE_UP_AFTER:
+            raise NotToldYet(f"The authorization server was not reached for the revocation in {most} attempts.")
+        return failures[0].as_error(connection_id, self.timing.now()) if failures else None
 
-    def _end_here(self, connection_id: str) -> tuple[Connection, bool]:
-        """Return the connection with nothing to vend any more, and whether it is us who ended it."""
+    def _end_here(self, connection_id: str) -> tuple[Connection, bytes | None]:
+        """Return the connection with nothing to vend any more, and what of it we have withdrawn and are to tell of."""
         while True:
             connection = self.connections.require(connection_id)
             if connection.status in ENDED:
-                return connection, False
+                return connection, None
             ending = connection.revoking(self.timing.now())
             try:
                 self.connections.change(connection, ending)
             except Conflict:
                 continue
-            return ending, True
+            return ending, connection.sealed
 
-    def _end_there(self, ending: Connection, deadline: Deadline, *, is_first: bool) -> Connection:
-        """Tell the server of each token that it has not yet heard of, and write down how that ended."""
-        told = ending
+    def _tell(self, connection: Connection, deadline: Deadline, *, ours: bytes | None) -> Connection:
+        """Tell the servers of each token set once, also of those that come back meanwhile; return what is stored.
+
+        `ours` is the one of which our attempt is in the journal already.
+        """
+        tried: set[bytes] = set()
+        while left := [each for each in connection.withdrawals if each.sealed not in tried]:
+            withdrawal = left[0]
+            if withdrawal.sealed != ours:
+                connection = self._change(connection, withdrawal, _begun)
+            if (current := connection.withdrawal(withdrawal.sealed)) is not None:
+                connection = self._tell_of(connection, current, deadline)
+            tried.add(withdrawal.sealed)
+        return connection
+
+    def _tell_of(self, connection: Connection, withdrawal: Withdrawal, deadline: Deadline) -> Connection:
+        """Tell the server of one token set, and write down how that ended."""
+        told, failure = self._ask(connection, withdrawal, deadline)
+        jitter = self.timing.jitter()
+
+        def after(stored: Connection, current: Withdrawal, now: float) -> Connection:
+            # A confirmed end stands over the failure of another, whom the server may have refused only because it had
+            # just confirmed it to us; and what is not confirmed is judged by what is known of it by now.
+            heard = current.hearing(told.said)
+            if failure is None or _is_gone(heard, failure):
+                return stored.told(heard, now)
+            if _is_refusal_of_tokens(failure) and heard.may_have_been_told:
+                return stored.told(heard.heard("grant", REFUSED_AFTER_AN_INTERRUPTION, now), now)
+            return stored.telling(heard.failed(failure, now, jitter), now)
+
+        return self._change(connection, withdrawal, after)
+
+    def _change(self, connection: Connection, withdrawal: Withdrawal, after: After) -> Connection:
+        """Write what has become of a withdrawal into the record, whatever else happens to that; return what is stored.
+
+        One that is no more was told of by another: that stands.
+        """
+        while (current := connection.withdrawal(withdrawal.sealed)) is not None:
+            changed = after(connection, current, self.timing.now())
+            try:
+                self.connections.change(connection, changed)
+            except Conflict:
+                connection = self.connections.require(connection.connection_id)
+            else:
+                return changed
+        return connection
+
+    def _ask(
+        self, connection: Connection, withdrawal: Withdrawal, deadline: Deadline
+    ) -> tuple[Withdrawal, GatehouseError | None]:
+        """Return what the server has said to each token so far, and the failure where it has not heard of all."""
+        told = withdrawal
         try:
-            registration = self.registrations.get(ending.provider)
+            registration = self.registrations.get(withdrawal.provider)
+            if _belongs_to_a_newer_consent(connection, withdrawal, registration):
+                return told.heard("grant", "left to the newer consent", self.timing.now()), None
             unsupported: dict[str, GatehouseError] = {}
-            for kind in _to_be_told(registration, ending):
+            for kind in _to_be_told(registration, withdrawal):
                 try:
-                    told = told.told(kind, self._tell(registration, ending, kind, deadline), self.timing.now())
+                    said = self._say(registration, connection, withdrawal, kind, deadline)
                 except GatehouseError as error:
                     if not _is_unsupported(error):
                         raise
                     unsupported[kind] = error
-            told = self._passing_over(unsupported, told)
+                else:
+                    told = told.heard(kind, said, self.timing.now())
+            return self._passing_over(unsupported, told), None
         except GatehouseError as error:
-            if _is_gone(ending, error):
-                return self._settle(ending, told.revoked(self.timing.now()))
-            if _is_refusal_of_tokens(error) and _may_have_been_told(ending, is_first=is_first):
-                told = told.told("grant", "refused after an interruption", self.timing.now())
-                return self._settle(ending, told.revoked(self.timing.now()))
-            return self._settle(ending, told.revocation_failed(error, self.timing.now(), self.timing.jitter()))
-        return self._settle(ending, told.revoked(self.timing.now()))
+            return told, error
 
-    def _tell(self, registration: Registration, ending: Connection, kind: str, deadline: Deadline) -> str:
+    def _say(
+        self, registration: Registration, connection: Connection, withdrawal: Withdrawal, kind: str, deadline: Deadline
+    ) -> str:
         """Return what the server said to the revocation of a token, `none` where there is no such token."""
-        token: str | None = getattr(self.cipher.tokens_of(ending), kind)
+        tokens = self.cipher.open(withdrawal.sealed, connection.connection_id, withdrawal.provider, withdrawal.version)
+        token: str | None = getattr(tokens, kind)
         if token is None:
             return "none"
         self.client.revoke(registration, kind, token, deadline.for_http(registration.provider.request_timeout))
         return "revoked"
 
-    def _passing_over(self, unsupported: dict[str, GatehouseError], told: Connection) -> Connection:
-        """Return the connection with the kinds of token that the server does not revoke, if it has revoked another.
+    def _passing_over(self, unsupported: dict[str, GatehouseError], told: Withdrawal) -> Withdrawal:
+        """Return the withdrawal with the kinds of token that the server does not revoke, if it has revoked another.
 
         Raises the server's refusal where it has revoked none (RFC 7009 section 2.2.1 lets it support either kind).
         """
         for kind, refusal in unsupported.items():
-            if all(entry["said"] != "revoked" for entry in told.revocation.values()):
+            if not told.is_confirmed:
                 raise refusal
-            told = told.told(kind, "unsupported_token_type", self.timing.now())
+            told = told.heard(kind, "unsupported_token_type", self.timing.now())
         return told
 
-    def _settle(self, ending: Connection, after: Connection) -> Connection:
-        """Write how it ended; return that, or what another has made of the record meanwhile.
 
-        A confirmed end stands over the failure of another, whom the server may have refused only because it had just
-        confirmed it to us. Tokens that came back meanwhile are known to be of a grant that has ended.
-        """
-        while True:
-            try:
-                self.connections.change(ending, after)
-            except Conflict:
-                stored = self.connections.require(ending.connection_id)
-                if stored.status is not Status.REVOKING or after.status is Status.REVOKING:
-                    return stored
-                is_same = stored.version == ending.version
-                now = self.timing.now()
-                ending, after = stored, stored.revoked(now) if is_same else stored.told("grant", "revoked", now)
-            else:
-                return after
+def _begun(stored: Connection, current: Withdrawal, now: float) -> Connection:
+    return stored.telling(current.begin(), now)
 
 
-def _to_be_told(registration: Registration, ending: Connection) -> list[str]:
+def _belongs_to_a_newer_consent(connection: Connection, withdrawal: Withdrawal, registration: Registration) -> bool:
+    """Tell whether telling the server would end what the user has consented to since.
+
+    Where it ends the client's whole authorization with any token of it, there is no old grant apart from the new one.
+    """
+    return (
+        registration.provider.revocation_ends_authorization
+        and connection.status not in ENDED
+        and (connection.provider, connection.parameters) == (withdrawal.provider, withdrawal.parameters)
+    )
+
+
+def _to_be_told(registration: Registration, withdrawal: Withdrawal) -> list[str]:
     """Return the kinds of token to revoke, in the provider's order; none where the server has no way to be told."""
     if registration.provider.revocation_endpoint is None:
         return []
-    return [kind for kind in registration.provider.revocation_tokens if kind not in ending.revocation]
+    return [kind for kind in registration.provider.revocation_tokens if kind not in withdrawal.said]
 
 
 def _is_unsupported(error: GatehouseError) -> bool:
     return error.provider_error is not None and error.provider_error.error == "unsupported_token_type"
 
 
-def _is_gone(ending: Connection, error: GatehouseError) -> bool:
+def _is_gone(withdrawal: Withdrawal, error: GatehouseError) -> bool:
     """Tell whether a refusal means that there is nothing left to revoke.
 
     It does where the server had said before that the grant is gone. Where it had confirmed the end of the grant before
@@ -166,17 +209,7 @@ def _is_gone(ending: Connection, error: GatehouseError) -> bool:
     """
     if not _is_refusal(error):
         return False
-    return ending.was_dead or (ending.had_ended and _is_refusal_of_tokens(error))
-
-
-def _may_have_been_told(ending: Connection, *, is_first: bool) -> bool:
-    """Tell whether an earlier attempt may have reached the server: its answer was lost, or it never told how it ended.
-
-    A server that has ended the grant then refuses to end it again, and would for ever.
-    """
-    if ending.failure is not None:
-        return ending.failure.outcome_unknown
-    return not is_first and ending.attempts > 0
+    return withdrawal.was_dead or (withdrawal.had_ended and _is_refusal_of_tokens(error))
 
 
 def _is_refusal_of_tokens(error: GatehouseError) -> bool:

@@ -23,7 +23,7 @@ from .revoking import Revoking
 from .starting import Starting
 from .store import Authorizations, Connections
 from .sweeping import Sweeping
-from .timing import Timing
+from .timing import SharedClock, Timing
 from .vending import Vending
 
 if TYPE_CHECKING:
@@ -37,15 +37,32 @@ class SettingMissing(Exception):
 class House:
     """Everything a function may need, each part made when it is first used: no function has the settings of another."""
 
-    def __init__(self, environ: Mapping[str, str], *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        clock: Callable[[], float],
+        hear: Callable[[str | None], None] | None = None,
+    ) -> None:
+        """Put it together; `clock` gives Unix seconds, and `hear` gets the `Date` of each answer of the tables."""
         self._environ = environ
         self._clients = aws.clients()
+        self._hear = hear
         self.timing = Timing(now=clock)
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str] | None = None, *, clock: Callable[[], float] = time.time) -> House:
-        """Return the house of a function with this environment, else the process's; `clock` gives Unix seconds."""
-        return cls(os.environ if environ is None else environ, clock=clock)
+    def from_environ(
+        cls, environ: Mapping[str, str] | None = None, *, clock: Callable[[], float] | None = None
+    ) -> House:
+        """Return the house of a function with this environment, else the process's.
+
+        Its time is that of `clock`; without one it is the machine's, put right by the tables'.
+        """
+        found = os.environ if environ is None else environ
+        if clock is not None:
+            return cls(found, clock=clock)
+        shared = SharedClock(time.time)
+        return cls(found, clock=shared.now, hear=shared.hear)
 
     def _setting(self, name: str) -> str:
         value = self._environ.get(name, "")
@@ -81,12 +98,12 @@ class House:
     @cached_property
     def connections(self) -> Connections:
         """Return the table of connections."""
-        return Connections(self._clients, self._setting("GATEHOUSE_CONNECTIONS_TABLE"))
+        return Connections(self._clients, self._setting("GATEHOUSE_CONNECTIONS_TABLE"), self._hear)
 
     @cached_property
     def authorizations(self) -> Authorizations:
         """Return the table of authorization requests."""
-        return Authorizations(self._clients, self._setting("GATEHOUSE_AUTHORIZATIONS_TABLE"))
+        return Authorizations(self._clients, self._setting("GATEHOUSE_AUTHORIZATIONS_TABLE"), self._hear)
 
     @cached_property
     def cipher(self) -> Cipher:

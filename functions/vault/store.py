@@ -13,11 +13,13 @@ from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 
 from .authorization import AuthorizationRequest, Phase, ticket_hash
 from .aws import ClientError, code_of, outages_are_temporary
-from .connection import Connection, Failure, Lease, Origin, Status
+from .connection import Connection, Lease, Origin, Status
 from .errors import ConnectionNotFound, ProviderError
+from .failure import Failure
+from .withdrawal import Told, Withdrawal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from .authorization import ValidatedResponse
     from .aws import ClientOf
@@ -38,7 +40,9 @@ class Conflict(Exception):
 def _item(record: Any) -> Item:
     """Return a record's attributes, without what is None or empty."""
     return {
-        name: value for name, value in asdict(record).items() if value is not None and value not in ({}, frozenset())
+        name: value
+        for name, value in asdict(record).items()
+        if value is not None and value not in ({}, frozenset(), ())
     }
 
 
@@ -54,6 +58,8 @@ def _plain(value: Any) -> Any:
         return set(value)
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items() if entry is not None}
+    if isinstance(value, tuple):
+        return [_plain(entry) for entry in value]
     return value
 
 
@@ -68,6 +74,8 @@ def _native(value: Any) -> Any:
         return bytes(value)  # type: ignore[call-overload]  # its stubs lack __bytes__
     if isinstance(value, dict):
         return {key: _native(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return tuple(_native(entry) for entry in value)
     return value
 
 
@@ -78,20 +86,23 @@ _REQUEST_FIELDS = frozenset(entry.name for entry in fields(AuthorizationRequest)
 def _connection(attributes: Mapping[str, Any]) -> Connection:
     item = {name: value for name, value in _unmarshalled(attributes).items() if name in _CONNECTION_FIELDS}
     failure, lease, origin = (item.pop(name, None) for name in ("failure", "lease", "origin"))
-    if failure is not None:
-        said = failure.pop("provider_error", None)
-        failure = Failure(
-            **failure,
-            provider_error=ProviderError(said["error"], said.get("error_description"), said.get("status"))
-            if said
-            else None,
-        )
+    withdrawals, revocation = (item.pop(name, ()) for name in ("withdrawals", "revocation"))
     return Connection(
         **{**item, "status": Status(item["status"])},
-        failure=failure,
+        failure=_failure(failure),
         lease=Lease(**lease) if lease else None,
         origin=Origin(**origin) if origin else None,
+        withdrawals=tuple(Withdrawal(**{**each, "failure": _failure(each.get("failure"))}) for each in withdrawals),
+        revocation=tuple(Told(**each) for each in revocation),
     )
+
+
+def _failure(stored: Item | None) -> Failure | None:
+    if stored is None:
+        return None
+    said = stored.get("provider_error")
+    error = ProviderError(said["error"], said.get("error_description"), said.get("status")) if said else None
+    return Failure(**{**stored, "provider_error": error})
 
 
 def _request(attributes: Mapping[str, Any]) -> AuthorizationRequest:
@@ -147,31 +158,47 @@ class Due:
 
     connection_id: str
     provider: str
-    status: Status
     version: int
     due_at: int
+    tell_at: int | None = None
+
+    @property
+    def tells(self) -> bool:
+        """Tell whether the work is to tell a server of a revocation; else it is a refresh."""
+        return self.tell_at is not None and self.tell_at <= self.due_at
+
+    def postponed(self, until: int) -> dict[str, int]:
+        """Return the times to write while this work is in a queue; what else is due of the connection stays so."""
+        if self.tells:
+            return {"due_at": until}
+        return {"due_at": until if self.tell_at is None else min(until, self.tell_at), "upkeep_at": until}
 
 
 def _due(attributes: Mapping[str, Any]) -> Due:
     item = _unmarshalled(attributes)
-    return Due(item["connection_id"], item["provider"], Status(item["status"]), item["version"], item["due_at"])
+    return Due(item["connection_id"], item["provider"], item["version"], item["due_at"], item.get("tell_at"))
 
 
 class Table:
     """What both tables share: the client, the name, and the reading of a failed condition."""
 
-    def __init__(self, client_of: ClientOf, name: str) -> None:
+    def __init__(self, client_of: ClientOf, name: str, hear: Callable[[str | None], None] | None = None) -> None:
+        """Make the table; `hear` gets the `Date` of each of its answers: the clock that all functions share."""
         self._client_of = client_of
         self._name = name
+        self._hear = hear
 
     def _call(self, operation: str, **arguments: Any) -> Any:
         try:
             with outages_are_temporary("DynamoDB"):
-                return getattr(self._client_of("dynamodb"), operation)(TableName=self._name, **arguments)
+                answer = getattr(self._client_of("dynamodb"), operation)(TableName=self._name, **arguments)
         except ClientError as error:
             if code_of(error) == "ConditionalCheckFailedException":
                 raise Conflict from None
             raise
+        if self._hear is not None:
+            self._hear(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date"))
+        return answer
 
 
 class Connections(Table):
@@ -194,8 +221,8 @@ class Connections(Table):
     def change(self, was: Connection, now: Connection) -> None:
         """Write `now` over `was`, if the record still is what `was` says; else raise `Conflict`.
 
-        Token set, status, lease and failure are what decisions are made from, and every write moves at least one of
-        them.
+        Token set, status, lease, failure and withdrawals are what decisions are made from, and every write moves at
+        least one of them.
         """
         expression = _Expression()
         unchanged = [
@@ -203,6 +230,7 @@ class Connections(Table):
             expression.is_("status", was.status),
             expression.is_("lease.holder", was.lease.holder if was.lease else None),
             expression.is_("failure.count", was.failure.count if was.failure else None),
+            expression.is_("withdrawal_changes", was.withdrawal_changes),
         ]
         before, after = _item(was), _item(now)
         before.pop("connection_id"), after.pop("connection_id")
@@ -223,7 +251,7 @@ class Connections(Table):
         """Set when background work is due, if it still is due as `due` says; else raise `Conflict`."""
         expression = _Expression()
         unchanged = [expression.is_("due_at", due.due_at), expression.is_("version", due.version)]
-        update = f"SET {expression.name('due_at')} = {expression.value('until', until)}"
+        update = expression.assignment(due.postponed(until), {})
         self._update(due.connection_id, update, " AND ".join(unchanged), expression)
 
     def due(self, shard: str, now: int, limit: int) -> Iterator[list[Due]]:
@@ -290,12 +318,16 @@ _NOT_LISTED = frozenset(
         "refresh_at",
         "due_shard",
         "due_at",
+        "upkeep_at",
+        "tell_at",
         "authorized_by",
         "authorized_at",
         "attempts",
         "origin",
         "revocations",
         "revocation",
+        "withdrawals",
+        "withdrawal_changes",
     }
 )
 """What the `owner` index does not project, and no list needs."""

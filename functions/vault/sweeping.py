@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from .connection import DUE_SHARDS, Status
+from .connection import DUE_SHARDS
 from .errors import GatehouseError
 from .store import Conflict
 
@@ -48,7 +48,7 @@ class Sweeping:
     def _queue(self, due: Due) -> int:
         """Hand on one piece of work, then postpone it. Between the two we may fall: done twice, it does no harm."""
         body = json.dumps({"connection_id": due.connection_id, "version": due.version})
-        queue = self.revocations if due.status is Status.REVOKING else self.refreshes
+        queue = self.revocations if due.tells else self.refreshes
         deduplication = sha256(f"{due.connection_id} {due.version} {due.due_at}".encode()).hexdigest()
         queue.send(body, group=self._group(due), deduplication=deduplication)
         try:

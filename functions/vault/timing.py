@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from .errors import TemporarilyUnavailable
@@ -26,6 +27,10 @@ AFTER_HTTP = 8.0
 
 SETTLE = 4.0
 """Seconds that a rescue gets to come in first, before the refresh token of an interrupted attempt is sent again."""
+
+RESCUED_WITHIN = 220.0
+"""Seconds after an interruption was noticed in which its refresh token is not sent again while the rescue queue holds a
+response, be it another's: longer than a message stays hidden whose rescuer has died."""
 
 SHORTEST_REQUEST = 1.0
 
@@ -50,6 +55,38 @@ class Deadline:
                 "Too little of this call's time is left to ask the authorization server: try again.", retry_after=1
             )
         return seconds
+
+
+TOLERATED = 2.0
+"""Seconds that a clock may be off: the table tells the time in whole seconds, and its answer takes a while."""
+
+FURTHEST_OFF = 900.0
+"""Seconds that a clock can be off at the most: AWS takes no request that is signed by one further off (SigV4)."""
+
+
+class SharedClock:
+    """The time as the table tells it: what one function writes there (a lease, above all) another compares with.
+
+    The clock is the process's `own`, put right by the `Date` of the table's latest answer where it is off.
+    """
+
+    def __init__(self, own: Callable[[], float]) -> None:
+        self._own = own
+        self._off = 0.0
+
+    def now(self) -> float:
+        """Return the time in Unix seconds."""
+        return self._own() + self._off
+
+    def hear(self, date: str | None) -> None:
+        """Take the `Date` header of an answer that has just come in; what is none changes nothing."""
+        try:
+            told = parsedate_to_datetime(date or "").timestamp() + 0.5
+        except ValueError:
+            return
+        off = told - self._own()
+        # With a clock that is off by hours the request would have been refused: it is the answer's that is odd.
+        self._off = off if TOLERATED < abs(off) <= FURTHEST_OFF else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from .connection import Connection, Origin
 from .errors import GatehouseError, ProviderUnavailable, ReauthorizationRequired, TemporarilyUnavailable
 from .obtained import Obtained
 from .store import Conflict
-from .timing import AFTER_HTTP, BEFORE_HTTP, CALL, SETTLE, SHORTEST_REQUEST
+from .timing import AFTER_HTTP, BEFORE_HTTP, CALL, RESCUED_WITHIN, SETTLE, SHORTEST_REQUEST
 
 if TYPE_CHECKING:
     from .cipher import Cipher, Seal
@@ -135,10 +135,14 @@ class Vending:
         if held.lease is None or held.lease.holder != holder:
             return held
         try:
-            if held.lease.interrupted and self._came_late(held):
+            if held.lease.is_after_an_interruption and self._came_late(held):
                 return self._conclude(held, held.released(self.timing.now()), deadline)
             plan = self._plan(held, registration)
         except TemporarilyUnavailable as error:
+            if held.lease.is_after_an_interruption:
+                # What is known of the interruption stays with the lease: a failure shared by all would forget it.
+                self._conclude(held, held.returned(self.timing.now()), deadline)
+                raise
             return self._fail(held, error, deadline)
         except Exception:
             self._conclude(held, held.returned(self.timing.now()), deadline)
@@ -148,12 +152,22 @@ class Vending:
     def _came_late(self, held: Connection) -> bool:
         """Tell whether the answer of an interrupted attempt came in after all, given a moment more.
 
-        It may lie in the rescue queue behind an outage of the table that is just over: sending its refresh token again
-        would, at a server that detects reuse, end the grant that is about to be rescued.
+        It may lie in the rescue queue, behind an outage: sending its refresh token again would, at a server that
+        detects reuse, end the grant that is about to be rescued. Raises `TemporarilyUnavailable` where that may be so.
         """
+        assert held.lease is not None  # noqa: S101 - `held` is what we hold it in
         self.timing.sleep(SETTLE)
+        is_recent = self.timing.now() < (held.lease.interrupted_at or 0) + RESCUED_WITHIN
+        # The queue is asked before the record: what a rescue stores in between, the record then tells of.
+        may_come = is_recent and self.committing.may_hold_another()
         stored = self.connections.require(held.connection_id)
-        return (stored.version, stored.status) != (held.version, held.status)
+        came = (stored.version, stored.status) != (held.version, held.status)
+        if may_come and not came:
+            raise TemporarilyUnavailable(
+                "An earlier refresh was interrupted, and its tokens may be on their way into the record: try again.",
+                retry_after=5,
+            )
+        return came
 
     def _refresh(self, held: Connection, plan: _Plan, deadline: Deadline) -> Connection:
         lost = False
@@ -239,6 +253,8 @@ class Vending:
             lease.holder,
             response.sealed_with(plan.seal, upkeep, at, jitter),
             origin=Origin(held.version, lease.attempt),
+            revocations=held.revocations,
+            parameters=held.parameters,
         )
         return self.committing.commit(obtained, reseal, deadline, held)
 

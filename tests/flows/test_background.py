@@ -402,12 +402,47 @@ def test_revocation_goes_on_until_the_server_has_heard(
     assert worked == [0, 1, 1]
     assert status(application, connection_id) == "revoked"
     assert attribute(application, connection_id, "sealed") is None
-    said = attribute(application, connection_id, "revocation")
-    assert {kind: entry["M"]["said"]["S"] for kind, entry in said.items()} == {
+    assert attribute(application, connection_id, "withdrawals") is None
+    (told,) = attribute(application, connection_id, "revocation")
+    assert {kind: entry["M"]["said"]["S"] for kind, entry in told["M"]["said"]["M"].items()} == {
         "refresh_token": "revoked",
         "access_token": "revoked",
     }
     assert sweep(stack) == 0
+
+
+@pytest.mark.parametrize("dialect", ["standard", "ultracart"])
+def test_who_consents_anew_before_the_server_has_heard_keeps_the_new_grant(
+    stack: Stack, application: Application, browser: Browser, standard: Callable[..., str], dialect: str
+) -> None:
+    """Revoked in an outage, connected anew, and the outage is over: the old grant ends, the new one goes on.
+
+    UltraCart knows one authorization of the merchant: what is left of the old one there is the new one.
+    """
+    # given
+    provider, demo = standard() if dialect == "standard" else "ultracart", stack.demo
+    others = len(demo.grants())
+    connection_id = browser.connect(provider, connection_id=fresh())
+    demo.put_faults(Faults(endpoint="revoke", status=503))
+    assert application.call("revoke", connection_id=connection_id)["status"] == "revoking"
+    browser.connect(provider, connection_id=connection_id)
+    vended = application.call("token", connection_id=connection_id)
+
+    # when
+    demo.reset()
+    stack.clock.advance(3700)
+    worked = work_off(stack)
+
+    # then
+    assert worked == 1
+    assert status(application, connection_id) == "active"
+    assert attribute(application, connection_id, "withdrawals") is None
+    told = len(demo.requests("revoke"))
+    assert told == (2 if dialect == "standard" else 0)
+    refreshed = application.call("token", connection_id=connection_id)
+    assert refreshed["version"] == vended["version"] + 1
+    ended = [grant["revoked"] for grant in demo.grants()[others:]]
+    assert ended == ([True, False] if dialect == "standard" else [False, False])
 
 
 def test_server_is_not_told_twice_of_one_token(
@@ -532,7 +567,7 @@ def commits_fail(
 def test_throttled_commit_is_tried_again(
     stack: Stack, application: Application, expired: str, demo: DemoServer
 ) -> None:
-    """Two failures of the table cost a moment, and the queue is not needed."""
+    """Two failures of the table cost a moment; the copy that the queue got meanwhile changes nothing."""
     # given
     commits_fail(stack, error="ProvisionedThroughputExceededException", times=2)
     stack.aws_calls.clear()
@@ -542,7 +577,9 @@ def test_throttled_commit_is_tried_again(
 
     # then
     assert (vended["version"], token_requests(demo)) == (2, 1)
-    assert "SendMessage" not in operations(stack.aws_calls)
+    assert operations(stack.aws_calls).count("SendMessage") == 1
+    assert stack.background.poll() == 1
+    assert application.call("token", connection_id=expired) == vended
 
 
 def test_commit_whose_answer_was_lost_is_recognized(

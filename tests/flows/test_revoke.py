@@ -117,7 +117,8 @@ def test_ends_here_even_where_the_server_fails(
     assert (connection["status"], connection["failure"]["code"]) == ("revoking", code)
     item = application.connection_item(connection_id)
     assert item is not None
-    assert item.keys() >= {"sealed", "due_shard", "due_at"}
+    assert item.keys() >= {"withdrawals", "due_shard", "due_at"}
+    assert "sealed" not in item
 
 
 def test_second_revoke_finishes_what_the_first_could_not(

@@ -59,7 +59,7 @@ def search(name: str, preempts: int, faults: int) -> Tally:
     return tally
 
 
-OPEN = ("overwritten before revoked", "died with its tokens in the rescue queue")
+OPEN = ("died while the log alone held its tokens", "ended by a revocation that was under way")
 """Counts of what ought not to be and is not mended yet: named in the table, beside the violations."""
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tests.torture.stories import Fate, Story
     from tests.torture.victims import Boundary
 
+SHORT_WINDOW, ONE_MINUTE = 20, 60
+
 STORIES: tuple[Story, ...] = (
     CallingBack("callback, new connection"),
     CallingBack("callback, connection that has tokens", again=True),
@@ -39,7 +41,8 @@ STORIES: tuple[Story, ...] = (
     Refreshing("token, DynamoDB takes no write after the answer", "token", writes_fail=True),
     Refreshing("refresh, by a caller", "refresh"),
     Refreshing("refresh, by the queue", "refresh", by_queue=True),
-    Refreshing("refresh, by the queue, short replay window", "refresh", window=REPLAY_WINDOW, by_queue=True),
+    Refreshing("refresh, by the queue, very short replay window", "refresh", window=SHORT_WINDOW, by_queue=True),
+    Refreshing("refresh, by the queue, replay window of a minute", "refresh", window=ONE_MINUTE, by_queue=True),
     Refreshing("refresh, by the queue, long replay window", "refresh", window=LONG_REPLAY_WINDOW, by_queue=True),
     Revoking("revoke, two tokens to tell"),
     Revoking("revoke, UltraCart's way", provider="ultracart"),

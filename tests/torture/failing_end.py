@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
@@ -38,9 +40,10 @@ class _Outage:
 
 @dataclass
 class FailingEnd:
-    """Listens on a loopback port in the place of ``target``."""
+    """Listens on a loopback port in the place of ``target``; its answers are of the time that ``now`` gives."""
 
     target: str
+    now: Callable[[], float] = time.time
     failed: int = 0
     _outages: list[_Outage] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
@@ -88,7 +91,9 @@ class FailingEnd:
         request = Request(environ)
         outage = self._outage(request.headers.get("X-Amz-Target", "").rpartition(".")[2])
         if outage is None:
-            return self._passed_on(request)(environ, start_response)
+            answer = self._passed_on(request)
+            answer.headers["Date"] = formatdate(self.now(), usegmt=True)
+            return answer(environ, start_response)
         if outage.act:
             self._passed_on(request)
         status, code = outage.error

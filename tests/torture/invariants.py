@@ -40,7 +40,8 @@ class Watch(Observer):
         self.counts: Counter[str] = Counter()
         self.secured: dict[str, dict[str, float]] = {}
         self.to_be_revoked: list[Grant] = []
-        self.overwritten: set[int] = set()
+        self.rescued_at = 0.0
+        self._stored_at: dict[int, int] = {}
         self._revoked_at: list[int] = []
         self._authorized_at: list[int] = []
         self._read_at: dict[str, int] = {}
@@ -63,15 +64,14 @@ class Watch(Observer):
         if now["version"] < was.get("version", 0):
             self.violated(f"the version fell from {was['version']} to {now['version']}")
         if before.get("sealed") != after.get("sealed"):
-            self._tokens_written(before, after, was, now)
+            self._tokens_written(after, was, now)
+        self._withdrawals_written(after)
         self._status_written(was, now)
         lease = now.get("lease")
         if actor is not None and lease and lease["holder"] != was.get("lease", {}).get("holder"):
             actor.notes["lease until"] = float(lease["until"])
 
-    def _tokens_written(
-        self, before: Mapping[str, Any], after: Mapping[str, Any], was: Mapping[str, Any], now: Mapping[str, Any]
-    ) -> None:
+    def _tokens_written(self, after: Mapping[str, Any], was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         if "sealed" not in after:
             return
         if now["version"] <= was.get("version", 0):
@@ -80,12 +80,20 @@ class Watch(Observer):
         if new is None:
             return
         self._secure(new, "record")
-        issue = self.world.server.by_access_token[new.access_token]
-        old = self._opened(before)
-        if old is not None:
-            replaced = self.world.server.by_access_token[old.access_token].grant
-            if replaced is not issue.grant and was["status"] == "revoking":
-                self.overwritten.add(replaced.number)
+        if now.get("authorized_by") != was.get("authorized_by"):
+            self._stored_at[self.world.server.by_access_token[new.access_token].grant.number] = (
+                self.world.scheduler.step
+            )
+
+    def _withdrawals_written(self, after: Mapping[str, Any]) -> None:
+        """Note what the server is to be told of: each of these grants has to end there."""
+        for each in after.get("withdrawals", {"L": []})["L"]:
+            held = self._opened({**each["M"], "connection_id": after["connection_id"]})
+            if held is not None:
+                self._secure(held, "record")
+                grant = self.world.server.by_access_token[held.access_token].grant
+                if grant not in self.to_be_revoked:
+                    self.to_be_revoked.append(grant)
 
     def _status_written(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         step, authorized_by = self.world.scheduler.step, now.get("authorized_by")
@@ -98,12 +106,8 @@ class Watch(Observer):
             began = self._read_at.get(str(authorized_by), -1) if is_new else -1
             if began < max(self._revoked_at, default=-1):
                 self.violated(f"a revoked connection is {now['status']} again without an authorization begun since")
-        if now["status"] in _ENDED:
-            held = self._stored_tokens()
-            if held is not None:
-                grant = self.world.server.by_access_token[held.access_token].grant
-                if grant not in self.to_be_revoked:
-                    self.to_be_revoked.append(grant)
+        if now["status"] in _ENDED and self._stored_tokens() is not None:
+            self.violated("a connection that has ended holds tokens to be vended")
 
     def queued(self, queue: str, body: str) -> None:
         """Note the tokens that a queue or the log holds now, sealed."""
@@ -140,6 +144,8 @@ class Watch(Observer):
         """Judge how a process ended."""
         if actor.error is not None and not isinstance(actor.error, GatehouseError | NotToldYet):
             self.violated(f"{actor.name} failed with a defect: {type(actor.error).__name__} {actor.error}")
+        if actor.outcome == "returned" and actor.role == "rescue-queue":
+            self.rescued_at = self.world.scheduler.now
         if actor.outcome == "returned" and actor.role in {"token", "refresh"}:
             self._vended(actor)
 
@@ -159,12 +165,9 @@ class Watch(Observer):
             if times > 1:
                 self.violated(f"{code} was sent {times} times")
         for grant in self.to_be_revoked:
-            if grant.ended or self._is_lost(grant.issues[-1]):
+            if grant.ended or self._is_lost(grant.issues[-1]) or self._goes_on_in_a_newer_consent():
                 continue
-            if grant.number in self.overwritten:
-                self.counts["overwritten before revoked"] += 1
-            else:
-                self.violated(f"grant {grant.number} was revoked here and lives on at the server")
+            self.violated(f"grant {grant.number} was revoked here and lives on at the server")
         self._count_losses()
         status = self.world.item().get("status")
         if status in _ENDED:
@@ -175,7 +178,7 @@ class Watch(Observer):
             self.violated("an authorization was lost: there is no connection")
 
     def _judge_ended(self, status: str) -> None:
-        if status == "revoking":
+        if status == "revoking" or "withdrawals" in self.world.item():
             self.violated("the revocation never came to its end")
         elif "sealed" in self.world.item():
             self.violated("a revoked connection keeps its ciphertext")
@@ -188,6 +191,8 @@ class Watch(Observer):
         if held is None:
             self.violated(f"the connection is {status} and has no tokens")
             return
+        if "withdrawals" in self.world.item():
+            self.violated("a server was never told of a revocation")
         grant = self.world.server.by_access_token[held.access_token].grant
         standing = self._standing_consents()
         newest = max((self._arrival(other) for other in standing), default=0)
@@ -210,14 +215,26 @@ class Watch(Observer):
             self.violated(f"grant {grant.number} is dead at the server ({grant.ended}) and active here")
         if self._is_lost(grant.issues[-1]):
             self.counts["grants that died of a loss"] += 1
-        elif self._was_rescued_too_late(grant):
-            self.counts["died with its tokens in the rescue queue"] += 1
+        elif self._was_ended_by_a_revocation_under_way(grant):
+            self.counts["ended by a revocation that was under way"] += 1
+        elif self._lay_in_the_log(grant):
+            self.counts["died while the log alone held its tokens"] += 1
         else:
             self.violated(f"grant {grant.number} is dead ({grant.ended}), and nothing was lost of it")
 
-    def _was_rescued_too_late(self, grant: Grant) -> bool:
-        held = self.secured.get(grant.issues[-1].access_token, {})
-        return bool(held.keys() & {"rescue", "log"})
+    def _lay_in_the_log(self, grant: Grant) -> bool:
+        """Tell whether table and queue failed at once, so that nothing but a person brings the tokens back."""
+        return "log" in self.secured.get(grant.issues[-1].access_token, {})
+
+    def _goes_on_in_a_newer_consent(self) -> bool:
+        """Tell whether to end an old grant would be to end a newer one: the server ends all of a user's at once."""
+        return self.world.profile.revokes_all and self.world.item().get("status") not in _ENDED
+
+    def _was_ended_by_a_revocation_under_way(self, grant: Grant) -> bool:
+        """Tell whether the server, which ends all grants of a user at once, was told before the consent was stored."""
+        if not self.world.profile.revokes_all or grant.ended != "revoked" or grant.ended_by is None:
+            return False
+        return bool(grant.ended_by.notes.get("knows of", 0) <= self._stored_at.get(grant.number, 0))
 
     def _count_losses(self) -> None:
         for grant in self.world.server.grants:
@@ -247,7 +264,7 @@ class Watch(Observer):
     def _arrival(self, grant: Grant) -> int:
         """Return the second in which a consent's tokens reached us, by the clock of the process that got them."""
         call = grant.issues[0].calls[0]
-        return int(call.settled_at + call.actor.skew) if call is not None else 0
+        return int(call.arrived_at) if call is not None else 0
 
     def _is_lost(self, issue: Issue) -> bool:
         """Tell whether an answer reached nobody who lived to write it down."""

@@ -14,12 +14,17 @@ from functions.vault.errors import TemporarilyUnavailable
 from functions.vault.obtained import Obtained, Verdict
 from functions.vault.revoking import Revoking
 from functions.vault.store import Authorizations, Conflict, Connections
+from functions.vault.timing import AFTER_HTTP, BEFORE_HTTP
 from functions.vault.vending import Vending
 from tests.torture.world import Parts
 
 if TYPE_CHECKING:
+    from functions.vault.aws import ClientOf
     from functions.vault.connection import Connection
     from functions.vault.timing import Deadline
+    from functions.vault.tokens import TokenResponse
+
+HELD_AROUND_HTTP = BEFORE_HTTP + AFTER_HTTP
 
 
 def _without(*attributes: str) -> type[Connections]:
@@ -62,10 +67,35 @@ class _DoesNotReread(Vending):
                 return buried
 
 
+class _ShortLease(Vending):
+    """Holds its lease for two seconds, however long its request takes."""
+
+    def _claim(self, connection: Connection, holder: str, timeout: float) -> Connection:
+        return super()._claim(connection, holder, timeout - HELD_AROUND_HTTP - timeout + 2.0)
+
+    def _ask(self, held: Connection, plan: Any, deadline: Deadline) -> TokenResponse:  # noqa: ARG002 - as it is called
+        timeout = deadline.for_http(plan.registration.provider.request_timeout)
+        return self.client.refresh(plan.registration, plan.refresh_token, timeout)
+
+
+class _Impatient(Vending):
+    """Sends the refresh token of an interrupted attempt again without asking whether its answer may come yet."""
+
+    def _came_late(self, held: Connection) -> bool:  # noqa: ARG002 - as it is called
+        return False
+
+
+class _OwnClock(Connections):
+    """Goes by its process's clock alone."""
+
+    def __init__(self, client_of: ClientOf, name: str, _hear: Any = None) -> None:
+        super().__init__(client_of, name)
+
+
 class _NoQueue(Committing):
     """Has the record and nothing behind it."""
 
-    def _save(self, obtained: Obtained) -> None:
+    def _send(self, in_hand: Any) -> None:
         """Forget it."""
 
 
@@ -94,43 +124,46 @@ class _Pushy(Obtained):
 class _LateWins(Committing):
     """Stores every answer, however late."""
 
-    def _write(self, latest: list[Obtained], *rest: Any) -> Connection:
-        latest[0] = _Pushy(**{entry.name: getattr(latest[0], entry.name) for entry in fields(Obtained)})
-        return super()._write(latest, *rest)
+    def _write(self, in_hand: Any, *rest: Any) -> Connection:
+        in_hand.obtained = _Pushy(**{entry.name: getattr(in_hand.obtained, entry.name) for entry in fields(Obtained)})
+        return super()._write(in_hand, *rest)
 
 
 class _Uncounted(Revoking):
     """Does not count revocations, so that nothing tells an authorization begun before one from one begun after."""
 
-    def _end_here(self, connection_id: str) -> tuple[Connection, bool]:
-        ending, is_first = super()._end_here(connection_id)
+    def _end_here(self, connection_id: str) -> tuple[Connection, bytes | None]:
+        ending, ours = super()._end_here(connection_id)
         if ending.revocations == 0:
-            return ending, is_first
+            return ending, ours
         uncounted = replace(ending, revocations=0)
         self.connections.change(ending, uncounted)
-        return uncounted, is_first
+        return uncounted, ours
 
 
 class _ForgetsLate(Revoking):
     """Takes its own answer for the end of it, whatever tokens came back meanwhile."""
 
-    def _settle(self, ending: Connection, after: Connection) -> Connection:
-        try:
-            self.connections.change(ending, after)
-        except Conflict:
-            stored = self.connections.require(ending.connection_id)
-            self.connections.change(stored, stored.revoked(self.timing.now()))
-        return after
+    def _tell_of(self, *arguments: Any, **more: Any) -> Connection:
+        stored = super()._tell_of(*arguments, **more)
+        while stored.withdrawals:
+            forgotten = stored.told(stored.withdrawals[0], self.timing.now())
+            self.connections.change(stored, forgotten)
+            stored = forgotten
+        return stored
 
 
 MUTANTS: dict[str, Parts] = {
     "the fence: no condition on any write": Parts(connections=_without()),
     "the fence: the version": Parts(connections=_without("version")),
     "the fence: the lease": Parts(connections=_without("lease")),
-    "the fence: the status": Parts(connections=_without("status")),
+    "the fence: status and withdrawals": Parts(connections=_without("status", "withdrawal_changes")),
     "the fence: version and lease": Parts(connections=_without("version", "lease")),
     "the fence: a new record over another": Parts(connections=_without("connection_id")),
     "the fence: a response used twice": Parts(authorizations=_ConsumesTwice),
+    "the lease: shorter than its request": Parts(vending=_ShortLease),
+    "the lease: by each process's own clock": Parts(connections=_OwnClock),
+    "the wait for a response in the rescue queue": Parts(vending=_Impatient),
     "the re-read on invalid_grant": Parts(vending=_DoesNotReread),
     "the ladder: one write, no queue, no log": Parts(committing=_NoLadder),
     "the ladder: no queue, no log": Parts(committing=_NoQueue),

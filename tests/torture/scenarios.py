@@ -33,6 +33,7 @@ PROFILES = (
     replace(STRICT, revokes_by_old=True),
     replace(STRICT, revokes_by_access=True),
     replace(STRICT, rotates=False, revokes_by_access=True),
+    replace(STRICT, rotates=False, revokes_by_access=True, revokes_all=True),
 )
 
 
@@ -114,7 +115,8 @@ def _timers(world: World) -> list[float]:
     """Return the times at which a stored state turns into another: a lease lapses, a delay is over."""
     stored = world.dynamo.items[CONNECTIONS].get(CONNECTION, {})
     turns = (("lease", "until"), ("failure", "retry_at"))
-    return [float(stored[name]["M"][until]["N"]) for name, until in turns if name in stored]
+    times = [float(stored[name]["M"][until]["N"]) for name, until in turns if name in stored]
+    return times + ([float(stored["tell_at"]["N"])] if "tell_at" in stored else [])
 
 
 SMALL = (
@@ -159,6 +161,6 @@ def drawn(random: Random) -> Scenario:
 
 
 def _varied(scenario: Scenario, random: Random) -> Scenario:
-    skewed = random.random() < 0.25
-    skews = tuple(random.uniform(-5, 5) for _ in scenario.roles) if skewed else ()
+    furthest = random.choice((0, 0, 0, 5, 300))
+    skews = tuple(random.uniform(-furthest, furthest) for _ in scenario.roles) if furthest else ()
     return replace(scenario, profile=random.choice(PROFILES), bounded=random.random() < 0.75, skews=skews)

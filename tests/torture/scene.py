@@ -195,8 +195,9 @@ class Scene:
 
     def _sleep(self, seconds: float) -> None:
         self.advance(seconds)
-        while self._meanwhile:
-            self._meanwhile.pop()()
+        coming, self._meanwhile = self._meanwhile, []
+        for happens in coming:
+            happens()
 
     def call(self, function: str, event: dict[str, Any]) -> Any:
         """Let the survivor call a function once."""
@@ -246,7 +247,7 @@ def running_scene() -> Iterator[Scene]:
     """Set the scene."""
     with ExitStack() as closing:
         stack = closing.enter_context(Stack(dynamodb_endpoint=closing.enter_context(running_dynalite())))
-        dynamodb = closing.enter_context(FailingEnd(os.environ["AWS_ENDPOINT_URL_DYNAMODB"]))
+        dynamodb = closing.enter_context(FailingEnd(os.environ["AWS_ENDPOINT_URL_DYNAMODB"], stack.clock.now))
         other_aws = closing.enter_context(FailingEnd(stack.aws_endpoint))
         endpoints = {"AWS_ENDPOINT_URL": other_aws.url, "AWS_ENDPOINT_URL_DYNAMODB": dynamodb.url}
         victims = closing.enter_context(Victims(stack.deployment.functions, endpoints))

@@ -29,6 +29,7 @@ TICK = 300.0
 
 _POLLS = 3
 _DELIVERIES = 2
+_SLOWLY = 0.9
 _LAST_TRY = 13.2
 """Seconds before its end at which a process gives up writing to the record."""
 
@@ -52,6 +53,7 @@ class Fault(StrEnum):
     REFUSED = "no connection"
     OUTAGE = "server's outage"
     STALE = "index is behind"
+    SLOW = "answer takes almost all of its time"
 
 
 class Stage(Enum):
@@ -165,7 +167,7 @@ class Message:
 class Scheduler:
     """Runs actors by a strategy. `bounded`: a process is killed at its deadline and no call outlasts its time-out."""
 
-    VISIBILITY: ClassVar[dict[str, float]] = {"rescue": 330.0}
+    VISIBILITY: ClassVar[dict[str, float]] = {"rescue": 190.0, "refresh": 40.0}
     """Seconds for which a delivered message is hidden, where the template says other than 180."""
 
     def __init__(
@@ -229,8 +231,10 @@ class Scheduler:
             raise failure(fault)
         self.is_stale = fault is Fault.STALE
         result, error = self._effect(point, effect)
-        if fault in {Fault.NONE, Fault.STALE} and (self.two_sided or point.service == "http"):
+        if fault in _ANSWERED and (self.two_sided or point.service == "http"):
             arriving = replace(point, stage=Stage.AFTER, faults=_AFTER[point.service])
+            if fault is Fault.SLOW and point.time_limit is not None:
+                arriving.wake_at = self.now + _SLOWLY * point.time_limit
             fault = self._pause(actor, arriving)
         if fault in {Fault.LOST_ANSWER, Fault.OUTAGE}:
             raise failure(fault)
@@ -495,7 +499,8 @@ _OUTAGES = tuple(
     for seconds in (5.0, 25.0, 60.0, 240.0)
 )
 _WITHOUT_EFFECT = frozenset({Fault.LOST_REQUEST, Fault.LATE_REQUEST, Fault.THROTTLED, Fault.REFUSED})
-_READS = frozenset({"get_item", "query", "decrypt"})
+_ANSWERED = frozenset({Fault.NONE, Fault.STALE, Fault.SLOW})
+_READS = frozenset({"get_item", "query", "decrypt", "get_queue_attributes"})
 
 
 def _code(error: Exception) -> str:

@@ -18,7 +18,8 @@ class Profile:
     `rotates`: every refresh replaces the refresh token. `detects_reuse`: a replaced one, used again, ends the grant.
     `replay_seconds`: for so long a replaced one is answered again: with the same tokens, or with `fresh_replays` anew.
     `replay_is_known`: the owner's registration says so. `revokes_by_old`: a replaced refresh token still revokes the
-    grant. `revokes_by_access`: so does an access token.
+    grant. `revokes_by_access`: so does an access token. `revokes_all`: with any of them every grant of that user ends,
+    and a second time is refused.
     """
 
     rotates: bool = True
@@ -28,6 +29,7 @@ class Profile:
     replay_is_known: bool = True
     revokes_by_old: bool = False
     revokes_by_access: bool = False
+    revokes_all: bool = False
     lifetime: int = 3600
 
 
@@ -111,15 +113,26 @@ class Server:
             self._end(used.grant, "reuse", call)
         raise Refusal("invalid_grant")
 
-    def revoke(self, token: str, call: Any) -> None:
+    def revoke(self, token: str, call: Any) -> dict[str, Any]:
         """Answer a revocation request (RFC 7009): what is not known needs no revocation."""
         by_refresh, by_access = self.by_refresh_token.get(token), self.by_access_token.get(token)
+        if self.profile.revokes_all:
+            return {"successful": self._revoke_all(by_refresh or by_access, call)}
         if by_refresh is not None and (by_refresh.successor is None or self.profile.revokes_by_old):
             self._end(by_refresh.grant, "revoked", call)
         if by_access is not None:
             self.dead_access_tokens.add(token)
             if self.profile.revokes_by_access:
                 self._end(by_access.grant, "revoked", call)
+        return {}
+
+    def _revoke_all(self, issue: Issue | None, call: Any) -> bool:
+        if issue is None or issue.grant.ended:
+            return False
+        for grant in self.grants:
+            if grant.issues:
+                self._end(grant, "revoked", call)
+        return True
 
     def accepts(self, refresh_token: str | None) -> bool:
         """Tell whether a refresh with this token would succeed now, whatever the replay window."""

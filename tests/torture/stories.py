@@ -29,8 +29,8 @@ SLACK = SETTLE + 5.0
 
 AS_LONG_AS_AN_EXCHANGE_MAY_TAKE = 61
 A_WHILE = 10
-VISIBILITY = 180
-"""Seconds after which a message that was not worked off comes again, as the template sets it."""
+VISIBILITY = {"refresh": 40, "rescue": 190, "revoke": 180}
+"""Seconds after which a message that was not worked off comes again, as the template sets them."""
 
 ALMOST_ALL_OF_A_CALLS_TIME = 16.5
 _STORES = ("dynamodb UpdateItem", "dynamodb PutItem", "sqs SendMessage")
@@ -161,7 +161,7 @@ class Refreshing:
         if self.by_queue:
             deliver(scene, self.function, self._event)
         fate = survived(scene, self._connection_id, report)
-        is_short = self.by_queue and self.window < VISIBILITY
+        is_short = self.by_queue and self.window < VISIBILITY["refresh"]
         fate.require("lost in spite of a replay window", holds=fate.word != LOST or not self.window or is_short)
         if fate.word == LOST and self.window:
             fate.why = "the answer died with the process; the replay window was over when the message came again"
@@ -171,7 +171,7 @@ class Refreshing:
 def deliver(scene: Scene, function: str, event: dict[str, Any]) -> None:
     """Deliver a message until it is worked off, as SQS does."""
     while scene.call(function, event)["batchItemFailures"]:
-        scene.advance(VISIBILITY)
+        scene.advance(VISIBILITY[function])
 
 
 @dataclass

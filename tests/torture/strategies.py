@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.torture.scheduler import Fault
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from random import Random
 
     from tests.torture.scheduler import Option
+
+_SLOW = 0.4
 
 
 class Calm:
@@ -38,7 +42,9 @@ class Chance:
         faults = [option for option in options if option.faults]
         if faults and self._faults_left and random.random() < self._misfortune:
             self._faults_left -= 1
-            kind = random.choice(sorted({option.fault if option.kind == "run" else option.kind for option in faults}))
+            kinds = sorted({option.fault if option.kind == "run" else option.kind for option in faults})
+            # Requests are few among all calls, and slow ones are what leases are there for.
+            kind = Fault.SLOW if Fault.SLOW in kinds and random.random() < _SLOW else random.choice(kinds)
             return random.choice([o for o in faults if kind == (o.fault if o.kind == "run" else o.kind)])
         calm = [option for option in options if not option.faults]
         if not calm:

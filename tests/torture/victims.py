@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from functions.vault import aws
 from functions.vault.outbound import Outbound
 from functions.vault.settings import House
+from functions.vault.timing import SharedClock
 from local.invoker import Context, load_door
 
 if TYPE_CHECKING:
@@ -161,7 +162,8 @@ class _TrappedOutbound(Outbound):
 
 class _TrappedHouse(House):
     def __init__(self, environ: Mapping[str, str], client_of: ClientOf, clock: _Clock, trap: _Trap) -> None:
-        super().__init__(environ, clock=clock.now)
+        shared = SharedClock(clock.now)
+        super().__init__(environ, clock=shared.now, hear=shared.hear)
         self._clients = client_of
         self._trap = trap
 

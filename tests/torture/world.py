@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from email.utils import formatdate
 from hashlib import sha256
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from functions.vault.revoking import Revoking
 from functions.vault.starting import Starting
 from functions.vault.store import Authorizations, Connections
 from functions.vault.sweeping import Sweeping
-from functions.vault.timing import CALL, Deadline, Timing
+from functions.vault.timing import CALL, Deadline, SharedClock, Timing
 from functions.vault.vending import Vending
 from tests.torture.dynamo import Dynamo
 from tests.torture.scheduler import Fault, Message, Point
@@ -47,7 +48,7 @@ HTTP_TIMEOUT = 10
 
 _BEFORE_ANY = (Fault.CRASH, Fault.CRASH_SENT, Fault.THROTTLED, Fault.LATE_REQUEST)
 _BEFORE_READ = (Fault.CRASH, Fault.THROTTLED)
-_BEFORE_HTTP = (Fault.CRASH, Fault.CRASH_SENT, Fault.LOST_REQUEST, Fault.LATE_REQUEST, Fault.REFUSED)
+_BEFORE_HTTP = (Fault.CRASH, Fault.CRASH_SENT, Fault.LOST_REQUEST, Fault.LATE_REQUEST, Fault.REFUSED, Fault.SLOW)
 _ONE_SIDED = (Fault.CRASH, Fault.THROTTLED, Fault.LOST_ANSWER, Fault.RETRIED)
 _ONE_SIDED_READ = (Fault.CRASH, Fault.THROTTLED)
 _ONE_SIDED_HTTP = (Fault.CRASH, Fault.LOST_REQUEST)
@@ -76,6 +77,8 @@ class TokenRequest:
     is_refresh: bool
     effect_at: float | None = None
     settled_at: float = 0.0
+    arrived_at: float = 0.0
+    """By the clock of the process that got it."""
     fate: str = "under way"
     overlapped: bool = False
     lease_until: float | None = None
@@ -139,7 +142,7 @@ class World:
 
 def _registrations(profile: Profile) -> Registrations:
     """Return the one registration of this world. Reading it is no step: it is in every warm process's memory."""
-    document = {
+    document: dict[str, Any] = {
         "client_id": "client",
         "authorization_endpoint": "https://as.test/authorize",
         "token_endpoint": "https://as.test/token",
@@ -151,6 +154,8 @@ def _registrations(profile: Profile) -> Registrations:
         document["refresh_token_replay_seconds"] = profile.replay_seconds
     if profile.revokes_by_access:
         document["revocation_tokens"] = ["access_token"]
+    if profile.revokes_all:
+        document |= {"revocation_ends_authorization": True, "revocation_success": "successful"}
     return _kept_registrations(json.dumps(document))
 
 
@@ -222,7 +227,9 @@ class _DynamoEdge:
                 told=_told,
             )
             actor = scheduler.running
-            return scheduler.call(point, lambda: self._effect(actor, operation, arguments), _aws_failure)
+            answer = scheduler.call(point, lambda: self._effect(actor, operation, arguments), _aws_failure)
+            date = formatdate(scheduler.now, usegmt=True)
+            return {**answer, "ResponseMetadata": {"HTTPHeaders": {"date": date}}}
         return self._effect(None, operation, arguments)
 
     def _effect(self, actor: Actor | None, operation: str, arguments: dict[str, Any]) -> Any:
@@ -236,6 +243,8 @@ class _DynamoEdge:
         before = world.dynamo.items[table].get(key["S"], {})
         if actor is not None and operation == "get_item":
             actor.notes["read at"] = world.scheduler.step
+        if actor is not None and table == CONNECTIONS:
+            actor.notes["knows of"] = world.scheduler.step
         answer = getattr(world.dynamo, operation)(**arguments)
         if operation != "get_item":
             world.observer.wrote(actor, table, before, world.dynamo.items[table][key["S"]])
@@ -283,6 +292,16 @@ class _KeysEdge:
 class _QueuesEdge:
     def __init__(self, world: World) -> None:
         self._world = world
+
+    def get_queue_attributes(self, **arguments: Any) -> Any:
+        world, queue = self._world, arguments["QueueUrl"]
+        point = Point("sqs", "get_queue_attributes", faults=_BEFORE_READ, time_limit=CALL, detail=lambda: queue)
+
+        def effect() -> Any:
+            waiting = sum(message.queue == queue for message in world.scheduler.messages)
+            return {"Attributes": {"ApproximateNumberOfMessages": str(waiting)}}
+
+        return world.scheduler.call(point, effect, _aws_failure)
 
     def send_message(self, **arguments: Any) -> None:
         world, queue = self._world, arguments["QueueUrl"].removesuffix(".fifo")
@@ -351,11 +370,11 @@ class _HttpEdge:
 
     def _effect(self, form: Mapping[str, str], request: TokenRequest | None) -> Answer:
         world = self._world
-        if request is None:
-            world.server.revoke(form["token"], world.scheduler.running)
-            return Answer(200, {}, b"")
-        request.effect_at = world.scheduler.now
+        if request is not None:
+            request.effect_at = world.scheduler.now
         try:
+            if request is None:
+                return _json(world.server.revoke(form["token"], world.scheduler.running))
             if request.is_refresh:
                 return _json(world.server.refresh(request.token, world.scheduler.now, request))
             return _json(world.server.exchange(request.token, world.scheduler.now, request))
@@ -366,6 +385,7 @@ class _HttpEdge:
 def _settle(request: TokenRequest | None, fate: str, now: float) -> None:
     if request is not None:
         request.fate, request.settled_at = fate, now
+        request.arrived_at = request.actor.notes["clock"]()
 
 
 def _json(document: Mapping[str, Any]) -> Answer:
@@ -390,9 +410,12 @@ class Process:
         scheduler, parts = world.scheduler, world.parts
         skew = actor.skew if actor else 0.0
         edges = {"dynamodb": _DynamoEdge(world), "kms": _KeysEdge(world), "sqs": _QueuesEdge(world)}
-        self.timing = Timing(lambda: scheduler.now + skew, scheduler.sleep, scheduler.strategy.jitter)
-        self.connections = parts.connections(edges.__getitem__, CONNECTIONS)
-        self.authorizations = parts.authorizations(edges.__getitem__, AUTHORIZATIONS)
+        clock = SharedClock(lambda: scheduler.now + skew)
+        self.timing = Timing(clock.now, scheduler.sleep, scheduler.strategy.jitter)
+        if actor is not None:
+            actor.notes["clock"] = clock.now
+        self.connections = parts.connections(edges.__getitem__, CONNECTIONS, clock.hear)
+        self.authorizations = parts.authorizations(edges.__getitem__, AUTHORIZATIONS, clock.hear)
         self.cipher = Cipher(edges.__getitem__, "key")
         self.client = Client(_HttpEdge(world), self.timing.now)
         self.committing = parts.committing(

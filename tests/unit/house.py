@@ -116,7 +116,7 @@ class MemoryConnections(Connections):
     def due(self, shard: str, now: int, limit: int) -> Iterator[list[Due]]:
         """Yield what is due, in pages."""
         found = [
-            Due(made.connection_id, made.provider, made.status, made.version, made.due_at)
+            Due(made.connection_id, made.provider, made.version, made.due_at, made.tell_at)
             for made in self.records.values()
             if made.due_shard == shard and made.due_at is not None and made.due_at <= now
         ]
@@ -131,7 +131,8 @@ class MemoryConnections(Connections):
             stored = self.records.get(due.connection_id)
             if stored is None or (stored.version, stored.due_at) != (due.version, due.due_at):
                 raise Conflict
-            self.records[due.connection_id] = replace(stored, due_at=until)
+            times: dict[str, Any] = due.postponed(until)
+            self.records[due.connection_id] = replace(stored, **times)
 
 
 def _decisive(record: Connection) -> tuple[Any, ...]:
@@ -140,6 +141,7 @@ def _decisive(record: Connection) -> tuple[Any, ...]:
         record.status,
         record.lease.holder if record.lease else None,
         record.failure.count if record.failure else None,
+        record.withdrawal_changes,
     )
 
 
@@ -289,6 +291,11 @@ class MemoryQueue(Queue):
         """Take a message."""
         with self._events.call(self._kind):
             self.messages.append({"body": body, "group": group, "deduplication": deduplication})
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing is in it."""
+        with self._events.call(f"{self._kind}_is_empty"):
+            return not self.messages
 
 
 class MemoryHouse:

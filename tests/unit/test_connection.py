@@ -4,16 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from functions.vault.connection import (
-    FIRST_DELAY,
-    LONGEST_DELAY,
-    LONGEST_REVOCATION_DELAY,
-    Connection,
-    Failure,
-    Lease,
-    Origin,
-    Status,
-)
+from functions.vault.connection import MOST_TOLD, Connection, Lease, Origin, Status
 from functions.vault.errors import (
     ConfirmationRequired,
     ConnectionRevoked,
@@ -24,7 +15,9 @@ from functions.vault.errors import (
     ProviderUnavailable,
     ReauthorizationRequired,
 )
+from functions.vault.failure import FIRST_DELAY, LONGEST_DELAY, LONGEST_REVOCATION_DELAY, Failure
 from functions.vault.tokens import TokenResponse, TokenSet
+from functions.vault.withdrawal import REFUSED_AFTER_AN_INTERRUPTION, Told, Withdrawal
 from tests.unit.samples import NOW, connection, sealed_tokens, token_response
 
 SAID = ProviderError("invalid_grant", "expired", 400)
@@ -47,7 +40,9 @@ def test_an_authorization_makes_an_active_connection() -> None:
     """
     response = token_response(subject="acct", metadata={"region": "eu"}, refresh_expires_at=NOW + 86400)
 
-    made = connection(response, now=NOW + 5.9, created_at=NOW - 100, revocations=2)
+    before = replace(connection(), created_at=NOW - 100, revocations=2)
+
+    made = connection(response, now=NOW + 5.9, before=before)
 
     assert made == Connection(
         connection_id="merchant-1",
@@ -73,6 +68,7 @@ def test_an_authorization_makes_an_active_connection() -> None:
         revocations=2,
         due_shard=made.due_shard,
         due_at=made.due_at,
+        upkeep_at=made.due_at,
     )
     assert made.due_shard in {str(number) for number in range(16)}
     assert made.due_at is not None
@@ -232,7 +228,7 @@ def test_a_lease_that_sent_nothing_keeps_what_was_unknown_before_it() -> None:
     assert back.was_interrupted
     third = leased(back, "holder-3")
     assert third.was_interrupted
-    assert third.lease == Lease("holder-3", 3, NOW + 40, interrupted=True)
+    assert third.lease == Lease("holder-3", 3, NOW + 40, interrupted_at=NOW + 10)
 
 
 def test_a_lease_on_a_token_set_of_the_past_is_let_go() -> None:
@@ -259,6 +255,7 @@ def test_a_refresh_makes_the_next_version() -> None:
         expires_at=NOW + 9000,
         refresh_at=NOW + 8700,
         due_at=tokens.due_at,
+        upkeep_at=tokens.due_at,
         scope="write",
         subject="acct",
         metadata={"region": "us"},
@@ -361,7 +358,7 @@ def test_a_failure_keeps_the_tokens_and_the_status() -> None:
 @pytest.mark.parametrize(("due_at", "then"), [(None, None), (NOW + 1, NOW + 17), (NOW + 9000, NOW + 9000)])
 def test_background_work_waits_as_long_as_the_server_is_left_alone(due_at: int | None, then: int | None) -> None:
     """Not due before `retry_at`, and not sooner than it was: a failing provider makes no work for every sweep."""
-    held = replace(leased(), due_at=due_at)
+    held = replace(leased(), due_at=due_at, upkeep_at=due_at)
 
     after = held.refresh_failed(ProviderUnavailable("Down."), NOW + 12, 0.5)
 
@@ -430,6 +427,7 @@ def test_a_dead_grant_keeps_its_reason() -> None:
         refresh_at=None,
         due_shard=None,
         due_at=None,
+        upkeep_at=None,
     )
     with pytest.raises(ReauthorizationRequired, match=r"^Gone\.$") as caught:
         dead.require_vendable()
@@ -466,13 +464,21 @@ def test_revoking_ends_it_here() -> None:
         held,
         status=Status.REVOKING,
         revocations=1,
-        lease=None,
+        sealed=None,
+        refreshable=False,
+        expires_at=None,
         refresh_at=None,
+        attempts=0,
+        lease=None,
         updated_at=NOW + 20,
+        withdrawals=(Withdrawal(b"sealed-1", "acme", 1, NOW + 20, {"shop": "1"}, under_way=1),),
+        withdrawal_changes=1,
         due_at=NOW + 20,
+        tell_at=NOW + 20,
+        upkeep_at=None,
     )
-    assert ending.sealed == held.sealed, "the server still has to be told which token it is"
-    assert not ending.was_dead
+    with pytest.raises(ConnectionRevoked):
+        ending.require_vendable()
 
 
 def test_what_need_no_upkeep_is_due_for_its_revocation() -> None:
@@ -491,67 +497,114 @@ def test_revoking_a_dead_grant_remembers_that_it_was_dead() -> None:
 
     ending = dead.revoking(NOW + 20)
 
-    assert ending.was_dead
-    assert ending.revocation == {"grant": {"said": "dead", "at": NOW + 20}}
+    assert [withdrawal.was_dead for withdrawal in ending.withdrawals] == [True]
+    assert ending.withdrawals[0].said == {"grant": {"said": "dead", "at": NOW + 20}}
     assert ending.failure is None
-
-
-def test_what_the_server_said_of_each_token_is_kept() -> None:
-    """It is the record of the revocation, and no token is told of twice."""
-    ending = connection().revoking(NOW)
-
-    told = ending.told("refresh_token", "revoked", NOW + 1.5).told("access_token", "unsupported_token_type", NOW + 2)
-
-    assert told == replace(
-        ending,
-        updated_at=NOW + 2,
-        revocation={
-            "refresh_token": {"said": "revoked", "at": NOW + 1},
-            "access_token": {"said": "unsupported_token_type", "at": NOW + 2},
-        },
-    )
-    assert told.revoked(NOW + 3).revocation == told.revocation
 
 
 def revoked(was: Connection) -> Connection:
     """Return a connection that was revoked here and there."""
-    return was.revoking(NOW + 20).told("refresh_token", "revoked", NOW + 21).revoked(NOW + 22)
+    ending = was.revoking(NOW + 20)
+    return ending.told(ending.withdrawals[0].heard("refresh_token", "revoked", NOW + 21), NOW + 22)
+
+
+def test_what_the_server_said_of_each_token_is_kept_and_the_ciphertext_is_not() -> None:
+    """It is the record of the revocation: nothing is left that opens, nothing is due."""
+    ending = connection(token_response(refresh_expires_at=NOW + 86400)).revoking(NOW)
+    (told,) = ending.withdrawals
+    told = told.heard("refresh_token", "revoked", NOW + 1.5).heard("access_token", "unsupported_token_type", NOW + 2)
+
+    ended = ending.told(told, NOW + 3)
+
+    said = {
+        "refresh_token": {"said": "revoked", "at": NOW + 1},
+        "access_token": {"said": "unsupported_token_type", "at": NOW + 2},
+    }
+    assert ended == replace(
+        connection(),
+        status=Status.REVOKED,
+        revocations=1,
+        revocation=(Told("acme", 1, said, {"shop": "1"}),),
+        withdrawal_changes=2,
+        sealed=None,
+        refreshable=False,
+        expires_at=None,
+        refresh_at=None,
+        refresh_expires_at=None,
+        due_shard=None,
+        due_at=None,
+        upkeep_at=None,
+        updated_at=NOW + 3,
+    )
+
+
+def test_a_record_of_revocations_does_not_grow_for_ever() -> None:
+    """The latest are kept."""
+    ended = revoked(connection())
+
+    for number in range(MOST_TOLD + 5):
+        ended = ended.withdrawing(late(b"%d" % number), NOW)
+        ended = ended.told(ended.withdrawals[0], NOW)
+
+    assert len(ended.revocation) == MOST_TOLD
+
+
+def late(sealed: bytes = b"sealed-2", provider: str = "acme", **parameters: str) -> Withdrawal:
+    """Return tokens that came back after the end."""
+    return Withdrawal(sealed, provider, 2, NOW + 31, parameters or {"shop": "1"})
 
 
 @pytest.mark.parametrize("ended", [connection().revoking(NOW + 20), revoked(connection())])
 def test_tokens_that_come_after_the_end_are_held_for_their_revocation(ended: Connection) -> None:
-    """Vended to nobody, due at once, and nothing of what the server said was said of them."""
-    came = sealed_tokens(token_response(subject="acct"), b"sealed-2", at=NOW + 30)
+    """Vended to nobody, due at once, beside whatever else the server is to be told of."""
+    held = ended.withdrawing(late(), NOW + 31.5)
 
-    held = ended.taken_back("acme", came, NOW + 31.5)
-
-    assert (held.status, held.version, held.sealed) == (Status.REVOKING, 2, b"sealed-2")
-    assert (held.due_shard, held.due_at, held.refresh_at) == (connection().due_shard, NOW + 31, None)
-    assert (held.failure, held.lease, held.origin) == (None, None, None)
-    assert held.revocation.keys().isdisjoint({"refresh_token", "access_token"})
+    assert (held.status, held.version, held.sealed) == (Status.REVOKING, 1, None)
+    assert [each.sealed for each in held.withdrawals] == [each.sealed for each in ended.withdrawals] + [b"sealed-2"]
+    assert (held.due_shard, held.refresh_at) == (connection().due_shard, None)
+    assert held.due_at == held.tell_at == min(each.at for each in held.withdrawals)
+    assert held.withdrawal_changes == ended.withdrawal_changes + 1
     assert held.revocations == ended.revocations
     with pytest.raises(ConnectionRevoked):
         held.require_vendable()
 
 
-def test_tokens_of_a_grant_that_had_ended_are_known_to_be_so() -> None:
-    """The server had confirmed the end before they came: where it refuses to revoke them too, nothing is left to do."""
-    ended = revoked(connection())
+def test_tokens_that_come_late_do_not_disturb_a_connection_made_anew() -> None:
+    """It vends, and is kept alive when that is due; the server is told meanwhile."""
+    anew = connection(before=revoked(connection()), version=2)
 
-    once = ended.taken_back("acme", NEXT, NOW + 31.5)
-    twice = once.taken_back("acme", sealed_tokens(sealed=b"sealed-3"), NOW + 40)
-    unheard = connection().revoking(NOW + 20).taken_back("acme", NEXT, NOW + 31)
+    held = anew.withdrawing(late(), NOW + 31)
+    told = held.told(held.withdrawals[0].heard("refresh_token", "revoked", NOW + 40), NOW + 40)
 
-    assert once.revocation == {"grant": {"said": "revoked", "at": NOW + 31}}
-    assert [held.had_ended for held in (once, twice, unheard)] == [True, True, False]
-    assert not any(held.was_dead for held in (once, twice, unheard))
+    assert (held.status, held.sealed, held.due_at) == (Status.ACTIVE, b"sealed-1", NOW + 31)
+    assert (told.status, told.sealed, told.due_at) == (Status.ACTIVE, b"sealed-1", anew.due_at)
+    assert (told.due_at, told.tell_at) == (anew.upkeep_at, None)
+    held.require_vendable()
 
 
-def test_tokens_of_another_provider_are_revoked_there() -> None:
-    """A revoked connection is free for another provider: what is sealed for that one is told to that one."""
-    held = revoked(connection()).taken_back("other", NEXT, NOW + 31)
+@pytest.mark.parametrize(
+    ("said", "had_ended"),
+    [("revoked", True), (REFUSED_AFTER_AN_INTERRUPTION, True), ("none", False), ("unsupported_token_type", False)],
+)
+def test_tokens_of_a_grant_that_had_ended_are_known_to_be_so(said: str, *, had_ended: bool) -> None:
+    """The server had confirmed an end before they came: where it refuses to revoke them too, nothing is left to do."""
+    ending = connection().revoking(NOW + 20)
+    told = ending.withdrawals[0].heard("refresh_token", said, NOW + 25)
 
-    assert held.provider == "other"
+    before = ending.withdrawing(late(), NOW + 22).told(told, NOW + 31)
+    after = ending.told(told, NOW + 25).withdrawing(late(), NOW + 31)
+
+    for held in (before, after):
+        assert [each.had_ended for each in held.withdrawals] == [had_ended]
+        assert not any(each.was_dead for each in held.withdrawals)
+
+
+@pytest.mark.parametrize("other", [late(provider="other"), late(shop="2")])
+def test_what_one_server_says_is_not_taken_for_anothers(other: Withdrawal) -> None:
+    """A revoked connection is free for another provider, and another tenant of a provider is another server."""
+    held = revoked(connection()).withdrawing(other, NOW + 31)
+
+    assert [each.had_ended for each in held.withdrawals] == [False]
 
 
 @pytest.mark.parametrize(("count", "delay"), [(1, 5), (2, 10), (3, 20), (9, 1280), (10, 2560), (11, 3600), (500, 3600)])
@@ -560,33 +613,37 @@ def test_a_revocation_that_failed_is_due_again(count: int, delay: int) -> None:
     ending = connection().revoking(NOW)
 
     for _ in range(count):
-        ending = ending.revocation_failed(ProviderUnavailable("Down."), NOW, 0.5)
+        failed = ending.withdrawals[0].failed(ProviderUnavailable("Down."), NOW, 0.5)
+        ending = ending.telling(failed, NOW)
 
     assert LONGEST_REVOCATION_DELAY == 3600
     assert ending.status is Status.REVOKING
     assert ending.failure is not None
     assert ending.failure.count == count
-    assert ending.due_at == ending.failure.retry_at == NOW + delay
+    assert ending.due_at == ending.tell_at == ending.failure.retry_at == NOW + delay
 
 
-def test_a_revoked_connection_holds_nothing_of_the_grant() -> None:
-    """No ciphertext, no times, nothing due: what is left is that it was, and whose."""
-    ending = connection(token_response(refresh_expires_at=NOW + 86400)).revoking(NOW)
-    ended = ending.revocation_failed(ProviderUnavailable("Down."), NOW, 0.5).revoked(NOW + 30)
+def test_the_failure_to_tell_is_that_of_a_connection_that_has_ended_only() -> None:
+    """One that was made anew vends: what an old token set meets is no failure of the new one."""
+    ending = connection().revoking(NOW)
+    failed = ending.withdrawals[0].failed(ProviderUnavailable("Down."), NOW, 0.5)
 
-    assert ended == replace(
-        connection(),
-        status=Status.REVOKED,
-        revocations=1,
-        sealed=None,
-        refreshable=False,
-        expires_at=None,
-        refresh_at=None,
-        refresh_expires_at=None,
-        due_shard=None,
-        due_at=None,
-        updated_at=NOW + 30,
-    )
+    anew = connection(before=ending, version=2).telling(failed, NOW)
+
+    assert ending.telling(failed, NOW).failure == failed.failure
+    assert anew.failure is None
+    assert (anew.due_at, anew.tell_at) == (NOW + 5, NOW + 5)
+
+
+@pytest.mark.parametrize(("unknown", "left"), [(False, 0), (True, 1)])
+def test_an_attempt_to_tell_is_over_when_its_end_is_known(left: int, *, unknown: bool) -> None:
+    """What became of a request whose answer was lost, nobody knows: the server may have heard it."""
+    begun = Withdrawal(b"sealed-1", "acme", 1, NOW).begin()
+
+    failed = begun.failed(ProviderUnavailable("Down.", outcome_unknown=unknown), NOW, 0.5)
+
+    assert failed.under_way == left
+    assert [each.may_have_been_told for each in (begun, failed, failed.begin())] == [False, False, unknown]
 
 
 @pytest.mark.parametrize(

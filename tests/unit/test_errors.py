@@ -2,7 +2,6 @@
 
 import pytest
 
-from functions.vault.connection import Failure
 from functions.vault.errors import (
     BY_CODE,
     GatehouseError,
@@ -11,6 +10,7 @@ from functions.vault.errors import (
     ProviderThrottled,
     ProviderUnavailable,
 )
+from functions.vault.failure import Failure
 
 CONTRACT = {
     "invalid_request": (400, False),

@@ -37,9 +37,10 @@ def answered(attempt: int = 1, holder: str = "holder-1", version: int = 2) -> Ob
 
 def consented(version: int = 2, provider: str = "acme", **fields: Any) -> Obtained:
     """Return the answer to a code that was exchanged for `request-2`, at `NOW + 40`."""
+    begun = {name: fields.pop(name) for name in ("revocations", "parameters") if name in fields}
     authorized = Authorized(**{"request_id": "request-2", "owner": "owner-1", **fields})
     tokens = sealed_tokens(sealed=b"sealed-ours", at=NOW + 40)
-    return Obtained("merchant-1", provider, version, "request-2", tokens, authorized=authorized)
+    return Obtained("merchant-1", provider, version, "request-2", tokens, authorized=authorized, **begun)
 
 
 def dead(was: Connection) -> Connection:
@@ -49,7 +50,14 @@ def dead(was: Connection) -> Connection:
 
 def gone(was: Connection) -> Connection:
     """Return a connection that was revoked, here and at the server."""
-    return was.revoking(NOW + 50).revoked(NOW + 51)
+    return heard(was.revoking(NOW + 50), NOW + 51)
+
+
+def heard(was: Connection, now: int = LATE) -> Connection:
+    """Return a connection of whose withdrawals the server has heard."""
+    for withdrawal in was.withdrawals:
+        was = was.told(withdrawal.heard("refresh_token", "revoked", now), now)
+    return was
 
 
 def refreshed(attempt: int, lease: Lease | None = None, was: Connection = RETRIED) -> Connection:
@@ -129,10 +137,8 @@ def test_an_answer_waits_for_another_that_is_at_work_on_what_follows() -> None:
         refreshed(attempt=2),
         refreshed(attempt=2, lease=AT_WORK),
         dead(refreshed(attempt=2)),
-        gone(refreshed(attempt=2)),
         refreshed(attempt=1),
         ANEW,
-        gone(ANEW),
         replace(refreshed(attempt=1), version=3, origin=Origin(2, 1)),
         replace(refreshed(attempt=1), version=3, origin=Origin(2, 9)),
         replace(connection(), version=5),
@@ -142,10 +148,8 @@ def test_an_answer_waits_for_another_that_is_at_work_on_what_follows() -> None:
         "a later attempt's",
         "a later attempt's, at work",
         "a later attempt's, dead",
-        "a later attempt's, revoked",
         "the same attempt's, by another",
         "another consent's",
-        "another consent's, revoked",
         "the next generation's",
         "the next generation's, tried often",
         "a far later consent's",
@@ -158,27 +162,62 @@ def test_an_answer_never_goes_over_what_is_newer(stored: Connection | None, vers
 
 
 @pytest.mark.parametrize(
-    ("stored", "version"),
+    "stored",
     [
-        (ASKED.revoking(NOW + 50), 2),
-        (gone(ASKED), 2),
-        (dead(ASKED).revoking(NOW + 55), 2),
-        (gone(refreshed(attempt=1)), 3),
+        ASKED.revoking(NOW + 50),
+        gone(ASKED),
+        dead(ASKED).revoking(NOW + 55),
+        gone(refreshed(attempt=1)),
+        gone(refreshed(attempt=2)),
+        gone(ANEW),
+        ANEW.revoking(NOW + 50),
     ],
-    ids=["revoking", "revoked", "dead, then revoked", "revoked after an earlier answer"],
+    ids=[
+        "revoking",
+        "revoked",
+        "dead, then revoked",
+        "revoked after an earlier answer",
+        "revoked after a later answer",
+        "revoked after another consent",
+        "revoking another consent",
+    ],
 )
-def test_an_answer_after_a_revocation_is_taken_back(stored: Connection, version: int) -> None:
-    """The connection does not live again; it is revoking (again), with these tokens, until the server has heard."""
-    ours = answered(attempt=2, holder="holder-2", version=version)
+@pytest.mark.parametrize("version", [2, 3, 7])
+def test_an_answer_after_a_revocation_is_withdrawn(stored: Connection, version: int) -> None:
+    """The connection does not live again; the server is told of these tokens too, beside whatever else it is told of.
+
+    They keep the version that they were sealed for: nothing is sealed anew, and the version does not move.
+    """
+    ours = replace(answered(attempt=2, holder="holder-2", version=version), parameters={"shop": "1"})
 
     after = ours.over(stored, LATE)
 
     assert isinstance(after, Connection)
-    assert (after.status, after.version, after.sealed) == (Status.REVOKING, version, b"sealed-ours")
-    assert (after.due_at, after.revocation, after.revocations) == (LATE, {}, stored.revocations)
+    assert (after.status, after.version, after.sealed) == (Status.REVOKING, stored.version, None)
+    *before, late = after.withdrawals
+    assert tuple(before) == stored.withdrawals
+    assert (late.sealed, late.provider, late.version, late.parameters) == (
+        b"sealed-ours",
+        "acme",
+        version,
+        {"shop": "1"},
+    )
+    assert after.revocations == stored.revocations
 
 
-@pytest.mark.parametrize("stored", [ASKED, refreshed(attempt=1), gone(ASKED)])
+def test_an_answer_after_a_revocation_is_withdrawn_from_a_connection_made_anew() -> None:
+    """The user has consented once more since: that stands, and the old tokens go all the same."""
+    anew = consented(revocations=1).over(gone(ASKED), LATE)
+    assert isinstance(anew, Connection)
+
+    after = replace(answered(), tokens=FIRST_ANSWER).over(anew, LATE + 1)
+
+    assert isinstance(after, Connection)
+    assert (after.status, after.sealed, after.version) == (Status.ACTIVE, anew.sealed, anew.version)
+    assert [(late.sealed, late.at) for late in after.withdrawals] == [(b"sealed-first", LATE + 1)]
+
+
+@pytest.mark.parametrize("stored", [ASKED, refreshed(attempt=1)])
 def test_an_answer_is_written_for_its_own_version_only(stored: Connection) -> None:
     """Its ciphertext opens for no other."""
     wrong = answered(attempt=2, holder="holder-2", version=stored.version + 2)
@@ -221,9 +260,8 @@ def test_a_first_consent_makes_a_connection() -> None:
         1,
         tokens,
         LATE,
-        created_at=LATE,
+        before=None,
         authorized_by="request-2",
-        revocations=0,
         owner="owner-1",
         parameters={"shop": "2"},
         tags={"tier": "x"},
@@ -283,7 +321,7 @@ def test_a_consent_for_a_record_that_vanished_is_sealed_anew() -> None:
     [
         lambda stored: stored,
         lambda stored: stored.leased("h", LATE + 9, LATE).refreshed(SECOND_ANSWER, Origin(2, 1), "h", LATE),
-        lambda stored: stored.revoking(LATE).revoked(LATE),
+        lambda stored: heard(stored.revoking(LATE)),
     ],
     ids=["as written", "refreshed since", "revoked since"],
 )
@@ -329,38 +367,51 @@ def test_a_revoked_connection_is_free_for_another_party() -> None:
 
 @pytest.mark.parametrize(
     "stored",
-    [gone(connection()), gone(dead(connection())), gone(replace(ANEW, version=1))],
-    ids=["revoked", "dead, then revoked", "consented anew, then revoked"],
+    [
+        gone(connection()),
+        gone(dead(connection())),
+        gone(replace(ANEW, version=1)),
+        connection().revoking(NOW + 50),
+        replace(connection(version=2, authorized_by="request-9"), revocations=1),
+    ],
+    ids=[
+        "revoked",
+        "dead, then revoked",
+        "consented anew, then revoked",
+        "revoking",
+        "revoked, and consented anew",
+    ],
 )
-def test_a_consent_asked_for_before_a_revocation_is_taken_back(stored: Connection) -> None:
-    """Whoever revoked meant this one too: its tokens go the way of the others."""
-    after = consented(revocations=0).over(stored, LATE)
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_consent_asked_for_before_a_revocation_is_withdrawn(stored: Connection, version: int) -> None:
+    """Whoever revoked meant this one too: its tokens go the way of the others, and what stands, stands."""
+    after = consented(version, revocations=0).over(stored, LATE)
 
     assert isinstance(after, Connection)
-    assert (after.status, after.version, after.sealed) == (Status.REVOKING, 2, b"sealed-ours")
+    assert after.status is (Status.ACTIVE if stored.sealed else Status.REVOKING)
+    assert (after.version, after.sealed) == (stored.version, stored.sealed)
+    assert (after.withdrawals[-1].sealed, after.withdrawals[-1].version) == (b"sealed-ours", version)
     assert after.authorized_by == stored.authorized_by, "it is not this consent's connection"
     assert after.revocations == stored.revocations
-    assert consented(version=3, revocations=0).over(stored, LATE) is Verdict.RESEAL
 
 
-@pytest.mark.parametrize("version", [2, 3])
-def test_a_consent_waits_for_the_revocation_of_what_was_before_it(version: int) -> None:
-    """The record has room for one token set, and the server has yet to hear of the one that is in it."""
-    assert consented(version, revocations=0).over(connection().revoking(NOW + 50), LATE) is Verdict.WAIT
+def test_a_consent_leaves_to_the_server_what_it_has_not_heard() -> None:
+    """Asked for after a revocation that the server was not told of yet: both go on."""
+    revoking = connection().revoking(NOW + 20)
+
+    after = consented(revocations=1).over(revoking, LATE)
+
+    assert isinstance(after, Connection)
+    assert (after.status, after.sealed, after.withdrawals) == (Status.ACTIVE, b"sealed-ours", revoking.withdrawals)
+    assert (after.tell_at, after.due_at) == (NOW + 20, NOW + 20)
 
 
-@pytest.mark.parametrize(
-    ("stored", "revocations"),
-    [
-        (replace(connection(version=2, authorized_by="request-9"), revocations=1), 0),
-        (connection(tokens=sealed_tokens(at=NOW + 41), authorized_by="request-9"), 0),
-    ],
-    ids=["revoked and consented anew", "consented after it"],
-)
-def test_a_later_consent_stands(stored: Connection, revocations: int) -> None:
+def test_a_later_consent_stands() -> None:
     """The user went through it again meanwhile: what came later counts."""
+    stored = connection(tokens=sealed_tokens(at=NOW + 41), authorized_by="request-9")
+
     for version in (1, 2, 3):
-        assert consented(version, revocations=revocations).over(stored, LATE) is Verdict.SUPERSEDED
+        assert consented(version).over(stored, LATE) is Verdict.SUPERSEDED
 
 
 # On paper

@@ -11,6 +11,7 @@ from functions.vault.connection import Origin, Status
 from functions.vault.errors import ConnectionNotFound, ProviderUnavailable, TemporarilyUnavailable
 from functions.vault.revoking import GIVE_UP_AFTER, NotToldYet
 from functions.vault.tokens import TokenSet
+from functions.vault.withdrawal import Withdrawal
 from tests.unit.house import MemoryHouse, aws_error, down
 from tests.unit.samples import NOW, answer, registration, sealed_tokens
 
@@ -33,8 +34,10 @@ def house() -> MemoryHouse:
 
 
 def said(house: MemoryHouse) -> dict[str, str]:
-    """Return the record of what the server said."""
-    return {kind: entry["said"] for kind, entry in house.stored().revocation.items()}
+    """Return the record of what the server said of the token set that it is being told of, else of the last one."""
+    stored = house.stored()
+    records = [told.said for told in stored.revocation] + [each.said for each in stored.withdrawals[:1]]
+    return {kind: entry["said"] for kind, entry in records[-1].items()}
 
 
 def retry(house: MemoryHouse) -> None:
@@ -44,16 +47,19 @@ def retry(house: MemoryHouse) -> None:
 
 def arriving(house: MemoryHouse, number: int) -> None:
     """Let the answer of a refresh in flight come in now."""
-    was = house.stored()
-    issued = TokenSet(f"AT-{number}", f"RT-{number}")
-    seal = house.new_cipher().prepare("merchant-1", "acme", was.version + 1)
-    house.connections.records["merchant-1"] = was.taken_back("acme", sealed_tokens(sealed=seal(issued)), house.now)
+    was, issued = house.stored(), TokenSet(f"AT-{number}", f"RT-{number}")
+    sealed = house.new_cipher().prepare("merchant-1", "acme", number)(issued)
+    late = Withdrawal(sealed, "acme", number, int(house.now), was.parameters)
+    house.connections.records["merchant-1"] = was.withdrawing(late, house.now)
 
 
 def ultracart(house: MemoryHouse) -> None:
     """Let the provider be one whose server ends all with the access token, once, and says so in words."""
     house.registrations.known["acme"] = registration(
-        revocation_tokens=("access_token",), revocation_token_type_hint=False, revocation_success="successful"
+        revocation_tokens=("access_token",),
+        revocation_token_type_hint=False,
+        revocation_success="successful",
+        revocation_ends_authorization=True,
     )
 
 
@@ -127,7 +133,7 @@ def test_what_the_server_did_not_hear_is_told_again(house: MemoryHouse, failure:
 
     assert house.token()["error"] == "connection_revoked"
     assert (house.stored().due_at, house.stored().failure is None) == (NOW + 5, False)
-    assert house.stored().sealed is not None
+    assert len(house.stored().withdrawals) == 1
     confirmed = answer('{"successful":true}')
     house.server.answers = [confirmed, confirmed]
     retry(house)
@@ -318,7 +324,8 @@ def test_tokens_that_come_back_while_the_server_is_told_are_told_too(house: Memo
     assert house.revoke() == "revoked"
 
     assert house.server.revoked == ["RT-1", "AT-1", "RT-2", "AT-2"]
-    assert (house.stored().status, house.stored().version, house.stored().sealed) == (Status.REVOKED, 2, None)
+    assert (house.stored().status, house.stored().withdrawals) == (Status.REVOKED, ())
+    assert [told.version for told in house.stored().revocation] == [1, 2]
 
 
 def test_tokens_that_come_back_later_are_told_by_the_queue(house: MemoryHouse) -> None:
@@ -343,7 +350,9 @@ def test_a_server_that_ends_whole_grants_refuses_the_tokens_that_came_back(house
     retry(house)
 
     assert house.server.revoked == ["AT-1", "AT-2"]
-    assert (house.stored().status, said(house)) == (Status.REVOKED, {"grant": "revoked"})
+    assert house.stored().status is Status.REVOKED
+    assert [list(told.said) for told in house.stored().revocation] == [["access_token"], ["grant"]]
+    assert said(house) == {"grant": "revoked"}
 
 
 def test_the_same_while_the_server_is_being_told(house: MemoryHouse) -> None:
@@ -373,7 +382,7 @@ def test_a_server_that_refuses_us_has_not_said_that_they_are_gone(house: MemoryH
 def test_an_unconfirmed_end_makes_no_refusal_a_yes(house: MemoryHouse) -> None:
     """The server was never reached before: its refusal confirms nothing."""
     ultracart(house)
-    house.server.answers = [DOWN, UNSUCCESSFUL]
+    house.server.answers = [answer("", 429), UNSUCCESSFUL, UNSUCCESSFUL]
     house.revoke()
     arriving(house, 2)
 
@@ -391,7 +400,7 @@ def test_a_lost_confirmation_makes_a_refusal_a_yes(house: MemoryHouse) -> None:
     retry(house)
 
     assert house.stored().status is Status.REVOKED
-    assert house.stored().revocation["grant"]["said"] == "refused after an interruption"
+    assert said(house) == {"grant": "refused after an interruption"}
 
 
 def test_an_attempt_that_never_told_how_it_ended_makes_a_refusal_a_yes(house: MemoryHouse) -> None:
@@ -430,22 +439,23 @@ def test_a_confirmed_end_stands_over_the_failure_of_another(house: MemoryHouse) 
 
     def refused_meanwhile() -> None:
         was = house.stored()
-        failed.append(was.revocation_failed(ProviderUnavailable("Not successful."), NOW, 0.5))
+        other = was.withdrawals[0].begin().failed(ProviderUnavailable("Not successful."), NOW, 0.5)
+        failed.append(was.telling(other, NOW))
         house.connections.records["merchant-1"] = failed[0]
 
     house.events.before["http"] = [None, refused_meanwhile]
 
     assert house.revoke() == "revoked"
 
-    assert house.stored().failure is None
-    assert house.stored().sealed is None
+    assert (house.stored().status, house.stored().failure) == (Status.REVOKED, None)
 
 
 def test_a_failure_does_not_stand_over_a_confirmed_end(house: MemoryHouse) -> None:
     """The other way round: the confirmation was stored first."""
 
     def confirmed_meanwhile() -> None:
-        house.connections.records["merchant-1"] = house.stored().revoked(NOW)
+        was = house.stored()
+        house.connections.records["merchant-1"] = was.told(was.withdrawals[0], NOW)
 
     house.server.answers = [DOWN]
     house.events.after["http"] = [None]
@@ -461,10 +471,110 @@ def test_a_connection_made_anew_meanwhile_is_left_alone(house: MemoryHouse) -> N
     made: list[Connection] = []
 
     def anew() -> None:
-        made.append(house.connect(version=2, authorized_by="request-2", revocations=1))
+        was = house.stored()
+        ended = was.told(was.withdrawals[0], NOW)
+        made.append(house.connect(version=2, authorized_by="request-2", before=ended))
 
     house.events.after["http"] = [None, anew]
 
     assert house.revoke() == "revoked"
 
     assert house.stored() == made[0]
+
+
+def test_two_who_are_told_no_and_yes_at_once_take_it_for_a_yes(house: MemoryHouse) -> None:
+    """UltraCart ends a grant once: the other's yes got lost on its way into the record, and the no came in first."""
+    ultracart(house)
+
+    def another_is_told_yes() -> None:
+        was = house.stored()
+        house.connections.records["merchant-1"] = was.telling(was.withdrawals[0].begin(), NOW)
+
+    house.events.before["http"] = [another_is_told_yes]
+    house.server.answers = [UNSUCCESSFUL]
+
+    assert house.revoke() == "revoked"
+
+    assert said(house) == {"grant": "refused after an interruption"}
+
+
+# A consent that was given since
+
+
+def reconnected(house: MemoryHouse, **fields: Any) -> Connection:
+    """Let the user consent anew, to a request opened after the revocation."""
+    was = house.stored()
+    tokens = TokenSet("AT-8", "RT-8")
+    return house.connect(tokens, version=was.version + 1, authorized_by="request-8", before=was, **fields)
+
+
+def test_a_server_hears_of_the_old_tokens_when_the_user_has_consented_anew(house: MemoryHouse) -> None:
+    """It was down when they were revoked. The new ones vend meanwhile, and are told to nobody."""
+    house.server.answers = [DOWN]
+    assert house.revoke() == "revoking"
+
+    reconnected(house)
+    assert house.token()["access_token"] == "AT-8"
+    retry(house)
+
+    assert house.server.revoked == ["RT-1", "RT-1", "AT-1"]
+    assert (house.stored().status, house.stored().withdrawals) == (Status.ACTIVE, ())
+    assert house.token()["access_token"] == "AT-8"
+    assert said(house) == {"refresh_token": "revoked", "access_token": "revoked"}
+
+
+def test_a_server_that_ends_all_at_once_is_not_told_of_the_old_tokens_any_more(house: MemoryHouse) -> None:
+    """UltraCart knows one authorization: to end the old one would be to end what the user has just consented to."""
+    ultracart(house)
+    house.server.answers = [DOWN]
+    house.revoke()
+
+    reconnected(house)
+    retry(house)
+
+    assert house.server.revoked == ["AT-1"]
+    assert (house.stored().status, house.stored().withdrawals) == (Status.ACTIVE, ())
+    assert said(house) == {"grant": "left to the newer consent"}
+    house.server.answers = [answer('{"successful":true}')]
+    assert house.revoke() == "revoked"
+    assert house.server.revoked == ["AT-1", "AT-8"]
+
+
+@pytest.mark.parametrize("moved", [{"provider": "other"}, {"parameters": {"shop": "2"}}])
+def test_another_server_is_told_whatever_the_user_has_consented_to_since(
+    house: MemoryHouse, moved: dict[str, Any]
+) -> None:
+    """The id went to another provider, or to another tenant of the same: that is another authorization."""
+    ultracart(house)
+    house.server.answers = [DOWN, answer('{"successful":true}')]
+    house.revoke()
+
+    reconnected(house, **moved)
+    retry(house)
+
+    assert house.server.revoked == ["AT-1", "AT-1"]
+    assert house.stored().status is Status.ACTIVE
+
+
+def test_to_revoke_again_tells_of_both(house: MemoryHouse) -> None:
+    """The server was down the first time, the user consented anew, and it is revoked once more."""
+    house.server.answers = [DOWN]
+    house.revoke()
+    reconnected(house)
+
+    assert house.revoke() == "revoked"
+
+    assert house.server.revoked == ["RT-1", "RT-1", "AT-1", "RT-8", "AT-8"]
+
+
+def test_one_server_that_is_down_keeps_no_other_from_being_told(house: MemoryHouse) -> None:
+    """Each token set is tried in each turn."""
+    house.server.answers = [DOWN]
+    house.revoke()
+    reconnected(house, provider="other")
+    house.server.answers = [DOWN]
+
+    assert house.revoke() == "revoking"
+
+    assert house.server.revoked == ["RT-1", "RT-1", "RT-8", "AT-8"]
+    assert [left.provider for left in house.stored().withdrawals] == ["acme"]

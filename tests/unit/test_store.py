@@ -19,6 +19,7 @@ from functions.vault.errors import (
 )
 from functions.vault.store import KEEP_REQUESTS, Authorizations, Conflict, Connections, Due
 from functions.vault.tokens import TokenSet
+from functions.vault.withdrawal import Withdrawal
 from tests.unit.samples import (
     BROWSER,
     NOW,
@@ -51,12 +52,25 @@ def returned(was: Connection) -> Connection:
 
 def told(was: Connection) -> Connection:
     """Return the connection after the server has heard of one of its tokens."""
-    return was.told("refresh_token", "revoked", NOW + 2)
+    heard = was.withdrawals[0].begin().heard("refresh_token", "revoked", NOW + 2)
+    return was.telling(heard, NOW + 2)
 
 
-def taken_back(was: Connection) -> Connection:
+def untold(was: Connection) -> Connection:
+    """Return the connection after an attempt to tell the server that failed."""
+    error = ProviderUnavailable("Down.", outcome_unknown=True, provider_error=SAID)
+    return was.telling(was.withdrawals[0].begin().failed(error, NOW + 2, 0.5), NOW + 2)
+
+
+def came_late(was: Connection) -> Connection:
     """Return the connection with tokens that came back after it was revoked."""
-    return was.taken_back("acme", sealed_tokens(sealed=b"sealed-late"), NOW + 2)
+    return was.withdrawing(Withdrawal(b"sealed-late", "acme", 2, NOW + 2, {"shop": "1"}), NOW + 2)
+
+
+def anew(was: Connection) -> Connection:
+    """Return the connection after another consent."""
+    tokens = sealed_tokens(sealed=b"sealed-anew")
+    return connection(tokens=tokens, version=was.version + 1, before=was, authorized_by="request-2")
 
 
 def failed(was: Connection) -> Connection:
@@ -75,8 +89,9 @@ def revoking(was: Connection) -> Connection:
 
 
 def revoked(was: Connection) -> Connection:
-    """Return the connection ended at the server too."""
-    return was.revoked(NOW + 2)
+    """Return the connection ended at the server too: it was told of the first token set that it had not heard of."""
+    was = was if was.withdrawals else was.revoking(NOW + 2)
+    return was.told(was.withdrawals[0].heard("access_token", "revoked", NOW + 2), NOW + 2)
 
 
 STEPS: list[list[Callable[[Connection], Connection]]] = [
@@ -97,9 +112,13 @@ STEPS: list[list[Callable[[Connection], Connection]]] = [
     [leased, lambda was: leased(was, "holder-2"), returned],
     [leased, dead, refreshed],
     [leased, dead, revoking],
-    [revoking, taken_back],
-    [revoking, revoked, taken_back, revoked],
-    [leased, refreshed, revoking, lambda was: was.revocation_failed(ProviderUnavailable("Down."), NOW + 2, 0.5)],
+    [revoking, came_late],
+    [revoking, came_late, untold, revoked, revoked],
+    [revoking, revoked, came_late, revoked],
+    [leased, refreshed, revoking, untold],
+    [revoking, told, revoked],
+    [revoking, untold, anew, untold, leased, refreshed, revoked],
+    [revoking, anew, came_late, revoking, revoked, revoked, revoked],
 ]
 
 
@@ -214,9 +233,11 @@ class TestConnections:
         ending = revoking(connection())
         connections.create(ending)
 
-        connections.change(ending, revoked(told(ending)))
+        after = ending.told(ending.withdrawals[0].heard("refresh_token", "revoked", NOW + 2), NOW + 2)
+        connections.change(ending, after)
 
-        assert connections.get("merchant-1") == revoked(told(ending))
+        assert connections.get("merchant-1") == after
+        assert after.revocation[0].said == {"refresh_token": {"said": "revoked", "at": NOW + 2}}
 
     def test_an_authorization_goes_over_any_state_of_its_version(self, connections: Connections) -> None:
         """A revoked connection lives again, with nothing left of its first life but when that began."""
@@ -225,7 +246,7 @@ class TestConnections:
         connections.change(was, failed(leased(was)))
         was = connections.require("merchant-1")
         again = sealed_tokens(token_response(scope=None), b"sealed-2", at=NOW + 1000)
-        anew = connection(tokens=again, version=2, now=NOW + 1000, created_at=was.created_at, owner=None, tags={})
+        anew = connection(tokens=again, version=2, now=NOW + 1000, before=was, owner=None, tags={})
 
         connections.change(was, anew)
 
@@ -268,7 +289,18 @@ class TestConnections:
 
         (item,) = engine("dynamodb").scan(TableName=connections._name)["Items"]  # noqa: SLF001 - its own table
 
-        assert not item.keys() & {"sealed", "lease", "due_at", "due_shard", "expires_at", "refresh_at", "failure"}
+        gone = {
+            "sealed",
+            "lease",
+            "due_at",
+            "due_shard",
+            "expires_at",
+            "refresh_at",
+            "failure",
+            "withdrawals",
+            "tell_at",
+        }
+        assert not item.keys() & gone
 
     def test_a_list_has_pages(self, connections: Connections) -> None:
         """Every connection is on exactly one page, and the last page says that it is the last."""
@@ -322,7 +354,7 @@ class TestConnections:
         (listed,), _ = connections.page(where, 50, None)
 
         unlisted = {"sealed": None, "refreshable": False, "refresh_at": None, "due_shard": None, "due_at": None}
-        bare = replace(stored, **unlisted, authorized_by=None, authorized_at=None)  # type: ignore[arg-type]
+        bare = replace(stored, **unlisted, upkeep_at=None, authorized_by=None, authorized_at=None)  # type: ignore[arg-type]
         assert listed == replace(bare, attempts=0)
 
     def test_a_rare_match_gives_a_short_page_and_a_way_on(self, connections: Connections) -> None:
@@ -351,16 +383,17 @@ class TestDue:
         connections.create(replace(alive, connection_id="later", due_at=NOW + 101))
         connections.create(replace(alive, connection_id="never", due_at=None, due_shard=None))
         connections.create(replace(alive, connection_id="elsewhere", due_shard="other"))
-        connections.create(replace(alive, connection_id="ending", status=Status.REVOKING, due_at=NOW, version=7))
+        connections.create(replace(alive, connection_id="ending", due_at=NOW, tell_at=NOW, version=7))
         assert alive.due_shard is not None
 
         assert list(connections.due(alive.due_shard, NOW - 1, 10)) == [[]]
         (page,) = connections.due(alive.due_shard, NOW + 100, 10)
 
         assert page == [
-            Due("ending", "acme", Status.REVOKING, 7, NOW),
-            Due("merchant-1", "acme", Status.ACTIVE, 1, NOW + 100),
+            Due("ending", "acme", 7, NOW, NOW),
+            Due("merchant-1", "acme", 1, NOW + 100),
         ]
+        assert [due.tells for due in page] == [True, False]
 
     def test_what_is_due_comes_in_pages(self, connections: Connections) -> None:
         """None is too long, and each connection is on one of them."""
@@ -374,12 +407,24 @@ class TestDue:
 
     def test_work_that_was_handed_on_is_due_later(self, connections: Connections) -> None:
         """Only that changes."""
-        made = replace(connection(), due_at=NOW)
+        made = replace(connection(), due_at=NOW, upkeep_at=NOW)
         connections.create(made)
 
-        connections.postpone(Due("merchant-1", "acme", Status.ACTIVE, 1, NOW), NOW + 3600)
+        connections.postpone(Due("merchant-1", "acme", 1, NOW), NOW + 3600)
 
-        assert connections.get("merchant-1") == replace(made, due_at=NOW + 3600)
+        assert connections.get("merchant-1") == replace(made, due_at=NOW + 3600, upkeep_at=NOW + 3600)
+
+    def test_to_tell_a_server_later_does_not_put_off_a_refresh(self, connections: Connections) -> None:
+        """Nor the other way round."""
+        made = replace(connection(), due_at=NOW, upkeep_at=NOW + 10, tell_at=NOW)
+        connections.create(made)
+
+        connections.postpone(Due("merchant-1", "acme", 1, NOW, NOW), NOW + 3600)
+        told_later = connections.get("merchant-1")
+        connections.postpone(Due("merchant-1", "acme", 1, NOW + 3600, NOW + 3700), NOW + 7200)
+
+        assert told_later == replace(made, due_at=NOW + 3600)
+        assert connections.get("merchant-1") == replace(made, due_at=NOW + 3700, upkeep_at=NOW + 7200)
 
     @pytest.mark.parametrize("seen", [{"version": 2}, {"due_at": NOW - 1}, {"connection_id": "merchant-2"}])
     def test_what_has_moved_on_is_not_postponed(self, connections: Connections, seen: dict[str, Any]) -> None:
@@ -388,7 +433,7 @@ class TestDue:
         connections.create(made)
 
         with pytest.raises(Conflict):
-            connections.postpone(replace(Due("merchant-1", "acme", Status.ACTIVE, 1, NOW), **seen), NOW + 3600)
+            connections.postpone(replace(Due("merchant-1", "acme", 1, NOW), **seen), NOW + 3600)
 
         assert connections.get("merchant-1") == made
         assert connections.get("merchant-2") is None

@@ -41,24 +41,39 @@ def ids(queue: MemoryQueue) -> list[str]:
 def test_what_is_due_goes_to_its_queue(house: MemoryHouse) -> None:
     """To refresh, or to be told to the server; with the version that it is about."""
     add(house, "idle", version=3)
-    add(house, "ending", status=Status.REVOKING)
+    add(house, "ending", status=Status.REVOKING, tell_at=NOW - 60)
+    add(house, "made anew", tell_at=NOW - 60)
+    add(house, "made anew, idle first", tell_at=NOW - 59)
     add(house, "later", due_at=NOW + 1)
     add(house, "never", due_at=None, due_shard=None)
 
     result = house.sweeping.sweep(house.deadline(60))
 
-    assert result == {"queued": 2, "complete": True}
-    assert [json.loads(message["body"]) for message in house.refresh_queue.messages] == [
-        {"connection_id": "idle", "version": 3}
+    assert result == {"queued": 4, "complete": True}
+    assert {"connection_id": "idle", "version": 3} in [
+        json.loads(message["body"]) for message in house.refresh_queue.messages
     ]
-    assert ids(house.revoke_queue) == ["ending"]
+    assert ids(house.refresh_queue) == ["idle", "made anew, idle first"]
+    assert ids(house.revoke_queue) == ["ending", "made anew"]
+
+
+def test_what_else_is_due_of_a_connection_keeps_its_time(house: MemoryHouse) -> None:
+    """Tokens of before are told to a server while the connection is kept alive: neither waits for the other's hour."""
+    add(house, "idle", upkeep_at=NOW - 60, tell_at=NOW + 300)
+    add(house, "old", due_at=NOW - 60, upkeep_at=NOW + 900, tell_at=NOW - 60)
+
+    house.sweeping.sweep(house.deadline(60))
+
+    idle, old = house.stored("idle"), house.stored("old")
+    assert (idle.upkeep_at, idle.tell_at, idle.due_at) == (NOW + AGAIN_AFTER, NOW + 300, NOW + 300)
+    assert (old.upkeep_at, old.tell_at, old.due_at) == (NOW + 900, NOW - 60, NOW + AGAIN_AFTER)
 
 
 def test_what_was_handed_on_is_not_handed_on_again(house: MemoryHouse) -> None:
     """Not by the next sweep; an hour later, should nothing have come of it."""
     was = add(house, "idle")
     house.sweeping.sweep(house.deadline(60))
-    assert house.stored("idle") == replace(was, due_at=NOW + AGAIN_AFTER)
+    assert house.stored("idle") == replace(was, due_at=NOW + AGAIN_AFTER, upkeep_at=NOW + AGAIN_AFTER)
 
     house.pass_time(AGAIN_AFTER - 1)()
     assert house.sweeping.sweep(house.deadline(60))["queued"] == 0

@@ -1,9 +1,13 @@
 """What is left of a call's time, and what may be begun in it."""
 
+from email.utils import formatdate
+
 import pytest
 
 from functions.vault.errors import TemporarilyUnavailable
-from functions.vault.timing import AFTER_HTTP, CALL, RESERVE, SHORTEST_REQUEST, Deadline
+from functions.vault.timing import AFTER_HTTP, CALL, FURTHEST_OFF, RESERVE, SHORTEST_REQUEST, Deadline, SharedClock
+
+NOW = 1_700_000_000
 
 
 @pytest.mark.parametrize(
@@ -45,3 +49,57 @@ def test_a_deadline_in_the_future_is_not_over() -> None:
     """It runs by the machine's own clock, whatever clock the records go by."""
     assert 3000 < Deadline.after(3600).remaining() <= 3600
     assert Deadline.after(-1).remaining() < 0
+
+
+# The clock that all functions share
+
+
+def date(at: float) -> str:
+    """Return a time as AWS answers it."""
+    return formatdate(at, usegmt=True)
+
+
+@pytest.mark.parametrize("off", [-300, -3, 3, 300, FURTHEST_OFF - 1])
+def test_a_clock_that_is_off_is_put_right(off: float) -> None:
+    """By what the table's answer says, to a second; and it goes on from there at its own pace."""
+    own = [NOW + off]
+    clock = SharedClock(lambda: own[0])
+    assert clock.now() == NOW + off
+
+    clock.hear(date(NOW))
+
+    assert clock.now() == pytest.approx(NOW, abs=1)
+    own[0] += 100
+    assert clock.now() == pytest.approx(NOW + 100, abs=1)
+
+
+@pytest.mark.parametrize("off", [-1.4, 0.0, 0.6, 1.4])
+def test_a_clock_that_is_right_is_left_alone(off: float) -> None:
+    """The table tells whole seconds: within two of them nothing is known better."""
+    clock = SharedClock(lambda: NOW + off)
+
+    clock.hear(date(NOW))
+
+    assert clock.now() == NOW + off
+
+
+@pytest.mark.parametrize("said", [None, "", "yesterday", "0", date(0), date(NOW + 2 * FURTHEST_OFF)])
+def test_an_odd_date_changes_nothing(said: str | None) -> None:
+    """No header, none that is a date, or one that no request could have got: AWS had refused it."""
+    clock = SharedClock(lambda: float(NOW))
+
+    clock.hear(said)
+
+    assert clock.now() == NOW
+
+
+def test_the_latest_answer_counts() -> None:
+    """A clock may have been put right by the machine itself meanwhile."""
+    own = [NOW + 300.0]
+    clock = SharedClock(lambda: own[0])
+    clock.hear(date(NOW))
+
+    own[0] = NOW + 10.0
+    clock.hear(date(NOW + 10))
+
+    assert clock.now() == NOW + 10

@@ -9,7 +9,7 @@ import pytest
 
 from functions.vault.connection import Origin, Status
 from functions.vault.errors import ProviderMisconfigured, ProviderUnavailable, TemporarilyUnavailable
-from functions.vault.timing import AFTER_HTTP, BEFORE_HTTP, RESERVE, SETTLE, SHORTEST_REQUEST
+from functions.vault.timing import AFTER_HTTP, BEFORE_HTTP, RESCUED_WITHIN, RESERVE, SETTLE, SHORTEST_REQUEST
 from functions.vault.tokens import TokenSet
 from tests.unit.house import MemoryHouse, aws_error, down
 from tests.unit.samples import NOW, answer, registration, sealed_tokens
@@ -324,6 +324,66 @@ def test_an_interrupted_attempts_answer_may_still_come_in(house: MemoryHouse) ->
 
     assert (result["access_token"], house.server.requests) == ("AT-9", [])
     assert (house.stored().lease, house.stored().version) == (None, 2)
+
+
+def test_while_a_response_waits_to_be_rescued_an_interrupted_one_is_not_asked_for_again(house: MemoryHouse) -> None:
+    """It may be that very one, and the server would take its old refresh token for stolen: the caller tries again.
+
+    Nothing of the interruption is forgotten by that, and nobody is told of a failing server.
+    """
+    lapsed(house)
+    house.rescue_queue.messages.append({"body": "somebody's"})
+
+    results = [house.token() for _ in range(3)]
+
+    assert [(said["error"], said["retry_after"]) for said in results] == [("temporarily_unavailable", 5)] * 3
+    assert house.server.requests == []
+    assert (house.stored().was_interrupted, house.stored().failure) == (True, None)
+    house.rescue_queue.messages.clear()
+    assert (house.token()["version"], house.server.refresh_tokens) == (2, ["RT-1"])
+
+
+def test_it_is_not_waited_for_for_ever(house: MemoryHouse) -> None:
+    """A response that nobody can rescue must not keep others from going on."""
+    lapsed(house)
+    house.rescue_queue.messages.append({"body": "somebody's"})
+    house.token()
+
+    house.pass_time(RESCUED_WITHIN - 10)()
+    assert house.token()["error"] == "temporarily_unavailable"
+    house.pass_time(10)()
+
+    assert (house.token()["version"], house.server.refresh_tokens) == (2, ["RT-1"])
+
+
+def test_what_is_rescued_while_the_queue_is_asked_is_found(house: MemoryHouse) -> None:
+    """The queue is asked first: what left it since is in the record."""
+    held = lapsed(house)
+    house.rescue_queue.messages.append({"body": "ours"})
+
+    def rescued() -> None:
+        leased = house.stored()
+        tokens = sealed_tokens(sealed=house.new_cipher().prepare("merchant-1", "acme", 2)(TokenSet("AT-9", "RT-9")))
+        tokens = replace(tokens, expires_at=int(house.now) + 3600, refresh_at=int(house.now) + 3300)
+        house.connections.change(leased, leased.refreshed(tokens, Origin(1, held.attempts), "holder-0", house.now))
+        house.rescue_queue.messages.clear()
+
+    house.events.after["rescue_queue_is_empty"] = [rescued]
+
+    result = house.token()
+
+    assert (result["access_token"], house.server.requests) == ("AT-9", [])
+
+
+def test_a_queue_that_cannot_be_asked_may_hold_it(house: MemoryHouse) -> None:
+    """SQS is out: it is asked again by the next caller."""
+    lapsed(house)
+    house.events.before["rescue_queue_is_empty"] = [down()]
+
+    assert house.token()["error"] == "temporarily_unavailable"
+
+    assert house.server.requests == []
+    assert (house.token()["version"], house.server.refresh_tokens) == (2, ["RT-1"])
 
 
 def test_a_grant_that_is_dead_after_an_interruption_says_so(house: MemoryHouse) -> None:
