@@ -106,6 +106,8 @@ class Scene:
         """Let everything work, and the authorization server repeat its answers for ``window`` seconds."""
         self.dynamodb.recover()
         self.other_aws.recover()
+        # Copies that the rescue queue got in an outage are worked off by now; whoever is interrupted waits for them else.
+        self.stack.background.poll()
         self.demo.reset()
         self.set_window(window)
 

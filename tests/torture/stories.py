@@ -159,6 +159,7 @@ class Refreshing:
         if self.writes_fail:
             scene.poll()
         if self.by_queue:
+            scene.advance(VISIBILITY[self.function])
             deliver(scene, self.function, self._event)
         fate = survived(scene, self._connection_id, report)
         is_short = self.by_queue and self.window < VISIBILITY["refresh"]
@@ -300,7 +301,6 @@ class Rescue:
     def begin(self, scene: Scene) -> Job:
         """Bring an answer into the rescue queue, and take it out."""
         scene.reset()
-        scene.received("rescue")
         story: Refreshing | CallingBack
         if self.what == "authorization":
             story = CallingBack("", writes_fail=True)
@@ -313,9 +313,9 @@ class Rescue:
             scene.dynamodb.recover()
             if late is not None:
                 scene.resume(late)
-        scene.reset()
         self._connection_id = story._connection_id  # noqa: SLF001 - a story in this one
         records = scene.received("rescue")
+        scene.reset()
         assert len(records) == 1, f"{len(records)} messages"
         self._event = batch(*records)
         return Job("rescue", self._event)
