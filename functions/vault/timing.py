@@ -19,11 +19,14 @@ CALL = 6.5
 RESERVE = 2 * CALL + 1
 """Seconds of a call's time that are kept for storing what came of HTTP: a write, and where that fails, the queue."""
 
-BEFORE_HTTP = 3.0
-"""Seconds of a lease for what comes before the request; where it takes longer, the request gets less time."""
-
 AFTER_HTTP = 8.0
-"""Seconds that a lease outlives the HTTP deadline, for the commit. One that takes longer is no loss: see `obtained`."""
+"""Seconds of a lease for what comes after the request, the commit: a request ends so long before its lease."""
+
+LONGEST_CALL = 30.0
+"""Seconds that a call which refreshes may take: the API waits for no longer."""
+
+LEASE_MARGIN = 3.0
+"""Seconds that a lease outlives its holder's time: clocks are together within two."""
 
 SETTLE = 4.0
 """Seconds that a rescue gets to come in first, before the refresh token of an interrupted attempt is sent again."""
@@ -55,6 +58,14 @@ class Deadline:
                 "Too little of this call's time is left to ask the authorization server: try again.", retry_after=1
             )
         return seconds
+
+    def for_lease(self) -> float:
+        """Return the seconds that a lease is taken for: Lambda ends its holder before, whatever keeps that so long.
+
+        A lease that only outlived the request would lapse under a holder that is slow to store its answer, and the
+        next one would send the same refresh token.
+        """
+        return min(self.remaining(), LONGEST_CALL) + LEASE_MARGIN
 
 
 TOLERATED = 2.0

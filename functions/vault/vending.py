@@ -11,7 +11,7 @@ from .connection import Connection, Origin
 from .errors import GatehouseError, ProviderUnavailable, ReauthorizationRequired, TemporarilyUnavailable
 from .obtained import Obtained
 from .store import Conflict
-from .timing import AFTER_HTTP, BEFORE_HTTP, CALL, RESCUED_WITHIN, SETTLE, SHORTEST_REQUEST
+from .timing import AFTER_HTTP, CALL, RESCUED_WITHIN, SETTLE, SHORTEST_REQUEST
 
 if TYPE_CHECKING:
     from .cipher import Cipher, Seal
@@ -130,8 +130,8 @@ class Vending:
         if not connection.refreshable:
             return self._without_refresh_token(connection)
         registration = self.registrations.get(connection.provider)
-        timeout = deadline.for_http(registration.provider.request_timeout)
-        held = self._claim(connection, holder, timeout)
+        deadline.for_http(registration.provider.request_timeout)  # with too little time nothing is begun
+        held = self._claim(connection, holder, deadline)
         if held.lease is None or held.lease.holder != holder:
             return held
         try:
@@ -227,10 +227,10 @@ class Vending:
         seal = self.cipher.prepare(held.connection_id, held.provider, held.version + 1)
         return _Plan(registration, refresh_token, seal)
 
-    def _claim(self, connection: Connection, holder: str, timeout: float) -> Connection:
+    def _claim(self, connection: Connection, holder: str, deadline: Deadline) -> Connection:
         """Return the record with the lease in our hand (the journal entry of the attempt), or as another changed it."""
         now = self.timing.now()
-        held = connection.leased(holder, now + BEFORE_HTTP + timeout + AFTER_HTTP, now)
+        held = connection.leased(holder, now + deadline.for_lease(), now)
         try:
             self.connections.change(connection, held)
         except Conflict:

@@ -14,17 +14,14 @@ from functions.vault.errors import TemporarilyUnavailable
 from functions.vault.obtained import Obtained, Verdict
 from functions.vault.revoking import Revoking
 from functions.vault.store import Authorizations, Conflict, Connections
-from functions.vault.timing import AFTER_HTTP, BEFORE_HTTP
+from functions.vault.timing import LEASE_MARGIN, Deadline
 from functions.vault.vending import Vending
 from tests.torture.world import Parts
 
 if TYPE_CHECKING:
     from functions.vault.aws import ClientOf
     from functions.vault.connection import Connection
-    from functions.vault.timing import Deadline
     from functions.vault.tokens import TokenResponse
-
-HELD_AROUND_HTTP = BEFORE_HTTP + AFTER_HTTP
 
 
 def _without(*attributes: str) -> type[Connections]:
@@ -70,8 +67,8 @@ class _DoesNotReread(Vending):
 class _ShortLease(Vending):
     """Holds its lease for two seconds, however long its request takes."""
 
-    def _claim(self, connection: Connection, holder: str, timeout: float) -> Connection:
-        return super()._claim(connection, holder, timeout - HELD_AROUND_HTTP - timeout + 2.0)
+    def _claim(self, connection: Connection, holder: str, deadline: Deadline) -> Connection:  # noqa: ARG002 - as it is called
+        return super()._claim(connection, holder, Deadline(lambda: 2.0 - LEASE_MARGIN))
 
     def _ask(self, held: Connection, plan: Any, deadline: Deadline) -> TokenResponse:  # noqa: ARG002 - as it is called
         timeout = deadline.for_http(plan.registration.provider.request_timeout)

@@ -7,10 +7,10 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.errors import GatehouseError
-from functions.vault.timing import AFTER_HTTP, CALL
+from functions.vault.timing import LEASE_MARGIN
 from tests.torture.invariants import Watch
 from tests.torture.scenarios import drawn
-from tests.torture.scheduler import TICK, Scheduler
+from tests.torture.scheduler import CALL_TIME, TICK, Scheduler
 from tests.torture.strategies import Calm, Chance, Script
 from tests.torture.world import CONNECTION, HTTP_TIMEOUT, Process, World
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MOST_STEPS = 600
 QUIET_STEPS = 3000
-LEASE = CALL + HTTP_TIMEOUT + AFTER_HTTP
+LEASE = CALL_TIME + LEASE_MARGIN
 SLACK = 5.0
 """Seconds of polling and retrying that a caller adds to a lease and a time-out."""
 

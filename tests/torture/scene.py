@@ -18,7 +18,7 @@ import boto3
 
 from functions.vault import aws
 from functions.vault.settings import House
-from functions.vault.timing import AFTER_HTTP, BEFORE_HTTP, Timing
+from functions.vault.timing import LEASE_MARGIN, Timing
 from local.demo import Faults
 from local.invoker import Context, load_door
 from local.stack import Stack
@@ -39,7 +39,7 @@ PROVIDER = "demo"
 """The standards' dialect: it rotates refresh tokens, and ends a grant whose old one comes again."""
 
 HTTP_TIMEOUT = 10
-LEASE = BEFORE_HTTP + HTTP_TIMEOUT + AFTER_HTTP
+LEASE = 29 + LEASE_MARGIN
 REPLAY_WINDOW, LONG_REPLAY_WINDOW = 120, 600
 LONGER_THAN_A_TOKEN_LIVES = 3700
 LONGER_THAN_A_REPLAY_WINDOW = 700
@@ -106,7 +106,7 @@ class Scene:
         """Let everything work, and the authorization server repeat its answers for ``window`` seconds."""
         self.dynamodb.recover()
         self.other_aws.recover()
-        # Copies that the rescue queue got in an outage are worked off by now; whoever is interrupted waits for them else.
+        # Else whoever is interrupted would wait for what the rescue queue still holds of another case.
         self.stack.background.poll()
         self.demo.reset()
         self.set_window(window)
