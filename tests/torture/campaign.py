@@ -12,7 +12,7 @@ from tests.torture.runner import by_seed, exhaustively
 from tests.torture.scenarios import BY_NAME, SMALL
 
 BATCH = 500
-MOST = 20_000
+MOST = 50_000
 """Histories after which the search of one scenario would stop: none comes near it."""
 
 ENOUGH_FOR_A_MUTANT = 1500

@@ -126,10 +126,10 @@ SMALL = (
     Scenario("token revoke", ("token", "revoke")),
     Scenario("revoke revoke", ("revoke", "revoke"), age="fresh"),
     Scenario("token callback", ("token", "callback")),
-    Scenario("revoke callback", ("revoke", "callback"), age="fresh", bounds=((1, 1),)),
+    Scenario("revoke callback", ("revoke", "callback"), age="fresh"),
     Scenario("duplicate callbacks", ("callback", "duplicate"), age="none"),
     Scenario("reconnect reconnect", ("reconnect", "reconnect"), age="fresh"),
-    Scenario("sweep token", ("sweep", "token"), age="idle", bounds=((1, 1),)),
+    Scenario("sweep token", ("sweep", "token"), age="idle", bounds=((1, 1), (2, 0), (0, 2))),
 )
 """Searched to the end, within bounds."""
 
