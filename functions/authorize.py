@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from functions import replies
 from functions.edge import BrowserDoor, Reply
 from functions.vault import authorization
 from functions.vault.authorization import Ticket
@@ -13,25 +14,20 @@ if TYPE_CHECKING:
     from functions.vault.settings import House
     from functions.vault.timing import Deadline
 
-_STATUS = {"invalid_link": 404, "expired": 410, "already": 200}
 
-
-def _authorize(house: House, event: Any, _deadline: Deadline) -> Reply:
+def _authorize(house: House, event: Any, deadline: Deadline) -> Reply:
     ticket = Ticket.parse(event.get("pathParameters", {}).get("ticket", ""))
     if ticket is None:
         return Reply("invalid_link", 404)
     answer = house.binding.bind(ticket, event.get("cookies", []))
     if isinstance(answer, Outcome):
-        values = {} if answer.provider is None else {"provider": answer.provider}
-        return Reply(answer.page, _STATUS[answer.page], values)
+        return replies.of(answer)
     request, browser = answer
-    name = authorization.cookie_name(request.request_id, secure=house.secure)
-    secure = "; Secure" if house.secure else ""
-    attributes = f"Max-Age={authorization.COOKIE_LIFETIME}; Path=/; HttpOnly{secure}; SameSite=Lax"
-    cookie = f"{name}={browser.cookie_value}; {attributes}"
-    return Reply(
-        "redirected", location=request.location(browser), cookies=(cookie,), connection_id=request.connection_id
-    )
+    cookies = (authorization.cookie(browser, secure=house.secure, form_post=request.form_post),)
+    location = house.binding.location(request, browser, deadline)
+    if isinstance(location, Outcome):
+        return replies.of(location, cookies)
+    return Reply("redirected", location=location, cookies=cookies, connection_id=request.connection_id)
 
 
 handler = BrowserDoor("authorize", _authorize)

@@ -35,6 +35,7 @@ def _fields(house: House) -> Fields:
             "authorization_params": providers.authorization_params,
             "tags": _strings,
             "confirm": _not_yet,
+            "allow_new_subject": fields.boolean,
         },
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -34,16 +35,18 @@ def chromium() -> str | None:
 
 
 @cache
-def dynalite() -> bool:
-    """Tell whether node can load dynalite from this folder (or from NODE_PATH)."""
+def npm_packages() -> bool:
+    """Tell whether node finds what package.json names."""
     node = shutil.which("node")
     if node is None:
         return False
-    probe = [node, "-e", "require.resolve('dynalite')"]
+    names = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"]
+    resolved = ";".join(f"import.meta.resolve({json.dumps(name)})" for name in names)
+    probe = [node, "--input-type=module", "-e", resolved]
     return subprocess.run(probe, cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
 NEEDS = (
     Need("needs_chromium", "Chromium", lambda: chromium() is not None, "apt-get install chromium, or set CHROMIUM"),
-    Need("needs_node", "Node.js with dynalite", dynalite, "apt-get install nodejs npm, then npm ci"),
+    Need("needs_node", "Node.js with what package.json names", npm_packages, "apt-get install nodejs npm, then npm ci"),
 )

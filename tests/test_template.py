@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 FUNCTIONS = ("start", "authorize", "callback", "token", "refresh", "revoke", "connections", "sweep", "rescue")
 WITHOUT_ROUTE = {"sweep", "rescue"}
-PUBLIC_ROUTES = {"GET /authorize/{ticket}": "authorize", "GET /callback/{provider}": "callback"}
+PUBLIC_ROUTES = {
+    "GET /authorize/{ticket}": "authorize",
+    "GET /callback/{provider}": "callback",
+    "POST /callback/{provider}": "callback",
+}
 SECRETS = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretPrefix}*"
 
 # All that each function may do besides writing its own log.
@@ -35,6 +39,8 @@ READ_REGISTRATIONS = {("secretsmanager:GetSecretValue", SECRETS)}
 SEAL = {("kms:GenerateDataKey", "TokensKey.Arn")}
 OPEN = {("kms:Decrypt", "TokensKey.Arn")}
 NEW_CONNECTIONS = {("dynamodb:PutItem", "ConnectionsTable.Arn")}
+CLIENT_KEYS = "arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:key/*"
+SIGN = {("kms:Sign", CLIENT_KEYS)}
 HAND_TO_RESCUE = {("sqs:SendMessage", "RescueQueue.Arn")}
 ASK_THE_RESCUE = {("sqs:GetQueueAttributes", "RescueQueue.Arn")}
 
@@ -50,7 +56,7 @@ RIGHTS = {
         ("dynamodb:PutItem", "AuthorizationsTable.Arn"),
         *READ_REGISTRATIONS,
     },
-    "authorize": {("dynamodb:GetItem", "AuthorizationsTable.Arn")},
+    "authorize": {("dynamodb:GetItem", "AuthorizationsTable.Arn"), *READ_REGISTRATIONS, *SIGN},
     "callback": {
         ("dynamodb:GetItem", "AuthorizationsTable.Arn"),
         ("dynamodb:UpdateItem", "AuthorizationsTable.Arn"),
@@ -58,19 +64,21 @@ RIGHTS = {
         *NEW_CONNECTIONS,
         *READ_REGISTRATIONS,
         *SEAL,
+        *SIGN,
         *HAND_TO_RESCUE,
     },
-    "token": READ_AND_UPDATE_CONNECTIONS | READ_REGISTRATIONS | SEAL | OPEN | HAND_TO_RESCUE | ASK_THE_RESCUE,
+    "token": READ_AND_UPDATE_CONNECTIONS | READ_REGISTRATIONS | SEAL | OPEN | SIGN | HAND_TO_RESCUE | ASK_THE_RESCUE,
     "refresh": {
         *READ_AND_UPDATE_CONNECTIONS,
         *READ_REGISTRATIONS,
         *SEAL,
         *OPEN,
+        *SIGN,
         *HAND_TO_RESCUE,
         *ASK_THE_RESCUE,
         *polls("RefreshQueue"),
     },
-    "revoke": READ_AND_UPDATE_CONNECTIONS | READ_REGISTRATIONS | OPEN | polls("RevokeQueue"),
+    "revoke": READ_AND_UPDATE_CONNECTIONS | READ_REGISTRATIONS | OPEN | SIGN | polls("RevokeQueue"),
     "connections": {
         ("dynamodb:GetItem", "ConnectionsTable.Arn"),
         ("dynamodb:Scan", "ConnectionsTable.Arn"),
@@ -90,7 +98,7 @@ RIGHTS = {
 # loopback are for a deployment that is on loopback itself.
 SETTINGS = {
     "start": {"BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE", "RETURN_TO_ORIGINS", "SECRET_PREFIX"},
-    "authorize": {"BASE_URL", "AUTHORIZATIONS_TABLE"},
+    "authorize": {"BASE_URL", "AUTHORIZATIONS_TABLE", "SECRET_PREFIX"},
     "callback": {
         *("BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE"),
         *("KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL"),
@@ -220,16 +228,27 @@ def test_a_function_may_do_what_it_needs_and_no_more(name: str) -> None:
 
 def test_the_public_functions_cannot_open_any_token() -> None:
     """Whoever takes over what faces the internet can decrypt nothing."""
-    for name in PUBLIC_ROUTES.values():
+    for name in set(PUBLIC_ROUTES.values()):
         actions = {action for statement in statements(role(name)["Policies"]) for action, _ in rights(statement)}
 
         assert not actions & {"kms:Decrypt", "kms:ReEncryptFrom", "kms:*", "*"}
 
 
+def test_a_client_key_is_one_that_the_owner_has_named_so() -> None:
+    """No other key of the account signs for Gatehouse, and the names of a second stack's keys are others."""
+    found = [s for name in FUNCTIONS for s in statements(role(name)["Policies"]) if rights(s) & SIGN]
+
+    assert len(found) == 5
+    for statement in found:
+        assert statement["Condition"] == {
+            "ForAnyValue:StringLike": {"kms:ResourceAliases": {"Fn::Sub": "alias/${AWS::StackName}-client-*"}}
+        }
+
+
 def test_the_key_is_used_for_tokens_alone() -> None:
     """Every right on the key holds for the encryption context of tokens only."""
     found = [s for name in FUNCTIONS for s in statements(role(name)["Policies"])]
-    with_key = [s for s in found if any(action.startswith("kms:") for action, _ in rights(s))]
+    with_key = [s for s in found if any(resource == "TokensKey.Arn" for _, resource in rights(s))]
 
     assert len(with_key) == 5
     for statement in with_key:
@@ -299,7 +318,7 @@ def test_a_function_is_told_what_it_uses(name: str) -> None:
 
 def test_a_function_ends_before_the_api_gives_up() -> None:
     """An HTTP API waits 30 seconds: what talks to providers gets 29, the rest 10. Behind queues nobody waits."""
-    long = {"callback", "token", "refresh", "revoke"}
+    long = {"authorize", "callback", "token", "refresh", "revoke"}
 
     timeouts = {name: timeout(name) for name in FUNCTIONS}
 
@@ -316,8 +335,8 @@ def test_a_function_writes_to_a_log_that_ends(name: str) -> None:
     assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
 
-def test_two_routes_are_public() -> None:
-    """Browsers reach `authorize` and `callback`; everything else is signed, or has no route at all."""
+def test_three_routes_are_public() -> None:
+    """Browsers reach `authorize` and, both ways, `callback`; everything else is signed, or has no route at all."""
     signed = {f"POST /v1/{name}" for name in FUNCTIONS if name not in {*PUBLIC_ROUTES.values(), *WITHOUT_ROUTE}}
 
     security = {key: operation["security"] for key, operation in routes()}
@@ -341,7 +360,8 @@ def test_a_route_leads_to_its_function() -> None:
     for key, operation in routes():
         name = PUBLIC_ROUTES.get(key, key.rpartition("/")[2])
         integration = operation["x-amazon-apigateway-integration"]
-        permission = template()["Resources"][f"{name.capitalize()}Permission"]["Properties"]
+        logical_id = f"{name.capitalize()}{'Post' if key.startswith('POST /callback/') else ''}Permission"
+        permission = template()["Resources"][logical_id]["Properties"]
         path = re.sub(r"{.*}", "*", key.replace(" ", ""))
 
         assert (integration["type"], integration["payloadFormatVersion"]) == ("aws_proxy", "2.0")
@@ -516,7 +536,7 @@ def test_one_dead_letter_is_enough_for_an_alarm(dead_letters: str) -> None:
         (
             "OperatorFaults",
             '{ $.outcome = "provider_misconfigured" || $.reason = "provider_misconfigured" }',
-            {"start", "callback", "token", "refresh", "revoke"},
+            {"start", "authorize", "callback", "token", "refresh", "revoke"},
         ),
         ("Defects", '{ $.level = "ERROR" }', set(FUNCTIONS)),
     ],

@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from .fields import Mismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 LIFETIME = 600
 """Seconds from `start` until a request is too old to be completed."""
@@ -122,9 +122,26 @@ class BrowserBinding:
         return _b64url(sha256(self.code_verifier.encode()).digest())
 
 
-def cookie_name(request_id: str, *, secure: bool) -> str:
-    """Return the name of the cookie that binds a request to a browser; `__Host-` wherever the browser honours it."""
-    return f"{'__Host-' if secure else ''}gatehouse-{request_id}"
+def cookie_name(request_id: str, *, secure: bool, form_post: bool = False) -> str:
+    """Return the name of the cookie that binds a request to a browser; `__Host-` wherever the browser honours it.
+
+    Requests whose answer is to be posted have names of their own: their cookies come along with a form that another
+    site sends, and one that does so must not open what was asked for otherwise.
+    """
+    return f"{'__Host-' if secure else ''}gatehouse-{'post-' if form_post else ''}{request_id}"
+
+
+def cookie(browser: BrowserBinding, *, secure: bool, form_post: bool = False) -> str:
+    """Return the Set-Cookie value that gives a browser its half of a request.
+
+    `SameSite=Lax` comes along when a link or redirect leads back here, and not with a form of another site: for an
+    answer that is posted (OAuth 2.0 Form Post Response Mode) it has to be `None`, which browsers take with `Secure`
+    alone. On plain http, which is this machine, neither is said: a page of the same host is the same site there.
+    """
+    name = cookie_name(browser.request_id, secure=secure, form_post=form_post)
+    same_site = "; SameSite=Lax" if not form_post else "; SameSite=None" if secure else ""
+    attributes = f"Max-Age={COOKIE_LIFETIME}; Path=/; HttpOnly{'; Secure' if secure else ''}{same_site}"
+    return f"{name}={browser.cookie_value}; {attributes}"
 
 
 class Phase(StrEnum):
@@ -137,7 +154,11 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """One request to connect, as stored: nothing in it lets its reader complete it."""
+    """One request to connect, as stored: nothing in it lets its reader complete it.
+
+    `authorization_url` is what is known of it without a browser. Where the request is pushed (RFC 9126), `pushed` holds
+    its parameters, form-encoded, and the URL nothing but the client's id.
+    """
 
     request_id: str
     ticket_hash: str = field(repr=False)
@@ -158,6 +179,9 @@ class AuthorizationRequest:
     owner: str | None = None
     parameters: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    pushed: str | None = None
+    form_post: bool = False
+    allow_new_subject: bool = False
     used_states: frozenset[str] = frozenset()
     consumed_by: str | None = None
     consumed_at: int | None = None
@@ -172,14 +196,25 @@ class AuthorizationRequest:
         return hmac.compare_digest(self.ticket_hash, ticket_hash(ticket_secret))
 
     def location(self, browser: BrowserBinding) -> str:
-        """Return the whole authorization URL for this browser (RFC 6749 section 4.1.1)."""
+        """Return the whole authorization URL for this browser (RFC 6749 section 4.1.1), where nothing is pushed."""
+        return with_query(self.authorization_url, self._of(browser))
+
+    def to_push(self, browser: BrowserBinding) -> list[tuple[str, str]]:
+        """Return the whole authorization request of this browser as it is pushed (RFC 9126 section 2.1)."""
+        return [*parse_qsl(self.pushed or "", keep_blank_values=True), *self._of(browser).items()]
+
+    def pushed_location(self, request_uri: str) -> str:
+        """Return the authorization URL for a request that was pushed (RFC 9126 section 4)."""
+        return with_query(self.authorization_url, {"request_uri": request_uri})
+
+    def _of(self, browser: BrowserBinding) -> dict[str, str]:
         params = {"state": browser.state}
         if self.pkce:
             params |= {"code_challenge": browser.code_challenge, "code_challenge_method": "S256"}
-        return with_query(self.authorization_url, params)
+        return params
 
 
-def with_query(url: str, params: Mapping[str, str]) -> str:
+def with_query(url: str, params: Mapping[str, str] | Sequence[tuple[str, str]]) -> str:
     """Return `url` with `params` added to its query, which it keeps (RFC 6749 section 3.1)."""
     parts = urlsplit(url)
     query = "&".join(part for part in (parts.query, urlencode(params)) if part)
@@ -234,17 +269,20 @@ RESPONSE_ERRORS = frozenset(
 
 
 def validate(
-    provider: str, unverified_query: str, unverified_cookies: Iterable[str], *, secure: bool
+    provider: str, unverified_query: str, unverified_cookies: Iterable[str], *, secure: bool, form_post: bool = False
 ) -> ValidatedResponse:
     """Return the authorization response in a raw query, if it answers a request of the browser with these cookies.
 
-    No I/O: a forged, foreign, malformed or stale response raises `Refused` and costs nothing.
+    With `form_post` it is the form of a POST instead, and answers only a request that asked for one. No I/O: a forged,
+    foreign, malformed or stale response raises `Refused` and costs nothing.
     """
     parameters = _parameters(unverified_query)
     state = _STATE.fullmatch(parameters.get("state", ""))
     if state is None:
         raise Refused("state_malformed")
-    browser = _binding(state[1], unverified_cookies, secure=secure)
+    browser = binding_of(state[1], unverified_cookies, secure=secure, form_post=form_post)
+    if browser is None:
+        raise Refused("browser_unknown")
     if not hmac.compare_digest(browser.state, state[0]):
         raise Refused("state_mismatch")
     code, error = parameters.get("code") or None, parameters.get("error") or None
@@ -268,16 +306,11 @@ def _parameters(unverified_query: str) -> dict[str, str]:
     return parameters
 
 
-def _binding(request_id: str, unverified_cookies: Iterable[str], *, secure: bool) -> BrowserBinding:
-    browser = binding_of(request_id, unverified_cookies, secure=secure)
-    if browser is None:
-        raise Refused("browser_unknown")
-    return browser
-
-
-def binding_of(request_id: str, unverified_cookies: Iterable[str], *, secure: bool) -> BrowserBinding | None:
+def binding_of(
+    request_id: str, unverified_cookies: Iterable[str], *, secure: bool, form_post: bool = False
+) -> BrowserBinding | None:
     """Return this browser's half of a request from its cookies (each `name=value`); None where it has none or two."""
-    prefix = cookie_name(request_id, secure=secure) + "="
+    prefix = cookie_name(request_id, secure=secure, form_post=form_post) + "="
     values = [cookie.strip().removeprefix(prefix) for cookie in unverified_cookies if cookie.strip().startswith(prefix)]
     return BrowserBinding.parse(request_id, values[0]) if len(values) == 1 else None
 

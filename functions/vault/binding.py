@@ -1,18 +1,25 @@
-"""Binding an authorization request to the browser that brought its link."""
+"""Binding an authorization request to the browser that brought its link, and putting it to the server."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from . import authorization
 from .authorization import BrowserBinding, Phase
+from .errors import GatehouseError, TemporarilyUnavailable
 from .outcome import Outcome
+from .timing import SHORTEST_REQUEST
 
 if TYPE_CHECKING:
     from .authorization import AuthorizationRequest, Ticket
+    from .client import Client
+    from .registrations import Registrations
     from .store import Authorizations
-    from .timing import Timing
+    from .timing import Deadline, Timing
+
+_TIME_TO_ANSWER = 1.0
+"""Seconds of the call's time that are kept for sending the browser on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,8 @@ class Binding:
 
     secure: bool
     authorizations: Authorizations
+    registrations: Registrations
+    client: Client
     timing: Timing
 
     def bind(self, ticket: Ticket, cookies: list[str]) -> tuple[AuthorizationRequest, BrowserBinding] | Outcome:
@@ -30,7 +39,7 @@ class Binding:
 
         A ticket without its secret is the "try again" of a page of ours; the browser's cookie has the secret then.
         """
-        earlier = authorization.binding_of(ticket.request_id, cookies, secure=self.secure)
+        earlier = self._earlier(ticket.request_id, cookies)
         secret = ticket.secret or (earlier.ticket_secret if earlier else None)
         request = self.authorizations.get(ticket.request_id) if secret is not None else None
         if request is None or secret is None or not request.admits(secret):
@@ -40,3 +49,33 @@ class Binding:
         if request.is_expired(self.timing.now()):
             return Outcome("expired", request.provider)
         return request, BrowserBinding(request.request_id, secret, authorization.new_secret())
+
+    def _earlier(self, request_id: str, cookies: list[str]) -> BrowserBinding | None:
+        """Return what an earlier visit left in this browser, whichever way the answer was to come."""
+        for form_post in (False, True):
+            found = authorization.binding_of(request_id, cookies, secure=self.secure, form_post=form_post)
+            if found is not None:
+                return found
+        return None
+
+    def location(self, request: AuthorizationRequest, browser: BrowserBinding, deadline: Deadline) -> str | Outcome:
+        """Return where to send this browser, or how the visit ended.
+
+        A server may want the request pushed to it before (RFC 9126). That can happen here alone: what is pushed holds
+        the state and the code challenge, and both are derived from a nonce that this browser has just been given. So
+        whoever opens the link makes the server an offer, a link scanner and a second tab included. It does no harm:
+        only a ticket that is valid, open and not expired gets this far, so that nobody can make us knock at a server
+        without a link of ours; what is pushed dies within a minute or so, unused; what a scanner pushed is bound to a
+        cookie that only the scanner has; and still nothing is written. The price is one round trip of the user's time.
+        """
+        if request.pushed is None:
+            return request.location(browser)
+        try:
+            registration = self.registrations.get(request.provider)
+            timeout = min(registration.provider.request_timeout, deadline.remaining() - _TIME_TO_ANSWER)
+            if timeout < SHORTEST_REQUEST:
+                raise TemporarilyUnavailable("Too little time is left to push the request.", retry_after=1)
+            return request.pushed_location(self.client.push(registration, request.to_push(browser), timeout))
+        except GatehouseError as error:
+            # Nothing is written of it: the link is as good as before, and so is "try again".
+            return Outcome.failed(replace(request, phase=Phase.FAILED), error.code)

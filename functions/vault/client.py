@@ -1,20 +1,32 @@
-"""Requests to a provider's token and revocation endpoints (RFC 6749 sections 4.1.3 and 6, RFC 7009 section 2.1)."""
+"""Requests to a provider's back channel: token, revocation and pushed authorization request endpoint.
+
+RFC 6749 sections 4.1.3 and 6, RFC 7009 section 2.1, RFC 9126 section 2, RFC 8707 section 2.2.
+"""
 
 from __future__ import annotations
 
-from base64 import b64encode
-from typing import TYPE_CHECKING, Protocol
-from urllib.parse import quote_plus, urlencode
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol, TypeVar
+from urllib.parse import urlencode
 
-from .responses import check_revocation, token_response
+from .authentication import identities, proof_of
+from .errors import ProviderMisconfigured
+from .responses import check_revocation, pushed_request_uri, token_response
+from .timing import CALL, SHORTEST_REQUEST, Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from .authentication import Identity, Sign
     from .authorization import ValidatedResponse
     from .providers import Registration
     from .responses import Answer
     from .tokens import TokenResponse
+
+    Form = Sequence[tuple[str, str]]
+
+T = TypeVar("T")
 
 
 class Transport(Protocol):
@@ -24,12 +36,39 @@ class Transport(Protocol):
         """Return the whole answer within `timeout` seconds, or raise `ProviderUnavailable`."""
 
 
-class Client:
-    """Speaks for a registered client. Every method makes one HTTP request."""
+def _no_key(_key: str, _algorithm: str, _octets: bytes) -> bytes:
+    raise ProviderMisconfigured("Nothing here signs with a key of KMS.")
 
-    def __init__(self, transport: Transport, clock: Callable[[], float]) -> None:
+
+class Client:
+    """Speaks for a registered client. Every method makes one HTTP request, and repeats it only to say who asks.
+
+    Where the server answers `invalid_client`, the next of the client's secrets is tried: the other live one, then what
+    `reread` finds in the registration by now. That goes for codes, too, although a code is sent once: a server that
+    does not know who asks has to refuse before it looks at the code (RFC 6749 sections 3.2.1 and 5.2), so nothing was
+    issued for it, and nothing can be revoked because it comes again (section 4.1.2). A server that spends the code all
+    the same says `invalid_grant` to the second request, and the user tries again, as they would have had to anyway. No
+    other answer, and no silence, ever lets a request be repeated.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        clock: Callable[[], float],
+        sign: Sign = _no_key,
+        reread: Callable[[Registration], Registration | None] = lambda _registration: None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`sign` signs with a key in KMS; `reread` gives the registration anew where its credentials have changed.
+
+        `clock` is the one that the records go by. Assertions are dated by `wall_clock`: on one machine the first can be
+        moved forward, and a server's cannot.
+        """
         self._transport = transport
         self._clock = clock
+        self._sign = sign
+        self._reread = reread
+        self._wall_clock = wall_clock
 
     def exchange(
         self, registration: Registration, response: ValidatedResponse, redirect_uri: str, timeout: float
@@ -52,47 +91,75 @@ class Client:
         """Revoke one token (RFC 7009 section 2.1); `kind` is `access_token` or `refresh_token`. Raises the failure."""
         provider = registration.provider
         form = {"token": token, **({"token_type_hint": kind} if provider.revocation_token_type_hint else {})}
-        url = provider.endpoint("revocation_endpoint")
-        answer = self._post(registration, url, form | provider.revocation_params, timeout)
-        check_revocation(answer, provider, secrets=self._confidential(registration, (token,)))
+
+        def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> None:
+            check_revocation(answer, identity.registration.provider, secrets=secrets)
+
+        pairs = [*(form | provider.revocation_params).items()]
+        self._ask(registration, "revocation_endpoint", pairs, (token,), read, timeout)
+
+    def push(self, registration: Registration, request: Form, timeout: float) -> str:
+        """Push an authorization request, and return the `request_uri` that stands for it (RFC 9126 section 2)."""
+        confidential = tuple(value for name, value in request if name in {"state", "code_challenge"})
+
+        def read(answer: Answer, _identity: Identity, secrets: tuple[str, ...]) -> str:
+            return pushed_request_uri(answer, secrets=secrets)
+
+        return self._ask(registration, "pushed_authorization_request_endpoint", request, confidential, read, timeout)
 
     def _tokens(
         self, registration: Registration, form: Mapping[str, str], secrets: tuple[str, ...], timeout: float
     ) -> TokenResponse:
-        provider = registration.provider
-        answer = self._post(registration, provider.endpoint("token_endpoint"), form, timeout)
-        return token_response(answer, provider, now=self._clock(), secrets=self._confidential(registration, secrets))
+        def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> TokenResponse:
+            response = token_response(answer, identity.registration.provider, now=self._clock(), secrets=secrets)
+            return replace(response, client_secret_used=identity.label)
 
-    def _post(self, registration: Registration, url: str, form: Mapping[str, str], timeout: float) -> Answer:
-        headers = {
-            "Accept": "application/json",
-            "Content-Type": "application/x-www-form-urlencoded",
-            "User-Agent": "gatehouse",
-            **registration.provider.token_headers,
-        }
-        credentials, authorization = _client_authentication(registration)
-        body = urlencode({**form, **credentials})
-        return self._transport.send("POST", url, headers | authorization, body, timeout)
+        pairs = [*form.items(), *(("resource", uri) for uri in registration.provider.resource)]
+        return self._ask(registration, "token_endpoint", pairs, secrets, read, timeout)
 
-    @staticmethod
-    def _confidential(registration: Registration, secrets: tuple[str, ...]) -> tuple[str, ...]:
-        """Return all that a request holds in confidence, the client secret in each of its spellings."""
-        secret = registration.client_secret
-        return (*secrets, *((secret, _basic_credentials(registration.client_id, secret)) if secret else ()))
+    def _ask(  # noqa: PLR0913, PLR0917 - a request, what is in confidence in it, and how its answer is read
+        self,
+        registration: Registration,
+        endpoint: str,
+        form: Form,
+        secrets: tuple[str, ...],
+        read: Callable[[Answer, Identity, tuple[str, ...]], T],
+        timeout: float,
+    ) -> T:
+        """Send a form as the client, once for each identity that the server refuses, all within `timeout` seconds."""
+        deadline, refused = Deadline.after(timeout), None
+        for identity in self._identities(registration, deadline):
+            if refused is not None and deadline.remaining() < SHORTEST_REQUEST:
+                break
+            proof = proof_of(identity, self._sign, self._wall_clock())
+            # Where nothing has taken time yet, the request has all of it.
+            has_waited = refused is not None or identity.is_signed_elsewhere
+            left = max(deadline.remaining(), SHORTEST_REQUEST) if has_waited else timeout
+            url = identity.registration.provider.endpoint(endpoint)
+            headers = {**_headers(identity.registration), **proof.headers}
+            # A pushed request has its client_id in any case: in no form may it be twice.
+            body = urlencode([*form, *(field for field in proof.fields.items() if field not in form)])
+            try:
+                answer = self._transport.send("POST", url, headers, body, left)
+                return read(answer, identity, (*secrets, *proof.confidential))
+            except ProviderMisconfigured as error:
+                if error.provider_error is None or error.provider_error.error != "invalid_client":
+                    raise
+                refused = error
+        assert refused is not None  # noqa: S101 - a client has at least one identity
+        raise refused
+
+    def _identities(self, registration: Registration, deadline: Deadline) -> Iterator[Identity]:
+        yield from identities(registration)
+        # Reading the registration may take as long as a call to AWS can; the request after it needs time, too.
+        if deadline.remaining() >= CALL + SHORTEST_REQUEST and (fresh := self._reread(registration)) is not None:
+            yield from identities(fresh)
 
 
-def _client_authentication(registration: Registration) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the form fields and headers that say who we are (RFC 6749 section 2.3.1)."""
-    client_id, secret = registration.client_id, registration.client_secret or ""
-    match registration.auth_method:
-        case "client_secret_basic":
-            return {}, {"Authorization": f"Basic {_basic_credentials(client_id, secret)}"}
-        case "client_secret_post":
-            return {"client_id": client_id, "client_secret": secret}, {}
-        case _:
-            return {"client_id": client_id}, {}
-
-
-def _basic_credentials(client_id: str, secret: str) -> str:
-    """Return both, form-encoded before they are joined: a colon or an umlaut in either would break them otherwise."""
-    return b64encode(f"{quote_plus(client_id)}:{quote_plus(secret)}".encode()).decode()
+def _headers(registration: Registration) -> dict[str, str]:
+    return {
+        "Accept": "application/json",
+        "Content-Type": "application/x-www-form-urlencoded",
+        "User-Agent": "gatehouse",
+        **registration.provider.token_headers,
+    }

@@ -113,6 +113,7 @@ class Connection:
     attempts: int = 0
     lease: Lease | None = None
     origin: Origin | None = None
+    client_secret_used: str | None = None
     due_shard: str | None = None
     due_at: int | None = None
     upkeep_at: int | None = None
@@ -334,6 +335,7 @@ class Connection:
             scope=tokens.scope,
             subject=tokens.subject,
             metadata=tokens.metadata,
+            client_secret_used=tokens.client_secret_used,
             refreshed_at=tokens.obtained_at,
             updated_at=at,
             attempts=0,

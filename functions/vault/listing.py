@@ -49,6 +49,7 @@ def view(connection: Connection) -> dict[str, Any]:
         "expires_at": connection.expires_at,
         "refresh_expires_at": connection.refresh_expires_at,
         "subject": connection.subject,
+        "client_secret_used": connection.client_secret_used,
         "owner": connection.owner,
         "metadata": connection.metadata,
         "parameters": connection.parameters,

@@ -13,17 +13,23 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from . import fields as check
+from .assertion import HMAC_ALGORITHMS, KEY_ALGORITHMS
 from .errors import ProviderMisconfigured
 from .fields import Mismatch
 from .upkeep import Upkeep
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from .fields import Check
 
 _NAME = re.compile(r"[A-Za-z0-9_.\-\[\]]{1,64}")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 _URL_CHARACTERS = re.compile(r"[!$-;=?-\[\]-~]+")  # visible ASCII, but none of " # < > and the backslash
-AUTH_METHODS = ("none", "client_secret_post", "client_secret_basic")
+_ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!$-;=?-\[\]_a-z~]{1,1024}")
+_KMS_KEY = re.compile(r"(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)[A-Za-z0-9/_-]{1,250}")
+_SECRET_METHODS = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
+AUTH_METHODS = ("none", *_SECRET_METHODS, "private_key_jwt")
 
 # What Gatehouse itself puts into these requests cannot be set from data: a file that tried would break the flow's
 # guarantees.
@@ -39,11 +45,17 @@ OWN_AUTHORIZATION_PARAMS = frozenset(
         "code_challenge_method",
         "request",
         "request_uri",
+        "client_secret",
+        "client_assertion",
+        "client_assertion_type",
     }
 )
 OWN_HEADERS = frozenset({"authorization", "connection", "content-length", "content-type", "cookie", "host"})
 OWN_TOKEN_PARAMS = frozenset(
-    {"grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "client_id", "client_secret", "token"}
+    {
+        *("grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "token"),
+        *("client_id", "client_secret", "client_assertion", "client_assertion_type"),
+    }
 )
 
 
@@ -81,6 +93,15 @@ class Provider:
     refresh_token_replay_seconds: int | None = None
     max_concurrency: int = 5
     request_timeout: int = 10
+    # Pushed requests (RFC 9126), resource indicators (RFC 8707), form_post, client assertions (RFC 7523)
+    pushed_authorization_request_endpoint: str | None = None
+    require_pushed_authorization_requests: bool = False
+    resource: tuple[str, ...] = ()
+    response_mode: str | None = None
+    token_endpoint_auth_signing_alg: str | None = None
+    token_endpoint_auth_signing_alg_values_supported: tuple[str, ...] | None = None
+    client_assertion_audience: str = "issuer"
+    basic_credentials_encoding: str = "form"
 
     @property
     def upkeep(self) -> Upkeep:
@@ -99,40 +120,72 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """The owner's client at a provider (RFC 6749 section 2), with the provider as it is for this owner."""
+    """The owner's client at a provider (RFC 6749 section 2), with the provider as it is for this owner.
+
+    `client_secret` is the newest; `previous_client_secret` is one that may still be live, or live already.
+    """
 
     provider: Provider
     client_id: str
     client_secret: str | None = field(default=None, repr=False)
+    previous_client_secret: str | None = field(default=None, repr=False)
+    client_signing_key: str | None = None
+    client_signing_kid: str | None = None
+
+    @property
+    def credentials(self) -> tuple[str | None, ...]:
+        """Return all that says who the client is, to be compared with another registration's."""
+        secrets = self.client_secret, self.previous_client_secret
+        return (self.client_id, *secrets, self.client_signing_key, self.client_signing_kid)
 
     @property
     def auth_method(self) -> str:
         """Return how this client authenticates at the token endpoint (RFC 6749 section 2.3, RFC 8414 section 2).
 
-        What is configured goes; else no secret means `none`, and with one the first supported method, of which RFC 8414
-        says that silence means `client_secret_basic`.
+        What is configured goes; else neither key nor secret means `none`, a key `private_key_jwt`, and a secret the
+        first supported method, of which RFC 8414 says that silence means `client_secret_basic`.
         """
         configured = self.provider.token_endpoint_auth_method
         if configured is None:
             configured = self._supported_method()
-        if configured != "none" and self.client_secret is None:
+        needed = {"none": None, "private_key_jwt": "client_signing_key"}.get(configured, "client_secret")
+        if needed is not None and getattr(self, needed) is None:
             raise ProviderMisconfigured(
                 f"Provider {self.provider.name!r} authenticates with {configured}, "
-                "but its registration has no client_secret."
+                f"but its registration has no {needed}."
             )
         return configured
 
     def _supported_method(self) -> str:
+        if self.client_signing_key is not None:
+            return "private_key_jwt"
         if self.client_secret is None:
             return "none"
         supported = self.provider.token_endpoint_auth_methods_supported or ("client_secret_basic",)
-        for method in ("client_secret_basic", "client_secret_post"):
+        for method in _SECRET_METHODS:
             if method in supported:
                 return method
         raise ProviderMisconfigured(
-            f"Provider {self.provider.name!r} supports none of the client authentication methods that Gatehouse "
-            "speaks: client_secret_basic, client_secret_post, none."
+            f"Provider {self.provider.name!r} supports none of the client authentication methods that a client_secret "
+            f"serves for: {', '.join(_SECRET_METHODS)}."
         )
+
+    def signing_algorithm(self, usable: Collection[str], default: str | None) -> str:
+        """Return how this client signs its assertions: as configured, or as the server's metadata leaves no choice.
+
+        `usable` are the algorithms of its method; `default` goes where the server does not say.
+        """
+        algorithm = self.provider.token_endpoint_auth_signing_alg
+        if algorithm is None:
+            supported = self.provider.token_endpoint_auth_signing_alg_values_supported
+            possible = [default] if supported is None else [known for known in supported if known in usable]
+            algorithm = default if default in possible else possible[0] if len(possible) == 1 else None
+        if algorithm is None or algorithm not in usable:
+            raise ProviderMisconfigured(
+                f"Provider {self.provider.name!r} authenticates with {self.auth_method}: expected "
+                f"token_endpoint_auth_signing_alg to be one of {', '.join(usable)}."
+            )
+        return algorithm
 
 
 def endpoint_url(*, loopback_http: bool) -> Check:
@@ -211,10 +264,27 @@ def vocabulary(*, loopback_http: bool) -> dict[str, Check]:
         "refresh_token_replay_seconds": check.integer(0, 86400),
         "max_concurrency": check.integer(1, 100),
         "request_timeout": check.integer(1, 20),
+        "pushed_authorization_request_endpoint": url,
+        "require_pushed_authorization_requests": check.boolean,
+        "resource": check.list_of(check.text(_ABSOLUTE_URI, "an absolute URI without fragment (RFC 8707)"), 10),
+        "response_mode": check.one_of("query", "form_post"),
+        "token_endpoint_auth_signing_alg": check.one_of(*HMAC_ALGORITHMS, *KEY_ALGORITHMS),
+        "token_endpoint_auth_signing_alg_values_supported": check.list_of(check.printable(64), 50),
+        "client_assertion_audience": check.one_of("issuer", "token_endpoint"),
+        "basic_credentials_encoding": check.one_of("form", "none"),
     }
 
 
-CREDENTIALS: dict[str, Check] = {"client_id": check.printable(1024), "client_secret": check.printable(4096)}
+_secret = check.printable(4096)
+
+CREDENTIALS: dict[str, Check] = {
+    "client_id": check.printable(1024),
+    "client_secret": _secret,
+    "client_secrets": check.list_of(_secret, 2),
+    "client_signing_key": check.text(_KMS_KEY, "the ARN of a KMS key or of its alias, or alias/NAME"),
+    "client_signing_kid": check.printable(256),
+}
+"""What a registration has and a provider file has not. Of `client_secrets` the newest comes first."""
 
 _IN_METADATA = (
     "issuer",
@@ -223,6 +293,9 @@ _IN_METADATA = (
     "revocation_endpoint",
     "authorization_response_iss_parameter_supported",
     "token_endpoint_auth_methods_supported",
+    "token_endpoint_auth_signing_alg_values_supported",
+    "pushed_authorization_request_endpoint",
+    "require_pushed_authorization_requests",
 )
 
 
@@ -271,4 +344,18 @@ def register(name: str, layers: list[dict[str, Any]], credentials: Mapping[str, 
             f"Provider {name!r} is said to send iss in its responses (RFC 9207), but no issuer to compare it with."
         )
     provider = Provider(name=name, **{key: value for key, value in merged.items() if key in known})
-    return Registration(provider, **credentials)
+    return Registration(provider, **_client(name, credentials))
+
+
+def _client(name: str, credentials: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of the client: `client_secrets` and `client_secret` are two ways to say the same."""
+    client = dict(credentials)
+    if "client_secrets" not in client:
+        return client
+    secrets = client.pop("client_secrets")
+    if "client_secret" in client or not secrets:
+        raise ProviderMisconfigured(
+            f"The registration of provider {name!r}: expected client_secret (one), or client_secrets (a list of one or "
+            "two, the newest first), not both."
+        )
+    return client | dict(zip(("client_secret", "previous_client_secret"), secrets, strict=False))

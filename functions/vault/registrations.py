@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import tomllib
 from http import HTTPStatus
 from pathlib import Path
@@ -11,7 +13,7 @@ from urllib.parse import urlsplit
 
 from . import providers
 from .aws import ClientError, code_of, outages_are_temporary
-from .errors import ProviderMisconfigured, ProviderUnavailable, TemporarilyUnavailable, UnknownProvider
+from .errors import GatehouseError, ProviderMisconfigured, ProviderUnavailable, TemporarilyUnavailable, UnknownProvider
 from .providers import CREDENTIALS, Registration
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 KEPT = 300.0
 """Seconds for which a registration, with its discovered metadata, is kept in memory."""
+
+REREAD_PAUSE = 5.0
+"""Seconds between two readings of a registration that a server refuses: an error that stays is not asked about."""
 
 KEPT_FAILURE = 5.0
 """Seconds for which an outage of Secrets Manager or of an issuer's metadata is not asked about again."""
@@ -44,6 +49,8 @@ class Registrations:
         self._vocabulary = providers.vocabulary(loopback_http=loopback_http)
         self._loopback_http = loopback_http
         self._kept: dict[str, tuple[float, _Kept | None]] = {}
+        self._metadata: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._reread_at: dict[str, float] = {}
 
     def get(self, name: str) -> Registration:
         """Return the registration of provider `name`.
@@ -53,21 +60,39 @@ class Registrations:
         now = self._clock()
         kept_until, kept = self._kept.get(name, (0.0, None))
         if now >= kept_until:
-            kept_for, kept = self._reload(name, kept)
-            self._kept[name] = (now + kept_for, kept)
+            kept = self._reload(name, kept, now)
         if isinstance(kept, Registration):
             return kept
         assert kept is not None  # noqa: S101 - what is not kept has just been reloaded
         raise type(kept)(kept.description, retry_after=int(KEPT_FAILURE))
 
-    def _reload(self, name: str, kept: _Kept | None) -> tuple[float, _Kept]:
-        """Return for how long to keep what: the registration, through an outage the old one, or the outage."""
-        try:
-            return KEPT, self._load(name)
-        except (TemporarilyUnavailable, ProviderUnavailable) as outage:
-            return KEPT_FAILURE, kept if isinstance(kept, Registration) else outage
+    def reread(self, refused: Registration) -> Registration | None:
+        """Return the registration as it is by now, where its credentials are not those that a server has refused.
 
-    def _load(self, name: str) -> Registration:
+        None where they are, where it cannot be read, and for `REREAD_PAUSE` after a reading. One call to AWS; of
+        discovered metadata what is kept goes.
+        """
+        name, now = refused.provider.name, self._clock()
+        _, kept = self._kept.get(name, (0.0, None))
+        if kept is refused and now >= self._reread_at.get(name, -math.inf) + REREAD_PAUSE:
+            self._reread_at[name] = now
+            with contextlib.suppress(GatehouseError):
+                kept = self._reload(name, kept, now)
+        if not isinstance(kept, Registration) or kept.credentials == refused.credentials:
+            return None
+        return kept
+
+    def _reload(self, name: str, kept: _Kept | None, now: float) -> _Kept:
+        """Keep and return the registration, through an outage the old one, or the outage."""
+        try:
+            kept_for: float = KEPT
+            found: _Kept = self._load(name, now)
+        except (TemporarilyUnavailable, ProviderUnavailable) as outage:
+            kept_for, found = KEPT_FAILURE, kept if isinstance(kept, Registration) else outage
+        self._kept[name] = (now + kept_for, found)
+        return found
+
+    def _load(self, name: str, now: float) -> Registration:
         document = self._document(name)
         source = f"The registration of provider {name!r}"
         own = providers.validated(document, source, self._vocabulary | CREDENTIALS)
@@ -75,8 +100,15 @@ class Registrations:
         layers = [_file(name), own]
         issuer = own.get("issuer")
         if issuer is not None and "token_endpoint" not in own:
-            layers.insert(1, self._discover(issuer))
+            layers.insert(1, self._metadata_of(issuer, now))
         return providers.register(name, layers, credentials)
+
+    def _metadata_of(self, issuer: str, now: float) -> dict[str, Any]:
+        kept_until, metadata = self._metadata.get(issuer, (0.0, {}))
+        if now >= kept_until:
+            metadata = self._discover(issuer)
+            self._metadata[issuer] = (now + KEPT, metadata)
+        return metadata
 
     def _document(self, name: str) -> Any:
         try:
@@ -95,7 +127,7 @@ class Registrations:
             raise ProviderMisconfigured(f"The secret {self._prefix}{name} does not hold a JSON document.") from None
 
     def _discover(self, issuer: str) -> dict[str, Any]:
-        """Return the issuer's metadata: RFC 8414 section 3, then OpenID Connect Discovery section 4."""
+        """Return the issuer's metadata: of RFC 8414 section 3, else of OpenID Connect Discovery section 4."""
         outage = False
         for url in _metadata_urls(issuer):
             answer = self._transport.send("GET", url, {"Accept": "application/json"}, None, _DISCOVERY_TIMEOUT)
@@ -119,12 +151,14 @@ def _json(body: bytes) -> Any:
         return None
 
 
-def _metadata_urls(issuer: str) -> tuple[str, str]:
+def _metadata_urls(issuer: str) -> tuple[str, ...]:
+    """Return where the metadata may be: as RFC 8414 has it, as OpenID has it, and the one as if it were the other."""
     parts = urlsplit(issuer)
     path = parts.path.rstrip("/")
     oauth = parts._replace(path="/.well-known/oauth-authorization-server" + path).geturl()
     openid = parts._replace(path=path + "/.well-known/openid-configuration").geturl()
-    return oauth, openid
+    appended = parts._replace(path=path + "/.well-known/oauth-authorization-server").geturl()
+    return (oauth, openid, appended) if path else (oauth, openid)
 
 
 def _file(name: str) -> dict[str, Any]:

@@ -41,10 +41,13 @@ _MOST_DIGITS = 19
 # RFC 6749 section 5.2 and OpenID Connect Core section 3.1.2.6: the grant itself is gone, only the user can help.
 _DEAD = frozenset({"invalid_grant", "interaction_required", "consent_required", "login_required"})
 _THROTTLED = frozenset({"slow_down", "rate_limited", "too_many_requests"})
+# RFC 9449 section 5, the drafts before it, and RFC 8693 section 2.2.1.
+_NOT_BEARER = frozenset({"dpop", "pop", "mac", "n_a"})
 _OUTAGE = frozenset({"server_error", "temporarily_unavailable"})
 
 _VSCHAR = re.compile(r"[\x20-\x7e]+")
 _ERROR_CODE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
+_REQUEST_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,2048}")
 _UNSPEAKABLE = re.compile(r"[^\x20-\x7e]+")
 
 
@@ -92,6 +95,21 @@ def check_revocation(answer: Answer, provider: Provider, *, secrets: tuple[str, 
     if provider.revocation_success is not None and (document or {}).get(provider.revocation_success) is not True:
         said = ProviderError("not_revoked", _cleaned((document or {}).get("message"), secrets), answer.status)
         raise ProviderUnavailable("The revocation endpoint did not confirm the revocation.", provider_error=said)
+
+
+def pushed_request_uri(answer: Answer, *, secrets: tuple[str, ...]) -> str:
+    """Return the `request_uri` of a pushed authorization request (RFC 9126 section 2.2), or raise the failure.
+
+    How long it lives (`expires_in`) is not looked at: the browser is sent on with it at once.
+    """
+    document = _document(answer)
+    problem = failure(answer, document, secrets)
+    if problem is not None:
+        raise problem
+    request_uri = (document or {}).get("request_uri")
+    if not isinstance(request_uri, str) or not _REQUEST_URI.fullmatch(request_uri):
+        raise ProviderUnavailable("The pushed authorization request was answered without a request_uri.")
+    return request_uri
 
 
 def failure(answer: Answer, document: Mapping[str, Any] | None, secrets: tuple[str, ...]) -> GatehouseError | None:
@@ -273,10 +291,10 @@ def _token_type(document: Mapping[str, Any]) -> str:
     token_type = document.get("token_type")
     if not isinstance(token_type, str) or not _ERROR_CODE.fullmatch(token_type) or token_type.lower() == "bearer":
         return "Bearer"
-    if token_type.lower() in {"dpop", "mac"}:
+    if token_type.lower() in _NOT_BEARER:
         raise ProviderMisconfigured(
-            "The server issued a sender-constrained token (DPoP or MAC), which Gatehouse does not speak: "
-            "ask for Bearer tokens."
+            "The server issued a token that its bearer alone cannot use (token_type DPoP, PoP, MAC or N_A), which "
+            "Gatehouse does not speak: register the client for Bearer tokens."
         )
     return token_type
 

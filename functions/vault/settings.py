@@ -20,6 +20,7 @@ from .queues import Queue, last_resort
 from .registrations import Registrations
 from .rescuing import Rescuing
 from .revoking import Revoking
+from .signer import Signer
 from .starting import Starting
 from .store import Authorizations, Connections
 from .sweeping import Sweeping
@@ -129,7 +130,7 @@ class House:
     @cached_property
     def client(self) -> Client:
         """Return what speaks to token and revocation endpoints."""
-        return Client(self._outbound, self.timing.now)
+        return Client(self._outbound, self.timing.now, Signer(self._clients).sign, self.registrations.reread)
 
     # Floor 2
 
@@ -141,7 +142,7 @@ class House:
     @cached_property
     def binding(self) -> Binding:
         """Return the use case authorize."""
-        return Binding(self.secure, self.authorizations, self.timing)
+        return Binding(self.secure, self.authorizations, self.registrations, self.client, self.timing)
 
     @cached_property
     def completing(self) -> Completing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from . import authorization
 from .authorization import AuthorizationRequest, Ticket, with_query
@@ -42,6 +43,8 @@ class Starting:
             _require_same_party(existing, fields)
         scope = _scope(registration.provider, fields.get("scopes"))
         redirect_uri = f"{self.base_url}/callback/{registration.provider.name}"
+        params = _params(registration, redirect_uri, scope, fields)
+        authorization_url, pushed = _question(registration.provider, params)
         now = int(self.timing.now())
         ticket = Ticket(authorization.new_request_id(), authorization.new_secret())
         request = AuthorizationRequest(
@@ -51,9 +54,7 @@ class Starting:
             connection_id=connection_id,
             created_at=now,
             expires_at=now + authorization.LIFETIME,
-            authorization_url=_authorization_url(
-                registration, redirect_uri, scope, fields.get("authorization_params", {})
-            ),
+            authorization_url=authorization_url,
             redirect_uri=redirect_uri,
             pkce=registration.provider.pkce == "S256",
             connection_version=existing.version if existing else 0,
@@ -65,6 +66,9 @@ class Starting:
             owner=fields.get("owner", existing.owner if existing else None),
             parameters=fields.get("parameters", existing.parameters if existing else {}),
             tags=fields.get("tags", existing.tags if existing else {}),
+            pushed=pushed,
+            form_post=registration.provider.response_mode == "form_post",
+            allow_new_subject=fields.get("allow_new_subject", False),
         )
         self.authorizations.create(request)
         return {
@@ -105,15 +109,33 @@ def _scope(provider: Provider, requested: tuple[str, ...] | None) -> str | None:
     return " ".join(provider.scopes if requested is None else requested) or None
 
 
-def _authorization_url(registration: Registration, redirect_uri: str, scope: str | None, extra: dict[str, str]) -> str:
-    """Return the authorization URL (RFC 6749 section 4.1.1) but for what a browser adds: state and code challenge."""
+def _params(
+    registration: Registration, redirect_uri: str, scope: str | None, fields: dict[str, Any]
+) -> list[tuple[str, str]]:
+    """Return the authorization request (RFC 6749 section 4.1.1) but for what a browser adds: state and challenge."""
     provider = registration.provider
     params = {"response_type": "code", "client_id": registration.client_id, "redirect_uri": redirect_uri}
     if scope is not None:
         params["scope"] = scope.replace(" ", provider.scope_separator)
-    url = with_query(provider.endpoint("authorization_endpoint"), {**provider.authorization_params, **extra, **params})
-    if len(url) > _LONGEST_URL:
+    if provider.response_mode is not None:
+        params["response_mode"] = provider.response_mode
+    extra = {**provider.authorization_params, **fields.get("authorization_params", {})}
+    return [*{**extra, **params}.items(), *(("resource", uri) for uri in provider.resource)]
+
+
+def _question(provider: Provider, params: list[tuple[str, str]]) -> tuple[str, str | None]:
+    """Return how the request is put to the server: the authorization URL, and what is to be pushed (RFC 9126).
+
+    It is pushed where the server requires it, and not wherever it could be: that costs the user a round trip.
+    """
+    endpoint = provider.endpoint("authorization_endpoint")
+    whole = with_query(endpoint, params)
+    if len(whole) > _LONGEST_URL:
         raise InvalidRequest(
             f"authorization_params, scopes: expected to fit into an authorization URL of {_LONGEST_URL} characters."
         )
-    return url
+    if not provider.require_pushed_authorization_requests:
+        return whole, None
+    provider.endpoint("pushed_authorization_request_endpoint")  # or the user would be the first to learn that it lacks
+    client_id = dict(params)["client_id"]
+    return with_query(endpoint, {"client_id": client_id}), urlencode(params)

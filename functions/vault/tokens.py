@@ -35,7 +35,10 @@ class TokenSet:
 
 @dataclass(frozen=True, slots=True)
 class TokenResponse:
-    """A successful token response (RFC 6749 section 5.1), validated; times are absolute Unix seconds."""
+    """A successful token response (RFC 6749 section 5.1), validated; times are absolute Unix seconds.
+
+    `client_secret_used` tells which of the client's secrets the server took: `newest`, `previous`, None for neither.
+    """
 
     tokens: TokenSet
     token_type: str = "Bearer"  # noqa: S105 - a type of token, not a token
@@ -44,6 +47,7 @@ class TokenResponse:
     scope: str | None = None
     subject: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    client_secret_used: str | None = None
 
     def keeping(self, refresh_token: str | None) -> TokenResponse:
         """Return this response with the refresh token that was used, where the server sent no new one (section 6)."""
@@ -66,6 +70,7 @@ class TokenResponse:
             scope=self.scope,
             subject=self.subject,
             metadata=self.metadata,
+            client_secret_used=self.client_secret_used,
         )
 
 
@@ -84,3 +89,4 @@ class SealedTokens:
     scope: str | None = None
     subject: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    client_secret_used: str | None = None

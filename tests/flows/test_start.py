@@ -380,7 +380,7 @@ def test_reauthorization_keeps_what_is_known_of_the_connection(
         ({"client_id": "c", "pkce": "plain"}, "pkce"),
         ({"client_id": "c", "authorization_params": {"state": "fixed"}}, "authorization_params"),
         ({"client_id": "c", "token_params": {"grant_type": "password"}}, "token_params"),
-        ({"client_id": "c", "token_endpoint_auth_method": "private_key_jwt"}, "token_endpoint_auth_method"),
+        ({"client_id": "c", "token_endpoint_auth_method": "tls_client_auth"}, "token_endpoint_auth_method"),
         ({"client_id": "c"}, "authorization_endpoint"),
     ],
 )

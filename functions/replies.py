@@ -1,0 +1,67 @@
+"""What a browser is shown of an outcome: a page of ours, or the way back to the application."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from functions.edge import Reply
+from functions.vault.errors import BY_CODE, InvalidRequest, ServerError
+
+if TYPE_CHECKING:
+    from functions.vault.outcome import Outcome
+
+_STATUS = {
+    "connected": 200,
+    "already": 200,
+    "denied": 200,
+    "unfinished": 202,
+    "refused": 400,
+    "invalid_link": 404,
+    "expired": 410,
+}
+
+# What a person reads of a failure: our own words for it, never the server's.
+_REASONS = {
+    "provider_unavailable": "The provider did not answer as expected. This usually passes after a moment.",
+    "provider_throttled": "The provider is answering too many requests right now. Wait a minute, then try again.",
+    "provider_misconfigured": (
+        "The provider does not accept this application's settings. The application's owner has to correct them."
+    ),
+    "unknown_provider": "The provider is no longer set up here. The application's owner has to correct this.",
+    "temporarily_unavailable": "A service that we need did not answer. This usually passes after a moment.",
+    "reauthorization_required": "The provider did not accept its own approval, perhaps because it came too late.",
+    "invalid_request": "The provider found the request too old or incomplete.",
+    "subject_mismatch": (
+        "It is connected to another account at the provider. Sign in there with that account, then try again from "
+        "within the application."
+    ),
+}
+_OTHER_REASON = "The provider reported an error instead of an approval."
+
+
+def of(outcome: Outcome, cookies: tuple[str, ...] = ()) -> Reply:
+    """Return the reply to a browser whose visit ended so."""
+    connection_id = outcome.request.connection_id if outcome.request else None
+    reason = outcome.error or outcome.reason
+    location = outcome.return_to
+    status, values = (200, {}) if location is not None else (_status(outcome), _values(outcome))
+    return Reply(outcome.page, status, values, location, cookies, reason, connection_id)
+
+
+def _status(outcome: Outcome) -> int:
+    if outcome.page == "failed":
+        # 500 is for defects of ours, not for a server that calls its own trouble `server_error`.
+        known = BY_CODE.get(outcome.error or "", InvalidRequest)
+        return HTTPStatus.BAD_GATEWAY if known is ServerError else known.http_status
+    return _STATUS[outcome.page]
+
+
+def _values(outcome: Outcome) -> dict[str, str | None]:
+    values: dict[str, str | None] = {} if outcome.provider is None else {"provider": outcome.provider}
+    if outcome.page == "failed":
+        values["reason"] = _REASONS.get(outcome.error or "", _OTHER_REASON)
+    if outcome.may_try_again and outcome.request is not None:
+        # Without the ticket's secret: this browser's cookie has it, and the page must not.
+        values["try_again"] = f"/authorize/{outcome.request.request_id}"
+    return values

@@ -1,0 +1,108 @@
+"""Client authentication: what a request says of who sends it (RFC 6749 section 2.3, RFC 7523 section 2.2)."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import quote_plus
+
+from .assertion import ASSERTION_TYPE, HMAC_ALGORITHMS, KEY_ALGORITHMS, client_assertion, hmac_signature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .providers import Registration
+
+    # Key, algorithm and octets -> signature.
+    Sign = Callable[[str, str, bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One way for a client to say who it is. `secret` is a live client secret, `label` what the record calls it."""
+
+    registration: Registration
+    secret: str | None = field(default=None, repr=False)
+    label: str | None = None
+
+    @property
+    def is_signed_elsewhere(self) -> bool:
+        """Tell whether proving it takes a call to KMS, and so time."""
+        return self.registration.auth_method == "private_key_jwt"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What goes into a request: fields of its form, and headers. `confidential` is what must not be repeated."""
+
+    fields: dict[str, str] = field(repr=False)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    confidential: tuple[str, ...] = field(default=(), repr=False)
+
+
+def identities(registration: Registration) -> Iterator[Identity]:
+    """Give what a client may be known by: its secrets, the newest first; one identity where it has no secret.
+
+    Raises `ProviderMisconfigured` where the registration lacks what its method needs.
+    """
+    if registration.auth_method in {"none", "private_key_jwt"}:
+        yield Identity(registration)
+        return
+    yield Identity(registration, registration.client_secret, "newest")
+    if registration.previous_client_secret is not None:
+        yield Identity(registration, registration.previous_client_secret, "previous")
+
+
+def proof_of(identity: Identity, sign: Sign, now: float) -> Proof:
+    """Return what the client has to show with one request; `sign` signs with a key in KMS."""
+    registration, secret = identity.registration, identity.secret or ""
+    client_id, basic = registration.client_id, _basic_credentials(identity)
+    match registration.auth_method:
+        case "client_secret_basic":
+            return Proof({}, {"Authorization": f"Basic {basic}"}, (secret, basic))
+        case "client_secret_post":
+            return Proof({"client_id": client_id, "client_secret": secret}, {}, (secret, basic))
+        case "client_secret_jwt":
+            algorithm = registration.signing_algorithm(tuple(HMAC_ALGORITHMS), "HS256")
+            return _asserted(registration, algorithm, hmac_signature(secret, algorithm), now, (secret,))
+        case "private_key_jwt":
+            algorithm, key = registration.signing_algorithm(KEY_ALGORITHMS, None), registration.client_signing_key or ""
+            return _asserted(registration, algorithm, lambda octets: sign(key, algorithm, octets), now, ())
+        case _:
+            return Proof({"client_id": client_id})
+
+
+def _asserted(
+    registration: Registration,
+    algorithm: str,
+    sign: Callable[[bytes], bytes],
+    now: float,
+    confidential: tuple[str, ...],
+) -> Proof:
+    client_id, kid = registration.client_id, registration.client_signing_kid
+    assertion = client_assertion(client_id, _audience(registration), algorithm, sign, now=now, kid=kid)
+    fields = {"client_id": client_id, "client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}
+    return Proof(fields, {}, (*confidential, assertion))
+
+
+def _audience(registration: Registration) -> str:
+    """Return whom an assertion is for: the issuer, which a mix-up of endpoints cannot forge.
+
+    The token endpoint only where no issuer is known, or where a server insists on it (RFC 7523 section 3).
+    """
+    provider = registration.provider
+    if provider.issuer is not None and provider.client_assertion_audience == "issuer":
+        return provider.issuer
+    return provider.endpoint("token_endpoint")
+
+
+def _basic_credentials(identity: Identity) -> str:
+    """Return both halves, form-encoded before they are joined: a colon or an umlaut in either would break them.
+
+    Some servers do not decode them: for those they are joined as they are.
+    """
+    halves = [identity.registration.client_id, identity.secret or ""]
+    if identity.registration.provider.basic_credentials_encoding == "form":
+        halves = [quote_plus(half) for half in halves]
+    return b64encode(":".join(halves).encode()).decode()

@@ -1,0 +1,236 @@
+"""The whole life of a connection at oidc-provider, which is not ours, with the settings that hurt."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote_plus, urljoin
+
+import boto3
+import pytest
+import requests
+
+from functions.vault.registrations import REREAD_PAUSE
+from tests.interop.servers import oidc_provider
+from tests.interop.there import AWKWARD_ID, AWKWARD_SECRET, There, stolen_refresh_token, whole_life
+from tools.jwk import jwk_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from local.stack import Stack
+    from tests.browser import Browser
+
+pytestmark = pytest.mark.needs_node
+
+
+@pytest.fixture
+def there(stack: Stack, browser: Browser) -> Iterator[Callable[..., There]]:
+    """Run the server with a client, which is given as the server has it and as its owner registers it here."""
+    with ExitStack() as running:
+
+        def start(client: dict[str, Any], registration: dict[str, Any], **settings: Any) -> There:
+            there = There(stack, browser, login="merchant-1", password="anything")
+            known = {
+                "redirect_uris": [there.redirect_uri],
+                "grant_types": ["authorization_code", "refresh_token"],
+                "response_types": ["code"],
+                **client,
+            }
+            issuer = running.enter_context(oidc_provider(known, **settings))
+            there.account_url = f"{issuer}/me"
+            here = {"issuer": issuer, "client_id": client["client_id"], "scopes": ["openid", "offline_access"]}
+            there.register(here | registration)
+            return there
+
+        yield start
+
+
+def signing_key(key_spec: Any) -> tuple[str, dict[str, Any]]:
+    """Make a key in KMS, and return its ARN and its public half as a JWK."""
+    kms = boto3.client("kms")
+    arn = kms.create_key(KeySpec=key_spec, KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+    return arn, jwk_of(kms.get_public_key(KeyId=arn)["PublicKey"])
+
+
+def clients() -> dict[str, Callable[[], tuple[dict[str, Any], dict[str, Any]]]]:
+    """Return the ways for a client to authenticate: what the server knows of it, and what its owner registers."""
+
+    def secret(method: str, **registration: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        client = {
+            "client_id": AWKWARD_ID,
+            "client_secret": AWKWARD_SECRET,
+            "token_endpoint_auth_method": method,
+        }
+        if "token_endpoint_auth_signing_alg" in registration:
+            client["token_endpoint_auth_signing_alg"] = registration["token_endpoint_auth_signing_alg"]
+        return client, {"client_secret": AWKWARD_SECRET, "token_endpoint_auth_method": method, **registration}
+
+    def key(key_spec: str, algorithm: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        arn, jwk = signing_key(key_spec)
+        client = {
+            "client_id": AWKWARD_ID,
+            "token_endpoint_auth_method": "private_key_jwt",
+            "token_endpoint_auth_signing_alg": algorithm,
+            "jwks": {"keys": [jwk | {"use": "sig"}]},
+        }
+        registration = {
+            "client_signing_key": arn,
+            "client_signing_kid": jwk["kid"],
+            "token_endpoint_auth_signing_alg": algorithm,
+        }
+        return client, registration
+
+    # No PS256: moto salts its signatures longer than KMS and RFC 7518 section 3.5 do.
+    return {
+        "none": lambda: ({"client_id": AWKWARD_ID, "token_endpoint_auth_method": "none"}, {}),
+        "basic": lambda: secret("client_secret_basic"),
+        "post": lambda: secret("client_secret_post"),
+        "jwt": lambda: secret("client_secret_jwt"),
+        "jwt HS512": lambda: secret("client_secret_jwt", token_endpoint_auth_signing_alg="HS512"),
+        "key ES256": lambda: key("ECC_NIST_P256", "ES256"),
+        "key ES384": lambda: key("ECC_NIST_P384", "ES384"),
+        "key ES512": lambda: key("ECC_NIST_P521", "ES512"),
+        "key RS256": lambda: key("RSA_2048", "RS256"),
+    }
+
+
+@pytest.mark.parametrize("pushed", [True, False], ids=["pushed", "by URL"])
+@pytest.mark.parametrize("client", list(clients()))
+def test_the_whole_life_of_a_connection(there: Callable[..., There], client: str, *, pushed: bool) -> None:
+    """Each way to authenticate, with PKCE, pushed and not."""
+    server = there(*clients()[client](), requirePushedAuthorizationRequests=pushed)
+
+    whole_life(server)
+
+
+def test_reuse_of_a_refresh_token_is_told_as_what_it_is(there: Callable[..., There]) -> None:
+    """The server revokes the grant; the person has to consent again, and can."""
+    server = there(*clients()["post"]())
+
+    stolen_refresh_token(server, issuer_of(server) + "/token")
+
+
+def test_many_who_ask_at_once_do_not_trip_reuse_detection(there: Callable[..., There]) -> None:
+    """One refresh for all of them: at this server a second use of a refresh token would have ended the grant."""
+    # given
+    server = there(*clients()["basic"]())
+    connection_id, _ = server.connect()
+
+    # when
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: server.call("refresh", connection_id, if_version=1), range(8)))
+
+    # then
+    assert {answer.get("version") for answer in answers} == {2}
+    assert server.account(server.live(connection_id)["access_token"]) == 200
+
+
+@pytest.mark.parametrize("pushed", [True, False], ids=["pushed", "by URL"])
+def test_an_answer_may_be_posted(there: Callable[..., There], *, pushed: bool) -> None:
+    """`form_post`: the server's own page posts code, state and iss to the callback."""
+    # given
+    client, registration = clients()["basic"]()
+    server = there(client, registration | {"response_mode": "form_post"}, requirePushedAuthorizationRequests=pushed)
+
+    # when
+    connection_id, page = server.connect()
+
+    # then
+    assert (page.status_code, page.request.method) == (200, "POST")
+    assert server.account(server.live(connection_id)["access_token"]) == 200
+
+
+def test_a_token_is_for_the_resource_that_was_named(there: Callable[..., There]) -> None:
+    """RFC 8707: the resource goes into the authorization, the code exchange and the refresh; the token is for it."""
+    # given
+    client, registration = clients()["basic"]()
+    orders = {"resource": ["urn:example:orders"], "scopes": ["openid", "offline_access", "orders"]}
+    server = there(client, registration | orders)
+
+    # when
+    connection_id, _ = server.connect()
+    tokens = [server.live(connection_id), server.call("refresh", connection_id)]
+
+    # then
+    audiences = [introspect(server, vended["access_token"])["aud"] for vended in tokens]
+    assert audiences == ["urn:example:orders", "urn:example:orders"]
+
+
+def test_a_person_who_declines_is_told_so(there: Callable[..., There]) -> None:
+    """The error answer of a server that puts `iss` into it, too, is believed; nothing was exchanged."""
+    # given
+    server = there(*clients()["basic"]())
+    started = server.application.call("start", provider=server.provider)
+
+    # when
+    request = server.browser.authorize(started["authorize_url"])
+    page = decline(server, request)
+
+    # then
+    assert (page.status_code, "declined" in page.text) == (200, True)
+    assert server.application.call("token", connection_id=started["connection_id"])["error"] == "connection_not_found"
+
+
+@pytest.mark.parametrize("good", [0, 1])
+def test_either_of_two_live_secrets_connects_and_refreshes(there: Callable[..., There], good: int) -> None:
+    """A rotation in which the server knows the new one already, or not yet; the record says which one it took."""
+    # given
+    client, registration = clients()["basic"]()
+    del registration["client_secret"]
+    secrets = ["not-known-there-yet", "not-known-there-yet"]
+    secrets[good] = AWKWARD_SECRET
+    server = there(client, registration | {"client_secrets": secrets})
+
+    # when
+    connection_id, page = server.connect()
+    refreshed = server.call("refresh", connection_id)
+    connection = server.connection(connection_id)
+    revoked = server.call("revoke", connection_id)
+
+    # then
+    assert (page.status_code, refreshed.get("version"), revoked["status"]) == (200, 2, "revoked")
+    assert connection["client_secret_used"] == ["newest", "previous"][good]
+
+
+def test_a_secret_that_was_replaced_takes_effect_at_once(stack: Stack, there: Callable[..., There]) -> None:
+    """The registration is kept for minutes, but where the server does not take its secret it is read again."""
+    # given
+    client, registration = clients()["post"]()
+    server = there(client, registration | {"client_secret": "mistyped"})
+    connection_id, page = server.connect()
+    assert page.status_code == 502
+
+    # when
+    server.register({"issuer": issuer_of(server), "client_id": AWKWARD_ID, **registration})
+    stack.clock.advance(REREAD_PAUSE)
+    _, page = server.connect(connection_id)
+
+    # then
+    assert page.status_code == 200
+
+
+def issuer_of(server: There) -> str:
+    """Return the server's issuer."""
+    return server.account_url.removesuffix("/me")
+
+
+def introspect(server: There, token: str) -> dict[str, Any]:
+    """Return what the server says of a token (RFC 7662)."""
+    halves = (quote_plus(AWKWARD_ID), quote_plus(AWKWARD_SECRET))
+    said = requests.post(f"{issuer_of(server)}/token/introspection", {"token": token}, auth=halves, timeout=10)
+    return dict(said.json())
+
+
+def decline(server: There, authorization_request: str) -> requests.Response:
+    """Leave the server's first page by its link back."""
+    to_sign_in = server.browser.open(authorization_request).headers["Location"]
+    page = server.browser.open(urljoin(issuer_of(server), to_sign_in))
+    link = re.search(r'href="([^"]*)">\[ Cancel', page.text)
+    assert link is not None
+    response = server.browser.open(urljoin(page.url, link[1]))
+    while "Location" in response.headers:
+        response = server.browser.open(urljoin(response.url, response.headers["Location"]))
+    return response

@@ -1,0 +1,115 @@
+"""One client at a server that is not ours, and the provider that its owner registered here for it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import requests
+
+from functions.vault.settings import House
+from tests.flows.application import Application, fresh
+from tests.interop.servers import consent
+
+if TYPE_CHECKING:
+    from local.stack import Stack
+    from tests.browser import Browser
+
+AWKWARD_ID = "shop:1 /+%&="
+AWKWARD_SECRET = "s:1 +%&=/\"'<>~ 0123456789abcdefghijklmnopqrstuvwxyz-0123456789-ABCDEF"
+LONGER_THAN_A_TOKEN_LIVES = 3700
+
+
+class There:
+    """The words of the tests: `connect`, `live`, and what else comes of them."""
+
+    def __init__(self, stack: Stack, browser: Browser, **answers: str) -> None:
+        """``answers`` are what a person fills in at the server."""
+        self.stack = stack
+        self.browser = browser
+        self.application = Application(stack)
+        self.provider = fresh("provider")
+        self.account_url = ""
+        """What answers the bearer of a good token, at the server."""
+        self._answers = answers
+
+    @property
+    def redirect_uri(self) -> str:
+        """Return what is to be registered at the server."""
+        return f"{self.stack.base_url}/callback/{self.provider}"
+
+    def register(self, document: dict[str, Any]) -> None:
+        """Store the registration of the provider, or another in its place."""
+        secrets, name = boto3.client("secretsmanager"), f"gatehouse/providers/{self.provider}"
+        try:
+            secrets.create_secret(Name=name, SecretString=json.dumps(document))
+        except secrets.exceptions.ResourceExistsException:
+            secrets.put_secret_value(SecretId=name, SecretString=json.dumps(document))
+
+    def call(self, function: str, connection_id: str, **fields: Any) -> dict[str, Any]:
+        """Invoke a function for a connection."""
+        return self.application.call(function, connection_id=connection_id, **fields)
+
+    def connect(self, connection_id: str | None = None, **fields: Any) -> tuple[str, requests.Response]:
+        """Have a person connect, and return the connection and the last page."""
+        connection_id = connection_id or fresh()
+        started = self.call("start", connection_id, provider=self.provider, **fields)
+        return connection_id, consent(self.browser, started["authorize_url"], self._answers, self.stack.base_url)
+
+    def live(self, connection_id: str) -> dict[str, Any]:
+        """Return what `token` vends, which has to be a token."""
+        vended = self.call("token", connection_id)
+        assert "access_token" in vended, vended
+        return vended
+
+    def account(self, access_token: str) -> int:
+        """Ask who the bearer of a token is: 200 while the token is good, 401 or 403 after."""
+        headers = {"Authorization": f"Bearer {access_token}"}
+        return requests.get(self.account_url, headers=headers, timeout=10).status_code
+
+    def connection(self, connection_id: str) -> dict[str, Any]:
+        """Return what `connections` says of a connection."""
+        return dict(self.call("connections", connection_id)["connection"])
+
+    def refresh_token(self, connection_id: str) -> str:
+        """Return what only our own functions can open."""
+        environment = self.stack.deployment.functions["gatehouse-refresh"].environment
+        house = House.from_environ(environment, clock=self.stack.clock.now)
+        return str(house.cipher.tokens_of(house.connections.require(connection_id)).refresh_token)
+
+
+def whole_life(there: There) -> None:
+    """Authorize, exchange, refresh when asked and when due, revoke; and see at the server that each took effect."""
+    connection_id, page = there.connect()
+    assert page.status_code == 200, page.text
+    first = there.live(connection_id)
+    second = there.call("refresh", connection_id)
+    there.stack.clock.advance(LONGER_THAN_A_TOKEN_LIVES)
+    third = there.live(connection_id)
+    assert [vended.get("version") for vended in (first, second, third)] == [1, 2, 3]
+    assert len({vended["access_token"] for vended in (first, second, third)}) == 3
+    assert there.account(third["access_token"]) == 200
+
+    assert there.call("revoke", connection_id)["status"] == "revoked"
+
+    assert there.account(third["access_token"]) in {401, 403}
+    assert there.call("token", connection_id)["error"] == "connection_revoked"
+
+
+def stolen_refresh_token(there: There, token_endpoint: str) -> None:
+    """Somebody else uses our refresh token: the server notices, the grant dies, and a new consent brings it back."""
+    connection_id, _ = there.connect()
+    form = {"grant_type": "refresh_token", "refresh_token": there.refresh_token(connection_id)}
+    credentials = {"client_id": AWKWARD_ID, "client_secret": AWKWARD_SECRET}
+
+    thiefs = requests.post(token_endpoint, form | credentials, timeout=10)
+    ours = there.call("refresh", connection_id)
+
+    assert thiefs.status_code == 200
+    assert (ours["error"], ours["retryable"]) == ("reauthorization_required", False)
+    assert ours["provider_error"]["error"] == "invalid_grant"
+    assert there.account(thiefs.json()["access_token"]) in {401, 403}
+    assert there.connection(connection_id)["status"] == "reauthorization_required"
+    _, page = there.connect(connection_id)
+    assert (page.status_code, there.account(there.live(connection_id)["access_token"])) == (200, 200)
