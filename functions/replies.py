@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from functions.edge import Reply
 from functions.vault.errors import BY_CODE, InvalidRequest, ServerError
+from functions.vault.outcome import SUBJECT_MISMATCH
 
 if TYPE_CHECKING:
     from functions.vault.outcome import Outcome
@@ -32,9 +33,8 @@ _REASONS = {
     "temporarily_unavailable": "A service that we need did not answer. This usually passes after a moment.",
     "reauthorization_required": "The provider did not accept its own approval, perhaps because it came too late.",
     "invalid_request": "The provider found the request too old or incomplete.",
-    "subject_mismatch": (
-        "It is connected to another account at the provider. Sign in there with that account, then try again from "
-        "within the application."
+    SUBJECT_MISMATCH: (
+        "It was connected to another account at the provider before. Sign in there with that one, then try again."
     ),
 }
 _OTHER_REASON = "The provider reported an error instead of an approval."
@@ -50,6 +50,8 @@ def of(outcome: Outcome, cookies: tuple[str, ...] = ()) -> Reply:
 
 
 def _status(outcome: Outcome) -> int:
+    if outcome.error == SUBJECT_MISMATCH:
+        return HTTPStatus.CONFLICT
     if outcome.page == "failed":
         # 500 is for defects of ours, not for a server that calls its own trouble `server_error`.
         known = BY_CODE.get(outcome.error or "", InvalidRequest)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 # "none" is the person's own doing: the address bar, a bookmark.
+# What is public when deployed, too, and sent by the page of an authorization server (form_post). It checks for itself
+# whose browser it is.
+_PUBLIC = "/callback/"
 _OWN_SITES = frozenset({"same-origin", "none"})
 
 
@@ -29,7 +32,8 @@ def refusal(environ: WSGIEnvironment) -> str | None:
     host = environ.get("HTTP_HOST", "")
     if not _is_loopback(host):
         return "The local stack answers to localhost and 127.0.0.1 only."
-    if environ["REQUEST_METHOD"] not in _SAFE_METHODS and not _is_own(environ, host):
+    may_come_from_anywhere = environ["REQUEST_METHOD"] in _SAFE_METHODS or environ["PATH_INFO"].startswith(_PUBLIC)
+    if not may_come_from_anywhere and not _is_own(environ, host):
         return "The local stack takes no requests from web pages of other origins."
     return None
 

@@ -12,7 +12,7 @@ from .committing import UNREAD, Rescued
 from .connection import ENDED
 from .errors import ConnectionRevoked, GatehouseError, InvalidRequest, ServerError
 from .obtained import Authorized, Obtained
-from .outcome import Outcome
+from .outcome import SUBJECT_MISMATCH, Outcome
 from .store import Conflict
 
 if TYPE_CHECKING:
@@ -95,7 +95,9 @@ class Completing:
             request.connection_version + 1,
             request.request_id,
             answered.sealed_with(seal, upkeep, at, jitter),
-            authorized=Authorized(request.request_id, request.owner, request.tags),
+            authorized=Authorized(
+                request.request_id, request.owner, request.tags, request.scope, request.allow_new_subject
+            ),
             revocations=request.connection_revocations,
             parameters=request.parameters,
         )
@@ -105,11 +107,19 @@ class Completing:
             connection = self.committing.commit(obtained, reseal, deadline, stored)
         except Rescued:
             return Outcome("unfinished", request.provider, request=request)
+        is_ours = connection.authorized_by == request.request_id
         is_anothers = not connection.belongs_to(request.provider, request.owner)
-        if is_anothers:
+        is_of_another_account = not is_ours and not is_anothers and obtained.is_of_another_account(connection)
+        # Where one token's end is the end of all that an account has allowed us, other connections may live on it: what
+        # is kept nowhere dies of itself.
+        is_all_of_it = is_of_another_account and registration.provider.revocation_ends_authorization
+        if (is_anothers or is_of_another_account) and not is_all_of_it:
             self._withdraw(registration, answered, deadline)
-        if connection.authorized_by != request.request_id and connection.status in ENDED:
+        if not is_ours and connection.status in ENDED:
             return Outcome.failed(request, ConnectionRevoked.code)
+        if is_of_another_account:
+            # The code is spent and its tokens are withdrawn: with another account the person may try once more.
+            return Outcome.failed(self.authorizations.reopen(request, SUBJECT_MISMATCH), SUBJECT_MISMATCH)
         if is_anothers:
             return Outcome.failed(request, InvalidRequest.code)
         return Outcome("connected", request.provider, request=request)

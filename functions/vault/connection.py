@@ -103,6 +103,7 @@ class Connection:
     metadata: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    requested_scope: str | None = None
     authorized_by: str | None = None
     authorized_at: int | None = None
     revocations: int = 0
@@ -157,6 +158,13 @@ class Connection:
         return self.refresh_at is not None and now >= self.refresh_at
 
     @property
+    def scope_changed(self) -> bool:
+        """Tell whether the scope that is granted is another than was asked for (RFC 6749 section 3.3)."""
+        if self.requested_scope is None or self.scope is None:
+            return False
+        return set(self.requested_scope.split()) != set(self.scope.split())
+
+    @property
     def was_interrupted(self) -> bool:
         """Tell whether an attempt with the stored refresh token has an unknown outcome: it may have been used up."""
         before = self.lease is not None and self.lease.is_after_an_interruption
@@ -178,6 +186,7 @@ class Connection:
         owner: str | None,
         parameters: dict[str, str],
         tags: dict[str, str],
+        requested_scope: str | None = None,
     ) -> Connection:
         """Return the connection that an authorization makes, or makes anew of the one `before`.
 
@@ -195,6 +204,7 @@ class Connection:
             owner=owner,
             parameters=parameters,
             tags=tags,
+            requested_scope=requested_scope,
             authorized_by=authorized_by,
             authorized_at=tokens.obtained_at,
         )

@@ -45,6 +45,8 @@ def view(connection: Connection) -> dict[str, Any]:
         "status": str(connection.status),
         "version": connection.version,
         "scope": connection.scope,
+        "requested_scope": connection.requested_scope,
+        "scope_changed": connection.scope_changed,
         "token_type": connection.token_type,
         "expires_at": connection.expires_at,
         "refresh_expires_at": connection.refresh_expires_at,

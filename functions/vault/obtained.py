@@ -44,6 +44,8 @@ class Authorized:
     request_id: str
     owner: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    requested_scope: str | None = None
+    allow_new_subject: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Obtained:
             return Verdict.SUPERSEDED
         if stored is not None and stored.revocations != self.revocations:
             return self._withdrawn(stored, now)
-        if stored is not None and self._is_older_than_the_consent_of(stored):
+        if stored is not None and (self._is_older_than_the_consent_of(stored) or self.is_of_another_account(stored)):
             return Verdict.SUPERSEDED
         if self.version != (stored.version if stored else 0) + 1:
             return Verdict.RESEAL
@@ -111,6 +113,7 @@ class Obtained:
             owner=authorized.owner,
             parameters=self.parameters,
             tags=authorized.tags,
+            requested_scope=authorized.requested_scope,
         )
 
     def _withdrawn(self, stored: Connection, now: float) -> Connection:
@@ -124,6 +127,15 @@ class Obtained:
     def _is_older_than_the_consent_of(self, stored: Connection) -> bool:
         # A consent that was revoked is older than this one, whatever the clocks of the two functions say.
         return stored.status not in ENDED and (stored.authorized_at or 0) > self.tokens.obtained_at
+
+    def is_of_another_account(self, stored: Connection) -> bool:
+        """Tell whether a consent was given with another account at the provider than the connection is to.
+
+        Whoever started the authorization may have allowed that; and a connection that was ended is to nobody's.
+        """
+        if self.authorized is None or self.authorized.allow_new_subject or stored.status in ENDED:
+            return False
+        return None not in {stored.subject, self.tokens.subject} and stored.subject != self.tokens.subject
 
     def _succeeds(self, stored: Connection, origin: Origin) -> bool:
         """Tell whether the stored token set is the one that was refreshed, or what an earlier attempt made of it."""

@@ -28,13 +28,19 @@ class Outbound:
     Nothing is sent twice: who knows what was asked may ask again.
     """
 
+    def __init__(self, *, loopback: bool = False) -> None:
+        """With `loopback`, servers on this machine may be asked, too: for the stack on one machine."""
+        self._loopback = loopback
+
     def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:
         """Return the whole answer, or raise `ProviderUnavailable` within `timeout` seconds.
+
+        Raises `ProviderMisconfigured`, with nothing sent, where the host is not on the public internet.
 
         The work is done in a thread of its own, because no timeout of a socket bounds a name lookup or an answer that
         comes drop by drop. `outcome_unknown` of the failure says whether the server may have got the request.
         """
-        exchange = _Exchange(method, url, headers, body, timeout)
+        exchange = _Exchange(method, url, headers, body, timeout, loopback=self._loopback)
         worker = threading.Thread(target=exchange.run, name="outbound", daemon=True)
         worker.start()
         worker.join(timeout)
@@ -49,7 +55,17 @@ class Outbound:
 class _Exchange:
     """One request and its answer, in a thread of their own."""
 
-    def __init__(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> None:
+    def __init__(  # noqa: PLR0913 - a request, and how it may be sent
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: str | None,
+        timeout: float,
+        *,
+        loopback: bool,
+    ) -> None:
+        self._loopback = loopback
         self.outcome: Answer | Exception | None = None
         self._request = (method, url, {**headers, "Connection": "close"}, body)
         self._timeout = timeout
@@ -88,7 +104,7 @@ class _Exchange:
         method, url, headers, body = self._request
         try:
             with (
-                session(self._connected) as wire,
+                session(self._connected, loopback=self._loopback) as wire,
                 wire.request(
                     method,
                     url,

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from .authorization import AuthorizationRequest
 
 
+SUBJECT_MISMATCH = "subject_mismatch"
+"""What the application is told of a consent that was given with another account than the connection is to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a browser's visit ended: `page` is the page to show, `error` the application's code, None on success."""

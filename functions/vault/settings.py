@@ -113,18 +113,22 @@ class House:
 
     @cached_property
     def _outbound(self) -> Outbound:
-        return Outbound()
+        return Outbound(loopback=self._is_on_loopback)
+
+    @property
+    def _is_on_loopback(self) -> bool:
+        """Tell whether this deployment is on one machine: then, and only then, providers may be there, too."""
+        return urlsplit(self._environ.get("GATEHOUSE_BASE_URL", "")).scheme == "http"
 
     @cached_property
     def registrations(self) -> Registrations:
         """Return the owner's registrations. Loopback http endpoints are for a deployment that is itself on loopback."""
-        base_url = self._environ.get("GATEHOUSE_BASE_URL", "")
         return Registrations(
             self._clients,
             self._environ.get("GATEHOUSE_SECRET_PREFIX", "gatehouse/providers/"),
             self._outbound,
             self.timing.now,
-            loopback_http=urlsplit(base_url).scheme == "http",
+            loopback_http=self._is_on_loopback,
         )
 
     @cached_property

@@ -144,6 +144,7 @@ def _trapped(client_of: ClientOf, trap: _Trap) -> ClientOf:
 
 class _TrappedOutbound(Outbound):
     def __init__(self, trap: _Trap) -> None:
+        super().__init__(loopback=True)
         self._trap = trap
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 from botocore.exceptions import ClientError
 
 from functions.vault.authorization import Phase, ticket_hash
+from functions.vault.binding import Binding
 from functions.vault.cipher import Cipher
 from functions.vault.client import Client
 from functions.vault.committing import Committing
@@ -206,6 +207,11 @@ class MemoryRegistrations(Registrations):
         with self._events.call("registration"):
             return self.known[name]
 
+    def reread(self, _refused: Registration) -> Registration | None:
+        """Find nothing new."""
+        with self._events.call("reread"):
+            return None
+
 
 class MemoryKms:
     """A KMS: data keys that it gives out and, under the same encryption context, opens again."""
@@ -316,12 +322,13 @@ class MemoryHouse:
         self.revoke_queue = MemoryQueue(self.events, "revoke_queue")
         self.timing = Timing(now=lambda: self.now, sleep=self._sleep, jitter=lambda: 0.5)
         self.cipher = self.new_cipher()
-        self.client = Client(self.server, lambda: self.now)
+        self.client = Client(self.server, lambda: self.now, reread=self.registrations.reread)
         self.committing = Committing(self.connections, self.rescue_queue, self._last_resort, self.timing)
         self.starting = Starting(
             "https://gate.example", self.connections, self.authorizations, self.registrations, self.timing
         )
         parts = (self.registrations, self.cipher, self.client)
+        self.binding = Binding(True, self.authorizations, self.registrations, self.client, self.timing)  # noqa: FBT003 - over https
         self.vending = Vending(self.connections, *parts, self.committing, self.timing)
         self.revoking = Revoking(self.connections, *parts, self.timing)
         self.completing = Completing(self.connections, self.authorizations, *parts, self.committing, self.timing)

@@ -1,9 +1,10 @@
 """What goes to token and revocation endpoints: whole requests, octet by octet."""
 
-from base64 import b64encode
+import json
+from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import pytest
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 REDIRECT_URI = "https://gate.example/callback/acme"
+WALL = NOW - 86400
+"""What the clock on the wall says, where the records' clock was moved forward."""
+
 TOKEN_ANSWER = answer('{"access_token":"AT-2","expires_in":3600}')
 HEADERS = {
     "Accept": "application/json",
@@ -56,7 +60,7 @@ def server() -> Server:
 @pytest.fixture
 def client(server: Server) -> Client:
     """Give a client of it, at the time `NOW`."""
-    return Client(server, lambda: NOW)
+    return Client(server, lambda: NOW, wall_clock=lambda: WALL)
 
 
 def test_a_code_is_exchanged(server: Server, client: Client) -> None:
@@ -210,3 +214,330 @@ def test_a_server_that_repeats_the_request_gets_nothing_into_the_error(
     sent = f"{server.requests} {server.forms}"
     shown = f"{caught.value} {caught.value.as_result()}"
     assert [secret for secret in [*secrets, basic, "hunter2"] if secret in sent and secret in shown] == []
+
+
+# Who asks
+
+
+def claims_of(form: Mapping[str, str]) -> dict[str, Any]:
+    """Return the claims of the assertion in a form, and its header's members under their names."""
+    header, claims, _ = form["client_assertion"].split(".")
+    return {**json.loads(urlsafe_b64decode(header + "==")), **json.loads(urlsafe_b64decode(claims + "=="))}
+
+
+def at_issuer(client_secret: str | None = None, **fields: Any) -> Registration:
+    """Return the registration of a client at a server whose issuer is known."""
+    return registration(client_secret, **{"issuer": "https://acme.example", **fields})
+
+
+def test_a_secret_signs_an_assertion_and_is_not_sent(server: Server, client: Client) -> None:
+    """client_secret_jwt (RFC 7523 section 2.2), for the issuer, dated by the wall and not by the records' clock."""
+    client.refresh(at_issuer("s-1", token_endpoint_auth_method="client_secret_jwt"), "RT-1", 9)
+
+    (form,) = server.forms
+    claims = claims_of(form)
+    assert form["client_assertion_type"] == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    assert (form["client_id"], claims["iss"], claims["sub"]) == ("client-1", "client-1", "client-1")
+    assert (claims["aud"], claims["alg"], claims["iat"]) == ("https://acme.example", "HS256", WALL)
+    assert "s-1" not in str(server.requests)
+    assert "Authorization" not in server.requests[0][2]
+
+
+def test_a_key_in_kms_signs_an_assertion(server: Server) -> None:
+    """private_key_jwt: with a key there is nothing else to configure but how it signs."""
+    signed: list[tuple[str, str, bytes]] = []
+
+    def sign(key: str, algorithm: str, octets: bytes) -> bytes:
+        signed.append((key, algorithm, octets))
+        return b"signature"
+
+    known = replace(
+        at_issuer(token_endpoint_auth_signing_alg="ES256"), client_signing_key="alias/key", client_signing_kid="k-1"
+    )
+
+    Client(server, lambda: NOW, sign, wall_clock=lambda: WALL).revoke(known, "access_token", "AT-1", 9)
+
+    (form,) = server.forms
+    ((key, algorithm, octets),) = signed
+    assert (key, algorithm, claims_of(form)["kid"]) == ("alias/key", "ES256", "k-1")
+    assert form["client_assertion"] == f"{octets.decode()}.{b64encode(b'signature').decode()}"
+    assert 1 <= server.requests[0][4] <= 9
+
+
+@pytest.mark.parametrize(
+    ("fields", "audience"),
+    [
+        ({}, "https://acme.example"),
+        ({"client_assertion_audience": "token_endpoint"}, "https://acme.example/token"),
+        ({"issuer": None}, "https://acme.example/token"),
+    ],
+)
+def test_an_assertion_is_for_the_issuer_where_one_is_known(
+    server: Server, client: Client, fields: dict[str, Any], audience: str
+) -> None:
+    """A server that insists on its token endpoint gets that; so does one whose issuer nobody knows."""
+    client.refresh(at_issuer("s-1", token_endpoint_auth_method="client_secret_jwt", **fields), "RT-1", 9)
+
+    assert claims_of(server.forms[0])["aud"] == audience
+
+
+@pytest.mark.parametrize(
+    ("method", "configured", "supported", "algorithm"),
+    [
+        ("client_secret_jwt", None, None, "HS256"),
+        ("client_secret_jwt", None, ("RS256", "HS512", "HS256"), "HS256"),
+        ("client_secret_jwt", None, ("RS256", "HS512"), "HS512"),
+        ("client_secret_jwt", "HS384", ("HS256",), "HS384"),
+        ("client_secret_jwt", "ES256", None, None),
+        ("client_secret_jwt", None, ("RS256",), None),
+        ("private_key_jwt", None, None, None),
+        ("private_key_jwt", None, ("RS256", "ES256"), None),
+        ("private_key_jwt", None, ("HS256", "ES256", "EdDSA"), "ES256"),
+        ("private_key_jwt", "PS256", ("RS256", "PS256"), "PS256"),
+        ("private_key_jwt", "HS256", None, None),
+    ],
+)
+def test_how_assertions_are_signed(
+    server: Server, method: str, configured: str | None, supported: tuple[str, ...] | None, algorithm: str | None
+) -> None:
+    """As configured, or as the metadata leaves no choice: which of a server's algorithms fits a key nobody guesses."""
+    known = replace(
+        at_issuer(
+            "s-1",
+            token_endpoint_auth_method=method,
+            token_endpoint_auth_signing_alg=configured,
+            token_endpoint_auth_signing_alg_values_supported=supported,
+        ),
+        client_signing_key="alias/key",
+    )
+    client = Client(server, lambda: NOW, lambda *_: b"signature")
+
+    if algorithm is None:
+        with pytest.raises(ProviderMisconfigured, match="expected token_endpoint_auth_signing_alg to be one of"):
+            client.refresh(known, "RT-1", 9)
+        assert server.requests == []
+    else:
+        client.refresh(known, "RT-1", 9)
+        assert claims_of(server.forms[0])["alg"] == algorithm
+
+
+def test_a_server_may_not_decode_basic_credentials(server: Server, client: Client) -> None:
+    """Then they are sent as they are."""
+    known = registration("s 1+", token_endpoint_auth_method="client_secret_basic", basic_credentials_encoding="none")
+
+    client.refresh(known, "RT-1", 9)
+
+    assert server.requests[0][2]["Authorization"] == "Basic " + b64encode(b"client-1:s 1+").decode()
+
+
+def test_without_kms_no_key_signs(server: Server, client: Client) -> None:
+    """A function that has no right to sign says so, and sends nothing."""
+    known = replace(at_issuer(token_endpoint_auth_signing_alg="ES256"), client_signing_key="alias/key")
+
+    with pytest.raises(ProviderMisconfigured):
+        client.refresh(known, "RT-1", 9)
+
+    assert server.requests == []
+
+
+# Two live secrets
+
+
+REFUSED = answer('{"error":"invalid_client"}', 401)
+TWO: dict[str, Any] = {"client_secret": "new", "previous_client_secret": "old"}
+
+
+def two_secrets(method: str = "client_secret_post") -> Registration:
+    """Return the registration of a client whose secret is being rotated."""
+    return replace(registration(token_endpoint_auth_method=method), **TWO)
+
+
+@pytest.mark.parametrize(
+    ("answers", "shown", "label"),
+    [([TOKEN_ANSWER], ["new"], "newest"), ([REFUSED, TOKEN_ANSWER], ["new", "old"], "previous")],
+)
+@pytest.mark.parametrize("act", ["exchange", "refresh"])
+def test_the_newest_secret_is_tried_first(  # noqa: PLR0913, PLR0917 - pytest passes them by name
+    server: Server, client: Client, answers: list[Answer], shown: list[str], label: str, act: str
+) -> None:
+    """And the other where the server does not know it; the response says which one was taken, and nothing of it."""
+    server.answers = list(answers)
+    acts: dict[str, Callable[[], TokenResponse]] = {
+        "exchange": lambda: client.exchange(two_secrets(), validated_response(), REDIRECT_URI, 9),
+        "refresh": lambda: client.refresh(two_secrets(), "RT-1", 9),
+    }
+
+    response = acts[act]()
+
+    assert [form["client_secret"] for form in server.forms] == shown
+    assert response.client_secret_used == label
+
+
+def test_a_revocation_tries_both_too(server: Server, client: Client) -> None:
+    """With Basic as well."""
+    server.answers = [REFUSED, answer("")]
+
+    client.revoke(two_secrets("client_secret_basic"), "refresh_token", "RT-1", 9)
+
+    sent = [headers["Authorization"].removeprefix("Basic ") for _, _, headers, *_ in server.requests]
+    assert sent == [b64encode(f"client-1:{secret}".encode()).decode() for secret in ("new", "old")]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        answer('{"error":"invalid_grant"}', 400),
+        answer('{"error":"unauthorized_client"}', 400),
+        answer('{"error":"invalid_request"}', 400),
+        answer("", 401),
+        answer("<html>", 401),
+        answer("", 500),
+        answer("", 429),
+        answer('{"error":"invalid_client","access_token":"AT-1"}', 500),
+    ],
+)
+def test_nothing_else_lets_a_code_be_sent_again(server: Server, client: Client, said: Answer) -> None:
+    """Only a server that says it does not know the client is known not to have looked at the code."""
+    server.answers = [said, TOKEN_ANSWER]
+
+    with pytest.raises(GatehouseError):
+        client.exchange(two_secrets(), validated_response(), REDIRECT_URI, 9)
+
+    assert len(server.requests) == 1
+
+
+def test_a_lost_answer_lets_nothing_be_sent_again() -> None:
+    """Whether the server got the code, nobody knows."""
+
+    class Silent(Server):
+        def send(self, *request: Any) -> Answer:
+            super().send(*request)
+            raise ProviderUnavailable("No answer.", outcome_unknown=True)
+
+    silent = Silent()
+
+    with pytest.raises(ProviderUnavailable):
+        Client(silent, lambda: NOW).exchange(two_secrets(), validated_response(), REDIRECT_URI, 9)
+
+    assert len(silent.requests) == 1
+
+
+def test_where_every_secret_is_refused_the_registration_is_read_again(server: Server) -> None:
+    """What the owner has put there meanwhile is tried; where that is nothing new, the refusal stands."""
+    server.answers = [REFUSED, REFUSED, TOKEN_ANSWER]
+    fresh = [registration("fresh", token_endpoint_auth_method="client_secret_post")]
+    client = Client(server, lambda: NOW, reread=lambda _refused: fresh.pop() if fresh else None)
+
+    response = client.refresh(two_secrets(), "RT-1", 9)
+
+    assert [form["client_secret"] for form in server.forms] == ["new", "old", "fresh"]
+    assert response.client_secret_used == "newest"
+    server.answers = [REFUSED]
+    with pytest.raises(ProviderMisconfigured) as caught:
+        client.refresh(two_secrets(), "RT-1", 9)
+    assert caught.value.provider_error is not None
+    assert caught.value.provider_error.error == "invalid_client"
+
+
+def test_a_request_without_time_to_read_the_registration_again_does_without(server: Server) -> None:
+    """A lease and a caller wait for it: all of it has to end within the time that was given."""
+    server.answers = [REFUSED]
+    asked: list[Registration] = []
+    client = Client(server, lambda: NOW, reread=asked.append)
+
+    with pytest.raises(ProviderMisconfigured):
+        client.refresh(registration("s-1"), "RT-1", 7)
+
+    assert (asked, len(server.requests)) == ([], 1)
+
+
+def test_a_second_secret_needs_time_for_a_request(server: Server) -> None:
+    """What is left of the timeout is the second request's; where that is too little, the first refusal stands."""
+    server.answers = [REFUSED, TOKEN_ANSWER]
+    client = Client(server, lambda: NOW)
+
+    with pytest.raises(ProviderMisconfigured):
+        client.refresh(two_secrets(), "RT-1", 0.5)
+
+    assert len(server.requests) == 1
+
+
+# Pushed authorization requests
+
+
+REQUEST = [
+    ("response_type", "code"),
+    ("client_id", "client-1"),
+    ("resource", "a:b"),
+    ("resource", "c:d"),
+    ("state", "x"),
+]
+
+
+def par(client_secret: str | None = None, **fields: Any) -> Registration:
+    """Return a registration whose provider takes pushed requests."""
+    return at_issuer(client_secret, pushed_authorization_request_endpoint="https://acme.example/par", **fields)
+
+
+def test_a_request_is_pushed_as_it_is(server: Server, client: Client) -> None:
+    """RFC 9126 section 2.1: its own parameters, each as often as it comes, and the client, named once."""
+    server.answers = [answer('{"request_uri":"urn:example:1","expires_in":60}', 201)]
+
+    assert client.push(par("s-1", token_endpoint_auth_method="client_secret_post"), REQUEST, 9) == "urn:example:1"
+
+    body = "response_type=code&client_id=client-1&resource=a%3Ab&resource=c%3Ad&state=x&client_secret=s-1"
+    assert server.requests == [("POST", "https://acme.example/par", HEADERS, body, 9)]
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        (answer('{"error":"invalid_request"}', 400), ProviderMisconfigured),
+        (answer('{"error":"invalid_client"}', 401), ProviderMisconfigured),
+        (answer("", 503), ProviderUnavailable),
+        (answer("{}", 201), ProviderUnavailable),
+        (answer("[]", 201), ProviderUnavailable),
+        (answer("<html>", 200), ProviderUnavailable),
+        (answer('{"request_uri":7}', 201), ProviderUnavailable),
+        (answer('{"request_uri":""}', 201), ProviderUnavailable),
+        (answer('{"request_uri":"/relative"}', 201), ProviderUnavailable),
+        (answer('{"request_uri":"urn:a b"}', 201), ProviderUnavailable),
+        (answer('{"request_uri":"urn:a\\r\\nX:1"}', 201), ProviderUnavailable),
+        (answer('{"request_uri":"urn:%s"}' % ("x" * 3000), 201), ProviderUnavailable),
+        (answer('{"request_uri":"urn:a","request_uri":"urn:b"}', 201), ProviderUnavailable),
+        (answer("[" * 100_000, 201), ProviderUnavailable),
+        (answer('{"request_uri":' + "1" * 5000 + "}", 201), ProviderUnavailable),
+    ],
+)
+def test_an_answer_without_a_request_uri_is_a_failure(
+    server: Server, client: Client, said: Answer, error: type[GatehouseError]
+) -> None:
+    """Nobody is sent on with what is none."""
+    server.answers = [said]
+
+    with pytest.raises(error):
+        client.push(par(), REQUEST, 9)
+
+
+def test_the_other_secret_is_tried_for_a_pushed_request(server: Server, client: Client) -> None:
+    """Here, before any code is made, is where a wrong secret costs least."""
+    server.answers = [REFUSED, answer('{"request_uri":"urn:example:1"}', 201)]
+
+    assert client.push(replace(par(token_endpoint_auth_method="client_secret_post"), **TWO), REQUEST, 9)
+
+    assert [parse_qs(body)["client_secret"] for *_, body, _ in server.requests] == [["new"], ["old"]]
+
+
+# Resource indicators
+
+
+def test_resources_are_named_in_exchange_and_refresh(server: Server, client: Client) -> None:
+    """RFC 8707 section 2.2: each once more, so that the token is for them; a revocation has no use for them."""
+    known = registration(resource=("https://api.example/v1", "urn:example:2"))
+
+    client.exchange(known, validated_response(), REDIRECT_URI, 9)
+    client.refresh(known, "RT-1", 9)
+    client.revoke(known, "access_token", "AT-1", 9)
+
+    named = [parse_qs(body).get("resource") for *_, body, _ in server.requests]
+    assert named == [["https://api.example/v1", "urn:example:2"]] * 2 + [None]

@@ -506,3 +506,73 @@ def test_what_comes_after_its_time_is_told_so(house: MemoryHouse) -> None:
     assert complete(house).page == "expired"
 
     assert house.server.requests == []
+
+
+# Whose account it is
+
+
+def of_account(subject: str) -> Any:
+    """Return what the server issues to this account."""
+    return answer(f'{{"access_token":"AT-9","refresh_token":"RT-9","account":"{subject}"}}')
+
+
+@pytest.fixture
+def accounts(house: MemoryHouse) -> MemoryHouse:
+    """Give a house whose provider says whose tokens they are, and a connection to account-1."""
+    house.registrations.known["acme"] = registration(subject="account")
+    asked(house)
+    house.server.answers = [of_account("account-1")]
+    assert complete(house).page == "connected"
+    house.server.requests.clear()
+    return house
+
+
+def test_another_accounts_consent_is_refused_and_withdrawn(accounts: MemoryHouse) -> None:
+    """What works stays, the new tokens go back; with the right account the person may try again."""
+    before = accounts.stored()
+    asked(accounts, EVE)
+    accounts.server.answers = [of_account("account-2")]
+
+    outcome = complete(accounts, validated_response(EVE))
+
+    assert (outcome.page, outcome.error, outcome.may_try_again) == ("failed", "subject_mismatch", True)
+    assert accounts.stored() == before
+    assert accounts.server.revoked == ["RT-9", "AT-9"]
+    again = BrowserBinding(EVE.request_id, EVE.ticket_secret, "M" * 43)
+    accounts.server.answers = [of_account("account-1")]
+    assert complete(accounts, validated_response(again)).page == "connected"
+    assert accounts.stored().version == before.version + 1
+
+
+def test_a_reload_of_a_refused_consent_says_the_same(accounts: MemoryHouse) -> None:
+    """And sends nothing."""
+    asked(accounts, EVE)
+    accounts.server.answers = [of_account("account-2")]
+    complete(accounts, validated_response(EVE))
+    accounts.server.requests.clear()
+
+    reload = complete(accounts, validated_response(EVE))
+
+    assert (reload.page, reload.error, accounts.server.requests) == ("failed", "subject_mismatch", [])
+
+
+def test_another_account_may_be_allowed(accounts: MemoryHouse) -> None:
+    """`start` said so: the connection is to that one from now on."""
+    asked(accounts, EVE, allow_new_subject=True)
+    accounts.server.answers = [of_account("account-2")]
+
+    assert complete(accounts, validated_response(EVE)).page == "connected"
+
+    assert (accounts.stored().subject, accounts.tokens()) == ("account-2", TokenSet("AT-9", "RT-9"))
+    assert accounts.server.revoked == []
+
+
+def test_the_scope_that_was_asked_for_is_kept(house: MemoryHouse) -> None:
+    """Beside what was granted."""
+    asked(house, scope="read write")
+    house.server.answers = [answer('{"access_token":"AT-2","scope":"read"}')]
+
+    complete(house)
+
+    stored = house.stored()
+    assert (stored.requested_scope, stored.scope, stored.scope_changed) == ("read write", "read", True)

@@ -491,3 +491,81 @@ def test_what_is_no_such_answer_is_refused(document: Any) -> None:
     """With a fixed text: what it is instead is not repeated."""
     with pytest.raises(ValueError, match=r"^not a token response as Gatehouse writes them to the rescue queue$"):
         Obtained.from_document(document)
+
+
+# Whose account it is
+
+
+def of_account(subject: str | None, **fields: Any) -> Obtained:
+    """Return the answer to a consent that this account gave."""
+    one = consented(**fields)
+    return replace(one, tokens=replace(one.tokens, subject=subject))
+
+
+def connected_to(subject: str | None) -> Connection:
+    """Return a connection to this account."""
+    return replace(connection(), subject=subject)
+
+
+@pytest.mark.parametrize(
+    ("stored", "given", "allowed", "stands"),
+    [
+        ("account-1", "account-1", False, True),
+        ("account-1", "account-2", False, False),
+        ("account-1", "account-2", True, True),
+        ("account-1", None, False, True),
+        (None, "account-2", False, True),
+        (None, None, False, True),
+    ],
+)
+def test_a_consent_of_another_account_has_no_place(
+    stored: str | None, given: str | None, *, allowed: bool, stands: bool
+) -> None:
+    """Unless `start` allowed it. Where either account is not known, nobody can tell, and the consent stands."""
+    verdict = of_account(given, allow_new_subject=allowed).over(connected_to(stored), LATE)
+
+    if stands:
+        assert isinstance(verdict, Connection)
+        assert verdict.subject == given
+    else:
+        assert verdict is Verdict.SUPERSEDED
+
+
+@pytest.mark.parametrize("status", [Status.REAUTHORIZATION_REQUIRED, Status.UNCONFIRMED])
+def test_a_connection_that_vends_nothing_is_to_its_account_all_the_same(status: Status) -> None:
+    """What dies of its own accord, comes back as what it was."""
+    stored = replace(connected_to("account-1"), status=status)
+
+    assert of_account("account-2").over(stored, LATE) is Verdict.SUPERSEDED
+
+
+def test_a_connection_that_was_ended_is_to_nobodys_account() -> None:
+    """It was revoked, and started anew: whose it is now, the new consent says."""
+    stored = gone(connected_to("account-1"))
+
+    verdict = of_account("account-2", revocations=stored.revocations).over(stored, LATE)
+
+    assert isinstance(verdict, Connection)
+    assert (verdict.status, verdict.subject) == (Status.ACTIVE, "account-2")
+
+
+def test_a_refresh_is_of_the_account_that_it_is_of() -> None:
+    """Nobody consented to anything: what the server says of the account is taken."""
+    ours = answered()
+
+    after = replace(ours, tokens=replace(ours.tokens, subject="account-2")).over(
+        replace(ASKED, subject="account-1"), LATE
+    )
+
+    assert isinstance(after, Connection)
+    assert after.subject == "account-2"
+
+
+def test_what_was_asked_for_is_kept_beside_what_was_granted() -> None:
+    """Through the queue and into the record."""
+    told = Obtained.from_document(json.loads(consented(requested_scope="read write").to_json()))
+
+    after = told.over(connection(), LATE)
+
+    assert isinstance(after, Connection)
+    assert (after.requested_scope, after.scope) == ("read write", "read")

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from requests import RequestException
 
-from functions.vault.errors import ProviderUnavailable
+from functions.vault.errors import ProviderMisconfigured, ProviderUnavailable
 from functions.vault.outbound import LARGEST_BODY, Outbound
 from functions.vault.wire import session
 
@@ -147,7 +147,7 @@ def server() -> Iterator[Callable[..., Server]]:
 @pytest.fixture
 def outbound() -> Iterator[Outbound]:
     """Give it, and look that nothing of it is left at work: no request outlives its deadline."""
-    yield Outbound()
+    yield Outbound(loopback=True)
     at_work = workers()
     for worker in at_work:
         worker.join(LONG)
@@ -413,7 +413,7 @@ def test_a_deadline_ends_what_goes_on_over_tls(server: Any, untrusted: ssl.SSLCo
     connected: list[socket.socket] = []
 
     def ask() -> None:
-        with session(connected.append) as wire, contextlib.suppress(RequestException):
+        with session(connected.append, loopback=True) as wire, contextlib.suppress(RequestException):
             wire.get(slow[0].url, verify=str(certificate), timeout=LONG * 3)
 
     worker = threading.Thread(target=ask, daemon=True)
@@ -441,3 +441,88 @@ def test_a_url_that_is_none_is_an_outage_and_not_a_defect(outbound: Outbound, ur
     """Configuration is checked long before; whatever slips through still fails in order."""
     with pytest.raises(ProviderUnavailable):
         outbound.send("GET", url, {}, None, LONG)
+
+
+# Where to
+
+
+NOT_PUBLIC = ["localhost", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "[::1]", "[::]"]
+
+
+@pytest.mark.parametrize("host", [*NOT_PUBLIC, "[::ffff:127.0.0.1]"])
+def test_a_host_that_is_this_machine_is_not_connected_to(server: Any, host: str) -> None:
+    """However it is written: what it leads to is looked at, and nothing is sent there."""
+    there = server(answers(b"{}"))
+
+    with pytest.raises(ProviderMisconfigured, match="no address on the public internet"):
+        Outbound().send("POST", there.url.replace("127.0.0.1", host), {}, BODY, LONG)
+
+    assert there.connections == 0
+
+
+PRIVATE = ["10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "224.0.0.1", "[fd00:ec2::254]"]
+
+
+@pytest.mark.parametrize("host", PRIVATE)
+def test_a_host_on_a_private_network_is_not_connected_to(host: str) -> None:
+    """Not in the stack on one machine either: there loopback alone is added."""
+    for outbound in (Outbound(), Outbound(loopback=True)):
+        with pytest.raises(ProviderMisconfigured, match="no address on the public internet"):
+            outbound.send("GET", f"http://{host}/latest/meta-data", {}, None, LONG)
+
+
+class Names:
+    """A name service that gives these addresses for every name, one list after the other, and notes the names."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        self.asked: list[str] = []
+        self._answers = list(answers)
+
+    def resolve(self, host: str, port: int, **_options: Any) -> list[tuple[Any, ...]]:
+        """Answer as `getaddrinfo` does."""
+        self.asked.append(host)
+        addresses = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+
+def ask(names: Names, url: str, *, loopback: bool = True) -> bytes:
+    """Ask a server whose name these names resolve."""
+    connected: list[socket.socket] = []
+    with session(connected.append, names.resolve, loopback=loopback) as wire, contextlib.ExitStack() as closing:
+        body = wire.get(url, timeout=LONG).content
+        for handle in connected:
+            closing.callback(handle.close)
+        return bytes(body)
+
+
+def test_the_address_that_was_looked_at_is_the_one_that_is_connected_to(server: Any) -> None:
+    """A name that means another address the second time it is asked for (DNS rebinding) is asked for once only."""
+    there = server(answers(b"{}"))
+    names = Names(["127.0.0.1"], ["169.254.169.254"])
+
+    assert ask(names, there.url.replace("127.0.0.1", "rebind.example")) == b"{}"
+
+    assert names.asked == ["rebind.example"]
+    assert b"\r\nHost: rebind.example:" in there.requests[0]
+
+
+def test_an_address_that_may_not_be_asked_is_passed_over(server: Any) -> None:
+    """The others of the name are as good as without it."""
+    there = server(answers(b"{}"))
+    names = Names(["10.0.0.1", "127.0.0.1"])
+
+    assert ask(names, there.url.replace("127.0.0.1", "mixed.example")) == b"{}"
+
+
+def test_an_address_that_does_not_answer_is_followed_by_the_next(server: Any) -> None:
+    """Nothing was sent to it."""
+    there = server(answers(b"{}"))
+    names = Names(["127.0.0.9", "127.0.0.1"])
+
+    assert ask(names, there.url.replace("127.0.0.1", "two.example")) == b"{}"
+
+
+def test_a_name_that_nobody_knows_is_a_known_outcome(outbound: Outbound) -> None:
+    """Nothing was sent."""
+    assert not failure(outbound, "http://nobody.invalid/token").outcome_unknown
+    assert not failure(outbound, f"http://{'x' * 64}.example/token").outcome_unknown

@@ -15,7 +15,7 @@ from functions.vault.errors import (
     TemporarilyUnavailable,
     UnknownProvider,
 )
-from functions.vault.registrations import KEPT, KEPT_FAILURE, Registrations
+from functions.vault.registrations import KEPT, KEPT_FAILURE, REREAD_PAUSE, Registrations
 from functions.vault.responses import Answer
 from tests.unit.samples import NOW, answer
 
@@ -405,3 +405,93 @@ def test_loopback_endpoints_are_for_a_loopback_deployment(owner: Owner) -> None:
     assert owner.new_function(loopback_http=True).get("acme").provider.token_endpoint == "http://127.0.0.1:1/token"
     with pytest.raises(ProviderMisconfigured, match="token_endpoint: expected an absolute https URL"):
         owner.registrations.get("acme")
+
+
+# Two live secrets, and what is read again
+
+
+@pytest.mark.parametrize(
+    ("given", "newest", "previous"),
+    [
+        ({"client_secret": "s-1"}, "s-1", None),
+        ({"client_secrets": ["s-2"]}, "s-2", None),
+        ({"client_secrets": ["s-2", "s-1"]}, "s-2", "s-1"),
+    ],
+)
+def test_a_registration_may_hold_two_live_secrets(
+    owner: Owner, given: dict[str, Any], newest: str, previous: str | None
+) -> None:
+    """The newest first; neither is shown."""
+    owner.registers("acme", {"client_id": "c-1", **given, **ENDPOINTS})
+
+    registration = owner.registrations.get("acme")
+
+    assert (registration.client_secret, registration.previous_client_secret) == (newest, previous)
+    assert "s-1" not in repr(registration)
+    assert "s-2" not in repr(registration)
+
+
+@pytest.mark.parametrize("given", [{"client_secrets": []}, {"client_secret": "s-1", "client_secrets": ["s-2"]}])
+def test_secrets_that_are_said_twice_or_not_at_all_are_named(owner: Owner, given: dict[str, Any]) -> None:
+    """Which of them is the newest, nobody guesses."""
+    owner.registers("acme", {"client_id": "c-1", **given, **ENDPOINTS})
+
+    with pytest.raises(ProviderMisconfigured, match=r"'acme': expected client_secret .* or client_secrets") as caught:
+        owner.registrations.get("acme")
+
+    assert "s-1" not in caught.value.description
+
+
+def test_a_refused_registration_is_read_again_at_once(owner: Owner) -> None:
+    """A new secret in it is there for this request, and for all that follow; the metadata is not asked for again."""
+    owner.web.pages[OAUTH] = metadata()
+    owner.registers("acme", {"client_id": "c-1", "client_secret": "s-1", "issuer": ISSUER})
+    refused = owner.registrations.get("acme")
+    owner.registers("acme", {"client_id": "c-1", "client_secret": "s-2", "issuer": ISSUER})
+
+    fresh = owner.registrations.reread(refused)
+
+    assert fresh is not None
+    assert fresh.client_secret == "s-2"
+    assert owner.registrations.get("acme") is fresh
+    assert owner.web.requests == [OAUTH]
+
+
+def test_what_was_read_again_by_another_is_not_read_once_more(owner: Owner) -> None:
+    """Of many who are refused at one time, one reads."""
+    owner.registers("acme", {"client_id": "c-1", "client_secret": "s-1", **ENDPOINTS})
+    refused = owner.registrations.get("acme")
+    owner.registers("acme", {"client_id": "c-1", "client_secret": "s-2", **ENDPOINTS})
+    fresh = owner.registrations.reread(refused)
+    owner.registers("acme", {"client_id": "c-1", "client_secret": "s-3", **ENDPOINTS})
+
+    assert owner.registrations.reread(refused) is fresh
+
+
+def test_an_error_that_stays_is_not_read_about_again_and_again(owner: Owner) -> None:
+    """Nothing has changed: the refusal stands, and for a while nobody looks. Other changes are no new credentials."""
+    owner.registers("acme", {"client_id": "c-1", "client_secret": "s-1", **ENDPOINTS})
+    refused = owner.registrations.get("acme")
+    owner.registers("acme", {"client_id": "c-1", "client_secret": "s-1", "scopes": ["read"], **ENDPOINTS})
+    assert owner.registrations.reread(refused) is None
+    owner.registers("acme", {"client_id": "c-1", "client_secret": "s-2", **ENDPOINTS})
+    kept = owner.registrations.get("acme")
+
+    owner.now += REREAD_PAUSE - 0.001
+    assert owner.registrations.reread(kept) is None
+    owner.now += 0.001
+
+    fresh = owner.registrations.reread(kept)
+    assert fresh is not None
+    assert fresh.client_secret == "s-2"
+
+
+@pytest.mark.parametrize("document", ["{", {"client_id": "c-1", "pkce": "plain"}])
+def test_a_registration_that_cannot_be_read_again_changes_nothing(owner: Owner, document: Any) -> None:
+    """The refusal is what is reported; that the document is wrong by now is found out when its time is over."""
+    owner.registers("acme", {"client_id": "c-1", "client_secret": "s-1", **ENDPOINTS})
+    refused = owner.registrations.get("acme")
+    owner.registers("acme", document)
+
+    assert owner.registrations.reread(refused) is None
+    assert owner.registrations.get("acme") is refused

@@ -10,11 +10,11 @@ from tests.unit.samples import NOW, token_response
 
 def test_tokens_show_in_no_representation() -> None:
     """An exception, a debugger or a log line that holds a token set does not hold the tokens."""
-    response = token_response(tokens=TokenSet("AT-secret", "RT-secret"))
+    response = token_response(tokens=TokenSet("AT-hidden", "RT-hidden"))
 
     shown = f"{response} {response!r} {response.tokens} {[response.tokens]!r}"
 
-    assert "secret" not in shown
+    assert "hidden" not in shown
 
 
 @pytest.mark.parametrize("refresh_token", ["RT-1", None])

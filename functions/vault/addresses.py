@@ -1,0 +1,36 @@
+"""Which addresses an authorization server may have: those of the public internet, and no other.
+
+What a registration or an issuer's metadata names is connected to from inside the owner's account. A name that leads to
+the metadata service of the machine, to a private network or back to ourselves is an attempt to use us as a way in.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+
+# All of the public IPv6 internet is in here; mapped, NAT64, site-local and unique local addresses are not.
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+
+_NO_SERVERS = (
+    IPv4Network("192.0.0.0/24"),  # of protocols, not of hosts (RFC 6890)
+    IPv4Network("192.88.99.0/24"),  # relays of 6to4 (RFC 7526)
+    IPv6Network("2002::/16"),  # 6to4 (RFC 3056) and, in the next, Teredo: an IPv4 address is in them, and unlooked at
+    IPv6Network("2001::/23"),
+    IPv6Network("3fff::/20"),  # for examples (RFC 9637); older Pythons do not know
+)
+
+
+def may_be_asked(address: str, *, loopback: bool) -> bool:
+    """Tell whether a server at this address (of a resolved name, in its numeric form) may be connected to.
+
+    Loopback only where `loopback` says so: on one machine. What is not an address is not one to be asked.
+    """
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    if loopback and found.is_loopback:
+        return True
+    is_public = found.is_global and not found.is_multicast and not found.is_reserved
+    is_host = not isinstance(found, IPv6Address) or found in _GLOBAL_UNICAST
+    return is_public and is_host and not any(found in network for network in _NO_SERVERS)

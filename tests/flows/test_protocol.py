@@ -1,0 +1,508 @@
+"""The parts of the protocol that a server may insist on: pushed requests, posted answers, its own kinds of tokens."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+
+import boto3
+import pytest
+import requests
+from werkzeug.wrappers import Response
+
+from functions.authorize import handler as authorize
+from functions.callback import handler as callback
+from tests.flows.application import TIMEOUT, Application, Context, fresh, inside, operations, writes
+from tests.flows.scripted import CODE, connect
+from tests.flows.scripted import scripted as running_scripted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from local.aws import AwsCall
+    from local.stack import Stack
+    from tests.browser import Browser
+    from tests.flows.scripted import Scripted
+
+TOKENS = {"access_token": "scripted-access", "refresh_token": "scripted-refresh", "expires_in": 3600}
+PUSHED = {"request_uri": "urn:ietf:params:oauth:request_uri:6esc_11ACC5bwc014ltc14eY22c", "expires_in": 60}
+
+
+@pytest.fixture
+def application(stack: Stack) -> Application:
+    """Give an application."""
+    return Application(stack)
+
+
+@pytest.fixture
+def scripted() -> Iterator[Scripted]:
+    """Run a server that says what it is told."""
+    with running_scripted() as server:
+        server.answers |= {"/token": TOKENS, "/par": PUSHED, "/revoke": {}}
+        yield server
+
+
+def with_par(scripted: Scripted, **more: Any) -> dict[str, Any]:
+    """Return the registration of a provider that wants its requests pushed."""
+    endpoint = {"pushed_authorization_request_endpoint": f"{scripted.url}/par"}
+    return scripted.registration | endpoint | {"require_pushed_authorization_requests": True, **more}
+
+
+# Pushed authorization requests
+
+
+def test_a_pushed_request_shows_the_browser_nothing_but_its_reference(
+    application: Application, browser: Browser, scripted: Scripted
+) -> None:
+    """RFC 9126: state, challenge, scope and redirect URI go through the back channel; the answer comes back as ever."""
+    # given
+    provider = application.register(with_par(scripted, client_secret="s:1", scopes=["a", "b"]))
+    started = application.call("start", provider=provider, connection_id=fresh())
+
+    # when
+    location = urlsplit(browser.authorize(started["authorize_url"]))
+    (pushed,) = scripted.received
+    form = dict(pushed.form)
+    answer = urlencode({"code": CODE, "state": form["state"]})
+    page = browser.open(f"{form['redirect_uri']}?{answer}")
+
+    # then
+    assert dict(parse_qsl(location.query)) == {"client_id": "scripted-client", "request_uri": PUSHED["request_uri"]}
+    assert form.keys() == {
+        *("response_type", "client_id", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method"),
+    }
+    assert form["scope"] == "a b"
+    assert pushed.headers["authorization"].startswith("Basic ")
+    assert page.status_code == 200
+    assert application.call("token", connection_id=started["connection_id"])["access_token"] == "scripted-access"
+
+
+def test_a_pushed_request_reads_two_things_and_writes_none(
+    stack: Stack, application: Application, scripted: Scripted, browser: Browser, aws_calls: list[AwsCall]
+) -> None:
+    """The request, and in a cold function the registration."""
+    # given
+    started = application.call("start", provider=application.register(with_par(scripted)))
+    ticket = urlsplit(started["authorize_url"]).path.rpartition("/")[2]
+    event = {"version": "2.0", "requestContext": {"http": {"method": "GET"}}, "pathParameters": {"ticket": ticket}}
+    aws_calls.clear()
+
+    # when
+    answer = inside(stack, authorize)(event, Context())
+
+    # then
+    assert answer["statusCode"] == 302
+    assert operations(aws_calls) == ["GetItem", "GetSecretValue"]
+    assert browser.authorize(started["authorize_url"])
+
+
+def test_a_ticket_that_is_not_good_knocks_at_no_server(
+    application: Application, browser: Browser, scripted: Scripted
+) -> None:
+    """A guessed or cut link costs the authorization server nothing."""
+    # given
+    started = application.call("start", provider=application.register(with_par(scripted)))
+
+    # when
+    pages = [browser.open(started["authorize_url"][:-1] + end) for end in ("", "A", "AA")]
+
+    # then
+    assert {page.status_code for page in pages} <= {302, 404}
+    assert len(scripted.received) == sum(page.status_code == 302 for page in pages)
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "error"),
+    [
+        (Response(json.dumps({"error": "invalid_request", "error_description": "<b>marker</b>"}), 400), 502, None),
+        (Response(b"", 503), 503, None),
+        (Response(b"", 302, {"Location": "http://127.0.0.1:9/"}), 502, None),
+        (Response(b"", 503), 302, "provider_unavailable"),
+    ],
+)
+def test_a_push_that_fails_can_be_tried_again(  # noqa: PLR0913, PLR0917 - pytest passes them by name
+    stack: Stack,
+    application: Application,
+    browser: Browser,
+    scripted: Scripted,
+    said: Response,
+    status: int,
+    error: str | None,
+) -> None:
+    """A page in our words, or the way back to the application; then, in the same browser, all goes well."""
+    # given
+    back = {"return_to": f"{stack.base_url}/done"} if error else {}
+    started = application.call("start", provider=application.register(with_par(scripted)), **back)
+    scripted.answers["/par"] = said
+
+    # when
+    page = browser.open(started["authorize_url"])
+    scripted.answers["/par"] = PUSHED
+    request_id = started["authorize_url"].rpartition("/")[2].partition(".")[0]
+    again = browser.open(f"/authorize/{request_id}")
+
+    # then
+    assert page.status_code == status
+    assert "marker" not in page.text
+    if error is None:
+        assert f"/authorize/{request_id}" in page.text
+    else:
+        assert parse_qs(urlsplit(page.headers["Location"]).query)["error"] == [error]
+    assert "request_uri" in again.headers["Location"]
+
+
+def test_a_provider_that_wants_requests_pushed_has_to_say_where(application: Application, scripted: Scripted) -> None:
+    """`start` says so, before any user meets it."""
+    # given
+    registration = scripted.registration | {"require_pushed_authorization_requests": True}
+
+    # when
+    answer = application.call("start", provider=application.register(registration))
+
+    # then
+    assert answer["error"] == "provider_misconfigured"
+    assert "pushed_authorization_request_endpoint" in answer["error_description"]
+
+
+# Answers that are posted
+
+
+class Posted:
+    """A flow whose answer the server's page posts, up to that."""
+
+    def __init__(self, application: Application, browser: Browser, provider: str) -> None:
+        self.browser = browser
+        self.started = application.call("start", provider=provider, connection_id=fresh())
+        page = browser.open(self.started["authorize_url"])
+        self.cookie = page.headers["Set-Cookie"]
+        self.query = parse_qs(urlsplit(page.headers["Location"]).query)
+        self.form = {"code": CODE, "state": self.query["state"][0]}
+
+    @property
+    def callback(self) -> str:
+        """Where the answer goes."""
+        return self.query["redirect_uri"][0]
+
+
+@pytest.fixture
+def posted(application: Application, browser: Browser, scripted: Scripted) -> Posted:
+    """Give such a flow."""
+    provider = application.register(scripted.registration | {"response_mode": "form_post"})
+    return Posted(application, browser, provider)
+
+
+def test_an_answer_may_be_posted(application: Application, posted: Posted, scripted: Scripted) -> None:
+    """It was asked for, and comes from another site's page; a reload shows the outcome, and exchanges nothing more."""
+    # when
+    page = posted.browser.post(posted.callback, posted.form, **{"Sec-Fetch-Site": "cross-site"})
+    reload = posted.browser.post(posted.callback, posted.form)
+
+    # then
+    assert posted.query["response_mode"] == ["form_post"]
+    assert (page.status_code, reload.status_code, scripted.paths()) == (200, 200, ["/token"])
+    assert application.call("token", connection_id=posted.started["connection_id"])["version"] == 1
+
+
+def test_an_error_may_be_posted(posted: Posted, scripted: Scripted) -> None:
+    """The person declined."""
+    # when
+    page = posted.browser.post(posted.callback, {"error": "access_denied", "state": posted.form["state"]})
+
+    # then
+    assert (page.status_code, "declined" in page.text, scripted.received) == (200, True, [])
+
+
+def _as_query(posted: Posted) -> requests.Response:
+    return posted.browser.open(f"{posted.callback}?{urlencode(posted.form)}")
+
+
+def _in_the_url_of_a_post(posted: Posted) -> requests.Response:
+    return posted.browser.post(f"{posted.callback}?{urlencode(posted.form)}", {})
+
+
+def _as_json(posted: Posted) -> requests.Response:
+    url, cookies = posted.callback, posted.browser.cookies
+    return requests.post(url, json=posted.form, cookies=cookies, timeout=TIMEOUT)
+
+
+def _not_ascii(posted: Posted) -> requests.Response:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = urlencode(posted.form).encode() + b"&x=\xff"
+    return requests.post(posted.callback, body, headers=headers, cookies=posted.browser.cookies, timeout=TIMEOUT)
+
+
+def _twice(posted: Posted) -> requests.Response:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = urlencode(posted.form) + "&code=other"
+    return requests.post(posted.callback, body, headers=headers, cookies=posted.browser.cookies, timeout=TIMEOUT)
+
+
+def _without_cookie(posted: Posted) -> requests.Response:
+    return requests.post(posted.callback, posted.form, timeout=TIMEOUT)
+
+
+def _with_another_state(posted: Posted) -> requests.Response:
+    return posted.browser.post(posted.callback, posted.form | {"state": posted.form["state"][:-1] + "*"})
+
+
+@pytest.mark.parametrize(
+    "deliver",
+    [_as_query, _in_the_url_of_a_post, _as_json, _not_ascii, _twice, _without_cookie, _with_another_state],
+)
+def test_what_is_not_posted_as_asked_for_is_refused(
+    posted: Posted, scripted: Scripted, aws_calls: list[AwsCall], deliver: Callable[[Posted], requests.Response]
+) -> None:
+    """Before anything is asked of AWS; and the true answer is as good as before."""
+    # given
+    aws_calls.clear()
+
+    # when
+    page = deliver(posted)
+
+    # then
+    assert (page.status_code, aws_calls, scripted.received) == (400, [], [])
+    assert posted.browser.post(posted.callback, posted.form).status_code == 200
+
+
+def test_a_posted_form_does_not_open_what_was_asked_for_otherwise(
+    application: Application, browser: Browser, scripted: Scripted, aws_calls: list[AwsCall]
+) -> None:
+    """The cookie of an ordinary request is not looked at for a form, even where a browser sends it along."""
+    # given
+    ordinary = Posted(application, browser, application.register(scripted.registration))
+    aws_calls.clear()
+
+    # when
+    page = browser.post(ordinary.callback, ordinary.form)
+
+    # then
+    assert (page.status_code, aws_calls) == (400, [])
+    assert browser.open(f"{ordinary.callback}?{urlencode(ordinary.form)}").status_code == 200
+
+
+def test_only_a_request_whose_answer_is_posted_has_a_cookie_that_other_sites_send(
+    stack: Stack, application: Application, scripted: Scripted
+) -> None:
+    """Deployed: SameSite=None goes with Secure, and with `response_mode` alone; all others are Lax."""
+    # given
+    cookies = {}
+    for mode in (None, "query", "form_post"):
+        more = {} if mode is None else {"response_mode": mode}
+        started = application.call("start", provider=application.register(scripted.registration | more))
+        event = {
+            "version": "2.0",
+            "requestContext": {"http": {"method": "GET"}},
+            "pathParameters": {"ticket": started["authorize_url"].rpartition("/")[2]},
+        }
+
+        # when
+        answer = inside(stack, authorize, GATEHOUSE_BASE_URL="https://gate.example")(event, Context())
+        (cookies[mode],) = answer["cookies"]
+
+    # then
+    name = re.compile(r"__Host-gatehouse-(post-)?[A-Za-z0-9_-]{22}=")
+    for mode, cookie in cookies.items():
+        posts = mode == "form_post"
+        match = name.match(cookie)
+        assert match is not None
+        assert bool(match[1]) is posts
+        assert cookie.endswith(f"; Path=/; HttpOnly; Secure; SameSite={'None' if posts else 'Lax'}")
+
+
+def test_a_post_without_a_body_is_refused(stack: Stack) -> None:
+    """API Gateway then sends none, and no content type."""
+    # given
+    event = {
+        "version": "2.0",
+        "requestContext": {"http": {"method": "POST"}},
+        "pathParameters": {"provider": "ultracart"},
+        "headers": {"content-type": "application/x-www-form-urlencoded; charset=utf-8"},
+    }
+
+    # when
+    answers = [inside(stack, callback)(each, Context()) for each in (event, event | {"headers": {}})]
+
+    # then
+    assert [answer["statusCode"] for answer in answers] == [400, 400]
+
+
+# Tokens of other kinds
+
+
+@pytest.mark.parametrize("token_type", ["DPoP", "dpop", "mac", "PoP", "N_A"])
+def test_a_token_that_its_bearer_cannot_use_is_stored_nowhere(
+    application: Application, browser: Browser, scripted: Scripted, aws_calls: list[AwsCall], token_type: str
+) -> None:
+    """It is the operator's affair: the page says so, and the connection is not there."""
+    # given
+    scripted.answers["/token"] = TOKENS | {"token_type": token_type}
+    provider = application.register(scripted.registration)
+
+    # when
+    started, page = connect(application, browser, provider, connection_id=fresh())
+
+    # then
+    assert page.status_code == 502
+    assert application.call("token", connection_id=started["connection_id"])["error"] == "connection_not_found"
+    assert writes(aws_calls) == ["CreateSecret", "PutItem", "UpdateItem", "UpdateItem"]  # the request, and no more
+
+
+def test_a_refresh_that_brings_such_a_token_says_so(
+    application: Application, browser: Browser, scripted: Scripted
+) -> None:
+    """And changes nothing."""
+    # given
+    started, _ = connect(application, browser, application.register(scripted.registration))
+    scripted.answers["/token"] = TOKENS | {"token_type": "DPoP"}
+
+    # when
+    answer = application.call("refresh", connection_id=started["connection_id"])
+
+    # then
+    assert (answer["error"], "DPoP" in answer["error_description"]) == ("provider_misconfigured", True)
+    assert application.call("token", connection_id=started["connection_id"])["version"] == 1
+
+
+def test_no_id_token_is_read(application: Application, browser: Browser, scripted: Scripted) -> None:
+    """Nobody has verified it: whatever stands in it, even nonsense, makes no difference."""
+    # given
+    scripted.answers["/token"] = TOKENS | {"id_token": "eyJhbGciOiJub25lIn0.eyJzdWIiOiJtYWxsb3J5In0."}
+
+    # when
+    started, page = connect(application, browser, application.register(scripted.registration), connection_id=fresh())
+
+    # then
+    connection = application.call("connections", connection_id=started["connection_id"])["connection"]
+    assert (page.status_code, connection["subject"]) == (200, None)
+    assert "mallory" not in json.dumps(connection)
+
+
+# What was granted, and by whom
+
+
+def test_a_scope_that_is_not_what_was_asked_for_is_shown(
+    application: Application, browser: Browser, scripted: Scripted
+) -> None:
+    """In `connections`, one by one and listed; after a refresh too."""
+    # given
+    scripted.answers["/token"] = TOKENS | {"scope": "orders:read"}
+    provider = application.register(scripted.registration | {"scopes": ["orders:read", "orders:write"]})
+    started, _ = connect(application, browser, provider, owner=fresh("owner"))
+    connection_id = started["connection_id"]
+
+    # when
+    one = application.call("connections", connection_id=connection_id)["connection"]
+    (listed,) = application.call("connections", owner=one["owner"])["connections"]
+    scripted.answers["/token"] = TOKENS | {"scope": "orders:write orders:read"}
+    application.call("refresh", connection_id=connection_id)
+    after = application.call("connections", connection_id=connection_id)["connection"]
+
+    # then
+    for shown in (one, listed):
+        assert (shown["scope"], shown["requested_scope"]) == ("orders:read", "orders:read orders:write")
+        assert shown["scope_changed"] is True
+    assert after["scope_changed"] is False
+
+
+def test_when_the_refresh_token_ends_is_shown(application: Application, browser: Browser, scripted: Scripted) -> None:
+    """Where the server tells; a new refresh token ends when it says."""
+    # given
+    scripted.answers["/token"] = TOKENS | {"refresh_token_expires_in": 86400}
+    started, _ = connect(application, browser, application.register(scripted.registration))
+    connection_id = started["connection_id"]
+
+    # when
+    first = application.call("connections", connection_id=connection_id)["connection"]
+    scripted.answers["/token"] = TOKENS | {"refresh_token_expires_in": 172800}
+    application.call("refresh", connection_id=connection_id)
+    second = application.call("connections", connection_id=connection_id)["connection"]
+
+    # then
+    assert first["refresh_expires_at"] == first["refreshed_at"] + 86400
+    assert second["refresh_expires_at"] == second["refreshed_at"] + 172800
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_another_account_takes_a_connection_over_only_where_start_allows_it(
+    application: Application, browser: Browser, scripted: Scripted, *, allowed: bool
+) -> None:
+    """Refused: the old tokens work, the new ones are withdrawn, and the person may come with the right account."""
+    # given
+    provider = application.register(scripted.registration | {"subject": "account"})
+    connection_id = fresh()
+    scripted.answers["/token"] = TOKENS | {"account": "shop-1"}
+    connect(application, browser, provider, connection_id=connection_id)
+    scripted.answers["/token"] = {"access_token": "others", "refresh_token": "others-refresh", "account": "shop-2"}
+    scripted.received.clear()
+
+    # when
+    fields = {"allow_new_subject": True} if allowed else {}
+    _, page = connect(application, browser, provider, connection_id=connection_id, **fields)
+
+    # then
+    vended = application.call("token", connection_id=connection_id)
+    subject = application.call("connections", connection_id=connection_id)["connection"]["subject"]
+    revoked = [dict(seen.form)["token"] for seen in scripted.received if seen.path == "/revoke"]
+    if allowed:
+        assert (page.status_code, vended["access_token"], subject, revoked) == (200, "others", "shop-2", [])
+    else:
+        assert (page.status_code, vended["access_token"], subject) == (409, "scripted-access", "shop-1")
+        assert revoked == ["others-refresh", "others"]
+        assert "another account" in page.text
+        assert "/authorize/" in page.text
+
+
+def test_the_application_is_told_of_another_account(
+    stack: Stack, application: Application, browser: Browser, scripted: Scripted
+) -> None:
+    """By a code of its own, where it wants its user back."""
+    # given
+    provider = application.register(scripted.registration | {"subject": "account"})
+    connection_id = fresh()
+    scripted.answers["/token"] = TOKENS | {"account": "shop-1"}
+    connect(application, browser, provider, connection_id=connection_id)
+    scripted.answers["/token"] = TOKENS | {"account": "shop-2"}
+
+    # when
+    back = f"{stack.base_url}/done"
+    _, page = connect(application, browser, provider, connection_id=connection_id, return_to=back)
+
+    # then
+    assert page.headers["Location"] == f"{back}?connection_id={connection_id}&error=subject_mismatch"
+
+
+# Client keys
+
+
+def test_a_key_that_is_not_there_is_the_operators_fault(
+    application: Application, browser: Browser, scripted: Scripted
+) -> None:
+    """The page says whose affair it is; nothing was sent to the server."""
+    # given
+    key = {"client_signing_key": "alias/gatehouse-client-nobody", "token_endpoint_auth_signing_alg": "ES256"}
+
+    # when
+    _, page = connect(application, browser, application.register(scripted.registration | key))
+
+    # then
+    assert (page.status_code, scripted.received) == (502, [])
+
+
+def test_an_assertion_is_made_for_each_request(application: Application, browser: Browser, scripted: Scripted) -> None:
+    """Exchange, refresh and two revocations: four signatures, none of which is worth anything a second time."""
+    # given
+    kms = boto3.client("kms")
+    arn = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+    key = {"client_signing_key": arn, "token_endpoint_auth_signing_alg": "ES256", "issuer": scripted.url}
+    started, _ = connect(application, browser, application.register(scripted.registration | key))
+
+    # when
+    application.call("refresh", connection_id=started["connection_id"])
+    application.call("revoke", connection_id=started["connection_id"])
+
+    # then
+    assert scripted.paths() == ["/token", "/token", "/revoke", "/revoke"]
+    assertions = {dict(seen.form)["client_assertion"] for seen in scripted.received}
+    assert len(assertions) == 4

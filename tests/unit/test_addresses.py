@@ -1,0 +1,45 @@
+"""Addresses that a provider may have, and all the kinds that lead somewhere else."""
+
+import pytest
+
+from functions.vault.addresses import may_be_asked
+
+PUBLIC = ["8.8.8.8", "1.1.1.1", "100.63.255.255", "100.128.0.1", "172.32.0.1", "2606:4700::1111", "2a00:1450::200e"]
+LOOPBACK = ["127.0.0.1", "127.255.255.254", "::1"]
+OTHERS = {
+    "this host": ["0.0.0.0", "0.1.2.3", "::"],  # noqa: S104 - to be refused
+    "private": ["10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.0.1"],
+    "link-local": ["169.254.169.254", "169.254.170.2", "fe80::1", "fe80::1%eth0"],
+    "shared (CGNAT)": ["100.64.0.1", "100.127.255.255"],
+    "multicast": ["224.0.0.1", "239.255.255.255", "ff02::1", "ff0e::1"],
+    "reserved": ["240.0.0.1", "255.255.255.255", "100::1", "5f00::1", "4000::1"],
+    "for protocols, benchmarks, examples": ["192.0.0.9", "198.18.0.1", "192.0.2.1", "2001:db8::1", "3fff::1"],
+    "relays": ["192.88.99.1"],
+    "unique local": ["fc00::1", "fd00:ec2::254"],
+    "site-local": ["fec0::1"],
+    "IPv4 in IPv6": ["::ffff:8.8.8.8", "::ffff:10.0.0.1", "::8.8.8.8", "::ffff:0:8.8.8.8"],
+    "NAT64": ["64:ff9b::808:808", "64:ff9b::a9fe:a9fe", "64:ff9b:1::1"],
+    "6to4 and Teredo": ["2002:7f00:1::", "2002:808:808::1", "2001:0:1::1"],
+    "none": ["", "localhost", "127.1", "8.8.8", "1.2.3.4.5", "::1::", "0x7f000001"],
+}
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+@pytest.mark.parametrize("loopback", [False, True])
+def test_the_public_internet_may_be_asked(address: str, *, loopback: bool) -> None:
+    """From one machine as from a deployment."""
+    assert may_be_asked(address, loopback=loopback)
+
+
+@pytest.mark.parametrize("address", LOOPBACK)
+def test_this_machine_may_be_asked_by_a_stack_on_it_alone(address: str) -> None:
+    """Deployed, loopback is Lambda's own."""
+    assert may_be_asked(address, loopback=True)
+    assert not may_be_asked(address, loopback=False)
+
+
+@pytest.mark.parametrize("address", [address for kind in OTHERS.values() for address in kind])
+@pytest.mark.parametrize("loopback", [False, True])
+def test_nothing_else_may_be_asked(address: str, *, loopback: bool) -> None:
+    """Not even where a public address is packed into another: what unpacks it, unpacks any."""
+    assert not may_be_asked(address, loopback=loopback)

@@ -1,0 +1,160 @@
+"""Binding a request to a browser, and putting it to the server: by the browser itself, or pushed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from functions.vault.authorization import Phase, Ticket, cookie
+from functions.vault.errors import ProviderUnavailable, TemporarilyUnavailable
+from functions.vault.outcome import Outcome
+from tests.unit.house import MemoryHouse
+from tests.unit.samples import BROWSER, NOW, answer, authorization_request, registration
+
+if TYPE_CHECKING:
+    from functions.vault.authorization import AuthorizationRequest, BrowserBinding
+
+TICKET = Ticket(BROWSER.request_id, BROWSER.ticket_secret)
+PUSHED: Any = {"pushed": "response_type=code&client_id=client-1&resource=a%3Ab&resource=c%3Ad"}
+BARE_URL = "https://acme.example/authorize?client_id=client-1"
+TAKEN = answer('{"request_uri":"urn:example:1+2","expires_in":60}', 201)
+
+
+@pytest.fixture
+def house() -> MemoryHouse:
+    """Give a house whose provider wants requests pushed."""
+    house = MemoryHouse()
+    par: Any = {
+        "pushed_authorization_request_endpoint": "https://acme.example/par",
+        "require_pushed_authorization_requests": True,
+    }
+    house.registrations.known["acme"] = registration(**par)
+    return house
+
+
+def bound(house: MemoryHouse, **fields: Any) -> tuple[AuthorizationRequest, BrowserBinding]:
+    """Open a request, and bind it to a browser."""
+    house.authorizations.records[BROWSER.request_id] = authorization_request(**fields)
+    answered = house.binding.bind(TICKET, [])
+    assert not isinstance(answered, Outcome)
+    house.events.calls.clear()
+    return answered
+
+
+def sent_to(house: MemoryHouse, seconds: float = 29.0, **fields: Any) -> str | Outcome:
+    """Return where a browser is sent with such a request."""
+    return house.binding.location(*bound(house, **fields), house.deadline(seconds))
+
+
+def test_a_request_that_is_not_pushed_asks_nobody(house: MemoryHouse) -> None:
+    """All that there is to say is in the URL."""
+    location = sent_to(house)
+
+    assert isinstance(location, str)
+    assert parse_qs(urlsplit(location).query).keys() == {
+        *("response_type", "client_id", "state", "code_challenge", "code_challenge_method"),
+    }
+    assert house.events.calls == []
+
+
+def test_a_pushed_request_goes_through_the_back_channel(house: MemoryHouse) -> None:
+    """RFC 9126: what is pushed is the whole request, state and challenge in it; the URL has none of it."""
+    house.server.answers = [TAKEN]
+    request, browser = bound(house, authorization_url=BARE_URL, **PUSHED)
+
+    location = house.binding.location(request, browser, house.deadline(29.0))
+
+    assert location == f"{BARE_URL}&request_uri=urn%3Aexample%3A1%2B2"
+    assert house.events.calls == ["registration", "http"]
+    ((url, form),) = house.server.requests
+    assert url == "https://acme.example/par"
+    assert (form["state"], form["code_challenge"]) == (browser.state, browser.code_challenge)
+    assert form["resource"] == "c:d"
+
+
+def test_each_visit_pushes_a_request_of_its_own(house: MemoryHouse) -> None:
+    """A link scanner and a second tab have states of their own; neither writes anything, nor spoils the other's."""
+    house.server.answers = [TAKEN, TAKEN]
+
+    for _ in range(2):
+        sent_to(house, authorization_url=BARE_URL, **PUSHED)
+
+    states = [form["state"] for _, form in house.server.requests]
+    assert len(set(states)) == 2
+    assert house.authorizations.records[BROWSER.request_id].phase is Phase.OPEN
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (answer('{"error":"invalid_request"}', 400), "provider_misconfigured"),
+        (answer("{}", 201), "provider_unavailable"),
+        (answer("", 429), "provider_throttled"),
+        (ProviderUnavailable("No answer.", outcome_unknown=True), "provider_unavailable"),
+    ],
+)
+def test_a_request_that_cannot_be_pushed_may_be_tried_again(house: MemoryHouse, said: Any, code: str) -> None:
+    """The person gets a page that says so; nothing has changed."""
+    house.server.answers = [said]
+
+    outcome = sent_to(house, authorization_url=BARE_URL, **PUSHED)
+
+    assert isinstance(outcome, Outcome)
+    assert (outcome.page, outcome.error, outcome.may_try_again) == ("failed", code, True)
+    assert house.authorizations.records[BROWSER.request_id] == authorization_request(
+        authorization_url=BARE_URL, **PUSHED
+    )
+
+
+def test_an_outage_of_ours_is_told_as_one(house: MemoryHouse) -> None:
+    """The registration cannot be read: nothing is pushed."""
+    house.events.before["registration"] = [TemporarilyUnavailable("AWS is down.")]
+
+    outcome = sent_to(house, authorization_url=BARE_URL, **PUSHED)
+
+    assert isinstance(outcome, Outcome)
+    assert (outcome.error, house.server.requests) == ("temporarily_unavailable", [])
+
+
+def test_a_push_ends_within_the_time_that_the_function_has(house: MemoryHouse) -> None:
+    """What is left of it bounds the request; where that is too little, none is made."""
+    house.server.answers = [TAKEN]
+    assert isinstance(sent_to(house, 4.0, authorization_url=BARE_URL, **PUSHED), str)
+    assert house.server.timeouts == [3.0]
+
+    outcome = sent_to(house, 1.5, authorization_url=BARE_URL, **PUSHED)
+
+    assert isinstance(outcome, Outcome)
+    assert (outcome.error, len(house.server.requests)) == ("temporarily_unavailable", 1)
+
+
+@pytest.mark.parametrize("form_post", [False, True])
+def test_a_browser_that_was_here_before_may_try_again(house: MemoryHouse, *, form_post: bool) -> None:
+    """Whichever cookie it has: the link of our page has no secret in it."""
+    house.authorizations.records[BROWSER.request_id] = authorization_request(form_post=form_post)
+    cookies = [cookie(BROWSER, secure=True, form_post=form_post).partition(";")[0]]
+
+    answered = house.binding.bind(Ticket(BROWSER.request_id, None), cookies)
+
+    assert not isinstance(answered, Outcome)
+    assert answered[1].ticket_secret == BROWSER.ticket_secret
+
+
+@pytest.mark.parametrize(
+    ("fields", "page"),
+    [
+        ({"ticket_hash": "x" * 43}, "invalid_link"),
+        ({"phase": Phase.CONSUMED}, "already"),
+        ({"expires_at": NOW}, "expired"),
+    ],
+)
+def test_a_ticket_that_is_not_good_pushes_nothing(house: MemoryHouse, fields: dict[str, Any], page: str) -> None:
+    """Nobody makes us knock at a server without a link of ours that is still open."""
+    house.authorizations.records[BROWSER.request_id] = authorization_request(**PUSHED, **fields)
+
+    answered = house.binding.bind(TICKET, [])
+
+    assert isinstance(answered, Outcome)
+    assert (answered.page, house.server.requests) == (page, [])
