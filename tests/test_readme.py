@@ -14,6 +14,7 @@ import pytest
 
 from functions.vault.authorization import RESPONSE_ERRORS
 from functions.vault.errors import BY_CODE
+from functions.vault.outcome import SUBJECT_MISMATCH
 from functions.vault.providers import CREDENTIALS, Provider, register, validated, vocabulary
 from local import cloudformation
 from tests.requirements import ROOT
@@ -63,7 +64,7 @@ def test_every_code_that_a_customer_can_come_back_with_is_named() -> None:
     """Beside the codes of the table, `return_to` gets what the authorization server may answer to a browser."""
     named = set(re.findall(r"`(\w+)`", section(README, "Errors")))
 
-    assert RESPONSE_ERRORS | BY_CODE.keys() | {"request_expired"} <= named
+    assert RESPONSE_ERRORS | BY_CODE.keys() | {"request_expired", SUBJECT_MISMATCH} <= named
 
 
 def test_the_parameters_are_those_of_the_template() -> None:

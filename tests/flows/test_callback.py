@@ -665,7 +665,8 @@ def test_authorization_wins_over_a_refresh_in_between(
     # given
     connection_id = new_browser().connect(connection_id=fresh())
     browser = new_browser("ANOTHER")
-    started = application.call("start", provider="ultracart", connection_id=connection_id)
+    fields = {"connection_id": connection_id, "allow_new_subject": True}
+    started = application.call("start", provider="ultracart", **fields)
     answer_url = browser.consent(browser.authorize(started["authorize_url"]))
     refreshed = application.call("refresh", connection_id=connection_id)
 

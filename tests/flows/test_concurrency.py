@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from tests.world import World
 
+MERCHANTS = ("M-FIRST", "M-SECOND")
+
 RUNS = 3
 """Repetitions of the two storms; ``python -m benchmarks.storm`` makes twenty."""
 
@@ -251,9 +253,9 @@ def test_one_code_is_exchanged_once(world: World) -> None:
 def test_two_first_authorizations_at_once_are_both_stored(world: World) -> None:
     """Two merchants complete requests for one new connection at once: version 1 and version 2, in some order."""
     # given
-    first = world.start(connection_id=(connection_id := world.new_id()))
-    second = world.start(connection_id=connection_id)
-    events = [world.callback_event(first, "M-FIRST"), world.callback_event(second, "M-SECOND")]
+    connection_id = world.new_id()
+    started = [world.start(connection_id=connection_id, allow_new_subject=True) for _ in range(2)]
+    events = [world.callback_event(each, merchant) for each, merchant in zip(started, MERCHANTS, strict=True)]
     world.gate.hold("authorization_code")
 
     # when
@@ -267,8 +269,30 @@ def test_two_first_authorizations_at_once_are_both_stored(world: World) -> None:
     assert world.token_requests() == 2
     connection = world.connection(connection_id)
     assert connection["version"] == 2
-    assert connection["subject"] in {"M-FIRST", "M-SECOND"}
+    assert connection["subject"] in MERCHANTS
     assert world.merchant_of(world.token(connection_id)) == connection["subject"]
+
+
+def test_of_two_accounts_at_once_one_is_connected(world: World) -> None:
+    """Neither knew of the other, and nobody allowed it: one of them stays, and the other's tokens are withdrawn."""
+    # given
+    connection_id = world.new_id()
+    started = [world.start(connection_id=connection_id) for _ in range(2)]
+    events = [world.callback_event(each, merchant) for each, merchant in zip(started, MERCHANTS, strict=True)]
+    world.gate.hold("authorization_code")
+
+    # when
+    volley = world.callers.begin([Call("callback", event) for event in events])
+    world.gate.wait_for(2)
+    world.gate.open()
+    answers = volley.answers()
+
+    # then
+    assert sorted(answer.result["statusCode"] for answer in answers) == [200, 409]
+    connection = world.connection(connection_id)
+    assert (connection["version"], connection["subject"] in MERCHANTS) == (1, True)
+    assert world.merchant_of(world.token(connection_id)) == connection["subject"]
+    assert len(world.demo.requests("revoke")) == 1
 
 
 # Consent given anew
@@ -285,7 +309,7 @@ def test_a_refresh_in_flight_does_not_overwrite_a_new_consent(world: World) -> N
     world.gate.wait_for(1)
 
     # when
-    world.connect("M-NEW", connection_id=connection_id)
+    world.connect("M-NEW", connection_id=connection_id, allow_new_subject=True)
     world.gate.open()
     answers = waiting.answers()
 
@@ -301,7 +325,7 @@ def test_a_new_consent_stands_over_refreshes_during_its_exchange(world: World) -
     """The old grant is refreshed while the new grant's code is exchanged: the new consent is stored over it."""
     # given
     connection_id = world.connect("M-OLD")
-    event = world.callback_event(world.start(connection_id=connection_id), "M-NEW")
+    event = world.callback_event(world.start(connection_id=connection_id, allow_new_subject=True), "M-NEW")
     world.gate.hold("authorization_code")
     completing = world.callers.begin([Call("callback", event)], among=[0])
     world.gate.wait_for(1)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from tests.browser import Browser
 
 VIEW_KEYS = {
+    "requested_scope",
+    "scope_changed",
+    "client_secret_used",
     "connection_id",
     "provider",
     "status",
