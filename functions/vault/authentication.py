@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import quote_plus
+from urllib.parse import quote
 
 from .assertion import ASSERTION_TYPE, HMAC_ALGORITHMS, KEY_ALGORITHMS, client_assertion, hmac_signature
 
@@ -100,9 +100,10 @@ def _audience(registration: Registration) -> str:
 def _basic_credentials(identity: Identity) -> str:
     """Return both halves, form-encoded before they are joined: a colon or an umlaut in either would break them.
 
-    Some servers do not decode them: for those they are joined as they are.
+    A space is `%20`, which every server decodes; `+` stands for it in forms, and some servers take it for itself here.
+    Others decode nothing: for those the halves are joined as they are.
     """
     halves = [identity.registration.client_id, identity.secret or ""]
     if identity.registration.provider.basic_credentials_encoding == "form":
-        halves = [quote_plus(half) for half in halves]
+        halves = [quote(half, safe="") for half in halves]
     return b64encode(":".join(halves).encode()).decode()

@@ -33,6 +33,7 @@ class Received:
     path: str
     body: str
     headers: dict[str, str]
+    query: dict[str, str]
 
     @property
     def form(self) -> list[tuple[str, str]]:
@@ -59,7 +60,7 @@ class Scripted:
         request = Request(environ)
         body = request.get_data(as_text=True)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        received = Received(request.method, request.path, body, headers)
+        received = Received(request.method, request.path, body, headers, request.args.to_dict())
         self.received.append(received)
         self.open.wait(60)
         answer = self.answers.get(request.path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from local.aws import AwsCall
     from local.stack import Stack
     from tests.browser import Browser
+    from tests.flows.conftest import OpenVisitor
     from tests.flows.scripted import Scripted
 
 TOKENS = {"access_token": "scripted-access", "refresh_token": "scripted-refresh", "expires_in": 3600}
@@ -326,6 +328,36 @@ def test_a_post_without_a_body_is_refused(stack: Stack) -> None:
 
     # then
     assert [answer["statusCode"] for answer in answers] == [400, 400]
+
+
+@pytest.mark.needs_chromium
+def test_a_real_browser_brings_a_posted_answer(
+    application: Application, scripted: Scripted, visitor: OpenVisitor
+) -> None:
+    """Cookie rules as a browser has them: the server's page, on another host, posts to the callback."""
+    # given
+    provider = application.register(scripted.registration | {"response_mode": "form_post"})
+    started = application.call("start", provider=provider, connection_id=fresh())
+    scripted.answers["/authorize"] = lambda request: Response(_page_that_posts(request.query), content_type="text/html")
+    someone = visitor()
+
+    # when
+    someone.open(started["authorize_url"])
+    someone.press("Allow")
+
+    # then
+    assert someone.heading == "Connected"
+    assert application.call("token", connection_id=started["connection_id"])["version"] == 1
+
+
+def _page_that_posts(query: dict[str, str]) -> str:
+    """Return a page of an authorization server that answers as `form_post` wants it."""
+    return f"""<!doctype html><link rel="icon" href="data:,">
+      <form method="post" action="{escape(query["redirect_uri"])}">
+        <input type="hidden" name="code" value="{escape(CODE)}">
+        <input type="hidden" name="state" value="{escape(query["state"])}">
+        <button>Allow</button>
+      </form>"""
 
 
 # Tokens of other kinds

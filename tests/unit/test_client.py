@@ -117,7 +117,7 @@ def test_a_secret_goes_into_the_header(server: Server, client: Client) -> None:
 
     client.refresh(basic, "RT-1", 9)
 
-    expected = "Basic " + b64encode(b"c%3A1:s%3A%C3%BC+%25%2B%26").decode()
+    expected = "Basic " + b64encode(b"c%3A1:s%3A%C3%BC%20%25%2B%26").decode()
     assert server.requests[0][2] == HEADERS | {"Authorization": expected}
     assert server.forms[0].keys() == {"grant_type", "refresh_token"}
 
