@@ -544,6 +544,19 @@ def test_another_accounts_consent_is_refused_and_withdrawn(accounts: MemoryHouse
     assert accounts.stored().version == before.version + 1
 
 
+def test_what_would_end_all_that_an_account_has_allowed_is_not_withdrawn(accounts: MemoryHouse) -> None:
+    """Another connection may be to that account, and live on it; what came is kept nowhere."""
+    accounts.registrations.known["acme"] = registration(subject="account", revocation_ends_authorization=True)
+    before = accounts.stored()
+    asked(accounts, EVE)
+    accounts.server.answers = [of_account("account-2")]
+
+    outcome = complete(accounts, validated_response(EVE))
+
+    assert (outcome.error, accounts.server.revoked) == ("subject_mismatch", [])
+    assert accounts.stored() == before
+
+
 def test_a_reload_of_a_refused_consent_says_the_same(accounts: MemoryHouse) -> None:
     """And sends nothing."""
     asked(accounts, EVE)
