@@ -158,22 +158,26 @@ class InvokeDoor(Door):
         return _again([])
 
     def _log_failure(self, error: GatehouseError, started: float, context: LambdaContext) -> None:
-        said = error.provider_error
-        self._log(
-            error.code,
-            started,
-            context,
-            connection_id=error.connection_id,
-            # An invalid request's description has names that the caller chose; they stay with the caller.
-            description=None if isinstance(error, InvalidRequest) else error.description,
-            provider_error=said.error if said else None,
-            provider_status=said.status if said else None,
-        )
+        self._log(error.code, started, context, connection_id=error.connection_id, **_facts_of(error))
+
+
+def _facts_of(error: GatehouseError) -> dict[str, Any]:
+    """Return what the log has of a failure, beside its code."""
+    said = error.provider_error
+    return {
+        # An invalid request's description has names that the caller chose; they stay with the caller.
+        "description": None if isinstance(error, InvalidRequest) else error.description,
+        "provider_error": said.error if said else None,
+        "provider_status": said.status if said else None,
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a browser gets: a page, or where it is sent; `outcome` and `reason` are fixed words for the log."""
+    """What a browser gets: a page, or where it is sent; `outcome` and `reason` are fixed words for the log.
+
+    `failure` is what the log says of what went wrong, and no page.
+    """
 
     outcome: str
     status: int = 200
@@ -182,6 +186,7 @@ class Reply:
     cookies: tuple[str, ...] = field(default=(), repr=False)
     reason: str | None = None
     connection_id: str | None = None
+    failure: GatehouseError | None = field(default=None, repr=False)
 
 
 class BrowserDoor(Door):
@@ -203,7 +208,8 @@ class BrowserDoor(Door):
         except Exception as defect:  # noqa: BLE001 - as above; a person gets a page and a reference
             self._log_defect(defect, context)
             reply = Reply("error", 500, {"reference": context.aws_request_id}, reason=ServerError.code)
-        self._log(reply.outcome, started, context, reason=reply.reason, connection_id=reply.connection_id)
+        more = {} if reply.failure is None else _facts_of(reply.failure)
+        self._log(reply.outcome, started, context, reason=reply.reason, connection_id=reply.connection_id, **more)
         return _browser_response(reply)
 
 

@@ -46,7 +46,7 @@ def of(outcome: Outcome, cookies: tuple[str, ...] = ()) -> Reply:
     reason = outcome.error or outcome.reason
     location = outcome.return_to
     status, values = (200, {}) if location is not None else (_status(outcome), _values(outcome))
-    return Reply(outcome.page, status, values, location, cookies, reason, connection_id)
+    return Reply(outcome.page, status, values, location, cookies, reason, connection_id, outcome.failure)
 
 
 def _status(outcome: Outcome) -> int:

@@ -78,4 +78,4 @@ class Binding:
             return request.pushed_location(self.client.push(registration, request.to_push(browser), timeout))
         except GatehouseError as error:
             # Nothing is written of it: the link is as good as before, and so is "try again".
-            return Outcome.failed(replace(request, phase=Phase.FAILED), error.code)
+            return Outcome.failed(replace(request, phase=Phase.FAILED), error.code, error)

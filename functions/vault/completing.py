@@ -68,7 +68,7 @@ class Completing:
             timeout = deadline.for_http(registration.provider.request_timeout)
             answered = self.client.exchange(registration, response, request.redirect_uri, timeout)
         except GatehouseError as error:
-            return Outcome.failed(self.authorizations.reopen(request, error.code), error.code)
+            return Outcome.failed(self.authorizations.reopen(request, error.code), error.code, error)
         except Exception:
             self.authorizations.reopen(request, ServerError.code)
             raise

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .authorization import Phase, with_query
 
 if TYPE_CHECKING:
     from .authorization import AuthorizationRequest
+    from .errors import GatehouseError
 
 
 SUBJECT_MISMATCH = "subject_mismatch"
@@ -17,13 +18,17 @@ SUBJECT_MISMATCH = "subject_mismatch"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a browser's visit ended: `page` is the page to show, `error` the application's code, None on success."""
+    """How a browser's visit ended: `page` is the page to show, `error` the application's code, None on success.
+
+    `failure` is what it came of, where an operator may have to look into it: for the log, and for nobody's page.
+    """
 
     page: str
     provider: str | None = None
     error: str | None = None
     reason: str | None = None
     request: AuthorizationRequest | None = None
+    failure: GatehouseError | None = field(default=None, repr=False, compare=False)
 
     @property
     def may_try_again(self) -> bool:
@@ -40,7 +45,7 @@ class Outcome:
         return with_query(request.return_to, {"connection_id": request.connection_id, **result})
 
     @classmethod
-    def failed(cls, request: AuthorizationRequest, error: str) -> Outcome:
+    def failed(cls, request: AuthorizationRequest, error: str, failure: GatehouseError | None = None) -> Outcome:
         """Return the outcome of a request that came to nothing: the person said no, or something went wrong."""
         page = "denied" if error == "access_denied" else "failed"
-        return cls(page, request.provider, error, error, request)
+        return cls(page, request.provider, error, error, request, failure)

@@ -509,9 +509,9 @@ def test_the_application_is_told_of_another_account(
 
 
 def test_a_key_that_is_not_there_is_the_operators_fault(
-    application: Application, browser: Browser, scripted: Scripted
+    application: Application, browser: Browser, scripted: Scripted, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The page says whose affair it is; nothing was sent to the server."""
+    """The page says whose affair it is, and the log what it is; nothing was sent to the server."""
     # given
     key = {"client_signing_key": "alias/gatehouse-client-nobody", "token_endpoint_auth_signing_alg": "ES256"}
 
@@ -520,6 +520,8 @@ def test_a_key_that_is_not_there_is_the_operators_fault(
 
     # then
     assert (page.status_code, scripted.received) == (502, [])
+    (line,) = [record.__dict__ for record in caplog.records if record.__dict__.get("outcome") == "failed"]
+    assert "check that client_signing_key exists" in line["description"]
 
 
 def test_an_assertion_is_made_for_each_request(application: Application, browser: Browser, scripted: Scripted) -> None:

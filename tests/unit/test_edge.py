@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions import rescue, revoke, start
-from functions.edge import BrowserDoor, InvokeDoor, is_queue
+from functions.edge import BrowserDoor, InvokeDoor, Reply, is_queue
 from functions.vault import fields
-from functions.vault.errors import InvalidRequest, ServerError, TemporarilyUnavailable
+from functions.vault.errors import (
+    InvalidRequest,
+    ProviderError,
+    ProviderMisconfigured,
+    ServerError,
+    TemporarilyUnavailable,
+)
 from functions.vault.fields import Fields
 from functions.vault.settings import House, SettingMissing
 from tests.unit.samples import NOW
@@ -250,6 +256,22 @@ def test_a_person_gets_a_page_for_a_defect() -> None:
     assert answered["statusCode"] == 500
     assert "invocation-1" in answered["body"]
     assert SECRET not in str(answered)
+
+
+def test_an_operator_finds_what_the_server_said_in_the_log(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    """The person's page has our own words for it alone."""
+    failure = ProviderMisconfigured("It refuses us.", provider_error=ProviderError("invalid_client", "said so", 401))
+
+    def refused(*_arguments: Any) -> Reply:
+        values = {"provider": "acme", "reason": "Its owner has to correct this."}
+        return Reply("failed", 502, values, reason=failure.code, connection_id="merchant-1", failure=failure)
+
+    answered = call(BrowserDoor("test", refused), {"version": "2.0", "requestContext": {}})
+
+    (line,) = lines()
+    assert (line["reason"], line["description"]) == ("provider_misconfigured", "It refuses us.")
+    assert (line["provider_error"], line["provider_status"]) == ("invalid_client", 401)
+    assert [word for word in ("refuses us", "invalid_client", "said so") if word in str(answered)] == []
 
 
 def test_a_browsers_function_answers_no_invocation() -> None:
