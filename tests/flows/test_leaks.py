@@ -41,6 +41,7 @@ PLANTED = "planted-" + uuid.uuid4().hex
 RUDE = {
     "client_id": "rude client",
     "client_secret": "rude:s3cret/+ü-7f0b2c9d",
+    "client_secret_previous": "rude:s3cret/+ü-before-51e8a7",
     "access_token": "rude-access-1b6f2a90c4",
     "refresh_token": "rude-refresh-55d0e8b713",
 }
@@ -199,6 +200,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
             witness.keep(kind, *values)
         for kind in ("client_secret", "access_token", "refresh_token"):
             witness.keep(kind, RUDE[kind])
+        witness.keep("client_secret", RUDE["client_secret_previous"])
         witness.keep("code", CODE)
     said = {"log": log.read_text(), "pages": "\n".join(witness.pages), "answers": "\n".join(witness.answers)}
     return Evidence(said | tables, witness.secrets)
@@ -234,6 +236,14 @@ def _register(witness: Witness, rude: Scripted) -> None:
     credentials = {name: RUDE[name] for name in ("client_id", "client_secret")}
     register("rude", rude.registration | credentials)
     register("rude-post", rude.registration | credentials | {"token_endpoint_auth_method": "client_secret_post"})
+    pushed = {
+        "client_id": RUDE["client_id"],
+        "client_secrets": [RUDE["client_secret"], RUDE["client_secret_previous"]],
+        "pushed_authorization_request_endpoint": f"{rude.url}/par",
+        "require_pushed_authorization_requests": True,
+    }
+    for method in ("client_secret_jwt", "client_secret_basic"):
+        register(f"rude-{method}", rude.registration | pushed | {"token_endpoint_auth_method": method})
 
 
 def _connect(witness: Witness, provider: str = "ultracart", **fields: Any) -> str:
@@ -347,9 +357,11 @@ def _meet_a_rude_server(witness: Witness, rude: Scripted) -> None:
     """A server that repeats in its errors whatever it was sent, form and headers, and more than it should."""
     tokens = {name: RUDE[name] for name in ("access_token", "refresh_token")} | {"expires_in": 3600}
 
-    def repeated(text: Callable[[Received], str], status: int) -> Callable[[Received], Response]:
+    def repeated(
+        text: Callable[[Received], str], status: int, error: str = "invalid_scope"
+    ) -> Callable[[Received], Response]:
         def answer(received: Received) -> Response:
-            said = {"error": "invalid_scope", "error_description": text(received), "message": text(received)}
+            said = {"error": error, "error_description": text(received), "message": text(received)}
             header = text(received).encode("ascii", "replace").decode().replace("\n", " ")
             return Response(json.dumps(said), status, {"UC-REST-ERROR": header}, content_type="application/json")
 
@@ -366,6 +378,10 @@ def _meet_a_rude_server(witness: Witness, rude: Scripted) -> None:
         for text in texts:
             for status in (200, 400, 500):
                 _let_it_be_rude(witness, rude, provider, tokens, repeated(text, status))
+    for provider in ("rude-client_secret_jwt", "rude-client_secret_basic"):
+        for text in texts:
+            for error in ("invalid_scope", "invalid_client"):
+                _let_its_back_channel_be_rude(witness, rude, provider, tokens, repeated(text, 400, error))
 
 
 def _let_it_be_rude(
@@ -383,6 +399,31 @@ def _let_it_be_rude(
         witness.keep("code_verifier", *[value for name, value in received.form if name == "code_verifier"])
     for function in ("refresh", "connections", "revoke", "connections", "token"):
         witness.invoke(function, event)
+
+
+def _let_its_back_channel_be_rude(
+    witness: Witness, rude: Scripted, provider: str, tokens: dict[str, Any], rudeness: Callable[[Received], Response]
+) -> None:
+    """The same where the request is pushed, with assertions, and with two secrets, of which neither is taken."""
+    rude.received.clear()
+    browser = WatchedBrowser(witness)
+    started = witness.invoke("start", {"provider": provider})
+    rude.answers["/par"] = rudeness
+    browser.open(started["authorize_url"])
+    rude.answers["/par"] = {"request_uri": "urn:example:pushed"}
+    for answer in (rudeness, tokens):
+        rude.answers["/token"] = answer
+        browser.open(started["authorize_url"])
+        state = dict(rude.received[-1].form)["state"]
+        browser.open(f"/callback/{provider}?code={quote(CODE)}&state={quote(state)}")
+    rude.answers["/token"] = rude.answers["/revoke"] = rudeness
+    for function in ("refresh", "connections", "revoke"):
+        witness.invoke(function, {"connection_id": started["connection_id"]})
+    assert {received.path for received in rude.received} == {"/par", "/token", "/revoke"}
+    for received in rude.received:
+        form = dict(received.form)
+        for kind in ("state", "code_verifier", "client_assertion"):
+            witness.keep(kind, *([form[kind]] if kind in form else []))
 
 
 def _meet_defects(witness: Witness) -> None:
@@ -459,6 +500,7 @@ def test_nothing_that_was_ever_secret_is_found_anywhere(
         "access_token",
         "refresh_token",
         "client_secret",
+        "client_assertion",
     }
     assert all(len(values) > 1 for values in evidence.secrets.values())
 
