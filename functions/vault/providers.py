@@ -27,7 +27,9 @@ _NAME = re.compile(r"[A-Za-z0-9_.\-\[\]]{1,64}")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 _URL_CHARACTERS = re.compile(r"[!$-;=?-\[\]-~]+")  # visible ASCII, but none of " # < > and the backslash
 _ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!$-;=?-\[\]_a-z~]{1,1024}")
-_KMS_KEY = re.compile(r"(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)[A-Za-z0-9/_-]{1,250}")
+_KMS_KEY = re.compile(
+    r"(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)[A-Za-z0-9/_-]{1,250}|(mrk-)?[0-9a-f-]{32,36}"
+)
 _SECRET_METHODS = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
 AUTH_METHODS = ("none", *_SECRET_METHODS, "private_key_jwt")
 
@@ -281,7 +283,7 @@ CREDENTIALS: dict[str, Check] = {
     "client_id": check.printable(1024),
     "client_secret": _secret,
     "client_secrets": check.list_of(_secret, 2),
-    "client_signing_key": check.text(_KMS_KEY, "the ARN of a KMS key or of its alias, or alias/NAME"),
+    "client_signing_key": check.text(_KMS_KEY, "a key of KMS: its id, its ARN or that of its alias, or alias/NAME"),
     "client_signing_kid": check.printable(256),
 }
 """What a registration has and a provider file has not. Of `client_secrets` the newest comes first."""

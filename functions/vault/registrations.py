@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import tomllib
 from http import HTTPStatus
 from pathlib import Path
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 KEPT = 300.0
 """Seconds for which a registration, with its discovered metadata, is kept in memory."""
 
-REREAD_PAUSE = 5.0
-"""Seconds between two readings of a registration that a server refuses: an error that stays is not asked about."""
+LONGEST_REREAD_PAUSE = 60
+"""Seconds for which a registration that a server goes on refusing is not read again, at the most."""
 
 KEPT_FAILURE = 5.0
 """Seconds for which an outage of Secrets Manager or of an issuer's metadata is not asked about again."""
@@ -50,7 +49,7 @@ class Registrations:
         self._loopback_http = loopback_http
         self._kept: dict[str, tuple[float, _Kept | None]] = {}
         self._metadata: dict[str, tuple[float, dict[str, Any]]] = {}
-        self._reread_at: dict[str, float] = {}
+        self._vain_rereads: dict[str, tuple[int, float]] = {}
 
     def get(self, name: str) -> Registration:
         """Return the registration of provider `name`.
@@ -69,17 +68,20 @@ class Registrations:
     def reread(self, refused: Registration) -> Registration | None:
         """Return the registration as it is by now, where its credentials are not those that a server has refused.
 
-        None where they are, where it cannot be read, and for `REREAD_PAUSE` after a reading. One call to AWS; of
-        discovered metadata what is kept goes.
+        None where they are, where it cannot be read, and for a while after readings that brought nothing: twice it is
+        read at once, then after seconds, then after up to a minute. One call to AWS; discovered metadata is not asked
+        for anew while it is kept.
         """
         name, now = refused.provider.name, self._clock()
         _, kept = self._kept.get(name, (0.0, None))
-        if kept is refused and now >= self._reread_at.get(name, -math.inf) + REREAD_PAUSE:
-            self._reread_at[name] = now
+        vain, last = self._vain_rereads.get(name, (0, now))
+        if kept is refused and now >= last + min(2**vain // 4, LONGEST_REREAD_PAUSE):
+            self._vain_rereads[name] = (vain + 1, now)
             with contextlib.suppress(GatehouseError):
                 kept = self._reload(name, kept, now)
         if not isinstance(kept, Registration) or kept.credentials == refused.credentials:
             return None
+        self._vain_rereads.pop(name, None)
         return kept
 
     def _reload(self, name: str, kept: _Kept | None, now: float) -> _Kept:

@@ -15,7 +15,7 @@ from functions.vault.errors import (
     TemporarilyUnavailable,
     UnknownProvider,
 )
-from functions.vault.registrations import KEPT, KEPT_FAILURE, REREAD_PAUSE, Registrations
+from functions.vault.registrations import KEPT, KEPT_FAILURE, LONGEST_REREAD_PAUSE, Registrations
 from functions.vault.responses import Answer
 from tests.unit.samples import NOW, answer
 
@@ -442,6 +442,25 @@ def test_secrets_that_are_said_twice_or_not_at_all_are_named(owner: Owner, given
     assert "s-1" not in caught.value.description
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "alias/gatehouse-client-acme",
+        "1234abcd-12ab-34cd-56ef-1234567890ab",
+        "mrk-1234abcd12ab34cd56ef1234567890ab",
+        "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        "arn:aws-us-gov:kms:us-gov-west-1:123456789012:alias/gatehouse-client-acme",
+    ],
+)
+def test_a_key_of_kms_goes_by_any_of_its_names(owner: Owner, key: str) -> None:
+    """With one there is nothing else to say about how the client authenticates."""
+    owner.registers("acme", {"client_id": "c-1", "client_signing_key": key, "client_signing_kid": "k-1", **ENDPOINTS})
+
+    registration = owner.registrations.get("acme")
+
+    assert (registration.client_signing_key, registration.auth_method) == (key, "private_key_jwt")
+
+
 def test_a_refused_registration_is_read_again_at_once(owner: Owner) -> None:
     """A new secret in it is there for this request, and for all that follow; the metadata is not asked for again."""
     owner.web.pages[OAUTH] = metadata()
@@ -468,22 +487,33 @@ def test_what_was_read_again_by_another_is_not_read_once_more(owner: Owner) -> N
     assert owner.registrations.reread(refused) is fresh
 
 
-def test_an_error_that_stays_is_not_read_about_again_and_again(owner: Owner) -> None:
-    """Nothing has changed: the refusal stands, and for a while nobody looks. Other changes are no new credentials."""
+def test_a_mistake_that_is_corrected_at_once_is_read_again_at_once(owner: Owner) -> None:
+    """The first reading found nothing new; whoever corrects the registration in the next second need not wait."""
     owner.registers("acme", {"client_id": "c-1", "client_secret": "s-1", **ENDPOINTS})
     refused = owner.registrations.get("acme")
-    owner.registers("acme", {"client_id": "c-1", "client_secret": "s-1", "scopes": ["read"], **ENDPOINTS})
     assert owner.registrations.reread(refused) is None
-    owner.registers("acme", {"client_id": "c-1", "client_secret": "s-2", **ENDPOINTS})
     kept = owner.registrations.get("acme")
-
-    owner.now += REREAD_PAUSE - 0.001
-    assert owner.registrations.reread(kept) is None
-    owner.now += 0.001
+    owner.registers("acme", {"client_id": "c-1", "client_secret": "s-2", **ENDPOINTS})
 
     fresh = owner.registrations.reread(kept)
+
     assert fresh is not None
     assert fresh.client_secret == "s-2"
+
+
+def test_an_error_that_stays_is_not_read_about_again_and_again(owner: Owner) -> None:
+    """Each reading in vain is followed by a longer pause, up to a minute; other changes are no new credentials."""
+    owner.registers("acme", {"client_id": "c-1", "client_secret": "s-1", **ENDPOINTS})
+    owner.registers("acme", {"client_id": "c-1", "client_secret": "s-1", "scopes": ["read"], **ENDPOINTS})
+    readings = []
+    for _ in range(600):
+        before = owner.registrations.get("acme")
+        assert owner.registrations.reread(before) is None
+        readings += [owner.now - NOW] if owner.registrations.get("acme") is not before else []
+        owner.now += 0.5
+
+    assert readings == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5, 63.5, 123.5, 183.5, 243.5]
+    assert readings[-1] - readings[-2] == LONGEST_REREAD_PAUSE
 
 
 @pytest.mark.parametrize("document", ["{", {"client_id": "c-1", "pkce": "plain"}])
