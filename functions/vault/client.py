@@ -10,9 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import urlencode
 
+from . import id_token
 from .authentication import identities, proof_of
-from .errors import ProviderMisconfigured
-from .responses import check_revocation, pushed_request_uri, token_response
+from .errors import ProviderMisconfigured, ProviderUnavailable
+from .id_token import Expected
+from .responses import check_revocation, pushed_request_uri, token_response, unverified_id_token
 from .timing import CALL, SHORTEST_REQUEST, Deadline
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from .authentication import Identity, Sign
     from .authorization import ValidatedResponse
-    from .providers import Registration
+    from .providers import Provider, Registration
     from .responses import Answer
     from .tokens import TokenResponse
 
@@ -34,6 +36,16 @@ class Transport(Protocol):
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:
         """Return the whole answer within `timeout` seconds, or raise `ProviderUnavailable`."""
+
+
+class IssuerKeys(Protocol):
+    """What has the keys of issuers: `Registrations`."""
+
+    def keys_of(self, provider: Provider) -> Sequence[id_token.Jwk]:
+        """Return the keys that a provider signs its ID tokens with."""
+
+    def forget_keys(self, provider: Provider) -> None:
+        """Have them read anew the next time."""
 
 
 def _no_key(_key: str, _algorithm: str, _octets: bytes) -> bytes:
@@ -51,15 +63,19 @@ class Client:
     other answer, and no silence, ever lets a request be repeated.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a client asks of the world around it
         self,
         transport: Transport,
         clock: Callable[[], float],
         sign: Sign = _no_key,
         reread: Callable[[Registration], Registration | None] = lambda _registration: None,
+        *,
+        issuer_keys: IssuerKeys | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """`sign` signs with a key in KMS; `reread` gives the registration anew where its credentials have changed.
+
+        `issuer_keys` verify ID tokens, where one is to be read.
 
         `clock` is the one that the records go by. Assertions are dated by `wall_clock`: on one machine the first can be
         moved forward, and a server's cannot.
@@ -68,6 +84,7 @@ class Client:
         self._clock = clock
         self._sign = sign
         self._reread = reread
+        self._issuer_keys = issuer_keys
         self._wall_clock = wall_clock
 
     def exchange(
@@ -75,11 +92,38 @@ class Client:
     ) -> TokenResponse:
         """Exchange the code of a validated response for tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.5)."""
         provider = registration.provider
+        subject_of = None
+        if provider.subject == id_token.SUBJECT:
+            deadline, subject_of = Deadline.after(timeout), self._reader_of_subject(registration)
+            timeout = max(deadline.remaining(), SHORTEST_REQUEST)
         form = {"grant_type": "authorization_code", "code": response.code or "", "redirect_uri": redirect_uri}
         if provider.pkce == "S256":
             form["code_verifier"] = response.browser.code_verifier
         secrets = (form["code"], response.browser.code_verifier)
-        return self._tokens(registration, form | provider.token_params, secrets, timeout)
+        return self._tokens(registration, form | provider.token_params, secrets, timeout, subject_of)
+
+    def _reader_of_subject(self, registration: Registration) -> Callable[[Answer], str]:
+        """Return what finds the account in an answer's ID token, with the keys at hand before any code is sent.
+
+        An ID token that does not hold makes the whole answer one that is not stored: it says whose the tokens are.
+        """
+        provider, issuer_keys = registration.provider, self._issuer_keys
+        if issuer_keys is None:
+            raise ProviderMisconfigured("Nothing here verifies ID tokens.")
+        keys = issuer_keys.keys_of(provider)
+
+        def subject_of(answer: Answer) -> str:
+            unverified = unverified_id_token(answer)
+            ours = Expected(provider.issuer, registration.client_id, self._wall_clock())
+            try:
+                return id_token.verified_subject(unverified, keys, ours)
+            except id_token.KeyUnknown as error:
+                issuer_keys.forget_keys(provider)
+                raise ProviderUnavailable(f"The ID token cannot be verified: {error}.", outcome_unknown=True) from None
+            except id_token.NotVerified as error:
+                raise ProviderMisconfigured(f"The ID token cannot be verified: {error}.") from None
+
+        return subject_of
 
     def refresh(self, registration: Registration, refresh_token: str, timeout: float) -> TokenResponse:
         """Exchange a refresh token for new tokens (RFC 6749 section 6); it is kept where no new one came."""
@@ -108,11 +152,17 @@ class Client:
         return self._ask(registration, "pushed_authorization_request_endpoint", request, confidential, read, timeout)
 
     def _tokens(
-        self, registration: Registration, form: Mapping[str, str], secrets: tuple[str, ...], timeout: float
+        self,
+        registration: Registration,
+        form: Mapping[str, str],
+        secrets: tuple[str, ...],
+        timeout: float,
+        subject_of: Callable[[Answer], str] | None = None,
     ) -> TokenResponse:
         def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> TokenResponse:
             response = token_response(answer, identity.registration.provider, now=self._clock(), secrets=secrets)
-            return replace(response, client_secret_used=identity.label)
+            subject = response.subject if subject_of is None else subject_of(answer)
+            return replace(response, client_secret_used=identity.label, subject=subject)
 
         pairs = [*form.items(), *(("resource", uri) for uri in registration.provider.resource)]
         return self._ask(registration, "token_endpoint", pairs, secrets, read, timeout)

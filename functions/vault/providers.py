@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from . import fields as check
+from . import id_token
 from .assertion import HMAC_ALGORITHMS, KEY_ALGORITHMS
 from .errors import ProviderMisconfigured
 from .fields import Mismatch
@@ -95,6 +96,7 @@ class Provider:
     refresh_token_replay_seconds: int | None = None
     max_concurrency: int = 5
     request_timeout: int = 10
+    jwks_uri: str | None = None
     # Pushed requests (RFC 9126), resource indicators (RFC 8707), form_post, client assertions (RFC 7523)
     pushed_authorization_request_endpoint: str | None = None
     require_pushed_authorization_requests: bool = False
@@ -266,6 +268,7 @@ def vocabulary(*, loopback_http: bool) -> dict[str, Check]:
         "refresh_token_replay_seconds": check.integer(0, 86400),
         "max_concurrency": check.integer(1, 100),
         "request_timeout": check.integer(1, 20),
+        "jwks_uri": url,
         "pushed_authorization_request_endpoint": url,
         "require_pushed_authorization_requests": check.boolean,
         "resource": check.list_of(check.text(_ABSOLUTE_URI, "an absolute URI without fragment (RFC 8707)"), 10),
@@ -298,6 +301,7 @@ _IN_METADATA = (
     "token_endpoint_auth_signing_alg_values_supported",
     "pushed_authorization_request_endpoint",
     "require_pushed_authorization_requests",
+    "jwks_uri",
 )
 
 
@@ -344,6 +348,10 @@ def register(name: str, layers: list[dict[str, Any]], credentials: Mapping[str, 
     if merged.get("authorization_response_iss_parameter_supported") and "issuer" not in merged:
         raise ProviderMisconfigured(
             f"Provider {name!r} is said to send iss in its responses (RFC 9207), but no issuer to compare it with."
+        )
+    if merged.get("subject") == id_token.SUBJECT and not {"issuer", "jwks_uri"} <= merged.keys():
+        raise ProviderMisconfigured(
+            f"Provider {name!r} tells the account in its ID token, and needs an issuer and a jwks_uri to verify it by."
         )
     provider = Provider(name=name, **{key: value for key, value in merged.items() if key in known})
     return Registration(provider, **_client(name, credentials))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from .aws import ClientOf
     from .client import Transport
+    from .providers import Provider
 
 KEPT = 300.0
 """Seconds for which a registration, with its discovered metadata, is kept in memory."""
@@ -49,6 +50,7 @@ class Registrations:
         self._loopback_http = loopback_http
         self._kept: dict[str, tuple[float, _Kept | None]] = {}
         self._metadata: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._keys: dict[str, tuple[float, list[dict[str, Any]]]] = {}
         self._vain_rereads: dict[str, tuple[int, float]] = {}
 
     def get(self, name: str) -> Registration:
@@ -127,6 +129,28 @@ class Registrations:
             return json.loads(secret.get("SecretString", ""))
         except (ValueError, RecursionError):
             raise ProviderMisconfigured(f"The secret {self._prefix}{name} does not hold a JSON document.") from None
+
+    def keys_of(self, provider: Provider) -> list[dict[str, Any]]:
+        """Return the keys that a provider signs its ID tokens with (RFC 7517 section 5), read now or minutes ago.
+
+        Raises `ProviderMisconfigured` where it has none, `ProviderUnavailable` where they cannot be read.
+        """
+        uri, now = provider.endpoint("jwks_uri"), self._clock()
+        kept_until, keys = self._keys.get(uri, (0.0, []))
+        if now < kept_until:
+            return keys
+        answer = self._transport.send("GET", uri, {"Accept": "application/json"}, None, _DISCOVERY_TIMEOUT)
+        document = _json(answer.body) if answer.status == HTTPStatus.OK else None
+        found = document.get("keys") if isinstance(document, dict) else None
+        if not isinstance(found, list):
+            raise ProviderUnavailable("The keys of the issuer cannot be read (jwks_uri).")
+        keys = [key for key in found if isinstance(key, dict)]
+        self._keys[uri] = (now + KEPT, keys)
+        return keys
+
+    def forget_keys(self, provider: Provider) -> None:
+        """Have the keys read anew when they are needed next: they seem to have been changed."""
+        self._keys.pop(provider.jwks_uri or "", None)
 
     def _discover(self, issuer: str) -> dict[str, Any]:
         """Return the issuer's metadata: of RFC 8414 section 3, else of OpenID Connect Discovery section 4."""

@@ -97,6 +97,11 @@ def check_revocation(answer: Answer, provider: Provider, *, secrets: tuple[str, 
         raise ProviderUnavailable("The revocation endpoint did not confirm the revocation.", provider_error=said)
 
 
+def unverified_id_token(answer: Answer) -> Any:
+    """Return what a token endpoint's answer has for an ID token; nobody has verified it."""
+    return (_document(answer) or {}).get("id_token")
+
+
 def pushed_request_uri(answer: Answer, *, secrets: tuple[str, ...]) -> str:
     """Return the `request_uri` of a pushed authorization request (RFC 9126 section 2.2), or raise the failure.
 

@@ -134,7 +134,9 @@ class House:
     @cached_property
     def client(self) -> Client:
         """Return what speaks to token and revocation endpoints."""
-        return Client(self._outbound, self.timing.now, Signer(self._clients).sign, self.registrations.reread)
+        known = self.registrations
+        sign = Signer(self._clients).sign
+        return Client(self._outbound, self.timing.now, sign, known.reread, issuer_keys=known)
 
     # Floor 2
 

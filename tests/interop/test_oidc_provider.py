@@ -210,6 +210,28 @@ def test_a_secret_that_was_replaced_takes_effect_at_once(there: Callable[..., Th
     assert page.status_code == 200
 
 
+def test_the_account_is_in_the_id_token_and_verified(
+    there: Callable[..., There], new_browser: Callable[..., Browser]
+) -> None:
+    """Who consented is known; with another account the connection cannot be taken over, unless `start` allows it."""
+    # given
+    client, registration = clients()["basic"]()
+    server = there(client, registration | {"subject": "id_token.sub"})
+    connection_id, page = server.connect()
+    another = server.with_person(new_browser(), login="merchant-2", password="anything")
+
+    # when
+    subject = server.connection(connection_id)["subject"]
+    _, refused = another.connect(connection_id)
+    kept = server.connection(connection_id)["subject"], server.account(server.live(connection_id)["access_token"])
+    _, allowed = another.connect(connection_id, allow_new_subject=True)
+
+    # then
+    assert (page.status_code, subject) == (200, "merchant-1")
+    assert (refused.status_code, kept) == (409, ("merchant-1", 200))
+    assert (allowed.status_code, server.connection(connection_id)["subject"]) == (200, "merchant-2")
+
+
 def issuer_of(server: There) -> str:
     """Return the server's issuer."""
     return server.account_url.removesuffix("/me")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -33,6 +34,12 @@ class There:
         self.account_url = ""
         """What answers the bearer of a good token, at the server."""
         self._answers = answers
+
+    def with_person(self, browser: Browser, **answers: str) -> There:
+        """Return the same as another person, with a browser of their own, meets it."""
+        other = copy(self)
+        other.browser, other._answers = browser, answers  # noqa: SLF001 - its own class
+        return other
 
     @property
     def redirect_uri(self) -> str:

@@ -11,10 +11,11 @@ import pytest
 
 from functions.vault.client import Client
 from functions.vault.errors import GatehouseError, ProviderMisconfigured, ProviderUnavailable
-from functions.vault.providers import Registration
+from functions.vault.providers import Provider, Registration
 from functions.vault.responses import Answer
 from functions.vault.tokens import TokenResponse, TokenSet
 from tests.unit.samples import BROWSER, NOW, answer, registration, validated_response
+from tests.unit.test_id_token import public, signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -460,6 +461,106 @@ def test_a_second_secret_needs_time_for_a_request(server: Server) -> None:
         client.refresh(two_secrets(), "RT-1", 0.5)
 
     assert len(server.requests) == 1
+
+
+# The account in an ID token
+
+
+class Keys:
+    """An issuer's keys; what is asked for is noted."""
+
+    def __init__(self, *keys: dict[str, Any] | Exception) -> None:
+        self.calls: list[str] = []
+        self._keys = list(keys)
+
+    def keys_of(self, _provider: Provider) -> list[Any]:
+        """Give them."""
+        self.calls.append("keys")
+        if isinstance(self._keys[0], Exception):
+            raise self._keys[0]
+        return self._keys
+
+    def forget_keys(self, _provider: Provider) -> None:
+        """Forget them."""
+        self.calls.append("forget")
+
+
+def told_by_id_token() -> Registration:
+    """Return a registration whose provider tells the account in its ID token."""
+    return at_issuer(subject="id_token.sub")
+
+
+def issues(id_token: Any) -> Answer:
+    """Return a token response with an ID token."""
+    return answer(json.dumps({"access_token": "AT-2", "refresh_token": "RT-2", "id_token": id_token}))
+
+
+OURS = {"iss": "https://acme.example", "aud": "client-1", "exp": WALL + 60, "iat": WALL}
+
+
+def test_the_account_is_taken_from_a_verified_id_token(server: Server) -> None:
+    """The keys are there before the code is sent; by the wall clock, which is the server's, it is of now."""
+    server.answers = [issues(signed({**OURS, "sub": "user-1"}))]
+    keys = Keys(public("ES256"))
+    client = Client(server, lambda: NOW, issuer_keys=keys, wall_clock=lambda: WALL)
+
+    response = client.exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9)
+
+    assert (response.subject, response.tokens) == ("user-1", TokenSet("AT-2", "RT-2"))
+    assert keys.calls == ["keys"]
+
+
+@pytest.mark.parametrize(
+    "unverified",
+    [None, "x", signed({**OURS, "sub": "user-1", "aud": "client-2"}), signed({**OURS, "sub": "user-1"})[:-4] + "AAAA"],
+    ids=["none", "no token", "for another", "forged"],
+)
+def test_an_id_token_that_does_not_hold_stores_nothing(server: Server, unverified: Any) -> None:
+    """It says whose the tokens are: without it nobody knows. What is wrong is said, and nothing of what it says."""
+    server.answers = [issues(unverified)]
+    client = Client(server, lambda: NOW, issuer_keys=Keys(public("ES256")), wall_clock=lambda: WALL)
+
+    with pytest.raises(ProviderMisconfigured, match="The ID token cannot be verified: ") as caught:
+        client.exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9)
+
+    assert "user-1" not in str(caught.value.as_result())
+
+
+def test_keys_that_were_changed_are_read_anew_for_the_next_try(server: Server) -> None:
+    """The person may try again at once."""
+    server.answers = [issues(signed({**OURS, "sub": "user-1"}, kid="k-2"))]
+    keys = Keys(public("ES256"))
+    client = Client(server, lambda: NOW, issuer_keys=keys, wall_clock=lambda: WALL)
+
+    with pytest.raises(ProviderUnavailable):
+        client.exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9)
+
+    assert keys.calls == ["keys", "forget"]
+
+
+def test_without_the_issuers_keys_no_code_is_sent(server: Server) -> None:
+    """An outage is one before anything is used up; and where nothing verifies, nothing is sent either."""
+    down = Client(server, lambda: NOW, issuer_keys=Keys(ProviderUnavailable("Down.")))
+
+    with pytest.raises(ProviderUnavailable):
+        down.exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9)
+    with pytest.raises(ProviderMisconfigured):
+        Client(server, lambda: NOW).exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9)
+
+    assert server.requests == []
+
+
+def test_where_the_account_is_told_otherwise_no_id_token_is_read(server: Server) -> None:
+    """Nor for a refresh, which changes nothing about whose the grant is."""
+    server.answers = [issues("nonsense")]
+    keys = Keys(public("ES256"))
+    client = Client(server, lambda: NOW, issuer_keys=keys)
+
+    client.exchange(at_issuer(subject="account"), validated_response(), REDIRECT_URI, 9)
+    client.exchange(at_issuer(), validated_response(), REDIRECT_URI, 9)
+    assert client.refresh(told_by_id_token(), "RT-1", 9).subject is None
+
+    assert keys.calls == []
 
 
 # Pushed authorization requests

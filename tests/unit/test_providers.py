@@ -45,6 +45,7 @@ GOOD: dict[str, list[Any]] = {
     "refresh_token_replay_seconds": [0, 120],
     "max_concurrency": [1, 100],
     "request_timeout": [1, 20],
+    "jwks_uri": ["https://acme.example/jwks"],
     "pushed_authorization_request_endpoint": ["https://acme.example/par"],
     "require_pushed_authorization_requests": [True, False],
     "resource": [[], ["https://api.example/v1?a=b", "urn:example:api"]],
@@ -115,6 +116,7 @@ BAD: dict[str, list[Any]] = {
     "refresh_token_replay_seconds": [None, "30", -1, 86401, 0.5, True],
     "max_concurrency": [None, "1", 0, -1, 101, 1.5, True],
     "request_timeout": [None, "10", 0, 21, True],
+    "jwks_uri": NOT_URL,
     "pushed_authorization_request_endpoint": NOT_URL,
     "require_pushed_authorization_requests": NOT_FLAG,
     "resource": [
@@ -232,7 +234,7 @@ METADATA = {
     "authorization_endpoint": "https://acme.example/authorize",
     "token_endpoint": "https://acme.example/token",
     "token_endpoint_auth_methods_supported": ["client_secret_post"],
-    "jwks_uri": "https://acme.example/jwks",
+    "userinfo_endpoint": "https://acme.example/me",
     "scopes_supported": ["openid"],
     "revocation_endpoint": None,
 }
