@@ -161,8 +161,11 @@ class Client:
     ) -> TokenResponse:
         def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> TokenResponse:
             response = token_response(answer, identity.registration.provider, now=self._clock(), secrets=secrets)
-            subject = response.subject if subject_of is None else subject_of(answer)
-            return replace(response, client_secret_used=identity.label, subject=subject)
+            response = replace(response, client_secret_used=identity.label)
+            if registration.provider.subject != id_token.SUBJECT:
+                return response
+            # Nothing else in the answer, whatever its name, speaks for an ID token.
+            return replace(response, subject=subject_of(answer) if subject_of else None)
 
         pairs = [*form.items(), *(("resource", uri) for uri in registration.provider.resource)]
         return self._ask(registration, "token_endpoint", pairs, secrets, read, timeout)

@@ -558,6 +558,7 @@ def test_where_the_account_is_told_otherwise_no_id_token_is_read(server: Server)
 
     client.exchange(at_issuer(subject="account"), validated_response(), REDIRECT_URI, 9)
     client.exchange(at_issuer(), validated_response(), REDIRECT_URI, 9)
+    server.answers = [answer('{"access_token":"AT-2","id_token":"nonsense","id_token.sub":"mallory"}')]
     assert client.refresh(told_by_id_token(), "RT-1", 9).subject is None
 
     assert keys.calls == []
