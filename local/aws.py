@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 from werkzeug.wrappers import Response
 
-from local import guard
+from local import guard, signatures
 from local.aws_faults import AwsFaults
 from local.serving import LoopbackServer
 
@@ -59,6 +59,7 @@ class AwsEnd:
         # Half of the start-up.
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
 
+        signatures.mend()
         self._application = DomainDispatcherApplication(create_backend_app)
         self._server.serve(self._answer)
 

@@ -82,7 +82,6 @@ def clients() -> dict[str, Callable[[], tuple[dict[str, Any], dict[str, Any]]]]:
         }
         return client, registration
 
-    # No PS256: moto salts its signatures longer than KMS and RFC 7518 section 3.5 do.
     return {
         "none": lambda: ({"client_id": AWKWARD_ID, "token_endpoint_auth_method": "none"}, {}),
         "basic": lambda: secret("client_secret_basic"),
@@ -93,6 +92,7 @@ def clients() -> dict[str, Callable[[], tuple[dict[str, Any], dict[str, Any]]]]:
         "key ES384": lambda: key("ECC_NIST_P384", "ES384"),
         "key ES512": lambda: key("ECC_NIST_P521", "ES512"),
         "key RS256": lambda: key("RSA_2048", "RS256"),
+        "key PS256": lambda: key("RSA_2048", "PS256"),
     }
 
 

@@ -47,6 +47,18 @@ def test_an_rsa_key_signs(aws: ClientOf) -> None:
     key.verify(signature, b"header.claims", padding.PKCS1v15(), hashes.SHA256())
 
 
+def test_an_rsa_key_salts_as_jose_wants_it(aws: ClientOf) -> None:
+    """PS256: as many octets as the hash has (RFC 7518 section 3.5), in the emulated account as in AWS."""
+    arn, public = new_key(aws, "RSA_2048")
+
+    signature = Signer(aws).sign(arn, "PS256", b"header.claims")
+
+    key = load_der_public_key(public)
+    assert isinstance(key, rsa.RSAPublicKey)
+    pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
+    key.verify(signature, b"header.claims", pss, hashes.SHA256())
+
+
 def asked_with(algorithm: str) -> dict[str, Any]:
     """Return what KMS is asked for a signature by this algorithm."""
     asked: dict[str, Any] = {}
