@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 
 from functions.authorize import handler as authorize
 from functions.callback import handler as callback
+from functions.start import handler as start
 from tests.flows.application import TIMEOUT, Application, Context, fresh, inside, operations, writes
 from tests.flows.scripted import CODE, connect
 from tests.flows.scripted import scripted as running_scripted
@@ -540,3 +541,27 @@ def test_an_assertion_is_made_for_each_request(application: Application, browser
     assert scripted.paths() == ["/token", "/token", "/revoke", "/revoke"]
     assertions = {dict(seen.form)["client_assertion"] for seen in scripted.received}
     assert len(assertions) == 4
+
+
+# Where providers may be
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1", "[::1]", "169.254.169.254", "10.0.0.1", "[fd00:ec2::254]", "2130706433"]
+)
+def test_a_deployment_does_not_reach_into_its_own_network(
+    stack: Stack, application: Application, scripted: Scripted, host: str
+) -> None:
+    """An issuer that leads to this machine or to a private network is the operator's affair; nothing is connected."""
+    # given
+    port = urlsplit(scripted.url).port
+    provider = application.register({"client_id": "c", "issuer": f"https://{host}:{port}"})
+
+    # when
+    answer = inside(stack, start, GATEHOUSE_BASE_URL="https://gate.example")({"provider": provider}, Context())
+
+    # then
+    assert (answer["error"], answer["retryable"]) == ("provider_misconfigured", False)
+    assert "no address on the public internet" in answer["error_description"]
+    assert host not in answer["error_description"]
+    assert scripted.received == []
