@@ -32,6 +32,18 @@ class Identity:
         return self.registration.auth_method == "private_key_jwt"
 
 
+def advice(identity: Identity) -> str:
+    """Return what an operator may try whose right credentials are refused; nothing where there is nothing to say."""
+    registration = identity.registration
+    halves = (registration.client_id, identity.secret or "")
+    if registration.auth_method != "client_secret_basic" or all(quote(half, safe="") == half for half in halves):
+        return ""
+    return (
+        " If they are right: they hold special characters, which this server may not decode in a Basic header"
+        " (RFC 6749 section 2.3.1); try basic_credentials_encoding none, or client_secret_post."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Proof:
     """What goes into a request: fields of its form, and headers. `confidential` is what must not be repeated."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from . import id_token
-from .authentication import identities, proof_of
+from .authentication import advice, identities, proof_of
 from .errors import ProviderMisconfigured, ProviderUnavailable
 from .id_token import Expected
 from .responses import check_revocation, pushed_request_uri, token_response, unverified_id_token
@@ -198,6 +198,7 @@ class Client:
             except ProviderMisconfigured as error:
                 if error.provider_error is None or error.provider_error.error != "invalid_client":
                     raise
+                error.description += advice(identity)
                 refused = error
         assert refused is not None  # noqa: S101 - a client has at least one identity
         raise refused

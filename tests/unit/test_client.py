@@ -331,6 +331,27 @@ def test_a_server_may_not_decode_basic_credentials(server: Server, client: Clien
     assert server.requests[0][2]["Authorization"] == "Basic " + b64encode(b"client-1:s 1+").decode()
 
 
+@pytest.mark.parametrize(
+    ("method", "client_secret", "is_advised"),
+    [
+        ("client_secret_basic", "s 1+", True),
+        ("client_secret_basic", "s-1_.~", False),
+        ("client_secret_post", "s 1+", False),
+    ],
+)
+def test_who_is_refused_learns_what_else_there_is_to_try(
+    server: Server, client: Client, method: str, client_secret: str, *, is_advised: bool
+) -> None:
+    """Special characters in a Basic header are what servers read differently."""
+    server.answers = [REFUSED]
+
+    with pytest.raises(ProviderMisconfigured) as caught:
+        client.refresh(registration(client_secret, token_endpoint_auth_method=method), "RT-1", 9)
+
+    assert ("basic_credentials_encoding none" in caught.value.description) is is_advised
+    assert client_secret not in caught.value.description
+
+
 def test_without_kms_no_key_signs(server: Server, client: Client) -> None:
     """A function that has no right to sign says so, and sends nothing."""
     known = replace(at_issuer(token_endpoint_auth_signing_alg="ES256"), client_signing_key="alias/key")
