@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from .connection import Connection, Origin
 from .errors import GatehouseError, ProviderUnavailable, ReauthorizationRequired, TemporarilyUnavailable
-from .obtained import Obtained
 from .store import Conflict
 from .timing import AFTER_HTTP, CALL, RESCUED_WITHIN, SETTLE, SHORTEST_REQUEST
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from .timing import Deadline, Timing
     from .tokens import SealedTokens, TokenResponse
 
-DEFAULT_MIN_TTL = 60
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
 _REPLAY_PAUSE = 0.2
 
@@ -238,6 +236,8 @@ class Vending:
         return held
 
     def _commit(self, held: Connection, plan: _Plan, response: TokenResponse, deadline: Deadline) -> Connection:
+        from .obtained import Obtained  # noqa: PLC0415 - a token that is good needs none of it
+
         at, jitter, upkeep = int(self.timing.now()), self.timing.jitter(), plan.registration.provider.upkeep
 
         def reseal(version: int) -> SealedTokens:
