@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .timing import Deadline, Timing
     from .tokens import SealedTokens, TokenResponse
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.02, 0.25, 1.3  # who waits sees the end within a third of what it has waited
 _REPLAY_PAUSE = 0.2
 
 Test = Callable[[Connection], bool]
@@ -101,7 +101,7 @@ class Vending:
                 if enough(connection):
                     return self._vended(connection)
                 self._wait(pause, deadline, connection_id)
-                pause = min(pause * 1.5, _LONGEST_PAUSE)
+                pause = min(pause * _GROWTH, _LONGEST_PAUSE)
                 connection = self.connections.require(connection_id)
                 continue
             # What failed since this call came was tried for this call too, however late it learns of that.
