@@ -12,13 +12,14 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-input --no
 BIN = .venv/bin
 SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 
-.PHONY: help run test torture lint format check-template build clean lock
+.PHONY: help run test torture bench lint format check-template build clean lock
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make run             the whole stack on this machine; ARGS="--port N --registrations FILE"'
 	@echo 'make test            lint, types, template, build and tests; PYTEST_ARGS="-k NAME" narrows the last'
 	@echo 'make torture         the proofs at full length; SEED=n replays one history, SCENARIO="name" with that cast'
+	@echo 'make bench           measure it beside others, and write docs/performance.md; a quarter of an hour'
 	@echo 'make lint            ruff and mypy alone'
 	@echo 'make format          let ruff rewrite the code'
 	@echo 'make check-template  sam validate and cfn-lint alone'
@@ -40,6 +41,18 @@ torture: .venv/test.stamp node_modules/stamp
 	@$(if $(SEED)$(SCENARIO)$(ARGS),true,set -e; for part in crashes outages scale; do \
 		echo "python -m tests.torture.$$part"; $(BIN)/python -m tests.torture.$$part; done)
 
+# Others' packages, where only the benchmarks find them: as `sam build` installs them, without bytecode.
+bench: .venv/test.stamp node_modules/stamp .venv-bench/stamp
+	$(BIN)/python -m benchmarks
+
+.venv-bench/stamp: requirements-bench.txt benchmarks/subjects/grant/package-lock.json | .venv/test.stamp
+	@echo 'Installing what is measured beside it (once) ...'
+	@rm -rf $(@D) && mkdir $(@D)
+	@$(BIN)/python $(PIP_INSTALL) --no-compile --target $(@D)/packages --requirement requirements-bench.txt
+	@cp -R benchmarks/subjects/grant $(@D)/grant && cp .npmrc $(@D)/grant
+	@if command -v npm >/dev/null; then cd $(@D)/grant && npm ci --silent; else echo 'npm is not here: no grant'; fi
+	@touch $@
+
 lint: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -58,7 +71,7 @@ build: .venv-sam/stamp
 
 # `sam build` calls this for each function, with the folder to fill in ARTIFACTS_DIR.
 build-%Function: require-python
-	@$(PYTHON) tools/build.py "$(ARTIFACTS_DIR)"
+	@$(PYTHON) -m tools.build "$(ARTIFACTS_DIR)"
 
 .PHONY: require-python
 require-python:
@@ -107,7 +120,9 @@ lock: .venv-lock/stamp
 	compile runtime requirements.txt; \
 	compile local requirements-local.txt requirements.txt; \
 	compile dev requirements-dev.txt requirements-local.txt; \
-	compile sam requirements-sam.txt
+	compile sam requirements-sam.txt; \
+	compile bench requirements-bench.txt requirements-dev.txt
+	cd benchmarks/subjects/grant && npm install --package-lock-only --silent
 	npm install --package-lock-only --silent
 
 .venv-lock/stamp: | require-python
@@ -116,5 +131,5 @@ lock: .venv-lock/stamp
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-sam .venv-lock .aws-sam .build node_modules .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-sam .venv-lock .venv-bench .aws-sam .build node_modules .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

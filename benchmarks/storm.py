@@ -7,7 +7,7 @@ token endpoint got one request and all calls one and the same answer. Ends with 
 from __future__ import annotations
 
 import argparse
-import os
+import logging
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -118,7 +118,7 @@ def main() -> int:
     parser.add_argument("--engine", choices=("dynalite", "moto"), action="append", help="default: both")
     options = parser.parse_args()
     # The functions' own log lines would bury the figures.
-    os.environ["POWERTOOLS_LOG_LEVEL"] = "ERROR"
+    logging.getLogger("gatehouse").setLevel(logging.ERROR)
     sys.stdout.write(_LINE.format(*_HEADINGS))
     failed = 0
     for engine in options.engine or ("dynalite", "moto"):

@@ -30,4 +30,8 @@ def _authorize(house: House, event: Any, deadline: Deadline) -> Reply:
     return Reply("redirected", location=location, cookies=cookies, connection_id=request.connection_id)
 
 
-handler = BrowserDoor("authorize", _authorize)
+def _furnish(house: House) -> None:
+    house.ready("binding", services=("dynamodb",))
+
+
+handler = BrowserDoor("authorize", _authorize, furnish=_furnish)

@@ -46,4 +46,8 @@ def _form(event: Any) -> str:
         raise Refused("form_malformed") from None
 
 
-handler = BrowserDoor("callback", _callback)
+def _furnish(house: House) -> None:
+    house.ready("completing", services=("dynamodb", "kms", "secretsmanager"))
+
+
+handler = BrowserDoor("callback", _callback, furnish=_furnish)

@@ -38,4 +38,8 @@ def _connections(house: House, request: dict[str, Any], _deadline: Deadline) -> 
     return house.listing.one(connection_id)
 
 
-handler = InvokeDoor("connections", lambda _house: _FIELDS, _connections)
+def _furnish(house: House) -> None:
+    house.ready("listing", services=("dynamodb",))
+
+
+handler = InvokeDoor("connections", lambda _house: _FIELDS, _connections, furnish=_furnish)

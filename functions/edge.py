@@ -5,19 +5,18 @@ A `Door` is what Lambda calls. Use cases behind it know nothing of events, HTTP 
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
-import logging
 import time
 import traceback
 from abc import ABC, abstractmethod
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from aws_lambda_powertools import Logger
-
-from functions import pages
+from functions import log
 from functions.vault.errors import GatehouseError, InvalidRequest, ServerError
 from functions.vault.settings import House, SettingMissing
 from functions.vault.timing import Deadline
@@ -25,43 +24,80 @@ from functions.vault.timing import Deadline
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aws_lambda_powertools.utilities.typing import LambdaContext
-
     from functions.vault.fields import Fields, Whole
 
     # What it returns is a failure that the record takes care of: it is for the log, and the message is done with.
     Consume = Callable[[House, dict[str, Any], Deadline], GatehouseError | None]
 
+    Furnish = Callable[[House], None]
+
 Event = Any
 
-_logger = Logger(service="gatehouse", location=None)
+_logger = log.logger()
 
-# At level DEBUG these write whole requests and answers: secrets of ours, in any function whose log level is turned up.
-for _library in ("boto3", "botocore", "requests", "urllib3"):
-    logging.getLogger(_library).setLevel(logging.WARNING)
+
+class Context(Protocol):
+    """What Lambda tells of an invocation, as far as it is used here."""
+
+    @property
+    def aws_request_id(self) -> str:
+        """Return the id under which Lambda logs this invocation."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the milliseconds until Lambda ends this invocation."""
+
+
+def _snapshot_hooks(house: House) -> None:
+    """Have the runtime client tell a house of its snapshot and of its restoration."""
+    import snapshot_restore_py  # noqa: PLC0415 - it belongs to the runtime client, and is there with SnapStart alone
+
+    snapshot_restore_py.register_before_snapshot(house.before_snapshot)
+    snapshot_restore_py.register_after_restore(house.after_restore)
+
+
+def _bare(_house: House) -> None:
+    """Leave a house as it is: everything in it is made when it is first used."""
 
 
 class Door(ABC):
-    """One Lambda function: `Handler: functions.NAME.handler` names an instance."""
+    """One Lambda function: `Handler: functions.NAME.handler` names an instance.
 
-    def __init__(self, name: str) -> None:
+    `furnish` makes what the usual call needs. As Lambda loads the module it is called at once: then the processor is
+    faster than in a call, and with SnapStart the snapshot has it all.
+    """
+
+    def __init__(self, name: str, furnish: Furnish) -> None:
         self.name = name
         self._house: House | None = None
+        if House.is_standing():
+            self._furnish(furnish)
 
-    def __call__(self, event: Event, context: LambdaContext) -> Any:
+    def __call__(self, event: Event, context: Context) -> Any:
         """Answer an invocation; the house is put together from the process's environment, once."""
         if self._house is None:
             self._house = House.from_environ()
         return self._answer(self._house, event, context)
 
-    def inside(self, house: House) -> Callable[[Event, LambdaContext], Any]:
+    def _furnish(self, furnish: Furnish) -> None:
+        # What is loaded stays, tens of thousands of objects: to look for garbage among them is a tenth of a cold start.
+        gc.disable()
+        self._house = House.from_environ()
+        # What cannot be made now cannot be made in the call either, where it is logged and answered.
+        with contextlib.suppress(Exception):
+            furnish(self._house)
+        gc.freeze()
+        gc.enable()
+        if House.is_to_be_snapshot():
+            _snapshot_hooks(self._house)
+
+    def inside(self, house: House) -> Callable[[Event, Context], Any]:
         """Return this same function at work in a given house."""
         return lambda event, context: self._answer(house, event, context)
 
     @abstractmethod
-    def _answer(self, house: House, event: Event, context: LambdaContext) -> Any: ...
+    def _answer(self, house: House, event: Event, context: Context) -> Any: ...
 
-    def _log(self, outcome: str, started: float, context: LambdaContext, **more: Any) -> None:
+    def _log(self, outcome: str, started: float, context: Context, **more: Any) -> None:
         facts = {
             "outcome": outcome,
             "duration_ms": round((time.monotonic() - started) * 1000, 1),
@@ -70,7 +106,7 @@ class Door(ABC):
         known = {key: value for key, value in more.items() if value is not None}
         _logger.info(self.name, extra=facts | known)
 
-    def _log_defect(self, defect: Exception, context: LambdaContext) -> None:
+    def _log_defect(self, defect: Exception, context: Context) -> None:
         """Log where a defect arose, and its type; not its text, which may repeat what it choked on."""
         frames = [
             f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(defect.__traceback__)
@@ -98,13 +134,15 @@ class InvokeDoor(Door):
         fields: Callable[[House], Fields | Whole],
         use: Callable[[House, dict[str, Any], Deadline], dict[str, Any]],
         consume: Consume | None = None,
+        *,
+        furnish: Furnish = _bare,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, furnish)
         self._fields = fields
         self._use = use
         self._consume = consume
 
-    def _answer(self, house: House, event: Event, context: LambdaContext) -> Any:
+    def _answer(self, house: House, event: Event, context: Context) -> Any:
         if self._consume is not None and is_queue(event):
             return self._answer_queue(self._consume, house, event["Records"], context)
         started = time.monotonic()
@@ -132,7 +170,7 @@ class InvokeDoor(Door):
         consume: Consume,
         house: House,
         records: list[Mapping[str, Any]],
-        context: LambdaContext,
+        context: Context,
     ) -> dict[str, Any]:
         """Work a batch off and report what has to come again (partial batch response).
 
@@ -157,7 +195,7 @@ class InvokeDoor(Door):
                 return _again(records[number:])
         return _again([])
 
-    def _log_failure(self, error: GatehouseError, started: float, context: LambdaContext) -> None:
+    def _log_failure(self, error: GatehouseError, started: float, context: Context) -> None:
         self._log(error.code, started, context, connection_id=error.connection_id, **_facts_of(error))
 
 
@@ -192,11 +230,11 @@ class Reply:
 class BrowserDoor(Door):
     """A function for a person's browser: answers with a page or a redirect, whatever happens."""
 
-    def __init__(self, name: str, use: Callable[[House, Event, Deadline], Reply]) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, use: Callable[[House, Event, Deadline], Reply], *, furnish: Furnish = _bare) -> None:
+        super().__init__(name, furnish)
         self._use = use
 
-    def _answer(self, house: House, event: Event, context: LambdaContext) -> Any:
+    def _answer(self, house: House, event: Event, context: Context) -> Any:
         started = time.monotonic()
         try:
             if not is_http(event):
@@ -230,7 +268,7 @@ def _again(records: list[Mapping[str, Any]]) -> dict[str, Any]:
     return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in records]}
 
 
-def deadline_of(context: LambdaContext) -> Deadline:
+def deadline_of(context: Context) -> Deadline:
     """Return when this invocation's time is up."""
     return Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
 
@@ -251,6 +289,8 @@ def _json_response(status: int, result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _browser_response(reply: Reply) -> dict[str, Any]:
+    from functions import pages  # noqa: PLC0415 - most browsers are sent on, and other functions have no pages
+
     response: dict[str, Any] = {"statusCode": reply.status}
     if reply.location is not None:
         headers = {"Location": reply.location, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}

@@ -28,4 +28,8 @@ def _keep(house: House, message: dict[str, Any], deadline: Deadline) -> Gatehous
     return house.vending.keep(due["connection_id"], due["version"], deadline)
 
 
-handler = InvokeDoor("refresh", lambda _house: _FIELDS, _refresh, _keep)
+def _furnish(house: House) -> None:
+    house.ready("vending", "registrations", "client", "committing", services=("dynamodb", "kms", "secretsmanager"))
+
+
+handler = InvokeDoor("refresh", lambda _house: _FIELDS, _refresh, _keep, furnish=_furnish)

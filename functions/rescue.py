@@ -22,4 +22,8 @@ def _consume(house: House, document: dict[str, Any], deadline: Deadline) -> None
     house.rescuing.rescue(document, deadline)
 
 
-handler = InvokeDoor("rescue", lambda _house: _WHOLE, _rescue, _consume)
+def _furnish(house: House) -> None:
+    house.ready("rescuing", services=("dynamodb",))
+
+
+handler = InvokeDoor("rescue", lambda _house: _WHOLE, _rescue, _consume, furnish=_furnish)

@@ -27,4 +27,8 @@ def _retry(house: House, message: dict[str, Any], deadline: Deadline) -> Gatehou
     return house.revoking.retry(_MESSAGE.read(message)["connection_id"], deadline)
 
 
-handler = InvokeDoor("revoke", lambda _house: _FIELDS, _revoke, _retry)
+def _furnish(house: House) -> None:
+    house.ready("revoking", services=("dynamodb", "kms", "secretsmanager"))
+
+
+handler = InvokeDoor("revoke", lambda _house: _FIELDS, _revoke, _retry, furnish=_furnish)

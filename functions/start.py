@@ -44,4 +44,8 @@ def _start(house: House, request: dict[str, Any], _deadline: Deadline) -> dict[s
     return house.starting.start(request)
 
 
-handler = InvokeDoor("start", _fields, _start)
+def _furnish(house: House) -> None:
+    house.ready("starting", services=("dynamodb", "secretsmanager"))
+
+
+handler = InvokeDoor("start", _fields, _start, furnish=_furnish)

@@ -18,4 +18,8 @@ def _sweep(house: House, _event: dict[str, Any], deadline: Deadline) -> dict[str
     return house.sweeping.sweep(deadline)
 
 
-handler = InvokeDoor("sweep", lambda _house: _WHOLE, _sweep)
+def _furnish(house: House) -> None:
+    house.ready("sweeping", services=("dynamodb", "sqs"))
+
+
+handler = InvokeDoor("sweep", lambda _house: _WHOLE, _sweep, furnish=_furnish)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from functions.edge import InvokeDoor
 from functions.vault import fields
 from functions.vault.fields import Fields
-from functions.vault.vending import DEFAULT_MIN_TTL
+from functions.vault.timing import DEFAULT_MIN_TTL
 
 if TYPE_CHECKING:
     from functions.vault.settings import House
@@ -20,4 +20,8 @@ def _token(house: House, request: dict[str, Any], deadline: Deadline) -> dict[st
     return house.vending.token(request["connection_id"], request.get("min_ttl", DEFAULT_MIN_TTL), deadline)
 
 
-handler = InvokeDoor("token", lambda _house: _FIELDS, _token)
+def _furnish(house: House) -> None:
+    house.ready("vending", services=("dynamodb", "kms"))
+
+
+handler = InvokeDoor("token", lambda _house: _FIELDS, _token, furnish=_furnish)

@@ -28,8 +28,10 @@ NOT_CREATED = {
     "AWS::ApiGatewayV2::Api": "the gateway of the stack serves its routes",
     "AWS::ApiGatewayV2::Stage": "the gateway is the one stage; throttling and access log have no part on one machine",
     "AWS::CloudWatch::Alarm": "nobody is to be woken by one machine",
+    "AWS::Lambda::Alias": "an alias means the function itself here, to the gateway and to the Invoke API",
     "AWS::Lambda::EventSourceMapping": "the stack's own pollers read the queues (moto would start containers)",
     "AWS::Logs::MetricFilter": "the logs go to the terminal",
+    "AWS::Lambda::Version": "as an alias",
     "AWS::Lambda::Permission": "there is no IAM on one machine, everything is permitted",
     "AWS::SQS::QueuePolicy": "there is no TLS on one machine, and no IAM",
 }
@@ -201,7 +203,7 @@ def _creatable(template: Mapping[str, Any], expressions: list[Any]) -> dict[str,
     """Return the template as moto can create it, with ``expressions`` for its only outputs."""
     resources = template["Resources"]
     absent = {name for name, resource in resources.items() if resource["Type"] in NOT_CREATED}
-    stand_ins = {name: {"Type": "String", "Default": name.lower()} for name in absent}
+    stand_ins = {name: {"Type": "String", "Default": _stand_in(name, resources[name]["Type"])} for name in absent}
     return {
         **template,
         "Parameters": template.get("Parameters", {}) | stand_ins,
@@ -209,6 +211,12 @@ def _creatable(template: Mapping[str, Any], expressions: list[Any]) -> dict[str,
         # The template's own outputs are for the person who deploys, and speak of what is not created here.
         "Outputs": {_output_name(number): {"Value": value} for number, value in enumerate(expressions)},
     }
+
+
+def _stand_in(name: str, kind: str) -> str:
+    """Return what a Ref resolves to: a policy, which may speak of an alias, is only created with ARNs."""
+    prefix = f"arn:aws:lambda:{REGION}:000000000000:function:" if kind == "AWS::Lambda::Alias" else ""
+    return prefix + name.lower()
 
 
 def _output_name(number: int) -> str:

@@ -11,14 +11,12 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from local.cloudformation import Function
 
-    Inside = Callable[[dict[str, Any], LambdaContext], Any]
+    Inside = Callable[[dict[str, Any], "Context"], Any]
 
 VERSION = "$LATEST"
 
@@ -39,22 +37,21 @@ class Invocation:
     unhandled: bool = False
 
 
-class Context(LambdaContext):
+class Context:
     """The context object of one invocation. The time that remains is real time: the movable clock does not touch it."""
 
     def __init__(self, function: Function, request_id: str) -> None:
-        self._function_name = function.name
-        self._function_version = VERSION
-        self._invoked_function_arn = function.arn
-        self._memory_limit_in_mb = function.memory
-        self._aws_request_id = request_id
-        self._log_group_name = f"/aws/lambda/{function.name}"
-        self._log_stream_name = "local"
+        self.function_name = function.name
+        self.function_version = VERSION
+        self.invoked_function_arn = function.arn
+        self.memory_limit_in_mb = function.memory
+        self.aws_request_id = request_id
+        self.log_group_name = f"/aws/lambda/{function.name}"
+        self.log_stream_name = "local"
         self._deadline = time.monotonic() + function.timeout
 
-    def get_remaining_time_in_millis(self) -> int:  # type: ignore[override]
+    def get_remaining_time_in_millis(self) -> int:
         """Return the milliseconds until the template's ``Timeout`` is over."""
-        # Powertools declares it static, which Lambda's own context is not.
         return max(0, int((self._deadline - time.monotonic()) * 1000))
 
 

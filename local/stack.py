@@ -156,11 +156,10 @@ class Stack:
         from local.console import Console  # noqa: PLC0415
         from local.gateway import Gateway  # noqa: PLC0415
         from local.invoke_api import InvokeApi  # noqa: PLC0415
-        from local.invoker import Invoker  # noqa: PLC0415
         from local.landing import Landing  # noqa: PLC0415
         from local.routes import Routes  # noqa: PLC0415
 
-        self.invoker = Invoker(self.deployment.functions, self._house)
+        self.invoker = self.make_invoker()
         gateway = Gateway(
             self.invoker, Routes(self.deployment.routes), InvokeApi(self.invoker), self.clock.now, self._aws.account
         )
@@ -169,6 +168,12 @@ class Stack:
             Landing(self.invoke, self.clock, list(self.registrations), self.links()),
         ]
         return gateway
+
+    def make_invoker(self) -> Invoker:
+        """Return what runs the deployment's functions: this process does, from this checkout."""
+        from local.invoker import Invoker  # noqa: PLC0415
+
+        return Invoker(self.deployment.functions, self._house)
 
     def _start_background(self, cleanup: ExitStack) -> None:
         from local.background import Background  # noqa: PLC0415

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 import os
 import signal
@@ -216,7 +217,7 @@ def _expect(connection: Connection[Any, Any], word: str) -> None:
 def _work(connection: Connection[Any, Any], functions: dict[str, Function], shared: SharedTime) -> None:
     """Be one of the processes, until the other end is closed."""
     # A line for each of thousands of calls helps nobody; defects are still told.
-    os.environ["POWERTOOLS_LOG_LEVEL"] = "ERROR"
+    logging.getLogger("gatehouse").setLevel(logging.ERROR)
     from functions.vault.settings import House  # noqa: PLC0415 - after the environment is set
     from local.invoker import Invoker  # noqa: PLC0415
 

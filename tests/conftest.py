@@ -9,6 +9,7 @@ import pytest
 
 from local.stack import Stack
 from tests.browser import Browser
+from tests.built import BuiltStack
 from tests.engines import running_dynalite
 from tests.requirements import NEEDS, Need
 
@@ -53,8 +54,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """Give the local stack, one for all tests: it holds other tests' connections, and its clock only goes forward."""
-    with Stack() as running:
+    """Give the local stack, one for all tests: it holds other tests' connections, and its clock only goes forward.
+
+    Its functions are the built ones, as they are deployed but for the processor that they are built for. With
+    GATEHOUSE_FUNCTIONS=source they run from the checkout in the tests' own process, where a debugger reaches them.
+    """
+    from_source = os.environ.get("GATEHOUSE_FUNCTIONS") == "source"
+    with Stack() if from_source else BuiltStack() as running:
         yield running
 
 

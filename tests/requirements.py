@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -47,6 +48,12 @@ def npm_packages() -> bool:
 
 
 NEEDS = (
+    Need(
+        "needs_runtime_client",
+        "Lambda's runtime client",
+        lambda: importlib.util.find_spec("awslambdaric") is not None,
+        "it is installed with the tests on Linux, and is not to be had elsewhere",
+    ),
     Need("needs_chromium", "Chromium", lambda: chromium() is not None, "apt-get install chromium, or set CHROMIUM"),
     Need("needs_node", "Node.js with what package.json names", npm_packages, "apt-get install nodejs npm, then npm ci"),
 )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
+import marshal
 import os
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -16,17 +19,17 @@ import pytest
 
 from local.cloudformation import STACK_NAME
 from tests.requirements import ROOT
-from tools import build
+from tools import build, trim
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from local.stack import Stack
 
 FUNCTIONS = ("start", "authorize", "callback", "token", "refresh", "revoke", "connections", "sweep", "rescue")
 LOCKS = ("requirements.txt", "requirements-local.txt", "requirements-dev.txt")
 EM_AARCH64 = 183
+UNCHECKED_HASH = 0b01
 
 # An environment that leads nowhere: whoever calls AWS fails at once.
 NO_AWS = {
@@ -110,8 +113,8 @@ def for_lambda(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def for_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build a function for the interpreter that runs the tests."""
     folder = tmp_path_factory.mktemp("host")
-    command = [sys.executable, str(ROOT / "tools" / "build.py"), str(folder)]
-    subprocess.run(command, env={**os.environ, "GATEHOUSE_BUILD": "host"}, capture_output=True, check=True)
+    command = [sys.executable, "-m", "tools.build", str(folder)]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "GATEHOUSE_BUILD": "host"}, capture_output=True, check=True)
     return folder
 
 
@@ -203,8 +206,56 @@ def test_a_built_function_holds_nothing_else(for_lambda: Path) -> None:
     assert list((folder / "functions" / "templates").glob("*.html"))
     for stranger in ("local", "tests", "tools", "examples", "moto", ".venv", ".git", "bin", "template.yaml"):
         assert not (folder / stranger).exists()
-    assert not list(folder.rglob("__pycache__"))
-    assert sum(found.stat().st_size for found in folder.rglob("*") if found.is_file()) < 40 * 1024 * 1024
+    assert sum(found.stat().st_size for found in folder.rglob("*") if found.is_file()) < 30 * 1024 * 1024
+
+
+def test_lambda_gets_bytecode_where_its_python_is_here(for_lambda: Path) -> None:
+    """Another version's would not be taken; so there is either none, or that of Lambda's own version."""
+    tags = {found.name.split(".")[-2] for found in (for_lambda / "TokenFunction").rglob("*.pyc")}
+
+    assert tags == ({"cpython-313"} if build.interpreter(for_lambda=True) else set())
+
+
+def test_a_built_module_is_loaded_without_a_look_at_its_source(for_host: Path) -> None:
+    """Each has its bytecode beside it, to be taken unchecked, which names the place where Lambda puts the package."""
+    modules = [module for module in for_host.rglob("*.py") if "__pycache__" not in module.parts]
+
+    assert len(modules) > 200
+    for module in modules:
+        compiled = Path(importlib.util.cache_from_source(str(module))).read_bytes()
+        assert compiled[:4] == importlib.util.MAGIC_NUMBER
+        assert int.from_bytes(compiled[4:8], "little") == UNCHECKED_HASH, module
+        assert marshal.loads(compiled[16:]).co_filename == f"/var/task/{module.relative_to(for_host)}"  # noqa: S302 - ours
+
+
+@pytest.mark.skipif(sys.version_info[:2] == (3, 13), reason="Lambda's Python is what runs this")
+@pytest.mark.parametrize("has_shim", [False, True])
+def test_without_lambdas_python_the_build_says_what_that_costs(tmp_path: Path, *, has_shim: bool) -> None:
+    """It goes on without bytecode: the functions work, and start more slowly. A version manager's shim is no Python."""
+    if has_shim:
+        (tmp_path / "python3.13").write_text("#!/bin/sh\nexit 127\n", "utf-8")
+        (tmp_path / "python3.13").chmod(0o755)
+    command = [sys.executable, "-m", "tools.build", str(tmp_path / "built")]
+    env = {"PATH": str(tmp_path), "HOME": os.environ.get("HOME", "/")}
+
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+
+    assert "Python 3.13 is not here: the package is built without bytecode" in done.stderr
+    assert not list((tmp_path / "built").rglob("*.pyc"))
+    assert (tmp_path / "built" / "functions" / "token.py").exists()
+
+
+def test_a_build_for_nowhere_is_refused(tmp_path: Path) -> None:
+    """A variable with another word than the two that there are is named, and nothing is built."""
+    command = [sys.executable, "-m", "tools.build", str(tmp_path / "built")]
+
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "GATEHOUSE_BUILD": "x86"}, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 2
+    assert "GATEHOUSE_BUILD is 'x86'; it has to be lambda (the default) or host" in done.stderr
+    assert not (tmp_path / "built").exists()
 
 
 def test_the_functions_are_uploaded_once(for_lambda: Path) -> None:
@@ -219,15 +270,16 @@ def test_the_functions_are_uploaded_once(for_lambda: Path) -> None:
 
 def test_the_built_botocore_knows_every_service_in_use() -> None:
     """Each service that the code asks a client of is among those that the build keeps, and none is kept for nothing."""
-    calls = [
-        node
-        for path in (ROOT / "functions").rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and re.search(r"(client|resource|client_of|clients)$", ast.unparse(node.func))
+    nodes = [
+        node for path in (ROOT / "functions").rglob("*.py") for node in ast.walk(ast.parse(path.read_text("utf-8")))
     ]
-    services = {a.value for call in calls for a in call.args[:1] if isinstance(a, ast.Constant)}
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    asked = [call.args[0] for call in calls if call.args and ast.unparse(call.func).endswith(("client_of", "clients"))]
+    made = [word.value for call in calls for word in call.keywords if word.arg == "services"]
+    named = [*asked, *(entry for each in made if isinstance(each, ast.Tuple) for entry in each.elts)]
+    services = {name.value for name in named if isinstance(name, ast.Constant)}
 
-    assert services == set(build.SERVICES)
+    assert services == set(trim.OPERATIONS)
 
 
 def pins(name: str) -> dict[str, str]:
@@ -244,7 +296,7 @@ def test_the_tests_run_on_what_is_deployed() -> None:
     assert runtime.items() <= local.items() <= dev.items()
 
 
-@pytest.mark.parametrize("name", [*LOCKS, "requirements-sam.txt"])
+@pytest.mark.parametrize("name", [*LOCKS, "requirements-sam.txt", "requirements-bench.txt"])
 def test_every_pin_has_its_hash(name: str) -> None:
     """A package that was changed after it was pinned is not installed; where it comes from is left to who installs."""
     text = (ROOT / name).read_text(encoding="utf-8")

@@ -16,13 +16,14 @@ from samtranslator.yaml_helper import yaml_parse
 from functions.edge import Door
 from functions.vault.timing import RESCUED_WITHIN
 from tests.requirements import ROOT
-from tools import build
+from tools import build, trim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FUNCTIONS = ("start", "authorize", "callback", "token", "refresh", "revoke", "connections", "sweep", "rescue")
 WITHOUT_ROUTE = {"sweep", "rescue"}
+LIVE = {"start", "authorize", "callback", "token", "refresh"}
 PUBLIC_ROUTES = {
     "GET /authorize/{ticket}": "authorize",
     "GET /callback/{provider}": "callback",
@@ -151,6 +152,11 @@ def function(name: str) -> Any:
     return template()["Resources"][f"{name.capitalize()}Function"]["Properties"]
 
 
+def alias(name: str) -> dict[str, str]:
+    """Return what refers to a function's alias, which SAM makes."""
+    return {"Ref": f"{name.capitalize()}Function.Alias"}
+
+
 def timeout(name: str) -> int:
     """Return the seconds that a function may run for."""
     seconds: int = function(name).get("Timeout", template()["Globals"]["Function"]["Timeout"])
@@ -255,6 +261,16 @@ def test_the_key_is_used_for_tokens_alone() -> None:
         assert statement["Condition"] == {"StringEquals": {"kms:EncryptionContext:purpose": "gatehouse/tokens"}}
 
 
+def test_the_build_keeps_the_operations_that_are_allowed() -> None:
+    """What a role allows a function to call is what the built botocore can call. Queues are polled by Lambda itself."""
+    polled = {action for action, _ in polls("any")}
+    allowed = {action for granted in RIGHTS.values() for action, _ in granted} - polled
+
+    kept = {f"{service}:{operation}" for service, operations in trim.OPERATIONS.items() for operation in operations}
+
+    assert kept == allowed
+
+
 def test_no_policy_allows_everything() -> None:
     """No policy of a role or for callers has a wildcard for an action or for a whole resource."""
     managed = [found["Properties"] for found in resources("AWS::IAM::ManagedPolicy").values()]
@@ -272,7 +288,7 @@ def test_callers_can_be_given_tokens_and_nothing_else() -> None:
 
     reach = {
         name: {
-            re.sub(r"Function\.Arn$|^.*/POST/v1/", "", resource).lower()
+            re.sub(r"Function\.(Arn|Alias)$|^.*/POST/v1/", "", resource).lower()
             for statement in statements([found["Properties"]])
             for _, resource in rights(statement)
         }
@@ -306,6 +322,20 @@ def test_lambda_knows_the_runtime() -> None:
     assert shared["Runtime"] == f"python{build.LAMBDA_PYTHON}"
     assert shared["Architectures"] == ["arm64"]
     assert all(name.endswith("_aarch64") for name in build.LAMBDA_PLATFORMS)
+
+
+def test_whoever_is_waited_for_has_an_alias_that_is_always_up_to_date() -> None:
+    """SnapStart is for published versions: one is published with each change, and the one before is deleted."""
+    published = {name: function(name) for name in FUNCTIONS if "AutoPublishAlias" in function(name)}
+
+    assert set(published) == LIVE
+    for properties in published.values():
+        assert properties["AutoPublishAlias"] == "live"
+        assert properties["AutoPublishAliasAllProperties"] is True
+        assert properties["VersionDeletionPolicy"] == "Delete"
+        # By a Ref, which is resolved before the properties are compared; a condition would look the same as before.
+        assert properties["SnapStart"] == {"ApplyOn": {"Ref": "SnapStart"}}
+    assert template()["Parameters"]["SnapStart"]["AllowedValues"] == ["None", "PublishedVersions"]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -365,9 +395,11 @@ def test_a_route_leads_to_its_function() -> None:
         path = re.sub(r"{.*}", "*", key.replace(" ", ""))
 
         assert (integration["type"], integration["payloadFormatVersion"]) == ("aws_proxy", "2.0")
-        assert integration["uri"]["Fn::Sub"].endswith(f":function:${{AWS::StackName}}-{name}/invocations")
+        called = f"{name}:live" if name in LIVE else name
+        assert integration["uri"]["Fn::Sub"].endswith(f":function:${{AWS::StackName}}-{called}/invocations")
         assert function(name)["FunctionName"] == {"Fn::Sub": f"${{AWS::StackName}}-{name}"}
-        assert permission["FunctionName"] == {"Fn::GetAtt": [f"{name.capitalize()}Function", "Arn"]}
+        itself = {"Fn::GetAtt": [f"{name.capitalize()}Function", "Arn"]}
+        assert permission["FunctionName"] == (alias(name) if name in LIVE else itself)
         assert permission["Principal"] == "apigateway.amazonaws.com"
         assert permission["SourceArn"]["Fn::Sub"].endswith(f":${{Api}}/*/{path}")
 

@@ -1,8 +1,8 @@
 """Builds what a Lambda function is made of: the package `functions` and the pinned dependencies, side by side.
 
-`python tools/build.py FOLDER` fills FOLDER; `sam build` calls it once for each function through the Makefile. The
-dependencies are installed once into a cache and hard-linked from there. `GATEHOUSE_BUILD=host` builds for the
-interpreter that runs this script instead of for Lambda, so that tests can run a built function whole.
+`python -m tools.build FOLDER` fills FOLDER; `sam build` calls it once for each function through the Makefile. There is
+one build for all of them, kept in a cache, from which each gets links. `GATEHOUSE_BUILD=host` builds for the
+interpreter that runs this instead of for Lambda, so that tests can run a built function whole.
 
 Standard library and pip only: this runs before anything is installed.
 """
@@ -22,6 +22,12 @@ import sysconfig
 import tempfile
 import venv
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools import trim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements.txt"
@@ -33,9 +39,8 @@ CACHE = ROOT / ".build"
 LAMBDA_PYTHON = "3.13"
 LAMBDA_PLATFORMS = ("manylinux_2_34_aarch64", "manylinux_2_28_aarch64", "manylinux2014_aarch64")
 
-# botocore describes some 400 services in over 25 MB, which is most of an archive that every cold start unpacks. These
-# are the services that functions call; a test finds any that is missing here.
-SERVICES = ("dynamodb", "kms", "secretsmanager", "sqs")
+# Where Lambda puts the package. Tracebacks in the log name their files there.
+TASK_ROOT = "/var/task"
 
 
 def main(arguments: list[str]) -> int:
@@ -47,53 +52,108 @@ def main(arguments: list[str]) -> int:
     if target not in {"lambda", "host"}:
         print(f"GATEHOUSE_BUILD is {target!r}; it has to be lambda (the default) or host", file=sys.stderr)
         return 2
+    if interpreter(for_lambda=target == "lambda") is None:
+        print(
+            f"Python {LAMBDA_PYTHON} is not here: the package is built without bytecode, and cold starts take about "
+            f"twice as long. Install python{LAMBDA_PYTHON} and build again.",
+            file=sys.stderr,
+        )
     try:
         build(folder, for_lambda=target == "lambda")
     except subprocess.CalledProcessError as error:
-        print(f"pip ended with exit code {error.returncode}: see above", file=sys.stderr)
+        program = "pip" if "pip" in error.cmd else "compileall"
+        print(f"{program} ended with exit code {error.returncode}: see above", file=sys.stderr)
         return 1
     return 0
 
 
 def build(folder: Path, *, for_lambda: bool = True) -> None:
     """Fill ``folder`` with the package and its dependencies. Raises ``CalledProcessError`` where pip fails."""
-    shutil.copytree(dependencies(for_lambda=for_lambda), folder, copy_function=_link, dirs_exist_ok=True, symlinks=True)
-    # Copied, not linked: these are the files that somebody is editing.
-    shutil.copytree(
-        PACKAGE, folder / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"), dirs_exist_ok=True
-    )
+    shutil.copytree(package(for_lambda=for_lambda), folder, copy_function=_link, dirs_exist_ok=True, symlinks=True)
+
+
+def package(*, for_lambda: bool) -> Path:
+    """Return the cached folder with all that a function is made of, made at first need and after any change."""
+    installed = dependencies(for_lambda=for_lambda)
+    python = interpreter(for_lambda=for_lambda)
+
+    def fill(fresh: Path) -> None:
+        shutil.copytree(installed, fresh, copy_function=_link, symlinks=True)
+        # Copied, not linked: these are the files that somebody is editing.
+        shutil.copytree(PACKAGE, fresh / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        if python is not None:
+            compile_all(fresh / PACKAGE.name, f"{TASK_ROOT}/{PACKAGE.name}", python)
+
+    sources = sorted(path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    contents = [part for path in sources for part in (str(path.relative_to(ROOT)), path.read_bytes())]
+    return _cached("package", (installed.name, *contents), fill)
 
 
 def dependencies(*, for_lambda: bool) -> Path:
     """Return a folder with the pinned dependencies, installed at first need and again after any change of the pins."""
     options = _lambda_options() if for_lambda else []
-    made = CACHE / _key(options)
+    python = interpreter(for_lambda=for_lambda)
+
+    def fill(fresh: Path) -> None:
+        _install(fresh, options)
+        trim.trim(fresh)
+        if python is not None:
+            compile_all(fresh, TASK_ROOT, python)
+
+    machine = () if for_lambda else (platform.machine(), sysconfig.get_platform())
+    version = _version(python) if python else "no bytecode"
+    programs = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    return _cached("dependencies", (REQUIREMENTS.read_bytes(), *programs, *options, version, *machine), fill)
+
+
+def _cached(kind: str, depends_on: tuple[str | bytes, ...], fill: Callable[[Path], None]) -> Path:
+    """Return the folder of the cache that ``fill`` has filled from just this; another one where it has changed."""
+    digest = hashlib.sha256(b"\0".join(part.encode() if isinstance(part, str) else part for part in depends_on))
+    made = CACHE / f"{kind}-{digest.hexdigest()[:16]}"
     CACHE.mkdir(exist_ok=True)
-    # `sam build` runs one process for each function at the same time; the first installs, the others wait for it here.
-    with (CACHE / "lock").open("w") as lock:
+    # `sam build` runs one process for each function at the same time; the first fills it, the others wait for it here.
+    with (CACHE / f"{kind}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
             with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
-                fresh = Path(scratch) / "dependencies"
-                _install(fresh, options)
-                _trim(fresh)
+                fresh = Path(scratch) / kind
+                fill(fresh)
                 # Renamed when it is complete: an interrupted build leaves nothing that looks like one.
                 fresh.rename(made)
     return made
+
+
+def interpreter(*, for_lambda: bool) -> str | None:
+    """Return a Python that compiles for where the package will run, or None: only one of the same version does."""
+    if not for_lambda or f"{sys.version_info.major}.{sys.version_info.minor}" == LAMBDA_PYTHON:
+        return sys.executable
+    found = shutil.which(f"python{LAMBDA_PYTHON}")
+    # Version managers put commands of that name where it is not installed, which only say so.
+    return found if found and _version(found).startswith(f"{LAMBDA_PYTHON}.") else None
+
+
+def compile_all(folder: Path, lies_at: str, python: str) -> None:
+    """Compile the modules in ``folder`` for the place where they will lie.
+
+    A deployed function cannot write bytecode, and would compile everything that it imports at each cold start: about
+    half of it. The bytecode is marked as to be taken without a look at the source: what is deployed does not change,
+    and its files have times of which an archive keeps nothing that could be relied on.
+    """
+    options = ["-q", "-q", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", lies_at]
+    # -I: neither this folder nor the environment of whoever builds has a say in it.
+    subprocess.run([python, "-I", "-m", "compileall", *options, str(folder)], check=True)  # noqa: S603 -- as below
+
+
+def _version(python: str) -> str:
+    """Return what tells one interpreter's bytecode from another's; empty where it does not run."""
+    asked = "import importlib.util, sys; print(sys.version, importlib.util.MAGIC_NUMBER)"
+    return subprocess.run([python, "-I", "-c", asked], check=False, capture_output=True, text=True).stdout  # noqa: S603 -- as below
 
 
 def _lambda_options() -> list[str]:
     """Return pip's options that choose wheels for Lambda, whatever machine this is."""
     platforms = [f"--platform={name}" for name in LAMBDA_PLATFORMS]
     return [*platforms, f"--python-version={LAMBDA_PYTHON}", "--implementation=cp"]
-
-
-def _key(options: list[str]) -> str:
-    """Name what the installed dependencies depend on."""
-    machine = () if options else (sys.version, platform.machine(), sysconfig.get_platform())
-    parts = (REQUIREMENTS.read_text(), Path(__file__).read_text(), *options, *machine)
-    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    return f"{'lambda' if options else 'host'}-{digest[:16]}"
 
 
 def _install(folder: Path, options: list[str]) -> None:
@@ -117,15 +177,6 @@ def _python_with_pip() -> str:
     environment = CACHE / "pip"
     venv.create(environment, clear=True, with_pip=True)
     return str(environment / "bin" / "python")
-
-
-def _trim(folder: Path) -> None:
-    """Remove what no function uses: commands, and botocore's descriptions of other services."""
-    shutil.rmtree(folder / "bin", ignore_errors=True)
-    for data in (folder / "botocore" / "data", folder / "boto3" / "data"):
-        for service in data.iterdir():
-            if service.is_dir() and service.name not in SERVICES:
-                shutil.rmtree(service)
 
 
 def _link(source: str, destination: str) -> None:

@@ -8,14 +8,23 @@ from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-import boto3
+import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's name
+from botocore.credentials import create_credential_resolver
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004 - botocore's name
+    HTTPClientError,
+    NoCredentialsError,
+)
 
 from .errors import TemporarilyUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from botocore.credentials import Credentials
 
 # A call that hangs must leave time to try again, and a call at its worst is `timing.CALL`: the ladder counts on it.
 _CONFIG = Config(
@@ -48,17 +57,65 @@ _TRANSIENT = frozenset(
 )
 
 
+class Account:
+    """The one session of a process, and the one client of each service, made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._session = botocore.session.Session()
+        self._credentials = _Credentials(self._session)
+        self._session.register_component("credential_provider", self._credentials)
+        self._made: dict[str, Any] = {}
+        self._lock = Lock()
+
+    def client_of(self, service: str) -> Any:
+        """Return the client of a service."""
+        with self._lock:
+            if service not in self._made:
+                self._made[service] = self._session.create_client(service, config=_CONFIG)
+            return self._made[service]
+
+    def forget(self) -> None:
+        """Keep nothing that a snapshot must not hold: no credentials, and no connections."""
+        with self._lock:
+            self._credentials.forget()
+            for client in self._made.values():
+                client.close()
+
+
+class _Credentials:
+    """The credentials of the function's role, looked up with the first signature and not with the first client.
+
+    So a snapshot of a function that is ready, but has never been called, has none. It stands where botocore looks for
+    whoever provides credentials, and for credentials.
+    """
+
+    def __init__(self, session: botocore.session.Session) -> None:
+        self._session = session
+        self._found: Credentials | None = None
+
+    def load_credentials(self) -> _Credentials:
+        return self
+
+    def get_frozen_credentials(self) -> Any:
+        return self._current().get_frozen_credentials()
+
+    def get_deferred_property(self, name: str) -> Callable[[], Any]:
+        return lambda: getattr(self._current(), name, None)
+
+    def forget(self) -> None:
+        self._found = None
+
+    def _current(self) -> Credentials:
+        found = self._found or create_credential_resolver(self._session).load_credentials()
+        if found is None:
+            raise NoCredentialsError
+        self._found = found
+        return found
+
+
 def clients() -> ClientOf:
     """Return a function that gives the one client of each service, made when it is first asked for."""
-    session, made, lock = boto3.Session(), dict[str, Any](), Lock()
-
-    def client_of(service: str) -> Any:
-        with lock:
-            if service not in made:
-                made[service] = session.client(service, config=_CONFIG)  # type: ignore[call-overload]
-            return made[service]
-
-    return client_of
+    return Account().client_of
 
 
 def code_of(error: ClientError) -> str:
@@ -82,4 +139,4 @@ def outages_are_temporary(service: str) -> Iterator[None]:
         raise TemporarilyUnavailable(f"{service} cannot be reached: try again.", retry_after=1) from error
 
 
-__all__ = ["BotoCoreError", "ClientError", "ClientOf", "clients", "code_of", "outages_are_temporary"]
+__all__ = ["Account", "BotoCoreError", "ClientError", "ClientOf", "clients", "code_of", "outages_are_temporary"]

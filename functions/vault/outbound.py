@@ -6,13 +6,17 @@ import contextlib
 import socket
 import ssl
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from urllib3 import Timeout
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError, SSLError
+
+from . import wire
 from .errors import ProviderUnavailable
 from .responses import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 LARGEST_BODY = 256 * 1024
 """Bytes of an answer's body, after decompression."""
@@ -65,7 +69,7 @@ class _Exchange:
         *,
         loopback: bool,
     ) -> None:
-        self._loopback = loopback
+        self._connector = wire.Connector(self._connected, loopback=loopback)
         self.outcome: Answer | Exception | None = None
         self._request = (method, url, {**headers, "Connection": "close"}, body)
         self._timeout = timeout
@@ -97,28 +101,16 @@ class _Exchange:
                 _shut(handle)
 
     def _send(self) -> Answer:
-        import requests  # noqa: PLC0415 - a fifth of a cold start, and most calls of `token` never leave AWS
-
-        from .wire import session  # noqa: PLC0415 - as above
-
-        method, url, headers, body = self._request
+        timeout = Timeout(connect=min(self._timeout, _CONNECT_TIMEOUT), read=self._timeout)
         try:
             with (
-                session(self._connected, loopback=self._loopback) as wire,
-                wire.request(
-                    method,
-                    url,
-                    headers=headers,
-                    data=body,
-                    timeout=(min(self._timeout, _CONNECT_TIMEOUT), self._timeout),
-                    allow_redirects=False,
-                    stream=True,
-                ) as response,
+                wire.pool_for(self._request[1], self._connector) as pool,
+                contextlib.closing(wire.begin(pool, self._request, timeout)) as response,
             ):
-                content = b"".join(_capped(response.iter_content(16384)))
+                content = b"".join(_capped(response.stream(16384, decode_content=True)))
                 names = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(response.status_code, names, content)
-        except requests.RequestException as error:
+                return Answer(response.status, names, content)
+        except HTTPError as error:
             # The text of these exceptions holds addresses and sometimes bytes of the answer: it is not passed on.
             sent = not _was_never_sent(error)
             raise ProviderUnavailable("The authorization server cannot be reached.", outcome_unknown=sent) from None
@@ -131,7 +123,7 @@ def _shut(handle: socket.socket) -> None:
         handle.shutdown(socket.SHUT_RDWR)
 
 
-def _capped(chunks: Iterator[Any]) -> Iterator[bytes]:
+def _capped(chunks: Iterable[bytes]) -> Iterator[bytes]:
     size = 0
     for chunk in chunks:
         size += len(chunk)
@@ -140,15 +132,8 @@ def _capped(chunks: Iterator[Any]) -> Iterator[bytes]:
         yield chunk
 
 
-def _was_never_sent(error: BaseException) -> bool:
+def _was_never_sent(error: HTTPError) -> bool:
     """Tell whether a request surely did not reach the server: no address, no connection, or no trusted certificate."""
-    from requests.exceptions import ConnectTimeout, InvalidURL  # noqa: PLC0415 - as above
-    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, SSLError  # noqa: PLC0415
-
-    if isinstance(error, ConnectTimeout | InvalidURL):
-        return True
-    cause: Any = error.args[0] if error.args else None
-    reason = getattr(cause, "reason", cause)
-    if isinstance(reason, SSLError):
-        return any(isinstance(argument, ssl.SSLCertVerificationError) for argument in reason.args)
-    return isinstance(reason, NewConnectionError | ConnectTimeoutError)
+    if isinstance(error, SSLError):
+        return any(isinstance(argument, ssl.SSLCertVerificationError) for argument in error.args)
+    return isinstance(error, NewConnectionError | ConnectTimeoutError | LocationValueError)

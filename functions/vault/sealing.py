@@ -17,6 +17,11 @@ import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA512
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -49,8 +54,6 @@ def seal(
     random: Callable[[int], bytes] = secrets.token_bytes,
 ) -> bytes:
     """Return `plaintext` sealed under `data_key` (32 bytes), which is fresh and used for nothing else."""
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - half of a cold start; only sealing needs it
-
     salt, nonce = random(_SALT), random(_NONCE)
     key, commitment = _derive(data_key, salt)
     header = FORMAT + len(wrapped_key).to_bytes(2, "big") + wrapped_key + salt + commitment + nonce
@@ -64,9 +67,6 @@ def wrapped_key_of(sealed: bytes) -> bytes:
 
 def unseal(sealed: bytes, context: Context, data_key: bytes) -> bytes:
     """Return the plaintext, if `sealed` was sealed with this key for this context; else raise `SealBroken`."""
-    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as above
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
-
     wrapped_key, salt, commitment, nonce = _parts(sealed)
     key, expected = _derive(data_key, salt)
     if not hmac.compare_digest(commitment, expected):
@@ -79,9 +79,6 @@ def unseal(sealed: bytes, context: Context, data_key: bytes) -> bytes:
 
 
 def _derive(data_key: bytes, salt: bytes) -> tuple[bytes, bytes]:
-    from cryptography.hazmat.primitives.hashes import SHA512  # noqa: PLC0415 - as above
-    from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415
-
     derived = HKDF(algorithm=SHA512(), length=64, salt=salt, info=b"gatehouse sealed token set v1").derive(data_key)
     return derived[:32], derived[32:]
 

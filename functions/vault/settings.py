@@ -3,40 +3,55 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from . import aws
-from .binding import Binding
-from .cipher import Cipher
-from .client import Client
-from .committing import Committing
-from .completing import Completing
-from .listing import Listing
-from .outbound import Outbound
-from .queues import Queue, last_resort
-from .registrations import Registrations
-from .rescuing import Rescuing
-from .revoking import Revoking
-from .signer import Signer
-from .starting import Starting
-from .store import Authorizations, Connections
-from .sweeping import Sweeping
 from .timing import SharedClock, Timing
-from .vending import Vending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from .aws import ClientOf
+    from .binding import Binding
+    from .cipher import Cipher
+    from .client import Client
+    from .committing import Committing
+    from .completing import Completing
+    from .listing import Listing
+    from .outbound import Outbound
+    from .queues import Queue
+    from .registrations import Registrations
+    from .rescuing import Rescuing
+    from .revoking import Revoking
+    from .starting import Starting
+    from .store import Authorizations, Connections
+    from .sweeping import Sweeping
+    from .vending import Vending
 
 
 class SettingMissing(Exception):
     """A variable of the function's environment is missing or wrong: the deployment's fault, by name."""
 
 
+class _Later:
+    """Stands for a part of the house in another part that seldom needs it: it is made when it is first used."""
+
+    def __init__(self, house: House, part: str) -> None:
+        self._house = house
+        self._part = part
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(getattr(self._house, self._part), name)
+
+
 class House:
-    """Everything a function may need, each part made when it is first used: no function has the settings of another."""
+    """Everything a function may need, each part made when it is first used: no function has the settings of another.
+
+    The module of a part is loaded with it, too: a function that never seals loads no cryptography, and so on.
+    """
 
     def __init__(
         self,
@@ -46,8 +61,11 @@ class House:
         hear: Callable[[str | None], None] | None = None,
     ) -> None:
         """Put it together; `clock` gives Unix seconds, and `hear` gets the `Date` of each answer of the tables."""
+        from . import aws
+
         self._environ = environ
-        self._clients = aws.clients()
+        self._account = aws.Account()
+        self._clients: ClientOf = self._account.client_of
         self._hear = hear
         self.timing = Timing(now=clock)
 
@@ -64,6 +82,38 @@ class House:
             return cls(found, clock=clock)
         shared = SharedClock(time.time)
         return cls(found, clock=shared.now, hear=shared.hear)
+
+    @staticmethod
+    def is_standing() -> bool:
+        """Tell whether this process is a Lambda function: what a call will need can be made before the first one."""
+        return "AWS_LAMBDA_RUNTIME_API" in os.environ
+
+    @staticmethod
+    def is_to_be_snapshot() -> bool:
+        """Tell whether Lambda will take a snapshot of this process as soon as it is ready (SnapStart)."""
+        return os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
+
+    def before_snapshot(self) -> None:
+        """Keep nothing that ages or that two processes must not share. No call was made yet: no secret is here."""
+        self._account.forget()
+
+    @staticmethod
+    def after_restore() -> None:
+        """Make this process unlike the others that came of the snapshot, which would otherwise all pause alike.
+
+        Ids, keys and nonces come from the operating system each time, which is not in the snapshot.
+        """
+        random.seed()
+
+    def _later(self, part: str) -> Any:
+        return _Later(self, part)
+
+    def ready(self, *parts: str, services: Iterable[str]) -> None:
+        """Make these parts of the house now, and the clients of these AWS services, which takes the longest."""
+        for part in parts:
+            getattr(self, part)
+        for service in services:
+            self._clients(service)
 
     def _setting(self, name: str) -> str:
         value = self._environ.get(name, "")
@@ -99,20 +149,28 @@ class House:
     @cached_property
     def connections(self) -> Connections:
         """Return the table of connections."""
+        from .store import Connections
+
         return Connections(self._clients, self._setting("GATEHOUSE_CONNECTIONS_TABLE"), self._hear)
 
     @cached_property
     def authorizations(self) -> Authorizations:
         """Return the table of authorization requests."""
+        from .store import Authorizations
+
         return Authorizations(self._clients, self._setting("GATEHOUSE_AUTHORIZATIONS_TABLE"), self._hear)
 
     @cached_property
     def cipher(self) -> Cipher:
         """Return what seals and opens token sets."""
+        from .cipher import Cipher
+
         return Cipher(self._clients, self._setting("GATEHOUSE_KEY_ID"))
 
     @cached_property
     def _outbound(self) -> Outbound:
+        from .outbound import Outbound
+
         return Outbound(loopback=self._is_on_loopback)
 
     @property
@@ -123,10 +181,12 @@ class House:
     @cached_property
     def registrations(self) -> Registrations:
         """Return the owner's registrations. Loopback http endpoints are for a deployment that is itself on loopback."""
+        from .registrations import Registrations
+
         return Registrations(
             self._clients,
             self._environ.get("GATEHOUSE_SECRET_PREFIX", "gatehouse/providers/"),
-            self._outbound,
+            self._later("_outbound"),  # only an issuer's metadata is read from where it publishes them
             self.timing.now,
             loopback_http=self._is_on_loopback,
         )
@@ -134,6 +194,9 @@ class House:
     @cached_property
     def client(self) -> Client:
         """Return what speaks to token and revocation endpoints."""
+        from .client import Client
+        from .signer import Signer
+
         known = self.registrations
         sign = Signer(self._clients).sign
         return Client(self._outbound, self.timing.now, sign, known.reread, issuer_keys=known)
@@ -143,16 +206,24 @@ class House:
     @cached_property
     def starting(self) -> Starting:
         """Return the use case start."""
+        from .starting import Starting
+
         return Starting(self.base_url, self.connections, self.authorizations, self.registrations, self.timing)
 
     @cached_property
     def binding(self) -> Binding:
         """Return the use case authorize."""
-        return Binding(self.secure, self.authorizations, self.registrations, self.client, self.timing)
+        from .binding import Binding
+
+        # They are needed where a provider has requests pushed (RFC 9126), which few do.
+        registrations, client = map(self._later, ("registrations", "client"))
+        return Binding(self.secure, self.authorizations, registrations, client, self.timing)
 
     @cached_property
     def completing(self) -> Completing:
         """Return the use case callback."""
+        from .completing import Completing
+
         return Completing(
             self.connections,
             self.authorizations,
@@ -166,16 +237,24 @@ class House:
     @cached_property
     def vending(self) -> Vending:
         """Return the use cases token and refresh."""
-        return Vending(self.connections, self.registrations, self.cipher, self.client, self.committing, self.timing)
+        from .vending import Vending
+
+        # A token that is valid is vended without these three.
+        registrations, client, committing = map(self._later, ("registrations", "client", "committing"))
+        return Vending(self.connections, registrations, self.cipher, client, committing, self.timing)
 
     @cached_property
     def revoking(self) -> Revoking:
         """Return the use case revoke."""
+        from .revoking import Revoking
+
         return Revoking(self.connections, self.registrations, self.cipher, self.client, self.timing)
 
     @cached_property
     def sweeping(self) -> Sweeping:
         """Return the use case sweep."""
+        from .sweeping import Sweeping
+
         return Sweeping(
             self.connections,
             self.registrations,
@@ -187,18 +266,27 @@ class House:
     @cached_property
     def rescuing(self) -> Rescuing:
         """Return the use case rescue."""
+        from .rescuing import Rescuing
+
         return Rescuing(self.cipher, self.committing)
 
     @cached_property
     def committing(self) -> Committing:
         """Return the ladder that every token response goes down."""
+        from .committing import Committing
+        from .queues import Queue, last_resort
+
         queue = Queue(self._clients, self._environ.get("GATEHOUSE_RESCUE_QUEUE_URL", ""))
         return Committing(self.connections, queue, last_resort, self.timing)
 
     def _queue(self, name: str) -> Queue:
+        from .queues import Queue
+
         return Queue(self._clients, self._setting(name))
 
     @cached_property
     def listing(self) -> Listing:
         """Return the use case connections."""
+        from .listing import Listing
+
         return Listing(self.connections)

@@ -6,12 +6,9 @@ A record becomes attributes in one place, and `None` and empty containers are ne
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
-
-from .authorization import AuthorizationRequest, Phase, ticket_hash
+from . import attributes as attribute
 from .aws import ClientError, code_of, outages_are_temporary
 from .connection import Connection, Lease, Origin, Status
 from .errors import ConnectionNotFound, ProviderError
@@ -19,13 +16,10 @@ from .failure import Failure
 from .withdrawal import Told, Withdrawal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterator, Mapping
 
-    from .authorization import ValidatedResponse
+    from .authorization import AuthorizationRequest, ValidatedResponse
     from .aws import ClientOf
-
-_write = TypeSerializer().serialize
-_read = TypeDeserializer().deserialize
 
 Item = dict[str, Any]
 
@@ -47,44 +41,19 @@ def _item(record: Any) -> Item:
 
 
 def _marshalled(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _write(_plain(value)) for name, value in item.items()}
+    return {name: attribute.write(value) for name, value in item.items()}
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as the serializer takes it: enumerations as their strings, nothing that is None inside maps."""
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, frozenset):
-        return set(value)
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items() if entry is not None}
-    if isinstance(value, tuple):
-        return [_plain(entry) for entry in value]
-    return value
-
-
-def _unmarshalled(attributes: Mapping[str, Any]) -> Item:
-    return {name: _native(_read(value)) for name, value in attributes.items()}
-
-
-def _native(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return int(value)
-    if isinstance(value, Binary):
-        return bytes(value)  # type: ignore[call-overload]  # its stubs lack __bytes__
-    if isinstance(value, dict):
-        return {key: _native(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return tuple(_native(entry) for entry in value)
-    return value
+def _unmarshalled(attributes: Mapping[str, Any], known: Container[str] | None = None) -> Item:
+    """Return the attributes that are known: what a later version adds may be of a type that this one cannot read."""
+    return {name: attribute.read(value) for name, value in attributes.items() if known is None or name in known}
 
 
 _CONNECTION_FIELDS = frozenset(entry.name for entry in fields(Connection))
-_REQUEST_FIELDS = frozenset(entry.name for entry in fields(AuthorizationRequest))
 
 
 def _connection(attributes: Mapping[str, Any]) -> Connection:
-    item = {name: value for name, value in _unmarshalled(attributes).items() if name in _CONNECTION_FIELDS}
+    item = _unmarshalled(attributes, _CONNECTION_FIELDS)
     failure, lease, origin = (item.pop(name, None) for name in ("failure", "lease", "origin"))
     withdrawals, revocation = (item.pop(name, ()) for name in ("withdrawals", "revocation"))
     return Connection(
@@ -106,7 +75,10 @@ def _failure(stored: Item | None) -> Failure | None:
 
 
 def _request(attributes: Mapping[str, Any]) -> AuthorizationRequest:
-    item = {name: value for name, value in _unmarshalled(attributes).items() if name in _REQUEST_FIELDS}
+    from .authorization import AuthorizationRequest, Phase  # noqa: PLC0415 - most functions never meet a request
+
+    known = frozenset(entry.name for entry in fields(AuthorizationRequest))
+    item = _unmarshalled(attributes, known)
     return AuthorizationRequest(
         **{**item, "phase": Phase(item["phase"]), "used_states": frozenset(item.get("used_states", ()))}
     )
@@ -127,7 +99,7 @@ class _Expression:
         return ".".join(parts)
 
     def value(self, name: str, value: Any) -> str:
-        self.values[f":{name}"] = _write(_plain(value))
+        self.values[f":{name}"] = attribute.write(value)
         return f":{name}"
 
     def is_(self, path: str, value: Any) -> str:
@@ -264,7 +236,7 @@ class Connections(Table):
                 Limit=limit,
                 KeyConditionExpression="#due_shard = :shard AND #due_at <= :now",
                 ExpressionAttributeNames={"#due_shard": "due_shard", "#due_at": "due_at"},
-                ExpressionAttributeValues={":shard": _write(shard), ":now": _write(now)},
+                ExpressionAttributeValues={":shard": attribute.write(shard), ":now": attribute.write(now)},
                 **({"ExclusiveStartKey": key} if key else {}),
             )
             yield [_due(item) for item in answer.get("Items", [])]
@@ -354,6 +326,8 @@ class Authorizations(Table):
         Not expired, this ticket, this provider, this issuer (RFC 9207 section 2.4), open or failed, and this state
         never used before: else `Conflict`, and nothing has changed.
         """
+        from .authorization import Phase, ticket_hash  # noqa: PLC0415 - as above
+
         expression = _Expression()
         phase, states = expression.name("phase"), expression.name("used_states")
         may_be_answered = (
@@ -388,6 +362,8 @@ class Authorizations(Table):
 
     def reopen(self, request: AuthorizationRequest, outcome: str) -> AuthorizationRequest:
         """Store that a consumed request failed before any token came back; return it so: the user may try again."""
+        from .authorization import Phase  # noqa: PLC0415 - as above
+
         expression = _Expression()
         mine = expression.is_("consumed_by", request.consumed_by)
         failed = replace(request, phase=Phase.FAILED, outcome=outcome)

@@ -13,6 +13,9 @@ from .errors import TemporarilyUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+DEFAULT_MIN_TTL = 60
+"""Seconds for which a vended access token is valid, where the caller does not say."""
+
 CALL = 6.5
 """Seconds that one call to AWS takes at the worst: two tries of `aws`, and the pause between them."""
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from .connection import Connection, Origin
 from .errors import GatehouseError, ProviderUnavailable, ReauthorizationRequired, TemporarilyUnavailable
-from .obtained import Obtained
 from .store import Conflict
 from .timing import AFTER_HTTP, CALL, RESCUED_WITHIN, SETTLE, SHORTEST_REQUEST
 
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
     from .timing import Deadline, Timing
     from .tokens import SealedTokens, TokenResponse
 
-DEFAULT_MIN_TTL = 60
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.02, 0.25, 1.3  # who waits sees the end within a third of what it has waited
 _REPLAY_PAUSE = 0.2
 
 Test = Callable[[Connection], bool]
@@ -103,7 +101,7 @@ class Vending:
                 if enough(connection):
                     return self._vended(connection)
                 self._wait(pause, deadline, connection_id)
-                pause = min(pause * 1.5, _LONGEST_PAUSE)
+                pause = min(pause * _GROWTH, _LONGEST_PAUSE)
                 connection = self.connections.require(connection_id)
                 continue
             # What failed since this call came was tried for this call too, however late it learns of that.
@@ -238,6 +236,8 @@ class Vending:
         return held
 
     def _commit(self, held: Connection, plan: _Plan, response: TokenResponse, deadline: Deadline) -> Connection:
+        from .obtained import Obtained  # noqa: PLC0415 - a token that is good needs none of it
+
         at, jitter, upkeep = int(self.timing.now()), self.timing.jitter(), plan.registration.provider.upkeep
 
         def reseal(version: int) -> SealedTokens:

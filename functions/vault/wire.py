@@ -1,74 +1,99 @@
-"""`requests` as `outbound` uses it: it connects to addresses that were looked at, and tells of every socket.
+"""urllib3 as `outbound` uses it: it connects to addresses that were looked at, and tells of every socket.
 
 The address that is checked is the one that is connected to: between the two no name is looked up again, so that a name
 which means another address a moment later (DNS rebinding) gains nothing.
+
+urllib3 is what botocore speaks to AWS with, so that a provider costs no second HTTP library. At this level it reads
+nothing of the environment: no proxy, no `.netrc` that adds to a request, no other list of authorities.
 """
 
 from __future__ import annotations
 
 import socket
+import ssl
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from requests import Session
-from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+import certifi
+from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameResolutionError, NewConnectionError
+from urllib3.util import parse_url
 
 from .addresses import may_be_asked
 from .errors import ProviderMisconfigured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from urllib3 import Timeout
+    from urllib3.connection import HTTPConnection
 
     OnConnect = Callable[[socket.socket], None]
     Resolve = Callable[..., Sequence[tuple[Any, ...]]]
 
 
-def session(on_connect: OnConnect, resolve: Resolve = socket.getaddrinfo, *, loopback: bool) -> Session:
-    """Return a session for one request. It reads nothing of the environment: no proxy, no `.netrc` that adds to it.
+def pool_for(url: str, connector: Connector, trust: ssl.SSLContext | None = None) -> HTTPConnectionPool:
+    """Return connections to the server of `url`, an http or https URL; else raise `LocationParseError`.
 
-    `on_connect` gets a handle on each connection to shut it down with, and closes it: TLS takes the socket itself away.
-    `resolve` looks names up, as `getaddrinfo` does. With `loopback` this machine may be asked, too.
+    `trust` says who may vouch for a server, by default the authorities that browsers trust.
     """
-    made = Session()
-    made.trust_env = False
-    adapter = _Adapter(_Connector(on_connect, resolve, loopback=loopback))
-    made.mount("https://", adapter)
-    made.mount("http://", adapter)
-    return made
+    target = parse_url(url)
+    if target.scheme not in {"http", "https"} or not target.host:
+        raise LocationParseError("an endpoint")
+    if target.scheme == "http":
+        pool = HTTPConnectionPool(target.host, target.port or 80)
+    else:
+        pool = HTTPSConnectionPool(target.host, target.port or 443, ssl_context=trust or _authorities())
+    pool.ConnectionCls = _connected_by(connector, pool.ConnectionCls)
+    return pool
 
 
-class _Adapter(HTTPAdapter):
-    def __init__(self, connector: _Connector) -> None:
-        self._connector = connector
-        super().__init__()
+def begin(
+    pool: HTTPConnectionPool, request: tuple[str, str, Mapping[str, str], str | None], timeout: Timeout
+) -> HTTPResponse:
+    """Send one request (method, URL, headers, body) and return its answer, of which the body is still to be read.
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        connector = self._connector
-
-        class Plain(HTTPConnection):
-            def _new_conn(self) -> socket.socket:
-                return connector.connect(self, self._dns_host)
-
-        class Secure(HTTPSConnection):
-            def _new_conn(self) -> socket.socket:
-                return connector.connect(self, self._dns_host)
-
-        class PlainPool(HTTPConnectionPool):
-            ConnectionCls = Plain
-
-        class SecurePool(HTTPSConnectionPool):
-            ConnectionCls = Secure
-
-        self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+    Nothing is sent twice.
+    """
+    method, url, headers, body = request
+    response = pool.urlopen(
+        method,
+        parse_url(url).request_uri,
+        body=None if body is None else body.encode(),
+        headers={"Accept-Encoding": "gzip, deflate", **headers},
+        retries=False,
+        redirect=False,
+        timeout=timeout,
+        preload_content=False,
+    )
+    assert isinstance(response, HTTPResponse)  # noqa: S101 - what urllib3 declares is its base class
+    return response
 
 
-class _Connector:
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Return the authorities that are trusted. Reading them takes longer than a handshake: once for a process."""
+    return ssl.create_default_context(cafile=certifi.where())
+
+
+def _connected_by(connector: Connector, kind: Any) -> Any:
+    """Return a kind of connection whose sockets a connector makes."""
+
+    class Connected(kind):  # type: ignore[misc]  # a class that is only known at run time
+        def _new_conn(self) -> socket.socket:
+            return connector.connect(self, self._dns_host)
+
+    return Connected
+
+
+class Connector:
     """Looks a host up, looks at what comes of it, and connects to just that."""
 
-    def __init__(self, on_connect: OnConnect, resolve: Resolve, *, loopback: bool) -> None:
+    def __init__(self, on_connect: OnConnect, resolve: Resolve = socket.getaddrinfo, *, loopback: bool) -> None:
+        """`on_connect` gets a handle on each connection to shut it down with, and closes it: TLS takes the socket away.
+
+        `resolve` looks names up, as `getaddrinfo` does. With `loopback` this machine may be asked, too.
+        """
         self._on_connect = on_connect
         self._resolve = resolve
         self._loopback = loopback

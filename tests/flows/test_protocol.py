@@ -510,7 +510,7 @@ def test_the_application_is_told_of_another_account(
 
 
 def test_a_key_that_is_not_there_is_the_operators_fault(
-    application: Application, browser: Browser, scripted: Scripted, caplog: pytest.LogCaptureFixture
+    application: Application, browser: Browser, scripted: Scripted, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The page says whose affair it is, and the log what it is; nothing was sent to the server."""
     # given
@@ -521,7 +521,8 @@ def test_a_key_that_is_not_there_is_the_operators_fault(
 
     # then
     assert (page.status_code, scripted.received) == (502, [])
-    (line,) = [record.__dict__ for record in caplog.records if record.__dict__.get("outcome") == "failed"]
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    (line,) = [line for line in lines if line.get("outcome") == "failed"]
     assert "check that client_signing_key exists" in line["description"]
 
 

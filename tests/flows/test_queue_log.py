@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,26 +25,22 @@ OUTAGE = Response("", 503)
 DONE: dict[str, Any] = {"batchItemFailures": []}
 
 
-class Lines(logging.Handler):
-    """Keeps what the functions log of their outcomes."""
+class Lines:
+    """What the functions log of their outcomes, as it would reach CloudWatch."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[dict[str, Any]] = []
+    def __init__(self, captured: pytest.CaptureFixture[str]) -> None:
+        self._captured = captured
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep one line."""
-        known = ("outcome", "connection_id")
-        self.seen.append({"message": record.getMessage()} | {name: record.__dict__.get(name) for name in known})
+    def new(self) -> list[dict[str, Any]]:
+        """Return the lines since this was last asked."""
+        lines = [json.loads(line) for line in self._captured.readouterr().out.splitlines() if line.startswith("{")]
+        return [{name: line.get(name) for name in ("message", "outcome", "connection_id")} for line in lines]
 
 
 @pytest.fixture
-def log() -> Iterator[Lines]:
+def log(capsys: pytest.CaptureFixture[str]) -> Lines:
     """Read along with what the functions log."""
-    lines, logger = Lines(), logging.getLogger("gatehouse")
-    logger.addHandler(lines)
-    yield lines
-    logger.removeHandler(lines)
+    return Lines(capsys)
 
 
 @pytest.fixture
@@ -85,14 +80,14 @@ def test_a_refresh_in_the_background_tells_how_it_ended(
     """The record has taken care of a failure, so that the message is done with; the line in the log names it."""
     # given
     scripted.answers["/token"], outcome = told
-    log.seen.clear()
+    log.new()
 
     # when
     answered = deliver(application, "refresh", connection_id)
 
     # then
     assert answered == DONE
-    assert log.seen == [{"message": "refresh", "outcome": outcome, "connection_id": connection_id}]
+    assert log.new() == [{"message": "refresh", "outcome": outcome, "connection_id": connection_id}]
 
 
 @pytest.mark.parametrize("told", [({}, "ok"), (REFUSED, "provider_misconfigured"), (OUTAGE, "provider_unavailable")])
@@ -104,11 +99,11 @@ def test_a_revocation_from_the_queue_tells_how_it_ended(
     scripted.answers["/revoke"] = OUTAGE
     assert application.call("revoke", connection_id=connection_id)["status"] == "revoking"
     scripted.answers["/revoke"], outcome = told
-    log.seen.clear()
+    log.new()
 
     # when
     answered = deliver(application, "revoke", connection_id)
 
     # then
     assert answered == DONE
-    assert log.seen == [{"message": "revoke", "outcome": outcome, "connection_id": connection_id}]
+    assert log.new() == [{"message": "revoke", "outcome": outcome, "connection_id": connection_id}]

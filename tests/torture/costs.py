@@ -5,8 +5,8 @@ The calls and the sizes are counted on the stack; prices and durations are what 
 
 from __future__ import annotations
 
+import logging
 import math
-import os
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
@@ -201,7 +201,7 @@ def lines(found: Counted) -> list[str]:
 
 def main() -> int:
     """Print the tables."""
-    os.environ["POWERTOOLS_LOG_LEVEL"] = "CRITICAL"
+    logging.getLogger("gatehouse").setLevel(logging.CRITICAL)
     with Stack() as stack:
         found = counted(stack)
     sys.stdout.write("\n".join([f"An item has {found.item_bytes} bytes.", "", *lines(found), ""]))

@@ -62,7 +62,7 @@ class _Context(Context):
         self._clock = clock
         self._ends = clock.now() + function.timeout
 
-    def get_remaining_time_in_millis(self) -> int:  # type: ignore[override]
+    def get_remaining_time_in_millis(self) -> int:
         """Return what is left of the timeout."""
         return max(0, int((self._ends - self._clock.now()) * 1000))
 

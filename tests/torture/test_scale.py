@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.scale import bills, due_times, idle_mean, plot, quotas, rates
 from functions.vault.connection import DUE_SHARDS
 from local.stack import Stack
 from tests.requirements import ROOT
@@ -33,6 +34,21 @@ def test_the_document_says_what_is_counted() -> None:
     page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8").splitlines()
 
     with Stack() as stack:
-        tables = lines(counted(stack))
+        found = counted(stack)
 
+    tables = [*lines(found), *bills(found), *quotas(found)]
     assert [line for line in tables if line not in page] == []
+
+
+def test_ten_million_of_one_day_do_not_come_due_in_one_day() -> None:
+    """Their refreshes spread, further with each; the document shows the weeks that were simulated, as they come out."""
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8").splitlines()
+
+    due = due_times()
+
+    weeks = rates(due)
+    assert [row for row in weeks if row not in page] == []
+    assert (ROOT / "docs" / "scale.svg").read_text(encoding="utf-8") == plot(due)
+    busiest_hour = max(sum(due[start : start + 12]) for start in range(len(due) - 12)) / 3600
+    assert busiest_hour < 2 * idle_mean()
+    assert float(weeks[-1].split("|")[-2]) < 1.05

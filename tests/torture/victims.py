@@ -191,7 +191,7 @@ class _Context(Context):
         super().__init__(function, "request-of-a-victim")
         self._trap = trap
 
-    def get_remaining_time_in_millis(self) -> int:  # type: ignore[override]
+    def get_remaining_time_in_millis(self) -> int:
         """Return what is left when the server's time is taken off."""
         return max(0, super().get_remaining_time_in_millis() - int(self._trap.spent * 1000))
 

@@ -19,11 +19,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from requests import RequestException
+from urllib3 import Timeout
+from urllib3.exceptions import HTTPError
 
+from functions.vault import wire
 from functions.vault.errors import ProviderMisconfigured, ProviderUnavailable
 from functions.vault.outbound import LARGEST_BODY, Outbound
-from functions.vault.wire import session
 
 Behaviour = Callable[[socket.socket], None]
 
@@ -413,8 +414,10 @@ def test_a_deadline_ends_what_goes_on_over_tls(server: Any, untrusted: ssl.SSLCo
     connected: list[socket.socket] = []
 
     def ask() -> None:
-        with session(connected.append, loopback=True) as wire, contextlib.suppress(RequestException):
-            wire.get(slow[0].url, verify=str(certificate), timeout=LONG * 3)
+        connector = wire.Connector(connected.append, loopback=True)
+        trust = ssl.create_default_context(cafile=certificate)
+        with wire.pool_for(slow[0].url, connector, trust) as pool, contextlib.suppress(HTTPError):
+            wire.begin(pool, ("GET", slow[0].url, {}, None), Timeout(LONG * 3))
 
     worker = threading.Thread(target=ask, daemon=True)
     worker.start()
@@ -488,8 +491,9 @@ class Names:
 def ask(names: Names, url: str, *, loopback: bool = True) -> bytes:
     """Ask a server whose name these names resolve."""
     connected: list[socket.socket] = []
-    with session(connected.append, names.resolve, loopback=loopback) as wire, contextlib.ExitStack() as closing:
-        body = wire.get(url, timeout=LONG).content
+    connector = wire.Connector(connected.append, names.resolve, loopback=loopback)
+    with wire.pool_for(url, connector) as pool, contextlib.ExitStack() as closing:
+        body = wire.begin(pool, ("GET", url, {}, None), Timeout(LONG)).read()
         for handle in connected:
             closing.callback(handle.close)
         return bytes(body)

@@ -1,0 +1,159 @@
+"""The storm: many callers of one expired token, beside one caller of another.
+
+A thousand callers have a Lambda each, and a machine has a few processors, on which they would wait for each other and
+not for the refresh. So the use case runs as it is, with its real decisions, seals and conditions, in a world in memory
+where time passes only by waiting: for the table, for KMS, for the server, for the next look. What is counted is that
+time. The same storm in real processes, on real sockets, is `benchmarks.storm`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median, quantiles
+from typing import TYPE_CHECKING, Any
+
+from greenlet import getcurrent, greenlet
+
+from benchmarks.measure import PAIRS, tell
+from functions.vault.timing import Deadline, Timing
+from functions.vault.vending import Vending
+from tests.unit.house import Events, MemoryHouse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CROWDS = (64, 1000)
+SERVERS = (0.3, 1.0, 3.0)
+"""Seconds that the authorization server takes for a refresh."""
+
+AWS = {"get": 0.004, "change": 0.006, "decrypt": 0.005, "data_key": 0.006}
+"""Seconds that AWS takes for a call."""
+
+_TIMEOUT = 29.0
+SPREAD = 0.05
+"""Seconds within which all the callers come."""
+
+
+class Hub:
+    """Time that passes by waiting alone: whoever waits the shortest goes on first."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._waiting: list[tuple[float, int, greenlet]] = []
+        self._numbers = itertools.count()
+        self._main = getcurrent()
+
+    def begin(self, work: Any, at: float) -> None:
+        """Have some work begin at a time."""
+        heapq.heappush(self._waiting, (at, next(self._numbers), greenlet(work, parent=self._main)))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, while others go on."""
+        heapq.heappush(self._waiting, (self.now + seconds, next(self._numbers), getcurrent()))
+        self._main.switch()
+
+    def run(self) -> None:
+        """Let everything go on until nothing waits any more."""
+        while self._waiting:
+            self.now, _, waiting = heapq.heappop(self._waiting)
+            waiting.switch()
+
+
+class _Slow(Events):
+    """Calls that take their time, half of it on the way there."""
+
+    def __init__(self, hub: Hub, seconds: dict[str, float]) -> None:
+        super().__init__()
+        self._hub = hub
+        self._seconds = seconds
+        self.is_on = False
+
+    @contextmanager
+    def call(self, kind: str) -> Iterator[None]:
+        """Take the time of such a call around its effect."""
+        half = self._seconds.get(kind, 0.0) / 2 if self.is_on else 0.0
+        if half:
+            self._hub.sleep(half)
+        with super().call(kind):
+            yield
+        if half:
+            self._hub.sleep(half)
+
+
+class _Storm(MemoryHouse):
+    """A house whose connection has expired, and its callers, each in an environment that has just begun."""
+
+    def __init__(self, server: float, seed: int) -> None:
+        self._hub = Hub()
+        self._random = random.Random(seed)  # noqa: S311 - jitter, the same in every run
+        super().__init__()
+        slow = _Slow(self._hub, AWS | {"http": server})
+        for part in (self.connections, self.registrations, self.kms, self.server):
+            part._events = slow  # noqa: SLF001 - the same parts, in a slower world
+        self.connect()
+        # The access token lives for an hour; a moment ago it did.
+        self._began = self.now + 3601
+        slow.is_on = True
+        self.waited: list[float] = []
+
+    def at(self) -> float:
+        """Return the time in Unix seconds."""
+        return self._began + self._hub.now
+
+    def strike(self, callers: int) -> list[float]:
+        """Let so many callers ask, and return how long each of them waited, in seconds."""
+        for _ in range(callers):
+            self._hub.begin(self._ask, self._random.random() * SPREAD)
+        self._hub.run()
+        return self.waited
+
+    def _ask(self) -> None:
+        came = self._hub.now
+        timing = Timing(now=self.at, sleep=self._hub.sleep, jitter=self._random.random)
+        client = type(self.client)(self.server, self.at, reread=self.registrations.reread)
+        vending = Vending(self.connections, self.registrations, self.new_cipher(), client, self.committing, timing)
+        deadline = Deadline(lambda: _TIMEOUT - (self._hub.now - came))
+        answer = vending.token("merchant-1", 60, deadline)
+        assert answer["access_token"] == "AT-2", answer  # noqa: S105 - made up
+        self.waited.append(self._hub.now - came)
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Storms of so many callers: requests at the server in each, and the callers' times in units of one refresh."""
+
+    callers: int
+    server: float
+    storms: int
+    requests: tuple[int, ...]
+    p50: float
+    p99: float
+    one_refresh_ms: float
+
+
+def crowds() -> list[Crowd]:
+    """Measure each crowd at each server."""
+    rows = [_measure(callers, server) for callers in CROWDS for server in SERVERS]
+    for row in rows:
+        tell(
+            f"storm {row.callers:>5} callers, server takes {row.server} s: {max(row.requests)} request, "
+            f"p50 {row.p50:.2f} and p99 {row.p99:.2f} refreshes (of {row.one_refresh_ms:.0f} ms)"
+        )
+    return rows
+
+
+def _measure(callers: int, server: float) -> Crowd:
+    requests, p50, p99, alone = [], [], [], []
+    for seed in range(PAIRS):
+        (one,) = _Storm(server, seed).strike(1)
+        storm = _Storm(server, seed)
+        many = storm.strike(callers)
+        requests.append(len(storm.server.requests))
+        alone.append(one)
+        p50.append(median(many) / one)
+        p99.append(quantiles(many, n=100)[98] / one)
+    return Crowd(callers, server, PAIRS, tuple(requests), median(p50), median(p99), median(alone) * 1000)

@@ -1,0 +1,106 @@
+"""The built package at work for a stack: its functions answer from their own folder, with nothing else beside them.
+
+So whatever runs on such a stack shows, too, that nothing that the build left out was needed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from local.invoker import Invoker
+from local.stack import Stack
+from tools.build import package
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from local.clock import Clock
+    from local.invoker import Context, Inside
+
+# A Lambda environment that leads nowhere: whoever calls AWS fails at once.
+LAMBDA_ENVIRONMENT = {
+    "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1",
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+    "GATEHOUSE_AUTHORIZATIONS_TABLE": "authorizations",
+    "GATEHOUSE_BASE_URL": "https://gatehouse.example.com",
+    "GATEHOUSE_CONNECTIONS_TABLE": "connections",
+    "GATEHOUSE_KEY_ID": "arn:aws:kms:us-east-1:000000000000:key/none",
+    "GATEHOUSE_REFRESH_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/refresh.fifo",
+    "GATEHOUSE_RESCUE_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/rescue",
+    "GATEHOUSE_REVOKE_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/revoke",
+}
+
+_SERVER = Path(__file__).with_name("built_server.py")
+
+
+class BuiltStack(Stack):
+    """A stack whose functions are the built ones, in a process of their own."""
+
+    _process: subprocess.Popen[str] | None = None
+
+    def make_invoker(self) -> Invoker:
+        """Return what has that process run the functions, by this stack's clock."""
+        # -I and -S: neither this environment's packages nor this checkout can be imported there.
+        command = [sys.executable, "-I", "-S", "-B", str(_SERVER), str(package(for_lambda=False))]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+        assert self._process.stdout is not None
+        port = int(self._process.stdout.readline())
+        return Invoker(self.deployment.functions, dict, lambda handler: _Door(port, handler, self.clock))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the process, and the stack."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+        super().__exit__(kind, error, trace)
+
+
+class _Door:
+    def __init__(self, port: int, handler: str, clock: Clock) -> None:
+        self._port = port
+        self._handler = handler
+        self._clock = clock
+
+    def inside(self, house: Any) -> Inside:
+        environment: dict[str, str] = house
+
+        def answer(event: Any, context: Context) -> Any:
+            return self._answer(environment, event, context)
+
+        return answer
+
+    def _answer(self, environment: Mapping[str, str], event: Any, context: Context) -> Any:
+        call = {
+            "handler": self._handler,
+            "environment": environment,
+            "ahead": self._clock.offset,
+            "request_id": context.aws_request_id,
+            "remaining_ms": context.get_remaining_time_in_millis(),
+            "event": event,
+        }
+        with socket.create_connection(("127.0.0.1", self._port)) as connection, connection.makefile("rw") as file:
+            file.write(json.dumps(call) + "\n")
+            file.flush()
+            said = json.loads(file.readline())
+        sys.stdout.write(said["log"])
+        if "raised" in said:
+            name, text = said["raised"]
+            raised: Callable[[str], Exception] = type(name, (Exception,), {})
+            raise raised(text)
+        return said["answer"]

@@ -1,0 +1,109 @@
+"""Serves built functions to `tests.built`, in a process that has the built folder and the standard library alone.
+
+Each connection is one invocation: a line of JSON comes, a line of JSON goes back, with what was written to the standard
+output meanwhile.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import socketserver
+import sys
+import threading
+import time
+import traceback
+from typing import Any
+
+
+class Output(io.TextIOBase):
+    """Standard output, collected for each invocation by itself."""
+
+    def __init__(self) -> None:
+        self._thread = threading.local()
+
+    def begin(self) -> None:
+        """Forget what this thread has written."""
+        self._thread.text = ""
+
+    def write(self, text: str) -> int:
+        """Keep a text."""
+        self._thread.text = self.written + text
+        return len(text)
+
+    @property
+    def written(self) -> str:
+        """Return what this thread has written."""
+        return getattr(self._thread, "text", "")
+
+
+class Context:
+    """What Lambda tells of an invocation."""
+
+    def __init__(self, request_id: str, remaining_ms: int) -> None:
+        self.aws_request_id = request_id
+        self._ends = time.monotonic() + remaining_ms / 1000
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return what is left of the milliseconds."""
+        return max(0, int((self._ends - time.monotonic()) * 1000))
+
+
+class Functions:
+    """The functions, each set up at its first invocation and kept."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self._warm: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def invoke(self, call: dict[str, Any]) -> Any:
+        """Return what a function answers; the clock is put as far ahead as the caller's."""
+        self.ahead = call["ahead"]
+        key = json.dumps([call["handler"], call["environment"]], sort_keys=True)
+        with self._lock:
+            if key not in self._warm:
+                self._warm[key] = self._load(call["handler"], call["environment"])
+        return self._warm[key](call["event"], Context(call["request_id"], call["remaining_ms"]))
+
+    def _load(self, handler: str, environment: dict[str, str]) -> Any:
+        module, _, name = handler.rpartition(".")
+        door = getattr(importlib.import_module(module), name)
+        house = importlib.import_module("functions.vault.settings").House
+        return door.inside(house.from_environ(environment, clock=lambda: time.time() + self.ahead))
+
+
+class Invocation(socketserver.StreamRequestHandler):
+    """One connection."""
+
+    def handle(self) -> None:
+        """Answer it."""
+        line = self.rfile.readline()
+        if not line:
+            return
+        output.begin()
+        said: dict[str, Any] = {}
+        try:
+            said["answer"] = functions.invoke(json.loads(line))
+        except Exception as error:  # noqa: BLE001 - as Lambda does: the caller gets it
+            traceback.print_exc()
+            said["raised"] = [type(error).__name__, str(error)]
+        self.wfile.write(json.dumps(said | {"log": output.written}).encode() + b"\n")
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """A port of the loopback interface."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, sys.argv[1])
+    output, functions = Output(), Functions()
+    with Server(("127.0.0.1", 0), Invocation) as server:
+        sys.stdout.write(f"{server.server_address[1]}\n")
+        sys.stdout.flush()
+        sys.stdout = output
+        server.serve_forever()
