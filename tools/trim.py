@@ -20,7 +20,7 @@ OPERATIONS = {
     "dynamodb": ("GetItem", "PutItem", "Query", "Scan", "UpdateItem"),
     "kms": ("Decrypt", "GenerateDataKey", "Sign"),
     "secretsmanager": ("GetSecretValue",),
-    "sqs": ("SendMessage",),
+    "sqs": ("GetQueueAttributes", "SendMessage"),
 }
 
 # Commands; and what cryptography needs while it is compiled: of cffi only the module beside it is loaded.
