@@ -8,13 +8,12 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
-from urllib.parse import urlencode
 
-from . import id_token
+from . import dialect, id_token
 from .authentication import advice, identities, proof_of
 from .errors import ProviderMisconfigured, ProviderUnavailable
 from .id_token import Expected
-from .responses import check_revocation, pushed_request_uri, token_response, unverified_id_token
+from .responses import check_revocation, pushed_request_uri, refuses_client, token_response, unverified_id_token
 from .timing import CALL, SHORTEST_REQUEST, Deadline
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ class Client:
         if provider.pkce == "S256":
             form["code_verifier"] = response.browser.code_verifier
         secrets = (form["code"], response.browser.code_verifier)
-        return self._tokens(registration, form | provider.token_params, secrets, timeout, subject_of)
+        return self._tokens("token", registration, form, secrets, timeout, subject_of)
 
     def _reader_of_subject(self, registration: Registration) -> Callable[[Answer], str]:
         """Return what finds the account in an answer's ID token, with the keys at hand before any code is sent.
@@ -128,7 +127,7 @@ class Client:
     def refresh(self, registration: Registration, refresh_token: str, timeout: float) -> TokenResponse:
         """Exchange a refresh token for new tokens (RFC 6749 section 6); it is kept where no new one came."""
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-        answered = self._tokens(registration, form | registration.provider.refresh_params, (refresh_token,), timeout)
+        answered = self._tokens("refresh", registration, form, (refresh_token,), timeout)
         return answered.keeping(refresh_token)
 
     def revoke(self, registration: Registration, kind: str, token: str, timeout: float) -> None:
@@ -139,8 +138,9 @@ class Client:
         def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> None:
             check_revocation(answer, identity.registration.provider, secrets=secrets)
 
-        pairs = [*(form | provider.revocation_params).items()]
-        self._ask(registration, "revocation_endpoint", pairs, (token,), read, timeout)
+        # A header of the provider's own may hold the secret, whatever the method of authentication.
+        secrets = (token, *((registration.client_secret,) if registration.client_secret else ()))
+        self._ask("revocation", registration, [*form.items()], secrets, read, timeout)
 
     def push(self, registration: Registration, request: Form, timeout: float) -> str:
         """Push an authorization request, and return the `request_uri` that stands for it (RFC 9126 section 2)."""
@@ -149,10 +149,11 @@ class Client:
         def read(answer: Answer, _identity: Identity, secrets: tuple[str, ...]) -> str:
             return pushed_request_uri(answer, secrets=secrets)
 
-        return self._ask(registration, "pushed_authorization_request_endpoint", request, confidential, read, timeout)
+        return self._ask("push", registration, request, confidential, read, timeout)
 
     def _tokens(
         self,
+        kind: str,
         registration: Registration,
         form: Mapping[str, str],
         secrets: tuple[str, ...],
@@ -168,12 +169,12 @@ class Client:
             return replace(response, subject=subject_of(answer) if subject_of else None)
 
         pairs = [*form.items(), *(("resource", uri) for uri in registration.provider.resource)]
-        return self._ask(registration, "token_endpoint", pairs, secrets, read, timeout)
+        return self._ask(kind, registration, pairs, secrets, read, timeout)
 
     def _ask(  # noqa: PLR0913, PLR0917 - a request, what is in confidence in it, and how its answer is read
         self,
+        kind: str,
         registration: Registration,
-        endpoint: str,
         form: Form,
         secrets: tuple[str, ...],
         read: Callable[[Answer, Identity, tuple[str, ...]], T],
@@ -181,39 +182,30 @@ class Client:
     ) -> T:
         """Send a form as the client, once for each identity that the server refuses, all within `timeout` seconds."""
         deadline, refused = Deadline.after(timeout), None
-        for identity in self._identities(registration, deadline):
+        for identity in self._identities(kind, registration, deadline):
             if refused is not None and deadline.remaining() < SHORTEST_REQUEST:
                 break
             proof = proof_of(identity, self._sign, self._wall_clock())
             # Where nothing has taken time yet, the request has all of it.
             has_waited = refused is not None or identity.is_signed_elsewhere
             left = max(deadline.remaining(), SHORTEST_REQUEST) if has_waited else timeout
-            url = identity.registration.provider.endpoint(endpoint)
-            headers = {**_headers(identity.registration), **proof.headers}
-            # A pushed request has its client_id in any case: in no form may it be twice.
-            body = urlencode([*form, *(field for field in proof.fields.items() if field not in form)])
+            asked = dialect.request(kind, identity.registration, form, proof.fields, proof.headers)
             try:
-                answer = self._transport.send("POST", url, headers, body, left)
+                answer = self._transport.send(asked.method, asked.url, asked.headers, asked.body, left)
                 return read(answer, identity, (*secrets, *proof.confidential))
             except ProviderMisconfigured as error:
-                if error.provider_error is None or error.provider_error.error != "invalid_client":
+                if not refuses_client(error, identity.registration.provider):
                     raise
                 error.description += advice(identity)
                 refused = error
         assert refused is not None  # noqa: S101 - a client has at least one identity
         raise refused
 
-    def _identities(self, registration: Registration, deadline: Deadline) -> Iterator[Identity]:
-        yield from identities(registration)
+    def _identities(self, kind: str, registration: Registration, deadline: Deadline) -> Iterator[Identity]:
+        yield from identities(registration.for_revocation() if kind == "revocation" else registration)
         # Reading the registration may take as long as a call to AWS can; the request after it needs time, too.
-        if deadline.remaining() >= CALL + SHORTEST_REQUEST and (fresh := self._reread(registration)) is not None:
-            yield from identities(fresh)
-
-
-def _headers(registration: Registration) -> dict[str, str]:
-    return {
-        "Accept": "application/json",
-        "Content-Type": "application/x-www-form-urlencoded",
-        "User-Agent": "gatehouse",
-        **registration.provider.token_headers,
-    }
+        if deadline.remaining() < CALL + SHORTEST_REQUEST:
+            return
+        if (fresh := self._reread(registration.whole or registration)) is not None:
+            fresh = fresh.for_tenant(registration.tenant)
+            yield from identities(fresh.for_revocation() if kind == "revocation" else fresh)

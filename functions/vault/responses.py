@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, quote_plus, unquote_plus
+from urllib.parse import quote, quote_plus, unquote_plus
 
 from .errors import (
     ProviderError,
@@ -24,6 +24,7 @@ from .errors import (
     ProviderUnavailable,
     ReauthorizationRequired,
 )
+from .reading import NAMELESS, TWICE, at_path, document_of, error_of, moment_of, seconds_of
 from .tokens import TokenResponse, TokenSet
 
 if TYPE_CHECKING:
@@ -32,20 +33,43 @@ if TYPE_CHECKING:
     )
     from .providers import Provider
 
-LONGEST_LIFETIME = 10 * 365 * 86400
 LONGEST_RETRY_AFTER = 86400
 
-# More digits than any number of seconds has: such a number is not computed with, but taken for endless.
 _MOST_DIGITS = 19
+"""Digits that a Retry-After may have: one with more was not meant for us to wait."""
 
-# RFC 6749 section 5.2 and OpenID Connect Core section 3.1.2.6: the grant itself is gone, only the user can help.
-_DEAD = frozenset({"invalid_grant", "interaction_required", "consent_required", "login_required"})
-_THROTTLED = frozenset({"slow_down", "rate_limited", "too_many_requests"})
+# The grant itself is gone, only the user can help: RFC 6749 section 5.2 and OpenID Connect Core section 3.1.2.6; then
+# RFC 6750's word, which servers built with older frameworks have for a refresh token; then words of servers' own.
+_DEAD = frozenset(
+    {
+        *("invalid_grant", "interaction_required", "consent_required", "login_required"),
+        *("invalid_token", "token_expired", "token_revoked", "expired_token", "invalid_refresh_token"),
+        *("bad_refresh_token", "bad_verification_code", "refresh_token_expired", "refresh_token_revoked"),
+        *("invalid_code", "code_already_used", "code_expired", "expired_code", "invalid_auth", "account_inactive"),
+        *("inactive_user", "user_revoked"),
+    }
+)
+_THROTTLED = frozenset(
+    {
+        *("slow_down", "rate_limited", "ratelimited", "rate_limit", "rate_limit_exceeded", "rate_limit_error"),
+        *("too_many_requests", "throttled", "quota_exceeded", "resource_exhausted"),
+    }
+)
+_OUTAGE = frozenset(
+    {
+        *("server_error", "temporarily_unavailable", "internal_error", "internal_server_error", "fatal_error"),
+        *("service_unavailable", "unavailable", "request_timeout", "timeout"),
+    }
+)
+_CLIENT = frozenset({"invalid_client", "incorrect_client_credentials", "bad_client_secret"})
+_KNOWN = _DEAD | _THROTTLED | _OUTAGE | _CLIENT | {"unauthorized_client", "unsupported_token_type"}
+
 # RFC 9449 section 5, the drafts before it, and RFC 8693 section 2.2.1.
 _NOT_BEARER = frozenset({"dpop", "pop", "mac", "n_a"})
-_OUTAGE = frozenset({"server_error", "temporarily_unavailable"})
 
-_VSCHAR = re.compile(r"[\x20-\x7e]+")
+_OVERLOADED = 420  # not of any RFC: what some servers said before there was a 429
+
+_VSCHAR = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _ERROR_CODE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
 _REQUEST_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,2048}")
 _UNSPEAKABLE = re.compile(r"[^\x20-\x7e]+")
@@ -65,34 +89,37 @@ def token_response(answer: Answer, provider: Provider, *, now: float, secrets: t
 
     `secrets` are what the request carried: a server that repeats them in an error text does not get them into ours.
     """
-    document = _document(answer)
-    problem = failure(answer, document, secrets)
+    document = _document(answer, provider)
+    refused = document is not None and _says_no(document, provider)
+    problem = failure(answer, document, secrets, provider, refused=refused)
     if problem is not None:
         raise problem
     if document is None:
         raise ProviderUnavailable(
             "The token endpoint answered with something that is not an OAuth token response.", outcome_unknown=True
         )
+    fields = _Fields(document, provider, now)
+    tokens = TokenSet(fields.access_token(), fields.refresh_token())
     return TokenResponse(
-        tokens=TokenSet(_access_token(document), _refresh_token(document)),
-        token_type=_token_type(document),
-        expires_at=_expiry(document.get("expires_in"), now, provider.default_expires_in),
-        refresh_expires_at=_refresh_expiry(document, now),
-        scope=_scope(document.get("scope"), provider.scope_separator),
-        subject=_word(document.get(provider.subject)) if provider.subject else None,
-        metadata={key: value for key in provider.metadata if (value := _word(document.get(key))) is not None},
+        tokens=tokens,
+        token_type=_token_type(fields.get("token_type")),
+        expires_at=fields.expires_at(),
+        refresh_expires_at=fields.refresh_expires_at(issued=tokens.refresh_token is not None),
+        scope=_scope(fields.get("scope"), provider.scope_separator),
+        subject=_word(at_path(document, provider.subject)) if provider.subject else None,
+        metadata={path: value for path in provider.metadata if (value := _word(at_path(document, path))) is not None},
     )
 
 
 def check_revocation(answer: Answer, provider: Provider, *, secrets: tuple[str, ...]) -> None:
     """Return where the server says that the token is dead (RFC 7009 section 2.2), else raise the failure."""
-    document = _document(answer)
-    problem = failure(answer, document, secrets)
+    document = _document(answer, provider)
+    problem = failure(answer, document, secrets, provider)
     if problem is not None:
-        if problem.provider_error is not None and problem.provider_error.error in {"invalid_token", "invalid_grant"}:
-            return  # a token that the server does not know is a token that nobody can use
+        if _is_dead_already(problem):
+            return
         raise problem
-    if provider.revocation_success is not None and (document or {}).get(provider.revocation_success) is not True:
+    if provider.revocation_success is not None and at_path(document, provider.revocation_success) is not True:
         said = ProviderError("not_revoked", _cleaned((document or {}).get("message"), secrets), answer.status)
         raise ProviderUnavailable("The revocation endpoint did not confirm the revocation.", provider_error=said)
 
@@ -117,10 +144,31 @@ def pushed_request_uri(answer: Answer, *, secrets: tuple[str, ...]) -> str:
     return request_uri
 
 
-def failure(answer: Answer, document: Mapping[str, Any] | None, secrets: tuple[str, ...]) -> GatehouseError | None:
-    """Return the failure that an answer means, or None where it is a success."""
-    error, description = _error_of(document)
-    if error is None and HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+def refuses_client(error: GatehouseError, provider: Provider) -> bool:
+    """Tell whether a failure is about who asks, so that another secret of the client may be the right one."""
+    code = error.provider_error.error if error.provider_error else ""
+    return provider.error_codes.get(code, code.lower()) in _CLIENT
+
+
+def _is_dead_already(problem: GatehouseError) -> bool:
+    """Tell whether a revocation failed because the server does not know the token: then nobody can use it any more."""
+    return problem.provider_error is not None and problem.provider_error.error in {
+        *("invalid_token", "invalid_grant", "token_revoked", "token_expired")
+    }
+
+
+def failure(
+    answer: Answer,
+    document: Mapping[str, Any] | None,
+    secrets: tuple[str, ...],
+    provider: Provider | None = None,
+    *,
+    refused: bool = False,
+) -> GatehouseError | None:
+    """Return the failure that an answer means, or None where it is a success; `refused` says that it is none."""
+    failed = not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
+    error, description = _error_of(document, provider, failed=failed, refused=refused)
+    if error is None and not failed:
         return None
     code = _cleaned(error, secrets) if error and _ERROR_CODE.fullmatch(error) else None
     said = ProviderError(
@@ -128,23 +176,45 @@ def failure(answer: Answer, document: Mapping[str, Any] | None, secrets: tuple[s
         _cleaned(description or answer.headers.get("uc-rest-error"), secrets),
         answer.status,
     )
-    return _classified(error, answer, said, is_oauth=document is not None)
+    meaning = (provider.error_codes.get(error or "") if provider else None) or (error or "").lower()
+    return _classified(meaning, answer, said, document)
 
 
-def _classified(error: str | None, answer: Answer, said: ProviderError, *, is_oauth: bool) -> GatehouseError:
-    status = answer.status
-    if status == HTTPStatus.TOO_MANY_REQUESTS or error in _THROTTLED:
-        return ProviderThrottled(
-            "The authorization server limits our requests.", retry_after=retry_after(answer), provider_error=said
-        )
-    if error in _DEAD:
+def _error_of(
+    document: Mapping[str, Any] | None, provider: Provider | None, *, failed: bool, refused: bool
+) -> tuple[str | None, str | None]:
+    """Return the code and the words of an error; no code where the HTTP status alone (`failed`) tells of one."""
+    if document is None:
+        return None, None
+    names = provider.error_fields if provider else {}
+    known = _KNOWN.union(code.lower() for code in provider.error_codes) if provider else _KNOWN
+    error, words = error_of(document, names, known, refused=failed or refused)
+    return (None, words) if failed and error == NAMELESS and "error" not in document else (error, words)
+
+
+def _says_no(document: Mapping[str, Any], provider: Provider) -> bool:
+    """Tell whether a token response carries a flag that says no, whatever else it carries."""
+    if provider.response_success is not None and at_path(document, provider.response_success) is not True:
+        return True
+    return any(document.get(name) is False for name in ("ok", "success", "successful"))
+
+
+def _classified(
+    meaning: str, answer: Answer, said: ProviderError, document: Mapping[str, Any] | None
+) -> GatehouseError:
+    status, wait = answer.status, retry_after(answer, document)
+    # A firewall or a limit of some servers refuses with a 403, and tells so by saying when to come again.
+    limited = status == HTTPStatus.FORBIDDEN and wait is not None and meaning not in _DEAD
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, _OVERLOADED} or meaning in _THROTTLED or limited:
+        return ProviderThrottled("The authorization server limits our requests.", retry_after=wait, provider_error=said)
+    if meaning in _DEAD:
         return ReauthorizationRequired(
             "The authorization server no longer accepts this grant: authorize again.", provider_error=said
         )
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT or error in _OUTAGE:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT or meaning in _OUTAGE:
         return ProviderUnavailable(
             "The authorization server has an outage.",
-            retry_after=retry_after(answer),
+            retry_after=wait,
             provider_error=said,
             # A gateway's 502 or 504 says nothing about what the server behind it did.
             outcome_unknown=status >= HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -153,7 +223,8 @@ def _classified(error: str | None, answer: Answer, said: ProviderError, *, is_oa
         return ProviderMisconfigured(
             "The endpoint does not answer as one of OAuth: check its URL in the registration.", provider_error=said
         )
-    if is_oauth:
+    # A 401 is about the client whatever its body is (RFC 6749 section 5.2), and a 410 about the application.
+    if document is not None or status in {401, 410}:
         return ProviderMisconfigured(
             "The authorization server refuses this client: "
             "check client_id, client_secret and endpoints of the registration.",
@@ -164,9 +235,17 @@ def _classified(error: str | None, answer: Answer, said: ProviderError, *, is_oa
     )
 
 
-def retry_after(answer: Answer, *, now: datetime | None = None) -> int | None:
-    """Return the answer's Retry-After in seconds from now, at most a day (RFC 9110 section 10.2.3)."""
+def retry_after(
+    answer: Answer, document: Mapping[str, Any] | None = None, *, now: datetime | None = None
+) -> int | None:
+    """Return the answer's Retry-After in seconds from now, at most a day (RFC 9110 section 10.2.3).
+
+    Where the header is missing, a body's `retry_after` in seconds stands in for it.
+    """
     value = answer.headers.get("retry-after", "").strip()
+    if not value and document is not None:
+        told = seconds_of(document.get("retry_after"))
+        return None if told is None else min(told, LONGEST_RETRY_AFTER)
     if value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS:
         return min(int(value), LONGEST_RETRY_AFTER)
     try:
@@ -186,68 +265,13 @@ def _date_of(answer: Answer) -> datetime:
     return at.replace(tzinfo=at.tzinfo or UTC)
 
 
-def _document(answer: Answer) -> dict[str, Any] | None:
-    """Return the answer's fields from JSON (RFC 6749 section 5.1) or, as some servers do, a form; None if neither."""
-    try:
-        text = answer.body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return None
-    content_type = answer.headers.get("content-type", "").lower()
-    if "form-urlencoded" not in content_type:
-        document = _json_object(text)
-        if document is not None or "html" in content_type:
-            return document
-    return _form_object(text)
-
-
-class _Ambiguous(ValueError):
-    """A parameter is in the answer twice with different values (RFC 6749 section 3.2 allows it once)."""
-
-
-def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in members and members[name] != value:
-            raise _Ambiguous
-        members[name] = value
-    return members
-
-
-def _bounded_int(digits: str) -> float:
-    return int(digits) if len(digits) <= _MOST_DIGITS else math.inf
-
-
-def _json_object(text: str) -> dict[str, Any] | None:
-    try:
-        document = json.loads(text, object_pairs_hook=_unambiguous, parse_int=_bounded_int)
-    except (ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None
-
-
-def _form_object(text: str) -> dict[str, Any] | None:
-    text = text.strip()
-    if text.startswith("<"):
-        return None  # markup may hold a form's `name=value&...` anywhere, whatever its content type says
-    try:
-        document = _unambiguous(parse_qsl(text, strict_parsing=True, max_num_fields=100))
-    except ValueError:
-        return None
-    return document if document.keys() & {"access_token", "error"} else None
-
-
-def _error_of(document: Mapping[str, Any] | None) -> tuple[str | None, Any]:
-    """Return the error code and description: RFC 6749's string, or UltraCart's `ErrorResponse` object."""
-    if document is None:
-        return None, None
-    error = document.get("error")
-    if isinstance(error, Mapping):
-        code = error.get("error_code")
-        description = error.get("developer_message") or error.get("user_message")
-        return (code if isinstance(code, str) and code else "error_response"), description
-    if isinstance(error, str) and error:
-        return error, document.get("error_description")
-    return ("error", None) if error not in (None, "", False) else (None, None)
+def _document(answer: Answer, provider: Provider | None = None) -> dict[str, Any] | None:
+    """Return the answer's fields, None where it has none; one that contradicts itself about an error has none, too."""
+    names = {"access_token", "error"}
+    if provider is not None:
+        names |= {provider.response_fields.get("access_token", ""), provider.error_fields.get("error", "")} - {""}
+    document = document_of(answer.body, answer.headers.get("content-type", "").lower(), frozenset(names))
+    return None if document is not None and document.get("error") is TWICE else document
 
 
 def _cleaned(text: object, secrets: tuple[str, ...]) -> str | None:
@@ -274,26 +298,63 @@ def _repeats(text: str, secret: str) -> bool:
     return any(secret[start : start + 8] in text for start in range(len(secret) - 7))
 
 
-def _access_token(document: Mapping[str, Any]) -> str:
-    token = document.get("access_token")
-    if not isinstance(token, str) or not _VSCHAR.fullmatch(token):
-        raise ProviderUnavailable(
-            "The token response has no access_token that is a non-empty string.", outcome_unknown=True
-        )
-    return token
+class _Fields:
+    """The fields of a token response by their RFC's names, wherever the provider has them."""
+
+    def __init__(self, document: Mapping[str, Any], provider: Provider, now: float) -> None:
+        self._provider = provider
+        self._now = now
+        self._holder: Mapping[str, Any] = document
+        for path in provider.response_paths:
+            holder = at_path(document, path)
+            if isinstance(holder, Mapping):
+                self._holder = holder
+                if self.get("access_token"):
+                    break  # never a token from here and its refresh token from elsewhere
+
+    def get(self, name: str) -> Any:
+        path = self._provider.response_fields.get(name, name)
+        return at_path(self._holder, path) if path else None
+
+    def access_token(self) -> str:
+        token = self.get("access_token")
+        if not isinstance(token, str) or not _VSCHAR.fullmatch(token):
+            raise ProviderUnavailable(
+                "The token response has no access_token that is a non-empty string.", outcome_unknown=True
+            )
+        return token
+
+    def refresh_token(self) -> str | None:
+        token = self.get("refresh_token")
+        if token is None or token is False or token == "":
+            return None
+        if not isinstance(token, str) or not _VSCHAR.fullmatch(token):
+            raise ProviderUnavailable("The token response's refresh_token is not a string.", outcome_unknown=True)
+        return token
+
+    def expires_at(self) -> int | None:
+        provider = self._provider
+        seconds = seconds_of(self.get("expires_in"), provider.expires_in_unit)
+        if seconds is None and (moment := moment_of(self.get("expires_at"), self._now)) is not None:
+            seconds = moment - int(self._now)
+        seconds = seconds or provider.default_expires_in
+        if seconds is None:
+            return None
+        return int(self._now) + min(seconds, provider.max_expires_in or seconds)
+
+    def refresh_expires_at(self, *, issued: bool) -> int | None:
+        """Return when the refresh token ends. What the provider's data says of that counts from a token's issue."""
+        for name in ("refresh_token_expires_in", "refresh_expires_in", "x_refresh_token_expires_in"):
+            if (seconds := seconds_of(self.get(name), self._provider.expires_in_unit)) is not None:
+                return int(self._now) + seconds
+        for name in ("refresh_token_expires_at", "refresh_expires_at"):
+            if (moment := moment_of(self.get(name), self._now)) is not None:
+                return moment
+        seconds = self._provider.default_refresh_token_expires_in if issued else None
+        return None if seconds is None else int(self._now) + seconds
 
 
-def _refresh_token(document: Mapping[str, Any]) -> str | None:
-    token = document.get("refresh_token")
-    if token is None or token == "":
-        return None
-    if not isinstance(token, str) or not _VSCHAR.fullmatch(token):
-        raise ProviderUnavailable("The token response's refresh_token is not a string.", outcome_unknown=True)
-    return token
-
-
-def _token_type(document: Mapping[str, Any]) -> str:
-    token_type = document.get("token_type")
+def _token_type(token_type: Any) -> str:
     if not isinstance(token_type, str) or not _ERROR_CODE.fullmatch(token_type) or token_type.lower() == "bearer":
         return "Bearer"
     if token_type.lower() in _NOT_BEARER:
@@ -302,33 +363,6 @@ def _token_type(document: Mapping[str, Any]) -> str:
             "Gatehouse does not speak: register the client for Bearer tokens."
         )
     return token_type
-
-
-def _seconds(value: Any) -> int | None:
-    """Return a lifetime: a number, or a string that holds one. None where it is absent, zero, negative or no number.
-
-    Zero is what servers send for "does not expire"; a token that were really dead on arrival would help nobody.
-    """
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 1:
-        return None
-    return int(min(value, LONGEST_LIFETIME))
-
-
-def _expiry(value: Any, now: float, default: int | None) -> int | None:
-    seconds = _seconds(value) or default
-    return None if seconds is None else int(now) + seconds
-
-
-def _refresh_expiry(document: Mapping[str, Any], now: float) -> int | None:
-    for name in ("refresh_token_expires_in", "refresh_expires_in", "x_refresh_token_expires_in"):
-        if (seconds := _seconds(document.get(name))) is not None:
-            return int(now) + seconds
-    return None
 
 
 def _scope(value: Any, separator: str) -> str | None:

@@ -1,0 +1,98 @@
+"""Requests in a provider's own words: RFC 6749's and 7009's, but for what its data says is different there.
+
+Pure: what is sent is decided here, by `client` it is sent.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode, urlsplit
+
+from .tenants import filled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from .providers import Registration
+
+    Pairs = Sequence[tuple[str, str]]
+
+_CONTENT_TYPES = {"form": "application/x-www-form-urlencoded", "json": "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, whole. Only its method shows in a `repr`: a URL, too, can hold a token here."""
+
+    method: str
+    url: str = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
+    body: str | None = field(repr=False)
+
+
+def authorization_params(
+    registration: Registration, redirect_uri: str, scope: str | None, extra: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the parameters of the authorization request (RFC 6749 section 4.1.1) but state and code challenge."""
+    provider = registration.provider
+    params = {"response_type": "code", "client_id": registration.client_id, "redirect_uri": redirect_uri}
+    if scope is not None:
+        params["scope"] = scope.replace(" ", provider.scope_separator)
+    own = _named(params.items(), provider.authorization_param_names)
+    return {**provider.authorization_params, **extra, **dict(own)}
+
+
+def request(
+    kind: str,
+    registration: Registration,
+    fields: Pairs,
+    proof_fields: Mapping[str, str],
+    proof_headers: Mapping[str, str],
+) -> Request:
+    """Return the exchange of a code (`token`) or refresh token (`refresh`), a `revocation`, or a request's `push`.
+
+    `fields` are by the RFCs' names (RFC 6749 sections 4.1.3 and 6, RFC 7009 section 2.1), those of a push as they are
+    (RFC 9126 section 2.1); the proof of who asks (RFC 6749 section 2.3) has fields and headers, either of them empty.
+    """
+    provider = registration.provider
+    # A pushed request has its client_id in any case: in no body may it be twice.
+    whole = [*fields, *(entry for entry in proof_fields.items() if entry not in fields)]
+    headers = {**provider.token_headers, **proof_headers}
+    if kind == "push":
+        return _request("POST", provider.endpoint("pushed_authorization_request_endpoint"), "form", whole, headers)
+    names: Mapping[str, str] = getattr(provider, f"{kind}_param_names")
+    params: Mapping[str, str] = getattr(provider, f"{kind}_params")
+    own = _named(whole, names)
+    taken = dict(own)
+    pairs = [*own, *((name, value) for name, value in params.items() if name not in taken)]
+    if kind == "revocation":
+        return _revocation(registration, dict(fields).get("token", ""), pairs, headers)
+    url = provider.refresh_endpoint if kind == "refresh" else None
+    return _request("POST", url or provider.endpoint("token_endpoint"), provider.body_format, pairs, headers)
+
+
+def _revocation(registration: Registration, token: str, pairs: Pairs, headers: Mapping[str, str]) -> Request:
+    provider = registration.provider
+    values = {"token": token, "client_id": registration.client_id, "client_secret": registration.client_secret or ""}
+    own_headers = {name: filled(text, values) for name, text in provider.revocation_headers.items()}
+    in_url = {name: quote(values[name], safe="") for name in ("token", "client_id")}
+    url = filled(provider.endpoint("revocation_endpoint"), in_url)
+    return _request(provider.revocation_method, url, provider.revocation_body_format, pairs, {**headers, **own_headers})
+
+
+def _request(method: str, url: str, body_format: str, pairs: Pairs, headers: Mapping[str, str]) -> Request:
+    """Return a request with these fields in its body; a GET has none, and takes a form's fields in its query."""
+    known = {"Accept": "application/json", "User-Agent": "gatehouse", **headers}
+    if body_format == "none":
+        return Request(method, url, known, None)
+    if method == "GET":
+        return Request(method, f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(pairs)}", known, None)
+    body = json.dumps(dict(pairs), separators=(",", ":")) if body_format == "json" else urlencode(pairs)
+    return Request(method, url, {"Content-Type": _CONTENT_TYPES[body_format], **known}, body)
+
+
+def _named(fields: Iterable[tuple[str, str]], names: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the fields under the names that the provider has for them, without those that it does not want."""
+    return [(name, value) for own, value in fields if (name := names.get(own, own))]

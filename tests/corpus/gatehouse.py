@@ -1,0 +1,67 @@
+"""Gatehouse's client before an answer, over a real connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from functions.vault.client import Client
+from functions.vault.errors import (
+    GatehouseError,
+    ProviderMisconfigured,
+    ProviderThrottled,
+    ProviderUnavailable,
+    ReauthorizationRequired,
+)
+from functions.vault.outbound import Outbound
+from functions.vault.providers import Provider, Registration, validated, vocabulary
+from tests.corpus.verdict import Result
+from tests.unit.samples import validated_response
+
+if TYPE_CHECKING:
+    from functions.vault.tokens import TokenResponse
+    from tests.corpus.case import Case, Verdict
+
+_MEANINGS: dict[type[GatehouseError], Verdict] = {
+    ReauthorizationRequired: "dead",
+    ProviderMisconfigured: "operator",
+    ProviderThrottled: "throttled",
+    ProviderUnavailable: "unavailable",
+}
+_TIMEOUT = 30.0
+
+
+def ask(case: Case, url: str, now: int) -> Result:
+    """Return what Gatehouse makes of the answer of the token endpoint at `url`."""
+    quirks = validated(case.quirks, case.name, vocabulary(loopback_http=True))
+    registration = Registration(Provider("acme", token_endpoint=url, **quirks), "client-1")
+    client = Client(Outbound(), lambda: now)
+    try:
+        if case.refresh:
+            response = client.refresh(registration, "RT-0", _TIMEOUT)
+        else:
+            response = client.exchange(
+                registration, validated_response(), "https://gate.example/callback/acme", _TIMEOUT
+            )
+    except GatehouseError as error:
+        return Result(
+            _MEANINGS[type(error)],
+            code=error.provider_error.error if error.provider_error else "",
+            retry_after=error.retry_after,
+            outcome_unknown=isinstance(error, ProviderUnavailable) and error.outcome_unknown,
+        )
+    return Result("accept", _stored(response, now))
+
+
+def _stored(response: TokenResponse, now: int) -> dict[str, Any]:
+    """Return all that is stored of a response; times in seconds from now, nothing that is empty."""
+    fields = {
+        "access_token": response.tokens.access_token,
+        "refresh_token": response.tokens.refresh_token,
+        "token_type": response.token_type if response.token_type != "Bearer" else None,
+        "expires_in": response.expires_at - now if response.expires_at is not None else None,
+        "refresh_expires_in": response.refresh_expires_at - now if response.refresh_expires_at is not None else None,
+        "scope": response.scope,
+        "subject": response.subject,
+        "metadata": response.metadata or None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,59 @@
+"""What token endpoints answer, and what is made of it: over a real connection, stored field by field."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.corpus import gatehouse
+from tests.corpus.accepted import ACCEPTED
+from tests.corpus.refused import REFUSED
+from tests.corpus.server import token_endpoint
+from tests.unit.samples import NOW
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.corpus.case import Case
+    from tests.corpus.server import TokenEndpoint
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[TokenEndpoint]:
+    """Run a token endpoint."""
+    with token_endpoint() as running:
+        yield running
+
+
+@pytest.mark.parametrize("case", ACCEPTED, ids=lambda case: case.name)
+def test_tokens_are_stored_field_by_field(endpoint: TokenEndpoint, case: Case) -> None:
+    """What the answer says is stored, in one form whatever its own; what it does not say is not."""
+    endpoint.answer(case.status, case.headers, case.octets(NOW))
+
+    result = gatehouse.ask(case, endpoint.url, NOW)
+
+    assert (result.verdict, result.stored) == ("accept", case.stored)
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
+def test_a_failure_means_one_thing(endpoint: TokenEndpoint, case: Case) -> None:
+    """A dead grant, the operator's fault, a limit and an outage are told apart, with the server's word and wait."""
+    endpoint.answer(case.status, case.headers, case.octets(NOW))
+
+    result = gatehouse.ask(case, endpoint.url, NOW)
+
+    assert result.verdict == case.verdict
+    assert (result.code, result.retry_after, result.outcome_unknown) == (
+        case.code,
+        case.retry_after,
+        case.outcome_unknown,
+    )
+
+
+def test_the_corpus_is_what_it_claims_to_be() -> None:
+    """At least 150 different answers, each under a name of its own, of every kind."""
+    corpus = [*ACCEPTED, *REFUSED]
+
+    assert len({case.name for case in corpus}) == len(corpus) >= 150
+    assert {case.verdict for case in corpus} == {"accept", "dead", "operator", "throttled", "unavailable"}

@@ -1,0 +1,212 @@
+"""Endpoints of one tenant each: a tenant's name never decides whose host it is that codes and secrets go to."""
+
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from functions.vault import providers, tenants
+from functions.vault.errors import InvalidRequest, ProviderMisconfigured
+from functions.vault.fields import Mismatch
+from functions.vault.providers import Provider
+from tests.unit.samples import registration
+
+SHOP = "[a-z0-9][a-z0-9-]{0,62}"
+TEMPLATE = "https://{shop}.myshopify.com/admin/oauth/authorize?for={shop}"
+
+HOSTILE = [
+    "",
+    ".",
+    "..",
+    "evil.example/",
+    "evil.example#",
+    "evil.example?",
+    "evil.example\\",
+    "evil.example:443",
+    "evil.example/.",
+    "user@evil.example",
+    "user:password@evil.example",
+    "evil.example%2f",
+    "evil.example%23",
+    "%00",
+    "acme.",
+    ".acme",
+    "a..b",
+    "-acme",
+    "acme-",
+    "ACME",
+    "acme\n",
+    "acme\r\nHost: evil.example",
+    " acme",
+    "acme ",
+    "a_b",
+    "a" * 64,
+    "\uff41\uff43\uff4d\uff45",
+    "\u0430cme",
+    "acme\u3002evil",
+    "acme\uff0fevil",
+    "ß",
+    "١٢٣",
+    "{shop}",
+    "[::1]",
+    "127.0.0.1:80",
+    "\ud800",
+    "acme\x00",
+]
+
+
+def provider(pattern: str = SHOP, template: str = TEMPLATE, **fields: object) -> Provider:
+    """Return a provider whose endpoints have one template, with one parameter."""
+    return registration(
+        authorization_endpoint=template,
+        token_endpoint="https://{shop}.myshopify.com/token",
+        parameters={"shop": pattern},
+        **fields,
+    ).provider
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_name_that_is_no_label_is_refused_before_anything_is_stored(value: str) -> None:
+    """Whoever calls start learns which parameter it is and what it should be like, and never reads the value again."""
+    with pytest.raises(InvalidRequest) as caught:
+        provider().chosen_parameters({"shop": value})
+
+    assert caught.value.description.startswith("parameters.shop: expected ")
+    assert value.strip(". ") == "" or value not in caught.value.description
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_loose_pattern_lets_no_name_out_of_its_place(value: str) -> None:
+    """The pattern is the provider's; whatever it lets through, a host's label is a label, or nothing is asked."""
+    with pytest.raises(Mismatch):
+        tenants.expanded(TEMPLATE, {"shop": value})
+
+
+def test_a_missing_parameter_is_named() -> None:
+    """Nothing is guessed where it decides which server is asked."""
+    with pytest.raises(InvalidRequest, match=r"^parameters.shop: required, like \[a-z0-9\]"):
+        provider().chosen_parameters({"other": "acme"})
+
+
+def test_a_default_stands_in_where_the_caller_is_silent() -> None:
+    """And is kept with the connection, so that it stays with its tenant when the default changes."""
+    known = provider(parameter_defaults={"shop": "acme"})
+
+    assert known.chosen_parameters({}) == {"shop": "acme"}
+    assert known.chosen_parameters({"shop": "other", "note": "7"}) == {"shop": "other", "note": "7"}
+
+
+def test_every_template_is_filled_in() -> None:
+    """Endpoints and parameters; braces that are no placeholder are the parameter's own."""
+    known = provider(
+        revocation_endpoint="https://{shop}.myshopify.com/{client_id}/{token}",
+        authorization_params={"context": "stores/{shop}", "claims": '{"a":{"b":null}}', "x": "{unknown}"},
+        token_params={"context": "stores/{shop}"},
+    )
+
+    made = known.for_tenant({"shop": "acme", "note": "7"})
+
+    assert made.authorization_endpoint == "https://acme.myshopify.com/admin/oauth/authorize?for=acme"
+    assert made.token_endpoint == "https://acme.myshopify.com/token"
+    assert made.revocation_endpoint == "https://acme.myshopify.com/{client_id}/{token}"
+    assert made.authorization_params == {"context": "stores/acme", "claims": '{"a":{"b":null}}', "x": "{unknown}"}
+    assert made.token_params == {"context": "stores/acme"}
+
+
+def test_a_provider_without_parameters_is_as_it_is() -> None:
+    """Whatever an application keeps with its connections."""
+    known = registration()
+
+    assert known.for_tenant({"shop": "../evil"}) is known
+
+
+def test_stored_parameters_that_no_longer_fit_are_the_operators_affair() -> None:
+    """A pattern may have become stricter since: the connection is not sent anywhere else, and not taken for dead."""
+    with pytest.raises(ProviderMisconfigured, match=r"parameters do not fit provider 'acme': parameters\.shop"):
+        provider().for_tenant({"shop": "evil.example/"})
+
+
+@pytest.mark.parametrize(
+    ("template", "value"),
+    [
+        ("https://acme.example/{name}/token", "a/b"),
+        ("https://acme.example/{name}/token", ".."),
+        ("https://acme.example/{name}/token", "."),
+        ("https://acme.example/{name}/token", "a%2fb"),
+        ("https://acme.example/{name}/token", "a?b"),
+        ("https://acme.example/{name}/token", "a#b"),
+        ("https://acme.example/{name}/token", "é"),
+        ("https://acme.example/{name}/token", ""),
+    ],
+)
+def test_a_segment_stays_one(template: str, value: str) -> None:
+    """A tenant in a path cannot climb out of it, end it or begin a query."""
+    with pytest.raises(Mismatch):
+        tenants.expanded(template, {"name": value})
+
+
+def test_a_value_in_a_query_is_escaped() -> None:
+    """There anything may stand, and changes nothing."""
+    assert (
+        tenants.expanded("https://acme.example/a?t={name}&x=1", {"name": "a&b=c#d/é"})
+        == "https://acme.example/a?t=a%26b%3Dc%23d%2F%C3%A9&x=1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "value", "host"),
+    [
+        ("login|test|[a-z0-9][a-z0-9-]{0,62}\\.my", "login", "login.salesforce.com"),
+        ("login|test|[a-z0-9][a-z0-9-]{0,62}\\.my", "acme--uat.my", "acme--uat.my.salesforce.com"),
+    ],
+)
+def test_a_pattern_may_take_more_than_one_label(pattern: str, value: str, host: str) -> None:
+    """Below the domain that the provider's data names."""
+    made = registration(
+        token_endpoint="https://{domain}.salesforce.com/token", parameters={"domain": pattern}
+    ).provider.for_tenant({"domain": value})
+
+    assert urlsplit(made.endpoint("token_endpoint")).hostname == host
+
+
+def test_a_host_that_is_too_long_is_refused() -> None:
+    """Each label fits, and all of them together do not (RFC 1035 section 2.3.4)."""
+    with pytest.raises(Mismatch, match="leave the URL"):
+        tenants.expanded("https://{a}.{b}.{c}.{d}.acme.example/", dict.fromkeys("abcd", "x" * 63))
+
+
+@settings(max_examples=500, deadline=None)
+@given(value=st.text(max_size=80) | st.from_regex(r"[a-z0-9.@:/%\\-]{1,40}", fullmatch=True))
+def test_whatever_is_sent_the_host_is_the_providers(value: str) -> None:
+    """The property behind all of the above: it is refused, or the host ends in what the data says, and nothing else."""
+    for template in (TEMPLATE, "https://a-{shop}.b.example.com:8443/x/{shop}/y?z={shop}"):
+        try:
+            made = urlsplit(tenants.expanded(template, {"shop": value}))
+        except Mismatch:
+            continue
+        given_parts = urlsplit(template.replace("{shop}", "x"))
+        assert (made.hostname or "").endswith((".myshopify.com", ".b.example.com"))
+        assert (made.scheme, made.port, made.username) == ("https", given_parts.port, None)
+        assert made.path.count("/") == given_parts.path.count("/")
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        ({"token_endpoint": "https://{shop}.acme.example"}, "token_endpoint: {shop} is not among parameters"),
+        ({"token_endpoint": "https://acme.example/{token}"}, "token_endpoint: {token} is not among parameters"),
+        ({"parameter_defaults": {"shop": "x"}}, "parameter_defaults: shop is not among parameters"),
+        (
+            {"parameters": {"shop": "[a-z]{2}"}, "parameter_defaults": {"shop": "x"}},
+            "parameter_defaults: shop does not fit its pattern",
+        ),
+        ({"required": ("redirect_uri",)}, "redirect_uri: needed, as the provider file says"),
+    ],
+)
+def test_keys_that_do_not_fit_together_are_named(layer: dict[str, object], said: str) -> None:
+    """Each is right by itself: only all layers together can tell."""
+    with pytest.raises(ProviderMisconfigured, match=r"^Provider 'acme': ") as caught:
+        providers.register("acme", [layer], {"client_id": "client-1"})
+
+    assert caught.value.description == f"Provider 'acme': {said}."
