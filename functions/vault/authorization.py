@@ -11,12 +11,13 @@ import hmac
 import re
 import secrets
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from .errors import ProviderMisconfigured
 from .fields import Mismatch
 
 if TYPE_CHECKING:
@@ -233,7 +234,8 @@ class Refused(Exception):
 class ValidatedResponse:
     """An authorization response (RFC 6749 section 4.1.2) to a request of the browser that brought it.
 
-    Only `validate` makes one. Either `code` or `error` is set. `iss` (RFC 9207) still has to be held against the stored
+    Only `validate` makes one. Either `code` or `error` is set, or the code is among the other `parameters`, under a name
+    that the provider has for it: `with_code` finds it there. `iss` (RFC 9207) still has to be held against the stored
     request, in the consuming write.
     """
 
@@ -242,6 +244,17 @@ class ValidatedResponse:
     iss: str | None
     code: str | None = field(repr=False)
     error: str | None = None
+    parameters: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def with_code(self, name: str) -> ValidatedResponse:
+        """Return this response with the code that stands under the provider's name for it, where there is one."""
+        code = self.parameters.get(name) or self.code
+        if code is None:
+            raise ProviderMisconfigured(
+                f"The authorization response has neither an error nor the code, expected as {name!r}: "
+                "check code_parameter of the registration."
+            )
+        return replace(self, code=code)
 
     @property
     def state_hash(self) -> str:
@@ -268,6 +281,10 @@ RESPONSE_ERRORS = frozenset(
 )
 
 
+_READ = frozenset({"state", "code", "error", "error_description", "error_uri", "iss"})
+"""What is read of a response before it is known whose it is; the rest is for who knows the provider."""
+
+
 def validate(
     provider: str, unverified_query: str, unverified_cookies: Iterable[str], *, secure: bool, form_post: bool = False
 ) -> ValidatedResponse:
@@ -286,11 +303,12 @@ def validate(
     if not hmac.compare_digest(browser.state, state[0]):
         raise Refused("state_mismatch")
     code, error = parameters.get("code") or None, parameters.get("error") or None
-    if (code is None) == (error is None):
+    others = {name: value for name, value in parameters.items() if name not in _READ and value}
+    if (code is not None and error is not None) or (code is None and error is None and not others):
         raise Refused("code_or_error_expected")
     if error is not None and error not in RESPONSE_ERRORS:
         error = "server_error"
-    return ValidatedResponse(provider, browser, parameters.get("iss"), code, error)
+    return ValidatedResponse(provider, browser, parameters.get("iss"), code, error, others)
 
 
 def _parameters(unverified_query: str) -> dict[str, str]:

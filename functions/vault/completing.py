@@ -13,6 +13,8 @@ from .connection import ENDED
 from .errors import ConnectionRevoked, GatehouseError, InvalidRequest, ServerError
 from .obtained import Authorized, Obtained
 from .outcome import SUBJECT_MISMATCH, Outcome
+
+from .responses import with_callback
 from .store import Conflict
 
 if TYPE_CHECKING:
@@ -62,11 +64,13 @@ class Completing:
         if response.error is not None:
             return Outcome.failed(self.authorizations.reopen(request, response.error), response.error)
         try:
-            registration = self.registrations.get(request.provider)
+            registration = self.registrations.get(request.provider).for_tenant(request.parameters)
+            response = response.with_code(registration.provider.code_parameter)
             first_version = request.connection_version + 1
             seal = self.cipher.prepare(request.connection_id, request.provider, first_version)
             timeout = deadline.for_http(registration.provider.request_timeout)
             answered = self.client.exchange(registration, response, request.redirect_uri, timeout)
+            answered = with_callback(answered, registration.provider, response.parameters)
         except GatehouseError as error:
             return Outcome.failed(self.authorizations.reopen(request, error.code), error.code, error)
         except Exception:

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -109,6 +109,13 @@ def token_response(answer: Answer, provider: Provider, *, now: float, secrets: t
         subject=_word(at_path(document, provider.subject)) if provider.subject else None,
         metadata={path: value for path in provider.metadata if (value := _word(at_path(document, path))) is not None},
     )
+
+
+def with_callback(response: TokenResponse, provider: Provider, parameters: Mapping[str, str]) -> TokenResponse:
+    """Return the response with what the provider tells of the account in the redirect instead (QuickBooks' realmId)."""
+    told = {name: value for name in provider.callback_metadata if (value := _word(parameters.get(name))) is not None}
+    subject = response.subject or told.get(provider.subject or "")
+    return replace(response, subject=subject, metadata={**response.metadata, **told}) if told else response
 
 
 def check_revocation(answer: Answer, provider: Provider, *, secrets: tuple[str, ...]) -> None:

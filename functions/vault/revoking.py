@@ -134,7 +134,7 @@ class Revoking:
         """Return what the server has said to each token so far, and the failure where it has not heard of all."""
         told = withdrawal
         try:
-            registration = self.registrations.get(withdrawal.provider)
+            registration = self.registrations.get(withdrawal.provider).for_tenant(withdrawal.parameters)
             if _belongs_to_a_newer_consent(connection, withdrawal, registration):
                 return told.heard("grant", "left to the newer consent", self.timing.now()), None
             unsupported: dict[str, GatehouseError] = {}

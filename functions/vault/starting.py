@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from . import authorization
+from . import authorization, dialect
 from .authorization import AuthorizationRequest, Ticket, with_query
 from .connection import Status
 from .errors import InvalidRequest
@@ -41,10 +41,13 @@ class Starting:
         existing = self.connections.get(connection_id) if "connection_id" in fields else None
         if existing is not None:
             _require_same_party(existing, fields)
+        given = fields.get("parameters", existing.parameters if existing else {})
+        parameters = registration.provider.chosen_parameters(given)
+        registration = registration.for_tenant(parameters)
         scope = _scope(registration.provider, fields.get("scopes"))
-        redirect_uri = f"{self.base_url}/callback/{registration.provider.name}"
+        redirect_uri = registration.provider.redirect_uri or f"{self.base_url}/callback/{registration.provider.name}"
         params = _params(registration, redirect_uri, scope, fields)
-        authorization_url, pushed = _question(registration.provider, params)
+        authorization_url, pushed = _question(registration, params)
         now = int(self.timing.now())
         ticket = Ticket(authorization.new_request_id(), authorization.new_secret())
         request = AuthorizationRequest(
@@ -64,7 +67,7 @@ class Starting:
             scope=scope,
             return_to=fields.get("return_to"),
             owner=fields.get("owner", existing.owner if existing else None),
-            parameters=fields.get("parameters", existing.parameters if existing else {}),
+            parameters=parameters,
             tags=fields.get("tags", existing.tags if existing else {}),
             pushed=pushed,
             form_post=registration.provider.response_mode == "form_post",
@@ -114,20 +117,18 @@ def _params(
 ) -> list[tuple[str, str]]:
     """Return the authorization request (RFC 6749 section 4.1.1) but for what a browser adds: state and challenge."""
     provider = registration.provider
-    params = {"response_type": "code", "client_id": registration.client_id, "redirect_uri": redirect_uri}
-    if scope is not None:
-        params["scope"] = scope.replace(" ", provider.scope_separator)
+    params = dialect.authorization_params(registration, redirect_uri, scope, fields.get("authorization_params", {}))
     if provider.response_mode is not None:
         params["response_mode"] = provider.response_mode
-    extra = {**provider.authorization_params, **fields.get("authorization_params", {})}
-    return [*{**extra, **params}.items(), *(("resource", uri) for uri in provider.resource)]
+    return [*params.items(), *(("resource", uri) for uri in provider.resource)]
 
 
-def _question(provider: Provider, params: list[tuple[str, str]]) -> tuple[str, str | None]:
+def _question(registration: Registration, params: list[tuple[str, str]]) -> tuple[str, str | None]:
     """Return how the request is put to the server: the authorization URL, and what is to be pushed (RFC 9126).
 
     It is pushed where the server requires it, and not wherever it could be: that costs the user a round trip.
     """
+    provider = registration.provider
     endpoint = provider.endpoint("authorization_endpoint")
     whole = with_query(endpoint, params)
     if len(whole) > _LONGEST_URL:
@@ -137,5 +138,4 @@ def _question(provider: Provider, params: list[tuple[str, str]]) -> tuple[str, s
     if not provider.require_pushed_authorization_requests:
         return whole, None
     provider.endpoint("pushed_authorization_request_endpoint")  # or the user would be the first to learn that it lacks
-    client_id = dict(params)["client_id"]
-    return with_query(endpoint, {"client_id": client_id}), urlencode(params)
+    return with_query(endpoint, {"client_id": registration.client_id}), urlencode(params)

@@ -127,7 +127,7 @@ class Vending:
         """
         if not connection.refreshable:
             return self._without_refresh_token(connection)
-        registration = self.registrations.get(connection.provider)
+        registration = self.registrations.get(connection.provider).for_tenant(connection.parameters)
         deadline.for_http(registration.provider.request_timeout)  # with too little time nothing is begun
         held = self._claim(connection, holder, deadline)
         if held.lease is None or held.lease.holder != holder:
@@ -173,7 +173,7 @@ class Vending:
             try:
                 response = self._ask(held, plan, deadline)
             except ProviderUnavailable as error:
-                lost = error.outcome_unknown and bool(plan.registration.provider.refresh_token_replay_seconds)
+                lost = error.outcome_unknown and plan.registration.provider.replays_refresh
                 if not lost:
                     raise
                 response = self._ask_again(held, plan, error, deadline)
