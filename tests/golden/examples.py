@@ -1,0 +1,173 @@
+"""What each provider answers, as far as it was read; where nothing special was, the answers of RFC 6749's examples."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Example:
+    """One life of a connection: what `start` is given, what comes with the redirect, what the endpoints answer.
+
+    `registration` is what the owner has to add to client id and secret. A `refreshed` of None is a grant without
+    refresh token. `revoked` is what the revocation endpoint answers, as status and body.
+    """
+
+    registration: dict[str, Any] = field(default_factory=dict)
+    start: dict[str, Any] = field(default_factory=lambda: {"scopes": ["SCOPE_A", "SCOPE_B"]})
+    redirect: dict[str, str] = field(default_factory=lambda: {"code": "CODE"})
+    issued: Any = field(default_factory=lambda: tokens(1))
+    refreshed: Any = field(default_factory=lambda: tokens(2))
+    revoked: tuple[int, Any] = (200, "")
+
+
+def tokens(number: int, **fields: Any) -> dict[str, Any]:
+    """Return a token response; a field of None is left out."""
+    whole = {
+        "access_token": f"AT-{number}",
+        "token_type": "Bearer",
+        "expires_in": 3600,
+        "refresh_token": f"RT-{number}",
+        "scope": "SCOPE_A SCOPE_B",
+        **fields,
+    }
+    return {name: value for name, value in whole.items() if value is not None}
+
+
+def _alone(**fields: Any) -> dict[str, Any]:
+    """Return a refresh's answer that brings an access token and its expiry, and nothing else."""
+    return tokens(2, refresh_token=None, scope=None, **fields)
+
+
+def _for(**parameters: str) -> dict[str, Any]:
+    return {"parameters": parameters, "scopes": ["SCOPE_A", "SCOPE_B"]}
+
+
+_ENDLESS = {"expires_in": None, "refresh_token": None}
+
+EXAMPLES: dict[str, Example] = {
+    "ultracart": Example(
+        start={},
+        issued=tokens(1, token_type="bearer", expires_in="3600", merchant_id="DEMO", error=None),
+        refreshed=tokens(2, token_type="bearer", expires_in="3600", merchant_id="DEMO"),
+        revoked=(200, {"successful": True, "message": "Access has been revoked."}),
+    ),
+    "google": Example(issued=tokens(1, expires_in=3599, refresh_token_expires_in=604799), refreshed=_alone()),
+    "microsoft": Example(
+        start=_for(tenant="contoso.onmicrosoft.com"), issued=tokens(1, ext_expires_in=3599), refreshed=tokens(2)
+    ),
+    "github": Example(
+        issued="access_token=AT-1&expires_in=28800&refresh_token=RT-1&refresh_token_expires_in=15811200"
+        "&scope=&token_type=bearer",
+        refreshed=tokens(2, expires_in=28800, refresh_token_expires_in=15811200, scope=None, token_type="bearer"),
+        revoked=(204, ""),
+    ),
+    "slack": Example(
+        issued={
+            "ok": True,
+            "access_token": "AT-1",
+            "token_type": "bot",
+            "scope": "SCOPE_A,SCOPE_B",
+            "expires_in": 43200,
+            "refresh_token": "RT-1",
+            "bot_user_id": "U1",
+            "team": {"id": "T1", "name": "Acme"},
+            "authed_user": {"id": "U2", "access_token": "AT-of-the-user", "refresh_token": "RT-of-the-user"},
+            "incoming_webhook": {"channel": "#general", "channel_id": "C1", "url": "https://hooks.slack.com/x"},
+        },
+        refreshed={"ok": True, "access_token": "AT-2", "expires_in": 43200, "refresh_token": "RT-2"},
+        revoked=(200, {"ok": True, "revoked": True}),
+    ),
+    "shopify": Example(start=_for(shop="acme"), revoked=(200, "")),
+    "quickbooks": Example(
+        redirect={"code": "CODE", "realmId": "4620816365"},
+        issued=tokens(1, token_type="bearer", scope=None, x_refresh_token_expires_in=8726400),
+        refreshed=tokens(2, token_type="bearer", scope=None, x_refresh_token_expires_in=8726400),
+    ),
+    "xero": Example(issued=tokens(1, expires_in=1800), refreshed=tokens(2, expires_in=1800)),
+    "hubspot": Example(issued=tokens(1, expires_in=1800), refreshed=_alone(expires_in=1800), revoked=(204, "")),
+    "salesforce": Example(
+        start=_for(domain="acme.my"),
+        issued=tokens(1, expires_in=None, instance_url="https://acme.my.salesforce.com"),
+        refreshed=_alone(expires_in=None, instance_url="https://acme.my.salesforce.com"),
+    ),
+    "stripe": Example(issued=tokens(1, expires_in=None, stripe_user_id="acct_1"), refreshed=tokens(2, expires_in=None)),
+    "notion": Example(
+        start={},
+        issued=tokens(1, scope=None, expires_in=None, workspace_id="W1", bot_id="B1", owner={"type": "user"}),
+        refreshed=tokens(2, scope=None, expires_in=None, workspace_id="W1", bot_id="B1"),
+        revoked=(200, {"request_id": "R1"}),
+    ),
+    "zoom": Example(revoked=(200, {"status": "success"})),
+    "dropbox": Example(
+        issued=tokens(1, token_type="bearer", expires_in=14400),
+        refreshed=_alone(expires_in=14400),
+        revoked=(200, "null"),
+    ),
+    "linkedin": Example(
+        issued=tokens(1, expires_in=5184000, refresh_token_expires_in=31536000),
+        refreshed=tokens(2, expires_in=5184000, refresh_token="RT-1", refresh_token_expires_in=31449600),
+    ),
+    "facebook": Example(issued=tokens(1, expires_in=5183999, refresh_token=None), refreshed=None),
+    "x-twitter": Example(issued=tokens(1, expires_in=7200), refreshed=tokens(2, expires_in=7200)),
+    "spotify": Example(refreshed=_alone()),
+    "square": Example(
+        issued=tokens(1, expires_in=None, expires_at="2023-12-14T22:13:20Z", merchant_id="MLQ", token_type="bearer"),
+        refreshed=tokens(2, expires_in=None, expires_at="2023-12-14T22:13:20Z", merchant_id="MLQ", token_type="bearer"),
+        revoked=(200, {"success": True}),
+    ),
+    "amazon-sp-api": Example(
+        registration={
+            "authorization_endpoint": "https://sellercentral.amazon.com/apps/authorize/consent",
+            "authorization_params": {"application_id": "amzn1.sp.solution.1"},
+        },
+        start={},
+        redirect={"spapi_oauth_code": "CODE", "selling_partner_id": "A1B2C3"},
+        issued=tokens(1, token_type="bearer", scope=None),
+        refreshed=tokens(2, token_type="bearer", scope=None),
+    ),
+    "ebay": Example(
+        registration={"redirect_uri": "Acme_Inc-AcmeInc-Acme-PRD-abc"},
+        issued=tokens(1, expires_in=7200, token_type="User Access Token"),
+        refreshed=_alone(expires_in=7200),
+    ),
+    "bigcommerce": Example(
+        start=_for(store_hash="abc123"), issued=tokens(1, **_ENDLESS, context="stores/abc123"), refreshed=None
+    ),
+    "mailchimp": Example(issued=tokens(1, expires_in=0, refresh_token=None, scope=None), refreshed=None),
+    "zendesk": Example(
+        start=_for(subdomain="acme"),
+        issued=tokens(1, expires_in=1800, token_type="bearer"),
+        refreshed=tokens(2, expires_in=1800, token_type="bearer"),
+        revoked=(204, ""),
+    ),
+    "intercom": Example(issued=tokens(1, **_ENDLESS, scope=None), refreshed=None),
+    "linear": Example(
+        issued=tokens(1, expires_in=86399, scope="SCOPE_A,SCOPE_B"),
+        refreshed=tokens(2, expires_in=86399, scope="SCOPE_A,SCOPE_B"),
+    ),
+    "bitbucket": Example(
+        issued=tokens(1, expires_in=7200, scope=None, scopes="SCOPE_A SCOPE_B"),
+        refreshed=tokens(2, expires_in=7200, scope=None, scopes="SCOPE_A SCOPE_B"),
+    ),
+    "figma": Example(refreshed=_alone()),
+    "pipedrive": Example(issued=tokens(1, api_domain="https://acme.pipedrive.com"), refreshed=tokens(2)),
+    "zoho": Example(
+        redirect={"code": "CODE", "location": "us", "accounts-server": "https://accounts.zoho.com"},
+        issued=tokens(1, api_domain="https://www.zohoapis.com"),
+        refreshed=_alone(api_domain="https://www.zohoapis.com"),
+    ),
+    "calendly": Example(issued=tokens(1, owner="https://api.calendly.com/users/1"), refreshed=tokens(2)),
+    "monday": Example(issued=tokens(1, **_ENDLESS), refreshed=None),
+    "instagram": Example(issued=tokens(1, **_ENDLESS, scope=None), refreshed=None),
+}
+
+COMMON = Example()
+"""The life with a provider of which nothing else was read."""
+
+
+def body_of(answer: Any) -> str:
+    """Return an answer's body as it is sent."""
+    return answer if isinstance(answer, str) else json.dumps(answer, separators=(", ", ": "))
