@@ -244,6 +244,16 @@ def test_a_lost_answer_is_asked_for_again_where_the_server_repeats_it(house: Mem
     assert not house.stored().was_interrupted
 
 
+def test_a_lost_answer_is_asked_for_again_where_refresh_tokens_are_not_replaced(house: MemoryHouse) -> None:
+    """A server that does not rotate them has nothing to detect: the same token gets another answer."""
+    house.registrations.known["acme"] = registration(refresh_token_rotation=False)
+    house.server.answers = [lost()]
+
+    result = house.token()
+
+    assert (result["version"], house.server.refresh_tokens) == (2, ["RT-1", "RT-1"])
+
+
 def test_without_a_replay_window_it_is_asked_once(house: MemoryHouse) -> None:
     """A server that detects reuse would end the grant: the unknown outcome is recorded, and the server left alone."""
     house.server.answers = [lost()]
