@@ -234,9 +234,9 @@ class Refused(Exception):
 class ValidatedResponse:
     """An authorization response (RFC 6749 section 4.1.2) to a request of the browser that brought it.
 
-    Only `validate` makes one. Either `code` or `error` is set, or the code is among the other `parameters`, under a name
-    that the provider has for it: `with_code` finds it there. `iss` (RFC 9207) still has to be held against the stored
-    request, in the consuming write.
+    Only `validate` makes one. Either `code` or `error` is set, or the code is among the other `parameters`, under a
+    name that the provider has for it: `with_code` finds it there. `iss` (RFC 9207) still has to be held against the
+    stored request, in the consuming write.
     """
 
     provider: str

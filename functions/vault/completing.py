@@ -13,7 +13,6 @@ from .connection import ENDED
 from .errors import ConnectionRevoked, GatehouseError, InvalidRequest, ServerError
 from .obtained import Authorized, Obtained
 from .outcome import SUBJECT_MISMATCH, Outcome
-
 from .responses import with_callback
 from .store import Conflict
 

@@ -65,7 +65,7 @@ def expanded(template: str, values: Mapping[str, str]) -> str:
 
 def _put_in(template: str, values: Mapping[str, str]) -> str:
     scheme, _, rest = template.partition("://")
-    end = re.search(r"[/?]|$", rest).start()  # type: ignore[union-attr] - an end there always is
+    end = next((index for index, character in enumerate(rest) if character in "/?"), len(rest))
     host, (path, mark, query) = rest[:end], rest[end:].partition("?")
     return (
         f"{scheme}://{_put(host, values, _host_part)}{_put(path, values, _path_part)}{mark}{_put(query, values, _any)}"

@@ -34,7 +34,7 @@ def ask(case: Case, url: str, now: int) -> Result:
     """Return what Gatehouse makes of the answer of the token endpoint at `url`."""
     quirks = validated(case.quirks, case.name, vocabulary(loopback_http=True))
     registration = Registration(Provider("acme", token_endpoint=url, **quirks), "client-1")
-    client = Client(Outbound(), lambda: now)
+    client = Client(Outbound(loopback=True), lambda: now)
     try:
         if case.refresh:
             response = client.refresh(registration, "RT-0", _TIMEOUT)

@@ -123,7 +123,10 @@ def test_a_revocation_has_the_form_that_the_provider_wants(quirks: dict[str, Any
 
 def test_a_request_shows_nothing_of_itself() -> None:
     """Its address, too, can hold a token."""
-    quirks = {"revocation_endpoint": "https://a.example/{token}", "revocation_headers": {"X": "{client_secret}"}}
+    quirks: dict[str, Any] = {
+        "revocation_endpoint": "https://a.example/{token}",
+        "revocation_headers": {"X": "{client_secret}"},
+    }
     known = Registration(registration(**quirks).provider, "client-1", "hunter2")
 
     assert repr(asked("revocation", known, [("token", "AT-1")])) == "Request(method='POST')"

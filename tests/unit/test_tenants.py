@@ -1,5 +1,6 @@
 """Endpoints of one tenant each: a tenant's name never decides whose host it is that codes and secrets go to."""
 
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -56,7 +57,7 @@ HOSTILE = [
 ]
 
 
-def provider(pattern: str = SHOP, template: str = TEMPLATE, **fields: object) -> Provider:
+def provider(pattern: str = SHOP, template: str = TEMPLATE, **fields: Any) -> Provider:
     """Return a provider whose endpoints have one template, with one parameter."""
     return registration(
         authorization_endpoint=template,
