@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from functions.vault import providers
 from functions.vault.providers import Provider
@@ -39,11 +39,10 @@ def table() -> str:
 
 
 def _cells(path: Path) -> Iterator[str]:
-    text = path.read_text(encoding="utf-8")
-    known = providers.validated(tomllib.loads(text), path.name, providers.vocabulary(loopback_http=False))
+    known = providers.validated(written(path), path.name, providers.vocabulary(loopback_http=False))
     provider = Provider(name=path.stem, **known)
     yield f"[`{path.stem}`](../functions/providers/{path.name})"
-    yield _title(text)
+    yield _title(path.read_text(encoding="utf-8"))
     yield ", ".join(_parameters(provider)) or "-"
     yield ", ".join(f"`{key}`" for key in provider.required) or "-"
     yield ", ".join(_methods(provider)) or "-"
@@ -104,6 +103,11 @@ def _revocation(provider: Provider) -> str:
 def _duration(seconds: int) -> str:
     size, unit = next(((size, unit) for size, unit in _UNITS if seconds % size == 0), (1, "seconds"))
     return f"{seconds // size} {unit}"
+
+
+def written(path: Path) -> dict[str, Any]:
+    """Return a provider file as it is written."""
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def main() -> None:

@@ -43,8 +43,8 @@ _REST = rf"(?:[/?](?:[!$-;=?-\[\]-z|~]|{_HOLE})*)?"
 HTTPS_URL = rf"https://(?:{_LABEL}(?:\.{_LABEL})*|{_BELOW}){_PORT}{_REST}"
 LOOPBACK_URL = rf"https?://(?:localhost|127\.0\.0\.1|\[::1\]){_PORT}{_REST}"
 LONGEST_URL = 2048
-_ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!$-;=?-\[\]_a-z~]{1,1024}")
-_KMS_KEY = re.compile(
+ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!$-;=?-\[\]_a-z~]{1,1024}")
+KMS_KEY = re.compile(
     r"(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)[A-Za-z0-9/_-]{1,250}|(mrk-)?[0-9a-f-]{32,36}"
 )
 _SECRET_METHODS = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
@@ -396,9 +396,8 @@ def _names(*own: str) -> Check:
 
     def accept(value: Any) -> dict[str, str]:
         names: dict[str, str] = accept_map(value)
-        given = [name for name in names.values() if name]
-        if set(own).intersection(given) or len(set(given)) != len(given):
-            raise Mismatch("names that are none of ours and differ from one another")
+        if set(own).intersection(names.values()):
+            raise Mismatch("other names than those that Gatehouse sets itself (" + ", ".join(own) + ")")
         return names
 
     return accept
@@ -438,6 +437,7 @@ ENDPOINTS = (
     "refresh_endpoint",
     "revocation_endpoint",
 )
+PARAM_NAMES = ("authorization_param_names", "token_param_names", "refresh_param_names", "revocation_param_names")
 TEMPLATE_PARAMS = ("authorization_params", "token_params", "refresh_params", "revocation_params")
 PLACEHOLDERS = ("client_id", "client_secret", "token")
 """What else may be filled in: all three in the headers of a revocation, client id and token in its endpoint."""
@@ -507,7 +507,7 @@ def vocabulary(*, loopback_http: bool) -> dict[str, Check]:
         "jwks_uri": _url(loopback_http=loopback_http),
         "pushed_authorization_request_endpoint": endpoint,
         "require_pushed_authorization_requests": check.boolean,
-        "resource": check.list_of(check.text(_ABSOLUTE_URI, "an absolute URI without fragment (RFC 8707)"), 10),
+        "resource": check.list_of(check.text(ABSOLUTE_URI, "an absolute URI without fragment (RFC 8707)"), 10),
         "response_mode": check.one_of("query", "form_post"),
         "token_endpoint_auth_signing_alg": check.one_of(*HMAC_ALGORITHMS, *KEY_ALGORITHMS),
         "token_endpoint_auth_signing_alg_values_supported": check.list_of(check.printable(64), 50),
@@ -522,7 +522,7 @@ CREDENTIALS: dict[str, Check] = {
     "client_id": check.printable(1024),
     "client_secret": _secret,
     "client_secrets": check.list_of(_secret, 2),
-    "client_signing_key": check.text(_KMS_KEY, "a key of KMS: its id, its ARN or that of its alias, or alias/NAME"),
+    "client_signing_key": check.text(KMS_KEY, "a key of KMS: its id, its ARN or that of its alias, or alias/NAME"),
     "client_signing_kid": check.printable(256),
 }
 """What a registration has and a provider file has not. Of `client_secrets` the newest comes first."""
@@ -611,7 +611,9 @@ def _client(name: str, credentials: Mapping[str, Any]) -> dict[str, Any]:
 def _require_coherence(name: str, merged: Mapping[str, Any]) -> None:
     """Raise `ProviderMisconfigured` where keys that are right by themselves do not fit together."""
     declared: Mapping[str, str] = merged.get("parameters", {})
-    problems = [f"{key}: needed, as the provider file says" for key in merged.get("required", ()) if key not in merged]
+    twice = [key for key in PARAM_NAMES if _are_ambiguous([name for name in merged.get(key, {}).values() if name])]
+    problems = [f"{key}: expected names that differ from one another" for key in twice]
+    problems += [f"{key}: needed, as the provider file says" for key in merged.get("required", ()) if key not in merged]
     for key in ENDPOINTS:
         allowed = declared.keys() | ({"client_id", "token"} if key == "revocation_endpoint" else set())
         unknown = tenants.names_in(merged.get(key) or "") - allowed
@@ -623,3 +625,7 @@ def _require_coherence(name: str, merged: Mapping[str, Any]) -> None:
             problems.append(f"parameter_defaults: {parameter} does not fit its pattern")
     if problems:
         raise ProviderMisconfigured(f"Provider {name!r}: " + "; ".join(problems) + ".")
+
+
+def _are_ambiguous(names: list[str]) -> bool:
+    return len(set(names)) != len(names)

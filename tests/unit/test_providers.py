@@ -171,7 +171,6 @@ BAD: dict[str, list[Any]] = {
         *NOT_NAMES,
         *({name: "x"} for name in ("state", "code_challenge", "code")),
         {"client_id": "scope"},
-        {"client_id": "x", "scope": "x"},
     ],
     "code_parameter": [*NOT_TEXT, "a b"],
     "callback_metadata": [None, "realmId", [1], [""], ["a b"], {}, ["x"] * 21],

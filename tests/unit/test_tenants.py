@@ -202,6 +202,10 @@ def test_whatever_is_sent_the_host_is_the_providers(value: str) -> None:
             {"parameters": {"shop": "[a-z]{2}"}, "parameter_defaults": {"shop": "x"}},
             "parameter_defaults: shop does not fit its pattern",
         ),
+        (
+            {"authorization_param_names": {"client_id": "x", "scope": "x"}},
+            "authorization_param_names: expected names that differ from one another",
+        ),
         ({"required": ("redirect_uri",)}, "redirect_uri: needed, as the provider file says"),
     ],
 )

@@ -1,0 +1,190 @@
+"""`python -m tools.registration_schema`: write docs/registration.schema.json, the JSON Schema of a registration, anew.
+
+What it demands of each key is what `functions/vault/providers.py` demands, and a test holds the two to each other; how
+it explains the key is taken from docs/providers.md.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from functions.vault import assertion, fields, providers, tenants
+from functions.vault.tokens import LONGEST_LIFETIME
+
+DOCS = Path(__file__).parent.parent / "docs"
+DOCUMENT = DOCS / "registration.schema.json"
+
+_NO_CONTROLS = r"[^\u0000-\u001f\u007f\ud800-\udfff]*"
+_NAME = r"[A-Za-z0-9_.\-\[\]]{1,64}"
+_HEADER = r"[A-Za-z0-9-]{1,64}"
+_PARAMETER = r"[a-z][a-z0-9_]{0,31}"
+
+Schema = dict[str, Any]
+
+
+def _whole(pattern: str) -> Schema:
+    """Return what a string has to match whole: a dollar sign alone would let a line break pass in some languages."""
+    return {"type": "string", "pattern": f"^(?:{pattern})$(?!\\n)"}
+
+
+def _printable(longest: int, least: int = 1) -> Schema:
+    return {**_whole(_NO_CONTROLS), "minLength": least, "maxLength": longest}
+
+
+def _one_of(*choices: str) -> Schema:
+    return {"enum": list(choices)}
+
+
+def _list(item: Schema, most: int) -> Schema:
+    return {"type": "array", "items": item, "maxItems": most}
+
+
+def _integer(least: int, most: int) -> Schema:
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
+def _strings(names: Schema, longest: int, most: int) -> Schema:
+    values = _printable(longest, 0)
+    return {"type": "object", "propertyNames": names, "additionalProperties": values, "maxProperties": most}
+
+
+def _params(own: frozenset[str]) -> Schema:
+    return _strings({**_whole(_NAME), "not": {"enum": sorted(own)}}, 1024, 20)
+
+
+def _headers(own: frozenset[str]) -> Schema:
+    # In JSON Schema nothing compares without regard to case but a pattern that spells both.
+    spelled = "|".join("".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in name) for name in sorted(own))
+    return _strings({**_whole(_HEADER), "not": _whole(spelled)}, 256, 10)
+
+
+def _names(*own: str) -> Schema:
+    other = {**_whole(f"{_NAME}|"), "not": {"enum": list(own)}}
+    return {"type": "object", "properties": dict.fromkeys(own, other), "additionalProperties": False}
+
+
+def _map(keys: tuple[str, ...], values: str) -> Schema:
+    return {"type": "object", "properties": dict.fromkeys(keys, _whole(values)), "additionalProperties": False}
+
+
+def _keys() -> dict[str, Schema]:
+    """Return what is demanded of each key."""
+    endpoint = {**_whole(providers.HTTPS_URL), "maxLength": providers.LONGEST_URL}
+    flag: Schema = {"type": "boolean"}
+    name, path, method = _whole(_NAME), _whole(_NAME), _one_of(*providers.AUTH_METHODS)
+    token_params = _params(providers.OWN_TOKEN_PARAMS)
+    credentials = ("client_id", "client_secret")
+    patterns = {
+        "type": "object",
+        "propertyNames": {**_whole(_PARAMETER), "not": {"enum": list(providers.PLACEHOLDERS)}},
+        "additionalProperties": _whole(tenants.PATTERN),
+        "maxProperties": 10,
+    }
+    codes = {
+        "type": "object",
+        "propertyNames": _whole(r"[A-Za-z0-9_.:\/ \-]{1,64}"),
+        "additionalProperties": _one_of(*providers.ERROR_CODES),
+        "maxProperties": 50,
+    }
+    return {
+        "client_id": _printable(1024),
+        "client_secret": _printable(4096),
+        "client_secrets": {**_list(_printable(4096), 2), "minItems": 1},
+        "client_signing_key": _whole(providers.KMS_KEY.pattern),
+        "client_signing_kid": _printable(256),
+        "issuer": {**endpoint, "not": {"pattern": r"\{"}},
+        **dict.fromkeys(providers.ENDPOINTS, endpoint),
+        "authorization_response_iss_parameter_supported": flag,
+        "token_endpoint_auth_method": method,
+        "token_endpoint_auth_methods_supported": _list(_printable(64), 20),
+        "token_endpoint_auth_signing_alg": _one_of(*assertion.HMAC_ALGORITHMS, *assertion.KEY_ALGORITHMS),
+        "token_endpoint_auth_signing_alg_values_supported": _list(_printable(64), 50),
+        "client_assertion_audience": _one_of("issuer", "token_endpoint"),
+        "basic_credentials_encoding": _one_of("form", "none"),
+        "require_pushed_authorization_requests": flag,
+        "response_mode": _one_of("query", "form_post"),
+        "resource": _list(_whole(providers.ABSOLUTE_URI.pattern), 10),
+        "pkce": _one_of("S256", "none"),
+        "scopes": _list(_whole(fields.SCOPE_TOKEN.pattern), 100),
+        "scopes_fixed": flag,
+        "scope_separator": _one_of(" ", ",", "+", ";"),
+        "redirect_uri": _printable(1024),
+        "parameters": patterns,
+        "parameter_defaults": _strings(_whole(_PARAMETER), 256, 10),
+        "required": _list(_whole(_PARAMETER), 10),
+        "authorization_params": _params(providers.OWN_AUTHORIZATION_PARAMS),
+        "authorization_param_names": _names(*providers.OWN_REQUEST_WORDS),
+        "code_parameter": name,
+        "callback_metadata": _list(name, 20),
+        "body_format": _one_of("form", "json"),
+        "token_params": token_params,
+        "token_param_names": _names("grant_type", "code", "redirect_uri", "code_verifier", *credentials),
+        "refresh_params": token_params,
+        "refresh_param_names": _names("grant_type", "refresh_token", *credentials),
+        "token_headers": _headers(providers.OWN_HEADERS),
+        "response_paths": _list(path, 5),
+        "response_fields": _map(providers.TOKEN_FIELDS, f"{_NAME}|"),
+        "response_success": path,
+        "error_fields": _map(("error", "error_description"), _NAME),
+        "error_codes": codes,
+        "subject": path,
+        "metadata": _list(path, 20),
+        "expires_in_unit": _one_of("seconds", "milliseconds"),
+        "default_expires_in": _integer(1, LONGEST_LIFETIME),
+        "max_expires_in": _integer(1, LONGEST_LIFETIME),
+        "default_refresh_token_expires_in": _integer(60, LONGEST_LIFETIME),
+        "refresh_margin": _integer(0, 86400),
+        "background_refresh": _one_of("keep_alive", "keep_fresh", "never"),
+        "refresh_token_rotation": flag,
+        "refresh_token_idle_seconds": _integer(60, LONGEST_LIFETIME),
+        "refresh_token_replay_seconds": _integer(0, 86400),
+        "revocation_method": _one_of("POST", "DELETE", "GET"),
+        "revocation_body_format": _one_of("form", "json", "none"),
+        "revocation_endpoint_auth_method": method,
+        "revocation_headers": _headers(providers.OWN_HEADERS - {"authorization"}),
+        "revocation_params": token_params,
+        "revocation_param_names": _names("token", "token_type_hint", *credentials),
+        "revocation_tokens": _list(_one_of("refresh_token", "access_token"), 2),
+        "revocation_token_type_hint": flag,
+        "revocation_success": path,
+        "max_concurrency": _integer(1, 100),
+        "request_timeout": _integer(1, 20),
+    }
+
+
+def schema() -> Schema:
+    """Return the schema of a registration as it is deployed; the local stack also takes http for loopback hosts."""
+    explained = _explained()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A registration: the owner's client at a provider, over what is known of the provider",
+        "description": "The JSON document of the secret gatehouse/providers/NAME; docs/providers.md explains it.",
+        "type": "object",
+        "required": ["client_id"],
+        "not": {"required": ["client_secret", "client_secrets"]},
+        "properties": {key: {"description": explained[key], **demanded} for key, demanded in _keys().items()},
+        "additionalProperties": False,
+    }
+
+
+def _explained() -> dict[str, str]:
+    """Return what docs/providers.md says of each key, as plain text."""
+    rows = re.findall(r"^\| `(\w+)` \|(.*)\|$", (DOCS / "providers.md").read_text(encoding="utf-8"), re.MULTILINE)
+    return {key: re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", cells.rpartition(" | ")[2]).strip() for key, cells in rows}
+
+
+def text() -> str:
+    """Return the document as it is published."""
+    return json.dumps(schema(), indent=2, ensure_ascii=True) + "\n"
+
+
+def main() -> None:
+    """Write it."""
+    DOCUMENT.write_text(text(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
