@@ -1,16 +1,21 @@
-"""`python -m tests.corpus`: the score of Gatehouse and of Authlib; with `--misses` all that either misread."""
+"""`python -m tests.corpus`: the score of Gatehouse and of Authlib.
+
+With `--misses` all that either misread; with `--write` the table in docs/comparison.md is written anew.
+"""
 
 from __future__ import annotations
 
 import sys
 
-from tests.corpus.contest import rounds, table
+from tests.corpus.contest import DOCUMENT, document, rounds, table
 
 
 def main() -> None:
     """Print the table."""
     played = rounds()
-    print(table(played))
+    print(table(played), end="")
+    if "--write" in sys.argv:
+        DOCUMENT.write_text(document(DOCUMENT.read_text(encoding="utf-8"), played), encoding="utf-8")
     if "--misses" in sys.argv:
         for one in played:
             for who, right, result in (

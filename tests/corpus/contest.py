@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.corpus import authlib, gatehouse
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from tests.corpus.case import Case
     from tests.corpus.server import TokenEndpoint
     from tests.corpus.verdict import Result
+
+DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "comparison.md"
+
+_BEGIN = "<!-- what follows is made by `python -m tests.corpus --write` -->\n"
+_END = "<!-- so far -->\n"
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,14 @@ def rounds() -> list[Round]:
 def _round(case: Case, endpoint: TokenEndpoint) -> Round:
     now = int(time.time())
     endpoint.answer(case.status, case.headers, case.octets(now))
-    return Round(case, gatehouse.ask(case, endpoint.url, now), authlib.ask(case, endpoint.url))
+    return Round(case, gatehouse.ask(case, endpoint.url, now), authlib.ask(case, endpoint.url, now))
+
+
+def document(text: str, played: list[Round]) -> str:
+    """Return docs/comparison.md with the score in it."""
+    before, _, rest = text.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    return before + _BEGIN + table(played) + _END + after
 
 
 def table(played: list[Round]) -> str:
@@ -72,7 +85,7 @@ def table(played: list[Round]) -> str:
         "| what the answer means | answers | Gatehouse: told apart | with every field "
         "| Authlib: told apart | with every field |\n|---|---:|---:|---:|---:|---:|"
     )
-    return "\n".join([head, *(_row(name, group) for name, group in groups)])
+    return "\n".join([head, *(_row(name, group) for name, group in groups)]) + "\n"
 
 
 def _row(name: str, group: list[Round]) -> str:

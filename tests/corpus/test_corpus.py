@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.corpus import gatehouse
+from tests.corpus import contest, gatehouse
 from tests.corpus.accepted import ACCEPTED
 from tests.corpus.refused import REFUSED
 from tests.corpus.server import token_endpoint
@@ -57,3 +57,14 @@ def test_the_corpus_is_what_it_claims_to_be() -> None:
 
     assert len({case.name for case in corpus}) == len(corpus) >= 150
     assert {case.verdict for case in corpus} == {"accept", "dead", "operator", "throttled", "unavailable"}
+
+
+def test_the_score_is_as_published() -> None:
+    """Both clients before every answer; `python -m tests.corpus --write` makes the table in docs/comparison.md anew."""
+    played = contest.rounds()
+
+    published = contest.DOCUMENT.read_text(encoding="utf-8")
+
+    assert contest.document(published, played) == published
+    assert [one.case.name for one in played if not one.ours_whole] == []
+    assert f"{len(played)} answers" in published

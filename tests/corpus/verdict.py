@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """`verdict` is None where a client fell over; `how` says in which way it came to it."""
+    """`verdict` is None where a client fell over; `how` says in which way it came to it, `took` how many seconds."""
 
     verdict: Verdict | None
     stored: dict[str, Any] = field(default_factory=dict)
@@ -19,3 +19,4 @@ class Result:
     retry_after: int | None = None
     outcome_unknown: bool = False
     how: str = ""
+    took: int = 0
