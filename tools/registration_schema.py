@@ -149,6 +149,7 @@ def _keys() -> dict[str, Schema]:
         "revocation_param_names": _names("token", "token_type_hint", *credentials),
         "revocation_tokens": _list(_one_of("refresh_token", "access_token"), 2),
         "revocation_token_type_hint": flag,
+        "revocation_ends_authorization": flag,
         "revocation_success": path,
         "max_concurrency": _integer(1, 100),
         "request_timeout": _integer(1, 20),
