@@ -141,7 +141,8 @@ def _tells(error: Any) -> bool:
 def _texts(error: Any) -> list[str]:
     """Return the codes that `error` itself is: a string, a number, or the strings of a list."""
     entries = error if isinstance(error, list) else [error]
-    return [str(entry) for entry in entries if entry and isinstance(entry, str | int) and not isinstance(entry, bool)]
+    texts = [str(entry).strip() for entry in entries if isinstance(entry, str | int) and not isinstance(entry, bool)]
+    return [text for text in texts if text not in {"", "0"}]
 
 
 def _found(sources: list[Mapping[str, Any]], names: tuple[str, ...]) -> list[str]:

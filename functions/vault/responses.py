@@ -67,6 +67,8 @@ _KNOWN = _DEAD | _THROTTLED | _OUTAGE | _CLIENT | {"unauthorized_client", "unsup
 # RFC 9449 section 5, the drafts before it, and RFC 8693 section 2.2.1.
 _NOT_BEARER = frozenset({"dpop", "pop", "mac", "n_a"})
 
+# Request Timeout, Conflict, Locked, Too Early: another request is in the way, and then it is not.
+_PASSING = frozenset({408, 409, 423, 425})
 _OVERLOADED = 420  # not of any RFC: what some servers said before there was a 429
 
 _VSCHAR = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
@@ -115,7 +117,7 @@ def with_callback(response: TokenResponse, provider: Provider, parameters: Mappi
     """Return the response with what the provider tells of the account in the redirect instead (QuickBooks' realmId)."""
     told = {name: value for name in provider.callback_metadata if (value := _word(parameters.get(name))) is not None}
     subject = response.subject or told.get(provider.subject or "")
-    return replace(response, subject=subject, metadata={**response.metadata, **told}) if told else response
+    return replace(response, subject=subject, metadata={**told, **response.metadata}) if told else response
 
 
 def check_revocation(answer: Answer, provider: Provider, *, secrets: tuple[str, ...]) -> None:
@@ -218,7 +220,11 @@ def _classified(
         return ReauthorizationRequired(
             "The authorization server no longer accepts this grant: authorize again.", provider_error=said
         )
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT or meaning in _OUTAGE:
+    if (
+        status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        or meaning in _OUTAGE
+        or (status in _PASSING and meaning not in _CLIENT)
+    ):
         return ProviderUnavailable(
             "The authorization server has an outage.",
             retry_after=wait,

@@ -217,6 +217,11 @@ MOMENTS = [
         "expires_at where expires_in is zero", lambda now: tokens(expires_in=0, expires_at=now + 3600), expires_in=3600
     ),
     accepts("expires_at in the past", lambda now: tokens(expires_at=now - 10)),
+    accepts(
+        "expires_at with a blank for the T",
+        lambda now: tokens(expires_at=moment(now, 60).replace("T", " ")),
+        expires_in=60,
+    ),
     accepts("expires_at 0", tokens(expires_at=0)),
     accepts("expires_at that is no moment", tokens(expires_at="tomorrow")),
     accepts("expires_at in the year 99999", tokens(expires_at="99999-01-01T00:00:00Z")),

@@ -46,6 +46,9 @@ DEAD = [
     _dead("invalid_grant in a form on 200", 200, "error=invalid_grant", headers=FORM),
     _dead("invalid_grant as text/html", 400, _error("invalid_grant"), headers=HTML),
     _dead("invalid_grant with a byte order mark", 400, b'\xef\xbb\xbf{"error":"invalid_grant"}'),
+    _dead("invalid_grant with a blank behind it", 400, _error("invalid_grant ")),
+    _dead("invalid_grant on 409", 409, _error("invalid_grant")),
+    _dead("invalid_grant in a list of strings", 400, {"errors": ["invalid_grant"]}),
     _dead("invalid_grant in capitals", 400, _error("INVALID_GRANT"), "INVALID_GRANT"),
     _dead("invalid_grant beside an access token", 200, _error("invalid_grant", access_token="AT-1")),
     _dead(
@@ -149,6 +152,7 @@ OPERATOR = [
         "invalid_client",
         headers={"www-authenticate": "Basic"},
     ),
+    _operator("invalid_client on 409", 409, _error("invalid_client"), "invalid_client"),
     _operator("401 and nothing else", 401, ""),
     _operator("401 and a page", 401, PAGE, headers=HTML),
     *(
@@ -341,6 +345,9 @@ OUTAGES = [
         "Slack: service_unavailable on 200", 200, {"ok": False, "error": "service_unavailable"}, "service_unavailable"
     ),
     _unavailable("408", 408, ""),
+    _unavailable("409 and a message", 409, {"message": "Another refresh is under way"}),
+    _unavailable("423", 423, ""),
+    _unavailable("425 with a code that nobody knows", 425, _error("too_early"), "too_early"),
     _unavailable(
         "UltraCart: its error object on 500",
         500,

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from functions.vault import authorization
 from functions.vault.authorization import BrowserBinding, Refused, Ticket, ValidatedResponse, validate, with_query
+from functions.vault.errors import ProviderMisconfigured
 from functions.vault.fields import Mismatch
 from tests.unit.samples import BROWSER, NOW, authorization_request
 
@@ -461,3 +462,19 @@ def test_without_allowed_origins_nobody_is_sent_anywhere() -> None:
     """The default of a deployment is the safe one."""
     with pytest.raises(Mismatch):
         authorization.return_to(frozenset())("https://app.example")
+
+
+def test_a_code_may_come_under_another_name() -> None:
+    """What else stands in a response is kept for whoever knows the provider, and shows in no representation."""
+    response = answered(spapi_oauth_code="CODE-1", selling_partner_id="A1", empty="")
+
+    assert response.code is None
+    assert response.with_code("spapi_oauth_code").code == "CODE-1"
+    assert response.parameters == {"spapi_oauth_code": "CODE-1", "selling_partner_id": "A1"}
+    assert "CODE-1" not in repr(response)
+
+
+def test_a_response_without_the_code_that_its_provider_sends_is_the_operators_affair() -> None:
+    """The registration names the parameter, and may name it wrong; whatever came is not taken for a code."""
+    with pytest.raises(ProviderMisconfigured, match="neither an error nor the code, expected as 'code'"):
+        answered(spapi_oauth_code="CODE-1").with_code("code")

@@ -395,6 +395,64 @@ def test_the_newest_secret_is_tried_first(  # noqa: PLR0913, PLR0917 - pytest pa
     assert response.client_secret_used == label
 
 
+@pytest.mark.parametrize(
+    ("body", "codes"),
+    [
+        ('{"error":"incorrect_client_credentials"}', {}),
+        ('{"ok":false,"error":"bad_client_secret"}', {}),
+        ('{"error":"E-1"}', {"E-1": "invalid_client"}),
+    ],
+)
+def test_a_server_may_say_in_its_own_words_that_it_does_not_know_the_client(
+    server: Server, client: Client, body: str, codes: dict[str, str]
+) -> None:
+    """GitHub's and Slack's words, on a 200, and what a provider's data explains, mean what `invalid_client` means."""
+    server.answers = [answer(body), TOKEN_ANSWER]
+    known = two_secrets()
+    known = replace(known, provider=replace(known.provider, error_codes=codes))
+
+    assert client.refresh(known, "RT-1", 9).client_secret_used == "previous"
+
+
+def test_a_registration_that_is_read_again_is_for_the_same_tenant(server: Server) -> None:
+    """What is read is the whole registration; what is asked is the connection's own server, and no other."""
+    tenants: dict[str, Any] = {
+        "token_endpoint": "https://{shop}.acme.example/token",
+        "parameters": {"shop": "[a-z]{1,9}"},
+        "token_endpoint_auth_method": "client_secret_post",
+    }
+    whole, fresh = registration("old", **tenants), registration("fresh", **tenants)
+    asked: list[Registration] = []
+
+    def reread(refused: Registration) -> Registration:
+        asked.append(refused)
+        return fresh
+
+    server.answers = [REFUSED, TOKEN_ANSWER]
+
+    Client(server, lambda: NOW, reread=reread).refresh(whole.for_tenant({"shop": "one"}), "RT-1", 9)
+
+    assert asked == [whole]
+    assert [url for _, url, *_ in server.requests] == ["https://one.acme.example/token"] * 2
+    assert [form["client_secret"] for form in server.forms] == ["old", "fresh"]
+
+
+def test_a_secret_in_a_header_of_the_providers_own_is_not_quoted(server: Server, client: Client) -> None:
+    """Square's revocation: the secret goes along although the client does not authenticate with it."""
+    server.answers = [answer('{"error":"nope","error_description":"Client s3cret-of-square is unknown"}', 400)]
+    known = registration(
+        "s3cret-of-square",
+        revocation_endpoint_auth_method="none",
+        revocation_headers={"Authorization": "Client {client_secret}"},
+    )
+
+    with pytest.raises(ProviderMisconfigured) as caught:
+        client.revoke(known, "access_token", "AT-1", 9)
+
+    assert server.requests[0][2]["Authorization"] == "Client s3cret-of-square"
+    assert "s3cret" not in str(caught.value.as_result())
+
+
 def test_a_revocation_tries_both_too(server: Server, client: Client) -> None:
     """With Basic as well."""
     server.answers = [REFUSED, answer("")]

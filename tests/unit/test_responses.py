@@ -17,7 +17,7 @@ from functions.vault.errors import (
     ReauthorizationRequired,
 )
 from functions.vault.providers import Provider
-from functions.vault.responses import Answer, check_revocation, retry_after, token_response
+from functions.vault.responses import Answer, check_revocation, retry_after, token_response, with_callback
 from functions.vault.tokens import TokenResponse, TokenSet
 from tests.unit.samples import NOW, answer
 
@@ -286,6 +286,37 @@ def test_what_is_no_token_response_is_an_outage_with_an_unknown_outcome(body: st
 def test_an_empty_refresh_token_is_none() -> None:
     """Some servers send the field with nothing in it."""
     assert accepted({"access_token": "AT-1", "refresh_token": ""}).tokens == TokenSet("AT-1")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "subject", "kept"),
+    [
+        ((), None, (None, {"region": "eu"})),
+        (("realmId",), None, (None, {"region": "eu", "realmId": "46"})),
+        (("realmId",), "realmId", ("46", {"region": "eu", "realmId": "46"})),
+        (("missing", "empty"), "missing", (None, {"region": "eu"})),
+    ],
+)
+def test_a_redirect_may_tell_of_the_account(
+    metadata: tuple[str, ...], subject: str | None, kept: tuple[str | None, dict[str, str]]
+) -> None:
+    """What the provider's data names is kept beside what came with the tokens, and may name the account."""
+    provider = Provider("acme", callback_metadata=metadata, subject=subject)
+    response = TokenResponse(TokenSet("AT-1"), metadata={"region": "eu"})
+
+    told = with_callback(response, provider, {"realmId": "46", "empty": "", "state": "not kept"})
+
+    assert (told.subject, told.metadata) == kept
+
+
+def test_the_tokens_own_account_goes_over_the_redirects() -> None:
+    """The provider's word over the browser's."""
+    provider = Provider("acme", callback_metadata=("account",), subject="account")
+    response = TokenResponse(TokenSet("AT-1"), subject="token's", metadata={"account": "token's"})
+
+    told = with_callback(response, provider, {"account": "browser's"})
+
+    assert (told.subject, told.metadata) == ("token's", {"account": "token's"})
 
 
 ERROR = '{"error":"%s","error_description":"why"}'
