@@ -60,3 +60,5 @@ def logger() -> logging.Logger:
 # At level DEBUG these write whole requests and answers: secrets of ours, in any function whose log level is turned up.
 for _library in ("boto3", "botocore", "requests", "urllib3"):
     logging.getLogger(_library).setLevel(logging.WARNING)
+# Its warnings quote whole addresses, and some servers want the token in the address that revokes it.
+logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
