@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from functions.edge import InvokeDoor
-from functions.vault import authorization, fields, providers
+from functions.vault import authorization, fields, vocabulary
 from functions.vault.fields import Fields, Mismatch
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def _fields(house: House) -> Fields:
             "scopes": fields.scopes,
             "return_to": authorization.return_to(house.return_to_origins),
             "parameters": _strings,
-            "authorization_params": providers.authorization_params,
+            "authorization_params": vocabulary.authorization_params,
             "tags": _strings,
             "confirm": _not_yet,
             "allow_new_subject": fields.boolean,

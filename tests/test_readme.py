@@ -15,7 +15,8 @@ import pytest
 from functions.vault.authorization import RESPONSE_ERRORS
 from functions.vault.errors import BY_CODE
 from functions.vault.outcome import SUBJECT_MISMATCH
-from functions.vault.providers import CREDENTIALS, Provider, register, validated, vocabulary
+from functions.vault.providers import Provider, register
+from functions.vault.vocabulary import CREDENTIALS, checks, validated
 from local import cloudformation
 from tests.requirements import ROOT
 
@@ -120,7 +121,7 @@ def test_the_keys_of_a_registration_are_those_of_the_vocabulary() -> None:
         for each in fields(Provider)
     }
 
-    assert keys.keys() == vocabulary(loopback_http=False).keys() | CREDENTIALS.keys()
+    assert keys.keys() == checks(loopback_http=False).keys() | CREDENTIALS.keys()
     for key in keys.keys() - CREDENTIALS.keys():
         said = None if keys[key] == "none" else json.loads(keys[key])
         assert said == json.loads(json.dumps(defaults[key])), key
@@ -133,7 +134,7 @@ def test_every_registration_shown_is_accepted(document: str) -> None:
 
     assert shown
     for registration in shown:
-        own = validated(registration, "the example", vocabulary(loopback_http=False) | CREDENTIALS)
+        own = validated(registration, "the example", checks(loopback_http=False) | CREDENTIALS)
         credentials = {key: own.pop(key) for key in CREDENTIALS if key in own}
         assert register("example", [own], credentials).auth_method
 

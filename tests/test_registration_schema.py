@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from functions.vault import providers
+from functions.vault import providers, vocabulary
 from functions.vault.errors import ProviderMisconfigured
-from functions.vault.providers import CREDENTIALS
+from functions.vault.vocabulary import CREDENTIALS
 from tests.test_catalogue import FILES
 from tests.unit.test_providers import BAD, EACH_BAD, EACH_GOOD, GOOD
 from tools import catalogue, registration_schema
 
 PUBLISHED: dict[str, Any] = json.loads(registration_schema.DOCUMENT.read_text(encoding="utf-8"))
 SCHEMA = Draft202012Validator(PUBLISHED)
-VOCABULARY = providers.vocabulary(loopback_http=False) | CREDENTIALS
+VOCABULARY = vocabulary.checks(loopback_http=False) | CREDENTIALS
 CLIENT = {"client_id": "client-1"}
 
 KNOWN = sorted(VOCABULARY)
@@ -28,7 +28,7 @@ KNOWN = sorted(VOCABULARY)
 def is_taken(document: Any) -> bool:
     """Tell whether Gatehouse takes a registration by itself, whatever its provider file says."""
     try:
-        own = providers.validated(document, "The registration", VOCABULARY)
+        own = vocabulary.validated(document, "The registration", VOCABULARY)
         providers.register("acme", [], {key: own[key] for key in CREDENTIALS if key in own})
     except ProviderMisconfigured:
         return False

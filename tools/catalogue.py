@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from functions.vault import providers
+from functions.vault import vocabulary
 from functions.vault.providers import Provider
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def table() -> str:
 
 
 def _cells(path: Path) -> Iterator[str]:
-    known = providers.validated(written(path), path.name, providers.vocabulary(loopback_http=False))
+    known = vocabulary.validated(written(path), path.name, vocabulary.checks(loopback_http=False))
     provider = Provider(name=path.stem, **known)
     yield f"[`{path.stem}`](../functions/providers/{path.name})"
     yield _title(path.read_text(encoding="utf-8"))

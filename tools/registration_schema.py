@@ -1,6 +1,6 @@
 """`python -m tools.registration_schema`: write docs/registration.schema.json, the JSON Schema of a registration, anew.
 
-What it demands of each key is what `functions/vault/providers.py` demands, and a test holds the two to each other; how
+What it demands of each key is what `functions/vault/vocabulary.py` demands, and a test holds the two to each other; how
 it explains the key is taken from docs/providers.md.
 """
 
@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from functions.vault import assertion, fields, providers, tenants
+from functions.vault import assertion, fields, tenants, vocabulary
 from functions.vault.tokens import LONGEST_LIFETIME
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -72,31 +72,31 @@ def _map(keys: tuple[str, ...], values: str) -> Schema:
 
 def _keys() -> dict[str, Schema]:
     """Return what is demanded of each key."""
-    endpoint = {**_whole(providers.HTTPS_URL), "maxLength": providers.LONGEST_URL}
+    endpoint = {**_whole(vocabulary.HTTPS_URL), "maxLength": vocabulary.LONGEST_URL}
     flag: Schema = {"type": "boolean"}
-    name, path, method = _whole(_NAME), _whole(_NAME), _one_of(*providers.AUTH_METHODS)
-    token_params = _params(providers.OWN_TOKEN_PARAMS)
+    name, path, method = _whole(_NAME), _whole(_NAME), _one_of(*vocabulary.AUTH_METHODS)
+    token_params = _params(vocabulary.OWN_TOKEN_PARAMS)
     credentials = ("client_id", "client_secret")
     patterns = {
         "type": "object",
-        "propertyNames": {**_whole(_PARAMETER), "not": {"enum": list(providers.PLACEHOLDERS)}},
+        "propertyNames": {**_whole(_PARAMETER), "not": {"enum": list(vocabulary.PLACEHOLDERS)}},
         "additionalProperties": _whole(tenants.PATTERN),
         "maxProperties": 10,
     }
     codes = {
         "type": "object",
         "propertyNames": _whole(r"[A-Za-z0-9_.:\/ \-]{1,64}"),
-        "additionalProperties": _one_of(*providers.ERROR_CODES),
+        "additionalProperties": _one_of(*vocabulary.ERROR_CODES),
         "maxProperties": 50,
     }
     return {
         "client_id": _printable(1024),
         "client_secret": _printable(4096),
         "client_secrets": {**_list(_printable(4096), 2), "minItems": 1},
-        "client_signing_key": _whole(providers.KMS_KEY.pattern),
+        "client_signing_key": _whole(vocabulary.KMS_KEY.pattern),
         "client_signing_kid": _printable(256),
         "issuer": {**endpoint, "not": {"pattern": r"\{"}},
-        **dict.fromkeys(providers.ENDPOINTS, endpoint),
+        **dict.fromkeys(vocabulary.ENDPOINTS, endpoint),
         "authorization_response_iss_parameter_supported": flag,
         "token_endpoint_auth_method": method,
         "token_endpoint_auth_methods_supported": _list(_printable(64), 20),
@@ -106,7 +106,7 @@ def _keys() -> dict[str, Schema]:
         "basic_credentials_encoding": _one_of("form", "none"),
         "require_pushed_authorization_requests": flag,
         "response_mode": _one_of("query", "form_post"),
-        "resource": _list(_whole(providers.ABSOLUTE_URI.pattern), 10),
+        "resource": _list(_whole(vocabulary.ABSOLUTE_URI.pattern), 10),
         "pkce": _one_of("S256", "none"),
         "scopes": _list(_whole(fields.SCOPE_TOKEN.pattern), 100),
         "scopes_fixed": flag,
@@ -115,8 +115,8 @@ def _keys() -> dict[str, Schema]:
         "parameters": patterns,
         "parameter_defaults": _strings(_whole(_PARAMETER), 256, 10),
         "required": _list(_whole(_PARAMETER), 10),
-        "authorization_params": _params(providers.OWN_AUTHORIZATION_PARAMS),
-        "authorization_param_names": _names(*providers.OWN_REQUEST_WORDS),
+        "authorization_params": _params(vocabulary.OWN_AUTHORIZATION_PARAMS),
+        "authorization_param_names": _names(*vocabulary.OWN_REQUEST_WORDS),
         "code_parameter": name,
         "callback_metadata": _list(name, 20),
         "body_format": _one_of("form", "json"),
@@ -124,9 +124,9 @@ def _keys() -> dict[str, Schema]:
         "token_param_names": _names("grant_type", "code", "redirect_uri", "code_verifier", *credentials),
         "refresh_params": token_params,
         "refresh_param_names": _names("grant_type", "refresh_token", *credentials),
-        "token_headers": _headers(providers.OWN_HEADERS),
+        "token_headers": _headers(vocabulary.OWN_HEADERS),
         "response_paths": _list(path, 5),
-        "response_fields": _map(providers.TOKEN_FIELDS, f"{_NAME}|"),
+        "response_fields": _map(vocabulary.TOKEN_FIELDS, f"{_NAME}|"),
         "response_success": path,
         "error_fields": _map(("error", "error_description"), _NAME),
         "error_codes": codes,
@@ -144,7 +144,7 @@ def _keys() -> dict[str, Schema]:
         "revocation_method": _one_of("POST", "DELETE", "GET"),
         "revocation_body_format": _one_of("form", "json", "none"),
         "revocation_endpoint_auth_method": method,
-        "revocation_headers": _headers(providers.OWN_HEADERS - {"authorization"}),
+        "revocation_headers": _headers(vocabulary.OWN_HEADERS - {"authorization"}),
         "revocation_params": token_params,
         "revocation_param_names": _names("token", "token_type_hint", *credentials),
         "revocation_tokens": _list(_one_of("refresh_token", "access_token"), 2),

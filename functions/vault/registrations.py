@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from . import providers
+from . import providers, vocabulary
 from .aws import ClientError, code_of, outages_are_temporary
 from .errors import GatehouseError, ProviderMisconfigured, ProviderUnavailable, TemporarilyUnavailable, UnknownProvider
-from .providers import CREDENTIALS, Registration
+from .providers import Registration
+from .vocabulary import CREDENTIALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,7 @@ class Registrations:
         self._prefix = prefix
         self._transport = transport
         self._clock = clock
-        self._vocabulary = providers.vocabulary(loopback_http=loopback_http)
+        self._vocabulary = vocabulary.checks(loopback_http=loopback_http)
         self._loopback_http = loopback_http
         self._kept: dict[str, tuple[float, _Kept | None]] = {}
         self._metadata: dict[str, tuple[float, dict[str, Any]]] = {}
@@ -99,7 +100,7 @@ class Registrations:
     def _load(self, name: str, now: float) -> Registration:
         document = self._document(name)
         source = f"The registration of provider {name!r}"
-        own = providers.validated(document, source, self._vocabulary | CREDENTIALS)
+        own = vocabulary.validated(document, source, self._vocabulary | CREDENTIALS)
         credentials = {key: own.pop(key) for key in CREDENTIALS if key in own}
         layers = [_file(name), own]
         issuer = own.get("issuer")
@@ -161,7 +162,7 @@ class Registrations:
             document = _json(answer.body) if answer.status == HTTPStatus.OK else None
             # A 200 with a page instead of metadata is what single page applications answer to every path.
             if isinstance(document, dict):
-                return providers.from_metadata(document, issuer, loopback_http=self._loopback_http)
+                return vocabulary.from_metadata(document, issuer, loopback_http=self._loopback_http)
         if outage:
             raise ProviderUnavailable("The issuer's metadata cannot be read: its server has an outage.")
         raise ProviderMisconfigured(
@@ -193,4 +194,4 @@ def _file(name: str) -> dict[str, Any]:
     if not path.is_file():
         return {}
     document = tomllib.loads(path.read_text(encoding="utf-8"))
-    return providers.validated(document, f"providers/{path.name}", providers.vocabulary(loopback_http=False))
+    return vocabulary.validated(document, f"providers/{path.name}", vocabulary.checks(loopback_http=False))

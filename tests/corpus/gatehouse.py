@@ -13,7 +13,8 @@ from functions.vault.errors import (
     ReauthorizationRequired,
 )
 from functions.vault.outbound import Outbound
-from functions.vault.providers import Provider, Registration, validated, vocabulary
+from functions.vault.providers import Provider, Registration
+from functions.vault.vocabulary import checks, validated
 from tests.corpus.verdict import Result
 from tests.unit.samples import validated_response
 
@@ -32,7 +33,7 @@ _TIMEOUT = 30.0
 
 def ask(case: Case, url: str, now: int) -> Result:
     """Return what Gatehouse makes of the answer of the token endpoint at `url`."""
-    quirks = validated(case.quirks, case.name, vocabulary(loopback_http=True))
+    quirks = validated(case.quirks, case.name, checks(loopback_http=True))
     registration = Registration(Provider("acme", token_endpoint=url, **quirks), "client-1")
     client = Client(Outbound(loopback=True), lambda: now)
     try:

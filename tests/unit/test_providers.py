@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from functions.vault import providers
+from functions.vault import providers, vocabulary
 from functions.vault.errors import ProviderMisconfigured
 from functions.vault.fields import Mismatch
-from functions.vault.providers import CREDENTIALS, Provider, Registration
+from functions.vault.providers import Provider, Registration
+from functions.vault.vocabulary import CREDENTIALS
 from tests.unit.samples import registration
 
-VOCABULARY = providers.vocabulary(loopback_http=False)
+VOCABULARY = vocabulary.checks(loopback_http=False)
 FILES = sorted((Path(providers.__file__).parent.parent / "providers").glob("*.toml"))
 
 GOOD: dict[str, list[Any]] = {
@@ -22,7 +23,7 @@ GOOD: dict[str, list[Any]] = {
     "refresh_endpoint": ["https://acme.example/refresh"],
     "revocation_endpoint": ["https://acme.example/revoke", "https://acme.example/{client_id}/{token}"],
     "authorization_response_iss_parameter_supported": [True, False],
-    "token_endpoint_auth_method": [*providers.AUTH_METHODS],
+    "token_endpoint_auth_method": [*vocabulary.AUTH_METHODS],
     "token_endpoint_auth_methods_supported": [[], ["none", "private_key_jwt"]],
     "pkce": ["S256", "none"],
     "scopes": [[], ["read", "https://acme.example/write"]],
@@ -138,7 +139,7 @@ NOT_TEMPLATE: list[Any] = [
     "https://{name}.acme.com.{tld}/token",
 ]
 NOT_NAMES: list[Any] = [None, "a", [], {"x": "y"}, {"client_id": 1}, {"client_id": "a b"}, {"client_id": "client_id"}]
-OWN_TOKEN_PARAMS = [{name: "x"} for name in sorted(providers.OWN_TOKEN_PARAMS)]
+OWN_TOKEN_PARAMS = [{name: "x"} for name in sorted(vocabulary.OWN_TOKEN_PARAMS)]
 NOT_TOKEN_PARAMS = NOT_PARAMS + OWN_TOKEN_PARAMS
 
 BAD: dict[str, list[Any]] = {
@@ -154,7 +155,7 @@ BAD: dict[str, list[Any]] = {
     "scopes": [None, "read", [1], ["read write"], [""], {}, ["x"] * 101],
     "scopes_fixed": NOT_FLAG,
     "scope_separator": [*NOT_TEXT, "|", "  ", "&"],
-    "authorization_params": NOT_PARAMS + [{name: "x"} for name in sorted(providers.OWN_AUTHORIZATION_PARAMS)],
+    "authorization_params": NOT_PARAMS + [{name: "x"} for name in sorted(vocabulary.OWN_AUTHORIZATION_PARAMS)],
     "redirect_uri": [*NOT_TEXT, "a\nb"],
     "parameters": [
         *[None, "shop", [], {"shop": 1}, {"Shop": "[a-z]"}, {"": "[a-z]"}, {"token": "[a-z]"}, {"client_id": "[a-z]"}],
@@ -243,7 +244,7 @@ EACH_BAD = [(key, value) for key, values in BAD.items() for value in values]
 def problem(document: Any, source: str = "providers/acme.toml") -> str:
     """Return what is said of a bad document."""
     with pytest.raises(ProviderMisconfigured) as caught:
-        providers.validated(document, source, VOCABULARY | CREDENTIALS)
+        vocabulary.validated(document, source, VOCABULARY | CREDENTIALS)
     return caught.value.description
 
 
@@ -257,7 +258,7 @@ def test_every_key_is_tested() -> None:
 @pytest.mark.parametrize(("key", "value"), EACH_GOOD)
 def test_a_good_value_is_taken(key: str, value: Any) -> None:
     """As it is, lists as tuples."""
-    taken = providers.validated({key: value}, "providers/acme.toml", VOCABULARY)
+    taken = vocabulary.validated({key: value}, "providers/acme.toml", VOCABULARY)
 
     assert taken == {key: tuple(value) if isinstance(value, list) else value}
 
@@ -298,7 +299,7 @@ def test_the_files_that_come_with_gatehouse_are_valid(path: Path) -> None:
     """And hold no credentials, which are the owner's."""
     document = tomllib.loads(path.read_text(encoding="utf-8"))
 
-    assert providers.validated(document, path.name, VOCABULARY)
+    assert vocabulary.validated(document, path.name, VOCABULARY)
     assert not document.keys() & CREDENTIALS.keys()
 
 
@@ -307,9 +308,9 @@ def test_loopback_may_be_plain_http_where_gatehouse_itself_is(host: str) -> None
     """On one machine only: https anywhere, http on the loopback interface."""
     url = f"http://{host}:8080/token"
 
-    assert providers.endpoint_url(loopback_http=True)(url) == url
+    assert vocabulary.endpoint_url(loopback_http=True)(url) == url
     with pytest.raises(Mismatch):
-        providers.endpoint_url(loopback_http=False)(url)
+        vocabulary.endpoint_url(loopback_http=False)(url)
 
 
 @pytest.mark.parametrize(
@@ -318,7 +319,7 @@ def test_loopback_may_be_plain_http_where_gatehouse_itself_is(host: str) -> None
 def test_nothing_else_may_be_plain_http(host: str) -> None:
     """A name that looks like loopback is not it."""
     with pytest.raises(Mismatch):
-        providers.endpoint_url(loopback_http=True)(f"http://{host}/token")
+        vocabulary.endpoint_url(loopback_http=True)(f"http://{host}/token")
 
 
 METADATA = {
@@ -334,7 +335,7 @@ METADATA = {
 
 def test_metadata_gives_what_gatehouse_uses() -> None:
     """RFC 8414 section 3.2: other keys are passed over, and so is a null."""
-    assert providers.from_metadata(METADATA, "https://acme.example", loopback_http=False) == {
+    assert vocabulary.from_metadata(METADATA, "https://acme.example", loopback_http=False) == {
         "issuer": "https://acme.example",
         "authorization_endpoint": "https://acme.example/authorize",
         "token_endpoint": "https://acme.example/token",
@@ -358,14 +359,14 @@ def test_metadata_gives_what_gatehouse_uses() -> None:
 def test_metadata_of_another_issuer_is_refused(issuer: Any) -> None:
     """RFC 8414 section 3.3: the very same string, or the metadata must not be used."""
     with pytest.raises(ProviderMisconfigured, match="issuer is not the configured one"):
-        providers.from_metadata(METADATA | {"issuer": issuer}, "https://acme.example", loopback_http=False)
+        vocabulary.from_metadata(METADATA | {"issuer": issuer}, "https://acme.example", loopback_http=False)
 
 
 @pytest.mark.parametrize("document", [None, [], "x", 1])
 def test_metadata_is_an_object(document: Any) -> None:
     """An HTML page that was served with a 200 is not."""
     with pytest.raises(ProviderMisconfigured):
-        providers.from_metadata(document, "https://acme.example", loopback_http=False)
+        vocabulary.from_metadata(document, "https://acme.example", loopback_http=False)
 
 
 def test_metadata_with_a_bad_endpoint_names_the_key() -> None:
@@ -373,7 +374,7 @@ def test_metadata_with_a_bad_endpoint_names_the_key() -> None:
     bad = METADATA | {"token_endpoint": "http://acme.example/token"}
 
     with pytest.raises(ProviderMisconfigured, match="metadata of the configured issuer: token_endpoint: expected"):
-        providers.from_metadata(bad, "https://acme.example", loopback_http=False)
+        vocabulary.from_metadata(bad, "https://acme.example", loopback_http=False)
 
 
 def test_later_layers_go_over_earlier_ones() -> None:

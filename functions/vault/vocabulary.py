@@ -1,0 +1,347 @@
+"""The closed vocabulary in which a provider is described: every key, and what its value has to be.
+
+An unknown key or a wrong value is an error that names the source and the key. `docs/registration.schema.json` says the
+same in JSON Schema, and a test holds the two to each other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from . import fields as check
+from . import tenants
+from .assertion import HMAC_ALGORITHMS, KEY_ALGORITHMS
+from .errors import ProviderMisconfigured
+from .fields import Mismatch
+from .tokens import LONGEST_LIFETIME
+
+if TYPE_CHECKING:
+    from .fields import Check
+
+_NAME = re.compile(r"[A-Za-z0-9_.\-\[\]]{1,64}")
+_NAME_OR_NONE = re.compile(_NAME.pattern + "|")
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
+_WORD = re.compile(r"[A-Za-z0-9_.:/ -]{1,64}")
+_PARAMETER = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
+# A URL whose host is literal, or begins with placeholders below at least two literal labels (three, where those two
+# are a country's `co.uk`), so that no value changes whose host it is; then placeholders in path and query.
+_HOLE = r"\{[a-z][a-z0-9_]{0,31}\}"
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_TOP = r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_PUBLIC = r"(?:ac|co|com|edu|go|gov|ne|net|or|org)\.[A-Za-z]{2}(?![A-Za-z0-9_.-])"
+_BELOW = rf"(?:(?:[A-Za-z0-9_-]|{_HOLE}){{1,63}}\.)+(?:(?!{_PUBLIC}){_LABEL}\.{_TOP}|{_LABEL}\.{_PUBLIC})"
+_PORT = r"(?::(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?"
+_REST = rf"(?:[/?](?:[!$-;=?-\[\]-z|~]|{_HOLE})*)?"
+HTTPS_URL = rf"https://(?:{_LABEL}(?:\.{_LABEL})*|{_BELOW}){_PORT}{_REST}"
+LOOPBACK_URL = rf"https?://(?:localhost|127\.0\.0\.1|\[::1\]){_PORT}{_REST}"
+LONGEST_URL = 2048
+ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!$-;=?-\[\]_a-z~]{1,1024}")
+KMS_KEY = re.compile(
+    r"(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)[A-Za-z0-9/_-]{1,250}|(mrk-)?[0-9a-f-]{32,36}"
+)
+SECRET_METHODS = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
+AUTH_METHODS = ("none", *SECRET_METHODS, "private_key_jwt")
+
+# What Gatehouse itself puts into these requests cannot be set from data: a file that tried would break the flow's
+# guarantees.
+OWN_AUTHORIZATION_PARAMS = frozenset(
+    {
+        "response_type",
+        "response_mode",
+        "client_id",
+        "redirect_uri",
+        "scope",
+        "state",
+        "code_challenge",
+        "code_challenge_method",
+        "request",
+        "request_uri",
+        "client_secret",
+        "client_assertion",
+        "client_assertion_type",
+    }
+)
+OWN_REQUEST_WORDS = ("response_type", "client_id", "redirect_uri", "scope")
+"""The parameters of the authorization request that may go by another name; the rest a server has to know."""
+
+OWN_HEADERS = frozenset({"authorization", "connection", "content-length", "content-type", "cookie", "host"})
+OWN_TOKEN_PARAMS = frozenset(
+    {
+        *("grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "token"),
+        *("client_id", "client_secret", "client_assertion", "client_assertion_type"),
+    }
+)
+
+# The fields of a token response that a server may have under another name, and the codes that its own can stand for.
+TOKEN_FIELDS = (
+    "access_token",
+    "refresh_token",
+    "token_type",
+    "expires_in",
+    "expires_at",
+    "scope",
+    "refresh_token_expires_in",
+    "refresh_token_expires_at",
+)
+ERROR_CODES = (
+    "invalid_grant",
+    "invalid_client",
+    "invalid_request",
+    "invalid_scope",
+    "invalid_token",
+    "unauthorized_client",
+    "slow_down",
+    "temporarily_unavailable",
+)
+
+
+def endpoint_url(*, loopback_http: bool) -> Check:
+    """Accept an absolute https URL without fragment or user information; http only for a loopback host, if told so.
+
+    Placeholders, `{name}`, may stand below the registrable part of its host, in its path and in its query.
+    """
+    pattern = re.compile(f"{HTTPS_URL}|{LOOPBACK_URL}" if loopback_http else HTTPS_URL)
+
+    def accept(value: Any) -> str:
+        if not isinstance(value, str) or len(value) > LONGEST_URL or not pattern.fullmatch(value):
+            raise Mismatch("an absolute https URL without user name or fragment, with {placeholders} below its domain")
+        return value
+
+    return accept
+
+
+def _url(*, loopback_http: bool) -> Check:
+    """Accept such a URL without placeholders."""
+    accept_template = endpoint_url(loopback_http=loopback_http)
+
+    def accept(value: Any) -> str:
+        if not isinstance(value, str) or "{" in value:
+            raise Mismatch("an absolute https URL without user name or fragment")
+        accepted: str = accept_template(value)
+        return accepted
+
+    return accept
+
+
+def _params(own: frozenset[str]) -> Check:
+    accept_map = check.string_map(_NAME, 1024, 20)
+
+    def accept(value: Any) -> dict[str, str]:
+        params: dict[str, str] = accept_map(value)
+        if taken := own.intersection(params):
+            raise Mismatch("other names than those that Gatehouse sets itself (" + ", ".join(sorted(taken)) + ")")
+        return params
+
+    return accept
+
+
+def _headers(own: frozenset[str]) -> Check:
+    accept_map = check.string_map(_HEADER, 256, 10)
+
+    def accept(value: Any) -> dict[str, str]:
+        headers: dict[str, str] = accept_map(value)
+        if taken := own.intersection(name.lower() for name in headers):
+            raise Mismatch("other headers than those that Gatehouse sets itself (" + ", ".join(sorted(taken)) + ")")
+        return headers
+
+    return accept
+
+
+def _map(keys: tuple[str, ...], expected_values: re.Pattern[str], what: str) -> Check:
+    """Accept an object whose keys are some of `keys` and whose values match."""
+
+    def accept(value: Any) -> dict[str, str]:
+        expected = f"an object with keys of {', '.join(keys)}, and for each {what}"
+        if not isinstance(value, Mapping) or value.keys() - set(keys):
+            raise Mismatch(expected)
+        if not all(isinstance(entry, str) and expected_values.fullmatch(entry) for entry in value.values()):
+            raise Mismatch(expected)
+        return dict(value)
+
+    return accept
+
+
+def _names(*own: str) -> Check:
+    """Accept other names for parameters of ours; an empty one leaves the parameter out."""
+    accept_map = _map(own, _NAME_OR_NONE, "the name that the server has for it, or an empty one to leave it out")
+
+    def accept(value: Any) -> dict[str, str]:
+        names: dict[str, str] = accept_map(value)
+        if set(own).intersection(names.values()):
+            raise Mismatch("other names than those that Gatehouse sets itself (" + ", ".join(own) + ")")
+        return names
+
+    return accept
+
+
+def _parameters(value: Any) -> dict[str, str]:
+    expected = (
+        "an object of at most 10 patterns, like [a-z0-9-]{1,63}, "
+        f"with names of a-z, 0-9 and _ that are none of {', '.join(PLACEHOLDERS)}"
+    )
+    if not isinstance(value, Mapping) or len(value) > 10:  # noqa: PLR2004 - more tenants in a URL nobody has
+        raise Mismatch(expected)
+    for name, pattern in value.items():
+        if not isinstance(name, str) or not _PARAMETER.fullmatch(name) or name in PLACEHOLDERS:
+            raise Mismatch(expected)
+        if not isinstance(pattern, str) or not re.fullmatch(tenants.PATTERN, pattern):
+            raise Mismatch(expected)
+    return dict(value)
+
+
+def _error_codes(value: Any) -> dict[str, str]:
+    expected = f"an object of at most 50 codes of the server, each with one of {', '.join(ERROR_CODES)}"
+    if not isinstance(value, Mapping) or len(value) > 50:  # noqa: PLR2004 - a registration, not a manual
+        raise Mismatch(expected)
+    if not all(isinstance(code, str) and _WORD.fullmatch(code) for code in value):
+        raise Mismatch(expected)
+    if not all(isinstance(meaning, str) and meaning in ERROR_CODES for meaning in value.values()):
+        raise Mismatch(expected)
+    return dict(value)
+
+
+authorization_params = _params(OWN_AUTHORIZATION_PARAMS)
+ENDPOINTS = (
+    "authorization_endpoint",
+    "pushed_authorization_request_endpoint",
+    "token_endpoint",
+    "refresh_endpoint",
+    "revocation_endpoint",
+)
+PARAM_NAMES = ("authorization_param_names", "token_param_names", "refresh_param_names", "revocation_param_names")
+TEMPLATE_PARAMS = ("authorization_params", "token_params", "refresh_params", "revocation_params")
+PLACEHOLDERS = ("client_id", "client_secret", "token")
+"""What else may be filled in: all three in the headers of a revocation, client id and token in its endpoint."""
+
+
+def checks(*, loopback_http: bool) -> dict[str, Check]:
+    """Return every key that a provider file may hold, with its check."""
+    endpoint = endpoint_url(loopback_http=loopback_http)
+    token_params = _params(OWN_TOKEN_PARAMS)
+    path = check.text(_NAME, "the name of a field of the answer, or names joined by dots")
+    credentials = ("client_id", "client_secret")
+    return {
+        "issuer": _url(loopback_http=loopback_http),
+        "authorization_endpoint": endpoint,
+        "token_endpoint": endpoint,
+        "refresh_endpoint": endpoint,
+        "revocation_endpoint": endpoint,
+        "authorization_response_iss_parameter_supported": check.boolean,
+        "token_endpoint_auth_method": check.one_of(*AUTH_METHODS),
+        "token_endpoint_auth_methods_supported": check.list_of(check.printable(64), 20),
+        "pkce": check.one_of("S256", "none"),
+        "scopes": check.scopes,
+        "scopes_fixed": check.boolean,
+        "scope_separator": check.one_of(" ", ",", "+", ";"),
+        "redirect_uri": check.printable(1024),
+        "parameters": _parameters,
+        "parameter_defaults": check.string_map(_PARAMETER, 256, 10),
+        "required": check.list_of(check.text(_PARAMETER, "a key"), 10),
+        "authorization_params": authorization_params,
+        "authorization_param_names": _names(*OWN_REQUEST_WORDS),
+        "code_parameter": check.text(_NAME, "the name of a parameter"),
+        "callback_metadata": check.list_of(check.text(_NAME, "the name of a parameter"), 20),
+        "body_format": check.one_of("form", "json"),
+        "token_params": token_params,
+        "token_param_names": _names("grant_type", "code", "redirect_uri", "code_verifier", *credentials),
+        "refresh_params": token_params,
+        "refresh_param_names": _names("grant_type", "refresh_token", *credentials),
+        "token_headers": _headers(OWN_HEADERS),
+        "response_paths": check.list_of(path, 5),
+        "response_fields": _map(TOKEN_FIELDS, _NAME_OR_NONE, "its name in the answer, or an empty one to pass it over"),
+        "response_success": path,
+        "error_fields": _map(("error", "error_description"), _NAME, "its name in the answer"),
+        "error_codes": _error_codes,
+        "subject": path,
+        "metadata": check.list_of(path, 20),
+        "expires_in_unit": check.one_of("seconds", "milliseconds"),
+        "default_expires_in": check.integer(1, LONGEST_LIFETIME),
+        "max_expires_in": check.integer(1, LONGEST_LIFETIME),
+        "default_refresh_token_expires_in": check.integer(60, LONGEST_LIFETIME),
+        "refresh_margin": check.integer(0, 86400),
+        "background_refresh": check.one_of("keep_alive", "keep_fresh", "never"),
+        "refresh_token_rotation": check.boolean,
+        "refresh_token_idle_seconds": check.integer(60, LONGEST_LIFETIME),
+        "refresh_token_replay_seconds": check.integer(0, 86400),
+        "revocation_method": check.one_of("POST", "DELETE", "GET"),
+        "revocation_body_format": check.one_of("form", "json", "none"),
+        "revocation_endpoint_auth_method": check.one_of(*AUTH_METHODS),
+        "revocation_headers": _headers(OWN_HEADERS - {"authorization"}),
+        "revocation_params": token_params,
+        "revocation_param_names": _names("token", "token_type_hint", *credentials),
+        "revocation_tokens": check.list_of(check.one_of("refresh_token", "access_token"), 2),
+        "revocation_token_type_hint": check.boolean,
+        "revocation_ends_authorization": check.boolean,
+        "revocation_success": path,
+        "max_concurrency": check.integer(1, 100),
+        "request_timeout": check.integer(1, 20),
+        "jwks_uri": _url(loopback_http=loopback_http),
+        "pushed_authorization_request_endpoint": endpoint,
+        "require_pushed_authorization_requests": check.boolean,
+        "resource": check.list_of(check.text(ABSOLUTE_URI, "an absolute URI without fragment (RFC 8707)"), 10),
+        "response_mode": check.one_of("query", "form_post"),
+        "token_endpoint_auth_signing_alg": check.one_of(*HMAC_ALGORITHMS, *KEY_ALGORITHMS),
+        "token_endpoint_auth_signing_alg_values_supported": check.list_of(check.printable(64), 50),
+        "client_assertion_audience": check.one_of("issuer", "token_endpoint"),
+        "basic_credentials_encoding": check.one_of("form", "none"),
+    }
+
+
+_secret = check.printable(4096)
+
+CREDENTIALS: dict[str, Check] = {
+    "client_id": check.printable(1024),
+    "client_secret": _secret,
+    "client_secrets": check.list_of(_secret, 2),
+    "client_signing_key": check.text(KMS_KEY, "a key of KMS: its id, its ARN or that of its alias, or alias/NAME"),
+    "client_signing_kid": check.printable(256),
+}
+"""What a registration has and a provider file has not. Of `client_secrets` the newest comes first."""
+
+_IN_METADATA = (
+    "issuer",
+    "authorization_endpoint",
+    "token_endpoint",
+    "revocation_endpoint",
+    "authorization_response_iss_parameter_supported",
+    "token_endpoint_auth_methods_supported",
+    "token_endpoint_auth_signing_alg_values_supported",
+    "pushed_authorization_request_endpoint",
+    "require_pushed_authorization_requests",
+    "jwks_uri",
+)
+
+
+def validated(document: Any, source: str, checks: Mapping[str, Check]) -> dict[str, Any]:
+    """Return the entries of a provider file or registration.
+
+    Raises `ProviderMisconfigured` naming `source` and each bad key.
+    """
+    if not isinstance(document, Mapping):
+        raise ProviderMisconfigured(f"{source}: expected an object.")
+    problems = [f"{check.shown(key)}: unknown key" for key in document if key not in checks]
+    values: dict[str, Any] = {}
+    for key in document.keys() & checks.keys():
+        try:
+            values[key] = checks[key](document[key])
+        except Mismatch as mismatch:
+            problems.append(f"{key}: expected {mismatch}")
+    if problems:
+        raise ProviderMisconfigured(f"{source}: " + "; ".join(sorted(problems)) + ".")
+    return values
+
+
+def from_metadata(document: Any, issuer: str, *, loopback_http: bool) -> dict[str, Any]:
+    """Return what Gatehouse uses of an authorization server's metadata (RFC 8414 section 3.2).
+
+    The document's `issuer` must be the very string it was looked up for (section 3.3); keys that Gatehouse does not use
+    are passed over, as the RFC demands.
+    """
+    source = "the metadata of the configured issuer"
+    if not isinstance(document, Mapping) or document.get("issuer") != issuer:
+        raise ProviderMisconfigured(f"{source}: its issuer is not the configured one (RFC 8414 section 3.3).")
+    used = {key: document[key] for key in _IN_METADATA if document.get(key) is not None}
+    return validated(used, source, checks(loopback_http=loopback_http))
