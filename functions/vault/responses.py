@@ -202,10 +202,18 @@ def _error_of(
 
 
 def _says_no(document: Mapping[str, Any], provider: Provider) -> bool:
-    """Tell whether a token response carries a flag that says no, whatever else it carries."""
+    """Tell whether a 200 is a failure without having an `error`.
+
+    It carries a flag that says no, whatever else it carries; or no token, and a code that means something to us.
+    """
     if provider.response_success is not None and at_path(document, provider.response_success) is not True:
         return True
-    return any(document.get(name) is False for name in ("ok", "success", "successful"))
+    if any(document.get(name) is False for name in ("ok", "success", "successful")):
+        return True
+    if _Fields(document, provider, 0).get("access_token"):
+        return False
+    code, _ = error_of(document, provider.error_fields, _KNOWN, refused=True)
+    return code is not None and code.lower() in _KNOWN
 
 
 def _classified(
