@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import boto3
 import pytest
 
 from tests.flows.application import Application
@@ -236,14 +237,99 @@ def started_provider(application: Application, started: dict[str, Any]) -> str:
     return provider
 
 
-def test_key_that_the_file_leaves_to_the_owner_is_named(application: Application) -> None:
-    """A registration under a catalogue name that lacks what the file could not know is refused before anything is."""
+# The catalogue
+
+
+@pytest.fixture
+def owner() -> Iterator[Owner]:
+    """Give an owner who registers at providers of the catalogue, and leaves nothing behind."""
+    registering = Owner()
+    yield registering
+    registering.leave()
+
+
+class Owner:
+    """Writes secrets under names of the catalogue."""
+
+    def __init__(self) -> None:
+        self._secrets = boto3.client("secretsmanager")
+        self._names: list[str] = []
+
+    def registers(self, name: str, **registration: Any) -> None:
+        """Write the registration of the provider of that name."""
+        document = json.dumps({"client_id": "scripted-client", "client_secret": "scripted-secret", **registration})
+        self._secrets.create_secret(Name=f"gatehouse/providers/{name}", SecretString=document)
+        self._names.append(name)
+
+    def leave(self) -> None:
+        """Delete what was written."""
+        for name in self._names:
+            self._secrets.delete_secret(SecretId=f"gatehouse/providers/{name}", ForceDeleteWithoutRecovery=True)
+
+
+def test_provider_of_the_catalogue_needs_a_client_alone(application: Application, owner: Owner) -> None:
+    """Where to send the customer, and how, is known: by the name of the secret."""
     # given
-    provider = application.register({"client_id": "c", "required": ["redirect_uri"]})
+    owner.registers("linear")
 
     # when
-    answer = application.call("start", provider=provider)
+    started = application.call("start", provider="linear", scopes=["read", "write"])
+
+    # then
+    item = application.request_item(started["authorize_url"].rpartition("/")[2].partition(".")[0])
+    assert item is not None
+    assert item["authorization_url"]["S"].startswith("https://linear.app/oauth/authorize?prompt=consent&")
+    assert "scope=read%2Cwrite" in item["authorization_url"]["S"]
+
+
+def test_file_of_the_catalogue_says_how_answers_are_read(
+    application: Application, browser: Browser, scripted: Scripted, owner: Owner
+) -> None:
+    """Slack's, with a server of ours in Slack's place: a nested token, a 200 that says no, the account in a path."""
+    # given
+    owner.registers("slack", **{key: url for key, url in scripted.registration.items() if key.endswith("_endpoint")})
+    nested = {"access_token": "xoxp-1", "refresh_token": "xoxe-1", "expires_in": 43200, "token_type": "user"}
+    scripted.answers["/token"] = {"ok": True, "team": {"id": "T1"}, "authed_user": {"id": "U1", **nested}}
+    started, page = connect(application, browser, "slack", scopes=["search:read"])
+
+    # when
+    vended = application.call("token", connection_id=started["connection_id"])
+    scripted.answers["/token"] = {"ok": False, "error": "invalid_refresh_token"}
+    dead = application.call("refresh", connection_id=started["connection_id"])
+
+    # then
+    assert page.status_code == 200
+    assert (vended["access_token"], vended["token_type"]) == ("xoxp-1", "Bearer")
+    assert dead["error"] == "reauthorization_required"
+    listed = application.call("connections", connection_id=started["connection_id"])["connection"]
+    assert (listed["subject"], listed["metadata"]["team.id"]) == ("T1", "T1")
+
+
+def test_key_that_a_file_leaves_to_the_owner_is_named(application: Application, owner: Owner) -> None:
+    """EBay's redirect URI has a name that only the owner can know: nothing is opened without it."""
+    # given
+    owner.registers("ebay")
+
+    # when
+    answer = application.call("start", provider="ebay")
 
     # then
     assert answer["error"] == "provider_misconfigured"
     assert "redirect_uri: needed, as the provider file says" in answer["error_description"]
+
+
+def test_shop_of_the_catalogue_is_asked_for(application: Application, owner: Owner) -> None:
+    """Shopify has no endpoint of its own, each shop has."""
+    # given
+    owner.registers("shopify")
+
+    # when
+    without = application.call("start", provider="shopify")
+    evil = application.call("start", provider="shopify", parameters={"shop": "evil.example/"})
+    started = application.call("start", provider="shopify", parameters={"shop": "acme"})
+
+    # then
+    assert [answer["error"] for answer in (without, evil)] == ["invalid_request", "invalid_request"]
+    item = application.request_item(started["authorize_url"].rpartition("/")[2].partition(".")[0])
+    assert item is not None
+    assert item["authorization_url"]["S"].startswith("https://acme.myshopify.com/admin/oauth/authorize?")
