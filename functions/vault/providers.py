@@ -116,31 +116,36 @@ class Provider:
         """
         if not self.parameters:
             return self
-        values = {name: value for name, value in parameters.items() if name in self.parameters}
-        problems = self._parameter_problems(values)
-        filled: dict[str, Any] = {}
-        if not problems:
-            for key in ENDPOINTS:
-                if (template := getattr(self, key)) is not None:
-                    try:
-                        filled[key] = tenants.expanded(template, values)
-                    except Mismatch as mismatch:
-                        problems.append(f"{key}: expected {mismatch}")
-            for key in TEMPLATE_PARAMS:
-                filled[key] = {name: tenants.filled(text, values) for name, text in getattr(self, key).items()}
-        if problems:
+        if problems := self._parameter_problems(parameters):
             raise ProviderMisconfigured(
                 f"The connection's parameters do not fit provider {self.name!r}: {'; '.join(problems)}. "
                 "Start it again with parameters that do, or correct the registration."
             )
+        values = {name: parameters[name] for name in self.parameters}
+        filled: dict[str, Any] = {key: tenants.expanded(url, values) for key, url in self._endpoints().items()}
+        for key in TEMPLATE_PARAMS:
+            filled[key] = {name: tenants.filled(text, values) for name, text in getattr(self, key).items()}
         return replace(self, **filled)
 
-    def _parameter_problems(self, values: Mapping[str, str]) -> list[str]:
-        templates = [template for key in ENDPOINTS if (template := getattr(self, key)) is not None]
-        found = (
-            tenants.problem_of(name, pattern, values.get(name), templates) for name, pattern in self.parameters.items()
-        )
-        return [problem for problem in found if problem is not None]
+    def _endpoints(self) -> dict[str, str]:
+        return {key: url for key in ENDPOINTS if (url := getattr(self, key)) is not None}
+
+    def _parameter_problems(self, given: Mapping[str, str]) -> list[str]:
+        """Return what is wrong with each parameter by itself, else with the URLs that all of them make."""
+        urls = self._endpoints()
+        found = [
+            tenants.problem_of(name, pattern, given.get(name), urls.values())
+            for name, pattern in self.parameters.items()
+        ]
+        if any(found):
+            return [problem for problem in found if problem is not None]
+        values = {name: given[name] for name in self.parameters}
+        try:
+            for url in urls.values():
+                tenants.expanded(url, values)
+        except Mismatch as mismatch:
+            return [f"parameters: expected {mismatch}"]
+        return []
 
     def endpoint(self, name: str) -> str:
         """Return the endpoint `name`, which the operation at hand cannot do without."""

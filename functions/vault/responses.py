@@ -49,6 +49,7 @@ _DEAD = frozenset(
         *("inactive_user", "user_revoked"),
     }
 )
+_DEAD_TOKEN = frozenset({"invalid_token", "invalid_grant", "token_revoked", "token_expired"})
 _THROTTLED = frozenset(
     {
         *("slow_down", "rate_limited", "ratelimited", "rate_limit", "rate_limit_exceeded", "rate_limit_error"),
@@ -125,7 +126,7 @@ def check_revocation(answer: Answer, provider: Provider, *, secrets: tuple[str, 
     document = _document(answer, provider)
     problem = failure(answer, document, secrets, provider)
     if problem is not None:
-        if _is_dead_already(problem):
+        if _is_dead_already(problem, provider):
             return
         raise problem
     if provider.revocation_success is not None and at_path(document, provider.revocation_success) is not True:
@@ -155,15 +156,22 @@ def pushed_request_uri(answer: Answer, *, secrets: tuple[str, ...]) -> str:
 
 def refuses_client(error: GatehouseError, provider: Provider) -> bool:
     """Tell whether a failure is about who asks, so that another secret of the client may be the right one."""
-    code = error.provider_error.error if error.provider_error else ""
-    return provider.error_codes.get(code, code.lower()) in _CLIENT
+    return error.provider_error is not None and _meaning(error.provider_error.error, provider) in _CLIENT
 
 
-def _is_dead_already(problem: GatehouseError) -> bool:
+def _is_dead_already(problem: GatehouseError, provider: Provider) -> bool:
     """Tell whether a revocation failed because the server does not know the token: then nobody can use it any more."""
-    return problem.provider_error is not None and problem.provider_error.error in {
-        *("invalid_token", "invalid_grant", "token_revoked", "token_expired")
-    }
+    said = problem.provider_error
+    if said is None:
+        return False
+    # Where a token has an address of its own, a token that is not there is one that is no more.
+    is_at_its_address = provider.revocation_method == "DELETE" and "{token}" in (provider.revocation_endpoint or "")
+    return (is_at_its_address and said.status in {404, 410}) or _meaning(said.error, provider) in _DEAD_TOKEN
+
+
+def _meaning(code: str, provider: Provider | None) -> str:
+    """Return the RFC's word for a server's code where the provider's data has one, else the code in lower case."""
+    return (provider.error_codes.get(code) if provider else None) or code.lower()
 
 
 def failure(
@@ -185,8 +193,7 @@ def failure(
         _cleaned(description or answer.headers.get("uc-rest-error"), secrets),
         answer.status,
     )
-    meaning = (provider.error_codes.get(error or "") if provider else None) or (error or "").lower()
-    return _classified(meaning, answer, said, document)
+    return _classified(_meaning(error or "", provider), answer, said, document)
 
 
 def _error_of(

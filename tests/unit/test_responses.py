@@ -549,6 +549,9 @@ def test_a_wait_that_the_server_asks_for_goes_along(status: int) -> None:
 
 
 SUCCESSFUL = Provider("acme", revocation_success="successful")
+AT_ITS_ADDRESS = Provider("acme", revocation_method="DELETE", revocation_endpoint="https://acme.example/{token}")
+IN_A_BODY = Provider("acme", revocation_method="DELETE", revocation_endpoint="https://acme.example/grant")
+EXPLAINED = Provider("acme", error_codes={"E-1": "invalid_token"})
 
 
 @pytest.mark.parametrize(
@@ -560,6 +563,11 @@ SUCCESSFUL = Provider("acme", revocation_success="successful")
         (ACME, answer(ERROR % "invalid_token", 400)),
         (ACME, answer(ERROR % "invalid_grant", 400)),
         (SUCCESSFUL, answer('{"successful":true,"message":"done"}')),
+        (ACME, answer(ERROR % "token_revoked", 200)),
+        (ACME, answer(ERROR % "INVALID_TOKEN", 400)),
+        (EXPLAINED, answer(ERROR % "E-1", 400)),
+        (AT_ITS_ADDRESS, answer("", 404)),
+        (AT_ITS_ADDRESS, answer('{"message":"no such token"}', 410)),
     ],
 )
 def test_a_revocation_is_believed(provider: Provider, given: Answer) -> None:
@@ -577,6 +585,10 @@ def test_a_revocation_is_believed(provider: Provider, given: Answer) -> None:
         (SUCCESSFUL, answer("<html>"), ProviderUnavailable, ("not_revoked", None)),
         (ACME, answer(ERROR % "invalid_client", 401), ProviderMisconfigured, ("invalid_client", "why")),
         (ACME, answer(ERROR % "unsupported_token_type", 400), ProviderMisconfigured, ("unsupported_token_type", "why")),
+        (ACME, answer("", 404), ProviderMisconfigured, ("http_404", None)),
+        (IN_A_BODY, answer("", 404), ProviderMisconfigured, ("http_404", None)),
+        (AT_ITS_ADDRESS, answer("", 401), ProviderMisconfigured, ("http_401", None)),
+        (ACME, answer(ERROR % "E-1", 400), ProviderMisconfigured, ("E-1", "why")),
         (ACME, answer("", 503), ProviderUnavailable, ("http_503", None)),
         (ACME, answer("", 429), ProviderThrottled, ("http_429", None)),
         (ACME, answer("", 302), ProviderMisconfigured, ("http_302", None)),

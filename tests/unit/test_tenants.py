@@ -84,6 +84,16 @@ def test_a_loose_pattern_lets_no_name_out_of_its_place(value: str) -> None:
         tenants.expanded(TEMPLATE, {"shop": value})
 
 
+def test_names_that_only_together_make_no_host_are_refused_before_anything_is_stored() -> None:
+    """It is the caller who can do something about it."""
+    known = registration(
+        token_endpoint="https://{a}.{b}.{c}.{d}.acme.example/token", parameters=dict.fromkeys("abcd", "[a-z]{1,63}")
+    ).provider
+
+    with pytest.raises(InvalidRequest, match=r"^parameters: expected values that leave the URL https://"):
+        known.chosen_parameters(dict.fromkeys("abcd", "x" * 63))
+
+
 def test_a_missing_parameter_is_named() -> None:
     """Nothing is guessed where it decides which server is asked."""
     with pytest.raises(InvalidRequest, match=r"^parameters.shop: required, like \[a-z0-9\]"):
