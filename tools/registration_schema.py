@@ -73,6 +73,7 @@ def _map(keys: tuple[str, ...], values: str) -> Schema:
 def _keys() -> dict[str, Schema]:
     """Return what is demanded of each key."""
     endpoint = {**_whole(vocabulary.HTTPS_URL), "maxLength": vocabulary.LONGEST_URL}
+    literal: Schema = {**endpoint, "not": {"pattern": r"\{"}}
     flag: Schema = {"type": "boolean"}
     name, path, method = _whole(_NAME), _whole(_NAME), _one_of(*vocabulary.AUTH_METHODS)
     token_params = _params(vocabulary.OWN_TOKEN_PARAMS)
@@ -95,7 +96,7 @@ def _keys() -> dict[str, Schema]:
         "client_secrets": {**_list(_printable(4096), 2), "minItems": 1},
         "client_signing_key": _whole(vocabulary.KMS_KEY.pattern),
         "client_signing_kid": _printable(256),
-        "issuer": {**endpoint, "not": {"pattern": r"\{"}},
+        **dict.fromkeys(("issuer", "jwks_uri"), literal),
         **dict.fromkeys(vocabulary.ENDPOINTS, endpoint),
         "authorization_response_iss_parameter_supported": flag,
         "token_endpoint_auth_method": method,

@@ -151,7 +151,7 @@ class Client:
 
         return self._ask("push", registration, request, confidential, read, timeout)
 
-    def _tokens(
+    def _tokens(  # noqa: PLR0913, PLR0917 - a request, what is in confidence in it, and how its account is found
         self,
         kind: str,
         registration: Registration,
