@@ -19,12 +19,14 @@ SEALING = {"cryptography", "_cffi_backend", "_openssl"}
 # Modules of the vault: those that every function has, and those of a floor that a function's usual call goes through.
 TABLES = {"attributes", "aws", "connection", "errors", "failure", "fields", "settings", "store", "timing", "withdrawal"}
 SEALS = {"cipher", "sealing", "tokens"}
-REGISTRATIONS = {"assertion", "id_token", "providers", "registrations", "upkeep"}
+REGISTRATIONS = {"assertion", "id_token", "providers", "registrations", "tenants", "upkeep", "vocabulary"}
 PROVIDERS = REGISTRATIONS | {
     "addresses",
     "authentication",
     "client",
+    "dialect",
     "outbound",
+    "reading",
     "responses",
     "signer",
     "tokens",
@@ -39,7 +41,7 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
     "refresh": (AWS | SEALING, TABLES | SEALS | PROVIDERS | LADDER | {"vending"}),
     "rescue": (AWS | SEALING, TABLES | SEALS | LADDER | {"rescuing"}),
     "revoke": (AWS | SEALING, TABLES | SEALS | PROVIDERS | {"revoking"}),
-    "start": (AWS, TABLES | REGISTRATIONS | {"authorization", "starting"}),
+    "start": (AWS, TABLES | REGISTRATIONS | {"authorization", "dialect", "starting"}),
     "sweep": (AWS, TABLES | REGISTRATIONS | {"queues", "sweeping"}),
     # No provider is asked and nothing is written where the stored token is good: all that comes with the first refresh.
     "token": (AWS | SEALING, TABLES | SEALS | {"vending"}),

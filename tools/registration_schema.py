@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from functions.vault import assertion, fields, tenants, vocabulary
-from functions.vault.tokens import LONGEST_LIFETIME
+from functions.vault.fields import LONGEST_LIFETIME
 
 DOCS = Path(__file__).parent.parent / "docs"
 DOCUMENT = DOCS / "registration.schema.json"

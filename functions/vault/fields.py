@@ -17,6 +17,9 @@ SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 _VISIBLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
 _NAME_IN_A_MESSAGE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
+LONGEST_LIFETIME = 10 * 365 * 86400
+"""Seconds beyond which no lifetime of a token is believed."""
+
 
 class Mismatch(ValueError):
     """One field is not as expected; the text says what was."""

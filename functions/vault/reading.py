@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from .tokens import LONGEST_LIFETIME
+from .fields import LONGEST_LIFETIME
 
 # More digits than any number of seconds has: such a number is not computed with, but taken for endless.
 _MOST_DIGITS = 19

@@ -11,9 +11,6 @@ if TYPE_CHECKING:
 
     from .upkeep import Upkeep
 
-LONGEST_LIFETIME = 10 * 365 * 86400
-"""Seconds beyond which no lifetime of a token is believed."""
-
 
 @dataclass(frozen=True, slots=True)
 class TokenSet:

@@ -14,8 +14,7 @@ from . import fields as check
 from . import tenants
 from .assertion import HMAC_ALGORITHMS, KEY_ALGORITHMS
 from .errors import ProviderMisconfigured
-from .fields import Mismatch
-from .tokens import LONGEST_LIFETIME
+from .fields import LONGEST_LIFETIME, Mismatch
 
 if TYPE_CHECKING:
     from .fields import Check
