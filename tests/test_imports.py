@@ -12,8 +12,11 @@ import pytest
 from tests.built import LAMBDA_ENVIRONMENT
 from tools.build import package
 
-# botocore, and what it imports by itself.
-AWS = {"botocore", "certifi", "dateutil", "jmespath", "six", "urllib3"}
+# Powertools, of which the logger is used, and what it imports by itself.
+LOG = {"aws_lambda_powertools", "jmespath", "typing_extensions"}
+
+# botocore, likewise.
+AWS = {"botocore", "certifi", "dateutil", "jmespath", "six", "urllib3", *LOG}
 SEALING = {"cryptography", "_cffi_backend", "_openssl"}
 
 # Modules of the vault: those that every function has, and those of a floor that a function's usual call goes through.
