@@ -547,9 +547,7 @@ def test_an_assertion_is_made_for_each_request(application: Application, browser
 # Where providers may be
 
 
-@pytest.mark.parametrize(
-    "host", ["localhost", "127.0.0.1", "[::1]", "169.254.169.254", "10.0.0.1", "[fd00:ec2::254]", "2130706433"]
-)
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "169.254.169.254", "10.0.0.1", "2130706433"])
 def test_a_deployment_does_not_reach_into_its_own_network(
     stack: Stack, application: Application, scripted: Scripted, host: str
 ) -> None:
