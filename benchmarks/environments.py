@@ -137,8 +137,8 @@ class Workshop:
         """Return the built package with garbage collected while it is loaded."""
 
         def put_back(folder: Path) -> None:
-            edge = folder / "functions" / "edge.py"
-            edge.write_text(edge.read_text("utf-8").replace("gc.disable()", "pass"), "utf-8")
+            package = folder / "functions" / "__init__.py"
+            package.write_text(package.read_text("utf-8").replace("gc.disable()", "pass"), "utf-8")
             compile_all(folder / "functions", str(folder / "functions"), sys.executable)
 
         return self._variant("with-collection", put_back)

@@ -79,12 +79,11 @@ class Door(ABC):
         return self._answer(self._house, event, context)
 
     def _furnish(self, furnish: Furnish) -> None:
-        # What is loaded stays, tens of thousands of objects: to look for garbage among them is a tenth of a cold start.
-        gc.disable()
         self._house = House.from_environ()
         # What cannot be made now cannot be made in the call either, where it is logged and answered.
         with contextlib.suppress(Exception):
             furnish(self._house)
+        # What stays is not looked at again; see functions/__init__.py.
         gc.freeze()
         gc.enable()
         if House.is_to_be_snapshot():

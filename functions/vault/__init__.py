@@ -1,7 +1,7 @@
 """The house. Imports go downward only; `tests/test_layers.py` holds that.
 
-Floor 0, no I/O: errors, fields, failure, withdrawal (what a server is yet to be told of), connection, tokens,
-obtained (what may be written over what), upkeep, responses and reading (a server's answers), dialect (requests to it),
+Floor 0, no I/O: errors, fields, failure, withdrawal (what a server is yet to be told of), connection, token_set,
+tokens, obtained (what may be written over what), upkeep, responses and reading (a server's answers), dialect (requests to it),
 authorization, outcome, providers, vocabulary, tenants, addresses, assertion, id_token, sealing, timing,
 attributes.
 Floor 1, one outside world each: aws, store (DynamoDB), cipher (KMS), registrations (Secrets Manager), queues (SQS),

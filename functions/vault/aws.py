@@ -18,6 +18,7 @@ from botocore.exceptions import (
     HTTPClientError,
     NoCredentialsError,
 )
+from botocore.handlers import BUILTIN_HANDLERS
 
 from .errors import TemporarilyUnavailable
 
@@ -57,11 +58,30 @@ _TRANSIENT = frozenset(
 )
 
 
+SERVICES = frozenset({"dynamodb", "kms", "secrets-manager", "sqs"})
+"""The services that are called, by the names that botocore gives them in events."""
+
+
+def session_of(services: frozenset[str]) -> botocore.session.Session:
+    """Return a session for calls of these services, without what botocore does for others.
+
+    Nine in ten of its handlers are for one service each (S3, above all) or write documentation. To register them all is
+    a twentieth of a cold start, and each call asks them.
+    """
+    session = botocore.session.Session(include_builtin_handlers=False)
+    for event, handler, *position in BUILTIN_HANDLERS:
+        kind, _, rest = event.partition(".")
+        is_needed = kind != "docs" and (not rest or rest.partition(".")[0] in {*services, "*"})
+        if is_needed and not position:
+            session.register(event, handler)
+    return session
+
+
 class Account:
     """The one session of a process, and the one client of each service, made when it is first asked for."""
 
     def __init__(self) -> None:
-        self._session = botocore.session.Session()
+        self._session = session_of(SERVICES)
         self._credentials = _Credentials(self._session)
         self._session.register_component("credential_provider", self._credentials)
         self._made: dict[str, Any] = {}

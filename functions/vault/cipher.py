@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from . import sealing
 from .aws import ClientError, code_of, outages_are_temporary
 from .sealing import SealBroken
-from .tokens import TokenSet
+from .token_set import TokenSet
 
 if TYPE_CHECKING:
     from .aws import ClientOf

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from .token_set import TokenSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .upkeep import Upkeep
-
-
-@dataclass(frozen=True, slots=True)
-class TokenSet:
-    """What is sealed: an access token and, where the server gave one, a refresh token. Neither shows in a `repr`."""
-
-    access_token: str = field(repr=False)
-    refresh_token: str | None = field(default=None, repr=False)
-
-    def to_bytes(self) -> bytes:
-        """Return the plaintext that is sealed: canonical JSON."""
-        return json.dumps(
-            {"access_token": self.access_token, "refresh_token": self.refresh_token},
-            separators=(",", ":"),
-            sort_keys=True,
-        ).encode()
-
-    @classmethod
-    def from_bytes(cls, plaintext: bytes) -> TokenSet:
-        """Return the token set of an opened seal."""
-        return cls(**json.loads(plaintext))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +70,6 @@ class SealedTokens:
     subject: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     client_secret_used: str | None = None
+
+
+__all__ = ["SealedTokens", "TokenResponse", "TokenSet"]

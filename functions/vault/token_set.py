@@ -1,0 +1,27 @@
+"""What is sealed. By itself, because whoever opens a token set does not need what a server's answer is made of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSet:
+    """What is sealed: an access token and, where the server gave one, a refresh token. Neither shows in a `repr`."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+
+    def to_bytes(self) -> bytes:
+        """Return the plaintext that is sealed: canonical JSON."""
+        return json.dumps(
+            {"access_token": self.access_token, "refresh_token": self.refresh_token},
+            separators=(",", ":"),
+            sort_keys=True,
+        ).encode()
+
+    @classmethod
+    def from_bytes(cls, plaintext: bytes) -> TokenSet:
+        """Return the token set of an opened seal."""
+        return cls(**json.loads(plaintext))
