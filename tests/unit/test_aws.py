@@ -104,6 +104,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("kms", "generate_data_key", {"KeyId": "k", "KeySpec": "AES_256"}),
     ("kms", "sign", {"KeyId": "k", "Message": b"m", "SigningAlgorithm": "ECDSA_SHA_256"}),
     ("secretsmanager", "get_secret_value", {"SecretId": "s"}),
+    ("sqs", "get_queue_attributes", {"QueueUrl": "https://sqs.us-east-1.amazonaws.com/0/q", "AttributeNames": ["All"]}),
     ("sqs", "send_message", {"QueueUrl": "https://sqs.us-east-1.amazonaws.com/0/q", "MessageBody": "b"}),
 ]
 
