@@ -15,7 +15,7 @@ _STYLE = """
 @media (prefers-color-scheme:dark){.paper{fill:#141a18;stroke:#33403c}text{fill:#e8eeec}.small{fill:#b3c0bb}
 .ours{fill:#5cc3a3}.other{fill:#24433b}.limit{stroke:#f97066}.line{stroke:#5cc3a3}}
 """
-_LEFT, _WIDTH, _BAR, _RIGHT = 190, 420, 24, 90
+_LEFT, _WIDTH, _BAR, _RIGHT = 250, 420, 24, 70
 
 
 def _document(width: float, height: float, title: str, parts: Iterable[str]) -> str:
@@ -37,7 +37,7 @@ def bars(title: str, groups: Sequence[tuple[str, Sequence[tuple[str, float, floa
     parts = [_text(12, 22, title, ' class="title"')]
     y = 34.0
     for heading, rows in groups:
-        scale = _WIDTH / max(1.0, *(value for _, value, _ in rows))
+        scale = _WIDTH / max(1.0, *(max(value, limit or 0) for _, value, limit in rows))
         parts.append(_text(12, y + 18, heading, ' class="small"'))
         y += 26
         top = y
@@ -46,7 +46,7 @@ def bars(title: str, groups: Sequence[tuple[str, Sequence[tuple[str, float, floa
                 _text(_LEFT - 8, y + 16, name, ' text-anchor="end"'),
                 f'<rect class="other" x="{_LEFT}" y="{y + 3:.1f}" width="{scale:.1f}" height="{_BAR - 6}"/>',
                 f'<rect class="ours" x="{_LEFT}" y="{y + 3:.1f}" width="{value * scale:.1f}" height="{_BAR - 6}"/>',
-                _text(_LEFT + max(1.0, value) * scale + 8, y + 16, f"{value:.2f}"),
+                _text(_LEFT + max(1.0, value, limit or 0) * scale + 8, y + 16, f"{value:.2f}"),
             ]
             if limit is not None:
                 x = _LEFT + limit * scale
