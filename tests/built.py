@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from local.clock import Clock
     from local.invoker import Context, Inside
 
-# A Lambda environment that leads nowhere: whoever calls AWS fails at once.
-LAMBDA_ENVIRONMENT = {
-    "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1",
+# An environment that leads nowhere: whoever calls AWS fails at once.
+NO_AWS = {
     "AWS_ACCESS_KEY_ID": "none",
     "AWS_SECRET_ACCESS_KEY": "none",
     "AWS_REGION": "us-east-1",
@@ -35,8 +34,14 @@ LAMBDA_ENVIRONMENT = {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
-    "GATEHOUSE_AUTHORIZATIONS_TABLE": "authorizations",
     "GATEHOUSE_BASE_URL": "https://gatehouse.example.com",
+}
+
+# The same for a function under Lambda's runtime.
+LAMBDA_ENVIRONMENT = {
+    **NO_AWS,
+    "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1",
+    "GATEHOUSE_AUTHORIZATIONS_TABLE": "authorizations",
     "GATEHOUSE_CONNECTIONS_TABLE": "connections",
     "GATEHOUSE_KEY_ID": "arn:aws:kms:us-east-1:000000000000:key/none",
     "GATEHOUSE_REFRESH_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/refresh.fifo",

@@ -18,6 +18,7 @@ import boto3
 import pytest
 
 from local.cloudformation import STACK_NAME
+from tests.built import NO_AWS
 from tests.requirements import ROOT
 from tools import build, trim
 
@@ -30,19 +31,6 @@ FUNCTIONS = ("start", "authorize", "callback", "token", "refresh", "revoke", "co
 LOCKS = ("requirements.txt", "requirements-local.txt", "requirements-dev.txt")
 EM_AARCH64 = 183
 UNCHECKED_HASH = 0b01
-
-# An environment that leads nowhere: whoever calls AWS fails at once.
-NO_AWS = {
-    "AWS_ACCESS_KEY_ID": "none",
-    "AWS_SECRET_ACCESS_KEY": "none",
-    "AWS_REGION": "us-east-1",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
-    "GATEHOUSE_BASE_URL": "https://gatehouse.example.com",
-}
 
 # Loads a handler the way Lambda does, with the built folder in front of the standard library and nothing else.
 AS_LAMBDA = """
