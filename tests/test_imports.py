@@ -12,11 +12,8 @@ import pytest
 from tests.built import LAMBDA_ENVIRONMENT
 from tools.build import package
 
-# Powertools, of which the logger is used, and what it imports by itself.
-LOG = {"aws_lambda_powertools", "jmespath", "typing_extensions"}
-
-# botocore, likewise.
-AWS = {"botocore", "certifi", "dateutil", "jmespath", "six", "urllib3", *LOG}
+# botocore and what it imports by itself, and Powertools' logger.
+AWS = {"aws_lambda_powertools", "botocore", "certifi", "dateutil", "jmespath", "six", "urllib3"}
 SEALING = {"cryptography", "_cffi_backend", "_openssl"}
 
 # Modules of the vault: those that every function has, and those of a floor that a function's usual call goes through.

@@ -1,7 +1,8 @@
 """Leaves out of the installed dependencies what no function uses, and keeps right what is left.
 
 botocore describes some 400 services in 25 MB: the operations in use stay, described in full but for the prose, where
-botocore's own loader looks for them. Its list of endpoints keeps every partition and region.
+botocore's own loader looks for them. Its list of endpoints keeps every partition and region. Packages that
+dependencies load and of which no function calls anything are hollow.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 # What functions call. Tests hold this together with the roles of template.yaml, which allow nothing else.
@@ -26,6 +27,22 @@ OPERATIONS = {
 # Commands; and what cryptography needs while it is compiled: of cffi only the module beside it is loaded.
 _UNUSED = ("bin", "cffi", "pycparser")
 
+# Packages that are loaded with what is used, a tenth of a cold start, for nothing. Their modules as they are left: as
+# they were (None), or with no more than the names that others import from them. The rest of the package is removed.
+_DOCSTRINGS = (
+    "def _unwritten(**_facts): pass\n\nClientMethodDocstring = PaginatorDocstring = WaiterDocstring = _unwritten"
+)
+HOLLOW: dict[str, dict[str, str | None]] = {
+    # Writes what `help` says of clients, with a parser of HTML.
+    "botocore/docs": {"__init__": "", "docstring": _DOCSTRINGS, "utils": None},
+    # Reads the versions of installed packages, in case that somebody opts for HTTP/2.
+    "urllib3/http2": {"__init__": "", "probe": None},
+    # Of Powertools it is the Logger that is used, and that only to write.
+    "aws_lambda_powertools/metrics": {"__init__": "Metrics = single_metric = None"},
+    "aws_lambda_powertools/tracing": {"__init__": "Tracer = None"},
+    "aws_lambda_powertools/utilities/jmespath_utils": {"__init__": ""},
+}
+
 # What botocore reads to make a client and to find its endpoint. The rest of a service's files pages through lists,
 # waits for states and explains.
 DESCRIPTIONS = ("service-2", "endpoint-rule-set-1", "service-2.sdk-extras")
@@ -35,12 +52,24 @@ def trim(folder: Path) -> None:
     """Remove from `folder`, where the dependencies are installed, what no function uses."""
     for name in _UNUSED:
         shutil.rmtree(folder / name, ignore_errors=True)
+    for package, modules in HOLLOW.items():
+        _hollow(folder / package, modules)
     data = folder / "botocore" / "data"
     for service in data.iterdir():
         if service.is_dir():
             _trim_service(service)
     endpoints = data / "endpoints.json"
     _write(endpoints, _with_services_in_use(json.loads(endpoints.read_text("utf-8"))))
+
+
+def _hollow(package: Path, modules: Mapping[str, str | None]) -> None:
+    """Leave these modules of a package, and nothing else. Raises ``FileNotFoundError`` where it never had one."""
+    kept = {name: (package / f"{name}.py").read_text("utf-8") for name in modules}
+    shutil.rmtree(package)
+    package.mkdir()
+    for name, text in modules.items():
+        said = kept[name] if text is None else f'"""Left hollow by tools/trim.py: no function uses it."""\n\n{text}\n'
+        (package / f"{name}.py").write_text(said, "utf-8")
 
 
 def _trim_service(service: Path) -> None:
