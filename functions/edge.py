@@ -13,11 +13,12 @@ import traceback
 from abc import ABC, abstractmethod
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from functions import log
 from functions.vault.errors import GatehouseError, InvalidRequest, ServerError
+from functions.vault.record import record
 from functions.vault.settings import House, SettingMissing
 from functions.vault.timing import Deadline
 
@@ -175,16 +176,16 @@ class InvokeDoor(Door):
 
         The first failure ends the batch: in a FIFO queue nothing may overtake it.
         """
-        for number, record in enumerate(records):
+        for number, each in enumerate(records):
             started = time.monotonic()
             try:
-                message = json.loads(record["body"])
+                message = json.loads(each["body"])
                 failure = consume(house, message, deadline_of(context))
                 if failure is not None:
                     self._log_failure(failure, started, context)
                     continue
                 self._log(
-                    "ok", started, context, connection_id=message.get("connection_id"), message_id=record["messageId"]
+                    "ok", started, context, connection_id=message.get("connection_id"), message_id=each["messageId"]
                 )
             except GatehouseError as error:
                 self._log_failure(error, started, context)
@@ -209,7 +210,7 @@ def _facts_of(error: GatehouseError) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reply:
     """What a browser gets: a page, or where it is sent; `outcome` and `reason` are fixed words for the log.
 
@@ -219,11 +220,11 @@ class Reply:
     outcome: str
     status: int = 200
     values: Mapping[str, str | None] = field(default_factory=dict)
-    location: str | None = field(default=None, repr=False)
-    cookies: tuple[str, ...] = field(default=(), repr=False)
+    location: str | None = None
+    cookies: tuple[str, ...] = ()
     reason: str | None = None
     connection_id: str | None = None
-    failure: GatehouseError | None = field(default=None, repr=False)
+    failure: GatehouseError | None = None
 
 
 class BrowserDoor(Door):

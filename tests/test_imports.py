@@ -17,7 +17,19 @@ AWS = {"aws_lambda_powertools", "botocore", "certifi", "dateutil", "jmespath", "
 SEALING = {"cryptography", "_cffi_backend", "_openssl"}
 
 # Modules of the vault: those that every function has, and those of a floor that a function's usual call goes through.
-TABLES = {"attributes", "aws", "connection", "errors", "failure", "fields", "settings", "store", "timing", "withdrawal"}
+TABLES = {
+    "attributes",
+    "aws",
+    "connection",
+    "errors",
+    "failure",
+    "fields",
+    "record",
+    "settings",
+    "store",
+    "timing",
+    "withdrawal",
+}
 SEALS = {"cipher", "sealing", "token_set"}
 REGISTRATIONS = {"assertion", "id_token", "providers", "registrations", "tenants", "upkeep", "vocabulary"}
 PROVIDERS = REGISTRATIONS | {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from .assertion import ASSERTION_TYPE, HMAC_ALGORITHMS, KEY_ALGORITHMS, client_assertion, hmac_signature
+from .record import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     Sign = Callable[[str, str, bytes], bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Identity:
     """One way for a client to say who it is. `secret` is a live client secret, `label` what the record calls it."""
 
     registration: Registration
-    secret: str | None = field(default=None, repr=False)
+    secret: str | None = None
     label: str | None = None
 
     @property
@@ -44,13 +45,13 @@ def advice(identity: Identity) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Proof:
     """What goes into a request: fields of its form, and headers. `confidential` is what must not be repeated."""
 
-    fields: dict[str, str] = field(repr=False)
-    headers: dict[str, str] = field(default_factory=dict, repr=False)
-    confidential: tuple[str, ...] = field(default=(), repr=False)
+    fields: dict[str, str]
+    headers: dict[str, str] = field(default_factory=dict)
+    confidential: tuple[str, ...] = ()
 
 
 def identities(registration: Registration) -> Iterator[Identity]:

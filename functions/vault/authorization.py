@@ -11,7 +11,7 @@ import hmac
 import re
 import secrets
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from .errors import ProviderMisconfigured
 from .fields import Mismatch
+from .record import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -50,12 +51,12 @@ def new_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ticket:
     """What the authorize link carries: the request's id and, on its first visit, the secret that proves it is ours."""
 
     request_id: str
-    secret: str | None = field(repr=False)
+    secret: str | None
 
     @classmethod
     def parse(cls, unverified_ticket: str) -> Ticket | None:
@@ -74,13 +75,13 @@ def ticket_hash(secret: str) -> str:
     return _b64url(sha256(secret.encode()).digest())
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BrowserBinding:
     """The browser's half of a request, as its cookie holds it."""
 
     request_id: str
-    ticket_secret: str = field(repr=False)
-    nonce: str = field(repr=False)
+    ticket_secret: str
+    nonce: str
 
     @classmethod
     def parse(cls, request_id: str, unverified_cookie: str) -> BrowserBinding | None:
@@ -153,7 +154,7 @@ class Phase(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AuthorizationRequest:
     """One request to connect, as stored: nothing in it lets its reader complete it.
 
@@ -162,7 +163,7 @@ class AuthorizationRequest:
     """
 
     request_id: str
-    ticket_hash: str = field(repr=False)
+    ticket_hash: str
     provider: str
     connection_id: str
     created_at: int
@@ -230,7 +231,7 @@ class Refused(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ValidatedResponse:
     """An authorization response (RFC 6749 section 4.1.2) to a request of the browser that brought it.
 
@@ -242,9 +243,9 @@ class ValidatedResponse:
     provider: str
     browser: BrowserBinding
     iss: str | None
-    code: str | None = field(repr=False)
+    code: str | None
     error: str | None = None
-    parameters: dict[str, str] = field(default_factory=dict, repr=False)
+    parameters: dict[str, str] = field(default_factory=dict)
 
     def with_code(self, name: str) -> ValidatedResponse:
         """Return this response with the code that stands under the provider's name for it, where there is one."""

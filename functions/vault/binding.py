@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from . import authorization
 from .authorization import BrowserBinding, Phase
 from .errors import GatehouseError, TemporarilyUnavailable
 from .outcome import Outcome
+from .record import record
 from .timing import SHORTEST_REQUEST
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _TIME_TO_ANSWER = 1.0
 """Seconds of the call's time that are kept for sending the browser on."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Binding:
     """The use case `authorize`."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from .connection import Connection
 from .errors import TemporarilyUnavailable
 from .obtained import Verdict
+from .record import record
 from .store import Conflict
 from .timing import CALL, RESERVE
 
@@ -53,7 +54,7 @@ class Rescued(TemporarilyUnavailable):
     """The answer is safe, but not yet in the record: it soon will be."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Committing:
     """Brings what was obtained into the record. `last_resort` gets it as JSON, sealed, where nothing else takes it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .authorization import Phase
@@ -13,6 +13,7 @@ from .connection import ENDED
 from .errors import ConnectionRevoked, GatehouseError, InvalidRequest, ServerError
 from .obtained import Authorized, Obtained
 from .outcome import SUBJECT_MISMATCH, Outcome
+from .record import record
 from .responses import with_callback
 from .store import Conflict
 
@@ -38,7 +39,7 @@ _LONGEST_EXCHANGE = 60.0
 """Seconds after which a consumed request without an outcome is taken for dead: twice what a function may run for."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Completing:
     """The use case `callback`."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from .errors import ConfirmationRequired, ConnectionRevoked, ReauthorizationRequired
 from .failure import Failure, delay_of, next_count
+from .record import record
 from .withdrawal import Withdrawal
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ ENDED = frozenset({Status.REVOKING, Status.REVOKED})
 """Ended on purpose: whatever else happens, nothing is vended."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lease:
     """The right to use the refresh token, and the journal entry of that use. It holds until `until` (Unix seconds).
 
@@ -65,7 +66,7 @@ class Lease:
         return now < self.until
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Origin:
     """What a refreshed token set came from: the version whose refresh token was used, and the number of that use."""
 
@@ -73,7 +74,7 @@ class Origin:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Connection:
     """One connection as stored. Times are Unix seconds.
 
@@ -91,7 +92,7 @@ class Connection:
     created_at: int
     updated_at: int
     refreshed_at: int
-    sealed: bytes | None = field(default=None, repr=False)
+    sealed: bytes | None = None
     token_type: str = "Bearer"  # noqa: S105 - a type of token, not a token
     expires_at: int | None = None
     refresh_at: int | None = None

@@ -6,10 +6,10 @@ Pure: what is sent is decided here, by `client` it is sent.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
+from .record import record
 from .tenants import filled
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 _CONTENT_TYPES = {"form": "application/x-www-form-urlencoded", "json": "application/json"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
-    """One HTTP request, whole. Only its method shows in a `repr`: a URL, too, can hold a token here."""
+    """One HTTP request, whole. Its URL, too, can hold a token."""
 
     method: str
-    url: str = field(repr=False)
-    headers: dict[str, str] = field(repr=False)
-    body: str | None = field(repr=False)
+    url: str
+    headers: dict[str, str]
+    body: str | None
 
 
 def authorization_params(

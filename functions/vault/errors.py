@@ -6,11 +6,12 @@ server said travels apart in `ProviderError`, already cut and cleaned.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from .record import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class ProviderError:
     """What an authorization server answered: `error`, `error_description` (RFC 6749 section 5.2), the HTTP status."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import BY_CODE, ProviderUnavailable
+from .record import record
 
 if TYPE_CHECKING:
     from .errors import GatehouseError, ProviderError
@@ -22,7 +22,7 @@ SHARED_FOR = 5
 """Seconds after a failure in which all who ask are told the same wait: they asked together and get one answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Failure:
     """The last failure, kept until a success. Times are Unix seconds; `holder` is the attempt that it ended."""
 

@@ -9,8 +9,9 @@ import json
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from .record import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,7 @@ class KeyUnknown(NotVerified):
     """No known key of the issuer's signed it: the keys may have been changed since they were read."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Expected:
     """Whose an ID token has to be, for which client, and what time it is (Unix seconds)."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import InvalidRequest
 from .fields import CONNECTION_ID
+from .record import record
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DEFAULT_LIMIT = 50
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Listing:
     """The use case `connections`."""
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from .connection import ENDED, Connection, Origin
+from .record import record
 from .tokens import SealedTokens
 from .withdrawal import Withdrawal
 
@@ -37,7 +38,7 @@ class Verdict(Enum):
     """An authorization stands over every version, but this one was sealed for a version that is taken."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Authorized:
     """What an authorization brings beside tokens."""
 
@@ -48,7 +49,7 @@ class Authorized:
     allow_new_subject: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Obtained:
     """An answer on its way: sealed for `version`, in the hand of `holder`.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .authorization import Phase, with_query
+from .record import record
 
 if TYPE_CHECKING:
     from .authorization import AuthorizationRequest
@@ -16,7 +16,7 @@ SUBJECT_MISMATCH = "subject_mismatch"
 """What the application is told of a consent that was given with another account than the connection is to."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outcome:
     """How a browser's visit ended: `page` is the page to show, `error` the application's code, None on success.
 
@@ -28,7 +28,7 @@ class Outcome:
     error: str | None = None
     reason: str | None = None
     request: AuthorizationRequest | None = None
-    failure: GatehouseError | None = field(default=None, repr=False, compare=False)
+    failure: GatehouseError | None = None
 
     @property
     def may_try_again(self) -> bool:

@@ -6,12 +6,13 @@ given), under the owner's registration; `vocabulary` checks each of them, and he
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from . import id_token, tenants
 from .errors import InvalidRequest, ProviderMisconfigured
 from .fields import Mismatch
+from .record import record
 from .upkeep import Upkeep
 from .vocabulary import ENDPOINTS, PARAM_NAMES, SECRET_METHODS, TEMPLATE_PARAMS
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Provider:
     """One authorization server as Gatehouse talks to it. Durations are seconds."""
 
@@ -157,7 +158,7 @@ class Provider:
         return url
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Registration:
     """The owner's client at a provider (RFC 6749 section 2), with the provider as it is for this owner.
 
@@ -167,12 +168,12 @@ class Registration:
 
     provider: Provider
     client_id: str
-    client_secret: str | None = field(default=None, repr=False)
-    previous_client_secret: str | None = field(default=None, repr=False)
+    client_secret: str | None = None
+    previous_client_secret: str | None = None
     client_signing_key: str | None = None
     client_signing_kid: str | None = None
     tenant: dict[str, str] = field(default_factory=dict)
-    whole: Registration | None = field(default=None, repr=False, compare=False)
+    whole: Registration | None = None
 
     @property
     def credentials(self) -> tuple[str | None, ...]:

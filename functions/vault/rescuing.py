@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .errors import InvalidRequest
 from .obtained import Obtained
+from .record import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from .tokens import SealedTokens
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rescuing:
     """The use case `rescue`."""
 

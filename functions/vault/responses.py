@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -25,6 +25,7 @@ from .errors import (
     ReauthorizationRequired,
 )
 from .reading import NAMELESS, TWICE, at_path, document_of, error_of, moment_of, seconds_of
+from .record import record
 from .tokens import TokenResponse, TokenSet
 
 if TYPE_CHECKING:
@@ -78,13 +79,13 @@ _REQUEST_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,2048}")
 _UNSPEAKABLE = re.compile(r"[^\x20-\x7e]+")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Answer:
     """One HTTP answer, whole: `headers` has lower-case names, `body` is what came, up to the cap."""
 
     status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    body: bytes
 
 
 def token_response(answer: Answer, provider: Provider, *, now: float, secrets: tuple[str, ...]) -> TokenResponse:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .connection import ENDED, Status
 from .errors import GatehouseError, ProviderMisconfigured
+from .record import record
 from .store import Conflict
 from .withdrawal import REFUSED_AFTER_AN_INTERRUPTION
 
@@ -35,7 +35,7 @@ class NotToldYet(Exception):
     """The server could not be told for so long that the message goes to the dead letters, where an alarm rings."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Revoking:
     """The use case `revoke`."""
 

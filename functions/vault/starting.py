@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -11,6 +10,7 @@ from . import authorization, dialect
 from .authorization import AuthorizationRequest, Ticket, with_query
 from .connection import Status
 from .errors import InvalidRequest
+from .record import record
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -24,7 +24,7 @@ _LONGEST_URL = 6000
 """Characters that browsers, servers and gateways on the way all take, with some to spare for state and challenge."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Starting:
     """The use case `start`."""
 

@@ -5,7 +5,7 @@ A record becomes attributes in one place, and `None` and empty containers are ne
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from . import attributes as attribute
@@ -13,6 +13,7 @@ from .aws import ClientError, code_of, outages_are_temporary
 from .connection import Connection, Lease, Origin, Status
 from .errors import ConnectionNotFound, ProviderError
 from .failure import Failure
+from .record import record
 from .withdrawal import Told, Withdrawal
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class _Expression:
         return arguments
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Due:
     """What the `due` index tells of a connection with background work to be done."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from .connection import DUE_SHARDS
 from .errors import GatehouseError
+from .record import record
 from .store import Conflict
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ AGAIN_AFTER = 3600
 _ENOUGH_FOR_A_PAGE = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sweeping:
     """The use case `sweep`."""
 

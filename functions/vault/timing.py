@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from .errors import TemporarilyUnavailable
+from .record import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ response, be it another's: longer than a message stays hidden whose rescuer has 
 SHORTEST_REQUEST = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Deadline:
     """When the caller's time is up. `remaining` gives the seconds left; real time, whatever clock the records go by."""
 
@@ -103,10 +103,10 @@ class SharedClock:
         self._off = off if TOLERATED < abs(off) <= FURTHEST_OFF else 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Timing:
     """A clock (Unix seconds), a sleep (seconds) and a source of jitter (0 to 1); tests pass their own."""
 
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
-    jitter: Callable[[], float] = field(default=random.random)
+    jitter: Callable[[], float] = random.random

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+
+from .record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TokenSet:
-    """What is sealed: an access token and, where the server gave one, a refresh token. Neither shows in a `repr`."""
+    """What is sealed: an access token and, where the server gave one, a refresh token."""
 
-    access_token: str = field(repr=False)
-    refresh_token: str | None = field(default=None, repr=False)
+    access_token: str
+    refresh_token: str | None = None
 
     def to_bytes(self) -> bytes:
         """Return the plaintext that is sealed: canonical JSON."""

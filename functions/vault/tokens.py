@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
+from .record import record
 from .token_set import TokenSet
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from .upkeep import Upkeep
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TokenResponse:
     """A successful token response (RFC 6749 section 5.1), validated; times are absolute Unix seconds.
 
@@ -54,11 +55,11 @@ class TokenResponse:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SealedTokens:
     """A token response as it is stored: `sealed` holds its secrets, all else may be read. Times are Unix seconds."""
 
-    sealed: bytes = field(repr=False)
+    sealed: bytes
     refreshable: bool
     token_type: str
     obtained_at: int

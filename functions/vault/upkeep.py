@@ -5,13 +5,13 @@ Everything here is spread at random: a million connections made in one hour must
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from .record import record
 
 ASSUMED_IDLE_SECONDS = 14 * 86400
 """How long an unused refresh token is taken to live where nobody says."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Upkeep:
     """A provider's policy: `background` is `keep_alive`, `keep_fresh` or `never`; the rest are seconds."""
 

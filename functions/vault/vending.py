@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .connection import Connection, Origin
 from .errors import GatehouseError, ProviderUnavailable, ReauthorizationRequired, TemporarilyUnavailable
+from .record import record
 from .store import Conflict
 from .timing import AFTER_HTTP, CALL, RESCUED_WITHIN, SETTLE, SHORTEST_REQUEST
 
@@ -28,16 +28,16 @@ _REPLAY_PAUSE = 0.2
 Test = Callable[[Connection], bool]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Plan:
     """All that an attempt needs, from before the lease is claimed: nothing else can fail once the server is asked."""
 
     registration: Registration
-    refresh_token: str = field(repr=False)
+    refresh_token: str
     seal: Seal
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Vending:
     """The use cases `token` and `refresh`."""
 

@@ -6,10 +6,11 @@ before the server was reached. Each is kept, sealed, until the server has heard 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from .failure import LONGEST_REVOCATION_DELAY, Failure, delay_of, next_count
+from .record import record
 
 if TYPE_CHECKING:
     from .errors import GatehouseError
@@ -21,7 +22,7 @@ Said = dict[str, dict[str, Any]]
 """`{kind: {said, at}}`: what was said of each kind of token, and under `grant` of the grant as a whole."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Withdrawal:
     """One token set, sealed for `provider` and `version`, withdrawn `at` (Unix seconds).
 
@@ -29,7 +30,7 @@ class Withdrawal:
     nobody knows how they ended: the journal of them.
     """
 
-    sealed: bytes = field(repr=False)
+    sealed: bytes
     provider: str
     version: int
     at: int
@@ -102,7 +103,7 @@ class Withdrawal:
         return replace(self, failure=failure, under_way=self.under_way - (not failure.outcome_unknown))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Told:
     """What became of one withdrawal: the record of what the server `said` to each token of that `version`."""
 

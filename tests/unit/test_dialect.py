@@ -129,7 +129,9 @@ def test_a_request_shows_nothing_of_itself() -> None:
     }
     known = Registration(registration(**quirks).provider, "client-1", "hunter2")
 
-    assert repr(asked("revocation", known, [("token", "AT-1")])) == "Request(method='POST')"
+    shown = repr(asked("revocation", known, [("token", "AT-1")]))
+
+    assert not [secret for secret in ("AT-1", "hunter2", "client-1") if secret in shown]
 
 
 @pytest.mark.parametrize(
