@@ -61,6 +61,9 @@ def measures(workshop: Workshop, scene: Scene) -> dict[str, Compared]:
     """Return what each measure brings: the cold start of `token` without it, beside the one with all of them."""
     variants: dict[str, Subject] = {
         "without bytecode": workshop.function(scene, workshop.without_bytecode()),
+        "with the sources of what is compiled": workshop.function(scene, workshop.with_sources()),
+        "with nothing left hollow": workshop.function(scene, workshop.with_nothing_hollow()),
+        "with frozen records": workshop.function(scene, workshop.with_frozen_records()),
         "with all of botocore's data": workshop.function(scene, workshop.with_all_of_botocore()),
         "with garbage collected while it is loaded": workshop.function(scene, workshop.with_collection()),
         "the ordinary stack, with bytecode": workshop.ordinary_compiled(scene),

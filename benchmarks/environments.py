@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.runtime_api import RunningFunction, runtime_client
+from tools import trim
 from tools.build import compile_all, package
 
 if TYPE_CHECKING:
@@ -130,8 +131,39 @@ class Workshop:
         return Subject(handler, (GRANT,), {"PROVIDER": "{here}"}, command)
 
     def without_bytecode(self) -> Path:
-        """Return the built package without its bytecode."""
-        return self._variant("without-bytecode", _remove_bytecode)
+        """Return the package as it is built without bytecode."""
+        return package(for_lambda=False, compiled=False)
+
+    def with_sources(self) -> Path:
+        """Return the built package with the sources of its dependencies beside their bytecode."""
+
+        def put_back(folder: Path) -> None:
+            shutil.rmtree(folder)
+            shutil.copytree(self.without_bytecode(), folder)
+            compile_all(folder, str(folder), sys.executable)
+
+        return self._variant("with-sources", put_back)
+
+    def with_nothing_hollow(self) -> Path:
+        """Return the built package with all that its dependencies load."""
+
+        def put_back(folder: Path) -> None:
+            for name in trim.HOLLOW:
+                shutil.rmtree(folder / name)
+                shutil.copytree(PACKAGES / name, folder / name)
+                compile_all(folder / name, str(folder / name), sys.executable, instead=True)
+
+        return self._variant("nothing-hollow", put_back)
+
+    def with_frozen_records(self) -> Path:
+        """Return the built package with records that are what they are by Python's word, not the type checker's."""
+
+        def put_back(folder: Path) -> None:
+            record = folder / "functions" / "vault" / "record.py"
+            record.write_text(record.read_text("utf-8").replace("slots=True, repr=False", "slots=True, frozen=True"))
+            compile_all(folder / "functions", str(folder / "functions"), sys.executable)
+
+        return self._variant("frozen-records", put_back)
 
     def with_collection(self) -> Path:
         """Return the built package with garbage collected while it is loaded."""
@@ -172,11 +204,6 @@ def _plan(scene: Scene) -> str:
     form = "grant_type=refresh_token&refresh_token=rt&client_id=client"
     provider = ["{here}/rest/v2/oauth/token", form] if scene.asks_the_provider else None
     return json.dumps({"calls": calls, "provider": provider})
-
-
-def _remove_bytecode(folder: Path) -> None:
-    for found in folder.rglob("__pycache__"):
-        shutil.rmtree(found)
 
 
 def _made(folder: Path) -> Path:

@@ -26,7 +26,7 @@ def _callback(house: House, event: Any, deadline: Deadline) -> Reply:
 
 def _validated(event: Any, *, secure: bool) -> ValidatedResponse:
     provider = event.get("pathParameters", {}).get("provider", "")
-    if not fields.PROVIDER_NAME.fullmatch(provider):
+    if not fields.matches(provider, fields.PROVIDER_NAME):
         raise Refused("provider_malformed")
     cookies = event.get("cookies", [])
     if event["requestContext"]["http"]["method"] == "POST":

@@ -20,7 +20,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 # What may follow in the href of "Try again": http, https, or a path of this site. A second slash or a backslash after
 # the first would make a browser read a path as the name of another host.
-_LINK = re.compile(r"(?:https?://(?=[^/?#])|/(?!/))[!-\[\]-~]*")
+_LINK = r"(?:https?://(?=[^/?#])|/(?!/))[!-\[\]-~]*"
 
 
 class _Page(NamedTuple):
@@ -86,7 +86,7 @@ def _check(name: str, page: _Page, given: Mapping[str, str]) -> None:
     surplus = given.keys() - page.required - page.optional
     if missing or surplus:
         raise ValueError(f"page {name}: missing {sorted(missing)}, unknown {sorted(surplus)}")
-    if "try_again" in given and not _LINK.fullmatch(given["try_again"]):
+    if "try_again" in given and not re.fullmatch(_LINK, given["try_again"]):
         raise ValueError(f"page {name}: try_again is not an http or https URL, nor a path")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from functions.edge import InvokeDoor
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from functions.vault.settings import House
     from functions.vault.timing import Deadline
 
-_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_NAME = r"[A-Za-z0-9_.:-]{1,64}"
 _strings = fields.string_map(_NAME, 256, 20)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from functions.vault.fields import PROVIDER_NAME
+from functions.vault.fields import PROVIDER_NAME, matches
 from local.errors import RegistrationsError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _checked(path: Path, document: object) -> dict[str, dict[str, Any]]:
     if not isinstance(document, dict):
         raise _error(path, 'must be an object {"NAME": {"client_id": "...", ...}, ...}')
     for name, registration in document.items():
-        if not PROVIDER_NAME.fullmatch(name):
+        if not matches(name, PROVIDER_NAME):
             raise _error(
                 path, f"{json.dumps(name)}: a provider's name is 1 to 64 of A-Z a-z 0-9 . _ -, a letter or digit first"
             )

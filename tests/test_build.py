@@ -51,20 +51,33 @@ print(json.dumps({"answer": answer, "strangers": sorted(strangers)}))
 """
 
 
-def run_isolated(code: str, *arguments: str, stdin: str = "", env: Mapping[str, str], cwd: Path) -> str:
-    """Run Python code without this environment's packages (-I, -S) and return the last line that it printed."""
-    command = [sys.executable, "-I", "-S", "-B", "-c", code, *arguments]
+def run_isolated(
+    code: str, *arguments: str, stdin: str = "", env: Mapping[str, str], cwd: Path, python: str = sys.executable
+) -> str:
+    """Run Python code without an environment's packages (-I, -S) and return the last line that it printed."""
+    command = [python, "-I", "-S", "-B", "-c", code, *arguments]
     done = subprocess.run(command, input=stdin, env=dict(env), cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()[-1]
 
 
-def invoke(folder: Path, name: str, event: Any, cwd: Path, env: Mapping[str, str] = NO_AWS) -> Any:
+def magic_number(python: str) -> bytes:
+    """Return what an interpreter's bytecode begins with."""
+    asked = "import importlib.util; print(importlib.util.MAGIC_NUMBER.hex())"
+    return bytes.fromhex(subprocess.run([python, "-I", "-c", asked], capture_output=True, text=True, check=True).stdout)
+
+
+def invoke(folder: Path, name: str, event: Any, cwd: Path, env: Mapping[str, str] = NO_AWS, **how: str) -> Any:
     """Return a built function's answer to an event."""
     handler = f"functions.{name}.handler"
-    said = json.loads(run_isolated(AS_LAMBDA, str(folder), handler, stdin=json.dumps(event), env=env, cwd=cwd))
+    said = json.loads(run_isolated(AS_LAMBDA, str(folder), handler, stdin=json.dumps(event), env=env, cwd=cwd, **how))
     assert said["strangers"] == [], "it took modules from outside its folder"
     return said["answer"]
+
+
+def lambdas_python() -> str:
+    """Return what runs a function that was built for Lambda: bytecode is read by the Python of its version alone."""
+    return build.interpreter(for_lambda=True) or sys.executable
 
 
 def http_event(route: str, parameters: Mapping[str, str]) -> dict[str, Any]:
@@ -111,7 +124,7 @@ def test_a_deployed_function_answers_from_its_own_folder(name: str, for_lambda: 
     """What SAM built has all that a function imports, up to the modules compiled for Lambda's processor."""
     folder = for_lambda / f"{name.capitalize()}Function"
 
-    answer = invoke(folder, name, ["nonsense"], tmp_path)
+    answer = invoke(folder, name, ["nonsense"], tmp_path, python=lambdas_python())
 
     assert answer["error"] == "invalid_request"
     assert answer["retryable"] is False
@@ -130,7 +143,7 @@ def test_a_deployed_function_has_its_pages(
     """A browser that comes with nothing gets a whole page; the templates were built in."""
     folder = for_lambda / f"{name.capitalize()}Function"
 
-    answer = invoke(folder, name, http_event(route, parameters), tmp_path)
+    answer = invoke(folder, name, http_event(route, parameters), tmp_path, python=lambdas_python())
 
     assert 400 <= answer["statusCode"] < 500
     assert answer["body"].startswith("<!doctype html>")
@@ -199,18 +212,28 @@ def test_a_built_function_holds_nothing_else(for_lambda: Path) -> None:
 
 def test_lambda_gets_bytecode_where_its_python_is_here(for_lambda: Path) -> None:
     """Another version's would not be taken; so there is either none, or that of Lambda's own version."""
-    tags = {found.name.split(".")[-2] for found in (for_lambda / "TokenFunction").rglob("*.pyc")}
+    folder = for_lambda / "TokenFunction"
+    python = build.interpreter(for_lambda=True)
+    compiled = {found.read_bytes()[:4] for found in folder.rglob("*.pyc")}
 
-    assert tags == ({"cpython-313"} if build.interpreter(for_lambda=True) else set())
+    assert compiled == ({magic_number(python)} if python else set())
+    assert (folder / "botocore" / "session.py").exists() == (python is None)
 
 
 def test_a_built_module_is_loaded_without_a_look_at_its_source(for_host: Path) -> None:
-    """Each has its bytecode beside it, to be taken unchecked, which names the place where Lambda puts the package."""
-    modules = [module for module in for_host.rglob("*.py") if "__pycache__" not in module.parts]
+    """Ours have their bytecode beside them, to be taken unchecked; of the rest there is the bytecode alone.
 
-    assert len(modules) > 200
-    for module in modules:
-        compiled = Path(importlib.util.cache_from_source(str(module))).read_bytes()
+    It names the place where Lambda puts the package, for what the log says of a defect.
+    """
+    sources = list(for_host.rglob("*.py"))
+    ours = {Path(importlib.util.cache_from_source(str(module))): module for module in sources}
+    others = {module: module.with_suffix(".py") for module in for_host.rglob("*.pyc") if module not in ours}
+
+    assert {module.relative_to(for_host).parts[0] for module in sources} == {"functions"}
+    assert len(ours) > 30
+    assert len(others) > 200
+    for bytecode, module in (ours | others).items():
+        compiled = bytecode.read_bytes()
         assert compiled[:4] == importlib.util.MAGIC_NUMBER
         assert int.from_bytes(compiled[4:8], "little") == UNCHECKED_HASH, module
         assert marshal.loads(compiled[16:]).co_filename == f"/var/task/{module.relative_to(for_host)}"  # noqa: S302 - ours

@@ -24,8 +24,9 @@ OPERATIONS = {
     "sqs": ("GetQueueAttributes", "SendMessage"),
 }
 
-# Commands; and what cryptography needs while it is compiled: of cffi only the module beside it is loaded.
-_UNUSED = ("bin", "cffi", "pycparser")
+# Commands; what cryptography needs while it is compiled (of cffi only the module beside it is loaded); and the way to a
+# library that is not here, which botocore tries first.
+_UNUSED = ("bin", "cffi", "pycparser", "urllib3/contrib/pyopenssl.py")
 
 # Packages that are loaded with what is used, a tenth of a cold start, for nothing. Their modules as they are left: as
 # they were (None), or with no more than the names that others import from them. The rest of the package is removed.
@@ -51,7 +52,8 @@ DESCRIPTIONS = ("service-2", "endpoint-rule-set-1", "service-2.sdk-extras")
 def trim(folder: Path) -> None:
     """Remove from `folder`, where the dependencies are installed, what no function uses."""
     for name in _UNUSED:
-        shutil.rmtree(folder / name, ignore_errors=True)
+        unused = folder / name
+        unused.unlink() if unused.is_file() else shutil.rmtree(unused, ignore_errors=True)
     for package, modules in HOLLOW.items():
         _hollow(folder / package, modules)
     data = folder / "botocore" / "data"

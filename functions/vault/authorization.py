@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from .errors import ProviderMisconfigured
-from .fields import Mismatch
+from .fields import Mismatch, matches
 from .record import record
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ LIFETIME = 600
 COOKIE_LIFETIME = 3600
 """Seconds that the browser keeps its half: longer than the request, so that one who comes too late is told so."""
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{22}")
-_SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
-_STATE = re.compile(r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})")
+REQUEST_ID = r"[A-Za-z0-9_-]{22}"
+_SECRET = r"[A-Za-z0-9_-]{43}"  # noqa: S105 - a pattern
+_STATE = r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})"
 _LONGEST_QUERY = 8192
 _MOST_PARAMETERS = 50
 
@@ -62,7 +62,7 @@ class Ticket:
     def parse(cls, unverified_ticket: str) -> Ticket | None:
         """Return the ticket of a path, or None where it has not the form of one."""
         request_id, dot, secret = unverified_ticket.partition(".")
-        if not REQUEST_ID.fullmatch(request_id) or (dot and not _SECRET.fullmatch(secret)):
+        if not re.fullmatch(REQUEST_ID, request_id) or (dot and not re.fullmatch(_SECRET, secret)):
             return None
         return cls(request_id, secret if dot else None)
 
@@ -87,7 +87,7 @@ class BrowserBinding:
     def parse(cls, request_id: str, unverified_cookie: str) -> BrowserBinding | None:
         """Return the binding in a cookie's value, or None where it has not the form of one."""
         ticket_secret, _, nonce = unverified_cookie.partition(".")
-        if not _SECRET.fullmatch(ticket_secret) or not _SECRET.fullmatch(nonce):
+        if not re.fullmatch(_SECRET, ticket_secret) or not re.fullmatch(_SECRET, nonce):
             return None
         return cls(request_id, ticket_secret, nonce)
 
@@ -295,7 +295,7 @@ def validate(
     foreign, malformed or stale response raises `Refused` and costs nothing.
     """
     parameters = _parameters(unverified_query)
-    state = _STATE.fullmatch(parameters.get("state", ""))
+    state = re.fullmatch(_STATE, parameters.get("state", ""))
     if state is None:
         raise Refused("state_malformed")
     browser = binding_of(state[1], unverified_cookies, secure=secure, form_post=form_post)
@@ -334,7 +334,7 @@ def binding_of(
     return BrowserBinding.parse(request_id, values[0]) if len(values) == 1 else None
 
 
-_URL_CHARACTERS = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]{1,2048}")
+_URL_CHARACTERS = r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]{1,2048}"
 
 
 _OURS = frozenset({"connection_id", "status", "error", "confirmation"})
@@ -348,7 +348,7 @@ def return_to(allowed_origins: frozenset[str]) -> Any:
             "an absolute URL of at most 2,048 characters without user name or fragment, "
             "of an origin that the deployment allows (ReturnToOrigins)"
         )
-        if not isinstance(value, str) or not _URL_CHARACTERS.fullmatch(value):
+        if not matches(value, _URL_CHARACTERS):
             raise Mismatch(expected)
         try:
             parts = urlsplit(value)

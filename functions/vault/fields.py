@@ -4,32 +4,44 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import InvalidRequest
 
+if TYPE_CHECKING:
+    from typing import TypeGuard
+
 Check = Callable[[Any], Any]
 
-CONNECTION_ID = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
-PROVIDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
+CONNECTION_ID = r"[A-Za-z0-9._:@-]{1,128}"
+PROVIDER_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+SCOPE_TOKEN = r"[\x21\x23-\x5b\x5d-\x7e]{1,256}"  # noqa: S105 - a pattern
 # JSON can spell half a surrogate pair: it has no UTF-8, so neither a table nor a URL could hold it.
-_VISIBLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
-_NAME_IN_A_MESSAGE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_VISIBLE = r"[^\x00-\x1f\x7f\ud800-\udfff]*"
+_NAME_IN_A_MESSAGE = r"[A-Za-z0-9_.-]{1,64}"
 
 LONGEST_LIFETIME = 10 * 365 * 86400
 """Seconds beyond which no lifetime of a token is believed."""
+
+
+def matches(value: object, pattern: str) -> TypeGuard[str]:
+    """Tell whether a value is a string that matches a pattern whole.
+
+    Patterns are kept as texts. Python compiles one when it is first used and remembers it: a cold start has no part in
+    those that its call does not need.
+    """
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
 class Mismatch(ValueError):
     """One field is not as expected; the text says what was."""
 
 
-def text(pattern: re.Pattern[str], expected: str) -> Check:
+def text(pattern: str, expected: str) -> Check:
     """Accept a string that matches `pattern` whole."""
 
     def check(value: Any) -> str:
-        if not isinstance(value, str) or not pattern.fullmatch(value):
+        if not matches(value, pattern):
             raise Mismatch(expected)
         return value
 
@@ -40,7 +52,7 @@ def printable(longest: int) -> Check:
     """Accept a string of 1 to `longest` characters without control characters."""
 
     def check(value: Any) -> str:
-        if not isinstance(value, str) or not 0 < len(value) <= longest or not _VISIBLE.fullmatch(value):
+        if not isinstance(value, str) or not 0 < len(value) <= longest or not re.fullmatch(_VISIBLE, value):
             raise Mismatch(f"a string of 1 to {longest} characters without control characters")
         return value
 
@@ -79,18 +91,16 @@ def list_of(item: Check, most: int) -> Check:
     return check
 
 
-def string_map(key: re.Pattern[str], longest: int, most: int) -> Check:
+def string_map(key: str, longest: int, most: int) -> Check:
     """Accept an object of at most `most` strings; keys match `key`, values have at most `longest` characters."""
 
     def check(value: Any) -> dict[str, str]:
-        expected = (
-            f"an object of at most {most} strings, keys like {key.pattern}, values of at most {longest} characters"
-        )
+        expected = f"an object of at most {most} strings, keys like {key}, values of at most {longest} characters"
         if not isinstance(value, Mapping) or len(value) > most:
             raise Mismatch(expected)
         for name, entry in value.items():
-            fits = isinstance(name, str) and key.fullmatch(name) and isinstance(entry, str) and len(entry) <= longest
-            if not fits or not _VISIBLE.fullmatch(entry):
+            fits = matches(name, key) and isinstance(entry, str) and len(entry) <= longest
+            if not fits or not re.fullmatch(_VISIBLE, entry):
                 raise Mismatch(expected)
         return dict(value)
 
@@ -115,7 +125,7 @@ scopes = list_of(text(SCOPE_TOKEN, "a scope token (RFC 6749 section 3.3)"), 100)
 
 def shown(name: object) -> str:
     """Return a field's name as it may stand in a message: a plain name as it is, anything odd not at all."""
-    return name if isinstance(name, str) and _NAME_IN_A_MESSAGE.fullmatch(name) else "(a field with an unusual name)"
+    return name if matches(name, _NAME_IN_A_MESSAGE) else "(a field with an unusual name)"
 
 
 class Fields:

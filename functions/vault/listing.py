@@ -7,7 +7,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 
 from .errors import InvalidRequest
-from .fields import CONNECTION_ID
+from .fields import CONNECTION_ID, matches
 from .record import record
 
 if TYPE_CHECKING:
@@ -80,6 +80,6 @@ def _start(cursor: str, where: dict[str, str]) -> dict[str, str]:
         key = None
     fits = isinstance(key, dict) and key.keys() == expected and key.get("owner") == where.get("owner")
     # The table would answer an empty or endless key with an error that looks like a defect of ours.
-    if not fits or not isinstance(key["connection_id"], str) or not CONNECTION_ID.fullmatch(key["connection_id"]):
+    if not fits or not matches(key["connection_id"], CONNECTION_ID):
         raise InvalidRequest("cursor: expected the cursor of an earlier page of this same list.")
     return dict(key)

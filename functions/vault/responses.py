@@ -24,6 +24,7 @@ from .errors import (
     ProviderUnavailable,
     ReauthorizationRequired,
 )
+from .fields import matches
 from .reading import NAMELESS, TWICE, at_path, document_of, error_of, moment_of, seconds_of
 from .record import record
 from .tokens import TokenResponse, TokenSet
@@ -73,10 +74,10 @@ _NOT_BEARER = frozenset({"dpop", "pop", "mac", "n_a"})
 _PASSING = frozenset({408, 409, 423, 425})
 _OVERLOADED = 420  # not of any RFC: what some servers said before there was a 429
 
-_VSCHAR = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
-_ERROR_CODE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,64}")
-_REQUEST_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,2048}")
-_UNSPEAKABLE = re.compile(r"[^\x20-\x7e]+")
+_VSCHAR = r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?"
+_ERROR_CODE = r"[\x21\x23-\x5b\x5d-\x7e]{1,64}"
+_REQUEST_URI = r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,2048}"
+_UNSPEAKABLE = r"[^\x20-\x7e]+"
 
 
 @record
@@ -150,7 +151,7 @@ def pushed_request_uri(answer: Answer, *, secrets: tuple[str, ...]) -> str:
     if problem is not None:
         raise problem
     request_uri = (document or {}).get("request_uri")
-    if not isinstance(request_uri, str) or not _REQUEST_URI.fullmatch(request_uri):
+    if not matches(request_uri, _REQUEST_URI):
         raise ProviderUnavailable("The pushed authorization request was answered without a request_uri.")
     return request_uri
 
@@ -188,7 +189,7 @@ def failure(
     error, description = _error_of(document, provider, failed=failed, refused=refused)
     if error is None and not failed:
         return None
-    code = _cleaned(error, secrets) if error and _ERROR_CODE.fullmatch(error) else None
+    code = _cleaned(error, secrets) if error and re.fullmatch(_ERROR_CODE, error) else None
     said = ProviderError(
         code or f"http_{answer.status}",
         _cleaned(description or answer.headers.get("uc-rest-error"), secrets),
@@ -313,7 +314,7 @@ def _cleaned(text: object, secrets: tuple[str, ...]) -> str | None:
             text = text.replace(spelling, "***")
     if any(_repeats(spelling, secret) for spelling in _readings(text[:2000]) for secret in secrets):
         return None  # spelled so that no replacement finds it: then nothing is repeated at all
-    return _UNSPEAKABLE.sub(" ", text)[:200].strip() or None
+    return re.sub(_UNSPEAKABLE, " ", text)[:200].strip() or None
 
 
 def _readings(text: str) -> tuple[str, ...]:
@@ -347,7 +348,7 @@ class _Fields:
 
     def access_token(self) -> str:
         token = self.get("access_token")
-        if not isinstance(token, str) or not _VSCHAR.fullmatch(token):
+        if not matches(token, _VSCHAR):
             raise ProviderUnavailable(
                 "The token response has no access_token that is a non-empty string.", outcome_unknown=True
             )
@@ -357,7 +358,7 @@ class _Fields:
         token = self.get("refresh_token")
         if token is None or token is False or token == "":
             return None
-        if not isinstance(token, str) or not _VSCHAR.fullmatch(token):
+        if not matches(token, _VSCHAR):
             raise ProviderUnavailable("The token response's refresh_token is not a string.", outcome_unknown=True)
         return token
 
@@ -384,7 +385,7 @@ class _Fields:
 
 
 def _token_type(token_type: Any) -> str:
-    if not isinstance(token_type, str) or not _ERROR_CODE.fullmatch(token_type) or token_type.lower() == "bearer":
+    if not matches(token_type, _ERROR_CODE) or token_type.lower() == "bearer":
         return "Bearer"
     if token_type.lower() in _NOT_BEARER:
         raise ProviderMisconfigured(

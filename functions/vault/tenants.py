@@ -16,7 +16,7 @@ from .fields import Mismatch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]{0,31})\}")
+PLACEHOLDER = r"\{([a-z][a-z0-9_]{0,31})\}"
 
 # A pattern is a small language of its own: alternatives of literals and of classes, repeated up to 99 times. What it
 # matches is decided in one pass, whatever a person sends, and it can be read by anybody.
@@ -25,15 +25,15 @@ _CLASS = r"\[(?:a-z|A-Z|0-9|[A-Za-z0-9_.~])+-?\]"
 PATTERN = rf"(?!\|)(?:[A-Za-z0-9_-]|\\\.|{_CLASS}{_REPEATED}|\|(?=[A-Za-z0-9\[])){{1,200}}"
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_IN_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_IN_PATH = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,255}")
+_IN_HOST = rf"{_LABEL}(?:\.{_LABEL})*"
+_IN_PATH = r"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,255}"
 _LONGEST_HOST = 253
 _LONGEST_VALUE = 256
 
 
 def names_in(text: str) -> set[str]:
     """Return the names of the placeholders in a template."""
-    return set(PLACEHOLDER.findall(text))
+    return set(re.findall(PLACEHOLDER, text))
 
 
 def problem_of(name: str, pattern: str, value: str | None, templates: Iterable[str] = ()) -> str | None:
@@ -52,7 +52,7 @@ def problem_of(name: str, pattern: str, value: str | None, templates: Iterable[s
 
 def filled(text: str, values: Mapping[str, str]) -> str:
     """Return a parameter's text with the placeholders filled in that have a value; other braces are the text's own."""
-    return PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
+    return re.sub(PLACEHOLDER, lambda found: values.get(found[1], found[0]), text)
 
 
 def expanded(template: str, values: Mapping[str, str]) -> str:
@@ -73,17 +73,17 @@ def _put_in(template: str, values: Mapping[str, str]) -> str:
 
 
 def _put(template: str, values: Mapping[str, str], spelled: Callable[[str], str]) -> str:
-    return PLACEHOLDER.sub(lambda found: spelled(values[found[1]]) if found[1] in values else found[0], template)
+    return re.sub(PLACEHOLDER, lambda found: spelled(values[found[1]]) if found[1] in values else found[0], template)
 
 
 def _host_part(value: str) -> str:
-    if not _IN_HOST.fullmatch(value):
+    if not re.fullmatch(_IN_HOST, value):
         raise Mismatch("labels of a host name: a-z, 0-9 and inner hyphens, joined by dots")
     return value
 
 
 def _path_part(value: str) -> str:
-    if not _IN_PATH.fullmatch(value):
+    if not re.fullmatch(_IN_PATH, value):
         raise Mismatch("one segment of a path: A-Z, a-z, 0-9 and . _ ~ -, not beginning with a dot")
     return value
 
@@ -95,7 +95,7 @@ def _any(value: str) -> str:
 def _is_of(template: str, url: str) -> bool:
     """Tell whether a filled-in URL is still one of its template: the second look, at the whole this time."""
     try:
-        made, given = urlsplit(url), urlsplit(PLACEHOLDER.sub("0", template))
+        made, given = urlsplit(url), urlsplit(re.sub(PLACEHOLDER, "0", template))
         same_port = made.port == given.port
     except ValueError:
         return False

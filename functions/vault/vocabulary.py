@@ -19,11 +19,11 @@ from .fields import LONGEST_LIFETIME, Mismatch
 if TYPE_CHECKING:
     from .fields import Check
 
-_NAME = re.compile(r"[A-Za-z0-9_.\-\[\]]{1,64}")
-_NAME_OR_NONE = re.compile(_NAME.pattern + "|")
-_HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
-_WORD = re.compile(r"[A-Za-z0-9_.:/ -]{1,64}")
-_PARAMETER = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_NAME = r"[A-Za-z0-9_.\-\[\]]{1,64}"
+_NAME_OR_NONE = _NAME + "|"
+_HEADER = r"[A-Za-z0-9-]{1,64}"
+_WORD = r"[A-Za-z0-9_.:/ -]{1,64}"
+_PARAMETER = r"[a-z][a-z0-9_]{0,31}"
 
 # A URL whose host is literal, or begins with placeholders below at least two literal labels (three, where those two
 # are a country's `co.uk`), so that no value changes whose host it is; then placeholders in path and query.
@@ -37,10 +37,8 @@ _REST = rf"(?:[/?](?:[!$-;=?-\[\]-z|~]|{_HOLE})*)?"
 HTTPS_URL = rf"https://(?:{_LABEL}(?:\.{_LABEL})*|{_BELOW}){_PORT}{_REST}"
 LOOPBACK_URL = rf"https?://(?:localhost|127\.0\.0\.1|\[::1\]){_PORT}{_REST}"
 LONGEST_URL = 2048
-ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!$-;=?-\[\]_a-z~]{1,1024}")
-KMS_KEY = re.compile(
-    r"(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)[A-Za-z0-9/_-]{1,250}|(mrk-)?[0-9a-f-]{32,36}"
-)
+ABSOLUTE_URI = r"[A-Za-z][A-Za-z0-9+.-]*:[!$-;=?-\[\]_a-z~]{1,1024}"
+KMS_KEY = r"(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)[A-Za-z0-9/_-]{1,250}|(mrk-)?[0-9a-f-]{32,36}"
 SECRET_METHODS = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
 AUTH_METHODS = ("none", *SECRET_METHODS, "private_key_jwt")
 
@@ -102,10 +100,10 @@ def endpoint_url(*, loopback_http: bool) -> Check:
 
     Placeholders, `{name}`, may stand below the registrable part of its host, in its path and in its query.
     """
-    pattern = re.compile(f"{HTTPS_URL}|{LOOPBACK_URL}" if loopback_http else HTTPS_URL)
+    pattern = f"{HTTPS_URL}|{LOOPBACK_URL}" if loopback_http else HTTPS_URL
 
     def accept(value: Any) -> str:
-        if not isinstance(value, str) or len(value) > LONGEST_URL or not pattern.fullmatch(value):
+        if not isinstance(value, str) or len(value) > LONGEST_URL or not re.fullmatch(pattern, value):
             raise Mismatch("an absolute https URL without user name or fragment, with {placeholders} below its domain")
         return value
 
@@ -149,14 +147,14 @@ def _headers(own: frozenset[str]) -> Check:
     return accept
 
 
-def _map(keys: tuple[str, ...], expected_values: re.Pattern[str], what: str) -> Check:
+def _map(keys: tuple[str, ...], expected_values: str, what: str) -> Check:
     """Accept an object whose keys are some of `keys` and whose values match."""
 
     def accept(value: Any) -> dict[str, str]:
         expected = f"an object with keys of {', '.join(keys)}, and for each {what}"
         if not isinstance(value, Mapping) or value.keys() - set(keys):
             raise Mismatch(expected)
-        if not all(isinstance(entry, str) and expected_values.fullmatch(entry) for entry in value.values()):
+        if not all(check.matches(entry, expected_values) for entry in value.values()):
             raise Mismatch(expected)
         return dict(value)
 
@@ -184,9 +182,9 @@ def _parameters(value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping) or len(value) > 10:  # noqa: PLR2004 - more tenants in a URL nobody has
         raise Mismatch(expected)
     for name, pattern in value.items():
-        if not isinstance(name, str) or not _PARAMETER.fullmatch(name) or name in PLACEHOLDERS:
+        if not check.matches(name, _PARAMETER) or name in PLACEHOLDERS:
             raise Mismatch(expected)
-        if not isinstance(pattern, str) or not re.fullmatch(tenants.PATTERN, pattern):
+        if not check.matches(pattern, tenants.PATTERN):
             raise Mismatch(expected)
     return dict(value)
 
@@ -195,7 +193,7 @@ def _error_codes(value: Any) -> dict[str, str]:
     expected = f"an object of at most 50 codes of the server, each with one of {', '.join(ERROR_CODES)}"
     if not isinstance(value, Mapping) or len(value) > 50:  # noqa: PLR2004 - a registration, not a manual
         raise Mismatch(expected)
-    if not all(isinstance(code, str) and _WORD.fullmatch(code) for code in value):
+    if not all(check.matches(code, _WORD) for code in value):
         raise Mismatch(expected)
     if not all(isinstance(meaning, str) and meaning in ERROR_CODES for meaning in value.values()):
         raise Mismatch(expected)
