@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -46,7 +47,7 @@ class Quota:
 
 QUOTAS = (
     Quota("Lambda, environments at once", 1_000, "raise it"),
-    Quota("KMS, requests", 10_000, "raise it; regions differ"),
+    Quota("KMS, requests", 10_000, "raise it; three regions have ten times as many"),
     Quota("DynamoDB, read units of a table", 40_000, "raise it"),
     Quota("DynamoDB, write units of a table", 40_000, "raise it"),
     Quota("SQS FIFO, messages of a group", 300, "more slots (`max_concurrency`): each is a group"),
@@ -112,36 +113,36 @@ SWEEP = 300
 
 DAY, WEEK = 86400 // SWEEP, 7 * 86400 // SWEEP
 AUTHORIZED = 10_000_000
-WEEKS = 12
+WEEKS = 4
+
+DRAWS = 100_000
+"""Random numbers that a sweep's connections draw: as many, evenly spread from 0 to 1."""
 
 
 def due_times() -> list[float]:
     """Return how many refreshes each sweep finds due, of 10 million connections that were authorized in one day.
 
-    Every refresh sets the next due time, as `Upkeep` does, wherever its jitter falls: a sweep's connections are spread
-    over all the sweeps in between in equal parts, the latest remainder included.
+    Every consent and every refresh sets the next due time, as `Upkeep` does: whoever is authorized or refreshed between
+    two sweeps draws evenly spread random numbers.
     """
-    upkeep = Upkeep()
-    earliest, latest = (_sweeps_until(upkeep, jitter) for jitter in (0.0, 1.0))
+    after_consent, after_refresh = (_sweeps_until_due(first=first) for first in (True, False))
     sweeps = WEEKS * WEEK
-    # Differences, from which the running sum makes the number due: a sweep adds a step up and a step down.
-    changes = [0.0] * (sweeps + latest + 2)
-    due: list[float] = []
-    running = 0.0
+    due = [0.0] * sweeps
     for sweep in range(sweeps):
-        running += changes[sweep]
-        due.append(running)
-        now = running + (AUTHORIZED / DAY if sweep < DAY else 0.0)
-        each = now / (latest - earliest + 1)
-        changes[sweep + earliest] += each
-        changes[sweep + latest + 1] -= each
+        consents = AUTHORIZED / DAY if sweep < DAY else 0.0
+        for number, parts in ((consents, after_consent), (due[sweep], after_refresh)):
+            for later, part in parts.items() if number else ():
+                if sweep + later < sweeps:
+                    due[sweep + later] += number * part
     return due
 
 
-def _sweeps_until(upkeep: Upkeep, jitter: float) -> int:
-    due = upkeep.due_at(0, None, None, jitter)
-    assert due is not None
-    return due // SWEEP
+def _sweeps_until_due(*, first: bool) -> dict[int, float]:
+    """Return what part of the connections is found due by which sweep, counted from the one that is next."""
+    upkeep = Upkeep()
+    drawn = ((draw + 0.5) / DRAWS for draw in range(DRAWS))
+    dues = [upkeep.due_at(0, None, None, jitter, first=first) for jitter in drawn]
+    return {sweeps: count / DRAWS for sweeps, count in Counter((due or 0) // SWEEP + 1 for due in dues).items()}
 
 
 def rates(due: Sequence[float]) -> list[str]:
@@ -161,7 +162,7 @@ def plot(due: Sequence[float]) -> str:
     """Return the plot of the refreshes a second over the weeks, by the hour."""
     hour = 3600 // SWEEP
     by_hour = [sum(due[start : start + hour]) / 3600 for start in range(0, len(due), hour)]
-    marks = [(week * 7 * 24, f"week {week + 1}") for week in range(0, WEEKS, 2)]
+    marks = [(week * 7 * 24, f"week {week + 1}") for week in range(WEEKS)]
     title = "Refreshes of 10 million connections that were all authorized on one day"
     return line(title, by_hour, ("time since that day", "refreshes a second"), marks)
 

@@ -91,14 +91,14 @@ class Completing:
 
         def reseal(version: int) -> SealedTokens:
             fresh = self.cipher.prepare(request.connection_id, request.provider, version)
-            return answered.sealed_with(fresh, upkeep, at, jitter)
+            return answered.sealed_with(fresh, upkeep, at, jitter, first=True)
 
         obtained = Obtained(
             request.connection_id,
             request.provider,
             request.connection_version + 1,
             request.request_id,
-            answered.sealed_with(seal, upkeep, at, jitter),
+            answered.sealed_with(seal, upkeep, at, jitter, first=True),
             authorized=Authorized(
                 request.request_id, request.owner, request.tags, request.scope, request.allow_new_subject
             ),

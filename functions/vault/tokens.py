@@ -36,9 +36,12 @@ class TokenResponse:
             return self
         return replace(self, tokens=replace(self.tokens, refresh_token=refresh_token))
 
-    def sealed_with(self, seal: Callable[[TokenSet], bytes], upkeep: Upkeep, at: int, jitter: float) -> SealedTokens:
-        """Return this response as it is stored: its secrets sealed, and its times of upkeep set."""
+    def sealed_with(
+        self, seal: Callable[[TokenSet], bytes], upkeep: Upkeep, at: int, jitter: float, *, first: bool
+    ) -> SealedTokens:
+        """Return this response as it is stored: its secrets sealed, and its times of upkeep set (`Upkeep.due_at`)."""
         refreshable = self.tokens.refresh_token is not None
+        due_at = upkeep.due_at(at, self.expires_at, self.refresh_expires_at, jitter, first=first)
         return SealedTokens(
             sealed=seal(self.tokens),
             refreshable=refreshable,
@@ -47,7 +50,7 @@ class TokenResponse:
             expires_at=self.expires_at,
             refresh_at=upkeep.refresh_at(at, self.expires_at) if refreshable else None,
             refresh_expires_at=self.refresh_expires_at,
-            due_at=upkeep.due_at(at, self.expires_at, self.refresh_expires_at, jitter) if refreshable else None,
+            due_at=due_at if refreshable else None,
             scope=self.scope,
             subject=self.subject,
             metadata=self.metadata,

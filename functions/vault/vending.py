@@ -242,7 +242,7 @@ class Vending:
 
         def reseal(version: int) -> SealedTokens:
             seal = self.cipher.prepare(held.connection_id, held.provider, version)
-            return response.sealed_with(seal, upkeep, at, jitter)
+            return response.sealed_with(seal, upkeep, at, jitter, first=False)
 
         lease = held.lease
         assert lease is not None  # noqa: S101 - `held` is what we hold it in
@@ -251,7 +251,7 @@ class Vending:
             held.provider,
             held.version + 1,
             lease.holder,
-            response.sealed_with(plan.seal, upkeep, at, jitter),
+            response.sealed_with(plan.seal, upkeep, at, jitter, first=False),
             origin=Origin(held.version, lease.attempt),
             revocations=held.revocations,
             parameters=held.parameters,

@@ -35,7 +35,9 @@ def sealed_tokens(  # noqa: PLR0913 - whatever a test wants to say about a token
     jitter: float = 0.5,
 ) -> SealedTokens:
     """Return a token response as it is stored: obtained at `at`, under an upkeep with this margin and policy."""
-    return (response or token_response()).sealed_with(lambda _tokens: sealed, Upkeep(margin, background), at, jitter)
+    return (response or token_response()).sealed_with(
+        lambda _tokens: sealed, Upkeep(margin, background), at, jitter, first=False
+    )
 
 
 def connection(response: TokenResponse | None = None, tokens: SealedTokens | None = None, **fields: Any) -> Connection:

@@ -46,7 +46,7 @@ class Answered:
         self.versions.append(version)
         seal = self.house.cipher.prepare("merchant-1", "acme", version)
         response = TokenResponse(SECRETS, expires_at=NOW + 3600)
-        return response.sealed_with(seal, Upkeep(), NOW, 0.5)
+        return response.sealed_with(seal, Upkeep(), NOW, 0.5, first=False)
 
     def commit(self, stored: Connection | Unread | str | None = "held", seconds: float = 29.0) -> Connection:
         """Commit it, with `seconds` left."""

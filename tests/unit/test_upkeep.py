@@ -1,5 +1,7 @@
 """When a token set is refreshed: in time for a caller, before an idle grant dies, and never all at once."""
 
+from random import Random
+
 import pytest
 
 from functions.vault.upkeep import ASSUMED_IDLE_SECONDS, Upkeep
@@ -68,7 +70,7 @@ def test_background_work_is_due_by_the_providers_policy(
     expires_at = None if expires_in is None else NOW + expires_in
     refresh_expires_at = None if refresh_expires_in is None else NOW + refresh_expires_in
 
-    due_at = policy.due_at(NOW, expires_at, refresh_expires_at, jitter)
+    due_at = policy.due_at(NOW, expires_at, refresh_expires_at, jitter, first=False)
 
     assert due_at == (None if after is None else NOW + after)
 
@@ -78,7 +80,7 @@ def test_background_work_is_due_by_the_providers_policy(
 )
 def test_what_was_connected_together_does_not_come_due_together(policy: Upkeep, span: int) -> None:
     """A thousand connections of one second spread evenly over the whole span: no tenth of it has twice its share."""
-    dues = [policy.due_at(NOW, NOW + HOUR, None, number / 1000) for number in range(1000)]
+    dues = [policy.due_at(NOW, NOW + HOUR, None, number / 1000, first=False) for number in range(1000)]
 
     found = [due for due in dues if due is not None]
     assert len(found) == 1000
@@ -89,11 +91,43 @@ def test_what_was_connected_together_does_not_come_due_together(policy: Upkeep, 
 
 
 @pytest.mark.parametrize("policy", [Upkeep(), Upkeep(300, "keep_fresh")])
-@pytest.mark.parametrize("jitter", [0.0, 0.3, 1.0])
-def test_background_work_is_due_before_it_is_too_late(policy: Upkeep, jitter: float) -> None:
-    """Whatever the jitter: after now, and while what it keeps is alive."""
-    due_at = policy.due_at(NOW, NOW + HOUR, NOW + DAY, jitter)
+@pytest.mark.parametrize("jitter", [0.0, 0.3, 0.8, 1.0])
+@pytest.mark.parametrize("first", [True, False])
+def test_background_work_is_due_before_it_is_too_late(policy: Upkeep, jitter: float, *, first: bool) -> None:
+    """Whatever the jitter: not before now, and while what it keeps is alive."""
+    due_at = policy.due_at(NOW, NOW + HOUR, NOW + DAY, jitter, first=first)
 
     end = HOUR if policy.background == "keep_fresh" else DAY
     assert due_at is not None
-    assert NOW < due_at < NOW + end
+    assert NOW <= due_at < NOW + end
+
+
+@pytest.mark.parametrize(
+    ("policy", "span"), [(Upkeep(idle_seconds=10 * DAY), 10 * DAY), (Upkeep(300, "keep_fresh"), 3300)]
+)
+def test_the_first_refresh_after_a_consent_may_be_due_at_once_and_never_later_than_any(
+    policy: Upkeep, span: int
+) -> None:
+    """From nothing up to where later ones end; what is asked as it is for those who do nothing stays so."""
+    dues = [policy.due_at(NOW, NOW + HOUR, None, number / 1000, first=True) for number in range(1001)]
+    latest = policy.due_at(NOW, NOW + HOUR, None, 1.0, first=False)
+
+    assert dues == sorted(dues, key=lambda due: due or 0)
+    assert dues[0] == NOW
+    assert dues[-1] == latest
+    assert latest == NOW + span * (0.7 if policy.background == "keep_alive" else 1.0)
+    assert Upkeep(300, "never").due_at(NOW, NOW + HOUR, None, 0.5, first=True) is None
+
+
+def test_a_crowd_that_consents_at_once_is_refreshed_at_an_even_rate_from_the_first_day_on() -> None:
+    """No wave, neither the first nor any later one: each day has its share of the refreshes, whatever day it is."""
+    policy, random = Upkeep(idle_seconds=10 * DAY), Random(20261126)  # noqa: S311 - it decides when, and guards nothing
+    crowd, days = 20_000, 20
+    refreshes = [0] * days
+    for _ in range(crowd):
+        due_at, first = NOW, True
+        while (due_at := policy.due_at(due_at, None, None, random.random(), first=first) or 0) < NOW + days * DAY:
+            refreshes[(due_at - NOW) // DAY] += 1
+            first = False
+
+    assert refreshes == [pytest.approx(crowd / 5.5, rel=0.06)] * days
