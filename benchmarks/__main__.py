@@ -18,6 +18,7 @@ from benchmarks.peers import peers
 from benchmarks.scenes import Recorder
 from benchmarks.size import sizes
 from benchmarks.snapstart import snap_start
+from benchmarks.volley import volleys
 from benchmarks.warm import warm
 
 
@@ -37,6 +38,7 @@ def main() -> int:
             peers=peers(workshop, scenes),
             sizes=sizes(workshop, scenes),
             crowds=crowds(),
+            volleys=volleys(),
         )
     (ROOT / "docs" / "performance.svg").write_text(report.plot(measured), "utf-8")
     (ROOT / "docs" / "performance.md").write_text(report.page(measured), "utf-8")
