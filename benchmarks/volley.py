@@ -6,10 +6,12 @@ own: with a fast server it is them that the callers wait for.
 
 from __future__ import annotations
 
+import shutil
 from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
 from benchmarks.crowd import Crowd
+from benchmarks.environments import ROOT
 from benchmarks.measure import PAIRS, tell
 from local.demo import Faults
 from tests.callers import Call
@@ -28,6 +30,9 @@ SERVERS = (1.0, 3.0)
 
 def volleys() -> list[Crowd]:
     """Measure the crowd at each server."""
+    if not shutil.which("node") or not (ROOT / "node_modules" / "dynalite").exists():
+        tell("storm: Node.js or dynalite is not here: not measured in processes")
+        return []
     rows = []
     with running_dynalite() as endpoint, running_world(endpoint) as world:
         for server in SERVERS:
