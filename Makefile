@@ -19,7 +19,7 @@ help:
 	@echo 'make run             the whole stack on this machine; ARGS="--port N --registrations FILE"'
 	@echo 'make test            lint, types, template, build and tests; PYTEST_ARGS="-k NAME" narrows the last'
 	@echo 'make torture         the proofs at full length; SEED=n replays one history, SCENARIO="name" with that cast'
-	@echo 'make bench           measure it beside others, and write docs/performance.md; a quarter of an hour'
+	@echo 'make bench           measure it beside others, and write docs/performance.md; twenty minutes'
 	@echo 'make lint            ruff and mypy alone'
 	@echo 'make format          let ruff rewrite the code'
 	@echo 'make check-template  sam validate and cfn-lint alone'
