@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from . import authorization, dialect
 from .authorization import AuthorizationRequest, Ticket, with_query
 from .connection import Status
-from .errors import InvalidRequest
+from .errors import InvalidRequest, TemporarilyUnavailable
 from .record import record
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 _LONGEST_URL = 6000
 """Characters that browsers, servers and gateways on the way all take, with some to spare for state and challenge."""
+
+
+_MOST_WITHDRAWALS = 40
+"""Grants that a connection may have whose server is yet to be told of their end, and still be authorized anew."""
 
 
 @record
@@ -41,6 +45,7 @@ class Starting:
         existing = self.connections.get(connection_id) if "connection_id" in fields else None
         if existing is not None:
             _require_same_party(existing, fields)
+            _require_room(existing, self.timing.now())
         given = fields.get("parameters", existing.parameters if existing else {})
         parameters = registration.provider.chosen_parameters(given)
         registration = registration.for_tenant(parameters)
@@ -100,6 +105,21 @@ def _require_same_party(existing: Connection, fields: dict[str, Any]) -> None:
         )
     if problems:
         raise InvalidRequest("; ".join(problems) + ".", connection_id=existing.connection_id)
+
+
+def _require_room(existing: Connection, now: float) -> None:
+    """Raise `TemporarilyUnavailable` where so many grants are revoked here, and not at their servers yet.
+
+    Each is kept, sealed, in the connection's record, and DynamoDB takes 400 KB: a hundred and more of them.
+    """
+    waiting = len(existing.withdrawals)
+    if waiting >= _MOST_WITHDRAWALS:
+        raise TemporarilyUnavailable(
+            f"{waiting} grants of this connection are revoked here, and their authorization server has not heard of it "
+            "yet: try again when it has, or choose another connection_id.",
+            connection_id=existing.connection_id,
+            retry_after=max(1, (existing.tell_at or 0) - int(now)),
+        )
 
 
 def _scope(provider: Provider, requested: tuple[str, ...] | None) -> str | None:

@@ -38,7 +38,10 @@ class Sweeping:
     def sweep(self, deadline: Deadline) -> dict[str, Any]:
         """Queue what is due, a page at a time while there is time; what is left stays due for the next sweep."""
         queued = 0
-        for shard in range(DUE_SHARDS):
+        # Anywhere: with more due than there is time for, the last shards would else never have their turn.
+        first = int(self.timing.jitter() * DUE_SHARDS)
+        for number in range(DUE_SHARDS):
+            shard = (first + number) % DUE_SHARDS
             for page in self.connections.due(str(shard), int(self.timing.now()), PAGE):
                 queued += sum(self._queue(due) for due in page)
                 if deadline.remaining() < _ENOUGH_FOR_A_PAGE:

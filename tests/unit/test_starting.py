@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from functions.vault.connection import Status
-from functions.vault.errors import InvalidRequest
+from functions.vault.errors import InvalidRequest, TemporarilyUnavailable
+from functions.vault.failure import Failure
 from functions.vault.store import Authorizations
+from functions.vault.withdrawal import Withdrawal
 from tests.unit.house import MemoryHouse, aws_error
 from tests.unit.samples import NOW, authorization_request, registration
 
@@ -57,6 +59,33 @@ def test_a_request_knows_the_connection_as_it_was(house: MemoryHouse) -> None:
     (request,) = house.authorizations.records.values()
     assert (request.connection_version, request.connection_revocations, request.created_at) == (3, 2, NOW)
     assert (request.owner, request.tags) == ("owner-1", {"tier": "gold"})
+
+
+def withdrawn(number: int) -> Withdrawal:
+    """Return a grant that was revoked while its server could not be reached."""
+    failure = Failure("provider_unavailable", 1, NOW - 10, NOW + 20 + number, "", "Down.")
+    return Withdrawal(b"sealed-%d" % number, "acme", number, NOW - 10, failure=failure)
+
+
+@pytest.mark.parametrize(("waiting", "is_taken"), [(39, True), (40, False), (41, False)])
+def test_a_record_that_is_full_of_revoked_grants_waits_for_their_server(
+    house: MemoryHouse, waiting: int, *, is_taken: bool
+) -> None:
+    """An outage in which a connection is revoked and authorized over and over does not burst its record."""
+    house.connect()
+    withdrawals = tuple(withdrawn(number) for number in range(waiting))
+    record = replace(house.stored(), status=Status.REVOKING, withdrawals=withdrawals, tell_at=NOW + 20)
+    house.connections.records["merchant-1"] = record
+
+    if is_taken:
+        house.starting.start({"provider": "acme", "connection_id": "merchant-1"})
+        return
+    with pytest.raises(TemporarilyUnavailable) as caught:
+        house.starting.start({"provider": "acme", "connection_id": "merchant-1"})
+
+    assert (caught.value.connection_id, caught.value.retry_after) == ("merchant-1", 20)
+    assert f"{waiting} grants of this connection are revoked" in caught.value.description
+    assert house.authorizations.records == {}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -117,6 +118,20 @@ def test_without_time_for_another_page_the_rest_stays_due(house: MemoryHouse) ->
     assert first == {"queued": PAGE, "complete": False}
     assert second == {"queued": PAGE, "complete": True}
     assert max(Counter(ids(house.refresh_queue)).values()) == 1
+
+
+def test_no_shard_is_always_the_last(house: MemoryHouse) -> None:
+    """Sweeps that have time for one shard each begin anywhere: every shard has its turn."""
+    for shard in range(DUE_SHARDS):
+        add(house, f"merchant-{shard}", due_shard=str(shard))
+
+    results = []
+    for number in range(DUE_SHARDS):
+        timing = replace(house.timing, jitter=partial(float, (number + 0.5) / DUE_SHARDS))
+        results.append(replace(house.sweeping, timing=timing).sweep(house.deadline(5)))
+
+    assert results == [{"queued": 1, "complete": False}] * DUE_SHARDS
+    assert ids(house.refresh_queue) == sorted(f"merchant-{shard}" for shard in range(DUE_SHARDS))
 
 
 @pytest.mark.parametrize("slots", [1, 3])
