@@ -5,13 +5,14 @@ Each mutant is a broken collaborator, passed in where the sound one goes. `MUTAN
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.committing import Committing
 from functions.vault.connection import Status
 from functions.vault.errors import TemporarilyUnavailable
 from functions.vault.obtained import Obtained, Verdict
+from functions.vault.record import record
 from functions.vault.revoking import Revoking
 from functions.vault.store import Authorizations, Conflict, Connections
 from functions.vault.timing import LEASE_MARGIN, Deadline
@@ -103,7 +104,7 @@ class _NoLadder(_NoQueue):
         raise TemporarilyUnavailable("The record could not be written.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Pushy(Obtained):
     """Never gives way to what came later."""
 
