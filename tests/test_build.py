@@ -103,7 +103,7 @@ def for_lambda(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sam")
     # GATEHOUSE_BUILD of whoever runs the tests must not change what is tested.
     env = {name: value for name, value in os.environ.items() if name != "GATEHOUSE_BUILD"}
-    env |= {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1"}
+    env |= {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1", "PYTHON": sys.executable}
     command = [found, "build", "--build-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

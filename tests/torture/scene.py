@@ -99,6 +99,9 @@ class Scene:
             self._environ |= function.environment
         self._house = _PatientHouse(self._environ, stack.clock, aws.clients(), self._sleep)
         self._meanwhile: list[Callable[[], object]] = []
+        # The clock runs ahead by days, and a sweep would refresh what other cases have left behind.
+        for name, document in stack.registrations.items():
+            self._register(name, {**document, "background_refresh": "never"})
 
     # The world outside
 
@@ -156,8 +159,10 @@ class Scene:
 
     def registered(self, **overrides: Any) -> None:
         """Change the registration of the provider, for processes that have not read it yet."""
-        document = self.stack.registrations[PROVIDER] | overrides
-        self._secrets.put_secret_value(SecretId=f"gatehouse/providers/{PROVIDER}", SecretString=json.dumps(document))
+        self._register(PROVIDER, {**self.stack.registrations[PROVIDER], "background_refresh": "never", **overrides})
+
+    def _register(self, name: str, document: Mapping[str, Any]) -> None:
+        self._secrets.put_secret_value(SecretId=f"gatehouse/providers/{name}", SecretString=json.dumps(document))
 
     def token_requests(self) -> list[str]:
         """Return what came of each token request since the last reset, as the server saw it."""
