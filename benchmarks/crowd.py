@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median, quantiles
@@ -19,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 from greenlet import getcurrent, greenlet
 
 from benchmarks.measure import PAIRS, tell
+from functions.vault.errors import TemporarilyUnavailable
 from functions.vault.timing import Deadline, Timing
 from functions.vault.vending import Vending
 from tests.unit.house import Events, MemoryHouse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 CROWDS = (64, 1000)
 SERVERS = (0.3, 1.0, 3.0)
@@ -32,6 +34,9 @@ SERVERS = (0.3, 1.0, 3.0)
 
 AWS = {"get": 0.004, "change": 0.006, "decrypt": 0.005, "data_key": 0.006}
 """Seconds that AWS takes for a call."""
+
+READS_A_SECOND = 3000
+"""Reads that DynamoDB gives of one item (of its partition). More it throttles, and botocore asks once more, later."""
 
 _TIMEOUT = 29.0
 SPREAD = 0.05
@@ -64,13 +69,16 @@ class Hub:
 
 
 class _Slow(Events):
-    """Calls that take their time, half of it on the way there."""
+    """Calls that take their time, half of it on the way there, and a table that throttles."""
 
-    def __init__(self, hub: Hub, seconds: dict[str, float]) -> None:
+    def __init__(self, hub: Hub, seconds: dict[str, float], chance: Callable[[], float]) -> None:
         super().__init__()
         self._hub = hub
         self._seconds = seconds
+        self._chance = chance
+        self._read: deque[float] = deque()
         self.is_on = False
+        self.throttled = 0
 
     @contextmanager
     def call(self, kind: str) -> Iterator[None]:
@@ -78,10 +86,23 @@ class _Slow(Events):
         half = self._seconds.get(kind, 0.0) / 2 if self.is_on else 0.0
         if half:
             self._hub.sleep(half)
+        if kind == "get" and self.is_on and not self._has_room():
+            self._hub.sleep(self._chance())  # as botocore does before its second try
+            if not self._has_room():
+                self.throttled += 1
+                raise TemporarilyUnavailable("DynamoDB is throttling or unavailable: try again.", retry_after=1)
         with super().call(kind):
             yield
         if half:
             self._hub.sleep(half)
+
+    def _has_room(self) -> bool:
+        while self._read and self._read[0] < self._hub.now - 1:
+            self._read.popleft()
+        if len(self._read) >= READS_A_SECOND:
+            return False
+        self._read.append(self._hub.now)
+        return True
 
 
 class _Storm(MemoryHouse):
@@ -91,7 +112,7 @@ class _Storm(MemoryHouse):
         self._hub = Hub()
         self._random = random.Random(seed)  # noqa: S311 - jitter, the same in every run
         super().__init__()
-        slow = _Slow(self._hub, AWS | {"http": server})
+        slow = _Slow(self._hub, AWS | {"http": server}, self._random.random)
         for part in (self.connections, self.registrations, self.kms, self.server):
             part._events = slow  # noqa: SLF001 - the same parts, in a slower world
         self.connect()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from benchmarks.crowd import AWS, SPREAD
+from benchmarks.crowd import AWS, READS_A_SECOND, SPREAD
 from benchmarks.measure import PAIRS
 from benchmarks.svg import bars
 from benchmarks.warm import PAIRS as WARM_PAIRS
@@ -216,9 +216,11 @@ def _storm(measured: Measured) -> str:
 Callers of one expired token who come within {SPREAD * 1000:.0f} ms, each in an environment that has just begun; times
 in refreshes, which is what a caller waits for who comes alone. A thousand Lambdas do not fit on one machine: the use
 case runs in a world in memory, in which time passes only by waiting (AWS takes {min(AWS.values()) * 1000:.0f} to
-{max(AWS.values()) * 1000:.0f} ms). *In processes* it is four of them, real sockets and a DynamoDB of LevelDB; there all
-64 come at the same moment and share {os.cpu_count()} cores with the table, KMS and the server, for which they wait,
-too: with a server of a third of a second, longer than for the refresh.
+{max(AWS.values()) * 1000:.0f} ms). A thousand look more often than DynamoDB lets anybody look at one item
+({READS_A_SECOND:,} reads a second): in that world, too, they are throttled, and go on waiting. *In processes* it is
+four of them, real sockets and a DynamoDB of LevelDB; there all 64 come at the same moment and share {os.cpu_count()}
+cores with the table, KMS and the server, for which they wait, too: with a server of a third of a second, longer than
+for the refresh.
 
 {_table(head, rows)}"""
 

@@ -20,7 +20,7 @@ from functions.vault.timing import (
 )
 from functions.vault.tokens import TokenSet
 from tests.unit.house import MemoryHouse, aws_error, down
-from tests.unit.samples import NOW, answer, registration, sealed_tokens
+from tests.unit.samples import NOW, answer, registration, sealed_tokens, token_response
 
 if TYPE_CHECKING:
     from functions.vault.connection import Connection, Lease
@@ -94,6 +94,38 @@ def test_who_comes_second_waits_for_the_first_and_asks_nobody(house: MemoryHouse
     result = house.token()
 
     assert (result["access_token"], result["version"]) == ("AT-9", 2)
+    assert house.server.requests == []
+
+
+@pytest.mark.parametrize("throttled", [1, 5])
+def test_who_waits_goes_on_waiting_where_the_table_throttles(house: MemoryHouse, throttled: int) -> None:
+    """So many may wait for one record that DynamoDB does not answer all of them: the next look will do."""
+    other = house.stored().leased("holder-9", house.now + 20, house.now)
+    house.connections.records["merchant-1"] = other
+
+    def is_done() -> None:
+        sealed = house.new_cipher().prepare("merchant-1", "acme", 2)(TokenSet("AT-9", "RT-9"))
+        tokens = sealed_tokens(token_response(expires_at=int(house.now) + 3600), sealed)
+        house.connections.records["merchant-1"] = other.refreshed(tokens, Origin(1, 1), "holder-9", house.now)
+
+    house.events.before["get"] = [None, *[down()] * throttled, is_done]
+
+    result = house.token()
+
+    assert (result["access_token"], result["version"]) == ("AT-9", 2)
+    assert house.events.calls.count("get") == throttled + 2
+    assert house.server.requests == []
+
+
+def test_who_waits_hears_of_an_outage_before_its_time_is_up(house: MemoryHouse) -> None:
+    """A table that does not come back is a retryable failure, told while there is time to tell it."""
+    house.connections.records["merchant-1"] = house.stored().leased("holder-9", house.now + 40, house.now)
+    house.events.before["get"] = [None, *[down()] * 1000]
+
+    began, result = house.now, house.token()
+
+    assert (result["error"], result["retryable"]) == ("temporarily_unavailable", True)
+    assert 15 < house.now - began < 29
     assert house.server.requests == []
 
 
