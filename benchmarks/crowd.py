@@ -26,7 +26,7 @@ from functions.vault.vending import Vending
 from tests.unit.house import Events, MemoryHouse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 CROWDS = (64, 1000)
 SERVERS = (0.3, 1.0, 3.0)
@@ -168,13 +168,24 @@ def crowds() -> list[Crowd]:
 
 
 def _measure(callers: int, server: float) -> Crowd:
-    requests, p50, p99, alone = [], [], [], []
-    for seed in range(PAIRS):
-        (one,) = _Storm(server, seed).strike(1)
-        storm = _Storm(server, seed)
-        many = storm.strike(callers)
-        requests.append(len(storm.server.requests))
-        alone.append(one)
-        p50.append(median(many) / one)
-        p99.append(quantiles(many, n=100)[98] / one)
-    return Crowd(callers, server, PAIRS, tuple(requests), median(p50), median(p99), median(alone) * 1000)
+    def storms() -> Iterator[tuple[float, list[float], int]]:
+        for seed in range(PAIRS):
+            (alone,) = _Storm(server, seed).strike(1)
+            storm = _Storm(server, seed)
+            yield alone, storm.strike(callers), len(storm.server.requests)
+
+    return summed_up(callers, server, storms())
+
+
+def summed_up(callers: int, server: float, storms: Iterable[tuple[float, list[float], int]]) -> Crowd:
+    """Return what storms came to: of each the seconds of one who came alone and of all, and the requests."""
+    measured = list(storms)
+    return Crowd(
+        callers,
+        server,
+        len(measured),
+        tuple(requests for _, _, requests in measured),
+        median(median(many) / alone for alone, many, _ in measured),
+        median(quantiles(many, n=100)[98] / alone for alone, many, _ in measured),
+        median(alone for alone, _, _ in measured) * 1000,
+    )

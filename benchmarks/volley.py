@@ -7,10 +7,9 @@ own: with a fast server it is them that the callers wait for.
 from __future__ import annotations
 
 import shutil
-from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
-from benchmarks.crowd import Crowd
+from benchmarks.crowd import summed_up
 from benchmarks.environments import ROOT
 from benchmarks.measure import PAIRS, tell
 from local.demo import Faults
@@ -21,6 +20,7 @@ from tests.world import LONGER_THAN_A_TOKEN_LIVES, distinct, running_world
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from benchmarks.crowd import Crowd
     from tests.world import World
 
 CALLERS = 64
@@ -48,16 +48,14 @@ def volleys() -> list[Crowd]:
 def _measure(world: World, server: float) -> Crowd:
     asked = Call("token", {"connection_id": world.connect()})
     world.demo.put_faults(Faults(endpoint="token", rotate=True, delay_seconds=server))
-    requests, p50, p99, alone = [], [], [], []
-    for _ in range(PAIRS):
-        (one,) = _times(world, asked, 1)
-        before = world.token_requests()
-        many = list(_times(world, asked, CALLERS))
-        requests.append(world.token_requests() - before)
-        alone.append(one)
-        p50.append(median(many) / one)
-        p99.append(quantiles(many, n=100)[98] / one)
-    return Crowd(CALLERS, server, PAIRS, tuple(requests), median(p50), median(p99), median(alone) * 1000)
+
+    def storms() -> Iterator[tuple[float, list[float], int]]:
+        for _ in range(PAIRS):
+            (alone,) = _times(world, asked, 1)
+            before = world.token_requests()
+            yield alone, list(_times(world, asked, CALLERS)), world.token_requests() - before
+
+    return summed_up(CALLERS, server, storms())
 
 
 def _times(world: World, asked: Call, callers: int) -> Iterator[float]:

@@ -17,6 +17,8 @@ from .errors import ProviderMisconfigured
 from .fields import LONGEST_LIFETIME, Mismatch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .fields import Check
 
 _NAME = r"[A-Za-z0-9_.\-\[\]]{1,64}"
@@ -124,25 +126,21 @@ def _url(*, loopback_http: bool) -> Check:
 
 
 def _params(own: frozenset[str]) -> Check:
-    accept_map = check.string_map(_NAME, 1024, 20)
-
-    def accept(value: Any) -> dict[str, str]:
-        params: dict[str, str] = accept_map(value)
-        if taken := own.intersection(params):
-            raise Mismatch("other names than those that Gatehouse sets itself (" + ", ".join(sorted(taken)) + ")")
-        return params
-
-    return accept
+    return _but(own, check.string_map(_NAME, 1024, 20), "names", str)
 
 
 def _headers(own: frozenset[str]) -> Check:
-    accept_map = check.string_map(_HEADER, 256, 10)
+    return _but(own, check.string_map(_HEADER, 256, 10), "headers", str.lower)
+
+
+def _but(own: frozenset[str], accept_map: Check, what: str, spelled: Callable[[str], str]) -> Check:
+    """Accept such an object where none of its keys, as they are `spelled`, is one that Gatehouse sets itself."""
 
     def accept(value: Any) -> dict[str, str]:
-        headers: dict[str, str] = accept_map(value)
-        if taken := own.intersection(name.lower() for name in headers):
-            raise Mismatch("other headers than those that Gatehouse sets itself (" + ", ".join(sorted(taken)) + ")")
-        return headers
+        given: dict[str, str] = accept_map(value)
+        if taken := own.intersection(map(spelled, given)):
+            raise Mismatch(f"other {what} than those that Gatehouse sets itself ({', '.join(sorted(taken))})")
+        return given
 
     return accept
 

@@ -1,4 +1,4 @@
-"""A real Chromium for the flow tests, driven through its windows as a person would."""
+"""What flow tests share: who calls, a server that says what it is told, and a real Chromium, driven as by a person."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser import invoke
+from tests.flows.application import Application
+from tests.flows.scripted import scripted as running_scripted
 from tests.flows.visitor import Visitor
 from tests.requirements import chromium as executable
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from local.stack import Stack
+    from tests.flows.scripted import Scripted
 
 # What Chromium would otherwise start on its own account, and the sandbox that a container cannot give it. Nothing
 # but this machine's own pages is ever opened in it.
@@ -32,6 +35,19 @@ _ARGUMENTS = [
 ]
 
 OpenVisitor = Callable[..., Visitor]
+
+
+@pytest.fixture
+def application(stack: Stack) -> Application:
+    """Give an application."""
+    return Application(stack)
+
+
+@pytest.fixture
+def scripted() -> Iterator[Scripted]:
+    """Run a server that says what it is told."""
+    with running_scripted() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

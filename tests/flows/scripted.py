@@ -93,6 +93,10 @@ class Scripted:
         return Response(json.dumps(answer), 200, content_type="application/json")
 
 
+TOKENS = {"access_token": "scripted-access", "refresh_token": "scripted-refresh", "expires_in": 3600}
+"""A token response that such a server may be told to give."""
+
+
 @contextmanager
 def scripted() -> Iterator[Scripted]:
     """Run such a server on a port of its own."""

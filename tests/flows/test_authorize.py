@@ -19,7 +19,6 @@ from functions.callback import handler as callback
 from functions.start import handler as start
 from tests.flows.application import (
     TIMEOUT,
-    Application,
     Context,
     browser_event,
     inside,
@@ -36,14 +35,11 @@ if TYPE_CHECKING:
     from local.demo import DemoServer
     from local.stack import Stack
     from tests.browser import Browser
+    from tests.flows.application import (
+        Application,
+    )
 
 SECRET = "[A-Za-z0-9_-]{43}"
-
-
-@pytest.fixture
-def application(stack: Stack) -> Application:
-    """Give an application."""
-    return Application(stack)
 
 
 def test_redirects_with_exactly_what_the_provider_is_to_get(

@@ -23,13 +23,14 @@ from local.cloudformation import STACK_NAME
 from local.demo import Faults
 from local.stack import Stack
 from tests.browser import Browser, invoke
-from tests.flows.application import Application, fresh, operations, token_requests
+from tests.flows.application import fresh, operations, token_requests
 from tests.gate import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from local.demo import DemoServer
+    from tests.flows.application import Application
 
 LONGER_THAN_A_TOKEN_LIVES = 3700
 LONGER_THAN_A_MESSAGE_IS_HIDDEN = 400
@@ -64,12 +65,6 @@ def nothing_left_over(stack: Stack, gate: Gate) -> Iterator[None]:
     yield
     gate.open()
     stack.aws_faults.clear()
-
-
-@pytest.fixture
-def application(stack: Stack) -> Application:
-    """Give an application."""
-    return Application(stack)
 
 
 @pytest.fixture

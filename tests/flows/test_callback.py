@@ -14,7 +14,6 @@ import requests
 from local.demo import Faults
 from tests.flows.application import (
     TIMEOUT,
-    Application,
     fresh,
     operations,
     request_id_of,
@@ -29,15 +28,12 @@ if TYPE_CHECKING:
     from local.demo import DemoServer
     from local.stack import Stack
     from tests.browser import Browser
+    from tests.flows.application import (
+        Application,
+    )
 
 MARKER = "zq7marker"
 TRY_AGAIN = re.compile(r'href="(/authorize/[A-Za-z0-9_-]{22})"')
-
-
-@pytest.fixture
-def application(stack: Stack) -> Application:
-    """Give an application."""
-    return Application(stack)
 
 
 def test_success_exchanges_once_stores_sealed_and_cannot_decrypt(

@@ -45,12 +45,6 @@ VIEW_KEYS = {
 FAILURE_VIEW_KEYS = {"code", "description", "count", "at", "retry_at", "provider_error"}
 
 
-@pytest.fixture
-def application(stack: Stack) -> Application:
-    """Give an application."""
-    return Application(stack)
-
-
 @pytest.fixture(scope="module")
 def shop(stack: Stack) -> dict[str, Any]:
     """Connect 25 accounts of one owner, at a provider of their own, and a foreign one; give names and ids."""

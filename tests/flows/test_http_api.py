@@ -17,7 +17,6 @@ from tests.flows.application import (
     FAILURE_KEYS,
     TIMEOUT,
     TOKEN_KEYS,
-    Application,
     Context,
     browser_event,
     fresh,
@@ -32,14 +31,11 @@ if TYPE_CHECKING:
     from local.demo import DemoServer
     from local.stack import Stack
     from tests.browser import Browser
+    from tests.flows.application import (
+        Application,
+    )
 
 FUNCTIONS = ("start", "token", "refresh", "revoke", "connections")
-
-
-@pytest.fixture
-def application(stack: Stack) -> Application:
-    """Give an application."""
-    return Application(stack)
 
 
 def test_success_is_200_json_that_nobody_may_keep(

@@ -16,35 +16,27 @@ from werkzeug.wrappers import Response
 from functions.authorize import handler as authorize
 from functions.callback import handler as callback
 from functions.start import handler as start
-from tests.flows.application import TIMEOUT, Application, Context, fresh, inside, operations, writes
-from tests.flows.scripted import CODE, connect
-from tests.flows.scripted import scripted as running_scripted
+from tests.flows.application import TIMEOUT, Context, fresh, inside, operations, writes
+from tests.flows.scripted import CODE, TOKENS, connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from local.aws import AwsCall
     from local.stack import Stack
     from tests.browser import Browser
+    from tests.flows.application import Application
     from tests.flows.conftest import OpenVisitor
     from tests.flows.scripted import Scripted
 
-TOKENS = {"access_token": "scripted-access", "refresh_token": "scripted-refresh", "expires_in": 3600}
 PUSHED = {"request_uri": "urn:ietf:params:oauth:request_uri:6esc_11ACC5bwc014ltc14eY22c", "expires_in": 60}
 
 
 @pytest.fixture
-def application(stack: Stack) -> Application:
-    """Give an application."""
-    return Application(stack)
-
-
-@pytest.fixture
-def scripted() -> Iterator[Scripted]:
-    """Run a server that says what it is told."""
-    with running_scripted() as server:
-        server.answers |= {"/token": TOKENS, "/par": PUSHED, "/revoke": {}}
-        yield server
+def scripted(scripted: Scripted) -> Scripted:
+    """Run a server that says what it is told, and grants at first."""
+    scripted.answers |= {"/token": TOKENS, "/par": PUSHED, "/revoke": {}}
+    return scripted
 
 
 def with_par(scripted: Scripted, **more: Any) -> dict[str, Any]:

@@ -12,19 +12,17 @@ import pytest
 from werkzeug.wrappers import Response
 
 from local.demo import Faults
-from tests.flows.application import Application, fresh, request_id_of, token_requests
-from tests.flows.scripted import CODE, connect
-from tests.flows.scripted import scripted as running_scripted
+from tests.flows.application import fresh, request_id_of, token_requests
+from tests.flows.scripted import CODE, TOKENS, connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from local.demo import DemoServer
-    from local.stack import Stack
     from tests.browser import Browser
+    from tests.flows.application import Application
     from tests.flows.scripted import Scripted
 
-TOKENS = {"access_token": "scripted-access", "refresh_token": "scripted-refresh", "expires_in": 3600}
 ULTRACART = {
     "token_endpoint_auth_methods_supported": ["none", "client_secret_post"],
     "pkce": "none",
@@ -39,17 +37,10 @@ ULTRACART = {
 
 
 @pytest.fixture
-def application(stack: Stack) -> Application:
-    """Give an application."""
-    return Application(stack)
-
-
-@pytest.fixture
-def scripted() -> Iterator[Scripted]:
-    """Run a server that says what it is told."""
-    with running_scripted() as server:
-        server.answers["/token"] = TOKENS
-        yield server
+def scripted(scripted: Scripted) -> Scripted:
+    """Run a server that says what it is told, and grants at first."""
+    scripted.answers["/token"] = TOKENS
+    return scripted
 
 
 # UltraCart

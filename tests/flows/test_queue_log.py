@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from werkzeug.wrappers import Response
 
-from tests.flows.application import Application, fresh
+from tests.flows.application import fresh
 from tests.flows.scripted import connect
-from tests.flows.scripted import scripted as running_scripted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from local.stack import Stack
     from tests.browser import Browser
+    from tests.flows.application import Application
     from tests.flows.scripted import Scripted
 
 TOKENS = {"access_token": "at-1-of-the-scripted-server", "refresh_token": "rt-1", "expires_in": 3600}
@@ -44,17 +41,10 @@ def log(capsys: pytest.CaptureFixture[str]) -> Lines:
 
 
 @pytest.fixture
-def scripted() -> Iterator[Scripted]:
-    """Run a server that says what it is told; at first it grants."""
-    with running_scripted() as server:
-        server.answers["/token"] = TOKENS
-        yield server
-
-
-@pytest.fixture
-def application(stack: Stack) -> Application:
-    """Give an application."""
-    return Application(stack)
+def scripted(scripted: Scripted) -> Scripted:
+    """Run a server that says what it is told, and grants at first."""
+    scripted.answers["/token"] = TOKENS
+    return scripted
 
 
 @pytest.fixture

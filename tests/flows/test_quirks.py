@@ -9,32 +9,21 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import boto3
 import pytest
 
-from tests.flows.application import Application
-from tests.flows.scripted import CODE, connect
-from tests.flows.scripted import scripted as running_scripted
+from tests.flows.scripted import CODE, TOKENS, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local.stack import Stack
     from tests.browser import Browser
+    from tests.flows.application import Application
     from tests.flows.scripted import Scripted
 
-TOKENS = {"access_token": "scripted-access", "refresh_token": "scripted-refresh", "expires_in": 3600}
-
 
 @pytest.fixture
-def application(stack: Stack) -> Application:
-    """Give an application."""
-    return Application(stack)
-
-
-@pytest.fixture
-def scripted() -> Iterator[Scripted]:
-    """Run a server that says what it is told."""
-    with running_scripted() as server:
-        server.answers["/token"] = TOKENS
-        yield server
+def scripted(scripted: Scripted) -> Scripted:
+    """Run a server that says what it is told, and grants at first."""
+    scripted.answers["/token"] = TOKENS
+    return scripted
 
 
 def come_back(browser: Browser, started: dict[str, Any], **parameters: str) -> Any:

@@ -12,28 +12,23 @@ from local.demo import Faults
 from tests.flows.application import (
     FAILURE_KEYS,
     TOKEN_KEYS,
-    Application,
     fresh,
     operations,
     token_requests,
 )
 from tests.flows.scripted import connect
-from tests.flows.scripted import scripted as running_scripted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from local.aws import AwsCall
     from local.demo import DemoServer
     from local.stack import Stack
     from tests.browser import Browser
+    from tests.flows.application import (
+        Application,
+    )
     from tests.flows.scripted import Scripted
-
-
-@pytest.fixture
-def application(stack: Stack) -> Application:
-    """Give an application."""
-    return Application(stack)
 
 
 @pytest.fixture
@@ -42,13 +37,6 @@ def connection_id(browser: Browser, demo: DemoServer) -> str:
     connected = browser.connect(connection_id=fresh())
     demo.reset()
     return connected
-
-
-@pytest.fixture
-def scripted() -> Iterator[Scripted]:
-    """Run a server that says what it is told."""
-    with running_scripted() as server:
-        yield server
 
 
 def test_refreshes_a_token_that_is_still_good(application: Application, connection_id: str, demo: DemoServer) -> None:

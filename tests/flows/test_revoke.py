@@ -10,24 +10,17 @@ import boto3
 import pytest
 
 from local.demo import Faults
-from tests.flows.application import FAILURE_KEYS, Application, fresh, writes
+from tests.flows.application import FAILURE_KEYS, fresh, writes
 from tests.flows.scripted import connect
-from tests.flows.scripted import scripted as running_scripted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from local.aws import AwsCall
     from local.demo import DemoServer
-    from local.stack import Stack
     from tests.browser import Browser
+    from tests.flows.application import Application
     from tests.flows.scripted import Scripted
-
-
-@pytest.fixture
-def application(stack: Stack) -> Application:
-    """Give an application."""
-    return Application(stack)
 
 
 @pytest.fixture
@@ -42,13 +35,6 @@ def connection_id(new_browser: Callable[..., Browser], demo: DemoServer, merchan
     connected = new_browser(merchant).connect(connection_id=fresh())
     demo.reset()
     return connected
-
-
-@pytest.fixture
-def scripted() -> Iterator[Scripted]:
-    """Run a server that says what it is told."""
-    with running_scripted() as server:
-        yield server
 
 
 def test_ends_the_grant_here_and_there(

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.flows.application import FAILURE_KEYS, Application, fresh, request_id_of, ticket_of, writes
+from tests.flows.application import FAILURE_KEYS, fresh, request_id_of, ticket_of, writes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,16 +17,11 @@ if TYPE_CHECKING:
     from local.demo import DemoServer
     from local.stack import Stack
     from tests.browser import Browser
+    from tests.flows.application import Application
 
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 TICKET = re.compile(r"[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}")
 LONE_SURROGATE = "\ud800"
-
-
-@pytest.fixture
-def application(stack: Stack) -> Application:
-    """Give an application."""
-    return Application(stack)
 
 
 def test_answers_with_a_link_that_lives_ten_minutes(stack: Stack, application: Application) -> None:

@@ -17,7 +17,6 @@ from tests.flows.application import (
     FAILURE_KEYS,
     TIMEOUT,
     TOKEN_KEYS,
-    Application,
     Context,
     fresh,
     inside,
@@ -26,25 +25,21 @@ from tests.flows.application import (
     writes,
 )
 from tests.flows.scripted import connect
-from tests.flows.scripted import scripted as running_scripted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from local.aws import AwsCall
     from local.demo import DemoServer
     from local.stack import Stack
     from tests.browser import Browser
+    from tests.flows.application import (
+        Application,
+    )
     from tests.flows.scripted import Scripted
 
 LIFETIME = 3600
 MARGIN = 300
-
-
-@pytest.fixture
-def application(stack: Stack) -> Application:
-    """Give an application."""
-    return Application(stack)
 
 
 @pytest.fixture
@@ -53,13 +48,6 @@ def connection_id(browser: Browser, demo: DemoServer) -> str:
     connected = browser.connect(connection_id=fresh())
     demo.reset()
     return connected
-
-
-@pytest.fixture
-def scripted() -> Iterator[Scripted]:
-    """Run a server that says what it is told."""
-    with running_scripted() as server:
-        yield server
 
 
 # Served as it is
