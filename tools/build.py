@@ -92,8 +92,7 @@ def package(*, for_lambda: bool, compiled: bool = True) -> Path:
 def dependencies(*, for_lambda: bool, compiled: bool = True) -> Path:
     """Return a folder with the pinned dependencies, installed at first need and again after any change of the pins.
 
-    Where there is bytecode, their sources stay behind: to ask after both is a thirtieth of a cold start, and half of
-    what Lambda fetches.
+    Where there is bytecode, their sources stay behind: there is less to ask after, and less for Lambda to fetch.
     """
     options = _lambda_options() if for_lambda else []
     python = interpreter(for_lambda=for_lambda) if compiled else None
