@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -117,7 +118,8 @@ def _signals() -> socket.socket:
 
 def _leave_at_once(_number: int, _frame: FrameType | None) -> None:
     """End a start-up half done: all of it is memory and daemon threads, and an exception could rise anywhere."""
-    sys.stdout.flush()
+    with contextlib.suppress(RuntimeError):  # the signal has come in the middle of another flush, which Python refuses
+        sys.stdout.flush()
     os._exit(0)
 
 
