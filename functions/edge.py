@@ -128,7 +128,7 @@ class Door(ABC):
 class InvokeDoor(Door):
     """A function for other functions: Invoke with a JSON object, or `POST /v1/{function}` with the same."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a function takes, does and says of it
         self,
         name: str,
         fields: Callable[[House], Fields | Whole],
@@ -136,11 +136,14 @@ class InvokeDoor(Door):
         consume: Consume | None = None,
         *,
         furnish: Furnish = _bare,
+        logged: tuple[str, ...] = ("connection_id",),
     ) -> None:
+        """`logged` names what the log repeats of a result: fields that hold no secret."""
         super().__init__(name, furnish)
         self._fields = fields
         self._use = use
         self._consume = consume
+        self._logged = logged
 
     def _answer(self, house: House, event: Event, context: Context) -> Any:
         if self._consume is not None and is_queue(event):
@@ -151,7 +154,7 @@ class InvokeDoor(Door):
             request = self._fields(house).read(_body(event) if by_http else event)
             result = self._use(house, request, deadline_of(context))
             status = 200
-            self._log("ok", started, context, connection_id=result.get("connection_id"))
+            self._log("ok", started, context, **{name: result.get(name) for name in self._logged})
         except GatehouseError as error:
             result, status = error.as_result(), error.http_status
             self._log_failure(error, started, context)

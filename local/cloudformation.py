@@ -120,7 +120,7 @@ def _leave_out_code(template: dict[str, Any]) -> None:
 def create(template: Mapping[str, Any], parameters: Mapping[str, str]) -> Deployment:
     """Create the stack ``gatehouse`` from a translated template. Raises ``TemplateError``."""
     routes = _routes(template)
-    creatable = _creatable(template, list(routes.values()))
+    creatable = _creatable(template, _expressions(template, routes))
     client = boto3.client("cloudformation")
     client.create_stack(
         StackName=STACK_NAME,
@@ -129,24 +129,23 @@ def create(template: Mapping[str, Any], parameters: Mapping[str, str]) -> Deploy
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
     )
     physical = _physical_names(creatable)
-    uris = _outputs()
+    values = _outputs()
     return Deployment(
         functions=_functions(),
-        routes={key: _function_name(key, uris[_output_name(number)]) for number, key in enumerate(routes)},
+        routes={key: _function_name(key, values[_route_output(number)]) for number, key in enumerate(routes)},
         tables={
             name: physical[name] for name, r in creatable["Resources"].items() if r["Type"] == "AWS::DynamoDB::Table"
         },
-        mappings=tuple(_mappings(template, physical)),
+        mappings=tuple(_mappings(template, physical, values)),
         schedules=tuple(_schedules(template, physical)),
     )
 
 
-def _mappings(template: Mapping[str, Any], physical: Mapping[str, str]) -> Iterator[QueueMapping]:
+def _mappings(
+    template: Mapping[str, Any], physical: Mapping[str, str], values: Mapping[str, str]
+) -> Iterator[QueueMapping]:
     sqs = boto3.client("sqs")
-    for resource in template["Resources"].values():
-        if resource["Type"] != "AWS::Lambda::EventSourceMapping":
-            continue
-        properties = resource["Properties"]
+    for name, properties in _event_source_mappings(template):
         url = physical[properties["EventSourceArn"]["Fn::GetAtt"][0]]
         queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn", "VisibilityTimeout"])["Attributes"]
         if properties.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
@@ -156,9 +155,9 @@ def _mappings(template: Mapping[str, Any], physical: Mapping[str, str]) -> Itera
         yield QueueMapping(
             url,
             queue["QueueArn"],
-            physical[properties["FunctionName"]["Ref"]],
+            physical[_function_behind(template, properties["FunctionName"])],
             properties["BatchSize"],
-            properties["ScalingConfig"]["MaximumConcurrency"],
+            int(values[_concurrency_output(name)]),
             int(queue["VisibilityTimeout"]),
         )
 
@@ -169,8 +168,23 @@ def _schedules(template: Mapping[str, Any], physical: Mapping[str, str]) -> Iter
             continue
         expression = boto3.client("events").describe_rule(Name=physical[name])["ScheduleExpression"]
         for target in resource["Properties"]["Targets"]:
-            function = physical[target["Arn"]["Fn::GetAtt"][0]]
+            function = physical[_function_behind(template, target["Arn"])]
             yield Schedule(expression, function, json.loads(target.get("Input", "{}")))
+
+
+def _event_source_mappings(template: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::Lambda::EventSourceMapping":
+            yield name, resource["Properties"]
+
+
+def _function_behind(template: Mapping[str, Any], expression: Any) -> str:
+    """Return the logical id of the function that is meant by a Ref or GetAtt of it, or by a Ref of its alias."""
+    logical_id: str = expression["Ref"] if "Ref" in expression else expression["Fn::GetAtt"][0]
+    resource = template["Resources"][logical_id]
+    if resource["Type"] == "AWS::Lambda::Alias":
+        return _function_behind(template, resource["Properties"]["FunctionName"])
+    return logical_id
 
 
 def table_definitions(template: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -199,18 +213,32 @@ def _routes(template: Mapping[str, Any]) -> dict[str, Any]:
     return routes
 
 
-def _creatable(template: Mapping[str, Any], expressions: list[Any]) -> dict[str, Any]:
+def _expressions(template: Mapping[str, Any], routes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the expressions of the template that are used here, for moto to work out: output name -> expression."""
+    uris = {_route_output(number): uri for number, uri in enumerate(routes.values())}
+    mappings = _event_source_mappings(template)
+    return uris | {_concurrency_output(name): each["ScalingConfig"]["MaximumConcurrency"] for name, each in mappings}
+
+
+def _creatable(template: Mapping[str, Any], expressions: Mapping[str, Any]) -> dict[str, Any]:
     """Return the template as moto can create it, with ``expressions`` for its only outputs."""
     resources = template["Resources"]
     absent = {name for name, resource in resources.items() if resource["Type"] in NOT_CREATED}
     stand_ins = {name: {"Type": "String", "Default": _stand_in(name, resources[name]["Type"])} for name in absent}
     return {
         **template,
-        "Parameters": template.get("Parameters", {}) | stand_ins,
+        "Parameters": {name: _as_text(each) for name, each in template.get("Parameters", {}).items()} | stand_ins,
         "Resources": {name: resource for name, resource in resources.items() if name not in absent},
         # The template's own outputs are for the person who deploys, and speak of what is not created here.
-        "Outputs": {_output_name(number): {"Value": value} for number, value in enumerate(expressions)},
+        "Outputs": {
+            name: {"Value": str(value) if isinstance(value, int) else value} for name, value in expressions.items()
+        },
     }
+
+
+def _as_text(parameter: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a parameter with its default as text, which CloudFormation takes it for: moto compares it as it stands."""
+    return {**parameter, "Default": str(parameter["Default"])} if "Default" in parameter else dict(parameter)
 
 
 def _stand_in(name: str, kind: str) -> str:
@@ -219,8 +247,12 @@ def _stand_in(name: str, kind: str) -> str:
     return prefix + name.lower()
 
 
-def _output_name(number: int) -> str:
+def _route_output(number: int) -> str:
     return f"LocalRoute{number}"
+
+
+def _concurrency_output(mapping: str) -> str:
+    return f"LocalConcurrencyOf{mapping}"
 
 
 def _physical_names(template: Mapping[str, Any]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from functions.edge import Door
 from functions.vault.timing import RESCUED_WITHIN
+from tests.expressions import KEY_ID, Deployed, translated
 from tests.requirements import ROOT
 from tools import build, trim
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 FUNCTIONS = ("start", "authorize", "callback", "token", "refresh", "revoke", "connections", "sweep", "rescue")
 WITHOUT_ROUTE = {"sweep", "rescue"}
-LIVE = {"start", "authorize", "callback", "token", "refresh"}
+SNAPSHOT = {"start", "authorize", "callback", "token", "refresh"}
+# Whose log can hold the last copy of somebody's tokens.
+LAST_COPY = {"callback", "token", "refresh"}
 PUBLIC_ROUTES = {
     "GET /authorize/{ticket}": "authorize",
     "GET /callback/{provider}": "callback",
@@ -119,6 +122,7 @@ QUEUES = {
     "RevokeQueue": ("RevokeDeadLetters", "revoke"),
 }
 FORTNIGHT = 14 * 86400
+OTHER_KEY = "99999999-12ab-34cd-56ef-999999999999"
 
 # The fields of the access log. None holds a path, a query, a body or a header: those hold tickets, codes and tokens.
 LOGGED = {
@@ -179,10 +183,13 @@ def as_list(value: Any) -> list[Any]:
 
 
 def target(resource: Any) -> str:
-    """Return a policy's resource as a readable word: `Table.Arn` or the text of a Sub."""
+    """Return a policy's resource as a word, `Table.Arn` or a Sub's text; the stack's own where another can be named."""
     if not isinstance(resource, dict):
         return str(resource)
-    ((_, value),) = resource.items()
+    ((name, value),) = resource.items()
+    if name == "Fn::If":
+        assert value[0] in {"HasOwnTable", "HasOwnKey"}
+        return target(value[1])
     return ".".join(as_list(value))
 
 
@@ -324,18 +331,59 @@ def test_lambda_knows_the_runtime() -> None:
     assert all(name.endswith("_aarch64") for name in build.LAMBDA_PLATFORMS)
 
 
-def test_whoever_is_waited_for_has_an_alias_that_is_always_up_to_date() -> None:
-    """SnapStart is for published versions: one is published with each change, and the one before is deleted."""
-    published = {name: function(name) for name in FUNCTIONS if "AutoPublishAlias" in function(name)}
-
-    assert set(published) == LIVE
-    for properties in published.values():
-        assert properties["AutoPublishAlias"] == "live"
-        assert properties["AutoPublishAliasAllProperties"] is True
-        assert properties["VersionDeletionPolicy"] == "Delete"
-        # By a Ref, which is resolved before the properties are compared; a condition would look the same as before.
-        assert properties["SnapStart"] == {"ApplyOn": {"Ref": "SnapStart"}}
+def test_whoever_is_waited_for_can_begin_from_a_snapshot() -> None:
+    """SnapStart is for published versions, and is chosen by a parameter; tests/test_versions.py has the versions."""
+    assert {name for name in FUNCTIONS if "SnapStart" in function(name)} == SNAPSHOT
+    for name in SNAPSHOT:
+        assert function(name)["SnapStart"] == {"ApplyOn": {"Ref": "SnapStart"}}
     assert template()["Parameters"]["SnapStart"]["AllowedValues"] == ["None", "PublishedVersions"]
+
+
+@pytest.mark.parametrize(
+    ("taken_over", "own", "other"),
+    [
+        (
+            {"ConnectionsTableName": "restored"},
+            "gatehouse-ConnectionsTable-1A2B3C4D5E6F7",
+            "arn:aws:dynamodb:us-east-1:123456789012:table/restored",
+        ),
+        ({"TokensKeyId": OTHER_KEY}, KEY_ID, f"arn:aws:kms:us-east-1:123456789012:key/{OTHER_KEY}"),
+    ],
+)
+def test_a_table_or_key_that_was_there_before_can_be_taken_over(
+    taken_over: dict[str, str], own: str, other: str
+) -> None:
+    """With its name given, every role, setting and output has it in place of the stack's own, which is not made."""
+    before, after = Deployed(), Deployed(taken_over)
+    (name,) = taken_over
+    logical_id = {"ConnectionsTableName": "ConnectionsTable", "TokensKeyId": "TokensKey"}[name]
+
+    def said(deployed: Deployed) -> str:
+        kinds = ("Role", "Function", "Alias")
+        parts = [deployed.properties(each) for each in translated()["Resources"] if each.endswith(kinds)]
+        return json.dumps([*parts, deployed.resolve(translated()["Outputs"])])
+
+    assert (before.has(logical_id), after.has(logical_id)) == (True, False)
+    # A function or an alias knows it by its name, a role by its ARN.
+    expected = said(before).replace(f"{own}.Arn", other).replace(own, taken_over[name])
+    assert said(after) == expected
+    assert own not in said(after)
+    assert said(after).count(other) >= 10
+
+
+def test_what_browsers_reach_can_be_kept_free() -> None:
+    """By a parameter, off by default: in a small account AWS refuses a reservation, and the deployment with it."""
+    reserved = {
+        name: function(name)["ReservedConcurrentExecutions"]
+        for name in FUNCTIONS
+        if "ReservedConcurrentExecutions" in function(name)
+    }
+
+    assert set(reserved) == set(PUBLIC_ROUTES.values())
+    for name in reserved:
+        assert "ReservedConcurrentExecutions" not in Deployed().properties(f"{name.capitalize()}Function")
+        kept = Deployed({"ReservedConcurrency": 20}).properties(f"{name.capitalize()}Function")
+        assert kept["ReservedConcurrentExecutions"] == "20"
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -361,8 +409,13 @@ def test_a_function_writes_to_a_log_that_ends(name: str) -> None:
     group = template()["Resources"][f"{name.capitalize()}LogGroup"]
 
     assert function(name)["LoggingConfig"]["LogGroup"] == {"Ref": f"{name.capitalize()}LogGroup"}
-    assert group["Properties"]["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/${{AWS::StackName}}-{name}"}
     assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert min(template()["Parameters"]["LogRetentionDays"]["AllowedValues"]) * 86400 >= FORTNIGHT
+    # A name that is fixed is one that a stack made anew runs into where the group is still there.
+    is_fixed = group["Properties"].get("LogGroupName") == {"Fn::Sub": f"/aws/lambda/${{AWS::StackName}}-{name}"}
+    outlives = ("RetainExceptOnCreate", "Retain")
+    assert (group["DeletionPolicy"], group["UpdateReplacePolicy"]) == (("Delete", "Delete") if is_fixed else outlives)
+    assert is_fixed == (name not in LAST_COPY)
 
 
 def test_three_routes_are_public() -> None:
@@ -395,11 +448,9 @@ def test_a_route_leads_to_its_function() -> None:
         path = re.sub(r"{.*}", "*", key.replace(" ", ""))
 
         assert (integration["type"], integration["payloadFormatVersion"]) == ("aws_proxy", "2.0")
-        called = f"{name}:live" if name in LIVE else name
-        assert integration["uri"]["Fn::Sub"].endswith(f":function:${{AWS::StackName}}-{called}/invocations")
+        assert integration["uri"]["Fn::Sub"].endswith(f":function:${{AWS::StackName}}-{name}:live/invocations")
         assert function(name)["FunctionName"] == {"Fn::Sub": f"${{AWS::StackName}}-{name}"}
-        itself = {"Fn::GetAtt": [f"{name.capitalize()}Function", "Arn"]}
-        assert permission["FunctionName"] == (alias(name) if name in LIVE else itself)
+        assert permission["FunctionName"] == alias(name)
         assert permission["Principal"] == "apigateway.amazonaws.com"
         assert permission["SourceArn"]["Fn::Sub"].endswith(f":${{Api}}/*/{path}")
 
@@ -425,18 +476,22 @@ def test_the_api_throttles() -> None:
 
 
 def test_what_cannot_be_made_again_outlives_the_stack() -> None:
-    """Tables and key stay when the stack is deleted or replaces them; the key rotates, the tables can be restored."""
+    """Tables and key stay when the stack is deleted or replaces them; the key rotates, the tables can be restored.
+
+    A first deployment that fails leaves the tables, which nobody can delete by mistake, and not the key.
+    """
     tables, keys = resources("AWS::DynamoDB::Table"), resources("AWS::KMS::Key")
 
     assert set(tables) == {"ConnectionsTable", "AuthorizationsTable"}
     assert set(keys) == {"TokensKey"}
-    for found in (*tables.values(), *keys.values()):
-        assert (found["DeletionPolicy"], found["UpdateReplacePolicy"]) == ("Retain", "Retain")
     for table in tables.values():
+        assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
         assert table["Properties"]["DeletionProtectionEnabled"] is True
         assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
         assert table["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
-    assert keys["TokensKey"]["Properties"]["EnableKeyRotation"] is True
+    (key,) = keys.values()
+    assert (key["DeletionPolicy"], key["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+    assert key["Properties"]["EnableKeyRotation"] is True
 
 
 @pytest.mark.parametrize("queue", ["RescueQueue", "RescueDeadLetters"])
@@ -444,7 +499,7 @@ def test_tokens_that_wait_outlive_the_stack(queue: str) -> None:
     """What is in there is nowhere else. A stack that is made anew does not run into the queue's name."""
     found = resources("AWS::SQS::Queue")[queue]
 
-    assert (found["DeletionPolicy"], found["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert (found["DeletionPolicy"], found["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     assert "QueueName" not in found["Properties"]
 
 
@@ -469,10 +524,9 @@ def test_a_queue_hands_its_messages_to_its_function(queue: str, dead_letters: st
     mapping = resources("AWS::Lambda::EventSourceMapping")[f"{consumer.capitalize()}Mapping"]["Properties"]
 
     assert mapping["EventSourceArn"] == {"Fn::GetAtt": [queue, "Arn"]}
-    assert mapping["FunctionName"] == {"Ref": f"{consumer.capitalize()}Function"}
+    assert mapping["FunctionName"] == alias(consumer)
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["BatchSize"] == 1
-    assert 2 <= mapping["ScalingConfig"]["MaximumConcurrency"] <= 20
     hidden_for = properties["VisibilityTimeout"] / timeout(consumer)
     assert hidden_for >= 6 if consumer == "revoke" else 1 < hidden_for < 1.5
     assert properties["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": [dead_letters, "Arn"]}
@@ -483,11 +537,28 @@ def test_a_queue_hands_its_messages_to_its_function(queue: str, dead_letters: st
 def test_rescue_is_tried_until_long_after_an_alarm() -> None:
     """A token response waits out an outage of two days in its queue, while a person knows of it since minutes."""
     queue = resources("AWS::SQS::Queue")["RescueQueue"]["Properties"]
-    alarm = resources("AWS::CloudWatch::Alarm")["RescueDelayedAlarm"]["Properties"]
 
     assert queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"] >= 2 * 86400
-    assert alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
-    assert alarm["Threshold"] == 900
+
+
+@pytest.mark.parametrize("in_all", template()["Parameters"]["BackgroundConcurrency"]["AllowedValues"])
+def test_background_work_keeps_to_its_share(in_all: int) -> None:
+    """Refreshes and revocations have together what the parameter says; Lambda takes two or more for a queue."""
+    deployed = Deployed({"BackgroundConcurrency": in_all})
+
+    at_once = {
+        name: int(deployed.properties(f"{name}Mapping")["ScalingConfig"]["MaximumConcurrency"])
+        for name in ("Refresh", "Revoke", "Rescue")
+    }
+
+    assert at_once["Refresh"] + at_once["Revoke"] == in_all
+    assert at_once["Rescue"] == 2
+    assert min(at_once.values()) >= 2
+
+
+def test_a_small_account_serves_its_customers() -> None:
+    """Of the ten runs at once that a new account may have, background work takes five."""
+    assert template()["Parameters"]["BackgroundConcurrency"]["Default"] == 5
 
 
 def test_a_refresh_is_tried_for_longer_than_it_waits_for_a_rescue() -> None:
@@ -524,8 +595,8 @@ def test_the_schedule_calls_the_sweep() -> None:
     permission = template()["Resources"]["SweepPermission"]["Properties"]
 
     assert rule["Properties"]["ScheduleExpression"] == {"Ref": "SweepSchedule"}
-    assert [target["Arn"] for target in rule["Properties"]["Targets"]] == [{"Fn::GetAtt": ["SweepFunction", "Arn"]}]
-    assert permission["FunctionName"] == {"Fn::GetAtt": ["SweepFunction", "Arn"]}
+    assert [target["Arn"] for target in rule["Properties"]["Targets"]] == [alias("sweep")]
+    assert permission["FunctionName"] == alias("sweep")
     assert permission["Principal"] == "events.amazonaws.com"
     assert permission["SourceArn"] == {"Fn::GetAtt": ["SweepRule", "Arn"]}
 
@@ -535,30 +606,13 @@ def alarms() -> dict[str, Any]:
     return {name: found["Properties"] for name, found in resources("AWS::CloudWatch::Alarm").items()}
 
 
-def test_an_alarm_rings_for_all_that_a_person_has_to_see_to() -> None:
-    """Dead letters, tokens that wait or are in the log alone, the operator's faults and ours; each says what it is."""
+def test_every_alarm_says_what_it_is_about_and_whom_it_tells() -> None:
+    """A sentence, and the topic that the operator has named. What each fires for is in tests/test_alarms.py."""
     tell = [{"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}]
 
-    assert set(alarms()) == {
-        *("RescueDeadLettersAlarm", "RefreshDeadLettersAlarm", "RevokeDeadLettersAlarm", "RescueDelayedAlarm"),
-        *("LastResortAlarm", "OperatorFaultsAlarm", "DefectsAlarm", "ErrorsAlarm"),
-    }
     for alarm in alarms().values():
         assert alarm["AlarmDescription"]
         assert [alarm["AlarmActions"]] == tell
-        assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
-        assert alarm["EvaluationPeriods"] == 1
-        assert alarm.get("Period", 300) <= 300
-
-
-@pytest.mark.parametrize("dead_letters", [dead_letters for dead_letters, _ in QUEUES.values()])
-def test_one_dead_letter_is_enough_for_an_alarm(dead_letters: str) -> None:
-    """The alarm stays when SQS falls silent about a queue that nobody touches."""
-    alarm = alarms()[f"{dead_letters}Alarm"]
-
-    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
-    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [dead_letters, "QueueName"]}}]
-    assert (alarm["Threshold"], alarm["Statistic"], alarm["TreatMissingData"]) == (0, "Maximum", "ignore")
 
 
 @pytest.mark.parametrize(
@@ -571,10 +625,12 @@ def test_one_dead_letter_is_enough_for_an_alarm(dead_letters: str) -> None:
             {"start", "authorize", "callback", "token", "refresh", "revoke"},
         ),
         ("Defects", '{ $.level = "ERROR" }', set(FUNCTIONS)),
+        ("Sweeps", '{ $.message = "sweep" && $.outcome = "ok" }', {"sweep"}),
+        ("SweepsCutShort", '{ $.message = "sweep" && $.complete IS FALSE }', {"sweep"}),
     ],
 )
 def test_the_logs_are_watched(metric: str, pattern: str, watched: set[str]) -> None:
-    """Every function that can log such a line has its log filtered for it, and the alarm reads that count."""
+    """Every function that can log such a line has its log filtered for it."""
     namespace = {"Fn::Sub": "Gatehouse/${AWS::StackName}"}
     filters = [
         found["Properties"]
@@ -587,24 +643,11 @@ def test_the_logs_are_watched(metric: str, pattern: str, watched: set[str]) -> N
     for found in filters:
         (transformation,) = found["MetricTransformations"]
         assert (transformation["MetricNamespace"], transformation["MetricValue"]) == (namespace, "1")
-    alarm = alarms()[f"{metric}Alarm"]
-    assert (alarm["Namespace"], alarm["Statistic"], alarm["Threshold"]) == (namespace, "Sum", 0)
 
 
 def test_the_log_never_leaves_out_what_tokens_and_alarms_hang_on() -> None:
     """No level may be chosen that drops the ladder's last rung, or the outcomes that alarms read."""
     assert template()["Parameters"]["LogLevel"]["AllowedValues"] == ["DEBUG", "INFO"]
-
-
-def test_errors_of_every_function_are_counted() -> None:
-    """What Lambda counts is added up over all functions: a function that runs out of time writes no line."""
-    metrics = alarms()["ErrorsAlarm"]["Metrics"]
-    counted = [metric["MetricStat"]["Metric"] for metric in metrics if "MetricStat" in metric]
-
-    assert {metric["Dimensions"][0]["Value"]["Ref"] for metric in counted} == {
-        f"{name.capitalize()}Function" for name in FUNCTIONS
-    }
-    assert {(metric["Namespace"], metric["MetricName"]) for metric in counted} == {("AWS/Lambda", "Errors")}
 
 
 def test_authorization_requests_are_cleaned_up() -> None:
@@ -676,7 +719,18 @@ def test_every_parameter_is_explained() -> None:
             ],
             ["alarms", "arn:aws:sqs:eu-west-1:123456789012:alarms", "arn:aws:sns:eu-west-1:123456789012:*"],
         ),
-        ("SweepSchedule", ["rate(5 minutes)", "cron(0/5 * * * ? *)"], ["", "5 minutes", "rate(5 minutes) ; x"]),
+        (
+            "SweepSchedule",
+            ["rate(1 minute)", "rate(5 minutes)", "rate(30 minutes)", "cron(0/5 * * * ? *)"],
+            ["", "5 minutes", "rate(5 minutes) ; x", "rate(31 minutes)", "rate(1 hour)", "rate(0 minutes)"],
+        ),
+        ("Revision", ["1", "2026-11-28", "e754a17"], ["", "a b", "longer-than-12", "x;"]),
+        ("ConnectionsTableName", ["", "gatehouse-restored"], ["a b", "ab", "arn:aws:dynamodb:x", "t" * 85]),
+        (
+            "TokensKeyId",
+            ["", KEY_ID],
+            ["alias/gatehouse-tokens", f"arn:aws:kms:us-east-1:123456789012:key/{KEY_ID}", "1234"],
+        ),
         ("SecretPrefix", ["gatehouse/providers/", "staging/gatehouse/providers/"], ["", "/", "*", "gatehouse", "a//"]),
     ],
 )

@@ -1,0 +1,175 @@
+"""CloudWatch as far as the template uses it: metric filters on lines of JSON, and alarms on metrics, minute by minute.
+
+What it knows is from AWS's documentation: how a missing value is treated, M of N datapoints, periods, and what a
+filter's pattern means. A pattern or expression that is new here is an error, not a guess.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from tests.expressions import Deployed, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    "GreaterThanThreshold": lambda value, threshold: value > threshold,
+    "LessThanOrEqualToThreshold": lambda value, threshold: value <= threshold,
+}
+_STATISTICS: dict[str, Callable[[list[float]], float]] = {"Sum": sum, "Maximum": max}
+_CONDITION = re.compile(r'\$\.(?P<name>\w+) (?:= "(?P<text>[^"]*)"|IS (?P<truth>TRUE|FALSE))')
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What tells one metric from another: ``dimensions`` are its names and values."""
+
+    namespace: str
+    name: str
+    dimensions: frozenset[tuple[str, str]] = frozenset()
+
+    @staticmethod
+    def of(said: Mapping[str, Any]) -> Metric:
+        """Return the metric that an alarm names."""
+        dimensions = {(each["Name"], each["Value"]) for each in said.get("Dimensions", [])}
+        return Metric(said["Namespace"], said["MetricName"], frozenset(dimensions))
+
+
+@dataclass
+class Metrics:
+    """Values by metric and minute. A minute without any has no value: that is not zero."""
+
+    values: dict[Metric, dict[int, list[float]]] = field(default_factory=dict)
+
+    def put(self, metric: Metric, minute: int, value: float = 1.0) -> None:
+        """Add a value."""
+        self.values.setdefault(metric, {}).setdefault(minute, []).append(value)
+
+    def statistic(self, metric: Metric, name: str, first: int, minutes: int) -> float | None:
+        """Return a statistic over some minutes from ``first`` on; None where there is no value."""
+        series = self.values.get(metric, {})
+        found = [value for minute in range(first, first + minutes) for value in series.get(minute, [])]
+        return _STATISTICS[name](found) if found else None
+
+
+def matches(pattern: str, line: str) -> bool:
+    """Tell whether a metric filter's pattern takes a line of a log; a line that is not JSON is never taken."""
+    inner = re.fullmatch(r"\{ (.*) \}", pattern)
+    assert inner, pattern
+    try:
+        document = json.loads(line)
+    except ValueError:
+        return False
+    operator = "||" if "||" in pattern else "&&"
+    assert not ("||" in pattern and "&&" in pattern), pattern
+    held = [_holds(condition, document) for condition in inner[1].split(f" {operator} ")]
+    return any(held) if operator == "||" else all(held)
+
+
+def _holds(condition: str, document: Mapping[str, Any]) -> bool:
+    found = _CONDITION.fullmatch(condition)
+    assert found, condition
+    value = document.get(found["name"])
+    if found["truth"] is not None:
+        return value is (found["truth"] == "TRUE")
+    return value == found["text"]
+
+
+def count(metrics: Metrics, function: str, lines: Iterable[str], minute: int, deployed: Deployed | None = None) -> None:
+    """Put what the template's metric filters count of some lines in a function's log."""
+    deployed = deployed or Deployed()
+    for name, resource in translated()["Resources"].items():
+        if resource["Type"] != "AWS::Logs::MetricFilter":
+            continue
+        said = deployed.properties(name)
+        if said["LogGroupName"] != f"{function.capitalize()}LogGroup":
+            continue
+        (transformation,) = said["MetricTransformations"]
+        metric = Metric(transformation["MetricNamespace"], transformation["MetricName"])
+        for line in lines:
+            if matches(said["FilterPattern"], line):
+                metrics.put(metric, minute, float(transformation["MetricValue"]))
+
+
+class Alarm:
+    """An alarm of the template, or one with given properties."""
+
+    def __init__(self, name: str, properties: Mapping[str, Any] | None = None) -> None:
+        self.name = name
+        self._said = _as_deployed(name) if properties is None else properties
+        self._missing = self._said["TreatMissingData"]
+        self._state = "OK"
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """Return the metrics that it reads."""
+        return [Metric.of(each["MetricStat"]["Metric"]) for each in self._parts()]
+
+    def fires_within(self, metrics: Metrics, minutes: int, begins: int = 0) -> int | None:
+        """Return the minute at which the alarm fires, evaluated each minute from ``begins`` on; None if it does not."""
+        return next((minute for minute in range(begins, begins + minutes) if self.is_firing(metrics, minute)), None)
+
+    def is_firing(self, metrics: Metrics, now: int) -> bool:
+        """Tell the state after the minute before ``now``. It keeps in mind what it was, as ``ignore`` wants it."""
+        period = self._period()
+        wanted = self._said["EvaluationPeriods"]
+        ends = [now - period * number for number in range(wanted)]
+        values = [self._value(metrics, end - period, period) for end in ends]
+        present = [value for value in values if value is not None]
+        absent = len(values) - len(present)
+        if self._missing == "ignore" and not present:
+            return self._state == "ALARM"
+        breaching = sum(self._is_breaching(value) for value in present)
+        breaching += absent if self._missing == "breaching" else 0
+        self._state = "ALARM" if breaching >= self._said.get("DatapointsToAlarm", wanted) else "OK"
+        return self._state == "ALARM"
+
+    def _parts(self) -> list[Any]:
+        if "Metrics" in self._said:
+            return [each for each in self._said["Metrics"] if "MetricStat" in each]
+        metric = {name: self._said.get(name, []) for name in ("Namespace", "MetricName", "Dimensions")}
+        stat = {"Metric": metric, "Period": self._said["Period"], "Stat": self._said["Statistic"]}
+        return [{"Id": "only", "MetricStat": stat}]
+
+    def _period(self) -> int:
+        (seconds,) = {each["MetricStat"]["Period"] for each in self._parts()}
+        assert seconds % 60 == 0
+        return int(seconds // 60)
+
+    def _value(self, metrics: Metrics, first: int, minutes: int) -> float | None:
+        parts = {
+            each["Id"]: metrics.statistic(
+                Metric.of(each["MetricStat"]["Metric"]), each["MetricStat"]["Stat"], first, minutes
+            )
+            for each in self._parts()
+        }
+        expressions = [each["Expression"] for each in self._said.get("Metrics", []) if "Expression" in each]
+        if not expressions:
+            return parts["only"]
+        (expression,) = expressions
+        names = list(parts) if expression == "SUM(METRICS())" else expression.split(" + ")
+        assert set(names) == set(parts), expression
+        values = [parts[name] for name in names]
+        if expression == "SUM(METRICS())":
+            # A sum over several series passes over those without a value; `a + b` has none where one of them has none.
+            return sum(present) if (present := [value for value in values if value is not None]) else None
+        return None if None in values else sum(value for value in values if value is not None)
+
+    def _is_breaching(self, value: float) -> bool:
+        return _COMPARISONS[self._said["ComparisonOperator"]](value, self._said["Threshold"])
+
+
+@cache
+def _as_deployed(name: str) -> Any:
+    return Deployed().properties(name)
+
+
+def alarms() -> dict[str, Alarm]:
+    """Return the template's alarms by their logical ids."""
+    kinds = {name: each["Type"] for name, each in translated()["Resources"].items()}
+    return {name: Alarm(name) for name, kind in kinds.items() if kind == "AWS::CloudWatch::Alarm"}

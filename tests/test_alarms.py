@@ -1,0 +1,204 @@
+"""Each alarm fires for what it is for, in time, and not for an ordinary day: tried against what AWS's services count.
+
+What is read from the functions' logs is in flows/test_alarms_on_logs.py, with lines that the functions wrote.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cloudwatch import Alarm, Metric, Metrics, alarms
+from tests.expressions import Deployed, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FUNCTIONS = sorted(name for name, each in translated()["Resources"].items() if each["Type"] == "AWS::Lambda::Function")
+IN_THE_BACKGROUND = {"SweepFunction", "RescueFunction"}
+ROOM_IN_AN_EXPRESSION = 10
+LONG = 8 * 60
+
+
+def queue_metric(queue: str, name: str) -> Metric:
+    """Return a metric of a queue of the template."""
+    return Metric("AWS/SQS", name, frozenset({("QueueName", f"{queue}.QueueName")}))
+
+
+def lambda_metric(function: str, name: str) -> Metric:
+    """Return a metric of a function."""
+    return Metric("AWS/Lambda", name, frozenset({("FunctionName", Deployed().physical_id(function))}))
+
+
+@dataclass
+class Message:
+    """A message of a queue: minutes at which it came, and until which nobody sees it."""
+
+    came: float
+    hidden_until: float = 0.0
+    received: int = 0
+
+
+def queue_metrics(  # noqa: PLR0913 - a small world, described in full
+    queue: str,
+    arrivals: list[int],
+    minutes: int,
+    *,
+    at_once: int,
+    is_done: Callable[[Message, int], bool],
+    per_minute: int = 20,
+) -> Metrics:
+    """Return what SQS counts of a queue: ``at_once`` messages are in work, and each is done or comes again.
+
+    A message that has been received three times and is still there is left out of the age of the oldest.
+    """
+    hidden_for = Deployed().properties(queue)["VisibilityTimeout"] / 60
+    metrics, waiting = Metrics(), [Message(minute) for minute in arrivals]
+    for minute in range(minutes):
+        # What was received in vain goes to the back.
+        here = sorted((each for each in waiting if each.came <= minute), key=lambda each: each.hidden_until)
+        free = at_once - sum(message.hidden_until > minute for message in here)
+        for message in [each for each in here if each.hidden_until <= minute][: max(0, min(free, per_minute))]:
+            message.received += 1
+            if is_done(message, minute):
+                waiting.remove(message)
+                here.remove(message)
+            else:
+                message.hidden_until = minute + hidden_for
+        if here:
+            hidden = sum(message.hidden_until > minute for message in here)
+            metrics.put(queue_metric(queue, "ApproximateNumberOfMessagesVisible"), minute, len(here) - hidden)
+            metrics.put(queue_metric(queue, "ApproximateNumberOfMessagesNotVisible"), minute, hidden)
+            ages = [(minute - each.came) * 60 for each in here if each.received < 3]
+            metrics.put(queue_metric(queue, "ApproximateAgeOfOldestMessage"), minute, max(ages, default=0))
+    return metrics
+
+
+def test_token_responses_that_are_stuck_are_told_of_in_time() -> None:
+    """Three that the table does not take: within 20 minutes, and for as long as they are there."""
+    stuck = queue_metrics("RescueQueue", [0, 1, 2], LONG, at_once=2, is_done=lambda _message, _minute: False)
+    alarm = alarms()["RescueDelayedAlarm"]
+
+    fired = alarm.fires_within(stuck, LONG)
+
+    assert fired is not None
+    assert 10 < fired <= 20
+    assert all(alarm.is_firing(stuck, minute) for minute in range(20, LONG))
+
+
+def test_the_age_of_the_oldest_message_would_tell_nobody() -> None:
+    """Why messages are counted: after their third receipt SQS leaves them out of the age, long before 15 minutes."""
+    stuck = queue_metrics("RescueQueue", [0, 1, 2], LONG, at_once=2, is_done=lambda _message, _minute: False)
+    by_age = {
+        "Namespace": "AWS/SQS",
+        "MetricName": "ApproximateAgeOfOldestMessage",
+        "Dimensions": [{"Name": "QueueName", "Value": "RescueQueue.QueueName"}],
+        "Statistic": "Maximum",
+        "Period": 300,
+        "EvaluationPeriods": 1,
+        "Threshold": 900,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "notBreaching",
+    }
+
+    assert Alarm("by age", by_age).fires_within(stuck, LONG) is None
+
+
+def test_a_rescue_that_works_tells_nobody() -> None:
+    """A short outage: the messages come again after three minutes, and are stored then."""
+    short = queue_metrics(
+        "RescueQueue", [0, 1, 2, 3], LONG, at_once=2, is_done=lambda message, _minute: message.received == 2
+    )
+
+    assert alarms()["RescueDelayedAlarm"].fires_within(short, LONG) is None
+
+
+@pytest.mark.parametrize("queue", ["RefreshQueue", "RevokeQueue"])
+def test_a_backlog_is_told_of_when_its_oldest_has_waited_for_an_hour(queue: str) -> None:
+    """Four come each minute and two are done. After an hour the sweep would queue the same connection again."""
+    arrivals = [minute for minute in range(LONG) for _ in range(4)]
+    grows = queue_metrics(queue, arrivals, 300, at_once=2, per_minute=2, is_done=lambda _message, _minute: True)
+
+    fired = alarms()[f"{queue.removesuffix('Queue')}DelayedAlarm"].fires_within(grows, 300)
+
+    assert fired is not None
+    assert 60 < fired < 150
+
+
+@pytest.mark.parametrize("queue", ["RefreshQueue", "RevokeQueue"])
+def test_a_sweep_with_much_to_do_is_no_backlog(queue: str) -> None:
+    """What one sweep has queued is done half an hour later."""
+    burst = queue_metrics(queue, [0] * 60, LONG, at_once=2, per_minute=2, is_done=lambda _message, _minute: True)
+
+    assert alarms()[f"{queue.removesuffix('Queue')}DelayedAlarm"].fires_within(burst, LONG) is None
+
+
+@pytest.mark.parametrize("queue", ["RescueDeadLetters", "RefreshDeadLetters", "RevokeDeadLetters"])
+def test_a_dead_letter_is_told_of_until_it_is_gone(queue: str) -> None:
+    """Once SQS says nothing more of a queue that nobody touches, the alarm stays as it was."""
+    metrics, alarm = Metrics(), alarms()[f"{queue}Alarm"]
+    for minute in range(10, 370):
+        metrics.put(queue_metric(queue, "ApproximateNumberOfMessagesVisible"), minute, 1)
+    silent = [alarm.is_firing(metrics, minute) for minute in range(LONG)]
+    for minute in range(LONG, LONG + 360):
+        metrics.put(queue_metric(queue, "ApproximateNumberOfMessagesVisible"), minute, 0)
+
+    assert silent.index(True) <= 15
+    assert all(silent[15:])
+    assert not alarm.is_firing(metrics, LONG + 10)
+
+
+@pytest.mark.parametrize("kind", ["Errors", "Throttles"])
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_errors_and_throttles_of_every_function_are_told_of(function: str, kind: str) -> None:
+    """Within ten minutes where somebody waits for the function; a throttle in the background when it goes on."""
+    metrics = Metrics()
+    for minute in range(60, 120):
+        metrics.put(lambda_metric(function, kind), minute)
+    quiet = Metrics({lambda_metric(function, kind): {minute: [0.0] for minute in range(120)}})
+    in_background = function in IN_THE_BACKGROUND
+
+    fired = {
+        name: at for name, alarm in alarms().items() if (at := alarm.fires_within(metrics, 120, begins=60)) is not None
+    }
+    false = [name for name, alarm in alarms().items() if name.startswith(kind) and alarm.fires_within(quiet, 120)]
+
+    named = f"{kind}{'InBackground' if in_background else ''}Alarm"
+    assert {name for name in fired if name.startswith(kind)} == {named}
+    assert fired[named] <= 60 + (20 if in_background and kind == "Throttles" else 10)
+    assert false == []
+
+
+def test_a_throttle_or_two_in_the_background_tell_nobody() -> None:
+    """What is throttled there is tried again; once is no reason to wake anybody."""
+    metrics = Metrics()
+    metrics.put(lambda_metric("SweepFunction", "Throttles"), 30)
+    metrics.put(lambda_metric("SweepFunction", "Throttles"), 45)
+
+    assert alarms()["ThrottlesInBackgroundAlarm"].fires_within(metrics, LONG) is None
+
+
+def test_no_alarm_has_more_metrics_than_an_expression_has_room_for() -> None:
+    """CloudWatch takes ten; the functions to come need a place, too."""
+    assert all(len(alarm.metrics) <= ROOM_IN_AN_EXPRESSION for alarm in alarms().values())
+    assert all(
+        len(alarm.metrics) < ROOM_IN_AN_EXPRESSION for name, alarm in alarms().items() if name.startswith("Errors")
+    )
+
+
+def test_no_metric_is_watched_twice_or_under_a_name_that_nobody_counts() -> None:
+    """Each metric of an alarm is one that AWS's services or the template's own filters count, and has one alarm."""
+    watched = Counter(metric for alarm in alarms().values() for metric in alarm.metrics)
+    counted = {
+        (said["MetricNamespace"], said["MetricName"])
+        for name, each in translated()["Resources"].items()
+        if each["Type"] == "AWS::Logs::MetricFilter"
+        for said in Deployed().properties(name)["MetricTransformations"]
+    }
+    own = {(metric.namespace, metric.name) for metric in watched if metric.namespace.startswith("Gatehouse/")}
+
+    assert set(watched.values()) == {1}
+    assert own == counted

@@ -1,0 +1,149 @@
+"""A parameter that is changed reaches the alias: a version is published for it, and never for nothing.
+
+SAM makes a version's logical id of the text of the function's properties, in which a parameter's value is not. What
+moves the version is its description, which holds the values: CloudFormation replaces a version whose description
+changes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.expressions import Deployed, translated
+
+# Each parameter with a value that is not its default.
+CHANGED = {
+    "BaseUrl": "https://connect.example.com",
+    "ReturnToOrigins": "https://app.example.com,https://www.example.com",
+    "SecretPrefix": "gatehouse-staging/providers/",
+    "ThrottlingRateLimit": "50",
+    "ThrottlingBurstLimit": "70",
+    "MemorySize": "1024",
+    "SnapStart": "PublishedVersions",
+    "BackgroundConcurrency": "100",
+    "ReservedConcurrency": "7",
+    "LogLevel": "DEBUG",
+    "LogRetentionDays": "30",
+    "SweepSchedule": "rate(1 minute)",
+    "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
+    "Revision": "2",
+    "ConnectionsTableName": "gatehouse-restored",
+    "TokensKeyId": "99999999-12ab-34cd-56ef-999999999999",
+}
+# What is too long for a description. `make check-deployment` says when a new Revision is due.
+COUNTS_BY_REVISION = {("StartFunction", "ReturnToOrigins")}
+# Of the function itself, whatever its version.
+NOT_IN_A_VERSION = {"ReservedConcurrentExecutions", "Tags"}
+FUNCTIONS = sorted(name for name, each in translated()["Resources"].items() if each["Type"] == "AWS::Lambda::Function")
+
+
+def published(deployed: Deployed, function: str) -> tuple[str, Any]:
+    """Return what CloudFormation tells a function's version by: where it differs, a new one is published."""
+    versions = {n: r for n, r in translated()["Resources"].items() if r["Type"] == "AWS::Lambda::Version"}
+    (logical_id,) = (n for n, r in versions.items() if r["Properties"]["FunctionName"] == {"Ref": function})
+    return logical_id, deployed.properties(logical_id)
+
+
+def configuration(deployed: Deployed, function: str) -> Any:
+    """Return what a version of a function is made of."""
+    return {name: each for name, each in deployed.properties(function).items() if name not in NOT_IN_A_VERSION}
+
+
+def test_every_parameter_is_tried() -> None:
+    """The table above has them all, each with a value that the template takes and that is another than its default."""
+    declared = translated()["Parameters"]
+
+    assert CHANGED.keys() == declared.keys()
+    for name, value in CHANGED.items():
+        assert str(declared[name]["Default"]) != value
+        assert value in map(str, declared[name].get("AllowedValues", [value]))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("parameter", CHANGED)
+def test_a_version_is_published_when_a_parameter_changes_the_function(function: str, parameter: str) -> None:
+    """With the parameter changed the version's identity moves just where the function's configuration does.
+
+    Where the configuration stays as it is, Lambda would publish nothing, and CloudFormation takes that for an error.
+    """
+    before, after = Deployed(), Deployed({parameter: CHANGED[parameter]})
+
+    is_changed = configuration(before, function) != configuration(after, function)
+    is_published = published(before, function) != published(after, function)
+
+    assert is_published == (is_changed and (function, parameter) not in COUNTS_BY_REVISION)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_new_revision_publishes_everything(function: str) -> None:
+    """For what does not fit into a description: a new word is enough, whatever else is or is not changed."""
+    before, after = Deployed({"Revision": "2026-11-28"}), Deployed({"Revision": "a1b2c3d"})
+
+    assert configuration(before, function) != configuration(after, function)
+    assert published(before, function) != published(after, function)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_writing_out_what_holds_anyway_publishes_nothing(function: str) -> None:
+    """The API's own URL as `BaseUrl` changes no function, so that no version may be asked for."""
+    own = "https://a1b2c3d4e5.execute-api.us-east-1.amazonaws.com"
+
+    assert configuration(Deployed({"BaseUrl": own}), function) == configuration(Deployed(), function)
+    assert published(Deployed({"BaseUrl": own}), function) == published(Deployed(), function)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("own_table", [True, False])
+def test_a_description_has_room_for_the_longest_values(function: str, own_table: bool) -> None:  # noqa: FBT001 - a table of cases
+    """Lambda takes 256 characters; each value is as long as the template lets it be."""
+    longest = {
+        "Revision": "r" * 12,
+        "MemorySize": "10240",
+        "LogLevel": "DEBUG",
+        "SnapStart": "PublishedVersions",
+        "BaseUrl": "https://".ljust(translated()["Parameters"]["BaseUrl"]["MaxLength"], "b"),
+        "SecretPrefix": "s" * translated()["Parameters"]["SecretPrefix"]["MaxLength"],
+        **({} if own_table else {"ConnectionsTableName": "t" * 84}),
+    }
+
+    _, properties = published(Deployed(longest, stack_name="g" * 52), function)
+
+    assert len(properties["Description"]) <= 256
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_version_before_stays_for_a_rollback(function: str) -> None:
+    """Neither new code (another logical id) nor a new value (a replacement) deletes what the alias led to before."""
+    logical_id, _ = published(Deployed(), function)
+    version = translated()["Resources"][logical_id]
+
+    assert (version["DeletionPolicy"], version["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_function_is_called_by_its_alias(function: str) -> None:
+    """The API, the queues and the schedule call `live`, so that moving it back undoes a deployment of everything."""
+    resources = translated()["Resources"]
+    (alias,) = (
+        (name, each["Properties"])
+        for name, each in resources.items()
+        if each["Type"] == "AWS::Lambda::Alias" and each["Properties"]["FunctionName"] == {"Ref": function}
+    )
+    logical_id, _ = published(Deployed(), function)
+    called = [
+        each["Properties"]["FunctionName"]
+        for each in resources.values()
+        if each["Type"] in {"AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission"}
+    ]
+    called += [target["Arn"] for each in resources.values() for target in each.get("Properties", {}).get("Targets", [])]
+
+    assert alias[1] == {
+        "Name": "live",
+        "FunctionName": {"Ref": function},
+        "FunctionVersion": {"Fn::GetAtt": [logical_id, "Version"]},
+    }
+    assert {"Ref": alias[0]} in called
+    assert {"Ref": function} not in called
+    assert {"Fn::GetAtt": [function, "Arn"]} not in called
