@@ -12,7 +12,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-input --no
 BIN = .venv/bin
 SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 
-.PHONY: help run test torture bench lint format check-template build clean lock
+.PHONY: help run test torture bench lint format check-template build check-deployment clean lock
 .DEFAULT_GOAL := help
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo 'make format          let ruff rewrite the code'
 	@echo 'make check-template  sam validate and cfn-lint alone'
 	@echo 'make build           sam build: what is deployed, in .aws-sam/build'
+	@echo 'make check-deployment  look at a deployed stack; STACK=name, if it is not gatehouse'
 	@echo 'make lock            pin the newest versions of everything again'
 	@echo 'make clean           remove all that these made'
 
@@ -68,6 +69,9 @@ check-template: .venv-sam/stamp
 
 build: .venv-sam/stamp
 	$(SAM) build
+
+check-deployment: .venv/run.stamp
+	@$(BIN)/python -m tools.check_deployment $(STACK)
 
 # `sam build` calls this for each function, with the folder to fill in ARTIFACTS_DIR.
 build-%Function: require-python

@@ -1,0 +1,147 @@
+"""The look at a deployed stack: what is well is said to be, and what is not comes with what to do about it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+
+from tests.expressions import translated
+from tools.check_deployment import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local.stack import Stack
+
+TOKEN = {
+    "Runtime": "python3.13",
+    "Handler": "functions.token.handler",
+    "Role": {"Fn::GetAtt": ["TokenRole", "Arn"]},
+    "Code": {"ZipFile": "pass"},
+    "MemorySize": 512,
+    "Environment": {"Variables": {"GATEHOUSE_REVISION": "1", "GATEHOUSE_RETURN_TO_ORIGINS": ""}},
+}
+
+
+@pytest.fixture
+def deployed(stack: Stack) -> str:
+    """Make a small stack with the parts that are looked at: a function with its alias, a schedule, a table, a key."""
+    name = f"deployed-{uuid.uuid4().hex[:8]}"
+    own = translated()["Resources"]
+    table = json.loads(json.dumps(own["ConnectionsTable"]["Properties"]))
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    policy = {"Version": "2012-10-17", "Statement": [trust]}
+    resources = {
+        "TokenRole": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": policy}},
+        "TokenFunction": {"Type": "AWS::Lambda::Function", "Properties": TOKEN | {"FunctionName": f"{name}-token"}},
+        "SweepRule": {"Type": "AWS::Events::Rule", "Properties": {"ScheduleExpression": "rate(5 minutes)"}},
+        "ConnectionsTable": {"Type": "AWS::DynamoDB::Table", "Properties": table},
+    }
+    outputs = {
+        "ConnectionsTableName": {"Value": {"Ref": "ConnectionsTable"}},
+        # moto can describe no key that its CloudFormation has made.
+        "TokensKeyArn": {"Value": boto3.client("kms").create_key()["KeyMetadata"]["Arn"]},
+    }
+    cloudformation, functions = boto3.client("cloudformation", endpoint_url=stack.aws_endpoint), boto3.client("lambda")
+    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources, "Outputs": outputs}))
+    version = functions.publish_version(FunctionName=f"{name}-token")["Version"]
+    functions.create_alias(FunctionName=f"{name}-token", Name="live", FunctionVersion=version)
+    # moto's CloudFormation passes over it.
+    boto3.client("dynamodb").update_continuous_backups(
+        TableName=physical(name, "ConnectionsTable"),
+        PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
+    )
+    return name
+
+
+def physical(stack_name: str, logical_id: str) -> str:
+    """Return the name that a resource was given."""
+    found = boto3.client("cloudformation").describe_stack_resource(StackName=stack_name, LogicalResourceId=logical_id)
+    return found["StackResourceDetail"]["PhysicalResourceId"]
+
+
+def test_a_deployment_that_is_well_is_said_to_be(deployed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each thing that was looked at has its line, and the exit code is 0."""
+    code = main([deployed])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert (code, lines[-1]) == (0, "All 4 are as they should be.")
+    assert all(line.startswith("ok   ") for line in lines[:-1])
+
+
+def more_origins(name: str) -> str:
+    """Change what is too long for a version's description, as a deployment with the old `Revision` does."""
+    variables = {"GATEHOUSE_REVISION": "1", "GATEHOUSE_RETURN_TO_ORIGINS": "https://app.example.com"}
+    boto3.client("lambda").update_function_configuration(
+        FunctionName=f"{name}-token", Environment={"Variables": variables}
+    )
+    return "still runs with another GATEHOUSE_RETURN_TO_ORIGINS: give Revision another value in samconfig.toml"
+
+
+def more_memory(name: str) -> str:
+    """Change a setting of the function itself."""
+    boto3.client("lambda").update_function_configuration(FunctionName=f"{name}-token", MemorySize=1024)
+    return "still runs with another MemorySize"
+
+
+def schedule_off(name: str) -> str:
+    """Switch the schedule off, and forget it."""
+    rule = physical(name, "SweepRule")
+    boto3.client("events").disable_rule(Name=rule)
+    return f"it is DISABLED: `aws events enable-rule --name {rule}`"
+
+
+def no_backups(name: str) -> str:
+    """Use a table as it is after a restoration: without its own backups."""
+    table = physical(name, "ConnectionsTable")
+    boto3.client("dynamodb").update_continuous_backups(
+        TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": False}
+    )
+    return f"nothing can be restored: `aws dynamodb update-continuous-backups --table-name {table}"
+
+
+def unprotected(name: str) -> str:
+    """Let anybody delete the table."""
+    table = physical(name, "ConnectionsTable")
+    boto3.client("dynamodb").update_table(TableName=table, DeletionProtectionEnabled=False)
+    return f"anybody may delete it: `aws dynamodb update-table --table-name {table} --deletion-protection-enabled`"
+
+
+def key_going(name: str) -> str:
+    """Schedule the key's deletion."""
+    (stack,) = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    (arn,) = (each["OutputValue"] for each in stack["Outputs"] if each["OutputKey"] == "TokensKeyArn")
+    boto3.client("kms").schedule_key_deletion(KeyId=arn.rpartition("/")[2], PendingWindowInDays=7)
+    return "it is PendingDeletion, and no token opens"
+
+
+@pytest.mark.parametrize("harm", [more_origins, more_memory, schedule_off, no_backups, unprotected, key_going])
+def test_what_is_wrong_is_named_with_what_to_do(
+    deployed: str, harm: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One thing is wrong; it is said of that one, and the exit code is 1."""
+    # given
+    said = harm(deployed)
+
+    # when
+    code = main([deployed])
+
+    # then
+    printed = capsys.readouterr().out
+    assert code == 1
+    assert said in printed
+    assert printed.splitlines()[-1] == "1 of 4 need you."
+    assert printed.count("NOT  ") == 1
+
+
+@pytest.mark.usefixtures("stack")
+def test_a_stack_that_is_not_there_is_a_clear_message(capsys: pytest.CaptureFixture[str]) -> None:
+    """The name and AWS's own words, no traceback."""
+    code = main(["nowhere"])
+
+    assert code == 1
+    assert "nowhere cannot be looked at: " in capsys.readouterr().err

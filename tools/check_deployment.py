@@ -1,0 +1,116 @@
+"""Looks at a deployed stack: does each alias run what was deployed, and is nothing switched off that has to be on?
+
+`python -m tools.check_deployment STACK` reads, with the credentials and the region of the AWS CLI, and changes nothing.
+One line for each finding; the exit code is 1 where something is wrong, and then the line says what to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ALIAS = "live"
+# What a version keeps of its function.
+_KEPT = ("CodeSha256", "Handler", "MemorySize", "Timeout", "Role", "Runtime")
+_INDEXES = {"due", "owner"}
+_REVISION = "give Revision another value in samconfig.toml, and run `sam deploy` again"
+
+
+class Stack:
+    """A deployed stack, as CloudFormation and the services tell of it."""
+
+    def __init__(self, name: str, client_of: Callable[[Any], Any] = boto3.client) -> None:
+        self.name = name
+        self._client_of = client_of
+        pages = client_of("cloudformation").get_paginator("list_stack_resources").paginate(StackName=name)
+        self._resources = [each for page in pages for each in page["StackResourceSummaries"]]
+        (described,) = client_of("cloudformation").describe_stacks(StackName=name)["Stacks"]
+        self._outputs = {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", [])}
+
+    def findings(self) -> Iterator[tuple[str, str]]:
+        """Give what was looked at, each with what is wrong with it: empty where nothing is."""
+        for function in self._physical("AWS::Lambda::Function"):
+            yield f"{function}: the alias `{ALIAS}` runs what was deployed", self._alias_problem(function)
+        for mapping in self._physical("AWS::Lambda::EventSourceMapping"):
+            yield self._mapping(mapping)
+        for rule in self._physical("AWS::Events::Rule"):
+            state = self._client_of("events").describe_rule(Name=rule)["State"]
+            problem = "" if state == "ENABLED" else f"it is {state}: `aws events enable-rule --name {rule}`"
+            yield f"{rule}: the schedule is on", problem
+        yield self._table(self._outputs["ConnectionsTableName"])
+        yield self._key(self._outputs["TokensKeyArn"])
+
+    def _physical(self, kind: str) -> list[str]:
+        return [each["PhysicalResourceId"] for each in self._resources if each["ResourceType"] == kind]
+
+    def _alias_problem(self, function: str) -> str:
+        configuration = self._client_of("lambda").get_function_configuration
+        newest = _kept(configuration(FunctionName=function))
+        runs = _kept(configuration(FunctionName=function, Qualifier=ALIAS))
+        stale = sorted(name for name in newest.keys() | runs.keys() if newest.get(name) != runs.get(name))
+        return f"it still runs with another {', '.join(stale)}: {_REVISION}" if stale else ""
+
+    def _mapping(self, mapping: str) -> tuple[str, str]:
+        found = self._client_of("lambda").get_event_source_mapping(UUID=mapping)
+        queue, state = found["EventSourceArn"].rpartition(":")[2], found["State"]
+        is_on = state in {"Enabled", "Enabling", "Creating", "Updating"}
+        remedy = f"it is {state}: `aws lambda update-event-source-mapping --uuid {mapping} --enabled`"
+        return f"{queue}: its messages are worked off", "" if is_on else remedy
+
+    def _table(self, name: str) -> tuple[str, str]:
+        dynamodb = self._client_of("dynamodb")
+        table = dynamodb.describe_table(TableName=name)["Table"]
+        backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
+        indexes = {each["IndexName"] for each in table.get("GlobalSecondaryIndexes", [])}
+        update = f"`aws dynamodb update-table --table-name {name}"
+        problems = [f"it has no index `{index}`: it is no table of Gatehouse's" for index in sorted(_INDEXES - indexes)]
+        if backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus") != "ENABLED":
+            switch = "--point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
+            problems.append(
+                f"nothing can be restored: `aws dynamodb update-continuous-backups --table-name {name} {switch}`"
+            )
+        if not table.get("DeletionProtectionEnabled"):
+            problems.append(f"anybody may delete it: {update} --deletion-protection-enabled`")
+        return f"{name}: the table is protected and can be restored", "; ".join(problems)
+
+    def _key(self, arn: str) -> tuple[str, str]:
+        state = self._client_of("kms").describe_key(KeyId=arn)["KeyMetadata"]["KeyState"]
+        problem = "" if state == "Enabled" else f"it is {state}, and no token opens: enable it, or cancel its deletion"
+        return f"{arn.rpartition('/')[2]}: the key is enabled", problem
+
+
+def _kept(configuration: dict[str, Any]) -> dict[str, Any]:
+    """Return what a version keeps, by names that tell which parameter it is about."""
+    kept = {name: configuration.get(name) for name in _KEPT}
+    kept["LogLevel"] = configuration.get("LoggingConfig", {}).get("ApplicationLogLevel")
+    kept["SnapStart"] = configuration.get("SnapStart", {}).get("ApplyOn", "None")
+    variables: dict[str, Any] = configuration.get("Environment", {}).get("Variables", {})
+    return kept | variables
+
+
+def main(arguments: list[str]) -> int:
+    """Print the findings; return 0 where all is well, 1 where something is wrong or cannot be read."""
+    parser = argparse.ArgumentParser(prog="check_deployment", description=__doc__.partition("\n")[0])
+    parser.add_argument("stack", nargs="?", default="gatehouse", help="the name of the stack (default: gatehouse)")
+    stack: str = parser.parse_args(arguments).stack
+    try:
+        findings = list(Stack(stack).findings())
+    except (BotoCoreError, ClientError) as error:
+        print(f"{stack} cannot be looked at: {error}", file=sys.stderr)
+        return 1
+    for what, problem in findings:
+        print(f"NOT  {what}\n     {problem}" if problem else f"ok   {what}")
+    wrong = sum(1 for _, problem in findings if problem)
+    print(f"{wrong} of {len(findings)} need you." if wrong else f"All {len(findings)} are as they should be.")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
