@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 
 from local.environment import REGION
 from local.errors import TemplateError
+from local.references import References
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,7 +29,7 @@ NOT_CREATED = {
     "AWS::ApiGatewayV2::Api": "the gateway of the stack serves its routes",
     "AWS::ApiGatewayV2::Stage": "the gateway is the one stage; throttling and access log have no part on one machine",
     "AWS::CloudWatch::Alarm": "nobody is to be woken by one machine",
-    "AWS::Lambda::Alias": "an alias means the function itself here, to the gateway and to the Invoke API",
+    "AWS::Lambda::Alias": "the stack invokes functions by their aliases itself: see Function.qualifiers",
     "AWS::Lambda::EventSourceMapping": "the stack's own pollers read the queues (moto would start containers)",
     "AWS::Logs::MetricFilter": "the logs go to the terminal",
     "AWS::Lambda::Version": "as an alias",
@@ -36,12 +37,17 @@ NOT_CREATED = {
     "AWS::SQS::QueuePolicy": "there is no TLS on one machine, and no IAM",
 }
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
-_FUNCTION_NAME = re.compile(r":function:([A-Za-z0-9_-]+)")
+_FUNCTION_NAME = re.compile(r":function:([A-Za-z0-9_-]+(?::[A-Za-z0-9$_-]+)?)")
+LATEST = "$LATEST"
+"""The version that every function has: what was deployed last."""
 
 
 @dataclass(frozen=True)
 class Function:
-    """A Lambda function as CloudFormation created it; ``timeout`` in seconds, ``memory`` in MB."""
+    """A Lambda function as CloudFormation created it; ``timeout`` in seconds, ``memory`` in MB.
+
+    ``qualifiers`` are the versions and aliases that are published of it, each with the version that it means.
+    """
 
     name: str
     arn: str
@@ -49,11 +55,19 @@ class Function:
     timeout: int
     memory: int
     environment: Mapping[str, str]
+    qualifiers: Mapping[str, str] = field(default_factory=dict)
+
+    def version(self, qualifier: str | None) -> str | None:
+        """Return the version that a qualifier means (none: the latest), or ``None`` if there is none of that name."""
+        return LATEST if qualifier in {None, LATEST} else self.qualifiers.get(str(qualifier))
 
 
 @dataclass(frozen=True)
 class QueueMapping:
-    """A queue, and the function that works it off: `concurrency` batches at once. `visibility_timeout` in seconds."""
+    """A queue, and the name of the function that works it off: `concurrency` batches at once.
+
+    `visibility_timeout` in seconds.
+    """
 
     queue_url: str
     queue_arn: str
@@ -65,7 +79,7 @@ class QueueMapping:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A rate or cron expression, and the function that it invokes with ``payload``."""
+    """A rate or cron expression, and the name of the function that it invokes with ``payload``."""
 
     expression: str
     function: str
@@ -74,7 +88,10 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Deployment:
-    """What the created stack consists of; ``routes`` maps keys like ``GET /authorize/{ticket}`` to function names."""
+    """What the created stack consists of; ``routes`` maps keys like ``GET /authorize/{ticket}`` to function names.
+
+    The name of a function that is called by an alias has that behind it, as in Lambda: ``gatehouse-token:live``.
+    """
 
     functions: Mapping[str, Function]
     routes: Mapping[str, str]
@@ -130,19 +147,21 @@ def create(template: Mapping[str, Any], parameters: Mapping[str, str]) -> Deploy
     )
     physical = _physical_names(creatable)
     values = _outputs()
+    references = References(template["Resources"], physical)
+    functions = _functions(references.qualifiers())
     return Deployment(
-        functions=_functions(),
-        routes={key: _function_name(key, values[_route_output(number)]) for number, key in enumerate(routes)},
+        functions=functions,
+        routes={key: called(key, values[_route_output(number)], functions) for number, key in enumerate(routes)},
         tables={
             name: physical[name] for name, r in creatable["Resources"].items() if r["Type"] == "AWS::DynamoDB::Table"
         },
-        mappings=tuple(_mappings(template, physical, values)),
-        schedules=tuple(_schedules(template, physical)),
+        mappings=tuple(_mappings(template, physical, references, values)),
+        schedules=tuple(_schedules(template, physical, references)),
     )
 
 
 def _mappings(
-    template: Mapping[str, Any], physical: Mapping[str, str], values: Mapping[str, str]
+    template: Mapping[str, Any], physical: Mapping[str, str], references: References, values: Mapping[str, str]
 ) -> Iterator[QueueMapping]:
     sqs = boto3.client("sqs")
     for name, properties in _event_source_mappings(template):
@@ -155,36 +174,26 @@ def _mappings(
         yield QueueMapping(
             url,
             queue["QueueArn"],
-            physical[_function_behind(template, properties["FunctionName"])],
+            references.function(properties["FunctionName"]),
             properties["BatchSize"],
             int(values[_concurrency_output(name)]),
             int(queue["VisibilityTimeout"]),
         )
 
 
-def _schedules(template: Mapping[str, Any], physical: Mapping[str, str]) -> Iterator[Schedule]:
+def _schedules(template: Mapping[str, Any], physical: Mapping[str, str], references: References) -> Iterator[Schedule]:
     for name, resource in template["Resources"].items():
         if resource["Type"] != "AWS::Events::Rule":
             continue
         expression = boto3.client("events").describe_rule(Name=physical[name])["ScheduleExpression"]
         for target in resource["Properties"]["Targets"]:
-            function = physical[_function_behind(template, target["Arn"])]
-            yield Schedule(expression, function, json.loads(target.get("Input", "{}")))
+            yield Schedule(expression, references.function(target["Arn"]), json.loads(target.get("Input", "{}")))
 
 
 def _event_source_mappings(template: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, resource in template["Resources"].items():
         if resource["Type"] == "AWS::Lambda::EventSourceMapping":
             yield name, resource["Properties"]
-
-
-def _function_behind(template: Mapping[str, Any], expression: Any) -> str:
-    """Return the logical id of the function that is meant by a Ref or GetAtt of it, or by a Ref of its alias."""
-    logical_id: str = expression["Ref"] if "Ref" in expression else expression["Fn::GetAtt"][0]
-    resource = template["Resources"][logical_id]
-    if resource["Type"] == "AWS::Lambda::Alias":
-        return _function_behind(template, resource["Properties"]["FunctionName"])
-    return logical_id
 
 
 def table_definitions(template: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -272,14 +281,18 @@ def _outputs() -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
-def _function_name(route_key: str, uri: str) -> str:
+def called(route_key: str, uri: str, functions: Mapping[str, Function]) -> str:
+    """Return the name of the function that a route calls, with its qualifier. Raises ``TemplateError``."""
     match = _FUNCTION_NAME.search(uri)
     if match is None:
         raise TemplateError(f"the integration of {route_key} names no Lambda function: {uri}")
+    name, _, qualifier = match[1].partition(":")
+    if name not in functions or functions[name].version(qualifier or None) is None:
+        raise TemplateError(f"the integration of {route_key} names {match[1]}, which the template does not make")
     return match[1]
 
 
-def _functions() -> dict[str, Function]:
+def _functions(qualifiers: Mapping[str, Mapping[str, str]]) -> dict[str, Function]:
     pages = boto3.client("lambda").get_paginator("list_functions").paginate()
     return {
         found["FunctionName"]: Function(
@@ -289,6 +302,7 @@ def _functions() -> dict[str, Function]:
             timeout=found["Timeout"],
             memory=found["MemorySize"],
             environment=found.get("Environment", {}).get("Variables", {}),
+            qualifiers=dict(qualifiers.get(found["FunctionName"], {})),
         )
         for page in pages
         for found in page["Functions"]

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 REGION = "us-east-1"
+CALLER = "local"
+"""Who calls AWS here: the access key of credentials that open nothing."""
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1")
 
 
@@ -23,7 +25,7 @@ def isolated(environ: Mapping[str, str]) -> dict[str, str]:
     bypass = ",".join(filter(None, [environ.get("no_proxy") or environ.get("NO_PROXY"), *_LOOPBACK_NAMES]))
     return {
         **kept,
-        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_ACCESS_KEY_ID": CALLER,
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,

@@ -13,7 +13,8 @@ from urllib.parse import unquote
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
-from local.invoker import VERSION
+from local import function_names
+from local.function_names import NameRefused
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
 PATH = re.compile(r"/2015-03-31/functions/([^/]+)/invocations/?")
 # Lambda's quota for the payload of a synchronous invocation.
 PAYLOAD_LIMIT = 6 * 1024 * 1024
-# A name, `account:function:name`, or a whole ARN, each with an optional version or alias.
-_NAME = re.compile(
-    r"(?:(?:arn:[a-z-]+:lambda:[a-z0-9-]+:)?\d{12}:function:|function:)?"
-    r"(?P<name>[A-Za-z0-9_-]+)(?::(?P<qualifier>[A-Za-z0-9$_-]+))?"
-)
 
 
 class InvokeApi:
@@ -37,13 +33,17 @@ class InvokeApi:
         self._invoker = invoker
 
     def answer(self, request: Request, raw_name: str) -> Response:
-        """Invoke the function that ``raw_name`` (percent-encoded: a name, a partial or a full ARN) means."""
-        name = _function_name(unquote(raw_name))
-        if name is None or name not in self._invoker.functions:
-            return _error(HTTPStatus.NOT_FOUND, "ResourceNotFoundException", f"Function not found: {unquote(raw_name)}")
+        """Invoke the function that ``raw_name`` (percent-encoded) means: a name, a partial or a whole ARN.
+
+        A version or an alias stands behind the name, or in the request's ``Qualifier``.
+        """
         try:
+            qualifier = request.args.get("Qualifier", "")
+            name = function_names.resolve(unquote(raw_name), qualifier, self._invoker.functions)
             request.max_content_length = PAYLOAD_LIMIT
             event = json.loads(request.get_data() or b"{}")
+        except NameRefused as refused:
+            return _error(refused.status, refused.kind, str(refused))
         except RequestEntityTooLarge:
             return _too_large()
         except ValueError:
@@ -72,7 +72,7 @@ class InvokeApi:
     def _request_response(self, name: str, event: Any) -> Response:
         invocation = self._invoker.invoke(name, event)
         response = Response(invocation.payload, HTTPStatus.OK, content_type="application/json")
-        response.headers["X-Amz-Executed-Version"] = VERSION
+        response.headers["X-Amz-Executed-Version"] = invocation.version
         response.headers["x-amzn-RequestId"] = invocation.request_id
         if invocation.unhandled:
             response.headers["X-Amz-Function-Error"] = "Unhandled"
@@ -82,14 +82,6 @@ class InvokeApi:
         """Accept and run in the background, once: Lambda's retries of failed asynchronous invocations are left out."""
         threading.Thread(target=self._invoker.invoke, args=(name, event), name=f"event-{name}", daemon=True).start()
         return _empty(HTTPStatus.ACCEPTED)
-
-
-def _function_name(text: str) -> str | None:
-    found = _NAME.fullmatch(text)
-    if found is None or found["qualifier"] not in {None, VERSION}:
-        # No versions and no aliases are published here, nor in the template.
-        return None
-    return found["name"]
 
 
 def _empty(status: HTTPStatus) -> Response:

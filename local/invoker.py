@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     Inside = Callable[[dict[str, Any], "Context"], Any]
 
-VERSION = "$LATEST"
-
 
 class Door(Protocol):
     """What a function's ``handler`` must be."""
@@ -30,9 +28,13 @@ class Door(Protocol):
 
 @dataclass(frozen=True)
 class Invocation:
-    """The outcome of one invocation: ``payload`` is the JSON text of the answer or of the error."""
+    """The outcome of one invocation: ``payload`` is the JSON text of the answer or of the error.
+
+    ``version`` is the version of the function that ran: an alias is none.
+    """
 
     request_id: str
+    version: str
     payload: str
     unhandled: bool = False
 
@@ -40,10 +42,12 @@ class Invocation:
 class Context:
     """The context object of one invocation. The time that remains is real time: the movable clock does not touch it."""
 
-    def __init__(self, function: Function, request_id: str) -> None:
+    def __init__(self, function: Function, request_id: str, qualifier: str | None = None) -> None:
+        """``qualifier`` is what the caller named behind the function: a version or an alias."""
         self.function_name = function.name
-        self.function_version = VERSION
-        self.invoked_function_arn = function.arn
+        self.function_version = function.version(qualifier)
+        # As it was called, and so without a qualifier where the caller named none.
+        self.invoked_function_arn = function.arn if qualifier is None else f"{function.arn}:{qualifier}"
         self.memory_limit_in_mb = function.memory
         self.aws_request_id = request_id
         self.log_group_name = f"/aws/lambda/{function.name}"
@@ -62,7 +66,10 @@ def load_door(handler: str) -> Door:
 
 
 class Invoker:
-    """The functions of a deployment, each set up at its first invocation and kept, as in a warm Lambda environment."""
+    """The functions of a deployment, each set up at its first invocation and kept, as in a warm Lambda environment.
+
+    All versions of a function are the same code and settings here, and share what was set up.
+    """
 
     def __init__(
         self,
@@ -78,15 +85,24 @@ class Invoker:
         self._lock = threading.Lock()
 
     def invoke(self, name: str, event: Any) -> Invocation:
-        """Invoke the function ``name`` with a JSON value. Raises ``KeyError`` for an unknown name."""
-        function = self.functions[name]
+        """Invoke a function with a JSON value.
+
+        ``name`` is the function's, alone or with a version or an alias behind it: ``gatehouse-token:live``. Raises
+        ``KeyError`` where there is none of that name.
+        """
+        plain, _, named = name.partition(":")
+        function, qualifier = self.functions[plain], named or None
+        version = function.version(qualifier)
+        if version is None:
+            raise KeyError(name)
         request_id = str(uuid.uuid4())
         try:
             inside = self._inside(function)
-            payload = json.dumps(inside(event, Context(function, request_id)))
+            payload = json.dumps(inside(event, Context(function, request_id, qualifier)))
         except Exception as error:  # noqa: BLE001 - as Lambda does
-            return self._unhandled(function, request_id, error)
-        return Invocation(request_id, payload)
+            document = self._unhandled(function, request_id, error)
+            return Invocation(request_id, version, json.dumps(document), unhandled=True)
+        return Invocation(request_id, version, payload)
 
     def warm_up(self) -> None:
         """Set up every function now, so that a broken one is found at the start."""
@@ -101,7 +117,8 @@ class Invoker:
             return self._warm[function.name]
 
     @staticmethod
-    def _unhandled(function: Function, request_id: str, error: Exception) -> Invocation:
+    def _unhandled(function: Function, request_id: str, error: Exception) -> dict[str, Any]:
+        """Log an exception that a function let out, and return what its caller gets of it."""
         document = {
             "errorMessage": str(error),
             "errorType": type(error).__name__,
@@ -110,4 +127,4 @@ class Invoker:
         }
         # Lambda's runtime writes the same to the function's log.
         print(json.dumps({"level": "ERROR", "function_name": function.name, **document}), flush=True)
-        return Invocation(request_id, json.dumps(document), unhandled=True)
+        return document

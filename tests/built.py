@@ -95,7 +95,12 @@ class _Door:
             "handler": self._handler,
             "environment": environment,
             "ahead": self._clock.offset,
-            "request_id": context.aws_request_id,
+            "context": {
+                "aws_request_id": context.aws_request_id,
+                "function_name": context.function_name,
+                "function_version": context.function_version,
+                "invoked_function_arn": context.invoked_function_arn,
+            },
             "remaining_ms": context.get_remaining_time_in_millis(),
             "event": event,
         }

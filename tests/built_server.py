@@ -41,8 +41,11 @@ class Output(io.TextIOBase):
 class Context:
     """What Lambda tells of an invocation."""
 
-    def __init__(self, request_id: str, remaining_ms: int) -> None:
-        self.aws_request_id = request_id
+    def __init__(self, told: dict[str, str], remaining_ms: int) -> None:
+        self.aws_request_id = told["aws_request_id"]
+        self.function_name = told["function_name"]
+        self.function_version = told["function_version"]
+        self.invoked_function_arn = told["invoked_function_arn"]
         self._ends = time.monotonic() + remaining_ms / 1000
 
     def get_remaining_time_in_millis(self) -> int:
@@ -65,7 +68,7 @@ class Functions:
         with self._lock:
             if key not in self._warm:
                 self._warm[key] = self._load(call["handler"], call["environment"])
-        return self._warm[key](call["event"], Context(call["request_id"], call["remaining_ms"]))
+        return self._warm[key](call["event"], Context(call["context"], call["remaining_ms"]))
 
     def _load(self, handler: str, environment: dict[str, str]) -> Any:
         module, _, name = handler.rpartition(".")

@@ -206,6 +206,34 @@ def test_lambda_client_invokes_by_name_and_by_arn(stack: Stack) -> None:
     assert {answer["error"] for answer in answers} == {"connection_not_found"}
 
 
+def test_lambda_client_invokes_a_version_or_an_alias(stack: Stack) -> None:
+    """As deployed: `live` by name, by ARN and by `Qualifier`, and what was not published is not there."""
+    # given
+    client = stack.lambda_client()
+    arn = stack.deployment.functions["gatehouse-token"].arn
+    names: list[dict[str, Any]] = [
+        {"FunctionName": "gatehouse-token:live"},
+        {"FunctionName": f"{arn}:live"},
+        {"FunctionName": arn.split(":", 4)[-1] + ":live"},
+        {"FunctionName": "gatehouse-token", "Qualifier": "live"},
+        {"FunctionName": arn, "Qualifier": "1"},
+    ]
+
+    # when
+    answers = [client.invoke(**name, Payload=b'{"connection_id": "nobody"}') for name in names]
+    latest = client.invoke(FunctionName="gatehouse-token", Qualifier="$LATEST", Payload=b"{}")
+
+    # then
+    assert [json.load(answer["Payload"])["error"] for answer in answers] == ["connection_not_found"] * len(names)
+    assert {answer["ExecutedVersion"] for answer in answers} == {"1"}
+    assert latest["ExecutedVersion"] == "$LATEST"
+    for name, qualifier in (("gatehouse-token", "nonsense"), ("gatehouse-sweep", "2")):
+        with pytest.raises(client.exceptions.ResourceNotFoundException, match=rf"arn:\S+:{name}:{qualifier}$"):
+            client.invoke(FunctionName=name, Qualifier=qualifier)
+    with pytest.raises(client.exceptions.InvalidParameterValueException, match="does not match the specified"):
+        client.invoke(FunctionName="gatehouse-token:live", Qualifier="1")
+
+
 def test_http_api_answers_as_invoke_does(stack: Stack) -> None:
     """`POST /v1/token` carries the same answer with the error's status."""
     # when
