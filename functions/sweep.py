@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from functions.vault.settings import House
     from functions.vault.timing import Deadline
 
-_WHOLE = Whole()
+# What EventBridge sends where a rule names no input of its own.
+_EVENT = Whole("version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail")
 
 
 def _sweep(house: House, _event: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
@@ -22,4 +23,4 @@ def _furnish(house: House) -> None:
     house.ready("sweeping", services=("dynamodb", "sqs"))
 
 
-handler = InvokeDoor("sweep", lambda _house: _WHOLE, _sweep, furnish=_furnish)
+handler = InvokeDoor("sweep", lambda _house: _EVENT, _sweep, furnish=_furnish)
