@@ -29,7 +29,7 @@ def _validated(event: Any, *, secure: bool) -> ValidatedResponse:
     if not fields.matches(provider, fields.PROVIDER_NAME):
         raise Refused("provider_malformed")
     cookies = event.get("cookies", [])
-    if event["requestContext"]["http"]["method"] == "POST":
+    if event["requestContext"].get("http", {}).get("method") == "POST":
         return authorization.validate(provider, _form(event), cookies, secure=secure, form_post=True)
     return authorization.validate(provider, event.get("rawQueryString", ""), cookies, secure=secure)
 

@@ -182,7 +182,7 @@ class InvokeDoor(Door):
         for number, each in enumerate(records):
             started = time.monotonic()
             try:
-                message = json.loads(each["body"])
+                message = _object(each["body"])
                 failure = consume(house, message, deadline_of(context))
                 if failure is not None:
                     self._log_failure(failure, started, context)
@@ -243,7 +243,8 @@ class BrowserDoor(Door):
             if not is_http(event):
                 # Nobody's browser called: the caller gets a result, not a page.
                 return InvalidRequest(f"The function {self.name} answers browsers; call it by its URL.").as_result()
-            reply = self._use(house, event, deadline_of(context))
+            present = {name: value for name, value in event.items() if value is not None}
+            reply = self._use(house, present, deadline_of(context))
         except GatehouseError as error:
             reply = Reply("error", error.http_status, {"reference": context.aws_request_id}, reason=error.code)
         except Exception as defect:  # noqa: BLE001 - as above; a person gets a page and a reference
@@ -254,17 +255,59 @@ class BrowserDoor(Door):
         return _browser_response(reply)
 
 
+# Whoever may invoke a function may send it anything. What looks like an event of AWS's is believed only if all that is
+# read of it has the shape that AWS gives it. The rest is taken for a request, and refused as one, field by field.
+
+
 def is_http(event: Event) -> bool:
-    """Tell whether an event is one of the HTTP API (payload format 2.0), not an Invoke payload."""
-    return isinstance(event, Mapping) and event.get("version") == "2.0" and "requestContext" in event
+    """Tell whether an event is one of the HTTP API (payload format 2.0), not an Invoke payload.
+
+    A field that is null counts as absent, as it is with tools that send all fields at all times.
+    """
+    if not isinstance(event, Mapping) or event.get("version") != "2.0" or event.get("requestContext") is None:
+        return False
+    return all(fits(event[name]) for name, fits in _HTTP.items() if event.get(name) is not None)
+
+
+def _is_text(value: Any) -> bool:
+    """Tell whether a value is a string that has UTF-8: JSON can spell half a surrogate pair, and no request can."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(map(_is_text, value.values()))
+
+
+def _is_context(value: Any) -> bool:
+    http = value.get("http", {}) if isinstance(value, Mapping) else None
+    return isinstance(http, Mapping) and isinstance(http.get("method", ""), str)
+
+
+_HTTP: dict[str, Callable[[Any], bool]] = {
+    "requestContext": _is_context,
+    "pathParameters": _are_texts,
+    "headers": _are_texts,
+    "cookies": lambda value: isinstance(value, list) and all(map(_is_text, value)),
+    "rawQueryString": _is_text,
+    "body": _is_text,
+    "isBase64Encoded": lambda value: isinstance(value, bool),
+}
 
 
 def is_queue(event: Event) -> bool:
-    """Tell whether an event is a batch of SQS messages."""
-    records = event.get("Records") if isinstance(event, Mapping) else None
-    return isinstance(records, list) and all(
-        isinstance(record, Mapping) and record.get("eventSource") == "aws:sqs" for record in records
-    )
+    """Tell whether an event is a batch of SQS messages, and nothing else."""
+    records = event.get("Records") if isinstance(event, Mapping) and len(event) == 1 else None
+    return isinstance(records, list) and all(map(_is_message, records))
+
+
+def _is_message(record: Any) -> bool:
+    """Tell whether a record is a message that can be worked on, and named if it has to come again."""
+    if not isinstance(record, Mapping) or record.get("eventSource") != "aws:sqs":
+        return False
+    return isinstance(record.get("messageId"), str) and isinstance(record.get("body"), str)
 
 
 def _again(records: list[Mapping[str, Any]]) -> dict[str, Any]:
@@ -276,12 +319,23 @@ def deadline_of(context: Context) -> Deadline:
     return Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
 
 
+_NO_OBJECT = "body: expected a JSON object."
+
+
 def _body(event: Event) -> Any:
     body = event.get("body") or ""
     try:
         return json.loads(b64decode(body) if event.get("isBase64Encoded") else body)
     except (ValueError, RecursionError):
-        raise InvalidRequest("body: expected a JSON object.") from None
+        raise InvalidRequest(_NO_OBJECT) from None
+
+
+def _object(body: str) -> dict[str, Any]:
+    """Return the JSON object in the body of a message."""
+    message = _body({"body": body})
+    if not isinstance(message, dict):
+        raise InvalidRequest(_NO_OBJECT)
+    return message
 
 
 def _json_response(status: int, result: Mapping[str, Any]) -> dict[str, Any]:

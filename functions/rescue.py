@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from functions.edge import InvokeDoor
 from functions.vault.fields import Whole
+from functions.vault.obtained import Obtained
 
 if TYPE_CHECKING:
     from functions.vault.settings import House
     from functions.vault.timing import Deadline
 
-_WHOLE = Whole()
+_DOCUMENT = Whole(*(field.name for field in fields(Obtained)))
 
 
 def _rescue(house: House, document: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
@@ -26,4 +28,4 @@ def _furnish(house: House) -> None:
     house.ready("rescuing", services=("dynamodb",))
 
 
-handler = InvokeDoor("rescue", lambda _house: _WHOLE, _rescue, _consume, furnish=_furnish)
+handler = InvokeDoor("rescue", lambda _house: _DOCUMENT, _rescue, _consume, furnish=_furnish)

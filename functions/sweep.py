@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from functions.vault.settings import House
     from functions.vault.timing import Deadline
 
-_WHOLE = Whole()
+# What EventBridge sends where a rule names no input of its own.
+_EVENT = Whole("version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail")
 
 
 def _sweep(house: House, _event: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
@@ -23,4 +24,4 @@ def _furnish(house: House) -> None:
 
 
 # An alarm reads `complete` in the log.
-handler = InvokeDoor("sweep", lambda _house: _WHOLE, _sweep, furnish=_furnish, logged=("queued", "complete"))
+handler = InvokeDoor("sweep", lambda _house: _EVENT, _sweep, furnish=_furnish, logged=("queued", "complete"))

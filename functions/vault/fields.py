@@ -70,6 +70,11 @@ def integer(least: int, most: int) -> Check:
     return check
 
 
+def anything(value: Any) -> Any:
+    """Accept every value: it is not looked at."""
+    return value
+
+
 def boolean(value: Any) -> bool:
     """Accept `true` or `false`."""
     if not isinstance(value, bool):
@@ -162,10 +167,12 @@ class Fields:
 
 
 class Whole:
-    """A request that is taken as it is: any JSON object."""
+    """A request that is taken as it is: a JSON object that has no fields but those with these names."""
+
+    def __init__(self, *names: str) -> None:
+        self._fields = Fields(optional=dict.fromkeys(names, anything))
 
     def read(self, payload: Any) -> dict[str, Any]:
-        """Return `payload`; raises `InvalidRequest` where it is not an object."""
-        if not isinstance(payload, Mapping):
-            raise InvalidRequest("The request must be a JSON object.")
+        """Return `payload`; raises `InvalidRequest` where it is not an object, and names the fields it may not have."""
+        self._fields.read(payload)
         return dict(payload)
