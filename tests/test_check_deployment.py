@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import uuid
 from typing import TYPE_CHECKING
 
 import boto3
 import pytest
 
-from tests.expressions import translated
+from tests.deployed import deploy, physical
 from tools.check_deployment import main
 
 if TYPE_CHECKING:
@@ -17,51 +15,11 @@ if TYPE_CHECKING:
 
     from local.stack import Stack
 
-TOKEN = {
-    "Runtime": "python3.13",
-    "Handler": "functions.token.handler",
-    "Role": {"Fn::GetAtt": ["TokenRole", "Arn"]},
-    "Code": {"ZipFile": "pass"},
-    "MemorySize": 512,
-    "Environment": {"Variables": {"GATEHOUSE_REVISION": "1", "GATEHOUSE_RETURN_TO_ORIGINS": ""}},
-}
-
 
 @pytest.fixture
 def deployed(stack: Stack) -> str:
-    """Make a small stack with the parts that are looked at: a function with its alias, a schedule, a table, a key."""
-    name = f"deployed-{uuid.uuid4().hex[:8]}"
-    own = translated()["Resources"]
-    table = json.loads(json.dumps(own["ConnectionsTable"]["Properties"]))
-    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    policy = {"Version": "2012-10-17", "Statement": [trust]}
-    resources = {
-        "TokenRole": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": policy}},
-        "TokenFunction": {"Type": "AWS::Lambda::Function", "Properties": TOKEN | {"FunctionName": f"{name}-token"}},
-        "SweepRule": {"Type": "AWS::Events::Rule", "Properties": {"ScheduleExpression": "rate(5 minutes)"}},
-        "ConnectionsTable": {"Type": "AWS::DynamoDB::Table", "Properties": table},
-    }
-    outputs = {
-        "ConnectionsTableName": {"Value": {"Ref": "ConnectionsTable"}},
-        # moto can describe no key that its CloudFormation has made.
-        "TokensKeyArn": {"Value": boto3.client("kms").create_key()["KeyMetadata"]["Arn"]},
-    }
-    cloudformation, functions = boto3.client("cloudformation", endpoint_url=stack.aws_endpoint), boto3.client("lambda")
-    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources, "Outputs": outputs}))
-    version = functions.publish_version(FunctionName=f"{name}-token")["Version"]
-    functions.create_alias(FunctionName=f"{name}-token", Name="live", FunctionVersion=version)
-    # moto's CloudFormation passes over it.
-    boto3.client("dynamodb").update_continuous_backups(
-        TableName=physical(name, "ConnectionsTable"),
-        PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
-    )
-    return name
-
-
-def physical(stack_name: str, logical_id: str) -> str:
-    """Return the name that a resource was given."""
-    found = boto3.client("cloudformation").describe_stack_resource(StackName=stack_name, LogicalResourceId=logical_id)
-    return found["StackResourceDetail"]["PhysicalResourceId"]
+    """Deploy one function, with its alias, a schedule, a table and a key."""
+    return deploy(stack)
 
 
 def test_a_deployment_that_is_well_is_said_to_be(deployed: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,68 @@
+"""A small deployed stack in the emulated account, with the parts that tools for operators look at."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from tests.expressions import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from local.stack import Stack
+
+_TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+
+
+def deploy(stack: Stack, functions: Sequence[str] = ("token",)) -> str:
+    """Make functions with an alias each, a schedule, a table and a key; return the name of the stack."""
+    name = f"deployed-{uuid.uuid4().hex[:8]}"
+    own = translated()["Resources"]
+    policy = {"Version": "2012-10-17", "Statement": [_TRUST]}
+    resources: dict[str, Any] = {
+        "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": policy}},
+        "SweepRule": {"Type": "AWS::Events::Rule", "Properties": {"ScheduleExpression": "rate(5 minutes)"}},
+        "ConnectionsTable": {"Type": "AWS::DynamoDB::Table", "Properties": own["ConnectionsTable"]["Properties"]},
+    }
+    for each in functions:
+        properties = {
+            "FunctionName": f"{name}-{each}",
+            "Runtime": "python3.13",
+            "Handler": f"functions.{each}.handler",
+            "Role": {"Fn::GetAtt": ["Role", "Arn"]},
+            "Code": {"ZipFile": "pass"},
+            "MemorySize": 512,
+            "Environment": {"Variables": {"GATEHOUSE_REVISION": "1", "GATEHOUSE_RETURN_TO_ORIGINS": ""}},
+        }
+        resources[f"{each.capitalize()}Function"] = {"Type": "AWS::Lambda::Function", "Properties": properties}
+    outputs = {
+        "ConnectionsTableName": {"Value": {"Ref": "ConnectionsTable"}},
+        # moto can describe no key that its CloudFormation has made.
+        "TokensKeyArn": {"Value": boto3.client("kms").create_key()["KeyMetadata"]["Arn"]},
+    }
+    cloudformation = boto3.client("cloudformation", endpoint_url=stack.aws_endpoint)
+    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources, "Outputs": outputs}))
+    for each in functions:
+        version = publish(f"{name}-{each}")
+        boto3.client("lambda").create_alias(FunctionName=f"{name}-{each}", Name="live", FunctionVersion=version)
+    # moto's CloudFormation passes over it.
+    boto3.client("dynamodb").update_continuous_backups(
+        TableName=physical(name, "ConnectionsTable"),
+        PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
+    )
+    return name
+
+
+def publish(function: str) -> str:
+    """Publish a version of a function, and return its number."""
+    return boto3.client("lambda").publish_version(FunctionName=function)["Version"]
+
+
+def physical(stack_name: str, logical_id: str) -> str:
+    """Return the name that a resource was given."""
+    found = boto3.client("cloudformation").describe_stack_resource(StackName=stack_name, LogicalResourceId=logical_id)
+    return found["StackResourceDetail"]["PhysicalResourceId"]

@@ -1,0 +1,133 @@
+"""The versions behind the aliases of a deployed stack: lists them, moves the aliases back, deletes old versions.
+
+    python -m tools.versions list  [--stack NAME]
+    python -m tools.versions back  [--stack NAME] [--since TIME]
+    python -m tools.versions prune [--stack NAME] [--keep N]
+
+`back` undoes the last deployment, or all since a time: each alias goes to the newest version from before. `prune`
+keeps, of each function, the version that its alias leads to and the N before it (1, if nothing else is said).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ALIAS = "live"
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The published versions of a function, by number, with the time of the change; and which of them is live."""
+
+    function: str
+    published: dict[int, datetime]
+    live: int
+
+    def before(self, time: datetime) -> int | None:
+        """Return the newest version from before a time; None where there is none."""
+        return max((number for number, made in self.published.items() if made < time), default=None)
+
+    def older(self, keep: int) -> list[int]:
+        """Return the versions that are older than the live one and than ``keep`` others before it."""
+        earlier = sorted((number for number in self.published if number < self.live), reverse=True)
+        return sorted(earlier[keep:])
+
+
+class Stack:
+    """A deployed stack, as far as its functions' versions go."""
+
+    def __init__(self, name: str, client_of: Callable[[Any], Any] = boto3.client) -> None:
+        self._lambda = client_of("lambda")
+        cloudformation = client_of("cloudformation")
+        (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        self._deployed_at: datetime = stack.get("LastUpdatedTime", stack["CreationTime"]).replace(microsecond=0)
+        pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
+        resources = [each for page in pages for each in page["StackResourceSummaries"]]
+        functions = [each for each in resources if each["ResourceType"] == "AWS::Lambda::Function"]
+        self.functions = [self._versions(each["PhysicalResourceId"]) for each in functions]
+
+    def _versions(self, function: str) -> Versions:
+        pages = self._lambda.get_paginator("list_versions_by_function").paginate(FunctionName=function)
+        found = [each for page in pages for each in page["Versions"] if each["Version"] != "$LATEST"]
+        live = self._lambda.get_alias(FunctionName=function, Name=ALIAS)["FunctionVersion"]
+        return Versions(function, {int(each["Version"]): _time(each["LastModified"]) for each in found}, int(live))
+
+    def back(self, since: datetime | None = None) -> list[str]:
+        """Move each alias to the newest version from before a time, if nothing else is said before the last deployment.
+
+        Returns what was done, in words.
+        """
+        done = []
+        for each in self.functions:
+            before = each.before(since or self._deployed_at)
+            if before is None:
+                done.append(f"{each.function}: stays at {each.live}, there is no version from before")
+            elif before < each.live:
+                self._lambda.update_alias(FunctionName=each.function, Name=ALIAS, FunctionVersion=str(before))
+                done.append(f"{each.function}: {ALIAS} goes from {each.live} back to {before}")
+        return done
+
+    def prune(self, keep: int) -> list[str]:
+        """Delete the versions that are too old to go back to; return what was done, in words."""
+        done = []
+        for each in self.functions:
+            for number in each.older(keep):
+                self._lambda.delete_function(FunctionName=each.function, Qualifier=str(number))
+                done.append(f"{each.function}: version {number} is deleted")
+        return done
+
+
+def _time(text: str) -> datetime:
+    """Return Lambda's time, like 2026-11-28T20:13:22.000+0000: always UTC, here to the second."""
+    return datetime.fromisoformat(text[:19]).replace(tzinfo=UTC)
+
+
+def _moment(text: str) -> datetime:
+    """Return a time that a person has given; one without an offset is UTC."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _listed(stack: Stack) -> list[str]:
+    return [
+        f"{each.function}: {', '.join(f'{n} (live)' if n == each.live else str(n) for n in sorted(each.published))}"
+        for each in stack.functions
+    ]
+
+
+def main(arguments: list[str]) -> int:
+    """Do one of the three and print what was done; return 1 where AWS did not let it."""
+    parser = argparse.ArgumentParser(prog="versions", description=__doc__.partition("\n")[0])
+    parser.add_argument("what", choices=("list", "back", "prune"))
+    parser.add_argument("--stack", default="gatehouse", help="the name of the stack (default: gatehouse)")
+    parser.add_argument("--since", type=_moment, metavar="TIME", help="back: like 2026-11-28T20:00:00Z")
+    parser.add_argument("--keep", type=int, default=1, metavar="N", help="prune: how many before it (default: 1)")
+    options = parser.parse_args(arguments)
+    try:
+        stack = Stack(options.stack)
+        match options.what:
+            case "back":
+                done = stack.back(options.since)
+            case "prune":
+                done = stack.prune(max(options.keep, 0))
+            case _:
+                done = _listed(stack)
+    except (BotoCoreError, ClientError) as error:
+        print(f"{options.stack}: {error}", file=sys.stderr)
+        return 1
+    print("\n".join(done or ["Nothing to do."]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
