@@ -10,6 +10,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do $$p $(NEW_ENOUGH) 2>/dev/null && { 
 # Every pin has its hash, and each file holds its whole closure: nothing is resolved, so that this takes seconds.
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes
 BIN = .venv/bin
+BUILT = .aws-sam/build
 SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 
 .PHONY: help run test torture bench lint format check-template build check-deployment clean lock
@@ -67,15 +68,17 @@ check-template: .venv-sam/stamp
 	$(SAM) validate --lint
 	.venv-sam/bin/cfn-lint template.yaml
 
-build: .venv-sam/stamp
+# What a build that succeeds has to say is said here, once: SAM would not show it, or nine times. All are built alike.
+build: .venv-sam/stamp | require-python
 	$(SAM) build
+	@$(PYTHON) -m tools.describe $(BUILT)/TokenFunction
 
 check-deployment: .venv/run.stamp
 	@$(BIN)/python -m tools.check_deployment $(STACK)
 
-# `sam build` calls this for each function, with the folder to fill in ARTIFACTS_DIR.
+# `sam build` calls this for each function, with the folder to fill in ARTIFACTS_DIR. BUILD_ARGS are options of tools.build.
 build-%Function: require-python
-	@$(PYTHON) -m tools.build "$(ARTIFACTS_DIR)"
+	@$(PYTHON) -m tools.build $(BUILD_ARGS) "$(ARTIFACTS_DIR)"
 
 .PHONY: require-python
 require-python:

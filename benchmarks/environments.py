@@ -132,7 +132,7 @@ class Workshop:
 
     def without_bytecode(self) -> Path:
         """Return the package as it is built without bytecode."""
-        return package(for_lambda=False, compiled=False)
+        return package(for_lambda=False, python=None)
 
     def with_sources(self) -> Path:
         """Return the built package with the sources of its dependencies beside their bytecode."""

@@ -7,10 +7,14 @@ import importlib.util
 import json
 import marshal
 import os
+import platform
 import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +24,8 @@ import pytest
 from local.cloudformation import STACK_NAME
 from tests.built import NO_AWS
 from tests.requirements import ROOT
-from tools import build, trim
+from tools import build, interpreters, trim
+from tools.describe import description
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,10 +66,10 @@ def run_isolated(
     return done.stdout.splitlines()[-1]
 
 
-def magic_number(python: str) -> bytes:
-    """Return what an interpreter's bytecode begins with."""
-    asked = "import importlib.util; print(importlib.util.MAGIC_NUMBER.hex())"
-    return bytes.fromhex(subprocess.run([python, "-I", "-c", asked], capture_output=True, text=True, check=True).stdout)
+def magic_number(python: str) -> int:
+    """Return the magic number of an interpreter's bytecode, as CPython lists them."""
+    asked = "import importlib.util; print(int.from_bytes(importlib.util.MAGIC_NUMBER[:2], 'little'))"
+    return int(subprocess.run([python, "-I", "-c", asked], capture_output=True, text=True, check=True).stdout)
 
 
 def invoke(folder: Path, name: str, event: Any, cwd: Path, env: Mapping[str, str] = NO_AWS, **how: str) -> Any:
@@ -75,9 +80,13 @@ def invoke(folder: Path, name: str, event: Any, cwd: Path, env: Mapping[str, str
     return said["answer"]
 
 
-def lambdas_python() -> str:
-    """Return what runs a function that was built for Lambda: bytecode is read by the Python of its version alone."""
-    return build.interpreter(for_lambda=True) or sys.executable
+@cache
+def lambdas_python() -> str | None:
+    """Return what compiles for Lambda and reads what was compiled for it; None where no Python 3.13 is."""
+    try:
+        return build.compiler(os.environ)
+    except build.Refused:
+        return None
 
 
 def http_event(route: str, parameters: Mapping[str, str]) -> dict[str, Any]:
@@ -94,20 +103,59 @@ def http_event(route: str, parameters: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="session")
-def for_lambda(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Let SAM build the template, as for a deployment, and give the folder with the built functions."""
+def sam_build(folder: Path, env: Mapping[str, str], *names: str) -> subprocess.CompletedProcess[str]:
+    """Let SAM build into a folder, as for a deployment: all functions, or some; return what it said, in one."""
     sam = ROOT / ".venv-sam" / "bin" / "sam"
     found = str(sam) if sam.exists() else shutil.which("sam")
     assert found, "SAM CLI is not here: `make .venv-sam/stamp` installs it"
+    env = {**env, "SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1", "PYTHON": sys.executable}
+    command = [found, "build", *names, "--build-dir", str(folder)]
+    return subprocess.run(
+        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="session")
+def for_lambda(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder with the functions that SAM built from the template: with bytecode where Python 3.13 is."""
     folder = tmp_path_factory.mktemp("sam")
-    # GATEHOUSE_BUILD of whoever runs the tests must not change what is tested.
-    env = {name: value for name, value in os.environ.items() if name != "GATEHOUSE_BUILD"}
-    env |= {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1", "PYTHON": sys.executable}
-    command = [found, "build", "--build-dir", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    # What whoever runs the tests has set must not change what is tested.
+    env = {name: value for name, value in os.environ.items() if name not in {"GATEHOUSE_BUILD", "GATEHOUSE_BYTECODE"}}
+    done = sam_build(folder, env if lambdas_python() else env | {"GATEHOUSE_BYTECODE": "none"})
+    assert done.returncode == 0, done.stdout
     return folder
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A `sam build` into a folder: its exit code, and what a person has on the terminal."""
+
+    folder: Path
+    returncode: int
+    terminal: str
+
+
+@pytest.fixture(scope="session")
+def without_lambdas_python(tmp_path_factory: pytest.TempPathFactory) -> tuple[Attempt, Attempt]:
+    """Let SAM build where there is nothing that compiles for Lambda: as it is, and with GATEHOUSE_BYTECODE=none."""
+    home = tmp_path_factory.mktemp("home")
+    for name in ("make", "sh"):
+        (home / name).symlink_to(shutil.which(name) or name)
+    env = {"PATH": str(home), "HOME": str(home)}
+    # Where the tests run on Python 3.13, the build is for a runtime whose bytecode it does not make.
+    if magic_number(sys.executable) == build.LAMBDA_MAGIC_NUMBER:
+        env["BUILD_ARGS"] = "--magic-number 1"
+    build.package(for_lambda=True, python=None)  # here, because pip may need what the real HOME has
+
+    def attempt(names: tuple[str, ...], more: dict[str, str]) -> Attempt:
+        folder = tmp_path_factory.mktemp("sam") / "built"
+        done = sam_build(folder, env | more, *names)
+        return Attempt(folder, done.returncode, done.stdout)
+
+    with ThreadPoolExecutor() as together:
+        all_of_them = together.submit(attempt, (), {})
+        one_without_bytecode = together.submit(attempt, ("TokenFunction",), {"GATEHOUSE_BYTECODE": "none"})
+        return all_of_them.result(), one_without_bytecode.result()
 
 
 @pytest.fixture(scope="session")
@@ -124,7 +172,7 @@ def test_a_deployed_function_answers_from_its_own_folder(name: str, for_lambda: 
     """What SAM built has all that a function imports, up to the modules compiled for Lambda's processor."""
     folder = for_lambda / f"{name.capitalize()}Function"
 
-    answer = invoke(folder, name, ["nonsense"], tmp_path, python=lambdas_python())
+    answer = invoke(folder, name, ["nonsense"], tmp_path, python=lambdas_python() or sys.executable)
 
     assert answer["error"] == "invalid_request"
     assert answer["retryable"] is False
@@ -143,7 +191,7 @@ def test_a_deployed_function_has_its_pages(
     """A browser that comes with nothing gets a whole page; the templates were built in."""
     folder = for_lambda / f"{name.capitalize()}Function"
 
-    answer = invoke(folder, name, http_event(route, parameters), tmp_path, python=lambdas_python())
+    answer = invoke(folder, name, http_event(route, parameters), tmp_path, python=lambdas_python() or sys.executable)
 
     assert 400 <= answer["statusCode"] < 500
     assert answer["body"].startswith("<!doctype html>")
@@ -210,14 +258,27 @@ def test_a_built_function_holds_nothing_else(for_lambda: Path) -> None:
     assert sum(found.stat().st_size for found in folder.rglob("*") if found.is_file()) < 30 * 1024 * 1024
 
 
-def test_lambda_gets_bytecode_where_its_python_is_here(for_lambda: Path) -> None:
-    """Another version's would not be taken; so there is either none, or that of Lambda's own version."""
+def test_lambda_gets_bytecode_that_its_python_reads(for_lambda: Path) -> None:
+    """Another's would not be taken; so there is either none, where the tests ask for that, or that of Lambda's own."""
     folder = for_lambda / "TokenFunction"
-    python = build.interpreter(for_lambda=True)
+    python = lambdas_python()
     compiled = {found.read_bytes()[:4] for found in folder.rglob("*.pyc")}
 
-    assert compiled == ({magic_number(python)} if python else set())
+    assert compiled == ({(3571).to_bytes(2, "little") + b"\r\n"} if python else set())
     assert (folder / "botocore" / "session.py").exists() == (python is None)
+
+
+def test_the_magic_number_is_that_of_lambdas_python() -> None:
+    """Each release of Python 3.13 that is on this machine has the number that the build wants; no other version has."""
+    paths = [sys.executable, *interpreters.installed(build.LAMBDA_PYTHON, os.environ)]
+    here = [found for path in paths if (found := interpreters.ask(path))]
+
+    assert here
+    for each in here:
+        if re.fullmatch(r"CPython 3\.13\.\d+\+?", each.name):
+            assert each.magic_number == build.LAMBDA_MAGIC_NUMBER, each
+        elif not each.name.startswith("CPython 3.13."):
+            assert each.magic_number != build.LAMBDA_MAGIC_NUMBER, each
 
 
 def test_a_built_module_is_loaded_without_a_look_at_its_source(for_host: Path) -> None:
@@ -239,33 +300,141 @@ def test_a_built_module_is_loaded_without_a_look_at_its_source(for_host: Path) -
         assert marshal.loads(compiled[16:]).co_filename == f"/var/task/{module.relative_to(for_host)}"  # noqa: S302 - ours
 
 
-@pytest.mark.skipif(sys.version_info[:2] == (3, 13), reason="Lambda's Python is what runs this")
-@pytest.mark.parametrize("has_shim", [False, True])
-def test_without_lambdas_python_the_build_says_what_that_costs(tmp_path: Path, *, has_shim: bool) -> None:
-    """It goes on without bytecode: the functions work, and start more slowly. A version manager's shim is no Python."""
-    if has_shim:
-        (tmp_path / "python3.13").write_text("#!/bin/sh\nexit 127\n", "utf-8")
-        (tmp_path / "python3.13").chmod(0o755)
-    command = [sys.executable, "-m", "tools.build", str(tmp_path / "built")]
-    env = {"PATH": str(tmp_path), "HOME": os.environ.get("HOME", "/")}
+def test_sam_says_how_to_go_on_without_lambdas_python(without_lambdas_python: tuple[Attempt, Attempt]) -> None:
+    """The build of a deployment fails, and the person at the terminal reads once what is missing and what they can do.
 
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    SAM shows no warning of a build that succeeds: it would be read by nobody.
+    """
+    done, _ = without_lambdas_python
 
-    assert "Python 3.13 is not here: the package is built without bytecode" in done.stderr
-    assert not list((tmp_path / "built").rglob("*.pyc"))
-    assert (tmp_path / "built" / "functions" / "token.py").exists()
+    slower = f"{build.SLOWER_WITHOUT_BYTECODE} times as long"
+    assert done.returncode == 1
+    assert "Build Failed" in done.terminal
+    assert done.terminal.count("Python 3.13 was not found.") == 1
+    assert f"Tried: {sys.executable} (" in done.terminal
+    assert done.terminal.count("\n- Install Python 3.13, ") == 1
+    assert done.terminal.count(": export GATEHOUSE_LAMBDA_PYTHON=/path/to/python3.13\n") == 1
+    assert done.terminal.count(f"takes {slower}: export GATEHOUSE_BYTECODE=none\n") == 1
+    assert "Traceback" not in done.terminal
+    assert not list(done.folder.rglob("*.py"))
 
 
-def test_a_build_for_nowhere_is_refused(tmp_path: Path) -> None:
-    """A variable with another word than the two that there are is named, and nothing is built."""
-    command = [sys.executable, "-m", "tools.build", str(tmp_path / "built")]
+def test_sam_builds_without_bytecode_where_that_is_wanted(without_lambdas_python: tuple[Attempt, Attempt]) -> None:
+    """Whoever does what the failed build said has, on the same machine, a function that has its sources alone."""
+    _, done = without_lambdas_python
 
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "GATEHOUSE_BUILD": "x86"}, capture_output=True, text=True, check=False
+    function = done.folder / "TokenFunction"
+    assert done.returncode == 0, done.terminal
+    assert not list(function.rglob("*.pyc"))
+    assert (function / "functions" / "token.py").exists()
+    assert (function / "botocore" / "session.py").exists()
+
+
+def test_what_going_without_bytecode_costs_is_what_was_measured() -> None:
+    """The build says the figure of docs/performance.md: new measurements are written into tools/build.py, too."""
+    performance = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+
+    measured = re.search(r"^\| without bytecode \| \*\*([\d.]+)\*\*", performance, re.MULTILINE)
+
+    assert measured
+    assert float(measured[1]) == build.SLOWER_WITHOUT_BYTECODE
+
+
+def test_whoever_deploys_reads_what_a_build_needs() -> None:
+    """The README names Lambda's Python beside make, and its page on building the ways to go on without."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Deploy it")[2]
+    deploying = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
+
+    assert f"make and Python {build.LAMBDA_PYTHON}: " in " ".join(readme.partition("**1. Deploy.**")[0].split())
+    assert "GATEHOUSE_LAMBDA_PYTHON=/path/to/python3.13 sam build" in deploying
+    assert "GATEHOUSE_BYTECODE=none sam build" in deploying
+
+
+@pytest.mark.parametrize("named", ["unfit", "absent", "shim"])
+def test_a_named_python_that_does_not_fit_is_refused(named: str, tmp_path: Path) -> None:
+    """It is refused by its name, with what it is and what is wanted; no other is taken in its place."""
+    # given
+    shim = tmp_path / "shim"
+    shim.write_text("#!/bin/sh\necho 'python3.13: command not found' >&2\nexit 127\n", "utf-8")
+    shim.chmod(0o755)
+    own = magic_number(sys.executable)
+    path = {"unfit": sys.executable, "absent": str(tmp_path / "absent"), "shim": str(shim)}[named]
+    wanted = own + 1 if named == "unfit" else own
+    command = [sys.executable, "-m", "tools.build", "--magic-number", str(wanted), str(tmp_path / "built")]
+
+    # when
+    env = {**os.environ, "GATEHOUSE_LAMBDA_PYTHON": path}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+    # then
+    itself = f"{platform.python_implementation()} {platform.python_version()}, magic number {own}"
+    what = f"{path} ({itself if named == 'unfit' else 'does not run as Python'})"
+    assert done.returncode == 2
+    assert f"GATEHOUSE_LAMBDA_PYTHON names {what}." in done.stderr
+    assert f"Lambda reads the bytecode of Python 3.13 alone (magic number {wanted})." in done.stderr
+    assert "export GATEHOUSE_BYTECODE=none" in done.stderr
+    assert not (tmp_path / "built").exists()
+
+
+def test_the_build_ends_with_what_was_built(for_lambda: Path) -> None:
+    """`make build` says at its end what SAM does not: how large a function is, and whether it has bytecode."""
+    # given
+    command = [
+        "make",
+        "--no-print-directory",
+        "--old-file",
+        ".venv-sam/stamp",
+        "build",
+        "SAM=true",
+        f"BUILT={for_lambda}",
+    ]
+    files = [found for found in (for_lambda / "TokenFunction").rglob("*") if found.is_file()]
+
+    # when
+    done = subprocess.run([*command, f"PYTHON={sys.executable}"], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    # then
+    size = f"{sum(found.stat().st_size for found in files) / 1e6:.1f} MB"
+    with_bytecode = f"Each function is {size}, with bytecode for Lambda's Python 3.13 (magic number 3571)."
+    without = (
+        f"Each function is {size}, without bytecode: a cold start takes {build.SLOWER_WITHOUT_BYTECODE} times as long."
     )
+    assert done.stdout.splitlines()[-1] == (with_bytecode if lambdas_python() else without)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ((), f"without bytecode: a cold start takes {build.SLOWER_WITHOUT_BYTECODE} times as long."),
+        ((3571, 3571), "with bytecode for Lambda's Python 3.13 (magic number 3571)."),
+        ((3571, 3495), "with bytecode that Lambda's Python 3.13 does not read (magic number 3495)."),
+    ],
+)
+def test_bytecode_is_described_by_who_reads_it(numbers: tuple[int, ...], said: str, tmp_path: Path) -> None:
+    """What was built for another Python by mistake is not called a function for Lambda."""
+    (tmp_path / "token.py").write_bytes(b"#" * 1_200_000)
+    for index, number in enumerate(numbers):
+        (tmp_path / f"{index}.pyc").write_bytes(number.to_bytes(2, "little") + b"\r\n")
+
+    assert description(tmp_path) == f"Each function is 1.2 MB, {said}"
+
+
+@pytest.mark.parametrize(
+    ("variable", "word", "said"),
+    [
+        ("GATEHOUSE_BUILD", "x86", "it has to be lambda (the default) or host"),
+        ("GATEHOUSE_BYTECODE", "no", "it has to be none, for a build without bytecode, or unset"),
+    ],
+)
+def test_an_unknown_kind_of_build_is_refused(variable: str, word: str, said: str, tmp_path: Path) -> None:
+    """A variable with another word than there are is named, and nothing is built."""
+    command = [sys.executable, "-m", "tools.build", str(tmp_path / "built")]
+
+    env = {**os.environ, variable: word}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
     assert done.returncode == 2
-    assert "GATEHOUSE_BUILD is 'x86'; it has to be lambda (the default) or host" in done.stderr
+    assert f"{variable} is '{word}'; {said}" in done.stderr
     assert not (tmp_path / "built").exists()
 
 

@@ -1,8 +1,13 @@
 """Builds what a Lambda function is made of: the package `functions` and the pinned dependencies, side by side.
 
 `python -m tools.build FOLDER` fills FOLDER; `sam build` calls it once for each function through the Makefile. There is
-one build for all of them, kept in a cache, from which each gets links. `GATEHOUSE_BUILD=host` builds for the
-interpreter that runs this instead of for Lambda, so that tests can run a built function whole.
+one build for all of them, kept in a cache, from which each gets links. Variables of the environment, which `sam build`
+passes on, say what is to be built:
+
+- `GATEHOUSE_LAMBDA_PYTHON=/path/to/python3.13` names the Python that compiles for Lambda, where none is found.
+- `GATEHOUSE_BYTECODE=none` builds without bytecode.
+- `GATEHOUSE_BUILD=host` builds for the interpreter that runs this instead of for Lambda, so that tests can run a built
+  function whole.
 
 Standard library and pip only: this runs before anything is installed.
 """
@@ -24,10 +29,10 @@ import venv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools import trim
+from tools import interpreters, trim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements.txt"
@@ -39,27 +44,33 @@ CACHE = ROOT / ".build"
 LAMBDA_PYTHON = "3.13"
 LAMBDA_PLATFORMS = ("manylinux_2_34_aarch64", "manylinux_2_28_aarch64", "manylinux2014_aarch64")
 
+# The magic number of the bytecode that this runtime reads: CPython's from the first beta of 3.13 on, and no release
+# changes it. Bytecode with another number would not be taken, and of the dependencies there is nothing else.
+LAMBDA_MAGIC_NUMBER = 3571
+
+# How many times as long a cold start takes without bytecode: as docs/performance.md has it, from `make bench`.
+SLOWER_WITHOUT_BYTECODE = 2.16
+
 # Where Lambda puts the package. Tracebacks in the log name their files there.
 TASK_ROOT = "/var/task"
+
+
+class Refused(Exception):
+    """What is asked for cannot be built; says why, and how to go on."""
 
 
 def main(arguments: list[str]) -> int:
     """Build into the folder that ``arguments`` name and return the exit code."""
     parser = argparse.ArgumentParser(prog="build.py", description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="where the built function goes; made when it does not exist")
-    folder: Path = parser.parse_args(arguments).folder
-    target = os.environ.get("GATEHOUSE_BUILD", "lambda")
-    if target not in {"lambda", "host"}:
-        print(f"GATEHOUSE_BUILD is {target!r}; it has to be lambda (the default) or host", file=sys.stderr)
-        return 2
-    if interpreter(for_lambda=target == "lambda") is None:
-        print(
-            f"Python {LAMBDA_PYTHON} is not here: the package is built without bytecode, and cold starts take about "
-            f"twice as long. Install python{LAMBDA_PYTHON} and build again.",
-            file=sys.stderr,
-        )
+    number = "the magic number of the bytecode that the runtime reads (default: %(default)s)"
+    parser.add_argument("--magic-number", type=int, default=LAMBDA_MAGIC_NUMBER, help=number)
+    given = parser.parse_args(arguments)
     try:
-        build(folder, for_lambda=target == "lambda")
+        _build_as_told(given.folder, os.environ, given.magic_number)
+    except Refused as refusal:
+        print(refusal, file=sys.stderr)
+        return 2
     except subprocess.CalledProcessError as error:
         program = "pip" if "pip" in error.cmd else "compileall"
         print(f"{program} ended with exit code {error.returncode}: see above", file=sys.stderr)
@@ -67,15 +78,54 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def build(folder: Path, *, for_lambda: bool = True) -> None:
+def _build_as_told(folder: Path, environ: Mapping[str, str], magic_number: int) -> None:
+    """Build what the environment says. Raises ``Refused`` before anything is built."""
+    target = environ.get("GATEHOUSE_BUILD") or "lambda"
+    if target not in {"lambda", "host"}:
+        raise Refused(f"GATEHOUSE_BUILD is {target!r}; it has to be lambda (the default) or host")
+    bytecode = environ.get("GATEHOUSE_BYTECODE", "")
+    if bytecode not in {"", "none"}:
+        raise Refused(f"GATEHOUSE_BYTECODE is {bytecode!r}; it has to be none, for a build without bytecode, or unset")
+    python = None
+    if bytecode != "none":
+        python = compiler(environ, magic_number) if target == "lambda" else sys.executable
+    build(folder, for_lambda=target == "lambda", python=python)
+
+
+def compiler(environ: Mapping[str, str], magic_number: int = LAMBDA_MAGIC_NUMBER) -> str:
+    """Return the Python that compiles for Lambda: the one that is named, or one that is found. Raises ``Refused``."""
+    named = environ.get("GATEHOUSE_LAMBDA_PYTHON")
+    paths = [sys.executable, *interpreters.installed(LAMBDA_PYTHON, environ)]
+    if named:
+        paths = [shutil.which(named, path=environ.get("PATH")) or named]
+    try:
+        return interpreters.find(paths, magic_number).path
+    except interpreters.NoneFits as tried:
+        problem = f"GATEHOUSE_LAMBDA_PYTHON names {tried}." if named else f"Python {LAMBDA_PYTHON} was not found."
+        wanted = f"Lambda reads the bytecode of Python {LAMBDA_PYTHON} alone (magic number {magic_number})."
+        looked_at = "" if named else f" Tried: {tried}."
+        raise Refused(f"{problem} {wanted}{looked_at}\n{_HOW_TO_GO_ON}") from None
+
+
+_HOW_TO_GO_ON = f"""\
+Do one of these, and build again:
+- Install Python {LAMBDA_PYTHON}, with pyenv, with uv or as a package of your system.
+- Name one that is installed: export GATEHOUSE_LAMBDA_PYTHON=/path/to/python{LAMBDA_PYTHON}
+- Do without; a cold start then takes {SLOWER_WITHOUT_BYTECODE} times as long: export GATEHOUSE_BYTECODE=none"""
+
+
+def build(folder: Path, *, for_lambda: bool, python: str | None) -> None:
     """Fill ``folder`` with the package and its dependencies. Raises ``CalledProcessError`` where pip fails."""
-    shutil.copytree(package(for_lambda=for_lambda), folder, copy_function=_link, dirs_exist_ok=True, symlinks=True)
+    made = package(for_lambda=for_lambda, python=python)
+    shutil.copytree(made, folder, copy_function=_link, dirs_exist_ok=True, symlinks=True)
 
 
-def package(*, for_lambda: bool, compiled: bool = True) -> Path:
-    """Return the cached folder with all that a function is made of, made at first need and after any change."""
-    installed = dependencies(for_lambda=for_lambda, compiled=compiled)
-    python = interpreter(for_lambda=for_lambda) if compiled else None
+def package(*, for_lambda: bool, python: str | None = sys.executable) -> Path:
+    """Return the cached folder with all that a function is made of, made at first need and after any change.
+
+    ``python`` compiles it, and has to be like the one that will run it; without one there is no bytecode.
+    """
+    installed = dependencies(for_lambda=for_lambda, python=python)
 
     def fill(fresh: Path) -> None:
         shutil.copytree(installed, fresh, copy_function=_link, symlinks=True)
@@ -89,24 +139,28 @@ def package(*, for_lambda: bool, compiled: bool = True) -> Path:
     return _cached("package", (installed.name, *contents), fill)
 
 
-def dependencies(*, for_lambda: bool, compiled: bool = True) -> Path:
+def dependencies(*, for_lambda: bool, python: str | None = sys.executable) -> Path:
     """Return a folder with the pinned dependencies, installed at first need and again after any change of the pins.
 
     Where there is bytecode, their sources stay behind: there is less to ask after, and less for Lambda to fetch.
     """
     options = _lambda_options() if for_lambda else []
-    python = interpreter(for_lambda=for_lambda) if compiled else None
 
-    def fill(fresh: Path) -> None:
+    def install(fresh: Path) -> None:
         _install(fresh, options)
         trim.trim(fresh)
-        if python is not None:
-            compile_all(fresh, TASK_ROOT, python, instead=True)
 
-    machine = () if for_lambda else (platform.machine(), sysconfig.get_platform())
-    version = _version(python) if python else "no bytecode"
+    machine = () if for_lambda else (platform.machine(), sysconfig.get_platform(), sys.version)
     programs = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    return _cached("dependencies", (REQUIREMENTS.read_bytes(), *programs, *options, version, *machine), fill)
+    sources = _cached("dependencies", (REQUIREMENTS.read_bytes(), *programs, *options, *machine), install)
+    if python is None:
+        return sources
+
+    def compiled(fresh: Path) -> None:
+        shutil.copytree(sources, fresh, copy_function=_link, symlinks=True)
+        compile_all(fresh, TASK_ROOT, python, instead=True)
+
+    return _cached("compiled", (sources.name, _version(python)), compiled)
 
 
 def _cached(kind: str, depends_on: tuple[str | bytes, ...], fill: Callable[[Path], None]) -> Path:
@@ -126,15 +180,6 @@ def _cached(kind: str, depends_on: tuple[str | bytes, ...], fill: Callable[[Path
     return made
 
 
-def interpreter(*, for_lambda: bool) -> str | None:
-    """Return a Python that compiles for where the package will run, or None: only one of the same version does."""
-    if not for_lambda or f"{sys.version_info.major}.{sys.version_info.minor}" == LAMBDA_PYTHON:
-        return sys.executable
-    found = shutil.which(f"python{LAMBDA_PYTHON}")
-    # Version managers put commands of that name where it is not installed, which only say so.
-    return found if found and _version(found).startswith(f"{LAMBDA_PYTHON}.") else None
-
-
 def compile_all(folder: Path, lies_at: str, python: str, *, instead: bool = False) -> None:
     """Compile the modules in ``folder`` for the place where they will lie; `instead` removes the sources.
 
@@ -151,9 +196,9 @@ def compile_all(folder: Path, lies_at: str, python: str, *, instead: bool = Fals
 
 
 def _version(python: str) -> str:
-    """Return what tells one interpreter's bytecode from another's; empty where it does not run."""
-    asked = "import importlib.util, sys; print(sys.version, importlib.util.MAGIC_NUMBER)"
-    return subprocess.run([python, "-I", "-c", asked], check=False, capture_output=True, text=True).stdout  # noqa: S603 -- as below
+    """Return what tells one interpreter's bytecode from another's."""
+    asked = interpreters.ask(python)
+    return f"{asked.magic_number} {asked.build}" if asked else ""
 
 
 def _lambda_options() -> list[str]:
