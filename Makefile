@@ -13,7 +13,7 @@ BIN = .venv/bin
 BUILT = .aws-sam/build
 SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 
-.PHONY: help run test torture bench lint format check-template build check-deployment clean lock
+.PHONY: help run test torture bench lint format check-template build check-deployment versions clean lock
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo 'make check-template  sam validate and cfn-lint alone'
 	@echo 'make build           sam build: what is deployed, in .aws-sam/build'
 	@echo 'make check-deployment  look at a deployed stack; STACK=name, if it is not gatehouse'
+	@echo 'make versions        the versions of a deployed stack; ARGS="back" undoes a deployment, ARGS="prune" clears away'
 	@echo 'make lock            pin the newest versions of everything again'
 	@echo 'make clean           remove all that these made'
 
@@ -75,6 +76,9 @@ build: .venv-sam/stamp | require-python
 
 check-deployment: .venv/run.stamp
 	@$(BIN)/python -m tools.check_deployment $(STACK)
+
+versions: .venv/run.stamp
+	@$(BIN)/python -m tools.versions $(or $(ARGS),list) $(if $(STACK),--stack $(STACK))
 
 # `sam build` calls this for each function, with the folder to fill in ARTIFACTS_DIR. BUILD_ARGS are options of tools.build.
 build-%Function: require-python

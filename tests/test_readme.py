@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from local import cloudformation
 from tests.requirements import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from local.stack import Stack
     from tests.browser import Browser
 
@@ -29,6 +32,7 @@ CALLING = (ROOT / "docs" / "calling.md").read_text(encoding="utf-8")
 PROVIDERS = (ROOT / "docs" / "providers.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 DEPLOYING = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
+RUNBOOKS = (ROOT / "docs" / "runbooks.md").read_text(encoding="utf-8")
 DOCUMENTS = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
 
 
@@ -93,7 +97,7 @@ def test_every_alarm_and_queue_is_explained() -> None:
     alarms = {name for name, each in made.items() if each["Type"] == "AWS::CloudWatch::Alarm"}
     queues = {name for name, each in made.items() if each["Type"] == "AWS::SQS::Queue"}
 
-    assert {row[0] for row in rows(section(OPERATIONS, "Alarms"))} == alarms
+    assert {name for row in rows(section(OPERATIONS, "Alarms")) for name in re.findall(r"\w+", row[0])} == alarms
     assert set(re.findall(r"`(\w+(?:Queue|DeadLetters))`", OPERATIONS)) == queues
 
 
@@ -111,6 +115,28 @@ def test_what_is_counted_is_what_the_template_makes() -> None:
     cost = " ".join(section(README, "Cost").split())
     assert "the three queues" in cost
     assert f"alarms on {metrics} metrics" in cost
+
+
+def test_parameters_are_changed_in_one_place() -> None:
+    """What a document tells to change survives the next plain `sam deploy`: it is written into samconfig.toml."""
+    declared = cloudformation.load(ROOT / "template.yaml")["Parameters"]
+    settings = [(ROOT / "samconfig.toml").read_text(encoding="utf-8")]
+    settings += [text for document in (DEPLOYING, RUNBOOKS) for text in programs(document, "toml")]
+
+    said = "\n".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
+    assert not re.search(r"^(?: {4}|)sam deploy.*(?:--parameter-overrides|--guided)", said, re.MULTILINE)
+    tables = [overrides for text in settings for overrides in overrides_of(tomllib.loads(text))]
+    assert len(tables) >= 4
+    for overrides in tables:
+        for name, value in overrides.items():
+            assert re.fullmatch(declared[name].get("AllowedPattern", ".*"), value), name
+
+
+def overrides_of(document: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """Give the parameters of each section of a samconfig.toml."""
+    for section_of in document.values():
+        if isinstance(section_of, dict):
+            yield section_of["deploy"]["parameters"].get("parameter_overrides", {})
 
 
 def test_the_keys_of_a_registration_are_those_of_the_vocabulary() -> None:

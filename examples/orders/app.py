@@ -30,7 +30,7 @@ class GatehouseError(Exception):
     """Gatehouse has no token to give; `code` is one of its stable error codes.
 
     With `connection_not_found`, `reauthorization_required` and `connection_revoked` the merchant has to connect
-    (again): invoke `gatehouse-start` and send them to the `authorize_url` that it returns.
+    (again): invoke `gatehouse-start:live` and send them to the `authorize_url` that it returns.
     """
 
     def __init__(self, code: str, description: str) -> None:
@@ -77,7 +77,7 @@ class Gatehouse:
         return AccessToken(answer["access_token"], answer["version"])
 
     def _invoke(self, function: str, payload: dict[str, Any]) -> dict[str, Any]:
-        response = self._client.invoke(FunctionName=f"{STACK}-{function}", Payload=json.dumps(payload).encode())
+        response = self._client.invoke(FunctionName=f"{STACK}-{function}:live", Payload=json.dumps(payload).encode())
         answer: dict[str, Any] = json.load(response["Payload"])
         if response.get("FunctionError"):
             # Not one of Gatehouse's answers: the function timed out or is broken.

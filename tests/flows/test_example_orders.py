@@ -62,7 +62,7 @@ def test_a_retryable_failure_is_asked_again_after_a_pause() -> None:
     got = gatehouse(functions, pauses).token("shop-1")
 
     assert (got.value, got.version) == ("access-token", 3)
-    assert functions.invocations == [("gatehouse-token", {"connection_id": "shop-1", "min_ttl": 60})] * 3
+    assert functions.invocations == [("gatehouse-token:live", {"connection_id": "shop-1", "min_ttl": 60})] * 3
     assert pauses == [5, 5]
 
 
