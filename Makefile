@@ -1,4 +1,4 @@
-# make run      the whole stack on this machine: make run ARGS="--port N --registrations FILE"
+# make run      the whole stack on this machine: make run ARGS="--port N --registrations FILE", ARGS=--help for all
 # make test     everything that has to hold, as .ci/run checks it
 # make help     the other targets
 
@@ -17,7 +17,7 @@ SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 .DEFAULT_GOAL := help
 
 help:
-	@echo 'make run             the whole stack on this machine; ARGS="--port N --registrations FILE"'
+	@echo 'make run             the whole stack on this machine; ARGS="--port N --registrations FILE", ARGS=--help for all'
 	@echo 'make test            lint, types, template, build and tests; PYTEST_ARGS="-k NAME" narrows the last'
 	@echo 'make torture         the proofs at full length; SEED=n replays one history, SCENARIO="name" with that cast'
 	@echo 'make bench           measure it beside others, and write docs/performance.md; twenty minutes'

@@ -10,13 +10,12 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
     from types import FrameType
 
+    from local.options import Options
     from local.stack import Stack
 
-DEFAULT_PORT = 8787
 _CANNOT_RUN = 1
 _BAD_INPUT = 2
 
@@ -25,12 +24,13 @@ def main(arguments: list[str]) -> int:
     """Run the stack; returns the exit code: 0 stopped, 1 cannot run, 2 bad input."""
     _on_signals(_leave_at_once)
     # Everything else is imported here, where a signal already ends the program without a traceback.
+    from local import options  # noqa: PLC0415
     from local.errors import RegistrationsError, StackError  # noqa: PLC0415
 
-    options = _options(arguments)
+    chosen = options.parse(arguments)
     print("Gatehouse is starting ...", flush=True)
     try:
-        with _stack(options) as stack:
+        with _stack(chosen) as stack:
             signals = _signals()
             print(banner(stack), flush=True)
             signals.recv(1)
@@ -48,16 +48,16 @@ def banner(stack: Stack) -> str:
     return f"""
   Gatehouse runs on this machine.
 
-  Open      {stack.base_url}/
+  Open      {stack.local_url}/
             connect a demo merchant, then look at its connection
-  Invoke    aws lambda invoke --function-name gatehouse-connections --endpoint-url {stack.base_url} \\
+  Invoke    aws lambda invoke --function-name gatehouse-connections --endpoint-url {stack.local_url} \\
               --cli-binary-format raw-in-base64-out --payload '{{}}' /dev/stdout
             (any AWS credentials and region will do; boto3's lambda client takes the same endpoint_url)
-  HTTP      curl -d '{{}}' -H 'Content-Type: application/json' {stack.base_url}/v1/connections
+  HTTP      curl -d '{{}}' -H 'Content-Type: application/json' {stack.local_url}/v1/connections
             (deployed, /v1 wants a SigV4 signature; there is no IAM on this machine)
-  Clock     curl -d '{{"advance_seconds": 3600}}' {stack.base_url}/_local/clock
+  Clock     curl -d '{{"advance_seconds": 3600}}' {stack.local_url}/_local/clock
             (background refreshes and revocations go by it)
-
+{_tunnel(stack)}
   Functions {functions}
   Providers {" ".join(stack.registrations)}     redirect URI {stack.base_url}/callback/NAME
   Demo authorization server {stack.demo.url}     AWS endpoint {stack.aws_endpoint}
@@ -66,36 +66,24 @@ def banner(stack: Stack) -> str:
 """
 
 
-def _options(arguments: list[str]) -> argparse.Namespace:
-    import argparse  # noqa: PLC0415
-    from pathlib import Path  # noqa: PLC0415
-
-    parser = argparse.ArgumentParser(prog="python -m local", description="Run Gatehouse on this machine.")
-    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help=f"where to listen (default {DEFAULT_PORT})")
-    parser.add_argument(
-        "--registrations",
-        type=Path,
-        metavar="FILE",
-        help='further providers: JSON {"NAME": {"client_id": "...", ...}}, as in Secrets Manager',
-    )
-    return parser.parse_args(arguments)
+def _tunnel(stack: Stack) -> str:
+    """Return what is to be known of a base URL that is not the stack's own."""
+    if stack.base_url == stack.local_url:
+        return ""
+    # Not localhost: the stack listens on 127.0.0.1, and to a tunnel localhost may be ::1.
+    leads_to = stack.local_url.replace("localhost", "127.0.0.1")
+    return f"""  Browsers  {stack.base_url} (--base-url): point the tunnel at {leads_to}
+            (through it the stack answers what is public when deployed, authorize and callback, and nothing else)
+"""
 
 
-def _port(text: str) -> int:
-    """Return a port number; argparse names the argument in its message."""
-    from argparse import ArgumentTypeError  # noqa: PLC0415
-
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535):  # noqa: PLR2004
-        raise ArgumentTypeError(f"{text!r} is not a port: a number from 1 to 65535 (0: any free one)")
-    return int(text)
-
-
-def _stack(options: argparse.Namespace) -> Stack:
+def _stack(options: Options) -> Stack:
     from local import registrations  # noqa: PLC0415
-    from local.stack import Stack  # noqa: PLC0415
+    from local.stack import Addresses, Stack  # noqa: PLC0415
 
     further = registrations.read(options.registrations) if options.registrations else {}
-    return Stack(options.port, further, background=True)
+    addresses = Addresses(options.base_url, tuple(options.return_to_origin))
+    return Stack(options.port, further, background=True, addresses=addresses)
 
 
 def _on_signals(handle: Callable[[int, FrameType | None], None]) -> None:

@@ -11,8 +11,9 @@ from urllib.parse import parse_qs
 
 from werkzeug.wrappers import Response
 
-from local import guard, signatures
+from local import signatures
 from local.aws_faults import AwsFaults
+from local.guard import Guard
 from local.serving import LoopbackServer
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class AwsEnd:
         self.account = str(next(_ACCOUNTS))
         self.calls: list[AwsCall] = []
         self.faults = AwsFaults()
+        self._guard = Guard()
         self._lock = threading.Lock()
         self._server = LoopbackServer()
         self._application: WSGIApplication | None = None
@@ -70,7 +72,7 @@ class AwsEnd:
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         call = AwsCall(_service(environ), _operation(environ))
         # AWS takes no unsigned request for what is used here; in moto they would reach its dashboard, which shows all.
-        refusal = guard.refusal(environ) or (None if call.service else "The request is not signed.")
+        refusal = self._guard.refusal(environ) or (None if call.service else "The request is not signed.")
         if refusal:
             return Response(refusal, HTTPStatus.FORBIDDEN)(environ, start_response)
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = self.account

@@ -99,6 +99,18 @@ class Deployment:
     tables: Mapping[str, str]
     mappings: tuple[QueueMapping, ...] = ()
     schedules: tuple[Schedule, ...] = ()
+    # The keys of the routes that need no signature, for browsers come there: those of which the template says so.
+    public: frozenset[str] = frozenset()
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the SAM template at ``path`` as it is written. Raises ``TemplateError``."""
+    from samtranslator.yaml_helper import yaml_parse  # noqa: PLC0415 - late, as in ``load``
+
+    try:
+        return cast("dict[str, Any]", yaml_parse(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise TemplateError(f"{path}: {error.strerror}") from None
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -107,12 +119,8 @@ def load(path: Path) -> dict[str, Any]:
     from samtranslator.model.exceptions import InvalidDocumentException  # noqa: PLC0415
     from samtranslator.parser.parser import Parser  # noqa: PLC0415
     from samtranslator.translator.translator import Translator  # noqa: PLC0415
-    from samtranslator.yaml_helper import yaml_parse  # noqa: PLC0415
 
-    try:
-        template = yaml_parse(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise TemplateError(f"{path}: {error.strerror}") from None
+    template = read(path)
     _leave_out_code(template)
     # The session tells the partition. Without managed policies to look up nothing is called.
     translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
@@ -157,6 +165,7 @@ def create(template: Mapping[str, Any], parameters: Mapping[str, str]) -> Deploy
         },
         mappings=tuple(_mappings(template, physical, references, values)),
         schedules=tuple(_schedules(template, physical, references)),
+        public=frozenset(key for key, each in _operations(template).items() if each.get("security") == []),
     )
 
 
@@ -206,20 +215,25 @@ def table_definitions(template: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _routes(template: Mapping[str, Any]) -> dict[str, Any]:
-    """Return route key -> integration URI (an expression of the template) of the HTTP API's OpenAPI document."""
+    """Return route key -> integration URI (an expression of the template) of the HTTP API."""
+    return {key: each["x-amazon-apigateway-integration"]["uri"] for key, each in _operations(template).items()}
+
+
+def _operations(template: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the operations of the HTTP API's OpenAPI document by their route keys."""
     bodies = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::ApiGatewayV2::Api"]
-    routes = {
-        f"{method.upper()} {path}": operation["x-amazon-apigateway-integration"]["uri"]
+    operations = {
+        f"{method.upper()} {path}": operation
         for properties in bodies
-        for path, operations in properties.get("Body", {}).get("paths", {}).items()
-        for method, operation in operations.items()
+        for path, methods in properties.get("Body", {}).get("paths", {}).items()
+        for method, operation in methods.items()
         if method in _METHODS
     }
-    if not routes:
+    if not operations:
         raise TemplateError(
             "the template has no HTTP API with an OpenAPI body; the local gateway reads its routes there"
         )
-    return routes
+    return operations
 
 
 def _expressions(template: Mapping[str, Any], routes: Mapping[str, Any]) -> dict[str, Any]:

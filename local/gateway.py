@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
-from local import guard, payload
+from local import payload
+from local.guard import Guard
 from local.invoke_api import PATH as INVOKE_PATH
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Gateway:
     """The WSGI application on the stack's port.
 
     ``POST /v1/...`` has the AWS_IAM authorizer when deployed. There is no IAM on one machine: signed or not, a request
-    is let through, and ``guard`` keeps web pages out instead.
+    is let through, and ``guard`` keeps web pages and visitors of a tunnel out instead.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Gateway:
         self._invoke_api = invoke_api
         self._now = now
         self._account = account
+        self.guard = Guard(routes.is_public)
         self.desks: list[Desk] = []
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -65,7 +67,7 @@ class Gateway:
         return response(environ, start_response)
 
     def _answer(self, request: Request) -> Response:
-        refusal = guard.refusal(request.environ)
+        refusal = self.guard.refusal(request.environ)
         if refusal:
             return _message(HTTPStatus.FORBIDDEN, refusal)
         raw_path = request.environ["REQUEST_URI"].partition("?")[0]

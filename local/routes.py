@@ -9,7 +9,7 @@ from local.errors import TemplateError
 from local.payload import Match
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 _PARAMETER = re.compile(r"\{([A-Za-z0-9_]+)\}")
 
@@ -17,8 +17,12 @@ _PARAMETER = re.compile(r"\{([A-Za-z0-9_]+)\}")
 class Routes:
     """Finds the function for a method and a raw (still percent-encoded) path."""
 
-    def __init__(self, functions: Mapping[str, str]) -> None:
-        """``functions`` maps route keys (``GET /authorize/{ticket}``) to function names. Raises ``TemplateError``."""
+    def __init__(self, functions: Mapping[str, str], public: Collection[str] = ()) -> None:
+        """``functions`` maps route keys (``GET /authorize/{ticket}``) to function names. Raises ``TemplateError``.
+
+        ``public`` are the keys of the routes that need no signature when deployed.
+        """
+        self._public = frozenset(public)
         keys = sorted(functions, key=lambda key: key.count("{"))
         self._routes = [(key, _pattern(key), functions[key]) for key in keys]
 
@@ -29,6 +33,11 @@ class Routes:
             if found:
                 return function, Match(key, found.groupdict())
         return None
+
+    def is_public(self, method: str, raw_path: str) -> bool:
+        """Tell whether a request is for a route that anybody may call when deployed."""
+        found = self.find(method, raw_path)
+        return found is not None and found[1].route_key in self._public
 
 
 def _pattern(key: str) -> re.Pattern[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -30,6 +31,14 @@ if TYPE_CHECKING:
 TEMPLATE = Path(__file__).parent.parent / "template.yaml"
 
 
+@dataclass(frozen=True)
+class Addresses:
+    """Where browsers come, if not to the port itself, and where they may be sent back to, beside the stack."""
+
+    base_url: str | None = None
+    return_to_origins: tuple[str, ...] = ()
+
+
 class Stack:
     """Gatehouse on one machine; a context manager that starts it and ends it.
 
@@ -37,7 +46,7 @@ class Stack:
     (tests) the inner one has the environment: use the outer one again when the inner one has ended.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a choice of its own, and has a default
         self,
         port: int = 0,
         registrations: Mapping[str, dict[str, Any]] | None = None,
@@ -45,20 +54,24 @@ class Stack:
         template: Path = TEMPLATE,
         *,
         background: bool = False,
+        addresses: Addresses | None = None,
     ) -> None:
         """``port`` 0 means any free one.
 
         ``registrations`` are added to those of the demo server, by name. ``dynamodb_endpoint`` is another DynamoDB
         engine to keep the tables in; its calls are not in ``aws_calls``. With ``background`` the queues are polled and
-        the schedule is kept; without, ``self.background`` does either when it is told to.
+        the schedule is kept; without, ``self.background`` does either when it is told to. ``addresses`` are for
+        browsers: wherever they come by, the stack listens on ``local_url``.
         """
         self._port = port
         self._extra_registrations = registrations or {}
         self._dynamodb_endpoint = dynamodb_endpoint
         self._template = template
         self._has_background = background
+        self._addresses = addresses or Addresses()
         self._cleanup = ExitStack()
         self.clock = Clock()
+        self.local_url: str
         self.base_url: str
         self.demo: DemoServer
         self.invoker: Invoker
@@ -105,7 +118,7 @@ class Stack:
         from botocore.config import Config  # noqa: PLC0415
 
         config = Config(retries={"total_max_attempts": 1}, max_pool_connections=64, read_timeout=60)
-        return boto3.client("lambda", endpoint_url=self.base_url, region_name=REGION, config=config)
+        return boto3.client("lambda", endpoint_url=self.local_url, region_name=REGION, config=config)
 
     def invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any] | None:
         """Invoke ``gatehouse-{function}`` without HTTP; ``None`` where it raised."""
@@ -115,7 +128,8 @@ class Stack:
     def _start(self, cleanup: ExitStack) -> None:
         # The port comes first: it is what fails most, and the base URL goes into the template.
         server = cleanup.enter_context(LoopbackServer(self._port))
-        self.base_url = f"http://localhost:{server.port}"
+        self.local_url = f"http://localhost:{server.port}"
+        self.base_url = self._addresses.base_url or self.local_url
         cleanup.enter_context(isolation(self._endpoints()))
         cleanup.callback(self._aws.close)
         self._aws.start()
@@ -134,7 +148,7 @@ class Stack:
     def _start_demo(self, cleanup: ExitStack) -> None:
         from local.demo import DemoServer  # noqa: PLC0415
 
-        self.demo = DemoServer(self.clock.now)
+        self.demo = DemoServer(self.clock.now, callbacks_at=self.base_url)
         self.demo.start()
         cleanup.callback(self.demo.stop)
 
@@ -142,7 +156,8 @@ class Stack:
         from local import cloudformation, registrations, tables  # noqa: PLC0415
 
         template = cloudformation.load(self._template)
-        parameters = {"BaseUrl": self.base_url, "ReturnToOrigins": self.base_url}
+        origins = dict.fromkeys((self.base_url, self.local_url, *self._addresses.return_to_origins))
+        parameters = {"BaseUrl": self.base_url, "ReturnToOrigins": ",".join(origins)}
         self.deployment = cloudformation.create(template, parameters)
         if self._dynamodb_endpoint:
             definitions = cloudformation.table_definitions(template)
@@ -155,17 +170,19 @@ class Stack:
     def _gateway(self) -> Gateway:
         from local.console import Console  # noqa: PLC0415
         from local.gateway import Gateway  # noqa: PLC0415
+        from local.guard import Guard  # noqa: PLC0415
         from local.invoke_api import InvokeApi  # noqa: PLC0415
         from local.landing import Landing  # noqa: PLC0415
         from local.routes import Routes  # noqa: PLC0415
 
         self.invoker = self.make_invoker()
-        gateway = Gateway(
-            self.invoker, Routes(self.deployment.routes), InvokeApi(self.invoker), self.clock.now, self._aws.account
-        )
+        routes = Routes(self.deployment.routes, self.deployment.public)
+        gateway = Gateway(self.invoker, routes, InvokeApi(self.invoker), self.clock.now, self._aws.account)
+        gateway.guard = Guard(routes.is_public, self.base_url)
         gateway.desks += [
             Console(self.clock, self.info()),
-            Landing(self.invoke, self.clock, list(self.registrations), self.links()),
+            # The page is opened on this machine, and tells what to call from here.
+            Landing(self.invoke, self.clock, list(self.registrations), {**self.links(), "base_url": self.local_url}),
         ]
         return gateway
 
@@ -186,11 +203,17 @@ class Stack:
     def _house(self, environment: Mapping[str, str]) -> Any:
         from functions.vault.settings import House  # noqa: PLC0415
 
-        return House.from_environ(environment, clock=self.clock.now)
+        # Behind a tunnel the base URL is not this machine's, and the demo authorization server is here all the same.
+        return House.from_environ(environment, clock=self.clock.now, on_one_machine=True)
 
     def links(self) -> dict[str, str]:
-        """Return the URLs of the stack's three servers."""
-        return {"base_url": self.base_url, "aws_endpoint": self.aws_endpoint, "demo_url": self.demo.url}
+        """Return the URLs of the stack's three servers; ``base_url`` is that of the first for browsers."""
+        return {
+            "base_url": self.base_url,
+            "local_url": self.local_url,
+            "aws_endpoint": self.aws_endpoint,
+            "demo_url": self.demo.url,
+        }
 
     def info(self) -> dict[str, Any]:
         """Return what ``GET /_local`` tells, beside the clock."""

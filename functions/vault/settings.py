@@ -59,19 +59,28 @@ class House:
         *,
         clock: Callable[[], float],
         hear: Callable[[str | None], None] | None = None,
+        on_one_machine: bool = False,
     ) -> None:
-        """Put it together; `clock` gives Unix seconds, and `hear` gets the `Date` of each answer of the tables."""
+        """Put it together; `clock` gives Unix seconds, and `hear` gets the `Date` of each answer of the tables.
+
+        `on_one_machine`: providers may be on this machine, whatever address browsers come by.
+        """
         from . import aws
 
         self._environ = environ
         self._account = aws.Account()
         self._clients: ClientOf = self._account.client_of
         self._hear = hear
+        self._on_one_machine = on_one_machine
         self.timing = Timing(now=clock)
 
     @classmethod
     def from_environ(
-        cls, environ: Mapping[str, str] | None = None, *, clock: Callable[[], float] | None = None
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        clock: Callable[[], float] | None = None,
+        on_one_machine: bool = False,
     ) -> House:
         """Return the house of a function with this environment, else the process's.
 
@@ -79,9 +88,9 @@ class House:
         """
         found = os.environ if environ is None else environ
         if clock is not None:
-            return cls(found, clock=clock)
+            return cls(found, clock=clock, on_one_machine=on_one_machine)
         shared = SharedClock(time.time)
-        return cls(found, clock=shared.now, hear=shared.hear)
+        return cls(found, clock=shared.now, hear=shared.hear, on_one_machine=on_one_machine)
 
     @staticmethod
     def is_standing() -> bool:
@@ -176,7 +185,7 @@ class House:
     @property
     def _is_on_loopback(self) -> bool:
         """Tell whether this deployment is on one machine: then, and only then, providers may be there, too."""
-        return urlsplit(self._environ.get("GATEHOUSE_BASE_URL", "")).scheme == "http"
+        return self._on_one_machine or urlsplit(self._environ.get("GATEHOUSE_BASE_URL", "")).scheme == "http"
 
     @cached_property
     def registrations(self) -> Registrations:

@@ -47,8 +47,8 @@ class _Request(Request):
 class Application:
     """All of the demo server but its socket."""
 
-    def __init__(self, base_url: str, clock: Callable[[], float]) -> None:
-        """Serve under `base_url`; the time is `clock`'s (Unix seconds)."""
+    def __init__(self, base_url: str, clock: Callable[[], float], callbacks_at: str | None = None) -> None:
+        """Serve under `base_url`; the time is `clock`'s (Unix seconds). `callbacks_at`: see `Client.accepts`."""
         self.faults = FaultBook()
         self.grants = Grants(clock)
         self.ledger = Ledger(clock)
@@ -60,7 +60,7 @@ class Application:
         }
         for dialect in self.dialects.values():
             self.ledger.issued("client_secret", dialect.client.secret)
-        self._authorization = AuthorizationEndpoint(self.grants, self.ledger, clock)
+        self._authorization = AuthorizationEndpoint(self.grants, self.ledger, clock, callbacks_at)
         self._back_channel = BackChannel(self.grants, self.ledger)
         self._routes = Map(_rules(self.dialects.values()))
         self._acts: dict[str, Callable[[Call], Response]] = {

@@ -67,8 +67,11 @@ class _Consent:
 class AuthorizationEndpoint:
     """Shows the consent page and turns the decision into an authorization response."""
 
-    def __init__(self, grants: Grants, ledger: Ledger, clock: Callable[[], float]) -> None:
-        """Start with nobody looking at a consent page."""
+    def __init__(
+        self, grants: Grants, ledger: Ledger, clock: Callable[[], float], callbacks_at: str | None = None
+    ) -> None:
+        """Start with nobody looking at a consent page; answers may also go to the origin ``callbacks_at``."""
+        self._callbacks_at = callbacks_at
         self._grants = grants
         self._ledger = ledger
         self._clock = clock
@@ -86,7 +89,7 @@ class AuthorizationEndpoint:
         self._ledger.received("state", arguments.get("state"))
         seen.client_id = arguments.get("client_id")
         try:
-            redirect_uri = _trusted_redirect_uri(call)
+            redirect_uri = _trusted_redirect_uri(call, self._callbacks_at)
         except UntrustedRequestError as error:
             return _refused(str(error), seen)
         way_back = _WayBack(redirect_uri, arguments.get("state"), call.faults.issuer or call.dialect.issuer)
@@ -161,13 +164,13 @@ class _WayBack:
         return f"{self.redirect_uri}?{urlencode(query)}"
 
 
-def _trusted_redirect_uri(call: Call) -> str:
+def _trusted_redirect_uri(call: Call, callbacks_at: str | None) -> str:
     """Return where answers may go; raises UntrustedRequestError."""
     client, request = call.dialect.client, call.request
     if request.args.get("client_id") != client.client_id:
         raise UntrustedRequestError("The client_id is missing or unknown.")
     redirect_uri = request.args.get("redirect_uri", "")
-    if not client.accepts(redirect_uri):
+    if not client.accepts(redirect_uri, callbacks_at):
         raise UntrustedRequestError("The redirect_uri is missing or not registered for this client.")
     if any(len(values) > 1 for _, values in request.args.lists()):
         raise UntrustedRequestError("A parameter is repeated.")

@@ -21,8 +21,11 @@ class Client:
     is_confidential: bool
     """Whether the client must authenticate; a public client may, and then has to do it right."""
 
-    def accepts(self, redirect_uri: str) -> bool:
-        """Tell whether `redirect_uri` is registered: `/callback/NAME` on a loopback host and any port."""
+    def accepts(self, redirect_uri: str, also_at: str | None = None) -> bool:
+        """Tell whether `redirect_uri` is registered: `/callback/NAME` on a loopback host and any port.
+
+        ``also_at`` is one origin more where it may be.
+        """
         try:
             url = urlsplit(redirect_uri)
             _ = url.port
@@ -30,7 +33,8 @@ class Client:
             return False
         has_extras = bool(url.query or url.fragment or "@" in url.netloc)
         is_callback = _CALLBACK.fullmatch(url.path) is not None
-        return url.scheme == "http" and url.hostname in _LOOPBACK and is_callback and not has_extras
+        is_here = url.scheme == "http" and url.hostname in _LOOPBACK
+        return (is_here or f"{url.scheme}://{url.netloc}" == also_at) and is_callback and not has_extras
 
 
 @dataclass(frozen=True)

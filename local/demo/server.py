@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 class DemoServer:
     """Speaks UltraCart's dialect at `/rest/v2/oauth`, and the RFCs' under the issuers `/standard` and `/openid`."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        """Tell the time by `clock` (Unix seconds)."""
+    def __init__(self, clock: Callable[[], float], callbacks_at: str | None = None) -> None:
+        """Tell the time by `clock` (Unix seconds). Browsers are sent back to this machine, and to `callbacks_at`."""
         self._clock = clock
+        self._callbacks_at = callbacks_at
         self._socket: LoopbackServer | None = None
         self._application: Application | None = None
 
     def start(self, port: int = 0) -> Self:
         """Listen on 127.0.0.1, on any free port unless one is given."""
         self._socket = LoopbackServer(port)
-        self._application = Application(self._socket.url, self._clock)
+        self._application = Application(self._socket.url, self._clock, self._callbacks_at)
         self._socket.serve(self._application)
         return self
 

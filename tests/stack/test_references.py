@@ -109,6 +109,15 @@ def test_the_gateway_calls_what_the_template_names(stack: Stack) -> None:
     assert versions["gatehouse-authorize:live"] == "1"
 
 
+def test_what_is_public_is_what_the_template_says_is(stack: Stack) -> None:
+    """By a tunnel these are answered, and no others."""
+    assert stack.deployment.public == {
+        "GET /authorize/{ticket}",
+        "GET /callback/{provider}",
+        "POST /callback/{provider}",
+    }
+
+
 def test_a_route_to_nothing_stops_the_start(stack: Stack) -> None:
     """Better than at the first click; deployed it would be API Gateway's 500."""
     # given

@@ -1,0 +1,105 @@
+"""The flags of `python -m local`: what is taken, and what is said of the rest."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from local import cloudformation, options
+from local.stack import TEMPLATE
+from tests.requirements import ROOT
+
+PARAMETERS = {"--base-url": "BaseUrl", "--return-to-origin": "ReturnToOrigins"}
+GOOD = (
+    "https://abc.example-tunnel.dev",
+    "https://abc.example-tunnel.dev:8443",
+    "http://localhost:3000",
+    "http://127.0.0.1",
+)
+BAD = (
+    "abc.example-tunnel.dev",
+    "http://abc.example-tunnel.dev",
+    "https://abc.example-tunnel.dev/",
+    "https://abc.example-tunnel.dev/app",
+    "https://abc.example-tunnel.dev?x",
+    "https://me@abc.example-tunnel.dev",
+    "https://abc.example-tunnel.dev\n",
+    " https://abc.example-tunnel.dev",
+    "https://*.example-tunnel.dev",
+    "HTTPS://abc.example-tunnel.dev",
+    "http://localhost:3000/",
+    "http://localhost.example-tunnel.dev",
+    "https://abc.example-tunnel.dev https://other.example",
+    "https://",
+)
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Give bad arguments, and return what is said; the exit code is 2."""
+    with pytest.raises(SystemExit) as ended:
+        options.parse(list(arguments))
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_without_flags_the_stack_is_its_own() -> None:
+    """It listens on the usual port, and browsers come there."""
+    chosen = options.parse([])
+
+    assert (chosen.port, chosen.registrations, chosen.base_url, chosen.return_to_origin) == (8787, None, None, [])
+
+
+@pytest.mark.parametrize("value", GOOD)
+def test_an_origin_is_taken(value: str) -> None:
+    """As base URL, and as many as are wanted to be sent back to."""
+    chosen = options.parse(
+        ["--base-url", value, "--return-to-origin", value, "--return-to-origin", "https://b.example"]
+    )
+
+    assert (chosen.base_url, chosen.return_to_origin) == (value, [value, "https://b.example"])
+
+
+@pytest.mark.parametrize("flag", PARAMETERS)
+@pytest.mark.parametrize(
+    "value",
+    [*BAD, "", "https://abc.example-tunnel.dev:99999", "https://abc.example-tunnel.dev:0"],
+)
+def test_what_is_none_is_refused_by_name(capsys: pytest.CaptureFixture[str], flag: str, value: str) -> None:
+    """The message says which flag it was, what was expected and what that looks like."""
+    said = refusal(capsys, f"{flag}={value}")
+
+    assert f"argument {flag}: {value!r}: expected" in said
+    assert "without" in said
+    assert re.search(r"for example https?://\S+$", said.strip())
+
+
+def test_a_base_url_is_no_longer_than_the_template_takes_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """The parameter has a length, too."""
+    assert "expected" in refusal(capsys, f"--base-url=https://{'a' * 246}")
+
+
+def test_the_documents_name_flags_that_are_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the README, and in what `make help` says of `make run`."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"--[a-z][a-z-]+", readme.partition("## Try it")[2].partition("\n## ")[0])
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (told,) = [line for line in makefile.splitlines() if line.startswith("\t@echo 'make run ")]
+
+    with pytest.raises(SystemExit):
+        options.parse(["--help"])
+
+    said = capsys.readouterr().out
+    assert set(PARAMETERS) <= set(named)
+    assert [flag for flag in (*named, *re.findall(r"--[a-z][a-z-]+", told)) if flag not in said] == []
+
+
+@pytest.mark.parametrize(("flag", "parameter"), PARAMETERS.items())
+def test_the_rule_is_the_templates(capsys: pytest.CaptureFixture[str], flag: str, parameter: str) -> None:
+    """What works here can be deployed, and what could not be deployed does not work here."""
+    rules = cloudformation.read(TEMPLATE)["Parameters"][parameter]
+
+    assert [value for value in (*GOOD, *BAD) if re.fullmatch(rules["AllowedPattern"], value)] == list(GOOD)
+    expected = rules["ConstraintDescription"].partition("must be empty, or ")[2].removesuffix(".")
+    assert expected
+    assert expected in refusal(capsys, f"{flag}=x")
