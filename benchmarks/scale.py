@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 SIZES = {"10 thousand": 10_000, "1 million": 1_000_000, "100 million": 100_000_000}
 
-FIXED = 1.0 + 0.40 + 16 * 0.10 + 2 * 0.40
-"""Dollars a month whatever happens: the key, one provider's secret, 16 alarms, two million polls of the queues."""
+FIXED = 1.0 + 0.40 + 30 * 0.10 + 0.30 + 2 * 0.40
+"""Dollars a month whatever happens: the key, a secret, 30 metrics with alarms, the count of sweeps, the polls of the queues."""
 
 PEAK = 2
 """How much the busiest minutes are above the month's mean, assumed."""
@@ -51,7 +51,7 @@ QUOTAS = (
     Quota("DynamoDB, read units of a table", 40_000, "raise it"),
     Quota("DynamoDB, write units of a table", 40_000, "raise it"),
     Quota("SQS FIFO, messages of a group", 300, "more slots (`max_concurrency`): each is a group"),
-    Quota("background refreshes, 20 at once", int(20 / SECONDS["refresh"]), "`MaximumConcurrency` of `RefreshMapping`"),
+    Quota("background refreshes, 3 at once", int(3 / SECONDS["refresh"]), "raise `BackgroundConcurrency`"),
 )
 
 
@@ -103,7 +103,7 @@ def _asked(quota: Quota, size: int, found: Counted) -> float:
         "DynamoDB, read units of a table": tokens * token.reads + refreshes * refresh.reads,
         "DynamoDB, write units of a table": refreshes * refresh.writes,
         "SQS FIFO, messages of a group": background,
-        "background refreshes, 20 at once": background,
+        "background refreshes, 3 at once": background,
     }
     return asked[quota.name]
 
