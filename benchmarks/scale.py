@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SIZES = {"10 thousand": 10_000, "1 million": 1_000_000, "100 million": 100_000_000}
 
 FIXED = 1.0 + 0.40 + 30 * 0.10 + 0.30 + 2 * 0.40
-"""Dollars a month whatever happens: the key, a secret, 30 metrics with alarms, the count of sweeps, the polls of the queues."""
+"""Dollars a month whatever happens: the key, a secret, 30 metrics with alarms, the count of sweeps, polls of queues."""
 
 PEAK = 2
 """How much the busiest minutes are above the month's mean, assumed."""
