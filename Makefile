@@ -80,9 +80,9 @@ check-deployment: .venv/run.stamp
 versions: .venv/run.stamp
 	@$(BIN)/python -m tools.versions $(or $(ARGS),list) $(if $(STACK),--stack $(STACK))
 
-# `sam build` calls this for each function, with the folder to fill in ARTIFACTS_DIR. BUILD_ARGS are options of tools.build.
+# `sam build` calls this for each function, with the folder to fill in ARTIFACTS_DIR; GATEHOUSE_BUILD_ARGS are options.
 build-%Function: require-python
-	@$(PYTHON) -m tools.build $(BUILD_ARGS) "$(ARTIFACTS_DIR)"
+	@$(PYTHON) -m tools.build $(GATEHOUSE_BUILD_ARGS) "$(ARTIFACTS_DIR)"
 
 .PHONY: require-python
 require-python:

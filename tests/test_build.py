@@ -144,7 +144,7 @@ def without_lambdas_python(tmp_path_factory: pytest.TempPathFactory) -> tuple[At
     env = {"PATH": str(home), "HOME": str(home)}
     # Where the tests run on Python 3.13, the build is for a runtime whose bytecode it does not make.
     if magic_number(sys.executable) == build.LAMBDA_MAGIC_NUMBER:
-        env["BUILD_ARGS"] = "--magic-number 1"
+        env["GATEHOUSE_BUILD_ARGS"] = "--magic-number 1"
     build.package(for_lambda=True, python=None)  # here, because pip may need what the real HOME has
 
     def attempt(names: tuple[str, ...], more: dict[str, str]) -> Attempt:
@@ -374,6 +374,24 @@ def test_a_named_python_that_does_not_fit_is_refused(named: str, tmp_path: Path)
     assert f"Lambda reads the bytecode of Python 3.13 alone (magic number {wanted})." in done.stderr
     assert "export GATEHOUSE_BYTECODE=none" in done.stderr
     assert not (tmp_path / "built").exists()
+
+
+def test_a_named_python_is_taken_before_the_one_that_builds(tmp_path: Path) -> None:
+    """Where both fit, the variable decides: by a path or by a command on the PATH. Without it, no other is needed."""
+    # given
+    named = tmp_path / "mine"
+    named.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', "utf-8")
+    named.chmod(0o755)
+    nothing_else = {"HOME": str(tmp_path), "PATH": str(tmp_path)}
+    own = magic_number(sys.executable)
+
+    # when
+    by_path = build.compiler(nothing_else | {"GATEHOUSE_LAMBDA_PYTHON": str(named)}, own)
+    by_name = build.compiler(nothing_else | {"GATEHOUSE_LAMBDA_PYTHON": "mine"}, own)
+    unnamed = build.compiler(nothing_else, own)
+
+    # then
+    assert (by_path, by_name, unnamed) == (str(named), str(named), sys.executable)
 
 
 def test_the_build_ends_with_what_was_built(for_lambda: Path) -> None:
