@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import requests
@@ -15,7 +16,6 @@ import requests
 from tools.deploy_check.report import Wrong
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
 ACCOUNT = "123456789012"
@@ -45,7 +45,7 @@ class Emulator:
         (self._folder / "tmp").mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 -- every argument is written here
-                [str(self._python.parent / "ministack")],
+                [str(self._python), "-P", str(Path(__file__).with_name("emulator_process.py"))],
                 cwd=self._folder,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,

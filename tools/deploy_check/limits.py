@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from tools.deploy_check.adapting import Adapted
     from tools.deploy_check.installation import Installation
 
-# How it is made, which no question to it answers.
+# What was put right in emulator_process.py, and how it is made, which no question to it answers.
 BY_ITS_MAKING = (
+    "Its HTTP API gives functions no list of cookies (payload format 2.0): it was started with that put right.",
     "Functions run on this machine, by the emulator's own Python: nothing of Amazon Linux, arm64, memory is seen.",
     "No cold start is like one of Lambda's, and of SnapStart there are the hooks alone.",
     "Whoever deploys is the account's root user: what rights a deployment needs is not seen.",
