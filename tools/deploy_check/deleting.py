@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tools.deploy_check.deployed import Deployed
-from tools.deploy_check.emulator import ACCOUNT
 from tools.deploy_check.report import expect
 
 if TYPE_CHECKING:
@@ -23,22 +22,15 @@ def failed_first_deployment(report: Report, project: Project, account: Account, 
     """Let a first deployment fail half-way, because something has a name that it wants; then take away what is left."""
     environment, stack = "broken", "gatehouse-broken"
     before = account.inventory()
-    in_the_way = f"{stack}-token"
-    functions = account.client("lambda")
-    functions.create_function(
-        FunctionName=in_the_way,
-        Runtime="python3.13",
-        Handler="index.handler",
-        Role=f"arn:aws:iam::{ACCOUNT}:role/nobodys",
-        Code={"ZipFile": b"PK\x05\x06" + bytes(18)},
-    )
-    with report.step("a first deployment fails half-way: a function has a name that it wants") as seen:
+    queues = account.client("sqs")
+    in_the_way = queues.create_queue(QueueName=f"{stack}-revoke")["QueueUrl"]
+    with report.step("a first deployment fails half-way: a queue has a name that it wants") as seen:
         project.add_environment(environment, stack)
         project.edit({**settings, "SecretPrefix": f"{stack}/providers/"}, environment)
         ran = project.shell.run(f"sam deploy --config-env {environment}", typed="y\n", timeout=400)
         expect(ran.code, "The deployment should fail, and succeeds.")
         seen.append(Deployed(account, stack).status)
-    functions.delete_function(FunctionName=in_the_way)
+    queues.delete_queue(QueueUrl=in_the_way)
     left = account.inventory() - before
     with report.step("what it leaves is named, and taken away by the documented commands") as seen:
         _name(project, stack)
