@@ -1,15 +1,20 @@
-"""Runs MiniStack with one thing put right: the Python of its own environment is what runs this.
+"""Runs MiniStack with two things put right that AWS does and it does not; the Python of its environment runs this.
 
-An HTTP API hands the cookies of a request to a function in a list (payload format 2.0). MiniStack leaves them
-in the headers. Nobody could finish what they began in their browser. This can go when MiniStack has the list.
+- An HTTP API hands the cookies of a request to a function in a list (payload format 2.0): without it, nobody could
+  finish what they began in their browser.
+- KMS tells IAM the encryption context of a request: without it, no role of ours may use the key.
+
+Each can go when MiniStack has it.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 from ministack.app import main
+from ministack.core import iam_actions
 from ministack.services import lambda_svc
 
 if TYPE_CHECKING:
@@ -26,18 +31,35 @@ def with_cookies(event: Any) -> Any:
     return {**event, "headers": headers, "cookies": found} if found else event
 
 
-def put_right(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what executes a function, with the cookies in place."""
+def encryption_context(service: str, body: bytes) -> dict[str, str]:
+    """Return the condition keys `kms:EncryptionContext:NAME` of a request to KMS."""
+    if service != "kms":
+        return {}
+    try:
+        context = json.loads(body).get("EncryptionContext", {})
+    except (ValueError, AttributeError):
+        return {}
+    return {f"kms:EncryptionContext:{name}": value for name, value in context.items()}
 
+
+def _put_cookies_right(execute: Callable[..., Any]) -> Callable[..., Any]:
     def executing(record: Any, event: Any, *others: Any, **named: Any) -> Any:
         return execute(record, with_cookies(event), *others, **named)
 
     return executing
 
 
+def _put_conditions_right(context_of: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    def found(service: str, action: str, body: bytes, parameters: Any) -> dict[str, Any]:
+        return {**context_of(service, action, body, parameters), **encryption_context(service, body)}
+
+    return found
+
+
 if __name__ == "__main__":
-    # Looked up with each request of an HTTP API.
-    lambda_svc._execute_function_with_config_scope = put_right(  # noqa: SLF001 -- nothing else is there to be set
+    # Both are looked up with each request.
+    lambda_svc._execute_function_with_config_scope = _put_cookies_right(  # noqa: SLF001 -- there is no other way in
         lambda_svc._execute_function_with_config_scope  # noqa: SLF001 -- as above
     )
+    iam_actions.request_tag_context = _put_conditions_right(iam_actions.request_tag_context)
     sys.exit(main())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -18,7 +18,7 @@ from tools.deploy_check.report import expect
 from tools.deploy_check.shell import Shell
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from tools.deploy_check.account import Account
@@ -54,10 +54,9 @@ class Project:
 
     def parameters(self) -> dict[str, str]:
         """Return the template's parameters with their defaults, in the order in which SAM CLI asks for them."""
-        declared = {key.value: value for key, value in _root(self._template).value}["Parameters"]
         return {
-            name.value: next((value.value for key, value in described.value if key.value == "Default"), "")
-            for name, described in declared.value
+            name: next((value.value for key, value in described.value if key.value == "Default"), "")
+            for name, described in _section(self._template, "Parameters")
         }
 
     def build(self) -> Ran:
@@ -79,6 +78,29 @@ class Project:
         """Set parameters in samconfig.toml, as a person does it in an editor."""
         text = samconfig.with_overrides(self._samconfig.read_text(encoding="utf-8"), parameters, environment)
         self._samconfig.write_text(text, encoding="utf-8")
+
+    @contextmanager
+    def failing_last(self) -> Iterator[None]:
+        """Let deployments fail when everything that outlives its stack is made."""
+        built = self.folder / ".aws-sam" / "build" / "template.yaml"
+        text = built.read_text(encoding="utf-8")
+        resources = dict(_section(built, "Resources"))
+        kept = [name for name, resource in resources.items() if _has(resource, "DeletionPolicy", "Retain")]
+        # Nobody may be permitted to invoke what is not there.
+        fails = f"""Resources:
+  FailsLast:
+    Type: AWS::Lambda::Permission
+    DependsOn: [{", ".join(kept)}]
+    Properties:
+      Action: lambda:InvokeFunction
+      FunctionName: nobody
+      Principal: events.amazonaws.com
+"""
+        built.write_text(text.replace("Resources:\n", fails, 1), encoding="utf-8")
+        try:
+            yield
+        finally:
+            built.write_text(text, encoding="utf-8")
 
     def add_environment(self, environment: str, stack_name: str) -> None:
         """Add a section for another stack to samconfig.toml, unless there is one."""
@@ -154,8 +176,13 @@ def _environment(folder: Path, account: Account) -> dict[str, str]:
     }
 
 
-def _root(template: Path) -> yaml.MappingNode:
-    node = yaml.compose(template.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    if not isinstance(node, yaml.MappingNode):
-        sys.exit(f"{template} is no template.")
-    return node
+def _section(template: Path, name: str) -> list[tuple[str, yaml.Node]]:
+    """Return what a template declares in a section, in its order."""
+    root: Any = yaml.compose(template.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    (section,) = (value for key, value in root.value if key.value == name)
+    return [(key.value, value) for key, value in section.value]
+
+
+def _has(resource: yaml.Node, attribute: str, beginning: str) -> bool:
+    """Tell whether a resource has an attribute whose value begins so."""
+    return any(key.value == attribute and str(value.value).startswith(beginning) for key, value in resource.value)
