@@ -48,7 +48,7 @@ class Emulator:
                 [str(self._python), "-P", str(Path(__file__).with_name("emulator_process.py"))],
                 cwd=self._folder,
                 env=self._environment(),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

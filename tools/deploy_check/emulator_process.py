@@ -4,13 +4,15 @@
   finish what they began in their browser.
 - KMS tells IAM the encryption context of a request: without it, no role of ours may use the key.
 
-Each can go when MiniStack has it.
+Each can go when MiniStack has it. It ends when its standard input does: then whoever started it is gone.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from ministack.app import main
@@ -56,7 +58,13 @@ def _put_conditions_right(context_of: Callable[..., dict[str, Any]]) -> Callable
     return found
 
 
+def _end_with_input() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_with_input, daemon=True).start()
     # Both are looked up with each request.
     lambda_svc._execute_function_with_config_scope = _put_cookies_right(  # noqa: SLF001 -- there is no other way in
         lambda_svc._execute_function_with_config_scope  # noqa: SLF001 -- as above

@@ -86,15 +86,14 @@ class Project:
         text = built.read_text(encoding="utf-8")
         resources = dict(_section(built, "Resources"))
         kept = [name for name, resource in resources.items() if _has(resource, "DeletionPolicy", "Retain")]
-        # Nobody may be permitted to invoke what is not there.
+        # There is no such function to be given a URL.
         fails = f"""Resources:
   FailsLast:
-    Type: AWS::Lambda::Permission
+    Type: AWS::Lambda::Url
     DependsOn: [{", ".join(kept)}]
     Properties:
-      Action: lambda:InvokeFunction
-      FunctionName: nobody
-      Principal: events.amazonaws.com
+      AuthType: AWS_IAM
+      TargetFunctionArn: nobody
 """
         built.write_text(text.replace("Resources:\n", fails, 1), encoding="utf-8")
         try:
