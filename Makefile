@@ -13,7 +13,7 @@ BIN = .venv/bin
 BUILT = .aws-sam/build
 SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 
-.PHONY: help run test torture bench lint format check-template build check-deployment versions clean lock
+.PHONY: help run test torture bench deploy-check lint format check-template build check-deployment versions clean lock
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo 'make test            lint, types, template, build and tests; PYTEST_ARGS="-k NAME" narrows the last'
 	@echo 'make torture         the proofs at full length; SEED=n replays one history, SCENARIO="name" with that cast'
 	@echo 'make bench           measure it beside others, and write docs/performance.md; twenty minutes'
+	@echo 'make deploy-check    deploy it to an emulator of AWS that evaluates IAM, and walk through it; some minutes'
 	@echo 'make lint            ruff and mypy alone'
 	@echo 'make format          let ruff rewrite the code'
 	@echo 'make check-template  sam validate and cfn-lint alone'
@@ -55,6 +56,10 @@ bench: .venv/test.stamp node_modules/stamp .venv-bench/stamp
 	@cp -R benchmarks/subjects/grant $(@D)/grant && cp .npmrc $(@D)/grant
 	@if command -v npm >/dev/null; then cd $(@D)/grant && npm ci --silent; else echo 'npm is not here: no grant'; fi
 	@touch $@
+
+# Deployed as a person does it, to an emulator on this machine. Exits with 1 where something does not hold.
+deploy-check: .venv/test.stamp .venv-sam/stamp .venv-deploy/stamp
+	@$(BIN)/python -m tools.deploy_check $(ARGS)
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check .
@@ -92,7 +97,7 @@ require-python:
 		exit 1; } >&2
 	@$(PYTHON) $(NEW_ENOUGH) || { echo 'Gatehouse needs Python 3.11 or newer, and $(PYTHON) is not.' >&2; exit 1; }
 
-.venv/made .venv-sam/made: | require-python
+.venv/made .venv-sam/made .venv-deploy/made: | require-python
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo '$(PYTHON) cannot make virtual environments.'; \
 		echo 'On Debian and Ubuntu: apt-get install python3-venv. Elsewhere: use another Python with PYTHON=...'; \
@@ -118,6 +123,12 @@ require-python:
 	@.venv-sam/bin/python $(PIP_INSTALL) --requirement requirements-sam.txt
 	@touch $@
 
+# The emulator pins botocore, and runs the functions itself: an environment of its own.
+.venv-deploy/stamp: requirements-deploy.txt .venv-deploy/made
+	@echo 'Installing the emulator of AWS (once) ...'
+	@.venv-deploy/bin/python $(PIP_INSTALL) --requirement requirements-deploy.txt
+	@touch $@
+
 # Without npm, or without network, the tests that need it say what they miss.
 node_modules/stamp: package-lock.json
 	@if command -v npm >/dev/null; then npm ci --silent && touch $@; else echo 'npm is not here: no dynalite'; fi \
@@ -132,6 +143,7 @@ lock: .venv-lock/stamp
 	compile local requirements-local.txt requirements.txt; \
 	compile dev requirements-dev.txt requirements-local.txt; \
 	compile sam requirements-sam.txt; \
+	compile deploy requirements-deploy.txt; \
 	compile bench requirements-bench.txt requirements-dev.txt
 	cd benchmarks/subjects/grant && npm install --package-lock-only --silent
 	npm install --package-lock-only --silent
@@ -142,5 +154,5 @@ lock: .venv-lock/stamp
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-sam .venv-lock .venv-bench .aws-sam .build node_modules .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-sam .venv-deploy .venv-lock .venv-bench .aws-sam .build node_modules .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,168 @@
+"""Runs the whole check: `python -m tools.deploy_check`. Exits with 1 where something does not hold."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from local.demo import DemoServer
+from tools.build import ROOT
+from tools.deploy_check import changing, deleting, limits, neighbour, walk
+from tools.deploy_check.account import Account
+from tools.deploy_check.deployed import Deployed
+from tools.deploy_check.emulator import Emulator
+from tools.deploy_check.front import Front
+from tools.deploy_check.installation import Installation
+from tools.deploy_check.project import PYTHON, Project
+from tools.deploy_check.report import Report, Wrong, expect
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+FOLDER = ROOT / ".cache" / "deploy-check"
+STACK = "gatehouse"
+_PREFIX = "gatehouse/providers/"
+
+
+@dataclass
+class Check:
+    """What the parts of a run share."""
+
+    report: Report
+    project: Project
+    emulator: Emulator
+    account: Account
+    front: Front
+    demo: DemoServer
+    limits: list[str]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Return the parameters of each first deployment: providers on this machine want a base URL on it."""
+        return {"BaseUrl": self.front.url}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the check and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tools.deploy_check", description=__doc__.partition("\n")[0])
+    parser.add_argument("--minutes", type=int, default=30, help="end the check after so many (default: 30)")
+    minutes: int = parser.parse_args(arguments).minutes
+    signal.signal(signal.SIGALRM, _too_late)
+    signal.signal(signal.SIGTERM, _ended)
+    signal.alarm(60 * minutes)
+    report, found = Report(), list[str]()
+    began = time.monotonic()
+    try:
+        with ExitStack() as cleanup:
+            _run(_begin(report, found, cleanup))
+    except Wrong as wrong:
+        report.failures.append(str(wrong))
+    signal.alarm(0)
+    _tell(report, found, time.monotonic() - began)
+    return 1 if report.failures else 0
+
+
+def _begin(report: Report, found: list[str], cleanup: ExitStack) -> Check:
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    with report.step("the emulator starts, with IAM and TLS") as seen:
+        emulator = cleanup.enter_context(Emulator(PYTHON, FOLDER))
+        seen.append(emulator.endpoint)
+    account = Account.of(emulator)
+    demo = cleanup.enter_context(DemoServer(time.time))
+    front = cleanup.enter_context(Front(emulator))
+    return Check(report, Project(FOLDER, account), emulator, account, front, demo, found)
+
+
+def _run(check: Check) -> None:
+    started_at, before = time.time(), check.account.inventory()
+    report = check.report
+    with report.part("A first deployment that fails"):
+        _build(check)
+        deleting.failed_first_deployment(report, check.project, check.account, check.settings)
+    installation: Installation | None = None
+    with report.part("Deployed"):
+        installation = _deploy(check)
+    if installation is None:
+        return
+    with report.part("The life of a connection"):
+        _walk(check, installation)
+        check.limits += limits.of_the_stack(installation, started_at)
+    with report.part("A parameter is changed"):
+        changing.change(report, check.project, installation)
+    with report.part("A second stack"):
+        neighbour.second_stack(report, check.project, installation, check.emulator)
+    with report.part("Deleted, and made again"):
+        check.limits += limits.of_the_api(installation)
+        installation.leave()
+        deleting.deletion(report, check.project, check.account, STACK, before)
+        _again(check)
+
+
+def _build(check: Check) -> None:
+    adapted = check.project.adapt()
+    check.limits += [*limits.of_the_template(adapted)]
+    with check.report.step("sam build") as seen:
+        check.project.build()
+        seen.append("Build Succeeded")
+
+
+def _deploy(check: Check) -> Installation:
+    deployed = Deployed(check.account, STACK)
+    with check.report.step("sam deploy, as README says") as seen:
+        check.project.deploy_first(check.settings)
+        seen.append(f"{deployed.status}, {len(deployed.resources())} resources, {len(deployed.outputs)} outputs")
+    return Installation.of(deployed, check.front, check.demo, _PREFIX)
+
+
+def _walk(check: Check, installation: Installation) -> None:
+    report = check.report
+    walk.providers(installation)
+    walk.iam_is_on(report, installation)
+    walk.first_merchant(report, check.project, installation)
+    walk.tokens(report, installation)
+    walk.roles(report, installation)
+    walk.background(report, installation)
+    walk.revocation(report, installation)
+    installation.connected("shop-kept")
+
+
+def _again(check: Check) -> None:
+    deployed = Deployed(check.account, STACK)
+    with check.report.step("plain `sam deploy` makes the same stack again") as seen:
+        check.project.deploy()
+        again = Installation.of(deployed, check.front, check.demo, _PREFIX)
+        old = again.token("shop-kept")
+        expect(old.get("error") == "connection_not_found", f"Nothing of the old one was expected: {old}")
+        again.connected("shop-again")
+        expect("access_token" in again.token("shop-again"), "The new stack should vend.")
+        seen.append(f"{deployed.status}; a customer connects, and token vends")
+
+
+def _tell(report: Report, found: list[str], seconds: float) -> None:
+    print("\nWhat this emulator does not do, so that it was not seen here")
+    for each in (*found, *limits.BY_ITS_MAKING):
+        print(f"  - {each}")
+    where = FOLDER.relative_to(ROOT)
+    print(f"\nEvery command and what it printed: {where}/transcript.txt; the emulator's log: {where}/emulator.log")
+    for failure in report.failures:
+        print(f"\nDOES NOT HOLD  {failure}")
+    print(f"\n{'NOT ALL HOLDS' if report.failures else 'All holds'}, after {seconds / 60:.1f} minutes.")
+
+
+def _too_late(_signal: int, _frame: FrameType | None) -> None:
+    raise Wrong("The check has taken too long: --minutes says how long it may.")
+
+
+def _ended(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

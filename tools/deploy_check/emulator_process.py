@@ -1,0 +1,73 @@
+"""Runs MiniStack with two things put right that AWS does and it does not; the Python of its environment runs this.
+
+- An HTTP API hands the cookies of a request to a function in a list (payload format 2.0): without it, nobody could
+  finish what they began in their browser.
+- KMS tells IAM the encryption context of a request: without it, no role of ours may use the key.
+
+Each can go when MiniStack has it. It ends when its standard input does: then whoever started it is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from ministack.app import main
+from ministack.core import iam_actions
+from ministack.services import lambda_svc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def with_cookies(event: Any) -> Any:
+    """Return an event with its cookies where an HTTP API has them."""
+    if not isinstance(event, dict) or event.get("version") != "2.0" or "cookies" in event:
+        return event
+    headers = {name: value for name, value in event.get("headers", {}).items() if name.lower() != "cookie"}
+    cookies = [value for name, value in event.get("headers", {}).items() if name.lower() == "cookie"]
+    found = [cookie.strip() for value in cookies for cookie in value.split(";")]
+    return {**event, "headers": headers, "cookies": found} if found else event
+
+
+def encryption_context(service: str, body: bytes) -> dict[str, str]:
+    """Return the condition keys `kms:EncryptionContext:NAME` of a request to KMS."""
+    if service != "kms":
+        return {}
+    try:
+        context = json.loads(body).get("EncryptionContext", {})
+    except (ValueError, AttributeError):
+        return {}
+    return {f"kms:EncryptionContext:{name}": value for name, value in context.items()}
+
+
+def _put_cookies_right(execute: Callable[..., Any]) -> Callable[..., Any]:
+    def executing(record: Any, event: Any, *others: Any, **named: Any) -> Any:
+        return execute(record, with_cookies(event), *others, **named)
+
+    return executing
+
+
+def _put_conditions_right(context_of: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    def found(service: str, action: str, body: bytes, parameters: Any) -> dict[str, Any]:
+        return {**context_of(service, action, body, parameters), **encryption_context(service, body)}
+
+    return found
+
+
+def _end_with_input() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    # Both are looked up with each request.
+    lambda_svc._execute_function_with_config_scope = _put_cookies_right(  # noqa: SLF001 -- there is no other way in
+        lambda_svc._execute_function_with_config_scope  # noqa: SLF001 -- as above
+    )
+    iam_actions.request_tag_context = _put_conditions_right(iam_actions.request_tag_context)
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""The whole life of a connection, each call by whoever makes it in production, with no more rights than there."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import requests
+
+from local.demo.faults import Faults
+from tools.deploy_check.browser import Browser
+from tools.deploy_check.installation import heading, waited
+from tools.deploy_check.report import expect
+
+if TYPE_CHECKING:
+    from local.demo import DemoServer
+    from tools.deploy_check.installation import Installation
+    from tools.deploy_check.project import Project
+    from tools.deploy_check.report import Report
+
+_FORBIDDEN = 403
+_OK = 200
+_WORKED_OFF_WITHIN = 45
+SHORT_LIFE = 8
+"""Seconds that an access token lives where its background refresh is to be due soon."""
+_PROVIDERS = ("ultracart", "demo", "demo-fresh")
+
+
+def providers(installation: Installation) -> None:
+    """Register the demo server as two more providers: as it is, and with tokens that are kept fresh."""
+    standard = installation.demo.standard_registration("standard")
+    installation.register("demo", standard)
+    installation.register("demo-fresh", {**standard, "background_refresh": "keep_fresh"})
+
+
+def iam_is_on(report: Report, installation: Installation) -> None:
+    """Show that what the managed policies do not allow is denied, by Invoke and over HTTP."""
+    with report.step("IAM denies what a policy does not allow") as seen:
+        tokens, manager = installation.tokens, installation.manager
+        start, token = {"provider": "demo"}, {"connection_id": "shop-1"}
+        expect(tokens.is_denied("start", start), "UseTokensPolicy lets its caller invoke start.")
+        expect(manager.is_denied("token", token), "ManageConnectionsPolicy lets its caller invoke token.")
+        seen.append("UseTokensPolicy cannot invoke start, ManageConnectionsPolicy cannot invoke token")
+        answers = {
+            "unsigned POST /v1/token": tokens.post("token", token, signed=False)[0],
+            "UseTokensPolicy POST /v1/start": tokens.post("start", start)[0],
+        }
+        expect(set(answers.values()) == {_FORBIDDEN}, f"The HTTP API should answer 403 to all of these: {answers}")
+        seen.append("403 to " + " and ".join(answers))
+
+
+def first_merchant(report: Report, project: Project, installation: Installation) -> None:
+    """Register a provider and connect a merchant by the commands of README's steps 3 and 4."""
+    with report.step("README's commands register the provider and start a connection") as seen:
+        # What README has a person write into it, and where the demo server stands in UltraCart's place.
+        registration = installation.demo.registrations["ultracart"]
+        (project.folder / "ultracart.local.json").write_text(json.dumps(registration), encoding="utf-8")
+        project.documented("README.md", "Deploy it", "create-secret")
+        printed = project.documented("README.md", "Deploy it", "gatehouse-start").output
+        started = json.JSONDecoder().raw_decode(printed[printed.index("{") :])[0]
+        expect("authorize_url" in started, f"README's command printed no link: {printed}")
+        seen.append(f"a link for {started['connection_id']}")
+    with report.step("authorize, consent and callback, in a browser") as seen:
+        page = Browser().visit(started["authorize_url"])
+        expect(">Connected<" in page.text, f"The page should say Connected, and says: {heading(page.text)}")
+        seen.append("the page says Connected")
+
+
+def tokens(report: Report, installation: Installation) -> None:
+    """Vend a token by Invoke and over HTTP, refresh it, and list the connection."""
+    with report.step("token, by Invoke and over HTTP with SigV4") as seen:
+        vended = installation.token("shop-1")
+        expect("access_token" in vended, f"token should answer with an access token: {vended}")
+        merchant = _merchant(installation.demo, vended["access_token"])
+        status, over_http = installation.tokens.post("token", {"connection_id": "shop-1"})
+        expect((status, over_http) == (_OK, vended), f"HTTP should answer as Invoke does: {status} {over_http}")
+        seen.append(f"the authorization server takes it for merchant {merchant}; version {vended['version']} by both")
+    with report.step("refresh of the rejected version") as seen:
+        refreshed = installation.tokens.invoke("refresh", {"connection_id": "shop-1", "if_version": vended["version"]})
+        expect(refreshed.get("version") == vended["version"] + 1, f"A version more was expected: {refreshed}")
+        seen.append(f"version {refreshed['version']}")
+    with report.step("connections") as seen:
+        found = installation.connection("shop-1")
+        expect(found.get("status") == "active", f"An active connection was expected: {found}")
+        expect(refreshed["access_token"] not in json.dumps(found), "connections tells a token.")
+        seen.append(f"{found['status']}, version {found['version']}, no token in it")
+
+
+def roles(report: Report, installation: Installation) -> None:
+    """Show that the functions' own roles are evaluated, and the conditions on the key, by denying them something."""
+    with report.step("the roles of the functions are evaluated") as seen:
+        with installation.denying("TokenRole", "dynamodb:GetItem"):
+            refused = installation.tokens.invoke("token", {"connection_id": "shop-1"})
+        expect("access_token" not in refused, "token gets by without dynamodb:GetItem: no role is evaluated.")
+        expect("access_token" in installation.token("shop-1"), "token should work again.")
+        seen.append("token without dynamodb:GetItem fails, with it answers")
+    with report.step("conditions on the encryption context are evaluated") as seen:
+        denied = ("CallbackRole", "kms:GenerateDataKey", installation.deployed.outputs["TokensKeyArn"])
+        with installation.denying(*denied, purpose="another"):
+            installation.connected("shop-context")
+        with installation.denying(*denied, purpose="gatehouse/tokens"):
+            page = installation.connect("shop-unsealed")
+        expect(">Connected<" not in page, "callback seals although its context is denied.")
+        seen.append("denied for another purpose callback connects, denied for its own it does not")
+
+
+def background(report: Report, installation: Installation) -> None:
+    """Let work become due, sweep, and see the queues worked off."""
+    with report.step("a sweep queues a due refresh, and refresh works it off") as seen:
+        installation.demo.put_faults(Faults(endpoint="token", lifetime_seconds=SHORT_LIFE))
+        installation.connected("shop-fresh", "demo-fresh")
+        installation.demo.reset()
+        queued = swept_until_queued(installation)
+        seconds = waited(
+            lambda: installation.connection("shop-fresh")["version"] > 1,
+            _WORKED_OFF_WITHIN,
+            "The connection was queued and not refreshed.",
+        )
+        seen.append(f"queued {queued}; version 2 after {seconds:.1f} s more")
+    with report.step("tokens that the table does not take go to the queue, and rescue stores them") as seen:
+        with installation.denying("CallbackRole", "dynamodb:PutItem"):
+            page = installation.connect("shop-rescued")
+        expect("Check again" in page, f"The page should ask to check again, and says: {heading(page)}")
+        seconds = waited(
+            lambda: installation.connection("shop-rescued").get("status") == "active",
+            _WORKED_OFF_WITHIN,
+            "rescue has not stored what callback could not.",
+        )
+        seen.append(f"active {seconds:.1f} s after the table was closed to callback")
+
+
+def revocation(report: Report, installation: Installation) -> None:
+    """Revoke a connection that the server knows of at once, and one of which it hears by the queue."""
+    with report.step("revoke") as seen:
+        answer = installation.manager.invoke("revoke", {"connection_id": "shop-1"})
+        expect(answer.get("status") == "revoked", f"revoked was expected: {answer}")
+        after = installation.token("shop-1")
+        expect(after.get("error") == "connection_revoked", f"token should answer connection_revoked: {after}")
+        seen.append("revoked; token answers connection_revoked")
+    with report.step("a revocation that the server does not take at first") as seen:
+        installation.demo.put_faults(Faults(endpoint="revoke", status=503))
+        answer = installation.manager.invoke("revoke", {"connection_id": "shop-fresh"})
+        installation.demo.reset()
+        expect(answer.get("status") == "revoking", f"revoking was expected: {answer}")
+        queued = swept_until_queued(installation)
+        seconds = waited(
+            lambda: installation.connection("shop-fresh")["status"] == "revoked",
+            _WORKED_OFF_WITHIN,
+            "The connection was queued and is not revoked.",
+        )
+        seen.append(f"revoking; queued {queued}; revoked after {seconds:.1f} s more")
+
+
+def swept_until_queued(installation: Installation) -> int:
+    """Sweep as the schedule does until something was due, and return how much was queued."""
+    root = installation.deployed.account.client("lambda")
+    name = installation.deployed.physical("SweepFunction")
+    queued = 0
+
+    def sweep() -> bool:
+        nonlocal queued
+        answer = json.load(root.invoke(FunctionName=name, Payload=b"{}")["Payload"])
+        expect(answer.get("complete"), f"The sweep should be complete: {answer}")
+        queued = int(answer["queued"])
+        return queued > 0
+
+    waited(sweep, _WORKED_OFF_WITHIN, "Nothing became due.")
+    return queued
+
+
+def _merchant(demo: DemoServer, access_token: str) -> str:
+    headers = {"Authorization": f"Bearer {access_token}", "X-UltraCart-Api-Version": "2017-03-01"}
+    answer = requests.get(f"{demo.url}/rest/v2/oauth/me", headers=headers, timeout=10)
+    expect(answer.ok, f"The authorization server does not take the access token: {answer.status_code}")
+    return str(answer.json()["merchant_id"])
