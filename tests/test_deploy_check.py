@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 TEMPLATE = (ROOT / "template.yaml").read_text(encoding="utf-8")
 SAMCONFIG = (ROOT / "samconfig.toml").read_text(encoding="utf-8")
-IN_MANY_LINES = """
+WITH_A_SECTION_BEHIND = """
 [default.deploy.parameters]
 stack_name = "gatehouse"
-# What was decided, and why.
-parameter_overrides = [
-    "BaseUrl=https://connect.example.com",  # since spring
-    "SweepSchedule=rate(5 minutes)",
-]
 confirm_changeset = true
+
+[default.deploy.parameters.parameter_overrides]
+# What was decided, and why.
+BaseUrl = "https://connect.example.com"
+SweepSchedule = "rate(5 minutes)"
 
 [default.global.parameters]
 region = "us-east-1"
@@ -50,7 +50,7 @@ def test_the_copy_that_is_deployed_differs_in_what_the_emulator_cannot_take() ->
     }
 
 
-@pytest.mark.parametrize("text", [SAMCONFIG, IN_MANY_LINES], ids=["ours", "a list"])
+@pytest.mark.parametrize("text", [SAMCONFIG, WITH_A_SECTION_BEHIND], ids=["ours", "with a section behind"])
 def test_a_parameter_is_set_and_the_rest_of_samconfig_stays(text: str) -> None:
     """What an editor would change is changed; a value with spaces in it comes back whole."""
     changes = {"MemorySize": "640", "SweepSchedule": "rate(1 minute)"}
@@ -59,42 +59,33 @@ def test_a_parameter_is_set_and_the_rest_of_samconfig_stays(text: str) -> None:
 
     assert samconfig.overrides(changed) == {**samconfig.overrides(text), **changes}
     before, after = tomllib.loads(text), tomllib.loads(changed)
-    before["default"]["deploy"]["parameters"].pop("parameter_overrides", None)
+    before["default"]["deploy"]["parameters"].pop("parameter_overrides")
     after["default"]["deploy"]["parameters"].pop("parameter_overrides")
     assert after == before
 
 
 def test_setting_a_parameter_twice_leaves_one_setting() -> None:
-    """The answers that `sam deploy --guided` saves are a text with quotes in it: they are changed where they stand."""
-    saved = IN_MANY_LINES.replace("BaseUrl=https://connect.example.com", "BaseUrl=")
+    """It is changed where it stands; what is commented out is no setting."""
+    once = samconfig.with_overrides(SAMCONFIG, {"BaseUrl": "a"})
 
-    changed = samconfig.with_overrides(samconfig.with_overrides(saved, {"BaseUrl": "a"}), {"BaseUrl": "b"})
+    changed = samconfig.with_overrides(once, {"BaseUrl": "b"})
 
-    assert changed.count("parameter_overrides") == 1
+    assert [line for line in changed.splitlines() if line.startswith("BaseUrl")] == ['BaseUrl = "b"']
     assert samconfig.overrides(changed)["BaseUrl"] == "b"
-
-
-def test_the_answers_that_sam_cli_saves_are_read() -> None:
-    """It writes one text, each value in quotes."""
-    saved = r"""[default.deploy.parameters]
-parameter_overrides = "BaseUrl=\"\" SweepSchedule=\"rate(5 minutes)\" MemorySize=\"512\""
-"""
-
-    assert samconfig.overrides(saved) == {"BaseUrl": "", "SweepSchedule": "rate(5 minutes)", "MemorySize": "512"}
-    assert samconfig.overrides(samconfig.with_overrides(saved, {"MemorySize": "640"}))["MemorySize"] == "640"
 
 
 def test_another_stack_has_a_section_of_its_own() -> None:
     """It is deployed as the first one is, and has none of the first one's parameters."""
-    text = samconfig.with_environment(IN_MANY_LINES, "staging", "gatehouse-staging")
+    text = samconfig.with_environment(WITH_A_SECTION_BEHIND, "staging", "gatehouse-staging")
 
     assert tomllib.loads(text)["staging"]["deploy"]["parameters"] == {
         "stack_name": "gatehouse-staging",
         "confirm_changeset": True,
+        "parameter_overrides": {},
     }
     changed = samconfig.with_overrides(text, {"SecretPrefix": "other/"}, "staging")
     assert samconfig.overrides(changed, "staging") == {"SecretPrefix": "other/"}
-    assert samconfig.overrides(changed) == samconfig.overrides(IN_MANY_LINES)
+    assert samconfig.overrides(changed) == samconfig.overrides(WITH_A_SECTION_BEHIND)
 
 
 def test_the_commands_are_those_below_a_heading(tmp_path: Path) -> None:
@@ -103,6 +94,8 @@ def test_the_commands_are_those_below_a_heading(tmp_path: Path) -> None:
     page.write_text("## One\n\n```sh\nrun a\n```\n\n### Below\n\n```sh\nrun b\n```\n\n## Two\n\n```sh\nrun c\n```\n")
 
     assert commands(page, "One", "run b") == "run b\n"
+    page.write_text("## One\n\n1. First:\n\n   ```sh\n   run a\n     more\n   ```\n")
+    assert commands(page, "One", "run a") == "run a\n  more\n"
     with pytest.raises(Wrong, match=r"page\.md has no shell block with 'run c' below the heading 'One'"):
         commands(page, "One", "run c")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from local.demo import DemoServer
 from tools.build import ROOT
-from tools.deploy_check import changing, deleting, limits, neighbour, walk
+from tools.deploy_check import changing, deleting, limits, neighbour, restoring, walk
 from tools.deploy_check.account import Account
 from tools.deploy_check.deployed import Deployed
 from tools.deploy_check.emulator import Emulator
@@ -41,6 +41,7 @@ class Check:
     front: Front
     demo: DemoServer
     limits: list[str]
+    left: list[deleting.Row]
 
     @property
     def settings(self) -> dict[str, str]:
@@ -77,7 +78,7 @@ def _begin(report: Report, found: list[str], cleanup: ExitStack) -> Check:
     account = Account.of(emulator)
     demo = cleanup.enter_context(DemoServer(time.time))
     front = cleanup.enter_context(Front(emulator))
-    return Check(report, Project(FOLDER, account), emulator, account, front, demo, found)
+    return Check(report, Project(FOLDER, account), emulator, account, front, demo, found, [])
 
 
 def _run(check: Check) -> None:
@@ -96,13 +97,24 @@ def _run(check: Check) -> None:
         check.limits += limits.of_the_stack(installation, started_at)
     with report.part("A parameter is changed"):
         changing.change(report, check.project, installation)
+        changing.too_long_for_a_description(report, check.project, installation)
+    with report.part("A rollback"):
+        changing.roll_back(report, check.project, installation)
+    with report.part("A table is restored into the running stack"):
+        check.left.append(restoring.restore(report, check.project, installation, check.limits))
     with report.part("A second stack"):
-        neighbour.second_stack(report, check.project, installation, check.emulator)
-    with report.part("Deleted, and made again"):
+        check.left += neighbour.second_stack(report, check.project, installation, check.emulator)
+    with report.part("Deleted, and gone on with"):
         check.limits += limits.of_the_api(installation)
         installation.leave()
-        deleting.deletion(report, check.project, check.account, STACK, before)
-        _again(check)
+        left = deleting.deletion(report, check.project, check.account, before, check.left)
+        check.left += left
+        (key,) = (row.name for row in left if row.logical_id == "TokensKey")
+        restoring.take_over(report, check.project, lambda: _installation(check), key).leave()
+    with report.part("Deleted again, taken away, and made anew"):
+        check.left += deleting.deletion(report, check.project, check.account, before, check.left)
+        deleting.take_away(report, check.project, check.account, before, check.left)
+        _anew(check)
 
 
 def _build(check: Check) -> None:
@@ -118,7 +130,13 @@ def _deploy(check: Check) -> Installation:
     with check.report.step("sam deploy, as README says") as seen:
         check.project.deploy_first(check.settings)
         seen.append(f"{deployed.status}, {len(deployed.resources())} resources, {len(deployed.outputs)} outputs")
-    return Installation.of(deployed, check.front, check.demo, _PREFIX)
+    with check.report.step("make check-deployment") as seen:
+        seen.append(changing.checked(check.project))
+    return _installation(check)
+
+
+def _installation(check: Check) -> Installation:
+    return Installation.of(Deployed(check.account, STACK), check.front, check.demo, _PREFIX)
 
 
 def _walk(check: Check, installation: Installation) -> None:
@@ -133,16 +151,16 @@ def _walk(check: Check, installation: Installation) -> None:
     installation.connected("shop-kept")
 
 
-def _again(check: Check) -> None:
-    deployed = Deployed(check.account, STACK)
-    with check.report.step("plain `sam deploy` makes the same stack again") as seen:
+def _anew(check: Check) -> None:
+    with check.report.step("plain `sam deploy` makes the same stack again, with a table and a key of its own") as seen:
+        check.project.edit({"ConnectionsTableName": "", "TokensKeyId": ""})
         check.project.deploy()
-        again = Installation.of(deployed, check.front, check.demo, _PREFIX)
+        again = _installation(check)
         old = again.token("shop-kept")
         expect(old.get("error") == "connection_not_found", f"Nothing of the old one was expected: {old}")
         again.connected("shop-again")
         expect("access_token" in again.token("shop-again"), "The new stack should vend.")
-        seen.append(f"{deployed.status}; a customer connects, and token vends")
+        seen.append(f"{again.deployed.status}; a customer connects, and token vends")
 
 
 def _tell(report: Report, found: list[str], seconds: float) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tools.deploy_check.callers import Caller
+from tools.deploy_check.deleting import what_is_left
 from tools.deploy_check.deployed import Deployed
 from tools.deploy_check.front import Front
 from tools.deploy_check.installation import Installation
 from tools.deploy_check.report import expect
 
 if TYPE_CHECKING:
+    from tools.deploy_check.deleting import Row
     from tools.deploy_check.emulator import Emulator
     from tools.deploy_check.project import Project
     from tools.deploy_check.report import Report
@@ -20,8 +22,11 @@ STACK = "gatehouse-staging"
 _PREFIX = "gatehouse-staging/providers/"
 
 
-def second_stack(report: Report, project: Project, first: Installation, emulator: Emulator) -> None:
-    """Deploy it beside the first, see that neither knows the other's connections and providers, and delete it."""
+def second_stack(report: Report, project: Project, first: Installation, emulator: Emulator) -> list[Row]:
+    """Deploy it beside the first, see that neither knows the other's connections and providers, and delete it.
+
+    Returns what it leaves.
+    """
     with Front(emulator) as front:
         deployed = Deployed(first.deployed.account, STACK)
         with report.step(f"sam deploy --config-env {ENVIRONMENT}") as seen:
@@ -46,6 +51,7 @@ def second_stack(report: Report, project: Project, first: Installation, emulator
             project.delete(ENVIRONMENT)
             expect("access_token" in first.token("shop-kept"), "The first stack should vend as before.")
             seen.append("the first still vends")
+        return what_is_left(project, STACK)
 
 
 def _crossed(who: Installation, whom: Installation) -> Caller:

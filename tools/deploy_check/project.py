@@ -52,25 +52,13 @@ class Project:
         self._template.write_text(adapted.text, encoding="utf-8")
         return adapted
 
-    def parameters(self) -> dict[str, str]:
-        """Return the template's parameters with their defaults, in the order in which SAM CLI asks for them."""
-        return {
-            name: next((value.value for key, value in described.value if key.value == "Default"), "")
-            for name, described in _section(self._template, "Parameters")
-        }
-
     def build(self) -> Ran:
         """Build the functions for the interpreter that runs them here."""
         return self.shell.run(_line(self._first_commands(), "sam build"), timeout=_BUILT_WITHIN).ok()
 
     def deploy_first(self, parameters: Mapping[str, str]) -> Ran:
-        """Deploy as README says, with these answers or settings, and consent to what SAM CLI asks."""
+        """Deploy as README says, with these settings, and consent to what SAM CLI asks."""
         command = _line(self._first_commands(), "sam deploy")
-        if "--guided" in command:
-            answers = [parameters.get(name, "") for name in self.parameters()]
-            # Stack name and Region; the parameters; confirm, create roles, keep rollback, save, its two names; deploy.
-            typed = "\n".join(["", "", *answers, "", "", "", "", "", "", "y", ""])
-            return self.shell.run(command, typed=typed, timeout=_DEPLOYED_WITHIN).ok()
         self.edit(parameters)
         return self.shell.run(command, typed="y\n", timeout=_DEPLOYED_WITHIN).ok()
 
@@ -123,9 +111,13 @@ class Project:
         """Return a shell block of a document of the copy, as it is written there. Raises ``Wrong``."""
         return commands(self.folder / page, heading, containing)
 
-    def documented(self, page: str, heading: str, containing: str) -> Ran:
-        """Run a shell block of a document of the copy. Raises ``Wrong`` where it fails."""
-        return self.shell.run(self.command(page, heading, containing)).ok()
+    def documented(self, page: str, heading: str, containing: str, *, before: str = "", typed: str = "") -> Ran:
+        """Run a shell block of a document of the copy. Raises ``Wrong`` where it fails.
+
+        ``before`` is what the person has typed into the same shell by then; it may set what the block reads.
+        """
+        block = f"{before}\n{self.command(page, heading, containing)}"
+        return self.shell.run(block.strip(), typed=typed, timeout=_DEPLOYED_WITHIN).ok()
 
     def _first_commands(self) -> str:
         return self.command("README.md", "Deploy it", "sam deploy")
@@ -148,9 +140,10 @@ def _copy(folder: Path) -> None:
         if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
-    # What was installed for a build before is there for this one.
+    # What was installed before is there for this one: for a build, and for the tools that look at a deployed stack.
     (ROOT / ".build").mkdir(exist_ok=True)
-    (folder / ".build").symlink_to(ROOT / ".build")
+    for name in (".build", ".venv"):
+        (folder / name).symlink_to(ROOT / name)
 
 
 def _environment(folder: Path, account: Account) -> dict[str, str]:
