@@ -17,19 +17,19 @@ SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 .DEFAULT_GOAL := help
 
 help:
-	@echo 'make run             the whole stack on this machine; ARGS="--port N --registrations FILE", ARGS=--help for all'
-	@echo 'make test            lint, types, template, build and tests; PYTEST_ARGS="-k NAME" narrows the last'
-	@echo 'make torture         the proofs at full length; SEED=n replays one history, SCENARIO="name" with that cast'
-	@echo 'make bench           measure it beside others, and write docs/performance.md; twenty minutes'
-	@echo 'make deploy-check    deploy it to an emulator of AWS that evaluates IAM, and walk through it; some minutes'
-	@echo 'make lint            ruff and mypy alone'
-	@echo 'make format          let ruff rewrite the code'
-	@echo 'make check-template  sam validate and cfn-lint alone'
-	@echo 'make build           sam build: what is deployed, in .aws-sam/build'
+	@echo 'make run               the whole stack on this machine; ARGS="--port N --registrations FILE", ARGS=--help for all'
+	@echo 'make test              lint, types, template, build and tests; PYTEST_ARGS="-k NAME" narrows the last'
+	@echo 'make torture           the proofs at full length; SEED=n replays one history, SCENARIO="name" with that cast'
+	@echo 'make bench             measure it beside others, and write docs/performance.md; twenty minutes'
+	@echo 'make deploy-check      deploy it to an emulator of AWS that evaluates IAM, and walk through it; some minutes'
+	@echo 'make lint              ruff and mypy alone'
+	@echo 'make format            let ruff rewrite the code'
+	@echo 'make check-template    sam validate and cfn-lint alone'
+	@echo 'make build             sam build: what is deployed, in .aws-sam/build'
 	@echo 'make check-deployment  look at a deployed stack; STACK=name, if it is not gatehouse'
-	@echo 'make versions        the versions of a deployed stack; ARGS="back" undoes a deployment, ARGS="prune" clears away'
-	@echo 'make lock            pin the newest versions of everything again'
-	@echo 'make clean           remove all that these made'
+	@echo 'make versions          the versions of a deployed stack; ARGS="back" undoes a deployment, ARGS="prune" clears away'
+	@echo 'make lock              pin the newest versions of everything again'
+	@echo 'make clean             remove all that these made'
 
 run: .venv/run.stamp
 	@exec $(BIN)/python -m local $(ARGS)

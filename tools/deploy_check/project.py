@@ -31,8 +31,8 @@ PYTHON = ROOT / ".venv-deploy" / "bin" / "python"
 
 _DEPLOYED_WITHIN = 400
 _BUILT_WITHIN = 400
-# What this machine's own settings of AWS could change about the commands.
-_NOT_OURS = ("AWS_", "SAM_", "GATEHOUSE_")
+# What this machine's own settings of AWS, and the make that runs this, could change about the commands.
+_NOT_OURS = ("AWS_", "SAM_", "GATEHOUSE_", "MAKE", "MFLAGS")
 
 
 class Project:
