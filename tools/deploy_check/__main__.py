@@ -101,7 +101,7 @@ def _run(check: Check) -> None:
     with report.part("Deleted, and made again"):
         check.limits += limits.of_the_api(installation)
         installation.leave()
-        deleting.deletion(report, check.project, check.account, STACK, before)
+        deleting.deletion(report, check.project, installation.deployed, before)
         _again(check)
 
 

@@ -38,10 +38,11 @@ def failed_first_deployment(report: Report, project: Project, account: Account, 
         _expect_as_before(account, before)
 
 
-def deletion(report: Report, project: Project, account: Account, stack: str, before: AbstractSet[str]) -> None:
-    """Delete the stack; ``before`` is what there was before it was made."""
-    with report.step("sam delete, as documented") as seen:
-        _name(project, stack, typed="y\ny\n")
+def deletion(report: Report, project: Project, deployed: Deployed, before: AbstractSet[str]) -> None:
+    """Delete the stack; ``before`` is what there was in the account before it was made."""
+    account = deployed.account
+    with report.step("sam delete, as documented, names what stays") as seen:
+        _name(project, deployed.stack_name)
         left = account.inventory() - before
         seen.append(f"{len(left)} left: {_kinds(left)}")
         expect(not _unnamed(project, left), f"Left, but not named: {', '.join(sorted(_unnamed(project, left)))}")
@@ -51,10 +52,10 @@ def deletion(report: Report, project: Project, account: Account, stack: str, bef
         seen.append("the account is as it was before")
 
 
-def _name(project: Project, stack: str, typed: str = "y\ny\n") -> None:
-    """Delete the stack and write what stays into a file, by the first block of the page."""
+def _name(project: Project, stack: str) -> None:
+    """Delete the stack, say yes to both questions, and have written down what stays."""
     block = project.command(_PAGE, _HEADING, "DELETE_SKIPPED")
-    project.shell.run(_of(block, stack), typed=typed, timeout=400).ok()
+    project.shell.run(_of(block, stack), typed="y\ny\n", timeout=400).ok()
 
 
 def _take_away(project: Project) -> None:
