@@ -102,6 +102,11 @@ class Project:
         # SAM CLI calls it an error.
         return ran if "No changes to deploy" in ran.output else ran.ok()
 
+    def delete(self, environment: str = "") -> Ran:
+        """Delete the stack, and say yes to both questions."""
+        command = f"sam delete --config-env {environment}" if environment else "sam delete"
+        return self.shell.run(command, typed="y\ny\n", timeout=_DEPLOYED_WITHIN).ok()
+
     def command(self, page: str, heading: str, containing: str) -> str:
         """Return a shell block of a document of the copy, as it is written there. Raises ``Wrong``."""
         return commands(self.folder / page, heading, containing)
