@@ -85,7 +85,8 @@ def what_is_left(project: Project, stack: str) -> list[Row]:
 
 
 def _take_away(project: Project, rows: Sequence[Row]) -> None:
-    text = "".join(f"{row.kind} {row.logical_id} {row.name}\n" for row in rows)
+    # The emulator gives the same stack the same names each time.
+    text = "".join(f"{row.kind} {row.logical_id} {row.name}\n" for row in dict.fromkeys(rows))
     (project.folder / _LEFT).write_text(text, encoding="utf-8")
     project.documented(_PAGE, _HEADING, "schedule-key-deletion")
 
