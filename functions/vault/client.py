@@ -13,7 +13,7 @@ from . import dialect, id_token
 from .authentication import advice, identities, proof_of
 from .errors import ProviderMisconfigured, ProviderUnavailable
 from .id_token import Expected
-from .responses import check_revocation, pushed_request_uri, refuses_client, token_response, unverified_id_token
+from .responses import check_revocation, pushed_request_uri, token_response, unverified_id_token
 from .timing import CALL, SHORTEST_REQUEST, Deadline
 
 if TYPE_CHECKING:
@@ -146,8 +146,8 @@ class Client:
         """Push an authorization request, and return the `request_uri` that stands for it (RFC 9126 section 2)."""
         confidential = tuple(value for name, value in request if name in {"state", "code_challenge"})
 
-        def read(answer: Answer, _identity: Identity, secrets: tuple[str, ...]) -> str:
-            return pushed_request_uri(answer, secrets=secrets)
+        def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> str:
+            return pushed_request_uri(answer, identity.registration.provider, secrets=secrets)
 
         return self._ask("push", registration, request, confidential, read, timeout)
 
@@ -161,7 +161,8 @@ class Client:
         subject_of: Callable[[Answer], str] | None = None,
     ) -> TokenResponse:
         def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> TokenResponse:
-            response = token_response(answer, identity.registration.provider, now=self._clock(), secrets=secrets)
+            provider = identity.registration.provider
+            response = token_response(answer, provider, kind, now=self._clock(), secrets=secrets)
             response = replace(response, client_secret_used=identity.label)
             if registration.provider.subject != id_token.SUBJECT:
                 return response
@@ -194,7 +195,7 @@ class Client:
                 answer = self._transport.send(asked.method, asked.url, asked.headers, asked.body, left)
                 return read(answer, identity, (*secrets, *proof.confidential))
             except ProviderMisconfigured as error:
-                if not refuses_client(error, identity.registration.provider):
+                if not error.refuses_client:
                     raise
                 error.description += advice(identity)
                 refused = error

@@ -700,6 +700,20 @@ def test_an_answer_without_a_request_uri_is_a_failure(
         client.push(par(), REQUEST, 9)
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "error"), [("authorization", ProviderUnavailable), ("token", ProviderMisconfigured)]
+)
+def test_what_the_refusal_of_a_pushed_request_means_can_be_said(
+    server: Server, client: Client, endpoint: str, error: type[GatehouseError]
+) -> None:
+    """It is one of the authorization endpoint's, and of no other."""
+    server.answers = [answer('{"error":"invalid_request","error_description":"Closed for maintenance"}', 400)]
+    rules = ({"endpoint": endpoint, "words": ["maintenance"], "means": "temporarily_unavailable"},)
+
+    with pytest.raises(error):
+        client.push(par(refusals=rules), REQUEST, 9)
+
+
 def test_the_other_secret_is_tried_for_a_pushed_request(server: Server, client: Client) -> None:
     """Here, before any code is made, is where a wrong secret costs least."""
     server.answers = [REFUSED, answer('{"request_uri":"urn:example:1"}', 201)]
