@@ -54,12 +54,13 @@ def _no_key(_key: str, _algorithm: str, _octets: bytes) -> bytes:
 class Client:
     """Speaks for a registered client. Every method makes one HTTP request, and repeats it only to say who asks.
 
-    Where the server answers `invalid_client`, the next of the client's secrets is tried: the other live one, then what
-    `reread` finds in the registration by now. That goes for codes, too, although a code is sent once: a server that
-    does not know who asks has to refuse before it looks at the code (RFC 6749 sections 3.2.1 and 5.2), so nothing was
-    issued for it, and nothing can be revoked because it comes again (section 4.1.2). A server that spends the code all
-    the same says `invalid_grant` to the second request, and the user tries again, as they would have had to anyway. No
-    other answer, and no silence, ever lets a request be repeated.
+    Where the server refuses who asks (`invalid_client`, any 401, a 403 `unauthorized_client`), the next of the client's
+    secrets is tried: the other live one, then what `reread` finds in the registration by now. The first two go for
+    codes, too, although a code is sent once: a server that does not know who asks has to refuse before it looks at the
+    code (RFC 6749 sections 3.2.1 and 5.2), so nothing was issued for it, and nothing can be revoked because it comes
+    again (section 4.1.2). A server that spends the code all the same says `invalid_grant` to the second request, and
+    the user tries again, as they would have had to anyway. No other answer, and no silence, ever lets a request be
+    repeated.
     """
 
     def __init__(  # noqa: PLR0913 - all that a client asks of the world around it
@@ -198,6 +199,8 @@ class Client:
                 if not error.refuses_client:
                     raise
                 error.description += advice(identity)
+                if kind == "token" and not error.refused_first:
+                    raise
                 refused = error
         assert refused is not None  # noqa: S101 - a client has at least one identity
         raise refused

@@ -115,15 +115,19 @@ class ConnectionRevoked(GatehouseError):
 class ProviderMisconfigured(GatehouseError):
     """The operator's fault (credentials, endpoints, registration). It never marks a connection dead.
 
-    `refuses_client` says that the server refuses who asks, so that another secret of the client may be the right one.
+    `refuses_client` says that the server refuses who asks, so that another secret of the client may be the right one;
+    `refused_first` that it has looked at nothing else of the request before that.
     """
 
     code = "provider_misconfigured"
     http_status = 502
 
-    def __init__(self, description: str, *, refuses_client: bool = False, **evidence: Any) -> None:
+    def __init__(
+        self, description: str, *, refuses_client: bool = False, refused_first: bool = False, **evidence: Any
+    ) -> None:
         super().__init__(description, **evidence)
         self.refuses_client = refuses_client
+        self.refused_first = refused_first
 
 
 class ProviderThrottled(GatehouseError):

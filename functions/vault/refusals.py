@@ -132,13 +132,18 @@ def _lasting(refusal: Refusal, meaning: Meaning, said: ProviderError) -> Gatehou
             "The endpoint does not answer as one of OAuth: check its URL in the registration.", provider_error=said
         )
     # A 401 is about the client whatever its body is (RFC 6749 section 5.2), and a 410 about the application.
+    is_unauthorized = refusal.status == HTTPStatus.UNAUTHORIZED
     is_told = meaning.rule is not None or meaning.word in _CLIENT or _is_of_the_registration(refusal, meaning)
-    if not is_told and refusal.status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.GONE}:
+    if not is_told and not is_unauthorized and refusal.status != HTTPStatus.GONE:
         return None
+    is_of_the_client = is_unauthorized or meaning.word in _CLIENT
     return ProviderMisconfigured(
         "The authorization server refuses this client: "
         "check client_id, client_secret and endpoints of the registration.",
-        refuses_client=meaning.word in _CLIENT,
+        # Some say in this way that a secret is wrong, others that the client may not do this at all.
+        refuses_client=is_of_the_client
+        or (refusal.status == HTTPStatus.FORBIDDEN and meaning.word == "unauthorized_client"),
+        refused_first=is_of_the_client,
         provider_error=said,
     )
 
