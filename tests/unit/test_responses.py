@@ -441,6 +441,10 @@ IN_WORK = '{"error":"invalid_grant","error_description":"token request is alread
         # A 200 that is no success.
         (explained({"words": ["try later"], "means": "slow_down"}), 200, '{"message":"Try later."}', ProviderThrottled),
         (explained(E1="invalid_grant"), 200, '{"code":"E1"}', ReauthorizationRequired),
+        (explained({"words": ["another"], "means": "busy"}), 200, '{"message":"At another."}', ProviderUnavailable),
+        (explained(E1="invalid_scope"), 200, '{"code":"E1"}', ProviderMisconfigured),
+        # Of several codes the one that is explained.
+        (explained(E1="invalid_grant"), 400, '{"error":{"code":"first","type":"E1"}}', ReauthorizationRequired),
         (explained(**{"access denied": "slow_down"}), 200, '{"error":"Access Denied"}', ProviderThrottled),
     ],
 )
@@ -449,6 +453,17 @@ def test_data_says_what_a_refusal_means(
 ) -> None:
     """By code, by words, by members of lists, and where there is no body at all."""
     assert type(refused(answer(body, status), provider=provider, endpoint="refresh")) is meaning
+
+
+def test_data_goes_before_what_a_missing_page_usually_means() -> None:
+    """A server may say with a 404 that it does not know the client: that the address is wrong is a guess."""
+    provider = explained({"status": 404, "code": "no_such_client", "means": "invalid_client"})
+
+    error = refused(answer(ERROR % "no_such_client", 404), provider=provider, endpoint="refresh")
+
+    assert isinstance(error, ProviderMisconfigured)
+    assert error.refuses_client
+    assert "check client_id" in error.description
 
 
 def test_data_goes_for_its_endpoint_alone() -> None:
