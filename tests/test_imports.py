@@ -31,7 +31,7 @@ TABLES = {
     "withdrawal",
 }
 SEALS = {"cipher", "sealing", "token_set"}
-REGISTRATIONS = {"assertion", "id_token", "providers", "registrations", "tenants", "upkeep", "vocabulary"}
+REGISTRATIONS = {"assertion", "id_token", "providers", "registrations", "rules", "tenants", "upkeep", "vocabulary"}
 PROVIDERS = REGISTRATIONS | {
     "addresses",
     "authentication",
@@ -39,6 +39,7 @@ PROVIDERS = REGISTRATIONS | {
     "dialect",
     "outbound",
     "reading",
+    "refusals",
     "responses",
     "signer",
     "tokens",

@@ -215,6 +215,9 @@ class Vending:
             return self._ask(held, plan, deadline)
         except TemporarilyUnavailable:
             raise lost from None
+        except ProviderUnavailable as error:
+            error.outcome_unknown = True  # whatever this answer says, the first one is still missing
+            raise
 
     def _fail(self, held: Connection, error: GatehouseError, deadline: Deadline) -> Connection:
         failed = held.refresh_failed(error, self.timing.now(), self.timing.jitter())

@@ -333,6 +333,37 @@ def test_a_dead_grant_after_a_loss_says_what_came_before(house: MemoryHouse) -> 
     assert house.stored().status is Status.REAUTHORIZATION_REQUIRED
 
 
+def test_a_server_that_is_at_work_on_the_lost_request_has_ended_nothing(house: MemoryHouse) -> None:
+    """Asked again while it is, it says so in the words of a dead grant; what the first request did stays unknown."""
+    rules = ({"words": ["already being processed"], "means": "busy"},)
+    house.registrations.known["acme"] = registration(refresh_token_rotation=False, refusals=rules)
+    at_work = '{"error":"invalid_grant","error_description":"token request is already being processed"}'
+    house.server.answers = [lost(), answer(at_work, 400)]
+
+    result = house.token()
+
+    assert (result["error"], result["retryable"]) == ("provider_unavailable", True)
+    assert house.stored().status is Status.ACTIVE
+    assert house.stored().was_interrupted
+    house.pass_time(result["retry_after"])()
+    assert house.token()["version"] == 2
+
+
+@pytest.mark.parametrize("body", ["", '{"error":"something_new"}', '{"error":"invalid_request"}'])
+def test_a_refusal_that_nobody_knows_ends_nothing(house: MemoryHouse, body: str) -> None:
+    """It may pass: the server is asked again, later and later, and the record has its words."""
+    house.server.answers = [answer(body, 400)] * 2
+
+    first = house.token()
+    house.pass_time(first["retry_after"])()
+    second = house.token()
+    house.pass_time(second["retry_after"])()
+
+    assert [(each["error"], each["retryable"]) for each in (first, second)] == [("provider_unavailable", True)] * 2
+    assert second["retry_after"] > first["retry_after"]
+    assert house.token()["version"] == 2
+
+
 def test_without_time_for_a_second_request_the_loss_is_what_is_told(house: MemoryHouse) -> None:
     """Not that the time was up: the outcome is unknown, and the record has to say so."""
     replaying(house)
