@@ -80,8 +80,8 @@ class Connection:
 
     `version` counts token sets; `sealed` holds the current one, `attempts` counts the uses of its refresh token.
     `refresh_at` is when the access token comes into its soft margin. `revocations` counts how often the connection was
-    revoked; `withdrawals` are the token sets of which servers are yet to be told (`withdrawal_changes` counts what
-    happens to them), and `revocation` is what servers said to those that they were told of since.
+    revoked; `withdrawals` are the token sets of which servers are yet to be told, and `revocation` is what servers said
+    to those that they were told of since. `changes` counts writes: every write raises it, and is conditional on it.
     Background work is due at `due_at`: the grant's upkeep (`upkeep_at`) or telling a server (`tell_at`).
     """
 
@@ -110,7 +110,7 @@ class Connection:
     revocations: int = 0
     revocation: tuple[Told, ...] = ()
     withdrawals: tuple[Withdrawal, ...] = ()
-    withdrawal_changes: int = 0
+    changes: int = 0
     failure: Failure | None = None
     attempts: int = 0
     lease: Lease | None = None
@@ -215,7 +215,7 @@ class Connection:
                 revocations=before.revocations,
                 revocation=before.revocation,
                 withdrawals=before.withdrawals,
-                withdrawal_changes=before.withdrawal_changes,
+                changes=before.changes,
             )
         return bare._with_tokens(tokens, at)  # noqa: SLF001 - its own class; so below
 
@@ -226,17 +226,17 @@ class Connection:
             known_since = self.lease.interrupted_at
             interrupted_at = int(now) if known_since is None else known_since
         lease = Lease(holder, attempt, math.ceil(until), interrupted_at)
-        return replace(self, lease=lease, attempts=attempt, updated_at=int(now))
+        return replace(self, lease=lease, attempts=attempt, updated_at=int(now))._changed()  # noqa: SLF001
 
     def returned(self, now: float) -> Connection:
         """Return it after an attempt that sent nothing; what was unknown before it stays unknown."""
         assert self.lease is not None  # noqa: S101 - only a holder returns a lease
         before = replace(self.lease, until=0) if self.lease.is_after_an_interruption else None
-        return replace(self, lease=before, updated_at=int(now))
+        return replace(self, lease=before, updated_at=int(now))._changed()  # noqa: SLF001
 
     def released(self, now: float) -> Connection:
         """Return it without its lease: what its holder came to know is of a token set that is not the current one."""
-        return replace(self, lease=None, updated_at=int(now))
+        return replace(self, lease=None, updated_at=int(now))._changed()  # noqa: SLF001
 
     def refreshed(self, tokens: SealedTokens, origin: Origin, holder: str, now: float) -> Connection:
         """Return it with its next token set; what the response is silent about stays (RFC 6749 section 6).
@@ -263,7 +263,7 @@ class Connection:
         failure = replace(failure, outcome_unknown=failure.outcome_unknown or self.was_interrupted)
         upkeep_at = None if self.upkeep_at is None else max(self.upkeep_at, failure.retry_at)
         failed = replace(self, lease=None, updated_at=int(now), failure=failure, upkeep_at=upkeep_at)
-        return failed._scheduled()  # noqa: SLF001
+        return failed._changed()  # noqa: SLF001
 
     def died(self, error: GatehouseError, now: float, *, after_loss: bool = False) -> Connection:
         """Return it with a dead grant, saying whether an interruption or the loss of an answer came before."""
@@ -271,7 +271,7 @@ class Connection:
         if self.was_interrupted or after_loss:
             failure = replace(failure, description=failure.description + _AFTER_AN_INTERRUPTION)
         dead = replace(self, status=Status.REAUTHORIZATION_REQUIRED, lease=None, updated_at=int(now), failure=failure)
-        return replace(dead, refresh_at=None, upkeep_at=None)._scheduled()  # noqa: SLF001
+        return replace(dead, refresh_at=None, upkeep_at=None)._changed()  # noqa: SLF001
 
     def revoking(self, now: float) -> Connection:
         """Return it ended here: nothing is vended any more, no refresh in flight can commit, the server is to be told.
@@ -328,7 +328,7 @@ class Connection:
             status = Status.REVOKING if withdrawals else Status.REVOKED
             failure = next((each.failure for each in withdrawals if each.failure), None)
         changed = replace(self, status=status, failure=failure, withdrawals=withdrawals, updated_at=int(now))
-        return replace(changed, withdrawal_changes=self.withdrawal_changes + 1)._scheduled()  # noqa: SLF001
+        return changed._changed()  # noqa: SLF001
 
     def _failure(self, error: GatehouseError, now: float, delay: float = 0.0) -> Failure:
         return Failure.of(error, self.failure, now, delay, self.lease.holder if self.lease else "")
@@ -353,14 +353,14 @@ class Connection:
             failure=None,
             lease=None,
         )
-        return following._scheduled()  # noqa: SLF001
+        return following._changed()  # noqa: SLF001
 
-    def _scheduled(self) -> Connection:
-        """Return it due at what comes first of its background work: its place in the `due` index."""
+    def _changed(self) -> Connection:
+        """Return it as it is written next: counted, and due at what comes first of its background work."""
         tell_at = min((withdrawal.due_at for withdrawal in self.withdrawals), default=None)
         due_at = min((at for at in (self.upkeep_at, tell_at) if at is not None), default=None)
         shard = None if due_at is None else _shard(self.connection_id)
-        return replace(self, tell_at=tell_at, due_at=due_at, due_shard=shard)
+        return replace(self, changes=self.changes + 1, tell_at=tell_at, due_at=due_at, due_shard=shard)
 
 
 def _shard(connection_id: str) -> str:

@@ -28,6 +28,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.02, 0.5, 1.3
 _REPLAY_PAUSE = 0.2
 
 Test = Callable[[Connection], bool]
+After = Callable[[Connection], Connection]
+"""What becomes of a record, as it is when that is written."""
 
 
 @record
@@ -136,16 +138,16 @@ class Vending:
             return held
         try:
             if held.lease.is_after_an_interruption and self._came_late(held):
-                return self._conclude(held, held.released(self.timing.now()), deadline)
+                return self._conclude(held, self._let_go, deadline)
             plan = self._plan(held, registration)
         except TemporarilyUnavailable as error:
             if held.lease.is_after_an_interruption:
                 # What is known of the interruption stays with the lease: a failure shared by all would forget it.
-                self._conclude(held, held.returned(self.timing.now()), deadline)
+                self._conclude(held, self._given_back, deadline)
                 raise
             return self._fail(held, error, deadline)
         except Exception:
-            self._conclude(held, held.returned(self.timing.now()), deadline)
+            self._conclude(held, self._given_back, deadline)
             raise
         return self._refresh(held, plan, deadline)
 
@@ -181,9 +183,9 @@ class Vending:
                 response = self._ask_again(held, plan, error, deadline)
         except ReauthorizationRequired as error:
             # Guarded by our lease: where it no longer holds, somebody else may have won, and the next read tells.
-            return self._conclude(held, held.died(error, self.timing.now(), after_loss=lost), deadline)
+            return self._conclude(held, self._dead_of(error, after_loss=lost), deadline)
         except TemporarilyUnavailable:
-            self._conclude(held, held.returned(self.timing.now()), deadline)
+            self._conclude(held, self._given_back, deadline)
             raise
         except GatehouseError as error:
             return self._fail(held, error, deadline)
@@ -217,8 +219,24 @@ class Vending:
             raise lost from None
 
     def _fail(self, held: Connection, error: GatehouseError, deadline: Deadline) -> Connection:
-        failed = held.refresh_failed(error, self.timing.now(), self.timing.jitter())
+        jitter = self.timing.jitter()
+
+        def failed(stored: Connection) -> Connection:
+            return stored.refresh_failed(error, self.timing.now(), jitter)
+
         return self._conclude(held, failed, deadline)
+
+    def _dead_of(self, error: GatehouseError, *, after_loss: bool) -> After:
+        def dead(stored: Connection) -> Connection:
+            return stored.died(error, self.timing.now(), after_loss=after_loss)
+
+        return dead
+
+    def _given_back(self, stored: Connection) -> Connection:
+        return stored.returned(self.timing.now())
+
+    def _let_go(self, stored: Connection) -> Connection:
+        return stored.released(self.timing.now())
 
     def _plan(self, held: Connection, registration: Registration) -> _Plan:
         refresh_token = self.cipher.tokens_of(held).refresh_token
@@ -260,23 +278,27 @@ class Vending:
         )
         return self.committing.commit(obtained, reseal, deadline, held)
 
-    def _conclude(self, held: Connection, after: Connection, deadline: Deadline) -> Connection:
-        """Write an attempt's failure on our own lease and version; return it, or the record as another changed it."""
+    def _conclude(self, held: Connection, after: After, deadline: Deadline) -> Connection:
+        """Write what an attempt without tokens came to, on our own lease; return what is stored then.
+
+        Whatever else is written meanwhile, our lease and the token set that we had it for decide what is to be written.
+        """
+        stored = held
         while True:
+            if not _is_ours(stored, held):
+                return stored
+            # A stale holder's answer came in while ours failed: what we learnt is of a token set of the past.
+            concluded = after(stored) if stored.version == held.version else self._let_go(stored)
             try:
-                self.connections.change(held, after)
+                self.connections.change(stored, concluded)
             except Conflict:
                 stored = self.connections.require(held.connection_id)
-                if stored.lease is None or held.lease is None or stored.lease.holder != held.lease.holder:
-                    return stored
-                # A stale holder's answer came in while ours failed: what we learnt is of a token set of the past.
-                held, after = stored, stored.released(self.timing.now())
             except TemporarilyUnavailable:
                 if deadline.remaining() < CALL:
                     raise
                 self.timing.sleep(_LONGEST_PAUSE)
             else:
-                return after
+                return concluded
 
     def _without_refresh_token(self, connection: Connection) -> Connection:
         """Return the record of a grant that has run out; raise where its access token still lives, irreplaceable."""
@@ -323,6 +345,11 @@ class Vending:
             "scope": connection.scope,
             "version": connection.version,
         }
+
+
+def _is_ours(stored: Connection, held: Connection) -> bool:
+    """Tell whether the lease that we held is still there, in our hand."""
+    return stored.lease is not None and held.lease is not None and stored.lease.holder == held.lease.holder
 
 
 def _defect() -> ProviderUnavailable:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from functions.vault.aws import ClientOf
     from functions.vault.connection import Connection
     from functions.vault.tokens import TokenResponse
+    from functions.vault.vending import After
 
 
 def _without(*attributes: str) -> type[Connections]:
@@ -40,6 +41,14 @@ def _without(*attributes: str) -> type[Connections]:
     return Holed
 
 
+class _ByVersionAndLease(Connections):
+    """Writes over what has the version and the lease that it has read, whatever else has changed."""
+
+    def _as_read(self, was: Connection, expression: Any) -> str:
+        holder = was.lease.holder if was.lease else None
+        return f"{expression.is_('version', was.version)} AND {expression.is_('lease.holder', holder)}"
+
+
 class _ConsumesTwice(Authorizations):
     """Lets a request be consumed again and again."""
 
@@ -52,11 +61,11 @@ class _ConsumesTwice(Authorizations):
 class _DoesNotReread(Vending):
     """Takes `invalid_grant` for the end, whatever has become of the record meanwhile."""
 
-    def _conclude(self, held: Connection, after: Connection, deadline: Deadline) -> Connection:
-        if after.status is not Status.REAUTHORIZATION_REQUIRED:
+    def _conclude(self, held: Connection, after: After, deadline: Deadline) -> Connection:
+        if after(held).status is not Status.REAUTHORIZATION_REQUIRED:
             return super()._conclude(held, after, deadline)
         while True:
-            buried = replace(held, status=after.status, lease=None, failure=after.failure, due_shard=None, due_at=None)
+            buried = after(held)
             try:
                 self.connections.change(held, buried)
             except Conflict:
@@ -134,7 +143,7 @@ class _Uncounted(Revoking):
         ending, ours = super()._end_here(connection_id)
         if ending.revocations == 0:
             return ending, ours
-        uncounted = replace(ending, revocations=0)
+        uncounted = replace(ending, revocations=0, changes=ending.changes + 1)
         self.connections.change(ending, uncounted)
         return uncounted, ours
 
@@ -153,10 +162,8 @@ class _ForgetsLate(Revoking):
 
 MUTANTS: dict[str, Parts] = {
     "the fence: no condition on any write": Parts(connections=_without()),
-    "the fence: the version": Parts(connections=_without("version")),
-    "the fence: the lease": Parts(connections=_without("lease")),
-    "the fence: status and withdrawals": Parts(connections=_without("status", "withdrawal_changes")),
-    "the fence: version and lease": Parts(connections=_without("version", "lease")),
+    "the fence: a change since it was read": Parts(connections=_without("changes")),
+    "the fence: version and lease, not every change": Parts(connections=_ByVersionAndLease),
     "the fence: a new record over another": Parts(connections=_without("connection_id")),
     "the fence: a response used twice": Parts(authorizations=_ConsumesTwice),
     "the lease: shorter than its request": Parts(vending=_ShortLease),

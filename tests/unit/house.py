@@ -103,7 +103,8 @@ class MemoryConnections(Connections):
         """Write over what is as it was read."""
         with self._events.call("change"):
             stored = self.records.get(now.connection_id)
-            if stored is None or _decisive(stored) != _decisive(was):
+            assert now.changes > was.changes
+            if stored is None or stored.changes != was.changes:
                 raise Conflict
             self.records[now.connection_id] = now
 
@@ -117,7 +118,7 @@ class MemoryConnections(Connections):
     def due(self, shard: str, now: int, limit: int) -> Iterator[list[Due]]:
         """Yield what is due, in pages."""
         found = [
-            Due(made.connection_id, made.provider, made.version, made.due_at, made.tell_at)
+            Due(made.connection_id, made.provider, made.version, made.due_at, made.tell_at, made.changes)
             for made in self.records.values()
             if made.due_shard == shard and made.due_at is not None and made.due_at <= now
         ]
@@ -130,20 +131,10 @@ class MemoryConnections(Connections):
         """Set when work is due."""
         with self._events.call("postpone"):
             stored = self.records.get(due.connection_id)
-            if stored is None or (stored.version, stored.due_at) != (due.version, due.due_at):
+            if stored is None or (stored.changes, stored.due_at) != (due.changes, due.due_at):
                 raise Conflict
             times: dict[str, Any] = due.postponed(until)
-            self.records[due.connection_id] = replace(stored, **times)
-
-
-def _decisive(record: Connection) -> tuple[Any, ...]:
-    return (
-        record.version,
-        record.status,
-        record.lease.holder if record.lease else None,
-        record.failure.count if record.failure else None,
-        record.withdrawal_changes,
-    )
+            self.records[due.connection_id] = replace(stored, **times, changes=stored.changes + 1)
 
 
 class MemoryAuthorizations(Authorizations):

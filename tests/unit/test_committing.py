@@ -133,7 +133,7 @@ def test_a_write_whose_answer_was_lost_is_known_again(house: MemoryHouse, answer
 def test_what_came_in_between_is_read_and_decided_on(house: MemoryHouse, answered: Answered) -> None:
     """Another took the lapsed lease meanwhile: the write fails, and the newer record gets the answer, lease and all."""
     other = Lease("holder-2", 2, NOW + 99)
-    house.connections.records["merchant-1"] = replace(answered.held, lease=other, attempts=2)
+    house.connections.records["merchant-1"] = replace(answered.held.released(NOW), lease=other, attempts=2)
 
     after = answered.commit()
 
@@ -166,9 +166,8 @@ def test_an_answer_to_a_later_attempt_is_sealed_anew(house: MemoryHouse, answere
 
 def test_a_seal_that_fails_is_tried_again(house: MemoryHouse, answered: Answered) -> None:
     """KMS may be down just then."""
-    house.connections.records["merchant-1"] = replace(
-        answered.held, version=2, lease=None, origin=Origin(1, 1), sealed=b"first"
-    )
+    first = answered.held.refreshed(sealed_tokens(sealed=b"first"), Origin(1, 1), "holder-1", NOW)
+    house.connections.records["merchant-1"] = first
     answered.obtained = replace(answered.obtained, origin=Origin(1, 2))
     house.events.before["data_key"] = [down(), down()]
 
@@ -304,9 +303,8 @@ def test_the_latest_seal_is_what_is_queued(house: MemoryHouse, answered: Answere
 
 def test_what_cannot_be_sealed_anew_is_queued_as_it_is(house: MemoryHouse, answered: Answered) -> None:
     """KMS refuses: under the seal of its first version it is still safe."""
-    house.connections.records["merchant-1"] = replace(
-        answered.held, version=2, lease=None, origin=Origin(1, 1), sealed=b"first"
-    )
+    first = answered.held.refreshed(sealed_tokens(sealed=b"first"), Origin(1, 1), "holder-1", NOW)
+    house.connections.records["merchant-1"] = first
     answered.obtained = replace(answered.obtained, origin=Origin(1, 2))
     house.events.before["data_key"] = [aws_error("AccessDeniedException")]
 

@@ -66,6 +66,7 @@ def test_an_authorization_makes_an_active_connection() -> None:
         authorized_by="request-1",
         authorized_at=NOW,
         revocations=2,
+        changes=2,
         due_shard=made.due_shard,
         due_at=made.due_at,
         upkeep_at=made.due_at,
@@ -180,7 +181,7 @@ def test_a_lease_is_a_journal_entry() -> None:
 
     held = leased(was)
 
-    assert held == replace(was, lease=Lease("holder-1", 1, NOW + 40), attempts=1, updated_at=NOW + 10)
+    assert held == replace(was, lease=Lease("holder-1", 1, NOW + 40), attempts=1, updated_at=NOW + 10, changes=2)
 
 
 @pytest.mark.parametrize(("now", "live"), [(NOW, True), (NOW + 39.9, True), (NOW + 40, False), (NOW + 41, False)])
@@ -214,7 +215,7 @@ def test_a_lease_that_sent_nothing_leaves_no_trace() -> None:
     """Given back, it is as if it had not been, but for its number, which is never used again."""
     back = leased().returned(NOW + 12.5)
 
-    assert back == replace(connection(), attempts=1, updated_at=NOW + 12)
+    assert back == replace(connection(), attempts=1, updated_at=NOW + 12, changes=3)
     assert not back.was_interrupted
     assert not leased(back, "holder-2").was_interrupted
 
@@ -233,7 +234,7 @@ def test_a_lease_that_sent_nothing_keeps_what_was_unknown_before_it() -> None:
 
 def test_a_lease_on_a_token_set_of_the_past_is_let_go() -> None:
     """Nothing is written of what its holder came to know."""
-    assert leased().released(NOW + 13.9) == replace(connection(), attempts=1, updated_at=NOW + 13)
+    assert leased().released(NOW + 13.9) == replace(connection(), attempts=1, updated_at=NOW + 13, changes=3)
 
 
 # Refreshed
@@ -261,6 +262,7 @@ def test_a_refresh_makes_the_next_version() -> None:
         metadata={"region": "us"},
         refreshed_at=NOW + 5400,
         updated_at=NOW + 5402,
+        changes=5,
     )
 
 
@@ -352,7 +354,7 @@ def test_a_failure_keeps_the_tokens_and_the_status() -> None:
     assert after.failure == Failure(
         "provider_misconfigured", 1, NOW + 12, NOW + 17, "holder-1", "No.", provider_error=SAID
     )
-    assert after == replace(held, lease=None, failure=after.failure, updated_at=NOW + 12)
+    assert after == replace(held, lease=None, failure=after.failure, updated_at=NOW + 12, changes=3)
 
 
 @pytest.mark.parametrize(("due_at", "then"), [(None, None), (NOW + 1, NOW + 17), (NOW + 9000, NOW + 9000)])
@@ -423,6 +425,7 @@ def test_a_dead_grant_keeps_its_reason() -> None:
         status=Status.REAUTHORIZATION_REQUIRED,
         lease=None,
         updated_at=NOW + 12,
+        changes=3,
         failure=Failure("reauthorization_required", 1, NOW + 12, NOW + 12, "holder-1", "Gone.", provider_error=SAID),
         refresh_at=None,
         due_shard=None,
@@ -472,7 +475,7 @@ def test_revoking_ends_it_here() -> None:
         lease=None,
         updated_at=NOW + 20,
         withdrawals=(Withdrawal(b"sealed-1", "acme", 1, NOW + 20, {"shop": "1"}, under_way=1),),
-        withdrawal_changes=1,
+        changes=held.changes + 1,
         due_at=NOW + 20,
         tell_at=NOW + 20,
         upkeep_at=None,
@@ -525,7 +528,7 @@ def test_what_the_server_said_of_each_token_is_kept_and_the_ciphertext_is_not() 
         status=Status.REVOKED,
         revocations=1,
         revocation=(Told("acme", 1, said, {"shop": "1"}),),
-        withdrawal_changes=2,
+        changes=3,
         sealed=None,
         refreshable=False,
         expires_at=None,
@@ -563,7 +566,7 @@ def test_tokens_that_come_after_the_end_are_held_for_their_revocation(ended: Con
     assert [each.sealed for each in held.withdrawals] == [each.sealed for each in ended.withdrawals] + [b"sealed-2"]
     assert (held.due_shard, held.refresh_at) == (connection().due_shard, None)
     assert held.due_at == held.tell_at == min(each.at for each in held.withdrawals)
-    assert held.withdrawal_changes == ended.withdrawal_changes + 1
+    assert held.changes == ended.changes + 1
     assert held.revocations == ended.revocations
     with pytest.raises(ConnectionRevoked):
         held.require_vendable()

@@ -269,14 +269,16 @@ class TestConnections:
         connections.change(connection(), refreshed(connection()))
 
         with pytest.raises(Conflict):
-            connections.change(connection(), connection(tokens=sealed_tokens(sealed=b"other"), version=2))
+            connections.change(
+                connection(), connection(tokens=sealed_tokens(sealed=b"other"), version=2, before=connection())
+            )
 
         assert connections.get("merchant-1") == refreshed(connection())
 
     def test_an_authorization_over_nothing_is_a_first_record(self, connections: Connections) -> None:
         """Over what never was nothing can be changed."""
         with pytest.raises(Conflict):
-            connections.change(connection(), connection(version=2))
+            connections.change(connection(), connection(version=2, before=connection()))
 
         assert connections.get("merchant-1") is None
 
@@ -355,7 +357,7 @@ class TestConnections:
 
         unlisted = {"sealed": None, "refreshable": False, "refresh_at": None, "due_shard": None, "due_at": None}
         bare = replace(stored, **unlisted, upkeep_at=None, authorized_by=None, authorized_at=None)  # type: ignore[arg-type]
-        assert listed == replace(bare, attempts=0)
+        assert listed == replace(bare, attempts=0, changes=0)
 
     def test_a_rare_match_gives_a_short_page_and_a_way_on(self, connections: Connections) -> None:
         """A filter that matches little costs a bounded number of reads, and loses nothing."""
@@ -390,8 +392,8 @@ class TestDue:
         (page,) = connections.due(alive.due_shard, NOW + 100, 10)
 
         assert page == [
-            Due("ending", "acme", 7, NOW, NOW),
-            Due("merchant-1", "acme", 1, NOW + 100),
+            Due("ending", "acme", 7, NOW, NOW, 1),
+            Due("merchant-1", "acme", 1, NOW + 100, changes=1),
         ]
         assert [due.tells for due in page] == [True, False]
 
@@ -410,30 +412,32 @@ class TestDue:
         made = replace(connection(), due_at=NOW, upkeep_at=NOW)
         connections.create(made)
 
-        connections.postpone(Due("merchant-1", "acme", 1, NOW), NOW + 3600)
+        connections.postpone(Due("merchant-1", "acme", 1, NOW, changes=1), NOW + 3600)
 
-        assert connections.get("merchant-1") == replace(made, due_at=NOW + 3600, upkeep_at=NOW + 3600)
+        assert connections.get("merchant-1") == replace(made, due_at=NOW + 3600, upkeep_at=NOW + 3600, changes=2)
 
     def test_to_tell_a_server_later_does_not_put_off_a_refresh(self, connections: Connections) -> None:
         """Nor the other way round."""
         made = replace(connection(), due_at=NOW, upkeep_at=NOW + 10, tell_at=NOW)
         connections.create(made)
 
-        connections.postpone(Due("merchant-1", "acme", 1, NOW, NOW), NOW + 3600)
+        connections.postpone(Due("merchant-1", "acme", 1, NOW, NOW, 1), NOW + 3600)
         told_later = connections.get("merchant-1")
-        connections.postpone(Due("merchant-1", "acme", 1, NOW + 3600, NOW + 3700), NOW + 7200)
+        connections.postpone(Due("merchant-1", "acme", 1, NOW + 3600, NOW + 3700, 2), NOW + 7200)
 
-        assert told_later == replace(made, due_at=NOW + 3600)
-        assert connections.get("merchant-1") == replace(made, due_at=NOW + 3700, upkeep_at=NOW + 7200)
+        assert told_later == replace(made, due_at=NOW + 3600, changes=2)
+        assert connections.get("merchant-1") == replace(made, due_at=NOW + 3700, upkeep_at=NOW + 7200, changes=3)
 
-    @pytest.mark.parametrize("seen", [{"version": 2}, {"due_at": NOW - 1}, {"connection_id": "merchant-2"}])
+    @pytest.mark.parametrize(
+        "seen", [{"changes": 2}, {"changes": 0}, {"due_at": NOW - 1}, {"connection_id": "merchant-2"}]
+    )
     def test_what_has_moved_on_is_not_postponed(self, connections: Connections, seen: dict[str, Any]) -> None:
         """A refresh, or another sweep, was first: its time stands. What is gone is not made anew."""
         made = replace(connection(), due_at=NOW)
         connections.create(made)
 
         with pytest.raises(Conflict):
-            connections.postpone(replace(Due("merchant-1", "acme", 1, NOW), **seen), NOW + 3600)
+            connections.postpone(replace(Due("merchant-1", "acme", 1, NOW, changes=1), **seen), NOW + 3600)
 
         assert connections.get("merchant-1") == made
         assert connections.get("merchant-2") is None

@@ -345,6 +345,29 @@ def test_without_time_for_a_second_request_the_loss_is_what_is_told(house: Memor
     assert house.stored().was_interrupted
 
 
+@pytest.mark.parametrize(
+    ("said", "status"), [(THROTTLED, Status.ACTIVE), (INVALID_GRANT, Status.REAUTHORIZATION_REQUIRED)]
+)
+def test_what_an_attempt_came_to_is_written_over_what_does_not_concern_it(
+    house: MemoryHouse, said: Any, status: Status
+) -> None:
+    """A sweep, say, writes the record meanwhile: the lease and the token set are what decides, and both are ours."""
+    house.server.answers = [said]
+    postponed = house.stored().due_shard
+
+    def sweep() -> None:
+        (due,) = next(house.connections.due(str(postponed), NOW + 10**9, 10))
+        house.connections.postpone(due, NOW + 10**6)
+
+    house.events.after["http"] = [sweep]
+
+    house.token()
+
+    stored = house.stored()
+    assert (stored.status, stored.lease, stored.failure and stored.failure.count) == (status, None, 1)
+    assert stored.upkeep_at == (NOW + 10**6 if status is Status.ACTIVE else None)
+
+
 # An attempt that vanished
 
 
