@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import OrderedDict
-from collections.abc import Callable
 from hashlib import sha256
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from . import sealing
 from .aws import ClientError, code_of, outages_are_temporary
 from .sealing import SealBroken
+from .stored_set import Seal, Sealer
 from .token_set import TokenSet
 
 if TYPE_CHECKING:
     from .aws import ClientOf
     from .connection import Connection
-
-Seal = Callable[[TokenSet], bytes]
-"""Seals one token set."""
+    from .stored_set import StoredSet, Whose
+    from .tokens import SealedTokens
 
 _KEPT = 256
 """Opened token sets kept in memory, the latest used ones."""
@@ -33,32 +33,32 @@ class Cipher:
         self._opened: OrderedDict[bytes, TokenSet] = OrderedDict()
         self._lock = Lock()
 
-    def prepare(self, connection_id: str, provider: str, version: int) -> Seal:
-        """Return a seal, good for one token set of this connection, provider and version. One `GenerateDataKey`.
+    def prepare(self, connection_id: str, version: int, whose: Whose, set_id: str | None = None) -> Sealer:
+        """Return what seals one token set, as this version of this connection. One `GenerateDataKey`.
 
-        It is asked for before the authorization server is: once an answer is here, sealing it depends on nobody.
+        It is asked for before the authorization server is: once an answer is here, sealing it depends on nobody. A
+        token set that is sealed again keeps its id.
         """
-        context = sealing.context_of(connection_id, provider, version)
+        context = sealing.context_of(connection_id, whose.provider, version)
         with outages_are_temporary("KMS"):
             key = self._client_of("kms").generate_data_key(
                 KeyId=self._key_id, KeySpec="AES_256", EncryptionContext=context
             )
 
-        def seal(tokens: TokenSet) -> bytes:
+        def seal(tokens: TokenSet) -> Seal:
             sealed = sealing.seal(tokens.to_bytes(), context, key["Plaintext"], key["CiphertextBlob"])
             self._keep(_cache_key(sealed, context), tokens)
-            return sealed
+            return Seal(sealed, 1, version)
 
-        return seal
+        return Sealer(set_id or secrets.token_hex(8), whose, seal)
 
-    def open(self, sealed: bytes | None, connection_id: str, provider: str, version: int) -> TokenSet:
+    def open(self, connection_id: str, held: StoredSet | SealedTokens) -> TokenSet:
         """Return a sealed token set. At most one `Decrypt`; none for one that is in memory.
 
-        Raises `SealBroken` where the ciphertext is not this connection's, this provider's and this version's.
+        Raises `SealBroken` where the ciphertext is not this connection's and this token set's.
         """
-        if sealed is None:
-            raise SealBroken("The connection has no ciphertext.")
-        context = sealing.context_of(connection_id, provider, version)
+        sealed = held.seal.ciphertext
+        context = sealing.context_of(connection_id, held.whose.provider, held.seal.version)
         cached = self._kept(_cache_key(sealed, context))
         if cached is not None:
             return cached
@@ -67,8 +67,13 @@ class Cipher:
         return tokens
 
     def tokens_of(self, connection: Connection) -> TokenSet:
-        """Return the connection's current token set, as `open` does."""
-        return self.open(connection.sealed, connection.connection_id, connection.provider, connection.version)
+        """Return the connection's current token set, as `open` does: that of its version, and no other."""
+        current = connection.current
+        if current is None:
+            raise SealBroken("The connection has no current token set.")
+        if (current.seal.version, current.whose.provider) != (connection.version, connection.provider):
+            raise SealBroken("The current token set is of another version or provider than the connection.")
+        return self.open(connection.connection_id, current)
 
     def _data_key(self, sealed: bytes, context: sealing.Context) -> bytes:
         try:

@@ -29,7 +29,7 @@ from functions.vault.sweeping import Sweeping
 from functions.vault.timing import Deadline, Timing
 from functions.vault.tokens import TokenResponse, TokenSet
 from functions.vault.vending import Vending
-from tests.unit.samples import NOW, answer, connection, registration, sealed_tokens
+from tests.unit.samples import NOW, WHOSE, answer, connection, registration, sealed_tokens, token_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from functions.vault.connection import Connection
     from functions.vault.providers import Registration
     from functions.vault.responses import Answer
+    from functions.vault.tokens import SealedTokens
 
     Happening = Callable[[], Any] | Exception | None
 
@@ -358,12 +359,18 @@ class MemoryHouse:
         """Store a connection at version 1, with AT-1 and RT-1 in it, and forget what that took."""
         given = tokens or TokenSet("AT-1", "RT-1")
         version, provider = fields.get("version", 1), fields.get("provider", "acme")
-        seal = self.new_cipher().prepare(fields.get("connection_id", "merchant-1"), provider, version)
+        whose = replace(WHOSE, provider=provider, parameters=fields.get("parameters", WHOSE.parameters))
+        sealer = self.new_cipher().prepare(fields.get("connection_id", "merchant-1"), version, whose, f"set-{version}")
         response = TokenResponse(given, expires_at=int(self.now) + 3600, scope="read")
-        made = connection(tokens=sealed_tokens(response, seal(given), at=int(self.now)), now=self.now, **fields)
+        made = connection(tokens=sealed_tokens(response, sealer, at=int(self.now)), now=self.now, **fields)
         self.connections.records[made.connection_id] = made
         self.events.calls.clear()
         return made
+
+    def sealed(self, given: TokenSet, version: int, **response: Any) -> SealedTokens:
+        """Return tokens as a function that has nothing in its memory seals them."""
+        sealer = self.new_cipher().prepare("merchant-1", version, WHOSE)
+        return sealed_tokens(token_response(tokens=given, **response), sealer)
 
     def stored(self, connection_id: str = "merchant-1") -> Connection:
         """Return what is stored."""
