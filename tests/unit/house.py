@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from botocore.exceptions import ClientError
 
+from functions.vault import sealing
 from functions.vault.authorization import Phase, ticket_hash
 from functions.vault.binding import Binding
 from functions.vault.cipher import Cipher
@@ -25,6 +26,7 @@ from functions.vault.rescuing import Rescuing
 from functions.vault.revoking import Revoking
 from functions.vault.starting import Starting
 from functions.vault.store import Authorizations, Conflict, Connections, Due
+from functions.vault.stored_set import Seal
 from functions.vault.sweeping import Sweeping
 from functions.vault.timing import Deadline, Timing
 from functions.vault.tokens import TokenResponse, TokenSet
@@ -371,6 +373,13 @@ class MemoryHouse:
         """Return tokens as a function that has nothing in its memory seals them."""
         sealer = self.new_cipher().prepare("merchant-1", version, WHOSE)
         return sealed_tokens(token_response(tokens=given, **response), sealer)
+
+    def sealed_before(self, given: TokenSet, version: int = 1) -> Seal:
+        """Return tokens as they were sealed in format 1."""
+        context = sealing.context_of("merchant-1", "acme", version)
+        key, wrapped = os.urandom(32), os.urandom(48)
+        self.kms.keys[wrapped] = key, context
+        return Seal(sealing.seal(given.to_bytes(), context, key, wrapped, made_as=1), 1, version)
 
     def stored(self, connection_id: str = "merchant-1") -> Connection:
         """Return what is stored."""

@@ -11,7 +11,8 @@ from functions.vault.aws import ClientOf
 from functions.vault.cipher import Cipher
 from functions.vault.connection import Connection
 from functions.vault.errors import TemporarilyUnavailable
-from functions.vault.sealing import SealBroken, wrapped_key_of
+from functions.vault.life import Place
+from functions.vault.sealing import PENDING, SealBroken, wrapped_key_of
 from functions.vault.stored_set import StoredSet
 from functions.vault.tokens import TokenSet
 from tests.unit.samples import TOKENS, WHOSE, connection, sealed_tokens, token_response, with_current
@@ -149,6 +150,75 @@ def test_a_ciphertext_opens_only_in_its_own_row(kms: Kms, key_id: str, moved: di
 
     with pytest.raises(SealBroken, match="KMS does not open"):
         Cipher(kms, key_id).tokens_of(copied)
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"id": "another"},
+        {"whose": replace(WHOSE, client_id="client-2")},
+        {"whose": replace(WHOSE, parameters={"shop": "2"})},
+        {"whose": replace(WHOSE, origins={"token": "https://evil.example"})},
+    ],
+    ids=["set", "client", "tenant", "origin"],
+)
+def test_a_ciphertext_opens_only_as_its_own_set(kms: Kms, key_id: str, moved: dict[str, Any]) -> None:
+    """Moved into another set of the same row, or said to be somebody else's, it does not; not out of memory either."""
+    warm, made = Cipher(kms, key_id), stored(kms, key_id)
+    assert warm.tokens_of(made) == TOKENS
+
+    for cipher in (warm, Cipher(kms, key_id)):
+        with pytest.raises(SealBroken, match="another connection, provider, version or token set"):
+            cipher.tokens_of(with_current(made, **moved))
+
+
+def test_a_ciphertext_does_not_become_one_of_the_format_before(kms: Kms, key_id: str) -> None:
+    """That would ask for less to fit: neither the record's word nor the first octet makes it so."""
+    made = stored(kms, key_id)
+    seal = current(made).seal
+    for changed in (
+        replace(seal, format=1),
+        replace(seal, format=1, ciphertext=b"\x01" + seal.ciphertext[1:]),
+        replace(seal, format=3),
+    ):
+        with pytest.raises(SealBroken):
+            Cipher(kms, key_id).tokens_of(with_current(made, seal=changed))
+
+
+def test_what_waits_opens_in_its_place_alone(kms: Kms, key_id: str) -> None:
+    """KMS itself is told the purpose: a role that may not open what waits cannot, and none opens it as current."""
+    sealer = Cipher(kms, key_id).prepare("merchant-1", 1, WHOSE, purpose=PENDING)
+    waiting = with_current(connection(tokens=sealed_tokens(sealed=sealer)), place=Place.PENDING)
+    (held,) = waiting.in_place(Place.PENDING)
+
+    assert Cipher(kms, key_id).open("merchant-1", held) == TOKENS
+    assert kms.calls[0][1]["EncryptionContext"]["purpose"] == "gatehouse/pending"
+    for place in (Place.CURRENT, Place.SUPERSEDED, Place.KEPT, Place.REVOKING):
+        with pytest.raises(SealBroken, match="KMS does not open"):
+            Cipher(kms, key_id).open("merchant-1", replace(held, place=place))
+    in_use = replace(current(stored(kms, key_id)), place=Place.PENDING)
+    with pytest.raises(SealBroken, match="KMS does not open"):
+        Cipher(kms, key_id).open("merchant-1", in_use)
+
+
+def test_a_set_names_the_key_that_sealed_it(kms: Kms, key_id: str) -> None:
+    """Another key's is refused by that name, before KMS is asked."""
+    made = stored(kms, key_id)
+    assert (current(made).seal.format, current(made).seal.key) == (2, key_id)
+    kms.calls.clear()
+
+    with pytest.raises(SealBroken, match="under the KMS key another, and"):
+        Cipher(kms, key_id).tokens_of(with_current(made, seal=replace(current(made).seal, key="another")))
+
+    assert kms.calls == []
+
+
+def test_a_current_set_is_of_its_records_version(kms: Kms, key_id: str) -> None:
+    """A token set of the past, put back in its place, does not open there, although its seal is whole."""
+    made = stored(kms, key_id)
+
+    with pytest.raises(SealBroken, match="of another version or provider than the connection"):
+        Cipher(kms, key_id).tokens_of(replace(made, version=2))
 
 
 def test_a_data_key_moved_into_another_ciphertext_does_not_open(kms: Kms, key_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from functions.vault.connection import Status
 from functions.vault.errors import InvalidRequest, TemporarilyUnavailable
 from functions.vault.life import Place
 from functions.vault.sealing import SealBroken
+from functions.vault.stored_set import RefreshedFrom, Whose
 from functions.vault.tokens import TokenSet
 from tests.unit.house import MemoryHouse, aws_error, down
 from tests.unit.samples import BROWSER, authorization_request, validated_response, with_current
@@ -191,6 +193,27 @@ def test_an_outage_is_waited_for_and_then_left_to_the_queue(house: MemoryHouse, 
     house.events.before[call] = [down() for _ in range(10)]
 
     assert rescue(house, document)["version"] == 2
+
+
+def test_a_message_of_before_takes_format_2_on_where_it_is_sealed_again(house: MemoryHouse) -> None:
+    """Whose it is nobody noted then, and that is what its new seal says."""
+    document = interrupted_consent(house)
+    tokens = document["tokens"]
+    was = house.stored().leased("holder-9", house.now + 30, house.now)
+    after = was.refreshed(house.sealed(TokenSet("AT-9", "RT-9"), 2), RefreshedFrom("set-1", 1), "holder-9", house.now)
+    house.connections.records["merchant-1"] = after
+    tokens["sealed"] = b64encode(house.sealed_before(TokenSet("AT-2", "RT-2"), 2).ciphertext).decode()
+    for name in ("id", "seal", "whose"):
+        del tokens[name]
+    for name in ("refreshed_from", "request_id"):
+        del document[name]
+
+    result = rescue(house, document | {"provider": "acme", "version": 2, "origin": None, "parameters": {}})
+
+    current = house.stored().current
+    assert current
+    assert (result["version"], house.tokens()) == (3, TokenSet("AT-2", "RT-2"))
+    assert (current.seal.format, current.whose) == (2, Whose("acme"))
 
 
 def test_a_ciphertext_opens_for_its_own_version_only(house: MemoryHouse) -> None:

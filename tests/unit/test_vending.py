@@ -9,6 +9,7 @@ import pytest
 
 from functions.vault.connection import RefreshedFrom, Status
 from functions.vault.errors import ProviderMisconfigured, ProviderUnavailable, TemporarilyUnavailable
+from functions.vault.stored_set import Whose
 from functions.vault.timing import (
     AFTER_HTTP,
     LEASE_MARGIN,
@@ -374,6 +375,33 @@ def test_what_an_attempt_came_to_is_written_over_what_does_not_concern_it(
     stored = house.stored()
     assert (stored.status, stored.lease, stored.failure and stored.failure.count) == (status, None, 1)
     assert stored.upkeep_at == (NOW + 10**6 if status is Status.ACTIVE else None)
+
+
+# Sealed before
+
+
+def sealed_before(house: MemoryHouse) -> None:
+    """Let the stored tokens be sealed in format 1, when nobody noted whose they are."""
+    made = with_current(house.stored(), seal=house.sealed_before(TokenSet("AT-1", "RT-1")))
+    house.connections.records["merchant-1"] = with_current(made, whose=Whose("acme", None, {"shop": "1"}))
+
+
+def test_what_was_sealed_in_format_1_is_vended_and_takes_format_2_on_when_it_is_refreshed(house: MemoryHouse) -> None:
+    """Nothing has to be done about it; from then on it says to whom it was issued, and where."""
+    sealed_before(house)
+    house.now = float(NOW)
+    assert house.token()["access_token"] == "AT-1"
+    assert house.stored().current
+    assert house.stored().current.seal.format == 1  # type: ignore[union-attr]  # as above
+
+    house.pass_time(7200)()
+    assert house.token()["access_token"] == "AT-2"
+
+    current = house.stored().current
+    assert current
+    assert (current.seal.format, current.seal.key, current.seal.version) == (2, "key-1", 2)
+    assert current.whose == registration().whose({"shop": "1"})
+    assert (current.whose.client_id, current.whose.origins["token"]) == ("client-1", "https://acme.example")
 
 
 # An attempt that vanished
