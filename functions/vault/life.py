@@ -26,6 +26,7 @@ No other module sets a status or moves a token set: `Connection._after` does, by
 from __future__ import annotations
 
 from enum import StrEnum
+from types import MappingProxyType
 
 MOST_SUPERSEDED = 8
 """Superseded token sets that a connection keeps, the newest; an older one is left to its server."""
@@ -82,7 +83,7 @@ _ACTIVE, _DEAD = Status.ACTIVE, Status.REAUTHORIZATION_REQUIRED
 _ENDING, _ENDED = Status.REVOKING, Status.REVOKED
 _OUTSIDE, _CURRENT, _SUPERSEDED, _REVOKING = Place.OUTSIDE, Place.CURRENT, Place.SUPERSEDED, Place.REVOKING
 
-LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
+_LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
     # A consent stands over all that was.
     (None, _OUTSIDE, Happened.CONSENTED): (_ACTIVE, _CURRENT),
     (_ACTIVE, _OUTSIDE, Happened.CONSENTED): (_ACTIVE, _CURRENT),
@@ -128,6 +129,9 @@ LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
     (_ENDING, _REVOKING, Happened.REVOCATION_CONFIRMED): (_ENDING, _OUTSIDE),
     (_ENDING, _REVOKING, Happened.LAST_CONFIRMED): (_ENDED, _OUTSIDE),
 }
+
+LIFE = MappingProxyType(_LIFE)
+"""What becomes of status and place, by status, place and what happens; nobody writes to it."""
 
 
 def becomes(status: Status | None, place: Place, happened: Happened) -> tuple[Status, Place]:
