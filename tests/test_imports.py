@@ -24,11 +24,12 @@ TABLES = {
     "errors",
     "failure",
     "fields",
+    "life",
     "record",
     "settings",
     "store",
+    "stored_set",
     "timing",
-    "withdrawal",
 }
 SEALS = {"cipher", "sealing", "token_set"}
 REGISTRATIONS = {"assertion", "id_token", "providers", "registrations", "rules", "tenants", "upkeep", "vocabulary"}

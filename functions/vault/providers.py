@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import field, fields, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from . import id_token, tenants
 from .errors import InvalidRequest, ProviderMisconfigured
 from .fields import Mismatch
 from .record import record
 from .rules import of_codes
+from .stored_set import Whose
 from .upkeep import Upkeep
 from .vocabulary import ENDPOINTS, PARAM_NAMES, SECRET_METHODS, TEMPLATE_PARAMS
 
@@ -204,6 +206,17 @@ class Registration:
             return self
         provider = replace(self.provider, token_endpoint_auth_method=method)
         return replace(self, provider=provider, whole=self.whole or self)
+
+    def whose(self, parameters: Mapping[str, str]) -> Whose:
+        """Return whose the tokens are that this client gets, of a connection with these parameters."""
+        provider = self.provider
+        urls = {
+            "token": provider.token_endpoint,
+            "refresh": provider.refresh_endpoint,
+            "revocation": provider.revocation_endpoint,
+        }
+        origins = {use: "{0.scheme}://{0.netloc}".format(urlsplit(url)) for use, url in urls.items() if url}
+        return Whose(provider.name, self.client_id, dict(parameters), provider.issuer, origins)
 
     @property
     def auth_method(self) -> str:

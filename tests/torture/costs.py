@@ -134,12 +134,12 @@ class Units:
 def units(found: Counted) -> dict[str, Units]:
     """Return the billed units of the operations that are repeated."""
     of_item = math.ceil((found.item_bytes + LARGER_TOKENS) / _KB)
-    # Each write goes to the index `owner` too. The one that moves `due_at` leaves one place of `due` for another.
-    in_owner, in_due = 1, 2
+    # Each write goes to the index `listed` too. The one that moves `due_at` leaves one place of `due` for another.
+    in_listed, in_due = 1, 2
 
     def refreshing(name: str) -> Units:
         calls = found.calls[name]
-        writes = calls["dynamodb UpdateItem"] * (of_item + in_owner) + in_due
+        writes = calls["dynamodb UpdateItem"] * (of_item + in_listed) + in_due
         kms = calls["kms Decrypt"] + calls["kms GenerateDataKey"]
         return Units(calls["dynamodb GetItem"], writes, kms, 0, 1, SECONDS["refresh"])
 
