@@ -248,7 +248,6 @@ class Due:
     version: int
     due_at: int
     tell_at: int | None = None
-    changes: int = 0
 
     @property
     def tells(self) -> bool:
@@ -264,14 +263,7 @@ class Due:
 
 def _due(attributes: Mapping[str, Any]) -> Due:
     item = _unmarshalled(attributes)
-    return Due(
-        item["connection_id"],
-        item["provider"],
-        item["version"],
-        item["due_at"],
-        item.get("tell_at"),
-        item.get("changes", 0),
-    )
+    return Due(item["connection_id"], item["provider"], item["version"], item["due_at"], item.get("tell_at"))
 
 
 class Table:
@@ -345,13 +337,22 @@ class Connections(Table):
         )
 
     def postpone(self, due: Due, until: int) -> None:
-        """Set when background work is due, if it still is due as `due` says; else raise `Conflict`."""
+        """Set when background work is due, if it still is due as `due` says; else raise `Conflict`.
+
+        This write alone does not know `changes`: in the index that would be one more write with every refresh. It
+        touches the times that it has read and nothing else, and it counts: whoever has read the record before reads it
+        again. A record of before has no `changes` to count, and is left until its work is done.
+        """
         expression = _Expression()
-        unchanged = f"{expression.is_('due_at', due.due_at)} AND {expression.has_seen(due.changes)}"
-        # What makes a record one of today's form is `changes`: only who writes it whole gives it that.
-        counted = {"changes": due.changes + 1} if due.changes else {}
-        update = expression.assignment({**due.postponed(until), **counted}, {})
-        self._update(due.connection_id, update, unchanged, expression)
+        unchanged = [
+            expression.is_("version", due.version),
+            expression.is_("due_at", due.due_at),
+            expression.is_("tell_at", due.tell_at),
+            f"attribute_exists({expression.name('changes')})",
+        ]
+        counted = f"ADD {expression.name('changes')} {expression.value('one', 1)}"
+        update = f"{expression.assignment(due.postponed(until), {})} {counted}"
+        self._update(due.connection_id, update, " AND ".join(unchanged), expression)
 
     def due(self, shard: str, now: int, limit: int) -> Iterator[list[Due]]:
         """Yield what is due in one shard of the `due` index in pages of at most `limit`, the longest due first."""

@@ -95,7 +95,7 @@ def _item(stack: Stack, connection_id: str) -> dict[str, Any]:
 
 
 def _size(item: Mapping[str, Any]) -> int:
-    """Return the bytes that DynamoDB counts for an item: names and values, a number by its digits, 3 for a map."""
+    """Return the bytes that DynamoDB counts for an item: names and values, a number by its digits, 3 for a map or a list."""
     return sum(len(name) + _size_of(value) for name, value in item.items())
 
 
@@ -103,6 +103,8 @@ def _size_of(value: Mapping[str, Any]) -> int:
     ((kind, content),) = value.items()
     if kind == "M":
         return 3 + sum(1 + len(name) + _size_of(inner) for name, inner in content.items())
+    if kind == "L":
+        return 3 + sum(1 + _size_of(entry) for entry in content)
     if kind == "N":
         return math.ceil(len(content) / 2) + 1
     return 1 if kind == "BOOL" else len(content)

@@ -121,7 +121,7 @@ class MemoryConnections(Connections):
     def due(self, shard: str, now: int, limit: int) -> Iterator[list[Due]]:
         """Yield what is due, in pages."""
         found = [
-            Due(made.connection_id, made.provider, made.version, made.due_at, made.tell_at, made.changes)
+            Due(made.connection_id, made.provider, made.version, made.due_at, made.tell_at)
             for made in self.records.values()
             if made.due_shard == shard and made.due_at is not None and made.due_at <= now
         ]
@@ -134,7 +134,8 @@ class MemoryConnections(Connections):
         """Set when work is due."""
         with self._events.call("postpone"):
             stored = self.records.get(due.connection_id)
-            if stored is None or (stored.changes, stored.due_at) != (due.changes, due.due_at):
+            seen = (due.version, due.due_at, due.tell_at)
+            if stored is None or (stored.version, stored.due_at, stored.tell_at) != seen:
                 raise Conflict
             times: dict[str, Any] = due.postponed(until)
             self.records[due.connection_id] = replace(stored, **times, changes=stored.changes + 1)

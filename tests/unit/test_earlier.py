@@ -131,19 +131,19 @@ def test_a_record_of_before_that_is_gone_is_not_made_anew(connections: Connectio
     assert connections.get("merchant-1") is None
 
 
-def test_its_work_is_found_and_put_off(connections: Connections, engine: ClientOf) -> None:
-    """A sweep writes its times alone: that does not make half a record of today's form of it."""
+def test_its_work_is_found_and_stays_due_until_it_is_done(connections: Connections, engine: ClientOf) -> None:
+    """A sweep that wrote its times alone would make half a record of today's form of it."""
     read = stored(connections, engine, "active")
     assert read.due_shard is not None
     assert read.due_at is not None
     (page,) = connections.due(read.due_shard, read.due_at, 10)
     assert page == [Due("merchant-1", "acme", 1, read.due_at)]
 
-    connections.postpone(page[0], read.due_at + 3600)
+    with pytest.raises(Conflict):
+        connections.postpone(page[0], read.due_at + 3600)
 
-    after = connections.require("merchant-1")
-    assert after == replace(read, due_at=read.due_at + 3600, upkeep_at=read.due_at + 3600)
-    written(connections, after)
+    assert connections.require("merchant-1") == read
+    connections.postpone(Due("merchant-1", "acme", 1, written(connections, read).due_at or 0), read.due_at + 3600)
 
 
 def test_it_is_in_the_list_of_all(connections: Connections, engine: ClientOf) -> None:

@@ -440,8 +440,8 @@ class TestDue:
         (page,) = connections.due(alive.due_shard, NOW + 100, 10)
 
         assert page == [
-            Due("ending", "acme", 7, NOW, NOW, 1),
-            Due("merchant-1", "acme", 1, NOW + 100, changes=1),
+            Due("ending", "acme", 7, NOW, NOW),
+            Due("merchant-1", "acme", 1, NOW + 100),
         ]
         assert [due.tells for due in page] == [True, False]
 
@@ -460,24 +460,36 @@ class TestDue:
         made = replace(connection(), due_at=NOW, upkeep_at=NOW)
         connections.create(made)
 
-        connections.postpone(Due("merchant-1", "acme", 1, NOW, changes=1), NOW + 3600)
+        connections.postpone(Due("merchant-1", "acme", 1, NOW), NOW + 3600)
 
         assert connections.get("merchant-1") == replace(made, due_at=NOW + 3600, upkeep_at=NOW + 3600, changes=2)
 
     def test_to_tell_a_server_later_does_not_put_off_a_refresh(self, connections: Connections) -> None:
         """Nor the other way round."""
-        made = replace(connection(), due_at=NOW, upkeep_at=NOW + 10, tell_at=NOW)
+        tells = replace(connection(), due_at=NOW, upkeep_at=NOW + 10, tell_at=NOW)
+        refreshes = replace(tells, connection_id="merchant-2", upkeep_at=NOW, tell_at=NOW + 3700)
+        for made in (tells, refreshes):
+            connections.create(made)
+
+        connections.postpone(Due("merchant-1", "acme", 1, NOW, NOW), NOW + 3600)
+        connections.postpone(Due("merchant-2", "acme", 1, NOW, NOW + 3700), NOW + 7200)
+
+        assert connections.get("merchant-1") == replace(tells, due_at=NOW + 3600, changes=2)
+        then = {"due_at": NOW + 3700, "upkeep_at": NOW + 7200, "changes": 2}
+        assert connections.get("merchant-2") == replace(refreshes, **then)  # type: ignore[arg-type]
+
+    def test_who_has_read_before_work_was_handed_on_reads_again(self, connections: Connections) -> None:
+        """Every write counts, also one that knows nothing of the rest."""
+        made = replace(connection(), due_at=NOW, upkeep_at=NOW)
         connections.create(made)
 
-        connections.postpone(Due("merchant-1", "acme", 1, NOW, NOW, 1), NOW + 3600)
-        told_later = connections.get("merchant-1")
-        connections.postpone(Due("merchant-1", "acme", 1, NOW + 3600, NOW + 3700, 2), NOW + 7200)
+        connections.postpone(Due("merchant-1", "acme", 1, NOW), NOW + 3600)
 
-        assert told_later == replace(made, due_at=NOW + 3600, changes=2)
-        assert connections.get("merchant-1") == replace(made, due_at=NOW + 3700, upkeep_at=NOW + 7200, changes=3)
+        with pytest.raises(Conflict):
+            connections.change(made, leased(made))
 
     @pytest.mark.parametrize(
-        "seen", [{"changes": 2}, {"changes": 0}, {"due_at": NOW - 1}, {"connection_id": "merchant-2"}]
+        "seen", [{"version": 2}, {"tell_at": NOW}, {"due_at": NOW - 1}, {"connection_id": "merchant-2"}]
     )
     def test_what_has_moved_on_is_not_postponed(self, connections: Connections, seen: dict[str, Any]) -> None:
         """A refresh, or another sweep, was first: its time stands. What is gone is not made anew."""
@@ -485,7 +497,7 @@ class TestDue:
         connections.create(made)
 
         with pytest.raises(Conflict):
-            connections.postpone(replace(Due("merchant-1", "acme", 1, NOW, changes=1), **seen), NOW + 3600)
+            connections.postpone(replace(Due("merchant-1", "acme", 1, NOW), **seen), NOW + 3600)
 
         assert connections.get("merchant-1") == made
         assert connections.get("merchant-2") is None
