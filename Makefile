@@ -154,5 +154,5 @@ lock: .venv-lock/stamp
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-sam .venv-deploy .venv-lock .venv-bench .aws-sam .build node_modules .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-sam .venv-deploy .venv-lock .venv-bench .aws-sam .build .cache node_modules .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

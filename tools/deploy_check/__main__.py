@@ -54,8 +54,8 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.deploy_check", description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=int, default=30, help="end the check after so many (default: 30)")
     minutes: int = parser.parse_args(arguments).minutes
-    signal.signal(signal.SIGALRM, _too_late)
-    signal.signal(signal.SIGTERM, _ended)
+    for each in (signal.SIGALRM, signal.SIGTERM):
+        signal.signal(each, _ended)
     signal.alarm(60 * minutes)
     report, found = Report(), list[str]()
     began = time.monotonic()
@@ -101,7 +101,8 @@ def _run(check: Check) -> None:
     with report.part("A rollback"):
         changing.roll_back(report, check.project, installation)
     with report.part("A table is restored into the running stack"):
-        check.left.append(restoring.restore(report, check.project, installation, check.limits))
+        check.left.append(restoring.NEW_TABLE)
+        restoring.restore(report, check.project, installation, check.limits)
     with report.part("A second stack"):
         check.left += neighbour.second_stack(report, check.project, installation, check.emulator)
     with report.part("Deleted, and gone on with"):
@@ -174,12 +175,10 @@ def _tell(report: Report, found: list[str], seconds: float) -> None:
     print(f"\n{'NOT ALL HOLDS' if report.failures else 'All holds'}, after {seconds / 60:.1f} minutes.")
 
 
-def _too_late(_signal: int, _frame: FrameType | None) -> None:
-    raise Wrong("The check has taken too long: --minutes says how long it may.")
-
-
-def _ended(_signal: int, _frame: FrameType | None) -> None:
-    raise SystemExit(1)
+def _ended(number: int, _frame: FrameType | None) -> None:
+    """End the check, with all that it has begun."""
+    why = "It has taken too long: --minutes says how long it may." if number == signal.SIGALRM else "It was ended."
+    sys.exit(f"\nNOT ALL WAS SEEN  {why}")
 
 
 if __name__ == "__main__":

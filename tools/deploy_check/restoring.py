@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 _PAGE, _HEADING = "docs/runbooks.md", "Restore the table"
 RESTORED = "gatehouse-restored"
+NEW_TABLE = Row("AWS::DynamoDB::Table", "Restored", RESTORED)
+"""No stack's: whoever restores a table owns it."""
 
 
-def restore(report: Report, project: Project, installation: Installation, limits: list[str]) -> Row:
-    """Restore the table into the running stack by the documented commands; return the new one, which is no stack's."""
+def restore(report: Report, project: Project, installation: Installation, limits: list[str]) -> None:
+    """Restore the table into the running stack by the documented commands."""
     deployed = installation.deployed
     account, old = deployed.account, deployed.outputs["ConnectionsTableName"]
     began = int(time.time())
@@ -47,7 +49,6 @@ def restore(report: Report, project: Project, installation: Installation, limits
         expect(found == newer, f"Version {newer} was expected, not {found}.")
         expect("access_token" in installation.token("shop-kept"), "The record should open in its new table.")
         seen.append(f"version {earlier} was restored, {found} is taken over, and token vends")
-    return Row("AWS::DynamoDB::Table", "restored", RESTORED)
 
 
 def take_over(report: Report, project: Project, again: Callable[[], Installation], key_id: str) -> Installation:
