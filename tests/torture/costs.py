@@ -95,7 +95,7 @@ def _item(stack: Stack, connection_id: str) -> dict[str, Any]:
 
 
 def _size(item: Mapping[str, Any]) -> int:
-    """Return the bytes that DynamoDB counts for an item: names and values, a number by its digits, 3 for a map or a list."""
+    """Return the bytes that DynamoDB counts for an item: names, values, a number by its digits, 3 for a map or list."""
     return sum(len(name) + _size_of(value) for name, value in item.items())
 
 
