@@ -37,6 +37,7 @@ PROVIDERS = REGISTRATIONS | {
     "authentication",
     "client",
     "dialect",
+    "meanings",
     "outbound",
     "reading",
     "refusals",
