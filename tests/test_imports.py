@@ -38,6 +38,7 @@ PROVIDERS = REGISTRATIONS | {
     "authentication",
     "client",
     "dialect",
+    "meanings",
     "outbound",
     "reading",
     "refusals",

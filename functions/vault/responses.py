@@ -1,6 +1,6 @@
 """What an authorization server's answer is: a success, or a refusal (RFC 6749 section 5, RFC 7009 section 2.2).
 
-What a refusal means is told in `refusals`. Tolerant about form, strict about what matters: an access token is a
+What a refusal means is told in `meanings`. Tolerant about form, strict about what matters: an access token is a
 non-empty string of visible ASCII.
 """
 
@@ -17,12 +17,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote_plus
 
-from . import refusals
+from . import meanings
 from .errors import ProviderError, ProviderMisconfigured, ProviderUnavailable, ReauthorizationRequired
 from .fields import matches
 from .reading import NAMELESS, TWICE, at_path, document_of, error_of, moment_of, seconds_of
 from .record import record
-from .rules import Refusal
+from .refusals import Refusal, fitting
 from .tokens import TokenResponse, TokenSet
 
 if TYPE_CHECKING:
@@ -115,9 +115,7 @@ def _is_unconfirmed(document: Mapping[str, Any] | None, provider: Provider) -> b
 def _explained(answer: Answer, document: Mapping[str, Any] | None, provider: Provider) -> Refusal | None:
     """Return what a 200 that does not confirm a revocation says instead, where the provider's data explains that."""
     refusal = _refusal(answer, document, provider, "revocation", refused=True)
-    if refusal is None or refusals.meaning_of(refusal, provider.rules).rule is None:
-        return None
-    return refusal
+    return refusal if refusal is not None and fitting(refusal, provider.rules) is not None else None
 
 
 def unverified_id_token(answer: Answer) -> Any:
@@ -146,7 +144,8 @@ def _is_dead_already(refusal: Refusal, problem: GatehouseError, provider: Provid
     is_at_its_address = provider.revocation_method == "DELETE" and "{token}" in (provider.revocation_endpoint or "")
     if is_at_its_address and refusal.status in {404, 410}:
         return True
-    return isinstance(problem, ReauthorizationRequired) and refusals.meaning_of(refusal, provider.rules).kills_token
+    is_gone = meanings.kills_token(refusal, fitting(refusal, provider.rules))
+    return is_gone and isinstance(problem, ReauthorizationRequired)
 
 
 # Refusals
@@ -176,7 +175,7 @@ def _error_of(
     if document is None:
         return None, ()
     explained = {rule["code"].lower() for rule in provider.rules if "code" in rule}
-    return error_of(document, provider.error_fields, refusals.KNOWN | explained, refused=refused)
+    return error_of(document, provider.error_fields, meanings.KNOWN | explained, refused=refused)
 
 
 def _failure(refusal: Refusal, answer: Answer, provider: Provider, secrets: tuple[str, ...]) -> GatehouseError:
@@ -190,7 +189,7 @@ def _failure(refusal: Refusal, answer: Answer, provider: Provider, secrets: tupl
         answer.status,
     )
     wait = retry_after(answer, refusal.document)
-    return refusals.failure_of(refusal, refusals.meaning_of(refusal, provider.rules), said, wait)
+    return meanings.failure_of(refusal, fitting(refusal, provider.rules), said, wait)
 
 
 def _says_no(answer: Answer, document: Mapping[str, Any], provider: Provider, endpoint: str) -> bool:
@@ -207,8 +206,8 @@ def _says_no(answer: Answer, document: Mapping[str, Any], provider: Provider, en
     refusal = _refusal(answer, document, provider, endpoint, refused=True)
     if refusal is None:
         return False
-    meaning = refusals.meaning_of(refusal, provider.rules)
-    return meaning.rule is not None or meaning.word in refusals.KNOWN
+    rule = fitting(refusal, provider.rules)
+    return rule is not None or meanings.word_of(refusal, rule) in meanings.KNOWN
 
 
 def retry_after(
