@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tools.deploy_check.changing import checked
@@ -27,7 +27,7 @@ def restore(report: Report, project: Project, installation: Installation, limits
     """Restore the table into the running stack by the documented commands."""
     deployed = installation.deployed
     account, old = deployed.account, deployed.outputs["ConnectionsTableName"]
-    began = int(time.time())
+    began = datetime.now(UTC).isoformat(timespec="seconds")
     with report.step("the schedule is switched off, and the table restored into a new one") as seen:
         project.documented(_PAGE, _HEADING, "disable-rule")
         seen.append(_restored(project, account, old, limits))
@@ -44,7 +44,7 @@ def restore(report: Report, project: Project, installation: Installation, limits
         seen.append(f"{deployed.status}; {checked(project)}")
     with report.step("what is newer is taken over from the old table, as documented") as seen:
         earlier = installation.connection("shop-kept")["version"]
-        project.documented(_PAGE, _HEADING, "put-item", before=f"old={old}\nthen={began}")
+        project.documented(_PAGE, _HEADING, "make take-over", before=f"old={old}\nthen={began}")
         found = installation.connection("shop-kept")["version"]
         expect(found == newer, f"Version {newer} was expected, not {found}.")
         expect("access_token" in installation.token("shop-kept"), "The record should open in its new table.")
