@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.replay import HERE
-from functions.vault.connection import Origin
+from functions.vault.connection import RefreshedFrom
 from functions.vault.obtained import Obtained
 from functions.vault.settings import House
 from functions.vault.tokens import SealedTokens
@@ -151,10 +151,17 @@ def _rescued(stack: Stack, connection_id: str) -> dict[str, Any]:
     """Return what lies in the rescue queue, of a connection: an answer whose first write failed."""
     house = House.from_environ(stack.deployment.functions["gatehouse-token"].environment)
     stored = house.connections.require(connection_id)
+    current = stored.current
+    assert current is not None, "the scene has connected it just before"
     tokens = SealedTokens(
-        stored.sealed or b"", refreshable=True, token_type=stored.token_type, obtained_at=stored.updated_at
+        current.id,
+        current.seal,
+        current.whose,
+        refreshable=True,
+        token_type=current.token_type,
+        obtained_at=stored.updated_at,
     )
-    obtained = Obtained(connection_id, stored.provider, stored.version, "holder", tokens, origin=Origin(0, 0))
+    obtained = Obtained(connection_id, "holder", tokens, refreshed_from=RefreshedFrom("another", 0))
     document: dict[str, Any] = json.loads(obtained.to_json())
     return document
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.edge import InvokeDoor
 from functions.vault import fields
-from functions.vault.connection import Status
+from functions.vault.connection import NEEDS, Status
 from functions.vault.errors import InvalidRequest
 from functions.vault.fields import Fields
 from functions.vault.listing import DEFAULT_LIMIT
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from functions.vault.settings import House
     from functions.vault.timing import Deadline
 
-_FILTERS = ("owner", "provider", "status")
+_FILTERS = ("owner", "needs", "provider", "status")
 _FIELDS = Fields(
     optional={
         "connection_id": fields.connection_id,
         "owner": fields.printable(256),
         "provider": fields.provider_name,
         "status": fields.one_of(*Status),
+        "needs": fields.one_of(*NEEDS),
         "limit": fields.integer(1, 100),
         "cursor": fields.printable(8192),
     }

@@ -24,21 +24,24 @@ TABLES = {
     "errors",
     "failure",
     "fields",
+    "life",
     "record",
     "settings",
     "store",
+    "stored_set",
     "timing",
-    "withdrawal",
 }
 SEALS = {"cipher", "sealing", "token_set"}
-REGISTRATIONS = {"assertion", "id_token", "providers", "registrations", "tenants", "upkeep", "vocabulary"}
+REGISTRATIONS = {"assertion", "id_token", "providers", "registrations", "rules", "tenants", "upkeep", "vocabulary"}
 PROVIDERS = REGISTRATIONS | {
     "addresses",
     "authentication",
     "client",
     "dialect",
+    "meanings",
     "outbound",
     "reading",
+    "refusals",
     "responses",
     "signer",
     "tokens",

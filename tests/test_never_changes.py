@@ -15,15 +15,8 @@ TABLE_KEYS = {
     "AuthorizationsTable": [("request_id", "HASH")],
 }
 INDEXES = {
-    "due": ([("due_shard", "HASH"), ("due_at", "RANGE")], {"provider", "tell_at", "version"}),
-    "owner": (
-        [("owner", "HASH"), ("connection_id", "RANGE")],
-        {
-            *("provider", "status", "version", "expires_at", "refresh_expires_at", "scope", "requested_scope"),
-            *("token_type", "subject", "client_secret_used", "metadata", "parameters", "tags"),
-            *("created_at", "updated_at", "refreshed_at", "failure"),
-        },
-    ),
+    "due": ([("due_shard", "HASH"), ("due_at", "RANGE")], {"changes", "provider", "tell_at", "version"}),
+    "listed": ([("listed_in", "HASH"), ("listed_as", "RANGE")], {"summary"}),
 }
 LOGICAL_IDS = {
     "ConnectionsTable": "AWS::DynamoDB::Table",

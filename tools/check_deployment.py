@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ALIAS = "live"
 # What a version keeps of its function.
 _KEPT = ("CodeSha256", "Handler", "MemorySize", "Timeout", "Role", "Runtime")
-_INDEXES = {"due", "owner"}
+_INDEXES = {"due", "listed"}
 _REVISION = "give Revision another value in samconfig.toml, and run `sam deploy` again"
 
 

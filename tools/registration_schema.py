@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from functions.vault import assertion, fields, tenants, vocabulary
+from functions.vault import assertion, fields, rules, tenants, vocabulary
 from functions.vault.fields import LONGEST_LIFETIME
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -21,6 +21,7 @@ _NO_CONTROLS = r"[^\u0000-\u001f\u007f\ud800-\udfff]*"
 _NAME = r"[A-Za-z0-9_.\-\[\]]{1,64}"
 _HEADER = r"[A-Za-z0-9-]{1,64}"
 _PARAMETER = r"[a-z][a-z0-9_]{0,31}"
+_CODE = r"[A-Za-z0-9_.:\/ \-]{1,64}"
 
 Schema = dict[str, Any]
 
@@ -70,6 +71,37 @@ def _map(keys: tuple[str, ...], values: str) -> Schema:
     return {"type": "object", "properties": dict.fromkeys(keys, _whole(values)), "additionalProperties": False}
 
 
+def _rule() -> Schema:
+    """Return what is demanded of one rule about refusals."""
+    conditions = {
+        "endpoint": _one_of(*rules.ENDPOINTS),
+        "status": _integer(200, 599),
+        "code": _whole(_CODE),
+        "words": {**_list(_whole(rules.WORDS), rules.MOST_TEXTS), "minItems": 1},
+        "contains": _members(rules.DEEPEST),
+    }
+    return {
+        "type": "object",
+        "properties": {**conditions, "means": _one_of(*rules.MEANINGS)},
+        "required": ["means"],
+        "anyOf": [{"required": [name]} for name in rules.CONDITIONS],
+        "additionalProperties": False,
+    }
+
+
+def _members(depth: int) -> Schema:
+    """Return what is demanded of the members that an answer has to have, `depth` objects in one another at most."""
+    number = _integer(-rules.LARGEST_NUMBER, rules.LARGEST_NUMBER)
+    deeper = [_members(depth - 1)] if depth > 1 else []
+    return {
+        "type": "object",
+        "propertyNames": _printable(64),
+        "additionalProperties": {"anyOf": [_printable(200), number, {"type": "boolean"}, *deeper]},
+        "minProperties": 1,
+        "maxProperties": rules.MOST_MEMBERS,
+    }
+
+
 def _keys() -> dict[str, Schema]:
     """Return what is demanded of each key."""
     endpoint = {**_whole(vocabulary.HTTPS_URL), "maxLength": vocabulary.LONGEST_URL}
@@ -86,8 +118,8 @@ def _keys() -> dict[str, Schema]:
     }
     codes = {
         "type": "object",
-        "propertyNames": _whole(r"[A-Za-z0-9_.:\/ \-]{1,64}"),
-        "additionalProperties": _one_of(*vocabulary.ERROR_CODES),
+        "propertyNames": _whole(_CODE),
+        "additionalProperties": _one_of(*rules.MEANINGS),
         "maxProperties": 50,
     }
     return {
@@ -131,6 +163,7 @@ def _keys() -> dict[str, Schema]:
         "response_success": path,
         "error_fields": _map(("error", "error_description"), _NAME),
         "error_codes": codes,
+        "refusals": _list(_rule(), rules.MOST_RULES),
         "subject": path,
         "metadata": _list(path, 20),
         "expires_in_unit": _one_of("seconds", "milliseconds"),
@@ -159,7 +192,9 @@ def _keys() -> dict[str, Schema]:
 
 def schema() -> Schema:
     """Return the schema of a registration as it is deployed; the local stack also takes http for loopback hosts."""
-    explained = _explained()
+    explained, keys = _explained(), _keys()
+    rule = keys["refusals"]["items"]
+    rule["properties"] = _described(rule["properties"], explained)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A registration: the owner's client at a provider, over what is known of the provider",
@@ -167,9 +202,13 @@ def schema() -> Schema:
         "type": "object",
         "required": ["client_id"],
         "not": {"required": ["client_secret", "client_secrets"]},
-        "properties": {key: {"description": explained[key], **demanded} for key, demanded in _keys().items()},
+        "properties": _described(keys, explained),
         "additionalProperties": False,
     }
+
+
+def _described(keys: dict[str, Schema], explained: dict[str, str]) -> dict[str, Schema]:
+    return {key: {"description": explained[key], **demanded} for key, demanded in keys.items()}
 
 
 def _explained() -> dict[str, str]:

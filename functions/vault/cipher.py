@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import OrderedDict
-from collections.abc import Callable
 from hashlib import sha256
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from . import sealing
 from .aws import ClientError, code_of, outages_are_temporary
+from .life import Place
 from .sealing import SealBroken
+from .stored_set import Seal, Sealer, StoredSet
 from .token_set import TokenSet
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .aws import ClientOf
     from .connection import Connection
-
-Seal = Callable[[TokenSet], bytes]
-"""Seals one token set."""
+    from .stored_set import Whose
+    from .tokens import SealedTokens
 
 _KEPT = 256
 """Opened token sets kept in memory, the latest used ones."""
@@ -33,44 +36,67 @@ class Cipher:
         self._opened: OrderedDict[bytes, TokenSet] = OrderedDict()
         self._lock = Lock()
 
-    def prepare(self, connection_id: str, provider: str, version: int) -> Seal:
-        """Return a seal, good for one token set of this connection, provider and version. One `GenerateDataKey`.
+    def prepare(
+        self, connection_id: str, version: int, whose: Whose, set_id: str | None = None, purpose: str = sealing.TOKENS
+    ) -> Sealer:
+        """Return what seals one token set, as this version of this connection. One `GenerateDataKey`.
 
-        It is asked for before the authorization server is: once an answer is here, sealing it depends on nobody.
+        It is asked for before the authorization server is: once an answer is here, sealing it depends on nobody. A
+        token set that is sealed again keeps its id.
         """
-        context = sealing.context_of(connection_id, provider, version)
+        context = sealing.context_of(connection_id, whose.provider, version, purpose)
+        set_id = set_id or secrets.token_hex(8)
+        whole = sealing.whole_context_of(context, set_id, whose, self._key_id)
         with outages_are_temporary("KMS"):
             key = self._client_of("kms").generate_data_key(
                 KeyId=self._key_id, KeySpec="AES_256", EncryptionContext=context
             )
 
-        def seal(tokens: TokenSet) -> bytes:
-            sealed = sealing.seal(tokens.to_bytes(), context, key["Plaintext"], key["CiphertextBlob"])
-            self._keep(_cache_key(sealed, context), tokens)
-            return sealed
+        def seal(tokens: TokenSet) -> Seal:
+            sealed = sealing.seal(tokens.to_bytes(), whole, key["Plaintext"], key["CiphertextBlob"])
+            self._keep(_cache_key(sealed, whole), tokens)
+            return Seal(sealed, sealing.FORMATS[-1], version, self._key_id)
 
-        return seal
+        return Sealer(set_id, whose, seal)
 
-    def open(self, sealed: bytes | None, connection_id: str, provider: str, version: int) -> TokenSet:
+    def open(self, connection_id: str, held: StoredSet | SealedTokens) -> TokenSet:
         """Return a sealed token set. At most one `Decrypt`; none for one that is in memory.
 
-        Raises `SealBroken` where the ciphertext is not this connection's, this provider's and this version's.
+        Raises `SealBroken` where the ciphertext is not this connection's and this token set's, or was made for another
+        purpose: what is pending opens in that place alone.
         """
-        if sealed is None:
-            raise SealBroken("The connection has no ciphertext.")
-        context = sealing.context_of(connection_id, provider, version)
-        cached = self._kept(_cache_key(sealed, context))
-        if cached is not None:
+        seal, is_pending = held.seal, isinstance(held, StoredSet) and held.place is Place.PENDING
+        purpose = sealing.PENDING if is_pending else sealing.TOKENS
+        context = sealing.context_of(connection_id, held.whose.provider, seal.version, purpose)
+        whole: sealing.Context = context
+        if seal.ciphertext[:1] != seal.format.to_bytes():
+            raise SealBroken("The record and the ciphertext name different formats.")
+        if seal.format > 1:
+            whole = sealing.whole_context_of(context, held.id, held.whose, self._known(seal.key))
+        cache_key = _cache_key(seal.ciphertext, whole)
+        if (cached := self._kept(cache_key)) is not None:
             return cached
-        tokens = TokenSet.from_bytes(sealing.unseal(sealed, context, self._data_key(sealed, context)))
-        self._keep(_cache_key(sealed, context), tokens)
+        data_key = self._data_key(seal.ciphertext, context)
+        tokens = TokenSet.from_bytes(sealing.unseal(seal.ciphertext, whole, data_key))
+        self._keep(cache_key, tokens)
         return tokens
 
-    def tokens_of(self, connection: Connection) -> TokenSet:
-        """Return the connection's current token set, as `open` does."""
-        return self.open(connection.sealed, connection.connection_id, connection.provider, connection.version)
+    def _known(self, key: str | None) -> str:
+        """Return the name of the key that sealed a token set, if it is one that this deployment opens with."""
+        if key != self._key_id:
+            raise SealBroken(f"The token set is sealed under the KMS key {key}, and this deployment has another.")
+        return self._key_id
 
-    def _data_key(self, sealed: bytes, context: sealing.Context) -> bytes:
+    def tokens_of(self, connection: Connection) -> TokenSet:
+        """Return the connection's current token set, as `open` does: that of its version, and no other."""
+        current = connection.current
+        if current is None:
+            raise SealBroken("The connection has no current token set.")
+        if (current.seal.version, current.whose.provider) != (connection.version, connection.provider):
+            raise SealBroken("The current token set is of another version or provider than the connection.")
+        return self.open(connection.connection_id, current)
+
+    def _data_key(self, sealed: bytes, context: Mapping[str, str]) -> bytes:
         try:
             with outages_are_temporary("KMS"):
                 answer = self._client_of("kms").decrypt(
@@ -98,4 +124,4 @@ class Cipher:
 
 def _cache_key(sealed: bytes, context: sealing.Context) -> bytes:
     """Return the hash of ciphertext and context: a moved or replaced record never meets another's opened tokens."""
-    return sha256(repr(sorted(context.items())).encode() + sealed).digest()
+    return sha256(sealing.in_bytes(context) + sealed).digest()

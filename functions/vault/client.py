@@ -13,7 +13,7 @@ from . import dialect, id_token
 from .authentication import advice, identities, proof_of
 from .errors import ProviderMisconfigured, ProviderUnavailable
 from .id_token import Expected
-from .responses import check_revocation, pushed_request_uri, refuses_client, token_response, unverified_id_token
+from .responses import check_revocation, pushed_request_uri, token_response, unverified_id_token
 from .timing import CALL, SHORTEST_REQUEST, Deadline
 
 if TYPE_CHECKING:
@@ -54,12 +54,13 @@ def _no_key(_key: str, _algorithm: str, _octets: bytes) -> bytes:
 class Client:
     """Speaks for a registered client. Every method makes one HTTP request, and repeats it only to say who asks.
 
-    Where the server answers `invalid_client`, the next of the client's secrets is tried: the other live one, then what
-    `reread` finds in the registration by now. That goes for codes, too, although a code is sent once: a server that
-    does not know who asks has to refuse before it looks at the code (RFC 6749 sections 3.2.1 and 5.2), so nothing was
-    issued for it, and nothing can be revoked because it comes again (section 4.1.2). A server that spends the code all
-    the same says `invalid_grant` to the second request, and the user tries again, as they would have had to anyway. No
-    other answer, and no silence, ever lets a request be repeated.
+    Where the server refuses who asks (`invalid_client`, any 401, a 403 `unauthorized_client`), the next of the client's
+    secrets is tried: the other live one, then what `reread` finds in the registration by now. The first two go for
+    codes, too, although a code is sent once: a server that does not know who asks has to refuse before it looks at the
+    code (RFC 6749 sections 3.2.1 and 5.2), so nothing was issued for it, and nothing can be revoked because it comes
+    again (section 4.1.2). A server that spends the code all the same says `invalid_grant` to the second request, and
+    the user tries again, as they would have had to anyway. No other answer, and no silence, ever lets a request be
+    repeated.
     """
 
     def __init__(  # noqa: PLR0913 - all that a client asks of the world around it
@@ -146,8 +147,8 @@ class Client:
         """Push an authorization request, and return the `request_uri` that stands for it (RFC 9126 section 2)."""
         confidential = tuple(value for name, value in request if name in {"state", "code_challenge"})
 
-        def read(answer: Answer, _identity: Identity, secrets: tuple[str, ...]) -> str:
-            return pushed_request_uri(answer, secrets=secrets)
+        def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> str:
+            return pushed_request_uri(answer, identity.registration.provider, secrets=secrets)
 
         return self._ask("push", registration, request, confidential, read, timeout)
 
@@ -161,7 +162,8 @@ class Client:
         subject_of: Callable[[Answer], str] | None = None,
     ) -> TokenResponse:
         def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> TokenResponse:
-            response = token_response(answer, identity.registration.provider, now=self._clock(), secrets=secrets)
+            provider = identity.registration.provider
+            response = token_response(answer, provider, kind, now=self._clock(), secrets=secrets)
             response = replace(response, client_secret_used=identity.label)
             if registration.provider.subject != id_token.SUBJECT:
                 return response
@@ -194,9 +196,11 @@ class Client:
                 answer = self._transport.send(asked.method, asked.url, asked.headers, asked.body, left)
                 return read(answer, identity, (*secrets, *proof.confidential))
             except ProviderMisconfigured as error:
-                if not refuses_client(error, identity.registration.provider):
+                if not error.refuses_client:
                     raise
                 error.description += advice(identity)
+                if kind == "token" and not error.refused_first:
+                    raise
                 refused = error
         assert refused is not None  # noqa: S101 - a client has at least one identity
         raise refused

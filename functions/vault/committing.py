@@ -7,6 +7,7 @@ is time: a process that dies meanwhile takes nothing with it. What neither took 
 from __future__ import annotations
 
 import contextlib
+import logging
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -100,12 +101,13 @@ class Committing:
                 verdict = obtained.over(stored, self.timing.now())
                 if isinstance(verdict, Connection):
                     self._put(stored, verdict)
+                    _note_what_is_left_to_its_server(stored, verdict)
                     return verdict
-                if verdict in {Verdict.STORED, Verdict.SUPERSEDED}:
+                if verdict in {Verdict.STORED, Verdict.FOREIGN}:
                     return stored or self.connections.require(obtained.connection_id)
                 if verdict is Verdict.RESEAL:
                     version = (stored.version if stored else 0) + 1
-                    in_hand.obtained = replace(obtained, version=version, tokens=reseal(version))
+                    in_hand.obtained = replace(obtained, tokens=reseal(version))
                     continue
                 self._pause(deadline)
                 stored = UNREAD
@@ -143,3 +145,12 @@ class Committing:
         if not in_hand.is_queued:
             self.rescue.send(in_hand.obtained.to_json(), group=in_hand.obtained.connection_id)
             in_hand.is_queued = True
+
+
+def _note_what_is_left_to_its_server(before: Connection | None, after: Connection) -> None:
+    """Write a line about each token set that had to go for want of room: its grant may live, and nobody will end it."""
+    for left in before.left_behind(after) if before is not None else ():
+        logging.getLogger("gatehouse").warning(
+            "grant left at its server",
+            extra={"connection_id": after.connection_id, "provider": left.whose.provider, "version": left.seal.version},
+        )

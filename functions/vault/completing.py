@@ -19,12 +19,13 @@ from .store import Conflict
 
 if TYPE_CHECKING:
     from .authorization import AuthorizationRequest, ValidatedResponse
-    from .cipher import Cipher, Seal
+    from .cipher import Cipher
     from .client import Client
     from .committing import Committing
     from .providers import Registration
     from .registrations import Registrations
     from .store import Authorizations, Connections
+    from .stored_set import Sealer
     from .timing import Deadline, Timing
     from .tokens import SealedTokens, TokenResponse
 
@@ -67,7 +68,8 @@ class Completing:
             registration = self.registrations.get(request.provider).for_tenant(request.parameters)
             response = response.with_code(registration.provider.code_parameter)
             first_version = request.connection_version + 1
-            seal = self.cipher.prepare(request.connection_id, request.provider, first_version)
+            whose = registration.whose(request.parameters)
+            sealer = self.cipher.prepare(request.connection_id, first_version, whose)
             timeout = deadline.for_http(registration.provider.request_timeout)
             answered = self.client.exchange(registration, response, request.redirect_uri, timeout)
             answered = with_callback(answered, registration.provider, response.parameters)
@@ -76,34 +78,32 @@ class Completing:
         except Exception:
             self.authorizations.reopen(request, ServerError.code)
             raise
-        return self._commit(request, registration, _with_scope(answered, request.scope), seal, deadline)
+        return self._commit(request, registration, _with_scope(answered, request.scope), sealer, deadline)
 
     def _commit(
         self,
         request: AuthorizationRequest,
         registration: Registration,
         answered: TokenResponse,
-        seal: Seal,
+        sealer: Sealer,
         deadline: Deadline,
     ) -> Outcome:
         """Bring the tokens into the record, over whatever version there is: a code is exchanged once."""
         at, jitter, upkeep = int(self.timing.now()), self.timing.jitter(), registration.provider.upkeep
 
         def reseal(version: int) -> SealedTokens:
-            fresh = self.cipher.prepare(request.connection_id, request.provider, version)
+            fresh = self.cipher.prepare(request.connection_id, version, sealer.whose, sealer.id)
             return answered.sealed_with(fresh, upkeep, at, jitter, first=True)
 
         obtained = Obtained(
             request.connection_id,
-            request.provider,
-            request.connection_version + 1,
             request.request_id,
-            answered.sealed_with(seal, upkeep, at, jitter, first=True),
+            answered.sealed_with(sealer, upkeep, at, jitter, first=True),
             authorized=Authorized(
                 request.request_id, request.owner, request.tags, request.scope, request.allow_new_subject
             ),
+            request_id=request.request_id,
             revocations=request.connection_revocations,
-            parameters=request.parameters,
         )
         try:
             # A connection that never was needs no read: storing it is conditional on that.

@@ -1,88 +1,52 @@
-"""A connection and its life: one frozen type, whose named methods return the next state. Nobody else sets a status."""
+"""A connection and its life: one frozen type, whose named methods return the next state, by the table in `life`."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import field, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from .errors import ConfirmationRequired, ConnectionRevoked, ReauthorizationRequired
 from .failure import Failure, delay_of, next_count
+from .life import MOST_SUPERSEDED, Happened, Place, Status, becomes
 from .record import record
-from .withdrawal import Withdrawal
+from .stored_set import Lease, RefreshedFrom, Revoked
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .errors import GatehouseError
+    from .stored_set import StoredSet
     from .tokens import SealedTokens
-    from .withdrawal import Told
 
 DUE_SHARDS = 16
 
-MOST_TOLD = 20
-"""Records of what servers said that a connection keeps, the latest."""
+MOST_REVOKED = 20
+"""Records of what servers answered to revocations that a connection keeps, the latest."""
 
 _AFTER_AN_INTERRUPTION = (
     " An earlier refresh was interrupted before its answer arrived;"
     " the server may have replaced the refresh token then."
 )
 
+NEEDS = ("reauthorization", "confirmation")
+"""What a connection can need a person for."""
 
-class Status(StrEnum):
-    """Where a connection stands."""
-
-    ACTIVE = "active"
-    UNCONFIRMED = "unconfirmed"
-    REAUTHORIZATION_REQUIRED = "reauthorization_required"
-    REVOKING = "revoking"
-    REVOKED = "revoked"
-
+_NEEDED_WHERE = dict(zip((Status.REAUTHORIZATION_REQUIRED, Status.UNCONFIRMED), NEEDS, strict=True))
 
 ENDED = frozenset({Status.REVOKING, Status.REVOKED})
 """Ended on purpose: whatever else happens, nothing is vended."""
 
 
 @record
-class Lease:
-    """The right to use the refresh token, and the journal entry of that use. It holds until `until` (Unix seconds).
-
-    `attempt` numbers the uses of one token set. `interrupted_at` says that the one before never told how it ended, and
-    since when that is known.
-    """
-
-    holder: str
-    attempt: int
-    until: int
-    interrupted_at: int | None = None
-
-    @property
-    def is_after_an_interruption(self) -> bool:
-        """Tell whether the outcome of an earlier attempt is unknown."""
-        return self.interrupted_at is not None
-
-    def is_live(self, now: float) -> bool:
-        """Tell whether its holder may still be at work."""
-        return now < self.until
-
-
-@record
-class Origin:
-    """What a refreshed token set came from: the version whose refresh token was used, and the number of that use."""
-
-    version: int
-    attempt: int
-
-
-@record
 class Connection:
     """One connection as stored. Times are Unix seconds.
 
-    `version` counts token sets; `sealed` holds the current one, `attempts` counts the uses of its refresh token.
-    `refresh_at` is when the access token comes into its soft margin. `revocations` counts how often the connection was
-    revoked; `withdrawals` are the token sets of which servers are yet to be told (`withdrawal_changes` counts what
-    happens to them), and `revocation` is what servers said to those that they were told of since.
-    Background work is due at `due_at`: the grant's upkeep (`upkeep_at`) or telling a server (`tell_at`).
+    `version` counts token sets that were current; `sets` are those that are held, each in its place. `revocations`
+    counts how often the connection was revoked, and `revocation` is what servers answered to that since. `changes`
+    counts writes: every write raises it, and is conditional on it. Background work is due at `due_at`: the grant's
+    upkeep (`upkeep_at`) or telling a server of a revocation (`tell_at`).
     """
 
     connection_id: str
@@ -92,12 +56,7 @@ class Connection:
     created_at: int
     updated_at: int
     refreshed_at: int
-    sealed: bytes | None = None
-    token_type: str = "Bearer"  # noqa: S105 - a type of token, not a token
-    expires_at: int | None = None
-    refresh_at: int | None = None
-    refresh_expires_at: int | None = None
-    refreshable: bool = False
+    sets: tuple[StoredSet, ...] = ()
     scope: str | None = None
     subject: str | None = None
     owner: str | None = None
@@ -108,18 +67,54 @@ class Connection:
     authorized_by: str | None = None
     authorized_at: int | None = None
     revocations: int = 0
-    revocation: tuple[Told, ...] = ()
-    withdrawals: tuple[Withdrawal, ...] = ()
-    withdrawal_changes: int = 0
+    revocation: tuple[Revoked, ...] = ()
+    changes: int = 0
     failure: Failure | None = None
-    attempts: int = 0
-    lease: Lease | None = None
-    origin: Origin | None = None
-    client_secret_used: str | None = None
     due_shard: str | None = None
     due_at: int | None = None
     upkeep_at: int | None = None
     tell_at: int | None = None
+
+    # Its token sets
+
+    @property
+    def current(self) -> StoredSet | None:
+        """Return the token set that is vended and refreshed; None where there is none."""
+        return next((each for each in self.sets if each.place is Place.CURRENT), None)
+
+    def in_place(self, place: Place) -> tuple[StoredSet, ...]:
+        """Return the token sets that are in a place."""
+        return tuple(each for each in self.sets if each.place is place)
+
+    def set_of(self, set_id: str) -> StoredSet | None:
+        """Return the token set with an id; None where it is in no place here."""
+        return next((each for each in self.sets if each.id == set_id), None)
+
+    @property
+    def to_revoke(self) -> tuple[StoredSet, ...]:
+        """Return the token sets of whose end a server is yet to be told."""
+        return self.in_place(Place.REVOKING)
+
+    @property
+    def lease(self) -> Lease | None:
+        """Return the lease of the current token set."""
+        return self.current.lease if self.current else None
+
+    @property
+    def expires_at(self) -> int | None:
+        """Return when the access token ends; None where nobody knows."""
+        return self.current.expires_at if self.current else None
+
+    def left_behind(self, after: Connection) -> tuple[StoredSet, ...]:
+        """Return the superseded token sets that are not in the record `after`, and gave way to nothing there."""
+        held = {each.id for each in after.sets}
+        sources = {each.refreshed_from.set_id for each in after.sets if each.refreshed_from is not None}
+        return tuple(
+            each
+            for each in self.in_place(Place.SUPERSEDED)
+            if each.id not in held | sources
+            and (each.refreshed_from is None or each.refreshed_from.set_id not in sources)
+        )
 
     # What may be done with it
 
@@ -148,22 +143,27 @@ class Connection:
         A token set that was born with a shorter life than asked for cannot be bettered by a refresh: it counts as valid
         for its first half, so that one impatient caller does not wear the refresh token out.
         """
-        if self.expires_at is None:
+        expires_at = self.expires_at
+        if expires_at is None:
             return True
-        lifetime = self.expires_at - self.refreshed_at
+        lifetime = expires_at - self.refreshed_at
         wanted = seconds if seconds < lifetime else lifetime / 2
-        return now < self.expires_at - wanted
+        return now < expires_at - wanted
 
     def is_due(self, now: float) -> bool:
         """Tell whether the access token has come into its soft margin, so that a refresh is worth trying."""
-        return self.refresh_at is not None and now >= self.refresh_at
+        current = self.current
+        return current is not None and current.refresh_at is not None and now >= current.refresh_at
 
     @property
     def scope_changed(self) -> bool:
         """Tell whether the scope that is granted is another than was asked for (RFC 6749 section 3.3)."""
-        if self.requested_scope is None or self.scope is None:
-            return False
-        return set(self.requested_scope.split()) != set(self.scope.split())
+        return scope_changed(self.requested_scope, self.scope)
+
+    @property
+    def needs(self) -> str | None:
+        """Return what only a person can give it: one of `NEEDS`, None where it needs nobody."""
+        return _NEEDED_WHERE.get(self.status)
 
     @property
     def was_interrupted(self) -> bool:
@@ -171,14 +171,13 @@ class Connection:
         before = self.lease is not None and self.lease.is_after_an_interruption
         return before or (self.failure is not None and self.failure.outcome_unknown)
 
-    # What can happen to it
+    # What can happen to it: a consent, a refresh, and what comes late
 
     @classmethod
     def authorized(  # noqa: PLR0913 - one argument for each thing that an authorization brings
         cls,
         connection_id: str,
         provider: str,
-        version: int,
         tokens: SealedTokens,
         now: float,
         *,
@@ -191,17 +190,17 @@ class Connection:
     ) -> Connection:
         """Return the connection that an authorization makes, or makes anew of the one `before`.
 
-        Nothing of an earlier grant is left, but for the tokens of which a server is yet to be told.
+        Of an earlier grant its token sets are left, each in its place: a server may have to be told of their end.
         """
         at = int(now)
-        bare = cls(
+        fresh = cls(
             connection_id,
             provider,
-            Status.ACTIVE,
-            version,
-            before.created_at if before else at,
-            at,
-            at,
+            before.status if before else Status.ACTIVE,
+            version=tokens.seal.version,
+            created_at=before.created_at if before else at,
+            updated_at=at,
+            refreshed_at=at,
             owner=owner,
             parameters=parameters,
             tags=tags,
@@ -210,51 +209,58 @@ class Connection:
             authorized_at=tokens.obtained_at,
         )
         if before is not None:
-            bare = replace(
-                bare,
+            fresh = replace(
+                fresh,
+                sets=before.sets,
                 revocations=before.revocations,
                 revocation=before.revocation,
-                withdrawals=before.withdrawals,
-                withdrawal_changes=before.withdrawal_changes,
+                changes=before.changes,
             )
-        return bare._with_tokens(tokens, at)  # noqa: SLF001 - its own class; so below
+        new = tokens.stored(Place.OUTSIDE, authorized_by)
+        replaced = fresh.in_place(Place.CURRENT)
+        following = fresh._after(  # noqa: SLF001 - its own class; so below
+            Happened.CONSENTED, now, replaced, new, is_first=before is None, **_told_by(tokens)
+        )
+        return following._within_bounds(now)  # noqa: SLF001
 
     def leased(self, holder: str, until: float, now: float) -> Connection:
-        """Return it with the lease in `holder`'s hand; a lease that was never released is an interrupted attempt."""
-        attempt, interrupted_at = self.attempts + 1, None
-        if self.lease is not None:
-            known_since = self.lease.interrupted_at
+        """Return it with the lease in `holder`'s hand; a lease that was never given back is an interrupted attempt."""
+        current = self._require_current()
+        attempt, interrupted_at = current.attempts + 1, None
+        if current.lease is not None:
+            known_since = current.lease.interrupted_at
             interrupted_at = int(now) if known_since is None else known_since
         lease = Lease(holder, attempt, math.ceil(until), interrupted_at)
-        return replace(self, lease=lease, attempts=attempt, updated_at=int(now))
+        return self._after(Happened.LEASED, now, [replace(current, lease=lease, attempts=attempt)])
 
-    def returned(self, now: float) -> Connection:
+    def lease_given_back(self, now: float) -> Connection:
         """Return it after an attempt that sent nothing; what was unknown before it stays unknown."""
-        assert self.lease is not None  # noqa: S101 - only a holder returns a lease
-        before = replace(self.lease, until=0) if self.lease.is_after_an_interruption else None
-        return replace(self, lease=before, updated_at=int(now))
+        current = self._require_current()
+        assert current.lease is not None  # noqa: S101 - only a holder gives a lease back
+        before = replace(current.lease, until=0) if current.lease.is_after_an_interruption else None
+        return self._after(Happened.LEASE_GIVEN_BACK, now, [replace(current, lease=before)])
 
-    def released(self, now: float) -> Connection:
+    def lease_ended(self, now: float) -> Connection:
         """Return it without its lease: what its holder came to know is of a token set that is not the current one."""
-        return replace(self, lease=None, updated_at=int(now))
+        return self._after(Happened.LEASE_ENDED, now, [replace(self._require_current(), lease=None)])
 
-    def refreshed(self, tokens: SealedTokens, origin: Origin, holder: str, now: float) -> Connection:
+    def refreshed(self, tokens: SealedTokens, source: RefreshedFrom, holder: str, now: float) -> Connection:
         """Return it with its next token set; what the response is silent about stays (RFC 6749 section 6).
 
         A dead grant lives again, since a server that issues tokens for it has not ended it. The lease of another that
         is at work stays with that one.
         """
-        kept = replace(
+        old = self._require_current()
+        whole = replace(
             tokens,
             scope=tokens.scope or self.scope,
             subject=tokens.subject or self.subject,
             metadata={**self.metadata, **tokens.metadata},
-            refresh_expires_at=tokens.refresh_expires_at or self.refresh_expires_at,
+            refresh_expires_at=tokens.refresh_expires_at or old.refresh_expires_at,
         )
-        lease = self.lease
-        others = lease if lease is not None and lease.holder != holder and lease.is_live(now) else None
-        following = replace(self, status=Status.ACTIVE, version=self.version + 1, origin=origin)
-        return replace(following._with_tokens(kept, int(now)), lease=others)  # noqa: SLF001
+        others = old.lease if old.lease is not None and old.lease.holder != holder and old.lease.is_live(now) else None
+        new = replace(whole.stored(Place.OUTSIDE, old.request_id), refreshed_from=source, lease=others)
+        return self._after(Happened.REFRESHED, now, [old], new, version=self.version + 1, **_told_by(whole))
 
     def refresh_failed(self, error: GatehouseError, now: float, jitter: float) -> Connection:
         """Return it after an attempt that failed but did not kill the grant. `jitter` is from 0 to 1."""
@@ -262,107 +268,162 @@ class Connection:
         failure = self._failure(error, now, delay)
         failure = replace(failure, outcome_unknown=failure.outcome_unknown or self.was_interrupted)
         upkeep_at = None if self.upkeep_at is None else max(self.upkeep_at, failure.retry_at)
-        failed = replace(self, lease=None, updated_at=int(now), failure=failure, upkeep_at=upkeep_at)
-        return failed._scheduled()  # noqa: SLF001
+        current = replace(self._require_current(), lease=None)
+        return self._after(Happened.REFRESH_FAILED, now, [current], failure=failure, upkeep_at=upkeep_at)
 
     def died(self, error: GatehouseError, now: float, *, after_loss: bool = False) -> Connection:
         """Return it with a dead grant, saying whether an interruption or the loss of an answer came before."""
         failure = self._failure(error, now)
         if self.was_interrupted or after_loss:
             failure = replace(failure, description=failure.description + _AFTER_AN_INTERRUPTION)
-        dead = replace(self, status=Status.REAUTHORIZATION_REQUIRED, lease=None, updated_at=int(now), failure=failure)
-        return replace(dead, refresh_at=None, upkeep_at=None)._scheduled()  # noqa: SLF001
+        current = replace(self._require_current(), lease=None, refresh_at=None, was_refused=True)
+        return self._after(Happened.REFUSED, now, [current], failure=failure, upkeep_at=None)
+
+    def came_late(
+        self,
+        tokens: SealedTokens,
+        gives_way: StoredSet | None,
+        request_id: str | None,
+        now: float,
+        source: RefreshedFrom | None = None,
+    ) -> Connection:
+        """Return it with tokens that came after something newer: in the place of what `gives_way`, or beside all.
+
+        They are vended to nobody, and revoked when the connection is.
+        """
+        new = replace(tokens.stored(Place.OUTSIDE, request_id), refreshed_from=source)
+        replaced = [gives_way] if gives_way is not None else []
+        return self._after(Happened.CAME_LATE, now, replaced, new)._within_bounds(now)  # noqa: SLF001
+
+    # Its end
 
     def revoking(self, now: float) -> Connection:
-        """Return it ended here: nothing is vended any more, no refresh in flight can commit, the server is to be told.
+        """Return it ended here: nothing is vended any more, no refresh in flight can commit, servers are to be told.
 
-        Whoever writes this tells the server next: its attempt has begun.
+        Whoever writes this tells the server of the current token set next: that attempt has begun.
         """
-        ended = replace(
-            self,
-            status=Status.REVOKING,
+        over = [each.to_be_revoked(now, open_attempts=1) for each in self.in_place(Place.CURRENT)]
+        over += [each.to_be_revoked(now) for each in self.in_place(Place.SUPERSEDED)]
+        return self._after(
+            Happened.REVOKED,
+            now,
+            over,
             revocations=self.revocations + 1,
             revocation=(),
-            sealed=None,
-            refreshable=False,
-            attempts=0,
-            lease=None,
-            failure=None,
-            expires_at=None,
-            refresh_at=None,
-            refresh_expires_at=None,
             upkeep_at=None,
         )
-        if self.sealed is None:
-            return ended._with_withdrawals(self.withdrawals, now)  # noqa: SLF001
-        over = Withdrawal(self.sealed, self.provider, self.version, int(now), self.parameters, under_way=1)
-        if self.status is Status.REAUTHORIZATION_REQUIRED:
-            over = over.heard("grant", "dead", now)
-        return ended._with_withdrawals((*self.withdrawals, over), now)  # noqa: SLF001
 
-    def withdrawing(self, late: Withdrawal, now: float) -> Connection:
+    def came_after_revocation(self, tokens: SealedTokens, request_id: str | None, now: float) -> Connection:
         """Return it with tokens that came back after it was revoked: vended to nobody, and revoked too."""
-        for told in self.revocation:
-            late = late.after(told, now)
-        return self._with_withdrawals((*self.withdrawals, late), now)
+        late = tokens.stored(Place.OUTSIDE, request_id).to_be_revoked(now)
+        for end in self.revocation:
+            late = late.after(end, now)
+        return self._after(Happened.CAME_AFTER_REVOCATION, now, (), late)
 
-    def withdrawal(self, sealed: bytes) -> Withdrawal | None:
-        """Return the withdrawal of a sealed token set; None where the server has heard of it."""
-        return next((withdrawal for withdrawal in self.withdrawals if withdrawal.sealed == sealed), None)
+    def revocation_began(self, attempted: StoredSet, now: float) -> Connection:
+        """Return it with one more attempt to revoke a token set in the journal."""
+        return self._after(Happened.REVOCATION_BEGAN, now, [attempted])
 
-    def telling(self, withdrawal: Withdrawal, now: float) -> Connection:
-        """Return it with what is known of a withdrawal now: an attempt has begun, or has failed."""
-        following = (withdrawal if other.sealed == withdrawal.sealed else other for other in self.withdrawals)
-        return self._with_withdrawals(tuple(following), now)
+    def revocation_failed(self, failed: StoredSet, now: float) -> Connection:
+        """Return it with what an attempt that failed has left of a revocation."""
+        return self._after(Happened.REVOCATION_FAILED, now, [failed])
 
-    def told(self, withdrawal: Withdrawal, now: float) -> Connection:
-        """Return it after the server has heard of a withdrawal: the ciphertext goes, what it said stays."""
-        told = withdrawal.told
-        others = (other.after(told, now) for other in self.withdrawals if other.sealed != withdrawal.sealed)
-        heard = replace(self, revocation=(*self.revocation, told)[-MOST_TOLD:])
-        return heard._with_withdrawals(tuple(others), now)  # noqa: SLF001
+    def revocation_confirmed(self, over: StoredSet, now: float) -> Connection:
+        """Return it after the server has heard of a token set's end: the ciphertext goes, what it answered stays."""
+        end = Revoked.of(over)
+        others = tuple(each.after(end, now) if each.place is Place.REVOKING else each for each in self.sets)
+        known = replace(self, sets=others, revocation=(*self.revocation, end)[-MOST_REVOKED:])
+        is_last = self.status is Status.REVOKING and len(self.to_revoke) == 1
+        return known._after(Happened.LAST_CONFIRMED if is_last else Happened.REVOCATION_CONFIRMED, now, [over])  # noqa: SLF001
 
-    def _with_withdrawals(self, withdrawals: tuple[Withdrawal, ...], now: float) -> Connection:
-        status, failure = self.status, self.failure
+    # The one way from each state to the next
+
+    def _after(
+        self,
+        happened: Happened,
+        now: float,
+        concerned: Iterable[StoredSet],
+        new: StoredSet | None = None,
+        *,
+        is_first: bool = False,
+        **fields: Any,
+    ) -> Connection:
+        """Return what becomes of it when something has happened to some of its token sets, and one may have come in.
+
+        `concerned` are those token sets as they are after it, but for their places: where each goes, and which status
+        the connection has then, the table says. `is_first`: there was no connection.
+        """
+        was = None if is_first else self.status
+        status, following = self.status, []
+        changed = {each.id: each for each in concerned}
+        for each in self.sets:
+            if each.id in changed:
+                status, place = becomes(was, each.place, happened)
+                each = replace(changed[each.id], place=place)  # noqa: PLW2901 - it is the same token set
+            following.append(each)
+        if new is not None:
+            status, place = becomes(was, Place.OUTSIDE, happened)
+            new = replace(new, place=place)
+            following = [new, *following] if place is Place.CURRENT else [*following, new]
+        held = tuple(each for each in following if each.place is not Place.OUTSIDE)
         if status in ENDED:
-            status = Status.REVOKING if withdrawals else Status.REVOKED
-            failure = next((each.failure for each in withdrawals if each.failure), None)
-        changed = replace(self, status=status, failure=failure, withdrawals=withdrawals, updated_at=int(now))
-        return replace(changed, withdrawal_changes=self.withdrawal_changes + 1)._scheduled()  # noqa: SLF001
+            failures = (each.revocation.failure for each in held if each.revocation)
+            fields["failure"] = next((failure for failure in failures if failure), None)
+        after = replace(self, status=status, sets=held, changes=self.changes + 1, updated_at=int(now), **fields)
+        return after._scheduled()  # noqa: SLF001
+
+    def _within_bounds(self, now: float) -> Connection:
+        """Return it without the oldest superseded token sets, where there are more than it keeps."""
+        superseded = sorted(self.in_place(Place.SUPERSEDED), key=lambda each: each.seal.version)
+        too_many = superseded[: max(0, len(superseded) - MOST_SUPERSEDED)]
+        return self._after(Happened.LEFT_TO_SERVER, now, too_many) if too_many else self
+
+    def _require_current(self) -> StoredSet:
+        current = self.current
+        assert current is not None  # noqa: S101 - without one there is nothing to refresh, and no lease
+        return current
 
     def _failure(self, error: GatehouseError, now: float, delay: float = 0.0) -> Failure:
         return Failure.of(error, self.failure, now, delay, self.lease.holder if self.lease else "")
 
-    def _with_tokens(self, tokens: SealedTokens, at: int) -> Connection:
-        following = replace(
-            self,
-            sealed=tokens.sealed,
-            token_type=tokens.token_type,
-            refreshable=tokens.refreshable,
-            expires_at=tokens.expires_at,
-            refresh_at=tokens.refresh_at,
-            refresh_expires_at=tokens.refresh_expires_at,
-            upkeep_at=tokens.due_at,
-            scope=tokens.scope,
-            subject=tokens.subject,
-            metadata=tokens.metadata,
-            client_secret_used=tokens.client_secret_used,
-            refreshed_at=tokens.obtained_at,
-            updated_at=at,
-            attempts=0,
-            failure=None,
-            lease=None,
-        )
-        return following._scheduled()  # noqa: SLF001
-
     def _scheduled(self) -> Connection:
         """Return it due at what comes first of its background work: its place in the `due` index."""
-        tell_at = min((withdrawal.due_at for withdrawal in self.withdrawals), default=None)
+        tell_at = min((each.revoke_at for each in self.sets if each.revoke_at is not None), default=None)
         due_at = min((at for at in (self.upkeep_at, tell_at) if at is not None), default=None)
         shard = None if due_at is None else _shard(self.connection_id)
         return replace(self, tell_at=tell_at, due_at=due_at, due_shard=shard)
 
 
+def scope_changed(requested: str | None, granted: str | None) -> bool:
+    """Tell whether a granted scope is another than the one that was asked for; where either is unknown, nobody can."""
+    return None not in {requested, granted} and set((requested or "").split()) != set((granted or "").split())
+
+
+def _told_by(tokens: SealedTokens) -> dict[str, Any]:
+    """Return what a token response says of the connection as a whole: all that its token set does not hold."""
+    return {
+        "scope": tokens.scope,
+        "subject": tokens.subject,
+        "metadata": tokens.metadata,
+        "refreshed_at": tokens.obtained_at,
+        "upkeep_at": tokens.due_at,
+        "failure": None,
+    }
+
+
 def _shard(connection_id: str) -> str:
     """Return the shard of the `due` index that a connection lies in: spread evenly, and always the same."""
     return str(crc32(connection_id.encode()) % DUE_SHARDS)
+
+
+__all__ = [
+    "DUE_SHARDS",
+    "ENDED",
+    "MOST_REVOKED",
+    "NEEDS",
+    "Connection",
+    "Lease",
+    "RefreshedFrom",
+    "Status",
+    "scope_changed",
+]

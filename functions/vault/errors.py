@@ -113,10 +113,21 @@ class ConnectionRevoked(GatehouseError):
 
 
 class ProviderMisconfigured(GatehouseError):
-    """The operator's fault (credentials, endpoints, registration). It never marks a connection dead."""
+    """The operator's fault (credentials, endpoints, registration). It never marks a connection dead.
+
+    `refuses_client` says that the server refuses who asks, so that another secret of the client may be the right one;
+    `refused_first` that it has looked at nothing else of the request before that.
+    """
 
     code = "provider_misconfigured"
     http_status = 502
+
+    def __init__(
+        self, description: str, *, refuses_client: bool = False, refused_first: bool = False, **evidence: Any
+    ) -> None:
+        super().__init__(description, **evidence)
+        self.refuses_client = refuses_client
+        self.refused_first = refused_first
 
 
 class ProviderThrottled(GatehouseError):
@@ -140,6 +151,10 @@ class ProviderUnavailable(GatehouseError):
     def __init__(self, description: str, *, outcome_unknown: bool = False, **evidence: Any) -> None:
         super().__init__(description, **evidence)
         self.outcome_unknown = outcome_unknown
+
+
+class UnknownRefusal(ProviderUnavailable):
+    """The server refused a refresh, and nobody knows whether that is the grant's end, our fault or will pass."""
 
 
 class TemporarilyUnavailable(GatehouseError):

@@ -6,12 +6,15 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 
+from .connection import scope_changed
 from .errors import InvalidRequest
 from .fields import CONNECTION_ID, matches
 from .record import record
+from .store import listed_as, lists_for, summary_of
 
 if TYPE_CHECKING:
-    from .connection import Connection
+    from collections.abc import Mapping
+
     from .store import Connections
 
 DEFAULT_LIMIT = 50
@@ -25,61 +28,87 @@ class Listing:
 
     def one(self, connection_id: str) -> dict[str, Any]:
         """Return `{connection}`."""
-        return {"connection": view(self.connections.require(connection_id))}
+        connection = self.connections.require(connection_id)
+        return {"connection": view(connection_id, summary_of(connection))}
 
     def page(self, where: dict[str, str], limit: int, cursor: str | None) -> dict[str, Any]:
         """Return `{connections, cursor?}`: up to `limit` of those that match, and where to go on if there is more."""
         found, last = self.connections.page(where, limit, _start(cursor, where) if cursor else None)
-        page: dict[str, Any] = {"connections": [view(connection) for connection in found]}
+        page: dict[str, Any] = {"connections": [view(summary["connection_id"], summary) for summary in found]}
         if last is not None:
             page["cursor"] = urlsafe_b64encode(json.dumps(last, sort_keys=True).encode()).decode()
         return page
 
 
-def view(connection: Connection) -> dict[str, Any]:
-    """Return a connection as callers see it: no ciphertext, no lease, nothing that only our own work needs."""
-    failure = connection.failure
+def view(connection_id: str, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a connection as callers see it, of its summary: nothing that only our own work needs."""
+    failure = summary.get("failure")
+    seen = {name: summary.get(name) for name in _SEEN}
     return {
-        "connection_id": connection.connection_id,
-        "provider": connection.provider,
-        "status": str(connection.status),
-        "version": connection.version,
-        "scope": connection.scope,
-        "requested_scope": connection.requested_scope,
-        "scope_changed": connection.scope_changed,
-        "token_type": connection.token_type,
-        "expires_at": connection.expires_at,
-        "refresh_expires_at": connection.refresh_expires_at,
-        "subject": connection.subject,
-        "client_secret_used": connection.client_secret_used,
-        "owner": connection.owner,
-        "metadata": connection.metadata,
-        "parameters": connection.parameters,
-        "tags": connection.tags,
-        "created_at": connection.created_at,
-        "updated_at": connection.updated_at,
-        "refreshed_at": connection.refreshed_at,
-        "failure": failure
-        and {
-            "code": failure.code,
-            "description": failure.description,
-            "count": failure.count,
-            "at": failure.at,
-            "retry_at": failure.retry_at,
-            "provider_error": failure.provider_error and failure.provider_error.as_dict(),
-        },
+        "connection_id": connection_id,
+        **seen,
+        "status": str(summary["status"]),
+        "scope_changed": scope_changed(summary.get("requested_scope"), summary.get("scope")),
+        **{name: summary.get(name) or {} for name in ("metadata", "parameters", "tags")},
+        "failure": failure and _view_of_failure(failure),
+    }
+
+
+_SEEN = (
+    "provider",
+    "status",
+    "needs",
+    "version",
+    "scope",
+    "requested_scope",
+    "token_type",
+    "expires_at",
+    "refresh_expires_at",
+    "subject",
+    "client_secret_used",
+    "owner",
+    "created_at",
+    "updated_at",
+    "refreshed_at",
+)
+
+
+def _view_of_failure(failure: Mapping[str, Any]) -> dict[str, Any]:
+    said = failure.get("provider_error")
+    return {
+        **{name: failure[name] for name in ("code", "description", "count", "at", "retry_at")},
+        "provider_error": said and {name: said.get(name) for name in ("error", "error_description", "status")},
     }
 
 
 def _start(cursor: str, where: dict[str, str]) -> dict[str, str]:
-    """Return the key that a cursor stands for. It is ours, but it comes from outside: its form is checked, whole."""
-    expected = {"connection_id", "owner"} if "owner" in where else {"connection_id"}
+    """Return the place that a cursor stands for. It is ours, but it comes from outside: its form is checked, whole."""
     try:
         key = json.loads(urlsafe_b64decode(cursor.encode()))
     except (ValueError, RecursionError):
         key = None
-    fits = isinstance(key, dict) and key.keys() == expected and key.get("owner") == where.get("owner")
     # The table would answer an empty or endless key with an error that looks like a defect of ours.
-    if not fits or not matches(key["connection_id"], CONNECTION_ID):
+    if not isinstance(key, dict) or not all(isinstance(value, str) for value in key.values()) or not _fits(key, where):
         raise InvalidRequest("cursor: expected the cursor of an earlier page of this same list.")
     return dict(key)
+
+
+def _fits(key: Mapping[str, str], where: Mapping[str, str]) -> bool:
+    """Tell whether a key is of the table, or of one of the lists that are read for `where`."""
+    lists = lists_for(where)
+    if lists and key.get("listed_in") not in lists:
+        return False
+    if lists and key.keys() == {"listed_in"}:
+        return True
+    if key.keys() != ({"connection_id", "listed_in", "listed_as"} if lists else {"connection_id"}):
+        return False
+    connection_id = key["connection_id"]
+    if not matches(connection_id, CONNECTION_ID):
+        return False
+    if "owner" in where:
+        return key["listed_as"] == listed_as(where["owner"], connection_id)
+    # Whose it is nobody can tell by a digest.
+    return not lists or matches(key["listed_as"].removesuffix(f" {connection_id}"), _DIGEST)
+
+
+_DIGEST = "-|[0-9a-f]{32}"

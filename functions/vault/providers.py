@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from dataclasses import field, fields, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from . import id_token, tenants
 from .errors import InvalidRequest, ProviderMisconfigured
 from .fields import Mismatch
 from .record import record
+from .rules import of_codes
+from .stored_set import Whose
 from .upkeep import Upkeep
 from .vocabulary import ENDPOINTS, PARAM_NAMES, SECRET_METHODS, TEMPLATE_PARAMS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from .rules import Rule
 
 
 @record
@@ -56,6 +61,7 @@ class Provider:
     response_success: str | None = None
     error_fields: dict[str, str] = field(default_factory=dict)
     error_codes: dict[str, str] = field(default_factory=dict)
+    refusals: tuple[Rule, ...] = ()
     subject: str | None = None
     metadata: tuple[str, ...] = ()
     expires_in_unit: str = "seconds"
@@ -99,6 +105,11 @@ class Provider:
     def replays_refresh(self) -> bool:
         """Tell whether a refresh whose answer was lost may be sent again at once, without harm to the grant."""
         return self.refresh_token_rotation is False or bool(self.refresh_token_replay_seconds)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Return what this provider's data says of refusals, in order."""
+        return (*self.refusals, *of_codes(self.error_codes))
 
     def chosen_parameters(self, given: Mapping[str, str]) -> dict[str, str]:
         """Return a connection's parameters, the provider's defaults filled in, each held against its pattern.
@@ -196,6 +207,17 @@ class Registration:
         provider = replace(self.provider, token_endpoint_auth_method=method)
         return replace(self, provider=provider, whole=self.whole or self)
 
+    def whose(self, parameters: Mapping[str, str]) -> Whose:
+        """Return whose the tokens are that this client gets, of a connection with these parameters."""
+        provider = self.provider
+        urls = {
+            "token": provider.token_endpoint,
+            "refresh": provider.refresh_endpoint,
+            "revocation": provider.revocation_endpoint,
+        }
+        origins = {use: "{0.scheme}://{0.netloc}".format(urlsplit(url)) for use, url in urls.items() if url}
+        return Whose(provider.name, self.client_id, dict(parameters), provider.issuer, origins)
+
     @property
     def auth_method(self) -> str:
         """Return how this client authenticates at the token endpoint (RFC 6749 section 2.3, RFC 8414 section 2).
@@ -252,7 +274,7 @@ def register(name: str, layers: list[dict[str, Any]], credentials: Mapping[str, 
         raise ProviderMisconfigured(f"The registration of provider {name!r} has no client_id.")
     merged: dict[str, Any] = {}
     for layer in layers:
-        merged.update(layer)
+        merged |= {**layer, **_rules_over(merged, layer)}
     known = {entry.name for entry in fields(Provider)}
     _require_coherence(name, merged)
     if merged.get("authorization_response_iss_parameter_supported") and "issuer" not in merged:
@@ -265,6 +287,18 @@ def register(name: str, layers: list[dict[str, Any]], credentials: Mapping[str, 
         )
     provider = Provider(name=name, **{key: value for key, value in merged.items() if key in known})
     return Registration(provider, **_client(name, credentials))
+
+
+def _rules_over(below: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rules of a layer before those of the layers below it, the short ones written out.
+
+    They add up, where every other key goes over the same key below: who explains one more refusal of a server loses
+    nothing of what its file says.
+    """
+    whole = [
+        rule for each in (layer, below) for rule in (*each.get("refusals", ()), *of_codes(each.get("error_codes", {})))
+    ]
+    return {"refusals": tuple(whole), "error_codes": {}} if whole else {}
 
 
 def _client(name: str, credentials: Mapping[str, Any]) -> dict[str, Any]:

@@ -108,8 +108,8 @@ NAMELESS = "error"
 
 def error_of(
     document: Mapping[str, Any], fields: Mapping[str, str], known: frozenset[str], *, refused: bool
-) -> tuple[str | None, str | None]:
-    """Return the code and the words of an answer's error, (None, None) where it tells of none.
+) -> tuple[str | None, tuple[str, ...]]:
+    """Return the code and the texts of an answer's error, the likeliest first; no code where it tells of none.
 
     RFC 6749's `error` is a string; servers send numbers, flags, objects and lists in its place, or codes under names of
     their own. `fields` are the provider's names; among several codes one of the `known` wins, and a word over a number.
@@ -119,7 +119,7 @@ def error_of(
     words = at_path(document, fields["error_description"]) if "error_description" in fields else None
     if not _tells(error):
         if not refused:
-            return None, None
+            return None, ()
         error = document.get("errors")
     sources = [entry for entry in (error, *(error if isinstance(error, list) else ())) if isinstance(entry, Mapping)]
     codes = [*_texts(error if not isinstance(error, Mapping) else None), *_found(sources, _CODES)]
@@ -127,7 +127,7 @@ def error_of(
         codes += _found([document], _CODES)
     codes.sort(key=lambda code: (code.lower() not in known, code.isdigit()))
     code = codes[0] if codes else "error_response" if sources else NAMELESS
-    return code, _first_text(words, sources, document)
+    return code, _texts_of(words, sources, document, error)
 
 
 def _tells(error: Any) -> bool:
@@ -149,9 +149,11 @@ def _found(sources: list[Mapping[str, Any]], names: tuple[str, ...]) -> list[str
     return [text for source in sources for name in names for text in _texts(source.get(name))]
 
 
-def _first_text(words: Any, sources: list[Mapping[str, Any]], document: Mapping[str, Any]) -> str | None:
-    texts = [words, *(source.get(name) for source in (*sources, document) for name in _WORDS)]
-    return next((text for text in texts if isinstance(text, str) and text), None)
+def _texts_of(words: Any, sources: list[Mapping[str, Any]], document: Mapping[str, Any], error: Any) -> tuple[str, ...]:
+    """Return the words of an error, wherever they stand; an `error` that is a sentence, and so no code, comes last."""
+    sentence = error if isinstance(error, str) and " " in error.strip() else None
+    texts = [words, *(source.get(name) for source in (*sources, document) for name in _WORDS), sentence]
+    return tuple(text for text in texts if isinstance(text, str) and text)
 
 
 # Times

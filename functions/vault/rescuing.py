@@ -33,11 +33,10 @@ class Rescuing:
             raise InvalidRequest(f"The document is {error}.") from None
 
         def reseal(version: int) -> SealedTokens:
-            tokens = self.cipher.open(
-                obtained.tokens.sealed, obtained.connection_id, obtained.provider, obtained.version
-            )
-            seal = self.cipher.prepare(obtained.connection_id, obtained.provider, version)
-            return replace(obtained.tokens, sealed=seal(tokens))
+            held = obtained.tokens
+            tokens = self.cipher.open(obtained.connection_id, held)
+            sealer = self.cipher.prepare(obtained.connection_id, version, held.whose, held.id)
+            return replace(held, seal=sealer.seal(tokens))
 
         connection = self.committing.settle(obtained, reseal, deadline)
         return {

@@ -1,7 +1,7 @@
-"""What an authorization server's answer means (RFC 6749 section 5, RFC 7009 section 2.2).
+"""What an authorization server's answer is: a success, or a refusal (RFC 6749 section 5, RFC 7009 section 2.2).
 
-This is the one place where success, a dead grant, the operator's fault, throttling and an outage are told apart.
-Tolerant about form, strict about what matters: an access token is a non-empty string of visible ASCII.
+What a refusal means is told in `meanings`. Tolerant about form, strict about what matters: an access token is a
+non-empty string of visible ASCII.
 """
 
 from __future__ import annotations
@@ -17,22 +17,16 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote_plus
 
-from .errors import (
-    ProviderError,
-    ProviderMisconfigured,
-    ProviderThrottled,
-    ProviderUnavailable,
-    ReauthorizationRequired,
-)
+from . import meanings
+from .errors import ProviderError, ProviderMisconfigured, ProviderUnavailable, ReauthorizationRequired
 from .fields import matches
 from .reading import NAMELESS, TWICE, at_path, document_of, error_of, moment_of, seconds_of
 from .record import record
+from .refusals import Refusal, fitting
 from .tokens import TokenResponse, TokenSet
 
 if TYPE_CHECKING:
-    from .errors import (
-        GatehouseError,
-    )
+    from .errors import GatehouseError
     from .providers import Provider
 
 LONGEST_RETRY_AFTER = 86400
@@ -40,44 +34,16 @@ LONGEST_RETRY_AFTER = 86400
 _MOST_DIGITS = 19
 """Digits that a Retry-After may have: one with more was not meant for us to wait."""
 
-# The grant itself is gone, only the user can help: RFC 6749 section 5.2 and OpenID Connect Core section 3.1.2.6; then
-# RFC 6750's word, which servers built with older frameworks have for a refresh token; then words of servers' own.
-_DEAD = frozenset(
-    {
-        *("invalid_grant", "interaction_required", "consent_required", "login_required"),
-        *("invalid_token", "token_expired", "token_revoked", "expired_token", "invalid_refresh_token"),
-        *("bad_refresh_token", "bad_verification_code", "refresh_token_expired", "refresh_token_revoked"),
-        *("invalid_code", "code_already_used", "code_expired", "expired_code", "invalid_auth", "account_inactive"),
-        *("inactive_user", "user_revoked"),
-    }
-)
-_DEAD_TOKEN = frozenset({"invalid_token", "invalid_grant", "token_revoked", "token_expired"})
-_THROTTLED = frozenset(
-    {
-        *("slow_down", "rate_limited", "ratelimited", "rate_limit", "rate_limit_exceeded", "rate_limit_error"),
-        *("too_many_requests", "throttled", "quota_exceeded", "resource_exhausted"),
-    }
-)
-_OUTAGE = frozenset(
-    {
-        *("server_error", "temporarily_unavailable", "internal_error", "internal_server_error", "fatal_error"),
-        *("service_unavailable", "unavailable", "request_timeout", "timeout"),
-    }
-)
-_CLIENT = frozenset({"invalid_client", "incorrect_client_credentials", "bad_client_secret"})
-_KNOWN = _DEAD | _THROTTLED | _OUTAGE | _CLIENT | {"unauthorized_client", "unsupported_token_type"}
-
 # RFC 9449 section 5, the drafts before it, and RFC 8693 section 2.2.1.
 _NOT_BEARER = frozenset({"dpop", "pop", "mac", "n_a"})
-
-# Request Timeout, Conflict, Locked, Too Early: another request is in the way, and then it is not.
-_PASSING = frozenset({408, 409, 423, 425})
-_OVERLOADED = 420  # not of any RFC: what some servers said before there was a 429
 
 _VSCHAR = r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?"
 _ERROR_CODE = r"[\x21\x23-\x5b\x5d-\x7e]{1,64}"
 _REQUEST_URI = r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,2048}"
 _UNSPEAKABLE = r"[^\x20-\x7e]+"
+
+_LONGEST_PAGE = 20_000
+"""Octets of a page in which a rule's words are looked for."""
 
 
 @record
@@ -89,16 +55,18 @@ class Answer:
     body: bytes
 
 
-def token_response(answer: Answer, provider: Provider, *, now: float, secrets: tuple[str, ...]) -> TokenResponse:
-    """Return the tokens of a token endpoint's answer, or raise the failure that it means.
+def token_response(
+    answer: Answer, provider: Provider, endpoint: str, *, now: float, secrets: tuple[str, ...]
+) -> TokenResponse:
+    """Return the tokens that `token` or `refresh` (of `rules.ENDPOINTS`) is answered with, or raise what it means.
 
     `secrets` are what the request carried: a server that repeats them in an error text does not get them into ours.
     """
     document = _document(answer, provider)
-    refused = document is not None and _says_no(document, provider)
-    problem = failure(answer, document, secrets, provider, refused=refused)
-    if problem is not None:
-        raise problem
+    refused = document is not None and _says_no(answer, document, provider, endpoint)
+    refusal = _refusal(answer, document, provider, endpoint, refused=refused)
+    if refusal is not None:
+        raise _failure(refusal, answer, provider, secrets)
     if document is None:
         raise ProviderUnavailable(
             "The token endpoint answered with something that is not an OAuth token response.", outcome_unknown=True
@@ -126,14 +94,28 @@ def with_callback(response: TokenResponse, provider: Provider, parameters: Mappi
 def check_revocation(answer: Answer, provider: Provider, *, secrets: tuple[str, ...]) -> None:
     """Return where the server says that the token is dead (RFC 7009 section 2.2), else raise the failure."""
     document = _document(answer, provider)
-    problem = failure(answer, document, secrets, provider)
-    if problem is not None:
-        if _is_dead_already(problem, provider):
-            return
+    refusal = _refusal(answer, document, provider, "revocation")
+    if refusal is None and _is_unconfirmed(document, provider):
+        refusal = _explained(answer, document, provider)
+        if refusal is None:
+            said = ProviderError("not_revoked", _cleaned((document or {}).get("message"), secrets), answer.status)
+            raise ProviderUnavailable("The revocation endpoint did not confirm the revocation.", provider_error=said)
+    if refusal is None:
+        return
+    problem = _failure(refusal, answer, provider, secrets)
+    if not _is_dead_already(refusal, problem, provider):
         raise problem
-    if provider.revocation_success is not None and at_path(document, provider.revocation_success) is not True:
-        said = ProviderError("not_revoked", _cleaned((document or {}).get("message"), secrets), answer.status)
-        raise ProviderUnavailable("The revocation endpoint did not confirm the revocation.", provider_error=said)
+
+
+def _is_unconfirmed(document: Mapping[str, Any] | None, provider: Provider) -> bool:
+    path = provider.revocation_success
+    return path is not None and at_path(document, path) is not True
+
+
+def _explained(answer: Answer, document: Mapping[str, Any] | None, provider: Provider) -> Refusal | None:
+    """Return what a 200 that does not confirm a revocation says instead, where the provider's data explains that."""
+    refusal = _refusal(answer, document, provider, "revocation", refused=True)
+    return refusal if refusal is not None and fitting(refusal, provider.rules) is not None else None
 
 
 def unverified_id_token(answer: Answer) -> Any:
@@ -141,79 +123,79 @@ def unverified_id_token(answer: Answer) -> Any:
     return (_document(answer) or {}).get("id_token")
 
 
-def pushed_request_uri(answer: Answer, *, secrets: tuple[str, ...]) -> str:
+def pushed_request_uri(answer: Answer, provider: Provider, *, secrets: tuple[str, ...]) -> str:
     """Return the `request_uri` of a pushed authorization request (RFC 9126 section 2.2), or raise the failure.
 
     How long it lives (`expires_in`) is not looked at: the browser is sent on with it at once.
     """
     document = _document(answer)
-    problem = failure(answer, document, secrets)
-    if problem is not None:
-        raise problem
+    refusal = _refusal(answer, document, provider, "authorization")
+    if refusal is not None:
+        raise _failure(refusal, answer, provider, secrets)
     request_uri = (document or {}).get("request_uri")
     if not matches(request_uri, _REQUEST_URI):
         raise ProviderUnavailable("The pushed authorization request was answered without a request_uri.")
     return request_uri
 
 
-def refuses_client(error: GatehouseError, provider: Provider) -> bool:
-    """Tell whether a failure is about who asks, so that another secret of the client may be the right one."""
-    return error.provider_error is not None and _meaning(error.provider_error.error, provider) in _CLIENT
-
-
-def _is_dead_already(problem: GatehouseError, provider: Provider) -> bool:
+def _is_dead_already(refusal: Refusal, problem: GatehouseError, provider: Provider) -> bool:
     """Tell whether a revocation failed because the server does not know the token: then nobody can use it any more."""
-    said = problem.provider_error
-    if said is None:
-        return False
     # Where a token has an address of its own, a token that is not there is one that is no more.
     is_at_its_address = provider.revocation_method == "DELETE" and "{token}" in (provider.revocation_endpoint or "")
-    return (is_at_its_address and said.status in {404, 410}) or _meaning(said.error, provider) in _DEAD_TOKEN
+    if is_at_its_address and refusal.status in {404, 410}:
+        return True
+    is_gone = meanings.kills_token(refusal, fitting(refusal, provider.rules))
+    return is_gone and isinstance(problem, ReauthorizationRequired)
 
 
-def _meaning(code: str, provider: Provider | None) -> str:
-    """Return the RFC's word for a server's code where the provider's data has one, else the code in lower case."""
-    return (provider.error_codes.get(code) if provider else None) or code.lower()
+# Refusals
 
 
-def failure(
-    answer: Answer,
-    document: Mapping[str, Any] | None,
-    secrets: tuple[str, ...],
-    provider: Provider | None = None,
-    *,
-    refused: bool = False,
-) -> GatehouseError | None:
-    """Return the failure that an answer means, or None where it is a success; `refused` says that it is none."""
+def _refusal(
+    answer: Answer, document: Mapping[str, Any] | None, provider: Provider, endpoint: str, *, refused: bool = False
+) -> Refusal | None:
+    """Return the refusal that an answer is, or None where it is a success; `refused` says that it is none."""
     failed = not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
-    error, description = _error_of(document, provider, failed=failed, refused=refused)
+    error, texts = _error_of(document, provider, refused=failed or refused)
     if error is None and not failed:
         return None
-    code = _cleaned(error, secrets) if error and re.fullmatch(_ERROR_CODE, error) else None
-    said = ProviderError(
-        code or f"http_{answer.status}",
-        _cleaned(description or answer.headers.get("uc-rest-error"), secrets),
-        answer.status,
-    )
-    return _classified(_meaning(error or "", provider), answer, said, document)
+    if failed and document is not None and error == NAMELESS and "error" not in document:
+        error = None
+    header = answer.headers.get("uc-rest-error")
+    if document is None and (page := answer.body[:_LONGEST_PAGE].decode(errors="replace").strip()):
+        return Refusal(endpoint, answer.status, None, (page, *([header] if header else [])), None)
+    code = error or f"http_{answer.status}"
+    return Refusal(endpoint, answer.status, code, (*texts, *([header] if header else [])), document)
 
 
 def _error_of(
-    document: Mapping[str, Any] | None, provider: Provider | None, *, failed: bool, refused: bool
-) -> tuple[str | None, str | None]:
-    """Return the code and the words of an error; no code where the HTTP status alone (`failed`) tells of one."""
+    document: Mapping[str, Any] | None, provider: Provider, *, refused: bool
+) -> tuple[str | None, tuple[str, ...]]:
+    """Return the code and the texts of an error; of several codes one that somebody knows."""
     if document is None:
-        return None, None
-    names = provider.error_fields if provider else {}
-    known = _KNOWN.union(code.lower() for code in provider.error_codes) if provider else _KNOWN
-    error, words = error_of(document, names, known, refused=failed or refused)
-    return (None, words) if failed and error == NAMELESS and "error" not in document else (error, words)
+        return None, ()
+    explained = {rule["code"].lower() for rule in provider.rules if "code" in rule}
+    return error_of(document, provider.error_fields, meanings.KNOWN | explained, refused=refused)
 
 
-def _says_no(document: Mapping[str, Any], provider: Provider) -> bool:
+def _failure(refusal: Refusal, answer: Answer, provider: Provider, secrets: tuple[str, ...]) -> GatehouseError:
+    """Return the failure that a refusal means, with the server's words as they may be repeated."""
+    code, texts = refusal.code or "", refusal.texts
+    # A page is not repeated.
+    words = answer.headers.get("uc-rest-error") if refusal.code is None else next(iter(texts), None)
+    said = ProviderError(
+        (_cleaned(code, secrets) if re.fullmatch(_ERROR_CODE, code) else None) or f"http_{answer.status}",
+        _cleaned(words, secrets),
+        answer.status,
+    )
+    wait = retry_after(answer, refusal.document)
+    return meanings.failure_of(refusal, fitting(refusal, provider.rules), said, wait)
+
+
+def _says_no(answer: Answer, document: Mapping[str, Any], provider: Provider, endpoint: str) -> bool:
     """Tell whether a 200 is a failure without having an `error`.
 
-    It carries a flag that says no, whatever else it carries; or no token, and a code that means something to us.
+    It carries a flag that says no, whatever else it carries; or no token, and something that is known to mean no.
     """
     if provider.response_success is not None and at_path(document, provider.response_success) is not True:
         return True
@@ -221,48 +203,11 @@ def _says_no(document: Mapping[str, Any], provider: Provider) -> bool:
         return True
     if _Fields(document, provider, 0).get("access_token"):
         return False
-    code, _ = error_of(document, provider.error_fields, _KNOWN, refused=True)
-    return code is not None and code.lower() in _KNOWN
-
-
-def _classified(
-    meaning: str, answer: Answer, said: ProviderError, document: Mapping[str, Any] | None
-) -> GatehouseError:
-    status, wait = answer.status, retry_after(answer, document)
-    # A firewall or a limit of some servers refuses with a 403, and tells so by saying when to come again.
-    limited = status == HTTPStatus.FORBIDDEN and wait is not None and meaning not in _DEAD
-    if status in {HTTPStatus.TOO_MANY_REQUESTS, _OVERLOADED} or meaning in _THROTTLED or limited:
-        return ProviderThrottled("The authorization server limits our requests.", retry_after=wait, provider_error=said)
-    if meaning in _DEAD:
-        return ReauthorizationRequired(
-            "The authorization server no longer accepts this grant: authorize again.", provider_error=said
-        )
-    if (
-        status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        or meaning in _OUTAGE
-        or (status in _PASSING and meaning not in _CLIENT)
-    ):
-        return ProviderUnavailable(
-            "The authorization server has an outage.",
-            retry_after=wait,
-            provider_error=said,
-            # A gateway's 502 or 504 says nothing about what the server behind it did.
-            outcome_unknown=status >= HTTPStatus.INTERNAL_SERVER_ERROR,
-        )
-    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST or status in {404, 405}:
-        return ProviderMisconfigured(
-            "The endpoint does not answer as one of OAuth: check its URL in the registration.", provider_error=said
-        )
-    # A 401 is about the client whatever its body is (RFC 6749 section 5.2), and a 410 about the application.
-    if document is not None or status in {401, 410}:
-        return ProviderMisconfigured(
-            "The authorization server refuses this client: "
-            "check client_id, client_secret and endpoints of the registration.",
-            provider_error=said,
-        )
-    return ProviderUnavailable(
-        "The authorization server answered with something that is not OAuth.", provider_error=said
-    )
+    refusal = _refusal(answer, document, provider, endpoint, refused=True)
+    if refusal is None:
+        return False
+    rule = fitting(refusal, provider.rules)
+    return rule is not None or meanings.word_of(refusal, rule) in meanings.KNOWN
 
 
 def retry_after(

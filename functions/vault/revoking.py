@@ -9,7 +9,7 @@ from .connection import ENDED, Status
 from .errors import GatehouseError, ProviderMisconfigured
 from .record import record
 from .store import Conflict
-from .withdrawal import REFUSED_AFTER_AN_INTERRUPTION
+from .stored_set import REFUSED_AFTER_AN_INTERRUPTION
 
 if TYPE_CHECKING:
     from .cipher import Cipher
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from .providers import Registration
     from .registrations import Registrations
     from .store import Connections
+    from .stored_set import StoredSet
     from .timing import Deadline, Timing
-    from .withdrawal import Withdrawal
 
 GIVE_UP_AFTER = 30
 """Failures to tell the server until a person has to look: with the delays between them, a day and more."""
@@ -27,8 +27,8 @@ GIVE_UP_AFTER = 30
 _SERVER_ERRORS = 500
 _THROTTLED = 429
 
-After = Callable[["Connection", "Withdrawal", float], "Connection"]
-"""What becomes of a record with a certain withdrawal in it, at a certain time."""
+After = Callable[["Connection", "StoredSet", float], "Connection"]
+"""What becomes of a record with a certain token set to revoke in it, at a certain time."""
 
 
 class NotToldYet(Exception):
@@ -49,7 +49,7 @@ class Revoking:
         """End the connection: `revoked` where the server was told or need not be, `revoking` where it is yet to be."""
         ending, ours = self._end_here(connection_id)
         told = self._tell(ending, deadline, ours=ours)
-        status = Status.REVOKING if told.withdrawals else Status.REVOKED
+        status = Status.REVOKING if told.to_revoke else Status.REVOKED
         return {"connection_id": connection_id, "status": str(status)}
 
     def retry(self, connection_id: str, deadline: Deadline) -> GatehouseError | None:
@@ -62,14 +62,18 @@ class Revoking:
         if connection is None:
             return None
         told = self._tell(connection, deadline, ours=None)
-        failures = [withdrawal.failure for withdrawal in told.withdrawals if withdrawal.failure is not None]
+        failures = [
+            each.revocation.failure
+            for each in told.to_revoke
+            if each.revocation and each.revocation.failure is not None
+        ]
         most = max((failure.count for failure in failures), default=0)
         if most >= GIVE_UP_AFTER:
             raise NotToldYet(f"The authorization server was not reached for the revocation in {most} attempts.")
         return failures[0].as_error(connection_id, self.timing.now()) if failures else None
 
-    def _end_here(self, connection_id: str) -> tuple[Connection, bytes | None]:
-        """Return the connection with nothing to vend any more, and what of it we have withdrawn and are to tell of."""
+    def _end_here(self, connection_id: str) -> tuple[Connection, str | None]:
+        """Return the connection with nothing to vend any more, and the token set whose revocation we have begun."""
         while True:
             connection = self.connections.require(connection_id)
             if connection.status in ENDED:
@@ -79,46 +83,47 @@ class Revoking:
                 self.connections.change(connection, ending)
             except Conflict:
                 continue
-            return ending, connection.sealed
+            return ending, connection.current.id if connection.current else None
 
-    def _tell(self, connection: Connection, deadline: Deadline, *, ours: bytes | None) -> Connection:
+    def _tell(self, connection: Connection, deadline: Deadline, *, ours: str | None) -> Connection:
         """Tell the servers of each token set once, also of those that come back meanwhile; return what is stored.
 
         `ours` is the one of which our attempt is in the journal already.
         """
-        tried: set[bytes] = set()
-        while left := [each for each in connection.withdrawals if each.sealed not in tried]:
-            withdrawal = left[0]
-            if withdrawal.sealed != ours:
-                connection = self._change(connection, withdrawal, _begun)
-            if (current := connection.withdrawal(withdrawal.sealed)) is not None:
+        tried: set[str] = set()
+        while left := [each for each in connection.to_revoke if each.id not in tried]:
+            over = left[0]
+            if over.id != ours:
+                connection = self._change(connection, over, _begun)
+            if (current := _to_revoke(connection, over)) is not None:
                 connection = self._tell_of(connection, current, deadline)
-            tried.add(withdrawal.sealed)
+            tried.add(over.id)
         return connection
 
-    def _tell_of(self, connection: Connection, withdrawal: Withdrawal, deadline: Deadline) -> Connection:
+    def _tell_of(self, connection: Connection, over: StoredSet, deadline: Deadline) -> Connection:
         """Tell the server of one token set, and write down how that ended."""
-        told, failure = self._ask(connection, withdrawal, deadline)
+        asked, failure = self._ask(connection, over, deadline)
         jitter = self.timing.jitter()
 
-        def after(stored: Connection, current: Withdrawal, now: float) -> Connection:
+        def after(stored: Connection, current: StoredSet, now: float) -> Connection:
             # A confirmed end stands over the failure of another, whom the server may have refused only because it had
             # just confirmed it to us; and what is not confirmed is judged by what is known of it by now.
-            heard = current.hearing(told.said)
-            if failure is None or _is_gone(heard, failure):
-                return stored.told(heard, now)
-            if _is_refusal_of_tokens(failure) and heard.may_have_been_told:
-                return stored.told(heard.heard("grant", REFUSED_AFTER_AN_INTERRUPTION, now), now)
-            return stored.telling(heard.failed(failure, now, jitter), now)
+            known = current.with_answers(asked.answers)
+            if failure is None or _is_gone(known, failure):
+                return stored.revocation_confirmed(known, now)
+            if _is_refusal_of_tokens(failure) and known.another_attempt_is_open:
+                known = known.answered("grant", REFUSED_AFTER_AN_INTERRUPTION, now)
+                return stored.revocation_confirmed(known, now)
+            return stored.revocation_failed(known.attempt_failed(failure, now, jitter), now)
 
-        return self._change(connection, withdrawal, after)
+        return self._change(connection, over, after)
 
-    def _change(self, connection: Connection, withdrawal: Withdrawal, after: After) -> Connection:
-        """Write what has become of a withdrawal into the record, whatever else happens to that; return what is stored.
+    def _change(self, connection: Connection, over: StoredSet, after: After) -> Connection:
+        """Write what has become of a revocation into the record, whatever else happens to that; return what is stored.
 
         One that is no more was told of by another: that stands.
         """
-        while (current := connection.withdrawal(withdrawal.sealed)) is not None:
+        while (current := _to_revoke(connection, over)) is not None:
             changed = after(connection, current, self.timing.now())
             try:
                 self.connections.change(connection, changed)
@@ -129,56 +134,61 @@ class Revoking:
         return connection
 
     def _ask(
-        self, connection: Connection, withdrawal: Withdrawal, deadline: Deadline
-    ) -> tuple[Withdrawal, GatehouseError | None]:
-        """Return what the server has said to each token so far, and the failure where it has not heard of all."""
-        told = withdrawal
+        self, connection: Connection, over: StoredSet, deadline: Deadline
+    ) -> tuple[StoredSet, GatehouseError | None]:
+        """Return what the server has answered to each token so far, and the failure where it has not heard of all."""
+        asked = over
         try:
-            registration = self.registrations.get(withdrawal.provider).for_tenant(withdrawal.parameters)
-            if _belongs_to_a_newer_consent(connection, withdrawal, registration):
-                return told.heard("grant", "left to the newer consent", self.timing.now()), None
+            registration = self.registrations.get(over.whose.provider).for_tenant(over.whose.parameters)
+            if _belongs_to_a_newer_consent(connection, over, registration):
+                return asked.answered("grant", "left to the newer consent", self.timing.now()), None
             unsupported: dict[str, GatehouseError] = {}
-            for kind in _to_be_told(registration, withdrawal):
+            for kind in _to_be_told(registration, over):
                 try:
-                    said = self._say(registration, connection, withdrawal, kind, deadline)
+                    answer = self._say(registration, connection, over, kind, deadline)
                 except GatehouseError as error:
                     if not _is_unsupported(error):
                         raise
                     unsupported[kind] = error
                 else:
-                    told = told.heard(kind, said, self.timing.now())
-            return self._passing_over(unsupported, told), None
+                    asked = asked.answered(kind, answer, self.timing.now())
+            return self._passing_over(unsupported, asked), None
         except GatehouseError as error:
-            return told, error
+            return asked, error
 
     def _say(
-        self, registration: Registration, connection: Connection, withdrawal: Withdrawal, kind: str, deadline: Deadline
+        self, registration: Registration, connection: Connection, over: StoredSet, kind: str, deadline: Deadline
     ) -> str:
-        """Return what the server said to the revocation of a token, `none` where there is no such token."""
-        tokens = self.cipher.open(withdrawal.sealed, connection.connection_id, withdrawal.provider, withdrawal.version)
+        """Return what the server answered to the revocation of a token, `none` where there is no such token."""
+        tokens = self.cipher.open(connection.connection_id, over)
         token: str | None = getattr(tokens, kind)
         if token is None:
             return "none"
         self.client.revoke(registration, kind, token, deadline.for_http(registration.provider.request_timeout))
         return "revoked"
 
-    def _passing_over(self, unsupported: dict[str, GatehouseError], told: Withdrawal) -> Withdrawal:
-        """Return the withdrawal with the kinds of token that the server does not revoke, if it has revoked another.
+    def _passing_over(self, unsupported: dict[str, GatehouseError], asked: StoredSet) -> StoredSet:
+        """Return the token set with the kinds of token that the server does not revoke, if it has revoked another.
 
         Raises the server's refusal where it has revoked none (RFC 7009 section 2.2.1 lets it support either kind).
         """
         for kind, refusal in unsupported.items():
-            if not told.is_confirmed:
+            if not asked.is_confirmed:
                 raise refusal
-            told = told.heard(kind, "unsupported_token_type", self.timing.now())
-        return told
+            asked = asked.answered(kind, "unsupported_token_type", self.timing.now())
+        return asked
 
 
-def _begun(stored: Connection, current: Withdrawal, now: float) -> Connection:
-    return stored.telling(current.begin(), now)
+def _to_revoke(connection: Connection, over: StoredSet) -> StoredSet | None:
+    """Return a token set as it is to be revoked now; None where that is over."""
+    return next((each for each in connection.to_revoke if each.id == over.id), None)
 
 
-def _belongs_to_a_newer_consent(connection: Connection, withdrawal: Withdrawal, registration: Registration) -> bool:
+def _begun(stored: Connection, current: StoredSet, now: float) -> Connection:
+    return stored.revocation_began(current.attempted(), now)
+
+
+def _belongs_to_a_newer_consent(connection: Connection, over: StoredSet, registration: Registration) -> bool:
     """Tell whether telling the server would end what the user has consented to since.
 
     Where it ends the client's whole authorization with any token of it, there is no old grant apart from the new one.
@@ -186,22 +196,22 @@ def _belongs_to_a_newer_consent(connection: Connection, withdrawal: Withdrawal, 
     return (
         registration.provider.revocation_ends_authorization
         and connection.status not in ENDED
-        and (connection.provider, connection.parameters) == (withdrawal.provider, withdrawal.parameters)
+        and (connection.provider, connection.parameters) == (over.whose.provider, over.whose.parameters)
     )
 
 
-def _to_be_told(registration: Registration, withdrawal: Withdrawal) -> list[str]:
+def _to_be_told(registration: Registration, over: StoredSet) -> list[str]:
     """Return the kinds of token to revoke, in the provider's order; none where the server has no way to be told."""
     if registration.provider.revocation_endpoint is None:
         return []
-    return [kind for kind in registration.provider.revocation_tokens if kind not in withdrawal.said]
+    return [kind for kind in registration.provider.revocation_tokens if kind not in over.answers]
 
 
 def _is_unsupported(error: GatehouseError) -> bool:
     return error.provider_error is not None and error.provider_error.error == "unsupported_token_type"
 
 
-def _is_gone(withdrawal: Withdrawal, error: GatehouseError) -> bool:
+def _is_gone(over: StoredSet, error: GatehouseError) -> bool:
     """Tell whether a refusal means that there is nothing left to revoke.
 
     It does where the server had said before that the grant is gone. Where it had confirmed the end of the grant before
@@ -209,7 +219,7 @@ def _is_gone(withdrawal: Withdrawal, error: GatehouseError) -> bool:
     """
     if not _is_refusal(error):
         return False
-    return withdrawal.was_dead or (withdrawal.had_ended and _is_refusal_of_tokens(error))
+    return over.was_dead or (over.had_ended and _is_refusal_of_tokens(error))
 
 
 def _is_refusal_of_tokens(error: GatehouseError) -> bool:

@@ -10,6 +10,7 @@ from . import authorization, dialect
 from .authorization import AuthorizationRequest, Ticket, with_query
 from .connection import Status
 from .errors import InvalidRequest, TemporarilyUnavailable
+from .life import MOST_BYTES, MOST_SETS
 from .record import record
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
 _LONGEST_URL = 6000
 """Characters that browsers, servers and gateways on the way all take, with some to spare for state and challenge."""
-
-
-_MOST_WITHDRAWALS = 40
-"""Grants that a connection may have whose server is yet to be told of their end, and still be authorized anew."""
 
 
 @record
@@ -108,15 +105,18 @@ def _require_same_party(existing: Connection, fields: dict[str, Any]) -> None:
 
 
 def _require_room(existing: Connection, now: float) -> None:
-    """Raise `TemporarilyUnavailable` where so many grants are revoked here, and not at their servers yet.
+    """Raise `TemporarilyUnavailable` where a connection has so many token sets that there is no room for another.
 
-    Each is kept, sealed, in the connection's record, and DynamoDB takes 400 KB: a hundred and more of them.
+    Each is kept, sealed, in its record until its server has heard of its end. DynamoDB takes 400 KB, and a response
+    that comes late must find room, too.
     """
-    waiting = len(existing.withdrawals)
-    if waiting >= _MOST_WITHDRAWALS:
+    waiting = len(existing.to_revoke)
+    size = sum(len(each.seal.ciphertext) for each in existing.sets)
+    if len(existing.sets) >= MOST_SETS or size > MOST_BYTES:
         raise TemporarilyUnavailable(
-            f"{waiting} grants of this connection are revoked here, and their authorization server has not heard of it "
-            "yet: try again when it has, or choose another connection_id.",
+            f"The connection holds {len(existing.sets)} token sets in {size} octets; {waiting} of them are revoked "
+            "here, and their authorization server has not heard of it yet: try again when it has, or choose another "
+            "connection_id.",
             connection_id=existing.connection_id,
             retry_after=max(1, (existing.tell_at or 0) - int(now)),
         )

@@ -1,23 +1,28 @@
 """The two tables. Every write is conditional: on the state that it was decided from, or on being the first.
 
-A record becomes attributes in one place, and `None` and empty containers are never stored.
+A record becomes attributes in one place, and `None` and empty containers are never stored. What lists show of a
+connection is in one attribute, `summary`, and nowhere else in its item: the index `listed` projects that alone, so that
+no list ever wants another index.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, fields, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from . import attributes as attribute
 from .aws import ClientError, code_of, outages_are_temporary
-from .connection import Connection, Lease, Origin, Status
+from .connection import NEEDS, Connection
 from .errors import ConnectionNotFound, ProviderError
 from .failure import Failure
+from .life import Place, Status
 from .record import record
-from .withdrawal import Told, Withdrawal
+from .stored_set import Lease, RefreshedFrom, Revocation, Revoked, Seal, StoredSet, Whose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
     from .authorization import AuthorizationRequest, ValidatedResponse
     from .aws import ClientOf
@@ -34,11 +39,89 @@ class Conflict(Exception):
 
 def _item(record: Any) -> Item:
     """Return a record's attributes, without what is None or empty."""
-    return {
-        name: value
-        for name, value in asdict(record).items()
-        if value is not None and value not in ({}, frozenset(), ())
-    }
+    return _filled(asdict(record))
+
+
+def _connection_item(connection: Connection) -> Item:
+    """Return a connection's attributes: what lists show in `summary`, and all else beside it."""
+    item = _item(connection)
+    if "sets" in item:
+        item["sets"] = [_filled(each) for each in item["sets"]]
+    summary = {name: item.pop(name) for name in _IN_SUMMARY if name in item}
+    return {**item, "summary": {**summary, **_copied(connection)}, **_listed(connection)}
+
+
+_IN_SUMMARY = (
+    "status",
+    "scope",
+    "requested_scope",
+    "subject",
+    "owner",
+    "metadata",
+    "parameters",
+    "tags",
+    "created_at",
+    "updated_at",
+    "refreshed_at",
+    "failure",
+)
+"""The fields of a connection that lists show."""
+
+
+def summary_of(connection: Connection) -> Item:
+    """Return what lists show of a connection, as the index has it."""
+    summary: Item = _connection_item(connection)["summary"]
+    return summary
+
+
+def _copied(connection: Connection) -> Item:
+    """Return what a summary has of what is in the item as well: few and small."""
+    current = connection.current
+    copied = {"provider": connection.provider, "version": connection.version, "needs": connection.needs}
+    if current is not None:
+        copied |= {name: getattr(current, name) for name in _OF_CURRENT}
+    return _filled(copied)
+
+
+_OF_CURRENT = ("token_type", "expires_at", "refresh_expires_at", "client_secret_used")
+
+_LIST_SHARDS = 16
+
+
+def _listed(connection: Connection) -> dict[str, str]:
+    """Return where the index `listed` has a connection: with what needs a person, else with its owner, else nowhere.
+
+    The sort key has a digest of the owner: an owner may be longer than a sort key can be.
+    """
+    owner, needs = connection.owner, connection.needs
+    if needs is not None:
+        shard = crc32((owner or connection.connection_id).encode()) % _LIST_SHARDS
+        listed_in = f"{needs} {shard}"
+    elif owner is not None:
+        listed_in = f"owner {owner}"
+    else:
+        return {}
+    return {"listed_in": listed_in, "listed_as": listed_as(owner, connection.connection_id)}
+
+
+def listed_as(owner: str | None, connection_id: str) -> str:
+    """Return the sort key of a connection in a list."""
+    return (sha256(owner.encode()).hexdigest()[:32] if owner is not None else "-") + f" {connection_id}"
+
+
+def lists_for(where: Mapping[str, str]) -> list[str]:
+    """Return the lists of the index in which all is that matches `where`; none where the table has to be read."""
+    needs = [where["needs"]] if "needs" in where else list(NEEDS)
+    if "owner" in where:
+        shard = crc32(where["owner"].encode()) % _LIST_SHARDS
+        return [*([] if "needs" in where else [f"owner {where['owner']}"]), *(f"{each} {shard}" for each in needs)]
+    if "needs" in where:
+        return [f"{where['needs']} {shard}" for shard in range(_LIST_SHARDS)]
+    return []
+
+
+def _filled(values: Mapping[str, Any]) -> Item:
+    return {name: value for name, value in values.items() if value is not None and value not in ({}, frozenset(), ())}
 
 
 def _marshalled(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,20 +134,45 @@ def _unmarshalled(attributes: Mapping[str, Any], known: Container[str] | None = 
 
 
 _CONNECTION_FIELDS = frozenset(entry.name for entry in fields(Connection))
+_SET_FIELDS = frozenset(entry.name for entry in fields(StoredSet))
 
 
 def _connection(attributes: Mapping[str, Any]) -> Connection:
-    item = _unmarshalled(attributes, _CONNECTION_FIELDS)
-    failure, lease, origin = (item.pop(name, None) for name in ("failure", "lease", "origin"))
-    withdrawals, revocation = (item.pop(name, ()) for name in ("withdrawals", "revocation"))
+    if "changes" in attributes:
+        item = _unmarshalled(attributes, _CONNECTION_FIELDS)
+        summary = attribute.read(attributes["summary"])
+        item |= {name: summary[name] for name in _IN_SUMMARY if name in summary}
+    else:
+        from .earlier import record_in_todays_form  # noqa: PLC0415 - none is written any more
+
+        item = record_in_todays_form(_unmarshalled(attributes))
+    failure, sets, revocation = item.pop("failure", None), item.pop("sets", ()), item.pop("revocation", ())
     return Connection(
         **{**item, "status": Status(item["status"])},
         failure=_failure(failure),
-        lease=Lease(**lease) if lease else None,
-        origin=Origin(**origin) if origin else None,
-        withdrawals=tuple(Withdrawal(**{**each, "failure": _failure(each.get("failure"))}) for each in withdrawals),
-        revocation=tuple(Told(**each) for each in revocation),
+        sets=tuple(_stored_set(each) for each in sets),
+        revocation=tuple(Revoked(**each) for each in revocation),
     )
+
+
+def _stored_set(item: Mapping[str, Any]) -> StoredSet:
+    known = {name: value for name, value in item.items() if name in _SET_FIELDS}
+    lease, source, revocation = (known.pop(name, None) for name in ("lease", "refreshed_from", "revocation"))
+    return StoredSet(
+        **{
+            **known,
+            "place": Place(item["place"]),
+            "seal": Seal(**item["seal"]),
+            "whose": Whose(**item["whose"]),
+            "lease": Lease(**lease) if lease else None,
+            "refreshed_from": RefreshedFrom(**source) if source else None,
+            "revocation": _revocation(revocation),
+        }
+    )
+
+
+def _revocation(stored: Item | None) -> Revocation | None:
+    return Revocation(**{**stored, "failure": _failure(stored.get("failure"))}) if stored else None
 
 
 def _failure(stored: Item | None) -> Failure | None:
@@ -109,12 +217,18 @@ class _Expression:
             return f"attribute_not_exists({self.name(path)})"
         return f"{self.name(path)} = {self.value('was_' + path.replace('.', '_'), value)}"
 
-    def assignment(self, item: Mapping[str, Any], was: Mapping[str, Any]) -> str:
-        """Return the update from one set of attributes to another, naming only what changes."""
+    def has_seen(self, changes: int) -> str:
+        """Return the condition that a record is as it was read; none of those from before `changes` has that."""
+        if not changes:
+            return f"{self.is_('changes', None)} AND attribute_exists({self.name('connection_id')})"
+        return self.is_("changes", changes)
+
+    def assignment(self, item: Mapping[str, Any], was: Mapping[str, Any], also_gone: Iterable[str] = ()) -> str:
+        """Return the update from one set of attributes to another, naming only what changes, and what goes beside."""
         changed = [
             f"{self.name(name)} = {self.value(name, value)}" for name, value in item.items() if was.get(name) != value
         ]
-        gone = [self.name(name) for name in was if name not in item]
+        gone = [self.name(name) for name in (*was, *also_gone) if name not in item]
         clauses = (("SET", changed), ("REMOVE", gone))
         return " ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses if parts)
 
@@ -194,37 +308,50 @@ class Connections(Table):
     def change(self, was: Connection, now: Connection) -> None:
         """Write `now` over `was`, if the record still is what `was` says; else raise `Conflict`.
 
-        Token set, status, lease, failure and withdrawals are what decisions are made from, and every write moves at
-        least one of them.
+        That is one number: every write raises `changes`, so nobody writes over what he has not read. Weaker conditions
+        (on the version, the lease) let two who work on different parts of a record write each other's away.
         """
+        assert now.changes > was.changes  # noqa: S101 - who changes a record without counting that breaks every other's
         expression = _Expression()
-        unchanged = [
-            expression.is_("version", was.version),
-            expression.is_("status", was.status),
-            expression.is_("lease.holder", was.lease.holder if was.lease else None),
-            expression.is_("failure.count", was.failure.count if was.failure else None),
-            expression.is_("withdrawal_changes", was.withdrawal_changes),
-        ]
-        before, after = _item(was), _item(now)
+        unchanged = self._as_read(was, expression)
+        before, after = _connection_item(was), _connection_item(now)
+        also_gone: tuple[str, ...] = ()
+        if not was.changes:
+            from .earlier import ONLY_EARLIER  # noqa: PLC0415 - few records are from before
+
+            before, also_gone = {"connection_id": was.connection_id}, (*ONLY_EARLIER, *_IN_SUMMARY)
         before.pop("connection_id"), after.pop("connection_id")
-        update = expression.assignment(after, before)
-        if update:  # DynamoDB refuses an empty one: what two processes write in one second can be the same
-            self._update(now.connection_id, update, " AND ".join(unchanged), expression)
+        update = expression.assignment(after, before, also_gone)
+        self._update(now.connection_id, update, unchanged, expression)
+
+    def _as_read(self, was: Connection, expression: _Expression) -> str:
+        return expression.has_seen(was.changes)
 
     def create(self, new: Connection) -> None:
         """Store a connection that never was; raise `Conflict` where there is one."""
         self._call(
             "put_item",
-            Item=_marshalled(_item(new)),
+            Item=_marshalled(_connection_item(new)),
             ConditionExpression="attribute_not_exists(#connection_id)",
             ExpressionAttributeNames={"#connection_id": "connection_id"},
         )
 
     def postpone(self, due: Due, until: int) -> None:
-        """Set when background work is due, if it still is due as `due` says; else raise `Conflict`."""
+        """Set when background work is due, if it still is due as `due` says; else raise `Conflict`.
+
+        This write alone does not know `changes`: in the index that would be one more write with every refresh. It
+        touches the times that it has read and nothing else, and it counts: whoever has read the record before reads it
+        again. A record of before has no `changes` to count, and is left until its work is done.
+        """
         expression = _Expression()
-        unchanged = [expression.is_("due_at", due.due_at), expression.is_("version", due.version)]
-        update = expression.assignment(due.postponed(until), {})
+        unchanged = [
+            expression.is_("version", due.version),
+            expression.is_("due_at", due.due_at),
+            expression.is_("tell_at", due.tell_at),
+            f"attribute_exists({expression.name('changes')})",
+        ]
+        counted = f"ADD {expression.name('changes')} {expression.value('one', 1)}"
+        update = f"{expression.assignment(due.postponed(until), {})} {counted}"
         self._update(due.connection_id, update, " AND ".join(unchanged), expression)
 
     def due(self, shard: str, now: int, limit: int) -> Iterator[list[Due]]:
@@ -256,56 +383,66 @@ class Connections(Table):
 
     def page(
         self, where: Mapping[str, str], limit: int, start: dict[str, str] | None
-    ) -> tuple[list[Connection], dict[str, str] | None]:
-        """Return up to `limit` connections that match `where` (owner, provider, status), and the key to go on from.
+    ) -> tuple[list[Item], dict[str, str] | None]:
+        """Return the summaries of up to `limit` connections that match `where`, and where to go on from.
 
-        With an owner this reads the `owner` index; without one it reads the table. `sealed` is never read.
+        `where` has any of owner, needs, provider and status. With one of the first two this reads lists of the index
+        `listed`, one after the other; without, it reads the table. No ciphertext is ever read.
         """
-        expression = _Expression()
-        wanted = sorted(_CONNECTION_FIELDS - _NOT_LISTED)
-        query = dict(where)
-        arguments: dict[str, Any] = {"ProjectionExpression": ", ".join(expression.name(name) for name in wanted)}
-        operation = "scan"
-        if "owner" in query:
-            operation, owner = "query", query.pop("owner")
-            arguments |= {"IndexName": "owner", "KeyConditionExpression": expression.is_("owner", owner)}
-        if query:
-            arguments["FilterExpression"] = " AND ".join(expression.is_(name, value) for name, value in query.items())
-        found: list[Connection] = []
-        key = _marshalled(start) if start else None
+        lists, following = lists_for(where), start
+        found: list[Item] = []
         for _ in range(_MOST_READS):
-            more = {"ExclusiveStartKey": key} if key else {}
-            answer = self._call(operation, Limit=limit - len(found), **arguments, **more, **expression.arguments())
-            found += [_connection(item) for item in answer.get("Items", [])]
-            key = answer.get("LastEvaluatedKey")
-            if key is None or len(found) >= limit:
+            operation, arguments = self._read_of(where, lists, following, limit - len(found))
+            answer = self._call(operation, **arguments)
+            found += [_summary(item) for item in answer.get("Items", [])]
+            following = _following(lists, following, answer.get("LastEvaluatedKey"))
+            if following is None or len(found) >= limit:
                 break
-        return found, (_unmarshalled(key) if key else None)
+        return found, following
+
+    def _read_of(
+        self, where: Mapping[str, str], lists: list[str], start: dict[str, str] | None, limit: int
+    ) -> tuple[str, dict[str, Any]]:
+        """Return the next read of a page, as operation and arguments."""
+        expression = _Expression()
+        arguments: dict[str, Any] = {"Limit": limit}
+        names: tuple[str, ...] = ("connection_id", "summary")
+        key = start or {}
+        rest = {name: value for name, value in where.items() if name in {"provider", "status"}}
+        if lists:
+            condition = expression.is_("listed_in", key.get("listed_in", lists[0]))
+            if "owner" in where:
+                mine = expression.value("mine", listed_as(where["owner"], ""))
+                condition += f" AND begins_with({expression.name('listed_as')}, {mine})"
+            arguments |= {"IndexName": "listed", "KeyConditionExpression": condition}
+        else:
+            names = (*names, *_IN_SUMMARY, *_OF_CURRENT, "provider", "version")
+        filters = [self._is_in_either(name, value, expression) for name, value in rest.items()]
+        arguments |= {"FilterExpression": " AND ".join(filters)} if filters else {}
+        arguments |= {"ExclusiveStartKey": _marshalled(key)} if "connection_id" in key else {}
+        arguments |= {"ProjectionExpression": ", ".join(expression.name(name) for name in names)}
+        return "query" if lists else "scan", {**arguments, **expression.arguments()}
+
+    def _is_in_either(self, name: str, value: str, expression: _Expression) -> str:
+        """Return the condition that a summary has a value; records of before have it beside that."""
+        return f"({expression.is_(f'summary.{name}', value)} OR {expression.is_(name, value)})"
 
 
-_NOT_LISTED = frozenset(
-    {
-        "sealed",
-        "lease",
-        "refreshable",
-        "refresh_at",
-        "due_shard",
-        "due_at",
-        "upkeep_at",
-        "tell_at",
-        "authorized_by",
-        "authorized_at",
-        "attempts",
-        "origin",
-        "revocations",
-        "revocation",
-        "withdrawals",
-        "withdrawal_changes",
-    }
-)
-"""What the `owner` index does not project, and no list needs."""
+def _summary(item: Mapping[str, Any]) -> Item:
+    """Return a connection's summary with its id; a record of before has it spread over its attributes."""
+    values = _unmarshalled(item)
+    return {**values.pop("summary", values), "connection_id": values["connection_id"]}
 
-_MOST_READS = 10
+
+def _following(lists: list[str], at: dict[str, str] | None, last: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """Return where a list goes on after what was read: behind the last item, or with the next list."""
+    if last is not None:
+        return _unmarshalled(last)
+    number = lists.index((at or {}).get("listed_in", lists[0])) if lists else 0
+    return {"listed_in": lists[number + 1]} if number + 1 < len(lists) else None
+
+
+_MOST_READS = 20
 """Reads behind one page of a filtered list: a sparse filter gives short pages with a cursor rather than a time-out."""
 
 

@@ -6,11 +6,12 @@ from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from .record import record
+from .stored_set import StoredSet
 from .token_set import TokenSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from .life import Place
+    from .stored_set import Seal, Sealer, Whose
     from .upkeep import Upkeep
 
 
@@ -36,14 +37,14 @@ class TokenResponse:
             return self
         return replace(self, tokens=replace(self.tokens, refresh_token=refresh_token))
 
-    def sealed_with(
-        self, seal: Callable[[TokenSet], bytes], upkeep: Upkeep, at: int, jitter: float, *, first: bool
-    ) -> SealedTokens:
+    def sealed_with(self, sealer: Sealer, upkeep: Upkeep, at: int, jitter: float, *, first: bool) -> SealedTokens:
         """Return this response as it is stored: its secrets sealed, and its times of upkeep set (`Upkeep.due_at`)."""
         refreshable = self.tokens.refresh_token is not None
         due_at = upkeep.due_at(at, self.expires_at, self.refresh_expires_at, jitter, first=first)
         return SealedTokens(
-            sealed=seal(self.tokens),
+            id=sealer.id,
+            seal=sealer.seal(self.tokens),
+            whose=sealer.whose,
             refreshable=refreshable,
             token_type=self.token_type,
             obtained_at=at,
@@ -60,9 +61,11 @@ class TokenResponse:
 
 @record
 class SealedTokens:
-    """A token response as it is stored: `sealed` holds its secrets, all else may be read. Times are Unix seconds."""
+    """A token response as it is stored: `seal` holds its secrets, all else may be read. Times are Unix seconds."""
 
-    sealed: bytes
+    id: str
+    seal: Seal
+    whose: Whose
     refreshable: bool
     token_type: str
     obtained_at: int
@@ -74,6 +77,22 @@ class SealedTokens:
     subject: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     client_secret_used: str | None = None
+
+    def stored(self, place: Place, request_id: str | None) -> StoredSet:
+        """Return the token set that a record holds of it, which comes from the authorization `request_id`."""
+        return StoredSet(
+            self.id,
+            place,
+            self.seal,
+            self.whose,
+            token_type=self.token_type,
+            refreshable=self.refreshable,
+            expires_at=self.expires_at,
+            refresh_at=self.refresh_at,
+            refresh_expires_at=self.refresh_expires_at,
+            client_secret_used=self.client_secret_used,
+            request_id=request_id,
+        )
 
 
 __all__ = ["SealedTokens", "TokenResponse", "TokenSet"]

@@ -6,19 +6,21 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .connection import Connection, Origin
+from .connection import Connection
 from .errors import GatehouseError, ProviderUnavailable, ReauthorizationRequired, TemporarilyUnavailable
 from .record import record
 from .store import Conflict
+from .stored_set import RefreshedFrom
 from .timing import AFTER_HTTP, CALL, RESCUED_WITHIN, SETTLE, SHORTEST_REQUEST
 
 if TYPE_CHECKING:
-    from .cipher import Cipher, Seal
+    from .cipher import Cipher
     from .client import Client
     from .committing import Committing
     from .providers import Registration
     from .registrations import Registrations
     from .store import Connections
+    from .stored_set import Sealer, StoredSet
     from .timing import Deadline, Timing
     from .tokens import SealedTokens, TokenResponse
 
@@ -28,6 +30,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.02, 0.5, 1.3
 _REPLAY_PAUSE = 0.2
 
 Test = Callable[[Connection], bool]
+After = Callable[[Connection], Connection]
+"""What becomes of a record, as it is when that is written."""
 
 
 @record
@@ -36,7 +40,7 @@ class _Plan:
 
     registration: Registration
     refresh_token: str
-    seal: Seal
+    sealer: Sealer
 
 
 @record
@@ -127,7 +131,7 @@ class Vending:
 
         Only who holds the lease asks KMS and the server: a thousand who find a token expired cost one of each.
         """
-        if not connection.refreshable:
+        if connection.current is None or not connection.current.refreshable:
             return self._without_refresh_token(connection)
         registration = self.registrations.get(connection.provider).for_tenant(connection.parameters)
         deadline.for_http(registration.provider.request_timeout)  # with too little time nothing is begun
@@ -136,16 +140,16 @@ class Vending:
             return held
         try:
             if held.lease.is_after_an_interruption and self._came_late(held):
-                return self._conclude(held, held.released(self.timing.now()), deadline)
+                return self._conclude(held, self._let_go, deadline)
             plan = self._plan(held, registration)
         except TemporarilyUnavailable as error:
             if held.lease.is_after_an_interruption:
                 # What is known of the interruption stays with the lease: a failure shared by all would forget it.
-                self._conclude(held, held.returned(self.timing.now()), deadline)
+                self._conclude(held, self._given_back, deadline)
                 raise
             return self._fail(held, error, deadline)
         except Exception:
-            self._conclude(held, held.returned(self.timing.now()), deadline)
+            self._conclude(held, self._given_back, deadline)
             raise
         return self._refresh(held, plan, deadline)
 
@@ -181,9 +185,9 @@ class Vending:
                 response = self._ask_again(held, plan, error, deadline)
         except ReauthorizationRequired as error:
             # Guarded by our lease: where it no longer holds, somebody else may have won, and the next read tells.
-            return self._conclude(held, held.died(error, self.timing.now(), after_loss=lost), deadline)
+            return self._conclude(held, self._dead_of(error, after_loss=lost), deadline)
         except TemporarilyUnavailable:
-            self._conclude(held, held.returned(self.timing.now()), deadline)
+            self._conclude(held, self._given_back, deadline)
             raise
         except GatehouseError as error:
             return self._fail(held, error, deadline)
@@ -215,17 +219,36 @@ class Vending:
             return self._ask(held, plan, deadline)
         except TemporarilyUnavailable:
             raise lost from None
+        except ProviderUnavailable as error:
+            error.outcome_unknown = True  # whatever this answer says, the first one is still missing
+            raise
 
     def _fail(self, held: Connection, error: GatehouseError, deadline: Deadline) -> Connection:
-        failed = held.refresh_failed(error, self.timing.now(), self.timing.jitter())
+        jitter = self.timing.jitter()
+
+        def failed(stored: Connection) -> Connection:
+            return stored.refresh_failed(error, self.timing.now(), jitter)
+
         return self._conclude(held, failed, deadline)
+
+    def _dead_of(self, error: GatehouseError, *, after_loss: bool) -> After:
+        def dead(stored: Connection) -> Connection:
+            return stored.died(error, self.timing.now(), after_loss=after_loss)
+
+        return dead
+
+    def _given_back(self, stored: Connection) -> Connection:
+        return stored.lease_given_back(self.timing.now())
+
+    def _let_go(self, stored: Connection) -> Connection:
+        return stored.lease_ended(self.timing.now())
 
     def _plan(self, held: Connection, registration: Registration) -> _Plan:
         refresh_token = self.cipher.tokens_of(held).refresh_token
         if refresh_token is None:
             raise ReauthorizationRequired("The grant came without a refresh token: start again.")
-        seal = self.cipher.prepare(held.connection_id, held.provider, held.version + 1)
-        return _Plan(registration, refresh_token, seal)
+        whose = registration.whose(held.parameters)
+        return _Plan(registration, refresh_token, self.cipher.prepare(held.connection_id, held.version + 1, whose))
 
     def _claim(self, connection: Connection, holder: str, deadline: Deadline) -> Connection:
         """Return the record with the lease in our hand (the journal entry of the attempt), or as another changed it."""
@@ -243,40 +266,42 @@ class Vending:
         at, jitter, upkeep = int(self.timing.now()), self.timing.jitter(), plan.registration.provider.upkeep
 
         def reseal(version: int) -> SealedTokens:
-            seal = self.cipher.prepare(held.connection_id, held.provider, version)
-            return response.sealed_with(seal, upkeep, at, jitter, first=False)
+            sealer = self.cipher.prepare(held.connection_id, version, plan.sealer.whose, plan.sealer.id)
+            return response.sealed_with(sealer, upkeep, at, jitter, first=False)
 
-        lease = held.lease
-        assert lease is not None  # noqa: S101 - `held` is what we hold it in
+        used = _require_current(held)
+        assert used.lease is not None  # noqa: S101 - `held` is what we hold it in
         obtained = Obtained(
             held.connection_id,
-            held.provider,
-            held.version + 1,
-            lease.holder,
-            response.sealed_with(plan.seal, upkeep, at, jitter, first=False),
-            origin=Origin(held.version, lease.attempt),
+            used.lease.holder,
+            response.sealed_with(plan.sealer, upkeep, at, jitter, first=False),
+            refreshed_from=RefreshedFrom(used.id, used.lease.attempt),
+            request_id=used.request_id,
             revocations=held.revocations,
-            parameters=held.parameters,
         )
         return self.committing.commit(obtained, reseal, deadline, held)
 
-    def _conclude(self, held: Connection, after: Connection, deadline: Deadline) -> Connection:
-        """Write an attempt's failure on our own lease and version; return it, or the record as another changed it."""
+    def _conclude(self, held: Connection, after: After, deadline: Deadline) -> Connection:
+        """Write what an attempt without tokens came to, on our own lease; return what is stored then.
+
+        Whatever else is written meanwhile, our lease and the token set that we had it for decide what is to be written.
+        """
+        stored, used = held, _require_current(held)
         while True:
+            if not _is_ours(stored, held):
+                return stored
+            # A stale holder's answer came in while ours failed: what we learnt is of a token set of the past.
+            concluded = after(stored) if _require_current(stored).id == used.id else self._let_go(stored)
             try:
-                self.connections.change(held, after)
+                self.connections.change(stored, concluded)
             except Conflict:
                 stored = self.connections.require(held.connection_id)
-                if stored.lease is None or held.lease is None or stored.lease.holder != held.lease.holder:
-                    return stored
-                # A stale holder's answer came in while ours failed: what we learnt is of a token set of the past.
-                held, after = stored, stored.released(self.timing.now())
             except TemporarilyUnavailable:
                 if deadline.remaining() < CALL:
                     raise
                 self.timing.sleep(_LONGEST_PAUSE)
             else:
-                return after
+                return concluded
 
     def _without_refresh_token(self, connection: Connection) -> Connection:
         """Return the record of a grant that has run out; raise where its access token still lives, irreplaceable."""
@@ -314,15 +339,27 @@ class Vending:
             return connection
 
     def _vended(self, connection: Connection) -> dict[str, Any]:
+        current = _require_current(connection)
         return {
             "connection_id": connection.connection_id,
             "provider": connection.provider,
             "access_token": self.cipher.tokens_of(connection).access_token,
-            "token_type": connection.token_type,
-            "expires_at": connection.expires_at,
+            "token_type": current.token_type,
+            "expires_at": current.expires_at,
             "scope": connection.scope,
             "version": connection.version,
         }
+
+
+def _require_current(connection: Connection) -> StoredSet:
+    """Return the current token set of a connection that has one: an active one, or one that is leased."""
+    assert connection.current is not None  # noqa: S101 - nothing ends a connection and leaves it vendable
+    return connection.current
+
+
+def _is_ours(stored: Connection, held: Connection) -> bool:
+    """Tell whether the lease that we held is still there, in our hand."""
+    return stored.lease is not None and held.lease is not None and stored.lease.holder == held.lease.holder
 
 
 def _defect() -> ProviderUnavailable:

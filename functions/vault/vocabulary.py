@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import fields as check
-from . import tenants
+from . import rules, tenants
 from .assertion import HMAC_ALGORITHMS, KEY_ALGORITHMS
 from .errors import ProviderMisconfigured
 from .fields import LONGEST_LIFETIME, Mismatch
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 _NAME = r"[A-Za-z0-9_.\-\[\]]{1,64}"
 _NAME_OR_NONE = _NAME + "|"
 _HEADER = r"[A-Za-z0-9-]{1,64}"
-_WORD = r"[A-Za-z0-9_.:/ -]{1,64}"
 _PARAMETER = r"[a-z][a-z0-9_]{0,31}"
 
 # A URL whose host is literal, or begins with placeholders below at least two literal labels (three, where those two
@@ -74,7 +73,7 @@ OWN_TOKEN_PARAMS = frozenset(
     }
 )
 
-# The fields of a token response that a server may have under another name, and the codes that its own can stand for.
+# The fields of a token response that a server may have under another name.
 TOKEN_FIELDS = (
     "access_token",
     "refresh_token",
@@ -84,16 +83,6 @@ TOKEN_FIELDS = (
     "scope",
     "refresh_token_expires_in",
     "refresh_token_expires_at",
-)
-ERROR_CODES = (
-    "invalid_grant",
-    "invalid_client",
-    "invalid_request",
-    "invalid_scope",
-    "invalid_token",
-    "unauthorized_client",
-    "slow_down",
-    "temporarily_unavailable",
 )
 
 
@@ -188,12 +177,12 @@ def _parameters(value: Any) -> dict[str, str]:
 
 
 def _error_codes(value: Any) -> dict[str, str]:
-    expected = f"an object of at most 50 codes of the server, each with one of {', '.join(ERROR_CODES)}"
+    expected = f"an object of at most 50 codes of the server, each with one of {', '.join(rules.MEANINGS)}"
     if not isinstance(value, Mapping) or len(value) > 50:  # noqa: PLR2004 - a registration, not a manual
         raise Mismatch(expected)
-    if not all(check.matches(code, _WORD) for code in value):
+    if not all(check.matches(code, rules.CODE) for code in value):
         raise Mismatch(expected)
-    if not all(isinstance(meaning, str) and meaning in ERROR_CODES for meaning in value.values()):
+    if not all(isinstance(meaning, str) and meaning in rules.MEANINGS for meaning in value.values()):
         raise Mismatch(expected)
     return dict(value)
 
@@ -250,6 +239,7 @@ def checks(*, loopback_http: bool) -> dict[str, Check]:
         "response_success": path,
         "error_fields": _map(("error", "error_description"), _NAME, "its name in the answer"),
         "error_codes": _error_codes,
+        "refusals": rules.checked,
         "subject": path,
         "metadata": check.list_of(path, 20),
         "expires_in_unit": check.one_of("seconds", "milliseconds"),

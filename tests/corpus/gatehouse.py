@@ -11,6 +11,7 @@ from functions.vault.errors import (
     ProviderThrottled,
     ProviderUnavailable,
     ReauthorizationRequired,
+    UnknownRefusal,
 )
 from functions.vault.outbound import Outbound
 from functions.vault.providers import Provider, Registration
@@ -27,6 +28,7 @@ _MEANINGS: dict[type[GatehouseError], Verdict] = {
     ProviderMisconfigured: "operator",
     ProviderThrottled: "throttled",
     ProviderUnavailable: "unavailable",
+    UnknownRefusal: "unavailable",
 }
 _TIMEOUT = 30.0
 

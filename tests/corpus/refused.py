@@ -36,6 +36,23 @@ def _unavailable(name: str, status: int, body: Any, code: str | None = None, **r
     return refuses("unavailable", name, status, body, code, **rest)
 
 
+def _rule(means: str, **conditions: Any) -> dict[str, Any]:
+    """Return what a provider's data has to say for an answer: one rule."""
+    return {"refusals": [{"endpoint": "refresh", **conditions, "means": means}]}
+
+
+_STRAVA = {
+    "refusals": [
+        {"contains": {"errors": {"resource": "RefreshToken", "code": "invalid"}}, "means": "invalid_grant"},
+        {"contains": {"errors": {"resource": "Application"}}, "means": "invalid_client"},
+    ]
+}
+
+
+def _strava(resource: str, name: str) -> dict[str, Any]:
+    return {"message": "Bad Request", "errors": [{"resource": resource, "field": name, "code": "invalid"}]}
+
+
 DEAD = [
     *(
         _dead(f"invalid_grant on {status}", status, _error("invalid_grant"))
@@ -140,6 +157,96 @@ DEAD = [
             "error_fields": {"error": "code", "error_description": "message"},
             "error_codes": {"40110": "invalid_grant"},
         },
+    ),
+]
+
+# Of a refresh, as the field has met them.
+DEAD += [
+    _dead(
+        "Atlassian: unauthorized_client, and words of a dead refresh token",
+        403,
+        _error("unauthorized_client", "refresh_token is invalid"),
+        "unauthorized_client",
+        quirks=_rule("invalid_grant", code="unauthorized_client", words=["refresh_token is invalid"]),
+        refresh=True,
+    ),
+    _dead(
+        "Atlassian: invalid_grant on 403",
+        403,
+        _error("invalid_grant", "Unknown or invalid refresh token."),
+        refresh=True,
+    ),
+    _dead(
+        "Strava: a list of what is invalid, the refresh token in it",
+        400,
+        _strava("RefreshToken", "refresh_token"),
+        "invalid",
+        quirks=_STRAVA,
+        refresh=True,
+    ),
+    _dead(
+        "Shopify: invalid_request on 401, and words",
+        401,
+        _error("invalid_request", "This request requires an active refresh_token"),
+        "invalid_request",
+        quirks=_rule("invalid_grant", code="invalid_request", words=["active refresh_token"]),
+        refresh=True,
+    ),
+    _dead(
+        "X: invalid_request, and words",
+        400,
+        _error("invalid_request", "Value passed for the token was invalid."),
+        "invalid_request",
+        quirks=_rule("invalid_grant", words=["value passed for the token was invalid"]),
+        refresh=True,
+    ),
+    _dead(
+        "LinkedIn: invalid_request, and words",
+        400,
+        _error("invalid_request", "The provided authorization grant or refresh token is invalid, expired or revoked."),
+        "invalid_request",
+        quirks=_rule("invalid_grant", words=["refresh token is invalid, expired or revoked"]),
+        refresh=True,
+    ),
+    _dead(
+        "Reddit: the status in the place of a code",
+        400,
+        {"message": "Bad Request", "error": 400},
+        "400",
+        quirks={"error_codes": {"400": "invalid_grant"}},
+        refresh=True,
+    ),
+    _dead(
+        "Square: a type and words on 401",
+        401,
+        {"message": "Invalid refresh token", "type": "service.not_authorized"},
+        "service.not_authorized",
+        quirks=_rule("invalid_grant", words=["invalid refresh token"]),
+        refresh=True,
+    ),
+    _dead(
+        "Facebook: a number and its subcode",
+        400,
+        {"error": {"message": "why", "type": "OAuthException", "code": 190, "error_subcode": 458}},
+        "OAuthException",
+        quirks=_rule("invalid_grant", contains={"error": {"code": 190}}),
+        refresh=True,
+    ),
+    _dead(
+        "HubSpot: an account that is gone",
+        400,
+        {"status": "BAD_HUB", "message": "why", "error": "access_denied", "error_description": "why"},
+        "access_denied",
+        quirks=_rule("invalid_grant", contains={"status": "BAD_HUB"}),
+        refresh=True,
+    ),
+    _dead(
+        "nothing at all, where the data explains that",
+        400,
+        "",
+        "http_400",
+        quirks={"error_codes": {"http_400": "invalid_grant"}},
+        refresh=True,
     ),
 ]
 
@@ -256,6 +363,53 @@ OPERATOR = [
     ),
 ]
 
+OPERATOR += [
+    _operator(
+        "Atlassian: unauthorized_client, and other words",
+        403,
+        _error("unauthorized_client"),
+        "unauthorized_client",
+        quirks=_rule("invalid_grant", code="unauthorized_client", words=["refresh_token is invalid"]),
+        refresh=True,
+    ),
+    _operator(
+        "Strava: a list of what is invalid, the client in it",
+        400,
+        _strava("Application", "client_id"),
+        "invalid",
+        quirks=_STRAVA,
+        refresh=True,
+    ),
+    _operator(
+        "DocuSign: a wrong secret in the words of a dead grant",
+        400,
+        _error("invalid_grant", "expired_client_token"),
+        "invalid_grant",
+        quirks=_rule("invalid_client", words=["expired_client_token"]),
+        refresh=True,
+    ),
+    _operator(
+        "a refresh token that was issued to another client, where the data tells it from a dead one",
+        400,
+        _error("invalid_grant", "Refresh token is not issued to this client"),
+        "invalid_grant",
+        quirks=_rule("unauthorized_client", words=["not issued to this client"]),
+        refresh=True,
+    ),
+    _operator(
+        "X: unauthorized_client on 401",
+        401,
+        _error("unauthorized_client", "Missing valid authorization header"),
+        "unauthorized_client",
+        refresh=True,
+    ),
+    _operator("Google: deleted_client", 401, _error("deleted_client"), "deleted_client", refresh=True),
+    *(
+        _operator(f"{code} to a refresh", 400, _error(code), code, refresh=True)
+        for code in ("invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope")
+    ),
+]
+
 THROTTLED = [
     _throttled("429 and nothing else", 429, ""),
     _throttled("429 with seconds", 429, "", headers={"retry-after": "120"}, retry_after=120),
@@ -311,6 +465,17 @@ THROTTLED = [
         retry_after=60,
     ),
     _throttled("420 of old", 420, {"error": "Enhance Your Calm"}, None),
+]
+
+THROTTLED += [
+    _throttled(
+        "Zoho: two words on 200",
+        200,
+        {"error": "Access Denied", "error_description": "You have made too many requests.", "status": "failure"},
+        "http_200",
+        quirks={"error_codes": {"Access Denied": "slow_down"}},
+        refresh=True,
+    ),
 ]
 
 OUTAGES = [
@@ -418,6 +583,47 @@ NOTHING = [
     ),
     _unavailable("204", 204, "", "", outcome_unknown=True),
     _unavailable("205", 205, "", "", outcome_unknown=True),
+]
+
+# Of a refresh: what is no answer about the grant, and what nobody knows.
+OUTAGES += [
+    _unavailable(
+        "Salesforce: busy with the same token",
+        400,
+        _error("invalid_grant", "token request is already being processed"),
+        "invalid_grant",
+        quirks=_rule("busy", words=["token request is already being processed"]),
+        refresh=True,
+    ),
+    *(
+        _unavailable(
+            f"Salesforce: unknown_error to a {'refresh' if refresh else 'code'}",
+            400,
+            _error("unknown_error", "retry your request"),
+            "unknown_error",
+            refresh=refresh,
+        )
+        for refresh in (True, False)
+    ),
+    *(
+        _unavailable(f"{name} to a refresh", status, body, code, refresh=True)
+        for name, status, body, code in (
+            ("a code that nobody knows", 400, _error("something_new"), "something_new"),
+            ("invalid_request", 400, _error("invalid_request"), "invalid_request"),
+            ("nothing at all", 400, "", "http_400"),
+            ("403 and nothing else", 403, "", "http_403"),
+            ("403 with a message", 403, {"message": "Forbidden"}, "http_403"),
+            ("error: true", 200, {"error": True, "message": "why"}, "error"),
+        )
+    ),
+    _unavailable(
+        "a firewall's page where the data explains an answer without a body",
+        400,
+        PAGE,
+        headers=HTML,
+        quirks={"error_codes": {"http_400": "invalid_grant"}},
+        refresh=True,
+    ),
 ]
 
 REFUSED: list[Case] = [*DEAD, *OPERATOR, *THROTTLED, *OUTAGES, *NOTHING]

@@ -78,6 +78,25 @@ class Application:
         return item
 
 
+class Owner:
+    """Registers at providers of the catalogue: writes secrets under their names."""
+
+    def __init__(self) -> None:
+        self._secrets = boto3.client("secretsmanager")
+        self._names: list[str] = []
+
+    def registers(self, name: str, **registration: Any) -> None:
+        """Write the registration of the provider of that name."""
+        document = json.dumps({"client_id": "scripted-client", "client_secret": "scripted-secret", **registration})
+        self._secrets.create_secret(Name=f"gatehouse/providers/{name}", SecretString=document)
+        self._names.append(name)
+
+    def leave(self) -> None:
+        """Delete what was written."""
+        for name in self._names:
+            self._secrets.delete_secret(SecretId=f"gatehouse/providers/{name}", ForceDeleteWithoutRecovery=True)
+
+
 def table_name(stack: Stack, table: str) -> str:
     """Return the physical name of the table `connections` or `authorizations`, from a function that uses it."""
     environment = stack.deployment.functions["gatehouse-callback"].environment

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser import invoke
-from tests.flows.application import Application
+from tests.flows.application import Application, Owner
 from tests.flows.scripted import scripted as running_scripted
 from tests.flows.visitor import Visitor
 from tests.requirements import chromium as executable
@@ -41,6 +41,14 @@ OpenVisitor = Callable[..., Visitor]
 def application(stack: Stack) -> Application:
     """Give an application."""
     return Application(stack)
+
+
+@pytest.fixture
+def owner() -> Iterator[Owner]:
+    """Give an owner who registers at providers of the catalogue, and leaves nothing behind."""
+    registering = Owner()
+    yield registering
+    registering.leave()
 
 
 @pytest.fixture

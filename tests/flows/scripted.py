@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 CODE = "scripted-code+/=& 1"
 
+_PATHS = {"authorization": "authorize", "token": "token", "revocation": "revoke"}
+
 
 @dataclass(frozen=True)
 class Received:
@@ -76,12 +78,12 @@ class Scripted:
     @property
     def registration(self) -> dict[str, Any]:
         """Return this server's full metadata and a client, as an owner would register it."""
-        return {
-            "client_id": "scripted-client",
-            "authorization_endpoint": f"{self.url}/authorize",
-            "token_endpoint": f"{self.url}/token",
-            "revocation_endpoint": f"{self.url}/revoke",
-        }
+        return {"client_id": "scripted-client", **self.endpoints}
+
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """Return where this server is, to be put in the place of another."""
+        return {f"{name}_endpoint": f"{self.url}/{path}" for name, path in _PATHS.items()}
 
     @staticmethod
     def _response(answer: Any) -> Response:

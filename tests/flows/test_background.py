@@ -105,6 +105,11 @@ def attribute(application: Application, connection_id: str, name: str) -> Any:
     return int(value) if kind == "N" else value
 
 
+def places(application: Application, connection_id: str) -> list[str]:
+    """Return where the token sets of a stored connection are."""
+    return [each["M"]["place"]["S"] for each in attribute(application, connection_id, "sets") or []]
+
+
 def status(application: Application, connection_id: str) -> str:
     """Return the connection's status, as the application learns it."""
     told: str = application.call("connections", connection_id=connection_id)["connection"]["status"]
@@ -406,10 +411,9 @@ def test_revocation_goes_on_until_the_server_has_heard(
     assert (answer["status"], refused["error"]) == ("revoking", "connection_revoked")
     assert worked == [0, 1, 1]
     assert status(application, connection_id) == "revoked"
-    assert attribute(application, connection_id, "sealed") is None
-    assert attribute(application, connection_id, "withdrawals") is None
+    assert attribute(application, connection_id, "sets") is None
     (told,) = attribute(application, connection_id, "revocation")
-    assert {kind: entry["M"]["said"]["S"] for kind, entry in told["M"]["said"]["M"].items()} == {
+    assert {kind: entry["M"]["answer"]["S"] for kind, entry in told["M"]["answers"]["M"].items()} == {
         "refresh_token": "revoked",
         "access_token": "revoked",
     }
@@ -442,7 +446,7 @@ def test_who_consents_anew_before_the_server_has_heard_keeps_the_new_grant(
     # then
     assert worked == 1
     assert status(application, connection_id) == "active"
-    assert attribute(application, connection_id, "withdrawals") is None
+    assert places(application, connection_id) == ["current"]
     told = len(demo.requests("revoke"))
     assert told == (2 if dialect == "standard" else 0)
     refreshed = application.call("token", connection_id=connection_id)
@@ -719,7 +723,7 @@ def test_revocation_meanwhile_reaches_the_rescued_tokens_too(
 
     # then
     assert status(application, connection_id) == "revoked"
-    assert attribute(application, connection_id, "sealed") is None
+    assert attribute(application, connection_id, "sets") is None
     assert application.call("token", connection_id=connection_id)["error"] == "connection_revoked"
     assert all(grant["revoked"] for grant in demo.grants() if grant["grant_id"] == demo.grants()[-1]["grant_id"])
 

@@ -370,7 +370,7 @@ def test_a_refresh_in_flight_does_not_resurrect_a_revoked_connection(world: Worl
 def assert_ends_for_good(world: World, connection_id: str) -> None:
     """Tokens that came back after the end are held until the server has heard of them; then nothing of them is left."""
     assert invoke(world.stack, "revoke", {"connection_id": connection_id})["status"] == "revoked"
-    assert world.item(connection_id).keys().isdisjoint({"sealed", "lease", "due_shard", "due_at"})
+    assert world.item(connection_id).keys().isdisjoint({"sets", "due_shard", "due_at"})
     assert world.token(connection_id)["error"] == "connection_revoked"
 
 
@@ -432,7 +432,7 @@ def test_a_refused_second_revocation_does_not_undo_the_first(world: World) -> No
     assert second.result["status"] == "revoked"
     assert first.result["status"] == "revoked"
     assert world.connection(connection_id)["status"] == "revoked"
-    assert "sealed" not in world.item(connection_id)
+    assert "sets" not in world.item(connection_id)
 
 
 # Interruptions

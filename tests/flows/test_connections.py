@@ -29,6 +29,7 @@ VIEW_KEYS = {
     "status",
     "version",
     "scope",
+    "needs",
     "token_type",
     "expires_at",
     "refresh_expires_at",
@@ -124,7 +125,7 @@ def test_reading_changes_nothing(application: Application, shop: dict[str, Any],
     application.call("connections", limit=1)
 
     # then
-    assert by_owner == ["GetItem", "Query"]
+    assert by_owner == ["GetItem", "Query", "Query", "Query"]  # all that need nobody, then those that need a person
     assert writes(aws_calls) == []
     assert {call.service for call in aws_calls} == {"dynamodb"}
 
@@ -197,6 +198,9 @@ def _cursor(key: object) -> str:
         _cursor([]),
         _cursor("id"),
         _cursor({"connection_id": 1, "owner": "{owner}"}),
+        _cursor({"listed_in": "owner x"}),
+        _cursor({"listed_in": "owner o", "listed_as": "x a", "connection_id": "a"}),
+        _cursor({"listed_in": "owner o", "listed_as": "a"}),
         _cursor({"connection_id": ""}),
         _cursor({"connection_id": "x" * 2100}),
         _cursor({"connection_id": "\ud800"}),

@@ -233,6 +233,7 @@ def _damage(stack: Stack, connection_id: str) -> None:
     boto3.client("dynamodb").update_item(
         TableName=table_name(stack, "connections"),
         Key={"connection_id": {"S": connection_id}},
-        UpdateExpression="SET sealed = :sealed",
+        UpdateExpression="SET #sets[0].seal.ciphertext = :sealed",
+        ExpressionAttributeNames={"#sets": "sets"},
         ExpressionAttributeValues={":sealed": {"B": b"\x01 not what was sealed"}},
     )

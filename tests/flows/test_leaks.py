@@ -434,7 +434,8 @@ def _meet_defects(witness: Witness) -> None:
     dynamodb.update_item(
         TableName=names["connections"],
         Key={"connection_id": {"S": connection_id}},
-        UpdateExpression="SET sealed = :sealed",
+        UpdateExpression="SET #sets[0].seal.ciphertext = :sealed",
+        ExpressionAttributeNames={"#sets": "sets"},
         ExpressionAttributeValues={":sealed": {"B": b"\x01 broken"}},
     )
     for function in ("token", "refresh", "revoke"):

@@ -116,10 +116,10 @@ def test_ultracart_secret_goes_into_the_form(application: Application, browser: 
     [
         ({"error": "invalid_grant", "error_description": "no"}, 200, "reauthorization_required"),
         ({"error": "invalid_client"}, 200, "provider_misconfigured"),
-        ({"error": {"error_code": "400", "developer_message": "Bad"}, "success": False}, 400, "provider_misconfigured"),
+        ({"error": {"error_code": "400", "developer_message": "Bad"}, "success": False}, 400, "provider_unavailable"),
         ({"error": {"error_code": "410", "user_message": "Disabled"}}, 410, "provider_misconfigured"),
         ({"error": {"error_code": "500"}, "success": False}, 500, "provider_unavailable"),
-        ({"error": {}, "access_token": "not-to-be-believed"}, 200, "provider_misconfigured"),
+        ({"error": {}, "access_token": "not-to-be-believed"}, 200, "provider_unavailable"),
         ({"error": "", "access_token": "fine", "expires_in": "60"}, 200, None),
         ({"error": None, "access_token": "fine", "expires_in": "60"}, 200, None),
     ],

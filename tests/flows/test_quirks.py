@@ -6,16 +6,13 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-import boto3
 import pytest
 
 from tests.flows.scripted import CODE, TOKENS, connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.browser import Browser
-    from tests.flows.application import Application
+    from tests.flows.application import Application, Owner
     from tests.flows.scripted import Scripted
 
 
@@ -229,33 +226,6 @@ def started_provider(application: Application, started: dict[str, Any]) -> str:
 # The catalogue
 
 
-@pytest.fixture
-def owner() -> Iterator[Owner]:
-    """Give an owner who registers at providers of the catalogue, and leaves nothing behind."""
-    registering = Owner()
-    yield registering
-    registering.leave()
-
-
-class Owner:
-    """Writes secrets under names of the catalogue."""
-
-    def __init__(self) -> None:
-        self._secrets = boto3.client("secretsmanager")
-        self._names: list[str] = []
-
-    def registers(self, name: str, **registration: Any) -> None:
-        """Write the registration of the provider of that name."""
-        document = json.dumps({"client_id": "scripted-client", "client_secret": "scripted-secret", **registration})
-        self._secrets.create_secret(Name=f"gatehouse/providers/{name}", SecretString=document)
-        self._names.append(name)
-
-    def leave(self) -> None:
-        """Delete what was written."""
-        for name in self._names:
-            self._secrets.delete_secret(SecretId=f"gatehouse/providers/{name}", ForceDeleteWithoutRecovery=True)
-
-
 def test_provider_of_the_catalogue_needs_a_client_alone(application: Application, owner: Owner) -> None:
     """Where to send the customer, and how, is known: by the name of the secret."""
     # given
@@ -276,7 +246,7 @@ def test_file_of_the_catalogue_says_how_answers_are_read(
 ) -> None:
     """Slack's, with a server of ours in Slack's place: a nested token, a 200 that says no, the account in a path."""
     # given
-    owner.registers("slack", **{key: url for key, url in scripted.registration.items() if key.endswith("_endpoint")})
+    owner.registers("slack", **scripted.endpoints)
     nested = {"access_token": "xoxp-1", "refresh_token": "xoxe-1", "expires_in": 43200, "token_type": "user"}
     scripted.answers["/token"] = {"ok": True, "team": {"id": "T1"}, "authed_user": {"id": "U1", **nested}}
     started, page = connect(application, browser, "slack", scopes=["search:read"])

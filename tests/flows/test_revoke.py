@@ -50,7 +50,7 @@ def test_ends_the_grant_here_and_there(
     assert len(demo.requests("revoke")) == 1
     item = application.connection_item(connection_id)
     assert item is not None
-    assert item.keys().isdisjoint({"sealed", "lease", "due_shard", "due_at"})
+    assert item.keys().isdisjoint({"sets", "due_shard", "due_at"})
     for function in ("token", "refresh"):
         failure = application.call(function, connection_id=connection_id)
         assert failure.keys() == FAILURE_KEYS | {"connection_id"}
@@ -103,8 +103,8 @@ def test_ends_here_even_where_the_server_fails(
     assert (connection["status"], connection["failure"]["code"]) == ("revoking", code)
     item = application.connection_item(connection_id)
     assert item is not None
-    assert item.keys() >= {"withdrawals", "due_shard", "due_at"}
-    assert "sealed" not in item
+    assert item.keys() >= {"due_shard", "due_at"}
+    assert [each["M"]["place"]["S"] for each in item["sets"]["L"]] == ["revoking"]
 
 
 def test_second_revoke_finishes_what_the_first_could_not(
@@ -124,7 +124,7 @@ def test_second_revoke_finishes_what_the_first_could_not(
     assert len(demo.requests("revoke")) == 1
     connection = application.call("connections", connection_id=connection_id)["connection"]
     assert (connection["status"], connection["failure"]) == ("revoked", None)
-    assert "sealed" not in (application.connection_item(connection_id) or {})
+    assert "sets" not in (application.connection_item(connection_id) or {})
 
 
 def test_200_that_says_unsuccessful_is_a_failure(
@@ -248,7 +248,7 @@ def test_refresh_in_flight_cannot_bring_a_revoked_connection_back(
     assert again["status"] == "revoked"
     assert application.call("token", connection_id=connection_id)["error"] == "connection_revoked"
     item = application.connection_item(connection_id) or {}
-    assert (item["status"]["S"], "sealed" in item) == ("revoked", False)
+    assert (item["summary"]["M"]["status"]["S"], "sets" in item) == ("revoked", False)
     told = {dict(seen.form)["token"] for seen in scripted.received if seen.path == "/revoke"}
     assert {"refresh-2", "access-2"} <= told if endpoint else told == set()
 

@@ -154,10 +154,12 @@ def _split(text: str) -> list[str]:
 def _stored(house: MemoryHouse) -> Iterator[str]:
     """Give what is stored of an answer, times in seconds from now."""
     stored, tokens = house.stored(), house.tokens()
+    current = stored.current
+    assert current is not None
     yield f"   access_token {tokens.access_token}"
     yield f"   refresh_token {tokens.refresh_token}"
-    yield f"   token_type {stored.token_type}"
-    yield f"   expires_at {_from_now(stored.expires_at)}, refresh_expires_at {_from_now(stored.refresh_expires_at)}"
+    yield f"   token_type {current.token_type}"
+    yield f"   expires_at {_from_now(stored.expires_at)}, refresh_expires_at {_from_now(current.refresh_expires_at)}"
     yield f"   scope {stored.scope}"
     yield from _account(stored)
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 
+from functions.vault.life import LIFE
 from tests.torture import campaign
 from tests.torture.runner import by_script, by_seed, timeline
 from tests.torture.scenarios import BY_NAME
@@ -56,6 +57,8 @@ def _all(schedules: int) -> int:
     for name, number in sorted(whole.counts.items()):
         if name not in campaign.OPEN:
             print(f"  {number:7,d} {name}")
+    print("The table of a connection's life, which every write was held against")
+    print(f"  {len(whole.rows):7,d} of its {len(LIFE)} rows were seen")
     print("Open: not as it should be, and not counted as violations")
     for name in campaign.OPEN:
         print(f"  {whole.counts[name]:7,d} {name}")

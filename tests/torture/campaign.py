@@ -6,10 +6,14 @@ import os
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tests.torture.mutants import MUTANTS
 from tests.torture.runner import by_seed, exhaustively
 from tests.torture.scenarios import BY_NAME, SMALL
+
+if TYPE_CHECKING:
+    from tests.torture.records import Row
 
 BATCH = 500
 MOST = 50_000
@@ -26,6 +30,7 @@ class Tally:
     steps: int = 0
     longest: int = 0
     counts: Counter[str] = field(default_factory=Counter)
+    rows: set[Row] = field(default_factory=set)
     failed: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, other: Tally) -> None:
@@ -34,6 +39,7 @@ class Tally:
         self.steps += other.steps
         self.longest = max(self.longest, other.longest)
         self.counts += other.counts
+        self.rows |= other.rows
         self.failed += other.failed
 
 
@@ -43,7 +49,14 @@ def chance(first: int, last: int) -> Tally:
     for seed in range(first, last):
         result = by_seed(seed)
         tally.add(
-            Tally(1, result.steps, result.steps, result.counts, [(f"--seed {seed}", v) for v in result.violations])
+            Tally(
+                1,
+                result.steps,
+                result.steps,
+                result.counts,
+                result.rows,
+                [(f"--seed {seed}", v) for v in result.violations],
+            )
         )
     return tally
 
@@ -53,7 +66,8 @@ def search(name: str, preempts: int, faults: int) -> Tally:
     tally = Tally()
     for script, result in exhaustively(BY_NAME[name], preempts=preempts, faults=faults, most=MOST):
         replay = f"--scenario '{name}' --bounds {preempts},{faults} --script {','.join(map(str, script))}"
-        tally.add(Tally(1, result.steps, result.steps, result.counts, [(replay, v) for v in result.violations]))
+        failed = [(replay, v) for v in result.violations]
+        tally.add(Tally(1, result.steps, result.steps, result.counts, result.rows, failed))
     if tally.histories == MOST:
         tally.failed.append((f"--scenario '{name}'", "the search did not come to its end"))
     return tally

@@ -95,7 +95,7 @@ def _item(stack: Stack, connection_id: str) -> dict[str, Any]:
 
 
 def _size(item: Mapping[str, Any]) -> int:
-    """Return the bytes that DynamoDB counts for an item: names and values, a number by its digits, 3 for a map."""
+    """Return the bytes that DynamoDB counts for an item: names, values, a number by its digits, 3 for a map or list."""
     return sum(len(name) + _size_of(value) for name, value in item.items())
 
 
@@ -103,6 +103,8 @@ def _size_of(value: Mapping[str, Any]) -> int:
     ((kind, content),) = value.items()
     if kind == "M":
         return 3 + sum(1 + len(name) + _size_of(inner) for name, inner in content.items())
+    if kind == "L":
+        return 3 + sum(1 + _size_of(entry) for entry in content)
     if kind == "N":
         return math.ceil(len(content) / 2) + 1
     return 1 if kind == "BOOL" else len(content)
@@ -134,12 +136,12 @@ class Units:
 def units(found: Counted) -> dict[str, Units]:
     """Return the billed units of the operations that are repeated."""
     of_item = math.ceil((found.item_bytes + LARGER_TOKENS) / _KB)
-    # Each write goes to the index `owner` too. The one that moves `due_at` leaves one place of `due` for another.
-    in_owner, in_due = 1, 2
+    # Each write goes to the index `listed` too. The one that moves `due_at` leaves one place of `due` for another.
+    in_listed, in_due = 1, 2
 
     def refreshing(name: str) -> Units:
         calls = found.calls[name]
-        writes = calls["dynamodb UpdateItem"] * (of_item + in_owner) + in_due
+        writes = calls["dynamodb UpdateItem"] * (of_item + in_listed) + in_due
         kms = calls["kms Decrypt"] + calls["kms GenerateDataKey"]
         return Units(calls["dynamodb GetItem"], writes, kms, 0, 1, SECONDS["refresh"])
 

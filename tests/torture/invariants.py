@@ -11,12 +11,11 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.types import TypeDeserializer
-
 from functions.vault.errors import GatehouseError
 from functions.vault.obtained import Obtained
 from functions.vault.revoking import NotToldYet
-from tests.torture.world import CONNECTIONS, Observer
+from tests.torture import records
+from tests.torture.world import CONNECTION, CONNECTIONS, Observer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,9 +25,7 @@ if TYPE_CHECKING:
     from tests.torture.server import Grant, Issue
     from tests.torture.world import TokenRequest, World
 
-_JUDGED = ("version", "status", "revocations", "authorized_by", "lease")
 _ENDED = frozenset({"revoking", "revoked"})
-_read = TypeDeserializer().deserialize
 
 
 class Watch(Observer):
@@ -41,6 +38,7 @@ class Watch(Observer):
         self.secured: dict[str, dict[str, float]] = {}
         self.to_be_revoked: list[Grant] = []
         self.rescued_at = 0.0
+        self.rows: set[records.Row] = set()
         self._stored_at: dict[int, int] = {}
         self._revoked_at: list[int] = []
         self._authorized_at: list[int] = []
@@ -60,45 +58,65 @@ class Watch(Observer):
         if table != CONNECTIONS:
             self._read_at.setdefault(after["request_id"]["S"], actor.notes.get("read at", -1) if actor else -1)
             return
-        was, now = ({name: _read(item[name]) for name in _JUDGED if name in item} for item in (before, after))
+        was, now = records.plain(before), records.plain(after)
         if now["version"] < was.get("version", 0):
             self.violated(f"the version fell from {was['version']} to {now['version']}")
-        if before.get("sealed") != after.get("sealed"):
-            self._tokens_written(after, was, now)
-        self._withdrawals_written(after)
+        if now["changes"] <= was.get("changes", 0):
+            self.violated(f"a write did not count: {was.get('changes')} changes, then {now['changes']}")
+        self._life_written(was, now)
+        if records.current_of(was).get("seal") != records.current_of(now).get("seal"):
+            self._tokens_written(was, now)
+        self._sets_written(now)
         self._status_written(was, now)
-        lease = now.get("lease")
-        if actor is not None and lease and lease["holder"] != was.get("lease", {}).get("holder"):
+        lease, before_it = (records.current_of(values).get("lease", {}) for values in (now, was))
+        if actor is not None and lease and lease["holder"] != before_it.get("holder"):
             actor.notes["lease until"] = float(lease["until"])
 
-    def _tokens_written(self, after: Mapping[str, Any], was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-        if "sealed" not in after:
+    def _life_written(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Judge a write by the table of a connection's life: what it has no row for must not be written."""
+        rows = records.rows_of(was, now)
+        if rows is None:
+            states = [
+                (values.get("status"), sorted(each["place"] for each in records.sets_in(values).values()))
+                for values in (was, now)
+            ]
+            self.violated(f"no row of the table leads from {states[0]} to {states[1]}")
+        self.rows |= rows or set()
+        if sum(each["place"] == "current" for each in records.sets_in(now).values()) > 1:
+            self.violated("two token sets are current")
+
+    def _tokens_written(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        current = records.current_of(now)
+        if not current:
             return
         if now["version"] <= was.get("version", 0):
             self.violated(f"tokens were replaced within version {now['version']}")
-        new = self._opened(after)
+        if current["seal"]["version"] != now["version"]:
+            self.violated(f"version {now['version']} holds tokens that were sealed for another")
+        new = self._opened(current)
         if new is None:
             return
-        self._secure(new, "record")
         if now.get("authorized_by") != was.get("authorized_by"):
             self._stored_at[self.world.server.by_access_token[new.access_token].grant.number] = (
                 self.world.scheduler.step
             )
 
-    def _withdrawals_written(self, after: Mapping[str, Any]) -> None:
-        """Note what the server is to be told of: each of these grants has to end there."""
-        for each in after.get("withdrawals", {"L": []})["L"]:
-            held = self._opened({**each["M"], "connection_id": after["connection_id"]})
-            if held is not None:
-                self._secure(held, "record")
-                grant = self.world.server.by_access_token[held.access_token].grant
-                if grant not in self.to_be_revoked:
-                    self.to_be_revoked.append(grant)
+    def _sets_written(self, now: Mapping[str, Any]) -> None:
+        """Note what the record holds, and of whom the server is to be told: each of these grants has to end there."""
+        for each in records.sets_in(now).values():
+            held = self._opened(each)
+            if held is None:
+                continue
+            self._secure(held, "record")
+            grant = self.world.server.by_access_token[held.access_token].grant
+            if each["place"] == "revoking" and grant not in self.to_be_revoked:
+                self.to_be_revoked.append(grant)
 
     def _status_written(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         step, authorized_by = self.world.scheduler.step, now.get("authorized_by")
         if now.get("revocations", 0) > was.get("revocations", 0):
             self._revoked_at.append(step)
+            self._all_of_it_is_to_end()
         is_new = authorized_by != was.get("authorized_by")
         if is_new and now["status"] not in _ENDED:
             self._authorized_at.append(step)
@@ -109,13 +127,18 @@ class Watch(Observer):
         if now["status"] in _ENDED and self._stored_tokens() is not None:
             self.violated("a connection that has ended holds tokens to be vended")
 
+    def _all_of_it_is_to_end(self) -> None:
+        """Note every grant that the record has ever held, also such as newer consents have replaced."""
+        for grant in self.world.server.grants:
+            held = any("record" in self.secured.get(issue.access_token, {}) for issue in grant.issues)
+            if held and grant not in self.to_be_revoked:
+                self.to_be_revoked.append(grant)
+
     def queued(self, queue: str, body: str) -> None:
         """Note the tokens that a queue or the log holds now, sealed."""
         if queue in {"rescue", "log"}:
             obtained = Obtained.from_document(json.loads(body))
-            tokens = self.world.truth.open(
-                obtained.tokens.sealed, obtained.connection_id, obtained.provider, obtained.version
-            )
+            tokens = self.world.truth.open(obtained.connection_id, obtained.tokens)
             self._secure(tokens, queue)
             self.counts[f"answers that the {queue} held"] += 1
 
@@ -178,9 +201,9 @@ class Watch(Observer):
             self.violated("an authorization was lost: there is no connection")
 
     def _judge_ended(self, status: str) -> None:
-        if status == "revoking" or "withdrawals" in self.world.item():
+        if status == "revoking" or records.to_revoke(self.world.item()):
             self.violated("the revocation never came to its end")
-        elif "sealed" in self.world.item():
+        elif records.sets_in(self.world.item()):
             self.violated("a revoked connection keeps its ciphertext")
         standing = self._standing_consents()
         if standing:
@@ -191,7 +214,7 @@ class Watch(Observer):
         if held is None:
             self.violated(f"the connection is {status} and has no tokens")
             return
-        if "withdrawals" in self.world.item():
+        if records.to_revoke(self.world.item()):
             self.violated("a server was never told of a revocation")
         grant = self.world.server.by_access_token[held.access_token].grant
         standing = self._standing_consents()
@@ -274,15 +297,16 @@ class Watch(Observer):
             call is not None and call.fate == "delivered" and not call.actor.has_died for call in issue.calls
         )
 
-    def _opened(self, item: Mapping[str, Any]) -> TokenSet | None:
+    def _opened(self, stored: Mapping[str, Any]) -> TokenSet | None:
         try:
-            return self.world.opened(item)
+            return self.world.opened(CONNECTION, stored)
         except Exception as error:  # noqa: BLE001 - whatever it is, this record has a seal that does not open
             self.violated(f"the stored seal does not open: {type(error).__name__}")
             return None
 
     def _stored_tokens(self) -> TokenSet | None:
-        return self._opened(self.world.dynamo.items[CONNECTIONS].get("c", {}))
+        current = records.current_of(self.world.item())
+        return self._opened(current) if current else None
 
     def _secure(self, tokens: TokenSet, where: str) -> None:
         self.secured.setdefault(tokens.access_token, {}).setdefault(where, self.world.scheduler.now)

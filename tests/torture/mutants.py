@@ -5,12 +5,15 @@ Each mutant is a broken collaborator, passed in where the sound one goes. `MUTAN
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.committing import Committing
-from functions.vault.connection import Status
+from functions.vault.completing import Completing
+from functions.vault.connection import Connection, Status
 from functions.vault.errors import TemporarilyUnavailable
+from functions.vault.life import Place
 from functions.vault.obtained import Obtained, Verdict
 from functions.vault.record import record
 from functions.vault.revoking import Revoking
@@ -21,8 +24,9 @@ from tests.torture.world import Parts
 
 if TYPE_CHECKING:
     from functions.vault.aws import ClientOf
-    from functions.vault.connection import Connection
+    from functions.vault.outcome import Outcome
     from functions.vault.tokens import TokenResponse
+    from functions.vault.vending import After
 
 
 def _without(*attributes: str) -> type[Connections]:
@@ -40,6 +44,13 @@ def _without(*attributes: str) -> type[Connections]:
     return Holed
 
 
+class _ByVersion(Connections):
+    """Writes over what has the version that it has read, whatever else has changed."""
+
+    def _as_read(self, was: Connection, expression: Any) -> str:
+        return str(expression.is_("version", was.version))
+
+
 class _ConsumesTwice(Authorizations):
     """Lets a request be consumed again and again."""
 
@@ -52,11 +63,13 @@ class _ConsumesTwice(Authorizations):
 class _DoesNotReread(Vending):
     """Takes `invalid_grant` for the end, whatever has become of the record meanwhile."""
 
-    def _conclude(self, held: Connection, after: Connection, deadline: Deadline) -> Connection:
-        if after.status is not Status.REAUTHORIZATION_REQUIRED:
+    def _conclude(self, held: Connection, after: After, deadline: Deadline) -> Connection:
+        dead = after(held)
+        if dead.status is not Status.REAUTHORIZATION_REQUIRED:
             return super()._conclude(held, after, deadline)
         while True:
-            buried = replace(held, status=after.status, lease=None, failure=after.failure, due_shard=None, due_at=None)
+            sets = tuple(replace(each, lease=None) for each in held.sets)
+            buried = replace(held, status=dead.status, failure=dead.failure, sets=sets, changes=held.changes + 1)
             try:
                 self.connections.change(held, buried)
             except Conflict:
@@ -110,12 +123,13 @@ class _Pushy(Obtained):
 
     def over(self, stored: Connection | None, now: float) -> Connection | Verdict:
         verdict = Obtained.over(self, stored, now)
-        if verdict is not Verdict.SUPERSEDED or stored is None or self.origin is None:
+        came_late = isinstance(verdict, Connection) and stored is not None and verdict.set_of(self.tokens.id)
+        if not came_late or stored is None or stored.current is None or self.refreshed_from is None:
             return verdict
         return (
             Verdict.RESEAL
             if self.version != stored.version + 1
-            else stored.refreshed(self.tokens, self.origin, self.holder, now)
+            else stored.refreshed(self.tokens, self.refreshed_from, self.holder, now)
         )
 
 
@@ -130,11 +144,11 @@ class _LateWins(Committing):
 class _Uncounted(Revoking):
     """Does not count revocations, so that nothing tells an authorization begun before one from one begun after."""
 
-    def _end_here(self, connection_id: str) -> tuple[Connection, bytes | None]:
+    def _end_here(self, connection_id: str) -> tuple[Connection, str | None]:
         ending, ours = super()._end_here(connection_id)
         if ending.revocations == 0:
             return ending, ours
-        uncounted = replace(ending, revocations=0)
+        uncounted = replace(ending, revocations=0, changes=ending.changes + 1)
         self.connections.change(ending, uncounted)
         return uncounted, ours
 
@@ -144,19 +158,41 @@ class _ForgetsLate(Revoking):
 
     def _tell_of(self, *arguments: Any, **more: Any) -> Connection:
         stored = super()._tell_of(*arguments, **more)
-        while stored.withdrawals:
-            forgotten = stored.told(stored.withdrawals[0], self.timing.now())
+        while stored.to_revoke:
+            forgotten = stored.revocation_confirmed(stored.to_revoke[0], self.timing.now())
             self.connections.change(stored, forgotten)
             stored = forgotten
         return stored
 
 
+class _ForgetsSuperseded(Revoking):
+    """Ends the current token set alone, and forgets those that a consent has replaced."""
+
+    def _end_here(self, connection_id: str) -> tuple[Connection, str | None]:
+        was = self.connections.require(connection_id)
+        current = tuple(each for each in was.sets if each.place is not Place.SUPERSEDED)
+        if current != was.sets:
+            self.connections.change(was, replace(was, sets=current, changes=was.changes + 1))
+        return super()._end_here(connection_id)
+
+
+class _ForgetsReplaced(Completing):
+    """Stores a consent as if there had been none before it."""
+
+    def complete(self, *arguments: Any) -> Outcome:
+        outcome = super().complete(*arguments)
+        held = self.connections.get("c")
+        if held is not None and held.in_place(Place.SUPERSEDED):
+            sets = tuple(each for each in held.sets if each.place is not Place.SUPERSEDED)
+            with contextlib.suppress(Conflict):
+                self.connections.change(held, replace(held, sets=sets, changes=held.changes + 1))
+        return outcome
+
+
 MUTANTS: dict[str, Parts] = {
     "the fence: no condition on any write": Parts(connections=_without()),
-    "the fence: the version": Parts(connections=_without("version")),
-    "the fence: the lease": Parts(connections=_without("lease")),
-    "the fence: status and withdrawals": Parts(connections=_without("status", "withdrawal_changes")),
-    "the fence: version and lease": Parts(connections=_without("version", "lease")),
+    "the fence: a change since it was read": Parts(connections=_without("changes")),
+    "the fence: the version, not every change": Parts(connections=_ByVersion),
     "the fence: a new record over another": Parts(connections=_without("connection_id")),
     "the fence: a response used twice": Parts(authorizations=_ConsumesTwice),
     "the lease: shorter than its request": Parts(vending=_ShortLease),
@@ -168,4 +204,6 @@ MUTANTS: dict[str, Parts] = {
     "the order: a late answer wins": Parts(committing=_LateWins),
     "the count of revocations": Parts(revoking=_Uncounted),
     "the second look after a revocation": Parts(revoking=_ForgetsLate),
+    "the superseded: forgotten by a revocation": Parts(revoking=_ForgetsSuperseded),
+    "the superseded: forgotten by a consent": Parts(completing=_ForgetsReplaced),
 }

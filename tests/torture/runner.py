@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.vault.errors import GatehouseError
 from functions.vault.timing import LEASE_MARGIN
+from tests.torture import records
 from tests.torture.invariants import Watch
 from tests.torture.scenarios import drawn
 from tests.torture.scheduler import CALL_TIME, TICK, Scheduler
@@ -37,6 +38,7 @@ class Result:
     violations: list[str]
     counts: Counter[str]
     steps: int
+    rows: set[records.Row] = field(repr=False, default_factory=set)
     history: list[Event] = field(repr=False, default_factory=list)
 
 
@@ -52,7 +54,7 @@ def run(scenario: Scenario, strategy: Strategy, parts: Parts | None = None, **ho
     steps, watch.counts["faults"] = scheduler.step, scheduler.faults
     _peace(world, watch)
     watch.judge()
-    return Result(scenario, watch.violations, watch.counts, steps, scheduler.history)
+    return Result(scenario, watch.violations, watch.counts, steps, watch.rows, scheduler.history)
 
 
 def _peace(world: World, watch: Watch) -> None:
@@ -64,7 +66,7 @@ def _peace(world: World, watch: Watch) -> None:
     failure = world.item().get("failure")
     began = max(scheduler.now, float(failure["retry_at"]) if failure else 0.0)
     scheduler.tick_at, scheduler.on_tick = scheduler.now + TICK, lambda: _tick(world)
-    scheduler.needs_tick = lambda: "withdrawals" in world.item()
+    scheduler.needs_tick = lambda: bool(records.to_revoke(world.item()))
     prober = scheduler.spawn("prober", "prober", lambda actor: _probe(world, actor))
     scheduler.run(QUIET_STEPS)
     if prober.outcome != "returned":

@@ -22,6 +22,7 @@ from functions.vault.connection import DUE_SHARDS, Connection
 from functions.vault.queues import Queue
 from functions.vault.registrations import Registrations
 from functions.vault.store import Connections
+from functions.vault.stored_set import Seal, Whose
 from functions.vault.sweeping import Sweeping
 from functions.vault.timing import Deadline, Timing
 from functions.vault.tokens import SealedTokens
@@ -82,11 +83,19 @@ def sweeping(connections: Connections, aws: _Aws) -> Sweeping:
 
 def connection(number: int, due_at: int) -> Connection:
     """Return a connection as an authorization leaves it, except for when it is due."""
-    tokens = SealedTokens(b"s" * 700, refreshable=True, token_type="Bearer", obtained_at=NOW - DAY, due_at=due_at)
+    seal, whose = Seal(b"s" * 700, 2, 1, "key"), Whose("as", "client", {}, None, {"token": "https://as.test"})
+    tokens = SealedTokens(
+        "0123456789abcdef",
+        seal,
+        whose,
+        refreshable=True,
+        token_type="Bearer",
+        obtained_at=NOW - DAY,
+        due_at=due_at,
+    )
     made = Connection.authorized(
         f"connection-{number:07d}",
         "as",
-        1,
         tokens,
         NOW - DAY,
         before=None,

@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from tests.torture import records
 from tests.torture.server import Profile
-from tests.torture.world import CONNECTION, CONNECTIONS, Process
+from tests.torture.world import CONNECTION, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,10 +114,9 @@ def _consumer(world: World, queue: str) -> Callable[[Actor, Message], Any]:
 
 def _timers(world: World) -> list[float]:
     """Return the times at which a stored state turns into another: a lease lapses, a delay is over."""
-    stored = world.dynamo.items[CONNECTIONS].get(CONNECTION, {})
-    turns = (("lease", "until"), ("failure", "retry_at"))
-    times = [float(stored[name]["M"][until]["N"]) for name, until in turns if name in stored]
-    return times + ([float(stored["tell_at"]["N"])] if "tell_at" in stored else [])
+    stored = world.item()
+    turns = (records.current_of(stored).get("lease", {}).get("until"), stored.get("failure", {}).get("retry_at"))
+    return [float(time) for time in (*turns, stored.get("tell_at")) if time is not None]
 
 
 SMALL = (

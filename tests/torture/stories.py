@@ -276,8 +276,9 @@ class Revoking:
 
     def _judge(self, scene: Scene, fate: Fate) -> None:
         item = scene.item(self._connection_id)
-        fate.require(f"it is {item['status']['S']}", holds=item["status"]["S"] == "revoked")
-        fate.require("its ciphertext is kept", holds="sealed" not in item)
+        status = item["summary"]["M"]["status"]["S"]
+        fate.require(f"it is {status}", holds=status == "revoked")
+        fate.require("its ciphertext is kept", holds="sets" not in item)
         live = [
             grant for grant in scene.demo.grants() if grant["merchant_id"] == scene.merchant_of(self._connection_id)
         ]

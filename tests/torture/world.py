@@ -29,6 +29,7 @@ from functions.vault.store import Authorizations, Connections
 from functions.vault.sweeping import Sweeping
 from functions.vault.timing import CALL, Deadline, SharedClock, Timing
 from functions.vault.vending import Vending
+from tests.torture import records
 from tests.torture.dynamo import Dynamo
 from tests.torture.scheduler import Fault, Message, Point
 from tests.torture.server import Refusal, Server
@@ -119,17 +120,12 @@ class World:
         self._numbers = count(1)
 
     def item(self, connection_id: str = CONNECTION) -> dict[str, Any]:
-        """Return the attributes of a connection as they are stored, as Python values; empty where there is none."""
-        stored = self.dynamo.items[CONNECTIONS].get(connection_id, {})
-        return {name: _read(value) for name, value in stored.items()}
+        """Return the attributes of a connection as they are stored, as plain values; empty where there is none."""
+        return records.plain(self.dynamo.items[CONNECTIONS].get(connection_id, {}))
 
-    def opened(self, item: Mapping[str, Any]) -> TokenSet | None:
-        """Return the token set in a stored item's attributes (DynamoDB's form), with no call noticed by anybody."""
-        if "sealed" not in item:
-            return None
-        return self.truth.open(
-            bytes(item["sealed"]["B"]), item["connection_id"]["S"], item["provider"]["S"], int(item["version"]["N"])
-        )
+    def opened(self, connection_id: str, stored: Mapping[str, Any]) -> TokenSet:
+        """Return what a stored token set holds, with no call noticed by anybody."""
+        return self.truth.open(connection_id, records.sealed(stored))
 
     def send_message(self, queue: str, body: str, group: str, deduplication: str) -> None:
         """Put a message into a queue; a FIFO queue takes one deduplication id once."""
@@ -487,12 +483,17 @@ def _told(answer: Any) -> str:
     item = (answer or {}).get("Item")
     if item is None:
         return "ok" if not (answer or {}).get("Items") else f"{len(answer['Items'])} due"
-    wanted = ("version", "status", "phase", "lease", "failure", "expires_at", "revocations")
-    return " ".join(f"{name}={_brief(item[name])}" for name in wanted if name in item)
+    wanted = ("version", "status", "phase", "failure", "expires_at", "revocations", "changes")
+    values = records.plain(item)
+    places = ",".join(f"{each['id'][:4]}:{each['place']}" for each in values.get("sets", ()))
+    return " ".join([*(f"{name}={_brief_value(values[name])}" for name in wanted if name in values), places])
 
 
 def _brief(value: Any) -> str:
-    plain = _read(value) if not (isinstance(value, dict) and "B" in value) else "(sealed)"
+    return _brief_value(_read(value) if not (isinstance(value, dict) and "B" in value) else "(sealed)")
+
+
+def _brief_value(plain: Any) -> str:
     if isinstance(plain, dict):
         return "{" + ", ".join(f"{key}: {_short(entry)}" for key, entry in sorted(plain.items())) + "}"
     return _short(plain)

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from botocore.exceptions import ClientError
 
+from functions.vault import sealing
 from functions.vault.authorization import Phase, ticket_hash
 from functions.vault.binding import Binding
 from functions.vault.cipher import Cipher
@@ -25,11 +26,12 @@ from functions.vault.rescuing import Rescuing
 from functions.vault.revoking import Revoking
 from functions.vault.starting import Starting
 from functions.vault.store import Authorizations, Conflict, Connections, Due
+from functions.vault.stored_set import Seal
 from functions.vault.sweeping import Sweeping
 from functions.vault.timing import Deadline, Timing
 from functions.vault.tokens import TokenResponse, TokenSet
 from functions.vault.vending import Vending
-from tests.unit.samples import NOW, answer, connection, registration, sealed_tokens
+from tests.unit.samples import NOW, WHOSE, answer, connection, registration, sealed_tokens, token_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from functions.vault.connection import Connection
     from functions.vault.providers import Registration
     from functions.vault.responses import Answer
+    from functions.vault.tokens import SealedTokens
 
     Happening = Callable[[], Any] | Exception | None
 
@@ -103,7 +106,8 @@ class MemoryConnections(Connections):
         """Write over what is as it was read."""
         with self._events.call("change"):
             stored = self.records.get(now.connection_id)
-            if stored is None or _decisive(stored) != _decisive(was):
+            assert now.changes > was.changes
+            if stored is None or stored.changes != was.changes:
                 raise Conflict
             self.records[now.connection_id] = now
 
@@ -130,20 +134,11 @@ class MemoryConnections(Connections):
         """Set when work is due."""
         with self._events.call("postpone"):
             stored = self.records.get(due.connection_id)
-            if stored is None or (stored.version, stored.due_at) != (due.version, due.due_at):
+            seen = (due.version, due.due_at, due.tell_at)
+            if stored is None or (stored.version, stored.due_at, stored.tell_at) != seen:
                 raise Conflict
             times: dict[str, Any] = due.postponed(until)
-            self.records[due.connection_id] = replace(stored, **times)
-
-
-def _decisive(record: Connection) -> tuple[Any, ...]:
-    return (
-        record.version,
-        record.status,
-        record.lease.holder if record.lease else None,
-        record.failure.count if record.failure else None,
-        record.withdrawal_changes,
-    )
+            self.records[due.connection_id] = replace(stored, **times, changes=stored.changes + 1)
 
 
 class MemoryAuthorizations(Authorizations):
@@ -367,12 +362,25 @@ class MemoryHouse:
         """Store a connection at version 1, with AT-1 and RT-1 in it, and forget what that took."""
         given = tokens or TokenSet("AT-1", "RT-1")
         version, provider = fields.get("version", 1), fields.get("provider", "acme")
-        seal = self.new_cipher().prepare(fields.get("connection_id", "merchant-1"), provider, version)
+        whose = replace(WHOSE, provider=provider, parameters=fields.get("parameters", WHOSE.parameters))
+        sealer = self.new_cipher().prepare(fields.get("connection_id", "merchant-1"), version, whose, f"set-{version}")
         response = TokenResponse(given, expires_at=int(self.now) + 3600, scope="read")
-        made = connection(tokens=sealed_tokens(response, seal(given), at=int(self.now)), now=self.now, **fields)
+        made = connection(tokens=sealed_tokens(response, sealer, at=int(self.now)), now=self.now, **fields)
         self.connections.records[made.connection_id] = made
         self.events.calls.clear()
         return made
+
+    def sealed(self, given: TokenSet, version: int, **response: Any) -> SealedTokens:
+        """Return tokens as a function that has nothing in its memory seals them."""
+        sealer = self.new_cipher().prepare("merchant-1", version, WHOSE)
+        return sealed_tokens(token_response(tokens=given, **response), sealer)
+
+    def sealed_before(self, given: TokenSet, version: int = 1) -> Seal:
+        """Return tokens as they were sealed in format 1."""
+        context = sealing.context_of("merchant-1", "acme", version)
+        key, wrapped = os.urandom(32), os.urandom(48)
+        self.kms.keys[wrapped] = key, context
+        return Seal(sealing.seal(given.to_bytes(), context, key, wrapped, made_as=1), 1, version)
 
     def stored(self, connection_id: str = "merchant-1") -> Connection:
         """Return what is stored."""

@@ -1,16 +1,19 @@
 """Made-up values that the unit tests share: whole and valid, so that a test states only what it is about."""
 
+from dataclasses import replace
 from typing import Any
 
 from functions.vault.authorization import AuthorizationRequest, BrowserBinding, ValidatedResponse, ticket_hash
 from functions.vault.connection import Connection
 from functions.vault.providers import Provider, Registration
 from functions.vault.responses import Answer
+from functions.vault.stored_set import Seal, Sealer, Whose
 from functions.vault.tokens import SealedTokens, TokenResponse, TokenSet
 from functions.vault.upkeep import Upkeep
 
 NOW = 1_700_000_000
 TOKENS = TokenSet("AT-1", "RT-1")
+WHOSE = Whose("acme", "client-1", {"shop": "1"}, None, {"token": "https://acme.example"})
 BROWSER = BrowserBinding("r" * 22, "t" * 43, "n" * 43)
 
 
@@ -27,17 +30,37 @@ def token_response(**fields: Any) -> TokenResponse:
 
 def sealed_tokens(  # noqa: PLR0913 - whatever a test wants to say about a token set, and nothing else
     response: TokenResponse | None = None,
-    sealed: bytes = b"sealed-1",
+    sealed: bytes | Sealer = b"sealed-1",
     *,
+    version: int = 1,
     at: int = NOW,
     margin: int = 300,
     background: str = "keep_alive",
     jitter: float = 0.5,
 ) -> SealedTokens:
-    """Return a token response as it is stored: obtained at `at`, under an upkeep with this margin and policy."""
-    return (response or token_response()).sealed_with(
-        lambda _tokens: sealed, Upkeep(margin, background), at, jitter, first=False
-    )
+    """Return a token response as it is stored: obtained at `at`, under an upkeep with this margin and policy.
+
+    What is not sealed by a `Sealer` has its ciphertext for an id.
+    """
+    sealer = sealed if isinstance(sealed, Sealer) else sealer_of(sealed, version)
+    return (response or token_response()).sealed_with(sealer, Upkeep(margin, background), at, jitter, first=False)
+
+
+def sealer_of(ciphertext: bytes, version: int = 1, whose: Whose = WHOSE) -> Sealer:
+    """Return what seals everything as `ciphertext`, under an id that shows it."""
+    return Sealer(ciphertext[:32].decode("latin-1"), whose, lambda _tokens: Seal(ciphertext, 1, version))
+
+
+def for_version(tokens: SealedTokens, version: int) -> SealedTokens:
+    """Return a token response as it is sealed for another version."""
+    return replace(tokens, seal=replace(tokens.seal, version=version))
+
+
+def with_current(made: Connection, **fields: Any) -> Connection:
+    """Return a connection whose current token set has other values."""
+    current = made.current
+    assert current is not None
+    return replace(made, sets=tuple(replace(each, **fields) if each is current else each for each in made.sets))
 
 
 def connection(response: TokenResponse | None = None, tokens: SealedTokens | None = None, **fields: Any) -> Connection:
@@ -45,8 +68,6 @@ def connection(response: TokenResponse | None = None, tokens: SealedTokens | Non
     given: dict[str, Any] = {
         "connection_id": "merchant-1",
         "provider": "acme",
-        "version": 1,
-        "tokens": tokens or sealed_tokens(response),
         "now": NOW,
         "before": None,
         "authorized_by": "request-1",
@@ -54,7 +75,12 @@ def connection(response: TokenResponse | None = None, tokens: SealedTokens | Non
         "parameters": {"shop": "1"},
         "tags": {"tier": "gold"},
     }
-    return Connection.authorized(**(given | fields))
+    version = fields.pop("version", None)
+    given |= fields
+    made = tokens or sealed_tokens(response)
+    made = made if version is None else for_version(made, version)
+    whose = replace(made.whose, provider=given["provider"], parameters=given["parameters"])
+    return Connection.authorized(tokens=replace(made, whose=whose), **given)
 
 
 def registration(client_secret: str | None = None, **fields: Any) -> Registration:

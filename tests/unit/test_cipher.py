@@ -11,9 +11,11 @@ from functions.vault.aws import ClientOf
 from functions.vault.cipher import Cipher
 from functions.vault.connection import Connection
 from functions.vault.errors import TemporarilyUnavailable
-from functions.vault.sealing import SealBroken, wrapped_key_of
+from functions.vault.life import Place
+from functions.vault.sealing import PENDING, SealBroken, wrapped_key_of
+from functions.vault.stored_set import StoredSet
 from functions.vault.tokens import TokenSet
-from tests.unit.samples import TOKENS, connection
+from tests.unit.samples import TOKENS, WHOSE, connection, sealed_tokens, token_response, with_current
 
 
 class Kms:
@@ -58,8 +60,19 @@ def key_id(new_key: Callable[[], str]) -> str:
 
 def stored(kms: Kms, key_id: str, tokens: TokenSet = TOKENS) -> Connection:
     """Return a connection whose tokens one function has sealed."""
-    made = connection()
-    return replace(made, sealed=Cipher(kms, key_id).prepare("merchant-1", "acme", 1)(tokens))
+    sealer = Cipher(kms, key_id).prepare("merchant-1", 1, WHOSE)
+    return connection(tokens=sealed_tokens(token_response(tokens=tokens), sealer))
+
+
+def current(of: Connection) -> StoredSet:
+    """Return its current token set."""
+    assert of.current is not None
+    return of.current
+
+
+def with_ciphertext(made: Connection, ciphertext: bytes) -> Connection:
+    """Return a connection with something else for a ciphertext."""
+    return with_current(made, seal=replace(current(made).seal, ciphertext=ciphertext))
 
 
 def failing(code: str, status: int = 400) -> ClientError:
@@ -85,19 +98,20 @@ def test_what_one_function_seals_another_opens(kms: Kms, key_id: str) -> None:
 def test_what_is_stored_shows_no_token(kms: Kms, key_id: str) -> None:
     """Neither does what is held in between."""
     cipher = Cipher(kms, key_id)
-    sealed = stored(kms, key_id, TokenSet("AT-secret", "RT-secret")).sealed or b""
+    sealed = current(stored(kms, key_id, TokenSet("AT-secret", "RT-secret"))).seal.ciphertext
 
     assert b"secret" not in sealed
-    assert "secret" not in repr(cipher) + repr(cipher.prepare("merchant-1", "acme", 1))
+    assert "secret" not in repr(cipher) + repr(cipher.prepare("merchant-1", 1, WHOSE))
 
 
 def test_a_ciphertext_opens_without_a_record(kms: Kms, key_id: str) -> None:
     """The rescue has it in a document: named in full, it opens the same way."""
     made = stored(kms, key_id)
 
-    assert Cipher(kms, key_id).open(made.sealed, "merchant-1", "acme", 1) == TOKENS
+    assert Cipher(kms, key_id).open("merchant-1", current(made)) == TOKENS
+    other = replace(current(made), seal=replace(current(made).seal, version=2))
     with pytest.raises(SealBroken):
-        Cipher(kms, key_id).open(made.sealed, "merchant-1", "acme", 2)
+        Cipher(kms, key_id).open("merchant-1", other)
 
 
 def test_tokens_that_were_opened_are_kept(kms: Kms, key_id: str) -> None:
@@ -125,20 +139,95 @@ def test_a_ciphertext_in_memory_is_no_way_around_its_context(kms: Kms, key_id: s
 )
 def test_a_ciphertext_opens_only_in_its_own_row(kms: Kms, key_id: str, moved: dict[str, Any]) -> None:
     """KMS itself refuses the data key under another encryption context: nothing of it reaches us."""
-    copied = replace(stored(kms, key_id), **moved)
+    made = stored(kms, key_id)
+    seal, whose = current(made).seal, current(made).whose
+    # Whoever moves it tells the same story everywhere in the record.
+    copied = with_current(
+        replace(made, **moved),
+        seal=replace(seal, version=moved.get("version", 1)),
+        whose=replace(whose, provider=moved.get("provider", "acme")),
+    )
 
     with pytest.raises(SealBroken, match="KMS does not open"):
         Cipher(kms, key_id).tokens_of(copied)
 
 
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"id": "another"},
+        {"whose": replace(WHOSE, client_id="client-2")},
+        {"whose": replace(WHOSE, parameters={"shop": "2"})},
+        {"whose": replace(WHOSE, origins={"token": "https://evil.example"})},
+    ],
+    ids=["set", "client", "tenant", "origin"],
+)
+def test_a_ciphertext_opens_only_as_its_own_set(kms: Kms, key_id: str, moved: dict[str, Any]) -> None:
+    """Moved into another set of the same row, or said to be somebody else's, it does not; not out of memory either."""
+    warm, made = Cipher(kms, key_id), stored(kms, key_id)
+    assert warm.tokens_of(made) == TOKENS
+
+    for cipher in (warm, Cipher(kms, key_id)):
+        with pytest.raises(SealBroken, match="another connection, provider, version or token set"):
+            cipher.tokens_of(with_current(made, **moved))
+
+
+def test_a_ciphertext_does_not_become_one_of_the_format_before(kms: Kms, key_id: str) -> None:
+    """That would ask for less to fit: neither the record's word nor the first octet makes it so."""
+    made = stored(kms, key_id)
+    seal = current(made).seal
+    for changed in (
+        replace(seal, format=1),
+        replace(seal, format=1, ciphertext=b"\x01" + seal.ciphertext[1:]),
+        replace(seal, format=3),
+    ):
+        with pytest.raises(SealBroken):
+            Cipher(kms, key_id).tokens_of(with_current(made, seal=changed))
+
+
+def test_what_waits_opens_in_its_place_alone(kms: Kms, key_id: str) -> None:
+    """KMS itself is told the purpose: a role that may not open what waits cannot, and none opens it as current."""
+    sealer = Cipher(kms, key_id).prepare("merchant-1", 1, WHOSE, purpose=PENDING)
+    waiting = with_current(connection(tokens=sealed_tokens(sealed=sealer)), place=Place.PENDING)
+    (held,) = waiting.in_place(Place.PENDING)
+
+    assert Cipher(kms, key_id).open("merchant-1", held) == TOKENS
+    assert kms.calls[0][1]["EncryptionContext"]["purpose"] == "gatehouse/pending"
+    for place in (Place.CURRENT, Place.SUPERSEDED, Place.KEPT, Place.REVOKING):
+        with pytest.raises(SealBroken, match="KMS does not open"):
+            Cipher(kms, key_id).open("merchant-1", replace(held, place=place))
+    in_use = replace(current(stored(kms, key_id)), place=Place.PENDING)
+    with pytest.raises(SealBroken, match="KMS does not open"):
+        Cipher(kms, key_id).open("merchant-1", in_use)
+
+
+def test_a_set_names_the_key_that_sealed_it(kms: Kms, key_id: str) -> None:
+    """Another key's is refused by that name, before KMS is asked."""
+    made = stored(kms, key_id)
+    assert (current(made).seal.format, current(made).seal.key) == (2, key_id)
+    kms.calls.clear()
+
+    with pytest.raises(SealBroken, match="under the KMS key another, and"):
+        Cipher(kms, key_id).tokens_of(with_current(made, seal=replace(current(made).seal, key="another")))
+
+    assert kms.calls == []
+
+
+def test_a_current_set_is_of_its_records_version(kms: Kms, key_id: str) -> None:
+    """A token set of the past, put back in its place, does not open there, although its seal is whole."""
+    made = stored(kms, key_id)
+
+    with pytest.raises(SealBroken, match="of another version or provider than the connection"):
+        Cipher(kms, key_id).tokens_of(replace(made, version=2))
+
+
 def test_a_data_key_moved_into_another_ciphertext_does_not_open(kms: Kms, key_id: str) -> None:
     """Each token set has a key of its own; two of the same row cannot be mixed."""
     first, second = stored(kms, key_id), stored(kms, key_id)
-    assert first.sealed
-    assert second.sealed
-    end = 3 + len(wrapped_key_of(first.sealed))
+    one, other = current(first).seal.ciphertext, current(second).seal.ciphertext
+    end = 3 + len(wrapped_key_of(one))
 
-    mixed = replace(first, sealed=first.sealed[:end] + second.sealed[end:])
+    mixed = with_ciphertext(first, one[:end] + other[end:])
 
     with pytest.raises(SealBroken):
         Cipher(kms, key_id).tokens_of(mixed)
@@ -147,13 +236,13 @@ def test_a_data_key_moved_into_another_ciphertext_does_not_open(kms: Kms, key_id
 def test_no_single_changed_octet_opens(kms: Kms, key_id: str) -> None:
     """Of the whole stored value: format, lengths, wrapped key, salt, commitment, nonce, ciphertext, tag."""
     made, opened = stored(kms, key_id), []
-    assert made.sealed
+    ciphertext = current(made).seal.ciphertext
 
-    for position in range(len(made.sealed)):
-        changed = bytearray(made.sealed)
+    for position in range(len(ciphertext)):
+        changed = bytearray(ciphertext)
         changed[position] ^= 1
         try:
-            opened.append((position, Cipher(kms, key_id).tokens_of(replace(made, sealed=bytes(changed)))))
+            opened.append((position, Cipher(kms, key_id).tokens_of(with_ciphertext(made, bytes(changed)))))
         except SealBroken:
             pass
         except ClientError as error:
@@ -184,8 +273,8 @@ def test_what_kms_says_of_a_foreign_ciphertext_is_a_broken_seal(kms: Kms, key_id
 
 def test_a_connection_without_ciphertext_does_not_open(kms: Kms, key_id: str) -> None:
     """A revoked one has none; KMS is not asked."""
-    with pytest.raises(SealBroken, match="has no ciphertext"):
-        Cipher(kms, key_id).tokens_of(replace(connection(), sealed=None))
+    with pytest.raises(SealBroken, match="has no current token set"):
+        Cipher(kms, key_id).tokens_of(replace(connection(), sets=()))
 
     assert kms.calls == []
 
@@ -208,7 +297,7 @@ def test_an_outage_of_kms_is_temporary(kms: Kms, key_id: str, error: Exception) 
     with pytest.raises(TemporarilyUnavailable, match="KMS"):
         Cipher(kms, key_id).tokens_of(made)
     with pytest.raises(TemporarilyUnavailable, match="KMS"):
-        Cipher(kms, key_id).prepare("merchant-1", "acme", 1)
+        Cipher(kms, key_id).prepare("merchant-1", 1, WHOSE)
 
 
 def test_a_missing_permission_stays_the_defect_that_it_is(kms: Kms, key_id: str) -> None:
@@ -222,8 +311,8 @@ def test_a_missing_permission_stays_the_defect_that_it_is(kms: Kms, key_id: str)
 
 def test_memory_is_bounded(kms: Kms, key_id: str) -> None:
     """The latest used 256 token sets stay; an older one is decrypted anew."""
-    cipher, seal = Cipher(kms, key_id), Cipher(kms, key_id).prepare("merchant-1", "acme", 1)
-    many = [replace(connection(), sealed=seal(TOKENS)) for _ in range(257)]
+    cipher, sealer = Cipher(kms, key_id), Cipher(kms, key_id).prepare("merchant-1", 1, WHOSE)
+    many = [connection(tokens=sealed_tokens(sealed=sealer)) for _ in range(257)]
     for each in many:
         cipher.tokens_of(each)
     kms.calls.clear()

@@ -366,6 +366,8 @@ def test_without_kms_no_key_signs(server: Server, client: Client) -> None:
 
 
 REFUSED = answer('{"error":"invalid_client"}', 401)
+UNAUTHORIZED = answer('{"error":"unauthorized_client"}', 401)
+FORBIDDEN = answer('{"error":"unauthorized_client"}', 403)
 TWO: dict[str, Any] = {"client_secret": "new", "previous_client_secret": "old"}
 
 
@@ -376,7 +378,14 @@ def two_secrets(method: str = "client_secret_post") -> Registration:
 
 @pytest.mark.parametrize(
     ("answers", "shown", "label"),
-    [([TOKEN_ANSWER], ["new"], "newest"), ([REFUSED, TOKEN_ANSWER], ["new", "old"], "previous")],
+    [
+        ([TOKEN_ANSWER], ["new"], "newest"),
+        ([REFUSED, TOKEN_ANSWER], ["new", "old"], "previous"),
+        ([UNAUTHORIZED, TOKEN_ANSWER], ["new", "old"], "previous"),
+        ([answer("", 401), TOKEN_ANSWER], ["new", "old"], "previous"),
+        ([answer("<html>", 401), TOKEN_ANSWER], ["new", "old"], "previous"),
+        ([answer('{"error":"deleted_client"}', 401), TOKEN_ANSWER], ["new", "old"], "previous"),
+    ],
 )
 @pytest.mark.parametrize("act", ["exchange", "refresh"])
 def test_the_newest_secret_is_tried_first(  # noqa: PLR0913, PLR0917 - pytest passes them by name
@@ -393,6 +402,67 @@ def test_the_newest_secret_is_tried_first(  # noqa: PLR0913, PLR0917 - pytest pa
 
     assert [form["client_secret"] for form in server.forms] == shown
     assert response.client_secret_used == label
+
+
+@pytest.mark.parametrize("refusal", [UNAUTHORIZED, FORBIDDEN])
+@pytest.mark.parametrize("act", ["refresh", "revoke", "push"])
+def test_a_client_that_is_not_authorized_may_have_another_secret(
+    server: Server, client: Client, act: str, refusal: Answer
+) -> None:
+    """Some servers say in this way that a secret is wrong. What may come twice is sent with the other one."""
+    server.answers = [refusal, TOKEN_ANSWER if act == "refresh" else answer('{"request_uri":"urn:x:1"}')]
+    known = replace(par(token_endpoint_auth_method="client_secret_post"), **TWO)
+    acts: dict[str, Callable[[], object]] = {
+        "refresh": lambda: client.refresh(known, "RT-1", 9),
+        "revoke": lambda: client.revoke(known, "refresh_token", "RT-1", 9),
+        "push": lambda: client.push(known, [("client_id", "client-1"), ("state", "x")], 9),
+    }
+
+    acts[act]()
+
+    assert [form["client_secret"] for form in server.forms] == ["new", "old"]
+
+
+@pytest.mark.parametrize("refusal", [REFUSED, UNAUTHORIZED, FORBIDDEN, answer("", 401)])
+@pytest.mark.parametrize("act", ["exchange", "refresh"])
+def test_whoever_is_refused_is_advised_about_special_characters(
+    server: Server, client: Client, act: str, refusal: Answer
+) -> None:
+    """Whatever the server calls it: a secret that it reads differently is refused like a wrong one."""
+    server.answers = [refusal]
+    known = registration("s 1+", token_endpoint_auth_method="client_secret_basic")
+
+    acts: dict[str, Callable[[], TokenResponse]] = {
+        "exchange": lambda: client.exchange(known, validated_response(), REDIRECT_URI, 9),
+        "refresh": lambda: client.refresh(known, "RT-1", 9),
+    }
+
+    with pytest.raises(ProviderMisconfigured) as caught:
+        acts[act]()
+
+    assert caught.value.description.count("basic_credentials_encoding none") == 1
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        answer('{"error":"invalid_grant"}', 401),
+        answer('{"error":"unauthorized_client"}', 400),
+        answer('{"error":"invalid_scope"}', 403),
+        answer('{"error":"slow_down"}', 401),
+        answer('{"error":"temporarily_unavailable"}', 401),
+        answer('{"error":"E-1","error_description":"Refresh token expired"}', 401),
+    ],
+)
+def test_no_other_refusal_of_a_refresh_is_about_the_secret(server: Server, client: Client, refusal: Answer) -> None:
+    """Who is refused for another reason asks once: the server knew the client."""
+    server.answers = [refusal, TOKEN_ANSWER]
+    rules = ({"words": ["token expired"], "means": "invalid_grant"},)
+
+    with pytest.raises(GatehouseError):
+        client.refresh(replace(registration(refusals=rules), **TWO), "RT-1", 9)
+
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -467,17 +537,20 @@ def test_a_revocation_tries_both_too(server: Server, client: Client) -> None:
     "said",
     [
         answer('{"error":"invalid_grant"}', 400),
+        answer('{"error":"invalid_grant"}', 401),
         answer('{"error":"unauthorized_client"}', 400),
+        answer('{"error":"unauthorized_client"}', 403),
         answer('{"error":"invalid_request"}', 400),
-        answer("", 401),
-        answer("<html>", 401),
+        answer("", 400),
+        answer("", 403),
+        answer("<html>", 403),
         answer("", 500),
         answer("", 429),
         answer('{"error":"invalid_client","access_token":"AT-1"}', 500),
     ],
 )
 def test_nothing_else_lets_a_code_be_sent_again(server: Server, client: Client, said: Answer) -> None:
-    """Only a server that says it does not know the client is known not to have looked at the code."""
+    """Only of a server that says it does not know the client is it known that it has not looked at the code."""
     server.answers = [said, TOKEN_ANSWER]
 
     with pytest.raises(GatehouseError):
@@ -698,6 +771,20 @@ def test_an_answer_without_a_request_uri_is_a_failure(
 
     with pytest.raises(error):
         client.push(par(), REQUEST, 9)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "error"), [("authorization", ProviderUnavailable), ("token", ProviderMisconfigured)]
+)
+def test_what_the_refusal_of_a_pushed_request_means_can_be_said(
+    server: Server, client: Client, endpoint: str, error: type[GatehouseError]
+) -> None:
+    """It is one of the authorization endpoint's, and of no other."""
+    server.answers = [answer('{"error":"invalid_request","error_description":"Closed for maintenance"}', 400)]
+    rules = ({"endpoint": endpoint, "words": ["maintenance"], "means": "temporarily_unavailable"},)
+
+    with pytest.raises(error):
+        client.push(par(refusals=rules), REQUEST, 9)
 
 
 def test_the_other_secret_is_tried_for_a_pushed_request(server: Server, client: Client) -> None:

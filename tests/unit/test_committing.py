@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from functions.vault.committing import UNREAD, Rescued
-from functions.vault.connection import Lease, Origin, Status
+from functions.vault.connection import Lease, RefreshedFrom, Status
 from functions.vault.errors import TemporarilyUnavailable
 from functions.vault.obtained import Authorized, Obtained, Verdict
 from functions.vault.sealing import SealBroken
@@ -19,7 +19,7 @@ from functions.vault.timing import CALL
 from functions.vault.tokens import TokenResponse, TokenSet
 from functions.vault.upkeep import Upkeep
 from tests.unit.house import MemoryHouse, aws_error, down
-from tests.unit.samples import NOW, sealed_tokens
+from tests.unit.samples import NOW, WHOSE, sealed_tokens, with_current
 
 if TYPE_CHECKING:
     from functions.vault.committing import Unread
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from functions.vault.tokens import SealedTokens
 
 SECRETS = TokenSet("AT-in/the+clear", "RT-in/the+clear")
+FIRST = sealed_tokens(sealed=b"first", version=2)
+"""What an earlier attempt has brought."""
 
 
 class Answered:
@@ -37,16 +39,16 @@ class Answered:
         self.held = house.connect().leased("holder-1", NOW + 30, NOW)
         house.connections.records["merchant-1"] = self.held
         self.versions: list[int] = []
-        self.obtained = Obtained("merchant-1", "acme", 2, "holder-1", self.sealed(2), origin=Origin(1, 1))
+        self.obtained = Obtained("merchant-1", "holder-1", self.sealed(2), RefreshedFrom("set-1", 1))
         self.versions.clear()
         house.events.calls.clear()
 
     def sealed(self, version: int) -> SealedTokens:
         """Seal the answer for a version, as its holder does."""
         self.versions.append(version)
-        seal = self.house.cipher.prepare("merchant-1", "acme", version)
+        sealer = self.house.cipher.prepare("merchant-1", version, WHOSE, "set-2")
         response = TokenResponse(SECRETS, expires_at=NOW + 3600)
-        return response.sealed_with(seal, Upkeep(), NOW, 0.5, first=False)
+        return response.sealed_with(sealer, Upkeep(), NOW, 0.5, first=False)
 
     def commit(self, stored: Connection | Unread | str | None = "held", seconds: float = 29.0) -> Connection:
         """Commit it, with `seconds` left."""
@@ -84,7 +86,7 @@ def test_a_first_record_is_one_write_too(house: MemoryHouse, answered: Answered)
     house.connections.records.clear()
     tokens = answered.sealed(1)
     house.events.calls.clear()
-    consent = Obtained("merchant-1", "acme", 1, "request-2", tokens, authorized=Authorized("request-2"))
+    consent = Obtained("merchant-1", "request-2", tokens, authorized=Authorized("request-2"))
 
     after = house.committing.commit(consent, answered.sealed, house.deadline(), None)
 
@@ -133,7 +135,7 @@ def test_a_write_whose_answer_was_lost_is_known_again(house: MemoryHouse, answer
 def test_what_came_in_between_is_read_and_decided_on(house: MemoryHouse, answered: Answered) -> None:
     """Another took the lapsed lease meanwhile: the write fails, and the newer record gets the answer, lease and all."""
     other = Lease("holder-2", 2, NOW + 99)
-    house.connections.records["merchant-1"] = replace(answered.held, lease=other, attempts=2)
+    house.connections.records["merchant-1"] = with_current(answered.held.lease_ended(NOW), lease=other, attempts=2)
 
     after = answered.commit()
 
@@ -154,22 +156,22 @@ def test_what_is_newer_stands(house: MemoryHouse, answered: Answered) -> None:
 
 def test_an_answer_to_a_later_attempt_is_sealed_anew(house: MemoryHouse, answered: Answered) -> None:
     """An earlier attempt's came in first: ours follows it, under a seal for the next version."""
-    first = answered.held.refreshed(sealed_tokens(sealed=b"first"), Origin(1, 1), "holder-0", NOW)
-    house.connections.records["merchant-1"] = replace(first, lease=None)
-    answered.obtained = replace(answered.obtained, origin=Origin(1, 2))
+    first = answered.held.refreshed(FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
+    house.connections.records["merchant-1"] = with_current(first, lease=None)
+    answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
 
     after = answered.commit()
 
     assert answered.versions == [3]
-    assert (after.version, after.origin, house.tokens()) == (3, Origin(1, 2), SECRETS)
+    assert after.current
+    assert (after.version, after.current.refreshed_from, house.tokens()) == (3, RefreshedFrom("set-1", 2), SECRETS)
 
 
 def test_a_seal_that_fails_is_tried_again(house: MemoryHouse, answered: Answered) -> None:
     """KMS may be down just then."""
-    house.connections.records["merchant-1"] = replace(
-        answered.held, version=2, lease=None, origin=Origin(1, 1), sealed=b"first"
-    )
-    answered.obtained = replace(answered.obtained, origin=Origin(1, 2))
+    first = answered.held.refreshed(FIRST, RefreshedFrom("set-1", 1), "holder-1", NOW)
+    house.connections.records["merchant-1"] = first
+    answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
     house.events.before["data_key"] = [down(), down()]
 
     after = answered.commit()
@@ -180,10 +182,10 @@ def test_a_seal_that_fails_is_tried_again(house: MemoryHouse, answered: Answered
 
 def test_while_another_is_at_work_on_what_follows_it_waits(house: MemoryHouse, answered: Answered) -> None:
     """Until that one's lease ends or its answer is there; then it is decided anew."""
-    first = answered.held.refreshed(sealed_tokens(sealed=b"first"), Origin(1, 1), "holder-0", NOW)
-    at_work = replace(first, lease=Lease("holder-9", 1, NOW + 3))
+    first = answered.held.refreshed(FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
+    at_work = with_current(first, lease=Lease("holder-9", 1, NOW + 3))
     house.connections.records["merchant-1"] = at_work
-    answered.obtained = replace(answered.obtained, origin=Origin(1, 2))
+    answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
 
     after = answered.commit()
 
@@ -289,9 +291,9 @@ def test_without_time_to_wait_it_is_queued_at_once(house: MemoryHouse, answered:
 
 def test_the_latest_seal_is_what_is_queued(house: MemoryHouse, answered: Answered) -> None:
     """It was sealed anew for the next version before the table went down."""
-    first = answered.held.refreshed(sealed_tokens(sealed=b"first"), Origin(1, 1), "holder-0", NOW)
-    house.connections.records["merchant-1"] = replace(first, lease=None)
-    answered.obtained = replace(answered.obtained, origin=Origin(1, 2))
+    first = answered.held.refreshed(FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
+    house.connections.records["merchant-1"] = with_current(first, lease=None)
+    answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
     house.events.before["change"] = [None, *(down() for _ in range(1000))]
 
     with pytest.raises(Rescued):
@@ -299,15 +301,14 @@ def test_the_latest_seal_is_what_is_queued(house: MemoryHouse, answered: Answere
 
     queued = Obtained.from_document(json.loads(house.rescue_queue.messages[0]["body"]))
     assert queued.version == 3
-    assert house.new_cipher().open(queued.tokens.sealed, "merchant-1", "acme", 3) == SECRETS
+    assert house.new_cipher().open("merchant-1", queued.tokens) == SECRETS
 
 
 def test_what_cannot_be_sealed_anew_is_queued_as_it_is(house: MemoryHouse, answered: Answered) -> None:
     """KMS refuses: under the seal of its first version it is still safe."""
-    house.connections.records["merchant-1"] = replace(
-        answered.held, version=2, lease=None, origin=Origin(1, 1), sealed=b"first"
-    )
-    answered.obtained = replace(answered.obtained, origin=Origin(1, 2))
+    first = answered.held.refreshed(FIRST, RefreshedFrom("set-1", 1), "holder-1", NOW)
+    house.connections.records["merchant-1"] = first
+    answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
     house.events.before["data_key"] = [aws_error("AccessDeniedException")]
 
     with pytest.raises(Rescued):
@@ -318,9 +319,9 @@ def test_what_cannot_be_sealed_anew_is_queued_as_it_is(house: MemoryHouse, answe
 
 def test_what_waits_too_long_for_another_is_queued(house: MemoryHouse, answered: Answered) -> None:
     """The rescue has more patience."""
-    first = answered.held.refreshed(sealed_tokens(sealed=b"first"), Origin(1, 1), "holder-0", NOW)
-    house.connections.records["merchant-1"] = replace(first, lease=Lease("holder-9", 1, NOW + 999))
-    answered.obtained = replace(answered.obtained, origin=Origin(1, 2))
+    first = answered.held.refreshed(FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
+    house.connections.records["merchant-1"] = with_current(first, lease=Lease("holder-9", 1, NOW + 999))
+    answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
 
     with pytest.raises(Rescued):
         answered.commit()
@@ -357,7 +358,7 @@ def test_no_rung_shows_a_token(house: MemoryHouse, answered: Answered, *, queue_
         answered.commit()
 
     (line,) = [message["body"] for message in house.rescue_queue.messages] or house.logged
-    sealed = b64decode(json.loads(line)["tokens"]["sealed"])
+    sealed = b64decode(json.loads(line)["tokens"]["seal"]["ciphertext"])
     shown = line.encode() + sealed + repr(answered.obtained).encode() + str(caught.value.as_result()).encode()
     for secret in (SECRETS.access_token, SECRETS.refresh_token or ""):
         for spelling in (

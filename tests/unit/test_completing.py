@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions.vault.authorization import BrowserBinding, Phase, ticket_hash
-from functions.vault.connection import Origin, Status
+from functions.vault.connection import RefreshedFrom, Status
 from functions.vault.errors import (
     ConnectionRevoked,
     InvalidRequest,
@@ -225,7 +225,7 @@ def test_no_failure_after_the_exchange_loses_its_tokens(house: MemoryHouse, call
     """Whatever it is that fails, and for good: the queue has them, and the person is asked for a little patience."""
     house.connect()
     asked(house)
-    refreshed = house.stored().refreshed(sealed_tokens(sealed=b"rt-9"), Origin(1, 1), "h", NOW)
+    refreshed = house.stored().refreshed(sealed_tokens(sealed=b"rt-9", version=2), RefreshedFrom("set-1", 1), "h", NOW)
 
     def overtaken() -> None:
         # A refresh was stored meanwhile: the consent has to be sealed anew, for the version after.
@@ -241,23 +241,32 @@ def test_no_failure_after_the_exchange_loses_its_tokens(house: MemoryHouse, call
     assert house.stored() == refreshed
 
 
+def ciphertext(house: MemoryHouse) -> bytes | None:
+    """Return what is stored of the current tokens."""
+    current = house.stored().current
+    return current.seal.ciphertext if current else None
+
+
 def test_a_commit_that_took_effect_is_a_success(house: MemoryHouse) -> None:
     """Its answer was lost; the record tells, by the request, whatever was refreshed since."""
     asked(house)
 
     def lost_and_refreshed() -> None:
         was = house.stored()
-        house.connections.records["merchant-1"] = was.refreshed(sealed_tokens(sealed=b"rt-9"), Origin(1, 1), "h", NOW)
+        assert was.current
+        source = RefreshedFrom(was.current.id, 1)
+        after = was.refreshed(sealed_tokens(sealed=b"rt-9", version=2), source, "h", NOW)
+        house.connections.records["merchant-1"] = after
         raise down()
 
     house.events.after["create"] = [lost_and_refreshed]
 
     assert complete(house).page == "connected"
 
-    assert (house.stored().version, house.stored().sealed) == (2, b"rt-9")
+    assert (house.stored().version, ciphertext(house)) == (2, b"rt-9")
     (message,) = house.rescue_queue.messages
     house.rescuing.rescue(json.loads(message["body"]), house.deadline())
-    assert (house.stored().version, house.stored().sealed) == (2, b"rt-9"), "the copy in the queue is nobody's any more"
+    assert (house.stored().version, ciphertext(house)) == (2, b"rt-9"), "the copy in the queue is nobody's any more"
 
 
 def test_an_unfinished_page_is_true_when_it_is_reloaded(house: MemoryHouse) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from functions.vault.connection import MOST_TOLD, Connection, Lease, Origin, Status
+from functions.vault.connection import MOST_REVOKED, Connection, Lease, RefreshedFrom, Status
 from functions.vault.errors import (
     ConfirmationRequired,
     ConnectionRevoked,
@@ -16,13 +16,20 @@ from functions.vault.errors import (
     ReauthorizationRequired,
 )
 from functions.vault.failure import FIRST_DELAY, LONGEST_DELAY, LONGEST_REVOCATION_DELAY, Failure
-from functions.vault.tokens import TokenResponse, TokenSet
-from functions.vault.withdrawal import REFUSED_AFTER_AN_INTERRUPTION, Told, Withdrawal
-from tests.unit.samples import NOW, connection, sealed_tokens, token_response
+from functions.vault.life import MOST_SUPERSEDED, Place
+from functions.vault.stored_set import REFUSED_AFTER_AN_INTERRUPTION, Revocation, Revoked, Seal, StoredSet
+from functions.vault.tokens import SealedTokens, TokenResponse, TokenSet
+from tests.unit.samples import NOW, WHOSE, connection, sealed_tokens, token_response, with_current
 
 SAID = ProviderError("invalid_grant", "expired", 400)
-ORIGIN = Origin(1, 1)
+ORIGIN = RefreshedFrom("sealed-1", 1)
 NEXT = sealed_tokens(sealed=b"sealed-2")
+
+
+def current(of: Connection) -> StoredSet:
+    """Return the token set that a connection vends."""
+    assert of.current is not None
+    return of.current
 
 
 def leased(was: Connection | None = None, holder: str = "holder-1") -> Connection:
@@ -40,7 +47,7 @@ def test_an_authorization_makes_an_active_connection() -> None:
     """
     response = token_response(subject="acct", metadata={"region": "eu"}, refresh_expires_at=NOW + 86400)
 
-    before = replace(connection(), created_at=NOW - 100, revocations=2)
+    before = replace(connection(), sets=(), created_at=NOW - 100, revocations=2)
 
     made = connection(response, now=NOW + 5.9, before=before)
 
@@ -52,11 +59,19 @@ def test_an_authorization_makes_an_active_connection() -> None:
         created_at=NOW - 100,
         updated_at=NOW + 5,
         refreshed_at=NOW,
-        sealed=b"sealed-1",
-        expires_at=NOW + 3600,
-        refresh_at=NOW + 3300,
-        refresh_expires_at=NOW + 86400,
-        refreshable=True,
+        sets=(
+            StoredSet(
+                "sealed-1",
+                Place.CURRENT,
+                Seal(b"sealed-1", 1, 1),
+                WHOSE,
+                expires_at=NOW + 3600,
+                refresh_at=NOW + 3300,
+                refresh_expires_at=NOW + 86400,
+                refreshable=True,
+                request_id="request-1",
+            ),
+        ),
         scope="read",
         subject="acct",
         owner="owner-1",
@@ -66,6 +81,7 @@ def test_an_authorization_makes_an_active_connection() -> None:
         authorized_by="request-1",
         authorized_at=NOW,
         revocations=2,
+        changes=2,
         due_shard=made.due_shard,
         due_at=made.due_at,
         upkeep_at=made.due_at,
@@ -86,7 +102,7 @@ def test_tokens_are_due_a_margin_before_their_end(lifetime: int, margin: int, du
 
     made = connection(tokens=latest)
 
-    assert (made.refresh_at, made.due_at) == (NOW + due_after, NOW + due_after)
+    assert (current(made).refresh_at, made.due_at) == (NOW + due_after, NOW + due_after)
     assert not made.is_due(NOW + due_after - 1)
     assert made.is_due(NOW + due_after)
 
@@ -99,9 +115,9 @@ def test_what_cannot_be_refreshed_is_never_due(response: TokenResponse, backgrou
     """Without a refresh token no sweep has anything to do."""
     made = connection(tokens=sealed_tokens(response, background=background))
 
-    assert (made.refresh_at, made.due_shard, made.due_at) == (None, None, None)
+    assert (current(made).refresh_at, made.due_shard, made.due_at) == (None, None, None)
     assert not made.is_due(NOW + 10**9)
-    assert not made.refreshable
+    assert not current(made).refreshable
 
 
 def test_what_need_not_be_refreshed_is_due_for_its_grants_sake_only() -> None:
@@ -112,7 +128,7 @@ def test_what_need_not_be_refreshed_is_due_for_its_grants_sake_only() -> None:
         connection(tokens=sealed_tokens(endless, background=policy)) for policy in ("keep_fresh", "keep_alive", "never")
     )
 
-    assert [made.refresh_at for made in (fresh, alive, never)] == [None, None, None]
+    assert [current(made).refresh_at for made in (fresh, alive, never)] == [None, None, None]
     assert [(made.due_shard, made.due_at) for made in (fresh, never)] == [(None, None), (None, None)]
     assert alive.due_shard is not None
     assert alive.due_at is not None
@@ -171,6 +187,53 @@ def test_each_status_vends_or_says_why_not(status: Status, error: type[Gatehouse
     assert caught.value.connection_id == "merchant-1"
 
 
+# Superseded
+
+
+def superseding(was: Connection, number: int) -> Connection:
+    """Return a connection after one more consent."""
+    tokens = sealed_tokens(sealed=b"consent-%d" % number, version=was.version + 1)
+    return connection(tokens=tokens, before=was, authorized_by=f"consent-{number}", now=NOW + number)
+
+
+def test_a_new_consent_supersedes_the_token_set_before_it() -> None:
+    """It is vended to nobody, and not forgotten: it is the way to end its grant one day."""
+    held = leased()
+
+    anew = superseding(held, 2)
+
+    assert (current(anew).id, anew.version, anew.lease) == ("consent-2", 2, None)
+    assert anew.in_place(Place.SUPERSEDED) == (replace(current(held), place=Place.SUPERSEDED),)
+    assert (anew.tell_at, anew.due_at) == (None, anew.upkeep_at)
+
+
+def test_revoking_ends_what_was_superseded_too() -> None:
+    """The current token set first: a server that ends all at once then has nothing left to say no to."""
+    dead = leased().died(ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 12)
+    twice = superseding(superseding(dead, 2), 3)
+
+    ending = twice.revoking(NOW + 20)
+
+    assert [each.id for each in ending.to_revoke] == ["consent-3", "consent-2", "sealed-1"]
+    assert [each.revocation and each.revocation.open_attempts for each in ending.to_revoke] == [1, 0, 0]
+    assert [each.was_dead for each in ending.to_revoke] == [False, False, True]
+    assert ending.tell_at == NOW + 20
+
+
+def test_no_more_are_kept_than_there_is_room_for() -> None:
+    """The oldest is left to its server, and whoever writes that can say which."""
+    many = connection()
+    for number in range(MOST_SUPERSEDED):
+        many = superseding(many, number)
+    assert len(many.in_place(Place.SUPERSEDED)) == MOST_SUPERSEDED
+
+    after = superseding(many, 99)
+
+    assert len(after.in_place(Place.SUPERSEDED)) == MOST_SUPERSEDED
+    assert [each.id for each in many.left_behind(after)] == ["sealed-1"]
+    assert many.left_behind(many.leased("holder-1", NOW + 30, NOW)) == ()
+
+
 # Leased
 
 
@@ -180,7 +243,9 @@ def test_a_lease_is_a_journal_entry() -> None:
 
     held = leased(was)
 
-    assert held == replace(was, lease=Lease("holder-1", 1, NOW + 40), attempts=1, updated_at=NOW + 10)
+    assert held == replace(
+        with_current(was, lease=Lease("holder-1", 1, NOW + 40), attempts=1), updated_at=NOW + 10, changes=2
+    )
 
 
 @pytest.mark.parametrize(("now", "live"), [(NOW, True), (NOW + 39.9, True), (NOW + 40, False), (NOW + 41, False)])
@@ -194,7 +259,7 @@ def test_a_lease_over_a_lapsed_one_is_a_further_attempt() -> None:
     second = leased(leased(), "holder-2")
     third = leased(second, "holder-3")
 
-    assert [(held.lease and held.lease.attempt, held.attempts) for held in (second, third)] == [(2, 2), (3, 3)]
+    assert [(held.lease and held.lease.attempt, current(held).attempts) for held in (second, third)] == [(2, 2), (3, 3)]
     assert not leased().was_interrupted
     assert second.was_interrupted
     assert third.was_interrupted
@@ -212,16 +277,16 @@ def test_an_attempt_after_a_failure_is_a_further_one_too() -> None:
 
 def test_a_lease_that_sent_nothing_leaves_no_trace() -> None:
     """Given back, it is as if it had not been, but for its number, which is never used again."""
-    back = leased().returned(NOW + 12.5)
+    back = leased().lease_given_back(NOW + 12.5)
 
-    assert back == replace(connection(), attempts=1, updated_at=NOW + 12)
+    assert back == replace(with_current(connection(), attempts=1), updated_at=NOW + 12, changes=3)
     assert not back.was_interrupted
     assert not leased(back, "holder-2").was_interrupted
 
 
 def test_a_lease_that_sent_nothing_keeps_what_was_unknown_before_it() -> None:
     """A first holder vanished, a second one found no time: the third still learns of the first."""
-    back = leased(leased(), "holder-2").returned(NOW + 12)
+    back = leased(leased(), "holder-2").lease_given_back(NOW + 12)
 
     assert back.lease is not None
     assert not back.lease.is_live(NOW)
@@ -233,7 +298,9 @@ def test_a_lease_that_sent_nothing_keeps_what_was_unknown_before_it() -> None:
 
 def test_a_lease_on_a_token_set_of_the_past_is_let_go() -> None:
     """Nothing is written of what its holder came to know."""
-    assert leased().released(NOW + 13.9) == replace(connection(), attempts=1, updated_at=NOW + 13)
+    assert leased().lease_ended(NOW + 13.9) == replace(
+        with_current(connection(), attempts=1), updated_at=NOW + 13, changes=3
+    )
 
 
 # Refreshed
@@ -243,17 +310,26 @@ def test_a_refresh_makes_the_next_version() -> None:
     """New tokens, no lease, no failure; what belongs to the owner or to the authorization stays."""
     failed = leased().refresh_failed(ProviderUnavailable("Down."), NOW + 11, 0.5)
     response = token_response(expires_at=NOW + 9000, scope="write", subject="acct", metadata={"region": "us"})
-    tokens = sealed_tokens(response, b"sealed-2", at=NOW + 5400)
+    tokens = sealed_tokens(response, b"sealed-2", at=NOW + 5400, version=2)
 
-    after = leased(failed).refreshed(tokens, Origin(1, 2), "holder-1", NOW + 5402.9)
+    after = leased(failed).refreshed(tokens, RefreshedFrom("sealed-1", 2), "holder-1", NOW + 5402.9)
 
     assert after == replace(
         connection(),
         version=2,
-        sealed=b"sealed-2",
-        origin=Origin(1, 2),
-        expires_at=NOW + 9000,
-        refresh_at=NOW + 8700,
+        sets=(
+            StoredSet(
+                "sealed-2",
+                Place.CURRENT,
+                Seal(b"sealed-2", 1, 2),
+                WHOSE,
+                expires_at=NOW + 9000,
+                refresh_at=NOW + 8700,
+                refreshable=True,
+                request_id="request-1",
+                refreshed_from=RefreshedFrom("sealed-1", 2),
+            ),
+        ),
         due_at=tokens.due_at,
         upkeep_at=tokens.due_at,
         scope="write",
@@ -261,6 +337,7 @@ def test_a_refresh_makes_the_next_version() -> None:
         metadata={"region": "us"},
         refreshed_at=NOW + 5400,
         updated_at=NOW + 5402,
+        changes=5,
     )
 
 
@@ -271,7 +348,7 @@ def test_what_a_refresh_is_silent_about_stays() -> None:
 
     after = leased(connection(first)).refreshed(silent, ORIGIN, "holder-1", NOW)
 
-    assert (after.scope, after.subject, after.refresh_expires_at) == ("read", "acct", NOW + 86400)
+    assert (after.scope, after.subject, current(after).refresh_expires_at) == ("read", "acct", NOW + 86400)
     assert after.metadata == {"a": "1", "b": "2"}
 
 
@@ -281,7 +358,7 @@ def test_an_expiry_that_a_refresh_is_silent_about_is_unknown() -> None:
 
     after = leased().refreshed(silent, ORIGIN, "holder-1", NOW)
 
-    assert (after.expires_at, after.refresh_at, after.due_at) == (None, None, None)
+    assert (after.expires_at, current(after).refresh_at, after.due_at) == (None, None, None)
 
 
 def test_a_refresh_without_a_refresh_token_is_the_last_one() -> None:
@@ -290,7 +367,12 @@ def test_a_refresh_without_a_refresh_token_is_the_last_one() -> None:
 
     after = leased().refreshed(last, ORIGIN, "holder-1", NOW)
 
-    assert (after.refreshable, after.refresh_at, after.due_shard, after.due_at) == (False, None, None, None)
+    assert (current(after).refreshable, current(after).refresh_at, after.due_shard, after.due_at) == (
+        False,
+        None,
+        None,
+        None,
+    )
 
 
 def test_a_dead_grant_lives_again_by_a_late_answer() -> None:
@@ -352,7 +434,7 @@ def test_a_failure_keeps_the_tokens_and_the_status() -> None:
     assert after.failure == Failure(
         "provider_misconfigured", 1, NOW + 12, NOW + 17, "holder-1", "No.", provider_error=SAID
     )
-    assert after == replace(held, lease=None, failure=after.failure, updated_at=NOW + 12)
+    assert after == replace(with_current(held, lease=None), failure=after.failure, updated_at=NOW + 12, changes=3)
 
 
 @pytest.mark.parametrize(("due_at", "then"), [(None, None), (NOW + 1, NOW + 17), (NOW + 9000, NOW + 9000)])
@@ -419,12 +501,11 @@ def test_a_dead_grant_keeps_its_reason() -> None:
     dead = held.died(ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 12)
 
     assert dead == replace(
-        held,
+        with_current(held, lease=None, refresh_at=None, was_refused=True),
         status=Status.REAUTHORIZATION_REQUIRED,
-        lease=None,
         updated_at=NOW + 12,
+        changes=3,
         failure=Failure("reauthorization_required", 1, NOW + 12, NOW + 12, "holder-1", "Gone.", provider_error=SAID),
-        refresh_at=None,
         due_shard=None,
         due_at=None,
         upkeep_at=None,
@@ -464,15 +545,9 @@ def test_revoking_ends_it_here() -> None:
         held,
         status=Status.REVOKING,
         revocations=1,
-        sealed=None,
-        refreshable=False,
-        expires_at=None,
-        refresh_at=None,
-        attempts=0,
-        lease=None,
         updated_at=NOW + 20,
-        withdrawals=(Withdrawal(b"sealed-1", "acme", 1, NOW + 20, {"shop": "1"}, under_way=1),),
-        withdrawal_changes=1,
+        sets=(replace(current(held), place=Place.REVOKING, revocation=Revocation(NOW + 20, open_attempts=1)),),
+        changes=held.changes + 1,
         due_at=NOW + 20,
         tell_at=NOW + 20,
         upkeep_at=None,
@@ -497,40 +572,38 @@ def test_revoking_a_dead_grant_remembers_that_it_was_dead() -> None:
 
     ending = dead.revoking(NOW + 20)
 
-    assert [withdrawal.was_dead for withdrawal in ending.withdrawals] == [True]
-    assert ending.withdrawals[0].said == {"grant": {"said": "dead", "at": NOW + 20}}
+    assert [over.was_dead for over in ending.to_revoke] == [True]
+    assert ending.to_revoke[0].answers == {"grant": {"answer": "dead", "at": NOW + 20}}
     assert ending.failure is None
 
 
 def revoked(was: Connection) -> Connection:
     """Return a connection that was revoked here and there."""
     ending = was.revoking(NOW + 20)
-    return ending.told(ending.withdrawals[0].heard("refresh_token", "revoked", NOW + 21), NOW + 22)
+    return ending.revocation_confirmed(ending.to_revoke[0].answered("refresh_token", "revoked", NOW + 21), NOW + 22)
 
 
 def test_what_the_server_said_of_each_token_is_kept_and_the_ciphertext_is_not() -> None:
     """It is the record of the revocation: nothing is left that opens, nothing is due."""
     ending = connection(token_response(refresh_expires_at=NOW + 86400)).revoking(NOW)
-    (told,) = ending.withdrawals
-    told = told.heard("refresh_token", "revoked", NOW + 1.5).heard("access_token", "unsupported_token_type", NOW + 2)
+    (told,) = ending.to_revoke
+    told = told.answered("refresh_token", "revoked", NOW + 1.5).answered(
+        "access_token", "unsupported_token_type", NOW + 2
+    )
 
-    ended = ending.told(told, NOW + 3)
+    ended = ending.revocation_confirmed(told, NOW + 3)
 
     said = {
-        "refresh_token": {"said": "revoked", "at": NOW + 1},
-        "access_token": {"said": "unsupported_token_type", "at": NOW + 2},
+        "refresh_token": {"answer": "revoked", "at": NOW + 1},
+        "access_token": {"answer": "unsupported_token_type", "at": NOW + 2},
     }
     assert ended == replace(
         connection(),
         status=Status.REVOKED,
         revocations=1,
-        revocation=(Told("acme", 1, said, {"shop": "1"}),),
-        withdrawal_changes=2,
-        sealed=None,
-        refreshable=False,
-        expires_at=None,
-        refresh_at=None,
-        refresh_expires_at=None,
+        revocation=(Revoked("acme", 1, said, {"shop": "1"}),),
+        changes=3,
+        sets=(),
         due_shard=None,
         due_at=None,
         upkeep_at=None,
@@ -542,28 +615,29 @@ def test_a_record_of_revocations_does_not_grow_for_ever() -> None:
     """The latest are kept."""
     ended = revoked(connection())
 
-    for number in range(MOST_TOLD + 5):
-        ended = ended.withdrawing(late(b"%d" % number), NOW)
-        ended = ended.told(ended.withdrawals[0], NOW)
+    for number in range(MOST_REVOKED + 5):
+        ended = ended.came_after_revocation(late(b"%d" % number), "request-1", NOW)
+        ended = ended.revocation_confirmed(ended.to_revoke[0], NOW)
 
-    assert len(ended.revocation) == MOST_TOLD
+    assert len(ended.revocation) == MOST_REVOKED
 
 
-def late(sealed: bytes = b"sealed-2", provider: str = "acme", **parameters: str) -> Withdrawal:
+def late(sealed: bytes = b"sealed-2", provider: str = "acme", **parameters: str) -> SealedTokens:
     """Return tokens that came back after the end."""
-    return Withdrawal(sealed, provider, 2, NOW + 31, parameters or {"shop": "1"})
+    whose = replace(WHOSE, provider=provider, parameters=parameters or {"shop": "1"})
+    return replace(sealed_tokens(sealed=sealed, version=2), whose=whose)
 
 
 @pytest.mark.parametrize("ended", [connection().revoking(NOW + 20), revoked(connection())])
 def test_tokens_that_come_after_the_end_are_held_for_their_revocation(ended: Connection) -> None:
     """Vended to nobody, due at once, beside whatever else the server is to be told of."""
-    held = ended.withdrawing(late(), NOW + 31.5)
+    held = ended.came_after_revocation(late(), "request-1", NOW + 31.5)
 
-    assert (held.status, held.version, held.sealed) == (Status.REVOKING, 1, None)
-    assert [each.sealed for each in held.withdrawals] == [each.sealed for each in ended.withdrawals] + [b"sealed-2"]
-    assert (held.due_shard, held.refresh_at) == (connection().due_shard, None)
-    assert held.due_at == held.tell_at == min(each.at for each in held.withdrawals)
-    assert held.withdrawal_changes == ended.withdrawal_changes + 1
+    assert (held.status, held.version, held.current) == (Status.REVOKING, 1, None)
+    assert [each.id for each in held.to_revoke] == [each.id for each in ended.to_revoke] + ["sealed-2"]
+    assert held.due_shard == connection().due_shard
+    assert held.due_at == held.tell_at == min(each.revoke_at or 0 for each in held.to_revoke)
+    assert held.changes == ended.changes + 1
     assert held.revocations == ended.revocations
     with pytest.raises(ConnectionRevoked):
         held.require_vendable()
@@ -573,11 +647,11 @@ def test_tokens_that_come_late_do_not_disturb_a_connection_made_anew() -> None:
     """It vends, and is kept alive when that is due; the server is told meanwhile."""
     anew = connection(before=revoked(connection()), version=2)
 
-    held = anew.withdrawing(late(), NOW + 31)
-    told = held.told(held.withdrawals[0].heard("refresh_token", "revoked", NOW + 40), NOW + 40)
+    held = anew.came_after_revocation(late(), "request-1", NOW + 31)
+    told = held.revocation_confirmed(held.to_revoke[0].answered("refresh_token", "revoked", NOW + 40), NOW + 40)
 
-    assert (held.status, held.sealed, held.due_at) == (Status.ACTIVE, b"sealed-1", NOW + 31)
-    assert (told.status, told.sealed, told.due_at) == (Status.ACTIVE, b"sealed-1", anew.due_at)
+    assert (held.status, held.current, held.due_at) == (Status.ACTIVE, anew.current, NOW + 31)
+    assert (told.status, told.current, told.due_at) == (Status.ACTIVE, anew.current, anew.due_at)
     assert (told.due_at, told.tell_at) == (anew.upkeep_at, None)
     held.require_vendable()
 
@@ -589,22 +663,22 @@ def test_tokens_that_come_late_do_not_disturb_a_connection_made_anew() -> None:
 def test_tokens_of_a_grant_that_had_ended_are_known_to_be_so(said: str, *, had_ended: bool) -> None:
     """The server had confirmed an end before they came: where it refuses to revoke them too, nothing is left to do."""
     ending = connection().revoking(NOW + 20)
-    told = ending.withdrawals[0].heard("refresh_token", said, NOW + 25)
+    told = ending.to_revoke[0].answered("refresh_token", said, NOW + 25)
 
-    before = ending.withdrawing(late(), NOW + 22).told(told, NOW + 31)
-    after = ending.told(told, NOW + 25).withdrawing(late(), NOW + 31)
+    before = ending.came_after_revocation(late(), "request-1", NOW + 22).revocation_confirmed(told, NOW + 31)
+    after = ending.revocation_confirmed(told, NOW + 25).came_after_revocation(late(), "request-1", NOW + 31)
 
     for held in (before, after):
-        assert [each.had_ended for each in held.withdrawals] == [had_ended]
-        assert not any(each.was_dead for each in held.withdrawals)
+        assert [each.had_ended for each in held.to_revoke] == [had_ended]
+        assert not any(each.was_dead for each in held.to_revoke)
 
 
 @pytest.mark.parametrize("other", [late(provider="other"), late(shop="2")])
-def test_what_one_server_says_is_not_taken_for_anothers(other: Withdrawal) -> None:
+def test_what_one_server_says_is_not_taken_for_anothers(other: SealedTokens) -> None:
     """A revoked connection is free for another provider, and another tenant of a provider is another server."""
-    held = revoked(connection()).withdrawing(other, NOW + 31)
+    held = revoked(connection()).came_after_revocation(other, "request-1", NOW + 31)
 
-    assert [each.had_ended for each in held.withdrawals] == [False]
+    assert [each.had_ended for each in held.to_revoke] == [False]
 
 
 @pytest.mark.parametrize(("count", "delay"), [(1, 5), (2, 10), (3, 20), (9, 1280), (10, 2560), (11, 3600), (500, 3600)])
@@ -613,8 +687,8 @@ def test_a_revocation_that_failed_is_due_again(count: int, delay: int) -> None:
     ending = connection().revoking(NOW)
 
     for _ in range(count):
-        failed = ending.withdrawals[0].failed(ProviderUnavailable("Down."), NOW, 0.5)
-        ending = ending.telling(failed, NOW)
+        failed = ending.to_revoke[0].attempt_failed(ProviderUnavailable("Down."), NOW, 0.5)
+        ending = ending.revocation_failed(failed, NOW)
 
     assert LONGEST_REVOCATION_DELAY == 3600
     assert ending.status is Status.REVOKING
@@ -626,11 +700,12 @@ def test_a_revocation_that_failed_is_due_again(count: int, delay: int) -> None:
 def test_the_failure_to_tell_is_that_of_a_connection_that_has_ended_only() -> None:
     """One that was made anew vends: what an old token set meets is no failure of the new one."""
     ending = connection().revoking(NOW)
-    failed = ending.withdrawals[0].failed(ProviderUnavailable("Down."), NOW, 0.5)
+    failed = ending.to_revoke[0].attempt_failed(ProviderUnavailable("Down."), NOW, 0.5)
 
-    anew = connection(before=ending, version=2).telling(failed, NOW)
+    anew = connection(tokens=NEXT, before=ending).revocation_failed(failed, NOW)
 
-    assert ending.telling(failed, NOW).failure == failed.failure
+    assert failed.revocation
+    assert ending.revocation_failed(failed, NOW).failure == failed.revocation.failure
     assert anew.failure is None
     assert (anew.due_at, anew.tell_at) == (NOW + 5, NOW + 5)
 
@@ -638,12 +713,13 @@ def test_the_failure_to_tell_is_that_of_a_connection_that_has_ended_only() -> No
 @pytest.mark.parametrize(("unknown", "left"), [(False, 0), (True, 1)])
 def test_an_attempt_to_tell_is_over_when_its_end_is_known(left: int, *, unknown: bool) -> None:
     """What became of a request whose answer was lost, nobody knows: the server may have heard it."""
-    begun = Withdrawal(b"sealed-1", "acme", 1, NOW).begin()
+    begun = current(connection()).to_be_revoked(NOW).attempted()
 
-    failed = begun.failed(ProviderUnavailable("Down.", outcome_unknown=unknown), NOW, 0.5)
+    failed = begun.attempt_failed(ProviderUnavailable("Down.", outcome_unknown=unknown), NOW, 0.5)
 
-    assert failed.under_way == left
-    assert [each.may_have_been_told for each in (begun, failed, failed.begin())] == [False, False, unknown]
+    assert failed.revocation
+    assert failed.revocation.open_attempts == left
+    assert [each.another_attempt_is_open for each in (begun, failed, failed.attempted())] == [False, False, unknown]
 
 
 @pytest.mark.parametrize(
@@ -694,6 +770,8 @@ def test_a_refresh_that_narrows_the_scope_shows_too() -> None:
     """RFC 6749 section 6: what was asked for stays what it was."""
     asked = connection(requested_scope="read write").leased("holder-1", NOW + 30, NOW)
 
-    after = asked.refreshed(sealed_tokens(token_response(scope="read")), Origin(1, 1), "holder-1", NOW + 1)
+    after = asked.refreshed(
+        sealed_tokens(token_response(scope="read")), RefreshedFrom("sealed-1", 1), "holder-1", NOW + 1
+    )
 
     assert (after.requested_scope, after.scope_changed) == ("read write", True)

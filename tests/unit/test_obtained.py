@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from functions.vault.connection import Connection, Lease, Origin, Status
+from functions.vault.connection import Connection, Lease, RefreshedFrom, Status
 from functions.vault.errors import ProviderUnavailable, ReauthorizationRequired
+from functions.vault.life import Place
 from functions.vault.obtained import Authorized, Obtained, Verdict
+from functions.vault.stored_set import Seal
 from functions.vault.tokens import TokenSet
-from tests.unit.samples import NOW, connection, sealed_tokens, token_response
+from tests.unit.samples import NOW, WHOSE, connection, for_version, sealed_tokens, token_response, with_current
 
 LATE = NOW + 60
 """When the answer arrives: every lease below is lapsed by then, unless it says otherwise."""
@@ -31,16 +33,28 @@ AT_WORK = Lease("holder-3", 1, LATE + 1)
 def answered(attempt: int = 1, holder: str = "holder-1", version: int = 2) -> Obtained:
     """Return the answer to an attempt with the refresh token of version 1."""
     return Obtained(
-        "merchant-1", "acme", version, holder, sealed_tokens(sealed=b"sealed-ours"), origin=Origin(1, attempt)
+        "merchant-1",
+        holder,
+        sealed_tokens(sealed=b"sealed-ours", version=version),
+        refreshed_from=RefreshedFrom("sealed-1", attempt),
+        request_id="request-1",
     )
+
+
+def for_another(ours: Obtained, version: int) -> Obtained:
+    """Return an answer as it is sealed for another version."""
+    return replace(ours, tokens=for_version(ours.tokens, version))
 
 
 def consented(version: int = 2, provider: str = "acme", **fields: Any) -> Obtained:
     """Return the answer to a code that was exchanged for `request-2`, at `NOW + 40`."""
-    begun = {name: fields.pop(name) for name in ("revocations", "parameters") if name in fields}
+    revocations = fields.pop("revocations", 0)
+    whose = replace(WHOSE, provider=provider, parameters=fields.pop("parameters", {}))
     authorized = Authorized(**{"request_id": "request-2", "owner": "owner-1", **fields})
-    tokens = sealed_tokens(sealed=b"sealed-ours", at=NOW + 40)
-    return Obtained("merchant-1", provider, version, "request-2", tokens, authorized=authorized, **begun)
+    tokens = replace(sealed_tokens(sealed=b"sealed-ours", at=NOW + 40, version=version), whose=whose)
+    return Obtained(
+        "merchant-1", "request-2", tokens, authorized=authorized, request_id="request-2", revocations=revocations
+    )
 
 
 def dead(was: Connection) -> Connection:
@@ -54,20 +68,31 @@ def gone(was: Connection) -> Connection:
 
 
 def heard(was: Connection, now: int = LATE) -> Connection:
-    """Return a connection of whose withdrawals the server has heard."""
-    for withdrawal in was.withdrawals:
-        was = was.told(withdrawal.heard("refresh_token", "revoked", now), now)
+    """Return a connection of whose revoked token sets the server has heard."""
+    for over in was.to_revoke:
+        was = was.revocation_confirmed(over.answered("refresh_token", "revoked", now), now)
     return was
+
+
+def ciphertext(of: Connection) -> bytes | None:
+    """Return what a connection holds of its current tokens."""
+    return of.current.seal.ciphertext if of.current else None
+
+
+def refreshed_from(of: Connection) -> RefreshedFrom | None:
+    """Return what the current tokens were refreshed from."""
+    return of.current.refreshed_from if of.current else None
 
 
 def refreshed(attempt: int, lease: Lease | None = None, was: Connection = RETRIED) -> Connection:
     """Return version 2 as that attempt with version 1 made it."""
     tokens = FIRST_ANSWER if attempt == 1 else SECOND_ANSWER
-    return replace(was.refreshed(tokens, Origin(1, attempt), f"holder-{attempt}", NOW + 45), lease=lease)
+    source = RefreshedFrom("sealed-1", attempt)
+    return with_current(was.refreshed(for_version(tokens, 2), source, f"holder-{attempt}", NOW + 45), lease=lease)
 
 
-ANEW = replace(connection(tokens=FIRST_ANSWER, version=2, authorized_by="request-9"), lease=None)
-"""Version 2, by another consent."""
+ANEW = connection(tokens=FIRST_ANSWER, version=2, authorized_by="request-9")
+"""Version 2, by another consent; of the token set before it nothing is left."""
 
 
 # The answer to a refresh
@@ -78,9 +103,9 @@ ANEW = replace(connection(tokens=FIRST_ANSWER, version=2, authorized_by="request
     [
         (ASKED, None),
         (RETRIED, RETRIED.lease),
-        (replace(RETRIED, lease=Lease("holder-2", 2, LATE)), None),
+        (with_current(RETRIED, lease=Lease("holder-2", 2, LATE)), None),
         (ASKED.refresh_failed(ProviderUnavailable("Lost.", outcome_unknown=True), NOW + 50, 0.5), None),
-        (ASKED.released(NOW + 50), None),
+        (ASKED.lease_ended(NOW + 50), None),
         (dead(ASKED), None),
         (dead(RETRIED), None),
     ],
@@ -94,8 +119,8 @@ def test_an_answer_follows_the_token_set_that_was_used(stored: Connection, lease
     after = answered().over(stored, LATE)
 
     assert isinstance(after, Connection)
-    assert (after.status, after.version, after.sealed) == (Status.ACTIVE, 2, b"sealed-ours")
-    assert (after.origin, after.lease, after.failure) == (Origin(1, 1), lease, None)
+    assert (after.status, after.version, ciphertext(after)) == (Status.ACTIVE, 2, b"sealed-ours")
+    assert (refreshed_from(after), after.lease, after.failure) == (RefreshedFrom("sealed-1", 1), lease, None)
     after.require_vendable()
 
 
@@ -106,9 +131,13 @@ def test_a_later_attempts_answer_goes_over_an_earlier_ones(lease: Lease | None) 
     ours = answered(attempt=2, holder="holder-2")
 
     assert ours.over(stored, LATE) is Verdict.RESEAL
-    after = replace(ours, version=3).over(stored, LATE)
+    after = for_another(ours, 3).over(stored, LATE)
     assert isinstance(after, Connection)
-    assert (after.version, after.sealed, after.origin) == (3, b"sealed-ours", Origin(1, 2))
+    assert (after.version, ciphertext(after), refreshed_from(after)) == (
+        3,
+        b"sealed-ours",
+        RefreshedFrom("sealed-1", 2),
+    )
     assert (after.status, after.lease) == (Status.ACTIVE, None)
 
 
@@ -126,25 +155,23 @@ def test_an_answer_waits_for_another_that_is_at_work_on_what_follows() -> None:
     ours = answered(attempt=2, holder="holder-2")
 
     assert ours.over(stored, LATE) is Verdict.WAIT
-    assert replace(ours, version=3).over(stored, LATE) is Verdict.WAIT
+    assert for_another(ours, 3).over(stored, LATE) is Verdict.WAIT
     assert ours.over(stored, LATE + 1) is Verdict.RESEAL
 
 
 @pytest.mark.parametrize(
     "stored",
     [
-        None,
         refreshed(attempt=2),
         refreshed(attempt=2, lease=AT_WORK),
         dead(refreshed(attempt=2)),
         refreshed(attempt=1),
         ANEW,
-        replace(refreshed(attempt=1), version=3, origin=Origin(2, 1)),
-        replace(refreshed(attempt=1), version=3, origin=Origin(2, 9)),
-        replace(connection(), version=5),
+        with_current(refreshed(attempt=1), refreshed_from=RefreshedFrom("sealed-2", 1)),
+        with_current(refreshed(attempt=1), refreshed_from=RefreshedFrom("sealed-2", 9)),
+        connection(tokens=FIRST_ANSWER, version=5),
     ],
     ids=[
-        "no record",
         "a later attempt's",
         "a later attempt's, at work",
         "a later attempt's, dead",
@@ -156,9 +183,53 @@ def test_an_answer_waits_for_another_that_is_at_work_on_what_follows() -> None:
     ],
 )
 @pytest.mark.parametrize("version", [2, 3, 4])
-def test_an_answer_never_goes_over_what_is_newer(stored: Connection | None, version: int) -> None:
-    """A stale holder overwrites nothing, whatever version it is sealed for."""
-    assert answered(version=version).over(stored, LATE) is Verdict.SUPERSEDED
+def test_an_answer_never_goes_over_what_is_newer(stored: Connection, version: int) -> None:
+    """A stale holder overwrites nothing, whatever version it is sealed for.
+
+    Its token set is gone; what it brings may live, is vended to nobody, and is revoked when the connection is.
+    """
+    after = answered(version=version).over(stored, LATE)
+
+    assert isinstance(after, Connection)
+    assert (after.status, after.version, after.current) == (stored.status, stored.version, stored.current)
+    (late,) = after.in_place(Place.SUPERSEDED)
+    assert (late.id, late.seal.version, late.request_id) == ("sealed-ours", version, "request-1")
+    assert late in [replace(each, place=late.place, revocation=None) for each in after.revoking(LATE).to_revoke]
+
+
+def test_an_answer_for_a_connection_that_never_was_is_nobodys() -> None:
+    """There is no record to hold it."""
+    assert answered().over(None, LATE) is Verdict.FOREIGN
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_an_answer_takes_the_place_of_the_token_set_that_it_came_from(attempt: int) -> None:
+    """A consent has superseded that one meanwhile: its newest refresh token is what will end its grant one day."""
+    anew = connection(tokens=SECOND_ANSWER, version=2, authorized_by="request-9", before=ASKED)
+    assert [each.id for each in anew.in_place(Place.SUPERSEDED)] == ["sealed-1"]
+    if attempt == 2:
+        first = replace(answered(), tokens=FIRST_ANSWER).over(anew, LATE)
+        assert isinstance(first, Connection)
+        anew = first
+
+    after = answered(attempt).over(anew, LATE)
+
+    assert isinstance(after, Connection)
+    assert (after.status, after.current) == (Status.ACTIVE, anew.current)
+    assert [each.id for each in after.in_place(Place.SUPERSEDED)] == ["sealed-ours"]
+    assert anew.left_behind(after) == ()
+
+
+def test_an_answer_to_an_earlier_attempt_is_held_beside_a_later_ones() -> None:
+    """Neither is known to be the server's newest."""
+    anew = connection(tokens=SECOND_ANSWER, version=2, authorized_by="request-9", before=ASKED)
+    later = replace(answered(attempt=2), tokens=FIRST_ANSWER).over(anew, LATE)
+    assert isinstance(later, Connection)
+
+    after = answered(attempt=1).over(later, LATE)
+
+    assert isinstance(after, Connection)
+    assert [each.id for each in after.in_place(Place.SUPERSEDED)] == ["sealed-first", "sealed-ours"]
 
 
 @pytest.mark.parametrize(
@@ -188,20 +259,15 @@ def test_an_answer_after_a_revocation_is_withdrawn(stored: Connection, version: 
 
     They keep the version that they were sealed for: nothing is sealed anew, and the version does not move.
     """
-    ours = replace(answered(attempt=2, holder="holder-2", version=version), parameters={"shop": "1"})
+    ours = answered(attempt=2, holder="holder-2", version=version)
 
     after = ours.over(stored, LATE)
 
     assert isinstance(after, Connection)
-    assert (after.status, after.version, after.sealed) == (Status.REVOKING, stored.version, None)
-    *before, late = after.withdrawals
-    assert tuple(before) == stored.withdrawals
-    assert (late.sealed, late.provider, late.version, late.parameters) == (
-        b"sealed-ours",
-        "acme",
-        version,
-        {"shop": "1"},
-    )
+    assert (after.status, after.version, after.current) == (Status.REVOKING, stored.version, None)
+    *before, late = after.to_revoke
+    assert tuple(before) == stored.to_revoke
+    assert (late.id, late.seal.version, late.whose) == ("sealed-ours", version, WHOSE)
     assert after.revocations == stored.revocations
 
 
@@ -213,8 +279,8 @@ def test_an_answer_after_a_revocation_is_withdrawn_from_a_connection_made_anew()
     after = replace(answered(), tokens=FIRST_ANSWER).over(anew, LATE + 1)
 
     assert isinstance(after, Connection)
-    assert (after.status, after.sealed, after.version) == (Status.ACTIVE, anew.sealed, anew.version)
-    assert [(late.sealed, late.at) for late in after.withdrawals] == [(b"sealed-first", LATE + 1)]
+    assert (after.status, after.current, after.version) == (Status.ACTIVE, anew.current, anew.version)
+    assert [(late.id, late.revoke_at) for late in after.to_revoke] == [("sealed-first", LATE + 1)]
 
 
 @pytest.mark.parametrize("stored", [ASKED, refreshed(attempt=1)])
@@ -253,12 +319,10 @@ def test_a_first_consent_makes_a_connection() -> None:
 
     made = ours.over(None, LATE + 0.5)
 
-    tokens = sealed_tokens(sealed=b"sealed-ours", at=NOW + 40)
     assert made == Connection.authorized(
         "merchant-1",
         "acme",
-        1,
-        tokens,
+        ours.tokens,
         LATE,
         before=None,
         authorized_by="request-2",
@@ -294,9 +358,10 @@ def test_a_consent_replaces_what_was(stored: Connection, revocations: int) -> No
     after = consented(revocations=revocations).over(stored, LATE)
 
     assert isinstance(after, Connection)
-    assert (after.status, after.version, after.sealed) == (Status.ACTIVE, 2, b"sealed-ours")
+    assert (after.status, after.version, ciphertext(after)) == (Status.ACTIVE, 2, b"sealed-ours")
     assert (after.authorized_by, after.authorized_at, after.refreshed_at) == ("request-2", NOW + 40, NOW + 40)
-    assert (after.lease, after.failure, after.origin, after.attempts) == (None, None, None, 0)
+    assert after.current
+    assert (after.lease, after.failure, refreshed_from(after), after.current.attempts) == (None, None, None, 0)
     assert (after.created_at, after.revocations) == (NOW - 1000, stored.revocations)
 
 
@@ -320,7 +385,9 @@ def test_a_consent_for_a_record_that_vanished_is_sealed_anew() -> None:
     "since",
     [
         lambda stored: stored,
-        lambda stored: stored.leased("h", LATE + 9, LATE).refreshed(SECOND_ANSWER, Origin(2, 1), "h", LATE),
+        lambda stored: stored.leased("h", LATE + 9, LATE).refreshed(
+            SECOND_ANSWER, RefreshedFrom("sealed-ours", 1), "h", LATE
+        ),
         lambda stored: heard(stored.revoking(LATE)),
     ],
     ids=["as written", "refreshed since", "revoked since"],
@@ -330,7 +397,7 @@ def test_a_consent_is_stored_once(since: Any) -> None:
     stored = consented().over(connection(), LATE)
     assert isinstance(stored, Connection)
     again = consented(version=3)
-    again = replace(again, tokens=replace(again.tokens, sealed=b"sealed-anew"))
+    again = replace(again, tokens=replace(again.tokens, id="another", seal=Seal(b"sealed-anew", 1, 3)))
 
     assert again.over(since(stored), LATE) is Verdict.STORED
 
@@ -354,7 +421,7 @@ def test_a_consent_takes_over_nothing_of_another_party(
     """It is another owner's or provider's, and not revoked: neither its tokens nor its name change hands."""
     for version in (1, 2, 3):
         foreign = consented(version, provider, owner=owner, revocations=revocations)
-        assert foreign.over(stored, LATE) is Verdict.SUPERSEDED
+        assert foreign.over(stored, LATE) is Verdict.FOREIGN
 
 
 def test_a_revoked_connection_is_free_for_another_party() -> None:
@@ -370,7 +437,7 @@ def test_a_revoked_connection_is_free_for_another_party() -> None:
     [
         gone(connection()),
         gone(dead(connection())),
-        gone(replace(ANEW, version=1)),
+        gone(connection(tokens=FIRST_ANSWER, version=1, authorized_by="request-9")),
         connection().revoking(NOW + 50),
         replace(connection(version=2, authorized_by="request-9"), revocations=1),
     ],
@@ -388,9 +455,9 @@ def test_a_consent_asked_for_before_a_revocation_is_withdrawn(stored: Connection
     after = consented(version, revocations=0).over(stored, LATE)
 
     assert isinstance(after, Connection)
-    assert after.status is (Status.ACTIVE if stored.sealed else Status.REVOKING)
-    assert (after.version, after.sealed) == (stored.version, stored.sealed)
-    assert (after.withdrawals[-1].sealed, after.withdrawals[-1].version) == (b"sealed-ours", version)
+    assert after.status is (Status.ACTIVE if stored.current else Status.REVOKING)
+    assert (after.version, after.current) == (stored.version, stored.current)
+    assert (after.to_revoke[-1].id, after.to_revoke[-1].seal.version) == ("sealed-ours", version)
     assert after.authorized_by == stored.authorized_by, "it is not this consent's connection"
     assert after.revocations == stored.revocations
 
@@ -402,7 +469,7 @@ def test_a_consent_leaves_to_the_server_what_it_has_not_heard() -> None:
     after = consented(revocations=1).over(revoking, LATE)
 
     assert isinstance(after, Connection)
-    assert (after.status, after.sealed, after.withdrawals) == (Status.ACTIVE, b"sealed-ours", revoking.withdrawals)
+    assert (after.status, ciphertext(after), after.to_revoke) == (Status.ACTIVE, b"sealed-ours", revoking.to_revoke)
     assert (after.tell_at, after.due_at) == (NOW + 20, NOW + 20)
 
 
@@ -411,7 +478,11 @@ def test_a_later_consent_stands() -> None:
     stored = connection(tokens=sealed_tokens(at=NOW + 41), authorized_by="request-9")
 
     for version in (1, 2, 3):
-        assert consented(version).over(stored, LATE) is Verdict.SUPERSEDED
+        after = consented(version).over(stored, LATE)
+        assert isinstance(after, Connection)
+        assert (after.version, after.authorized_by, after.current) == (1, "request-9", stored.current)
+        assert [each.request_id for each in after.in_place(Place.SUPERSEDED)] == ["request-2"]
+        assert consented(version).over(after, LATE) is Verdict.STORED
 
 
 # On paper
@@ -440,7 +511,7 @@ def test_the_paper_holds_no_plaintext() -> None:
     """Tokens are in it sealed only; nothing else of `Obtained` is a secret."""
     document = json.loads(REFRESH.to_json())
 
-    assert document["tokens"]["sealed"] == b64encode(bytes(range(256))).decode()
+    assert document["tokens"]["seal"]["ciphertext"] == b64encode(bytes(range(256))).decode()
     assert not {"access_token", "refresh_token"} & (document.keys() | document["tokens"].keys())
 
 
@@ -465,25 +536,31 @@ def malformed(**changes: Any) -> Any:
         {"obtained": malformed()},
         {"connection_id": "merchant-1"},
         malformed(connection_id=...),
-        malformed(version=...),
+        malformed(version=2),
         malformed(tokens=...),
         malformed(tokens=None),
         malformed(tokens="sealed"),
         malformed(tokens={}),
-        malformed(tokens__sealed=...),
+        malformed(tokens__seal=...),
+        malformed(tokens__seal=None),
+        malformed(tokens__seal__ciphertext=None),
+        malformed(tokens__seal__ciphertext="not base64!"),
+        malformed(tokens__seal__ciphertext="AAA"),
+        malformed(tokens__seal__version=...),
+        malformed(tokens__whose={}),
+        malformed(tokens__id=...),
         malformed(tokens__sealed=None),
-        malformed(tokens__sealed="not base64!"),
-        malformed(tokens__sealed="AAA"),
+        malformed(tokens__sealed="AAAA"),
         malformed(tokens__obtained_at=...),
         malformed(tokens__unknown="x"),
         malformed(unknown="x"),
-        malformed(origin="1"),
-        malformed(origin={"version": 1}),
-        malformed(origin={"version": 1, "attempt": 1, "x": 1}),
+        malformed(refreshed_from="1"),
+        malformed(refreshed_from={"set_id": "1"}),
+        malformed(refreshed_from={"set_id": "1", "attempt": 1, "x": 1}),
         malformed(authorized=["request-1"]),
         malformed(authorized={"owner": "owner-1"}),
-        malformed(origin=None),
-        malformed(origin=...),
+        malformed(refreshed_from=None),
+        malformed(refreshed_from=...),
         malformed(authorized={"request_id": "request-1"}),
     ],
 )
@@ -528,7 +605,7 @@ def test_a_consent_of_another_account_has_no_place(
         assert isinstance(verdict, Connection)
         assert verdict.subject == given
     else:
-        assert verdict is Verdict.SUPERSEDED
+        assert verdict is Verdict.FOREIGN
 
 
 @pytest.mark.parametrize("status", [Status.REAUTHORIZATION_REQUIRED, Status.UNCONFIRMED])
@@ -536,7 +613,7 @@ def test_a_connection_that_vends_nothing_is_to_its_account_all_the_same(status: 
     """What dies of its own accord, comes back as what it was."""
     stored = replace(connected_to("account-1"), status=status)
 
-    assert of_account("account-2").over(stored, LATE) is Verdict.SUPERSEDED
+    assert of_account("account-2").over(stored, LATE) is Verdict.FOREIGN
 
 
 def test_a_connection_that_was_ended_is_to_nobodys_account() -> None:

@@ -54,6 +54,12 @@ GOOD: dict[str, list[Any]] = {
     "response_success": ["ok"],
     "error_fields": [{}, {"error": "errcode", "error_description": "errmsg"}],
     "error_codes": [{}, {"bad_refresh_token": "invalid_grant", "40110": "slow_down"}],
+    "refusals": [
+        [],
+        [{"code": "http_400", "means": "invalid_grant"}],
+        [{"endpoint": "refresh", "status": 403, "code": "E-1", "words": ["token is dead"], "means": "busy"}],
+        [{"contains": {"errors": {"resource": "Token", "codes": {"a": True}}, "n": 7}, "means": "invalid_client"}] * 50,
+    ],
     "revocation_method": ["POST", "DELETE", "GET"],
     "revocation_body_format": ["form", "json", "none"],
     "revocation_endpoint_auth_method": ["none", "client_secret_post", "client_secret_basic"],
@@ -186,6 +192,29 @@ BAD: dict[str, list[Any]] = {
     "response_success": [*NOT_TEXT, "a b"],
     "error_fields": [None, "a", [], {"error_uri": "x"}, {"error": 1}, {"error": ""}, {"error": "a b"}],
     "error_codes": [None, "a", [], {"x": "dead"}, {"x": 1}, {"": "invalid_grant"}, {"<b>": "invalid_grant"}],
+    "refusals": [
+        *(None, "a", {}, ["a"], [{}], [[]], [{"code": "E-1"}], [{"means": "busy"}], [{"code": "E-1", "means": 1}]),
+        [{"code": "E-1", "means": "busy"}] * 51,
+        [{"endpoint": "refresh", "means": "busy"}],
+        [{"code": "E-1", "means": "busy", "error": "x"}],
+        *(
+            [{"code": "E-1", "means": "busy", key: value}]
+            for key, values in {
+                "endpoint": [*NOT_TEXT, "push"],
+                "status": [None, "400", 99, 199, 600, 400.5, True, [400]],
+                "code": [*NOT_TEXT, "<b>", "x" * 65],
+                "words": [None, "a", [], [""], [" "], ["a "], [" a"], ["a\nb"], [1], {}, ["x" * 201], ["x"] * 11],
+                "contains": [
+                    *(None, "a", [], {}, {"a": None}, {"a": ""}, {"a": 1.5}, {"a": ["b"]}, {"a": {}}, {"": "b"}),
+                    *({"a": "b\n"}, {"a": "x" * 201}, {"x" * 65: "b"}, {"a": 10**16}),
+                    {"a": {"a": {"a": {"a": {"a": "too deep"}}}}},
+                    {str(number): "x" for number in range(11)},
+                ],
+                "means": [*NOT_TEXT, "dead", "Busy"],
+            }.items()
+            for value in values
+        ),
+    ],
     "revocation_method": [*NOT_TEXT, "PUT", "post"],
     "revocation_body_format": [*NOT_TEXT, "xml"],
     "revocation_endpoint_auth_method": [*NOT_TEXT, "bearer"],
@@ -397,6 +426,31 @@ def test_a_registration_without_client_id_is_named() -> None:
     """There is no client without its id."""
     with pytest.raises(ProviderMisconfigured, match="registration of provider 'acme' has no client_id"):
         providers.register("acme", [], {"client_secret": "hunter2"})
+
+
+def test_rules_about_refusals_add_up() -> None:
+    """The registration's come before the file's and do away with none of them; `error_codes` are rules by code."""
+    file = {
+        "refusals": (
+            {"words": ["dead"], "means": "invalid_grant"},
+            {"code": "E-1", "status": 400, "means": "slow_down"},
+        ),
+        "error_codes": {"E-1": "invalid_grant", "E-2": "invalid_scope"},
+    }
+    own = {"refusals": ({"code": "E-3", "means": "busy"},), "error_codes": {"E-1": "invalid_client"}}
+
+    whole = providers.register("acme", [file, own], {"client_id": "client-1"}).provider.rules
+    alone = providers.register("acme", [file, {}], {"client_id": "client-1"}).provider.rules
+
+    assert whole == (
+        {"code": "E-3", "means": "busy"},
+        {"code": "E-1", "means": "invalid_client"},
+        {"words": ["dead"], "means": "invalid_grant"},
+        {"code": "E-1", "status": 400, "means": "slow_down"},
+        {"code": "E-1", "means": "invalid_grant"},
+        {"code": "E-2", "means": "invalid_scope"},
+    )
+    assert alone == whole[2:]
 
 
 def test_a_missing_endpoint_is_named_when_it_is_needed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,12 @@ import pytest
 
 from functions.vault.connection import Status
 from functions.vault.errors import InvalidRequest, TemporarilyUnavailable
+from functions.vault.life import Place
 from functions.vault.sealing import SealBroken
+from functions.vault.stored_set import RefreshedFrom, Whose
 from functions.vault.tokens import TokenSet
 from tests.unit.house import MemoryHouse, aws_error, down
-from tests.unit.samples import BROWSER, authorization_request, validated_response
+from tests.unit.samples import BROWSER, authorization_request, validated_response, with_current
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +127,9 @@ def test_a_message_goes_over_what_an_earlier_attempt_left(house: MemoryHouse) ->
     first = interrupted_refresh(house)
     house.pass_time(60)()
     second = interrupted_refresh(house)
-    assert (first["origin"], second["origin"]) == ({"version": 1, "attempt": 1}, {"version": 1, "attempt": 2})
+    assert [each["refreshed_from"] for each in (first, second)] == [
+        {"set_id": "set-1", "attempt": attempt} for attempt in (1, 2)
+    ]
 
     results = [rescue(house, first)["version"], rescue(house, second)["version"]]
 
@@ -133,7 +138,7 @@ def test_a_message_goes_over_what_an_earlier_attempt_left(house: MemoryHouse) ->
 
 
 def test_a_message_does_not_go_over_what_a_later_attempt_left(house: MemoryHouse) -> None:
-    """The other way round, the earlier one is nobody's any more."""
+    """The other way round the earlier one is vended to nobody; it is kept to be revoked when the connection is."""
     first = interrupted_refresh(house)
     house.pass_time(60)()
     second = interrupted_refresh(house)
@@ -142,6 +147,9 @@ def test_a_message_does_not_go_over_what_a_later_attempt_left(house: MemoryHouse
 
     assert results == [2, 2]
     assert house.tokens() == TokenSet("AT-3", "RT-3")
+    assert [each.id for each in house.stored().in_place(Place.SUPERSEDED)] == [first["tokens"]["id"]]
+    house.revoke()
+    assert house.server.revoked == ["RT-3", "AT-3", "RT-2", "AT-2"]
 
 
 @pytest.mark.parametrize("obtain", [interrupted_refresh, interrupted_consent])
@@ -165,7 +173,7 @@ def test_a_dead_connection_comes_back_to_life(house: MemoryHouse) -> None:
     """Another attempt used the same refresh token meanwhile and was told that it is dead; what was issued lives."""
     document = interrupted_refresh(house)
     house.connections.records["merchant-1"] = replace(
-        house.stored(), status=Status.REAUTHORIZATION_REQUIRED, lease=None, due_at=None, due_shard=None
+        with_current(house.stored(), lease=None), status=Status.REAUTHORIZATION_REQUIRED, due_at=None, due_shard=None
     )
 
     result = rescue(house, document)
@@ -187,13 +195,36 @@ def test_an_outage_is_waited_for_and_then_left_to_the_queue(house: MemoryHouse, 
     assert rescue(house, document)["version"] == 2
 
 
+def test_a_message_of_before_takes_format_2_on_where_it_is_sealed_again(house: MemoryHouse) -> None:
+    """Whose it is nobody noted then, and that is what its new seal says."""
+    document = interrupted_consent(house)
+    tokens = document["tokens"]
+    was = house.stored().leased("holder-9", house.now + 30, house.now)
+    after = was.refreshed(house.sealed(TokenSet("AT-9", "RT-9"), 2), RefreshedFrom("set-1", 1), "holder-9", house.now)
+    house.connections.records["merchant-1"] = after
+    tokens["sealed"] = b64encode(house.sealed_before(TokenSet("AT-2", "RT-2"), 2).ciphertext).decode()
+    for name in ("id", "seal", "whose"):
+        del tokens[name]
+    for name in ("refreshed_from", "request_id"):
+        del document[name]
+
+    result = rescue(house, document | {"provider": "acme", "version": 2, "origin": None, "parameters": {}})
+
+    current = house.stored().current
+    assert current
+    assert (result["version"], house.tokens()) == (3, TokenSet("AT-2", "RT-2"))
+    assert (current.seal.format, current.whose) == (2, Whose("acme"))
+
+
 def test_a_ciphertext_opens_for_its_own_version_only(house: MemoryHouse) -> None:
     """A document that names another asks for a new seal, and KMS refuses to open the old one: nothing is written."""
     document = interrupted_refresh(house)
     stored = house.stored()
 
+    document["tokens"]["seal"]["version"] = 7
+
     with pytest.raises(SealBroken):
-        rescue(house, document | {"version": 7})
+        rescue(house, document)
 
     assert house.stored() == stored
 

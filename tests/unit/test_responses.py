@@ -15,9 +15,11 @@ from functions.vault.errors import (
     ProviderThrottled,
     ProviderUnavailable,
     ReauthorizationRequired,
+    UnknownRefusal,
 )
 from functions.vault.providers import Provider
 from functions.vault.responses import Answer, check_revocation, retry_after, token_response, with_callback
+from functions.vault.rules import Rule
 from functions.vault.tokens import TokenResponse, TokenSet
 from tests.unit.samples import NOW, answer
 
@@ -28,13 +30,13 @@ YEARS = 10 * 365 * 86400
 def accepted(body: Any, provider: Provider = ACME, **headers: str) -> TokenResponse:
     """Return what an answer with status 200 is taken for; `body` is JSON, or text as it is."""
     text = body if isinstance(body, str | bytes) else json.dumps(body)
-    return token_response(answer(text, 200, **headers), provider, now=NOW + 0.9, secrets=())
+    return token_response(answer(text, 200, **headers), provider, "token", now=NOW + 0.9, secrets=())
 
 
-def refused(given: Answer, *secrets: str, provider: Provider = ACME) -> GatehouseError:
+def refused(given: Answer, *secrets: str, provider: Provider = ACME, endpoint: str = "token") -> GatehouseError:
     """Return the failure that an answer means."""
     with pytest.raises(GatehouseError) as caught:
-        token_response(given, provider, now=NOW, secrets=secrets)
+        token_response(given, provider, endpoint, now=NOW, secrets=secrets)
     return caught.value
 
 
@@ -375,6 +377,214 @@ def test_each_refusal_has_one_meaning(status: int, body: str, meaning: type[Gate
     assert error.provider_error.error_description == next((word for word in ("why", "Forbidden") if word in body), None)
 
 
+# What a provider's data says of a refusal
+
+
+def explained(*rules: Rule, **codes: str) -> Provider:
+    """Return a provider whose data has these rules, and these codes in their short form."""
+    return Provider("acme", refusals=rules, error_codes=codes)
+
+
+JIRA: Rule = {
+    "endpoint": "refresh",
+    "code": "unauthorized_client",
+    "words": ["token is invalid"],
+    "means": "invalid_grant",
+}
+UNKNOWN_TOKEN = '{"error":"unauthorized_client","error_description":"refresh_token is invalid"}'
+STRAVA = '{"message":"Bad Request","errors":[{"resource":"%s","field":"x","code":"invalid"}]}'
+STRAVAS: tuple[Rule, ...] = (
+    {"contains": {"errors": {"resource": "RefreshToken", "code": "invalid"}}, "means": "invalid_grant"},
+    {"contains": {"errors": {"resource": "Application"}}, "means": "invalid_client"},
+)
+WORKING: Rule = {"words": ["already being processed"], "means": "busy"}
+IN_WORK = '{"error":"invalid_grant","error_description":"token request is already being processed"}'
+
+
+@pytest.mark.parametrize(
+    ("provider", "status", "body", "meaning"),
+    [
+        (explained(JIRA), 403, UNKNOWN_TOKEN, ReauthorizationRequired),
+        (explained(JIRA), 403, ERROR % "unauthorized_client", ProviderMisconfigured),
+        (explained(JIRA, unauthorized_client="slow_down"), 403, UNKNOWN_TOKEN, ReauthorizationRequired),
+        (explained(JIRA, unauthorized_client="slow_down"), 403, ERROR % "unauthorized_client", ProviderThrottled),
+        (explained(*STRAVAS), 400, STRAVA % "RefreshToken", ReauthorizationRequired),
+        (explained(*STRAVAS), 400, STRAVA % "Application", ProviderMisconfigured),
+        (explained(*STRAVAS), 400, STRAVA % "Athlete", UnknownRefusal),
+        (explained(WORKING), 400, IN_WORK, ProviderUnavailable),
+        (explained(WORKING), 400, ERROR % "invalid_grant", ReauthorizationRequired),
+        # Without a body, and with one that has no code.
+        (explained(http_400="invalid_grant"), 400, "", ReauthorizationRequired),
+        (explained(http_400="invalid_grant"), 400, " \n", ReauthorizationRequired),
+        (explained(http_400="invalid_grant"), 400, '{"message":"Bad Request"}', ReauthorizationRequired),
+        (explained(http_400="invalid_grant"), 400, ERROR % "something_new", UnknownRefusal),
+        (explained(http_400="invalid_grant"), 403, "", UnknownRefusal),
+        (explained(http_400="invalid_grant"), 400, "<html>blocked by a firewall</html>", ProviderUnavailable),
+        (explained({"status": 400, "means": "invalid_grant"}), 400, "<html>blocked</html>", ProviderUnavailable),
+        (
+            explained({"words": ["TOKEN revoked"], "means": "invalid_grant"}),
+            400,
+            "Token revoked",
+            ReauthorizationRequired,
+        ),
+        # A status that says more than a code, and a rule that has taken it into account.
+        (explained(E1="invalid_grant"), 429, ERROR % "E1", ProviderThrottled),
+        (
+            explained({"status": 429, "code": "E1", "means": "invalid_grant"}),
+            429,
+            ERROR % "E1",
+            ReauthorizationRequired,
+        ),
+        (explained(E1="invalid_client"), 500, ERROR % "E1", ProviderUnavailable),
+        (explained({"status": 500, "code": "E1", "means": "invalid_client"}), 500, ERROR % "E1", ProviderMisconfigured),
+        (explained(E1="invalid_grant"), 500, ERROR % "E1", ReauthorizationRequired),
+        # A 200 that is no success.
+        (explained({"words": ["try later"], "means": "slow_down"}), 200, '{"message":"Try later."}', ProviderThrottled),
+        (explained(E1="invalid_grant"), 200, '{"code":"E1"}', ReauthorizationRequired),
+        (explained({"words": ["another"], "means": "busy"}), 200, '{"message":"At another."}', ProviderUnavailable),
+        (explained(E1="invalid_scope"), 200, '{"code":"E1"}', ProviderMisconfigured),
+        # Of several codes the one that is explained.
+        (explained(E1="invalid_grant"), 400, '{"error":{"code":"first","type":"E1"}}', ReauthorizationRequired),
+        (explained(**{"access denied": "slow_down"}), 200, '{"error":"Access Denied"}', ProviderThrottled),
+    ],
+)
+def test_data_says_what_a_refusal_means(
+    provider: Provider, status: int, body: str, meaning: type[GatehouseError]
+) -> None:
+    """By code, by words, by members of lists, and where there is no body at all."""
+    assert type(refused(answer(body, status), provider=provider, endpoint="refresh")) is meaning
+
+
+def test_data_goes_before_what_a_missing_page_usually_means() -> None:
+    """A server may say with a 404 that it does not know the client: that the address is wrong is a guess."""
+    provider = explained({"status": 404, "code": "no_such_client", "means": "invalid_client"})
+
+    error = refused(answer(ERROR % "no_such_client", 404), provider=provider, endpoint="refresh")
+
+    assert isinstance(error, ProviderMisconfigured)
+    assert error.refuses_client
+    assert "check client_id" in error.description
+
+
+def test_data_goes_for_its_endpoint_alone() -> None:
+    """The same words to a code are about the client."""
+    error = refused(answer(UNKNOWN_TOKEN, 403), provider=explained(JIRA), endpoint="token")
+
+    assert isinstance(error, ProviderMisconfigured)
+
+
+def test_data_takes_no_success_for_a_refusal() -> None:
+    """Tokens came: whatever else stands in the answer, they are stored."""
+    provider = explained({"status": 200, "means": "invalid_grant"}, {"words": ["expired"], "means": "invalid_grant"})
+
+    response = accepted({"access_token": "AT-1", "message": "Your trial has expired."}, provider)
+
+    assert response.tokens == TokenSet("AT-1")
+
+
+def test_a_server_that_is_busy_with_us_has_said_nothing_of_the_grant() -> None:
+    """It may be asked again, and the words say of what it is busy."""
+    error = refused(answer(IN_WORK, 400, retry_after="2"), provider=explained(WORKING), endpoint="refresh")
+
+    assert isinstance(error, ProviderUnavailable)
+    assert (error.retryable, error.retry_after, error.outcome_unknown) == (True, 2, False)
+    assert "busy with another request" in error.description
+
+
+# What nobody knows
+
+
+UNHEARD_OF = [
+    (400, ERROR % "something_new"),
+    (400, ERROR % "invalid_request"),
+    (400, ERROR % "access_denied"),
+    (403, '{"message":"Forbidden"}'),
+    (415, '{"message":"Unsupported Media Type"}'),
+    (400, ""),
+    (403, ""),
+    (200, '{"ok":false,"error":"something_new"}'),
+    (200, '{"error":true}'),
+    (400, STRAVA % "RefreshToken"),
+    (400, '{"error":"unknown_error","error_description":"retry your request"}'),
+]
+
+
+@pytest.mark.parametrize(("status", "body"), UNHEARD_OF)
+def test_a_refresh_that_is_refused_for_an_unknown_reason_may_succeed_later(status: int, body: str) -> None:
+    """It ends no grant and calls nobody: who knows what it means can say so in the registration."""
+    error = refused(answer(body, status), endpoint="refresh")
+
+    assert type(error) is UnknownRefusal
+    assert (error.code, error.retryable, error.outcome_unknown) == ("provider_unavailable", True, False)
+    assert "say so in refusals of the registration" in error.description
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, ERROR % "invalid_client"),
+        (403, ERROR % "unauthorized_client"),
+        (400, ERROR % "unsupported_grant_type"),
+        (400, ERROR % "invalid_scope"),
+        (400, ERROR % "invalid_target"),
+        (400, ERROR % "use_dpop_nonce"),
+        (400, ERROR % "redirect_uri_mismatch"),
+        (200, ERROR % "invalid_client_id"),
+        (401, ERROR % "something_new"),
+        (401, ""),
+        (410, ""),
+        (404, ""),
+        (302, ""),
+    ],
+)
+def test_what_is_known_to_be_the_operators_is_so_at_a_refresh(status: int, body: str) -> None:
+    """There is no use in asking again: the alarm rings at once."""
+    assert isinstance(refused(answer(body, status), endpoint="refresh"), ProviderMisconfigured)
+
+
+TRY_AGAIN = '{"error":"%s","error_description":"Something went wrong. Please TRY\\n again later."}'
+
+
+@pytest.mark.parametrize(
+    ("body", "meaning"),
+    [
+        (TRY_AGAIN % "unknown_error", ProviderUnavailable),
+        ('{"error":"unknown_error","error_description":"retry your request"}', ProviderUnavailable),
+        ('{"error":"Something broke, try again"}', ProviderUnavailable),
+        (TRY_AGAIN % "invalid_request", ProviderMisconfigured),
+        (TRY_AGAIN % "invalid_client", ProviderMisconfigured),
+        (TRY_AGAIN % "invalid_grant", ReauthorizationRequired),
+        (ERROR % "unknown_error", ProviderMisconfigured),
+    ],
+)
+def test_a_server_that_asks_to_try_again_is_taken_at_its_word(body: str, meaning: type[GatehouseError]) -> None:
+    """Unless its code is known to mean something else."""
+    assert type(refused(answer(body, 400), endpoint="token")) is meaning
+
+
+def test_a_sentence_in_the_place_of_a_code_is_passed_on_as_words() -> None:
+    """The operator reads it; `error` has the status, as where there is no code."""
+    error = refused(answer('{"error":"Refresh token has expired"}', 400), endpoint="refresh")
+
+    assert error.provider_error is not None
+    assert error.provider_error.as_dict() == {
+        "error": "http_400",
+        "error_description": "Refresh token has expired",
+        "status": 400,
+    }
+
+
+def test_a_page_is_not_passed_on() -> None:
+    """A rule may look for words in it, and nobody else reads it."""
+    provider = explained({"words": ["revoked"], "means": "invalid_grant"})
+
+    error = refused(answer("<html>Token hunter2 revoked</html>", 400), provider=provider, endpoint="refresh")
+
+    assert isinstance(error, ReauthorizationRequired)
+    assert error.provider_error is not None
+    assert (error.provider_error.error, error.provider_error.error_description) == ("http_400", None)
+
+
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_a_gateways_error_leaves_the_outcome_open(status: int) -> None:
     """A 504 says nothing about what the server behind it did with the refresh token."""
@@ -552,6 +762,12 @@ SUCCESSFUL = Provider("acme", revocation_success="successful")
 AT_ITS_ADDRESS = Provider("acme", revocation_method="DELETE", revocation_endpoint="https://acme.example/{token}")
 IN_A_BODY = Provider("acme", revocation_method="DELETE", revocation_endpoint="https://acme.example/grant")
 EXPLAINED = Provider("acme", error_codes={"E-1": "invalid_token"})
+GONE = explained({"endpoint": "revocation", "status": 400, "means": "invalid_token"})
+REPEATED = Provider(
+    "acme",
+    revocation_success="successful",
+    refusals=({"endpoint": "revocation", "words": ["revoked already"], "means": "invalid_token"},),
+)
 
 
 @pytest.mark.parametrize(
@@ -566,6 +782,10 @@ EXPLAINED = Provider("acme", error_codes={"E-1": "invalid_token"})
         (ACME, answer(ERROR % "token_revoked", 200)),
         (ACME, answer(ERROR % "INVALID_TOKEN", 400)),
         (EXPLAINED, answer(ERROR % "E-1", 400)),
+        (explained(http_400="invalid_token"), answer("", 400)),
+        (GONE, answer("", 400)),
+        (GONE, answer('{"status":"failure"}', 400)),
+        (REPEATED, answer('{"successful":false,"message":"It was revoked already."}')),
         (AT_ITS_ADDRESS, answer("", 404)),
         (AT_ITS_ADDRESS, answer('{"message":"no such token"}', 410)),
     ],
@@ -589,6 +809,18 @@ def test_a_revocation_is_believed(provider: Provider, given: Answer) -> None:
         (IN_A_BODY, answer("", 404), ProviderMisconfigured, ("http_404", None)),
         (AT_ITS_ADDRESS, answer("", 401), ProviderMisconfigured, ("http_401", None)),
         (ACME, answer(ERROR % "E-1", 400), ProviderMisconfigured, ("E-1", "why")),
+        (
+            ACME,
+            answer(TRY_AGAIN % "E-1", 400),
+            ProviderMisconfigured,
+            ("E-1", "Something went wrong. Please TRY  again later."),
+        ),
+        (ACME, answer("", 400), ProviderUnavailable, ("http_400", None)),
+        (GONE, answer("<html>blocked</html>", 400), ProviderUnavailable, ("http_400", None)),
+        (GONE, answer(ERROR % "E-1", 403), ProviderMisconfigured, ("E-1", "why")),
+        (explained(http_400="busy"), answer("", 400), ProviderUnavailable, ("http_400", None)),
+        (REPEATED, answer('{"successful":false,"message":"no"}'), ProviderUnavailable, ("not_revoked", "no")),
+        (ACME, answer(ERROR % "invalid_token", 429), ProviderThrottled, ("invalid_token", "why")),
         (ACME, answer("", 503), ProviderUnavailable, ("http_503", None)),
         (ACME, answer("", 429), ProviderThrottled, ("http_429", None)),
         (ACME, answer("", 302), ProviderMisconfigured, ("http_302", None)),

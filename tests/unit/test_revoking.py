@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.connection import Origin, Status
+from functions.vault.connection import RefreshedFrom, Status
 from functions.vault.errors import ConnectionNotFound, ProviderUnavailable, TemporarilyUnavailable
 from functions.vault.revoking import GIVE_UP_AFTER, NotToldYet
 from functions.vault.tokens import TokenSet
-from functions.vault.withdrawal import Withdrawal
 from tests.unit.house import MemoryHouse, aws_error, down
-from tests.unit.samples import NOW, answer, registration, sealed_tokens
+from tests.unit.samples import NOW, WHOSE, answer, registration, sealed_tokens, token_response
 
 if TYPE_CHECKING:
     from functions.vault.connection import Connection
@@ -36,8 +35,8 @@ def house() -> MemoryHouse:
 def said(house: MemoryHouse) -> dict[str, str]:
     """Return the record of what the server said of the token set that it is being told of, else of the last one."""
     stored = house.stored()
-    records = [told.said for told in stored.revocation] + [each.said for each in stored.withdrawals[:1]]
-    return {kind: entry["said"] for kind, entry in records[-1].items()}
+    records = [over.answers for over in stored.revocation] + [each.answers for each in stored.to_revoke[:1]]
+    return {kind: entry["answer"] for kind, entry in records[-1].items()}
 
 
 def retry(house: MemoryHouse) -> None:
@@ -48,9 +47,9 @@ def retry(house: MemoryHouse) -> None:
 def arriving(house: MemoryHouse, number: int) -> None:
     """Let the answer of a refresh in flight come in now."""
     was, issued = house.stored(), TokenSet(f"AT-{number}", f"RT-{number}")
-    sealed = house.new_cipher().prepare("merchant-1", "acme", number)(issued)
-    late = Withdrawal(sealed, "acme", number, int(house.now), was.parameters)
-    house.connections.records["merchant-1"] = was.withdrawing(late, house.now)
+    sealer = house.new_cipher().prepare("merchant-1", number, WHOSE)
+    late = sealed_tokens(token_response(tokens=issued), sealer)
+    house.connections.records["merchant-1"] = was.came_after_revocation(late, "request-1", house.now)
 
 
 def ultracart(house: MemoryHouse) -> None:
@@ -73,7 +72,7 @@ def test_both_tokens_are_told_the_refresh_token_first(house: MemoryHouse) -> Non
     assert here == [Status.REVOKING]
     assert house.server.revoked == ["RT-1", "AT-1"]
     assert said(house) == {"refresh_token": "revoked", "access_token": "revoked"}
-    assert (house.stored().sealed, house.stored().due_at, house.stored().status) == (None, None, Status.REVOKED)
+    assert (house.stored().sets, house.stored().due_at, house.stored().status) == ((), None, Status.REVOKED)
 
 
 def test_a_token_that_is_not_there_is_not_told(house: MemoryHouse) -> None:
@@ -92,7 +91,7 @@ def test_a_server_that_cannot_be_told_need_not_be(house: MemoryHouse) -> None:
 
     assert house.revoke() == "revoked"
 
-    assert (house.server.requests, said(house), house.stored().sealed) == ([], {}, None)
+    assert (house.server.requests, said(house), house.stored().sets) == ([], {}, ())
 
 
 def test_again_is_as_good_as_once(house: MemoryHouse) -> None:
@@ -133,12 +132,12 @@ def test_what_the_server_did_not_hear_is_told_again(house: MemoryHouse, failure:
 
     assert house.token()["error"] == "connection_revoked"
     assert (house.stored().due_at, house.stored().failure is None) == (NOW + 5, False)
-    assert len(house.stored().withdrawals) == 1
+    assert len(house.stored().to_revoke) == 1
     confirmed = answer('{"successful":true}')
     house.server.answers = [confirmed, confirmed]
     retry(house)
     assert house.stored().status is Status.REVOKED
-    assert house.stored().sealed is None
+    assert house.stored().current is None
 
 
 def test_each_token_is_told_once(house: MemoryHouse) -> None:
@@ -324,7 +323,7 @@ def test_tokens_that_come_back_while_the_server_is_told_are_told_too(house: Memo
     assert house.revoke() == "revoked"
 
     assert house.server.revoked == ["RT-1", "AT-1", "RT-2", "AT-2"]
-    assert (house.stored().status, house.stored().withdrawals) == (Status.REVOKED, ())
+    assert (house.stored().status, house.stored().to_revoke) == (Status.REVOKED, ())
     assert [told.version for told in house.stored().revocation] == [1, 2]
 
 
@@ -351,7 +350,7 @@ def test_a_server_that_ends_whole_grants_refuses_the_tokens_that_came_back(house
 
     assert house.server.revoked == ["AT-1", "AT-2"]
     assert house.stored().status is Status.REVOKED
-    assert [list(told.said) for told in house.stored().revocation] == [["access_token"], ["grant"]]
+    assert [list(over.answers) for over in house.stored().revocation] == [["access_token"], ["grant"]]
     assert said(house) == {"grant": "revoked"}
 
 
@@ -364,7 +363,7 @@ def test_the_same_while_the_server_is_being_told(house: MemoryHouse) -> None:
     assert house.revoke() == "revoked"
 
     assert house.server.revoked == ["AT-1", "AT-2"]
-    assert house.stored().sealed is None
+    assert house.stored().current is None
 
 
 @pytest.mark.parametrize("failure", [REFUSED, DOWN])
@@ -422,9 +421,11 @@ def test_who_loses_the_race_to_end_it_ends_what_he_finds(house: MemoryHouse) -> 
 
     def refreshed() -> None:
         was = house.stored()
-        seal = house.new_cipher().prepare("merchant-1", "acme", 2)
-        tokens = sealed_tokens(sealed=seal(TokenSet("AT-2", "RT-2")))
-        house.connections.records["merchant-1"] = was.refreshed(tokens, Origin(1, 1), "holder-1", NOW)
+        sealer = house.new_cipher().prepare("merchant-1", 2, WHOSE)
+        tokens = sealed_tokens(token_response(tokens=TokenSet("AT-2", "RT-2")), sealer)
+        assert was.current
+        source = RefreshedFrom(was.current.id, 1)
+        house.connections.records["merchant-1"] = was.refreshed(tokens, source, "holder-1", NOW)
 
     house.events.before["change"] = [refreshed]
 
@@ -439,8 +440,8 @@ def test_a_confirmed_end_stands_over_the_failure_of_another(house: MemoryHouse) 
 
     def refused_meanwhile() -> None:
         was = house.stored()
-        other = was.withdrawals[0].begin().failed(ProviderUnavailable("Not successful."), NOW, 0.5)
-        failed.append(was.telling(other, NOW))
+        other = was.to_revoke[0].attempted().attempt_failed(ProviderUnavailable("Not successful."), NOW, 0.5)
+        failed.append(was.revocation_failed(other, NOW))
         house.connections.records["merchant-1"] = failed[0]
 
     house.events.before["http"] = [None, refused_meanwhile]
@@ -455,7 +456,7 @@ def test_a_failure_does_not_stand_over_a_confirmed_end(house: MemoryHouse) -> No
 
     def confirmed_meanwhile() -> None:
         was = house.stored()
-        house.connections.records["merchant-1"] = was.told(was.withdrawals[0], NOW)
+        house.connections.records["merchant-1"] = was.revocation_confirmed(was.to_revoke[0], NOW)
 
     house.server.answers = [DOWN]
     house.events.after["http"] = [None]
@@ -472,7 +473,7 @@ def test_a_connection_made_anew_meanwhile_is_left_alone(house: MemoryHouse) -> N
 
     def anew() -> None:
         was = house.stored()
-        ended = was.told(was.withdrawals[0], NOW)
+        ended = was.revocation_confirmed(was.to_revoke[0], NOW)
         made.append(house.connect(version=2, authorized_by="request-2", before=ended))
 
     house.events.after["http"] = [None, anew]
@@ -488,7 +489,7 @@ def test_two_who_are_told_no_and_yes_at_once_take_it_for_a_yes(house: MemoryHous
 
     def another_is_told_yes() -> None:
         was = house.stored()
-        house.connections.records["merchant-1"] = was.telling(was.withdrawals[0].begin(), NOW)
+        house.connections.records["merchant-1"] = was.revocation_failed(was.to_revoke[0].attempted(), NOW)
 
     house.events.before["http"] = [another_is_told_yes]
     house.server.answers = [UNSUCCESSFUL]
@@ -518,7 +519,7 @@ def test_a_server_hears_of_the_old_tokens_when_the_user_has_consented_anew(house
     retry(house)
 
     assert house.server.revoked == ["RT-1", "RT-1", "AT-1"]
-    assert (house.stored().status, house.stored().withdrawals) == (Status.ACTIVE, ())
+    assert (house.stored().status, house.stored().to_revoke) == (Status.ACTIVE, ())
     assert house.token()["access_token"] == "AT-8"
     assert said(house) == {"refresh_token": "revoked", "access_token": "revoked"}
 
@@ -533,7 +534,7 @@ def test_a_server_that_ends_all_at_once_is_not_told_of_the_old_tokens_any_more(h
     retry(house)
 
     assert house.server.revoked == ["AT-1"]
-    assert (house.stored().status, house.stored().withdrawals) == (Status.ACTIVE, ())
+    assert (house.stored().status, house.stored().to_revoke) == (Status.ACTIVE, ())
     assert said(house) == {"grant": "left to the newer consent"}
     house.server.answers = [answer('{"successful":true}')]
     assert house.revoke() == "revoked"
@@ -564,7 +565,7 @@ def test_to_revoke_again_tells_of_both(house: MemoryHouse) -> None:
 
     assert house.revoke() == "revoked"
 
-    assert house.server.revoked == ["RT-1", "RT-1", "AT-1", "RT-8", "AT-8"]
+    assert house.server.revoked == ["RT-1", "RT-8", "AT-8", "RT-1", "AT-1"]
 
 
 def test_one_server_that_is_down_keeps_no_other_from_being_told(house: MemoryHouse) -> None:
@@ -576,5 +577,5 @@ def test_one_server_that_is_down_keeps_no_other_from_being_told(house: MemoryHou
 
     assert house.revoke() == "revoking"
 
-    assert house.server.revoked == ["RT-1", "RT-1", "RT-8", "AT-8"]
-    assert [left.provider for left in house.stored().withdrawals] == ["acme"]
+    assert house.server.revoked == ["RT-1", "RT-8", "RT-1", "AT-1"]
+    assert [left.whose.provider for left in house.stored().to_revoke] == ["other"]

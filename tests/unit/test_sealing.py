@@ -1,6 +1,8 @@
 """The sealed form: frozen, opened by one key in one place, and by nothing that was changed."""
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -8,7 +10,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from functions.vault.sealing import SealBroken, context_of, seal, unseal, wrapped_key_of
+from functions.vault.sealing import PENDING, SealBroken, context_of, seal, unseal, whole_context_of, wrapped_key_of
+from functions.vault.stored_set import Whose
 
 PLAINTEXT = b'{"access_token":"AT-1","refresh_token":"RT-1"}'
 CONTEXT = context_of("merchant-1", "acme", 7)
@@ -27,6 +30,39 @@ VECTOR = bytes.fromhex(
     """
 )
 
+WHOSE = Whose(
+    "acme",
+    "client-1",
+    {"shop": "ü"},
+    "https://acme.example",
+    {"token": "https://acme.example", "revocation": "https://acme.example"},
+)
+WHOLE = whole_context_of(CONTEXT, "set-1", WHOSE, "key-1")
+
+OTHERS = (
+    replace(WHOSE, provider="other"),
+    replace(WHOSE, client_id="client-2"),
+    replace(WHOSE, client_id=None),
+    replace(WHOSE, parameters={}),
+    replace(WHOSE, parameters={"shop": "1"}),
+    replace(WHOSE, issuer=None),
+    replace(WHOSE, origins={"token": "https://acme.example"}),
+    replace(WHOSE, origins={"token": "https://evil.example", "revocation": "https://acme.example"}),
+)
+
+# The same for format 2.
+VECTOR_2 = bytes.fromhex(
+    """
+    02 0007 77726170706564
+    000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f
+    0bf50adbbc2b45a862171b2799421061af2f6b1335d4258db873fb3885b8d51b
+    000102030405060708090a0b
+    b772942e165309d1c9906e6f2004cd65d51cf41d6cee8ac0901629ee81ac5885fb1850cdd5a1f5820fe422102f3c245765e0eba52b38c0f9
+    9e11280587a7
+    """
+)
+VECTORS = {VECTOR: CONTEXT, VECTOR_2: WHOLE}
+
 
 def counting(length: int) -> bytes:
     """Return the octets 00 01 02 ..., which are as random as a test vector needs."""
@@ -35,7 +71,14 @@ def counting(length: int) -> bytes:
 
 def test_the_format_is_frozen() -> None:
     """What is stored by this version must open in every later one: a change here is a new format, not a new vector."""
-    assert seal(PLAINTEXT, CONTEXT, KEY, WRAPPED, random=counting) == VECTOR
+    assert seal(PLAINTEXT, WHOLE, KEY, WRAPPED, random=counting) == VECTOR_2
+    assert unseal(VECTOR_2, WHOLE, KEY) == PLAINTEXT
+    assert wrapped_key_of(VECTOR_2) == WRAPPED
+
+
+def test_the_format_before_still_opens() -> None:
+    """As it was made."""
+    assert seal(PLAINTEXT, CONTEXT, KEY, WRAPPED, made_as=1, random=counting) == VECTOR
     assert unseal(VECTOR, CONTEXT, KEY) == PLAINTEXT
     assert wrapped_key_of(VECTOR) == WRAPPED
 
@@ -50,14 +93,30 @@ def test_the_vector_is_what_its_description_says() -> None:
     assert header + AESGCM(derived[:32]).encrypt(nonce, PLAINTEXT, header + context) == VECTOR
 
 
+def test_the_vector_of_format_2_is_what_its_description_says() -> None:
+    """The same, with what it was sealed by and for whom in its context."""
+    salt, nonce = counting(32), counting(12)
+    derived = HKDF(SHA512(), 64, salt=salt, info=b"gatehouse sealed token set v2").derive(KEY)
+    header = b"\x02\x00\x07wrapped" + salt + derived[32:] + nonce
+    context = (
+        b'{"connection_id":"merchant-1","key":"key-1","provider":"acme","purpose":"gatehouse/tokens","set":"set-1",'
+        b'"version":"7","whose":{"client_id":"client-1","issuer":"https://acme.example","origins":{"revocation":'
+        b'"https://acme.example","token":"https://acme.example"},"parameters":{"shop":"\\u00fc"},"provider":"acme"}}'
+    )
+
+    assert header + AESGCM(derived[:32]).encrypt(nonce, PLAINTEXT, header + context) == VECTOR_2
+
+
 @pytest.mark.parametrize("position", range(len(VECTOR)))
 def test_no_changed_octet_is_let_through(position: int) -> None:
-    """Every single octet, each of its bits and all of them: none opens."""
+    """Every single octet, each of its bits and all of them: none opens, as neither format."""
     for flip in (*(1 << bit for bit in range(8)), 0xFF):
-        changed = bytearray(VECTOR)
-        changed[position] ^= flip
-        with pytest.raises(SealBroken):
-            unseal(bytes(changed), CONTEXT, KEY)
+        for vector, context in VECTORS.items():
+            changed = bytearray(vector)
+            changed[position] ^= flip
+            for tried in (CONTEXT, WHOLE, context):
+                with pytest.raises(SealBroken):
+                    unseal(bytes(changed), tried, KEY)
 
 
 @pytest.mark.parametrize("length", range(len(VECTOR)))
@@ -96,6 +155,24 @@ def test_a_ciphertext_opens_only_where_it_belongs(context: dict[str, str]) -> No
     """Copied to another connection, provider or version it is noise."""
     with pytest.raises(SealBroken):
         unseal(VECTOR, context, KEY)
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        CONTEXT,
+        whole_context_of(context_of("merchant-2", "acme", 7), "set-1", WHOSE, "key-1"),
+        whole_context_of(context_of("merchant-1", "acme", 8), "set-1", WHOSE, "key-1"),
+        whole_context_of(context_of("merchant-1", "acme", 7, PENDING), "set-1", WHOSE, "key-1"),
+        whole_context_of(CONTEXT, "set-2", WHOSE, "key-1"),
+        whole_context_of(CONTEXT, "set-1", WHOSE, "key-2"),
+        *(whole_context_of(CONTEXT, "set-1", other, "key-1") for other in OTHERS),
+    ],
+)
+def test_a_ciphertext_of_format_2_opens_for_its_own_set_only(context: dict[str, Any]) -> None:
+    """Moved to another set, to other hands, to another server or out of what waits it is noise."""
+    with pytest.raises(SealBroken):
+        unseal(VECTOR_2, context, KEY)
 
 
 @pytest.mark.parametrize("key", [bytes(32), bytes(range(1, 33)), KEY[:31], KEY + b"\x00", KEY[::-1]])

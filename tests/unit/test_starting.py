@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from functions.vault.connection import Status
 from functions.vault.errors import InvalidRequest, TemporarilyUnavailable
 from functions.vault.failure import Failure
+from functions.vault.life import Place
 from functions.vault.store import Authorizations
-from functions.vault.withdrawal import Withdrawal
+from functions.vault.stored_set import Revocation
 from tests.unit.house import MemoryHouse, aws_error
-from tests.unit.samples import NOW, authorization_request, registration
+from tests.unit.samples import NOW, authorization_request, registration, sealed_tokens
+
+if TYPE_CHECKING:
+    from functions.vault.stored_set import StoredSet
 
 
 @pytest.fixture
@@ -61,20 +65,25 @@ def test_a_request_knows_the_connection_as_it_was(house: MemoryHouse) -> None:
     assert (request.owner, request.tags) == ("owner-1", {"tier": "gold"})
 
 
-def withdrawn(number: int) -> Withdrawal:
-    """Return a grant that was revoked while its server could not be reached."""
+def revoked(number: int, size: int) -> StoredSet:
+    """Return a token set that was revoked while its server could not be reached."""
     failure = Failure("provider_unavailable", 1, NOW - 10, NOW + 20 + number, "", "Down.")
-    return Withdrawal(b"sealed-%d" % number, "acme", number, NOW - 10, failure=failure)
+    tokens = sealed_tokens(sealed=b"%d" % number + b"x" * size, version=number)
+    over = replace(tokens, id=f"set-{number}").stored(Place.REVOKING, None)
+    return replace(over, revocation=Revocation(NOW - 10, failure=failure))
 
 
-@pytest.mark.parametrize(("waiting", "is_taken"), [(39, True), (40, False), (41, False)])
+@pytest.mark.parametrize(
+    ("waiting", "size", "is_taken"),
+    [(39, 9, True), (40, 9, False), (41, 9, False), (10, 20_000, True), (11, 20_000, False)],
+)
 def test_a_record_that_is_full_of_revoked_grants_waits_for_their_server(
-    house: MemoryHouse, waiting: int, *, is_taken: bool
+    house: MemoryHouse, waiting: int, size: int, *, is_taken: bool
 ) -> None:
     """An outage in which a connection is revoked and authorized over and over does not burst its record."""
     house.connect()
-    withdrawals = tuple(withdrawn(number) for number in range(waiting))
-    record = replace(house.stored(), status=Status.REVOKING, withdrawals=withdrawals, tell_at=NOW + 20)
+    sets = tuple(revoked(number, size) for number in range(waiting))
+    record = replace(house.stored(), status=Status.REVOKING, sets=sets, tell_at=NOW + 20)
     house.connections.records["merchant-1"] = record
 
     if is_taken:
@@ -84,7 +93,7 @@ def test_a_record_that_is_full_of_revoked_grants_waits_for_their_server(
         house.starting.start({"provider": "acme", "connection_id": "merchant-1"})
 
     assert (caught.value.connection_id, caught.value.retry_after) == ("merchant-1", 20)
-    assert f"{waiting} grants of this connection are revoked" in caught.value.description
+    assert f"{waiting} of them are revoked here" in caught.value.description
     assert house.authorizations.records == {}
 
 

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from functions.vault.authorization import BrowserBinding, Phase, ticket_hash
 from functions.vault.aws import ClientOf
-from functions.vault.connection import Connection, Origin, Status
+from functions.vault.connection import Connection, RefreshedFrom, Status
 from functions.vault.errors import (
     ConnectionNotFound,
     ProviderError,
@@ -17,9 +17,9 @@ from functions.vault.errors import (
     ReauthorizationRequired,
     TemporarilyUnavailable,
 )
-from functions.vault.store import KEEP_REQUESTS, Authorizations, Conflict, Connections, Due
+from functions.vault.listing import view
+from functions.vault.store import KEEP_REQUESTS, Authorizations, Conflict, Connections, Due, summary_of
 from functions.vault.tokens import TokenSet
-from functions.vault.withdrawal import Withdrawal
 from tests.unit.samples import (
     BROWSER,
     NOW,
@@ -42,34 +42,42 @@ def refreshed(was: Connection) -> Connection:
     """Return the connection with its next token set."""
     attempt = was.lease.attempt if was.lease else 0
     holder = was.lease.holder if was.lease else "holder-0"
-    return was.refreshed(sealed_tokens(sealed=b"sealed-next"), Origin(was.version, attempt), holder, NOW + 2)
+    tokens = sealed_tokens(sealed=b"sealed-%d" % (was.version + 1), version=was.version + 1)
+    source = RefreshedFrom(f"sealed-{was.version}", attempt)
+    return was.refreshed(tokens, source, holder, NOW + 2)
 
 
 def returned(was: Connection) -> Connection:
     """Return the connection after an attempt that sent nothing."""
-    return was.returned(NOW + 2)
+    return was.lease_given_back(NOW + 2)
 
 
 def told(was: Connection) -> Connection:
     """Return the connection after the server has heard of one of its tokens."""
-    heard = was.withdrawals[0].begin().heard("refresh_token", "revoked", NOW + 2)
-    return was.telling(heard, NOW + 2)
+    heard = was.to_revoke[0].attempted().answered("refresh_token", "revoked", NOW + 2)
+    return was.revocation_failed(heard, NOW + 2)
 
 
 def untold(was: Connection) -> Connection:
     """Return the connection after an attempt to tell the server that failed."""
     error = ProviderUnavailable("Down.", outcome_unknown=True, provider_error=SAID)
-    return was.telling(was.withdrawals[0].begin().failed(error, NOW + 2, 0.5), NOW + 2)
+    return was.revocation_failed(was.to_revoke[0].attempted().attempt_failed(error, NOW + 2, 0.5), NOW + 2)
 
 
 def came_late(was: Connection) -> Connection:
     """Return the connection with tokens that came back after it was revoked."""
-    return was.withdrawing(Withdrawal(b"sealed-late", "acme", 2, NOW + 2, {"shop": "1"}), NOW + 2)
+    return was.came_after_revocation(sealed_tokens(sealed=b"sealed-late", version=2), "request-1", NOW + 2)
+
+
+def came_beside(was: Connection) -> Connection:
+    """Return the connection with tokens that came back after something newer."""
+    late = sealed_tokens(sealed=b"sealed-beside", version=2)
+    return was.came_late(late, None, "request-1", NOW + 2, RefreshedFrom("sealed-0", 2))
 
 
 def anew(was: Connection) -> Connection:
     """Return the connection after another consent."""
-    tokens = sealed_tokens(sealed=b"sealed-anew")
+    tokens = sealed_tokens(sealed=b"sealed-anew-%d" % was.changes)
     return connection(tokens=tokens, version=was.version + 1, before=was, authorized_by="request-2")
 
 
@@ -90,8 +98,8 @@ def revoking(was: Connection) -> Connection:
 
 def revoked(was: Connection) -> Connection:
     """Return the connection ended at the server too: it was told of the first token set that it had not heard of."""
-    was = was if was.withdrawals else was.revoking(NOW + 2)
-    return was.told(was.withdrawals[0].heard("access_token", "revoked", NOW + 2), NOW + 2)
+    was = was if was.to_revoke else was.revoking(NOW + 2)
+    return was.revocation_confirmed(was.to_revoke[0].answered("access_token", "revoked", NOW + 2), NOW + 2)
 
 
 STEPS: list[list[Callable[[Connection], Connection]]] = [
@@ -119,6 +127,7 @@ STEPS: list[list[Callable[[Connection], Connection]]] = [
     [revoking, told, revoked],
     [revoking, untold, anew, untold, leased, refreshed, revoked],
     [revoking, anew, came_late, revoking, revoked, revoked, revoked],
+    [leased, anew, anew, came_beside, leased, refreshed, revoking, revoked, revoked],
 ]
 
 
@@ -233,11 +242,11 @@ class TestConnections:
         ending = revoking(connection())
         connections.create(ending)
 
-        after = ending.told(ending.withdrawals[0].heard("refresh_token", "revoked", NOW + 2), NOW + 2)
+        after = ending.revocation_confirmed(ending.to_revoke[0].answered("refresh_token", "revoked", NOW + 2), NOW + 2)
         connections.change(ending, after)
 
         assert connections.get("merchant-1") == after
-        assert after.revocation[0].said == {"refresh_token": {"said": "revoked", "at": NOW + 2}}
+        assert after.revocation[0].answers == {"refresh_token": {"answer": "revoked", "at": NOW + 2}}
 
     def test_an_authorization_goes_over_any_state_of_its_version(self, connections: Connections) -> None:
         """A revoked connection lives again, with nothing left of its first life but when that began."""
@@ -269,14 +278,16 @@ class TestConnections:
         connections.change(connection(), refreshed(connection()))
 
         with pytest.raises(Conflict):
-            connections.change(connection(), connection(tokens=sealed_tokens(sealed=b"other"), version=2))
+            connections.change(
+                connection(), connection(tokens=sealed_tokens(sealed=b"other"), version=2, before=connection())
+            )
 
         assert connections.get("merchant-1") == refreshed(connection())
 
     def test_an_authorization_over_nothing_is_a_first_record(self, connections: Connections) -> None:
         """Over what never was nothing can be changed."""
         with pytest.raises(Conflict):
-            connections.change(connection(), connection(version=2))
+            connections.change(connection(), connection(version=2, before=connection()))
 
         assert connections.get("merchant-1") is None
 
@@ -289,18 +300,9 @@ class TestConnections:
 
         (item,) = engine("dynamodb").scan(TableName=connections._name)["Items"]  # noqa: SLF001 - its own table
 
-        gone = {
-            "sealed",
-            "lease",
-            "due_at",
-            "due_shard",
-            "expires_at",
-            "refresh_at",
-            "failure",
-            "withdrawals",
-            "tell_at",
-        }
+        gone = {"sets", "due_at", "due_shard", "tell_at", "upkeep_at"}
         assert not item.keys() & gone
+        assert not item["summary"]["M"].keys() & {"expires_at", "failure"}
 
     def test_a_list_has_pages(self, connections: Connections) -> None:
         """Every connection is on exactly one page, and the last page says that it is the last."""
@@ -314,7 +316,7 @@ class TestConnections:
             found += page
             pages += 1
 
-        assert sorted(each.connection_id for each in found) == [f"merchant-{number}" for number in range(7)]
+        assert sorted(each["connection_id"] for each in found) == [f"merchant-{number}" for number in range(7)]
 
     def test_a_list_can_be_narrowed(self, connections: Connections) -> None:
         """By owner, provider, status, and all of them."""
@@ -331,7 +333,7 @@ class TestConnections:
         def ids(**where: str) -> list[str]:
             page, last = connections.page(where, 50, None)
             assert last is None
-            return sorted(each.connection_id for each in page)
+            return sorted(each["connection_id"] for each in page)
 
         assert ids() == ["a", "b", "c", "d"]
         assert ids(owner="me") == ["a", "b"]
@@ -353,9 +355,57 @@ class TestConnections:
 
         (listed,), _ = connections.page(where, 50, None)
 
-        unlisted = {"sealed": None, "refreshable": False, "refresh_at": None, "due_shard": None, "due_at": None}
-        bare = replace(stored, **unlisted, upkeep_at=None, authorized_by=None, authorized_at=None)  # type: ignore[arg-type]
-        assert listed == replace(bare, attempts=0)
+        assert view("merchant-1", listed) == view("merchant-1", summary_of(stored))
+        assert "sealed-1" not in str(listed)
+
+    def test_what_needs_a_person_is_listed_by_that(self, connections: Connections) -> None:
+        """Whoever's it is, and still among its owner's: each connection is in the index once."""
+        for number in range(12):
+            owner = (None, "me", "you")[number % 3]
+            made = connection(connection_id=f"merchant-{number:02d}", owner=owner)
+            connections.create(dead(made) if number % 2 else made)
+
+        def ids(limit: int = 50, **where: str) -> list[str]:
+            found, start, reads = [], None, 0
+            while reads == 0 or start is not None:
+                page, start = connections.page(where, limit, start)
+                found += [each["connection_id"] for each in page]
+                reads += 1
+                assert len(page) <= limit
+            return sorted(found)
+
+        needing = [f"merchant-{number:02d}" for number in range(1, 12, 2)]
+        mine = [f"merchant-{number:02d}" for number in range(1, 12, 3)]
+        assert ids(needs="reauthorization") == ids(1, needs="reauthorization") == needing
+        assert ids(needs="confirmation") == []
+        assert ids(owner="me") == ids(1, owner="me") == ids(3, owner="me") == mine
+        assert ids(owner="me", needs="reauthorization") == sorted({*mine} & {*needing})
+        assert ids(owner="me", needs="reauthorization", provider="other") == []
+        assert ids(owner="nobody", needs="reauthorization") == []
+
+    def test_a_list_forgets_who_needs_nobody_any_more(self, connections: Connections) -> None:
+        """Connected anew, it is in the place where it was before."""
+        made = connection()
+        connections.create(dead(made))
+        read = connections.require("merchant-1")
+
+        connections.change(read, anew(read))
+
+        assert connections.page({"needs": "reauthorization"}, 50, None)[0] == []
+        (mine,) = connections.page({"owner": "owner-1"}, 50, None)[0]
+        assert (mine["connection_id"], mine["version"]) == ("merchant-1", 2)
+
+    @pytest.mark.parametrize("owner", ["🛒" * 256, "a b", "a", "owner a"])
+    def test_an_owner_may_be_called_anything(self, connections: Connections, owner: str) -> None:
+        """However long, and like whatever: each is found under its own name alone."""
+        connections.create(connection(owner=owner))
+        connections.create(dead(connection(connection_id="merchant-2", owner=owner)))
+
+        found, _ = connections.page({"owner": owner}, 50, None)
+        others, _ = connections.page({"owner": owner[:-1] or "x"}, 50, None)
+
+        assert sorted(each["connection_id"] for each in found) == ["merchant-1", "merchant-2"]
+        assert others == []
 
     def test_a_rare_match_gives_a_short_page_and_a_way_on(self, connections: Connections) -> None:
         """A filter that matches little costs a bounded number of reads, and loses nothing."""
@@ -370,7 +420,7 @@ class TestConnections:
             pages += 1
             assert pages < 10
 
-        assert [each.connection_id for each in found] == ["the-one"]
+        assert [each["connection_id"] for each in found] == ["the-one"]
 
 
 class TestDue:
@@ -412,21 +462,35 @@ class TestDue:
 
         connections.postpone(Due("merchant-1", "acme", 1, NOW), NOW + 3600)
 
-        assert connections.get("merchant-1") == replace(made, due_at=NOW + 3600, upkeep_at=NOW + 3600)
+        assert connections.get("merchant-1") == replace(made, due_at=NOW + 3600, upkeep_at=NOW + 3600, changes=2)
 
     def test_to_tell_a_server_later_does_not_put_off_a_refresh(self, connections: Connections) -> None:
         """Nor the other way round."""
-        made = replace(connection(), due_at=NOW, upkeep_at=NOW + 10, tell_at=NOW)
-        connections.create(made)
+        tells = replace(connection(), due_at=NOW, upkeep_at=NOW + 10, tell_at=NOW)
+        refreshes = replace(tells, connection_id="merchant-2", upkeep_at=NOW, tell_at=NOW + 3700)
+        for made in (tells, refreshes):
+            connections.create(made)
 
         connections.postpone(Due("merchant-1", "acme", 1, NOW, NOW), NOW + 3600)
-        told_later = connections.get("merchant-1")
-        connections.postpone(Due("merchant-1", "acme", 1, NOW + 3600, NOW + 3700), NOW + 7200)
+        connections.postpone(Due("merchant-2", "acme", 1, NOW, NOW + 3700), NOW + 7200)
 
-        assert told_later == replace(made, due_at=NOW + 3600)
-        assert connections.get("merchant-1") == replace(made, due_at=NOW + 3700, upkeep_at=NOW + 7200)
+        assert connections.get("merchant-1") == replace(tells, due_at=NOW + 3600, changes=2)
+        then = {"due_at": NOW + 3700, "upkeep_at": NOW + 7200, "changes": 2}
+        assert connections.get("merchant-2") == replace(refreshes, **then)  # type: ignore[arg-type]
 
-    @pytest.mark.parametrize("seen", [{"version": 2}, {"due_at": NOW - 1}, {"connection_id": "merchant-2"}])
+    def test_who_has_read_before_work_was_handed_on_reads_again(self, connections: Connections) -> None:
+        """Every write counts, also one that knows nothing of the rest."""
+        made = replace(connection(), due_at=NOW, upkeep_at=NOW)
+        connections.create(made)
+
+        connections.postpone(Due("merchant-1", "acme", 1, NOW), NOW + 3600)
+
+        with pytest.raises(Conflict):
+            connections.change(made, leased(made))
+
+    @pytest.mark.parametrize(
+        "seen", [{"version": 2}, {"tell_at": NOW}, {"due_at": NOW - 1}, {"connection_id": "merchant-2"}]
+    )
     def test_what_has_moved_on_is_not_postponed(self, connections: Connections, seen: dict[str, Any]) -> None:
         """A refresh, or another sweep, was first: its time stands. What is gone is not made anew."""
         made = replace(connection(), due_at=NOW)

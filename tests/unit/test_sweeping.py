@@ -74,7 +74,8 @@ def test_what_was_handed_on_is_not_handed_on_again(house: MemoryHouse) -> None:
     """Not by the next sweep; an hour later, should nothing have come of it."""
     was = add(house, "idle")
     house.sweeping.sweep(house.deadline(60))
-    assert house.stored("idle") == replace(was, due_at=NOW + AGAIN_AFTER, upkeep_at=NOW + AGAIN_AFTER)
+    later = NOW + AGAIN_AFTER
+    assert house.stored("idle") == replace(was, due_at=later, upkeep_at=later, changes=was.changes + 1)
 
     house.pass_time(AGAIN_AFTER - 1)()
     assert house.sweeping.sweep(house.deadline(60))["queued"] == 0

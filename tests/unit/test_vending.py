@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.connection import Origin, Status
+from functions.vault.connection import RefreshedFrom, Status
 from functions.vault.errors import ProviderMisconfigured, ProviderUnavailable, TemporarilyUnavailable
+from functions.vault.stored_set import Whose
 from functions.vault.timing import (
     AFTER_HTTP,
     LEASE_MARGIN,
@@ -20,13 +21,16 @@ from functions.vault.timing import (
 )
 from functions.vault.tokens import TokenSet
 from tests.unit.house import MemoryHouse, aws_error, down
-from tests.unit.samples import NOW, answer, registration, sealed_tokens, token_response
+from tests.unit.samples import NOW, answer, registration, with_current
 
 if TYPE_CHECKING:
     from functions.vault.connection import Connection, Lease
 
 INVALID_GRANT = answer('{"error":"invalid_grant"}', 400)
 THROTTLED = answer("", 429)
+SOURCE = RefreshedFrom("set-1", 1)
+"""The first attempt with the token set that a house connects with."""
+
 NO_PLACE = ProviderUnavailable("It cannot be reached.")
 
 
@@ -51,6 +55,12 @@ def due(house: MemoryHouse) -> MemoryHouse:
     return house
 
 
+def refreshed_from(house: MemoryHouse) -> RefreshedFrom | None:
+    """Return what the stored token set was refreshed from."""
+    current = house.stored().current
+    return current.refreshed_from if current else None
+
+
 def replaying(house: MemoryHouse, seconds: int = 30) -> None:
     """Let the provider be one that repeats a lost answer."""
     house.registrations.known["acme"] = registration(refresh_token_replay_seconds=seconds)
@@ -73,7 +83,7 @@ def test_a_refresh_claims_then_seals_then_asks_then_commits(house: MemoryHouse) 
     assert house.events.calls == ["get", "registration", "change", "decrypt", "data_key", "http", "change"]
     assert (result["access_token"], result["version"]) == ("AT-2", 2)
     assert house.tokens() == TokenSet("AT-2", "RT-2")
-    assert (house.stored().lease, house.stored().origin) == (None, Origin(1, 1))
+    assert (house.stored().lease, refreshed_from(house)) == (None, RefreshedFrom("set-1", 1))
 
 
 def test_who_comes_second_waits_for_the_first_and_asks_nobody(house: MemoryHouse) -> None:
@@ -85,8 +95,8 @@ def test_who_comes_second_waits_for_the_first_and_asks_nobody(house: MemoryHouse
         house.connections.records["merchant-1"] = other
 
     def is_done() -> None:
-        tokens = sealed_tokens(sealed=house.new_cipher().prepare("merchant-1", "acme", 2)(TokenSet("AT-9", "RT-9")))
-        house.connections.records["merchant-1"] = other.refreshed(tokens, Origin(1, 1), "holder-9", house.now)
+        tokens = house.sealed(TokenSet("AT-9", "RT-9"), 2)
+        house.connections.records["merchant-1"] = other.refreshed(tokens, SOURCE, "holder-9", house.now)
 
     house.events.before["change"] = [is_taken]
     house.events.before["sleep"] = [None, None, is_done]
@@ -104,9 +114,8 @@ def test_who_waits_goes_on_waiting_where_the_table_throttles(house: MemoryHouse,
     house.connections.records["merchant-1"] = other
 
     def is_done() -> None:
-        sealed = house.new_cipher().prepare("merchant-1", "acme", 2)(TokenSet("AT-9", "RT-9"))
-        tokens = sealed_tokens(token_response(expires_at=int(house.now) + 3600), sealed)
-        house.connections.records["merchant-1"] = other.refreshed(tokens, Origin(1, 1), "holder-9", house.now)
+        tokens = house.sealed(TokenSet("AT-9", "RT-9"), 2, expires_at=int(house.now) + 3600)
+        house.connections.records["merchant-1"] = other.refreshed(tokens, SOURCE, "holder-9", house.now)
 
     house.events.before["get"] = [None, *[down()] * throttled, is_done]
 
@@ -272,7 +281,7 @@ def test_a_lost_answer_is_asked_for_again_where_the_server_repeats_it(house: Mem
 
     assert (result["version"], house.tokens()) == (2, TokenSet("AT-2", "RT-2"))
     assert house.server.refresh_tokens == ["RT-1", "RT-1"]
-    assert house.stored().origin == Origin(1, 1)
+    assert refreshed_from(house) == RefreshedFrom("set-1", 1)
     assert not house.stored().was_interrupted
 
 
@@ -333,6 +342,37 @@ def test_a_dead_grant_after_a_loss_says_what_came_before(house: MemoryHouse) -> 
     assert house.stored().status is Status.REAUTHORIZATION_REQUIRED
 
 
+def test_a_server_that_is_at_work_on_the_lost_request_has_ended_nothing(house: MemoryHouse) -> None:
+    """Asked again while it is, it says so in the words of a dead grant; what the first request did stays unknown."""
+    rules = ({"words": ["already being processed"], "means": "busy"},)
+    house.registrations.known["acme"] = registration(refresh_token_rotation=False, refusals=rules)
+    at_work = '{"error":"invalid_grant","error_description":"token request is already being processed"}'
+    house.server.answers = [lost(), answer(at_work, 400)]
+
+    result = house.token()
+
+    assert (result["error"], result["retryable"]) == ("provider_unavailable", True)
+    assert house.stored().status is Status.ACTIVE
+    assert house.stored().was_interrupted
+    house.pass_time(result["retry_after"])()
+    assert house.token()["version"] == 2
+
+
+@pytest.mark.parametrize("body", ["", '{"error":"something_new"}', '{"error":"invalid_request"}'])
+def test_a_refusal_that_nobody_knows_ends_nothing(house: MemoryHouse, body: str) -> None:
+    """It may pass: the server is asked again, later and later, and the record has its words."""
+    house.server.answers = [answer(body, 400)] * 2
+
+    first = house.token()
+    house.pass_time(first["retry_after"])()
+    second = house.token()
+    house.pass_time(second["retry_after"])()
+
+    assert [(each["error"], each["retryable"]) for each in (first, second)] == [("provider_unavailable", True)] * 2
+    assert second["retry_after"] > first["retry_after"]
+    assert house.token()["version"] == 2
+
+
 def test_without_time_for_a_second_request_the_loss_is_what_is_told(house: MemoryHouse) -> None:
     """Not that the time was up: the outcome is unknown, and the record has to say so."""
     replaying(house)
@@ -345,6 +385,56 @@ def test_without_time_for_a_second_request_the_loss_is_what_is_told(house: Memor
     assert house.stored().was_interrupted
 
 
+@pytest.mark.parametrize(
+    ("said", "status"), [(THROTTLED, Status.ACTIVE), (INVALID_GRANT, Status.REAUTHORIZATION_REQUIRED)]
+)
+def test_what_an_attempt_came_to_is_written_over_what_does_not_concern_it(
+    house: MemoryHouse, said: Any, status: Status
+) -> None:
+    """A sweep, say, writes the record meanwhile: the lease and the token set are what decides, and both are ours."""
+    house.server.answers = [said]
+    postponed = house.stored().due_shard
+
+    def sweep() -> None:
+        (due,) = next(house.connections.due(str(postponed), NOW + 10**9, 10))
+        house.connections.postpone(due, NOW + 10**6)
+
+    house.events.after["http"] = [sweep]
+
+    house.token()
+
+    stored = house.stored()
+    assert (stored.status, stored.lease, stored.failure and stored.failure.count) == (status, None, 1)
+    assert stored.upkeep_at == (NOW + 10**6 if status is Status.ACTIVE else None)
+
+
+# Sealed before
+
+
+def sealed_before(house: MemoryHouse) -> None:
+    """Let the stored tokens be sealed in format 1, when nobody noted whose they are."""
+    made = with_current(house.stored(), seal=house.sealed_before(TokenSet("AT-1", "RT-1")))
+    house.connections.records["merchant-1"] = with_current(made, whose=Whose("acme", None, {"shop": "1"}))
+
+
+def test_what_was_sealed_in_format_1_is_vended_and_takes_format_2_on_when_it_is_refreshed(house: MemoryHouse) -> None:
+    """Nothing has to be done about it; from then on it says to whom it was issued, and where."""
+    sealed_before(house)
+    house.now = float(NOW)
+    assert house.token()["access_token"] == "AT-1"
+    assert house.stored().current
+    assert house.stored().current.seal.format == 1  # type: ignore[union-attr]  # as above
+
+    house.pass_time(7200)()
+    assert house.token()["access_token"] == "AT-2"
+
+    current = house.stored().current
+    assert current
+    assert (current.seal.format, current.seal.key, current.seal.version) == (2, "key-1", 2)
+    assert current.whose == registration().whose({"shop": "1"})
+    assert (current.whose.client_id, current.whose.origins["token"]) == ("client-1", "https://acme.example")
+
+
 # An attempt that vanished
 
 
@@ -355,18 +445,18 @@ def test_an_interrupted_attempts_refresh_token_is_tried_once_more(house: MemoryH
     result = house.token()
 
     assert (result["version"], house.server.refresh_tokens, house.slept) == (2, ["RT-1"], [SETTLE])
-    assert house.stored().origin == Origin(1, 2)
+    assert refreshed_from(house) == RefreshedFrom("set-1", 2)
 
 
 def test_an_interrupted_attempts_answer_may_still_come_in(house: MemoryHouse) -> None:
     """From the rescue queue: then nothing is sent, which might have ended the grant, and its token is vended."""
-    held = lapsed(house)
+    lapsed(house)
 
     def rescued() -> None:
         leased = house.stored()
-        tokens = sealed_tokens(sealed=house.new_cipher().prepare("merchant-1", "acme", 2)(TokenSet("AT-9", "RT-9")))
+        tokens = house.sealed(TokenSet("AT-9", "RT-9"), 2)
         tokens = replace(tokens, expires_at=int(house.now) + 3600, refresh_at=int(house.now) + 3300)
-        house.connections.change(leased, leased.refreshed(tokens, Origin(1, held.attempts), "holder-0", house.now))
+        house.connections.change(leased, leased.refreshed(tokens, SOURCE, "holder-0", house.now))
 
     house.events.before["sleep"] = [rescued]
 
@@ -408,14 +498,14 @@ def test_it_is_not_waited_for_for_ever(house: MemoryHouse) -> None:
 
 def test_what_is_rescued_while_the_queue_is_asked_is_found(house: MemoryHouse) -> None:
     """The queue is asked first: what left it since is in the record."""
-    held = lapsed(house)
+    lapsed(house)
     house.rescue_queue.messages.append({"body": "ours"})
 
     def rescued() -> None:
         leased = house.stored()
-        tokens = sealed_tokens(sealed=house.new_cipher().prepare("merchant-1", "acme", 2)(TokenSet("AT-9", "RT-9")))
+        tokens = house.sealed(TokenSet("AT-9", "RT-9"), 2)
         tokens = replace(tokens, expires_at=int(house.now) + 3600, refresh_at=int(house.now) + 3300)
-        house.connections.change(leased, leased.refreshed(tokens, Origin(1, held.attempts), "holder-0", house.now))
+        house.connections.change(leased, leased.refreshed(tokens, SOURCE, "holder-0", house.now))
         house.rescue_queue.messages.clear()
 
     house.events.after["rescue_queue_is_empty"] = [rescued]
@@ -518,9 +608,9 @@ def test_a_refusal_does_not_kill_what_a_stale_holder_has_just_stored(house: Memo
 
     def late_answer() -> None:
         held = house.stored()
-        tokens = sealed_tokens(sealed=house.new_cipher().prepare("merchant-1", "acme", 2)(TokenSet("AT-9", "RT-9")))
+        tokens = house.sealed(TokenSet("AT-9", "RT-9"), 2)
         tokens = replace(tokens, expires_at=int(house.now) + 3600, refresh_at=int(house.now) + 3300)
-        house.connections.change(held, held.refreshed(tokens, Origin(1, 1), "holder-0", house.now))
+        house.connections.change(held, held.refreshed(tokens, RefreshedFrom("set-1", 1), "holder-0", house.now))
 
     house.server.answers = [INVALID_GRANT]
     house.events.after["http"] = [late_answer]
@@ -545,7 +635,7 @@ def test_tokens_that_arrive_after_the_end_go_to_nobody_and_are_revoked(house: Me
     assert house.server.revoked == ["RT-1", "AT-1"]
     assert house.revoke() == "revoked"
     assert house.server.revoked == ["RT-1", "AT-1", "RT-2", "AT-2"]
-    assert house.stored().sealed is None
+    assert house.stored().current is None
 
 
 def test_a_failure_after_the_end_changes_nothing(house: MemoryHouse) -> None:
@@ -565,7 +655,7 @@ def test_a_token_that_cannot_be_refreshed_ends_with_its_time() -> None:
     """Until then it is vended; after that the connection says that it has to be started again, and nothing is sent."""
     house = MemoryHouse()
     house.connect(TokenSet("AT-1"))
-    bare = replace(house.stored(), refreshable=False, refresh_at=None)
+    bare = with_current(house.stored(), refreshable=False, refresh_at=None)
     house.connections.records["merchant-1"] = bare
     assert house.token()["access_token"] == "AT-1"
 

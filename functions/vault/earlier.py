@@ -1,0 +1,125 @@
+"""What was written before records held token sets, in today's form: loaded where such a record or message is met.
+
+A record was of one token set (`sealed`, with its times and its lease beside it) and of `withdrawals`, whose ends a
+server was yet to be told of. It had no `changes`. A token set had no id: it was known by its version, and the one that
+an answer came from is `v` and that version to this day.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from .life import Place, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ONLY_EARLIER = (
+    "sealed",
+    "token_type",
+    "expires_at",
+    "refresh_at",
+    "refresh_expires_at",
+    "refreshable",
+    "client_secret_used",
+    "attempts",
+    "lease",
+    "origin",
+    "withdrawals",
+    "withdrawal_changes",
+)
+"""Attributes that a record has no more, once it is written in today's form."""
+
+_OF_THE_SET = (
+    "token_type",
+    "expires_at",
+    "refresh_at",
+    "refresh_expires_at",
+    "refreshable",
+    "client_secret_used",
+    "attempts",
+    "lease",
+)
+
+
+def record_in_todays_form(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a record of before in today's form; it has no `changes` until it is written."""
+    later = {name: value for name, value in item.items() if name not in ONLY_EARLIER}
+    sets = [_current(item)] if "sealed" in item else []
+    sets += [_withdrawn(each) for each in item.get("withdrawals", ())]
+    revoked = tuple(
+        {"answers": _answers(each.get("said", {})), **{name: each[name] for name in each if name != "said"}}
+        for each in item.get("revocation", ())
+    )
+    return {**later, "sets": tuple(sets), "revocation": revoked}
+
+
+def _current(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": _id_of(item["version"]),
+        "place": Place.CURRENT,
+        "seal": _seal(item["sealed"], item["version"]),
+        "whose": {"provider": item["provider"], "parameters": item.get("parameters", {})},
+        "request_id": item.get("authorized_by"),
+        "refreshed_from": _refreshed_from(item.get("origin")),
+        "was_refused": item["status"] == Status.REAUTHORIZATION_REQUIRED,
+        **{name: item[name] for name in _OF_THE_SET if name in item},
+    }
+
+
+def _withdrawn(each: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": _id_by(each["sealed"]),
+        "place": Place.REVOKING,
+        "seal": _seal(each["sealed"], each["version"]),
+        "whose": {"provider": each["provider"], "parameters": each.get("parameters", {})},
+        "revocation": {
+            "since": each["at"],
+            "open_attempts": each.get("under_way", 0),
+            "answers": _answers(each.get("said", {})),
+            "failure": each.get("failure"),
+        },
+    }
+
+
+def obtained_in_todays_form(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of an answer on its way, as it was written before, in today's form."""
+    later = {
+        name: value for name, value in document.items() if name not in {"provider", "version", "origin", "parameters"}
+    }
+    tokens = dict(document["tokens"])
+    sealed = tokens.pop("sealed")
+    tokens |= {
+        "id": _id_by(str(sealed).encode()),
+        "seal": _seal(sealed, document["version"]),
+        "whose": {"provider": document["provider"], "parameters": document.get("parameters", {})},
+    }
+    authorized = document.get("authorized")
+    return {
+        **later,
+        "tokens": tokens,
+        "refreshed_from": _refreshed_from(document.get("origin")),
+        "request_id": authorized["request_id"] if authorized else None,
+    }
+
+
+def _refreshed_from(origin: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return {"set_id": _id_of(origin["version"]), "attempt": origin["attempt"]} if origin else None
+
+
+def _answers(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {kind: {"answer": entry["said"], "at": entry["at"]} for kind, entry in said.items()}
+
+
+def _seal(ciphertext: Any, version: int) -> dict[str, Any]:
+    return {"ciphertext": ciphertext, "format": 1, "version": version}
+
+
+def _id_of(version: int) -> str:
+    return f"v{version}"
+
+
+def _id_by(sealed: bytes) -> str:
+    """Return an id for what had none and shares its version with others."""
+    return sha256(sealed).hexdigest()[:16]

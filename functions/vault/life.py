@@ -1,0 +1,148 @@
+"""A connection's life: one table, and nothing else says what becomes of its status and of its token sets.
+
+A record has one *status*, and holds token sets, each in one *place*. Things happen to it, one at a time, and each
+happens to certain token sets: to one that comes in, to one that is there, to all of a place. The rules:
+
+- A row says, for the status as it was, the place of a token set that it happens to, and what happens, which status the
+  connection has after it and where the token set is then. What has no row cannot happen: to try is a defect.
+- A token set that something does not happen to stays where it is. Where something happens to several token sets at
+  once, their rows give one status.
+- Tokens are vended while the status is `active`, and from the place `current` alone, which holds one token set at most.
+- A server that issues tokens for a grant has not ended it: a consent and the answer to a refresh make a connection
+  active, also one whose grant was believed dead. But an answer to what was begun before the connection was revoked
+  never does: it is to be revoked itself, whatever stands in the connection by now.
+- A late answer takes the place of the token set that it came from. Where that is gone it is `superseded`: nothing that
+  a server has issued is dropped while it may live, but for the oldest of more than `MOST_SUPERSEDED`.
+- A new consent replaces the current token set, which is `superseded` then: nobody uses it any more, and it is revoked
+  when the connection is. To revoke it at once would end the new consent with it, at servers that end all of an account.
+- Revoking ends a connection here at once. It is `revoking` while a server is to be told of any of its token sets, and
+  `revoked` when none is left. Only a new consent makes it active again; what is yet to be revoked stays beside it.
+- `kept`, `pending` and `unconfirmed` have their names in the record, and no rows yet: nothing makes them.
+
+No other module sets a status or moves a token set: `Connection._after` does, by this table. The picture of it is in
+`docs/life.md`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from types import MappingProxyType
+
+MOST_SUPERSEDED = 8
+"""Superseded token sets that a connection keeps, the newest; an older one is left to its server."""
+
+MOST_SETS = 40
+"""Token sets that a connection may hold and still be authorized anew: all of them may have to be revoked one day."""
+
+MOST_BYTES = 200 * 1024
+"""Octets of all ciphertexts of a connection with which it may still be authorized anew; DynamoDB takes 400 KB."""
+
+
+class Status(StrEnum):
+    """Where a connection stands."""
+
+    ACTIVE = "active"
+    UNCONFIRMED = "unconfirmed"
+    REAUTHORIZATION_REQUIRED = "reauthorization_required"
+    REVOKING = "revoking"
+    REVOKED = "revoked"
+
+
+class Place(StrEnum):
+    """Where a token set is. `OUTSIDE` is no place in a record: there it comes from, and there it goes for good."""
+
+    OUTSIDE = "outside"
+    CURRENT = "current"
+    KEPT = "kept"
+    PENDING = "pending"
+    SUPERSEDED = "superseded"
+    REVOKING = "revoking"
+
+
+class Happened(StrEnum):
+    """What can happen to a connection and its token sets."""
+
+    CONSENTED = "a consent's tokens came"
+    LEASED = "a refresh began"
+    LEASE_GIVEN_BACK = "a refresh sent nothing"
+    LEASE_ENDED = "a refresh ended that was of an earlier token set"
+    REFRESHED = "a refresh's tokens came"
+    REFRESH_FAILED = "a refresh failed"
+    REFUSED = "the grant was refused"
+    CAME_LATE = "tokens came too late"
+    LEFT_TO_SERVER = "there was no room for it"
+    REVOKED = "the connection was revoked"
+    CAME_AFTER_REVOCATION = "tokens came of what was revoked"
+    REVOCATION_BEGAN = "a revocation was sent"
+    REVOCATION_FAILED = "a revocation failed"
+    REVOCATION_CONFIRMED = "a revocation was confirmed"
+    LAST_CONFIRMED = "the last revocation was confirmed"
+
+
+_ACTIVE, _DEAD = Status.ACTIVE, Status.REAUTHORIZATION_REQUIRED
+_ENDING, _ENDED = Status.REVOKING, Status.REVOKED
+_OUTSIDE, _CURRENT, _SUPERSEDED, _REVOKING = Place.OUTSIDE, Place.CURRENT, Place.SUPERSEDED, Place.REVOKING
+
+_LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
+    # A consent stands over all that was.
+    (None, _OUTSIDE, Happened.CONSENTED): (_ACTIVE, _CURRENT),
+    (_ACTIVE, _OUTSIDE, Happened.CONSENTED): (_ACTIVE, _CURRENT),
+    (_DEAD, _OUTSIDE, Happened.CONSENTED): (_ACTIVE, _CURRENT),
+    (_ENDING, _OUTSIDE, Happened.CONSENTED): (_ACTIVE, _CURRENT),
+    (_ENDED, _OUTSIDE, Happened.CONSENTED): (_ACTIVE, _CURRENT),
+    (_ACTIVE, _CURRENT, Happened.CONSENTED): (_ACTIVE, _SUPERSEDED),
+    (_DEAD, _CURRENT, Happened.CONSENTED): (_ACTIVE, _SUPERSEDED),
+    # A refresh: its journal, and what came of it.
+    (_ACTIVE, _CURRENT, Happened.LEASED): (_ACTIVE, _CURRENT),
+    (_ACTIVE, _CURRENT, Happened.LEASE_GIVEN_BACK): (_ACTIVE, _CURRENT),
+    (_ACTIVE, _CURRENT, Happened.LEASE_ENDED): (_ACTIVE, _CURRENT),
+    (_ACTIVE, _CURRENT, Happened.REFRESH_FAILED): (_ACTIVE, _CURRENT),
+    (_ACTIVE, _CURRENT, Happened.REFUSED): (_DEAD, _CURRENT),
+    (_ACTIVE, _OUTSIDE, Happened.REFRESHED): (_ACTIVE, _CURRENT),
+    (_DEAD, _OUTSIDE, Happened.REFRESHED): (_ACTIVE, _CURRENT),
+    (_ACTIVE, _CURRENT, Happened.REFRESHED): (_ACTIVE, _OUTSIDE),
+    (_DEAD, _CURRENT, Happened.REFRESHED): (_ACTIVE, _OUTSIDE),
+    # What came after something newer. A superseded token set gives its place to what its own refresh has brought.
+    (_ACTIVE, _OUTSIDE, Happened.CAME_LATE): (_ACTIVE, _SUPERSEDED),
+    (_DEAD, _OUTSIDE, Happened.CAME_LATE): (_DEAD, _SUPERSEDED),
+    (_ACTIVE, _SUPERSEDED, Happened.CAME_LATE): (_ACTIVE, _OUTSIDE),
+    (_DEAD, _SUPERSEDED, Happened.CAME_LATE): (_DEAD, _OUTSIDE),
+    (_ACTIVE, _SUPERSEDED, Happened.LEFT_TO_SERVER): (_ACTIVE, _OUTSIDE),
+    (_DEAD, _SUPERSEDED, Happened.LEFT_TO_SERVER): (_DEAD, _OUTSIDE),
+    # The end, here and at the server.
+    (_ACTIVE, _CURRENT, Happened.REVOKED): (_ENDING, _REVOKING),
+    (_DEAD, _CURRENT, Happened.REVOKED): (_ENDING, _REVOKING),
+    (_ACTIVE, _SUPERSEDED, Happened.REVOKED): (_ENDING, _REVOKING),
+    (_DEAD, _SUPERSEDED, Happened.REVOKED): (_ENDING, _REVOKING),
+    (_ACTIVE, _OUTSIDE, Happened.CAME_AFTER_REVOCATION): (_ACTIVE, _REVOKING),
+    (_DEAD, _OUTSIDE, Happened.CAME_AFTER_REVOCATION): (_DEAD, _REVOKING),
+    (_ENDING, _OUTSIDE, Happened.CAME_AFTER_REVOCATION): (_ENDING, _REVOKING),
+    (_ENDED, _OUTSIDE, Happened.CAME_AFTER_REVOCATION): (_ENDING, _REVOKING),
+    (_ACTIVE, _REVOKING, Happened.REVOCATION_BEGAN): (_ACTIVE, _REVOKING),
+    (_DEAD, _REVOKING, Happened.REVOCATION_BEGAN): (_DEAD, _REVOKING),
+    (_ENDING, _REVOKING, Happened.REVOCATION_BEGAN): (_ENDING, _REVOKING),
+    (_ACTIVE, _REVOKING, Happened.REVOCATION_FAILED): (_ACTIVE, _REVOKING),
+    (_DEAD, _REVOKING, Happened.REVOCATION_FAILED): (_DEAD, _REVOKING),
+    (_ENDING, _REVOKING, Happened.REVOCATION_FAILED): (_ENDING, _REVOKING),
+    (_ACTIVE, _REVOKING, Happened.REVOCATION_CONFIRMED): (_ACTIVE, _OUTSIDE),
+    (_DEAD, _REVOKING, Happened.REVOCATION_CONFIRMED): (_DEAD, _OUTSIDE),
+    (_ENDING, _REVOKING, Happened.REVOCATION_CONFIRMED): (_ENDING, _OUTSIDE),
+    (_ENDING, _REVOKING, Happened.LAST_CONFIRMED): (_ENDED, _OUTSIDE),
+}
+
+LIFE = MappingProxyType(_LIFE)
+"""What becomes of status and place, by status, place and what happens; nobody writes to it."""
+
+
+def becomes(status: Status | None, place: Place, happened: Happened) -> tuple[Status, Place]:
+    """Return status and place after something happened; `status` is None where there was no connection.
+
+    Raises `LookupError` for what cannot happen: a defect.
+    """
+    row = LIFE.get((status, place, happened))
+    if row is None:
+        raise LookupError(f"no row for a token set that is {place} in a connection that is {status}: {happened}")
+    return row
+
+
+__all__ = ["LIFE", "MOST_BYTES", "MOST_SETS", "MOST_SUPERSEDED", "Happened", "Place", "Status", "becomes"]

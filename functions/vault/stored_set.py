@@ -1,0 +1,231 @@
+"""A token set as a connection's record holds it: its seal, whose it is, its lease, and how its revocation goes.
+
+A record may hold several. Each has an id of its own and a place (`life`), and none takes another's: tokens come back
+from a refresh in flight after a revocation, and a user consents anew before the server was reached.
+"""
+
+from __future__ import annotations
+
+from dataclasses import field, replace
+from typing import TYPE_CHECKING, Any
+
+from .failure import LONGEST_REVOCATION_DELAY, Failure, delay_of, next_count
+from .record import record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .errors import GatehouseError
+    from .life import Place
+    from .token_set import TokenSet
+
+REFUSED_AFTER_AN_INTERRUPTION = "refused after an interruption"
+"""What stands for a confirmation that was lost: the server, asked once more, has nothing left to revoke."""
+
+Answers = dict[str, dict[str, Any]]
+"""`{kind: {answer, at}}`: what was answered about each kind of token, and under `grant` about the grant as a whole."""
+
+
+@record
+class Seal:
+    """What holds the secrets of a token set: see `sealing`. `key` names the KMS key; format 1 did not say."""
+
+    ciphertext: bytes
+    format: int
+    version: int
+    key: str | None = None
+
+
+@record
+class Whose:
+    """To whom a token set was issued, and where: what has to be so still before any of it is sent.
+
+    `origins` are those of the token, refresh and revocation endpoints. Where `client_id` is None nothing but provider
+    and parameters is known.
+    """
+
+    provider: str
+    client_id: str | None = None
+    parameters: dict[str, str] = field(default_factory=dict)
+    issuer: str | None = None
+    origins: dict[str, str] = field(default_factory=dict)
+
+
+@record
+class Sealer:
+    """Seals one token set under the `id` that it has from then on. It depends on nobody: its key is at hand."""
+
+    id: str
+    whose: Whose
+    seal: Callable[[TokenSet], Seal]
+
+
+@record
+class Lease:
+    """The right to use the refresh token, and the journal entry of that use. It holds until `until` (Unix seconds).
+
+    `attempt` numbers the uses of one token set. `interrupted_at` says that the one before never told how it ended, and
+    since when that is known.
+    """
+
+    holder: str
+    attempt: int
+    until: int
+    interrupted_at: int | None = None
+
+    @property
+    def is_after_an_interruption(self) -> bool:
+        """Tell whether the outcome of an earlier attempt is unknown."""
+        return self.interrupted_at is not None
+
+    def is_live(self, now: float) -> bool:
+        """Tell whether its holder may still be at work."""
+        return now < self.until
+
+
+@record
+class RefreshedFrom:
+    """The token set whose refresh token brought this one, and the number of that use."""
+
+    set_id: str
+    attempt: int
+
+
+@record
+class Revocation:
+    """How the revocation of one token set goes (RFC 7009), since when it is due (Unix seconds).
+
+    `open_attempts` counts the attempts of which nobody knows how they ended: the journal of them.
+    """
+
+    since: int
+    open_attempts: int = 0
+    answers: Answers = field(default_factory=dict)
+    failure: Failure | None = None
+
+
+@record
+class StoredSet:
+    """One token set. Times are Unix seconds.
+
+    `request_id` is the authorization that it comes from, at first or by refreshes since; `attempts` counts the uses of
+    its refresh token. `refresh_at` is when the access token comes into its soft margin.
+    """
+
+    id: str
+    place: Place
+    seal: Seal
+    whose: Whose
+    token_type: str = "Bearer"  # noqa: S105 - a type of token, not a token
+    refreshable: bool = False
+    expires_at: int | None = None
+    refresh_at: int | None = None
+    refresh_expires_at: int | None = None
+    client_secret_used: str | None = None
+    request_id: str | None = None
+    refreshed_from: RefreshedFrom | None = None
+    attempts: int = 0
+    lease: Lease | None = None
+    was_refused: bool = False
+    revocation: Revocation | None = None
+
+    # Its revocation
+
+    @property
+    def answers(self) -> Answers:
+        """Return what was answered about its tokens so far."""
+        return self.revocation.answers if self.revocation else {}
+
+    @property
+    def revoke_at(self) -> int | None:
+        """Return when the server is to be told next; None where it is not to be."""
+        if self.revocation is None:
+            return None
+        return self.revocation.failure.retry_at if self.revocation.failure else self.revocation.since
+
+    @property
+    def had_ended(self) -> bool:
+        """Tell whether the server had confirmed the end of the grant before these tokens of it came back."""
+        return self._answer_about_the_grant == "revoked"
+
+    @property
+    def was_dead(self) -> bool:
+        """Tell whether the server had said that the grant is gone before it was revoked here."""
+        return self._answer_about_the_grant == "dead"
+
+    @property
+    def _answer_about_the_grant(self) -> str | None:
+        answer: str | None = self.answers.get("grant", {}).get("answer")
+        return answer
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Tell whether the server has confirmed the end of a token."""
+        return any(entry["answer"] == "revoked" for entry in self.answers.values())
+
+    @property
+    def another_attempt_is_open(self) -> bool:
+        """Tell, in the middle of an attempt, whether another one may have reached the server.
+
+        A server that has ended the grant then refuses to end it again, and would for ever.
+        """
+        return self.revocation is not None and self.revocation.open_attempts > 1
+
+    def to_be_revoked(self, now: float, open_attempts: int = 0) -> StoredSet:
+        """Return it as it comes into the place `revoking`. What was refused before may be refused then, too."""
+        due = replace(self, revocation=Revocation(int(now), open_attempts), was_refused=False)
+        return due.answered("grant", "dead", now) if self.was_refused else due
+
+    def attempted(self) -> StoredSet:
+        """Return it with one more attempt to revoke it begun."""
+        before = self._revocation
+        return replace(self, revocation=replace(before, open_attempts=before.open_attempts + 1))
+
+    def answered(self, kind: str, answer: str, now: float) -> StoredSet:
+        """Return it with what the server answered to the revocation of one `kind` of token, or of the grant."""
+        return self.with_answers({kind: {"answer": answer, "at": int(now)}})
+
+    def with_answers(self, answers: Answers) -> StoredSet:
+        """Return it with what another was answered as well."""
+        before = self._revocation
+        return replace(self, revocation=replace(before, answers={**before.answers, **answers}))
+
+    def after(self, end: Revoked, now: float) -> StoredSet:
+        """Return it knowing that the server has confirmed an `end` to the same party: it may refuse this one."""
+        is_same = (end.provider, end.parameters) == (self.whose.provider, self.whose.parameters)
+        if not is_same or not end.ended_the_grant or "grant" in self.answers:
+            return self
+        return self.answered("grant", "revoked", now)
+
+    def attempt_failed(self, error: GatehouseError, now: float, jitter: float) -> StoredSet:
+        """Return it after an attempt that did not reach the server, or may have. `jitter` is from 0 to 1."""
+        before = self._revocation
+        delay = delay_of(error, next_count(before.failure), jitter, LONGEST_REVOCATION_DELAY)
+        failure = Failure.of(error, before.failure, now, delay)
+        left = before.open_attempts - (not failure.outcome_unknown)
+        return replace(self, revocation=replace(before, failure=failure, open_attempts=left))
+
+    @property
+    def _revocation(self) -> Revocation:
+        assert self.revocation is not None  # noqa: S101 - what is not to be revoked has no attempts
+        return self.revocation
+
+
+@record
+class Revoked:
+    """What became of one token set that was revoked: what the server answered to each token of that `version`."""
+
+    provider: str
+    version: int
+    answers: Answers = field(default_factory=dict)
+    parameters: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, over: StoredSet) -> Revoked:
+        """Return the record of a token set whose revocation is over."""
+        return cls(over.whose.provider, over.seal.version, over.answers, over.whose.parameters)
+
+    @property
+    def ended_the_grant(self) -> bool:
+        """Tell whether the server has confirmed an end: tokens of that grant that come later may be refused."""
+        return any(entry["answer"] in {"revoked", REFUSED_AFTER_AN_INTERRUPTION} for entry in self.answers.values())

@@ -1,0 +1,339 @@
+"""What a server refuses, as callers see it: a dead grant, the operator's fault, or nothing that is known yet."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from werkzeug.wrappers import Response
+
+from tests.flows.scripted import CODE, TOKENS, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local.stack import Stack
+    from tests.browser import Browser
+    from tests.flows.application import Application, Owner
+    from tests.flows.scripted import Received, Scripted
+
+    Connect = Callable[[str], str]
+
+
+@pytest.fixture
+def connected(application: Application, browser: Browser, scripted: Scripted, stack: Stack) -> Connect:
+    """Connect at a provider, and let the access token run out."""
+
+    def at(provider: str) -> str:
+        scripted.answers["/token"] = TOKENS
+        started, page = connect(application, browser, provider)
+        assert page.status_code == 200
+        stack.clock.advance(3601)
+        return str(started["connection_id"])
+
+    return at
+
+
+def refusal(status: int, body: Any) -> Response:
+    """Return an answer; `body` is JSON, or text as it is."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    return Response(text, status, content_type="application/json")
+
+
+def status_of(application: Application, connection_id: str) -> str:
+    """Return a connection's status, as it is listed."""
+    return str(application.call("connections", connection_id=connection_id)["connection"]["status"])
+
+
+# What the catalogue says of its servers
+
+IN_WORK = {"error": "invalid_grant", "error_description": "token request is already being processed"}
+DEAD = {"error": "invalid_grant", "error_description": "expired access/refresh token"}
+
+
+def test_salesforce_at_work_on_another_request_has_ended_nothing(
+    application: Application, owner: Owner, scripted: Scripted, connected: Connect, stack: Stack
+) -> None:
+    """It says so in the words of a dead grant; the next call has a token."""
+    # given
+    owner.registers("salesforce", **scripted.endpoints)
+    connection_id = connected("salesforce")
+    scripted.answers["/token"] = refusal(400, IN_WORK)
+
+    # when
+    busy = application.call("token", connection_id=connection_id)
+    scripted.answers["/token"] = TOKENS
+    stack.clock.advance(busy["retry_after"])
+    after = application.call("token", connection_id=connection_id)
+
+    # then
+    assert (busy["error"], busy["retryable"]) == ("provider_unavailable", True)
+    assert busy["provider_error"]["error_description"] == IN_WORK["error_description"]
+    assert after["version"] == 2
+
+
+def test_salesforce_that_is_slow_is_not_believed_when_it_meets_us_again(
+    application: Application, owner: Owner, scripted: Scripted, connected: Connect, stack: Stack
+) -> None:
+    """Our first request is still at work when the second comes: that one's refusal is about the first."""
+    # given
+    owner.registers("salesforce", **scripted.endpoints, request_timeout=1)
+    connection_id = connected("salesforce")
+    asked, answered = [], threading.Event()
+
+    def slow(received: Received) -> Any:
+        asked.append(received)
+        if len(asked) > 1:
+            return refusal(400, IN_WORK)
+        answered.wait(60)
+        return TOKENS
+
+    scripted.answers["/token"] = slow
+
+    # when
+    busy = application.call("token", connection_id=connection_id)
+    answered.set()
+    scripted.answers["/token"] = TOKENS
+    stack.clock.advance(busy["retry_after"])
+    after = application.call("token", connection_id=connection_id)
+
+    # then
+    assert (busy["error"], busy["retryable"]) == ("provider_unavailable", True)
+    assert after["version"] == 2
+
+
+def test_salesforce_ends_a_grant_in_its_other_words(
+    application: Application, owner: Owner, scripted: Scripted, connected: Connect
+) -> None:
+    """The code is the same."""
+    # given
+    owner.registers("salesforce", **scripted.endpoints)
+    connection_id = connected("salesforce")
+    scripted.answers["/token"] = refusal(400, DEAD)
+
+    # when
+    answer = application.call("token", connection_id=connection_id)
+
+    # then
+    assert answer["error"] == "reauthorization_required"
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "status"),
+    [
+        ("refresh_token is invalid", "reauthorization_required", "reauthorization_required"),
+        ("The client is not allowed to do this", "provider_misconfigured", "active"),
+        (None, "provider_misconfigured", "active"),
+    ],
+)
+def test_jira_says_two_things_with_one_code(  # noqa: PLR0913, PLR0917 - pytest passes them by name
+    application: Application,
+    owner: Owner,
+    scripted: Scripted,
+    connected: Connect,
+    words: str | None,
+    error: str,
+    status: str,
+) -> None:
+    """The words tell a dead refresh token from a client that may not refresh."""
+    # given
+    owner.registers("atlassian-jira", **scripted.endpoints)
+    connection_id = connected("atlassian-jira")
+    scripted.answers["/token"] = refusal(403, {"error": "unauthorized_client", "error_description": words})
+
+    # when
+    answer = application.call("token", connection_id=connection_id)
+
+    # then
+    assert answer["error"] == error
+    assert status_of(application, connection_id) == status
+
+
+def test_rules_of_a_registration_come_on_top_of_the_files(
+    application: Application, owner: Owner, scripted: Scripted, connected: Connect, stack: Stack
+) -> None:
+    """Who explains one code more loses nothing of what the file explains."""
+    # given
+    codes = {"error_codes": {"unauthorized_client": "temporarily_unavailable"}}
+    owner.registers("atlassian-jira", **scripted.endpoints, **codes)
+    connection_id = connected("atlassian-jira")
+
+    # when
+    scripted.answers["/token"] = refusal(403, {"error": "unauthorized_client"})
+    passing = application.call("token", connection_id=connection_id)
+    stack.clock.advance(passing["retry_after"])
+    dead = {"error": "unauthorized_client", "error_description": "refresh_token is invalid"}
+    scripted.answers["/token"] = refusal(403, dead)
+    lasting = application.call("token", connection_id=connection_id)
+
+    # then
+    assert (passing["error"], lasting["error"]) == ("provider_unavailable", "reauthorization_required")
+
+
+# What a registration says
+
+ITEMS = {
+    "refusals": [
+        {"contains": {"errors": {"resource": "RefreshToken", "code": "invalid"}}, "means": "invalid_grant"},
+        {"contains": {"errors": {"resource": "Application", "code": "invalid"}}, "means": "invalid_client"},
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("resource", "error"),
+    [("RefreshToken", "reauthorization_required"), ("Application", "provider_misconfigured")],
+)
+def test_members_of_a_list_tell_whose_fault_it_is(
+    application: Application, scripted: Scripted, connected: Connect, resource: str, error: str
+) -> None:
+    """Strava's errors have one code for all that is invalid, and say beside it what that is."""
+    # given
+    connection_id = connected(application.register(scripted.registration | ITEMS))
+    errors = [{"resource": resource, "field": "x", "code": "invalid"}]
+    scripted.answers["/token"] = refusal(400, {"message": "Bad Request", "errors": errors})
+
+    # when
+    answer = application.call("token", connection_id=connection_id)
+
+    # then
+    assert answer["error"] == error
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        {"error_codes": {"http_400": "invalid_grant"}},
+        {"refusals": [{"endpoint": "refresh", "status": 400, "means": "invalid_grant"}]},
+    ],
+)
+def test_an_answer_without_a_body_means_what_the_data_says(
+    application: Application, scripted: Scripted, connected: Connect, stack: Stack, says: dict[str, Any]
+) -> None:
+    """Where a server has nothing else to say of a dead grant, its status is enough; a firewall's page never is."""
+    # given
+    connection_id = connected(application.register(scripted.registration | says))
+
+    # when
+    scripted.answers["/token"] = Response("<html>Blocked.</html>", 400, content_type="text/html")
+    blocked = application.call("token", connection_id=connection_id)
+    stack.clock.advance(blocked["retry_after"])
+    scripted.answers["/token"] = Response(b"", 400)
+    dead = application.call("token", connection_id=connection_id)
+
+    # then
+    assert (blocked["error"], blocked["retryable"]) == ("provider_unavailable", True)
+    assert dead["error"] == "reauthorization_required"
+
+
+def test_a_rule_that_is_badly_written_is_named(application: Application, scripted: Scripted) -> None:
+    """Which rule, which key, what was expected there: before any customer is sent anywhere."""
+    # given
+    rules = [{"code": "E-1", "means": "invalid_grant"}, {"code": "E-2", "means": "dead"}]
+    provider = application.register(scripted.registration | {"refusals": rules})
+
+    # when
+    answer = application.call("start", provider=provider)
+
+    # then
+    assert answer["error"] == "provider_misconfigured"
+    assert (
+        "refusals: expected means of rule 2 to be one of invalid_grant, invalid_client" in answer["error_description"]
+    )
+
+
+# What nobody has explained
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        refusal(400, {"error": "unknown_error", "error_description": "retry your request"}),
+        refusal(400, {"error": "invalid_request", "error_description": "Value passed for the token was invalid."}),
+        refusal(403, {"message": "Forbidden"}),
+        Response(b"", 400),
+    ],
+    ids=["asks to try again", "invalid_request", "no code", "no body"],
+)
+def test_a_refresh_that_is_refused_for_an_unknown_reason_is_tried_again(
+    application: Application, scripted: Scripted, connected: Connect, stack: Stack, unknown: Response
+) -> None:
+    """It may pass, so it ends nothing; the caller gets the server's words, and the next call a token."""
+    # given
+    connection_id = connected(application.register(scripted.registration))
+    scripted.answers["/token"] = unknown
+
+    # when
+    first = application.call("token", connection_id=connection_id)
+    scripted.answers["/token"] = TOKENS
+    stack.clock.advance(first["retry_after"])
+    after = application.call("token", connection_id=connection_id)
+
+    # then
+    assert (first["error"], first["retryable"]) == ("provider_unavailable", True)
+    assert first["provider_error"]["status"] == unknown.status_code
+    assert after["version"] == 2
+
+
+# Two live secrets
+
+
+def two_secrets(scripted: Scripted) -> dict[str, Any]:
+    """Return a registration in the middle of a rotation."""
+    method = {"token_endpoint_auth_method": "client_secret_post"}
+    return {**scripted.registration, **method, "client_secrets": ["new-secret", "old-secret"]}
+
+
+def knowing_the_old_secret_alone(refused: Response) -> Callable[[Received], Any]:
+    """Return a token endpoint that answers every other secret with a refusal."""
+
+    def answer(received: Received) -> Any:
+        return TOKENS if dict(received.form)["client_secret"] == "old-secret" else refused
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        refusal(401, {"error": "unauthorized_client"}),
+        refusal(401, {"error": "something_new"}),
+        refusal(401, ""),
+        refusal(403, {"error": "unauthorized_client"}),
+    ],
+    ids=["401", "401 with a code of its own", "401 and nothing else", "403"],
+)
+def test_the_older_secret_is_tried_at_a_refresh(
+    application: Application, scripted: Scripted, connected: Connect, refused: Response
+) -> None:
+    """Whatever a server calls a secret that it does not know yet."""
+    # given
+    connection_id = connected(application.register(two_secrets(scripted)))
+    scripted.answers["/token"] = knowing_the_old_secret_alone(refused)
+
+    # when
+    answer = application.call("token", connection_id=connection_id)
+
+    # then
+    assert answer["version"] == 2
+    listed = application.call("connections", connection_id=connection_id)["connection"]
+    assert listed["client_secret_used"] == "previous"
+
+
+@pytest.mark.parametrize(("status", "codes"), [(401, 2), (403, 1)])
+def test_a_code_goes_out_once_more_where_the_server_has_not_looked_at_it(
+    application: Application, browser: Browser, scripted: Scripted, status: int, codes: int
+) -> None:
+    """After a 401, that is, and after no 403: the server may have known the client."""
+    # given
+    provider = application.register(two_secrets(scripted))
+    scripted.answers["/token"] = knowing_the_old_secret_alone(refusal(status, {"error": "unauthorized_client"}))
+
+    # when
+    _, page = connect(application, browser, provider)
+
+    # then
+    assert [dict(received.form)["code"] for received in scripted.received] == [CODE] * codes
+    assert page.status_code == (200 if codes > 1 else 502)

@@ -1,0 +1,194 @@
+"""The table of a connection's life: what it says of itself holds in every row, and the methods go by it."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from functions import vault
+from functions.vault.connection import RefreshedFrom
+from functions.vault.errors import ProviderUnavailable, ReauthorizationRequired
+from functions.vault.life import LIFE, MOST_SUPERSEDED, Happened, Place, Status, becomes
+from tests.unit.samples import NOW, connection, sealed_tokens
+from tools.life import DOCUMENT, document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from functions.vault.connection import Connection
+    from functions.vault.tokens import SealedTokens
+
+Row = tuple[Status | None, Place, Happened]
+
+MOST_OF_A_WALK = 5
+
+ENDED = {Status.REVOKING, Status.REVOKED}
+
+
+def test_what_has_no_row_cannot_happen() -> None:
+    """It is a defect of whoever tries, and says what was tried."""
+    with pytest.raises(LookupError, match=r"revoked.*a refresh began"):
+        becomes(Status.REVOKED, Place.CURRENT, Happened.LEASED)
+
+
+def test_every_row_is_read_as_it_is_written() -> None:
+    """From status, place and what happened to status and place."""
+    for (status, place, happened), then in LIFE.items():
+        assert becomes(status, place, happened) == then
+
+
+def test_what_happens_at_once_gives_one_status() -> None:
+    """Of a status and what happens to it only one status can follow, whichever token set is looked at."""
+    following: dict[tuple[Status | None, Happened], set[Status]] = {}
+    for (status, _, happened), (then, _) in LIFE.items():
+        following.setdefault((status, happened), set()).add(then)
+
+    assert {each: statuses for each, statuses in following.items() if len(statuses) > 1} == {}
+
+
+def test_everything_that_can_happen_has_a_row_and_none_leads_nowhere() -> None:
+    """No word of the table is idle, and no token set comes from outside only to stay there."""
+    assert {happened for _, _, happened in LIFE} == set(Happened)
+    assert not [row for row, (_, place) in LIFE.items() if row[1] is place is Place.OUTSIDE]
+
+
+def test_what_has_ended_vends_nothing() -> None:
+    """Nothing is current in a connection that has ended; only a consent brings one back."""
+    for (status, place, happened), (then, after) in LIFE.items():
+        assert (status in ENDED) <= (place is not Place.CURRENT)
+        assert (then in ENDED) <= (after is not Place.CURRENT)
+        assert (status in ENDED and then not in ENDED) <= (happened is Happened.CONSENTED)
+
+
+def test_what_is_to_be_revoked_only_goes_when_that_is_confirmed() -> None:
+    """Neither a consent nor a refresh takes a token set out of that place."""
+    leaving = {
+        happened
+        for (_, place, happened), (_, after) in LIFE.items()
+        if place is Place.REVOKING and after is not Place.REVOKING
+    }
+
+    assert leaving == {Happened.REVOCATION_CONFIRMED, Happened.LAST_CONFIRMED}
+
+
+def consented(was: Connection) -> Connection:
+    """Let another consent come."""
+    number = was.changes
+    tokens = sealed_tokens(sealed=b"consent-%d" % number, version=was.version + 1)
+    return connection(tokens=tokens, before=was, authorized_by=f"consent-{number}")
+
+
+def answer(was: Connection) -> SealedTokens:
+    """Return tokens that a server has issued just now."""
+    return sealed_tokens(sealed=b"answer-%d" % was.changes, version=was.version + 1)
+
+
+def late_over(was: Connection) -> Connection:
+    """Let the tokens come that a superseded set was refreshed to."""
+    (source, *_) = was.in_place(Place.SUPERSEDED)
+    return was.came_late(answer(was), source, "request-1", NOW, RefreshedFrom(source.id, 1))
+
+
+def confirmed(was: Connection) -> Connection:
+    """Let a server confirm a revocation, one of several."""
+    first, *others = was.to_revoke
+    assert others or was.status not in ENDED
+    return was.revocation_confirmed(first, NOW)
+
+
+def last_confirmed(was: Connection) -> Connection:
+    """Let a server confirm the last revocation."""
+    (over,) = was.to_revoke
+    assert was.status in ENDED
+    return was.revocation_confirmed(over, NOW)
+
+
+def full(was: Connection) -> Connection:
+    """Let so many tokens come late that one has no room."""
+    while len(was.in_place(Place.SUPERSEDED)) < MOST_SUPERSEDED:
+        was = was.came_late(answer(was), None, None, NOW)
+    return was.came_late(answer(was), None, None, NOW)
+
+
+DOWN = ProviderUnavailable("Down.")
+STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
+    Happened.CONSENTED: [consented],
+    Happened.LEASED: [lambda was: was.leased("holder-1", NOW + 30, NOW)],
+    Happened.LEASE_GIVEN_BACK: [lambda was: was.lease_given_back(NOW)],
+    Happened.LEASE_ENDED: [lambda was: was.lease_ended(NOW)],
+    Happened.REFRESHED: [lambda was: was.refreshed(answer(was), RefreshedFrom("any", 1), "holder-1", NOW)],
+    Happened.REFRESH_FAILED: [lambda was: was.refresh_failed(DOWN, NOW, 0.5)],
+    Happened.REFUSED: [lambda was: was.died(ReauthorizationRequired("Gone."), NOW)],
+    Happened.CAME_LATE: [late_over, lambda was: was.came_late(answer(was), None, None, NOW)],
+    Happened.LEFT_TO_SERVER: [full],
+    Happened.REVOKED: [lambda was: was.revoking(NOW)],
+    Happened.CAME_AFTER_REVOCATION: [lambda was: was.came_after_revocation(answer(was), None, NOW)],
+    Happened.REVOCATION_BEGAN: [lambda was: was.revocation_began(was.to_revoke[0].attempted(), NOW)],
+    Happened.REVOCATION_FAILED: [
+        lambda was: was.revocation_failed(was.to_revoke[0].attempted().attempt_failed(DOWN, NOW, 0.5), NOW)
+    ],
+    Happened.REVOCATION_CONFIRMED: [confirmed],
+    Happened.LAST_CONFIRMED: [last_confirmed],
+}
+
+
+def rows_between(was: Connection, now: Connection, happened: Happened) -> set[Row]:
+    """Return the rows that one step has gone by: of the token sets that it has changed."""
+    before, after = ({each.id: each for each in of.sets} for of in (was, now))
+    return {
+        (was.status, before[set_id].place if set_id in before else Place.OUTSIDE, happened)
+        for set_id in before.keys() | after.keys()
+        if before.get(set_id) != after.get(set_id)
+    }
+
+
+def test_every_row_is_gone_by() -> None:
+    """Whatever can happen to a connection, again and again, from its first consent on."""
+    seen: set[Row] = {(None, Place.OUTSIDE, Happened.CONSENTED)}
+    waiting, known = [connection()], set()
+    while waiting:
+        was = waiting.pop()
+        for happened, steps in STEPS.items():
+            for step in steps:
+                try:
+                    now = step(was)
+                except (LookupError, AssertionError, ValueError):
+                    continue  # it cannot happen here
+                assert now.changes > was.changes
+                seen |= rows_between(was, now, happened) & LIFE.keys()
+                shape = (now.status, now.lease is None, tuple(sorted(Counter(each.place for each in now.sets).items())))
+                if shape not in known and len(now.sets) < MOST_OF_A_WALK:
+                    known.add(shape)
+                    waiting.append(now)
+
+    assert seen == set(LIFE)
+
+
+def test_the_picture_is_of_this_table() -> None:
+    """It is made of it; `python -m tools.life` makes it anew."""
+    assert DOCUMENT.read_text(encoding="utf-8") == document()
+    assert document().count("\n| ") == len(LIFE) + 1
+
+
+def test_nobody_else_sets_a_status_or_a_place() -> None:
+    """In no module of the vault but the one that goes by the table."""
+    found = [
+        (path.stem, node.value.lineno)
+        for path in Path(vault.__file__).parent.glob("*.py")
+        if path.stem not in {"connection", "store", "life"}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.keyword) and node.arg in {"status", "place"} and _is_one_of_ours(node.value)
+    ]
+
+    assert found == []
+
+
+def _is_one_of_ours(value: ast.expr) -> bool:
+    """Tell whether a value is a member of `Status` or `Place`, where it is not something that was read."""
+    return (
+        isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name) and value.value.id in {"Status", "Place"}
+    )

@@ -1,0 +1,175 @@
+"""A refusal, and the rule that fits it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from functions.vault import refusals, rules
+from functions.vault.refusals import Refusal
+
+if TYPE_CHECKING:
+    from functions.vault.rules import Rule
+
+STRAVA = {
+    "message": "Bad Request",
+    "errors": [{"resource": "RefreshToken", "field": "refresh_token", "code": "invalid"}],
+}
+
+
+def refusal(**fields: Any) -> Refusal:
+    """Return the refusal of a refresh with a code of the server's own."""
+    given: dict[str, Any] = {
+        "endpoint": "refresh",
+        "status": 403,
+        "code": "E-1",
+        "texts": ("The refresh  token\nis INVALID.",),
+        "document": {"error": "E-1"},
+    }
+    return Refusal(**(given | fields))
+
+
+def fits(rule: dict[str, Any], **fields: Any) -> bool:
+    """Tell whether one rule fits a refusal."""
+    (checked,) = rules.checked([{**rule, "means": "invalid_grant"}])
+    return refusals.fitting(refusal(**fields), [checked]) is not None
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"status": 403},
+        {"code": "E-1"},
+        {"code": "e-1"},
+        {"words": ["refresh token is invalid"]},
+        {"words": ["nothing of the kind", "REFRESH TOKEN"]},
+        {"endpoint": "refresh", "status": 403, "code": "E-1", "words": ["invalid"], "contains": {"error": "E-1"}},
+    ],
+)
+def test_a_rule_fits_where_all_that_it_asks_for_is_there(rule: dict[str, Any]) -> None:
+    """Texts are compared without regard to case and spacing; one of several words is enough."""
+    assert fits(rule)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"status": 400},
+        {"code": "E-2"},
+        {"code": "E"},
+        {"code": "http_403"},
+        {"words": ["access token"]},
+        {"words": ["\u2003"]},
+        {"endpoint": "token", "status": 403},
+        {"status": 403, "code": "E-2"},
+        {"code": "E-1", "words": ["access token"]},
+        {"code": "E-1", "contains": {"error": "E-2"}},
+    ],
+)
+def test_a_rule_does_not_fit_where_something_else_is_there(rule: dict[str, Any]) -> None:
+    """All of its conditions have to hold, and a code is compared whole."""
+    assert not fits(rule)
+
+
+@pytest.mark.parametrize(
+    ("document", "contained"),
+    [
+        (STRAVA, {"errors": {"resource": "RefreshToken"}}),
+        (STRAVA, {"errors": {"resource": "refreshtoken", "code": "invalid"}, "message": "Bad Request"}),
+        (
+            {"errors": [{"resource": "Application"}, {"resource": "RefreshToken"}]},
+            {"errors": {"resource": "RefreshToken"}},
+        ),
+        ({"errors": {"resource": "RefreshToken"}}, {"errors": {"resource": "RefreshToken"}}),
+        ({"errors": ["gone", "dead"]}, {"errors": "dead"}),
+        ({"error": {"code": 190, "error_subcode": 458}}, {"error": {"code": 190}}),
+        ({"error_codes": [50173, 700082]}, {"error_codes": 700082}),
+        ({"code": "190"}, {"code": 190}),
+        ({"code": 190}, {"code": "190"}),
+        ({"error": True}, {"error": True}),
+        ({"a": {"b": {"c": {"d": "x"}}}}, {"a": {"b": {"c": {"d": "x"}}}}),
+    ],
+)
+def test_members_are_reached_by_their_content(document: dict[str, Any], contained: dict[str, Any]) -> None:
+    """Of a list one member has to be as expected, wherever it stands; what else there is does not matter."""
+    assert fits({"contains": contained}, document=document)
+
+
+@pytest.mark.parametrize(
+    ("document", "contained"),
+    [
+        ({"errors": [{"resource": "Application", "code": "invalid"}]}, {"errors": {"resource": "RefreshToken"}}),
+        (
+            {"errors": [{"resource": "RefreshToken", "code": "x"}, {"resource": "Application", "code": "invalid"}]},
+            {"errors": {"resource": "RefreshToken", "code": "invalid"}},
+        ),
+        ({"errors": []}, {"errors": {"resource": "RefreshToken"}}),
+        ({"errors": None}, {"errors": {"resource": "RefreshToken"}}),
+        ({"errors": [[{"resource": "RefreshToken"}]]}, {"errors": {"resource": "RefreshToken"}}),
+        ({"errors": "RefreshToken"}, {"errors": {"resource": "RefreshToken"}}),
+        ({"error": 1}, {"error": True}),
+        ({"error": True}, {"error": 1}),
+        ({"error": True}, {"error": "true"}),
+        ({"error": 190.0}, {"error": 190}),
+        ({}, {"error": "E-1"}),
+        (None, {"error": "E-1"}),
+    ],
+)
+def test_members_of_other_content_are_not_taken_for_them(
+    document: dict[str, Any] | None, contained: dict[str, Any]
+) -> None:
+    """All that is asked of one member has to stand in that one."""
+    assert not fits({"contains": contained}, document=document)
+
+
+def test_words_do_not_run_from_one_text_into_another() -> None:
+    """What a server says in two places is not one sentence."""
+    assert not fits({"words": ["token is invalid"]}, texts=("Refresh token", "is invalid"))
+    assert fits({"words": ["is invalid"]}, texts=("Refresh token", "is invalid"))
+
+
+def test_lists_in_lists_without_end_are_not_followed() -> None:
+    """A server that nests them deeper than Python can go fails no call."""
+    endless: Any = "x"
+    for _ in range(5000):
+        endless = [endless]
+
+    assert not fits({"contains": {"errors": "x"}}, document={"errors": endless})
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_fitting"),
+    [
+        ({"words": ["token is invalid"]}, True),
+        ({"endpoint": "refresh", "status": 403, "words": ["token is invalid"]}, True),
+        ({"status": 403}, False),
+        ({"code": "http_403"}, False),
+        ({"code": "http_403", "words": ["token is invalid"]}, False),
+    ],
+)
+def test_a_page_is_known_by_its_words_alone(rule: dict[str, Any], *, is_fitting: bool) -> None:
+    """A firewall answers with the status of a dead grant, too."""
+    assert fits(rule, code=None, document=None) is is_fitting
+
+
+CODE: Rule = {"code": "E-1", "means": "invalid_client"}
+STATUS: Rule = {"status": 403, "means": "slow_down"}
+WORDS: Rule = {"words": ["invalid"], "means": "invalid_grant"}
+MEMBERS: Rule = {"contains": {"error": "E-1"}, "means": "busy"}
+
+
+@pytest.mark.parametrize(
+    ("order", "first"),
+    [
+        ([CODE, STATUS], CODE),
+        ([STATUS, CODE], STATUS),
+        ([CODE, WORDS], WORDS),
+        ([CODE, STATUS, MEMBERS], MEMBERS),
+        ([WORDS, MEMBERS], WORDS),
+        ([MEMBERS, WORDS], MEMBERS),
+    ],
+)
+def test_rules_that_look_into_an_answer_come_first(order: list[Rule], first: Rule) -> None:
+    """And then the order in which they are written."""
+    assert refusals.fitting(refusal(), order) is first

@@ -1,0 +1,56 @@
+"""Rules about refusals as they are written: what is said of one that is not as it should be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from functions.vault import rules
+from functions.vault.fields import Mismatch
+
+
+def expected(value: Any) -> str:
+    """Return what is said of badly written rules."""
+    with pytest.raises(Mismatch) as caught:
+        rules.checked(value)
+    return str(caught.value)
+
+
+GOOD: dict[str, Any] = {"code": "E-1", "means": "invalid_grant"}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"code": "E-1"}, "a list of at most 50 rules, like [{"),
+        (["E-1"], "rule 1 to be an object, like {"),
+        ([GOOD, {"means": "busy"}], "rule 2 to have a condition: at least one of status, code, words, contains"),
+        ([{"endpoint": "refresh", "means": "busy"}], "rule 1 to have a condition: at least one of status"),
+        ([{"code": "E-1"}], "rule 1 to say what it means: one of invalid_grant, invalid_client"),
+        ([{**GOOD, "means": "dead"}], "means of rule 1 to be one of invalid_grant, invalid_client"),
+        ([{**GOOD, "endpoint": "push"}], "endpoint of rule 1 to be one of authorization, token, refresh, revocation"),
+        ([{**GOOD, "status": "403"}], "status of rule 1 to be an integer from 200 to 599"),
+        (
+            [{**GOOD, "words": "invalid"}],
+            "words of rule 1 to be a list of 1 to 10 texts, of which an answer has to hold",
+        ),
+        ([{**GOOD, "contains": ["errors"]}], "contains of rule 1 to be an object of 1 to 10 members"),
+        (
+            [{**GOOD, "error": "x"}],
+            "rule 1 to have none but the keys endpoint, status, code, words, contains, means: error",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_its_rule(value: Any, said: str) -> None:
+    """Which rule, which key, and what was expected there."""
+    assert expected(value).startswith(said)
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    """And no value is repeated: a secret may have been put into the wrong place."""
+    said = expected([{**GOOD, "status": "hunter2"}, {**GOOD, "means": "hunter2", "hunter2!": 1}])
+
+    assert said.startswith("status of rule 1 to be an integer from 200 to 599, and rule 2 to have none but the keys")
+    assert "means of rule 2 to be one of" in said
+    assert "hunter2" not in said
