@@ -30,9 +30,15 @@ LONGEST_REREAD_PAUSE = 60
 """Seconds for which a registration that a server goes on refusing is not read again, at the most."""
 
 KEPT_FAILURE = 5.0
-"""Seconds for which an outage of Secrets Manager or of an issuer's metadata is not asked about again."""
+"""Seconds from when it is known for which an outage of Secrets Manager or of an issuer, or a refusal of Secrets
+Manager, is not asked about again."""
 
-_Kept = Registration | TemporarilyUnavailable | ProviderUnavailable
+
+class _NotReadable(ProviderMisconfigured):
+    """Secrets Manager refuses to show the secret, and that is a matter of this secret: of its policy, or of its key."""
+
+
+_Kept = Registration | TemporarilyUnavailable | ProviderUnavailable | _NotReadable
 _FILES = Path(__file__).parent.parent / "providers"
 _DISCOVERY_TIMEOUT = 5.0
 
@@ -66,7 +72,20 @@ class Registrations:
         if isinstance(kept, Registration):
             return kept
         assert kept is not None  # noqa: S101 - what is not kept has just been reloaded
-        raise type(kept)(kept.description, retry_after=int(KEPT_FAILURE))
+        raise type(kept)(kept.description, retry_after=int(KEPT_FAILURE) if kept.retryable else None)
+
+    def max_concurrency_of(self, name: str) -> int:
+        """Return how many background requests provider `name` takes at a time.
+
+        Its issuer is not asked: no metadata has a word for this. Raises what `get` raises for a registration that
+        cannot be read.
+        """
+        kept_until, kept = self._kept.get(name, (0.0, None))
+        if isinstance(kept, Registration) and self._clock() < kept_until:
+            return kept.provider.max_concurrency
+        given = _file(name) | self._own(name)
+        found: int = given.get("max_concurrency", providers.DEFAULT_MAX_CONCURRENCY)
+        return found
 
     def reread(self, refused: Registration) -> Registration | None:
         """Return the registration as it is by now, where its credentials are not those that a server has refused.
@@ -88,25 +107,31 @@ class Registrations:
         return kept
 
     def _reload(self, name: str, kept: _Kept | None, now: float) -> _Kept:
-        """Keep and return the registration, through an outage the old one, or the outage."""
+        """Keep and return the registration, through an outage the old one, or what is the matter."""
+        found: _Kept
         try:
-            kept_for: float = KEPT
-            found: _Kept = self._load(name, now)
+            kept_until, found = now + KEPT, self._load(name, now)
         except (TemporarilyUnavailable, ProviderUnavailable) as outage:
-            kept_for, found = KEPT_FAILURE, kept if isinstance(kept, Registration) else outage
-        self._kept[name] = (now + kept_for, found)
+            found = kept if isinstance(kept, Registration) else outage
+            kept_until = self._clock() + KEPT_FAILURE
+        except _NotReadable as refusal:
+            found, kept_until = refusal, self._clock() + KEPT_FAILURE
+        self._kept[name] = (kept_until, found)
         return found
 
     def _load(self, name: str, now: float) -> Registration:
-        document = self._document(name)
-        source = f"The registration of provider {name!r}"
-        own = vocabulary.validated(document, source, self._vocabulary | CREDENTIALS)
+        own = self._own(name)
         credentials = {key: own.pop(key) for key in CREDENTIALS if key in own}
         layers = [_file(name), own]
         issuer = own.get("issuer")
         if issuer is not None and "token_endpoint" not in own:
             layers.insert(1, self._metadata_of(issuer, now))
         return providers.register(name, layers, credentials)
+
+    def _own(self, name: str) -> dict[str, Any]:
+        """Return what the owner has written of provider `name`, validated."""
+        document = self._document(name)
+        return vocabulary.validated(document, f"The registration of provider {name!r}", self._vocabulary | CREDENTIALS)
 
     def _metadata_of(self, issuer: str, now: float) -> dict[str, Any]:
         kept_until, metadata = self._metadata.get(issuer, (0.0, {}))
@@ -125,7 +150,7 @@ class Registrations:
                 raise UnknownProvider(
                     f"No provider {name!r} is configured: create the secret {self._prefix}{name} with its registration."
                 ) from None
-            raise
+            raise _NotReadable(_why_not_readable(self._prefix + name, error)) from None
         try:
             return json.loads(secret.get("SecretString", ""))
         except (ValueError, RecursionError):
@@ -169,6 +194,26 @@ class Registrations:
             "The configured issuer publishes no metadata (RFC 8414, OpenID Connect Discovery): "
             "check it, or give the endpoints."
         )
+
+
+def _why_not_readable(secret: str, error: ClientError) -> str:
+    """Return what Secrets Manager says of a secret that it does not show, and what to do. AWS's own text stays here.
+
+    It answers AccessDeniedException for its own right and for that of KMS alike; only the text tells them apart.
+    """
+    code, text = code_of(error), str(error.response.get("Error", {}).get("Message", ""))
+    told = f"The secret {secret} cannot be read (Secrets Manager says {code}): "
+    if code == "DecryptionFailure" or (code == "AccessDeniedException" and "KMS" in text):
+        return told + (
+            "the function's role lacks kms:Decrypt on the key that encrypts the secret, or the key is disabled. "
+            "Allow it in the key's policy and in the role's, or encrypt the secret with the key aws/secretsmanager."
+        )
+    if code == "AccessDeniedException":
+        return told + (
+            "the function's role lacks secretsmanager:GetSecretValue on it. Allow it, "
+            "and see whether the secret's own policy denies it."
+        )
+    return told + "try aws secretsmanager get-secret-value with it, and correct what that says."
 
 
 def _json(body: bytes) -> Any:

@@ -363,6 +363,38 @@ def test_failure_in_the_background_harms_nobody_and_is_tried_again(
     assert (told["version"], told["status"], told["failure"]) == (2, "active", None)
 
 
+def test_a_secret_that_may_not_be_read_holds_up_nobody_else(
+    stack: Stack,
+    application: Application,
+    browser: Browser,
+    standard: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The sweep queues all that is due and says whose secret it is; the other provider's are refreshed."""
+    # given
+    providers = [standard(), standard()]
+    connections = {name: [browser.connect(name, connection_id=fresh()) for _ in range(3)] for name in providers}
+    stack.clock.advance(ASSUMED_IDLE_SECONDS)
+    stack.aws_faults.fail("secretsmanager", "GetSecretValue", error="AccessDeniedException", times=1)
+    capsys.readouterr()
+
+    # when
+    (swept,) = stack.background.run_schedules()
+    stack.aws_faults.fail("secretsmanager", "GetSecretValue", error="AccessDeniedException", times=1)
+    worked = stack.background.poll()
+
+    # then
+    assert (swept["queued"], swept["complete"], worked) == (6, True, 6)
+    ((locked, said),) = swept["unread"].items()
+    assert f"The secret gatehouse/providers/{locked} cannot be read" in said
+    assert "secretsmanager:GetSecretValue" in said
+    versions = {name: [attribute(application, each, "version") for each in ids] for name, ids in connections.items()}
+    assert sorted(versions.values()) == [[1, 1, 1], [2, 2, 2]]
+    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert [line["unread"] for line in logged if "unread" in line] == [swept["unread"]]
+    assert [line["outcome"] for line in logged if line["message"] == "refresh"].count("provider_misconfigured") == 3
+
+
 def test_outage_of_aws_leaves_the_message_in_its_queue(
     stack: Stack, application: Application, browser: Browser, demo: DemoServer
 ) -> None:

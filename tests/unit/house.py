@@ -201,6 +201,11 @@ class MemoryRegistrations(Registrations):
         with self._events.call("registration"):
             return self.known[name]
 
+    def max_concurrency_of(self, name: str) -> int:
+        """Return how many requests the provider takes at a time."""
+        with self._events.call("max_concurrency"):
+            return self.known[name].provider.max_concurrency
+
     def reread(self, _refused: Registration) -> Registration | None:
         """Find nothing new."""
         with self._events.call("reread"):

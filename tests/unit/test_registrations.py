@@ -315,10 +315,11 @@ def test_a_known_registration_serves_through_an_outage_of_its_issuer(owner: Owne
 
 
 class Throttled:
-    """A Secrets Manager that is throttled for as long as it is told, and counts what it is asked."""
+    """A Secrets Manager that refuses for as long as it is told, and counts what it is asked."""
 
-    def __init__(self, secrets: Any) -> None:
+    def __init__(self, secrets: Any, code: str = "ThrottlingException", text: str = "") -> None:
         self.throttled = True
+        self._said = {"Code": code, "Message": text}
         self.asked = 0
         self._secrets = secrets
 
@@ -326,7 +327,7 @@ class Throttled:
         """Give a secret, or fail."""
         self.asked += 1
         if self.throttled:
-            error: Any = {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+            error: Any = {"Error": self._said, "ResponseMetadata": {"HTTPStatusCode": 400}}
             raise ClientError(error, "GetSecretValue")
         return self._secrets.get_secret_value(**arguments)
 
@@ -352,6 +353,58 @@ def test_an_outage_of_secrets_manager_is_one_too(owner: Owner) -> None:
 
     assert [registrations.get("acme") for _ in range(3)] == [known] * 3
     assert secrets.asked == 3
+
+
+ACCESS = "User: arn:aws:sts::1:assumed-role/r/f is not authorized to perform: secretsmanager:GetSecretValue"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "named"),
+    [
+        ("AccessDeniedException", ACCESS, "lacks secretsmanager:GetSecretValue on it"),
+        ("AccessDeniedException", "Access to KMS is not allowed", "lacks kms:Decrypt on the key"),
+        ("DecryptionFailure", "", "lacks kms:Decrypt on the key"),
+        ("ValidationException", "hunter2", "aws secretsmanager get-secret-value"),
+    ],
+)
+def test_a_secret_that_may_not_be_read_is_named_with_the_right_that_lacks(
+    owner: Owner, code: str, text: str, named: str
+) -> None:
+    """It is no defect, and none of AWS's words are repeated. Nobody asks again for seconds; then the answer counts."""
+    owner.registers("acme", {"client_id": "c-1", **ENDPOINTS})
+    secrets = Throttled(owner.secrets, code, text)
+    registrations = Registrations(
+        lambda _service: secrets, owner.prefix, owner.web, lambda: owner.now, loopback_http=False
+    )
+
+    for _ in range(3):
+        with pytest.raises(ProviderMisconfigured, match=named) as caught:
+            registrations.get("acme")
+        assert caught.value.description.startswith(f"The secret {owner.prefix}acme ")
+        assert caught.value.retry_after is None
+        assert "arn:" not in caught.value.description
+        assert "hunter2" not in caught.value.description
+
+    assert secrets.asked == 1
+    secrets.throttled = False
+    owner.now += KEPT_FAILURE
+    assert registrations.get("acme").client_id == "c-1"
+
+
+def test_what_a_sweep_wants_to_know_asks_no_issuer(owner: Owner) -> None:
+    """It is in the registration, or in the file, or it is the default; and what is kept is not read again."""
+    owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER, "max_concurrency": 7})
+    owner.registers("plain", {"client_id": "c-1", "issuer": ISSUER})
+    owner.registers("ultracart", {"client_id": "c-1"})
+
+    found = [owner.registrations.max_concurrency_of(name) for name in ("acme", "plain", "ultracart")]
+
+    assert (found, owner.web.requests) == ([7, 5, 1], [])
+    known = owner.registrations.get("ultracart")
+    owner.registers("ultracart", {"client_id": "c-1", "max_concurrency": 9})
+    assert owner.registrations.max_concurrency_of("ultracart") == known.provider.max_concurrency == 1
+    owner.now += KEPT
+    assert owner.registrations.max_concurrency_of("ultracart") == 9
 
 
 def test_a_registration_that_was_withdrawn_is_not_kept_over_its_time(owner: Owner) -> None:
