@@ -166,6 +166,8 @@ class Completing:
     def _unused(self, request: AuthorizationRequest) -> Outcome:
         if request.phase is Phase.CONSUMED:
             return Outcome("already", request.provider)
+        if request.is_used_up:
+            return Outcome.failed(request, request.outcome or ServerError.code)
         if request.is_expired(self.timing.now()):
             return Outcome("expired", request.provider, "request_expired", request=request)
         return Outcome("refused", reason="issuer_mismatch")

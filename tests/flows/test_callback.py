@@ -415,6 +415,28 @@ def test_failed_exchange_reopens_the_request(  # noqa: PLR0913, PLR0917 - pytest
     assert application.call("token", connection_id=started["connection_id"])["version"] == 1
 
 
+def test_a_link_makes_five_token_requests_and_no_more(
+    application: Application, browser: Browser, demo: DemoServer
+) -> None:
+    """For made-up codes, over and over: after five the page says how to start again, and so does the link."""
+    # given
+    started = application.call("start", provider="ultracart", connection_id=fresh())
+
+    # when
+    pages = []
+    for _ in range(5):
+        true_url = browser.consent(browser.authorize(started["authorize_url"]))
+        pages.append(browser.open(re.sub(r"code=[^&]*", "code=made-up", true_url)))
+    reloads = [browser.open(pages[-1].url) for _ in range(20)]
+    link = browser.open(started["authorize_url"])
+
+    # then
+    assert token_requests(demo) == 5
+    assert [bool(TRY_AGAIN.search(page.text)) for page in [*pages, *reloads, link]] == [True] * 4 + [False] * 22
+    assert {page.status_code for page in [*pages, *reloads, link]} == {409}
+    assert "start from there" in link.text
+
+
 def test_failed_answer_cannot_be_replayed(
     application: Application, browser: Browser, demo: DemoServer, aws_calls: list[AwsCall]
 ) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from botocore.exceptions import ClientError
 
 from functions.vault import sealing
-from functions.vault.authorization import Phase, ticket_hash
+from functions.vault.authorization import MOST_EXCHANGES, Phase, ticket_hash
 from functions.vault.binding import Binding
 from functions.vault.cipher import Cipher
 from functions.vault.client import Client
@@ -169,11 +169,18 @@ class MemoryAuthorizations(Authorizations):
                 or was.provider != response.provider
                 or was.phase is Phase.CONSUMED
                 or response.state_hash in was.used_states
+                or was.exchanges >= MOST_EXCHANGES
             ):
                 raise Conflict
             states = was.used_states | {response.state_hash}
             taken = replace(
-                was, phase=Phase.CONSUMED, consumed_by=holder, consumed_at=int(now), used_states=states, outcome=None
+                was,
+                phase=Phase.CONSUMED,
+                consumed_by=holder,
+                consumed_at=int(now),
+                used_states=states,
+                exchanges=was.exchanges + (response.error is None),
+                outcome=None,
             )
             self.records[was.request_id] = taken
         return taken

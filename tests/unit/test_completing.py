@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.authorization import BrowserBinding, Phase, ticket_hash
+from functions.vault.authorization import MOST_EXCHANGES, BrowserBinding, Phase, ticket_hash
 from functions.vault.connection import RefreshedFrom, Status
 from functions.vault.errors import (
     ConnectionRevoked,
@@ -204,6 +204,39 @@ def test_without_time_for_it_the_code_is_not_sent(house: MemoryHouse) -> None:
 
     assert (outcome.error, outcome.may_try_again) == ("temporarily_unavailable", True)
     assert house.server.codes == []
+
+
+# What one link can cost
+
+
+def visit(number: int) -> BrowserBinding:
+    """Return this browser on one of many visits of the link: only its nonce is another."""
+    return BrowserBinding(BROWSER.request_id, BROWSER.ticket_secret, f"{number:043}")
+
+
+def test_one_link_is_good_for_five_exchanges(house: MemoryHouse) -> None:
+    """A hundred made-up codes make five token requests; from the fifth on there is nothing to try again with."""
+    asked(house)
+    house.server.answers = [answer('{"error":"invalid_grant"}', 400) for _ in range(100)]
+
+    outcomes = [complete(house, validated_response(visit(number))) for number in range(100)]
+
+    assert len(house.server.codes) == MOST_EXCHANGES == 5
+    assert {(outcome.page, outcome.error) for outcome in outcomes} == {("failed", "reauthorization_required")}
+    assert [outcome.may_try_again for outcome in outcomes] == [True] * 4 + [False] * 96
+    reload = complete(house, validated_response(visit(2)))
+    assert (reload.page, reload.may_try_again) == ("failed", False)
+    assert house.slept == []
+
+
+def test_to_decline_uses_nothing_up(house: MemoryHouse) -> None:
+    """Who has declined ten times is connected when they consent."""
+    asked(house)
+    for number in range(10):
+        declined = complete(house, validated_response(visit(number), code=None, error="access_denied"))
+        assert (declined.page, declined.may_try_again) == ("denied", True)
+
+    assert complete(house).page == "connected"
 
 
 # What happens after it
