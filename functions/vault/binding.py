@@ -75,7 +75,7 @@ class Binding:
         if request.pushed is None:
             return request.location(browser)
         try:
-            registration = self.registrations.get(request.provider).for_tenant(request.parameters)
+            registration = self.registrations.get(request.provider, deadline).for_tenant(request.parameters)
             timeout = min(registration.provider.request_timeout, deadline.remaining() - _TIME_TO_ANSWER)
             if timeout < SHORTEST_REQUEST:
                 raise TemporarilyUnavailable("Too little time is left to push the request.", retry_after=1)

@@ -66,7 +66,7 @@ class Completing:
         if response.error is not None:
             return Outcome.failed(self.authorizations.reopen(request, response.error), response.error)
         try:
-            registration = self.registrations.get(request.provider).for_tenant(request.parameters)
+            registration = self.registrations.get(request.provider, deadline).for_tenant(request.parameters)
             response = response.with_code(registration.provider.code_parameter)
             first_version = request.connection_version + 1
             whose = registration.whose(request.parameters)

@@ -28,7 +28,7 @@ from functions.vault.starting import Starting
 from functions.vault.store import Authorizations, Conflict, Connections, Due
 from functions.vault.stored_set import Seal
 from functions.vault.sweeping import Sweeping
-from functions.vault.timing import Deadline, Timing
+from functions.vault.timing import NEVER, Deadline, Timing
 from functions.vault.tokens import TokenResponse, TokenSet
 from functions.vault.vending import Vending
 from tests.unit.samples import NOW, WHOSE, answer, connection, registration, sealed_tokens, token_response
@@ -203,7 +203,7 @@ class MemoryRegistrations(Registrations):
         self.known: dict[str, Registration] = {"acme": registration(), "other": registration(name="other")}
         self._events = events
 
-    def get(self, name: str) -> Registration:
+    def get(self, name: str, _deadline: Deadline = NEVER) -> Registration:
         """Return a registration."""
         with self._events.call("registration"):
             return self.known[name]
