@@ -217,7 +217,8 @@ def _facts_of(error: GatehouseError) -> dict[str, Any]:
 class Reply:
     """What a browser gets: a page, or where it is sent; `outcome` and `reason` are fixed words for the log.
 
-    `failure` is what the log says of what went wrong, and no page.
+    `failure` is what the log says of what went wrong, and no page. A page with `looks_again_after` is loaded again by
+    the browser after so many seconds.
     """
 
     outcome: str
@@ -228,6 +229,7 @@ class Reply:
     reason: str | None = None
     connection_id: str | None = None
     failure: GatehouseError | None = None
+    looks_again_after: int | None = None
 
 
 class BrowserDoor(Door):
@@ -354,6 +356,8 @@ def _browser_response(reply: Reply) -> dict[str, Any]:
         response |= {"statusCode": 302, "headers": headers, "body": ""}
     else:
         response |= {"headers": dict(pages.HEADERS), "body": pages.render(reply.outcome, **reply.values)}
+    if reply.looks_again_after is not None:
+        response["headers"]["Refresh"] = str(reply.looks_again_after)
     if reply.cookies:
         response["cookies"] = list(reply.cookies)
     return response

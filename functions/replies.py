@@ -37,6 +37,8 @@ _REASONS = {
         "It was connected to another account at the provider before. Sign in there with that one, then try again."
     ),
 }
+_LOOKS_AGAIN_AFTER = 2
+
 _OTHER_REASON = "The provider reported an error instead of an approval."
 
 
@@ -46,7 +48,15 @@ def of(outcome: Outcome, cookies: tuple[str, ...] = ()) -> Reply:
     reason = outcome.error or outcome.reason
     location = outcome.return_to
     status, values = (200, {}) if location is not None else (_status(outcome), _values(outcome))
-    return Reply(outcome.page, status, values, location, cookies, reason, connection_id, outcome.failure)
+    return Reply(
+        outcome.page, status, values, location, cookies, reason, connection_id, outcome.failure, _looks_again(outcome)
+    )
+
+
+def _looks_again(outcome: Outcome) -> int | None:
+    """Return after how many seconds the page looks again by itself; None for a form, which a browser sends but once."""
+    is_a_form = outcome.request is not None and outcome.request.form_post
+    return _LOOKS_AGAIN_AFTER if outcome.page == "unfinished" and not is_a_form else None
 
 
 def _status(outcome: Outcome) -> int:

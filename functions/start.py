@@ -39,8 +39,8 @@ def _fields(house: House) -> Fields:
     )
 
 
-def _start(house: House, request: dict[str, Any], _deadline: Deadline) -> dict[str, Any]:
-    return house.starting.start(request)
+def _start(house: House, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
+    return house.starting.start(request, deadline)
 
 
 def _furnish(house: House) -> None:

@@ -24,4 +24,6 @@ def _furnish(house: House) -> None:
 
 
 # An alarm reads `complete` in the log.
-handler = InvokeDoor("sweep", lambda _house: _EVENT, _sweep, furnish=_furnish, logged=("queued", "complete"))
+_LOGGED = ("queued", "complete", "unread")
+
+handler = InvokeDoor("sweep", lambda _house: _EVENT, _sweep, furnish=_furnish, logged=_LOGGED)

@@ -30,6 +30,9 @@ LIFETIME = 600
 COOKIE_LIFETIME = 3600
 """Seconds that the browser keeps its half: longer than the request, so that one who comes too late is told so."""
 
+MOST_EXCHANGES = 5
+"""Codes that are exchanged for one link: each costs the provider a request, and whoever has the link can bring more."""
+
 REQUEST_ID = r"[A-Za-z0-9_-]{22}"
 _SECRET = r"[A-Za-z0-9_-]{43}"  # noqa: S105 - a pattern
 _STATE = r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})"
@@ -185,6 +188,7 @@ class AuthorizationRequest:
     form_post: bool = False
     allow_new_subject: bool = False
     used_states: frozenset[str] = frozenset()
+    exchanges: int = 0
     consumed_by: str | None = None
     consumed_at: int | None = None
     outcome: str | None = None
@@ -192,6 +196,11 @@ class AuthorizationRequest:
     def is_expired(self, now: float) -> bool:
         """Tell whether it is too late for this request."""
         return now >= self.expires_at
+
+    @property
+    def is_used_up(self) -> bool:
+        """Tell whether as many codes were exchanged for this request as may be, and the last of them in vain."""
+        return self.phase is Phase.FAILED and self.exchanges >= MOST_EXCHANGES
 
     def admits(self, ticket_secret: str) -> bool:
         """Tell, in constant time, whether `ticket_secret` is this request's."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import authorization
 from .authorization import BrowserBinding, Phase
-from .errors import GatehouseError, TemporarilyUnavailable
+from .errors import GatehouseError, ServerError, TemporarilyUnavailable
 from .outcome import Outcome
 from .record import record
 from .timing import SHORTEST_REQUEST
@@ -47,6 +47,9 @@ class Binding:
             return Outcome("invalid_link")
         if request.phase is Phase.CONSUMED:
             return Outcome("already", request.provider)
+        if request.is_used_up:
+            # A consent would be for nothing: no code is exchanged for this link any more.
+            return Outcome.failed(request, request.outcome or ServerError.code)
         if request.is_expired(self.timing.now()):
             return Outcome("expired", request.provider)
         return request, BrowserBinding(request.request_id, secret, authorization.new_secret())
@@ -72,7 +75,7 @@ class Binding:
         if request.pushed is None:
             return request.location(browser)
         try:
-            registration = self.registrations.get(request.provider).for_tenant(request.parameters)
+            registration = self.registrations.get(request.provider, deadline).for_tenant(request.parameters)
             timeout = min(registration.provider.request_timeout, deadline.remaining() - _TIME_TO_ANSWER)
             if timeout < SHORTEST_REQUEST:
                 raise TemporarilyUnavailable("Too little time is left to push the request.", retry_after=1)

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from .timing import Deadline, Timing
     from .tokens import SealedTokens, TokenResponse
 
-_WAIT_FOR_FIRST = 8.0
-"""Seconds for which a duplicate callback waits for the first one's outcome before it asks the person to reload."""
+_WAIT_FOR_FIRST = 1.0
+"""Seconds for which a duplicate callback waits for the first one's outcome. Whoever repeats one may do so a hundred
+times, and each that waits is a function that serves nobody else: it is the page that waits, and looks again."""
 
 _TIME_TO_ANSWER = 2.0
 """Seconds of the call's time that waiting for the first one leaves for saying so."""
@@ -65,7 +66,7 @@ class Completing:
         if response.error is not None:
             return Outcome.failed(self.authorizations.reopen(request, response.error), response.error)
         try:
-            registration = self.registrations.get(request.provider).for_tenant(request.parameters)
+            registration = self.registrations.get(request.provider, deadline).for_tenant(request.parameters)
             response = response.with_code(registration.provider.code_parameter)
             first_version = request.connection_version + 1
             whose = registration.whose(request.parameters)
@@ -166,20 +167,31 @@ class Completing:
     def _unused(self, request: AuthorizationRequest) -> Outcome:
         if request.phase is Phase.CONSUMED:
             return Outcome("already", request.provider)
+        if request.is_used_up:
+            return Outcome.failed(request, request.outcome or ServerError.code)
         if request.is_expired(self.timing.now()):
             return Outcome("expired", request.provider, "request_expired", request=request)
         return Outcome("refused", reason="issuer_mismatch")
 
     def _stored_outcome(self, request: AuthorizationRequest) -> Outcome | None:
-        """Return how a consumed request ended; None while it may go on. The commit is the record of a success."""
+        """Return how a consumed request ended; None while it may go on. The commit is the record of a success.
+
+        Where the connection was connected by another link since, nothing is waited for: this link was used, and no
+        more can be said of it.
+        """
         connection = self.connections.get(request.connection_id)
         if connection is not None and connection.authorized_by == request.request_id:
             return Outcome("connected", request.provider, request=request)
         consumed_at = request.consumed_at or 0
-        if self.timing.now() < consumed_at + _LONGEST_EXCHANGE:
+        has_time_left = self.timing.now() < consumed_at + _LONGEST_EXCHANGE
+        if connection is not None:
+            was_replaced = any(each.request_id == request.request_id for each in connection.sets)
+            # In the second in which this one was taken, the other may have come before it or after it.
+            since = consumed_at + 1 if has_time_left else consumed_at
+            if was_replaced or (connection.authorized_at or 0) >= since:
+                return Outcome("already", request.provider)
+        if has_time_left:
             return None
-        if connection is not None and (connection.authorized_at or 0) >= consumed_at:
-            return Outcome("already", request.provider)  # and connected anew since
         return Outcome.failed(request, ServerError.code)
 
 

@@ -165,6 +165,10 @@ class TemporarilyUnavailable(GatehouseError):
     retryable = True
 
 
+class TooLittleTime(TemporarilyUnavailable):
+    """The caller's time does not suffice: that is no failure of whom there was no time to ask."""
+
+
 class ServerError(GatehouseError):
     """A defect of ours; the details are in the log only."""
 

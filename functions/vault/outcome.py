@@ -33,7 +33,8 @@ class Outcome:
     @property
     def may_try_again(self) -> bool:
         """Tell whether the same request can be answered once more."""
-        return self.request is not None and self.request.phase is Phase.FAILED
+        request = self.request
+        return request is not None and request.phase is Phase.FAILED and not request.is_used_up
 
     @property
     def return_to(self) -> str | None:

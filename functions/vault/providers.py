@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from .rules import Rule
 
 
+DEFAULT_MAX_CONCURRENCY = 5
+"""Background requests that a provider takes at a time, where nobody says how many."""
+
+
 @record
 class Provider:
     """One authorization server as Gatehouse talks to it. Durations are seconds."""
@@ -83,7 +87,7 @@ class Provider:
     revocation_token_type_hint: bool = True
     revocation_ends_authorization: bool = False
     revocation_success: str | None = None
-    max_concurrency: int = 5
+    max_concurrency: int = DEFAULT_MAX_CONCURRENCY
     request_timeout: int = 10
     jwks_uri: str | None = None
     # Pushed requests (RFC 9126), resource indicators (RFC 8707), form_post, client assertions (RFC 7523)

@@ -8,12 +8,19 @@ import tomllib
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from . import providers, vocabulary
 from .aws import ClientError, code_of, outages_are_temporary
-from .errors import GatehouseError, ProviderMisconfigured, ProviderUnavailable, TemporarilyUnavailable, UnknownProvider
+from .errors import (
+    GatehouseError,
+    ProviderMisconfigured,
+    ProviderUnavailable,
+    TemporarilyUnavailable,
+    TooLittleTime,
+    UnknownProvider,
+)
 from .providers import Registration
+from .timing import NEVER
 from .vocabulary import CREDENTIALS
 
 if TYPE_CHECKING:
@@ -21,7 +28,9 @@ if TYPE_CHECKING:
 
     from .aws import ClientOf
     from .client import Transport
+    from .discovery import Discovery
     from .providers import Provider
+    from .timing import Deadline
 
 KEPT = 300.0
 """Seconds for which a registration, with its discovered metadata, is kept in memory."""
@@ -30,9 +39,15 @@ LONGEST_REREAD_PAUSE = 60
 """Seconds for which a registration that a server goes on refusing is not read again, at the most."""
 
 KEPT_FAILURE = 5.0
-"""Seconds for which an outage of Secrets Manager or of an issuer's metadata is not asked about again."""
+"""Seconds from when it is known for which an outage of Secrets Manager or of an issuer, or a refusal of Secrets
+Manager, is not asked about again."""
 
-_Kept = Registration | TemporarilyUnavailable | ProviderUnavailable
+
+class _NotReadable(ProviderMisconfigured):
+    """Secrets Manager refuses to show the secret, and that is a matter of this secret: of its policy, or of its key."""
+
+
+_Kept = Registration | TemporarilyUnavailable | ProviderUnavailable | _NotReadable
 _FILES = Path(__file__).parent.parent / "providers"
 _DISCOVERY_TIMEOUT = 5.0
 
@@ -50,30 +65,44 @@ class Registrations:
         self._vocabulary = vocabulary.checks(loopback_http=loopback_http)
         self._loopback_http = loopback_http
         self._kept: dict[str, tuple[float, _Kept | None]] = {}
-        self._metadata: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._discovering: Discovery | None = None
         self._keys: dict[str, tuple[float, list[dict[str, Any]]]] = {}
         self._vain_rereads: dict[str, tuple[int, float]] = {}
 
-    def get(self, name: str) -> Registration:
-        """Return the registration of provider `name`.
+    def get(self, name: str, deadline: Deadline = NEVER) -> Registration:
+        """Return the registration of provider `name`; where an issuer has to be asked for it, within the caller's time.
 
         Raises `UnknownProvider` where there is none, and `ProviderMisconfigured` naming each key that is wrong.
         """
         now = self._clock()
         kept_until, kept = self._kept.get(name, (0.0, None))
         if now >= kept_until:
-            kept = self._reload(name, kept, now)
+            kept = self._reload(name, kept, deadline)
         if isinstance(kept, Registration):
             return kept
         assert kept is not None  # noqa: S101 - what is not kept has just been reloaded
-        raise type(kept)(kept.description, retry_after=int(KEPT_FAILURE))
+        retry_after = max(kept.retry_after or 0, int(KEPT_FAILURE))
+        raise type(kept)(kept.description, retry_after=retry_after if kept.retryable else None)
+
+    def max_concurrency_of(self, name: str) -> int:
+        """Return how many background requests provider `name` takes at a time.
+
+        Its issuer is not asked: no metadata has a word for this. Raises what `get` raises for a registration that
+        cannot be read.
+        """
+        kept_until, kept = self._kept.get(name, (0.0, None))
+        if isinstance(kept, Registration) and self._clock() < kept_until:
+            return kept.provider.max_concurrency
+        given = _file(name) | self._own(name)
+        found: int = given.get("max_concurrency", providers.DEFAULT_MAX_CONCURRENCY)
+        return found
 
     def reread(self, refused: Registration) -> Registration | None:
         """Return the registration as it is by now, where its credentials are not those that a server has refused.
 
         None where they are, where it cannot be read, and for a while after readings that brought nothing: twice it is
-        read at once, then after seconds, then after up to a minute. One call to AWS; discovered metadata is not asked
-        for anew while it is kept.
+        read at once, then after seconds, then after up to a minute. One call to AWS; discovered metadata will do
+        however old it is, for a request waits for this.
         """
         name, now = refused.provider.name, self._clock()
         _, kept = self._kept.get(name, (0.0, None))
@@ -81,39 +110,51 @@ class Registrations:
         if kept is refused and now >= last + min(2**vain // 4, LONGEST_REREAD_PAUSE):
             self._vain_rereads[name] = (vain + 1, now)
             with contextlib.suppress(GatehouseError):
-                kept = self._reload(name, kept, now)
+                kept = self._reload(name, kept, None)
         if not isinstance(kept, Registration) or kept.credentials == refused.credentials:
             return None
         self._vain_rereads.pop(name, None)
         return kept
 
-    def _reload(self, name: str, kept: _Kept | None, now: float) -> _Kept:
-        """Keep and return the registration, through an outage the old one, or the outage."""
+    def _reload(self, name: str, kept: _Kept | None, deadline: Deadline | None) -> _Kept:
+        """Keep and return the registration, through an outage the old one, or what is the matter."""
+        now = self._clock()
+        found: _Kept
         try:
-            kept_for: float = KEPT
-            found: _Kept = self._load(name, now)
+            kept_until, found = now + KEPT, self._load(name, deadline)
+        except TooLittleTime:
+            if isinstance(kept, Registration):
+                return kept
+            raise
         except (TemporarilyUnavailable, ProviderUnavailable) as outage:
-            kept_for, found = KEPT_FAILURE, kept if isinstance(kept, Registration) else outage
-        self._kept[name] = (now + kept_for, found)
+            found = kept if isinstance(kept, Registration) else outage
+            kept_until = self._clock() + KEPT_FAILURE
+        except _NotReadable as refusal:
+            found, kept_until = refusal, self._clock() + KEPT_FAILURE
+        self._kept[name] = (kept_until, found)
         return found
 
-    def _load(self, name: str, now: float) -> Registration:
-        document = self._document(name)
-        source = f"The registration of provider {name!r}"
-        own = vocabulary.validated(document, source, self._vocabulary | CREDENTIALS)
+    def _load(self, name: str, deadline: Deadline | None) -> Registration:
+        own = self._own(name)
         credentials = {key: own.pop(key) for key in CREDENTIALS if key in own}
         layers = [_file(name), own]
         issuer = own.get("issuer")
         if issuer is not None and "token_endpoint" not in own:
-            layers.insert(1, self._metadata_of(issuer, now))
+            layers.insert(1, self._discovery.metadata_of(issuer, deadline))
         return providers.register(name, layers, credentials)
 
-    def _metadata_of(self, issuer: str, now: float) -> dict[str, Any]:
-        kept_until, metadata = self._metadata.get(issuer, (0.0, {}))
-        if now >= kept_until:
-            metadata = self._discover(issuer)
-            self._metadata[issuer] = (now + KEPT, metadata)
-        return metadata
+    def _own(self, name: str) -> dict[str, Any]:
+        """Return what the owner has written of provider `name`, validated."""
+        document = self._document(name)
+        return vocabulary.validated(document, f"The registration of provider {name!r}", self._vocabulary | CREDENTIALS)
+
+    @property
+    def _discovery(self) -> Discovery:
+        if self._discovering is None:
+            from .discovery import Discovery  # noqa: PLC0415 - most registrations know where their endpoints are
+
+            self._discovering = Discovery(self._transport, self._clock, loopback_http=self._loopback_http)
+        return self._discovering
 
     def _document(self, name: str) -> Any:
         try:
@@ -125,7 +166,7 @@ class Registrations:
                 raise UnknownProvider(
                     f"No provider {name!r} is configured: create the secret {self._prefix}{name} with its registration."
                 ) from None
-            raise
+            raise _NotReadable(_why_not_readable(self._prefix + name, error)) from None
         try:
             return json.loads(secret.get("SecretString", ""))
         except (ValueError, RecursionError):
@@ -153,22 +194,25 @@ class Registrations:
         """Have the keys read anew when they are needed next: they seem to have been changed."""
         self._keys.pop(provider.jwks_uri or "", None)
 
-    def _discover(self, issuer: str) -> dict[str, Any]:
-        """Return the issuer's metadata: of RFC 8414 section 3, else of OpenID Connect Discovery section 4."""
-        outage = False
-        for url in _metadata_urls(issuer):
-            answer = self._transport.send("GET", url, {"Accept": "application/json"}, None, _DISCOVERY_TIMEOUT)
-            outage |= answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status == HTTPStatus.TOO_MANY_REQUESTS
-            document = _json(answer.body) if answer.status == HTTPStatus.OK else None
-            # A 200 with a page instead of metadata is what single page applications answer to every path.
-            if isinstance(document, dict):
-                return vocabulary.from_metadata(document, issuer, loopback_http=self._loopback_http)
-        if outage:
-            raise ProviderUnavailable("The issuer's metadata cannot be read: its server has an outage.")
-        raise ProviderMisconfigured(
-            "The configured issuer publishes no metadata (RFC 8414, OpenID Connect Discovery): "
-            "check it, or give the endpoints."
+
+def _why_not_readable(secret: str, error: ClientError) -> str:
+    """Return what Secrets Manager says of a secret that it does not show, and what to do. AWS's own text stays here.
+
+    It answers AccessDeniedException for its own right and for that of KMS alike; only the text tells them apart.
+    """
+    code, text = code_of(error), str(error.response.get("Error", {}).get("Message", ""))
+    told = f"The secret {secret} cannot be read (Secrets Manager says {code}): "
+    if code == "DecryptionFailure" or (code == "AccessDeniedException" and "KMS" in text):
+        return told + (
+            "the function's role lacks kms:Decrypt on the key that encrypts the secret, or the key is disabled. "
+            "Allow it in the key's policy and in the role's, or encrypt the secret with the key aws/secretsmanager."
         )
+    if code == "AccessDeniedException":
+        return told + (
+            "the function's role lacks secretsmanager:GetSecretValue on it. Allow it, "
+            "and see whether the secret's own policy denies it."
+        )
+    return told + "try aws secretsmanager get-secret-value with it, and correct what that says."
 
 
 def _json(body: bytes) -> Any:
@@ -176,16 +220,6 @@ def _json(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
-
-
-def _metadata_urls(issuer: str) -> tuple[str, ...]:
-    """Return where the metadata may be: as RFC 8414 has it, as OpenID has it, and the one as if it were the other."""
-    parts = urlsplit(issuer)
-    path = parts.path.rstrip("/")
-    oauth = parts._replace(path="/.well-known/oauth-authorization-server" + path).geturl()
-    openid = parts._replace(path=path + "/.well-known/openid-configuration").geturl()
-    appended = parts._replace(path=path + "/.well-known/oauth-authorization-server").geturl()
-    return (oauth, openid, appended) if path else (oauth, openid)
 
 
 def _file(name: str) -> dict[str, Any]:

@@ -139,7 +139,7 @@ class Revoking:
         """Return what the server has answered to each token so far, and the failure where it has not heard of all."""
         asked = over
         try:
-            registration = self.registrations.get(over.whose.provider).for_tenant(over.whose.parameters)
+            registration = self.registrations.get(over.whose.provider, deadline).for_tenant(over.whose.parameters)
             if _belongs_to_a_newer_consent(connection, over, registration):
                 return asked.answered("grant", "left to the newer consent", self.timing.now()), None
             unsupported: dict[str, GatehouseError] = {}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .providers import Provider, Registration
     from .registrations import Registrations
     from .store import Authorizations, Connections
-    from .timing import Timing
+    from .timing import Deadline, Timing
 
 
 _LONGEST_URL = 6000
@@ -35,9 +35,9 @@ class Starting:
     registrations: Registrations
     timing: Timing
 
-    def start(self, fields: dict[str, Any]) -> dict[str, Any]:
+    def start(self, fields: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
         """Open an authorization request and return `connection_id`, `authorize_url` and `expires_at`."""
-        registration = self.registrations.get(fields["provider"])
+        registration = self.registrations.get(fields["provider"], deadline)
         connection_id = fields.get("connection_id") or str(uuid.uuid4())
         existing = self.connections.get(connection_id) if "connection_id" in fields else None
         if existing is not None:

@@ -461,13 +461,14 @@ class Authorizations(Table):
     def consume(self, response: ValidatedResponse, holder: str, now: float) -> AuthorizationRequest:
         """Take the request for this response, once, in one conditional write, and return what was stored.
 
-        Not expired, this ticket, this provider, this issuer (RFC 9207 section 2.4), open or failed, and this state
-        never used before: else `Conflict`, and nothing has changed.
+        Not expired, this ticket, this provider, this issuer (RFC 9207 section 2.4), open or failed, this state never
+        used before, and fewer than five codes exchanged: else `Conflict`, and nothing has changed. A code counts with
+        this write, whatever becomes of it: who is killed before its exchange cannot say whether it was sent.
         """
-        from .authorization import Phase, ticket_hash  # noqa: PLC0415 - as above
+        from .authorization import MOST_EXCHANGES, Phase, ticket_hash  # noqa: PLC0415 - as above
 
         expression = _Expression()
-        phase, states = expression.name("phase"), expression.name("used_states")
+        phase, states, exchanges = map(expression.name, ("phase", "used_states", "exchanges"))
         may_be_answered = (
             f"{phase} IN ({expression.value('open', Phase.OPEN)}, {expression.value('failed', Phase.FAILED)})"
         )
@@ -479,6 +480,7 @@ class Authorizations(Table):
             expression.is_("provider", response.provider),
             may_be_answered,
             state_unused,
+            f"(attribute_not_exists({exchanges}) OR {exchanges} < {expression.value('most', MOST_EXCHANGES)})",
             _issuer_matches(response.iss, expression),
         ]
         consumed, by = expression.value("consumed", Phase.CONSUMED), expression.value("holder", holder)
@@ -487,6 +489,7 @@ class Authorizations(Table):
             f"SET {phase} = {consumed}, {expression.name('consumed_by')} = {by}, {at}"
             f" REMOVE {expression.name('outcome')}"
             f" ADD {states} {expression.value('states', frozenset({response.state_hash}))}"
+            f", {exchanges} {expression.value('exchanges', int(response.error is None))}"
         )
         answer = self._call(
             "update_item",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from email.utils import parsedate_to_datetime
@@ -70,6 +71,9 @@ class Deadline:
         """
         return min(self.remaining(), LONGEST_CALL) + LEASE_MARGIN
 
+
+NEVER = Deadline(lambda: math.inf)
+"""The deadline of who has all the time there is."""
 
 TOLERATED = 2.0
 """Seconds that a clock may be off: the table tells the time in whole seconds, and its answer takes a while."""

@@ -133,7 +133,7 @@ class Vending:
         """
         if connection.current is None or not connection.current.refreshable:
             return self._without_refresh_token(connection)
-        registration = self.registrations.get(connection.provider).for_tenant(connection.parameters)
+        registration = self.registrations.get(connection.provider, deadline).for_tenant(connection.parameters)
         deadline.for_http(registration.provider.request_timeout)  # with too little time nothing is begun
         held = self._claim(connection, holder, deadline)
         if held.lease is None or held.lease.holder != holder:

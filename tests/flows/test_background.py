@@ -24,6 +24,7 @@ from local.demo import Faults
 from local.stack import Stack
 from tests.browser import Browser, invoke
 from tests.flows.application import fresh, operations, token_requests
+from tests.flows.scripted import TOKENS, connect, scripted
 from tests.gate import Gate
 
 if TYPE_CHECKING:
@@ -361,6 +362,66 @@ def test_failure_in_the_background_harms_nobody_and_is_tried_again(
     assert failure["code"] == "provider_unavailable"
     told = application.call("connections", connection_id=connection_id)["connection"]
     assert (told["version"], told["status"], told["failure"]) == (2, "active", None)
+
+
+def test_a_secret_that_may_not_be_read_holds_up_nobody_else(
+    stack: Stack,
+    application: Application,
+    browser: Browser,
+    standard: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The sweep queues all that is due and says whose secret it is; the other provider's are refreshed."""
+    # given
+    providers = [standard(), standard()]
+    connections = {name: [browser.connect(name, connection_id=fresh()) for _ in range(3)] for name in providers}
+    stack.clock.advance(ASSUMED_IDLE_SECONDS)
+    stack.aws_faults.fail("secretsmanager", "GetSecretValue", error="AccessDeniedException", times=1)
+    capsys.readouterr()
+
+    # when
+    (swept,) = stack.background.run_schedules()
+    stack.aws_faults.fail("secretsmanager", "GetSecretValue", error="AccessDeniedException", times=1)
+    worked = stack.background.poll()
+
+    # then
+    assert (swept["queued"], swept["complete"], worked) == (6, True, 6)
+    ((locked, said),) = swept["unread"].items()
+    assert f"The secret gatehouse/providers/{locked} cannot be read" in said
+    assert "secretsmanager:GetSecretValue" in said
+    versions = {name: [attribute(application, each, "version") for each in ids] for name, ids in connections.items()}
+    assert sorted(versions.values()) == [[1, 1, 1], [2, 2, 2]]
+    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert [line["unread"] for line in logged if "unread" in line] == [swept["unread"]]
+    assert [line["outcome"] for line in logged if line["message"] == "refresh"].count("provider_misconfigured") == 3
+
+
+def test_a_silent_issuer_costs_the_others_nothing_and_is_asked_once(
+    stack: Stack, application: Application, browser: Browser, standard: Callable[..., str]
+) -> None:
+    """Half of what is due is its: the sweep does not ask it, and of the refreshes one alone waits for it."""
+    # given
+    other = standard()
+    with scripted() as issuer:
+        published = {**issuer.endpoints, "issuer": issuer.url}
+        issuer.answers |= {"/.well-known/oauth-authorization-server": published, "/token": TOKENS}
+        silent = application.register({"client_id": "scripted-client", "issuer": issuer.url})
+        for _ in range(5):
+            assert connect(application, browser, silent, connection_id=fresh())[1].status_code == 200
+        others = [browser.connect(other, connection_id=fresh()) for _ in range(5)]
+        stack.clock.advance(ASSUMED_IDLE_SECONDS)
+        issuer.received.clear()
+        issuer.open.clear()
+
+        # when
+        queued, asked_by_the_sweep = sweep(stack), len(issuer.received)
+        worked = stack.background.poll()
+        issuer.open.set()
+
+    # then
+    assert (queued, asked_by_the_sweep, worked) == (10, 0, 10)
+    assert issuer.paths() == ["/.well-known/oauth-authorization-server"]
+    assert [attribute(application, each, "version") for each in others] == [2] * 5
 
 
 def test_outage_of_aws_leaves_the_message_in_its_queue(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
@@ -314,6 +315,52 @@ def test_result_of_a_used_answer_outlives_the_request(stack: Stack, application:
     assert (again.status_code, again.text) == (200, first.text)
 
 
+def test_duplicate_of_a_slow_exchange_is_answered_within_seconds(
+    application: Application, browser: Browser, demo: DemoServer
+) -> None:
+    """The page waits, not the function: it looks again by itself until the first answer has turned out."""
+    # given
+    started = application.call("start", provider="ultracart", connection_id=fresh())
+    answer_url = browser.consent(browser.authorize(started["authorize_url"]))
+    cookie = _cookie_header(browser)
+    demo.put_faults(Faults(endpoint="token", delay_seconds=3))
+
+    # when
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(_open, answer_url, cookie)
+        while not token_requests(demo):
+            time.sleep(0.05)
+        meanwhile = _open(answer_url, cookie)
+        settled = _settled(answer_url, cookie)
+
+    # then
+    assert (meanwhile.status_code, meanwhile.headers.get("Refresh")) == (202, "2")
+    assert (settled.status_code, settled.text) == (200, first.result().text)
+    assert token_requests(demo) == 1
+
+
+def test_first_of_two_finished_links_is_answered_without_waiting(
+    application: Application, browser: Browser, aws_calls: list[AwsCall]
+) -> None:
+    """Two links of one connection, both used: the first one's page, loaded again and again, costs two reads each."""
+    # given
+    connection_id = fresh()
+    urls = []
+    for _ in range(2):
+        started = application.call("start", provider="ultracart", connection_id=connection_id)
+        urls.append(browser.consent(browser.authorize(started["authorize_url"])))
+        assert browser.open(urls[-1]).status_code == 200
+    aws_calls.clear()
+
+    # when
+    pages = [browser.open(urls[0]) for _ in range(5)]
+
+    # then
+    assert {page.status_code for page in pages} == {200}
+    assert "already used" in pages[0].text
+    assert operations(aws_calls) == ["UpdateItem", "GetItem", "GetItem"] * 5
+
+
 def test_eight_at_once_make_one_exchange_and_show_one_outcome(
     application: Application, browser: Browser, demo: DemoServer
 ) -> None:
@@ -326,7 +373,7 @@ def test_eight_at_once_make_one_exchange_and_show_one_outcome(
 
     # when
     with ThreadPoolExecutor(8) as pool:
-        pages = list(pool.map(lambda _: _open(answer_url, cookie), range(8)))
+        pages = list(pool.map(lambda _: _settled(answer_url, cookie), range(8)))
 
     # then
     assert {(page.status_code, page.text) for page in pages} == {(200, pages[0].text)}
@@ -345,7 +392,7 @@ def test_eight_at_once_share_a_failure(application: Application, browser: Browse
 
     # when
     with ThreadPoolExecutor(8) as pool:
-        pages = list(pool.map(lambda _: _open(answer_url, cookie), range(8)))
+        pages = list(pool.map(lambda _: _settled(answer_url, cookie), range(8)))
 
     # then
     assert {(page.status_code, page.text) for page in pages} == {(503, pages[0].text)}
@@ -413,6 +460,28 @@ def test_failed_exchange_reopens_the_request(  # noqa: PLR0913, PLR0917 - pytest
     # then
     assert (page.status_code, token_requests(demo)) == (200, 1)
     assert application.call("token", connection_id=started["connection_id"])["version"] == 1
+
+
+def test_a_link_makes_five_token_requests_and_no_more(
+    application: Application, browser: Browser, demo: DemoServer
+) -> None:
+    """For made-up codes, over and over: after five the page says how to start again, and so does the link."""
+    # given
+    started = application.call("start", provider="ultracart", connection_id=fresh())
+
+    # when
+    pages = []
+    for _ in range(5):
+        true_url = browser.consent(browser.authorize(started["authorize_url"]))
+        pages.append(browser.open(re.sub(r"code=[^&]*", "code=made-up", true_url)))
+    reloads = [browser.open(pages[-1].url) for _ in range(20)]
+    link = browser.open(started["authorize_url"])
+
+    # then
+    assert token_requests(demo) == 5
+    assert [bool(TRY_AGAIN.search(page.text)) for page in [*pages, *reloads, link]] == [True] * 4 + [False] * 22
+    assert {page.status_code for page in [*pages, *reloads, link]} == {409}
+    assert "start from there" in link.text
 
 
 def test_failed_answer_cannot_be_replayed(
@@ -718,6 +787,16 @@ def test_provider_that_is_gone_by_the_time_of_the_answer(
 
 def _open(url: str, cookie: str) -> requests.Response:
     return requests.get(url, headers={"Cookie": cookie} if cookie else {}, allow_redirects=False, timeout=TIMEOUT)
+
+
+def _settled(url: str, cookie: str) -> requests.Response:
+    """Open a URL, and look again for as long as the page asks its browser to."""
+    for _ in range(30):
+        page = _open(url, cookie)
+        if "Refresh" not in page.headers:
+            return page
+        time.sleep(int(page.headers["Refresh"]))
+    raise AssertionError("the page looks again and again")
 
 
 def _cookie_header(browser: Browser) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from tests.flows.application import FAILURE_KEYS, fresh, request_id_of, ticket_of, writes
+from tests.flows.scripted import scripted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -398,3 +400,26 @@ def test_wrong_registration_is_the_operators_fault_and_named(
 
 def _query(url: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+
+
+@pytest.mark.parametrize("status", [None, 404], ids=["silent", "not found, late"])
+def test_slow_issuer_is_answered_for_within_the_functions_time(application: Application, status: int | None) -> None:
+    """All that is asked of it takes five seconds of the ten together; the next caller is answered at once."""
+    with scripted() as issuer:
+        # given
+        provider = application.register({"client_id": "scripted-client", "issuer": issuer.url})
+        if status is None:
+            issuer.open.clear()
+        else:
+            issuer.answers["/.well-known/oauth-authorization-server"] = lambda _received: time.sleep(4.5)
+            issuer.answers["/.well-known/openid-configuration"] = lambda _received: time.sleep(4.5)
+
+        # when
+        answers = [application.call("start", provider=provider) for _ in range(3)]
+        asked = len(issuer.received)
+        issuer.open.set()
+
+    # then
+    assert {answer["error"] for answer in answers} == {"provider_unavailable"}
+    assert all(5 <= answer["retry_after"] <= 60 for answer in answers)
+    assert asked == (1 if status is None else 2)

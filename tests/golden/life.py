@@ -12,6 +12,7 @@ from functions.vault.authorization import BrowserBinding, Ticket
 from functions.vault.client import Client
 from functions.vault.registrations import Registrations
 from functions.vault.responses import Answer
+from functions.vault.timing import NEVER
 from tests.golden.examples import COMMON, EXAMPLES, body_of
 from tests.unit.house import MemoryHouse
 from tests.unit.samples import NOW
@@ -86,7 +87,7 @@ class _Life:
     def opening(self) -> Iterator[str]:
         """Start, and be sent on."""
         fields = {"provider": self._provider, "connection_id": "merchant-1", **self._example.start}
-        ticket = Ticket.parse(self._starting.start(fields)["authorize_url"].rpartition("/")[2])
+        ticket = Ticket.parse(self._starting.start(fields, NEVER)["authorize_url"].rpartition("/")[2])
         assert ticket is not None
         self._browser = BrowserBinding(ticket.request_id, ticket.secret or "", _NONCE)
         self._request = self._house.authorizations.records[ticket.request_id]

@@ -27,7 +27,7 @@ from functions.vault.revoking import Revoking
 from functions.vault.starting import Starting
 from functions.vault.store import Authorizations, Connections
 from functions.vault.sweeping import Sweeping
-from functions.vault.timing import CALL, Deadline, SharedClock, Timing
+from functions.vault.timing import CALL, NEVER, Deadline, SharedClock, Timing
 from functions.vault.vending import Vending
 from tests.torture import records
 from tests.torture.dynamo import Dynamo
@@ -448,7 +448,7 @@ class Process:
 
     def consent(self, connection_id: str = CONNECTION) -> ValidatedResponse:
         """Start an authorization, and let the user say yes: the response that the browser brings to the callback."""
-        started = self.starting.start({"provider": PROVIDER, "connection_id": connection_id})
+        started = self.starting.start({"provider": PROVIDER, "connection_id": connection_id}, NEVER)
         request_id, _, secret = started["authorize_url"].rpartition("/")[2].partition(".")
         code = self.world.server.consent(connection_id, request_id)
         return ValidatedResponse(PROVIDER, BrowserBinding(request_id, secret, new_secret()), None, code)

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from botocore.exceptions import ClientError
 
 from functions.vault import sealing
-from functions.vault.authorization import Phase, ticket_hash
+from functions.vault.authorization import MOST_EXCHANGES, Phase, ticket_hash
 from functions.vault.binding import Binding
 from functions.vault.cipher import Cipher
 from functions.vault.client import Client
@@ -28,7 +28,7 @@ from functions.vault.starting import Starting
 from functions.vault.store import Authorizations, Conflict, Connections, Due
 from functions.vault.stored_set import Seal
 from functions.vault.sweeping import Sweeping
-from functions.vault.timing import Deadline, Timing
+from functions.vault.timing import NEVER, Deadline, Timing
 from functions.vault.tokens import TokenResponse, TokenSet
 from functions.vault.vending import Vending
 from tests.unit.samples import NOW, WHOSE, answer, connection, registration, sealed_tokens, token_response
@@ -170,11 +170,18 @@ class MemoryAuthorizations(Authorizations):
                 or was.provider != response.provider
                 or was.phase is Phase.CONSUMED
                 or response.state_hash in was.used_states
+                or was.exchanges >= MOST_EXCHANGES
             ):
                 raise Conflict
             states = was.used_states | {response.state_hash}
             taken = replace(
-                was, phase=Phase.CONSUMED, consumed_by=holder, consumed_at=int(now), used_states=states, outcome=None
+                was,
+                phase=Phase.CONSUMED,
+                consumed_by=holder,
+                consumed_at=int(now),
+                used_states=states,
+                exchanges=was.exchanges + (response.error is None),
+                outcome=None,
             )
             self.records[was.request_id] = taken
         return taken
@@ -197,10 +204,15 @@ class MemoryRegistrations(Registrations):
         self.known: dict[str, Registration] = {"acme": registration(), "other": registration(name="other")}
         self._events = events
 
-    def get(self, name: str) -> Registration:
+    def get(self, name: str, _deadline: Deadline = NEVER) -> Registration:
         """Return a registration."""
         with self._events.call("registration"):
             return self.known[name]
+
+    def max_concurrency_of(self, name: str) -> int:
+        """Return how many requests the provider takes at a time."""
+        with self._events.call("max_concurrency"):
+            return self.known[name].provider.max_concurrency
 
     def reread(self, _refused: Registration) -> Registration | None:
         """Find nothing new."""

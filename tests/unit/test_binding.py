@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from functions.vault.authorization import Phase, Ticket, cookie
+from functions.vault.authorization import MOST_EXCHANGES, Phase, Ticket, cookie
 from functions.vault.errors import ProviderUnavailable, TemporarilyUnavailable
 from functions.vault.outcome import Outcome
 from tests.unit.house import MemoryHouse
@@ -57,6 +57,17 @@ def test_a_request_that_is_not_pushed_asks_nobody(house: MemoryHouse) -> None:
         *("response_type", "client_id", "state", "code_challenge", "code_challenge_method"),
     }
     assert house.events.calls == []
+
+
+def test_a_link_whose_exchanges_are_used_up_sends_nobody_to_the_server(house: MemoryHouse) -> None:
+    """A consent there would be for nothing: the page says how to start again."""
+    used_up = authorization_request(phase=Phase.FAILED, exchanges=MOST_EXCHANGES, outcome="reauthorization_required")
+    house.authorizations.records[BROWSER.request_id] = used_up
+
+    answered = house.binding.bind(TICKET, [])
+
+    assert isinstance(answered, Outcome)
+    assert (answered.page, answered.error, answered.may_try_again) == ("failed", "reauthorization_required", False)
 
 
 def test_a_pushed_request_goes_through_the_back_channel(house: MemoryHouse) -> None:

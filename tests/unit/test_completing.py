@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.authorization import BrowserBinding, Phase, ticket_hash
+from functions.vault.authorization import MOST_EXCHANGES, BrowserBinding, Phase, ticket_hash
 from functions.vault.connection import RefreshedFrom, Status
 from functions.vault.errors import (
     ConnectionRevoked,
@@ -204,6 +204,39 @@ def test_without_time_for_it_the_code_is_not_sent(house: MemoryHouse) -> None:
 
     assert (outcome.error, outcome.may_try_again) == ("temporarily_unavailable", True)
     assert house.server.codes == []
+
+
+# What one link can cost
+
+
+def visit(number: int) -> BrowserBinding:
+    """Return this browser on one of many visits of the link: only its nonce is another."""
+    return BrowserBinding(BROWSER.request_id, BROWSER.ticket_secret, f"{number:043}")
+
+
+def test_one_link_is_good_for_five_exchanges(house: MemoryHouse) -> None:
+    """A hundred made-up codes make five token requests; from the fifth on there is nothing to try again with."""
+    asked(house)
+    house.server.answers = [answer('{"error":"invalid_grant"}', 400) for _ in range(100)]
+
+    outcomes = [complete(house, validated_response(visit(number))) for number in range(100)]
+
+    assert len(house.server.codes) == MOST_EXCHANGES == 5
+    assert {(outcome.page, outcome.error) for outcome in outcomes} == {("failed", "reauthorization_required")}
+    assert [outcome.may_try_again for outcome in outcomes] == [True] * 4 + [False] * 96
+    reload = complete(house, validated_response(visit(2)))
+    assert (reload.page, reload.may_try_again) == ("failed", False)
+    assert house.slept == []
+
+
+def test_to_decline_uses_nothing_up(house: MemoryHouse) -> None:
+    """Who has declined ten times is connected when they consent."""
+    asked(house)
+    for number in range(10):
+        declined = complete(house, validated_response(visit(number), code=None, error="access_denied"))
+        assert (declined.page, declined.may_try_again) == ("denied", True)
+
+    assert complete(house).page == "connected"
 
 
 # What happens after it
@@ -429,13 +462,14 @@ def killed(house: MemoryHouse) -> AuthorizationRequest:
 
 @pytest.mark.parametrize("after", [0, 30, 51])
 def test_for_a_minute_a_killed_exchange_may_be_one_that_goes_on(house: MemoryHouse, after: float) -> None:
-    """The page says that it is unfinished, which is all that is known; it waits for some seconds only."""
+    """The page says that it is unfinished, which is all that is known; no function waits longer than about a second."""
     killed(house)
     house.pass_time(after)()
 
     assert complete(house).page == "unfinished"
 
-    assert 8 <= sum(house.slept) < 9
+    assert 1 <= sum(house.slept) < 1.3
+    assert len(house.events.calls) < 20
 
 
 def test_after_a_minute_a_killed_exchange_has_failed(house: MemoryHouse) -> None:
@@ -474,6 +508,34 @@ def test_the_result_page_of_long_ago_is_answered_at_once(house: MemoryHouse) -> 
 
     assert outcome.page == "already"
     assert house.events.calls == ["consume", "get_request", "get"]
+
+
+@pytest.mark.parametrize("between", [0, 5])
+def test_the_first_of_two_links_is_answered_at_once(house: MemoryHouse, between: float) -> None:
+    """Both were finished within the minute, and the first one's page is loaded again and again: nobody waits for it."""
+    asked(house)
+    asked(house, EVE)
+    complete(house)
+    house.pass_time(between)()
+    assert complete(house, validated_response(EVE)).page == "connected"
+    house.events.calls.clear()
+
+    outcomes = [complete(house) for _ in range(10)]
+
+    assert {outcome.page for outcome in outcomes} == {"already"}
+    assert (house.slept, house.events.calls) == ([], ["consume", "get_request", "get"] * 10)
+
+
+def test_a_killed_exchange_is_not_waited_for_where_another_link_has_connected_since(house: MemoryHouse) -> None:
+    """There is nothing to come of it that would change what the person reads."""
+    killed(house)
+    house.pass_time(5)()
+    asked(house, EVE)
+    assert complete(house, validated_response(EVE)).page == "connected"
+
+    assert complete(house).page == "already"
+
+    assert house.slept == []
 
 
 def test_a_reload_long_after_the_end_does_not_say_connected(house: MemoryHouse) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from functions import replies
 from functions.vault.authorization import Phase
 from functions.vault.outcome import Outcome
 from tests.unit.samples import authorization_request
@@ -61,3 +62,13 @@ def test_a_failure_after_which_the_request_stays_used_cannot_be_tried_again(phas
 def test_only_what_came_to_nothing_can_be_tried_again(page: str) -> None:
     """The others are over, or not ours."""
     assert not Outcome(page).may_try_again
+
+
+@pytest.mark.parametrize(
+    ("page", "form_post", "after"), [("unfinished", False, 2), ("unfinished", True, None), ("connected", False, None)]
+)
+def test_an_unfinished_page_looks_again_by_itself(page: str, form_post: bool, after: int | None) -> None:  # noqa: FBT001 - a parameter
+    """Not where the answer was posted: its address without the form is nobody's answer."""
+    outcome = Outcome(page, "acme", request=authorization_request(form_post=form_post))
+
+    assert replies.of(outcome).looks_again_after == after

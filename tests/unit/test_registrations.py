@@ -2,13 +2,14 @@
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from functions.vault.aws import ClientOf
+from functions.vault.discovery import TIMEOUT
 from functions.vault.errors import (
     ProviderMisconfigured,
     ProviderUnavailable,
@@ -17,6 +18,7 @@ from functions.vault.errors import (
 )
 from functions.vault.registrations import KEPT, KEPT_FAILURE, LONGEST_REREAD_PAUSE, Registrations
 from functions.vault.responses import Answer
+from functions.vault.timing import Deadline
 from tests.unit.samples import NOW, answer
 
 ENDPOINTS = {
@@ -32,7 +34,7 @@ class Web:
     """Pages by URL; what is asked for is noted, and every other URL is a 404."""
 
     def __init__(self) -> None:
-        self.pages: dict[str, Answer | Exception] = {}
+        self.pages: dict[str, Answer | Exception | Callable[[float], Answer]] = {}
         self.requests: list[str] = []
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:
@@ -43,7 +45,7 @@ class Web:
         page = self.pages.get(url, answer("<html>", 404))
         if isinstance(page, Exception):
             raise page
-        return page
+        return page(timeout) if callable(page) else page
 
 
 class Owner:
@@ -315,10 +317,11 @@ def test_a_known_registration_serves_through_an_outage_of_its_issuer(owner: Owne
 
 
 class Throttled:
-    """A Secrets Manager that is throttled for as long as it is told, and counts what it is asked."""
+    """A Secrets Manager that refuses for as long as it is told, and counts what it is asked."""
 
-    def __init__(self, secrets: Any) -> None:
+    def __init__(self, secrets: Any, code: str = "ThrottlingException", text: str = "") -> None:
         self.throttled = True
+        self._said = {"Code": code, "Message": text}
         self.asked = 0
         self._secrets = secrets
 
@@ -326,7 +329,7 @@ class Throttled:
         """Give a secret, or fail."""
         self.asked += 1
         if self.throttled:
-            error: Any = {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+            error: Any = {"Error": self._said, "ResponseMetadata": {"HTTPStatusCode": 400}}
             raise ClientError(error, "GetSecretValue")
         return self._secrets.get_secret_value(**arguments)
 
@@ -352,6 +355,58 @@ def test_an_outage_of_secrets_manager_is_one_too(owner: Owner) -> None:
 
     assert [registrations.get("acme") for _ in range(3)] == [known] * 3
     assert secrets.asked == 3
+
+
+ACCESS = "User: arn:aws:sts::1:assumed-role/r/f is not authorized to perform: secretsmanager:GetSecretValue"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "named"),
+    [
+        ("AccessDeniedException", ACCESS, "lacks secretsmanager:GetSecretValue on it"),
+        ("AccessDeniedException", "Access to KMS is not allowed", "lacks kms:Decrypt on the key"),
+        ("DecryptionFailure", "", "lacks kms:Decrypt on the key"),
+        ("ValidationException", "hunter2", "aws secretsmanager get-secret-value"),
+    ],
+)
+def test_a_secret_that_may_not_be_read_is_named_with_the_right_that_lacks(
+    owner: Owner, code: str, text: str, named: str
+) -> None:
+    """It is no defect, and none of AWS's words are repeated. Nobody asks again for seconds; then the answer counts."""
+    owner.registers("acme", {"client_id": "c-1", **ENDPOINTS})
+    secrets = Throttled(owner.secrets, code, text)
+    registrations = Registrations(
+        lambda _service: secrets, owner.prefix, owner.web, lambda: owner.now, loopback_http=False
+    )
+
+    for _ in range(3):
+        with pytest.raises(ProviderMisconfigured, match=named) as caught:
+            registrations.get("acme")
+        assert caught.value.description.startswith(f"The secret {owner.prefix}acme ")
+        assert caught.value.retry_after is None
+        assert "arn:" not in caught.value.description
+        assert "hunter2" not in caught.value.description
+
+    assert secrets.asked == 1
+    secrets.throttled = False
+    owner.now += KEPT_FAILURE
+    assert registrations.get("acme").client_id == "c-1"
+
+
+def test_what_a_sweep_wants_to_know_asks_no_issuer(owner: Owner) -> None:
+    """It is in the registration, or in the file, or it is the default; and what is kept is not read again."""
+    owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER, "max_concurrency": 7})
+    owner.registers("plain", {"client_id": "c-1", "issuer": ISSUER})
+    owner.registers("ultracart", {"client_id": "c-1"})
+
+    found = [owner.registrations.max_concurrency_of(name) for name in ("acme", "plain", "ultracart")]
+
+    assert (found, owner.web.requests) == ([7, 5, 1], [])
+    known = owner.registrations.get("ultracart")
+    owner.registers("ultracart", {"client_id": "c-1", "max_concurrency": 9})
+    assert owner.registrations.max_concurrency_of("ultracart") == known.provider.max_concurrency == 1
+    owner.now += KEPT
+    assert owner.registrations.max_concurrency_of("ultracart") == 9
 
 
 def test_a_registration_that_was_withdrawn_is_not_kept_over_its_time(owner: Owner) -> None:
@@ -405,6 +460,108 @@ def test_loopback_endpoints_are_for_a_loopback_deployment(owner: Owner) -> None:
     assert owner.new_function(loopback_http=True).get("acme").provider.token_endpoint == "http://127.0.0.1:1/token"
     with pytest.raises(ProviderMisconfigured, match="token_endpoint: expected an absolute https URL"):
         owner.registrations.get("acme")
+
+
+# An issuer that is slow or silent
+
+
+def takes(owner: Owner, seconds: float, said: Answer | None = None) -> Callable[[float], Answer]:
+    """Return a page that comes after some seconds, if who asks waits for so long."""
+
+    def answered(timeout: float) -> Answer:
+        owner.now += min(seconds, timeout)
+        if seconds >= timeout or said is None:
+            raise ProviderUnavailable("The authorization server did not answer in time.", outcome_unknown=True)
+        return said
+
+    return answered
+
+
+def within(owner: Owner, seconds: float) -> Deadline:
+    """Return the deadline of a call that begins now."""
+    ends_at = owner.now + seconds
+    return Deadline(lambda: ends_at - owner.now)
+
+
+SLOW_ANSWERS = [(60.0, None), (4.5, answer("<html>", 404)), (4.5, answer("", 503))]
+
+
+@pytest.mark.parametrize(("seconds", "said"), SLOW_ANSWERS)
+def test_a_silent_issuer_takes_a_tenth_of_the_time_at_most(owner: Owner, seconds: float, said: Answer | None) -> None:
+    """Its failure is remembered from when it is known, ten times as long as it took: 200 calls wait for it once."""
+    owner.web.pages |= {OAUTH: takes(owner, seconds, said), OPENID: takes(owner, seconds, said)}
+    owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
+    began = owner.now
+
+    for number in range(200):
+        with pytest.raises(ProviderUnavailable) as caught:
+            owner.registrations.get("acme", within(owner, 29))
+        assert number or caught.value.retry_after == 50
+        owner.now += 0.2
+
+    assert owner.web.requests.count(OAUTH) == 1
+    assert owner.now - began == pytest.approx(TIMEOUT + 200 * 0.2)
+    owner.web.pages[OAUTH] = metadata()
+    owner.now += 10.1
+    assert owner.registrations.get("acme").provider.issuer == ISSUER
+
+
+def test_that_an_issuer_publishes_nothing_is_remembered_too(owner: Owner) -> None:
+    """And another issuer in the registration is asked at once: the operator need not wait."""
+    owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
+    for _ in range(10):
+        with pytest.raises(ProviderMisconfigured, match="publishes no metadata") as caught:
+            owner.registrations.get("acme")
+        assert caught.value.retry_after is None
+    assert owner.web.requests == [OAUTH, OPENID]
+
+    other = "https://right.example"
+    owner.web.pages[f"{other}/.well-known/openid-configuration"] = metadata(issuer=other)
+    owner.registers("acme", {"client_id": "c-1", "issuer": other})
+
+    assert owner.registrations.get("acme").provider.issuer == other
+
+
+def test_an_issuer_is_asked_within_the_callers_time(owner: Owner) -> None:
+    """Two seconds are left to say so; and who had little time has found out nothing for others."""
+    owner.web.pages[OAUTH] = takes(owner, 4.5, metadata())
+    owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
+
+    for seconds, asked in ((2.9, 0), (5.0, 1)):
+        deadline = within(owner, seconds)
+        with pytest.raises(TemporarilyUnavailable, match="Too little of this call's time"):
+            owner.registrations.get("acme", deadline)
+        assert (deadline.remaining() >= 1.9, owner.web.requests.count(OAUTH)) == (True, asked)
+
+    assert owner.registrations.get("acme", within(owner, 10)).provider.issuer == ISSUER
+
+
+def test_a_known_registration_serves_who_has_too_little_time(owner: Owner) -> None:
+    """To look at it again is for who has more."""
+    owner.web.pages[OAUTH] = metadata()
+    owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
+    known = owner.registrations.get("acme")
+    owner.web.pages[OAUTH] = takes(owner, 60)
+    owner.now += KEPT
+
+    assert owner.registrations.get("acme", within(owner, 2.5)) is known
+
+    assert owner.web.requests == [OAUTH]
+
+
+def test_a_refused_request_waits_for_no_issuer(owner: Owner) -> None:
+    """A new secret in the registration is found beside metadata that would be read again otherwise."""
+    owner.web.pages[OAUTH] = metadata()
+    owner.registers("acme", {"client_id": "c-1", "client_secret": "s-1", "issuer": ISSUER})
+    refused = owner.registrations.get("acme")
+    owner.registers("acme", {"client_id": "c-1", "client_secret": "s-2", "issuer": ISSUER})
+    owner.web.pages[OAUTH] = takes(owner, 60)
+    owner.now += 2 * KEPT
+
+    fresh = owner.registrations.reread(refused)
+
+    assert fresh is not None
+    assert (fresh.client_secret, owner.web.requests) == ("s-2", [OAUTH])
 
 
 # The keys of an issuer

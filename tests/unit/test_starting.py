@@ -47,7 +47,7 @@ def test_a_write_whose_answer_was_lost_is_no_defect(house: MemoryHouse) -> None:
     table = RepeatingDynamoDB()
     starting = replace(house.starting, authorizations=Authorizations(lambda _service: table, "authorizations"))
 
-    result = starting.start({"provider": "acme", "connection_id": "merchant-1"})
+    result = starting.start({"provider": "acme", "connection_id": "merchant-1"}, house.deadline())
 
     request_id = result["authorize_url"].rpartition("/")[2].partition(".")[0]
     assert list(table.items) == [request_id]
@@ -58,7 +58,7 @@ def test_a_request_knows_the_connection_as_it_was(house: MemoryHouse) -> None:
     house.connect(version=3)
     house.connections.records["merchant-1"] = replace(house.stored(), revocations=2)
 
-    house.starting.start({"provider": "acme", "connection_id": "merchant-1"})
+    house.starting.start({"provider": "acme", "connection_id": "merchant-1"}, house.deadline())
 
     (request,) = house.authorizations.records.values()
     assert (request.connection_version, request.connection_revocations, request.created_at) == (3, 2, NOW)
@@ -87,10 +87,10 @@ def test_a_record_that_is_full_of_revoked_grants_waits_for_their_server(
     house.connections.records["merchant-1"] = record
 
     if is_taken:
-        house.starting.start({"provider": "acme", "connection_id": "merchant-1"})
+        house.starting.start({"provider": "acme", "connection_id": "merchant-1"}, house.deadline())
         return
     with pytest.raises(TemporarilyUnavailable) as caught:
-        house.starting.start({"provider": "acme", "connection_id": "merchant-1"})
+        house.starting.start({"provider": "acme", "connection_id": "merchant-1"}, house.deadline())
 
     assert (caught.value.connection_id, caught.value.retry_after) == ("merchant-1", 20)
     assert f"{waiting} of them are revoked here" in caught.value.description
@@ -110,7 +110,7 @@ def test_another_partys_connection_cannot_be_asked_for(
     house.connections.records["merchant-1"] = replace(house.stored(), status=status)
 
     with pytest.raises(InvalidRequest, match=named):
-        house.starting.start({"connection_id": "merchant-1", **fields})
+        house.starting.start({"connection_id": "merchant-1", **fields}, house.deadline())
 
     assert house.authorizations.records == {}
 
@@ -127,7 +127,7 @@ def test_another_partys_connection_cannot_be_asked_for(
 def test_a_url_that_no_browser_can_follow_is_refused(house: MemoryHouse, fields: dict[str, Any]) -> None:
     """By name, and before a link to it is given out."""
     with pytest.raises(InvalidRequest, match=r"^authorization_params, scopes: .* 6000 characters"):
-        house.starting.start({"provider": "acme", **fields})
+        house.starting.start({"provider": "acme", **fields}, house.deadline())
 
     assert house.authorizations.records == {}
 
@@ -137,7 +137,7 @@ def test_the_longest_url_can_still_be_followed(house: MemoryHouse) -> None:
     least = len(registration().provider.endpoint("authorization_endpoint")) + 200
     long = {f"p{number}": "x" * 1000 for number in range(5)} | {"q": "x" * (5700 - 5020 - least)}
 
-    house.starting.start({"provider": "acme", "authorization_params": long})
+    house.starting.start({"provider": "acme", "authorization_params": long}, house.deadline())
 
     (request,) = house.authorizations.records.values()
     assert 5000 < len(request.authorization_url) <= 6000
@@ -145,14 +145,14 @@ def test_the_longest_url_can_still_be_followed(house: MemoryHouse) -> None:
 
 def test_an_id_that_was_never_used_needs_no_read(house: MemoryHouse) -> None:
     """Gatehouse makes it: there is nothing to look for."""
-    house.starting.start({"provider": "acme"})
+    house.starting.start({"provider": "acme"}, house.deadline())
 
     assert house.events.calls == ["registration", "open"]
 
 
 def test_the_samples_request_is_one_that_start_makes(house: MemoryHouse) -> None:
     """Every field of the sample that other tests use is set by `start`, and no other."""
-    house.starting.start({"provider": "acme", "connection_id": "merchant-1"})
+    house.starting.start({"provider": "acme", "connection_id": "merchant-1"}, house.deadline())
 
     (request,) = house.authorizations.records.values()
     sample = authorization_request()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.vault.authorization import BrowserBinding, Phase, ticket_hash
+from functions.vault.authorization import MOST_EXCHANGES, BrowserBinding, Phase, ticket_hash
 from functions.vault.aws import ClientOf
 from functions.vault.connection import Connection, RefreshedFrom, Status
 from functions.vault.errors import (
@@ -562,6 +562,7 @@ class TestAuthorizations:
             consumed_by="holder-1",
             consumed_at=NOW + 1,
             used_states=frozenset({response.state_hash}),
+            exchanges=1,
         )
         with pytest.raises(Conflict):
             authorizations.consume(response, "holder-2", NOW + 1)
@@ -587,6 +588,7 @@ class TestAuthorizations:
             ({"provider": "other"}, {}, NOW),
             ({"phase": Phase.CONSUMED}, {}, NOW),
             ({"used_states": frozenset({validated_response().state_hash}), "phase": Phase.FAILED}, {}, NOW),
+            ({"exchanges": MOST_EXCHANGES, "phase": Phase.FAILED}, {}, NOW),
             ({"issuer": "https://acme.example"}, {"iss": "https://evil.example"}, NOW),
             ({"issuer": "https://acme.example"}, {"iss": "https://acme.example/"}, NOW),
             ({"issuer": "https://acme.example", "iss_required": True}, {}, NOW),
@@ -599,6 +601,7 @@ class TestAuthorizations:
             "another provider",
             "consumed",
             "state used before",
+            "five codes exchanged",
             "another issuer",
             "almost the issuer",
             "issuer missing",
@@ -657,9 +660,29 @@ class TestAuthorizations:
         with pytest.raises(Conflict):
             authorizations.consume(first, "holder-2", NOW)
         second = authorizations.consume(again, "holder-3", NOW)
-        assert second == replace(
-            taken, consumed_by="holder-3", used_states=frozenset({first.state_hash, again.state_hash}), outcome=None
+        states = frozenset({first.state_hash, again.state_hash})
+        assert second == replace(taken, consumed_by="holder-3", used_states=states, exchanges=2, outcome=None)
+
+    def test_an_error_is_no_exchange(self, authorizations: Authorizations) -> None:
+        """Who declines costs the server nothing, and may think better of it, however often."""
+        authorizations.create(authorization_request(phase=Phase.FAILED, exchanges=MOST_EXCHANGES - 1))
+
+        declined = authorizations.consume(validated_response(code=None, error="access_denied"), "holder-1", NOW)
+
+        assert declined.exchanges == MOST_EXCHANGES - 1
+
+    def test_a_request_from_before_exchanges_were_counted_has_none(
+        self, authorizations: Authorizations, engine: ClientOf
+    ) -> None:
+        """Its link was opened before this version was deployed."""
+        authorizations.create(authorization_request())
+        engine("dynamodb").update_item(
+            TableName=authorizations._name,  # noqa: SLF001 - its own table
+            Key={"request_id": {"S": BROWSER.request_id}},
+            UpdateExpression="REMOVE exchanges",
         )
+
+        assert authorizations.consume(validated_response(), "holder-1", NOW).exchanges == 1
 
     def test_only_who_consumed_a_request_can_reopen_it(self, authorizations: Authorizations) -> None:
         """A latecomer does not undo what another is doing."""

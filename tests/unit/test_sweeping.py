@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions.vault.connection import DUE_SHARDS, Status
-from functions.vault.errors import TemporarilyUnavailable
+from functions.vault.errors import ProviderMisconfigured, TemporarilyUnavailable
 from functions.vault.sweeping import AGAIN_AFTER, PAGE
 from tests.unit.house import MemoryHouse, aws_error, down
 from tests.unit.samples import NOW, connection, registration
@@ -156,15 +156,44 @@ def test_no_more_groups_than_the_provider_takes_requests_at_a_time(house: Memory
     assert again == groups | {"elsewhere": elsewhere}
 
 
-def test_a_provider_that_is_unknown_just_now_gets_one_request_at_a_time(house: MemoryHouse) -> None:
-    """Its work is not left lying; the consumer finds out what is wrong with it."""
-    for number in range(20):
+def test_a_provider_is_looked_up_once_in_a_sweep(house: MemoryHouse) -> None:
+    """However much of its is due, and whether or not it can be read; the next sweep looks again."""
+    for number in range(10):
         add(house, f"merchant-{number}")
-    house.events.before["registration"] = [down() for _ in range(20)]
+        add(house, f"elsewhere-{number}", provider="other")
+    house.events.before["max_concurrency"] = [ProviderMisconfigured("The secret cannot be read.")]
 
     house.sweeping.sweep(house.deadline(60))
 
+    assert house.events.calls.count("max_concurrency") == 2
+    assert "registration" not in house.events.calls, "an issuer would be asked for its metadata"
+    house.pass_time(AGAIN_AFTER)()
+    assert "unread" not in house.sweeping.sweep(house.deadline(60))
+
+
+def test_a_provider_that_cannot_be_read_gets_one_request_at_a_time(house: MemoryHouse) -> None:
+    """Its work is not left lying; the others' is not held up; and the sweep says what is wrong, for the log."""
+    house.registrations.known["acme"] = registration(max_concurrency=3)
+    for number in range(20):
+        add(house, f"merchant-{number}")
+    house.events.before["max_concurrency"] = [ProviderMisconfigured("The secret cannot be read.")]
+
+    first = house.sweeping.sweep(house.deadline(60))
+
     assert {message["group"] for message in house.refresh_queue.messages} == {"acme:0"}
+    assert first == {"queued": 20, "complete": True, "unread": {"acme": "The secret cannot be read."}}
+
+
+def test_an_outage_of_secrets_manager_is_waited_for_once(house: MemoryHouse) -> None:
+    """Each provider would wait for seconds, and a hundred of them for longer than a sweep has."""
+    for number in range(20):
+        add(house, f"merchant-{number}", provider=f"provider-{number}")
+    house.events.before["max_concurrency"] = [down()]
+
+    result = house.sweeping.sweep(house.deadline(60))
+
+    assert (result["queued"], house.events.calls.count("max_concurrency")) == (20, 1)
+    assert list(result["unread"].values()) == ["AWS is down."]
 
 
 def test_the_same_work_has_the_same_name_and_other_work_another(house: MemoryHouse) -> None:
