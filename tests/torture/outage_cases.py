@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.demo import Faults
 from tests.torture.failing_end import DENIED, FAILING, THROTTLED, WRITES
-from tests.torture.records import current_of, plain
+from tests.torture.records import current_of, plain, sets_in
 from tests.torture.scene import HTTP_TIMEOUT, LEASE, LONG_REPLAY_WINDOW, batch, record
 from tests.torture.stories import (
     ALMOST_ALL_OF_A_CALLS_TIME,
@@ -325,9 +325,15 @@ def _asleep_at_a_server_that_keeps(scene: Scene) -> Fate:
     other = scene.token(connection_id)
     stored = scene.item(connection_id)
     scene.resume(sleeper)
-    fate = Fate(KEPT, "its late answer is not stored")
+    after = plain(scene.item(connection_id))
+    fate = Fate(KEPT, "its late answer is superseded, for the server may end it on its own")
     fate.require(f"the other was told {other.outcome}", holds=other.outcome == "ok")
-    fate.require("a stale holder wrote over a newer token set", holds=scene.item(connection_id) == stored)
+    is_kept = current_of(after) == current_of(plain(stored))
+    fate.require("a stale holder wrote over a newer token set", holds=is_kept)
+    fate.require(
+        "its late answer is lost",
+        holds=sorted(each["place"] for each in sets_in(after).values()) == ["current", "superseded"],
+    )
     return _judged(scene, connection_id, fate, requests=2)
 
 
