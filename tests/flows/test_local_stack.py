@@ -334,7 +334,7 @@ def test_tables_are_those_of_the_template(stack: Stack) -> None:
     # then
     keys = {table["KeySchema"][0]["AttributeName"]: table for table in tables}
     assert set(keys) == {"connection_id", "request_id"}
-    assert {index["IndexName"] for index in keys["connection_id"]["GlobalSecondaryIndexes"]} == {"due", "owner"}
+    assert {index["IndexName"] for index in keys["connection_id"]["GlobalSecondaryIndexes"]} == {"due", "listed"}
 
 
 @pytest.mark.usefixtures("stack")
