@@ -15,7 +15,7 @@ TABLE_KEYS = {
     "AuthorizationsTable": [("request_id", "HASH")],
 }
 INDEXES = {
-    "due": ([("due_shard", "HASH"), ("due_at", "RANGE")], {"changes", "provider", "tell_at", "version"}),
+    "due": ([("due_shard", "HASH"), ("due_at", "RANGE")], {"provider", "tell_at", "version"}),
     "listed": ([("listed_in", "HASH"), ("listed_as", "RANGE")], {"summary"}),
 }
 LOGICAL_IDS = {
