@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
@@ -115,22 +116,33 @@ def read(path: Path) -> dict[str, Any]:
 
 def load(path: Path) -> dict[str, Any]:
     """Translate the SAM template at ``path`` to plain CloudFormation. Raises ``TemplateError``."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TemplateError(f"{path}: {error.strerror}") from None
+    return cast("dict[str, Any]", json.loads(_translated(text, path)))
+
+
+@cache
+def _translated(text: str, path: Path) -> str:
+    """Return a translated template as JSON, once for a process: it takes half a second. ``path`` is for messages."""
     # Late, for these imports are a good part of the start-up.
     from samtranslator.model.exceptions import InvalidDocumentException  # noqa: PLC0415
     from samtranslator.parser.parser import Parser  # noqa: PLC0415
     from samtranslator.translator.translator import Translator  # noqa: PLC0415
+    from samtranslator.yaml_helper import yaml_parse  # noqa: PLC0415
 
-    template = read(path)
+    template = yaml_parse(text)
     _leave_out_code(template)
     # The session tells the partition. Without managed policies to look up nothing is called.
     translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
     try:
-        translated = cast("dict[str, Any]", translator.translate(template, {}))
+        translated = translator.translate(template, {})
     except InvalidDocumentException as error:
         raise TemplateError(f"{path}: {'; '.join(str(cause.message) for cause in error.causes)}") from error
     # To nowhere; figures left unpublished end in a warning on the terminal.
     translator.metrics.publish()
-    return translated
+    return json.dumps(translated)
 
 
 def _leave_out_code(template: dict[str, Any]) -> None:
