@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FUNCTIONS = sorted(name for name, each in translated()["Resources"].items() if each["Type"] == "AWS::Lambda::Function")
 IN_THE_BACKGROUND = {"SweepFunction", "RescueFunction"}
 ROOM_IN_AN_EXPRESSION = 10
-LONG = 8 * 60
+LONG = 6 * 60 + 30
 
 
 def queue_metric(queue: str, name: str) -> Metric:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LONGER_THAN_A_TOKEN_LIVES = 3700
 LONGER_THAN_A_GRANT_IS_LEFT_ALONE = 14 * 86400
-HOURS = 6 * 60
+HOURS = 4 * 60
 
 
 @pytest.fixture(scope="module")
