@@ -1,4 +1,4 @@
-"""The stack behind a tunnel, and beside an application on another port: started and used as a person does."""
+"""The stack behind a tunnel, and beside an application on another port, used as a person does."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
+from local.__main__ import banner
+from local.stack import Addresses, Stack
 from tests.browser import Browser
-from tests.stack.test_command import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,17 +71,10 @@ class Running:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Running]:
-    """Start it with all the flags that have to do with addresses."""
-    flags = ("--base-url", BASE_URL, "--return-to-origin", APPLICATION, "--return-to-origin", ANOTHER)
-    with running("--port", "0", *flags) as (_, output):
-        banner = ""
-        while "Ctrl-C" not in banner:
-            line = output.readline()
-            assert line, banner
-            banner += line
-        found = re.search(r"Open +(\S+)/\s", banner)
-        assert found, banner
-        yield Running(banner, found[1], requests.get(f"{found[1]}/_local", timeout=60).json())
+    """Start it with all that can be said of addresses; test_options.py has the flags."""
+    with Stack(addresses=Addresses(BASE_URL, (APPLICATION, ANOTHER))) as own:
+        info = requests.get(f"{own.local_url}/_local", timeout=60).json()
+        yield Running(banner(own), own.local_url, info)
 
 
 def test_the_banner_tells_what_to_register_and_where_the_tunnel_leads(stack: Running) -> None:
