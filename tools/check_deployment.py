@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tools.operating import physical_ids
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -29,8 +31,6 @@ class Stack:
     def __init__(self, name: str, client_of: Callable[[Any], Any] = boto3.client) -> None:
         self.name = name
         self._client_of = client_of
-        pages = client_of("cloudformation").get_paginator("list_stack_resources").paginate(StackName=name)
-        self._resources = [each for page in pages for each in page["StackResourceSummaries"]]
         (described,) = client_of("cloudformation").describe_stacks(StackName=name)["Stacks"]
         self._outputs = {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", [])}
 
@@ -48,7 +48,7 @@ class Stack:
         yield self._key(self._outputs["TokensKeyArn"])
 
     def _physical(self, kind: str) -> list[str]:
-        return [each["PhysicalResourceId"] for each in self._resources if each["ResourceType"] == kind]
+        return physical_ids(self._client_of("cloudformation"), self.name, kind)
 
     def _alias_problem(self, function: str) -> str:
         configuration = self._client_of("lambda").get_function_configuration

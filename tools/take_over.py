@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+
+from tools.operating import moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,17 +69,12 @@ def _number(item: Item, name: str) -> int:
     return int(found["N"])
 
 
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def main(arguments: list[str]) -> int:
     """Take over, and print how many records that were; return 1 where AWS did not let it."""
     parser = argparse.ArgumentParser(prog="take_over", description=__doc__.partition("\n")[0])
     parser.add_argument("old", help="the table that was damaged, and can still be read")
     parser.add_argument("new", help="the table that was restored")
-    parser.add_argument("--since", type=_moment, required=True, metavar="TIME", help="like 2026-11-28T20:00:00Z")
+    parser.add_argument("--since", type=moment, required=True, metavar="TIME", help="like 2026-11-28T20:00:00Z")
     options = parser.parse_args(arguments)
     try:
         copied, left = take_over(boto3.client("dynamodb"), options.old, options.new, options.since.timestamp())

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tools.operating import moment, physical_ids
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -51,10 +53,8 @@ class Stack:
         cloudformation = client_of("cloudformation")
         (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
         self._deployed_at: datetime = stack.get("LastUpdatedTime", stack["CreationTime"]).replace(microsecond=0)
-        pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
-        resources = [each for page in pages for each in page["StackResourceSummaries"]]
-        functions = [each for each in resources if each["ResourceType"] == "AWS::Lambda::Function"]
-        self.functions = [self._versions(each["PhysicalResourceId"]) for each in functions]
+        functions = physical_ids(cloudformation, name, "AWS::Lambda::Function")
+        self.functions = [self._versions(each) for each in functions]
 
     def _versions(self, function: str) -> Versions:
         pages = self._lambda.get_paginator("list_versions_by_function").paginate(FunctionName=function)
@@ -92,12 +92,6 @@ def _time(text: str) -> datetime:
     return datetime.fromisoformat(text[:19]).replace(tzinfo=UTC)
 
 
-def _moment(text: str) -> datetime:
-    """Return a time that a person has given; one without an offset is UTC."""
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def _listed(stack: Stack) -> list[str]:
     return [
         f"{each.function}: {', '.join(f'{n} (live)' if n == each.live else str(n) for n in sorted(each.published))}"
@@ -110,7 +104,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="versions", description=__doc__.partition("\n")[0])
     parser.add_argument("what", choices=("list", "back", "prune"))
     parser.add_argument("--stack", default="gatehouse", help="the name of the stack (default: gatehouse)")
-    parser.add_argument("--since", type=_moment, metavar="TIME", help="back: like 2026-11-28T20:00:00Z")
+    parser.add_argument("--since", type=moment, metavar="TIME", help="back: like 2026-11-28T20:00:00Z")
     parser.add_argument("--keep", type=int, default=1, metavar="N", help="prune: how many before it (default: 1)")
     options = parser.parse_args(arguments)
     try:
