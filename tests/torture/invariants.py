@@ -15,7 +15,8 @@ from functions.vault.errors import GatehouseError
 from functions.vault.obtained import Obtained
 from functions.vault.revoking import NotToldYet
 from tests.torture import records
-from tests.torture.world import CONNECTION, CONNECTIONS, Observer
+from tests.torture.edges import CONNECTIONS
+from tests.torture.world import CONNECTION, Observer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from functions.vault.tokens import TokenSet
     from tests.torture.scheduler import Actor
     from tests.torture.server import Grant, Issue
-    from tests.torture.world import TokenRequest, World
+    from tests.torture.wire import TokenRequest
+    from tests.torture.world import World
 
 _ENDED = frozenset({"revoking", "revoked"})
 

@@ -13,7 +13,8 @@ from tests.torture.invariants import Watch
 from tests.torture.scenarios import drawn
 from tests.torture.scheduler import CALL_TIME, TICK, Scheduler
 from tests.torture.strategies import Calm, Chance, Script
-from tests.torture.world import CONNECTION, HTTP_TIMEOUT, Process, World
+from tests.torture.wire import HTTP_TIMEOUT
+from tests.torture.world import CONNECTION, Process, World
 
 if TYPE_CHECKING:
     from collections import Counter

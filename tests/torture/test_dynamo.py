@@ -12,10 +12,10 @@ from botocore.exceptions import ClientError
 
 from tests.torture import expressions
 from tests.torture.dynamo import Dynamo
+from tests.torture.edges import AUTHORIZATIONS, CONNECTIONS
 from tests.torture.runner import run
 from tests.torture.scenarios import BY_NAME, drawn
 from tests.torture.strategies import Calm, Chance
-from tests.torture.world import AUTHORIZATIONS, CONNECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
