@@ -47,6 +47,7 @@ LAMBDA_ENVIRONMENT = {
     "GATEHOUSE_REFRESH_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/refresh.fifo",
     "GATEHOUSE_RESCUE_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/rescue",
     "GATEHOUSE_REVOKE_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/revoke",
+    "GATEHOUSE_SHARED_TABLE": "shared",
 }
 
 _SERVER = Path(__file__).with_name("built_server.py")

@@ -39,6 +39,8 @@ READ_AND_UPDATE_CONNECTIONS = {
     ("dynamodb:GetItem", "ConnectionsTable.Arn"),
     ("dynamodb:UpdateItem", "ConnectionsTable.Arn"),
 }
+READ_SHARED = {("dynamodb:GetItem", "SharedTable.Arn")}
+SHARED = READ_SHARED | {("dynamodb:UpdateItem", "SharedTable.Arn")}
 READ_REGISTRATIONS = {("secretsmanager:GetSecretValue", SECRETS)}
 SEAL = {("kms:GenerateDataKey", "TokensKey.Arn")}
 OPEN = {("kms:Decrypt", "TokensKey.Arn")}
@@ -66,14 +68,25 @@ RIGHTS = {
         ("dynamodb:UpdateItem", "AuthorizationsTable.Arn"),
         *READ_AND_UPDATE_CONNECTIONS,
         *NEW_CONNECTIONS,
+        *SHARED,
         *READ_REGISTRATIONS,
         *SEAL,
         *SIGN,
         *HAND_TO_RESCUE,
     },
-    "token": READ_AND_UPDATE_CONNECTIONS | READ_REGISTRATIONS | SEAL | OPEN | SIGN | HAND_TO_RESCUE | ASK_THE_RESCUE,
+    "token": {
+        *READ_AND_UPDATE_CONNECTIONS,
+        *SHARED,
+        *READ_REGISTRATIONS,
+        *SEAL,
+        *OPEN,
+        *SIGN,
+        *HAND_TO_RESCUE,
+        *ASK_THE_RESCUE,
+    },
     "refresh": {
         *READ_AND_UPDATE_CONNECTIONS,
+        *SHARED,
         *READ_REGISTRATIONS,
         *SEAL,
         *OPEN,
@@ -82,7 +95,7 @@ RIGHTS = {
         *ASK_THE_RESCUE,
         *polls("RefreshQueue"),
     },
-    "revoke": READ_AND_UPDATE_CONNECTIONS | READ_REGISTRATIONS | OPEN | SIGN | polls("RevokeQueue"),
+    "revoke": READ_AND_UPDATE_CONNECTIONS | SHARED | READ_REGISTRATIONS | OPEN | SIGN | polls("RevokeQueue"),
     "connections": {
         ("dynamodb:GetItem", "ConnectionsTable.Arn"),
         ("dynamodb:Scan", "ConnectionsTable.Arn"),
@@ -93,6 +106,7 @@ RIGHTS = {
         ("dynamodb:UpdateItem", "ConnectionsTable.Arn"),
         ("sqs:SendMessage", "RefreshQueue.Arn"),
         ("sqs:SendMessage", "RevokeQueue.Arn"),
+        *READ_SHARED,
         *READ_REGISTRATIONS,
     },
     "rescue": READ_AND_UPDATE_CONNECTIONS | NEW_CONNECTIONS | SEAL | OPEN | polls("RescueQueue"),
@@ -105,13 +119,16 @@ SETTINGS = {
     "authorize": {"BASE_URL", "AUTHORIZATIONS_TABLE", "SECRET_PREFIX"},
     "callback": {
         *("BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE"),
-        *("KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL"),
+        *("KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"),
     },
-    "token": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL"},
-    "refresh": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL"},
-    "revoke": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX"},
+    "token": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
+    "refresh": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
+    "revoke": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "SHARED_TABLE"},
     "connections": {"CONNECTIONS_TABLE"},
-    "sweep": {"BASE_URL", "CONNECTIONS_TABLE", "SECRET_PREFIX", "REFRESH_QUEUE_URL", "REVOKE_QUEUE_URL"},
+    "sweep": {
+        *("BASE_URL", "CONNECTIONS_TABLE", "SHARED_TABLE"),
+        *("SECRET_PREFIX", "REFRESH_QUEUE_URL", "REVOKE_QUEUE_URL"),
+    },
     "rescue": {"CONNECTIONS_TABLE", "KEY_ID"},
 }
 
@@ -482,9 +499,9 @@ def test_what_cannot_be_made_again_outlives_the_stack() -> None:
     """
     tables, keys = resources("AWS::DynamoDB::Table"), resources("AWS::KMS::Key")
 
-    assert set(tables) == {"ConnectionsTable", "AuthorizationsTable"}
+    assert set(tables) == {"ConnectionsTable", "AuthorizationsTable", "SharedTable"}
     assert set(keys) == {"TokensKey"}
-    for table in tables.values():
+    for table in (tables["ConnectionsTable"], tables["AuthorizationsTable"]):
         assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
         assert table["Properties"]["DeletionProtectionEnabled"] is True
         assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
@@ -492,6 +509,15 @@ def test_what_cannot_be_made_again_outlives_the_stack() -> None:
     (key,) = keys.values()
     assert (key["DeletionPolicy"], key["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     assert key["Properties"]["EnableKeyRotation"] is True
+
+
+def test_what_can_be_lost_goes_with_the_stack() -> None:
+    """What connections share is known again within minutes: no backup is paid for, and nothing is left behind."""
+    table = resources("AWS::DynamoDB::Table")["SharedTable"]
+
+    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Delete", "Delete")
+    assert table["Properties"].keys() == {"BillingMode", "AttributeDefinitions", "KeySchema"}
+    assert table["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
 
 
 @pytest.mark.parametrize("queue", ["RescueQueue", "RescueDeadLetters"])

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .registrations import Registrations
     from .rescuing import Rescuing
     from .revoking import Revoking
+    from .shared import Shared
     from .starting import Starting
     from .store import Authorizations, Connections
     from .sweeping import Sweeping
@@ -168,6 +169,13 @@ class House:
         from .store import Authorizations
 
         return Authorizations(self._clients, self._setting("GATEHOUSE_AUTHORIZATIONS_TABLE"), self._hear)
+
+    @cached_property
+    def shared(self) -> Shared:
+        """Return the table of what the connections of one registration share."""
+        from .shared import Shared
+
+        return Shared(self._clients, self._setting("GATEHOUSE_SHARED_TABLE"), self._hear)
 
     @cached_property
     def cipher(self) -> Cipher:

@@ -1,4 +1,6 @@
-"""The two tables. Every write is conditional: on the state that it was decided from, or on being the first.
+"""Connections and authorization requests, each in a table.
+
+Every write is conditional: on the state that it was decided from, or on being the first.
 
 A record becomes attributes in one place, and `None` and empty containers are never stored. What lists show of a
 connection is in one attribute, `summary`, and nowhere else in its item: the index `listed` projects that alone, so that
@@ -267,7 +269,7 @@ def _due(attributes: Mapping[str, Any]) -> Due:
 
 
 class Table:
-    """What both tables share: the client, the name, and the reading of a failed condition."""
+    """What every table needs: the client, the name, and the reading of a failed condition."""
 
     def __init__(self, client_of: ClientOf, name: str, hear: Callable[[str | None], None] | None = None) -> None:
         """Make the table; `hear` gets the `Date` of each of its answers: the clock that all functions share."""

@@ -10,6 +10,7 @@ import pytest
 from botocore.config import Config
 
 from functions.vault.aws import ClientOf
+from functions.vault.shared import Shared
 from functions.vault.store import Authorizations, Connections
 from local import cloudformation
 from local.aws import AwsEnd
@@ -43,7 +44,7 @@ def aws() -> Iterator[ClientOf]:
 
 @pytest.fixture(scope="session")
 def table_definitions() -> dict[str, Any]:
-    """Give the two tables as they are deployed: the template's own keys, attributes and indexes."""
+    """Give the tables as they are deployed: the template's own keys, attributes and indexes."""
     with isolation({}):
         return dict(cloudformation.table_definitions(cloudformation.load(TEMPLATE)))
 
@@ -59,11 +60,30 @@ def engine(request: pytest.FixtureRequest) -> ClientOf:
 
 @pytest.fixture
 def tables(engine: ClientOf, table_definitions: dict[str, Any]) -> Tables:
-    """Give the two tables, new and empty."""
-    names = {logical_id: f"{logical_id}-{uuid.uuid4().hex}" for logical_id in table_definitions}
+    """Give the tables of connections and of authorization requests, new and empty."""
+    connections, authorizations = new_tables(engine, table_definitions, "ConnectionsTable", "AuthorizationsTable")
+    return Connections(engine, connections), Authorizations(engine, authorizations)
+
+
+def new_tables(engine: ClientOf, definitions: dict[str, Any], *logical_ids: str) -> list[str]:
+    """Make these tables, new and empty; return their names."""
+    names = {logical_id: f"{logical_id}-{uuid.uuid4().hex}" for logical_id in logical_ids}
     with isolation({}):
-        create_tables(engine("dynamodb").meta.endpoint_url, table_definitions, names)
-    return Connections(engine, names["ConnectionsTable"]), Authorizations(engine, names["AuthorizationsTable"])
+        create_tables(engine("dynamodb").meta.endpoint_url, {name: definitions[name] for name in names}, names)
+    return list(names.values())
+
+
+@pytest.fixture
+def shared_table(engine: ClientOf, table_definitions: dict[str, Any]) -> str:
+    """Give the name of a table of what connections share, new and empty."""
+    (name,) = new_tables(engine, table_definitions, "SharedTable")
+    return name
+
+
+@pytest.fixture
+def shared(engine: ClientOf, shared_table: str) -> Shared:
+    """Give that table as one process has it."""
+    return Shared(engine, shared_table)
 
 
 @pytest.fixture

@@ -1,0 +1,113 @@
+"""The table of what the connections of one registration share. All of it can be lost: it costs a request too many.
+
+An item is `about` one thing, its key. Notes are best effort: what fails while one is written fails nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from . import attributes as attribute
+from .store import Conflict, Table
+from .timing import CALL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .aws import ClientOf
+    from .timing import Deadline
+
+NOTED_EVERY = 600
+"""Seconds between two notes of one process that a client's connections are refreshed: no item may be written often."""
+
+
+class Shared(Table):
+    """The table of what connections share. Times are Unix seconds."""
+
+    def __init__(self, client_of: ClientOf, name: str, hear: Callable[[str | None], None] | None = None) -> None:
+        """Make the table; `hear` gets the `Date` of each of its answers."""
+        super().__init__(client_of, name, hear)
+        self._noted: dict[str, float] = {}
+
+    # When a connection of a client was last refreshed
+
+    def note_refreshed(self, provider: str, client_id: str, now: float, deadline: Deadline) -> None:
+        """Note that a connection of this client has been refreshed; `last_refreshed` is ten minutes behind at most."""
+        about = _about("refreshed", provider, client_id)
+        if now < self._noted.get(about, 0.0) + NOTED_EVERY:
+            return
+        # Before it is written: while the table is out, a process loses one call's time to it, not each call's.
+        self._noted[about] = now
+        self._note(deadline, lambda: self._set_latest(about, int(now)))
+
+    def last_refreshed(self, provider: str, client_id: str) -> int | None:
+        """Return when a connection of this client was last refreshed; None where nobody noted it."""
+        at: int | None = self._read(_about("refreshed", provider, client_id)).get("at")
+        return at
+
+    def _set_latest(self, about: str, at: int) -> None:
+        condition = "attribute_not_exists(#at) OR #at < :at"
+        self._update(about, "SET #at = :at", condition, {"#at": "at"}, {":at": at})
+
+    # When an account was last authorized
+
+    def note_authorized(  # noqa: PLR0913, PLR0917 - whose account, by which connection, when
+        self, provider: str, client_id: str, subject: str, connection_id: str, now: float, deadline: Deadline
+    ) -> None:
+        """Note that this account has authorized this client by a connection."""
+        about = _about("authorized", provider, client_id, subject)
+        self._note(deadline, lambda: self._authorized(about, connection_id, int(now)))
+
+    def authorized_elsewhere(self, provider: str, client_id: str, subject: str, connection_id: str) -> int | None:
+        """Return when this account last authorized this client by another connection; None where nobody noted it."""
+        found = self._read(_about("authorized", provider, client_id, subject))
+        at: int | None = found.get("at") if found.get("by") != connection_id else found.get("elsewhere_at")
+        return at
+
+    def _authorized(self, about: str, connection_id: str, at: int) -> None:
+        """Write who came last. Of who came before, the latest other one stays: `by` may ask for that."""
+        names, values = {"#by": "by", "#at": "at"}, {":by": connection_id, ":at": at}
+        try:
+            self._update(about, "SET #by = :by, #at = :at", "attribute_not_exists(#by) OR #by = :by", names, values)
+        except Conflict:
+            others = "SET #elsewhere_at = #at, #by = :by, #at = :at"
+            self._update(about, others, "#by <> :by", {**names, "#elsewhere_at": "elsewhere_at"}, values)
+
+    # Reading and writing
+
+    def _note(self, deadline: Deadline, write: Callable[[], None]) -> None:
+        """Write a note where there is time for it. Whatever keeps it from being written, what it is about stands."""
+        if deadline.remaining() < CALL:
+            return
+        try:
+            write()
+        except Conflict:
+            pass  # another has noted something later
+        except Exception as error:  # noqa: BLE001 - a note never costs anybody a token
+            logging.getLogger("gatehouse").warning("note not written", extra={"error": type(error).__name__})
+
+    def _read(self, about: str) -> dict[str, Any]:
+        item = self._call("get_item", Key=_key(about), ConsistentRead=True).get("Item", {})
+        return {name: attribute.read(value) for name, value in item.items()}
+
+    def _update(self, about: str, update: str, condition: str, names: dict[str, str], values: dict[str, Any]) -> None:
+        self._call(
+            "update_item",
+            Key=_key(about),
+            UpdateExpression=update,
+            ConditionExpression=condition,
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues={name: attribute.write(value) for name, value in values.items()},
+        )
+
+
+def _key(about: str) -> dict[str, Any]:
+    return {"about": attribute.write(about)}
+
+
+def _about(kind: str, provider: str, *whose: str) -> str:
+    """Return the key of an item: a client's id may be longer than a key can be, and an account's is not to be read."""
+    return f"{kind} {provider} {sha256(json.dumps(whose).encode()).hexdigest()[:32]}"

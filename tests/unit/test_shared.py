@@ -1,0 +1,121 @@
+"""What connections share: what is noted is read again, and a note never costs anybody a token."""
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from functions.vault.aws import ClientOf
+from functions.vault.errors import TemporarilyUnavailable
+from functions.vault.shared import NOTED_EVERY, Shared
+from functions.vault.timing import CALL, NEVER, Deadline
+from tests.unit.samples import NOW
+
+ACME = ("acme", "client-1")
+
+
+def test_a_refresh_of_any_connection_of_the_client_is_known(shared: Shared) -> None:
+    """It is the client's, whichever connection it was; another client, or another provider's, has its own."""
+    assert shared.last_refreshed(*ACME) is None
+
+    shared.note_refreshed(*ACME, NOW + 0.7, NEVER)
+
+    assert shared.last_refreshed(*ACME) == NOW
+    assert shared.last_refreshed("acme", "client-2") is None
+    assert shared.last_refreshed("other", "client-1") is None
+
+
+def test_a_process_notes_refreshes_every_ten_minutes_at_most(shared: Shared) -> None:
+    """However many connections it refreshes: the one item that they share is not written with each."""
+    for second in range(NOTED_EVERY):
+        shared.note_refreshed(*ACME, NOW + second, NEVER)
+    before = shared.last_refreshed(*ACME)
+    shared.note_refreshed(*ACME, NOW + NOTED_EVERY, NEVER)
+
+    assert (before, shared.last_refreshed(*ACME)) == (NOW, NOW + NOTED_EVERY)
+
+
+def test_a_note_never_goes_back(shared: Shared, engine: ClientOf, shared_table: str) -> None:
+    """A process that was slow, or whose clock is, changes nothing that another has noted."""
+    another = Shared(engine, shared_table)
+    shared.note_refreshed(*ACME, NOW, NEVER)
+
+    another.note_refreshed(*ACME, NOW - 5, NEVER)
+
+    assert shared.last_refreshed(*ACME) == NOW
+
+
+def test_an_authorization_elsewhere_is_one_by_another_connection(shared: Shared) -> None:
+    """Of the same account and client; the connection's own does not count, whether it came before or after."""
+
+    def elsewhere(connection_id: str, subject: str = "m-1") -> int | None:
+        return shared.authorized_elsewhere(*ACME, subject, connection_id)
+
+    def authorized(connection_id: str, at: int) -> None:
+        shared.note_authorized(*ACME, "m-1", connection_id, at, NEVER)
+
+    assert elsewhere("a") is None
+    authorized("a", NOW)
+    assert (elsewhere("a"), elsewhere("b")) == (None, NOW)
+    authorized("b", NOW + 1)
+    authorized("c", NOW + 2)
+    authorized("a", NOW + 3)
+    authorized("a", NOW + 4)
+    assert (elsewhere("a"), elsewhere("b"), elsewhere("c")) == (NOW + 2, NOW + 4, NOW + 4)
+    assert (elsewhere("a", "m-2"), shared.authorized_elsewhere("acme", "client-2", "m-1", "a")) == (None, None)
+
+
+def test_no_item_can_be_read_as_an_account(shared: Shared, engine: ClientOf, shared_table: str) -> None:
+    """The key holds a digest of the subject, and a client's id of any length has its place."""
+    shared.note_authorized("acme", "c" * 4000, "m-1@example.com", "a", NOW, NEVER)
+
+    (item,) = engine("dynamodb").scan(TableName=shared_table)["Items"]
+
+    assert "m-1" not in str(item)
+    assert shared.authorized_elsewhere("acme", "c" * 4000, "m-1@example.com", "b") == NOW
+
+
+class _Refusing:
+    """A table that takes nothing."""
+
+    def __init__(self, code: str, status: int) -> None:
+        self.calls = 0
+        self._error: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+
+    def _refuse(self, **_arguments: Any) -> None:
+        self.calls += 1
+        raise ClientError(self._error, "UpdateItem")
+
+    update_item = get_item = _refuse
+
+
+@pytest.mark.parametrize(("code", "status"), [("AccessDeniedException", 400), ("InternalServerError", 500)])
+def test_a_note_that_cannot_be_written_fails_nothing(code: str, status: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody goes without a token for it, nobody waits for it twice, and the log says that it is missing."""
+    table = _Refusing(code, status)
+    shared = Shared(lambda _service: table, "shared")
+
+    for second in range(3):
+        shared.note_refreshed(*ACME, NOW + second, NEVER)
+    shared.note_authorized(*ACME, "m-1", "a", NOW, NEVER)
+
+    assert table.calls == 2
+    assert [record.message for record in caplog.records] == ["note not written"] * 2
+
+
+def test_whoever_asks_learns_that_the_table_is_out() -> None:
+    """That nothing is known is not the same as that nothing was noted."""
+    shared = Shared(lambda _service: _Refusing("InternalServerError", 500), "shared")
+
+    with pytest.raises(TemporarilyUnavailable):
+        shared.authorized_elsewhere(*ACME, "m-1", "a")
+
+
+def test_a_note_takes_no_time_that_the_answer_needs() -> None:
+    """With less left than a call of AWS may take, it is left out."""
+    table = _Refusing("InternalServerError", 500)
+    shared = Shared(lambda _service: table, "shared")
+
+    shared.note_authorized(*ACME, "m-1", "a", NOW, Deadline(lambda: CALL - 0.1))
+
+    assert table.calls == 0
