@@ -21,6 +21,7 @@ from greenlet import getcurrent, greenlet
 
 from benchmarks.measure import PAIRS, tell
 from functions.vault.errors import TemporarilyUnavailable
+from functions.vault.refreshing import Refreshing
 from functions.vault.timing import Deadline, Timing
 from functions.vault.vending import Vending
 from tests.unit.house import Events, MemoryHouse
@@ -136,7 +137,9 @@ class _Storm(MemoryHouse):
         came = self._hub.now
         timing = Timing(now=self.at, sleep=self._hub.sleep, jitter=self._random.random)
         client = type(self.client)(self.server, self.at, reread=self.registrations.reread)
-        vending = Vending(self.connections, self.registrations, self.new_cipher(), client, self.committing, timing)
+        cipher = self.new_cipher()
+        refreshing = Refreshing(self.connections, self.registrations, cipher, client, self.committing, timing)
+        vending = Vending(self.connections, cipher, refreshing, timing)
         deadline = Deadline(lambda: _TIMEOUT - (self._hub.now - came))
         answer = vending.token("merchant-1", 60, deadline)
         assert answer["access_token"] == "AT-2", answer  # noqa: S105 - made up

@@ -29,7 +29,7 @@ def _keep(house: House, message: dict[str, Any], deadline: Deadline) -> Gatehous
 
 
 def _furnish(house: House) -> None:
-    house.ready("vending", "registrations", "client", "committing", services=("dynamodb", "kms", "secretsmanager"))
+    house.ready("vending", "refreshing", services=("dynamodb", "kms", "secretsmanager"))
 
 
 handler = InvokeDoor("refresh", lambda _house: _FIELDS, _refresh, _keep, furnish=_furnish)

@@ -53,7 +53,7 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
     "authorize": (AWS, TABLES | {"authorization", "binding", "outcome"}),
     "callback": (AWS | SEALING, TABLES | SEALS | PROVIDERS | LADDER | {"authorization", "completing", "outcome"}),
     "connections": (AWS, TABLES | {"listing"}),
-    "refresh": (AWS | SEALING, TABLES | SEALS | PROVIDERS | LADDER | {"vending"}),
+    "refresh": (AWS | SEALING, TABLES | SEALS | PROVIDERS | LADDER | {"refreshing", "vending"}),
     "rescue": (AWS | SEALING, TABLES | SEALS | LADDER | {"rescuing"}),
     "revoke": (AWS | SEALING, TABLES | SEALS | PROVIDERS | {"revoking"}),
     "start": (AWS, TABLES | REGISTRATIONS | {"authorization", "dialect", "starting"}),

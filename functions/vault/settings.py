@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .listing import Listing
     from .outbound import Outbound
     from .queues import Queue
+    from .refreshing import Refreshing
     from .registrations import Registrations
     from .rescuing import Rescuing
     from .revoking import Revoking
@@ -256,9 +257,15 @@ class House:
         """Return the use cases token and refresh."""
         from .vending import Vending
 
-        # A token that is valid is vended without these three.
-        registrations, client, committing = map(self._later, ("registrations", "client", "committing"))
-        return Vending(self.connections, registrations, self.cipher, client, committing, self.timing)
+        # A token that is valid is vended without that.
+        return Vending(self.connections, self.cipher, self._later("refreshing"), self.timing)
+
+    @cached_property
+    def refreshing(self) -> Refreshing:
+        """Return what refreshes a token set."""
+        from .refreshing import Refreshing
+
+        return Refreshing(self.connections, self.registrations, self.cipher, self.client, self.committing, self.timing)
 
     @cached_property
     def revoking(self) -> Revoking:

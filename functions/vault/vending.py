@@ -7,40 +7,23 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .connection import Connection
-from .errors import GatehouseError, ProviderUnavailable, ReauthorizationRequired, TemporarilyUnavailable
+from .errors import GatehouseError, ReauthorizationRequired, TemporarilyUnavailable
 from .record import record
 from .store import Conflict
-from .stored_set import RefreshedFrom
-from .timing import AFTER_HTTP, CALL, RESCUED_WITHIN, SETTLE, SHORTEST_REQUEST
+from .timing import CALL
 
 if TYPE_CHECKING:
     from .cipher import Cipher
-    from .client import Client
-    from .committing import Committing
-    from .providers import Registration
-    from .registrations import Registrations
+    from .refreshing import Refreshing
     from .store import Connections
-    from .stored_set import Sealer, StoredSet
+    from .stored_set import StoredSet
     from .timing import Deadline, Timing
-    from .tokens import SealedTokens, TokenResponse
 
 # Who waits sees the end within a third of what it has waited; and a thousand who wait for long stay below the 3,000
 # reads a second that DynamoDB gives of one item.
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.02, 0.5, 1.3
-_REPLAY_PAUSE = 0.2
 
 Test = Callable[[Connection], bool]
-After = Callable[[Connection], Connection]
-"""What becomes of a record, as it is when that is written."""
-
-
-@record
-class _Plan:
-    """All that an attempt needs, from before the lease is claimed: nothing else can fail once the server is asked."""
-
-    registration: Registration
-    refresh_token: str
-    sealer: Sealer
 
 
 @record
@@ -48,10 +31,8 @@ class Vending:
     """The use cases `token` and `refresh`."""
 
     connections: Connections
-    registrations: Registrations
     cipher: Cipher
-    client: Client
-    committing: Committing
+    refreshing: Refreshing
     timing: Timing
 
     def token(self, connection_id: str, min_ttl: int, deadline: Deadline) -> dict[str, Any]:
@@ -118,7 +99,7 @@ class Vending:
                 raise failure.as_error(connection_id, failure.at if is_shared else now)
             has_tried = True
             try:
-                connection = self._attempt(connection, uuid.uuid4().hex, deadline)
+                connection = self._attempt(connection, deadline)
             except GatehouseError as error:
                 connection = self.connections.require(connection_id)
                 connection.require_vendable()
@@ -126,182 +107,11 @@ class Vending:
                     return self._vended(connection)
                 raise error.about(connection_id) from None
 
-    def _attempt(self, connection: Connection, holder: str, deadline: Deadline) -> Connection:
-        """Claim the lease, ask the server, commit what came of it; return the record to decide on next.
-
-        Only who holds the lease asks KMS and the server: a thousand who find a token expired cost one of each.
-        """
+    def _attempt(self, connection: Connection, deadline: Deadline) -> Connection:
+        """Refresh, or bury a grant that cannot be; return the record to decide on next."""
         if connection.current is None or not connection.current.refreshable:
             return self._without_refresh_token(connection)
-        registration = self.registrations.get(connection.provider, deadline).for_tenant(connection.parameters)
-        deadline.for_http(registration.provider.request_timeout)  # with too little time nothing is begun
-        held = self._claim(connection, holder, deadline)
-        if held.lease is None or held.lease.holder != holder:
-            return held
-        try:
-            if held.lease.is_after_an_interruption and self._came_late(held):
-                return self._conclude(held, self._let_go, deadline)
-            plan = self._plan(held, registration)
-        except TemporarilyUnavailable as error:
-            if held.lease.is_after_an_interruption:
-                # What is known of the interruption stays with the lease: a failure shared by all would forget it.
-                self._conclude(held, self._given_back, deadline)
-                raise
-            return self._fail(held, error, deadline)
-        except Exception:
-            self._conclude(held, self._given_back, deadline)
-            raise
-        return self._refresh(held, plan, deadline)
-
-    def _came_late(self, held: Connection) -> bool:
-        """Tell whether the answer of an interrupted attempt came in after all, given a moment more.
-
-        It may lie in the rescue queue, behind an outage: sending its refresh token again would, at a server that
-        detects reuse, end the grant that is about to be rescued. Raises `TemporarilyUnavailable` where that may be so.
-        """
-        assert held.lease is not None  # noqa: S101 - `held` is what we hold it in
-        self.timing.sleep(SETTLE)
-        is_recent = self.timing.now() < (held.lease.interrupted_at or 0) + RESCUED_WITHIN
-        # The queue is asked before the record: what a rescue stores in between, the record then tells of.
-        may_come = is_recent and self.committing.may_hold_another()
-        stored = self.connections.require(held.connection_id)
-        came = (stored.version, stored.status) != (held.version, held.status)
-        if may_come and not came:
-            raise TemporarilyUnavailable(
-                "An earlier refresh was interrupted, and its tokens may be on their way into the record: try again.",
-                retry_after=5,
-            )
-        return came
-
-    def _refresh(self, held: Connection, plan: _Plan, deadline: Deadline) -> Connection:
-        lost = False
-        try:
-            try:
-                response = self._ask(held, plan, deadline)
-            except ProviderUnavailable as error:
-                lost = error.outcome_unknown and plan.registration.provider.replays_refresh
-                if not lost:
-                    raise
-                response = self._ask_again(held, plan, error, deadline)
-        except ReauthorizationRequired as error:
-            # Guarded by our lease: where it no longer holds, somebody else may have won, and the next read tells.
-            return self._conclude(held, self._dead_of(error, after_loss=lost), deadline)
-        except TemporarilyUnavailable:
-            self._conclude(held, self._given_back, deadline)
-            raise
-        except GatehouseError as error:
-            return self._fail(held, error, deadline)
-        except Exception:
-            # A defect must not hold the lease until it lapses: the others would wait for nothing, and meet it in turn.
-            self._fail(held, _defect(), deadline)
-            raise
-        return self._commit(held, plan, response, deadline)
-
-    def _ask(self, held: Connection, plan: _Plan, deadline: Deadline) -> TokenResponse:
-        """Return the server's answer. Whatever came before was slow, the request ends within our time and our lease.
-
-        Raises `TemporarilyUnavailable`, with nothing sent, where that leaves too little.
-        """
-        assert held.lease is not None  # noqa: S101 - `held` is what we hold it in
-        lease_left = held.lease.until - AFTER_HTTP - self.timing.now()
-        timeout = min(deadline.for_http(plan.registration.provider.request_timeout), lease_left)
-        if timeout < SHORTEST_REQUEST:
-            raise TemporarilyUnavailable("Preparing the refresh took too long: try again.", retry_after=1)
-        return self.client.refresh(plan.registration, plan.refresh_token, timeout)
-
-    def _ask_again(self, held: Connection, plan: _Plan, lost: ProviderUnavailable, deadline: Deadline) -> TokenResponse:
-        """Return the lost answer from a server that replays it, still on our own lease; without time raise `lost`.
-
-        Any other loss is for the next holder to find out about.
-        """
-        self.timing.sleep(_REPLAY_PAUSE)
-        try:
-            return self._ask(held, plan, deadline)
-        except TemporarilyUnavailable:
-            raise lost from None
-        except ProviderUnavailable as error:
-            error.outcome_unknown = True  # whatever this answer says, the first one is still missing
-            raise
-
-    def _fail(self, held: Connection, error: GatehouseError, deadline: Deadline) -> Connection:
-        jitter = self.timing.jitter()
-
-        def failed(stored: Connection) -> Connection:
-            return stored.refresh_failed(error, self.timing.now(), jitter)
-
-        return self._conclude(held, failed, deadline)
-
-    def _dead_of(self, error: GatehouseError, *, after_loss: bool) -> After:
-        def dead(stored: Connection) -> Connection:
-            return stored.died(error, self.timing.now(), after_loss=after_loss)
-
-        return dead
-
-    def _given_back(self, stored: Connection) -> Connection:
-        return stored.lease_given_back(self.timing.now())
-
-    def _let_go(self, stored: Connection) -> Connection:
-        return stored.lease_ended(self.timing.now())
-
-    def _plan(self, held: Connection, registration: Registration) -> _Plan:
-        refresh_token = self.cipher.tokens_of(held).refresh_token
-        if refresh_token is None:
-            raise ReauthorizationRequired("The grant came without a refresh token: start again.")
-        whose = registration.whose(held.parameters)
-        return _Plan(registration, refresh_token, self.cipher.prepare(held.connection_id, held.version + 1, whose))
-
-    def _claim(self, connection: Connection, holder: str, deadline: Deadline) -> Connection:
-        """Return the record with the lease in our hand (the journal entry of the attempt), or as another changed it."""
-        now = self.timing.now()
-        held = connection.leased(holder, now + deadline.for_lease(), now)
-        try:
-            self.connections.change(connection, held)
-        except Conflict:
-            return self.connections.require(connection.connection_id)
-        return held
-
-    def _commit(self, held: Connection, plan: _Plan, response: TokenResponse, deadline: Deadline) -> Connection:
-        from .obtained import Obtained  # noqa: PLC0415 - a token that is good needs none of it
-
-        at, jitter, upkeep = int(self.timing.now()), self.timing.jitter(), plan.registration.provider.upkeep
-
-        def reseal(version: int) -> SealedTokens:
-            sealer = self.cipher.prepare(held.connection_id, version, plan.sealer.whose, plan.sealer.id)
-            return response.sealed_with(sealer, upkeep, at, jitter, first=False)
-
-        used = _require_current(held)
-        assert used.lease is not None  # noqa: S101 - `held` is what we hold it in
-        obtained = Obtained(
-            held.connection_id,
-            used.lease.holder,
-            response.sealed_with(plan.sealer, upkeep, at, jitter, first=False),
-            refreshed_from=RefreshedFrom(used.id, used.lease.attempt),
-            request_id=used.request_id,
-            revocations=held.revocations,
-        )
-        return self.committing.commit(obtained, reseal, deadline, held)
-
-    def _conclude(self, held: Connection, after: After, deadline: Deadline) -> Connection:
-        """Write what an attempt without tokens came to, on our own lease; return what is stored then.
-
-        Whatever else is written meanwhile, our lease and the token set that we had it for decide what is to be written.
-        """
-        stored, used = held, _require_current(held)
-        while True:
-            if not _is_ours(stored, held):
-                return stored
-            # A stale holder's answer came in while ours failed: what we learnt is of a token set of the past.
-            concluded = after(stored) if _require_current(stored).id == used.id else self._let_go(stored)
-            try:
-                self.connections.change(stored, concluded)
-            except Conflict:
-                stored = self.connections.require(held.connection_id)
-            except TemporarilyUnavailable:
-                if deadline.remaining() < CALL:
-                    raise
-                self.timing.sleep(_LONGEST_PAUSE)
-            else:
-                return concluded
+        return self.refreshing.refresh(connection, uuid.uuid4().hex, deadline)
 
     def _without_refresh_token(self, connection: Connection) -> Connection:
         """Return the record of a grant that has run out; raise where its access token still lives, irreplaceable."""
@@ -355,12 +165,3 @@ def _require_current(connection: Connection) -> StoredSet:
     """Return the current token set of a connection that has one: an active one, or one that is leased."""
     assert connection.current is not None  # noqa: S101 - nothing ends a connection and leaves it vendable
     return connection.current
-
-
-def _is_ours(stored: Connection, held: Connection) -> bool:
-    """Tell whether the lease that we held is still there, in our hand."""
-    return stored.lease is not None and held.lease is not None and stored.lease.holder == held.lease.holder
-
-
-def _defect() -> ProviderUnavailable:
-    return ProviderUnavailable("The refresh was interrupted by a defect of Gatehouse.", outcome_unknown=True)

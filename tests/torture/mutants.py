@@ -16,17 +16,17 @@ from functions.vault.errors import TemporarilyUnavailable
 from functions.vault.life import Place
 from functions.vault.obtained import Obtained, Verdict
 from functions.vault.record import record
+from functions.vault.refreshing import Refreshing
 from functions.vault.revoking import Revoking
 from functions.vault.store import Authorizations, Conflict, Connections
 from functions.vault.timing import LEASE_MARGIN, Deadline
-from functions.vault.vending import Vending
 from tests.torture.world import Parts
 
 if TYPE_CHECKING:
     from functions.vault.aws import ClientOf
     from functions.vault.outcome import Outcome
+    from functions.vault.refreshing import After
     from functions.vault.tokens import TokenResponse
-    from functions.vault.vending import After
 
 
 def _without(*attributes: str) -> type[Connections]:
@@ -60,7 +60,7 @@ class _ConsumesTwice(Authorizations):
         return super()._call(operation, **arguments)
 
 
-class _DoesNotReread(Vending):
+class _DoesNotReread(Refreshing):
     """Takes `invalid_grant` for the end, whatever has become of the record meanwhile."""
 
     def _conclude(self, held: Connection, after: After, deadline: Deadline) -> Connection:
@@ -78,7 +78,7 @@ class _DoesNotReread(Vending):
                 return buried
 
 
-class _ShortLease(Vending):
+class _ShortLease(Refreshing):
     """Holds its lease for two seconds, however long its request takes."""
 
     def _claim(self, connection: Connection, holder: str, deadline: Deadline) -> Connection:  # noqa: ARG002 - as it is called
@@ -89,7 +89,7 @@ class _ShortLease(Vending):
         return self.client.refresh(plan.registration, plan.refresh_token, timeout)
 
 
-class _Impatient(Vending):
+class _Impatient(Refreshing):
     """Sends the refresh token of an interrupted attempt again without asking whether its answer may come yet."""
 
     def _came_late(self, held: Connection) -> bool:  # noqa: ARG002 - as it is called
@@ -195,10 +195,10 @@ MUTANTS: dict[str, Parts] = {
     "the fence: the version, not every change": Parts(connections=_ByVersion),
     "the fence: a new record over another": Parts(connections=_without("connection_id")),
     "the fence: a response used twice": Parts(authorizations=_ConsumesTwice),
-    "the lease: shorter than its request": Parts(vending=_ShortLease),
+    "the lease: shorter than its request": Parts(refreshing=_ShortLease),
     "the lease: by each process's own clock": Parts(connections=_OwnClock),
-    "the wait for a response in the rescue queue": Parts(vending=_Impatient),
-    "the re-read on invalid_grant": Parts(vending=_DoesNotReread),
+    "the wait for a response in the rescue queue": Parts(refreshing=_Impatient),
+    "the re-read on invalid_grant": Parts(refreshing=_DoesNotReread),
     "the ladder: one write, no queue, no log": Parts(committing=_NoLadder),
     "the ladder: no queue, no log": Parts(committing=_NoQueue),
     "the order: a late answer wins": Parts(committing=_LateWins),

@@ -12,6 +12,7 @@ from functions.vault.client import Client
 from functions.vault.committing import Committing
 from functions.vault.completing import Completing
 from functions.vault.queues import Queue
+from functions.vault.refreshing import Refreshing
 from functions.vault.rescuing import Rescuing
 from functions.vault.revoking import Revoking
 from functions.vault.starting import Starting
@@ -46,6 +47,7 @@ class Parts:
     connections: type[Connections] = Connections
     authorizations: type[Authorizations] = Authorizations
     committing: type[Committing] = Committing
+    refreshing: type[Refreshing] = Refreshing
     vending: type[Vending] = Vending
     revoking: type[Revoking] = Revoking
     completing: type[Completing] = Completing
@@ -121,7 +123,8 @@ class Process:
         self.client = Client(transport(world), self.timing.now)
         self.committing = parts.committing(self.connections, Queue(client_of, "rescue"), self._last_resort, self.timing)
         common = (self.registrations, self.cipher, self.client, self.committing, self.timing)
-        self.vending = parts.vending(self.connections, *common)
+        self.refreshing = parts.refreshing(self.connections, *common)
+        self.vending = parts.vending(self.connections, self.cipher, self.refreshing, self.timing)
         self.completing = parts.completing(self.connections, self.authorizations, *common)
         self.revoking = parts.revoking(self.connections, self.registrations, self.cipher, self.client, self.timing)
         self.rescuing = Rescuing(self.cipher, self.committing)

@@ -21,6 +21,7 @@ from functions.vault.committing import Committing
 from functions.vault.completing import Completing
 from functions.vault.errors import GatehouseError, TemporarilyUnavailable
 from functions.vault.queues import Queue
+from functions.vault.refreshing import Refreshing
 from functions.vault.registrations import Registrations
 from functions.vault.rescuing import Rescuing
 from functions.vault.revoking import Revoking
@@ -336,7 +337,8 @@ class MemoryHouse:
         )
         parts = (self.registrations, self.cipher, self.client)
         self.binding = Binding(True, self.authorizations, self.registrations, self.client, self.timing)  # noqa: FBT003 - over https
-        self.vending = Vending(self.connections, *parts, self.committing, self.timing)
+        self.refreshing = Refreshing(self.connections, *parts, self.committing, self.timing)
+        self.vending = Vending(self.connections, self.cipher, self.refreshing, self.timing)
         self.revoking = Revoking(self.connections, *parts, self.timing)
         self.completing = Completing(self.connections, self.authorizations, *parts, self.committing, self.timing)
         self.rescuing = Rescuing(self.new_cipher(), self.committing)
