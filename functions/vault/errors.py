@@ -157,6 +157,14 @@ class UnknownRefusal(ProviderUnavailable):
     """The server refused a refresh, and nobody knows whether that is the grant's end, our fault or will pass."""
 
 
+class RevocationRefused(ProviderUnavailable):
+    """The server has looked at a token and does not end it: it may have nothing left to end."""
+
+
+class TokenTypeNotRevoked(RevocationRefused):
+    """The server revokes no tokens of this type (`unsupported_token_type`, RFC 7009 section 2.2.1)."""
+
+
 class TemporarilyUnavailable(GatehouseError):
     """AWS throttles or fails, or a refresh in flight outlasted the caller's time."""
 

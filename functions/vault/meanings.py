@@ -14,6 +14,8 @@ from .errors import (
     ProviderThrottled,
     ProviderUnavailable,
     ReauthorizationRequired,
+    RevocationRefused,
+    TokenTypeNotRevoked,
     UnknownRefusal,
 )
 from .rules import BUSY
@@ -55,7 +57,8 @@ _REGISTRATION = frozenset(
         *("use_dpop_nonce", "invalid_dpop_proof", "invalid_redirect_uri", "redirect_uri_mismatch"),
     }
 )
-KNOWN = _DEAD | _THROTTLED | _OUTAGE | _CLIENT | {"unauthorized_client", "unsupported_token_type"}
+_UNSUPPORTED = "unsupported_token_type"
+KNOWN = _DEAD | _THROTTLED | _OUTAGE | _CLIENT | {"unauthorized_client", _UNSUPPORTED}
 
 _TRY_AGAIN = ("try again", "retry your request", "retry the request", "please retry", "retry later")
 """Plain words by which a server calls its own refusal a passing one."""
@@ -90,6 +93,8 @@ def _passing(refusal: Refusal, rule: Rule | None, said: ProviderError, wait: int
     limited = status == HTTPStatus.FORBIDDEN and wait is not None and word not in _DEAD
     if status in {HTTPStatus.TOO_MANY_REQUESTS, _OVERLOADED} or word in _THROTTLED or limited:
         return ProviderThrottled("The authorization server limits our requests.", retry_after=wait, provider_error=said)
+    if word in _DEAD and refusal.endpoint == "revocation":
+        return RevocationRefused("The authorization server does not revoke the token.", provider_error=said)
     if word in _DEAD:
         return ReauthorizationRequired(
             "The authorization server no longer accepts this grant: authorize again.", provider_error=said
@@ -114,6 +119,8 @@ def _passing(refusal: Refusal, rule: Rule | None, said: ProviderError, wait: int
 
 def _lasting(refusal: Refusal, rule: Rule | None, said: ProviderError) -> GatehouseError | None:
     """Return the failure of what stays until the operator does something; None where nobody knows what it is."""
+    if refusal.endpoint == "revocation" and word_of(refusal, rule) == _UNSUPPORTED:
+        return TokenTypeNotRevoked("The authorization server revokes no tokens of this type.", provider_error=said)
     if refusal.status in _ELSEWHERE and rule is None:
         return ProviderMisconfigured(
             "The endpoint does not answer as one of OAuth: check its URL in the registration.", provider_error=said

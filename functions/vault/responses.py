@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote_plus
 
 from . import meanings
-from .errors import ProviderError, ProviderMisconfigured, ProviderUnavailable, ReauthorizationRequired
+from .errors import ProviderError, ProviderMisconfigured, ProviderUnavailable, RevocationRefused
 from .fields import matches
 from .reading import NAMELESS, TWICE, at_path, document_of, error_of, moment_of, seconds_of
 from .record import record
@@ -99,7 +99,8 @@ def check_revocation(answer: Answer, provider: Provider, *, secrets: tuple[str, 
         refusal = _explained(answer, document, provider)
         if refusal is None:
             said = ProviderError("not_revoked", _cleaned((document or {}).get("message"), secrets), answer.status)
-            raise ProviderUnavailable("The revocation endpoint did not confirm the revocation.", provider_error=said)
+            failure = ProviderUnavailable if document is None else RevocationRefused
+            raise failure("The revocation endpoint did not confirm the revocation.", provider_error=said)
     if refusal is None:
         return
     problem = _failure(refusal, answer, provider, secrets)
@@ -145,7 +146,7 @@ def _is_dead_already(refusal: Refusal, problem: GatehouseError, provider: Provid
     if is_at_its_address and refusal.status in {404, 410}:
         return True
     is_gone = meanings.kills_token(refusal, fitting(refusal, provider.rules))
-    return is_gone and isinstance(problem, ReauthorizationRequired)
+    return is_gone and isinstance(problem, RevocationRefused)
 
 
 # Refusals

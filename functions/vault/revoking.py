@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .connection import ENDED, Status
-from .errors import GatehouseError, ProviderMisconfigured
+from .errors import GatehouseError, ProviderMisconfigured, RevocationRefused, TokenTypeNotRevoked
 from .record import record
 from .store import Conflict
 from .stored_set import REFUSED_AFTER_AN_INTERRUPTION
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 GIVE_UP_AFTER = 30
 """Failures to tell the server until a person has to look: with the delays between them, a day and more."""
-
-_SERVER_ERRORS = 500
-_THROTTLED = 429
 
 After = Callable[["Connection", "StoredSet", float], "Connection"]
 """What becomes of a record with a certain token set to revoke in it, at a certain time."""
@@ -111,7 +108,7 @@ class Revoking:
             known = current.with_answers(asked.answers)
             if failure is None or _is_gone(known, failure):
                 return stored.revocation_confirmed(known, now)
-            if _is_refusal_of_tokens(failure) and known.another_attempt_is_open:
+            if isinstance(failure, RevocationRefused) and known.another_attempt_is_open:
                 known = known.answered("grant", REFUSED_AFTER_AN_INTERRUPTION, now)
                 return stored.revocation_confirmed(known, now)
             return stored.revocation_failed(known.attempt_failed(failure, now, jitter), now)
@@ -146,9 +143,7 @@ class Revoking:
             for kind in _to_be_told(registration, over):
                 try:
                     answer = self._say(registration, connection, over, kind, deadline)
-                except GatehouseError as error:
-                    if not _is_unsupported(error):
-                        raise
+                except TokenTypeNotRevoked as error:
                     unsupported[kind] = error
                 else:
                     asked = asked.answered(kind, answer, self.timing.now())
@@ -207,27 +202,17 @@ def _to_be_told(registration: Registration, over: StoredSet) -> list[str]:
     return [kind for kind in registration.provider.revocation_tokens if kind not in over.answers]
 
 
-def _is_unsupported(error: GatehouseError) -> bool:
-    return error.provider_error is not None and error.provider_error.error == "unsupported_token_type"
-
-
 def _is_gone(over: StoredSet, error: GatehouseError) -> bool:
     """Tell whether a refusal means that there is nothing left to revoke.
 
     It does where the server had said before that the grant is gone. Where it had confirmed the end of the grant before
     these tokens of it came back, it does too, unless it is us that the server refuses.
     """
-    if not _is_refusal(error):
-        return False
-    return over.was_dead or (over.had_ended and _is_refusal_of_tokens(error))
+    if isinstance(error, RevocationRefused):
+        return over.was_dead or over.had_ended
+    return over.was_dead and _refuses_us(error)
 
 
-def _is_refusal_of_tokens(error: GatehouseError) -> bool:
-    """Tell whether the server said no to these tokens. Where it refuses our client, it has not looked at them."""
-    return _is_refusal(error) and not isinstance(error, ProviderMisconfigured)
-
-
-def _is_refusal(error: GatehouseError) -> bool:
-    """Tell whether the server itself said no, rather than being out of reach or out of order."""
-    status = error.provider_error.status if error.provider_error else None
-    return status is not None and status < _SERVER_ERRORS and status != _THROTTLED
+def _refuses_us(error: GatehouseError) -> bool:
+    """Tell whether the server refuses our client, or what it does not explain: it has not looked at the tokens."""
+    return isinstance(error, ProviderMisconfigured) and error.provider_error is not None

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 from zlib import crc32
 
 from . import attributes as attribute
@@ -35,8 +36,19 @@ KEEP_REQUESTS = 86400
 """Seconds after its expiry until a request may be cleaned up: long enough to tell a latecomer what happened."""
 
 
+_LAST_WRITE = "last_write"
+"""The attribute with the mark of the write that made a connection what it is."""
+
+
 class Conflict(Exception):
-    """The record is not as it was read: somebody else was first. Read again and decide again."""
+    """The record is not as it was read: somebody else was first. Read again and decide again.
+
+    `found` are the attributes that stood against the write, where they were asked for.
+    """
+
+    def __init__(self, found: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.found = found or {}
 
 
 def _item(record: Any) -> Item:
@@ -124,6 +136,11 @@ def lists_for(where: Mapping[str, str]) -> list[str]:
 
 def _filled(values: Mapping[str, Any]) -> Item:
     return {name: value for name, value in values.items() if value is not None and value not in ({}, frozenset(), ())}
+
+
+def _new_mark() -> str:
+    """Return the mark of one write."""
+    return uuid4().hex[:16]
 
 
 def _marshalled(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -283,7 +300,8 @@ class Table:
                 answer = getattr(self._client_of("dynamodb"), operation)(TableName=self._name, **arguments)
         except ClientError as error:
             if code_of(error) == "ConditionalCheckFailedException":
-                raise Conflict from None
+                told: Any = error.response
+                raise Conflict(told.get("Item")) from None
             raise
         if self._hear is not None:
             self._hear(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date"))
@@ -323,20 +341,43 @@ class Connections(Table):
 
             before, also_gone = {"connection_id": was.connection_id}, (*ONLY_EARLIER, *_IN_SUMMARY)
         before.pop("connection_id"), after.pop("connection_id")
-        update = expression.assignment(after, before, also_gone)
-        self._update(now.connection_id, update, unchanged, expression)
+        mark = _new_mark()
+        update = expression.assignment({**after, _LAST_WRITE: mark}, before, also_gone)
+        self._write_once(
+            mark,
+            "update_item",
+            Key={"connection_id": {"S": now.connection_id}},
+            UpdateExpression=update,
+            ConditionExpression=unchanged,
+            **expression.arguments(),
+        )
 
     def _as_read(self, was: Connection, expression: _Expression) -> str:
         return expression.has_seen(was.changes)
 
     def create(self, new: Connection) -> None:
         """Store a connection that never was; raise `Conflict` where there is one."""
-        self._call(
+        mark = _new_mark()
+        self._write_once(
+            mark,
             "put_item",
-            Item=_marshalled(_connection_item(new)),
+            Item=_marshalled({**_connection_item(new), _LAST_WRITE: mark}),
             ConditionExpression="attribute_not_exists(#connection_id)",
             ExpressionAttributeNames={"#connection_id": "connection_id"},
         )
+
+    def _write_once(self, mark: str, operation: str, **arguments: Any) -> None:
+        """Write under a condition; raise `Conflict` where it fails because of somebody else's write.
+
+        A write can take effect although its answer is lost. botocore repeats it then, and the repetition fails the
+        condition because of the write itself, whose mark the record has. Where others have written over that since, it
+        is a conflict like any other: what is decided anew finds its lease, or its token set, in the record.
+        """
+        try:
+            self._call(operation, ReturnValuesOnConditionCheckFailure="ALL_OLD", **arguments)
+        except Conflict as conflict:
+            if conflict.found.get(_LAST_WRITE) != attribute.write(mark):
+                raise
 
     def postpone(self, due: Due, until: int) -> None:
         """Set when background work is due, if it still is due as `due` says; else raise `Conflict`.
@@ -354,7 +395,13 @@ class Connections(Table):
         ]
         counted = f"ADD {expression.name('changes')} {expression.value('one', 1)}"
         update = f"{expression.assignment(due.postponed(until), {})} {counted}"
-        self._update(due.connection_id, update, " AND ".join(unchanged), expression)
+        self._call(
+            "update_item",
+            Key={"connection_id": {"S": due.connection_id}},
+            UpdateExpression=update,
+            ConditionExpression=" AND ".join(unchanged),
+            **expression.arguments(),
+        )
 
     def due(self, shard: str, now: int, limit: int) -> Iterator[list[Due]]:
         """Yield what is due in one shard of the `due` index in pages of at most `limit`, the longest due first."""
@@ -373,15 +420,6 @@ class Connections(Table):
             key = answer.get("LastEvaluatedKey")
             if key is None:
                 return
-
-    def _update(self, connection_id: str, update: str, condition: str, expression: _Expression) -> None:
-        self._call(
-            "update_item",
-            Key={"connection_id": {"S": connection_id}},
-            UpdateExpression=update,
-            ConditionExpression=condition,
-            **expression.arguments(),
-        )
 
     def page(
         self, where: Mapping[str, str], limit: int, start: dict[str, str] | None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from local.aws import AwsCall
     from local.demo import DemoServer
+    from local.stack import Stack
     from tests.browser import Browser
     from tests.flows.application import Application
     from tests.flows.scripted import Scripted
@@ -105,6 +106,27 @@ def test_ends_here_even_where_the_server_fails(
     assert item is not None
     assert item.keys() >= {"due_shard", "due_at"}
     assert [each["M"]["place"]["S"] for each in item["sets"]["L"]] == ["revoking"]
+
+
+def test_a_write_whose_answer_was_lost_is_no_interruption(
+    application: Application, connection_id: str, demo: DemoServer, stack: Stack
+) -> None:
+    """DynamoDB ends it here and answers 500; then a gateway answers for the server, once asked: that confirms nothing.
+
+    https://github.com/aws/aws-sdk-java/issues/2667
+    """
+    # given
+    demo.put_faults(Faults(endpoint="revoke", status=400, html=True))
+    stack.aws_faults.fail("dynamodb", "UpdateItem", times=1, act=True)
+
+    # when
+    answer = application.call("revoke", connection_id=connection_id)
+
+    # then
+    assert answer == {"connection_id": connection_id, "status": "revoking"}
+    assert len(demo.requests("revoke")) == 1
+    demo.reset()
+    assert application.call("revoke", connection_id=connection_id)["status"] == "revoked"
 
 
 def test_second_revoke_finishes_what_the_first_could_not(

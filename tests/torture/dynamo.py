@@ -72,6 +72,8 @@ class Dynamo:
         expression = arguments.get("ConditionExpression")
         if expression and not expressions.condition(expression)(item, *_names_and_values(arguments)):
             error: Any = {"Error": {"Code": "ConditionalCheckFailedException"}}
+            if item and arguments.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
+                error["Item"] = item
             raise ClientError(error, "UpdateItem")
         return item
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from functions.vault.client import Client
-from functions.vault.errors import GatehouseError, ProviderMisconfigured, ProviderUnavailable
+from functions.vault.errors import GatehouseError, ProviderMisconfigured, ProviderUnavailable, TokenTypeNotRevoked
 from functions.vault.providers import Provider, Registration
 from functions.vault.responses import Answer
 from functions.vault.tokens import TokenResponse, TokenSet
@@ -167,7 +167,7 @@ def test_a_server_may_want_no_hint_and_say_yes_in_words(server: Server, client: 
 @pytest.mark.parametrize(
     ("said", "error"),
     [
-        (answer('{"error":"unsupported_token_type"}', 400), ProviderMisconfigured),
+        (answer('{"error":"unsupported_token_type"}', 400), TokenTypeNotRevoked),
         (answer("", 503), ProviderUnavailable),
     ],
 )

@@ -15,6 +15,8 @@ from functions.vault.errors import (
     ProviderThrottled,
     ProviderUnavailable,
     ReauthorizationRequired,
+    RevocationRefused,
+    TokenTypeNotRevoked,
     UnknownRefusal,
 )
 from functions.vault.providers import Provider
@@ -798,13 +800,13 @@ def test_a_revocation_is_believed(provider: Provider, given: Answer) -> None:
 @pytest.mark.parametrize(
     ("provider", "given", "meaning", "said"),
     [
-        (SUCCESSFUL, answer('{"successful":false,"message":"no"}'), ProviderUnavailable, ("not_revoked", "no")),
-        (SUCCESSFUL, answer('{"successful":"true"}'), ProviderUnavailable, ("not_revoked", None)),
-        (SUCCESSFUL, answer('{"successful":1}'), ProviderUnavailable, ("not_revoked", None)),
+        (SUCCESSFUL, answer('{"successful":false,"message":"no"}'), RevocationRefused, ("not_revoked", "no")),
+        (SUCCESSFUL, answer('{"successful":"true"}'), RevocationRefused, ("not_revoked", None)),
+        (SUCCESSFUL, answer('{"successful":1}'), RevocationRefused, ("not_revoked", None)),
         (SUCCESSFUL, answer(""), ProviderUnavailable, ("not_revoked", None)),
         (SUCCESSFUL, answer("<html>"), ProviderUnavailable, ("not_revoked", None)),
         (ACME, answer(ERROR % "invalid_client", 401), ProviderMisconfigured, ("invalid_client", "why")),
-        (ACME, answer(ERROR % "unsupported_token_type", 400), ProviderMisconfigured, ("unsupported_token_type", "why")),
+        (ACME, answer(ERROR % "unsupported_token_type", 400), TokenTypeNotRevoked, ("unsupported_token_type", "why")),
         (ACME, answer("", 404), ProviderMisconfigured, ("http_404", None)),
         (IN_A_BODY, answer("", 404), ProviderMisconfigured, ("http_404", None)),
         (AT_ITS_ADDRESS, answer("", 401), ProviderMisconfigured, ("http_401", None)),
@@ -816,10 +818,12 @@ def test_a_revocation_is_believed(provider: Provider, given: Answer) -> None:
             ("E-1", "Something went wrong. Please TRY  again later."),
         ),
         (ACME, answer("", 400), ProviderUnavailable, ("http_400", None)),
+        (ACME, answer(ERROR % "account_inactive", 400), RevocationRefused, ("account_inactive", "why")),
+        (ACME, answer("<html>blocked</html>", 400), ProviderUnavailable, ("http_400", None)),
         (GONE, answer("<html>blocked</html>", 400), ProviderUnavailable, ("http_400", None)),
         (GONE, answer(ERROR % "E-1", 403), ProviderMisconfigured, ("E-1", "why")),
         (explained(http_400="busy"), answer("", 400), ProviderUnavailable, ("http_400", None)),
-        (REPEATED, answer('{"successful":false,"message":"no"}'), ProviderUnavailable, ("not_revoked", "no")),
+        (REPEATED, answer('{"successful":false,"message":"no"}'), RevocationRefused, ("not_revoked", "no")),
         (ACME, answer(ERROR % "invalid_token", 429), ProviderThrottled, ("invalid_token", "why")),
         (ACME, answer("", 503), ProviderUnavailable, ("http_503", None)),
         (ACME, answer("", 429), ProviderThrottled, ("http_429", None)),
@@ -833,6 +837,7 @@ def test_a_revocation_that_was_none_is_a_failure(
     with pytest.raises(meaning) as caught:
         check_revocation(given, provider, secrets=())
 
+    assert isinstance(caught.value, RevocationRefused) is issubclass(meaning, RevocationRefused)
     assert caught.value.provider_error is not None
     assert (caught.value.provider_error.error, caught.value.provider_error.error_description) == said
 

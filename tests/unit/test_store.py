@@ -1,5 +1,6 @@
 """The two tables: what is written comes back, and nothing is written over what was not read."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -136,6 +137,26 @@ def id_of(steps: list[Callable[[Connection], Connection]]) -> str:
     return "-".join(step.__name__ for step in steps) or "authorized"
 
 
+class _Repeated:
+    """A client whose writes are answered 500 and take effect, so that botocore sends each once more."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        def call(**arguments: Any) -> Any:
+            with contextlib.suppress(ClientError):
+                getattr(self._client, operation)(**arguments)
+            return getattr(self._client, operation)(**arguments)
+
+        return call
+
+
+def repeated(engine: ClientOf) -> ClientOf:
+    """Return clients that repeat each write."""
+    return lambda service: _Repeated(engine(service))
+
+
 class TestConnections:
     """The table of connections."""
 
@@ -200,6 +221,28 @@ class TestConnections:
             connections.change(read_by_both, second(read_by_both))
 
         assert connections.get("merchant-1") == first(read_by_both)
+
+    @pytest.mark.parametrize("engine", ["moto"], indirect=True)  # the other shows nobody what stood against a write
+    def test_a_write_whose_answer_was_lost_is_done(self, connections: Connections, engine: ClientOf) -> None:
+        """DynamoDB answered 500 and had written all the same: botocore's repetition meets the write itself."""
+        repeating = Connections(repeated(engine), connections._name)  # noqa: SLF001 - its own table
+
+        repeating.create(connection())
+        repeating.change(connection(), revoking(connection()))
+
+        assert connections.get("merchant-1") == revoking(connection())
+
+    @pytest.mark.parametrize("engine", ["moto"], indirect=True)
+    def test_the_very_same_write_of_another_is_a_conflict(self, connections: Connections, engine: ClientOf) -> None:
+        """Two that revoke in the same second write the same, and one of them was first."""
+        repeating = Connections(repeated(engine), connections._name)  # noqa: SLF001 - its own table
+        connections.create(connection())
+        connections.change(connection(), revoking(connection()))
+
+        with pytest.raises(Conflict):
+            repeating.create(connection())
+        with pytest.raises(Conflict):
+            repeating.change(connection(), revoking(connection()))
 
     def test_only_one_can_take_the_lease(self, connections: Connections) -> None:
         """Two that read the same record: the second is told."""
