@@ -19,7 +19,7 @@ SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 help:
 	@echo 'make run               the whole stack on this machine; ARGS="--port N --registrations FILE", ARGS=--help for all'
 	@echo 'make test              lint, types, template, build and tests; PYTEST_ARGS="-k NAME" narrows the last'
-	@echo 'make torture           the proofs at full length; SEED=n replays one history, SCENARIO="name" with that cast'
+	@echo 'make torture           the proofs at full length; SCENARIO="name" those of one cast, SEED=n replays one'
 	@echo 'make bench             measure it beside others, and write docs/performance.md; twenty minutes'
 	@echo 'make deploy-check      deploy it to an emulator of AWS that evaluates IAM, and walk through it; some minutes'
 	@echo 'make lint              ruff and mypy alone'

@@ -8,14 +8,15 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.torture.families import BY_NAME
 from tests.torture.mutants import MUTANTS
 from tests.torture.runner import by_seed, exhaustively
-from tests.torture.scenarios import BY_NAME, SMALL
+from tests.torture.scenarios import SMALL, Scenario
 
 if TYPE_CHECKING:
     from tests.torture.records import Row
 
-BATCH = 500
+BATCH = 200
 MOST = 50_000
 """Histories after which the search of one scenario would stop: none comes near it."""
 
@@ -43,38 +44,28 @@ class Tally:
         self.failed += other.failed
 
 
-def chance(first: int, last: int) -> Tally:
-    """Play the histories of the seeds from `first` to before `last`."""
+def chance(first: int, last: int, name: str | None = None) -> Tally:
+    """Play the histories of the seeds from `first` to before `last`, all of one scenario or family if it is named."""
     tally = Tally()
+    of_it = f"--scenario '{name}' " if name else ""
     for seed in range(first, last):
-        result = by_seed(seed)
-        tally.add(
-            Tally(
-                1,
-                result.steps,
-                result.steps,
-                result.counts,
-                result.rows,
-                [(f"--seed {seed}", v) for v in result.violations],
-            )
-        )
+        result = by_seed(seed, BY_NAME[name] if name else None)
+        failed = [(f"{of_it}--seed {seed}", v) for v in result.violations]
+        tally.add(Tally(1, result.steps, result.steps, result.counts, result.rows, failed))
     return tally
 
 
 def search(name: str, preempts: int, faults: int) -> Tally:
     """Play every history of one small scenario within these bounds."""
-    tally = Tally()
-    for script, result in exhaustively(BY_NAME[name], preempts=preempts, faults=faults, most=MOST):
+    tally, scenario = Tally(), BY_NAME[name]
+    assert isinstance(scenario, Scenario)
+    for script, result in exhaustively(scenario, preempts=preempts, faults=faults, most=MOST):
         replay = f"--scenario '{name}' --bounds {preempts},{faults} --script {','.join(map(str, script))}"
         failed = [(replay, v) for v in result.violations]
         tally.add(Tally(1, result.steps, result.steps, result.counts, result.rows, failed))
     if tally.histories == MOST:
         tally.failed.append((f"--scenario '{name}'", "the search did not come to its end"))
     return tally
-
-
-OPEN = ("died while the log alone held its tokens", "ended by a revocation that was under way")
-"""Counts of what ought not to be and is not mended yet: named in the table, beside the violations."""
 
 
 def hunt(name: str, most: int = ENOUGH_FOR_A_MUTANT) -> tuple[int, str] | None:
@@ -104,6 +95,19 @@ class Campaign:
         return found + [(name, "the mutant was not noticed") for name, hit in self.mutants.items() if hit is None]
 
 
+def explore(schedules: int, name: str) -> Tally:
+    """Explore one scenario or family by chance, on all cores."""
+    tally = Tally()
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        for batch in [pool.submit(chance, first, last, name) for first, last in _batches(schedules)]:
+            tally.add(batch.result())
+    return tally
+
+
+def _batches(schedules: int) -> list[tuple[int, int]]:
+    return [(first, min(first + BATCH, schedules)) for first in range(0, schedules, BATCH)]
+
+
 def run(schedules: int) -> Campaign:
     """Run all of it on all cores; `schedules` are those of chance."""
     with ProcessPoolExecutor(os.cpu_count()) as pool:
@@ -114,7 +118,7 @@ def run(schedules: int) -> Campaign:
             for scenario in SMALL
             for preempts, faults in scenario.bounds
         }
-        batches = [pool.submit(chance, first, min(first + BATCH, schedules)) for first in range(0, schedules, BATCH)]
+        batches = [pool.submit(chance, first, last) for first, last in _batches(schedules)]
         hunts = {name: pool.submit(hunt, name) for name in MUTANTS}
         explored = Tally()
         for batch in batches:

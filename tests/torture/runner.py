@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 from functions.vault.errors import GatehouseError
 from functions.vault.timing import LEASE_MARGIN
 from tests.torture import records
+from tests.torture.families import Family, any_drawn
 from tests.torture.invariants import Watch
-from tests.torture.scenarios import drawn
+from tests.torture.judging import judge
 from tests.torture.scheduler import CALL_TIME, TICK, Scheduler
 from tests.torture.strategies import Calm, Chance, Script
 from tests.torture.wire import HTTP_TIMEOUT
-from tests.torture.world import CONNECTION, Process, World
+from tests.torture.world import Process, World
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.torture.scenarios import Scenario
     from tests.torture.scheduler import Actor, Event, Strategy
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 MOST_STEPS = 600
 QUIET_STEPS = 3000
+_MOST_SWEEPS = 60
 LEASE = CALL_TIME + LEASE_MARGIN
 SLACK = 5.0
 """Seconds of polling and retrying that a caller adds to a lease and a time-out."""
@@ -54,43 +56,51 @@ def run(scenario: Scenario, strategy: Strategy, parts: Parts | None = None, **ho
     scheduler.run(MOST_STEPS)
     steps, watch.counts["faults"] = scheduler.step, scheduler.faults
     _peace(world, watch)
-    watch.judge()
+    judge(watch)
     return Result(scenario, watch.violations, watch.counts, steps, watch.rows, scheduler.history)
 
 
 def _peace(world: World, watch: Watch) -> None:
-    """Let everything come to its end without faults, and see whether the connection vends again in time."""
+    """Let everything come to its end without faults, and see whether each connection vends again in time."""
     scheduler = world.scheduler
     scheduler.note("peace", "from here on nothing fails", "")
     scheduler.strategy, scheduler.faults_allowed, scheduler.current = Calm(), False, None
     scheduler.outages.clear()
-    failure = world.item().get("failure")
-    began = max(scheduler.now, float(failure["retry_at"]) if failure else 0.0)
     scheduler.tick_at, scheduler.on_tick = scheduler.now + TICK, lambda: _tick(world)
-    scheduler.needs_tick = lambda: bool(records.to_revoke(world.item()))
-    prober = scheduler.spawn("prober", "prober", lambda actor: _probe(world, actor))
+    scheduler.needs_tick = lambda: any(records.to_revoke(world.item(each)) for each in world.accounts)
+    probers = [_prober(world, watch, connection_id) for connection_id in world.accounts]
     scheduler.run(QUIET_STEPS)
-    if prober.outcome != "returned":
-        watch.violated(f"the prober {prober.outcome}: {prober.error!r}")
-    elif prober.result is not None and prober.result > max(began, watch.rescued_at) + LEASE + HTTP_TIMEOUT + SLACK:
-        # While the rescue queue holds a response, an interrupted connection waits for it rather than lose it.
-        watch.violated(f"no token for {prober.result - began:.0f} s")
+    for has_vended in probers:
+        has_vended()
     _replay_the_log(world)
-    if world.item().get("status") == "active":
-        scheduler.now += 400.0  # past every delay
-        last = scheduler.spawn("last", "refresh", lambda actor: _refresh(world, actor))
-        scheduler.run(QUIET_STEPS)
-        if last.error is not None and getattr(last.error, "code", "") != "reauthorization_required":
-            watch.violated(f"the connection does not refresh: {last.error!r}")
+    _work_in_the_background(world, watch)
+    for connection_id in world.accounts:
+        _refresh_a_last_time(world, watch, connection_id)
 
 
-def _probe(world: World, actor: Actor) -> float | None:
+def _prober(world: World, watch: Watch, connection_id: str) -> Callable[[], None]:
+    """Let somebody ask for a token until there is one; return what judges how long that has taken."""
+    scheduler, failure = world.scheduler, world.item(connection_id).get("failure")
+    began = max(scheduler.now, float(failure["retry_at"]) if failure else 0.0)
+    prober = scheduler.spawn(f"prober:{connection_id}", "prober", lambda actor: _probe(world, actor, connection_id))
+
+    def judge_it() -> None:
+        if prober.outcome != "returned":
+            watch.violated(f"the prober of {connection_id} {prober.outcome}: {prober.error!r}")
+        elif prober.result is not None and prober.result > max(began, watch.rescued_at) + LEASE + HTTP_TIMEOUT + SLACK:
+            # While the rescue queue holds a response, an interrupted connection waits for it rather than lose it.
+            watch.violated(f"no token of {connection_id} for {prober.result - began:.0f} s")
+
+    return judge_it
+
+
+def _probe(world: World, actor: Actor, connection_id: str) -> float | None:
     """Ask for a token until there is one; return when that was, or None where the connection is over."""
     while True:
         actor.deadline = world.scheduler.now + 29.0
         process = Process(world, actor)
         try:
-            process.vending.token(CONNECTION, 60, process.deadline)
+            process.vending.token(connection_id, 60, process.deadline)
         except GatehouseError as error:
             if not error.retryable:
                 return None
@@ -100,9 +110,34 @@ def _probe(world: World, actor: Actor) -> float | None:
             return world.scheduler.now
 
 
-def _refresh(world: World, actor: Actor) -> Any:
+def _work_in_the_background(world: World, watch: Watch) -> None:
+    """Let the schedule do what is due within a day, until nothing is."""
+    scheduler = world.scheduler
+    horizon = scheduler.now + 86400.0
+    for _ in range(_MOST_SWEEPS):
+        due = [at for each in world.accounts if (at := world.item(each).get("due_at")) is not None and at < horizon]
+        if not due:
+            return
+        scheduler.now = max(scheduler.now, min(due) + 1.0)
+        _tick(world)
+        scheduler.run(QUIET_STEPS)
+    watch.violated("the background has never done with its work")
+
+
+def _refresh_a_last_time(world: World, watch: Watch, connection_id: str) -> None:
+    scheduler = world.scheduler
+    if world.item(connection_id).get("status") != "active":
+        return
+    scheduler.now += 400.0  # past every delay
+    last = scheduler.spawn(f"last:{connection_id}", "refresh", lambda actor: _refresh(world, actor, connection_id))
+    scheduler.run(QUIET_STEPS)
+    if last.error is not None and getattr(last.error, "code", "") != "reauthorization_required":
+        watch.violated(f"{connection_id} does not refresh: {last.error!r}")
+
+
+def _refresh(world: World, actor: Actor, connection_id: str) -> Any:
     process = Process(world, actor)
-    return process.vending.refresh(CONNECTION, None, process.deadline)
+    return process.vending.refresh(connection_id, None, process.deadline)
 
 
 def _replay_the_log(world: World) -> None:
@@ -126,11 +161,15 @@ def _sweep(world: World, actor: Actor) -> Any:
 
 
 def by_seed(
-    seed: int, scenario: Scenario | None = None, parts: Parts | None = None, *, recording: bool = False
+    seed: int, scenario: Scenario | Family | None = None, parts: Parts | None = None, *, recording: bool = False
 ) -> Result:
-    """Play the history of a seed; without a scenario the seed draws that too."""
+    """Play the history of a seed; without a scenario the seed draws that too, and with a family one of that."""
     random = Random(seed)  # noqa: S311 - chance, not secrecy
-    return run(scenario or drawn(random), Chance(random), parts, recording=recording)
+    if scenario is None:
+        scenario = any_drawn(random)
+    elif isinstance(scenario, Family):
+        scenario = scenario.drawn(random)
+    return run(scenario, Chance(random), parts, recording=recording)
 
 
 def by_script(scenario: Scenario, choices: list[int], *, preempts: int, faults: int) -> Result:

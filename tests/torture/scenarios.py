@@ -1,14 +1,16 @@
-"""Who is at work in a history, in what state they find the connection, and how its server behaves."""
+"""Who is at work in a history, in what state they find the connections, and how their server behaves."""
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tests.torture import records
+from functions.vault.errors import ReauthorizationRequired
+from tests.torture.scheduler import REFUSALS
 from tests.torture.server import Profile
-from tests.torture.world import CONNECTION, Process
+from tests.torture.world import ACCOUNT, CONNECTION, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
     from tests.torture.world import World
 
 AGES = {"none": None, "fresh": 10.0, "due": 3400.0, "expired": 3700.0, "idle": 10.5 * 86400}
-"""How old the connection's tokens are, in seconds; they live an hour."""
+"""How old a connection's tokens are, in seconds; they live an hour."""
+
+BEGINNINGS = ("as consented", "consented twice", "dead", "taken for dead")
+"""What else has happened to a connection before: its grant was removed by the user, or refused in passing."""
 
 STRICT = Profile()
 REPLAYING = Profile(replay_seconds=60)
@@ -34,13 +39,20 @@ PROFILES = (
     replace(STRICT, revokes_by_old=True),
     replace(STRICT, revokes_by_access=True),
     replace(STRICT, rotates=False, revokes_by_access=True),
-    replace(STRICT, rotates=False, revokes_by_access=True, revokes_all=True),
+    replace(STRICT, rotates=False, revokes_by_access=True, revokes_all=True, confirms=True, says_all=True),
 )
+
+ANOTHER = "d"
+ANOTHER_ACCOUNT = "two"
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One cast. `age` is a key of `AGES`; `bounds` are the preemptions and faults, in all, of a search to the end."""
+    """One cast. `age` is a key of `AGES`; `bounds` are the preemptions and faults, in all, of a search to the end.
+
+    A role is played with the connection that is named behind a colon, else with the usual one. `accounts` are the
+    connections that there are, and whose each is.
+    """
 
     name: str
     roles: tuple[str, ...]
@@ -49,53 +61,107 @@ class Scenario:
     bounded: bool = True
     skews: tuple[float, ...] = field(default=())
     bounds: tuple[tuple[int, int], ...] = ((2, 1), (0, 2))
+    begins: str = BEGINNINGS[0]
+    accounts: tuple[tuple[str, str], ...] = ((CONNECTION, ACCOUNT),)
 
     def set_the_stage(self, world: World) -> None:
-        """Make the connection, let its tokens age, and put the actors on."""
+        """Make the connections, let their tokens age, and put the actors on."""
         scheduler, setup = world.scheduler, Process(world, None)
+        world.accounts = dict(self.accounts)
         age = AGES[self.age]
         if age is not None:
-            setup.complete(setup.consent())
+            for connection_id in world.accounts:
+                self._begin(setup, connection_id)
             scheduler.now += age
-        prepared = setup.consent() if {"callback", "duplicate"} & set(self.roles) else None
+            for connection_id in world.accounts:
+                self._refuse(setup, connection_id)
+        clicked = {_connection_of(role) for role in self.roles if role.partition(":")[0] in {"callback", "duplicate"}}
+        prepared = {connection_id: setup.consent(connection_id) for connection_id in sorted(clicked)}
         world.is_set_up = True
         scheduler.consumers = {queue: _consumer(world, queue) for queue in ("rescue", "refresh", "revoke")}
         scheduler.timers = lambda: _timers(world)
+        if self.profile.refuses_in_passing:
+            scheduler.possible_outages += REFUSALS
         for number, role in enumerate(self.roles):
             skew = self.skews[number] if self.skews else 0.0
-            scheduler.spawn(f"{role}-{number + 1}", _KIND.get(role, role), _work(world, role, prepared), skew=skew)
+            kind = role.partition(":")[0]
+            scheduler.spawn(f"{role}-{number + 1}", _KIND.get(kind, kind), _work(world, role, prepared), skew=skew)
+
+    def _begin(self, setup: Process, connection_id: str) -> None:
+        for _ in range(2 if self.begins == "consented twice" else 1):
+            setup.complete(setup.consent(connection_id))
+
+    def _refuse(self, setup: Process, connection_id: str) -> None:
+        server = setup.world.server
+        if self.begins == "dead":
+            server.remove(connection_id)
+        server.takes_all_for_dead = self.begins == "taken for dead"
+        if self.begins in {"dead", "taken for dead"}:
+            with suppress(ReauthorizationRequired):
+                setup.vending.refresh(connection_id, None, setup.deadline)
+        server.takes_all_for_dead = False
 
 
-_KIND = {"refresh_any": "refresh", "callback": "authorize", "duplicate": "authorize", "reconnect": "authorize"}
+_KIND = {
+    "refresh_any": "refresh",
+    "callback": "authorize",
+    "duplicate": "authorize",
+    "reconnect": "authorize",
+    "stranger": "authorize",
+    "upkeep": "sweep",
+}
 
 
-def _work(world: World, role: str, prepared: ValidatedResponse | None) -> Callable[[Actor], Any]:
-    return lambda actor: _ROLES[role](Process(world, actor), prepared)
+def _connection_of(role: str) -> str:
+    return role.partition(":")[2] or CONNECTION
 
 
-def _reconnect(process: Process, _prepared: ValidatedResponse | None) -> Any:
-    response = process.consent()
+def _work(world: World, role: str, prepared: dict[str, ValidatedResponse]) -> Callable[[Actor], Any]:
+    connection_id = _connection_of(role)
+    play, response = _ROLES[role.partition(":")[0]], prepared.get(connection_id)
+    return lambda actor: play(Process(world, actor), connection_id, response)
+
+
+def _reconnect(process: Process, connection_id: str, _prepared: Any, account: str | None = None) -> Any:
+    response = process.consent(connection_id, account)
     process.timing.sleep(1.0)  # the user, who reads and clicks
     assert process.actor is not None
     process.actor.deadline = process.world.scheduler.now + 29.0  # the callback is a call of its own
     return process.complete(response).page
 
 
-def _complete(process: Process, prepared: ValidatedResponse | None) -> Any:
+def _stranger(process: Process, connection_id: str, _prepared: Any) -> Any:
+    """Be a user with another account than the connection is to."""
+    return _reconnect(process, connection_id, None, ANOTHER_ACCOUNT)
+
+
+def _complete(process: Process, _connection_id: str, prepared: ValidatedResponse | None) -> Any:
     assert prepared is not None
     return process.complete(prepared).page
 
 
-_ROLES: dict[str, Callable[[Process, ValidatedResponse | None], Any]] = {
-    "token": lambda process, _: process.vending.token(CONNECTION, 60, process.deadline),
-    "refresh": lambda process, _: process.vending.refresh(CONNECTION, 1, process.deadline),
-    "refresh_any": lambda process, _: process.vending.refresh(CONNECTION, None, process.deadline),
-    "revoke": lambda process, _: process.revoking.revoke(CONNECTION, process.deadline),
-    "sweep": lambda process, _: process.sweeping.sweep(process.deadline),
+def _upkeep(process: Process, _connection_id: str, _prepared: Any) -> Any:
+    """Be the schedule, now and when those who look at dead grants look again."""
+    assert process.actor is not None
+    for seconds in (0.0, 330.0, 960.0, 14700.0):
+        process.actor.deadline = process.world.scheduler.now + seconds + 29.0
+        process.timing.sleep(seconds)
+        process.sweeping.sweep(process.deadline)
+
+
+_ROLES: dict[str, Callable[[Process, str, ValidatedResponse | None], Any]] = {
+    "token": lambda process, about, _: process.vending.token(about, 60, process.deadline),
+    "refresh": lambda process, about, _: process.vending.refresh(about, 1, process.deadline),
+    "refresh_any": lambda process, about, _: process.vending.refresh(about, None, process.deadline),
+    "revoke": lambda process, about, _: process.revoking.revoke(about, process.deadline),
+    "sweep": lambda process, _about, _: process.sweeping.sweep(process.deadline),
+    "upkeep": _upkeep,
     "reconnect": _reconnect,
+    "stranger": _stranger,
     "callback": _complete,
     "duplicate": _complete,
 }
+_OFTEN = ("token", "refresh", "refresh_any", "revoke", "sweep", "reconnect", "callback", "duplicate")
 
 
 def _consumer(world: World, queue: str) -> Callable[[Actor, Message], Any]:
@@ -114,9 +180,12 @@ def _consumer(world: World, queue: str) -> Callable[[Actor, Message], Any]:
 
 def _timers(world: World) -> list[float]:
     """Return the times at which a stored state turns into another: a lease lapses, a delay is over."""
-    stored = world.item()
-    turns = (records.current_of(stored).get("lease", {}).get("until"), stored.get("failure", {}).get("retry_at"))
-    return [float(time) for time in (*turns, stored.get("tell_at")) if time is not None]
+    turns: list[Any] = []
+    for connection_id in world.accounts:
+        stored = world.item(connection_id)
+        turns += [stored.get("failure", {}).get("retry_at"), stored.get("tell_at")]
+        turns += [each.get("lease", {}).get("until") for each in stored.get("sets", ())]
+    return [float(time) for time in turns if time is not None]
 
 
 SMALL = (
@@ -147,20 +216,19 @@ LARGE = (
 )
 """Explored by chance, like casts drawn by chance."""
 
-BY_NAME = {scenario.name: scenario for scenario in (*SMALL, *LARGE)}
-
 
 def drawn(random: Random) -> Scenario:
     """Return a scenario drawn by chance: one of the known casts, or one of any two to four."""
     if random.random() < 0.5:
         known = random.choice((*SMALL, *LARGE))
-        return _varied(known, random)
-    roles = tuple(random.choice(tuple(_ROLES)) for _ in range(random.randint(2, 4)))
+        return varied(known, PROFILES, random)
+    roles = tuple(random.choice(_OFTEN) for _ in range(random.randint(2, 4)))
     age = random.choice([age for age in AGES if age != "none"])
-    return _varied(Scenario("any", roles, age), random)
+    return varied(Scenario("any", roles, age), PROFILES, random)
 
 
-def _varied(scenario: Scenario, random: Random) -> Scenario:
+def varied(scenario: Scenario, profiles: tuple[Profile, ...], random: Random) -> Scenario:
+    """Return a scenario with a server, clocks and a kind of processes drawn by chance."""
     furthest = random.choice((0, 0, 0, 5, 300))
     skews = tuple(random.uniform(-furthest, furthest) for _ in scenario.roles) if furthest else ()
-    return replace(scenario, profile=random.choice(PROFILES), bounded=random.random() < 0.75, skews=skews)
+    return replace(scenario, profile=random.choice(profiles), bounded=random.random() < 0.75, skews=skews)

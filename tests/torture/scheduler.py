@@ -54,6 +54,13 @@ class Fault(StrEnum):
     OUTAGE = "server's outage"
     STALE = "index is behind"
     SLOW = "answer takes almost all of its time"
+    DEAD = "refused as dead, in passing"
+    UNKNOWN = "refused with a code that nobody knows, in passing"
+    DOWN = "refused with a 5xx, in passing"
+
+
+PASSING = (Fault.DEAD, Fault.UNKNOWN, Fault.DOWN)
+"""Answers of a server that has done nothing, and would do it another time."""
 
 
 class Stage(Enum):
@@ -96,6 +103,7 @@ class Point:
     wake_at: float | None = None
     detail: Callable[[], str] = str
     told: Callable[[Any], str] = lambda _result: "ok"
+    about: Any = None
 
     def title(self) -> str:
         """Return the call in a few words."""
@@ -149,6 +157,7 @@ class Orphan:
     actor: Actor
     what: str
     effect: Callable[[], Any]
+    about: Any = None
 
 
 @dataclass(eq=False)
@@ -183,6 +192,7 @@ class Scheduler:
         self.orphans: list[Orphan] = []
         self.messages: list[Message] = []
         self.outages: dict[str, float] = {}
+        self.possible_outages = OUTAGES
         self.consumers: dict[str, Callable[[Actor, Message], Any]] = {}
         self.timers: Callable[[], list[float]] = list
         self.on_tick: Callable[[], None] | None = None
@@ -223,7 +233,7 @@ class Scheduler:
         point.since = self.now
         fault = self._pause(actor, point)
         if fault in {Fault.LATE_REQUEST, Fault.CRASH_SENT}:
-            self.orphans.append(Orphan(actor, point.title(), effect))
+            self.orphans.append(Orphan(actor, point.title(), effect, point.about))
         if fault is Fault.CRASH_SENT:
             raise GreenletExit
         actor.polls = point.operation in _READS and fault is Fault.NONE
@@ -335,7 +345,7 @@ class Scheduler:
                 cost = int(current not in {None, actor})
                 options += [Option("run", actor, fault, cost, 1) for fault in self._faults_of(actor)]
             options += [Option("deliver", message, preempts=switch, faults=1) for message in self._duplicable()]
-            options += _OUTAGES if self.two_sided and not self.outages else ()
+            options += self.possible_outages if self.two_sided and not self.outages else ()
         return options + waits
 
     def _is_ready(self, actor: Actor) -> bool:
@@ -353,10 +363,15 @@ class Scheduler:
             return Fault.LOST_REQUEST if point.stage is Stage.BEFORE else Fault.LOST_ANSWER
         if self.outages and point.stage is Stage.BEFORE and self._is_out(point):
             return Fault.REFUSED if point.service == "http" else Fault.THROTTLED
+        if self.outages and point.stage is Stage.BEFORE and Fault.DEAD in point.faults and REFUSES_ALL in self._out():
+            return Fault.DEAD
         return Fault.NONE
 
+    def _out(self) -> list[str]:
+        return [service for service, until in self.outages.items() if until > self.now]
+
     def _is_out(self, point: Point) -> bool:
-        out = [service for service, until in self.outages.items() if until > self.now]
+        out = self._out()
         writes = point.service == "dynamodb" and point.operation not in _READS
         return point.service in out or (writes and "dynamodb writes" in out)
 
@@ -493,12 +508,15 @@ _AFTER: dict[str, tuple[Fault, ...]] = {
     "log": (Fault.CRASH,),
 }
 
-_OUTAGES = tuple(
+OUTAGES = tuple(
     Option("outage", (service, seconds), faults=1)
     for service in ("dynamodb", "dynamodb writes", "kms", "sqs", "http")
     for seconds in (5.0, 25.0, 60.0, 240.0)
 )
-_WITHOUT_EFFECT = frozenset({Fault.LOST_REQUEST, Fault.LATE_REQUEST, Fault.THROTTLED, Fault.REFUSED})
+REFUSES_ALL = "http refuses as dead"
+REFUSALS = tuple(Option("outage", (REFUSES_ALL, seconds), faults=1) for seconds in (60.0, 400.0, 2000.0, 20000.0))
+"""A server that takes every grant for dead for a while: the longest is longer than anybody looks again."""
+_WITHOUT_EFFECT = frozenset({Fault.LOST_REQUEST, Fault.LATE_REQUEST, Fault.THROTTLED, Fault.REFUSED, *PASSING})
 _ANSWERED = frozenset({Fault.NONE, Fault.STALE, Fault.SLOW})
 _READS = frozenset({"get_item", "query", "decrypt", "get_queue_attributes"})
 

@@ -8,18 +8,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
 class Profile:
-    """How a server treats refresh tokens (RFC 6749 section 6, RFC 9700 section 4.14.2). Times are seconds.
+    """How a server treats tokens, and what the owner's registration says of it. Times are seconds.
 
-    `rotates`: every refresh replaces the refresh token. `detects_reuse`: a replaced one, used again, ends the grant.
-    `replay_seconds`: for so long a replaced one is answered again: with the same tokens, or with `fresh_replays` anew.
-    `replay_is_known`: the owner's registration says so. `revokes_by_old`: a replaced refresh token still revokes the
-    grant. `revokes_by_access`: so does an access token. `revokes_all`: with any of them every grant of that user ends,
-    and a second time is refused.
+    Refresh tokens (RFC 6749 section 6, RFC 9700 section 4.14.2). `rotates`: every refresh replaces the refresh token.
+    `detects_reuse`: a replaced one, used again, ends the grant. `replay_seconds`: for so long a replaced one is
+    answered again: with the same tokens, or with `fresh_replays` anew. `replay_is_known`: the registration says so.
+
+    Consents. `names_account`: token responses say whose they are. `one_refresh_token`: a further consent of an account
+    that has a grant brings no refresh token; the old one goes on.
+
+    Revocations (RFC 7009). `revocable`: there is an endpoint for them. `revokes_by_old`: a replaced refresh token still
+    revokes the grant. `revokes_by_access`: so does an access token. `takes_live_access_alone`: nothing else does, and
+    that only while it lives; `says_of_dead` is the answer to any other. `revokes_all`: every grant of that account
+    ends, whichever token came. `confirms`: a 200 says whether anything ended, and only the first time something does.
+    `says_all`: what the registration says of `revokes_all` (`revocation_ends_authorization`): the truth or not, or
+    nothing.
+
+    Refusals for passing reasons. `busy`: a refresh is refused while another one of the same token is at work, in words
+    that the registration explains, or as a dead grant would be. `refuses_in_passing`: now and then it refuses as dead
+    what lives, with a code that nobody knows, or with a 5xx, and does nothing.
     """
 
     rotates: bool = True
@@ -27,19 +39,29 @@ class Profile:
     replay_seconds: int = 0
     fresh_replays: bool = False
     replay_is_known: bool = True
+    lifetime: int = 3600
+    names_account: bool = False
+    one_refresh_token: bool = False
+    revocable: bool = True
     revokes_by_old: bool = False
     revokes_by_access: bool = False
+    takes_live_access_alone: bool = False
+    says_of_dead: Literal["200", "ok: false", "422"] = "200"
     revokes_all: bool = False
-    lifetime: int = 3600
+    confirms: bool = False
+    says_all: bool | None = None
+    busy: Literal["", "explained", "as dead"] = ""
+    refuses_in_passing: bool = False
 
 
 @dataclass(eq=False)
 class Grant:
-    """One consent of the user. `ended` says why it is over, `ended_by` is the call that ended it."""
+    """One consent of the user. `ended` says why it is over, `ended_by` is the request that ended it."""
 
     number: int
     connection_id: str
     request_id: str
+    account: str
     issues: list[Issue] = field(default_factory=list)
     ended: str | None = None
     ended_by: Any = None
@@ -47,11 +69,14 @@ class Grant:
 
 @dataclass(eq=False)
 class Issue:
-    """One token response. `calls` are the requests that it answered: more than one where it was replayed."""
+    """One token response. `calls` are the requests that it answered: more than one where it was replayed.
+
+    Without a refresh token it came of a consent beside one that goes on.
+    """
 
     grant: Grant
     access_token: str
-    refresh_token: str
+    refresh_token: str | None
     at: float
     calls: list[Any] = field(default_factory=list)
     used_at: float | None = None
@@ -60,7 +85,20 @@ class Issue:
 
 
 class Refusal(Exception):
-    """The server says no: an error code of RFC 6749 section 5.2."""
+    """The server says no: with an error code (RFC 6749 section 5.2), in its own way where it has one."""
+
+    def __init__(self, code: str, status: int = 400, **more: Any) -> None:
+        super().__init__(code)
+        self.status = status
+        self.document: dict[str, Any] = {"error": code, **more}
+
+
+BUSY_WORDS = "another request with this token is being processed"
+
+_OF_DEAD_TOKENS = {
+    "ok: false": Refusal("token_expired", 200, ok=False),
+    "422": Refusal("", 422),
+}
 
 
 class Server:
@@ -74,11 +112,12 @@ class Server:
         self.dead_access_tokens: set[str] = set()
         self.codes: dict[str, Grant] = {}
         self.code_requests: dict[str, int] = {}
+        self.takes_all_for_dead = False
         self._numbers = count(1)
 
-    def consent(self, connection_id: str, request_id: str) -> str:
+    def consent(self, connection_id: str, request_id: str, account: str) -> str:
         """Return the code of a new grant: the user has said yes."""
-        grant = Grant(len(self.grants) + 1, connection_id, request_id)
+        grant = Grant(len(self.grants) + 1, connection_id, request_id, account)
         self.grants.append(grant)
         code = f"code-{grant.number}"
         self.codes[code] = grant
@@ -92,52 +131,87 @@ class Server:
             if grant is not None:
                 self._end(grant, "code used twice", call)
             raise Refusal("invalid_grant")
-        return self._answer(self._issue(grant, now), call, with_refresh_token=True)
+        if self.profile.one_refresh_token and self._has_refresh_token(grant.account):
+            return self._answer(self._issue(grant, now, None), call, with_refresh_token=False)
+        return self._answer(self._issue(grant, now, self._next(grant)), call, with_refresh_token=True)
 
     def refresh(self, refresh_token: str, now: float, call: Any) -> dict[str, Any]:
         """Answer a token request with a refresh token (RFC 6749 section 6)."""
         used = self.by_refresh_token.get(refresh_token)
-        if used is None or used.grant.ended:
+        if used is None or used.grant.ended or self.takes_all_for_dead:
             raise Refusal("invalid_grant")
         if not self.profile.rotates:
             return self._answer(self._issue(used.grant, now, refresh_token), call, with_refresh_token=False)
         if used.successor is None:
-            used.used_at, used.successor = now, self._issue(used.grant, now)
+            used.used_at, used.successor = now, self._issue(used.grant, now, self._next(used.grant))
             return self._answer(used.successor, call, with_refresh_token=True)
         if self._may_be_replayed(used, now):
             if self.profile.fresh_replays:
-                used.successor = self._issue(used.grant, now)
+                used.successor = self._issue(used.grant, now, self._next(used.grant))
             used.successor.replayed = True
             return self._answer(used.successor, call, with_refresh_token=True)
         if self.profile.detects_reuse:
             self._end(used.grant, "reuse", call)
         raise Refusal("invalid_grant")
 
-    def revoke(self, token: str, call: Any) -> dict[str, Any]:
+    def revoke(self, token: str, now: float, call: Any) -> dict[str, Any]:
         """Answer a revocation request (RFC 7009): what is not known needs no revocation."""
+        profile = self.profile
         by_refresh, by_access = self.by_refresh_token.get(token), self.by_access_token.get(token)
-        if self.profile.revokes_all:
-            return {"successful": self._revoke_all(by_refresh or by_access, call)}
-        if by_refresh is not None and (by_refresh.successor is None or self.profile.revokes_by_old):
-            self._end(by_refresh.grant, "revoked", call)
+        if profile.takes_live_access_alone:
+            if by_access is None or not self.is_alive(by_access, now):
+                return self._unknown_token()
+            self._revoke(by_access.grant, call)
+            return self._revoked()
         if by_access is not None:
             self.dead_access_tokens.add(token)
-            if self.profile.revokes_by_access:
-                self._end(by_access.grant, "revoked", call)
-        return {}
+        ends = None
+        if by_refresh is not None and (by_refresh.successor is None or profile.revokes_by_old):
+            ends = by_refresh.grant
+        elif by_access is not None and profile.revokes_by_access:
+            ends = by_access.grant
+        if ends is None or ends.ended:
+            return {"successful": False} if profile.confirms else {}
+        self._revoke(ends, call)
+        return self._revoked()
 
-    def _revoke_all(self, issue: Issue | None, call: Any) -> bool:
-        if issue is None or issue.grant.ended:
-            return False
+    def remove(self, connection_id: str) -> None:
+        """Let the user take back all that a connection was allowed, in the server's own settings."""
         for grant in self.grants:
-            if grant.issues:
-                self._end(grant, "revoked", call)
-        return True
+            if grant.connection_id == connection_id:
+                self._end(grant, "removed by the user", None)
 
     def accepts(self, refresh_token: str | None) -> bool:
         """Tell whether a refresh with this token would succeed now, whatever the replay window."""
         issue = self.by_refresh_token.get(refresh_token or "")
         return issue is not None and not issue.grant.ended and issue.successor is None
+
+    def is_alive(self, issue: Issue, now: float) -> bool:
+        """Tell whether an access token opens anything."""
+        is_young = now < issue.at + self.profile.lifetime
+        return is_young and not issue.grant.ended and issue.access_token not in self.dead_access_tokens
+
+    def _revoke(self, grant: Grant, call: Any) -> None:
+        for each in self.grants:
+            if each is grant or (self.profile.revokes_all and each.account == grant.account and each.issues):
+                self._end(each, "revoked", call)
+
+    def _revoked(self) -> dict[str, Any]:
+        if self.profile.takes_live_access_alone and self.profile.says_of_dead == "ok: false":
+            return {"ok": True}
+        return {"successful": True} if self.profile.confirms else {}
+
+    def _unknown_token(self) -> dict[str, Any]:
+        refusal = _OF_DEAD_TOKENS.get(self.profile.says_of_dead)
+        if refusal is not None:
+            raise refusal
+        return {}
+
+    def _has_refresh_token(self, account: str) -> bool:
+        return any(
+            grant.account == account and not grant.ended and any(issue.refresh_token for issue in grant.issues)
+            for grant in self.grants
+        )
 
     def _may_be_replayed(self, used: Issue, now: float) -> bool:
         in_time = used.used_at is not None and now - used.used_at <= self.profile.replay_seconds
@@ -149,17 +223,22 @@ class Server:
             and not used.successor.successor
         )
 
-    def _issue(self, grant: Grant, now: float, refresh_token: str | None = None) -> Issue:
-        number = next(self._numbers)
-        issue = Issue(grant, f"at-{grant.number}.{number}", refresh_token or f"rt-{grant.number}.{number}", now)
+    def _next(self, grant: Grant) -> str:
+        return f"rt-{grant.number}.{len(grant.issues) + 1}"
+
+    def _issue(self, grant: Grant, now: float, refresh_token: str | None) -> Issue:
+        issue = Issue(grant, f"at-{grant.number}.{next(self._numbers)}", refresh_token, now)
         grant.issues.append(issue)
         self.by_access_token[issue.access_token] = issue
-        self.by_refresh_token[issue.refresh_token] = issue
+        if refresh_token is not None:
+            self.by_refresh_token[refresh_token] = issue
         return issue
 
     def _answer(self, issue: Issue, call: Any, *, with_refresh_token: bool) -> dict[str, Any]:
         issue.calls.append(call)
         answer = {"access_token": issue.access_token, "token_type": "Bearer", "expires_in": self.profile.lifetime}
+        if self.profile.names_account:
+            answer["account"] = issue.grant.account
         return answer | ({"refresh_token": issue.refresh_token} if with_refresh_token else {})
 
     def _end(self, grant: Grant, why: str, call: Any) -> None:

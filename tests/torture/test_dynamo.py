@@ -14,7 +14,7 @@ from tests.torture import expressions
 from tests.torture.dynamo import Dynamo
 from tests.torture.edges import AUTHORIZATIONS, CONNECTIONS
 from tests.torture.runner import run
-from tests.torture.scenarios import BY_NAME, drawn
+from tests.torture.scenarios import LARGE, drawn
 from tests.torture.strategies import Calm, Chance
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def test_the_dictionary_answers_as_an_engine_does(engine: Any) -> None:
 
         assert result.violations == []
     twins.append(_Twin({CONNECTIONS: "connection_id", AUTHORIZATIONS: "request_id"}, engine))
-    run(BY_NAME["everything, idle"], Calm(), dynamo=twins[-1])
+    run(LARGE[-1], Calm(), dynamo=twins[-1])
     assert {call for twin in twins for call in twin.calls} == {"get_item", "put_item", "update_item", "query"}
     assert sum(twin.refusals for twin in twins) > 10
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from functions.vault.errors import ProviderUnavailable
 from functions.vault.registrations import Registrations
 from functions.vault.responses import Answer
-from tests.torture.scheduler import Fault, Point
-from tests.torture.server import Refusal
+from tests.torture.scheduler import PASSING, Fault, Point
+from tests.torture.server import BUSY_WORDS, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from functions.vault.client import Transport
     from tests.torture.scheduler import Actor
-    from tests.torture.server import Profile
+    from tests.torture.server import Grant, Profile
     from tests.torture.world import World
 
 HTTP_TIMEOUT = 10
@@ -30,7 +30,7 @@ _ONE_SIDED_HTTP = (Fault.CRASH, Fault.LOST_REQUEST)
 
 @dataclass(eq=False)
 class TokenRequest:
-    """One request to the token endpoint, and what became of its answer."""
+    """One request to the token endpoint, and what became of its answer. `answered` is what that said."""
 
     actor: Actor
     token: str
@@ -41,27 +41,61 @@ class TokenRequest:
     arrived_at: float = 0.0
     """By the clock of the process that got it."""
     fate: str = "under way"
+    answered: str = ""
     overlapped: bool = False
     lease_until: float | None = None
 
 
+@dataclass(eq=False)
+class RevocationRequest:
+    """One request to the revocation endpoint: for which `grant`, and at which step its sender last saw the record."""
+
+    actor: Actor
+    grant: Grant | None
+    knows_of: int
+    is_asked_for: bool = False
+    answered: str = ""
+    ended: list[Grant] = field(default_factory=list)
+
+
+# What the owner has registered
+
+
 def registrations_of(profile: Profile) -> Registrations:
-    """Return the one registration of this world. Reading it is no step: it is in every warm process's memory."""
-    document: dict[str, Any] = {
-        "client_id": "client",
-        "authorization_endpoint": "https://as.test/authorize",
-        "token_endpoint": "https://as.test/token",
-        "revocation_endpoint": "https://as.test/revoke",
-        "request_timeout": HTTP_TIMEOUT,
-        "max_concurrency": 1,
-    }
+    """Return the one registration of a world. Reading it is no step: it is in every warm process's memory."""
+    return _kept_registrations(json.dumps({**_REGISTRATION, **_of_refreshes(profile), **_of_revocations(profile)}))
+
+
+_REGISTRATION: dict[str, Any] = {
+    "client_id": "client",
+    "authorization_endpoint": "https://as.test/authorize",
+    "token_endpoint": "https://as.test/token",
+    "request_timeout": HTTP_TIMEOUT,
+}
+
+
+def _of_refreshes(profile: Profile) -> dict[str, Any]:
+    document: dict[str, Any] = {}
     if profile.replay_seconds and profile.replay_is_known:
         document["refresh_token_replay_seconds"] = profile.replay_seconds
-    if profile.revokes_by_access:
+    if profile.names_account:
+        document["subject"] = "account"
+    if profile.busy == "explained":
+        document["refusals"] = [{"endpoint": "refresh", "words": [BUSY_WORDS], "means": "busy"}]
+    return document
+
+
+def _of_revocations(profile: Profile) -> dict[str, Any]:
+    document: dict[str, Any] = {"revocation_endpoint": "https://as.test/revoke"} if profile.revocable else {}
+    if profile.revokes_by_access or profile.takes_live_access_alone:
         document["revocation_tokens"] = ["access_token"]
-    if profile.revokes_all:
-        document |= {"revocation_ends_authorization": True, "revocation_success": "successful"}
-    return _kept_registrations(json.dumps(document))
+    if profile.takes_live_access_alone and profile.says_of_dead == "ok: false":
+        document["revocation_success"] = "ok"
+    if profile.confirms:
+        document["revocation_success"] = "successful"
+    if profile.says_all is not None:
+        document["revocation_ends_authorization"] = profile.says_all
+    return document
 
 
 class _Secrets:
@@ -89,8 +123,16 @@ def _kept_registrations(document: str) -> Registrations:
     return _REGISTRATIONS[document]
 
 
+# What carries requests
+
+
 class _Answered(Exception):
-    """An answer that stands in the way of the server's own: a gateway's."""
+    """An answer that stands in the way of the server's own: a gateway's, or one of a server that did nothing."""
+
+    def __init__(self, answer: Answer, *, by_server: bool) -> None:
+        super().__init__()
+        self.answer = answer
+        self.by_server = by_server
 
 
 class _HttpEdge:
@@ -100,35 +142,75 @@ class _HttpEdge:
         self._world = world
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:  # noqa: ARG002 - as `Transport`
-        world, path, form = self._world, urlsplit(url).path, dict(parse_qsl(body or ""))
-        if not world.is_set_up:
-            return _json(world.server.exchange(form["code"], world.scheduler.now, None))
-        scheduler = world.scheduler
-        point = Point(
-            "http",
-            path.removeprefix("/"),
-            faults=_BEFORE_HTTP if scheduler.two_sided else _ONE_SIDED_HTTP,
-            time_limit=timeout,
-            detail=lambda: form.get("refresh_token") or form.get("code") or form.get("token") or "",
-            told=lambda answer: f"{answer.status} {answer.body.decode()}",
-        )
-        request = None
-        if path == "/token":
-            request = self._request(scheduler.running, form)
+        path, form = urlsplit(url).path.removeprefix("/"), dict(parse_qsl(body or ""))
+        if not self._world.is_set_up:
+            return _answered(lambda: self._as_set_up(path, form))
+        if path == "token":
+            return self._ask_for_tokens(form, timeout)
+        return self._revoke(form["token"], timeout)
+
+    def _as_set_up(self, path: str, form: Mapping[str, str]) -> Mapping[str, Any]:
+        server, now = self._world.server, self._world.scheduler.now
+        if path == "revoke":
+            return server.revoke(form["token"], now, None)
+        if "refresh_token" in form:
+            return server.refresh(form["refresh_token"], now, None)
+        return server.exchange(form["code"], now, None)
+
+    def _ask_for_tokens(self, form: Mapping[str, str], timeout: float) -> Answer:
+        scheduler = self._world.scheduler
+        request = self._request(scheduler.running, form)
+        point = self._point("token", timeout, request.token, request)
         try:
-            answer = scheduler.call(point, lambda: self._effect(form, request), _http_failure)
-        except _Answered:
-            _settle(request, "lost on the wire", scheduler.now)
-            return Answer(503, {}, b"")
+            answer: Answer = scheduler.call(point, lambda: self._tokens(request), _http_failure)
+        except _Answered as instead:
+            request.answered = instead.answer.body.decode()
+            _settle(request, "delivered" if instead.by_server else "lost on the wire", scheduler.now)
+            return instead.answer
         except ProviderUnavailable:
             _settle(request, "lost on the wire", scheduler.now)
             raise
         except BaseException:
             _settle(request, "lost in a crash", scheduler.now)
             raise
+        request.answered = answer.body.decode()
         _settle(request, "delivered", scheduler.now)
-        assert isinstance(answer, Answer)
         return answer
+
+    def _revoke(self, token: str, timeout: float) -> Answer:
+        world, scheduler = self._world, self._world.scheduler
+        issue = world.server.by_refresh_token.get(token) or world.server.by_access_token.get(token)
+        knows_of = scheduler.running.notes.get("knows of", 0)
+        request = RevocationRequest(scheduler.running, issue.grant if issue else None, knows_of)
+        world.observer.revoking(request)
+
+        def effect() -> Answer:
+            answer = _answered(lambda: world.server.revoke(token, scheduler.now, request))
+            request.ended = [grant for grant in world.server.grants if grant.ended_by is request]
+            world.observer.revoked(request)
+            return answer
+
+        try:
+            answer: Answer = scheduler.call(self._point("revoke", timeout, token, request), effect, _http_failure)
+        except _Answered as instead:
+            answer = instead.answer
+        request.answered = f"{answer.status} {answer.body.decode()}"
+        return answer
+
+    def _point(self, operation: str, timeout: float, token: str, about: Any) -> Point:
+        scheduler = self._world.scheduler
+        faults: tuple[Fault, ...] = _BEFORE_HTTP if scheduler.two_sided else _ONE_SIDED_HTTP
+        if self._world.profile.refuses_in_passing:
+            faults += PASSING if operation == "token" and about.is_refresh else (Fault.UNKNOWN, Fault.DOWN)
+        return Point(
+            "http",
+            operation,
+            faults=faults,
+            time_limit=timeout,
+            detail=lambda: token,
+            told=lambda answer: f"{answer.status} {answer.body.decode()}",
+            about=about,
+        )
 
     def _request(self, actor: Actor, form: Mapping[str, str]) -> TokenRequest:
         world = self._world
@@ -144,18 +226,18 @@ class _HttpEdge:
         world.requests.append(request)
         return request
 
-    def _effect(self, form: Mapping[str, str], request: TokenRequest | None) -> Answer:
+    def _tokens(self, request: TokenRequest) -> Answer:
         world = self._world
-        if request is not None:
-            request.effect_at = world.scheduler.now
-        try:
-            if request is None:
-                return _json(world.server.revoke(form["token"], world.scheduler.running))
-            if request.is_refresh:
-                return _json(world.server.refresh(request.token, world.scheduler.now, request))
-            return _json(world.server.exchange(request.token, world.scheduler.now, request))
-        except Refusal as refusal:
-            return Answer(400, {"content-type": "application/json"}, json.dumps({"error": str(refusal)}).encode())
+        request.effect_at = world.scheduler.now
+        if request.is_refresh and world.profile.busy and self._is_at_work_on(request.token):
+            return _BUSY[world.profile.busy]
+        answer = world.server.refresh if request.is_refresh else world.server.exchange
+        return _answered(lambda: answer(request.token, world.scheduler.now, request))
+
+    def _is_at_work_on(self, token: str) -> bool:
+        """Tell whether the server has another request with a token, whose sender no longer waits for the answer."""
+        abandoned = [orphan.about for orphan in self._world.scheduler.orphans]
+        return any(isinstance(about, TokenRequest) and about.token == token for about in abandoned)
 
 
 def transport(world: World) -> Transport:
@@ -163,17 +245,36 @@ def transport(world: World) -> Transport:
     return _HttpEdge(world)
 
 
-def _settle(request: TokenRequest | None, fate: str, now: float) -> None:
-    if request is not None:
-        request.fate, request.settled_at = fate, now
-        request.arrived_at = request.actor.notes["clock"]()
+def _settle(request: TokenRequest, fate: str, now: float) -> None:
+    request.fate, request.settled_at = fate, now
+    request.arrived_at = request.actor.notes["clock"]()
 
 
-def _json(document: Mapping[str, Any]) -> Answer:
-    return Answer(200, {"content-type": "application/json"}, json.dumps(document).encode())
+def _answered(answer: Callable[[], Mapping[str, Any]]) -> Answer:
+    try:
+        return _json(answer())
+    except Refusal as refusal:
+        return _json(refusal.document, refusal.status)
+
+
+def _json(document: Mapping[str, Any], status: int = 200) -> Answer:
+    return Answer(status, {"content-type": "application/json"}, json.dumps(document).encode())
+
+
+_BUSY = {
+    "explained": _json({"error": "invalid_grant", "error_description": BUSY_WORDS}, 400),
+    "as dead": _json({"error": "invalid_grant"}, 400),
+}
+_IN_PASSING = {
+    Fault.DEAD: _json({"error": "invalid_grant"}, 400),
+    Fault.UNKNOWN: _json({"error": "flux_capacitor"}, 400),
+    Fault.DOWN: Answer(503, {}, b""),
+}
 
 
 def _http_failure(fault: Fault) -> Exception:
+    if fault in _IN_PASSING:
+        return _Answered(_IN_PASSING[fault], by_server=True)
     if fault is Fault.OUTAGE:
-        return _Answered()
+        return _Answered(Answer(503, {}, b""), by_server=False)
     return ProviderUnavailable("The authorization server did not answer.", outcome_unknown=fault is not Fault.REFUSED)

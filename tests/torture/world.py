@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from functions.vault.tokens import TokenSet
     from tests.torture.scheduler import Actor, Scheduler
     from tests.torture.server import Profile
-    from tests.torture.wire import TokenRequest
+    from tests.torture.wire import RevocationRequest, TokenRequest
 
 CONNECTION = "c"
+ACCOUNT = "one"
+"""The connection and the account of whoever is not said to have another."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,25 @@ class Observer:
     def asked(self, request: TokenRequest) -> None:
         """Hear of a token request on its way."""
 
+    def revoking(self, request: RevocationRequest) -> None:
+        """Hear of a revocation on its way."""
+
+    def revoked(self, request: RevocationRequest) -> None:
+        """Hear of a revocation that took effect, or might have: what it ended is in it."""
+
 
 class World:
-    """One deployment: tables, key, queues, log, authorization server, and processes made as they are needed."""
+    """One deployment: tables, key, queues, log, authorization server, and processes made as they are needed.
+
+    `accounts` says whose each connection is: one account may have several.
+    """
 
     def __init__(
         self, scheduler: Scheduler, profile: Profile, parts: Parts | None = None, dynamo: Dynamo | None = None
     ) -> None:
         self.scheduler = scheduler
         self.profile = profile
+        self.accounts = {CONNECTION: ACCOUNT}
         self.parts = parts or Parts()
         self.server = Server(profile)
         self.dynamo = dynamo or Dynamo({CONNECTIONS: "connection_id", AUTHORIZATIONS: "request_id"})
@@ -152,11 +164,15 @@ class Process:
             return Deadline(lambda: 1000.0)
         return Deadline(lambda: actor.deadline - scheduler.now)
 
-    def consent(self, connection_id: str = CONNECTION) -> ValidatedResponse:
-        """Start an authorization, and let the user say yes: the response that the browser brings to the callback."""
+    def consent(self, connection_id: str, account: str | None = None) -> ValidatedResponse:
+        """Start an authorization, and let the user say yes: the response that the browser brings to the callback.
+
+        The user is the one whose connection it is, or has another `account`.
+        """
         started = self.starting.start({"provider": PROVIDER, "connection_id": connection_id}, NEVER)
         request_id, _, secret = started["authorize_url"].rpartition("/")[2].partition(".")
-        code = self.world.server.consent(connection_id, request_id)
+        account = account or self.world.accounts[connection_id]
+        code = self.world.server.consent(connection_id, request_id, account)
         return ValidatedResponse(PROVIDER, BrowserBinding(request_id, secret, new_secret()), None, code)
 
     def complete(self, response: ValidatedResponse) -> Outcome:

@@ -1,0 +1,147 @@
+"""Families of histories: each about one question, with the servers, casts and beginnings that can answer it wrongly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from tests.torture.scenarios import ANOTHER, ANOTHER_ACCOUNT, LARGE, SMALL, STRICT, Scenario, drawn
+from tests.torture.world import ACCOUNT, CONNECTION
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from tests.torture.server import Profile
+
+ALONE = ((CONNECTION, ACCOUNT),)
+TOGETHER = ((CONNECTION, ACCOUNT), (ANOTHER, ACCOUNT))
+APART = ((CONNECTION, ACCOUNT), (ANOTHER, ANOTHER_ACCOUNT))
+
+_REFRESHES: dict[str, tuple[Any, ...]] = {
+    "rotates": (True, True, False),
+    "detects_reuse": (True, False),
+    "replay_seconds": (0, 0, 60),
+}
+_REVOCATIONS: dict[str, tuple[Any, ...]] = {
+    "revokes_all": (False, True),
+    "says_all": (True, False, None),
+    "revokes_by_access": (False, False, True),
+    "names_account": (True, False),
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """What its histories are drawn from: `servers` has, for each property of a server, what that can be."""
+
+    name: str
+    roles: tuple[str, ...]
+    servers: dict[str, tuple[Any, ...]]
+    ages: tuple[str, ...] = ("fresh", "expired")
+    begins: tuple[str, ...] = ("as consented",)
+    accounts: tuple[tuple[tuple[str, str], ...], ...] = (ALONE,)
+    always: tuple[str, ...] = ()
+    most: int = 4
+    overslept: float = field(default=0.25)
+    """How many of them have processes that outlive their deadlines, and late answers with them."""
+
+    def drawn(self, random: Random) -> Scenario:
+        """Return one of its histories' scenario."""
+        others = [random.choice(self.roles) for _ in range(random.randint(1, self.most - len(self.always)))]
+        furthest = random.choice((0, 0, 0, 5, 300))
+        roles = (*self.always, *others)
+        return Scenario(
+            self.name,
+            roles,
+            random.choice(self.ages),
+            self._server(random),
+            bounded=random.random() >= self.overslept,
+            skews=tuple(random.uniform(-furthest, furthest) for _ in roles) if furthest else (),
+            begins=random.choice(self.begins),
+            accounts=random.choice(self.accounts),
+        )
+
+    def _server(self, random: Random) -> Profile:
+        return replace(STRICT, **{name: random.choice(values) for name, values in self.servers.items()})
+
+
+FAMILIES = (
+    Family(
+        "replaced consents",
+        ("reconnect", "reconnect", "callback", "token", "refresh_any", "revoke", "upkeep"),
+        {**_REFRESHES, **_REVOCATIONS},
+        ages=("fresh", "expired", "idle"),
+        begins=("as consented", "consented twice"),
+        always=("reconnect",),
+    ),
+    Family(
+        "several connections of one account",
+        ("token", "token:d", "refresh_any:d", "revoke", "revoke:d", "reconnect", "reconnect:d", "upkeep"),
+        {**_REFRESHES, **_REVOCATIONS},
+        accounts=(TOGETHER,),
+        always=("revoke",),
+    ),
+    Family(
+        "another account",
+        ("token", "token:d", "refresh_any:d", "revoke", "reconnect", "stranger", "upkeep"),
+        {**_REFRESHES, **_REVOCATIONS},
+        accounts=(APART, ALONE),
+        always=("stranger",),
+    ),
+    Family(
+        "only live access tokens revoke",
+        ("revoke", "token", "refresh_any", "reconnect", "callback", "upkeep"),
+        {
+            **_REFRESHES,
+            **_REVOCATIONS,
+            "takes_live_access_alone": (True,),
+            "says_of_dead": ("200", "ok: false", "422"),
+        },
+        ages=("fresh", "due", "expired", "idle"),
+        begins=("as consented", "as consented", "consented twice", "taken for dead"),
+        always=("revoke",),
+    ),
+    Family(
+        "no way to revoke",
+        ("revoke", "token", "refresh_any", "reconnect", "upkeep"),
+        {**_REFRESHES, "revocable": (False,)},
+        begins=("as consented", "consented twice", "dead"),
+        always=("revoke",),
+    ),
+    Family(
+        "refusals in passing",
+        ("token", "refresh", "refresh_any", "sweep", "upkeep", "upkeep", "revoke", "reconnect"),
+        {**_REFRESHES, "refuses_in_passing": (True, True, False), "busy": ("", "explained", "as dead")},
+        ages=("due", "expired", "idle"),
+        begins=("as consented", "as consented", "dead", "taken for dead"),
+    ),
+    Family(
+        "consents without a refresh token",
+        ("reconnect", "callback", "token", "refresh_any", "revoke", "sweep", "upkeep"),
+        {**_REFRESHES, **_REVOCATIONS, "names_account": (True, True, True, False), "one_refresh_token": (True,)},
+        ages=("fresh", "expired", "idle"),
+        begins=("as consented", "consented twice"),
+        always=("reconnect",),
+    ),
+    Family(
+        "late answers",
+        ("token", "refresh", "refresh_any", "revoke", "reconnect", "callback", "sweep", "upkeep"),
+        {**_REFRESHES, **_REVOCATIONS, "one_refresh_token": (False, True), "takes_live_access_alone": (False, True)},
+        ages=("fresh", "expired", "idle"),
+        begins=("as consented", "consented twice", "dead", "taken for dead"),
+        overslept=1.0,
+    ),
+)
+
+ON: tuple[str, ...] = ()
+"""The families that chance draws from: those whose questions the code has an answer to."""
+
+BY_NAME: dict[str, Scenario | Family] = {each.name: each for each in (*SMALL, *LARGE, *FAMILIES)}
+
+
+def any_drawn(random: Random) -> Scenario:
+    """Return a scenario drawn by chance: a cast of callers at an ordinary server, or one of a family."""
+    families = [family for family in FAMILIES if family.name in ON]
+    if families and random.random() < 0.5:
+        return random.choice(families).drawn(random)
+    return drawn(random)

@@ -1,0 +1,186 @@
+"""What has to hold at the end, when all is quiet: of each connection by itself, and of all that the server has issued.
+
+What is not as it should be is a violation, or it has a name: of what no client can know, and of nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.torture import records
+from tests.torture.invariants import ENDED, UNDER_WAY
+
+if TYPE_CHECKING:
+    from functions.vault.tokens import TokenSet
+    from tests.torture.invariants import Watch
+    from tests.torture.server import Grant
+
+IN_THE_LOG = "died while the log alone held its tokens"
+
+OPEN = (IN_THE_LOG, UNDER_WAY)
+"""Counts of what ought not to be and is not mended yet: named in the table, beside the violations."""
+
+_LOOKS = 4
+
+
+def judge(watch: Watch) -> None:
+    """Judge a world in which nothing more will happen."""
+    for code, times in watch.world.server.code_requests.items():
+        if times > 1:
+            watch.violated(f"{code} was sent {times} times")
+    _count_losses(watch)
+    for connection_id in watch.world.accounts:
+        _Judge(watch, connection_id).judge()
+
+
+def _count_losses(watch: Watch) -> None:
+    for grant in watch.world.server.grants:
+        for number, issue in enumerate(grant.issues):
+            watch.counts["token responses issued"] += 1
+            if watch.is_lost(issue):
+                fates = {call.fate for call in issue.calls}
+                on_wire = "lost on the wire" in fates
+                watch.counts["lost on the wire" if on_wire else "lost in a crash"] += 1
+                if any(not watch.is_lost(later) for later in grant.issues[number + 1 :]):
+                    watch.counts["lost, saved by a replay"] += 1
+            elif issue.replayed:
+                watch.counts["lost, saved by a replay"] += 1
+                watch.counts["lost on the wire"] += 1
+
+
+class _Judge:
+    """Judges one connection."""
+
+    def __init__(self, watch: Watch, connection_id: str) -> None:
+        self.watch = watch
+        self.world = watch.world
+        self.connection_id = connection_id
+        self.book = watch.book(connection_id)
+        self.item = watch.world.item(connection_id)
+        self.status = str(self.item.get("status", ""))
+
+    def judge(self) -> None:
+        for grant in self.book.to_end:
+            self._judge_end(grant)
+        if self.status in ENDED:
+            self._judge_ended()
+        elif self.status:
+            self._judge_living()
+        elif self._standing_consents():
+            self._violated("an authorization was lost: there is no connection")
+
+    def _violated(self, what: str) -> None:
+        self.watch.violated(what if len(self.world.accounts) == 1 else f"{self.connection_id}: {what}")
+
+    # Grants that were to end
+
+    def _judge_end(self, grant: Grant) -> None:
+        if grant.ended:
+            return
+        name = self._why_it_lives_on(grant)
+        if name is None:
+            self._violated(f"grant {grant.number} was revoked here and lives on at the server")
+        else:
+            self.watch.counts[name] += 1
+
+    def _why_it_lives_on(self, grant: Grant) -> str | None:
+        """Return what keeps us from ending a grant; None where nothing does."""
+        newest = grant.issues[-1]
+        held = [issue for issue in grant.issues if not self.watch.is_lost(issue)]
+        if self.watch.is_lost(newest) and all(issue.refresh_token != newest.refresh_token for issue in held):
+            return "live on: the tokens that would end them reached nobody"
+        if self.status not in ENDED and self.world.profile.says_all:
+            return "live on: a newer consent stands, and to end them would end it"
+        return None
+
+    def _judge_ended(self) -> None:
+        if self.status == "revoking" or records.to_revoke(self.item):
+            self._violated("the revocation never came to its end")
+        elif records.sets_in(self.item):
+            self._violated("a revoked connection keeps its ciphertext")
+        standing = self._standing_consents()
+        if standing:
+            self._violated(f"the consent of grant {standing[-1].number} was given after the revocation, and is lost")
+
+    # Grants that were to live
+
+    def _judge_living(self) -> None:
+        held = self._current()
+        if held is None:
+            self._violated(f"the connection is {self.status} and has no tokens")
+            return
+        if records.to_revoke(self.item):
+            self._violated("a server was never told of a revocation")
+        grant = self.watch.issue_of(held).grant
+        newest = max((self._arrival(other) for other in self._standing_consents()), default=0)
+        if self._arrival(grant) < newest:
+            self._violated(f"grant {grant.number} stands over a newer consent")
+        if any(call.overlapped for issue in grant.issues for call in issue.calls if call is not None):
+            self.watch.counts["histories with a zombie's answer"] += 1
+            return
+        kept = [issue for issue in grant.issues if not self.watch.is_lost(issue)]
+        if held.refresh_token != kept[-1].refresh_token:
+            self._violated(f"{held.refresh_token} is stored, but {kept[-1].refresh_token} was issued and reached us")
+        elif not self.world.server.accepts(held.refresh_token):
+            self._judge_dead(grant)
+        elif self.status == "reauthorization_required":
+            self._judge_taken_for_dead(held)
+
+    def _judge_dead(self, grant: Grant) -> None:
+        """Judge a grant that is over: something must have been lost that nobody could have kept."""
+        if self.status == "active":
+            self._violated(f"grant {grant.number} is dead at the server ({grant.ended}) and active here")
+        if grant.ended == "removed by the user":
+            self.watch.counts["grants that the user had removed"] += 1
+        elif grant in self.watch.endings:
+            self.watch.counts[self.watch.endings[grant]] += 1
+        elif self.watch.is_lost(grant.issues[-1]):
+            self.watch.counts["grants that died of a loss"] += 1
+        elif "log" in self.watch.secured.get(grant.issues[-1].access_token, {}):
+            # Table and queue failed at once: nothing but a person brings the tokens back.
+            self.watch.counts[IN_THE_LOG] += 1
+        else:
+            self._violated(f"grant {grant.number} is dead ({grant.ended}), and nothing was lost of it")
+
+    def _judge_taken_for_dead(self, held: TokenSet) -> None:
+        name = self._why_it_is_taken_for_dead(held.refresh_token or "")
+        if name is None:
+            self._violated("the grant is taken for dead, and the server would refresh it")
+        else:
+            self.watch.counts[name] += 1
+
+    def _why_it_is_taken_for_dead(self, refresh_token: str) -> str | None:
+        """Return why nobody can tell that a grant lives; None where somebody can."""
+        asked = [request for request in self.world.requests if request.token == refresh_token]
+        refused = [request for request in asked if "invalid_grant" in request.answered]
+        if len(refused) > _LOOKS:
+            return "taken for dead: refused for longer than anybody looks"
+        return None
+
+    # What the books say
+
+    def _standing_consents(self) -> list[Grant]:
+        """Return the grants whose first tokens reached us and that no revocation has touched, in order."""
+        since = max(self.book.revoked_at, default=-1)
+        return [
+            grant
+            for grant in self.world.server.grants
+            if grant.connection_id == self.connection_id
+            and grant.issues
+            and not self.watch.is_lost(grant.issues[0])
+            and not self._is_a_strangers(grant)
+            and (self.watch.read_at.get(grant.request_id, -1) > since or since < 0)
+        ]
+
+    def _is_a_strangers(self, grant: Grant) -> bool:
+        """Tell whether a consent was given with another account than the connection is to, and everybody knows it."""
+        return self.world.profile.names_account and grant.account != self.world.accounts[self.connection_id]
+
+    def _arrival(self, grant: Grant) -> int:
+        """Return the second in which a consent's tokens reached us, by the clock of the process that got them."""
+        call = grant.issues[0].calls[0]
+        return int(call.arrived_at) if call is not None else 0
+
+    def _current(self) -> TokenSet | None:
+        current = records.current_of(self.item)
+        return self.watch.opened(self.connection_id, current) if current else None
