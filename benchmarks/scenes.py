@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.replay import HERE
-from functions.vault.connection import RefreshedFrom
+from functions.vault.connection import JUST_OBTAINED, RefreshedFrom
 from functions.vault.obtained import Obtained
 from functions.vault.settings import House
 from functions.vault.tokens import SealedTokens
@@ -136,6 +136,7 @@ class Recorder:
         call("connections", which)
         call("sweep", {})
         call("rescue", _rescued(stack, started["connection_id"]))
+        stack.clock.advance(JUST_OBTAINED)
         call("refresh", which, asks_the_provider=True)
         stack.clock.advance(3700)
         call("token", which, name="token expired", asks_the_provider=True)

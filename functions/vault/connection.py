@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 DUE_SHARDS = 16
 
+JUST_OBTAINED = 10
+"""Seconds for which a token set is as new as one can be: if it is refused somewhere, another would be, too."""
+
 MOST_REVOKED = 20
 """Records of what servers answered to revocations that a connection keeps, the latest."""
 
@@ -149,6 +152,13 @@ class Connection:
         lifetime = expires_at - self.refreshed_at
         wanted = seconds if seconds < lifetime else lifetime / 2
         return now < expires_at - wanted
+
+    def was_just_obtained(self, now: float) -> bool:
+        """Tell whether the access token is a good one of a moment ago, which no refresh would better.
+
+        An API that answers 401 for want of a permission makes its callers ask for another token again and again.
+        """
+        return now < self.refreshed_at + JUST_OBTAINED and self.is_valid_for(0, now)
 
     def is_due(self, now: float) -> bool:
         """Tell whether the access token has come into its soft margin, so that a refresh is worth trying."""
@@ -419,6 +429,7 @@ def _shard(connection_id: str) -> str:
 __all__ = [
     "DUE_SHARDS",
     "ENDED",
+    "JUST_OBTAINED",
     "MOST_REVOKED",
     "NEEDS",
     "Connection",

@@ -47,12 +47,16 @@ class Vending:
         return self._obtain(connection_id, enough, best, deadline)
 
     def refresh(self, connection_id: str, if_version: int | None, deadline: Deadline) -> dict[str, Any]:
-        """Refresh now, at most once for all who ask; with `if_version`, only while that is still the stored version."""
+        """Refresh now, at most once for all who ask; with `if_version`, only while that is still the stored version.
 
-        def another_version(connection: Connection) -> bool:
-            return if_version is not None and connection.version != if_version
+        A token set of a moment ago is returned as it is, whichever version was asked about.
+        """
 
-        return self._obtain(connection_id, another_version, another_version, deadline)
+        def is_another(connection: Connection) -> bool:
+            is_another_version = if_version is not None and connection.version != if_version
+            return is_another_version or connection.was_just_obtained(self.timing.now())
+
+        return self._obtain(connection_id, is_another, is_another, deadline)
 
     def keep(self, connection_id: str, version: int, deadline: Deadline) -> GatehouseError | None:
         """Refresh in the background what is still at `version`.

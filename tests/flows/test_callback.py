@@ -733,7 +733,7 @@ def test_authorization_wins_over_a_refresh_in_between(
     fields = {"connection_id": connection_id, "allow_new_subject": True}
     started = application.call("start", provider="ultracart", **fields)
     answer_url = browser.consent(browser.authorize(started["authorize_url"]))
-    refreshed = application.call("refresh", connection_id=connection_id)
+    refreshed = application.refresh_later(connection_id)
 
     # when
     page = browser.open(answer_url)
@@ -754,7 +754,7 @@ def test_dead_connection_comes_back_to_life(
     merchant = fresh("merchant")
     connection_id = new_browser(merchant).connect(connection_id=fresh())
     demo.withdraw(merchant)
-    assert application.call("refresh", connection_id=connection_id)["error"] == "reauthorization_required"
+    assert application.refresh_later(connection_id)["error"] == "reauthorization_required"
 
     # when
     new_browser(merchant).connect(connection_id=connection_id)

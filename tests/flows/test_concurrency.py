@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from functions.vault.connection import JUST_OBTAINED
 from local.demo import Faults
 from tests.browser import invoke
 from tests.callers import Call
@@ -21,6 +22,7 @@ from tests.world import LONGER_THAN_A_LEASE, LONGER_THAN_A_SERVER_IS_LEFT_ALONE,
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.callers import Answer
     from tests.world import World
 
 MERCHANTS = ("M-FIRST", "M-SECOND")
@@ -180,6 +182,7 @@ def test_refresh_with_a_version_happens_once(world: World) -> None:
     """32 callers of one refused token: one request at the token endpoint, one version more, equal answers."""
     # given
     connection_id = world.connect()
+    world.advance(JUST_OBTAINED)
     calls = [Call("refresh", {"connection_id": connection_id, "if_version": 1})] * (world.crowd // 2)
 
     # when
@@ -194,35 +197,40 @@ def test_refresh_with_a_version_happens_once(world: World) -> None:
 
 
 def test_refresh_without_a_version_happens_once_for_all_who_ask_at_once(world: World) -> None:
-    """32 callers want a fresh token at once and share one; who asks afterwards gets one of its own."""
+    """32 callers want a fresh token at once and share one; who asks in the next ten seconds gets the same."""
     # given
     connection_id = world.connect()
+    world.advance(JUST_OBTAINED)
     call = Call("refresh", {"connection_id": connection_id})
 
     # when
     figures, answers = storm(world, [call] * (world.crowd // 2))
+    (soon,) = world.callers.at_once([call])
+    world.advance(JUST_OBTAINED)
     (later,) = world.callers.at_once([call])
 
     # then
     assert figures.token_requests == 1
     assert len(distinct(answers)) == 1
-    assert answers[0].result["version"] == 2
-    assert later.result["version"] == 3
+    assert [answer.result["version"] for answer in (answers[0], soon, later)] == [2, 2, 3]
 
 
 def test_refreshes_of_a_grant_never_overlap(world: World) -> None:
-    """Callers that refresh without end, against a server that ends the grant on a reused token: one after the other."""
+    """Callers that refresh again and again, at a server that ends the grant on a reused token: one after the other."""
     # given
     connection_id = world.connect()
     world.demo.put_faults(Faults(endpoint="token", rotate=True, reuse_detection=True))
 
     # when
-    answers = world.callers.at_once([Call("refresh", {"connection_id": connection_id}, times=5)] * 8)
+    answers: list[Answer] = []
+    for _ in range(5):
+        world.advance(JUST_OBTAINED)
+        answers += world.callers.at_once([Call("refresh", {"connection_id": connection_id})] * 8)
 
     # then
     assert Counter(answer.outcome for answer in answers) == {"ok": 40}
     assert world.most_at_once() == 1
-    assert world.connection(connection_id)["version"] == 1 + world.token_requests()
+    assert (world.connection(connection_id)["version"], world.token_requests()) == (6, 5)
 
 
 # The callback
@@ -324,6 +332,7 @@ def test_a_new_consent_stands_over_refreshes_during_its_exchange(world: World) -
     """The old grant is refreshed while the new grant's code is exchanged: the new consent is stored over it."""
     # given
     connection_id = world.connect("M-OLD")
+    world.advance(JUST_OBTAINED)
     event = world.callback_event(world.start(connection_id=connection_id, allow_new_subject=True), "M-NEW")
     world.gate.hold("authorization_code")
     completing = world.callers.begin([Call("callback", event)], among=[0])

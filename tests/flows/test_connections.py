@@ -90,7 +90,7 @@ def test_get_tells_of_a_failure(application: Application, browser: Browser, demo
     # given
     connection_id = browser.connect(connection_id=fresh())
     demo.put_faults(Faults(endpoint="token", status=429, retry_after=90))
-    application.call("refresh", connection_id=connection_id)
+    application.refresh_later(connection_id)
 
     # when
     failure = application.call("connections", connection_id=connection_id)["connection"]["failure"]

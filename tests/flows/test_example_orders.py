@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from examples.orders.app import Gatehouse, GatehouseError, Orders
+from functions.vault.connection import JUST_OBTAINED
 from local.demo import Faults
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def test_the_example_reads_orders_through_the_stack(stack: Stack, demo: DemoServ
 def test_a_token_that_ultracart_rejects_is_replaced(stack: Stack, demo: DemoServer, browser: Browser) -> None:
     """A 401 before the token's time makes the example ask for another one, once."""
     connection_id = browser.connect()
+    stack.clock.advance(JUST_OBTAINED)
     demo.put_faults(Faults("api", status=401, times=1))
 
     orders = example(stack).recent(connection_id)

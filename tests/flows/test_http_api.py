@@ -12,6 +12,7 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
 from functions.token import handler as token
+from functions.vault.connection import JUST_OBTAINED
 from local.demo import Faults
 from tests.flows.application import (
     FAILURE_KEYS,
@@ -111,7 +112,7 @@ def test_form_encoded_body_is_refused(stack: Stack) -> None:
 
 
 def test_every_error_has_its_status(
-    application: Application, new_browser: Callable[..., Browser], demo: DemoServer
+    stack: Stack, application: Application, new_browser: Callable[..., Browser], demo: DemoServer
 ) -> None:
     """The error table of the design, row by row; Retry-After stands where there is a `retry_after`, with its value."""
     # given
@@ -124,6 +125,7 @@ def test_every_error_has_its_status(
     def refresh(name: str, fault: Faults | None = None) -> requests.Response:
         if fault:
             demo.put_faults(fault)
+        stack.clock.advance(JUST_OBTAINED)
         answer = application.post("refresh", {"connection_id": ids[name]})
         demo.reset()
         return answer

@@ -25,6 +25,7 @@ import pytest
 import requests
 from werkzeug.wrappers import Response
 
+from functions.vault.connection import JUST_OBTAINED
 from local.environment import REGION
 from tests.browser import Browser
 from tests.flows.application import TIMEOUT
@@ -121,6 +122,10 @@ class Witness:
         """Call a function by HTTP, likewise."""
         url = f"{self.base_url}/v1/{function}"
         return self._told(function, requests.post(url, body.encode(), timeout=TIMEOUT), keep_answer=True)
+
+    def pass_time(self, seconds: int) -> None:
+        """Move the stack's clock."""
+        requests.post(f"{self.base_url}/_local/clock", json={"advance_seconds": seconds}, timeout=TIMEOUT)
 
     def _told(self, function: str, answer: requests.Response, *, keep_answer: bool) -> Any:
         document = answer.json()
@@ -268,7 +273,7 @@ def _succeed(witness: Witness) -> None:
     late = witness.invoke("start", {"provider": "demo"})
     browser = WatchedBrowser(witness)
     url = browser.consent(browser.authorize(late["authorize_url"]))
-    requests.post(f"{witness.base_url}/_local/clock", json={"advance_seconds": 600}, timeout=TIMEOUT)
+    witness.pass_time(600)
     assert browser.open(url).status_code == 410
 
 
@@ -297,6 +302,7 @@ def _live(witness: Witness) -> None:
             connection_id = _connect(witness, provider)
             event = {"connection_id": connection_id}
             witness.invoke("token", event)
+            witness.pass_time(JUST_OBTAINED)
             witness.faults("token", **fault)
             witness.invoke("refresh", event)
             witness.post("token", json.dumps(event | {"min_ttl": 3599}))
@@ -310,6 +316,7 @@ def _live(witness: Witness) -> None:
     witness.invoke("connections", {"limit": 100})
     dead = _connect(witness, "demo")
     requests.delete(f"{witness.demo_url}/_demo/grants", timeout=TIMEOUT)
+    witness.pass_time(JUST_OBTAINED)
     witness.invoke("refresh", {"connection_id": dead})
     witness.invoke("connections", {"connection_id": dead})
 

@@ -14,6 +14,7 @@ import requests
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
+from functions.vault.connection import JUST_OBTAINED
 from local.clock import Clock
 from local.landing import Landing
 from local.stack import Stack
@@ -361,6 +362,7 @@ def test_tables_can_live_in_another_engine(dynalite: str) -> None:
     with Stack(dynamodb_endpoint=dynalite) as own:
         # when
         connection_id = Browser(own).connect("demo")
+        own.clock.advance(JUST_OBTAINED)
         answer = invoke(own, "refresh", {"connection_id": connection_id})
 
         # then

@@ -383,7 +383,7 @@ def test_a_refresh_that_brings_such_a_token_says_so(
     scripted.answers["/token"] = TOKENS | {"token_type": "DPoP"}
 
     # when
-    answer = application.call("refresh", connection_id=started["connection_id"])
+    answer = application.refresh_later(started["connection_id"])
 
     # then
     assert (answer["error"], "DPoP" in answer["error_description"]) == ("provider_misconfigured", True)
@@ -421,7 +421,7 @@ def test_a_scope_that_is_not_what_was_asked_for_is_shown(
     one = application.call("connections", connection_id=connection_id)["connection"]
     (listed,) = application.call("connections", owner=one["owner"])["connections"]
     scripted.answers["/token"] = TOKENS | {"scope": "orders:write orders:read"}
-    application.call("refresh", connection_id=connection_id)
+    application.refresh_later(connection_id)
     after = application.call("connections", connection_id=connection_id)["connection"]
 
     # then
@@ -441,7 +441,7 @@ def test_when_the_refresh_token_ends_is_shown(application: Application, browser:
     # when
     first = application.call("connections", connection_id=connection_id)["connection"]
     scripted.answers["/token"] = TOKENS | {"refresh_token_expires_in": 172800}
-    application.call("refresh", connection_id=connection_id)
+    application.refresh_later(connection_id)
     second = application.call("connections", connection_id=connection_id)["connection"]
 
     # then
@@ -527,7 +527,7 @@ def test_an_assertion_is_made_for_each_request(application: Application, browser
     started, _ = connect(application, browser, application.register(scripted.registration | key))
 
     # when
-    application.call("refresh", connection_id=started["connection_id"])
+    application.refresh_later(started["connection_id"])
     application.call("revoke", connection_id=started["connection_id"])
 
     # then

@@ -54,7 +54,7 @@ def test_ultracart_gets_its_own_form_names_and_header(
     connection_id = new_browser(fresh("merchant")).connect("ultracart", connection_id=fresh())
 
     # when
-    application.call("refresh", connection_id=connection_id)
+    application.refresh_later(connection_id)
     application.call("revoke", connection_id=connection_id)
 
     # then
@@ -138,7 +138,7 @@ def test_error_comes_first_whatever_the_status(  # noqa: PLR0913, PLR0917 - pyte
     scripted.answers["/token"] = _json(document, status)
 
     # when
-    answer = application.call("refresh", connection_id=started["connection_id"])
+    answer = application.refresh_later(started["connection_id"])
 
     # then
     assert answer.get("error") == expected
@@ -155,7 +155,7 @@ def test_words_of_the_server_are_passed_on_cut_and_cleaned(
     scripted.answers["/token"] = _json({"error": "invalid_scope", "error_description": text}, 400)
 
     # when
-    said = application.call("refresh", connection_id=started["connection_id"])["provider_error"]
+    said = application.refresh_later(started["connection_id"])["provider_error"]
 
     # then
     assert said["error"] == "invalid_scope"
@@ -229,7 +229,7 @@ def test_provider_by_issuer_alone(application: Application, browser: Browser, de
 
     # when
     connection_id = browser.connect(provider, connection_id=fresh())
-    refreshed = application.call("refresh", connection_id=connection_id)
+    refreshed = application.refresh_later(connection_id)
     revoked = application.call("revoke", connection_id=connection_id)
 
     # then
@@ -404,7 +404,7 @@ def test_quirks_are_sent_as_registered(application: Application, browser: Browse
 
     # when
     started, _ = connect(application, browser, provider)
-    vended = application.call("refresh", connection_id=started["connection_id"])
+    vended = application.refresh_later(started["connection_id"])
     application.call("revoke", connection_id=started["connection_id"])
 
     # then

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from werkzeug.wrappers import Response
 
+from functions.vault.connection import JUST_OBTAINED
 from tests.flows.application import fresh
 from tests.flows.scripted import connect
 
 if TYPE_CHECKING:
+    from local.stack import Stack
     from tests.browser import Browser
     from tests.flows.application import Application
     from tests.flows.scripted import Scripted
@@ -48,9 +50,10 @@ def scripted(scripted: Scripted) -> Scripted:
 
 
 @pytest.fixture
-def connection_id(application: Application, browser: Browser, scripted: Scripted) -> str:
-    """Connect an account at that server."""
+def connection_id(stack: Stack, application: Application, browser: Browser, scripted: Scripted) -> str:
+    """Connect an account at that server, a while ago."""
     started, _ = connect(application, browser, application.register(scripted.registration), connection_id=fresh())
+    stack.clock.advance(JUST_OBTAINED)
     return str(started["connection_id"])
 
 

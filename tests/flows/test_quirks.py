@@ -61,7 +61,7 @@ def test_whole_life_at_the_tenants_own_endpoints(
     other, _ = connect(application, browser, tenants, parameters={"tenant": "other"})
 
     # when
-    application.call("refresh", connection_id=acme["connection_id"])
+    application.refresh_later(acme["connection_id"])
     application.call("revoke", connection_id=other["connection_id"])
 
     # then
@@ -124,7 +124,7 @@ def test_what_the_redirect_tells_of_the_account_is_kept(
 
     # when
     come_back(browser, started, code=CODE, realmId="4620816365", other="x")
-    application.call("refresh", connection_id=started["connection_id"])
+    application.refresh_later(started["connection_id"])
 
     # then
     listed = application.call("connections", connection_id=started["connection_id"])["connection"]
@@ -194,9 +194,9 @@ def test_everything_in_other_words(application: Application, browser: Browser, s
     # when
     back = f"{started['authorize_url'].partition('/authorize/')[0]}/callback/{started_provider(application, started)}"
     page = browser.open(f"{back}?{urlencode({'code': CODE, 'state': asked['state'][0]})}")
-    refreshed = application.call("refresh", connection_id=started["connection_id"])
+    refreshed = application.refresh_later(started["connection_id"])
     scripted.answers["/refresh"] = {"code": 40110, "msg": "gone"}
-    dead = application.call("refresh", connection_id=started["connection_id"])
+    dead = application.refresh_later(started["connection_id"])
     application.call("revoke", connection_id=started["connection_id"])
 
     # then
@@ -254,7 +254,7 @@ def test_file_of_the_catalogue_says_how_answers_are_read(
     # when
     vended = application.call("token", connection_id=started["connection_id"])
     scripted.answers["/token"] = {"ok": False, "error": "invalid_refresh_token"}
-    dead = application.call("refresh", connection_id=started["connection_id"])
+    dead = application.refresh_later(started["connection_id"])
 
     # then
     assert page.status_code == 200

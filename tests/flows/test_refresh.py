@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from functions.vault.connection import JUST_OBTAINED
 from local.demo import Faults
 from tests.flows.application import (
     FAILURE_KEYS,
@@ -16,7 +17,7 @@ from tests.flows.application import (
     operations,
     token_requests,
 )
-from tests.flows.scripted import connect
+from tests.flows.scripted import TOKENS, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,20 +33,21 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def connection_id(browser: Browser, demo: DemoServer) -> str:
-    """Connect a merchant, and give the demo server's record an empty page."""
+def connection_id(stack: Stack, browser: Browser, demo: DemoServer) -> str:
+    """Connect a merchant, let ten seconds pass, and give the demo server's record an empty page."""
     connected = browser.connect(connection_id=fresh())
+    stack.clock.advance(JUST_OBTAINED)
     demo.reset()
     return connected
 
 
 def test_refreshes_a_token_that_is_still_good(application: Application, connection_id: str, demo: DemoServer) -> None:
-    """Without `if_version` each call, one after the other, is a refresh; the answer is as of `token`."""
+    """Without `if_version` each call is a refresh, if ten seconds lie between them; the answer is as of `token`."""
     # given
     before = application.call("token", connection_id=connection_id)
 
     # when
-    answers = [application.call("refresh", connection_id=connection_id) for _ in range(2)]
+    answers = [application.refresh_later(connection_id) for _ in range(2)]
 
     # then
     assert [answer.keys() for answer in answers] == [TOKEN_KEYS] * 2
@@ -53,6 +55,49 @@ def test_refreshes_a_token_that_is_still_good(application: Application, connecti
     assert len({answer["access_token"] for answer in [before, *answers]}) == 3
     assert token_requests(demo) == 2
     assert application.call("token", connection_id=connection_id) == answers[-1]
+
+
+def test_a_token_set_of_a_moment_ago_is_not_refreshed_again(
+    stack: Stack, application: Application, connection_id: str, demo: DemoServer
+) -> None:
+    """An API answers 401 for want of a permission: its callers ask and ask, and one token request is made.
+
+    The set of a moment ago is returned as it is, and `token` vends the same; when it is ten seconds old, it is
+    refreshed, whoever asked before.
+    """
+    # when
+    answers = []
+    for _ in range(12):
+        vended = application.call("token", connection_id=connection_id)
+        answers.append(application.call("refresh", connection_id=connection_id, if_version=vended["version"]))
+    answers += [application.call("refresh", connection_id=connection_id) for _ in range(20)]
+
+    # then
+    assert answers == [application.call("token", connection_id=connection_id)] * 32
+    assert (answers[0]["version"], token_requests(demo)) == (2, 1)
+
+    # when
+    stack.clock.advance(JUST_OBTAINED)
+
+    # then
+    assert application.call("refresh", connection_id=connection_id)["version"] == 3
+
+
+def test_a_token_set_of_a_moment_ago_that_has_run_out_is_refreshed(
+    stack: Stack, application: Application, browser: Browser, scripted: Scripted
+) -> None:
+    """Where access tokens live for seconds, a good one is what the caller needs."""
+    # given
+    scripted.answers["/token"] = TOKENS | {"expires_in": 5}
+    started, _ = connect(application, browser, application.register(scripted.registration))
+
+    # when
+    soon = application.call("refresh", connection_id=started["connection_id"])
+    stack.clock.advance(5)
+    later = application.call("refresh", connection_id=started["connection_id"])
+
+    # then
+    assert [soon["version"], later["version"]] == [1, 2]
 
 
 def test_if_version_of_the_stored_version_refreshes(
@@ -67,12 +112,13 @@ def test_if_version_of_the_stored_version_refreshes(
 
 
 def test_if_version_of_an_older_version_gets_the_newer_token(
-    application: Application, connection_id: str, demo: DemoServer, aws_calls: list[AwsCall]
+    stack: Stack, application: Application, connection_id: str, demo: DemoServer, aws_calls: list[AwsCall]
 ) -> None:
     """Somebody else has refreshed since: the newer token is served, for one read."""
     # given
     newer = application.call("refresh", connection_id=connection_id)
     application.call("token", connection_id=connection_id)
+    stack.clock.advance(JUST_OBTAINED)
     aws_calls.clear()
 
     # when
@@ -96,7 +142,8 @@ def test_if_version_that_never_was_gets_what_there_is(
 
 
 @pytest.mark.parametrize("fields", [{}, {"if_version": 1}])
-def test_all_who_got_a_401_at_once_share_one_refresh(
+def test_all_who_got_a_401_at_once_share_one_refresh(  # noqa: PLR0913, PLR0917 - pytest passes them by name
+    stack: Stack,
     application: Application,
     browser: Browser,
     scripted: Scripted,
@@ -108,6 +155,7 @@ def test_all_who_got_a_401_at_once_share_one_refresh(
     scripted.answers["/token"] = {"access_token": "first", "refresh_token": "refresh-1", "expires_in": 3600}
     started, _ = connect(application, browser, application.register(scripted.registration))
     connection_id = started["connection_id"]
+    stack.clock.advance(JUST_OBTAINED)
     scripted.answers["/token"] = {"access_token": "second", "refresh_token": "refresh-2", "expires_in": 3600}
     scripted.open.clear()
     aws_calls.clear()
@@ -163,7 +211,7 @@ def test_dead_grant(application: Application, new_browser: Callable[..., Browser
     demo.reset()
 
     # when
-    answers = [application.call("refresh", connection_id=connection_id, if_version=1) for _ in range(2)]
+    answers = [application.refresh_later(connection_id, if_version=1) for _ in range(2)]
     answers.append(application.call("token", connection_id=connection_id))
 
     # then
@@ -180,7 +228,7 @@ def test_grant_without_refresh_token_is_not_harmed_by_a_refresh(
     started, _ = connect(application, browser, application.register(scripted.registration))
 
     # when
-    refused = application.call("refresh", connection_id=started["connection_id"])
+    refused = application.refresh_later(started["connection_id"])
     token = application.call("token", connection_id=started["connection_id"])
 
     # then

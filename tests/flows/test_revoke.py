@@ -172,7 +172,7 @@ def test_dead_grant_is_revoked_though_the_server_has_nothing_to_revoke(
     """The server had said itself that the grant is gone; its refusal to revoke it again ends the matter."""
     # given
     demo.withdraw(merchant)
-    assert application.call("refresh", connection_id=connection_id)["error"] == "reauthorization_required"
+    assert application.refresh_later(connection_id)["error"] == "reauthorization_required"
 
     # when
     answer = application.call("revoke", connection_id=connection_id)
@@ -255,7 +255,7 @@ def test_refresh_in_flight_cannot_bring_a_revoked_connection_back(
 
     # when
     with ThreadPoolExecutor(2) as pool:
-        refresh = pool.submit(application.call, "refresh", connection_id=connection_id)
+        refresh = pool.submit(application.refresh_later, connection_id)
         while scripted.paths() != ["/token", "/token"]:
             time.sleep(0.01)
         revoke = pool.submit(application.call, "revoke", connection_id=connection_id)

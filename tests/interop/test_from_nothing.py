@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
+from functions.vault.connection import JUST_OBTAINED
 from tests.browser import Browser
 from tests.interop.servers import consent, django_oauth_toolkit, oidc_provider
 from tests.requirements import ROOT
@@ -84,6 +85,7 @@ def test_one_document_makes_a_provider(
         browser = Browser(stand_in(base_url))
         page = consent(browser, started["authorize_url"], {"login": "merchant-1", "password": "x"}, base_url)
         first = call(base_url, "token", connection_id="shop-1")
+        requests.post(f"{base_url}/_local/clock", json={"advance_seconds": JUST_OBTAINED}, timeout=10)
         second = call(base_url, "refresh", connection_id="shop-1")
         revoked = call(base_url, "revoke", connection_id="shop-1")
 

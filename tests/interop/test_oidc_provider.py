@@ -12,6 +12,7 @@ import boto3
 import pytest
 import requests
 
+from functions.vault.connection import JUST_OBTAINED
 from tests.interop.servers import oidc_provider
 from tests.interop.there import AWKWARD_ID, AWKWARD_SECRET, There, stolen_refresh_token, whole_life
 from tools.jwk import jwk_of
@@ -117,6 +118,7 @@ def test_many_who_ask_at_once_do_not_trip_reuse_detection(there: Callable[..., T
     # given
     server = there(*clients()["basic"]())
     connection_id, _ = server.connect()
+    server.stack.clock.advance(JUST_OBTAINED)
 
     # when
     with ThreadPoolExecutor(8) as pool:
@@ -151,7 +153,7 @@ def test_a_token_is_for_the_resource_that_was_named(there: Callable[..., There])
 
     # when
     connection_id, _ = server.connect()
-    tokens = [server.live(connection_id), server.call("refresh", connection_id)]
+    tokens = [server.live(connection_id), server.refresh(connection_id)]
 
     # then
     audiences = [introspect(server, vended["access_token"])["aud"] for vended in tokens]
@@ -185,7 +187,7 @@ def test_either_of_two_live_secrets_connects_and_refreshes(there: Callable[..., 
 
     # when
     connection_id, page = server.connect()
-    refreshed = server.call("refresh", connection_id)
+    refreshed = server.refresh(connection_id)
     connection = server.connection(connection_id)
     revoked = server.call("revoke", connection_id)
 

@@ -58,6 +58,10 @@ class There:
         """Invoke a function for a connection."""
         return self.application.call(function, connection_id=connection_id, **fields)
 
+    def refresh(self, connection_id: str) -> dict[str, Any]:
+        """Have a token set that is not of a moment ago refreshed."""
+        return self.application.refresh_later(connection_id)
+
     def connect(self, connection_id: str | None = None, **fields: Any) -> tuple[str, requests.Response]:
         """Have a person connect, and return the connection and the last page."""
         connection_id = connection_id or fresh()
@@ -91,7 +95,7 @@ def whole_life(there: There) -> None:
     connection_id, page = there.connect()
     assert page.status_code == 200, page.text
     first = there.live(connection_id)
-    second = there.call("refresh", connection_id)
+    second = there.refresh(connection_id)
     there.stack.clock.advance(LONGER_THAN_A_TOKEN_LIVES)
     third = there.live(connection_id)
     assert [vended.get("version") for vended in (first, second, third)] == [1, 2, 3]
@@ -111,7 +115,7 @@ def stolen_refresh_token(there: There, token_endpoint: str) -> None:
     credentials = {"client_id": AWKWARD_ID, "client_secret": AWKWARD_SECRET}
 
     thiefs = requests.post(token_endpoint, form | credentials, timeout=10)
-    ours = there.call("refresh", connection_id)
+    ours = there.refresh(connection_id)
 
     assert thiefs.status_code == 200
     assert (ours["error"], ours["retryable"]) == ("reauthorization_required", False)

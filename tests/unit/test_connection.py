@@ -160,6 +160,16 @@ def test_a_token_is_valid_until_its_end_less_what_is_asked_for(seconds: int, val
     assert not made.is_valid_for(seconds, NOW + valid_for)
 
 
+@pytest.mark.parametrize(
+    ("age", "lifetime", "expected"), [(0, 3600, True), (9, 3600, True), (10, 3600, False), (4, 5, True), (5, 5, False)]
+)
+def test_a_good_token_set_is_of_a_moment_ago_for_ten_seconds(age: int, lifetime: int, *, expected: bool) -> None:
+    """For so long a refresh would not better it; one that has run out by then can be bettered."""
+    made = connection(token_response(expires_at=NOW + lifetime))
+
+    assert made.was_just_obtained(NOW + age) is expected
+
+
 def test_a_token_without_known_end_is_valid() -> None:
     """Until a caller says otherwise with `refresh`."""
     assert connection(token_response(expires_at=None)).is_valid_for(10**9, NOW + 10**9)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from functions.vault.connection import JUST_OBTAINED
 from tools.deploy_check.browser import Browser
 from tools.deploy_check.callers import Caller
 from tools.deploy_check.report import Wrong, expect
@@ -79,6 +80,12 @@ class Installation:
     def token(self, connection_id: str) -> dict[str, Any]:
         """Return what `token` answers."""
         return self.tokens.invoke("token", {"connection_id": connection_id})
+
+    def refresh(self, connection_id: str, **fields: Any) -> dict[str, Any]:
+        """Return what `refresh` answers, once the token set is not one of a moment ago, which it returns as it is."""
+        young_until = self.connection(connection_id)["refreshed_at"] + JUST_OBTAINED
+        time.sleep(max(0.0, young_until + 1 - time.time()))
+        return self.tokens.invoke("refresh", {"connection_id": connection_id, **fields})
 
     @contextmanager
     def denying(self, role: str, action: str, resource: str = "*", purpose: str = "") -> Iterator[None]:

@@ -32,7 +32,7 @@ def restore(report: Report, project: Project, installation: Installation, limits
         project.documented(_PAGE, _HEADING, "disable-rule")
         seen.append(_restored(project, account, old, limits))
     with report.step("a connection goes on meanwhile in the old table") as seen:
-        installation.tokens.invoke("refresh", {"connection_id": "shop-kept"})
+        installation.refresh("shop-kept")
         newer = installation.connection("shop-kept")["version"]
         seen.append(f"version {newer}")
     with report.step("samconfig.toml names the new table, and plain `sam deploy`") as seen:
@@ -59,8 +59,7 @@ def take_over(report: Report, project: Project, again: Callable[[], Installation
         installation = again()
         vended = installation.token("shop-kept")
         expect("access_token" in vended, f"The connection should live on: {vended}")
-        rejected = {"connection_id": "shop-kept", "if_version": vended["version"]}
-        refreshed = installation.tokens.invoke("refresh", rejected)
+        refreshed = installation.refresh("shop-kept", if_version=vended["version"])
         expect(refreshed.get("version", 0) > vended["version"], f"A refresh should be stored: {refreshed}")
         seen.append(f"version {vended['version']} vends, and is refreshed to {refreshed['version']}")
     with report.step("make check-deployment") as seen:

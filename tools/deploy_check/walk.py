@@ -76,7 +76,7 @@ def tokens(report: Report, installation: Installation) -> None:
         expect((status, over_http) == (_OK, vended), f"HTTP should answer as Invoke does: {status} {over_http}")
         seen.append(f"the authorization server takes it for merchant {merchant}; version {vended['version']} by both")
     with report.step("refresh of the rejected version") as seen:
-        refreshed = installation.tokens.invoke("refresh", {"connection_id": "shop-1", "if_version": vended["version"]})
+        refreshed = installation.refresh("shop-1", if_version=vended["version"])
         expect(refreshed.get("version") == vended["version"] + 1, f"A version more was expected: {refreshed}")
         seen.append(f"version {refreshed['version']}")
     with report.step("connections") as seen:
