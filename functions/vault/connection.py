@@ -99,9 +99,18 @@ class Connection:
         return self.in_place(Place.REVOKING)
 
     @property
+    def to_refresh(self) -> StoredSet | None:
+        """Return the token set whose refresh token is used: the current one, or what is kept beside one without."""
+        current = self.current
+        if current is None or current.refreshable:
+            return current
+        return next(iter(self.in_place(Place.KEPT)), None)
+
+    @property
     def lease(self) -> Lease | None:
-        """Return the lease of the current token set."""
-        return self.current.lease if self.current else None
+        """Return the lease at which all callers look: that of the token set whose refresh token is used."""
+        used = self.to_refresh or self.current
+        return used.lease if used else None
 
     @property
     def expires_at(self) -> int | None:
@@ -109,13 +118,14 @@ class Connection:
         return self.current.expires_at if self.current else None
 
     def left_behind(self, after: Connection) -> tuple[StoredSet, ...]:
-        """Return the superseded token sets that are not in the record `after`, and gave way to nothing there."""
+        """Return the token sets that are not in the record `after`, and gave way to nothing there, for want of room."""
         held = {each.id for each in after.sets}
         sources = {each.refreshed_from.set_id for each in after.sets if each.refreshed_from is not None}
         return tuple(
             each
-            for each in self.in_place(Place.SUPERSEDED)
-            if each.id not in held | sources
+            for each in self.sets
+            if each.place in {Place.CURRENT, Place.KEPT, Place.SUPERSEDED}
+            and each.id not in held | sources
             and (each.refreshed_from is None or each.refreshed_from.set_id not in sources)
         )
 
@@ -227,32 +237,53 @@ class Connection:
                 changes=before.changes,
             )
         new = tokens.stored(Place.OUTSIDE, authorized_by)
-        replaced = fresh.in_place(Place.CURRENT)
-        following = fresh._after(  # noqa: SLF001 - its own class; so below
-            Happened.CONSENTED, now, replaced, new, is_first=before is None, **_told_by(tokens)
-        )
-        return following._within_bounds(now)  # noqa: SLF001
+        goes_on = before.goes_on_beside(tokens) if before is not None else None
+        if before is None or goes_on is None:
+            replaced = fresh.in_place(Place.CURRENT) + fresh.in_place(Place.KEPT)
+            return fresh._after(  # noqa: SLF001 - its own class; so below
+                Happened.CONSENTED, now, replaced, new, is_first=before is None, **_told_by(tokens)
+            )._within_bounds(now)
+        # Its upkeep goes on, too: it is the refresh token that an idle grant would die with.
+        told = {**_told_by(tokens), "upkeep_at": before.upkeep_at}
+        new = replace(new, refresh_at=tokens.refresh_at)
+        if goes_on.place is Place.KEPT:
+            return fresh._after(Happened.CONSENTED, now, fresh.in_place(Place.CURRENT), new, **told)._within_bounds(now)  # noqa: SLF001
+        kept = replace(goes_on, scope=before.scope)
+        return fresh._after(Happened.CONSENTED_KEEPING, now, [kept], new, **told)  # noqa: SLF001
+
+    def goes_on_beside(self, tokens: SealedTokens) -> StoredSet | None:
+        """Return the token set whose refresh token goes on beside the tokens of a consent that brings none.
+
+        It does only where it is of the same account, at the same client and endpoints and for the same tenant; and what
+        is believed dead does not.
+        """
+        used = self.to_refresh
+        if tokens.refreshable or used is None or self.status is not Status.ACTIVE:
+            return None
+        is_same_account = tokens.subject is not None and tokens.subject == self.subject
+        is_same_client = used.whose.client_id is not None and used.whose == tokens.whose
+        return used if is_same_account and is_same_client else None
 
     def leased(self, holder: str, until: float, now: float) -> Connection:
         """Return it with the lease in `holder`'s hand; a lease that was never given back is an interrupted attempt."""
-        current = self._require_current()
-        attempt, interrupted_at = current.attempts + 1, None
-        if current.lease is not None:
-            known_since = current.lease.interrupted_at
+        used = self._used()
+        attempt, interrupted_at = used.attempts + 1, None
+        if used.lease is not None:
+            known_since = used.lease.interrupted_at
             interrupted_at = int(now) if known_since is None else known_since
         lease = Lease(holder, attempt, math.ceil(until), interrupted_at)
-        return self._after(Happened.LEASED, now, [replace(current, lease=lease, attempts=attempt)])
+        return self._after(Happened.LEASED, now, [replace(used, lease=lease, attempts=attempt)])
 
     def lease_given_back(self, now: float) -> Connection:
         """Return it after an attempt that sent nothing; what was unknown before it stays unknown."""
-        current = self._require_current()
-        assert current.lease is not None  # noqa: S101 - only a holder gives a lease back
-        before = replace(current.lease, until=0) if current.lease.is_after_an_interruption else None
-        return self._after(Happened.LEASE_GIVEN_BACK, now, [replace(current, lease=before)])
+        used = self._used()
+        assert used.lease is not None  # noqa: S101 - only a holder gives a lease back
+        before = replace(used.lease, until=0) if used.lease.is_after_an_interruption else None
+        return self._after(Happened.LEASE_GIVEN_BACK, now, [replace(used, lease=before)])
 
     def lease_ended(self, now: float) -> Connection:
-        """Return it without its lease: what its holder came to know is of a token set that is not the current one."""
-        return self._after(Happened.LEASE_ENDED, now, [replace(self._require_current(), lease=None)])
+        """Return it without its lease: what its holder came to know is of a token set that is used no more."""
+        return self._after(Happened.LEASE_ENDED, now, [replace(self._used(), lease=None)])
 
     def refreshed(self, tokens: SealedTokens, source: RefreshedFrom, holder: str, now: float) -> Connection:
         """Return it with its next token set; what the response is silent about stays (RFC 6749 section 6).
@@ -260,17 +291,22 @@ class Connection:
         A dead grant lives again, since a server that issues tokens for it has not ended it. The lease of another that
         is at work stays with that one.
         """
-        old = self._require_current()
+        old = self._used()
         whole = replace(
             tokens,
-            scope=tokens.scope or self.scope,
+            scope=tokens.scope or old.scope or self.scope,
             subject=tokens.subject or self.subject,
             metadata={**self.metadata, **tokens.metadata},
             refresh_expires_at=tokens.refresh_expires_at or old.refresh_expires_at,
         )
-        others = old.lease if old.lease is not None and old.lease.holder != holder and old.lease.is_live(now) else None
-        new = replace(whole.stored(Place.OUTSIDE, old.request_id), refreshed_from=source, lease=others)
-        return self._after(Happened.REFRESHED, now, [old], new, version=self.version + 1, **_told_by(whole))
+        new = replace(
+            whole.stored(Place.OUTSIDE, old.request_id), refreshed_from=source, lease=old.lease_of_another(holder, now)
+        )
+        told = {"version": self.version + 1, **_told_by(whole)}
+        if old.place is Place.KEPT:
+            replaced = [old, *self.in_place(Place.CURRENT)]
+            return self._after(Happened.KEPT_REFRESHED, now, replaced, new, **told)._within_bounds(now)  # noqa: SLF001
+        return self._after(Happened.REFRESHED, now, [old], new, **told)
 
     def refresh_failed(self, error: GatehouseError, now: float, jitter: float) -> Connection:
         """Return it after an attempt that failed but did not kill the grant. `jitter` is from 0 to 1."""
@@ -278,16 +314,23 @@ class Connection:
         failure = self._failure(error, now, delay)
         failure = replace(failure, outcome_unknown=failure.outcome_unknown or self.was_interrupted)
         upkeep_at = None if self.upkeep_at is None else max(self.upkeep_at, failure.retry_at)
-        current = replace(self._require_current(), lease=None)
-        return self._after(Happened.REFRESH_FAILED, now, [current], failure=failure, upkeep_at=upkeep_at)
+        used = replace(self._used(), lease=None)
+        return self._after(Happened.REFRESH_FAILED, now, [used], failure=failure, upkeep_at=upkeep_at)
 
     def died(self, error: GatehouseError, now: float, *, after_loss: bool = False) -> Connection:
-        """Return it with a dead grant, saying whether an interruption or the loss of an answer came before."""
+        """Return it with a dead grant, saying whether an interruption or the loss of an answer came before.
+
+        Where it was a kept refresh token that was refused, the current tokens are vended to their end.
+        """
         failure = self._failure(error, now)
         if self.was_interrupted or after_loss:
             failure = replace(failure, description=failure.description + _AFTER_AN_INTERRUPTION)
-        current = replace(self._require_current(), lease=None, refresh_at=None, was_refused=True)
-        return self._after(Happened.REFUSED, now, [current], failure=failure, upkeep_at=None)
+        refused = replace(self._used(), lease=None, refresh_at=None, was_refused=True)
+        told: dict[str, Any] = {"failure": failure, "upkeep_at": None}
+        if refused.place is Place.KEPT:
+            current = replace(self._require_current(), refresh_at=None)
+            return self._after(Happened.KEPT_REFUSED, now, [refused, current], **told)._within_bounds(now)  # noqa: SLF001
+        return self._after(Happened.REFUSED, now, [refused], **told)
 
     def came_late(
         self,
@@ -305,6 +348,19 @@ class Connection:
         replaced = [gives_way] if gives_way is not None else []
         return self._after(Happened.CAME_LATE, now, replaced, new)._within_bounds(now)  # noqa: SLF001
 
+    def kept_came_late(
+        self, tokens: SealedTokens, gives_way: StoredSet, holder: str, now: float, source: RefreshedFrom
+    ) -> Connection:
+        """Return it with tokens that a kept refresh token brought after a newer consent: kept in its place."""
+        whole = replace(tokens, refresh_expires_at=tokens.refresh_expires_at or gives_way.refresh_expires_at)
+        new = replace(
+            whole.stored(Place.OUTSIDE, gives_way.request_id),
+            refreshed_from=source,
+            lease=gives_way.lease_of_another(holder, now),
+            scope=tokens.scope or gives_way.scope,
+        )
+        return self._after(Happened.KEPT_CAME_LATE, now, [gives_way], new)
+
     # Its end
 
     def revoking(self, now: float) -> Connection:
@@ -313,7 +369,7 @@ class Connection:
         Whoever writes this tells the server of the current token set next: that attempt has begun.
         """
         over = [each.to_be_revoked(now, open_attempts=1) for each in self.in_place(Place.CURRENT)]
-        over += [each.to_be_revoked(now) for each in self.in_place(Place.SUPERSEDED)]
+        over += [each.to_be_revoked(now) for each in self.in_place(Place.KEPT) + self.in_place(Place.SUPERSEDED)]
         return self._after(
             Happened.REVOKED,
             now,
@@ -383,8 +439,11 @@ class Connection:
         return after._scheduled()  # noqa: SLF001
 
     def _within_bounds(self, now: float) -> Connection:
-        """Return it without the oldest superseded token sets, where there are more than it keeps."""
-        superseded = sorted(self.in_place(Place.SUPERSEDED), key=lambda each: each.seal.version)
+        """Return it without the oldest superseded token sets, where there are more than it keeps.
+
+        Those without a refresh token go first: what is left of their grants runs out by itself.
+        """
+        superseded = sorted(self.in_place(Place.SUPERSEDED), key=lambda each: (each.refreshable, each.seal.version))
         too_many = superseded[: max(0, len(superseded) - MOST_SUPERSEDED)]
         return self._after(Happened.LEFT_TO_SERVER, now, too_many) if too_many else self
 
@@ -392,6 +451,10 @@ class Connection:
         current = self.current
         assert current is not None  # noqa: S101 - without one there is nothing to refresh, and no lease
         return current
+
+    def _used(self) -> StoredSet:
+        """Return the token set that a refresh is about."""
+        return self.to_refresh or self._require_current()
 
     def _failure(self, error: GatehouseError, now: float, delay: float = 0.0) -> Failure:
         return Failure.of(error, self.failure, now, delay, self.lease.holder if self.lease else "")

@@ -15,9 +15,13 @@ happens to certain token sets: to one that comes in, to one that is there, to al
   a server has issued is dropped while it may live, but for the oldest of more than `MOST_SUPERSEDED`.
 - A new consent replaces the current token set, which is `superseded` then: nobody uses it any more, and it is revoked
   when the connection is. To revoke it at once would end the new consent with it, at servers that end all of an account.
+- A consent that brings no refresh token leaves the one before in use, where it is the same account's at the same client
+  of the same server: its token set is `kept` beside the current one. A refresh uses it, and what that brings is current
+  then. A late answer to it is kept in its place. Refused, it is `superseded`, and the connection stays active: the
+  current tokens are vended to their end. A consent that brings a refresh token supersedes both.
 - Revoking ends a connection here at once. It is `revoking` while a server is to be told of any of its token sets, and
   `revoked` when none is left. Only a new consent makes it active again; what is yet to be revoked stays beside it.
-- `kept`, `pending` and `unconfirmed` have their names in the record, and no rows yet: nothing makes them.
+- `pending` and `unconfirmed` have their names in the record, and no rows yet: nothing makes them.
 
 No other module sets a status or moves a token set: `Connection._after` does, by this table. The picture of it is in
 `docs/life.md`.
@@ -63,12 +67,16 @@ class Happened(StrEnum):
     """What can happen to a connection and its token sets."""
 
     CONSENTED = "a consent's tokens came"
+    CONSENTED_KEEPING = "a consent's tokens came, without a refresh token"
     LEASED = "a refresh began"
     LEASE_GIVEN_BACK = "a refresh sent nothing"
     LEASE_ENDED = "a refresh ended that was of an earlier token set"
     REFRESHED = "a refresh's tokens came"
     REFRESH_FAILED = "a refresh failed"
     REFUSED = "the grant was refused"
+    KEPT_REFRESHED = "tokens came of a kept refresh token"
+    KEPT_REFUSED = "a kept refresh token was refused"
+    KEPT_CAME_LATE = "tokens of a kept refresh token came too late"
     CAME_LATE = "tokens came too late"
     LEFT_TO_SERVER = "there was no room for it"
     REVOKED = "the connection was revoked"
@@ -81,7 +89,8 @@ class Happened(StrEnum):
 
 _ACTIVE, _DEAD = Status.ACTIVE, Status.REAUTHORIZATION_REQUIRED
 _ENDING, _ENDED = Status.REVOKING, Status.REVOKED
-_OUTSIDE, _CURRENT, _SUPERSEDED, _REVOKING = Place.OUTSIDE, Place.CURRENT, Place.SUPERSEDED, Place.REVOKING
+_OUTSIDE, _CURRENT, _KEPT = Place.OUTSIDE, Place.CURRENT, Place.KEPT
+_SUPERSEDED, _REVOKING = Place.SUPERSEDED, Place.REVOKING
 
 _LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
     # A consent stands over all that was.
@@ -92,6 +101,9 @@ _LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
     (_ENDED, _OUTSIDE, Happened.CONSENTED): (_ACTIVE, _CURRENT),
     (_ACTIVE, _CURRENT, Happened.CONSENTED): (_ACTIVE, _SUPERSEDED),
     (_DEAD, _CURRENT, Happened.CONSENTED): (_ACTIVE, _SUPERSEDED),
+    (_ACTIVE, _KEPT, Happened.CONSENTED): (_ACTIVE, _SUPERSEDED),
+    (_ACTIVE, _OUTSIDE, Happened.CONSENTED_KEEPING): (_ACTIVE, _CURRENT),
+    (_ACTIVE, _CURRENT, Happened.CONSENTED_KEEPING): (_ACTIVE, _KEPT),
     # A refresh: its journal, and what came of it.
     (_ACTIVE, _CURRENT, Happened.LEASED): (_ACTIVE, _CURRENT),
     (_ACTIVE, _CURRENT, Happened.LEASE_GIVEN_BACK): (_ACTIVE, _CURRENT),
@@ -102,6 +114,18 @@ _LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
     (_DEAD, _OUTSIDE, Happened.REFRESHED): (_ACTIVE, _CURRENT),
     (_ACTIVE, _CURRENT, Happened.REFRESHED): (_ACTIVE, _OUTSIDE),
     (_DEAD, _CURRENT, Happened.REFRESHED): (_ACTIVE, _OUTSIDE),
+    # A refresh with what is kept beside the current tokens.
+    (_ACTIVE, _KEPT, Happened.LEASED): (_ACTIVE, _KEPT),
+    (_ACTIVE, _KEPT, Happened.LEASE_GIVEN_BACK): (_ACTIVE, _KEPT),
+    (_ACTIVE, _KEPT, Happened.LEASE_ENDED): (_ACTIVE, _KEPT),
+    (_ACTIVE, _KEPT, Happened.REFRESH_FAILED): (_ACTIVE, _KEPT),
+    (_ACTIVE, _OUTSIDE, Happened.KEPT_REFRESHED): (_ACTIVE, _CURRENT),
+    (_ACTIVE, _KEPT, Happened.KEPT_REFRESHED): (_ACTIVE, _OUTSIDE),
+    (_ACTIVE, _CURRENT, Happened.KEPT_REFRESHED): (_ACTIVE, _SUPERSEDED),
+    (_ACTIVE, _KEPT, Happened.KEPT_REFUSED): (_ACTIVE, _SUPERSEDED),
+    (_ACTIVE, _CURRENT, Happened.KEPT_REFUSED): (_ACTIVE, _CURRENT),
+    (_ACTIVE, _OUTSIDE, Happened.KEPT_CAME_LATE): (_ACTIVE, _KEPT),
+    (_ACTIVE, _KEPT, Happened.KEPT_CAME_LATE): (_ACTIVE, _OUTSIDE),
     # What came after something newer. A superseded token set gives its place to what its own refresh has brought.
     (_ACTIVE, _OUTSIDE, Happened.CAME_LATE): (_ACTIVE, _SUPERSEDED),
     (_DEAD, _OUTSIDE, Happened.CAME_LATE): (_DEAD, _SUPERSEDED),
@@ -112,6 +136,7 @@ _LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
     # The end, here and at the server.
     (_ACTIVE, _CURRENT, Happened.REVOKED): (_ENDING, _REVOKING),
     (_DEAD, _CURRENT, Happened.REVOKED): (_ENDING, _REVOKING),
+    (_ACTIVE, _KEPT, Happened.REVOKED): (_ENDING, _REVOKING),
     (_ACTIVE, _SUPERSEDED, Happened.REVOKED): (_ENDING, _REVOKING),
     (_DEAD, _SUPERSEDED, Happened.REVOKED): (_ENDING, _REVOKING),
     (_ACTIVE, _OUTSIDE, Happened.CAME_AFTER_REVOCATION): (_ACTIVE, _REVOKING),

@@ -84,10 +84,13 @@ class Obtained:
 
     def _is_in(self, stored: Connection) -> bool:
         """Tell whether the record holds it, or what a refresh has made of it since."""
-        current, ours = stored.current, self.tokens
-        if current is not None and current.refreshed_from is not None and current.refreshed_from.set_id == ours.id:
-            return True
-        return any(ours.id == each.id or ours.seal.ciphertext == each.seal.ciphertext for each in stored.sets)
+        ours = self.tokens
+        return any(
+            ours.id == each.id
+            or ours.seal.ciphertext == each.seal.ciphertext
+            or (each.refreshed_from is not None and each.refreshed_from.set_id == ours.id)
+            for each in stored.sets
+        )
 
     def _as_refresh(self, source: RefreshedFrom | None, stored: Connection | None, now: float) -> Connection | Verdict:
         if stored is None or source is None:
@@ -95,11 +98,20 @@ class Obtained:
         if stored.revocations != self.revocations or stored.status in ENDED:
             return stored.came_after_revocation(self.tokens, self.request_id, now)
         gives_way = self._gives_way(stored, source)
-        if gives_way is None or gives_way.place is not Place.CURRENT:
+        if gives_way is None or gives_way.place is Place.SUPERSEDED:
             return stored.came_late(self.tokens, gives_way, self.request_id, now, source)
+        return self._in_the_place_of(gives_way, stored, source, now)
+
+    def _in_the_place_of(
+        self, gives_way: StoredSet, stored: Connection, source: RefreshedFrom, now: float
+    ) -> Connection | Verdict:
+        """Return what becomes of an answer that takes the place of a token set whose refresh token is in use."""
         if gives_way.id != source.set_id and self._another_works_with(gives_way, now):
             return Verdict.WAIT
         if self.version != stored.version + 1:
+            if gives_way.place is Place.KEPT:
+                # A consent has come since this refresh was begun: its tokens are newer.
+                return stored.kept_came_late(self.tokens, gives_way, self.holder, now, source)
             return Verdict.RESEAL
         return stored.refreshed(self.tokens, source, self.holder, now)
 
@@ -111,7 +123,7 @@ class Obtained:
         for each in stored.sets:
             before = each.refreshed_from
             follows = before is not None and before.set_id == source.set_id and before.attempt < source.attempt
-            if each.place in {Place.CURRENT, Place.SUPERSEDED} and (each.id == source.set_id or follows):
+            if each.place in {Place.CURRENT, Place.KEPT, Place.SUPERSEDED} and (each.id == source.set_id or follows):
                 return each
         return None
 

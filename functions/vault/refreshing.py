@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .store import Connections
     from .stored_set import Sealer, StoredSet
     from .timing import Deadline, Timing
+    from .token_set import TokenSet
     from .tokens import SealedTokens, TokenResponse
 
 _PAUSE = 0.5
@@ -93,7 +94,7 @@ class Refreshing:
         # The queue is asked before the record: what a rescue stores in between, the record then tells of.
         may_come = is_recent and self.committing.may_hold_another()
         stored = self.connections.require(held.connection_id)
-        came = (stored.version, stored.status) != (held.version, held.status)
+        came = (stored.version, stored.status, _used_id(stored)) != (held.version, held.status, _used_id(held))
         if may_come and not came:
             raise TemporarilyUnavailable(
                 "An earlier refresh was interrupted, and its tokens may be on their way into the record: try again.",
@@ -172,11 +173,15 @@ class Refreshing:
         return stored.lease_ended(self.timing.now())
 
     def _plan(self, held: Connection, registration: Registration) -> Plan:
-        refresh_token = self.cipher.tokens_of(held).refresh_token
+        refresh_token = self._opened(held).refresh_token
         if refresh_token is None:
             raise ReauthorizationRequired("The grant came without a refresh token: start again.")
         whose = registration.whose(held.parameters)
         return Plan(registration, refresh_token, self.cipher.prepare(held.connection_id, held.version + 1, whose))
+
+    def _opened(self, held: Connection) -> TokenSet:
+        used = _require_used(held)
+        return self.cipher.tokens_of(held) if used is held.current else self.cipher.open(held.connection_id, used)
 
     def _claim(self, connection: Connection, holder: str, deadline: Deadline) -> Connection:
         """Return the record with the lease in our hand (the journal entry of the attempt), or as another changed it."""
@@ -197,7 +202,7 @@ class Refreshing:
             sealer = self.cipher.prepare(held.connection_id, version, plan.sealer.whose, plan.sealer.id)
             return response.sealed_with(sealer, upkeep, at, jitter, first=False)
 
-        used = _require_current(held)
+        used = _require_used(held)
         assert used.lease is not None  # noqa: S101 - `held` is what we hold it in
         obtained = Obtained(
             held.connection_id,
@@ -214,12 +219,12 @@ class Refreshing:
 
         Whatever else is written meanwhile, our lease and the token set that we had it for decide what is to be written.
         """
-        stored, used = held, _require_current(held)
+        stored = held
         while True:
             if not _is_ours(stored, held):
                 return stored
             # A stale holder's answer came in while ours failed: what we learnt is of a token set of the past.
-            concluded = after(stored) if _require_current(stored).id == used.id else self._let_go(stored)
+            concluded = after(stored) if _used_id(stored) == _used_id(held) else self._let_go(stored)
             try:
                 self.connections.change(stored, concluded)
             except Conflict:
@@ -232,9 +237,14 @@ class Refreshing:
                 return concluded
 
 
-def _require_current(connection: Connection) -> StoredSet:
-    assert connection.current is not None  # noqa: S101 - what is leased is there
-    return connection.current
+def _require_used(held: Connection) -> StoredSet:
+    """Return the token set whose refresh token is used."""
+    assert held.to_refresh is not None  # noqa: S101 - what is leased is there
+    return held.to_refresh
+
+
+def _used_id(connection: Connection) -> str | None:
+    return connection.to_refresh.id if connection.to_refresh else None
 
 
 def _is_ours(stored: Connection, held: Connection) -> bool:

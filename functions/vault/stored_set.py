@@ -109,7 +109,8 @@ class StoredSet:
     """One token set. Times are Unix seconds.
 
     `request_id` is the authorization that it comes from, at first or by refreshes since; `attempts` counts the uses of
-    its refresh token. `refresh_at` is when the access token comes into its soft margin.
+    its refresh token. `refresh_at` is when the access token comes into its soft margin. `scope` is what it was granted,
+    where that may be another than the connection's.
     """
 
     id: str
@@ -128,6 +129,12 @@ class StoredSet:
     lease: Lease | None = None
     was_refused: bool = False
     revocation: Revocation | None = None
+    scope: str | None = None
+
+    def lease_of_another(self, holder: str, now: float) -> Lease | None:
+        """Return its lease, if somebody else than `holder` is at work with it: what takes its place takes that, too."""
+        is_anothers = self.lease is not None and self.lease.holder != holder and self.lease.is_live(now)
+        return self.lease if is_anothers else None
 
     # Its revocation
 

@@ -113,7 +113,7 @@ class Vending:
 
     def _attempt(self, connection: Connection, deadline: Deadline) -> Connection:
         """Refresh, or bury a grant that cannot be; return the record to decide on next."""
-        if connection.current is None or not connection.current.refreshable:
+        if connection.to_refresh is None:
             return self._without_refresh_token(connection)
         return self.refreshing.refresh(connection, uuid.uuid4().hex, deadline)
 

@@ -71,7 +71,17 @@ def rows_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[Row] | N
     return None
 
 
-_BRING = frozenset({Happened.CONSENTED, Happened.REFRESHED, Happened.CAME_LATE, Happened.CAME_AFTER_REVOCATION})
+_BRING = frozenset(
+    {
+        Happened.CONSENTED,
+        Happened.CONSENTED_KEEPING,
+        Happened.REFRESHED,
+        Happened.KEPT_REFRESHED,
+        Happened.KEPT_CAME_LATE,
+        Happened.CAME_LATE,
+        Happened.CAME_AFTER_REVOCATION,
+    }
+)
 
 
 def _place(sets: Mapping[str, Mapping[str, Any]], set_id: str) -> Place:

@@ -13,14 +13,15 @@ from functions import vault
 from functions.vault.connection import RefreshedFrom
 from functions.vault.errors import ProviderUnavailable, ReauthorizationRequired
 from functions.vault.life import LIFE, MOST_SUPERSEDED, Happened, Place, Status, becomes
-from tests.unit.samples import NOW, connection, sealed_tokens
+from functions.vault.tokens import TokenSet
+from tests.unit.samples import NOW, connection, sealed_tokens, token_response
 from tools.life import DOCUMENT, document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from functions.vault.connection import Connection
-    from functions.vault.tokens import SealedTokens
+    from functions.vault.tokens import SealedTokens, TokenResponse
 
 Row = tuple[Status | None, Place, Happened]
 
@@ -75,16 +76,52 @@ def test_what_is_to_be_revoked_only_goes_when_that_is_confirmed() -> None:
     assert leaving == {Happened.REVOCATION_CONFIRMED, Happened.LAST_CONFIRMED}
 
 
-def consented(was: Connection) -> Connection:
+ACCOUNT = token_response(subject="account-1")
+ONLINE = token_response(subject="account-1", tokens=TokenSet("AT-1"))
+"""A consent of the same account that brings no refresh token."""
+
+
+def consented(was: Connection, response: TokenResponse = ACCOUNT) -> Connection:
     """Let another consent come."""
     number = was.changes
-    tokens = sealed_tokens(sealed=b"consent-%d" % number, version=was.version + 1)
+    tokens = sealed_tokens(response, b"consent-%d" % number, version=was.version + 1)
     return connection(tokens=tokens, before=was, authorized_by=f"consent-{number}")
+
+
+def consented_keeping(was: Connection) -> Connection:
+    """Let a consent come beside which the refresh token of the one before goes on."""
+    assert was.current
+    assert was.current.refreshable
+    assert was.status is Status.ACTIVE
+    return consented(was, ONLINE)
+
+
+def with_kept(was: Connection) -> Connection:
+    """Return a connection that refreshes with a kept refresh token; what has none cannot."""
+    assert was.in_place(Place.KEPT)
+    return was
+
+
+def without_kept(was: Connection) -> Connection:
+    """Return a connection that does not."""
+    assert not was.in_place(Place.KEPT)
+    return was
+
+
+def kept_came_late(was: Connection) -> Connection:
+    """Let the tokens come that a kept set was refreshed to before the consent."""
+    (kept,) = was.in_place(Place.KEPT)
+    return was.kept_came_late(answer(was), kept, "holder-9", NOW, RefreshedFrom(kept.id, 1))
 
 
 def answer(was: Connection) -> SealedTokens:
     """Return tokens that a server has issued just now."""
     return sealed_tokens(sealed=b"answer-%d" % was.changes, version=was.version + 1)
+
+
+def refreshed(was: Connection) -> Connection:
+    """Let an answer come in time."""
+    return was.refreshed(answer(was), RefreshedFrom("any", 1), "holder-1", NOW)
 
 
 def late_over(was: Connection) -> Connection:
@@ -117,12 +154,16 @@ def full(was: Connection) -> Connection:
 DOWN = ProviderUnavailable("Down.")
 STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
     Happened.CONSENTED: [consented],
+    Happened.CONSENTED_KEEPING: [consented_keeping],
     Happened.LEASED: [lambda was: was.leased("holder-1", NOW + 30, NOW)],
     Happened.LEASE_GIVEN_BACK: [lambda was: was.lease_given_back(NOW)],
     Happened.LEASE_ENDED: [lambda was: was.lease_ended(NOW)],
-    Happened.REFRESHED: [lambda was: was.refreshed(answer(was), RefreshedFrom("any", 1), "holder-1", NOW)],
+    Happened.REFRESHED: [lambda was: refreshed(without_kept(was))],
     Happened.REFRESH_FAILED: [lambda was: was.refresh_failed(DOWN, NOW, 0.5)],
-    Happened.REFUSED: [lambda was: was.died(ReauthorizationRequired("Gone."), NOW)],
+    Happened.REFUSED: [lambda was: without_kept(was).died(ReauthorizationRequired("Gone."), NOW)],
+    Happened.KEPT_REFRESHED: [lambda was: refreshed(with_kept(was))],
+    Happened.KEPT_REFUSED: [lambda was: with_kept(was).died(ReauthorizationRequired("Gone."), NOW)],
+    Happened.KEPT_CAME_LATE: [kept_came_late],
     Happened.CAME_LATE: [late_over, lambda was: was.came_late(answer(was), None, None, NOW)],
     Happened.LEFT_TO_SERVER: [full],
     Happened.REVOKED: [lambda was: was.revoking(NOW)],
@@ -149,7 +190,7 @@ def rows_between(was: Connection, now: Connection, happened: Happened) -> set[Ro
 def test_every_row_is_gone_by() -> None:
     """Whatever can happen to a connection, again and again, from its first consent on."""
     seen: set[Row] = {(None, Place.OUTSIDE, Happened.CONSENTED)}
-    waiting, known = [connection()], set()
+    waiting, known = [connection(ACCOUNT)], set()
     while waiting:
         was = waiting.pop()
         for happened, steps in STEPS.items():

@@ -1,0 +1,381 @@
+"""A consent that brings no refresh token: the one before goes on beside it, if it is the same account's."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from functions.vault.authorization import BrowserBinding, ticket_hash
+from functions.vault.connection import Connection, RefreshedFrom, Status
+from functions.vault.errors import ProviderUnavailable, ReauthorizationRequired
+from functions.vault.life import MOST_SUPERSEDED, Place
+from functions.vault.obtained import Authorized, Obtained, Verdict
+from functions.vault.tokens import TokenSet
+from tests.unit.house import MemoryHouse
+from tests.unit.samples import (
+    NOW,
+    WHOSE,
+    answer,
+    authorization_request,
+    connection,
+    registration,
+    sealed_tokens,
+    token_response,
+    validated_response,
+)
+
+if TYPE_CHECKING:
+    from functions.vault.stored_set import Whose
+
+
+LATER = NOW + 1000
+ONLINE = TokenSet("AT-1")
+GONE = ReauthorizationRequired("Gone.")
+
+
+def consent(
+    sealed: bytes,
+    version: int,
+    tokens: TokenSet = ONLINE,
+    subject: str | None = "account-1",
+    whose: Whose = WHOSE,
+) -> Obtained:
+    """Return the answer to the code of a consent; it has no refresh token if nothing else is said."""
+    made = sealed_tokens(
+        token_response(tokens=tokens, subject=subject, scope="online"), sealed, version=version, at=LATER
+    )
+    request_id = sealed.decode()
+    authorized = Authorized(request_id, "owner-1", allow_new_subject=True)
+    tokens_of_whom = replace(made, whose=whose)
+    return Obtained("merchant-1", request_id, tokens_of_whom, authorized=authorized, request_id=request_id)
+
+
+def after(obtained: Obtained, stored: Connection, now: float = LATER) -> Connection:
+    """Return the record that an answer makes of what is stored."""
+    made = obtained.over(stored, now)
+    assert isinstance(made, Connection)
+    return made
+
+
+def places(of: Connection) -> dict[str, str]:
+    """Return where each token set is."""
+    return {each.id: str(each.place) for each in of.sets}
+
+
+OFFLINE = connection(token_response(subject="account-1", scope="offline"))
+"""Version 1 of `account-1`, with a refresh token."""
+
+KEEPING = after(consent(b"online", 2), OFFLINE)
+"""Version 2: its tokens came without one."""
+
+
+# What a consent leaves
+
+
+def test_the_refresh_token_goes_on_beside_a_consent_without_one() -> None:
+    """It is what the connection is refreshed with, and its idle time goes on; the current tokens come due as any."""
+    assert places(KEEPING) == {"online": "current", "sealed-1": "kept"}
+    assert KEEPING.to_refresh is not None
+    assert (KEEPING.to_refresh.id, KEEPING.to_refresh.scope, KEEPING.scope) == ("sealed-1", "offline", "online")
+    assert KEEPING.upkeep_at == OFFLINE.upkeep_at
+    assert KEEPING.is_due(LATER + 3600)
+
+
+@pytest.mark.parametrize(
+    ("stored", "coming"),
+    [
+        (OFFLINE, consent(b"online", 2, TokenSet("AT-1", "RT-2"))),
+        (OFFLINE.died(GONE, NOW), consent(b"online", 2)),
+        (replace(OFFLINE, subject=None), consent(b"online", 2)),
+        (OFFLINE, consent(b"online", 2, subject=None)),
+        (replace(OFFLINE, subject=None), consent(b"online", 2, subject=None)),
+        (OFFLINE, consent(b"online", 2, subject="account-2")),
+        (OFFLINE, consent(b"online", 2, whose=replace(WHOSE, client_id="client-2"))),
+        (OFFLINE, consent(b"online", 2, whose=replace(WHOSE, parameters={"shop": "2"}))),
+        (OFFLINE, consent(b"online", 2, whose=replace(WHOSE, origins={"token": "https://moved.example"}))),
+        (OFFLINE, consent(b"online", 2, whose=replace(WHOSE, issuer="https://acme.example"))),
+        (connection(token_response(subject="account-1", tokens=ONLINE)), consent(b"online", 2)),
+    ],
+    ids=[
+        "a refresh token of its own",
+        "believed dead",
+        "whose it was is unknown",
+        "whose it is is unknown",
+        "neither is known",
+        "another account",
+        "another client",
+        "another tenant",
+        "another endpoint",
+        "another issuer",
+        "nothing to keep",
+    ],
+)
+def test_otherwise_it_is_superseded(stored: Connection, coming: Obtained) -> None:
+    """It may be another grant's; or there is none to be kept."""
+    assert places(after(coming, stored)) == {"online": "current", "sealed-1": "superseded"}
+
+
+def test_what_was_sealed_before_anybody_noted_for_whom_is_superseded() -> None:
+    """Of format 1 nobody knows the client: it may have been another."""
+    unknown = tuple(replace(each, whose=replace(each.whose, client_id=None)) for each in OFFLINE.sets)
+    coming = consent(b"online", 2, whose=replace(WHOSE, client_id=None))
+
+    assert places(after(coming, replace(OFFLINE, sets=unknown)))["sealed-1"] == "superseded"
+
+
+def test_the_next_consent_without_one_leaves_it_where_it_is() -> None:
+    """Under the same conditions; the tokens before are superseded."""
+    again = after(consent(b"again", 3), KEEPING)
+
+    assert places(again) == {"again": "current", "online": "superseded", "sealed-1": "kept"}
+    assert again.upkeep_at == OFFLINE.upkeep_at
+
+
+@pytest.mark.parametrize(
+    "coming",
+    [
+        consent(b"again", 3, TokenSet("AT-1", "RT-3")),
+        consent(b"again", 3, subject="account-2"),
+        consent(b"again", 3, whose=replace(WHOSE, client_id="client-2")),
+    ],
+    ids=["with one", "of another account", "of another client"],
+)
+def test_the_next_consent_with_one_supersedes_both(coming: Obtained) -> None:
+    """Nothing is dropped: all of it is revoked with the connection."""
+    again = after(coming, KEEPING)
+
+    assert places(again) == {"again": "current", "online": "superseded", "sealed-1": "superseded"}
+    assert [each.id for each in again.revoking(LATER).to_revoke] == ["again", "online", "sealed-1"]
+
+
+def test_it_is_revoked_with_the_connection_and_with_its_lease() -> None:
+    """Not before: a consent ends no grant that the connection may go on with."""
+    at_work = KEEPING.leased("holder-1", LATER + 30, LATER)
+
+    assert KEEPING.to_revoke == ()
+    _, kept = at_work.revoking(LATER).to_revoke
+    assert (kept.id, kept.lease, kept.attempts) == ("sealed-1", at_work.lease, 1)
+
+
+def test_what_has_no_refresh_token_is_the_first_to_go_for_want_of_room() -> None:
+    """A kept one is older than the tokens beside it, and what is worth keeping."""
+    many = KEEPING
+    for number in range(3, 3 + MOST_SUPERSEDED):
+        many = after(consent(b"consent-%d" % number, number), many)
+
+    last = after(consent(b"last", many.version + 1, TokenSet("AT-1", "RT-9")), many)
+
+    assert places(last)["sealed-1"] == "superseded"
+    assert len(last.in_place(Place.SUPERSEDED)) == MOST_SUPERSEDED
+    assert {each.id for each in many.left_behind(last)} == {"online", "consent-3"}
+
+
+# Refreshing with it
+
+
+def refreshed(sealed: bytes, version: int, attempt: int = 1, source: str = "sealed-1", **fields: Any) -> Obtained:
+    """Return the answer to an attempt with the kept refresh token."""
+    tokens = sealed_tokens(token_response(scope=None), sealed, version=version, at=LATER + 60)
+    return Obtained("merchant-1", f"holder-{attempt}", tokens, RefreshedFrom(source, attempt), **fields)
+
+
+LEASED = KEEPING.leased("holder-1", LATER + 30, LATER)
+
+
+def test_it_has_the_lease_at_which_all_callers_look() -> None:
+    """And the current token set has none."""
+    assert LEASED.lease is not None
+    assert [(each.id, each.lease is not None) for each in LEASED.sets] == [("online", False), ("sealed-1", True)]
+    assert LEASED.lease_given_back(LATER).lease is None
+    assert LEASED.lease_ended(LATER).lease is None
+    assert LEASED.refresh_failed(ProviderUnavailable("Down."), LATER, 0.5).lease is None
+
+
+def test_its_answer_is_current_then_and_ends_it() -> None:
+    """With the scope that it was granted, where the answer is silent about it; the tokens beside it are superseded."""
+    done = after(refreshed(b"new", 3), LEASED)
+
+    assert places(done) == {"new": "current", "online": "superseded"}
+    assert (done.version, done.scope, done.subject) == (3, "offline", "account-1")
+    assert done.to_refresh == done.current
+    assert LEASED.left_behind(done) == ()
+
+
+def test_its_answer_after_a_newer_consent_takes_its_place() -> None:
+    """What the user has consented to since is what is vended; the next refresh uses what came."""
+    meanwhile = after(consent(b"again", 3), LEASED)
+
+    late = after(refreshed(b"new", 3), meanwhile)
+
+    assert places(late) == {"again": "current", "online": "superseded", "new": "kept"}
+    assert (late.version, late.scope) == (3, "online")
+    assert late.to_refresh is not None
+    assert (late.to_refresh.id, late.to_refresh.scope, late.lease) == ("new", "offline", None)
+    assert refreshed(b"new", 3).over(late, LATER) is Verdict.STORED
+
+
+def test_an_answer_to_what_was_current_before_the_consent_is_kept() -> None:
+    """Its refresh was begun when nobody knew of the consent."""
+    begun = OFFLINE.leased("holder-1", LATER, NOW)
+    meanwhile = after(consent(b"online", 2), begun)
+    assert meanwhile.lease == begun.lease
+
+    late = after(refreshed(b"new", 2), meanwhile)
+
+    assert places(late) == {"online": "current", "new": "kept"}
+
+
+def test_an_answer_to_a_later_attempt_goes_over_an_earlier_ones() -> None:
+    """Who is at work with it keeps the lease, and learns; who comes late waits for him."""
+    meanwhile = after(consent(b"again", 3), LEASED.leased("holder-2", LATER + 90, LATER + 40))
+    earlier = after(refreshed(b"first", 3), meanwhile, LATER + 50)
+    assert earlier.lease == meanwhile.lease
+
+    assert places(after(refreshed(b"second", 3, attempt=2), earlier, LATER + 60)) == {
+        "again": "current",
+        "online": "superseded",
+        "second": "kept",
+    }
+    by_another = earlier.lease_ended(LATER + 55).leased("holder-3", LATER + 99, LATER + 60)
+    assert refreshed(b"second", 3, attempt=2).over(by_another, LATER + 61) is Verdict.WAIT
+
+
+def test_refused_it_goes_and_the_current_tokens_are_vended_to_their_end() -> None:
+    """Nothing more is tried with them; and it is revoked with the connection, for the server may have been wrong."""
+    refused = LEASED.died(GONE, LATER + 10)
+
+    assert (refused.status, places(refused)) == (Status.ACTIVE, {"online": "current", "sealed-1": "superseded"})
+    assert (refused.to_refresh, refused.lease, refused.upkeep_at) == (None, None, None)
+    assert not refused.is_due(LATER + 3600)
+    assert refused.failure is not None
+    refused.require_vendable()
+    assert [each.was_dead for each in refused.revoking(LATER).to_revoke] == [False, True]
+
+
+def test_a_revocation_meets_its_answer() -> None:
+    """Begun before, it is revoked too."""
+    late = after(refreshed(b"new", 3), LEASED.revoking(LATER + 5))
+
+    assert [each.id for each in late.to_revoke] == ["online", "sealed-1", "new"]
+
+
+# All together
+
+
+@pytest.fixture
+def house() -> MemoryHouse:
+    """Give a house with a connection that has a kept refresh token; its access token has run out."""
+    made = MemoryHouse()
+    made.registrations.known["acme"] = registration(subject="account")
+    for number, refresh_token in enumerate(("RT-1", None), 1):
+        browser = BrowserBinding(f"{number}" * 22, "t" * 43, "n" * 43)
+        stored = made.connections.records.get("merchant-1")
+        made.authorizations.create(
+            authorization_request(
+                request_id=browser.request_id,
+                ticket_hash=ticket_hash(browser.ticket_secret),
+                connection_version=stored.version if stored else 0,
+            )
+        )
+        made.server.answers = [granted(f"AT-{number}", refresh_token)]
+        made.completing.complete(validated_response(browser), made.deadline())
+    made.pass_time(3600)()
+    made.events.calls.clear()
+    made.server.requests.clear()
+    return made
+
+
+def granted(access_token: str, refresh_token: str | None) -> Any:
+    """Return a token response of `account-1`."""
+    given = {"access_token": access_token, "expires_in": 3600, "account": "account-1"}
+    return answer(json.dumps(given | ({"refresh_token": refresh_token} if refresh_token else {})))
+
+
+def kept(house: MemoryHouse) -> list[str]:
+    """Return the ids of what is kept."""
+    return [each.id for each in house.stored().in_place(Place.KEPT)]
+
+
+def test_a_token_is_refreshed_with_the_one_that_is_kept(house: MemoryHouse) -> None:
+    """Once, as with any other."""
+    house.server.answers = [granted("AT-3", "RT-3")]
+
+    result = house.token()
+
+    assert (result["access_token"], result["version"], house.server.refresh_tokens) == ("AT-3", 3, ["RT-1"])
+    assert house.events.calls == ["get", "registration", "change", "data_key", "http", "change"]
+    assert (kept(house), house.tokens()) == ([], TokenSet("AT-3", "RT-3"))
+
+
+def test_a_consent_comes_while_it_is_used(house: MemoryHouse) -> None:
+    """Its tokens are vended; what the kept one brought is kept."""
+    sealer = house.new_cipher().prepare("merchant-1", 3, house.stored().sets[0].whose)
+    newer = sealed_tokens(token_response(tokens=ONLINE, subject="account-1"), sealer, at=int(house.now))
+    coming = Obtained("merchant-1", "r", newer, authorized=Authorized("r"), request_id="r")
+
+    def consented() -> None:
+        house.connections.records["merchant-1"] = after(coming, house.stored(), house.now)
+
+    house.events.before["http"] = [consented]
+
+    result = house.token()
+
+    assert result["version"] == 3
+    assert [each.refreshed_from is not None for each in house.stored().in_place(Place.KEPT)] == [True]
+
+
+def test_an_answer_that_came_late_is_not_asked_for_again(house: MemoryHouse) -> None:
+    """The record has it in the place of the kept one, and its version is what it was."""
+    source = house.stored().to_refresh
+    assert source is not None
+    interrupted = house.stored().leased("holder-9", house.now - 1, house.now - 30)
+    house.connections.records["merchant-1"] = interrupted
+    late = house.sealed(TokenSet("AT-8", "RT-8"), 2)
+
+    def comes_in() -> None:
+        stored = house.stored()
+        house.connections.records["merchant-1"] = stored.kept_came_late(
+            late, stored.in_place(Place.KEPT)[0], "holder-9", house.now, RefreshedFrom(source.id, 1)
+        )
+
+    house.events.after["sleep"] = [comes_in]
+
+    house.token()
+
+    assert house.server.refresh_tokens == ["RT-8"]
+
+
+def test_refused_the_current_token_is_vended_to_its_end(house: MemoryHouse) -> None:
+    """And then, and not before, somebody has to start again; nothing more is sent."""
+    house.now -= 120
+    house.server.answers = [answer('{"error":"invalid_grant"}', 400)]
+
+    assert house.token()["access_token"] == "AT-2"
+    assert house.token()["access_token"] == "AT-2"
+
+    house.pass_time(120)()
+    assert house.token()["error"] == "reauthorization_required"
+    assert house.server.refresh_tokens == ["RT-1"]
+    assert house.stored().status is Status.REAUTHORIZATION_REQUIRED
+
+
+def test_a_failure_leaves_it(house: MemoryHouse) -> None:
+    """It is tried again when the server has had its time."""
+    house.server.answers = [ProviderUnavailable("Down."), granted("AT-3", "RT-3")]
+
+    assert house.token()["error"] == "provider_unavailable"
+    assert kept(house)
+    house.pass_time(60)()
+    assert house.token()["access_token"] == "AT-3"
+
+
+def test_background_work_keeps_it_alive(house: MemoryHouse) -> None:
+    """It is what an idle grant would die with."""
+    house.server.answers = [granted("AT-3", "RT-3")]
+
+    assert house.vending.keep("merchant-1", 2, house.deadline()) is None
+
+    assert house.server.refresh_tokens == ["RT-1"]
