@@ -15,7 +15,6 @@ from functions.vault.responses import Answer
 from functions.vault.timing import NEVER
 from tests.golden.examples import COMMON, EXAMPLES, body_of
 from tests.unit.house import MemoryHouse
-from tests.unit.samples import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -81,7 +80,7 @@ class _Life:
         self._starting = replace(house.starting, **shared)
         shared["client"] = Client(self._wire, lambda: house.now)
         self._completing = replace(house.completing, **shared)
-        self._vending = replace(house.vending, **shared)
+        self._vending = replace(house.vending, refreshing=replace(house.refreshing, **shared))
         self._revoking = replace(house.revoking, **shared)
 
     def opening(self) -> Iterator[str]:
@@ -119,6 +118,7 @@ class _Life:
         if self._house.tokens().refresh_token is None:
             yield "none: the grant came without a refresh token"
             return
+        self._house.pass_time(60)()  # what came a moment ago would be taken as it is
         self._vending.refresh("merchant-1", None, self._house.deadline())
         yield from self._wire.taken()
         yield from _stored(self._house)
@@ -160,7 +160,8 @@ def _stored(house: MemoryHouse) -> Iterator[str]:
     yield f"   access_token {tokens.access_token}"
     yield f"   refresh_token {tokens.refresh_token}"
     yield f"   token_type {current.token_type}"
-    yield f"   expires_at {_from_now(stored.expires_at)}, refresh_expires_at {_from_now(current.refresh_expires_at)}"
+    refresh_expires_at = _after(house, current.refresh_expires_at)
+    yield f"   expires_at {_after(house, stored.expires_at)}, refresh_expires_at {refresh_expires_at}"
     yield f"   scope {stored.scope}"
     yield from _account(stored)
 
@@ -174,5 +175,5 @@ def _account(stored: Connection) -> Iterator[str]:
         yield f"   parameters {json.dumps(stored.parameters)}"
 
 
-def _from_now(moment: int | None) -> str:
-    return "unknown" if moment is None else f"now + {moment - NOW}"
+def _after(house: MemoryHouse, moment: int | None) -> str:
+    return "unknown" if moment is None else f"now + {moment - int(house.now)}"
