@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from .errors import ConfirmationRequired, ConnectionRevoked, ReauthorizationRequired
-from .failure import Failure, delay_of, next_count
+from .failure import Failure
 from .life import MOST_SUPERSEDED, Happened, Place, Status, becomes
 from .record import record
 from .stored_set import Lease, RefreshedFrom, Revoked
@@ -308,10 +308,12 @@ class Connection:
             return self._after(Happened.KEPT_REFRESHED, now, replaced, new, **told)._within_bounds(now)  # noqa: SLF001
         return self._after(Happened.REFRESHED, now, [old], new, **told)
 
-    def refresh_failed(self, error: GatehouseError, now: float, jitter: float) -> Connection:
-        """Return it after an attempt that failed but did not kill the grant. `jitter` is from 0 to 1."""
-        delay = delay_of(error, next_count(self.failure), jitter)
-        failure = self._failure(error, now, delay)
+    def refresh_failed(self, error: GatehouseError, now: float, jitter: float, *, needed: bool = False) -> Connection:
+        """Return it after an attempt that failed but did not kill the grant. `jitter` is from 0 to 1.
+
+        `needed`: the access token will not do for who made the attempt.
+        """
+        failure = self._failure(error, now, jitter, needed=needed)
         failure = replace(failure, outcome_unknown=failure.outcome_unknown or self.was_interrupted)
         upkeep_at = None if self.upkeep_at is None else max(self.upkeep_at, failure.retry_at)
         used = replace(self._used(), lease=None)
@@ -456,8 +458,11 @@ class Connection:
         """Return the token set that a refresh is about."""
         return self.to_refresh or self._require_current()
 
-    def _failure(self, error: GatehouseError, now: float, delay: float = 0.0) -> Failure:
-        return Failure.of(error, self.failure, now, delay, self.lease.holder if self.lease else "")
+    def _failure(
+        self, error: GatehouseError, now: float, jitter: float | None = None, *, needed: bool = False
+    ) -> Failure:
+        holder = self.lease.holder if self.lease else ""
+        return Failure.of(error, self.failure, now, jitter, holder, needed=needed)
 
     def _scheduled(self) -> Connection:
         """Return it due at what comes first of its background work: its place in the `due` index."""

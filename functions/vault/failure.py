@@ -24,7 +24,11 @@ SHARED_FOR = 5
 
 @record
 class Failure:
-    """The last failure, kept until a success. Times are Unix seconds; `holder` is the attempt that it ended."""
+    """The last failure, kept until a success. Times are Unix seconds; `holder` is the attempt that it ended.
+
+    The server is left alone until `retry_at`. `server_retry_at` is what it said of that itself. `pauses` numbers the
+    pause, since they began to grow; and `needed_since` is when somebody first had no token for it.
+    """
 
     code: str
     count: int
@@ -34,45 +38,65 @@ class Failure:
     description: str
     outcome_unknown: bool = False
     provider_error: ProviderError | None = None
+    server_retry_at: int | None = None
+    pauses: int = 0
+    needed_since: int | None = None
 
     @classmethod
-    def of(
-        cls, error: GatehouseError, before: Failure | None, now: float, delay: float = 0.0, holder: str = ""
+    def of(  # noqa: PLR0913 - a failure, and what it was one of
+        cls,
+        error: GatehouseError,
+        before: Failure | None,
+        now: float,
+        jitter: float | None = None,
+        holder: str = "",
+        *,
+        longest: float = LONGEST_DELAY,
+        needed: bool = False,
     ) -> Failure:
-        """Return what is remembered of `error`, the next one after `before`; the server is left alone for `delay`."""
+        """Return what is remembered of `error`, the next one after `before`.
+
+        The server is left alone for a while, which is spread by `jitter` (0 to 1); not without one. `needed`: who asked
+        has no token that will do. What grew before anybody needed a refresh does not count for that.
+        """
+        begins_anew = before is None or (needed and before.needed_since is None)
+        pauses = 1 if begins_anew or before is None else (before.pauses or before.count) + 1
+        named = error.retry_after if error.provider_error is not None else None
+        delay = 0.0 if jitter is None else max(_delay_of(pauses, jitter, longest), error.retry_after or 0)
         return cls(
             error.code,
-            next_count(before),
+            before.count + 1 if before else 1,
             int(now),
             math.ceil(now + delay),
             holder,
             error.description,
             isinstance(error, ProviderUnavailable) and error.outcome_unknown,
             error.provider_error,
+            None if named is None else math.ceil(now + named),
+            pauses,
+            (before.needed_since if before else None) or (int(now) if needed else None),
         )
 
-    def is_in_force(self, now: float) -> bool:
-        """Tell whether the server is still to be left alone."""
-        return now < self.retry_at
+    def in_force_until(self, *, needed: bool, was_needed: bool) -> int:
+        """Return until when the server is left alone by one who needs a refresh, or to whom it is an offer.
 
-    def as_error(self, connection_id: str, now: float) -> GatehouseError:
-        """Return the failure for one who shares it."""
+        An offer never stands in the way of a need: for who needs a refresh, and did not yet as this failed
+        (`was_needed`), the pause is over, unless the server itself named the time.
+        """
+        if needed and (self.needed_since is None or not was_needed):
+            return self.server_retry_at or self.at
+        return self.retry_at
+
+    def as_error(self, connection_id: str, now: float, until: int | None = None) -> GatehouseError:
+        """Return the failure for one who shares it, and may come again at `until`; by default when all may."""
         error = BY_CODE[self.code](self.description, connection_id=connection_id, provider_error=self.provider_error)
         if error.retryable:
-            remaining = self.retry_at - (self.at if now < self.at + SHARED_FOR else now)
+            remaining = (until or self.retry_at) - (self.at if now < self.at + SHARED_FOR else now)
             error.retry_after = max(1, math.ceil(remaining))
         return error
 
 
-def next_count(before: Failure | None) -> int:
-    """Return the number of a failure that follows `before`."""
-    return before.count + 1 if before else 1
-
-
-def delay_of(error: GatehouseError, count: int, jitter: float, longest: float = LONGEST_DELAY) -> float:
-    """Return the seconds to leave the server alone after `count` failures.
-
-    Exponential, jittered by a fifth, and never below what the server asked for in Retry-After.
-    """
-    exponential: float = min(FIRST_DELAY * 2 ** min(count - 1, 10), longest)
-    return max(exponential * (0.8 + 0.4 * jitter), error.retry_after or 0)
+def _delay_of(pauses: int, jitter: float, longest: float) -> float:
+    """Return the seconds of the pause with that number: exponential, and jittered by a fifth."""
+    exponential: float = min(FIRST_DELAY * 2 ** min(pauses - 1, 10), longest)
+    return exponential * (0.8 + 0.4 * jitter)

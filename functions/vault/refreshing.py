@@ -56,11 +56,12 @@ class Refreshing:
     committing: Committing
     timing: Timing
 
-    def refresh(self, connection: Connection, holder: str, deadline: Deadline) -> Connection:
+    def refresh(self, connection: Connection, holder: str, deadline: Deadline, *, needed: bool = False) -> Connection:
         """Claim the lease, ask the server, commit what came of it; return the record to decide on next.
 
-        Only who holds the lease asks KMS and the server: a thousand who find a token expired cost one of each. Raises
-        `TemporarilyUnavailable` where nothing was begun, or where its end could not be written.
+        `needed`: the access token that is there will not do. Only who holds the lease asks KMS and the server: a
+        thousand who find a token expired cost one of each. Raises `TemporarilyUnavailable` where nothing was begun, or
+        where its end could not be written.
         """
         registration = self.registrations.get(connection.provider, deadline).for_tenant(connection.parameters)
         deadline.for_http(registration.provider.request_timeout)  # with too little time nothing is begun
@@ -76,11 +77,11 @@ class Refreshing:
                 # What is known of the interruption stays with the lease: a failure shared by all would forget it.
                 self._conclude(held, self._given_back, deadline)
                 raise
-            return self._fail(held, error, deadline)
+            return self._fail(held, error, deadline, needed=needed)
         except Exception:
             self._conclude(held, self._given_back, deadline)
             raise
-        return self._carry_out(held, plan, deadline)
+        return self._carry_out(held, plan, deadline, needed=needed)
 
     def _came_late(self, held: Connection) -> bool:
         """Tell whether the answer of an interrupted attempt came in after all, given a moment more.
@@ -102,7 +103,7 @@ class Refreshing:
             )
         return came
 
-    def _carry_out(self, held: Connection, plan: Plan, deadline: Deadline) -> Connection:
+    def _carry_out(self, held: Connection, plan: Plan, deadline: Deadline, *, needed: bool) -> Connection:
         lost = False
         try:
             try:
@@ -119,10 +120,10 @@ class Refreshing:
             self._conclude(held, self._given_back, deadline)
             raise
         except GatehouseError as error:
-            return self._fail(held, error, deadline)
+            return self._fail(held, error, deadline, needed=needed)
         except Exception:
             # A defect must not hold the lease until it lapses: the others would wait for nothing, and meet it in turn.
-            self._fail(held, _defect(), deadline)
+            self._fail(held, _defect(), deadline, needed=needed)
             raise
         return self._commit(held, plan, response, deadline)
 
@@ -152,11 +153,11 @@ class Refreshing:
             error.outcome_unknown = True  # whatever this answer says, the first one is still missing
             raise
 
-    def _fail(self, held: Connection, error: GatehouseError, deadline: Deadline) -> Connection:
+    def _fail(self, held: Connection, error: GatehouseError, deadline: Deadline, *, needed: bool) -> Connection:
         jitter = self.timing.jitter()
 
         def failed(stored: Connection) -> Connection:
-            return stored.refresh_failed(error, self.timing.now(), jitter)
+            return stored.refresh_failed(error, self.timing.now(), jitter, needed=needed)
 
         return self._conclude(held, failed, deadline)
 

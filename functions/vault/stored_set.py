@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
-from .failure import LONGEST_REVOCATION_DELAY, Failure, delay_of, next_count
+from .failure import LONGEST_REVOCATION_DELAY, Failure
 from .record import record
 
 if TYPE_CHECKING:
@@ -207,8 +207,7 @@ class StoredSet:
     def attempt_failed(self, error: GatehouseError, now: float, jitter: float) -> StoredSet:
         """Return it after an attempt that did not reach the server, or may have. `jitter` is from 0 to 1."""
         before = self._revocation
-        delay = delay_of(error, next_count(before.failure), jitter, LONGEST_REVOCATION_DELAY)
-        failure = Failure.of(error, before.failure, now, delay)
+        failure = Failure.of(error, before.failure, now, jitter, longest=LONGEST_REVOCATION_DELAY)
         left = before.open_attempts - (not failure.outcome_unknown)
         return replace(self, revocation=replace(before, failure=failure, open_attempts=left))
 

@@ -23,7 +23,33 @@ if TYPE_CHECKING:
 # reads a second that DynamoDB gives of one item.
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.02, 0.5, 1.3
 
-Test = Callable[[Connection], bool]
+Test = Callable[[Connection, float], bool]
+"""What is told of a record's token set at a time (Unix seconds)."""
+
+
+@record
+class _Wanted:
+    """What a call wants.
+
+    `best`: the token of this record is it. `enough`: it will do where nothing better can be had at once. For work in
+    the background nobody waits.
+    """
+
+    enough: Test
+    best: Test
+    is_background: bool = False
+
+    def is_needed(self, connection: Connection, at: float) -> bool:
+        """Tell whether this call needs a refresh: somebody waits for a token, and the one that is there will not do."""
+        return not self.is_background and not self.enough(connection, at)
+
+    def has_to_wait_until(self, connection: Connection, now: float) -> int | None:
+        """Return until when this call leaves the server alone after the last failure; None where nothing failed."""
+        failure = connection.failure
+        if failure is None:
+            return None
+        was_needed = self.is_needed(connection, failure.at)
+        return failure.in_force_until(needed=self.is_needed(connection, now), was_needed=was_needed)
 
 
 @record
@@ -38,25 +64,20 @@ class Vending:
     def token(self, connection_id: str, min_ttl: int, deadline: Deadline) -> dict[str, Any]:
         """Return an access token that lives `min_ttl` seconds more, refreshing first where that is needed or due."""
 
-        def enough(connection: Connection) -> bool:
-            return connection.is_valid_for(min_ttl, self.timing.now())
+        def enough(connection: Connection, at: float) -> bool:
+            return connection.is_valid_for(min_ttl, at)
 
-        def best(connection: Connection) -> bool:
-            return enough(connection) and not connection.is_due(self.timing.now())
+        def best(connection: Connection, at: float) -> bool:
+            return enough(connection, at) and not connection.is_due(at)
 
-        return self._obtain(connection_id, enough, best, deadline)
+        return self._obtain(connection_id, _Wanted(enough, best), deadline)
 
     def refresh(self, connection_id: str, if_version: int | None, deadline: Deadline) -> dict[str, Any]:
         """Refresh now, at most once for all who ask; with `if_version`, only while that is still the stored version.
 
         A token set of a moment ago is returned as it is, whichever version was asked about.
         """
-
-        def is_another(connection: Connection) -> bool:
-            is_another_version = if_version is not None and connection.version != if_version
-            return is_another_version or connection.was_just_obtained(self.timing.now())
-
-        return self._obtain(connection_id, is_another, is_another, deadline)
+        return self._obtain(connection_id, _another_than(if_version), deadline)
 
     def keep(self, connection_id: str, version: int, deadline: Deadline) -> GatehouseError | None:
         """Refresh in the background what is still at `version`.
@@ -65,19 +86,15 @@ class Vending:
         `TemporarilyUnavailable` where there was no time or no AWS to begin it.
         """
         try:
-            self.refresh(connection_id, version, deadline)
+            self._obtain(connection_id, _another_than(version, is_background=True), deadline)
         except TemporarilyUnavailable:
             raise
         except GatehouseError as error:
             return error
         return None
 
-    def _obtain(self, connection_id: str, enough: Test, best: Test, deadline: Deadline) -> dict[str, Any]:
-        """Decide on what is stored: serve it, wait for another's refresh, share its failure, or refresh; and again.
-
-        `best`: this record's token is what the caller wants. `enough`: it will do where nothing better can be had at
-        once.
-        """
+    def _obtain(self, connection_id: str, wanted: _Wanted, deadline: Deadline) -> dict[str, Any]:
+        """Decide on what is stored: serve it, wait for another's refresh, share its failure, or refresh; and again."""
         connection = self.connections.require(connection_id)
         first_version, first_failure = connection.version, connection.failure
         pause, has_tried = _FIRST_PAUSE, False
@@ -86,10 +103,10 @@ class Vending:
             now, lease, failure = self.timing.now(), connection.lease, connection.failure
             # A newer token set is what there is to be had, unless it came so late that it has run out meanwhile.
             is_newer = connection.version != first_version and (has_tried or connection.is_valid_for(0, now))
-            if is_newer or best(connection):
+            if is_newer or wanted.best(connection, now):
                 return self._vended(connection)
             if lease is not None and lease.is_live(now):
-                if enough(connection):
+                if wanted.enough(connection, now):
                     return self._vended(connection)
                 self._wait(pause, deadline, connection_id)
                 pause = min(pause * _GROWTH, _LONGEST_PAUSE)
@@ -97,25 +114,26 @@ class Vending:
                 continue
             # What failed since this call came was tried for this call too, however late it learns of that.
             is_shared = failure is not None and failure != first_failure
-            if failure is not None and (is_shared or failure.is_in_force(now)):
-                if enough(connection):
+            until = wanted.has_to_wait_until(connection, now)
+            if failure is not None and until is not None and (is_shared or now < until):
+                if wanted.enough(connection, now):
                     return self._vended(connection)
-                raise failure.as_error(connection_id, failure.at if is_shared else now)
+                raise failure.as_error(connection_id, failure.at if is_shared else now, until)
             has_tried = True
             try:
-                connection = self._attempt(connection, deadline)
+                connection = self._attempt(connection, deadline, needed=wanted.is_needed(connection, now))
             except GatehouseError as error:
                 connection = self.connections.require(connection_id)
                 connection.require_vendable()
-                if enough(connection):
+                if wanted.enough(connection, self.timing.now()):
                     return self._vended(connection)
                 raise error.about(connection_id) from None
 
-    def _attempt(self, connection: Connection, deadline: Deadline) -> Connection:
+    def _attempt(self, connection: Connection, deadline: Deadline, *, needed: bool) -> Connection:
         """Refresh, or bury a grant that cannot be; return the record to decide on next."""
         if connection.to_refresh is None:
             return self._without_refresh_token(connection)
-        return self.refreshing.refresh(connection, uuid.uuid4().hex, deadline)
+        return self.refreshing.refresh(connection, uuid.uuid4().hex, deadline, needed=needed)
 
     def _without_refresh_token(self, connection: Connection) -> Connection:
         """Return the record of a grant that has run out; raise where its access token still lives, irreplaceable."""
@@ -163,6 +181,16 @@ class Vending:
             "scope": connection.scope,
             "version": connection.version,
         }
+
+
+def _another_than(version: int | None, *, is_background: bool = False) -> _Wanted:
+    """Return the wish for a newer token set than that of a version; one of a moment ago is as new as there can be."""
+
+    def is_another(connection: Connection, at: float) -> bool:
+        is_another_version = version is not None and connection.version != version
+        return is_another_version or connection.was_just_obtained(at)
+
+    return _Wanted(is_another, is_another, is_background)
 
 
 def _require_current(connection: Connection) -> StoredSet:

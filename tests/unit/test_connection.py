@@ -431,8 +431,8 @@ def test_a_failing_server_is_left_alone_longer_each_time(failures: int, jitter: 
     assert after.failure is not None
     assert (after.failure.count, after.failure.at) == (failures, NOW + 10)
     assert after.failure.retry_at == NOW + 10 + delay
-    assert after.failure.is_in_force(NOW + 10 + delay - 0.001)
-    assert not after.failure.is_in_force(NOW + 10 + delay)
+    assert after.failure.in_force_until(needed=True, was_needed=True) == NOW + 10
+    assert after.failure.in_force_until(needed=False, was_needed=False) == NOW + 10 + delay
 
 
 def test_a_failure_keeps_the_tokens_and_the_status() -> None:
@@ -442,7 +442,7 @@ def test_a_failure_keeps_the_tokens_and_the_status() -> None:
     after = held.refresh_failed(ProviderMisconfigured("No.", provider_error=SAID), NOW + 12, 0.5)
 
     assert after.failure == Failure(
-        "provider_misconfigured", 1, NOW + 12, NOW + 17, "holder-1", "No.", provider_error=SAID
+        "provider_misconfigured", 1, NOW + 12, NOW + 17, "holder-1", "No.", provider_error=SAID, pauses=1
     )
     assert after == replace(with_current(held, lease=None), failure=after.failure, updated_at=NOW + 12, changes=3)
 
@@ -463,6 +463,38 @@ def test_the_servers_own_wait_is_the_least() -> None:
     short = leased().refresh_failed(ProviderThrottled("Wait.", retry_after=1), NOW, 0.5)
 
     assert [after.failure and after.failure.retry_at for after in (long, short)] == [NOW + 3600, NOW + 5]
+
+
+def test_pauses_that_grew_while_a_refresh_was_an_offer_count_for_nothing_once_it_is_needed() -> None:
+    """They are over for who has no token, and begin to grow again; those of a need hold for everybody."""
+    offered = connection()
+    for _ in range(6):
+        offered = leased(offered).refresh_failed(ProviderUnavailable("Down."), NOW + 10, 0.5)
+    needed = leased(offered).refresh_failed(ProviderUnavailable("Down."), NOW + 20, 0.5, needed=True)
+    again = leased(needed).refresh_failed(ProviderUnavailable("Down."), NOW + 30, 0.5, needed=True)
+
+    said = [
+        (each.failure.count, each.failure.pauses, each.failure.retry_at) for each in (needed, again) if each.failure
+    ]
+    assert said == [(7, 1, NOW + 25), (8, 2, NOW + 40)]
+    assert offered.failure
+    assert offered.failure.in_force_until(needed=True, was_needed=False) == NOW + 10
+    assert offered.failure.in_force_until(needed=False, was_needed=False) == NOW + 170
+    assert again.failure
+    assert again.failure.needed_since == NOW + 20
+    assert again.failure.in_force_until(needed=True, was_needed=True) == NOW + 40
+    assert again.failure.in_force_until(needed=True, was_needed=False) == NOW + 30
+
+
+def test_the_time_that_a_server_names_holds_for_everybody() -> None:
+    """Retry-After is its word; a wait that is our own is not."""
+    its = leased().refresh_failed(ProviderThrottled("Wait.", retry_after=60, provider_error=SAID), NOW, 0.5)
+    ours = leased().refresh_failed(ProviderUnavailable("No metadata.", retry_after=60), NOW, 0.5)
+
+    assert [each.failure and each.failure.in_force_until(needed=True, was_needed=False) for each in (its, ours)] == [
+        NOW + 60,
+        NOW,
+    ]
 
 
 def test_an_unknown_outcome_is_remembered_until_a_success() -> None:
@@ -515,7 +547,9 @@ def test_a_dead_grant_keeps_its_reason() -> None:
         status=Status.REAUTHORIZATION_REQUIRED,
         updated_at=NOW + 12,
         changes=3,
-        failure=Failure("reauthorization_required", 1, NOW + 12, NOW + 12, "holder-1", "Gone.", provider_error=SAID),
+        failure=Failure(
+            "reauthorization_required", 1, NOW + 12, NOW + 12, "holder-1", "Gone.", provider_error=SAID, pauses=1
+        ),
         due_shard=None,
         due_at=None,
         upkeep_at=None,

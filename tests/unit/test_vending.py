@@ -269,6 +269,46 @@ def test_what_is_too_short_is_refused_while_a_failure_is_in_force(due: MemoryHou
     assert due.stored().failure is None
 
 
+def test_who_needs_a_token_asks_though_it_was_offered_in_vain(due: MemoryHouse) -> None:
+    """The pause after it is over for who needs more than is left, who is told of the next pause, a first one."""
+    due.server.answers = [NO_PLACE, NO_PLACE, NO_PLACE]
+    for _ in range(2):
+        assert due.token()["version"] == 1
+        due.pass_time(6)()
+
+    needing = due.token(min_ttl=300)
+    again = due.token(min_ttl=300)
+
+    assert [(each["error"], each["retry_after"]) for each in (needing, again)] == [("provider_unavailable", 5)] * 2
+    assert len(due.server.requests) == 3
+    due.pass_time(5)()
+    assert due.token(min_ttl=300)["version"] == 2
+
+
+def test_a_pause_after_work_in_the_background_keeps_no_caller_waiting(house: MemoryHouse) -> None:
+    """Nobody waited for its outcome, so it has grown for nobody; but it holds for work in the background."""
+    house.server.answers = [NO_PLACE]
+
+    kept = [house.vending.keep("merchant-1", 1, house.deadline()) for _ in range(2)]
+    asked = len(house.server.requests)
+
+    assert [each and each.code for each in kept] == ["provider_unavailable"] * 2
+    assert (asked, house.token()["version"]) == (1, 2)
+
+
+def test_a_time_that_the_server_named_holds_for_who_needs_a_token(due: MemoryHouse) -> None:
+    """It was asked in vain while the old token was good; nobody asks it before the time that it has told."""
+    due.server.answers = [answer("", 503, retry_after="100")]
+    assert due.token()["version"] == 1
+
+    due.pass_time(70)()
+    refused = due.token()
+
+    assert (refused["error"], refused["retry_after"], len(due.server.requests)) == ("provider_unavailable", 30, 1)
+    due.pass_time(30)()
+    assert due.token()["version"] == 2
+
+
 # A lost answer
 
 
