@@ -268,7 +268,7 @@ class Connection:
         """Return it with the lease in `holder`'s hand; a lease that was never given back is an interrupted attempt."""
         used = self._used()
         attempt, interrupted_at = used.attempts + 1, None
-        if used.lease is not None:
+        if used.lease is not None and not used.lease.timed_out:
             known_since = used.lease.interrupted_at
             interrupted_at = int(now) if known_since is None else known_since
         lease = Lease(holder, attempt, math.ceil(until), interrupted_at)
@@ -313,10 +313,22 @@ class Connection:
 
         `needed`: the access token will not do for who made the attempt.
         """
-        failure = self._failure(error, now, jitter, needed=needed)
+        return self._refresh_failed(self._failure(error, now, jitter, needed=needed), None, now)
+
+    def refresh_timed_out(
+        self, error: GatehouseError, until: float, now: float, jitter: float, *, needed: bool
+    ) -> Connection:
+        """Return it after an attempt that got no answer in time: the lease stays `until` then (Unix seconds)."""
+        used = self._used()
+        assert used.lease is not None  # noqa: S101 - only a holder can give up on its request
+        lease = replace(used.lease, until=math.ceil(until), interrupted_at=None, timed_out=True)
+        failure = self._failure(error, now, jitter, needed=needed).with_no_request_before(lease.until)
+        return self._refresh_failed(failure, lease, now)
+
+    def _refresh_failed(self, failure: Failure, lease: Lease | None, now: float) -> Connection:
         failure = replace(failure, outcome_unknown=failure.outcome_unknown or self.was_interrupted)
         upkeep_at = None if self.upkeep_at is None else max(self.upkeep_at, failure.retry_at)
-        used = replace(self._used(), lease=None)
+        used = replace(self._used(), lease=lease)
         return self._after(Happened.REFRESH_FAILED, now, [used], failure=failure, upkeep_at=upkeep_at)
 
     def died(self, error: GatehouseError, now: float, *, after_loss: bool = False) -> Connection:

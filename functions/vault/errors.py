@@ -153,6 +153,13 @@ class ProviderUnavailable(GatehouseError):
         self.outcome_unknown = outcome_unknown
 
 
+class ProviderTimedOut(ProviderUnavailable):
+    """No answer came in time, although the connection stood: the server may be at work on the request still."""
+
+    def __init__(self, description: str, **evidence: Any) -> None:
+        super().__init__(description, outcome_unknown=True, **evidence)
+
+
 class UnknownRefusal(ProviderUnavailable):
     """The server refused a refresh, and nobody knows whether that is the grant's end, our fault or will pass."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .errors import BY_CODE, ProviderUnavailable
@@ -26,8 +27,9 @@ SHARED_FOR = 5
 class Failure:
     """The last failure, kept until a success. Times are Unix seconds; `holder` is the attempt that it ended.
 
-    The server is left alone until `retry_at`. `server_retry_at` is what it said of that itself. `pauses` numbers the
-    pause, since they began to grow; and `needed_since` is when somebody first had no token for it.
+    The server is left alone until `retry_at`; until `not_before` also by who needs a token, since it said so itself, or
+    may be at work still. `pauses` numbers the pause, since they began to grow. `needed_since` is when somebody first
+    had no token for it.
     """
 
     code: str
@@ -38,7 +40,7 @@ class Failure:
     description: str
     outcome_unknown: bool = False
     provider_error: ProviderError | None = None
-    server_retry_at: int | None = None
+    not_before: int | None = None
     pauses: int = 0
     needed_since: int | None = None
 
@@ -77,14 +79,18 @@ class Failure:
             (before.needed_since if before else None) or (int(now) if needed else None),
         )
 
+    def with_no_request_before(self, at: int) -> Failure:
+        """Return it with a time until which the server is left alone by everybody."""
+        return replace(self, retry_at=max(self.retry_at, at), not_before=max(self.not_before or at, at))
+
     def in_force_until(self, *, needed: bool, was_needed: bool) -> int:
         """Return until when the server is left alone by one who needs a refresh, or to whom it is an offer.
 
         An offer never stands in the way of a need: for who needs a refresh, and did not yet as this failed
-        (`was_needed`), the pause is over, unless the server itself named the time.
+        (`was_needed`), the pause is over, unless there is more to it than that it has failed.
         """
         if needed and (self.needed_since is None or not was_needed):
-            return self.server_retry_at or self.at
+            return self.not_before or self.at
         return self.retry_at
 
     def as_error(self, connection_id: str, now: float, until: int | None = None) -> GatehouseError:

@@ -129,7 +129,7 @@ class Obtained:
 
     def _another_works_with(self, later: StoredSet, now: float) -> bool:
         lease = later.lease
-        return lease is not None and lease.holder != self.holder and lease.is_live(now)
+        return lease is not None and lease.holder != self.holder and lease.is_at_work(now)
 
     def _as_authorization(self, authorized: Authorized, stored: Connection | None, now: float) -> Connection | Verdict:
         request_id, whose = authorized.request_id, self.tokens.whose

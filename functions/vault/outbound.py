@@ -9,10 +9,17 @@ import threading
 from typing import TYPE_CHECKING
 
 from urllib3 import Timeout
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError, SSLError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationValueError,
+    NewConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from . import wire
-from .errors import ProviderUnavailable
+from .errors import ProviderTimedOut, ProviderUnavailable
 from .responses import Answer
 
 if TYPE_CHECKING:
@@ -37,7 +44,7 @@ class Outbound:
         self._loopback = loopback
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:
-        """Return the whole answer, or raise `ProviderUnavailable` within `timeout` seconds.
+        """Return the whole answer, or raise `ProviderUnavailable` (`ProviderTimedOut`) within `timeout` seconds.
 
         Raises `ProviderMisconfigured`, with nothing sent, where the host is not on the public internet.
 
@@ -50,7 +57,7 @@ class Outbound:
         worker.join(timeout)
         if exchange.outcome is None:
             exchange.abandon()
-            raise ProviderUnavailable("The authorization server did not answer in time.", outcome_unknown=True)
+            raise _timed_out()
         if isinstance(exchange.outcome, Exception):
             raise exchange.outcome
         return exchange.outcome
@@ -110,12 +117,18 @@ class _Exchange:
                 content = b"".join(_capped(response.stream(16384, decode_content=True)))
                 names = {name.lower(): value for name, value in response.headers.items()}
                 return Answer(response.status, names, content)
+        except (ReadTimeoutError, TimeoutError):
+            raise _timed_out() from None
         except HTTPError as error:
             # The text of these exceptions holds addresses and sometimes bytes of the answer: it is not passed on.
             sent = not _was_never_sent(error)
             raise ProviderUnavailable("The authorization server cannot be reached.", outcome_unknown=sent) from None
         except (OSError, ValueError):
             raise ProviderUnavailable("The authorization server's answer is not HTTP.", outcome_unknown=True) from None
+
+
+def _timed_out() -> ProviderTimedOut:
+    return ProviderTimedOut("The authorization server did not answer in time.")
 
 
 def _shut(handle: socket.socket) -> None:

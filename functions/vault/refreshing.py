@@ -9,7 +9,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .connection import Connection
-from .errors import GatehouseError, ProviderUnavailable, ReauthorizationRequired, TemporarilyUnavailable
+from .errors import (
+    GatehouseError,
+    ProviderTimedOut,
+    ProviderUnavailable,
+    ReauthorizationRequired,
+    TemporarilyUnavailable,
+)
 from .record import record
 from .store import Conflict
 from .stored_set import RefreshedFrom
@@ -109,7 +115,8 @@ class Refreshing:
             try:
                 response = self._ask(held, plan, deadline)
             except ProviderUnavailable as error:
-                lost = error.outcome_unknown and plan.registration.provider.replays_refresh
+                may_be_at_work = isinstance(error, ProviderTimedOut)
+                lost = error.outcome_unknown and plan.registration.provider.replays_refresh and not may_be_at_work
                 if not lost:
                     raise
                 response = self._ask_again(held, plan, error, deadline)
@@ -119,6 +126,8 @@ class Refreshing:
         except TemporarilyUnavailable:
             self._conclude(held, self._given_back, deadline)
             raise
+        except ProviderTimedOut as error:
+            return self._give_up(held, plan, error, deadline, needed=needed)
         except GatehouseError as error:
             return self._fail(held, error, deadline, needed=needed)
         except Exception:
@@ -142,7 +151,8 @@ class Refreshing:
     def _ask_again(self, held: Connection, plan: Plan, lost: ProviderUnavailable, deadline: Deadline) -> TokenResponse:
         """Return the lost answer from a server that replays it, still on our own lease; without time raise `lost`.
 
-        Any other loss is for the next holder to find out about.
+        The connection broke, or a gateway answered: unlike after a time-out, nobody is at work there. Any other loss is
+        for the next holder to find out about.
         """
         self.timing.sleep(_REPLAY_PAUSE)
         try:
@@ -160,6 +170,24 @@ class Refreshing:
             return stored.refresh_failed(error, self.timing.now(), jitter, needed=needed)
 
         return self._conclude(held, failed, deadline)
+
+    def _give_up(
+        self, held: Connection, plan: Plan, error: ProviderTimedOut, deadline: Deadline, *, needed: bool
+    ) -> Connection:
+        """Write that no answer came in time: until our lease lapses no other request may meet ours at work.
+
+        Where the server repeats answers, the next one comes in the middle of the window that is left if it took ours
+        just now: later it might be taken for reuse.
+        """
+        assert held.lease is not None  # noqa: S101 - `held` is what we hold it in
+        now, jitter, until = self.timing.now(), self.timing.jitter(), float(held.lease.until)
+        if window := plan.registration.provider.refresh_token_replay_seconds:
+            until = min(until, now + window / 2)
+
+        def given_up(stored: Connection) -> Connection:
+            return stored.refresh_timed_out(error, until, self.timing.now(), jitter, needed=needed)
+
+        return self._conclude(held, given_up, deadline)
 
     def _dead_of(self, error: GatehouseError, *, after_loss: bool) -> After:
         def dead(stored: Connection) -> Connection:

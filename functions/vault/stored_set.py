@@ -65,13 +65,15 @@ class Lease:
     """The right to use the refresh token, and the journal entry of that use. It holds until `until` (Unix seconds).
 
     `attempt` numbers the uses of one token set. `interrupted_at` says that the one before never told how it ended, and
-    since when that is known.
+    since when that is known. `timed_out`: the holder waits for its answer no more, but the server may be at work still,
+    and would refuse another request for that: so nobody else may ask it either, until the lease lapses.
     """
 
     holder: str
     attempt: int
     until: int
     interrupted_at: int | None = None
+    timed_out: bool = False
 
     @property
     def is_after_an_interruption(self) -> bool:
@@ -79,8 +81,12 @@ class Lease:
         return self.interrupted_at is not None
 
     def is_live(self, now: float) -> bool:
-        """Tell whether its holder may still be at work."""
+        """Tell whether the token set is nobody else's to use."""
         return now < self.until
+
+    def is_at_work(self, now: float) -> bool:
+        """Tell whether its holder may still be at work: who waits for it may get an answer."""
+        return self.is_live(now) and not self.timed_out
 
 
 @record
@@ -133,7 +139,7 @@ class StoredSet:
 
     def lease_of_another(self, holder: str, now: float) -> Lease | None:
         """Return its lease, if somebody else than `holder` is at work with it: what takes its place takes that, too."""
-        is_anothers = self.lease is not None and self.lease.holder != holder and self.lease.is_live(now)
+        is_anothers = self.lease is not None and self.lease.holder != holder and self.lease.is_at_work(now)
         return self.lease if is_anothers else None
 
     # Its revocation

@@ -105,7 +105,7 @@ class Vending:
             is_newer = connection.version != first_version and (has_tried or connection.is_valid_for(0, now))
             if is_newer or wanted.best(connection, now):
                 return self._vended(connection)
-            if lease is not None and lease.is_live(now):
+            if lease is not None and lease.is_at_work(now):
                 if wanted.enough(connection, now):
                     return self._vended(connection)
                 self._wait(pause, deadline, connection_id)

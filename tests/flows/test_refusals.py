@@ -74,34 +74,35 @@ def test_salesforce_at_work_on_another_request_has_ended_nothing(
     assert after["version"] == 2
 
 
-def test_salesforce_that_is_slow_is_not_believed_when_it_meets_us_again(
+def test_no_second_request_of_ours_meets_a_first_one_at_work(
     application: Application, owner: Owner, scripted: Scripted, connected: Connect, stack: Stack
 ) -> None:
-    """Our first request is still at work when the second comes: that one's refusal is about the first."""
+    """Salesforce is slow once: whoever asks meanwhile is told to come again, and then there is a token."""
     # given
     owner.registers("salesforce", **scripted.endpoints, request_timeout=1)
     connection_id = connected("salesforce")
-    asked, answered = [], threading.Event()
+    answered, before = threading.Event(), len(scripted.received)
 
-    def slow(received: Received) -> Any:
-        asked.append(received)
-        if len(asked) > 1:
-            return refusal(400, IN_WORK)
+    def slow(_received: Received) -> Any:
         answered.wait(60)
         return TOKENS
 
     scripted.answers["/token"] = slow
 
     # when
-    busy = application.call("token", connection_id=connection_id)
+    first = application.call("token", connection_id=connection_id)
+    scripted.answers["/token"] = refusal(400, IN_WORK)
+    meanwhile = [application.call(each, connection_id=connection_id) for each in ("token", "refresh")]
+    asked = len(scripted.received) - before
     answered.set()
     scripted.answers["/token"] = TOKENS
-    stack.clock.advance(busy["retry_after"])
+    stack.clock.advance(first["retry_after"])
     after = application.call("token", connection_id=connection_id)
 
     # then
-    assert (busy["error"], busy["retryable"]) == ("provider_unavailable", True)
-    assert after["version"] == 2
+    assert [(each["error"], each["retryable"]) for each in (first, *meanwhile)] == [("provider_unavailable", True)] * 3
+    assert "did not answer in time" in first["error_description"]
+    assert (asked, after["version"]) == (1, 2)
 
 
 def test_salesforce_ends_a_grant_in_its_other_words(

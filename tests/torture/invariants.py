@@ -18,6 +18,7 @@ from functions.vault.errors import GatehouseError
 from functions.vault.life import Happened
 from functions.vault.obtained import Obtained
 from functions.vault.revoking import NotToldYet
+from functions.vault.timing import TOLERATED
 from tests.torture import records
 from tests.torture.edges import CONNECTIONS
 from tests.torture.world import Observer
@@ -181,7 +182,11 @@ class Watch(Observer):
 
     def asked(self, request: TokenRequest) -> None:
         """Judge a token request on its way: one at a time for one refresh token, but for those whose lease is over."""
+        profile = self.world.profile
+        is_repeated = profile.replay_seconds > 0 and profile.replay_is_known
         for other in self.world.requests:
+            if other.token == request.token and other.timed_out and not is_repeated and self._is_leased(other):
+                self.violated(f"{request.token} is asked about again while the server may be at work on it")
             if other.token != request.token or other.fate != "under way" or other.actor.is_over:
                 continue
             if self._is_stale(other) or self._is_stale(request):
@@ -189,6 +194,10 @@ class Watch(Observer):
                 self.counts["token requests beside a zombie's"] += 1
             else:
                 self.violated(f"two token requests in flight with {request.token}")
+
+    def _is_leased(self, request: TokenRequest) -> bool:
+        """Tell whether a request's lease is live, by any clock that a process may have."""
+        return request.lease_until is not None and self.world.scheduler.now + TOLERATED + 1 < request.lease_until
 
     def _is_stale(self, request: TokenRequest) -> bool:
         """Tell whether its lease has run out by its own clock: it slept, and should not be at work any more.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from functions.vault.committing import Committing
 from functions.vault.completing import Completing
 from functions.vault.connection import Connection, Status
-from functions.vault.errors import TemporarilyUnavailable
+from functions.vault.errors import ProviderTimedOut, ProviderUnavailable, TemporarilyUnavailable
 from functions.vault.life import Place
 from functions.vault.obtained import Obtained, Verdict
 from functions.vault.record import record
@@ -94,6 +94,16 @@ class _Impatient(Refreshing):
 
     def _came_late(self, held: Connection) -> bool:  # noqa: ARG002 - as it is called
         return False
+
+
+class _AsksAtOnce(Refreshing):
+    """Takes a time-out for any other failure: the server is asked again after seconds, or at once."""
+
+    def _ask(self, held: Connection, plan: Any, deadline: Deadline) -> TokenResponse:
+        try:
+            return super()._ask(held, plan, deadline)
+        except ProviderTimedOut as error:
+            raise ProviderUnavailable(error.description, outcome_unknown=True) from None
 
 
 class _OwnClock(Connections):
@@ -198,6 +208,7 @@ MUTANTS: dict[str, Parts] = {
     "the lease: shorter than its request": Parts(refreshing=_ShortLease),
     "the lease: by each process's own clock": Parts(connections=_OwnClock),
     "the wait for a response in the rescue queue": Parts(refreshing=_Impatient),
+    "the wait for the lease after a time-out": Parts(refreshing=_AsksAtOnce),
     "the re-read on invalid_grant": Parts(refreshing=_DoesNotReread),
     "the ladder: one write, no queue, no log": Parts(committing=_NoLadder),
     "the ladder: no queue, no log": Parts(committing=_NoQueue),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from functions.vault.errors import ProviderUnavailable
+from functions.vault.errors import ProviderTimedOut, ProviderUnavailable
 from functions.vault.registrations import Registrations
 from functions.vault.responses import Answer
 from tests.torture.scheduler import PASSING, Fault, Point
@@ -43,6 +43,8 @@ class TokenRequest:
     fate: str = "under way"
     answered: str = ""
     overlapped: bool = False
+    timed_out: bool = False
+    """Its sender gave up on it while the server was at work."""
     lease_until: float | None = None
 
 
@@ -167,7 +169,8 @@ class _HttpEdge:
             request.answered = instead.answer.body.decode()
             _settle(request, "delivered" if instead.by_server else "lost on the wire", scheduler.now)
             return instead.answer
-        except ProviderUnavailable:
+        except ProviderUnavailable as error:
+            request.timed_out = isinstance(error, ProviderTimedOut)
             _settle(request, "lost on the wire", scheduler.now)
             raise
         except BaseException:
@@ -277,4 +280,6 @@ def _http_failure(fault: Fault) -> Exception:
         return _Answered(_IN_PASSING[fault], by_server=True)
     if fault is Fault.OUTAGE:
         return _Answered(Answer(503, {}, b""), by_server=False)
-    return ProviderUnavailable("The authorization server did not answer.", outcome_unknown=fault is not Fault.REFUSED)
+    if fault is Fault.LATE_REQUEST:
+        return ProviderTimedOut("The authorization server did not answer in time.")
+    return ProviderUnavailable("The connection broke.", outcome_unknown=fault is not Fault.REFUSED)

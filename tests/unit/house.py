@@ -412,6 +412,13 @@ class MemoryHouse:
         except GatehouseError as error:
             return error.as_result()
 
+    def refresh(self, if_version: int | None = None) -> dict[str, Any]:
+        """Ask for another token, likewise."""
+        try:
+            return self.vending.refresh("merchant-1", if_version, self.deadline())
+        except GatehouseError as error:
+            return error.as_result()
+
     def revoke(self, seconds: float = 29.0) -> str:
         """Revoke the connection, and return its status."""
         return str(self.revoking.revoke("merchant-1", self.deadline(seconds))["status"])

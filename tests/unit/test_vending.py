@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions.vault.connection import RefreshedFrom, Status
-from functions.vault.errors import ProviderMisconfigured, ProviderUnavailable, TemporarilyUnavailable
+from functions.vault.errors import (
+    ProviderMisconfigured,
+    ProviderTimedOut,
+    ProviderUnavailable,
+    TemporarilyUnavailable,
+)
 from functions.vault.stored_set import Whose
 from functions.vault.timing import (
     AFTER_HTTP,
@@ -36,7 +41,12 @@ NO_PLACE = ProviderUnavailable("It cannot be reached.")
 
 def lost() -> ProviderUnavailable:
     """Return the failure of a request that may have arrived."""
-    return ProviderUnavailable("It did not answer in time.", outcome_unknown=True)
+    return ProviderUnavailable("The connection broke.", outcome_unknown=True)
+
+
+def silent() -> ProviderTimedOut:
+    """Return the failure of a request that the server may be at work on still."""
+    return ProviderTimedOut("It did not answer in time.")
 
 
 @pytest.fixture
@@ -367,6 +377,60 @@ def test_a_second_loss_is_for_the_next_one(house: MemoryHouse) -> None:
     result = house.token()
 
     assert (result["error"], len(house.server.requests)) == ("provider_unavailable", 2)
+    assert house.stored().was_interrupted
+
+
+@pytest.mark.parametrize(
+    ("provider", "seconds"),
+    [
+        pytest.param({}, 32, id="a server that rotates"),
+        pytest.param({"refresh_token_rotation": False}, 32, id="a server that does not"),
+        pytest.param({"refresh_token_replay_seconds": 60}, 30, id="one that repeats its answers for a minute"),
+        pytest.param({"refresh_token_replay_seconds": 20}, 10, id="one that repeats them for twenty seconds"),
+    ],
+)
+def test_no_request_of_ours_meets_an_earlier_one_at_work(
+    house: MemoryHouse, provider: dict[str, Any], seconds: int
+) -> None:
+    """After a time-out the server may be at work still: until the lease lapses nobody asks it with this token set.
+
+    Where it repeats answers, the next request comes while it would. Callers are told when that is, and nobody waits.
+    """
+    house.registrations.known["acme"] = registration(**provider)
+    house.server.answers = [silent()]
+
+    first = house.token()
+    house.pass_time(seconds - 1)()
+    again = [house.token(), house.refresh(), house.token(min_ttl=0)]
+
+    assert [each["error"] for each in (first, *again)] == ["provider_unavailable"] * 4
+    assert [each["retry_after"] for each in (first, *again)] == [seconds, 1, 1, 1]
+    assert (house.server.refresh_tokens, house.slept) == (["RT-1"], [])
+    house.pass_time(1)()
+    assert (house.token()["version"], house.server.refresh_tokens) == (2, ["RT-1", "RT-1"])
+    assert house.slept == []
+
+
+def test_a_good_token_is_vended_after_a_time_out(due: MemoryHouse) -> None:
+    """The request was an offer, and nobody waits for the lease that it leaves."""
+    due.server.answers = [silent()]
+
+    vended = [due.token() for _ in range(3)]
+
+    assert {each["version"] for each in vended} == {1}
+    assert (len(due.server.requests), due.slept) == (1, [])
+
+
+def test_a_time_out_after_a_loss_is_one(house: MemoryHouse) -> None:
+    """The second request of an attempt may be at work as well as a first one."""
+    replaying(house, 60)
+    house.server.answers = [lost(), silent()]
+
+    first = house.token()
+    house.pass_time(20)()
+
+    assert (first["retry_after"], house.token()["error"]) == (31, "provider_unavailable")
+    assert len(house.server.requests) == 2
     assert house.stored().was_interrupted
 
 
