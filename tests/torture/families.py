@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tests.torture.scenarios import ANOTHER, ANOTHER_ACCOUNT, LARGE, SMALL, STRICT, Scenario, drawn
+from tests.torture.scenarios import ANOTHER, ANOTHER_ACCOUNT, BEGINNINGS, LARGE, SMALL, STRICT, Scenario, drawn
 from tests.torture.world import ACCOUNT, CONNECTION
 
 if TYPE_CHECKING:
@@ -125,10 +125,11 @@ FAMILIES = (
     ),
     Family(
         "late answers",
-        ("token", "refresh", "refresh_any", "revoke", "reconnect", "callback", "sweep", "upkeep"),
+        ("token", "refresh", "refresh_any", "revoke", "reconnect", "callback", "sweep", "upkeep", "removal"),
         {**_REFRESHES, **_REVOCATIONS, "one_refresh_token": (False, True), "takes_live_access_alone": (False, True)},
         ages=("fresh", "expired", "idle"),
-        begins=("as consented", "consented twice", "dead", "taken for dead"),
+        begins=tuple(BEGINNINGS),
+        most=6,
         overslept=1.0,
     ),
 )

@@ -23,8 +23,16 @@ if TYPE_CHECKING:
 AGES = {"none": None, "fresh": 10.0, "due": 3400.0, "expired": 3700.0, "idle": 10.5 * 86400}
 """How old a connection's tokens are, in seconds; they live an hour."""
 
-BEGINNINGS = ("as consented", "consented twice", "dead", "taken for dead")
-"""What else has happened to a connection before: its grant was removed by the user, or refused in passing."""
+BEGINNINGS = {
+    "as consented": 1,
+    "consented twice": 2,
+    "consented often": 9,
+    "dead": 1,
+    "often, then dead": 9,
+    "taken for dead": 1,
+}
+"""What has happened to a connection before, with the number of its consents: a grant is dead where the user has removed
+it, and taken for dead where it was refused in passing."""
 
 STRICT = Profile()
 REPLAYING = Profile(replay_seconds=60)
@@ -61,7 +69,7 @@ class Scenario:
     bounded: bool = True
     skews: tuple[float, ...] = field(default=())
     bounds: tuple[tuple[int, int], ...] = ((2, 1), (0, 2))
-    begins: str = BEGINNINGS[0]
+    begins: str = "as consented"
     accounts: tuple[tuple[str, str], ...] = ((CONNECTION, ACCOUNT),)
 
     def set_the_stage(self, world: World) -> None:
@@ -88,17 +96,19 @@ class Scenario:
             scheduler.spawn(f"{role}-{number + 1}", _KIND.get(kind, kind), _work(world, role, prepared), skew=skew)
 
     def _begin(self, setup: Process, connection_id: str) -> None:
-        for _ in range(2 if self.begins == "consented twice" else 1):
+        for _ in range(BEGINNINGS[self.begins]):
             setup.complete(setup.consent(connection_id))
 
     def _refuse(self, setup: Process, connection_id: str) -> None:
         server = setup.world.server
-        if self.begins == "dead":
+        if not self.begins.endswith("dead"):
+            return
+        if self.begins == "taken for dead":
+            server.takes_all_for_dead = True
+        else:
             server.remove(connection_id)
-        server.takes_all_for_dead = self.begins == "taken for dead"
-        if self.begins in {"dead", "taken for dead"}:
-            with suppress(ReauthorizationRequired):
-                setup.vending.refresh(connection_id, None, setup.deadline)
+        with suppress(ReauthorizationRequired):
+            setup.vending.refresh(connection_id, None, setup.deadline)
         server.takes_all_for_dead = False
 
 
@@ -109,6 +119,7 @@ _KIND = {
     "reconnect": "authorize",
     "stranger": "authorize",
     "upkeep": "sweep",
+    "removal": "user",
 }
 
 
@@ -135,6 +146,12 @@ def _stranger(process: Process, connection_id: str, _prepared: Any) -> Any:
     return _reconnect(process, connection_id, None, ANOTHER_ACCOUNT)
 
 
+def _removal(process: Process, connection_id: str, _prepared: Any) -> Any:
+    """Be the user, who takes back at the provider what the connection was allowed."""
+    process.timing.sleep(1.0)
+    process.world.server.remove(connection_id)
+
+
 def _complete(process: Process, _connection_id: str, prepared: ValidatedResponse | None) -> Any:
     assert prepared is not None
     return process.complete(prepared).page
@@ -158,6 +175,7 @@ _ROLES: dict[str, Callable[[Process, str, ValidatedResponse | None], Any]] = {
     "upkeep": _upkeep,
     "reconnect": _reconnect,
     "stranger": _stranger,
+    "removal": _removal,
     "callback": _complete,
     "duplicate": _complete,
 }

@@ -54,6 +54,8 @@ class Fault(StrEnum):
     OUTAGE = "server's outage"
     STALE = "index is behind"
     SLOW = "answer takes almost all of its time"
+    ASLEEP = "process stops, for longer than its lease"
+    LONG_ASLEEP = "process stops, for a quarter of an hour"
     DEAD = "refused as dead, in passing"
     UNKNOWN = "refused with a code that nobody knows, in passing"
     DOWN = "refused with a 5xx, in passing"
@@ -231,7 +233,7 @@ class Scheduler:
         """Make one call to the outside for the running actor: its effect happens, or does not, as is chosen."""
         actor = self.running
         point.since = self.now
-        fault = self._pause(actor, point)
+        fault = self._pause_and_sleep(actor, point)
         if fault in {Fault.LATE_REQUEST, Fault.CRASH_SENT}:
             self.orphans.append(Orphan(actor, point.title(), effect, point.about))
         if fault is Fault.CRASH_SENT:
@@ -245,7 +247,7 @@ class Scheduler:
             arriving = replace(point, stage=Stage.AFTER, faults=_AFTER[point.service])
             if fault is Fault.SLOW and point.time_limit is not None:
                 arriving.wake_at = self.now + _SLOWLY * point.time_limit
-            fault = self._pause(actor, arriving)
+            fault = self._pause_and_sleep(actor, arriving)
         if fault in {Fault.LOST_ANSWER, Fault.OUTAGE}:
             raise failure(fault)
         if fault is Fault.RETRIED:
@@ -286,6 +288,13 @@ class Scheduler:
             if fault is Fault.CRASH:
                 raise GreenletExit
         return fault
+
+    def _pause_and_sleep(self, actor: Actor, point: Point) -> Fault:
+        """Wait for what the strategy chooses; a process may be stopped here for long, where it may outlive its time."""
+        fault = self._pause(actor, point)
+        if fault not in SLEEPS:
+            return fault
+        return self._pause(actor, replace(point, faults=(Fault.CRASH,), wake_at=self.now + SLEEPS[fault]))
 
     def _work(self, actor: Actor, work: Callable[[Actor], Any]) -> None:
         try:
@@ -381,7 +390,8 @@ class Scheduler:
         if self._is_late(point):
             late = (Fault.LATE_REQUEST,) if point.stage is Stage.BEFORE else ()
             return (Fault.CRASH, *late)
-        return point.faults
+        may_sleep = not self.bounded and self.two_sided and point.service == "http" and point.wake_at is None
+        return (*point.faults, *SLEEPS) if may_sleep else point.faults
 
     def _deliverable(self) -> list[Message]:
         first: dict[tuple[str, str], Message] = {}
@@ -499,6 +509,9 @@ class Scheduler:
             self.tick_at = self.now + TICK
             self.on_tick()
 
+
+SLEEPS = {Fault.ASLEEP: 40.0, Fault.LONG_ASLEEP: 900.0}
+"""Seconds for which a process stops between two steps of a request."""
 
 _AFTER: dict[str, tuple[Fault, ...]] = {
     "http": (Fault.CRASH, Fault.LOST_ANSWER, Fault.OUTAGE),

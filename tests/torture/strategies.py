@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.torture.scheduler import Fault
+from tests.torture.scheduler import PASSING, SLEEPS, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from tests.torture.scheduler import Option
 
-_SLOW = 0.4
+_RARE = frozenset({Fault.SLOW, *SLEEPS, *PASSING})
+_RARELY = 0.4
 
 
 class Calm:
@@ -43,8 +44,9 @@ class Chance:
         if faults and self._faults_left and random.random() < self._misfortune:
             self._faults_left -= 1
             kinds = sorted({option.fault if option.kind == "run" else option.kind for option in faults})
-            # Requests are few among all calls, and slow ones are what leases are there for.
-            kind = Fault.SLOW if Fault.SLOW in kinds and random.random() < _SLOW else random.choice(kinds)
+            # Requests are few among all calls, and what befalls them is what all of this is there for.
+            rare = [kind for kind in kinds if kind in _RARE]
+            kind = random.choice(rare if rare and random.random() < _RARELY else kinds)
             return random.choice([o for o in faults if kind == (o.fault if o.kind == "run" else o.kind)])
         calm = [option for option in options if not option.faults]
         if not calm:
