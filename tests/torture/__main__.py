@@ -79,7 +79,9 @@ def _all(schedules: int) -> int:
     print("In all of them")
     _print_counts(whole)
     print("The table of a connection's life, which every write was held against")
-    print(f"  {len(whole.rows):7,d} of its {len(LIFE)} rows were seen")
+    print(f"  {len(whole.rows):7,d} of its {len(LIFE)} rows were gone by")
+    for status, place, happened in LIFE.keys() - whole.rows:
+        print(f"          not {happened}: {status or 'no connection'}, {place}")
     print("Open: not as it should be, and not counted as violations")
     for name in OPEN:
         print(f"  {whole.counts[name]:7,d} {name}")

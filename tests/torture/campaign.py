@@ -14,7 +14,7 @@ from tests.torture.runner import by_seed, exhaustively
 from tests.torture.scenarios import SMALL, Scenario
 
 if TYPE_CHECKING:
-    from tests.torture.records import Row
+    from tests.torture.rows import Row
 
 BATCH = 200
 MOST = 50_000

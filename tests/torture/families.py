@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tests.torture.scenarios import ANOTHER, ANOTHER_ACCOUNT, BEGINNINGS, LARGE, SMALL, STRICT, Scenario, drawn
+from tests.torture.scheduler import PASSING, SLEEPS
 from tests.torture.world import ACCOUNT, CONNECTION
 
 if TYPE_CHECKING:
     from random import Random
 
+    from tests.torture.scheduler import Fault
     from tests.torture.server import Profile
 
 ALONE = ((CONNECTION, ACCOUNT),)
@@ -45,6 +47,8 @@ class Family:
     overslept: float = field(default=0.25)
     """How many of them have processes that outlive their deadlines, and late answers with them."""
 
+    likely: tuple[Fault, ...] = ()
+
     def drawn(self, random: Random) -> Scenario:
         """Return one of its histories' scenario."""
         others = [random.choice(self.roles) for _ in range(random.randint(1, self.most - len(self.always)))]
@@ -59,6 +63,7 @@ class Family:
             skews=tuple(random.uniform(-furthest, furthest) for _ in roles) if furthest else (),
             begins=random.choice(self.begins),
             accounts=random.choice(self.accounts),
+            likely=self.likely,
         )
 
     def _server(self, random: Random) -> Profile:
@@ -114,6 +119,7 @@ FAMILIES = (
         {**_REFRESHES, "refuses_in_passing": (True, True, False), "busy": ("", "explained", "as dead")},
         ages=("due", "expired", "idle"),
         begins=("as consented", "as consented", "dead", "taken for dead"),
+        likely=PASSING,
     ),
     Family(
         "consents without a refresh token",
@@ -131,6 +137,7 @@ FAMILIES = (
         begins=tuple(BEGINNINGS),
         most=6,
         overslept=1.0,
+        likely=tuple(SLEEPS),
     ),
 )
 

@@ -21,12 +21,14 @@ from functions.vault.revoking import NotToldYet
 from functions.vault.timing import TOLERATED
 from tests.torture import records
 from tests.torture.edges import CONNECTIONS
+from tests.torture.rows import rows_of
 from tests.torture.world import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from functions.vault.tokens import TokenSet
+    from tests.torture.rows import Row
     from tests.torture.scheduler import Actor
     from tests.torture.server import Grant, Issue
     from tests.torture.wire import RevocationRequest, TokenRequest
@@ -70,7 +72,7 @@ class Watch(Observer):
         self.read_at: dict[str, int] = {}
         """The step at which a request's start read the connection, by the request."""
         self.rescued_at = 0.0
-        self.rows: set[records.Row] = set()
+        self.rows: set[Row] = set()
         world.observer = self
         world.scheduler.on_over = self.over
 
@@ -100,13 +102,16 @@ class Watch(Observer):
             self._tokens_written(was, now)
         self._sets_written(now, is_asked_for=any(row[2] in _ASKED_FOR for row in rows))
         self._status_written(was, now)
-        lease, before_it = (records.current_of(values).get("lease", {}) for values in (now, was))
-        if actor is not None and lease and lease["holder"] != before_it.get("holder"):
-            actor.notes["lease until"] = float(lease["until"])
+        self._consent_written(was, now)
+        held, old = records.sets_in(now), records.sets_in(was)
+        for each in held.values() if actor is not None else ():
+            lease, before_it = each.get("lease", {}), old.get(each["id"], {}).get("lease", {})
+            if actor is not None and lease and lease["holder"] != before_it.get("holder"):
+                actor.notes["lease until"] = float(lease["until"])
 
-    def _life_written(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> set[records.Row]:
+    def _life_written(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> set[Row]:
         """Judge a write by the table of a connection's life: what it has no row for must not be written."""
-        rows = records.rows_of(was, now)
+        rows = rows_of(was, now)
         if rows is None:
             states = [
                 (values.get("status"), sorted(each["place"] for each in records.sets_in(values).values()))
@@ -132,6 +137,20 @@ class Watch(Observer):
         if now.get("authorized_by") != was.get("authorized_by"):
             grant = self.issue_of(new).grant
             self.book(now["connection_id"]).stored_at[grant.number] = self.world.scheduler.step
+
+    def _consent_written(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Judge whether a refresh token goes on that is good, where a consent of the same account has brought none."""
+        used, current = records.to_refresh(was), records.current_of(now)
+        is_consent = now.get("authorized_by") != was.get("authorized_by")
+        if not is_consent or was.get("status") != "active" or not used or current.get("refreshable"):
+            return
+        before, new = self.opened(was["connection_id"], used), self.opened(now["connection_id"], current)
+        if before is None or new is None or not self.world.profile.names_account:
+            return
+        is_same_account = self.issue_of(before).grant.account == self.issue_of(new).grant.account
+        place = records.sets_in(now).get(used["id"], {}).get("place")
+        if is_same_account and place != "kept":
+            self.violated(f"{before.refresh_token} would go on, and is {place or 'gone'}")
 
     def _sets_written(self, now: Mapping[str, Any], *, is_asked_for: bool) -> None:
         """Note what the record holds, and of whom the server is to be told: each of these grants has to end there."""

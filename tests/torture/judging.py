@@ -75,7 +75,7 @@ class _Judge:
     # Grants that were to end
 
     def _judge_end(self, grant: Grant) -> None:
-        if grant.ended:
+        if not self.world.server.lives(grant, self.world.scheduler.now):
             return
         name = self._why_it_lives_on(grant)
         if name is None:
@@ -111,10 +111,24 @@ class _Judge:
             return
         if records.to_revoke(self.item):
             self._violated("a server was never told of a revocation")
-        grant = self.watch.issue_of(held).grant
-        newest = max((self._arrival(other) for other in self._standing_consents()), default=0)
+        self._judge_its_place(self.watch.issue_of(held).grant)
+        used = records.to_refresh(self.item)
+        goes_on = self.watch.opened(self.connection_id, used) if used else None
+        if goes_on is None or goes_on.refresh_token is None:
+            self.watch.counts["connections without a refresh token"] += 1
+        else:
+            self._judge_refreshable(goes_on)
+
+    def _judge_its_place(self, grant: Grant) -> None:
+        """Judge whether the newest consent stands; one without a refresh token gives way to what goes on beside it."""
+        others = [other for other in self._standing_consents() if other.issues[0].refresh_token or other is grant]
+        newest = max((self._arrival(other) for other in others), default=0)
         if self._arrival(grant) < newest:
             self._violated(f"grant {grant.number} stands over a newer consent")
+
+    def _judge_refreshable(self, held: TokenSet) -> None:
+        """Judge a connection by the token set whose refresh token it goes on with."""
+        grant = self.watch.issue_of(held).grant
         if any(call.overlapped for issue in grant.issues for call in issue.calls if call is not None):
             self.watch.counts["histories with a zombie's answer"] += 1
             return

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterator
 
+    from tests.torture.rows import Row
     from tests.torture.scenarios import Scenario
     from tests.torture.scheduler import Actor, Event, Strategy
     from tests.torture.world import Parts
@@ -41,7 +42,7 @@ class Result:
     violations: list[str]
     counts: Counter[str]
     steps: int
-    rows: set[records.Row] = field(repr=False, default_factory=set)
+    rows: set[Row] = field(repr=False, default_factory=set)
     history: list[Event] = field(repr=False, default_factory=list)
 
 
@@ -169,7 +170,7 @@ def by_seed(
         scenario = any_drawn(random)
     elif isinstance(scenario, Family):
         scenario = scenario.drawn(random)
-    return run(scenario, Chance(random), parts, recording=recording)
+    return run(scenario, Chance(random, scenario.likely), parts, recording=recording)
 
 
 def by_script(scenario: Scenario, choices: list[int], *, preempts: int, faults: int) -> Result:

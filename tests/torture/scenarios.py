@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from functions.vault.authorization import ValidatedResponse
-    from tests.torture.scheduler import Actor, Message
+    from tests.torture.scheduler import Actor, Fault, Message
     from tests.torture.world import World
 
 AGES = {"none": None, "fresh": 10.0, "due": 3400.0, "expired": 3700.0, "idle": 10.5 * 86400}
@@ -59,7 +59,7 @@ class Scenario:
     """One cast. `age` is a key of `AGES`; `bounds` are the preemptions and faults, in all, of a search to the end.
 
     A role is played with the connection that is named behind a colon, else with the usual one. `accounts` are the
-    connections that there are, and whose each is.
+    connections that there are, and whose each is. What is `likely` to go wrong does so more often than other things.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Scenario:
     bounds: tuple[tuple[int, int], ...] = ((2, 1), (0, 2))
     begins: str = "as consented"
     accounts: tuple[tuple[str, str], ...] = ((CONNECTION, ACCOUNT),)
+    likely: tuple[Fault, ...] = ()
 
     def set_the_stage(self, world: World) -> None:
         """Make the connections, let their tokens age, and put the actors on."""

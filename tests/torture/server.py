@@ -186,6 +186,10 @@ class Server:
         issue = self.by_refresh_token.get(refresh_token or "")
         return issue is not None and not issue.grant.ended and issue.successor is None
 
+    def lives(self, grant: Grant, now: float) -> bool:
+        """Tell whether anything that was issued for a grant still serves."""
+        return any(self.accepts(issue.refresh_token) or self.is_alive(issue, now) for issue in grant.issues)
+
     def is_alive(self, issue: Issue, now: float) -> bool:
         """Tell whether an access token opens anything."""
         is_young = now < issue.at + self.profile.lifetime

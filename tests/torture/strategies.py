@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from tests.torture.scheduler import PASSING, SLEEPS, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from random import Random
 
     from tests.torture.scheduler import Option
 
 _RARE = frozenset({Fault.SLOW, *SLEEPS, *PASSING})
 _RARELY = 0.4
+_OFTEN = 0.3
 
 
 class Calm:
@@ -29,10 +30,14 @@ class Calm:
 
 
 class Chance:
-    """Draws every choice from a seed. Each schedule has a temper of its own: how restless, how many faults."""
+    """Draws every choice from a seed. Each schedule has a temper of its own: how restless, how many faults.
 
-    def __init__(self, random: Random) -> None:
+    Where a fault can happen that is `likely`, one often does.
+    """
+
+    def __init__(self, random: Random, likely: Collection[Fault] = ()) -> None:
         self._random = random
+        self._likely = likely
         self._restlessness = random.choice((0.05, 0.2, 0.5, 1.0))
         self._misfortune = random.choice((0.0, 0.03, 0.1, 0.25))
         self._faults_left = random.randint(1, 6)
@@ -41,6 +46,10 @@ class Chance:
         """Return one of the options, a fault only now and then."""
         random = self._random
         faults = [option for option in options if option.faults]
+        likely = [option for option in faults if option.fault in self._likely]
+        if likely and self._faults_left and random.random() < _OFTEN:
+            self._faults_left -= 1
+            return random.choice(likely)
         if faults and self._faults_left and random.random() < self._misfortune:
             self._faults_left -= 1
             kinds = sorted({option.fault if option.kind == "run" else option.kind for option in faults})

@@ -1,0 +1,108 @@
+"""By which rows of the table of a connection's life a write went, as far as that shows from outside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from functions.vault.life import LIFE, MOST_SUPERSEDED, Happened, Place, Status
+from tests.torture.records import sets_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Values = Mapping[str, Any]
+
+Row = tuple[Status | None, Place, Happened]
+
+_BRING = frozenset(happened for _, place, happened in LIFE if place is Place.OUTSIDE)
+"""What takes nothing away but for what it brings."""
+
+
+def rows_of(before: Values, after: Values) -> set[Row] | None:
+    """Return the rows of the table by which one write can have led from one state to another; None where none can.
+
+    A token set that no row of them is about has stayed where it was. Of too many that are superseded the oldest go in
+    the same write.
+    """
+    was = Status(before["status"]) if before else None
+    now, old, new = Status(after["status"]), sets_in(before), sets_in(after)
+    moves = [(_place(old, set_id), _place(new, set_id)) for set_id in old.keys() | new.keys()]
+    moves = [(start, end) for start, end in moves if start is not end]
+    if not moves:
+        stayed = _rows_without_a_move(before, after)
+        return stayed if stayed or was is now else None
+    comes_in = any(start is Place.OUTSIDE for start, _ in moves)
+    is_full = sum(_place(new, set_id) is Place.SUPERSEDED for set_id in new) == MOST_SUPERSEDED
+    for happened in Happened:
+        if happened in _BRING and not comes_in:
+            continue
+        found = [_rows_of_move((was, start, happened), (now, end), is_full=is_full) for start, end in moves]
+        if all(found):
+            return set().union(*found)
+    return None
+
+
+def _rows_of_move(row: Row, then: tuple[Status, Place], *, is_full: bool) -> set[Row]:
+    """Return the row, if it leads there; where all places for superseded ones are taken, by way of these."""
+    leads_to, now = LIFE.get(row), then[0]
+    if leads_to == then:
+        return {row}
+    left = (now, Place.SUPERSEDED, Happened.LEFT_TO_SERVER)
+    if is_full and LIFE.get(left) == then:
+        if leads_to == (now, Place.SUPERSEDED):
+            return {row, left}
+        if row[1] is Place.SUPERSEDED:
+            return {left}
+    return set()
+
+
+def _rows_without_a_move(before: Values, after: Values) -> set[Row]:
+    was, now, old, new = before.get("status"), after["status"], sets_in(before), sets_in(after)
+    changed = {set_id for set_id in new if new[set_id] != old[set_id] or was != now}
+    return {
+        row
+        for row, then in LIFE.items()
+        for set_id in changed
+        if row[:2] == (was, new[set_id]["place"]) and then == (now, row[1])
+        if row[2] not in _SIGNS or _SIGNS[row[2]](old[set_id], new[set_id], before, after)
+    }
+
+
+def _was_leased(old: Values, new: Values, _before: Values, _after: Values) -> bool:
+    return "lease" in new and new["lease"]["holder"] != old.get("lease", {}).get("holder")
+
+
+def _lease_ended(old: Values, new: Values, before: Values, after: Values) -> bool:
+    is_over = "lease" in old and new.get("lease", {}).get("until", 0) == 0
+    return is_over and before.get("failure") == after.get("failure")
+
+
+def _failed(_old: Values, _new: Values, before: Values, after: Values) -> bool:
+    return bool(before.get("failure") != after.get("failure"))
+
+
+def _attempts(values: Values) -> int:
+    return int(values.get("revocation", {}).get("open_attempts", 0))
+
+
+def _revocation_began(old: Values, new: Values, _before: Values, _after: Values) -> bool:
+    return _attempts(new) > _attempts(old)
+
+
+def _revocation_failed(old: Values, new: Values, _before: Values, _after: Values) -> bool:
+    return bool(old.get("revocation", {}).get("failure") != new.get("revocation", {}).get("failure"))
+
+
+_SIGNS: dict[Happened, Callable[[Values, Values, Values, Values], bool]] = {
+    Happened.LEASED: _was_leased,
+    Happened.LEASE_GIVEN_BACK: _lease_ended,
+    Happened.LEASE_ENDED: _lease_ended,
+    Happened.REFRESH_FAILED: _failed,
+    Happened.REVOCATION_BEGAN: _revocation_began,
+    Happened.REVOCATION_FAILED: _revocation_failed,
+}
+"""How it shows in one token set, and in the record around it, that something happened which moves nothing."""
+
+
+def _place(sets: Mapping[str, Values], set_id: str) -> Place:
+    return Place(sets[set_id]["place"]) if set_id in sets else Place.OUTSIDE
