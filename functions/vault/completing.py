@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -105,6 +104,7 @@ class Completing:
             ),
             request_id=request.request_id,
             revocations=request.connection_revocations,
+            grants_are_apart=registration.provider.grants_are_apart,
         )
         try:
             # A connection that never was needs no read: storing it is conditional on that.
@@ -115,29 +115,14 @@ class Completing:
         is_ours = connection.authorized_by == request.request_id
         is_anothers = not connection.belongs_to(request.provider, request.owner)
         is_of_another_account = not is_ours and not is_anothers and obtained.is_of_another_account(connection)
-        # Where one token's end is the end of all that an account has allowed us, other connections may live on it: what
-        # is kept nowhere dies of itself.
-        is_all_of_it = is_of_another_account and registration.provider.revocation_ends_authorization
-        if (is_anothers or is_of_another_account) and not is_all_of_it:
-            self._withdraw(registration, answered, deadline)
         if not is_ours and connection.status in ENDED:
             return Outcome.failed(request, ConnectionRevoked.code)
         if is_of_another_account:
-            # The code is spent and its tokens are withdrawn: with another account the person may try once more.
+            # The code is spent, and nobody will use its tokens: with another account the person may try once more.
             return Outcome.failed(self.authorizations.reopen(request, SUBJECT_MISMATCH), SUBJECT_MISMATCH)
         if is_anothers:
             return Outcome.failed(request, InvalidRequest.code)
         return Outcome("connected", request.provider, request=request)
-
-    def _withdraw(self, registration: Registration, answered: TokenResponse, deadline: Deadline) -> None:
-        """Revoke tokens that have no place here, as far as the server takes it: the connection is another party's."""
-        if registration.provider.revocation_endpoint is None:
-            return
-        with contextlib.suppress(GatehouseError):
-            for kind in registration.provider.revocation_tokens:
-                if (token := getattr(answered.tokens, kind)) is not None:
-                    timeout = deadline.for_http(registration.provider.request_timeout)
-                    self.client.revoke(registration, kind, token, timeout)
 
     def _not_consumed(self, response: ValidatedResponse, holder: str, deadline: Deadline) -> Outcome:
         """Say why the request could not be taken: by whom it was, or what did not fit. Nothing changes, or is sent."""

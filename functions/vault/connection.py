@@ -207,10 +207,12 @@ class Connection:
         parameters: dict[str, str],
         tags: dict[str, str],
         requested_scope: str | None = None,
+        grants_are_apart: bool = False,
     ) -> Connection:
         """Return the connection that an authorization makes, or makes anew of the one `before`.
 
-        Of an earlier grant its token sets are left, each in its place: a server may have to be told of their end.
+        Of an earlier grant its token sets are left, each in its place: a server may have to be told of their end. It is
+        at once where `grants_are_apart`: that ends none but theirs.
         """
         at = int(now)
         fresh = cls(
@@ -240,14 +242,16 @@ class Connection:
         goes_on = before.goes_on_beside(tokens) if before is not None else None
         if before is None or goes_on is None:
             replaced = fresh.in_place(Place.CURRENT) + fresh.in_place(Place.KEPT)
-            return fresh._after(  # noqa: SLF001 - its own class; so below
+            following = fresh._after(  # noqa: SLF001 - its own class; so below
                 Happened.CONSENTED, now, replaced, new, is_first=before is None, **_told_by(tokens)
-            )._within_bounds(now)
+            )
+            return following._settled(now, grants_are_apart=grants_are_apart)  # noqa: SLF001
         # Its upkeep goes on, too: it is the refresh token that an idle grant would die with.
         told = {**_told_by(tokens), "upkeep_at": before.upkeep_at}
         new = replace(new, refresh_at=tokens.refresh_at)
         if goes_on.place is Place.KEPT:
-            return fresh._after(Happened.CONSENTED, now, fresh.in_place(Place.CURRENT), new, **told)._within_bounds(now)  # noqa: SLF001
+            following = fresh._after(Happened.CONSENTED, now, fresh.in_place(Place.CURRENT), new, **told)  # noqa: SLF001
+            return following._settled(now, grants_are_apart=grants_are_apart)  # noqa: SLF001
         kept = replace(goes_on, scope=before.scope)
         return fresh._after(Happened.CONSENTED_KEEPING, now, [kept], new, **told)  # noqa: SLF001
 
@@ -346,21 +350,24 @@ class Connection:
             return self._after(Happened.KEPT_REFUSED, now, [refused, current], **told)._within_bounds(now)  # noqa: SLF001
         return self._after(Happened.REFUSED, now, [refused], **told)
 
-    def came_late(
+    def came_late(  # noqa: PLR0913 - tokens, where they come from and where they go
         self,
         tokens: SealedTokens,
         gives_way: StoredSet | None,
         request_id: str | None,
         now: float,
         source: RefreshedFrom | None = None,
+        *,
+        grants_are_apart: bool = False,
     ) -> Connection:
         """Return it with tokens that came after something newer: in the place of what `gives_way`, or beside all.
 
-        They are vended to nobody, and revoked when the connection is.
+        They are vended to nobody, and revoked when the connection is, or at once where `grants_are_apart`.
         """
         new = replace(tokens.stored(Place.OUTSIDE, request_id), refreshed_from=source)
         replaced = [gives_way] if gives_way is not None else []
-        return self._after(Happened.CAME_LATE, now, replaced, new)._within_bounds(now)  # noqa: SLF001
+        came = self._after(Happened.CAME_LATE, now, replaced, new)
+        return came._settled(now, grants_are_apart=grants_are_apart)  # noqa: SLF001
 
     def kept_came_late(
         self, tokens: SealedTokens, gives_way: StoredSet, holder: str, now: float, source: RefreshedFrom
@@ -393,12 +400,37 @@ class Connection:
             upkeep_at=None,
         )
 
-    def came_after_revocation(self, tokens: SealedTokens, request_id: str | None, now: float) -> Connection:
-        """Return it with tokens that came back after it was revoked: vended to nobody, and revoked too."""
-        late = tokens.stored(Place.OUTSIDE, request_id).to_be_revoked(now)
-        for end in self.revocation:
-            late = late.after(end, now)
-        return self._after(Happened.CAME_AFTER_REVOCATION, now, (), late)
+    def came_after_revocation(
+        self,
+        tokens: SealedTokens,
+        gives_way: StoredSet | None,
+        request_id: str | None,
+        now: float,
+        source: RefreshedFrom | None = None,
+    ) -> Connection:
+        """Return it with tokens that came back after it was revoked, in the place of what `gives_way`, or beside all.
+
+        They are vended to nobody, and revoked too.
+        """
+        new = replace(tokens.stored(Place.OUTSIDE, request_id), refreshed_from=source).to_be_revoked(now)
+        replaced = [gives_way] if gives_way is not None else []
+        return self._after(Happened.CAME_AFTER_REVOCATION, now, replaced, new)
+
+    def came_unwanted(
+        self,
+        tokens: SealedTokens,
+        gives_way: StoredSet | None,
+        request_id: str | None,
+        now: float,
+        source: RefreshedFrom | None = None,
+    ) -> Connection:
+        """Return it with tokens that are revoked of our own accord, in the place of what `gives_way`, or beside all.
+
+        They are not the connection's own, or of a token set that is revoked while the connection goes on.
+        """
+        new = replace(tokens.stored(Place.OUTSIDE, request_id), refreshed_from=source).to_be_revoked(now)
+        replaced = [gives_way] if gives_way is not None else []
+        return self._after(Happened.CAME_UNWANTED, now, replaced, new)
 
     def revocation_began(self, attempted: StoredSet, now: float) -> Connection:
         """Return it with one more attempt to revoke a token set in the journal."""
@@ -408,13 +440,21 @@ class Connection:
         """Return it with what an attempt that failed has left of a revocation."""
         return self._after(Happened.REVOCATION_FAILED, now, [failed])
 
+    def revocation_put_off(self, over: StoredSet, now: float) -> Connection:
+        """Return it with a token set that is not revoked while a newer consent stands, which it might end with it."""
+        waiting = self._after(Happened.REVOCATION_PUT_OFF, now, [replace(over, revocation=None)])
+        return waiting._within_bounds(now)  # noqa: SLF001
+
     def revocation_confirmed(self, over: StoredSet, now: float) -> Connection:
         """Return it after the server has heard of a token set's end: the ciphertext goes, what it answered stays."""
-        end = Revoked.of(over)
-        others = tuple(each.after(end, now) if each.place is Place.REVOKING else each for each in self.sets)
-        known = replace(self, sets=others, revocation=(*self.revocation, end)[-MOST_REVOKED:])
+        known = replace(self, revocation=(*self.revocation, Revoked.of(over))[-MOST_REVOKED:])
         is_last = self.status is Status.REVOKING and len(self.to_revoke) == 1
         return known._after(Happened.LAST_CONFIRMED if is_last else Happened.REVOCATION_CONFIRMED, now, [over])  # noqa: SLF001
+
+    def end_noted(self, over: StoredSet, now: float) -> Connection:
+        """Return it after a server has confirmed the end of a token set that has given way to a late answer since."""
+        noted = (*self.revocation, Revoked.of(over))[-MOST_REVOKED:]
+        return self._after(Happened.REVOCATION_CONFIRMED, now, (), revocation=noted)
 
     # The one way from each state to the next
 
@@ -451,6 +491,20 @@ class Connection:
             fields["failure"] = next((failure for failure in failures if failure), None)
         after = replace(self, status=status, sets=held, changes=self.changes + 1, updated_at=int(now), **fields)
         return after._scheduled()  # noqa: SLF001
+
+    def has_ended_the_grant_of(self, over: StoredSet, *, ends_all: bool) -> bool:
+        """Tell whether a server has confirmed the end of a token set's grant by what it answered to another set.
+
+        `ends_all`: that server ends all grants of an account with any of them.
+        """
+        return any(end.ended_the_grant and end.is_of_the_grant_of(over, is_any=ends_all) for end in self.revocation)
+
+    def _settled(self, now: float, *, grants_are_apart: bool) -> Connection:
+        """Return it with what is superseded revoked where that ends nothing else, and else within bounds."""
+        if not grants_are_apart:
+            return self._within_bounds(now)
+        over = [each.to_be_revoked(now) for each in self.in_place(Place.SUPERSEDED)]
+        return self._after(Happened.REVOKED_APART, now, over) if over else self
 
     def _within_bounds(self, now: float) -> Connection:
         """Return it without the oldest superseded token sets, where there are more than it keeps.

@@ -15,10 +15,15 @@ happens to certain token sets: to one that comes in, to one that is there, to al
   a server has issued is dropped while it may live, but for the oldest of more than `MOST_SUPERSEDED`.
 - A new consent replaces the current token set, which is `superseded` then: nobody uses it any more, and it is revoked
   when the connection is. To revoke it at once would end the new consent with it, at servers that end all of an account.
+  Only if the provider's data says that the grants of an account are apart (`revocation_ends_authorization` is false),
+  what is superseded is revoked at once. If it does not, what is yet to be revoked waits as `superseded` while a newer
+  consent of the same client and tenant stands.
 - A consent that brings no refresh token leaves the one before in use, where it is the same account's at the same client
   of the same server: its token set is `kept` beside the current one. A refresh uses it, and what that brings is current
   then. A late answer to it is kept in its place. Refused, it is `superseded`, and the connection stays active: the
   current tokens are vended to their end. A consent that brings a refresh token supersedes both.
+- Tokens that are not the connection's own (of another account or another party) are never current. They are revoked
+  where grants are apart, and come into no place elsewhere: somebody else may live on the same authorization.
 - Revoking ends a connection here at once. It is `revoking` while a server is to be told of any of its token sets, and
   `revoked` when none is left. Only a new consent makes it active again; what is yet to be revoked stays beside it.
 - `pending` and `unconfirmed` have their names in the record, and no rows yet: nothing makes them.
@@ -79,10 +84,13 @@ class Happened(StrEnum):
     KEPT_CAME_LATE = "tokens of a kept refresh token came too late"
     CAME_LATE = "tokens came too late"
     LEFT_TO_SERVER = "there was no room for it"
+    REVOKED_APART = "it is revoked at once, as grants are apart"
     REVOKED = "the connection was revoked"
     CAME_AFTER_REVOCATION = "tokens came of what was revoked"
+    CAME_UNWANTED = "tokens came that nobody is to use"
     REVOCATION_BEGAN = "a revocation was sent"
     REVOCATION_FAILED = "a revocation failed"
+    REVOCATION_PUT_OFF = "a newer consent stands against a revocation"
     REVOCATION_CONFIRMED = "a revocation was confirmed"
     LAST_CONFIRMED = "the last revocation was confirmed"
 
@@ -133,6 +141,8 @@ _LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
     (_DEAD, _SUPERSEDED, Happened.CAME_LATE): (_DEAD, _OUTSIDE),
     (_ACTIVE, _SUPERSEDED, Happened.LEFT_TO_SERVER): (_ACTIVE, _OUTSIDE),
     (_DEAD, _SUPERSEDED, Happened.LEFT_TO_SERVER): (_DEAD, _OUTSIDE),
+    (_ACTIVE, _SUPERSEDED, Happened.REVOKED_APART): (_ACTIVE, _REVOKING),
+    (_DEAD, _SUPERSEDED, Happened.REVOKED_APART): (_DEAD, _REVOKING),
     # The end, here and at the server.
     (_ACTIVE, _CURRENT, Happened.REVOKED): (_ENDING, _REVOKING),
     (_DEAD, _CURRENT, Happened.REVOKED): (_ENDING, _REVOKING),
@@ -143,12 +153,25 @@ _LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
     (_DEAD, _OUTSIDE, Happened.CAME_AFTER_REVOCATION): (_DEAD, _REVOKING),
     (_ENDING, _OUTSIDE, Happened.CAME_AFTER_REVOCATION): (_ENDING, _REVOKING),
     (_ENDED, _OUTSIDE, Happened.CAME_AFTER_REVOCATION): (_ENDING, _REVOKING),
+    (_ACTIVE, _SUPERSEDED, Happened.CAME_AFTER_REVOCATION): (_ACTIVE, _OUTSIDE),
+    (_DEAD, _SUPERSEDED, Happened.CAME_AFTER_REVOCATION): (_DEAD, _OUTSIDE),
+    (_ACTIVE, _REVOKING, Happened.CAME_AFTER_REVOCATION): (_ACTIVE, _OUTSIDE),
+    (_DEAD, _REVOKING, Happened.CAME_AFTER_REVOCATION): (_DEAD, _OUTSIDE),
+    (_ENDING, _REVOKING, Happened.CAME_AFTER_REVOCATION): (_ENDING, _OUTSIDE),
+    (_ACTIVE, _OUTSIDE, Happened.CAME_UNWANTED): (_ACTIVE, _REVOKING),
+    (_DEAD, _OUTSIDE, Happened.CAME_UNWANTED): (_DEAD, _REVOKING),
+    (_ENDING, _OUTSIDE, Happened.CAME_UNWANTED): (_ENDING, _REVOKING),
+    (_ENDED, _OUTSIDE, Happened.CAME_UNWANTED): (_ENDING, _REVOKING),
+    (_ACTIVE, _REVOKING, Happened.CAME_UNWANTED): (_ACTIVE, _OUTSIDE),
+    (_DEAD, _REVOKING, Happened.CAME_UNWANTED): (_DEAD, _OUTSIDE),
     (_ACTIVE, _REVOKING, Happened.REVOCATION_BEGAN): (_ACTIVE, _REVOKING),
     (_DEAD, _REVOKING, Happened.REVOCATION_BEGAN): (_DEAD, _REVOKING),
     (_ENDING, _REVOKING, Happened.REVOCATION_BEGAN): (_ENDING, _REVOKING),
     (_ACTIVE, _REVOKING, Happened.REVOCATION_FAILED): (_ACTIVE, _REVOKING),
     (_DEAD, _REVOKING, Happened.REVOCATION_FAILED): (_DEAD, _REVOKING),
     (_ENDING, _REVOKING, Happened.REVOCATION_FAILED): (_ENDING, _REVOKING),
+    (_ACTIVE, _REVOKING, Happened.REVOCATION_PUT_OFF): (_ACTIVE, _SUPERSEDED),
+    (_DEAD, _REVOKING, Happened.REVOCATION_PUT_OFF): (_DEAD, _SUPERSEDED),
     (_ACTIVE, _REVOKING, Happened.REVOCATION_CONFIRMED): (_ACTIVE, _OUTSIDE),
     (_DEAD, _REVOKING, Happened.REVOCATION_CONFIRMED): (_DEAD, _OUTSIDE),
     (_ENDING, _REVOKING, Happened.REVOCATION_CONFIRMED): (_ENDING, _OUTSIDE),

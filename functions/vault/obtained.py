@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from .connection import ENDED, Connection
-from .life import Place
+from .life import MOST_SETS, Place
 from .record import record
 from .stored_set import RefreshedFrom, Seal, Whose
 from .tokens import SealedTokens
@@ -58,7 +58,8 @@ class Obtained:
 
     A refresh has the token set that it was `refreshed_from`, and the number of that use; an authorization has
     `authorized`. `request_id` is the authorization that the tokens come from. `revocations` is the connection's count
-    when the refresh, or the authorization, was begun.
+    when the refresh, or the authorization, was begun. `grants_are_apart` says that to revoke these tokens ends no other
+    grant of their account.
     """
 
     connection_id: str
@@ -68,6 +69,7 @@ class Obtained:
     authorized: Authorized | None = None
     request_id: str | None = None
     revocations: int = 0
+    grants_are_apart: bool = False
 
     @property
     def version(self) -> int:
@@ -85,7 +87,7 @@ class Obtained:
     def _is_in(self, stored: Connection) -> bool:
         """Tell whether the record holds it, or what a refresh has made of it since."""
         ours = self.tokens
-        return any(
+        return any(each.set_id == ours.id for each in stored.revocation) or any(
             ours.id == each.id
             or ours.seal.ciphertext == each.seal.ciphertext
             or (each.refreshed_from is not None and each.refreshed_from.set_id == ours.id)
@@ -95,11 +97,15 @@ class Obtained:
     def _as_refresh(self, source: RefreshedFrom | None, stored: Connection | None, now: float) -> Connection | Verdict:
         if stored is None or source is None:
             return Verdict.FOREIGN
-        if stored.revocations != self.revocations or stored.status in ENDED:
-            return stored.came_after_revocation(self.tokens, self.request_id, now)
         gives_way = self._gives_way(stored, source)
+        if stored.revocations != self.revocations or stored.status in ENDED:
+            return stored.came_after_revocation(self.tokens, gives_way, self.request_id, now, source)
+        if gives_way is not None and gives_way.place is Place.REVOKING:
+            return stored.came_unwanted(self.tokens, gives_way, self.request_id, now, source)
         if gives_way is None or gives_way.place is Place.SUPERSEDED:
-            return stored.came_late(self.tokens, gives_way, self.request_id, now, source)
+            return stored.came_late(
+                self.tokens, gives_way, self.request_id, now, source, grants_are_apart=self.grants_are_apart
+            )
         return self._in_the_place_of(gives_way, stored, source, now)
 
     def _in_the_place_of(
@@ -123,7 +129,7 @@ class Obtained:
         for each in stored.sets:
             before = each.refreshed_from
             follows = before is not None and before.set_id == source.set_id and before.attempt < source.attempt
-            if each.place in {Place.CURRENT, Place.KEPT, Place.SUPERSEDED} and (each.id == source.set_id or follows):
+            if each.id == source.set_id or follows:
                 return each
         return None
 
@@ -150,6 +156,7 @@ class Obtained:
             parameters=whose.parameters,
             tags=authorized.tags,
             requested_scope=authorized.requested_scope,
+            grants_are_apart=self.grants_are_apart,
         )
 
     def _beside(self, stored: Connection, authorized: Authorized, now: float) -> Connection | Verdict | None:
@@ -157,15 +164,22 @@ class Obtained:
         request_id = authorized.request_id
         if stored.authorized_by == request_id or any(each.request_id == request_id for each in stored.sets):
             return Verdict.STORED
-        if not stored.belongs_to(self.tokens.whose.provider, authorized.owner):
-            return Verdict.FOREIGN
+        if not stored.belongs_to(self.tokens.whose.provider, authorized.owner) or self.is_of_another_account(stored):
+            return self._not_its_own(stored, now)
         if stored.revocations != self.revocations:
-            return stored.came_after_revocation(self.tokens, request_id, now)
-        if self.is_of_another_account(stored):
-            return Verdict.FOREIGN
+            return stored.came_after_revocation(self.tokens, None, request_id, now)
         if self._is_older_than_the_consent_of(stored):
-            return stored.came_late(self.tokens, None, request_id, now)
+            return stored.came_late(self.tokens, None, request_id, now, grants_are_apart=self.grants_are_apart)
         return None
+
+    def _not_its_own(self, stored: Connection, now: float) -> Connection | Verdict:
+        """Return what becomes of tokens that are not the connection's own.
+
+        They are revoked where that ends nothing that somebody else may rely on; elsewhere nothing holds them.
+        """
+        if not self.grants_are_apart or len(stored.sets) >= MOST_SETS:
+            return Verdict.FOREIGN
+        return stored.came_unwanted(self.tokens, None, self.request_id, now)
 
     def _is_older_than_the_consent_of(self, stored: Connection) -> bool:
         # A consent that was revoked is older than this one, whatever the clocks of the two functions say.
@@ -174,9 +188,10 @@ class Obtained:
     def is_of_another_account(self, stored: Connection) -> bool:
         """Tell whether a consent was given with another account at the provider than the connection is to.
 
-        Whoever started the authorization may have allowed that; and a connection that was ended is to nobody's.
+        Whoever started the authorization may have allowed that; and a connection that had ended before is nobody's.
         """
-        if self.authorized is None or self.authorized.allow_new_subject or stored.status in ENDED:
+        is_free = stored.status in ENDED and stored.revocations == self.revocations
+        if self.authorized is None or self.authorized.allow_new_subject or is_free:
             return False
         return None not in {stored.subject, self.tokens.subject} and stored.subject != self.tokens.subject
 

@@ -85,7 +85,7 @@ class Provider:
     revocation_param_names: dict[str, str] = field(default_factory=dict)
     revocation_tokens: tuple[str, ...] = ("refresh_token", "access_token")
     revocation_token_type_hint: bool = True
-    revocation_ends_authorization: bool = False
+    revocation_ends_authorization: bool | None = None
     revocation_success: str | None = None
     max_concurrency: int = DEFAULT_MAX_CONCURRENCY
     request_timeout: int = 10
@@ -104,6 +104,11 @@ class Provider:
     def upkeep(self) -> Upkeep:
         """Return when this provider's tokens are to be refreshed."""
         return Upkeep(self.refresh_margin, self.background_refresh, self.refresh_token_idle_seconds)
+
+    @property
+    def grants_are_apart(self) -> bool:
+        """Tell whether to revoke one grant of an account leaves its others alone. Where nobody says so, it may not."""
+        return self.revocation_ends_authorization is False
 
     @property
     def replays_refresh(self) -> bool:

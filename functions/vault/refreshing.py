@@ -240,6 +240,7 @@ class Refreshing:
             refreshed_from=RefreshedFrom(used.id, used.lease.attempt),
             request_id=used.request_id,
             revocations=held.revocations,
+            grants_are_apart=plan.registration.provider.grants_are_apart,
         )
         return self.committing.commit(obtained, reseal, deadline, held)
 

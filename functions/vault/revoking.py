@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .providers import Registration
     from .registrations import Registrations
     from .store import Connections
-    from .stored_set import StoredSet
+    from .stored_set import Answers, StoredSet
     from .timing import Deadline, Timing
 
 GIVE_UP_AFTER = 30
@@ -26,6 +26,19 @@ GIVE_UP_AFTER = 30
 
 After = Callable[["Connection", "StoredSet", float], "Connection"]
 """What becomes of a record with a certain token set to revoke in it, at a certain time."""
+
+
+@record
+class _Told:
+    """What came of telling a server: its answers so far, and the failure where it has not heard of all.
+
+    `is_put_off`: nothing was sent, a newer consent stands. `ends_all`: it ends all grants of an account with any.
+    """
+
+    answers: Answers
+    failure: GatehouseError | None = None
+    ends_all: bool = False
+    is_put_off: bool = False
 
 
 class NotToldYet(Exception):
@@ -99,46 +112,59 @@ class Revoking:
 
     def _tell_of(self, connection: Connection, over: StoredSet, deadline: Deadline) -> Connection:
         """Tell the server of one token set, and write down how that ended."""
-        asked, failure = self._ask(connection, over, deadline)
+        told = self._ask(connection, over, deadline)
         jitter = self.timing.jitter()
 
         def after(stored: Connection, current: StoredSet, now: float) -> Connection:
             # A confirmed end stands over the failure of another, whom the server may have refused only because it had
             # just confirmed it to us; and what is not confirmed is judged by what is known of it by now.
-            known = current.with_answers(asked.answers)
-            if failure is None or _is_gone(known, failure):
+            known = current.with_answers(told.answers)
+            if told.is_put_off:
+                return _put_off(stored, current, now)
+            if told.failure is None or _is_gone(known, told.failure):
                 return stored.revocation_confirmed(known, now)
-            if isinstance(failure, RevocationRefused) and known.another_attempt_is_open:
-                known = known.answered("grant", REFUSED_AFTER_AN_INTERRUPTION, now)
-                return stored.revocation_confirmed(known, now)
-            return stored.revocation_failed(known.attempt_failed(failure, now, jitter), now)
+            if isinstance(told.failure, RevocationRefused):
+                if stored.has_ended_the_grant_of(known, ends_all=told.ends_all):
+                    return stored.revocation_confirmed(known.answered("grant", "revoked", now), now)
+                if known.another_attempt_is_open:
+                    known = known.answered("grant", REFUSED_AFTER_AN_INTERRUPTION, now)
+                    return stored.revocation_confirmed(known, now)
+            return stored.revocation_failed(known.attempt_failed(told.failure, now, jitter), now)
 
-        return self._change(connection, over, after)
+        is_confirmed = told.failure is None and not told.is_put_off
+        return self._change(connection, over, after, ended=over.with_answers(told.answers) if is_confirmed else None)
 
-    def _change(self, connection: Connection, over: StoredSet, after: After) -> Connection:
+    def _change(
+        self, connection: Connection, over: StoredSet, after: After, *, ended: StoredSet | None = None
+    ) -> Connection:
         """Write what has become of a revocation into the record, whatever else happens to that; return what is stored.
 
-        One that is no more was told of by another: that stands.
+        One that is no more was told of by another, and that stands; or it has given way to a late answer. If its end
+        was confirmed, the server may refuse to end the grant once more, and that is known from what is noted.
         """
-        while (current := _to_revoke(connection, over)) is not None:
-            changed = after(connection, current, self.timing.now())
+        while True:
+            current, now = _to_revoke(connection, over), self.timing.now()
+            if current is not None:
+                changed = after(connection, current, now)
+            elif ended is not None and _has_given_way(connection, over):
+                changed = connection.end_noted(ended, now)
+            else:
+                return connection
             try:
                 self.connections.change(connection, changed)
             except Conflict:
                 connection = self.connections.require(connection.connection_id)
             else:
                 return changed
-        return connection
 
-    def _ask(
-        self, connection: Connection, over: StoredSet, deadline: Deadline
-    ) -> tuple[StoredSet, GatehouseError | None]:
-        """Return what the server has answered to each token so far, and the failure where it has not heard of all."""
-        asked = over
+    def _ask(self, connection: Connection, over: StoredSet, deadline: Deadline) -> _Told:
+        """Return what came of telling the server."""
+        asked, ends_all = over, False
         try:
             registration = self.registrations.get(over.whose.provider, deadline).for_tenant(over.whose.parameters)
-            if _belongs_to_a_newer_consent(connection, over, registration):
-                return asked.answered("grant", "left to the newer consent", self.timing.now()), None
+            if self._is_put_off(connection, over, registration):
+                return _Told({}, is_put_off=True)
+            ends_all = registration.provider.revocation_ends_authorization is True
             unsupported: dict[str, GatehouseError] = {}
             for kind in _to_be_told(registration, over):
                 try:
@@ -147,9 +173,13 @@ class Revoking:
                     unsupported[kind] = error
                 else:
                     asked = asked.answered(kind, answer, self.timing.now())
-            return self._passing_over(unsupported, asked), None
+            return _Told(self._passing_over(unsupported, asked).answers, ends_all=ends_all)
         except GatehouseError as error:
-            return asked, error
+            return _Told(asked.answers, error, ends_all=ends_all)
+
+    def _is_put_off(self, connection: Connection, over: StoredSet, registration: Registration) -> bool:
+        """Tell whether to tell the server might end what the user has consented to since."""
+        return not registration.provider.grants_are_apart and _a_newer_consent_stands(connection, over)
 
     def _say(
         self, registration: Registration, connection: Connection, over: StoredSet, kind: str, deadline: Deadline
@@ -179,20 +209,29 @@ def _to_revoke(connection: Connection, over: StoredSet) -> StoredSet | None:
     return next((each for each in connection.to_revoke if each.id == over.id), None)
 
 
+def _has_given_way(connection: Connection, over: StoredSet) -> bool:
+    """Tell whether what is to be revoked now came of a token set."""
+    return any(each.refreshed_from and each.refreshed_from.set_id == over.id for each in connection.to_revoke)
+
+
 def _begun(stored: Connection, current: StoredSet, now: float) -> Connection:
     return stored.revocation_began(current.attempted(), now)
 
 
-def _belongs_to_a_newer_consent(connection: Connection, over: StoredSet, registration: Registration) -> bool:
-    """Tell whether telling the server would end what the user has consented to since.
+def _a_newer_consent_stands(connection: Connection, over: StoredSet) -> bool:
+    """Tell whether the user has consented anew, to the same client for the same tenant.
 
-    Where it ends the client's whole authorization with any token of it, there is no old grant apart from the new one.
+    To tell the server of the old grant may end the new one with it.
     """
-    return (
-        registration.provider.revocation_ends_authorization
-        and connection.status not in ENDED
-        and (connection.provider, connection.parameters) == (over.whose.provider, over.whose.parameters)
-    )
+    current = connection.current
+    return current is not None and over.whose.is_of_the_same_client(current.whose)
+
+
+def _put_off(stored: Connection, over: StoredSet, now: float) -> Connection:
+    """Return a record with a token set that waits, unless the connection was revoked meanwhile: then it is next."""
+    if _a_newer_consent_stands(stored, over):
+        return stored.revocation_put_off(over, now)
+    return stored.revocation_failed(over.not_attempted(), now)
 
 
 def _to_be_told(registration: Registration, over: StoredSet) -> list[str]:
@@ -203,14 +242,8 @@ def _to_be_told(registration: Registration, over: StoredSet) -> list[str]:
 
 
 def _is_gone(over: StoredSet, error: GatehouseError) -> bool:
-    """Tell whether a refusal means that there is nothing left to revoke.
-
-    It does where the server had said before that the grant is gone. Where it had confirmed the end of the grant before
-    these tokens of it came back, it does too, unless it is us that the server refuses.
-    """
-    if isinstance(error, RevocationRefused):
-        return over.was_dead or over.had_ended
-    return over.was_dead and _refuses_us(error)
+    """Tell whether a refusal means that there is nothing left: where the server had said that the grant is gone."""
+    return over.was_dead and (isinstance(error, RevocationRefused) or _refuses_us(error))
 
 
 def _refuses_us(error: GatehouseError) -> bool:

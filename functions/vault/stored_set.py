@@ -50,6 +50,12 @@ class Whose:
     issuer: str | None = None
     origins: dict[str, str] = field(default_factory=dict)
 
+    def is_of_the_same_client(self, other: Whose) -> bool:
+        """Tell whether both are one client's, for one tenant, as far as is known."""
+        are_known = None not in {self.client_id, other.client_id}
+        is_same_client = self.client_id == other.client_id or not are_known
+        return is_same_client and (self.provider, self.parameters) == (other.provider, other.parameters)
+
 
 @record
 class Sealer:
@@ -157,11 +163,6 @@ class StoredSet:
         return self.revocation.failure.retry_at if self.revocation.failure else self.revocation.since
 
     @property
-    def had_ended(self) -> bool:
-        """Tell whether the server had confirmed the end of the grant before these tokens of it came back."""
-        return self._answer_about_the_grant == "revoked"
-
-    @property
     def was_dead(self) -> bool:
         """Tell whether the server had said that the grant is gone before it was revoked here."""
         return self._answer_about_the_grant == "dead"
@@ -194,6 +195,11 @@ class StoredSet:
         before = self._revocation
         return replace(self, revocation=replace(before, open_attempts=before.open_attempts + 1))
 
+    def not_attempted(self) -> StoredSet:
+        """Return it after an attempt that has sent nothing."""
+        before = self._revocation
+        return replace(self, revocation=replace(before, open_attempts=before.open_attempts - 1))
+
     def answered(self, kind: str, answer: str, now: float) -> StoredSet:
         """Return it with what the server answered to the revocation of one `kind` of token, or of the grant."""
         return self.with_answers({kind: {"answer": answer, "at": int(now)}})
@@ -202,13 +208,6 @@ class StoredSet:
         """Return it with what another was answered as well."""
         before = self._revocation
         return replace(self, revocation=replace(before, answers={**before.answers, **answers}))
-
-    def after(self, end: Revoked, now: float) -> StoredSet:
-        """Return it knowing that the server has confirmed an `end` to the same party: it may refuse this one."""
-        is_same = (end.provider, end.parameters) == (self.whose.provider, self.whose.parameters)
-        if not is_same or not end.ended_the_grant or "grant" in self.answers:
-            return self
-        return self.answered("grant", "revoked", now)
 
     def attempt_failed(self, error: GatehouseError, now: float, jitter: float) -> StoredSet:
         """Return it after an attempt that did not reach the server, or may have. `jitter` is from 0 to 1."""
@@ -225,17 +224,29 @@ class StoredSet:
 
 @record
 class Revoked:
-    """What became of one token set that was revoked: what the server answered to each token of that `version`."""
+    """What became of one token set that was revoked: what the server answered to each token of that `version`.
+
+    `request_id` is the authorization that it came from.
+    """
 
     provider: str
     version: int
     answers: Answers = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
+    set_id: str | None = None
+    request_id: str | None = None
 
     @classmethod
     def of(cls, over: StoredSet) -> Revoked:
         """Return the record of a token set whose revocation is over."""
-        return cls(over.whose.provider, over.seal.version, over.answers, over.whose.parameters)
+        whose = over.whose
+        return cls(whose.provider, over.seal.version, over.answers, whose.parameters, over.id, over.request_id)
+
+    def is_of_the_grant_of(self, other: StoredSet, *, is_any: bool) -> bool:
+        """Tell whether another token set is of the same grant; with `is_any`, of any that the same party has given."""
+        if (self.provider, self.parameters) != (other.whose.provider, other.whose.parameters):
+            return False
+        return is_any or self.request_id == other.request_id
 
     @property
     def ended_the_grant(self) -> bool:

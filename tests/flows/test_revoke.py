@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -277,6 +278,71 @@ def test_refresh_in_flight_cannot_bring_a_revoked_connection_back(
 
 def _issued(number: str) -> dict[str, Any]:
     return {"access_token": f"access-{number}", "refresh_token": f"refresh-{number}", "expires_in": 3600}
+
+
+def told(scripted: Scripted) -> list[str]:
+    """Return the tokens that the server was told to revoke, in order."""
+    return [dict(seen.form)["token"] for seen in scripted.received if seen.path == "/revoke"]
+
+
+def work_off(application: Application, connection_id: str) -> None:
+    """Let the queue deliver what the sweep has put into it."""
+    message = {"eventSource": "aws:sqs", "messageId": "1", "body": json.dumps({"connection_id": connection_id})}
+    assert application.invoke("revoke", {"Records": [message]}) == {"batchItemFailures": []}
+
+
+@pytest.mark.parametrize("ends_all", [None, True, False])
+def test_both_grants_of_a_connection_that_was_connected_twice_end(
+    application: Application, browser: Browser, scripted: Scripted, *, ends_all: bool | None
+) -> None:
+    """The first at once where that is known to end nothing else, and with the second where it is not.
+
+    https://github.com/xorbitsai/xagent/issues/1491
+    """
+    # given
+    said = {} if ends_all is None else {"revocation_ends_authorization": ends_all}
+    provider = application.register(scripted.registration | said)
+    connection_id = fresh()
+    scripted.answers |= {"/token": _issued("1"), "/revoke": {}}
+    connect(application, browser, provider, connection_id=connection_id)
+    scripted.answers["/token"] = _issued("2")
+    connect(application, browser, provider, connection_id=connection_id)
+
+    # when
+    work_off(application, connection_id)
+    at_once = told(scripted)
+    vended = application.call("token", connection_id=connection_id)["access_token"]
+    answer = application.call("revoke", connection_id=connection_id)
+
+    # then
+    assert at_once == (["refresh-1", "access-1"] if ends_all is False else [])
+    assert vended == "access-2"
+    assert answer["status"] == "revoked"
+    assert sorted(told(scripted)) == ["access-1", "access-2", "refresh-1", "refresh-2"]
+    assert "sets" not in (application.connection_item(connection_id) or {})
+
+
+def test_tokens_of_another_account_are_revoked_where_that_ends_nothing_else(
+    application: Application, browser: Browser, scripted: Scripted
+) -> None:
+    """Kept, sealed and vended to nobody, until the server has heard: also where it was down at first."""
+    # given
+    separate = {"subject": "account", "revocation_ends_authorization": False}
+    provider = application.register(scripted.registration | separate)
+    connection_id = fresh()
+    scripted.answers["/token"] = _issued("1") | {"account": "mine"}
+    connect(application, browser, provider, connection_id=connection_id)
+    scripted.answers["/token"] = _issued("2") | {"account": "another"}
+    connect(application, browser, provider, connection_id=connection_id)
+
+    # when
+    work_off(application, connection_id)
+    scripted.answers["/revoke"] = {}
+    work_off(application, connection_id)
+
+    # then
+    assert told(scripted) == ["refresh-2", "refresh-2", "access-2"]
+    assert application.call("token", connection_id=connection_id)["access_token"] == "access-1"
 
 
 @pytest.mark.parametrize(

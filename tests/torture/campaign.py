@@ -8,8 +8,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.torture.families import BY_NAME
-from tests.torture.mutants import MUTANTS
+from tests.torture.families import BY_NAME, Casts
+from tests.torture.mutants import FAMILY_OF, MUTANTS
 from tests.torture.runner import by_seed, exhaustively
 from tests.torture.scenarios import SMALL, Scenario
 
@@ -74,8 +74,9 @@ def hunt(name: str, most: int = ENOUGH_FOR_A_MUTANT) -> tuple[int, str] | None:
     An exception does not count, it may be the mutant's own; nor does a history in which the sound code fails too.
     """
     for seed in range(most):
-        found = [v for v in by_seed(seed, parts=MUTANTS[name]).violations if "failed with a defect" not in v]
-        if found and not by_seed(seed).violations:
+        cast = BY_NAME[FAMILY_OF[name]] if name in FAMILY_OF else Casts()
+        found = [v for v in by_seed(seed, cast, MUTANTS[name]).violations if "failed with a defect" not in v]
+        if found and not by_seed(seed, cast).violations:
             return seed, found[0]
     return None
 

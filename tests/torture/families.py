@@ -141,7 +141,16 @@ FAMILIES = (
     ),
 )
 
-ON: tuple[str, ...] = ()
+
+class Casts:
+    """Any cast of callers at an ordinary server."""
+
+    def drawn(self, random: Random) -> Scenario:
+        """Return one of its histories' scenario."""
+        return drawn(random)
+
+
+ON: tuple[str, ...] = ("replaced consents", "several connections of one account", "another account")
 """The families that chance draws from: those whose questions the code has an answer to."""
 
 BY_NAME: dict[str, Scenario | Family] = {each.name: each for each in (*SMALL, *LARGE, *FAMILIES)}

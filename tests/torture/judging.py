@@ -89,8 +89,8 @@ class _Judge:
         held = [issue for issue in grant.issues if not self.watch.is_lost(issue)]
         if self.watch.is_lost(newest) and all(issue.refresh_token != newest.refresh_token for issue in held):
             return "live on: the tokens that would end them reached nobody"
-        if self.status not in ENDED and self.world.profile.says_all:
-            return "live on: a newer consent stands, and to end them would end it"
+        if self.status not in ENDED and self.world.profile.says_all is not False:
+            return "live on: a newer consent stands, and to end them may end it"
         return None
 
     def _judge_ended(self) -> None:

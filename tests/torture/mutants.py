@@ -199,6 +199,13 @@ class _ForgetsReplaced(Completing):
         return outcome
 
 
+class _TellsAllTheSame(Revoking):
+    """Sends what is to be revoked although a newer consent stands that may end with it."""
+
+    def _is_put_off(self, *_: Any) -> bool:
+        return False
+
+
 MUTANTS: dict[str, Parts] = {
     "the fence: no condition on any write": Parts(connections=_without()),
     "the fence: a change since it was read": Parts(connections=_without("changes")),
@@ -217,4 +224,8 @@ MUTANTS: dict[str, Parts] = {
     "the second look after a revocation": Parts(revoking=_ForgetsLate),
     "the superseded: forgotten by a revocation": Parts(revoking=_ForgetsSuperseded),
     "the superseded: forgotten by a consent": Parts(completing=_ForgetsReplaced),
+    "the superseded: revoked while a newer consent stands": Parts(revoking=_TellsAllTheSame),
 }
+
+FAMILY_OF = {"the superseded: revoked while a newer consent stands": "replaced consents"}
+"""Where a mutant is hunted; the others are among any cast of callers."""

@@ -21,8 +21,8 @@ _BRING = frozenset(happened for _, place, happened in LIFE if place is Place.OUT
 def rows_of(before: Values, after: Values) -> set[Row] | None:
     """Return the rows of the table by which one write can have led from one state to another; None where none can.
 
-    A token set that no row of them is about has stayed where it was. Of too many that are superseded the oldest go in
-    the same write.
+    A token set that no row of them is about has stayed where it was. What is superseded is revoked in the same write
+    where grants are apart; elsewhere the oldest of too many go in it.
     """
     was = Status(before["status"]) if before else None
     now, old, new = Status(after["status"]), sets_in(before), sets_in(after)
@@ -43,16 +43,17 @@ def rows_of(before: Values, after: Values) -> set[Row] | None:
 
 
 def _rows_of_move(row: Row, then: tuple[Status, Place], *, is_full: bool) -> set[Row]:
-    """Return the row, if it leads there; where all places for superseded ones are taken, by way of these."""
+    """Return the row, if it leads there, or with the one that follows upon it: by way of what is superseded."""
     leads_to, now = LIFE.get(row), then[0]
     if leads_to == then:
         return {row}
-    left = (now, Place.SUPERSEDED, Happened.LEFT_TO_SERVER)
-    if is_full and LIFE.get(left) == then:
-        if leads_to == (now, Place.SUPERSEDED):
-            return {row, left}
-        if row[1] is Place.SUPERSEDED:
-            return {left}
+    for happened in (Happened.REVOKED_APART, *([Happened.LEFT_TO_SERVER] if is_full else [])):
+        follows = (now, Place.SUPERSEDED, happened)
+        if LIFE.get(follows) == then:
+            if leads_to == (now, Place.SUPERSEDED):
+                return {row, follows}
+            if row[1] is Place.SUPERSEDED:
+                return {follows}
     return set()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from functions.vault.errors import GatehouseError
 from functions.vault.timing import LEASE_MARGIN
 from tests.torture import records
-from tests.torture.families import Family, any_drawn
+from tests.torture.families import Casts, Family, any_drawn
 from tests.torture.invariants import Watch
 from tests.torture.judging import judge
 from tests.torture.scheduler import CALL_TIME, TICK, Scheduler
@@ -162,13 +162,13 @@ def _sweep(world: World, actor: Actor) -> Any:
 
 
 def by_seed(
-    seed: int, scenario: Scenario | Family | None = None, parts: Parts | None = None, *, recording: bool = False
+    seed: int, scenario: Scenario | Family | Casts | None = None, parts: Parts | None = None, *, recording: bool = False
 ) -> Result:
     """Play the history of a seed; without a scenario the seed draws that too, and with a family one of that."""
     random = Random(seed)  # noqa: S311 - chance, not secrecy
     if scenario is None:
         scenario = any_drawn(random)
-    elif isinstance(scenario, Family):
+    elif isinstance(scenario, Family | Casts):
         scenario = scenario.drawn(random)
     return run(scenario, Chance(random, scenario.likely), parts, recording=recording)
 

@@ -17,6 +17,7 @@ from functions.vault.errors import (
     ServerError,
     TemporarilyUnavailable,
 )
+from functions.vault.life import MOST_SETS
 from functions.vault.store import Conflict
 from functions.vault.timing import RESERVE
 from functions.vault.tokens import TokenSet
@@ -320,14 +321,25 @@ def test_an_unfinished_page_is_true_when_it_is_reloaded(house: MemoryHouse) -> N
 # Another party's connection
 
 
-@pytest.mark.parametrize(
-    "foreign", [{"owner": "mallory"}, {"owner": None}, {"provider": "other"}, {"provider": "other", "owner": "mallory"}]
-)
-def test_a_connection_does_not_change_hands(house: MemoryHouse, foreign: dict[str, Any]) -> None:
+FOREIGN = [{"owner": "mallory"}, {"owner": None}, {"provider": "other"}, {"provider": "other", "owner": "mallory"}]
+
+
+def apart(house: MemoryHouse, **fields: Any) -> None:
+    """Let the providers keep the grants of one account apart."""
+    for name in ("acme", "other"):
+        house.registrations.known[name] = registration(name=name, revocation_ends_authorization=False, **fields)
+
+
+@pytest.mark.parametrize("ends_all", [None, True])
+@pytest.mark.parametrize("foreign", FOREIGN)
+def test_a_connection_does_not_change_hands(
+    house: MemoryHouse, foreign: dict[str, Any], *, ends_all: bool | None
+) -> None:
     """Two requests were open at once for a new id: whoever completes first has it.
 
-    The other one's tokens are in no record: they are revoked, not dropped.
+    The other one's tokens are in no record and nothing is sent: to revoke them may end what another lives on.
     """
+    house.registrations.known["acme"] = registration(revocation_ends_authorization=ends_all)
     asked(house)
     asked(house, EVE, **foreign)
     assert complete(house).page == "connected"
@@ -337,46 +349,63 @@ def test_a_connection_does_not_change_hands(house: MemoryHouse, foreign: dict[st
 
     assert (outcome.page, outcome.error, outcome.may_try_again) == ("failed", InvalidRequest.code, False)
     assert house.stored() == stored
+    assert house.server.revoked == []
+    assert house.token()["access_token"] == "AT-2"
+
+
+@pytest.mark.parametrize("foreign", FOREIGN)
+def test_tokens_of_another_party_are_revoked_where_grants_are_apart(
+    house: MemoryHouse, foreign: dict[str, Any]
+) -> None:
+    """They wait in the record until the server has heard, and are vended to nobody."""
+    apart(house)
+    asked(house)
+    asked(house, EVE, **foreign)
+    complete(house)
+
+    outcome = complete(house, validated_response(EVE, provider=foreign.get("provider", "acme")))
+
+    assert (outcome.page, outcome.error) == ("failed", InvalidRequest.code)
+    assert (house.stored().status, house.stored().tell_at) == (Status.ACTIVE, NOW)
+    house.revoking.retry("merchant-1", house.deadline())
     assert house.server.revoked == ["RT-3", "AT-3"]
+    assert house.stored().to_revoke == ()
     assert house.token()["access_token"] == "AT-2"
 
 
 @pytest.mark.parametrize("status", [Status.ACTIVE, Status.REAUTHORIZATION_REQUIRED, Status.REVOKING])
-def test_what_comes_too_late_for_another_party_is_withdrawn(house: MemoryHouse, status: Status) -> None:
-    """Whatever has become of the connection since: their tokens are revoked."""
+def test_what_comes_too_late_for_another_party_is_revoked_where_grants_are_apart(
+    house: MemoryHouse, status: Status
+) -> None:
+    """Whatever has become of the connection since."""
+    apart(house)
     asked(house, EVE, owner="mallory")
     house.connect()
-    house.connections.records["merchant-1"] = replace(house.stored(), status=status)
     stored = house.stored()
+    if status is Status.REVOKING:
+        stored = stored.revoking(NOW)
+    house.connections.records["merchant-1"] = replace(stored, status=status)
 
     outcome = complete(house, validated_response(EVE))
 
     assert outcome.page == "failed"
-    assert house.stored() == stored
-    assert house.server.revoked == ["RT-2", "AT-2"]
+    assert house.stored().status is status
+    assert house.stored().to_revoke[-1].request_id == EVE.request_id
+    assert house.stored().current == stored.current
 
 
-@pytest.mark.parametrize("answers", [[answer("", 503)], [answer("{}"), ProviderUnavailable("Down.")]])
-def test_a_withdrawal_that_fails_changes_nothing_about_the_answer(house: MemoryHouse, answers: list[Any]) -> None:
-    """It is tried; the person reads the same."""
+def test_a_full_record_takes_no_strangers_tokens(house: MemoryHouse) -> None:
+    """They would keep the connection's own customer from consenting anew."""
+    apart(house)
     house.connect()
-    asked(house, EVE, owner="mallory")
-    house.server.answers = [house.server.issue, *answers]
-
-    outcome = complete(house, validated_response(EVE))
-
-    assert (outcome.page, outcome.error) == ("failed", InvalidRequest.code)
-
-
-def test_where_nothing_can_be_withdrawn_nothing_is_sent(house: MemoryHouse) -> None:
-    """The provider has no revocation endpoint."""
-    house.registrations.known["acme"] = registration(revocation_endpoint=None)
-    house.connect()
+    made = house.stored()
+    sets = [replace(each, id=f"{number}") for number in range(MOST_SETS) for each in made.sets]
+    house.connections.records["merchant-1"] = replace(made, sets=tuple(sets))
     asked(house, EVE, owner="mallory")
 
     assert complete(house, validated_response(EVE)).page == "failed"
 
-    assert len(house.server.requests) == 1
+    assert len(house.stored().sets) == MOST_SETS
 
 
 # A revocation in between
@@ -598,8 +627,9 @@ def accounts(house: MemoryHouse) -> MemoryHouse:
     return house
 
 
-def test_another_accounts_consent_is_refused_and_withdrawn(accounts: MemoryHouse) -> None:
+def test_another_accounts_consent_is_refused_and_revoked_where_grants_are_apart(accounts: MemoryHouse) -> None:
     """What works stays, the new tokens go back; with the right account the person may try again."""
+    apart(accounts, subject="account")
     before = accounts.stored()
     asked(accounts, EVE)
     accounts.server.answers = [of_account("account-2")]
@@ -607,7 +637,8 @@ def test_another_accounts_consent_is_refused_and_withdrawn(accounts: MemoryHouse
     outcome = complete(accounts, validated_response(EVE))
 
     assert (outcome.page, outcome.error, outcome.may_try_again) == ("failed", "subject_mismatch", True)
-    assert accounts.stored() == before
+    assert (accounts.stored().current, accounts.stored().subject) == (before.current, "account-1")
+    accounts.revoking.retry("merchant-1", accounts.deadline())
     assert accounts.server.revoked == ["RT-9", "AT-9"]
     again = BrowserBinding(EVE.request_id, EVE.ticket_secret, "M" * 43)
     accounts.server.answers = [of_account("account-1")]
@@ -615,16 +646,23 @@ def test_another_accounts_consent_is_refused_and_withdrawn(accounts: MemoryHouse
     assert accounts.stored().version == before.version + 1
 
 
-def test_what_would_end_all_that_an_account_has_allowed_is_not_withdrawn(accounts: MemoryHouse) -> None:
-    """Another connection may be to that account, and live on it; what came is kept nowhere."""
-    accounts.registrations.known["acme"] = registration(subject="account", revocation_ends_authorization=True)
-    before = accounts.stored()
+@pytest.mark.parametrize("ends_all", [None, True])
+@pytest.mark.parametrize("is_revoked", [False, True])
+def test_what_may_end_all_that_an_account_has_allowed_is_not_revoked(
+    accounts: MemoryHouse, *, ends_all: bool | None, is_revoked: bool
+) -> None:
+    """Another connection may be to that account, and live on it. What came is kept nowhere, whenever it comes."""
+    accounts.registrations.known["acme"] = registration(subject="account", revocation_ends_authorization=ends_all)
     asked(accounts, EVE)
+    if is_revoked:
+        assert accounts.revoke() == "revoked"
+    before, told = accounts.stored(), accounts.server.revoked
     accounts.server.answers = [of_account("account-2")]
 
     outcome = complete(accounts, validated_response(EVE))
 
-    assert (outcome.error, accounts.server.revoked) == ("subject_mismatch", [])
+    assert outcome.error == ("connection_revoked" if is_revoked else "subject_mismatch")
+    assert accounts.server.revoked == told
     assert accounts.stored() == before
 
 

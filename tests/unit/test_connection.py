@@ -645,7 +645,7 @@ def test_what_the_server_said_of_each_token_is_kept_and_the_ciphertext_is_not() 
         connection(),
         status=Status.REVOKED,
         revocations=1,
-        revocation=(Revoked("acme", 1, said, {"shop": "1"}),),
+        revocation=(Revoked("acme", 1, said, {"shop": "1"}, "sealed-1", "request-1"),),
         changes=3,
         sets=(),
         due_shard=None,
@@ -660,7 +660,7 @@ def test_a_record_of_revocations_does_not_grow_for_ever() -> None:
     ended = revoked(connection())
 
     for number in range(MOST_REVOKED + 5):
-        ended = ended.came_after_revocation(late(b"%d" % number), "request-1", NOW)
+        ended = ended.came_after_revocation(late(b"%d" % number), None, "request-1", NOW)
         ended = ended.revocation_confirmed(ended.to_revoke[0], NOW)
 
     assert len(ended.revocation) == MOST_REVOKED
@@ -675,7 +675,7 @@ def late(sealed: bytes = b"sealed-2", provider: str = "acme", **parameters: str)
 @pytest.mark.parametrize("ended", [connection().revoking(NOW + 20), revoked(connection())])
 def test_tokens_that_come_after_the_end_are_held_for_their_revocation(ended: Connection) -> None:
     """Vended to nobody, due at once, beside whatever else the server is to be told of."""
-    held = ended.came_after_revocation(late(), "request-1", NOW + 31.5)
+    held = ended.came_after_revocation(late(), None, "request-1", NOW + 31.5)
 
     assert (held.status, held.version, held.current) == (Status.REVOKING, 1, None)
     assert [each.id for each in held.to_revoke] == [each.id for each in ended.to_revoke] + ["sealed-2"]
@@ -691,7 +691,7 @@ def test_tokens_that_come_late_do_not_disturb_a_connection_made_anew() -> None:
     """It vends, and is kept alive when that is due; the server is told meanwhile."""
     anew = connection(before=revoked(connection()), version=2)
 
-    held = anew.came_after_revocation(late(), "request-1", NOW + 31)
+    held = anew.came_after_revocation(late(), None, "request-1", NOW + 31)
     told = held.revocation_confirmed(held.to_revoke[0].answered("refresh_token", "revoked", NOW + 40), NOW + 40)
 
     assert (held.status, held.current, held.due_at) == (Status.ACTIVE, anew.current, NOW + 31)
@@ -709,20 +709,31 @@ def test_tokens_of_a_grant_that_had_ended_are_known_to_be_so(said: str, *, had_e
     ending = connection().revoking(NOW + 20)
     told = ending.to_revoke[0].answered("refresh_token", said, NOW + 25)
 
-    before = ending.came_after_revocation(late(), "request-1", NOW + 22).revocation_confirmed(told, NOW + 31)
-    after = ending.revocation_confirmed(told, NOW + 25).came_after_revocation(late(), "request-1", NOW + 31)
+    before = ending.came_after_revocation(late(), None, "request-1", NOW + 22).revocation_confirmed(told, NOW + 31)
+    after = ending.revocation_confirmed(told, NOW + 25).came_after_revocation(late(), None, "request-1", NOW + 31)
 
     for held in (before, after):
-        assert [each.had_ended for each in held.to_revoke] == [had_ended]
-        assert not any(each.was_dead for each in held.to_revoke)
+        (only,) = held.to_revoke
+        assert held.has_ended_the_grant_of(only, ends_all=False) is had_ended
+        assert not only.was_dead
 
 
 @pytest.mark.parametrize("other", [late(provider="other"), late(shop="2")])
 def test_what_one_server_says_is_not_taken_for_anothers(other: SealedTokens) -> None:
     """A revoked connection is free for another provider, and another tenant of a provider is another server."""
-    held = revoked(connection()).came_after_revocation(other, "request-1", NOW + 31)
+    held = revoked(connection()).came_after_revocation(other, None, "request-1", NOW + 31)
 
-    assert [each.had_ended for each in held.to_revoke] == [False]
+    (only,) = held.to_revoke
+    assert not held.has_ended_the_grant_of(only, ends_all=True)
+
+
+@pytest.mark.parametrize("ends_all", [False, True])
+def test_the_end_of_one_grant_is_that_of_another_only_where_all_end_at_once(*, ends_all: bool) -> None:
+    """Of two consents of one account one was ended. Elsewhere the server may refuse the other for another reason."""
+    other = revoked(connection()).came_after_revocation(late(), None, "request-2", NOW + 31)
+
+    (only,) = other.to_revoke
+    assert other.has_ended_the_grant_of(only, ends_all=ends_all) is ends_all
 
 
 @pytest.mark.parametrize(("count", "delay"), [(1, 5), (2, 10), (3, 20), (9, 1280), (10, 2560), (11, 3600), (500, 3600)])

@@ -65,15 +65,21 @@ def test_what_has_ended_vends_nothing() -> None:
         assert (status in ENDED and then not in ENDED) <= (happened is Happened.CONSENTED)
 
 
-def test_what_is_to_be_revoked_only_goes_when_that_is_confirmed() -> None:
-    """Neither a consent nor a refresh takes a token set out of that place."""
+def test_what_is_to_be_revoked_only_goes_for_a_reason() -> None:
+    """Its end is confirmed, its refresh has replaced it, or it waits for a newer consent's end. No consent does it."""
     leaving = {
         happened
         for (_, place, happened), (_, after) in LIFE.items()
         if place is Place.REVOKING and after is not Place.REVOKING
     }
 
-    assert leaving == {Happened.REVOCATION_CONFIRMED, Happened.LAST_CONFIRMED}
+    assert leaving == {
+        Happened.REVOCATION_CONFIRMED,
+        Happened.LAST_CONFIRMED,
+        Happened.REVOCATION_PUT_OFF,
+        Happened.CAME_AFTER_REVOCATION,
+        Happened.CAME_UNWANTED,
+    }
 
 
 ACCOUNT = token_response(subject="account-1")
@@ -81,11 +87,16 @@ ONLINE = token_response(subject="account-1", tokens=TokenSet("AT-1"))
 """A consent of the same account that brings no refresh token."""
 
 
-def consented(was: Connection, response: TokenResponse = ACCOUNT) -> Connection:
+def consented(was: Connection, response: TokenResponse = ACCOUNT, *, grants_are_apart: bool = False) -> Connection:
     """Let another consent come."""
     number = was.changes
     tokens = sealed_tokens(response, b"consent-%d" % number, version=was.version + 1)
-    return connection(tokens=tokens, before=was, authorized_by=f"consent-{number}")
+    return connection(tokens=tokens, before=was, authorized_by=f"consent-{number}", grants_are_apart=grants_are_apart)
+
+
+def late_apart(was: Connection) -> Connection:
+    """Let tokens come too late at a server that keeps grants apart."""
+    return was.came_late(answer(was), None, None, NOW, grants_are_apart=True)
 
 
 def consented_keeping(was: Connection) -> Connection:
@@ -167,7 +178,17 @@ STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
     Happened.CAME_LATE: [late_over, lambda was: was.came_late(answer(was), None, None, NOW)],
     Happened.LEFT_TO_SERVER: [full],
     Happened.REVOKED: [lambda was: was.revoking(NOW)],
-    Happened.CAME_AFTER_REVOCATION: [lambda was: was.came_after_revocation(answer(was), None, NOW)],
+    Happened.REVOKED_APART: [lambda was: consented(was, grants_are_apart=True), late_apart],
+    Happened.CAME_AFTER_REVOCATION: [
+        lambda was: was.came_after_revocation(answer(was), None, None, NOW),
+        lambda was: was.came_after_revocation(answer(was), was.in_place(Place.SUPERSEDED)[0], None, NOW),
+        lambda was: was.came_after_revocation(answer(was), was.to_revoke[0], None, NOW),
+    ],
+    Happened.CAME_UNWANTED: [
+        lambda was: was.came_unwanted(answer(was), None, None, NOW),
+        lambda was: was.came_unwanted(answer(was), was.to_revoke[0], None, NOW),
+    ],
+    Happened.REVOCATION_PUT_OFF: [lambda was: was.revocation_put_off(was.to_revoke[0], NOW)],
     Happened.REVOCATION_BEGAN: [lambda was: was.revocation_began(was.to_revoke[0].attempted(), NOW)],
     Happened.REVOCATION_FAILED: [
         lambda was: was.revocation_failed(was.to_revoke[0].attempted().attempt_failed(DOWN, NOW, 0.5), NOW)

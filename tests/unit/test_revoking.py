@@ -9,6 +9,7 @@ import pytest
 
 from functions.vault.connection import RefreshedFrom, Status
 from functions.vault.errors import ConnectionNotFound, ProviderUnavailable, TemporarilyUnavailable
+from functions.vault.life import Place
 from functions.vault.revoking import GIVE_UP_AFTER, NotToldYet
 from functions.vault.tokens import TokenSet
 from tests.unit.house import MemoryHouse, aws_error, down
@@ -44,12 +45,15 @@ def retry(house: MemoryHouse) -> None:
     house.revoking.retry("merchant-1", house.deadline())
 
 
-def arriving(house: MemoryHouse, number: int) -> None:
-    """Let the answer of a refresh in flight come in now."""
+def arriving(house: MemoryHouse, number: int, *, replacing: bool = False) -> None:
+    """Let the answer of a refresh in flight come in now, in the place of what it came from or beside all."""
     was, issued = house.stored(), TokenSet(f"AT-{number}", f"RT-{number}")
     sealer = house.new_cipher().prepare("merchant-1", number, WHOSE)
     late = sealed_tokens(token_response(tokens=issued), sealer)
-    house.connections.records["merchant-1"] = was.came_after_revocation(late, "request-1", house.now)
+    source = was.to_revoke[0] if replacing else None
+    house.connections.records["merchant-1"] = was.came_after_revocation(
+        late, source, "request-1", house.now, RefreshedFrom(source.id, 1) if source else None
+    )
 
 
 def ultracart(house: MemoryHouse) -> None:
@@ -354,11 +358,12 @@ def test_a_server_that_ends_whole_grants_refuses_the_tokens_that_came_back(house
     assert said(house) == {"grant": "revoked"}
 
 
-def test_the_same_while_the_server_is_being_told(house: MemoryHouse) -> None:
+@pytest.mark.parametrize("replacing", [False, True])
+def test_the_same_while_the_server_is_being_told(house: MemoryHouse, *, replacing: bool) -> None:
     """The confirmation reached us after they had come back: what it confirmed is not forgotten for that."""
     ultracart(house)
     house.server.answers = [answer('{"successful":true}'), UNSUCCESSFUL]
-    house.events.after["http"] = [lambda: arriving(house, 2)]
+    house.events.after["http"] = [lambda: arriving(house, 2, replacing=replacing)]
 
     assert house.revoke() == "revoked"
 
@@ -510,7 +515,8 @@ def reconnected(house: MemoryHouse, **fields: Any) -> Connection:
 
 
 def test_a_server_hears_of_the_old_tokens_when_the_user_has_consented_anew(house: MemoryHouse) -> None:
-    """It was down when they were revoked. The new ones vend meanwhile, and are told to nobody."""
+    """It was down when they were revoked, and keeps grants apart. The new ones vend, and are told to nobody."""
+    house.registrations.known["acme"] = registration(revocation_ends_authorization=False)
     house.server.answers = [DOWN]
     assert house.revoke() == "revoking"
 
@@ -524,21 +530,52 @@ def test_a_server_hears_of_the_old_tokens_when_the_user_has_consented_anew(house
     assert said(house) == {"refresh_token": "revoked", "access_token": "revoked"}
 
 
-def test_a_server_that_ends_all_at_once_is_not_told_of_the_old_tokens_any_more(house: MemoryHouse) -> None:
-    """UltraCart knows one authorization: to end the old one would be to end what the user has just consented to."""
-    ultracart(house)
+@pytest.mark.parametrize("ends_all", [None, True])
+def test_the_old_tokens_wait_while_a_newer_consent_stands(house: MemoryHouse, *, ends_all: bool | None) -> None:
+    """To end the old one may be to end what the user has just consented to. Both end with the connection."""
+    house.registrations.known["acme"] = registration(revocation_ends_authorization=ends_all)
     house.server.answers = [DOWN]
     house.revoke()
 
     reconnected(house)
     retry(house)
 
-    assert house.server.revoked == ["AT-1"]
-    assert (house.stored().status, house.stored().to_revoke) == (Status.ACTIVE, ())
-    assert said(house) == {"grant": "left to the newer consent"}
-    house.server.answers = [answer('{"successful":true}')]
+    assert house.server.revoked == ["RT-1"]
+    assert (house.stored().status, house.stored().to_revoke, house.stored().tell_at) == (Status.ACTIVE, (), None)
+    assert [each.seal.version for each in house.stored().in_place(Place.SUPERSEDED)] == [1]
     assert house.revoke() == "revoked"
-    assert house.server.revoked == ["AT-1", "AT-8"]
+    assert house.server.revoked == ["RT-1", "RT-8", "AT-8", "RT-1", "AT-1"]
+
+
+def test_a_revocation_that_is_put_off_for_a_consent_is_not_when_that_is_revoked_meanwhile(house: MemoryHouse) -> None:
+    """Between the look and the write the connection was revoked: it stays to be told of, and nobody has been told."""
+    house.server.answers = [DOWN]
+    house.revoke()
+    reconnected(house)
+
+    def revoked_meanwhile() -> None:
+        house.connections.records["merchant-1"] = house.stored().revoking(NOW)
+
+    house.events.before["registration"] = [revoked_meanwhile]
+    retry(house)
+
+    assert house.server.revoked == ["RT-1", "RT-8", "AT-8"]
+    (left,) = house.stored().to_revoke
+    assert (left.seal.version, left.another_attempt_is_open) == (1, False)
+    retry(house)
+    assert house.stored().status is Status.REVOKED
+
+
+def test_what_a_consent_replaces_is_revoked_at_once_where_grants_are_apart(house: MemoryHouse) -> None:
+    """Nobody uses it any more, and nothing else ends with it: it need not wait for the connection's end."""
+    house.registrations.known["acme"] = registration(revocation_ends_authorization=False)
+
+    reconnected(house, grants_are_apart=True)
+    assert (house.stored().status, house.stored().due_at) == (Status.ACTIVE, NOW)
+    retry(house)
+
+    assert house.server.revoked == ["RT-1", "AT-1"]
+    assert (house.stored().sets, house.token()["access_token"]) == ((house.stored().current,), "AT-8")
 
 
 @pytest.mark.parametrize("moved", [{"provider": "other"}, {"parameters": {"shop": "2"}}])

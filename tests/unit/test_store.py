@@ -67,7 +67,7 @@ def untold(was: Connection) -> Connection:
 
 def came_late(was: Connection) -> Connection:
     """Return the connection with tokens that came back after it was revoked."""
-    return was.came_after_revocation(sealed_tokens(sealed=b"sealed-late", version=2), "request-1", NOW + 2)
+    return was.came_after_revocation(sealed_tokens(sealed=b"sealed-late", version=2), None, "request-1", NOW + 2)
 
 
 def came_beside(was: Connection) -> Connection:
