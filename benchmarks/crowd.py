@@ -138,7 +138,9 @@ class _Storm(MemoryHouse):
         timing = Timing(now=self.at, sleep=self._hub.sleep, jitter=self._random.random)
         client = type(self.client)(self.server, self.at, reread=self.registrations.reread)
         cipher = self.new_cipher()
-        refreshing = Refreshing(self.connections, self.registrations, cipher, client, self.committing, timing)
+        refreshing = Refreshing(
+            self.connections, self.registrations, cipher, client, self.committing, self.shared, timing
+        )
         vending = Vending(self.connections, cipher, refreshing, timing)
         deadline = Deadline(lambda: _TIMEOUT - (self._hub.now - came))
         answer = vending.token("merchant-1", 60, deadline)

@@ -51,9 +51,12 @@ LADDER = {"committing", "obtained", "queues", "token_set", "tokens"}
 
 LOADS: dict[str, tuple[set[str], set[str]]] = {
     "authorize": (AWS, TABLES | {"authorization", "binding", "outcome"}),
-    "callback": (AWS | SEALING, TABLES | SEALS | PROVIDERS | LADDER | {"authorization", "completing", "outcome"}),
+    "callback": (
+        AWS | SEALING,
+        TABLES | SEALS | PROVIDERS | LADDER | {"authorization", "completing", "outcome", "shared"},
+    ),
     "connections": (AWS, TABLES | {"listing"}),
-    "refresh": (AWS | SEALING, TABLES | SEALS | PROVIDERS | LADDER | {"refreshing", "vending"}),
+    "refresh": (AWS | SEALING, TABLES | SEALS | PROVIDERS | LADDER | {"refreshing", "shared", "vending"}),
     "rescue": (AWS | SEALING, TABLES | SEALS | LADDER | {"rescuing"}),
     "revoke": (AWS | SEALING, TABLES | SEALS | PROVIDERS | {"revoking"}),
     "start": (AWS, TABLES | REGISTRATIONS | {"authorization", "dialect", "starting"}),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .committing import Committing
     from .providers import Registration
     from .registrations import Registrations
+    from .shared import Shared
     from .store import Authorizations, Connections
     from .stored_set import Sealer
     from .timing import Deadline, Timing
@@ -50,6 +51,7 @@ class Completing:
     cipher: Cipher
     client: Client
     committing: Committing
+    shared: Shared
     timing: Timing
 
     def complete(self, response: ValidatedResponse, deadline: Deadline) -> Outcome:
@@ -112,6 +114,7 @@ class Completing:
             connection = self.committing.commit(obtained, reseal, deadline, stored)
         except Rescued:
             return Outcome("unfinished", request.provider, request=request)
+        self._note(request, registration.client_id, answered.subject, deadline)
         is_ours = connection.authorized_by == request.request_id
         is_anothers = not connection.belongs_to(request.provider, request.owner)
         is_of_another_account = not is_ours and not is_anothers and obtained.is_of_another_account(connection)
@@ -123,6 +126,17 @@ class Completing:
         if is_anothers:
             return Outcome.failed(request, InvalidRequest.code)
         return Outcome("connected", request.provider, request=request)
+
+    def _note(self, request: AuthorizationRequest, client_id: str, subject: str | None, deadline: Deadline) -> None:
+        """Note for the client's other connections that it is answered, and which account has authorized it.
+
+        That goes for tokens that have no place here as well: the server has issued them.
+        """
+        now = self.timing.now()
+        if subject is not None:
+            about = (request.provider, client_id, subject, request.connection_id)
+            self.shared.note_authorized(*about, now, deadline)
+        self.shared.note_refreshed(request.provider, client_id, now, deadline)
 
     def _not_consumed(self, response: ValidatedResponse, holder: str, deadline: Deadline) -> Outcome:
         """Say why the request could not be taken: by whom it was, or what did not fit. Nothing changes, or is sent."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .committing import Committing
     from .providers import Registration
     from .registrations import Registrations
+    from .shared import Shared
     from .store import Connections
     from .stored_set import Sealer, StoredSet
     from .timing import Deadline, Timing
@@ -60,6 +61,7 @@ class Refreshing:
     cipher: Cipher
     client: Client
     committing: Committing
+    shared: Shared
     timing: Timing
 
     def refresh(self, connection: Connection, holder: str, deadline: Deadline, *, needed: bool = False) -> Connection:
@@ -242,7 +244,10 @@ class Refreshing:
             revocations=held.revocations,
             grants_are_apart=plan.registration.provider.grants_are_apart,
         )
-        return self.committing.commit(obtained, reseal, deadline, held)
+        stored = self.committing.commit(obtained, reseal, deadline, held)
+        client_id = plan.registration.client_id
+        self.shared.note_refreshed(held.provider, client_id, self.timing.now(), deadline)
+        return stored
 
     def _conclude(self, held: Connection, after: After, deadline: Deadline) -> Connection:
         """Write what an attempt without tokens came to, on our own lease; return what is stored then.

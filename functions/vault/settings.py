@@ -249,6 +249,7 @@ class House:
             self.cipher,
             self.client,
             self.committing,
+            self.shared,
             self.timing,
         )
 
@@ -265,7 +266,8 @@ class House:
         """Return what refreshes a token set."""
         from .refreshing import Refreshing
 
-        return Refreshing(self.connections, self.registrations, self.cipher, self.client, self.committing, self.timing)
+        parts = (self.connections, self.registrations, self.cipher, self.client, self.committing, self.shared)
+        return Refreshing(*parts, self.timing)
 
     @cached_property
     def revoking(self) -> Revoking:

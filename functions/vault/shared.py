@@ -35,7 +35,7 @@ class Shared(Table):
     # When a connection of a client was last refreshed
 
     def note_refreshed(self, provider: str, client_id: str, now: float, deadline: Deadline) -> None:
-        """Note that a connection of this client has been refreshed; `last_refreshed` is ten minutes behind at most."""
+        """Note that a connection of this client has got tokens; `last_refreshed` is ten minutes behind at most."""
         about = _about("refreshed", provider, client_id)
         if now < self._noted.get(about, 0.0) + NOTED_EVERY:
             return

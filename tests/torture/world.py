@@ -15,6 +15,7 @@ from functions.vault.queues import Queue
 from functions.vault.refreshing import Refreshing
 from functions.vault.rescuing import Rescuing
 from functions.vault.revoking import Revoking
+from functions.vault.shared import Shared
 from functions.vault.starting import Starting
 from functions.vault.store import Authorizations, Connections
 from functions.vault.sweeping import Sweeping
@@ -74,6 +75,9 @@ class Observer:
         """Hear of a revocation that took effect, or might have: what it ended is in it."""
 
 
+SHARED = "shared"
+
+
 class World:
     """One deployment: tables, key, queues, log, authorization server, and processes made as they are needed.
 
@@ -89,6 +93,7 @@ class World:
         self.parts = parts or Parts()
         self.server = Server(profile)
         self.dynamo = dynamo or Dynamo({CONNECTIONS: "connection_id", AUTHORIZATIONS: "request_id"})
+        self.shared = Dynamo({SHARED: "about"})
         self.keys: dict[bytes, tuple[bytes, dict[str, str]]] = {}
         self.requests: list[TokenRequest] = []
         self.log: list[str] = []
@@ -134,7 +139,9 @@ class Process:
         self.cipher = Cipher(client_of, "key")
         self.client = Client(transport(world), self.timing.now)
         self.committing = parts.committing(self.connections, Queue(client_of, "rescue"), self._last_resort, self.timing)
-        common = (self.registrations, self.cipher, self.client, self.committing, self.timing)
+        # A note is no step: nothing can be lost by when it is written, or whether it is.
+        shared = Shared(lambda _service: world.shared, SHARED)
+        common = (self.registrations, self.cipher, self.client, self.committing, shared, self.timing)
         self.refreshing = parts.refreshing(self.connections, *common)
         self.vending = parts.vending(self.connections, self.cipher, self.refreshing, self.timing)
         self.completing = parts.completing(self.connections, self.authorizations, *common)

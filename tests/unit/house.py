@@ -25,6 +25,7 @@ from functions.vault.refreshing import Refreshing
 from functions.vault.registrations import Registrations
 from functions.vault.rescuing import Rescuing
 from functions.vault.revoking import Revoking
+from functions.vault.shared import Shared
 from functions.vault.starting import Starting
 from functions.vault.store import Authorizations, Conflict, Connections, Due
 from functions.vault.stored_set import Seal
@@ -197,6 +198,39 @@ class MemoryAuthorizations(Authorizations):
         return failed
 
 
+class MemoryShared(Shared):
+    """What connections share, in a dictionary, as far as it is noted."""
+
+    def __init__(self, events: Events) -> None:
+        super().__init__(_no_aws, "shared")
+        self.refreshed: dict[tuple[str, str], int] = {}
+        self.authorized: dict[tuple[str, str, str], list[tuple[str, int]]] = defaultdict(list)
+        self._events = events
+
+    def note_refreshed(self, provider: str, client_id: str, now: float, _deadline: Deadline) -> None:
+        """Note it, each time."""
+        with self._events.call("note"):
+            self.refreshed[provider, client_id] = int(now)
+
+    def last_refreshed(self, provider: str, client_id: str) -> int | None:
+        """Return when that was."""
+        with self._events.call("last_refreshed"):
+            return self.refreshed.get((provider, client_id))
+
+    def note_authorized(
+        self, provider: str, client_id: str, subject: str, connection_id: str, now: float, _deadline: Deadline
+    ) -> None:
+        """Note it."""
+        with self._events.call("note"):
+            self.authorized[provider, client_id, subject].append((connection_id, int(now)))
+
+    def authorized_elsewhere(self, provider: str, client_id: str, subject: str, connection_id: str) -> int | None:
+        """Return when that was, by another connection."""
+        with self._events.call("authorized_elsewhere"):
+            noted = self.authorized[provider, client_id, subject]
+            return max((at for by, at in noted if by != connection_id), default=None)
+
+
 class MemoryRegistrations(Registrations):
     """Registrations by name, without Secrets Manager."""
 
@@ -323,6 +357,7 @@ class MemoryHouse:
         self.connections = MemoryConnections(self.events)
         self.authorizations = MemoryAuthorizations(self.events)
         self.registrations = MemoryRegistrations(self.events)
+        self.shared = MemoryShared(self.events)
         self.kms = MemoryKms(self.events)
         self.server = Server(self.events)
         self.rescue_queue = MemoryQueue(self.events, "rescue_queue")
@@ -337,10 +372,12 @@ class MemoryHouse:
         )
         parts = (self.registrations, self.cipher, self.client)
         self.binding = Binding(True, self.authorizations, self.registrations, self.client, self.timing)  # noqa: FBT003 - over https
-        self.refreshing = Refreshing(self.connections, *parts, self.committing, self.timing)
+        self.refreshing = Refreshing(self.connections, *parts, self.committing, self.shared, self.timing)
         self.vending = Vending(self.connections, self.cipher, self.refreshing, self.timing)
         self.revoking = Revoking(self.connections, *parts, self.timing)
-        self.completing = Completing(self.connections, self.authorizations, *parts, self.committing, self.timing)
+        self.completing = Completing(
+            self.connections, self.authorizations, *parts, self.committing, self.shared, self.timing
+        )
         self.rescuing = Rescuing(self.new_cipher(), self.committing)
         self.sweeping = Sweeping(
             self.connections, self.registrations, self.refresh_queue, self.revoke_queue, self.timing

@@ -86,7 +86,7 @@ def test_a_first_consent_is_consumed_sealed_exchanged_and_stored(house: MemoryHo
     outcome = complete(house)
 
     assert outcome.page == "connected"
-    assert house.events.calls == ["consume", "registration", "data_key", "http", "create"]
+    assert house.events.calls == ["consume", "registration", "data_key", "http", "create", "note"]
     assert (house.stored().authorized_by, house.tokens()) == (BROWSER.request_id, TokenSet("AT-2", "RT-2"))
 
 
@@ -97,7 +97,7 @@ def test_a_consent_over_a_connection_reads_it_first(house: MemoryHouse) -> None:
 
     assert complete(house).page == "connected"
 
-    assert house.events.calls == ["consume", "registration", "data_key", "http", "get", "change"]
+    assert house.events.calls == ["consume", "registration", "data_key", "http", "get", "change", "note"]
     assert (house.stored().version, house.tokens()) == (2, TokenSet("AT-2", "RT-2"))
 
 
@@ -625,6 +625,19 @@ def accounts(house: MemoryHouse) -> MemoryHouse:
     assert complete(house).page == "connected"
     house.server.requests.clear()
     return house
+
+
+def test_a_consent_is_noted_for_the_other_connections_of_its_account(accounts: MemoryHouse) -> None:
+    """Once its tokens are stored: another connection's dead grant is not looked at any more, and its client works."""
+    asked(accounts, EVE)
+    accounts.server.answers = [of_account("account-1")]
+
+    complete(accounts, validated_response(EVE))
+
+    now = int(accounts.now)
+    assert accounts.events.calls[-3:] == ["change", "note", "note"]
+    assert accounts.shared.authorized["acme", "client-1", "account-1"][-1] == ("merchant-1", now)
+    assert accounts.shared.refreshed == {("acme", "client-1"): now}
 
 
 def test_another_accounts_consent_is_refused_and_revoked_where_grants_are_apart(accounts: MemoryHouse) -> None:

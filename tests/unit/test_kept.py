@@ -306,7 +306,7 @@ def test_a_token_is_refreshed_with_the_one_that_is_kept(house: MemoryHouse) -> N
     result = house.token()
 
     assert (result["access_token"], result["version"], house.server.refresh_tokens) == ("AT-3", 3, ["RT-1"])
-    assert house.events.calls == ["get", "registration", "change", "data_key", "http", "change"]
+    assert house.events.calls == ["get", "registration", "change", "data_key", "http", "change", "note"]
     assert (kept(house), house.tokens()) == ([], TokenSet("AT-3", "RT-3"))
 
 

@@ -90,10 +90,17 @@ def test_a_refresh_claims_then_seals_then_asks_then_commits(house: MemoryHouse) 
     """In this order: who does not get the lease has cost neither KMS nor the server anything."""
     result = house.token()
 
-    assert house.events.calls == ["get", "registration", "change", "decrypt", "data_key", "http", "change"]
+    assert house.events.calls == ["get", "registration", "change", "decrypt", "data_key", "http", "change", "note"]
     assert (result["access_token"], result["version"]) == ("AT-2", 2)
     assert house.tokens() == TokenSet("AT-2", "RT-2")
     assert (house.stored().lease, refreshed_from(house)) == (None, RefreshedFrom("set-1", 1))
+
+
+def test_a_refresh_is_noted_for_the_other_connections_of_the_client(house: MemoryHouse) -> None:
+    """Theirs are refused, perhaps; that this one was answered says whose fault it is."""
+    house.token()
+
+    assert house.shared.refreshed == {("acme", "client-1"): int(house.now)}
 
 
 def test_who_comes_second_waits_for_the_first_and_asks_nobody(house: MemoryHouse) -> None:
