@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 DUE_SHARDS = 16
 
+LONGEST_NOTICE = 7 * 86400
+"""Seconds before the end of tokens that nothing refreshes from which on a person is needed: a quarter of their life at
+the most, and no more than this."""
+
 JUST_OBTAINED = 10
 """Seconds for which a token set is as new as one can be: if it is refused somewhere, another would be, too."""
 
@@ -33,7 +37,8 @@ _AFTER_AN_INTERRUPTION = (
     " the server may have replaced the refresh token then."
 )
 
-NEEDS = ("reauthorization", "confirmation")
+REAUTHORIZATION = "reauthorization"
+NEEDS = (REAUTHORIZATION, "confirmation")
 """What a connection can need a person for."""
 
 _NEEDED_WHERE = dict(zip((Status.REAUTHORIZATION_REQUIRED, Status.UNCONFIRMED), NEEDS, strict=True))
@@ -181,9 +186,22 @@ class Connection:
         return scope_changed(self.requested_scope, self.scope)
 
     @property
+    def refreshable(self) -> bool:
+        """Tell whether there is a refresh token to go on with."""
+        return self.status is Status.ACTIVE and self.to_refresh is not None
+
+    @property
     def needs(self) -> str | None:
-        """Return what only a person can give it: one of `NEEDS`, None where it needs nobody."""
-        return _NEEDED_WHERE.get(self.status)
+        """Return what only a person can give it, as of its last write: one of `NEEDS`, None where it needs nobody."""
+        ends_soon = self.needs_from is not None and self.updated_at >= self.needs_from
+        return REAUTHORIZATION if ends_soon else _NEEDED_WHERE.get(self.status)
+
+    @property
+    def needs_from(self) -> int | None:
+        """Return from when on a person has to connect it again, in time before tokens end that nothing refreshes."""
+        if self.status is not Status.ACTIVE or self.to_refresh is not None or self.expires_at is None:
+            return None
+        return self.expires_at - min(LONGEST_NOTICE, (self.expires_at - self.refreshed_at) // 4)
 
     @property
     def was_interrupted(self) -> bool:
@@ -382,6 +400,10 @@ class Connection:
         )
         return self._after(Happened.KEPT_CAME_LATE, now, [gives_way], new)
 
+    def ends_soon(self, now: float) -> Connection:
+        """Return it with a need of a person, who can connect it again before its tokens end."""
+        return self._after(Happened.ENDS_SOON, now, [self._require_current()])
+
     # Its end
 
     def revoking(self, now: float) -> Connection:
@@ -531,11 +553,17 @@ class Connection:
         return Failure.of(error, self.failure, now, jitter, holder, needed=needed)
 
     def _scheduled(self) -> Connection:
-        """Return it due at what comes first of its background work: its place in the `due` index."""
+        """Return it due at what comes first of its background work: its place in the `due` index.
+
+        What nothing refreshes is due when a person is to be asked for it, and once more when it is over.
+        """
+        upkeep_at = self.upkeep_at
+        if self.needs_from is not None:
+            upkeep_at = self.expires_at if self.needs else self.needs_from
         tell_at = min((each.revoke_at for each in self.sets if each.revoke_at is not None), default=None)
-        due_at = min((at for at in (self.upkeep_at, tell_at) if at is not None), default=None)
+        due_at = min((at for at in (upkeep_at, tell_at) if at is not None), default=None)
         shard = None if due_at is None else _shard(self.connection_id)
-        return replace(self, tell_at=tell_at, due_at=due_at, due_shard=shard)
+        return replace(self, upkeep_at=upkeep_at, tell_at=tell_at, due_at=due_at, due_shard=shard)
 
 
 def scope_changed(requested: str | None, granted: str | None) -> bool:
@@ -566,6 +594,7 @@ __all__ = [
     "JUST_OBTAINED",
     "MOST_REVOKED",
     "NEEDS",
+    "REAUTHORIZATION",
     "Connection",
     "Lease",
     "RefreshedFrom",

@@ -83,6 +83,7 @@ class Happened(StrEnum):
     KEPT_REFUSED = "a kept refresh token was refused"
     KEPT_CAME_LATE = "tokens of a kept refresh token came too late"
     CAME_LATE = "tokens came too late"
+    ENDS_SOON = "the end of tokens came near that nothing refreshes"
     LEFT_TO_SERVER = "there was no room for it"
     REVOKED_APART = "it is revoked at once, as grants are apart"
     REVOKED = "the connection was revoked"
@@ -122,6 +123,7 @@ _LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
     (_DEAD, _OUTSIDE, Happened.REFRESHED): (_ACTIVE, _CURRENT),
     (_ACTIVE, _CURRENT, Happened.REFRESHED): (_ACTIVE, _OUTSIDE),
     (_DEAD, _CURRENT, Happened.REFRESHED): (_ACTIVE, _OUTSIDE),
+    (_ACTIVE, _CURRENT, Happened.ENDS_SOON): (_ACTIVE, _CURRENT),
     # A refresh with what is kept beside the current tokens.
     (_ACTIVE, _KEPT, Happened.LEASED): (_ACTIVE, _KEPT),
     (_ACTIVE, _KEPT, Happened.LEASE_GIVEN_BACK): (_ACTIVE, _KEPT),

@@ -6,9 +6,10 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 
-from .connection import scope_changed
+from .connection import REAUTHORIZATION, scope_changed
 from .errors import InvalidRequest
 from .fields import CONNECTION_ID, matches
+from .life import Status
 from .record import record
 from .store import listed_as, lists_for, summary_of
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .store import Connections
+    from .timing import Timing
 
 DEFAULT_LIMIT = 50
 
@@ -25,29 +27,34 @@ class Listing:
     """The use case `connections`."""
 
     connections: Connections
+    timing: Timing
 
     def one(self, connection_id: str) -> dict[str, Any]:
         """Return `{connection}`."""
         connection = self.connections.require(connection_id)
-        return {"connection": view(connection_id, summary_of(connection))}
+        return {"connection": view(connection_id, summary_of(connection), self.timing.now())}
 
     def page(self, where: dict[str, str], limit: int, cursor: str | None) -> dict[str, Any]:
         """Return `{connections, cursor?}`: up to `limit` of those that match, and where to go on if there is more."""
         found, last = self.connections.page(where, limit, _start(cursor, where) if cursor else None)
-        page: dict[str, Any] = {"connections": [view(summary["connection_id"], summary) for summary in found]}
+        now = self.timing.now()
+        page: dict[str, Any] = {"connections": [view(summary["connection_id"], summary, now) for summary in found]}
         if last is not None:
             page["cursor"] = urlsafe_b64encode(json.dumps(last, sort_keys=True).encode()).decode()
         return page
 
 
-def view(connection_id: str, summary: Mapping[str, Any]) -> dict[str, Any]:
+def view(connection_id: str, summary: Mapping[str, Any], now: float) -> dict[str, Any]:
     """Return a connection as callers see it, of its summary: nothing that only our own work needs."""
-    failure = summary.get("failure")
+    failure, needs_from = summary.get("failure"), summary.get("needs_from")
+    ends_soon = needs_from is not None and now >= needs_from
     seen = {name: summary.get(name) for name in _SEEN}
     return {
         "connection_id": connection_id,
         **seen,
         "status": str(summary["status"]),
+        "needs": REAUTHORIZATION if ends_soon else summary.get("needs"),
+        "refreshable": bool(summary.get("refreshable")) and summary["status"] == Status.ACTIVE,
         "scope_changed": scope_changed(summary.get("requested_scope"), summary.get("scope")),
         **{name: summary.get(name) or {} for name in ("metadata", "parameters", "tags")},
         "failure": failure and _view_of_failure(failure),
@@ -57,7 +64,6 @@ def view(connection_id: str, summary: Mapping[str, Any]) -> dict[str, Any]:
 _SEEN = (
     "provider",
     "status",
-    "needs",
     "version",
     "scope",
     "requested_scope",

@@ -315,4 +315,4 @@ class House:
         """Return the use case connections."""
         from .listing import Listing
 
-        return Listing(self.connections)
+        return Listing(self.connections, self.timing)

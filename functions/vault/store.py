@@ -91,7 +91,8 @@ def summary_of(connection: Connection) -> Item:
 def _copied(connection: Connection) -> Item:
     """Return what a summary has of what is in the item as well: few and small."""
     current = connection.current
-    copied = {"provider": connection.provider, "version": connection.version, "needs": connection.needs}
+    copied = {"provider": connection.provider, "version": connection.version}
+    copied |= {name: getattr(connection, name) for name in ("refreshable", "needs", "needs_from")}
     if current is not None:
         copied |= {name: getattr(current, name) for name in _OF_CURRENT}
     return _filled(copied)
@@ -456,7 +457,7 @@ class Connections(Table):
                 condition += f" AND begins_with({expression.name('listed_as')}, {mine})"
             arguments |= {"IndexName": "listed", "KeyConditionExpression": condition}
         else:
-            names = (*names, *_IN_SUMMARY, *_OF_CURRENT, "provider", "version")
+            names = (*names, *_IN_SUMMARY, *_OF_CURRENT, "provider", "version", "refreshable")
         filters = [self._is_in_either(name, value, expression) for name, value in rest.items()]
         arguments |= {"FilterExpression": " AND ".join(filters)} if filters else {}
         arguments |= {"ExclusiveStartKey": _marshalled(key)} if "connection_id" in key else {}

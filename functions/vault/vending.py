@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -136,18 +137,27 @@ class Vending:
         return self.refreshing.refresh(connection, uuid.uuid4().hex, deadline, needed=needed)
 
     def _without_refresh_token(self, connection: Connection) -> Connection:
-        """Return the record of a grant that has run out; raise where its access token still lives, irreplaceable."""
+        """Return the record of a grant that has run out; raise where its access token still lives, irreplaceable.
+
+        When its end comes near the record says that a person is needed, whoever finds that out.
+        """
         error = ReauthorizationRequired(
             "The access token cannot be refreshed, the grant came without a refresh token: start again."
         )
-        if connection.is_valid_for(0, self.timing.now()):
-            raise error
-        ended = connection.died(error, self.timing.now())
+        now = self.timing.now()
+        if not connection.is_valid_for(0, now):
+            return self._changed(connection, connection.died(error, now))
+        if connection.needs is None and now >= (connection.needs_from or math.inf):
+            self._changed(connection, connection.ends_soon(now))
+        raise error
+
+    def _changed(self, was: Connection, now: Connection) -> Connection:
+        """Return what is stored, which is `now` unless another has changed it meanwhile."""
         try:
-            self.connections.change(connection, ended)
+            self.connections.change(was, now)
         except Conflict:
-            return self.connections.require(connection.connection_id)
-        return ended
+            return self.connections.require(was.connection_id)
+        return now
 
     def _wait(self, pause: float, deadline: Deadline, connection_id: str) -> None:
         if deadline.remaining() < pause + 0.5:

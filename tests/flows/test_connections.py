@@ -30,6 +30,7 @@ VIEW_KEYS = {
     "version",
     "scope",
     "needs",
+    "refreshable",
     "token_type",
     "expires_at",
     "refresh_expires_at",

@@ -65,18 +65,32 @@ def test_a_consent_without_a_refresh_token_is_refreshed_with_the_one_before(
 def test_of_another_account_it_is_not(
     stack: Stack, application: Application, browser: Browser, scripted: Scripted, provider: str
 ) -> None:
-    """Nobody is given a token of an account that the customer has left."""
+    """Nobody is given a token of an account that the customer has left; and a person is asked before this one ends."""
     # given
     scripted.answers["/token"] = granted(1)
-    started, _ = connect(application, browser, provider)
+    started, _ = connect(application, browser, provider, owner=provider)
+    connection_id = started["connection_id"]
     scripted.answers["/token"] = granted(2, refresh_token=False, account="account-2")
-    connect(application, browser, provider, connection_id=started["connection_id"], allow_new_subject=True)
+    connect(application, browser, provider, connection_id=connection_id, allow_new_subject=True)
+
+    def needing() -> list[tuple[str, bool]]:
+        stack.background.run_schedules()
+        stack.background.poll()
+        found = application.call("connections", owner=provider, needs="reauthorization")["connections"]
+        return [(each["status"], each["refreshable"]) for each in found]
 
     # when
-    stack.clock.advance(AN_HOUR)
-    answer = application.call("token", connection_id=started["connection_id"])
+    at_first = needing()
+    stack.clock.advance(AN_HOUR * 3 / 4)
+    in_time = needing()
+    vended = application.call("token", connection_id=connection_id)
+    stack.clock.advance(AN_HOUR / 4)
+    in_the_end = needing()
+    answer = application.call("token", connection_id=connection_id)
 
     # then
+    assert (at_first, in_time) == ([], [("active", False)])
+    assert (vended["access_token"], in_the_end) == ("access-2", [("reauthorization_required", False)])
     assert (answer["error"], refresh_tokens(scripted)) == ("reauthorization_required", [])
 
 

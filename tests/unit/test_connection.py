@@ -18,7 +18,7 @@ from functions.vault.errors import (
 from functions.vault.failure import FIRST_DELAY, LONGEST_DELAY, LONGEST_REVOCATION_DELAY, Failure
 from functions.vault.life import MOST_SUPERSEDED, Place
 from functions.vault.stored_set import REFUSED_AFTER_AN_INTERRUPTION, Revocation, Revoked, Seal, StoredSet
-from functions.vault.tokens import SealedTokens, TokenResponse, TokenSet
+from functions.vault.tokens import SealedTokens, TokenSet
 from tests.unit.samples import NOW, WHOSE, connection, sealed_tokens, token_response, with_current
 
 SAID = ProviderError("invalid_grant", "expired", 400)
@@ -109,15 +109,27 @@ def test_tokens_are_due_a_margin_before_their_end(lifetime: int, margin: int, du
 
 @pytest.mark.parametrize("background", ["keep_alive", "keep_fresh", "never"])
 @pytest.mark.parametrize(
-    "response", [token_response(tokens=TokenSet("AT-1")), token_response(tokens=TokenSet("AT-1"), expires_at=None)]
+    ("lifetime", "due_after"), [(None, None), (3600, 2700), (20 * 86400, 15 * 86400), (60 * 86400, 53 * 86400)]
 )
-def test_what_cannot_be_refreshed_is_never_due(response: TokenResponse, background: str) -> None:
-    """Without a refresh token no sweep has anything to do."""
+def test_what_cannot_be_refreshed_is_due_for_saying_so(
+    lifetime: int | None, due_after: int | None, background: str
+) -> None:
+    """Without a refresh token there is nothing to refresh: a person is asked in time, and it is over in the end."""
+    expires_at = None if lifetime is None else NOW + lifetime
+    response = token_response(tokens=TokenSet("AT-1"), expires_at=expires_at)
+
     made = connection(tokens=sealed_tokens(response, background=background))
 
-    assert (current(made).refresh_at, made.due_shard, made.due_at) == (None, None, None)
+    needs_from = None if due_after is None else NOW + due_after
+    assert (made.needs_from, made.due_at, made.needs) == (needs_from, needs_from, None)
+    assert (made.refreshable, current(made).refresh_at, current(made).refreshable) == (False, None, False)
     assert not made.is_due(NOW + 10**9)
-    assert not current(made).refreshable
+    if needs_from is not None:
+        near = made.ends_soon(needs_from)
+        assert (near.status, near.needs, near.due_at) == (Status.ACTIVE, "reauthorization", expires_at)
+        near.require_vendable()
+        gone = near.died(ReauthorizationRequired("It has ended."), needs_from)
+        assert (gone.needs, gone.due_at) == ("reauthorization", None)
 
 
 def test_what_need_not_be_refreshed_is_due_for_its_grants_sake_only() -> None:
@@ -372,17 +384,13 @@ def test_an_expiry_that_a_refresh_is_silent_about_is_unknown() -> None:
 
 
 def test_a_refresh_without_a_refresh_token_is_the_last_one() -> None:
-    """The client keeps the old refresh token where none came; where there really is none, nothing is due again."""
+    """The client keeps the old refresh token where none came; where there really is none, a person is asked."""
     last = sealed_tokens(token_response(tokens=TokenSet("AT-2")), b"sealed-2")
 
     after = leased().refreshed(last, ORIGIN, "holder-1", NOW)
 
-    assert (current(after).refreshable, current(after).refresh_at, after.due_shard, after.due_at) == (
-        False,
-        None,
-        None,
-        None,
-    )
+    assert (current(after).refreshable, current(after).refresh_at) == (False, None)
+    assert (after.refreshable, after.due_at) == (False, after.needs_from)
 
 
 def test_a_dead_grant_lives_again_by_a_late_answer() -> None:
@@ -602,7 +610,7 @@ def test_revoking_ends_it_here() -> None:
 
 def test_what_need_no_upkeep_is_due_for_its_revocation() -> None:
     """A connection that lay in no shard comes into its own, so that the sweep finds it."""
-    bare = connection(token_response(tokens=TokenSet("AT-1")))
+    bare = connection(token_response(tokens=TokenSet("AT-1"), expires_at=None))
 
     ending = bare.revoking(NOW)
 

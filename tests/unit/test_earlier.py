@@ -76,7 +76,7 @@ def test_a_record_of_before_is_what_it_was(connections: Connections, engine: Cli
     item = RECORDS[kind]
     assert read.updated_at == int(item["updated_at"]["N"])
     assert (read.due_at, read.due_shard) == (int(item["due_at"]["N"]) if "due_at" in item else None, read.due_shard)
-    assert view("merchant-1", summary_of(read))["status"] == item["status"]["S"]
+    assert view("merchant-1", summary_of(read), NOW)["status"] == item["status"]["S"]
 
 
 def test_nothing_of_it_is_lost(connections: Connections, engine: ClientOf) -> None:
@@ -151,14 +151,14 @@ def test_it_is_in_the_list_of_all(connections: Connections, engine: ClientOf) ->
     read = stored(connections, engine, "active")
 
     everybody, provider = (
-        [view(each["connection_id"], each) for each in connections.page(where, 10, None)[0]]
+        [view(each["connection_id"], each, NOW) for each in connections.page(where, 10, None)[0]]
         for where in ({}, {"provider": "acme", "status": "active"})
     )
     owners_before, _ = connections.page({"owner": "owner-1"}, 10, None)
     written(connections, read)
     owners, _ = connections.page({"owner": "owner-1"}, 10, None)
 
-    assert everybody == provider == [view("merchant-1", summary_of(read))]
+    assert everybody == provider == [view("merchant-1", summary_of(read), NOW)]
     assert owners_before == []
     assert [each["connection_id"] for each in owners] == ["merchant-1"]
     assert connections.page({"status": "revoked"}, 10, None)[0] == []

@@ -248,7 +248,8 @@ def test_refused_it_goes_and_the_current_tokens_are_vended_to_their_end() -> Non
     refused = LEASED.died(GONE, LATER + 10)
 
     assert (refused.status, places(refused)) == (Status.ACTIVE, {"online": "current", "sealed-1": "superseded"})
-    assert (refused.to_refresh, refused.lease, refused.upkeep_at) == (None, None, None)
+    assert (refused.to_refresh, refused.lease, refused.upkeep_at) == (None, None, refused.needs_from)
+    assert (LEASED.refreshable, LEASED.needs_from, refused.refreshable) == (True, None, False)
     assert not refused.is_due(LATER + 3600)
     assert refused.failure is not None
     refused.require_vendable()

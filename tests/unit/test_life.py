@@ -176,6 +176,7 @@ STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
     Happened.KEPT_REFUSED: [lambda was: with_kept(was).died(ReauthorizationRequired("Gone."), NOW)],
     Happened.KEPT_CAME_LATE: [kept_came_late],
     Happened.CAME_LATE: [late_over, lambda was: was.came_late(answer(was), None, None, NOW)],
+    Happened.ENDS_SOON: [lambda was: was.ends_soon(NOW)],
     Happened.LEFT_TO_SERVER: [full],
     Happened.REVOKED: [lambda was: was.revoking(NOW)],
     Happened.REVOKED_APART: [lambda was: consented(was, grants_are_apart=True), late_apart],
@@ -199,12 +200,12 @@ STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
 
 
 def rows_between(was: Connection, now: Connection, happened: Happened) -> set[Row]:
-    """Return the rows that one step has gone by: of the token sets that it has changed."""
+    """Return the rows that one step has gone by: of the token sets that it has changed, or else of all."""
     before, after = ({each.id: each for each in of.sets} for of in (was, now))
+    changed = {set_id for set_id in before.keys() | after.keys() if before.get(set_id) != after.get(set_id)}
     return {
         (was.status, before[set_id].place if set_id in before else Place.OUTSIDE, happened)
-        for set_id in before.keys() | after.keys()
-        if before.get(set_id) != after.get(set_id)
+        for set_id in changed or before.keys()
     }
 
 

@@ -398,7 +398,7 @@ class TestConnections:
 
         (listed,), _ = connections.page(where, 50, None)
 
-        assert view("merchant-1", listed) == view("merchant-1", summary_of(stored))
+        assert view("merchant-1", listed, NOW) == view("merchant-1", summary_of(stored), NOW)
         assert "sealed-1" not in str(listed)
 
     def test_what_needs_a_person_is_listed_by_that(self, connections: Connections) -> None:
@@ -425,6 +425,19 @@ class TestConnections:
         assert ids(owner="me", needs="reauthorization") == sorted({*mine} & {*needing})
         assert ids(owner="me", needs="reauthorization", provider="other") == []
         assert ids(owner="nobody", needs="reauthorization") == []
+
+    def test_what_ends_soon_needs_a_person_from_its_next_write_on(self, connections: Connections) -> None:
+        """A list is of what was written; what is shown of a connection is of now."""
+        made = connection(token_response(tokens=TokenSet("AT-1")))
+        connections.create(made)
+        needing: dict[str, str] = {"needs": "reauthorization"}
+
+        before, _ = connections.page(needing, 50, None)
+        shown = [view("merchant-1", summary_of(made), now)["needs"] for now in (NOW + 2699, NOW + 2700)]
+        connections.change(made, made.ends_soon(NOW + 2700))
+
+        assert (before, shown) == ([], [None, "reauthorization"])
+        assert [each["connection_id"] for each in connections.page(needing, 50, None)[0]] == ["merchant-1"]
 
     def test_a_list_forgets_who_needs_nobody_any_more(self, connections: Connections) -> None:
         """Connected anew, it is in the place where it was before."""

@@ -780,6 +780,25 @@ def test_a_token_that_cannot_be_refreshed_ends_with_its_time() -> None:
 # In the background
 
 
+def test_a_person_is_asked_before_a_token_ends_that_cannot_be_refreshed(house: MemoryHouse) -> None:
+    """Nothing is sent, and the token is vended to its end: at which the background says that it is over."""
+    house.now = NOW
+    house.connect(TokenSet("AT-1"))
+
+    def looked_at(seconds: float) -> tuple[Any, ...]:
+        house.now = NOW + seconds
+        house.vending.keep("merchant-1", 1, house.deadline())
+        stored = house.stored()
+        return stored.status, stored.needs, stored.due_at
+
+    house.connections.records["merchant-1"] = house.stored().lease_ended(NOW)
+    assert looked_at(2699) == (Status.ACTIVE, None, NOW + 2700)
+    assert looked_at(2700) == (Status.ACTIVE, "reauthorization", NOW + 3600)
+    assert house.token()["access_token"] == "AT-1"
+    assert looked_at(3600) == (Status.REAUTHORIZATION_REQUIRED, "reauthorization", None)
+    assert house.server.requests == []
+
+
 def test_background_work_refreshes_what_is_still_at_its_version(house: MemoryHouse) -> None:
     """A message that comes twice, or late, finds another version and sends nothing."""
     for _ in range(3):
