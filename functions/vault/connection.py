@@ -307,6 +307,10 @@ class Connection:
         """Return it without its lease: what its holder came to know is of a token set that is used no more."""
         return self._after(Happened.LEASE_ENDED, now, [replace(self._used(), lease=None)])
 
+    def lease_ended_aside(self, moved: StoredSet, now: float) -> Connection:
+        """Return it after an attempt with a token set that was replaced or revoked meanwhile; `moved` is that now."""
+        return self._after(Happened.LEASE_ENDED, now, [moved])
+
     def refreshed(self, tokens: SealedTokens, source: RefreshedFrom, holder: str, now: float) -> Connection:
         """Return it with its next token set; what the response is silent about stays (RFC 6749 section 6).
 

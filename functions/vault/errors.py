@@ -99,10 +99,14 @@ class ConfirmationRequired(GatehouseError):
 
 
 class ReauthorizationRequired(GatehouseError):
-    """The grant is dead: only a new authorization helps."""
+    """The grant is dead: only a new authorization helps.
+
+    `after_loss` says that the answer to an earlier request with the same token was lost, and may have replaced it.
+    """
 
     code = "reauthorization_required"
     http_status = 409
+    after_loss: bool = False
 
 
 class ConnectionRevoked(GatehouseError):

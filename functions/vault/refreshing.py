@@ -6,6 +6,7 @@ Who holds the lease, and nobody else, uses the refresh token. Whatever comes of 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .connection import Connection
@@ -18,7 +19,7 @@ from .errors import (
 )
 from .record import record
 from .store import Conflict
-from .stored_set import RefreshedFrom
+from .stored_set import RefreshedFrom, StoredSet
 from .timing import AFTER_HTTP, CALL, RESCUED_WITHIN, SETTLE, SHORTEST_REQUEST
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from .registrations import Registrations
     from .shared import Shared
     from .store import Connections
-    from .stored_set import Sealer, StoredSet
+    from .stored_set import Sealer
     from .timing import Deadline, Timing
     from .token_set import TokenSet
     from .tokens import SealedTokens, TokenResponse
@@ -41,6 +42,9 @@ _REPLAY_PAUSE = 0.2
 
 After = Callable[[Connection], Connection]
 """What becomes of a record, as it is when that is written."""
+
+Aside = Callable[[StoredSet], StoredSet]
+"""What becomes of a token set that was replaced or revoked while it was refreshed in vain."""
 
 
 @record
@@ -77,7 +81,7 @@ class Refreshing:
         if held.lease is None or held.lease.holder != holder:
             return held
         try:
-            if held.lease.is_after_an_interruption and self._came_late(held):
+            if held.lease.is_after_an_interruption and self.came_late(held, _require_used(held)):
                 return self._conclude(held, self._let_go, deadline)
             plan = self._plan(held, registration)
         except TemporarilyUnavailable as error:
@@ -91,19 +95,20 @@ class Refreshing:
             raise
         return self._carry_out(held, plan, deadline, needed=needed)
 
-    def _came_late(self, held: Connection) -> bool:
+    def came_late(self, held: Connection, used: StoredSet) -> bool:
         """Tell whether the answer of an interrupted attempt came in after all, given a moment more.
 
         It may lie in the rescue queue, behind an outage: sending its refresh token again would, at a server that
         detects reuse, end the grant that is about to be rescued. Raises `TemporarilyUnavailable` where that may be so.
         """
-        assert held.lease is not None  # noqa: S101 - `held` is what we hold it in
+        assert used.lease is not None  # noqa: S101 - `held` is what we hold it in
         self.timing.sleep(SETTLE)
-        is_recent = self.timing.now() < (held.lease.interrupted_at or 0) + RESCUED_WITHIN
+        is_recent = self.timing.now() < (used.lease.interrupted_at or 0) + RESCUED_WITHIN
         # The queue is asked before the record: what a rescue stores in between, the record then tells of.
         may_come = is_recent and self.committing.may_hold_another()
         stored = self.connections.require(held.connection_id)
-        came = (stored.version, stored.status, _used_id(stored)) != (held.version, held.status, _used_id(held))
+        still = stored.set_of(used.id)
+        came = (stored.version, still and still.place) != (held.version, used.place)
         if may_come and not came:
             raise TemporarilyUnavailable(
                 "An earlier refresh was interrupted, and its tokens may be on their way into the record: try again.",
@@ -112,19 +117,12 @@ class Refreshing:
         return came
 
     def _carry_out(self, held: Connection, plan: Plan, deadline: Deadline, *, needed: bool) -> Connection:
-        lost = False
+        used = _require_used(held)
         try:
-            try:
-                response = self._ask(held, plan, deadline)
-            except ProviderUnavailable as error:
-                may_be_at_work = isinstance(error, ProviderTimedOut)
-                lost = error.outcome_unknown and plan.registration.provider.replays_refresh and not may_be_at_work
-                if not lost:
-                    raise
-                response = self._ask_again(held, plan, error, deadline)
+            response = self.ask(used, plan, deadline)
         except ReauthorizationRequired as error:
             # Guarded by our lease: where it no longer holds, somebody else may have won, and the next read tells.
-            return self._conclude(held, self._dead_of(error, after_loss=lost), deadline)
+            return self._conclude(held, self._dead_of(error), deadline, _refused)
         except TemporarilyUnavailable:
             self._conclude(held, self._given_back, deadline)
             raise
@@ -136,21 +134,34 @@ class Refreshing:
             # A defect must not hold the lease until it lapses: the others would wait for nothing, and meet it in turn.
             self._fail(held, _defect(), deadline, needed=needed)
             raise
-        return self._commit(held, plan, response, deadline)
+        return self.commit(held, used, plan, response, deadline)
 
-    def _ask(self, held: Connection, plan: Plan, deadline: Deadline) -> TokenResponse:
+    def ask(self, used: StoredSet, plan: Plan, deadline: Deadline) -> TokenResponse:
+        """Return the server's answer about the token set that we hold the lease of; raise what it means.
+
+        A lost answer is asked for again, at once, where the server repeats it and is not at work on it any more.
+        """
+        try:
+            return self._ask(used, plan, deadline)
+        except ProviderUnavailable as error:
+            is_repeated = plan.registration.provider.replays_refresh and not isinstance(error, ProviderTimedOut)
+            if not error.outcome_unknown or not is_repeated:
+                raise
+            return self._ask_again(used, plan, error, deadline)
+
+    def _ask(self, used: StoredSet, plan: Plan, deadline: Deadline) -> TokenResponse:
         """Return the server's answer. Whatever came before was slow, the request ends within our time and our lease.
 
         Raises `TemporarilyUnavailable`, with nothing sent, where that leaves too little.
         """
-        assert held.lease is not None  # noqa: S101 - `held` is what we hold it in
-        lease_left = held.lease.until - AFTER_HTTP - self.timing.now()
+        assert used.lease is not None  # noqa: S101 - it is in our hand
+        lease_left = used.lease.until - AFTER_HTTP - self.timing.now()
         timeout = min(deadline.for_http(plan.registration.provider.request_timeout), lease_left)
         if timeout < SHORTEST_REQUEST:
             raise TemporarilyUnavailable("Preparing the refresh took too long: try again.", retry_after=1)
         return self.client.refresh(plan.registration, plan.refresh_token, timeout)
 
-    def _ask_again(self, held: Connection, plan: Plan, lost: ProviderUnavailable, deadline: Deadline) -> TokenResponse:
+    def _ask_again(self, used: StoredSet, plan: Plan, lost: ProviderUnavailable, deadline: Deadline) -> TokenResponse:
         """Return the lost answer from a server that replays it, still on our own lease; without time raise `lost`.
 
         The connection broke, or a gateway answered: unlike after a time-out, nobody is at work there. Any other loss is
@@ -158,9 +169,12 @@ class Refreshing:
         """
         self.timing.sleep(_REPLAY_PAUSE)
         try:
-            return self._ask(held, plan, deadline)
+            return self._ask(used, plan, deadline)
         except TemporarilyUnavailable:
             raise lost from None
+        except ReauthorizationRequired as error:
+            error.after_loss = True
+            raise
         except ProviderUnavailable as error:
             error.outcome_unknown = True  # whatever this answer says, the first one is still missing
             raise
@@ -171,7 +185,11 @@ class Refreshing:
         def failed(stored: Connection) -> Connection:
             return stored.refresh_failed(error, self.timing.now(), jitter, needed=needed)
 
-        return self._conclude(held, failed, deadline)
+        def aside(moved: StoredSet) -> StoredSet:
+            is_unknown = isinstance(error, ProviderUnavailable) and error.outcome_unknown
+            return moved.interrupted(self.timing.now()) if is_unknown else moved.released()
+
+        return self._conclude(held, failed, deadline, aside)
 
     def _give_up(
         self, held: Connection, plan: Plan, error: ProviderTimedOut, deadline: Deadline, *, needed: bool
@@ -189,11 +207,11 @@ class Refreshing:
         def given_up(stored: Connection) -> Connection:
             return stored.refresh_timed_out(error, until, self.timing.now(), jitter, needed=needed)
 
-        return self._conclude(held, given_up, deadline)
+        return self._conclude(held, given_up, deadline, lambda moved: moved.timed_out(until, now))
 
-    def _dead_of(self, error: GatehouseError, *, after_loss: bool) -> After:
+    def _dead_of(self, error: ReauthorizationRequired) -> After:
         def dead(stored: Connection) -> Connection:
-            return stored.died(error, self.timing.now(), after_loss=after_loss)
+            return stored.died(error, self.timing.now(), after_loss=error.after_loss)
 
         return dead
 
@@ -224,7 +242,10 @@ class Refreshing:
             return self.connections.require(connection.connection_id)
         return held
 
-    def _commit(self, held: Connection, plan: Plan, response: TokenResponse, deadline: Deadline) -> Connection:
+    def commit(
+        self, held: Connection, used: StoredSet, plan: Plan, response: TokenResponse, deadline: Deadline
+    ) -> Connection:
+        """Bring what a token set was refreshed to into the record; return that. Raises as `Committing.commit` does."""
         from .obtained import Obtained  # noqa: PLC0415 - a token that is good needs none of it
 
         at, jitter, upkeep = int(self.timing.now()), self.timing.jitter(), plan.registration.provider.upkeep
@@ -233,7 +254,6 @@ class Refreshing:
             sealer = self.cipher.prepare(held.connection_id, version, plan.sealer.whose, plan.sealer.id)
             return response.sealed_with(sealer, upkeep, at, jitter, first=False)
 
-        used = _require_used(held)
         assert used.lease is not None  # noqa: S101 - `held` is what we hold it in
         obtained = Obtained(
             held.connection_id,
@@ -249,17 +269,24 @@ class Refreshing:
         self.shared.note_refreshed(held.provider, client_id, self.timing.now(), deadline)
         return stored
 
-    def _conclude(self, held: Connection, after: After, deadline: Deadline) -> Connection:
+    def _conclude(
+        self, held: Connection, after: After, deadline: Deadline, aside: Aside = StoredSet.released
+    ) -> Connection:
         """Write what an attempt without tokens came to, on our own lease; return what is stored then.
 
         Whatever else is written meanwhile, our lease and the token set that we had it for decide what is to be written.
+        `aside` is what becomes of that one where it is used no more: a consent or a revocation came.
         """
-        stored = held
+        stored, used = held, _require_used(held)
         while True:
-            if not _is_ours(stored, held):
+            moved = stored.set_of(used.id)
+            if _is_ours(stored, held):
+                # A stale holder's answer came in while ours failed: what we learnt is of a token set of the past.
+                concluded = after(stored) if _used_id(stored) == used.id else self._let_go(stored)
+            elif moved is not None and _is_held_by(moved, used):
+                concluded = stored.lease_ended_aside(aside(moved), self.timing.now())
+            else:
                 return stored
-            # A stale holder's answer came in while ours failed: what we learnt is of a token set of the past.
-            concluded = after(stored) if _used_id(stored) == _used_id(held) else self._let_go(stored)
             try:
                 self.connections.change(stored, concluded)
             except Conflict:
@@ -280,6 +307,15 @@ def _require_used(held: Connection) -> StoredSet:
 
 def _used_id(connection: Connection) -> str | None:
     return connection.to_refresh.id if connection.to_refresh else None
+
+
+def _is_held_by(moved: StoredSet, used: StoredSet) -> bool:
+    """Tell whether the lease of a token set is still that in which we used it."""
+    return moved.lease is not None and used.lease is not None and moved.lease.holder == used.lease.holder
+
+
+def _refused(moved: StoredSet) -> StoredSet:
+    return replace(moved, lease=None, was_refused=True)
 
 
 def _is_ours(stored: Connection, held: Connection) -> bool:

@@ -6,6 +6,7 @@ from a refresh in flight after a revocation, and a user consents anew before the
 
 from __future__ import annotations
 
+import math
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +148,20 @@ class StoredSet:
         """Return its lease, if somebody else than `holder` is at work with it: what takes its place takes that, too."""
         is_anothers = self.lease is not None and self.lease.holder != holder and self.lease.is_at_work(now)
         return self.lease if is_anothers else None
+
+    def released(self) -> StoredSet:
+        """Return it in nobody's hand; what is unknown of earlier uses stays unknown."""
+        since = self.lease.interrupted_at if self.lease else None
+        return replace(self, lease=None) if since is None else self.interrupted(since)
+
+    def interrupted(self, since: float) -> StoredSet:
+        """Return it in nobody's hand, after a use of which nobody knows how it ended."""
+        return replace(self, lease=Lease("", self.attempts, 0, int(since)))
+
+    def timed_out(self, until: float, since: float) -> StoredSet:
+        """Return it after a use at which the server may still be at work, `until` then."""
+        lease = Lease("", self.attempts, math.ceil(until), int(since), timed_out=True)
+        return replace(self, lease=lease)
 
     # Its revocation
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from functions.vault.aws import ClientOf
     from functions.vault.outcome import Outcome
     from functions.vault.refreshing import After
+    from functions.vault.stored_set import StoredSet
     from functions.vault.tokens import TokenResponse
 
 
@@ -63,10 +64,10 @@ class _ConsumesTwice(Authorizations):
 class _DoesNotReread(Refreshing):
     """Takes `invalid_grant` for the end, whatever has become of the record meanwhile."""
 
-    def _conclude(self, held: Connection, after: After, deadline: Deadline) -> Connection:
+    def _conclude(self, held: Connection, after: After, *rest: Any) -> Connection:
         dead = after(held)
         if dead.status is not Status.REAUTHORIZATION_REQUIRED:
-            return super()._conclude(held, after, deadline)
+            return super()._conclude(held, after, *rest)
         while True:
             sets = tuple(replace(each, lease=None) for each in held.sets)
             buried = replace(held, status=dead.status, failure=dead.failure, sets=sets, changes=held.changes + 1)
@@ -84,7 +85,7 @@ class _ShortLease(Refreshing):
     def _claim(self, connection: Connection, holder: str, deadline: Deadline) -> Connection:  # noqa: ARG002 - as it is called
         return super()._claim(connection, holder, Deadline(lambda: 2.0 - LEASE_MARGIN))
 
-    def _ask(self, held: Connection, plan: Any, deadline: Deadline) -> TokenResponse:  # noqa: ARG002 - as it is called
+    def _ask(self, used: StoredSet, plan: Any, deadline: Deadline) -> TokenResponse:  # noqa: ARG002 - as it is called
         timeout = deadline.for_http(plan.registration.provider.request_timeout)
         return self.client.refresh(plan.registration, plan.refresh_token, timeout)
 
@@ -92,16 +93,16 @@ class _ShortLease(Refreshing):
 class _Impatient(Refreshing):
     """Sends the refresh token of an interrupted attempt again without asking whether its answer may come yet."""
 
-    def _came_late(self, held: Connection) -> bool:  # noqa: ARG002 - as it is called
+    def came_late(self, held: Connection, used: StoredSet) -> bool:  # noqa: ARG002 - as it is called
         return False
 
 
 class _AsksAtOnce(Refreshing):
     """Takes a time-out for any other failure: the server is asked again after seconds, or at once."""
 
-    def _ask(self, held: Connection, plan: Any, deadline: Deadline) -> TokenResponse:
+    def _ask(self, used: StoredSet, plan: Any, deadline: Deadline) -> TokenResponse:
         try:
-            return super()._ask(held, plan, deadline)
+            return super()._ask(used, plan, deadline)
         except ProviderTimedOut as error:
             raise ProviderUnavailable(error.description, outcome_unknown=True) from None
 

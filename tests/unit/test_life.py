@@ -168,7 +168,11 @@ STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
     Happened.CONSENTED_KEEPING: [consented_keeping],
     Happened.LEASED: [lambda was: was.leased("holder-1", NOW + 30, NOW)],
     Happened.LEASE_GIVEN_BACK: [lambda was: was.lease_given_back(NOW)],
-    Happened.LEASE_ENDED: [lambda was: was.lease_ended(NOW)],
+    Happened.LEASE_ENDED: [
+        lambda was: was.lease_ended(NOW),
+        lambda was: was.lease_ended_aside(was.in_place(Place.SUPERSEDED)[0].interrupted(NOW), NOW),
+        lambda was: was.lease_ended_aside(was.to_revoke[0].interrupted(NOW), NOW),
+    ],
     Happened.REFRESHED: [lambda was: refreshed(without_kept(was))],
     Happened.REFRESH_FAILED: [lambda was: was.refresh_failed(DOWN, NOW, 0.5)],
     Happened.REFUSED: [lambda was: without_kept(was).died(ReauthorizationRequired("Gone."), NOW)],

@@ -866,3 +866,42 @@ def test_the_lease_outlives_its_holder(house: MemoryHouse, seconds: float, held_
     assert lease is not None
     assert lease.until == began + held_for + LEASE_MARGIN
     assert lease.until - AFTER_HTTP >= began + house.server.timeouts[0]
+
+
+# What was replaced or revoked while it was refreshed
+
+
+@pytest.mark.parametrize("moved", ["revoked", "replaced"])
+@pytest.mark.parametrize(
+    ("said", "was_refused", "is_unknown"),
+    [
+        (answer('{"error":"invalid_grant"}', 400), True, False),
+        (answer("", 503), False, True),
+        (answer("", 429), False, False),
+        (silent(), False, True),
+        (TemporarilyUnavailable("No time."), False, False),
+    ],
+)
+def test_a_refresh_in_vain_gives_its_lease_back_wherever_the_token_set_is(
+    house: MemoryHouse, moved: str, said: Any, *, was_refused: bool, is_unknown: bool
+) -> None:
+    """Else it would count as interrupted for ever: what became of it is known, and told with the token set."""
+    house.pass_time(7200)()
+
+    def happen() -> None:
+        was = house.stored()
+        if moved == "revoked":
+            house.connections.records["merchant-1"] = was.revoking(house.now)
+        else:
+            tokens = TokenSet("AT-8", "RT-8")
+            house.connect(tokens, version=was.version + 1, authorized_by="request-8", before=was)
+
+    house.events.before["http"] = [happen]
+    house.server.answers = [said]
+
+    house.token()
+
+    (left,) = [each for each in house.stored().sets if each.seal.version == 1]
+    assert left.was_refused is was_refused
+    assert (left.lease is not None and left.lease.is_after_an_interruption) is is_unknown
+    assert left.lease is None or not left.lease.holder
