@@ -150,7 +150,12 @@ class Casts:
         return drawn(random)
 
 
-ON: tuple[str, ...] = ("replaced consents", "several connections of one account", "another account")
+ON: tuple[str, ...] = (
+    "replaced consents",
+    "several connections of one account",
+    "another account",
+    "consents without a refresh token",
+)
 """The families that chance draws from: those whose questions the code has an answer to."""
 
 BY_NAME: dict[str, Scenario | Family] = {each.name: each for each in (*SMALL, *LARGE, *FAMILIES)}

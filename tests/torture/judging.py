@@ -5,12 +5,15 @@ What is not as it should be is a violation, or it has a name: of what no client 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from functions.vault.life import MOST_SUPERSEDED
 from tests.torture import records
 from tests.torture.invariants import ENDED, UNDER_WAY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from functions.vault.tokens import TokenSet
     from tests.torture.invariants import Watch
     from tests.torture.server import Grant
@@ -89,9 +92,18 @@ class _Judge:
         held = [issue for issue in grant.issues if not self.watch.is_lost(issue)]
         if self.watch.is_lost(newest) and all(issue.refresh_token != newest.refresh_token for issue in held):
             return "live on: the tokens that would end them reached nobody"
-        if self.status not in ENDED and self.world.profile.says_all is not False:
-            return "live on: a newer consent stands, and to end them may end it"
+        if self.status in ENDED:
+            return None
+        superseded = [each for each in records.sets_in(self.item).values() if each["place"] == "superseded"]
+        numbers = [self._grant_of(each).number for each in superseded]
+        if grant.number in numbers:
+            return "live on, superseded: a newer consent stands, and to end them may end it"
+        if len(numbers) == MOST_SUPERSEDED and grant.number < min(numbers):
+            return "live on: there was no room for them, and they were left to their server"
         return None
+
+    def _grant_of(self, stored: Mapping[str, Any]) -> Grant:
+        return self.watch.issue_of(self.world.opened(self.connection_id, stored)).grant
 
     def _judge_ended(self) -> None:
         if self.status == "revoking" or records.to_revoke(self.item):
