@@ -123,7 +123,7 @@ FAMILIES = (
     ),
     Family(
         "consents without a refresh token",
-        ("reconnect", "callback", "token", "refresh_any", "revoke", "sweep", "upkeep"),
+        ("reconnect", "callback", "stranger", "token", "token", "refresh_any", "revoke", "sweep", "upkeep"),
         {**_REFRESHES, **_REVOCATIONS, "names_account": (True, True, True, False), "one_refresh_token": (True,)},
         ages=("fresh", "expired", "idle"),
         begins=("as consented", "consented twice"),

@@ -139,17 +139,19 @@ class Watch(Observer):
             self.book(now["connection_id"]).stored_at[grant.number] = self.world.scheduler.step
 
     def _consent_written(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-        """Judge whether a refresh token goes on that is good, where a consent of the same account has brought none."""
+        """Judge whether a refresh token goes on that is good, and no other, where a consent has brought none."""
         used, current = records.to_refresh(was), records.current_of(now)
-        is_consent = now.get("authorized_by") != was.get("authorized_by")
-        if not is_consent or was.get("status") != "active" or not used or current.get("refreshable"):
+        if now.get("authorized_by") == was.get("authorized_by") or not used or current.get("refreshable"):
             return
         before, new = self.opened(was["connection_id"], used), self.opened(now["connection_id"], current)
-        if before is None or new is None or not self.world.profile.names_account:
+        if before is None or new is None:
             return
         is_same_account = self.issue_of(before).grant.account == self.issue_of(new).grant.account
         place = records.sets_in(now).get(used["id"], {}).get("place")
-        if is_same_account and place != "kept":
+        is_known = self.world.profile.names_account
+        if place == "kept" and not (is_known and is_same_account):
+            self.violated(f"{before.refresh_token} goes on beside tokens that may be of another account")
+        if place != "kept" and is_known and is_same_account and was["status"] == "active":
             self.violated(f"{before.refresh_token} would go on, and is {place or 'gone'}")
 
     def _sets_written(self, now: Mapping[str, Any], *, is_asked_for: bool) -> None:

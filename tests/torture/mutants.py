@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from functions.vault.aws import ClientOf
     from functions.vault.outcome import Outcome
     from functions.vault.refreshing import After
-    from functions.vault.stored_set import StoredSet
-    from functions.vault.tokens import TokenResponse
+    from functions.vault.stored_set import Lease, RefreshedFrom, StoredSet
+    from functions.vault.tokens import SealedTokens, TokenResponse
 
 
 def _without(*attributes: str) -> type[Connections]:
@@ -50,6 +50,36 @@ class _ByVersion(Connections):
 
     def _as_read(self, was: Connection, expression: Any) -> str:
         return str(expression.is_("version", was.version))
+
+
+def _reading(**methods: Any) -> type[Connections]:
+    """Return a store that reads its records as connections which have lost some of their sense."""
+    senseless = type("Senseless", (Connection,), methods)
+
+    class Misreading(Connections):
+        def get(self, connection_id: str) -> Connection | None:
+            found = super().get(connection_id)
+            if found is None:
+                return None
+            values = {entry.name: getattr(found, entry.name) for entry in fields(Connection)}
+            misread: Connection = senseless(**values)
+            return misread
+
+    return Misreading
+
+
+def _lease_of_the_current(connection: Connection) -> Lease | None:
+    return connection.current.lease if connection.current else None
+
+
+def _goes_on_whose_ever(connection: Connection, tokens: SealedTokens) -> StoredSet | None:
+    return None if tokens.refreshable or connection.status is not Status.ACTIVE else connection.to_refresh
+
+
+def _came_late_to_nothing(
+    connection: Connection, tokens: SealedTokens, gives_way: StoredSet, _holder: str, now: float, source: RefreshedFrom
+) -> Connection:
+    return connection.came_late(tokens, None, gives_way.request_id, now, source)
 
 
 class _ConsumesTwice(Authorizations):
@@ -226,7 +256,21 @@ MUTANTS: dict[str, Parts] = {
     "the superseded: forgotten by a revocation": Parts(revoking=_ForgetsSuperseded),
     "the superseded: forgotten by a consent": Parts(completing=_ForgetsReplaced),
     "the superseded: revoked while a newer consent stands": Parts(revoking=_TellsAllTheSame),
+    "the kept: superseded by a consent without a refresh token": Parts(
+        connections=_reading(goes_on_beside=lambda _connection, _tokens: None)
+    ),
+    "the kept: whose-ever it is": Parts(connections=_reading(goes_on_beside=_goes_on_whose_ever)),
+    "the kept: refreshed without its lease": Parts(connections=_reading(lease=property(_lease_of_the_current))),
+    "the kept: a late answer to it": Parts(connections=_reading(kept_came_late=_came_late_to_nothing)),
 }
 
-FAMILY_OF = {"the superseded: revoked while a newer consent stands": "replaced consents"}
+_WITHOUT_REFRESH_TOKEN = "consents without a refresh token"
+
+FAMILY_OF = {
+    "the superseded: revoked while a newer consent stands": "replaced consents",
+    "the kept: superseded by a consent without a refresh token": _WITHOUT_REFRESH_TOKEN,
+    "the kept: whose-ever it is": _WITHOUT_REFRESH_TOKEN,
+    "the kept: refreshed without its lease": _WITHOUT_REFRESH_TOKEN,
+    "the kept: a late answer to it": _WITHOUT_REFRESH_TOKEN,
+}
 """Where a mutant is hunted; the others are among any cast of callers."""
