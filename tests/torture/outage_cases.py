@@ -15,6 +15,7 @@ from tests.torture.failing_end import DENIED, FAILING, THROTTLED, WRITES
 from tests.torture.records import current_of, plain, sets_in
 from tests.torture.scene import HTTP_TIMEOUT, LEASE, LONG_REPLAY_WINDOW, batch, record
 from tests.torture.stories import (
+    A_WHILE,
     ALMOST_ALL_OF_A_CALLS_TIME,
     KEPT,
     REPLAYED,
@@ -312,6 +313,7 @@ def _asleep(scene: Scene, *, call: str, side: str, window: int = 0) -> Fate:
         return _judged(scene, connection_id, fate, requests=len(scene.token_requests()))
     fate = Fate(ASLEEP, "the used refresh token was sent once more, and the server ended the grant")
     fate.require("sent more than twice", holds=len(scene.token_requests()) == 2)
+    scene.advance(A_WHILE + 1)  # a token set of a moment ago would be returned as it is
     again = scene.settle("refresh", {"connection_id": connection_id})
     fate.require(f"refresh says {again.outcome}", holds=again.outcome == "reauthorization_required")
     return fate
