@@ -6,13 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tests.torture.scenarios import ANOTHER, ANOTHER_ACCOUNT, BEGINNINGS, LARGE, SMALL, STRICT, Scenario, drawn
-from tests.torture.scheduler import PASSING, SLEEPS
+from tests.torture.scheduler import PASSING, SLEEPS, Fault
 from tests.torture.world import ACCOUNT, CONNECTION
 
 if TYPE_CHECKING:
     from random import Random
 
-    from tests.torture.scheduler import Fault
     from tests.torture.server import Profile
 
 ALONE = ((CONNECTION, ACCOUNT),)
@@ -47,12 +46,14 @@ class Family:
     overslept: float = field(default=0.25)
     """How many of them have processes that outlive their deadlines, and late answers with them."""
 
-    likely: tuple[Fault, ...] = ()
+    likely: tuple[Fault | str, ...] = ()
+    clocks_off: tuple[int, ...] = (0, 0, 0, 5, 300)
+    """How far a clock may be off, in seconds."""
 
     def drawn(self, random: Random) -> Scenario:
         """Return one of its histories' scenario."""
         others = [random.choice(self.roles) for _ in range(random.randint(1, self.most - len(self.always)))]
-        furthest = random.choice((0, 0, 0, 5, 300))
+        furthest = random.choice(self.clocks_off)
         roles = (*self.always, *others)
         return Scenario(
             self.name,
@@ -142,6 +143,38 @@ FAMILIES = (
 )
 
 
+_CALLERS = ("token", "token", "refresh_any")
+
+GROUNDS = (
+    Family("slow answers", _CALLERS, {}, ("expired",), always=_CALLERS[:2], overslept=0.0, likely=(Fault.SLOW,)),
+    Family("late requests", _CALLERS, _REFRESHES, ("expired",), overslept=0.0, likely=(Fault.LATE_REQUEST,)),
+    Family(
+        "failing writes", (*_CALLERS, "reconnect"), {}, ("expired",), always=("token",), likely=("dynamodb writes",)
+    ),
+    Family("clocks", _CALLERS, {}, ("expired",), always=_CALLERS[:2], likely=(Fault.CRASH,), clocks_off=(300,)),
+    Family("oversleeping", ("reconnect", "token"), {}, always=("token",), overslept=1.0, likely=tuple(SLEEPS)),
+    Family("revoked after consents", ("revoke", "reconnect"), {}, begins=("consented twice",), always=("revoke",)),
+    Family(
+        "consents after a revocation",
+        ("reconnect", "sweep", "upkeep"),
+        {"revokes_all": (True,), "says_all": (None,)},
+        always=("revoke", "reconnect"),
+        likely=(Fault.LOST_REQUEST, Fault.CRASH),
+    ),
+    Family(
+        "kept, and late",
+        ("token", "reconnect", "reconnect"),
+        {"one_refresh_token": (True,), "names_account": (True,)},
+        ("expired",),
+        begins=("consented twice",),
+        always=("token", "reconnect"),
+        likely=(Fault.SLOW, *SLEEPS),
+        overslept=1.0,
+    ),
+)
+"""Where one thing goes wrong again and again: what is broken on purpose shows there soon."""
+
+
 class Casts:
     """Any cast of callers at an ordinary server."""
 
@@ -158,7 +191,7 @@ ON: tuple[str, ...] = (
 )
 """The families that chance draws from: those whose questions the code has an answer to."""
 
-BY_NAME: dict[str, Scenario | Family] = {each.name: each for each in (*SMALL, *LARGE, *FAMILIES)}
+BY_NAME: dict[str, Scenario | Family] = {each.name: each for each in (*SMALL, *LARGE, *FAMILIES, *GROUNDS)}
 
 
 def any_drawn(random: Random) -> Scenario:

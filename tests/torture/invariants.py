@@ -56,6 +56,8 @@ class Book:
     authorized_at: list[int] = field(default_factory=list)
     to_end: list[Grant] = field(default_factory=list)
     asked_for: set[Grant] = field(default_factory=set)
+    kept: Grant | None = None
+    """The grant whose refresh token goes on beside tokens without one, or was refused as it did."""
 
 
 class Watch(Observer):
@@ -157,12 +159,16 @@ class Watch(Observer):
     def _sets_written(self, now: Mapping[str, Any], *, is_asked_for: bool) -> None:
         """Note what the record holds, and of whom the server is to be told: each of these grants has to end there."""
         book = self.book(now["connection_id"])
+        if records.current_of(now).get("refreshable", True):
+            book.kept = None
         for each in records.sets_in(now).values():
             held = self.opened(now["connection_id"], each)
             if held is None:
                 continue
             self._secure(held, "record")
             grant = self.issue_of(held).grant
+            if each["place"] == "kept":
+                book.kept = grant
             if each["place"] == "revoking" and grant not in book.to_end:
                 book.to_end.append(grant)
                 book.asked_for |= {grant} if is_asked_for else set()

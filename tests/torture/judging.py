@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from functions.vault.tokens import TokenSet
     from tests.torture.invariants import Watch
-    from tests.torture.server import Grant
+    from tests.torture.server import Grant, Issue
 
 IN_THE_LOG = "died while the log alone held its tokens"
 
@@ -89,8 +89,8 @@ class _Judge:
     def _why_it_lives_on(self, grant: Grant) -> str | None:
         """Return what keeps us from ending a grant; None where nothing does."""
         newest = grant.issues[-1]
-        held = [issue for issue in grant.issues if not self.watch.is_lost(issue)]
-        if self.watch.is_lost(newest) and all(issue.refresh_token != newest.refresh_token for issue in held):
+        held = [issue.refresh_token for issue in self._reached_us(grant)]
+        if self.watch.is_lost(newest) and newest.refresh_token not in held:
             return "live on: the tokens that would end them reached nobody"
         if self.status in ENDED:
             return None
@@ -126,10 +126,14 @@ class _Judge:
         self._judge_its_place(self.watch.issue_of(held).grant)
         used = records.to_refresh(self.item)
         goes_on = self.watch.opened(self.connection_id, used) if used else None
-        if goes_on is None or goes_on.refresh_token is None:
-            self.watch.counts["connections without a refresh token"] += 1
-        else:
+        if goes_on is not None and goes_on.refresh_token is not None:
             self._judge_refreshable(goes_on)
+        elif self.book.kept is None:
+            self.watch.counts["connections without a refresh token"] += 1
+        elif self.world.server.accepts(self._reached_us(self.book.kept)[-1].refresh_token):
+            self._violated(f"grant {self.book.kept.number} lives, and nobody goes on with it")
+        else:
+            self._judge_why_dead(self.book.kept)
 
     def _judge_its_place(self, grant: Grant) -> None:
         """Judge whether the newest consent stands; one without a refresh token gives way to what goes on beside it."""
@@ -141,12 +145,11 @@ class _Judge:
     def _judge_refreshable(self, held: TokenSet) -> None:
         """Judge a connection by the token set whose refresh token it goes on with."""
         grant = self.watch.issue_of(held).grant
-        if any(call.overlapped for issue in grant.issues for call in issue.calls if call is not None):
-            self.watch.counts["histories with a zombie's answer"] += 1
+        if self._met_a_zombie(grant):
             return
-        kept = [issue for issue in grant.issues if not self.watch.is_lost(issue)]
-        if held.refresh_token != kept[-1].refresh_token:
-            self._violated(f"{held.refresh_token} is stored, but {kept[-1].refresh_token} was issued and reached us")
+        newest = self._reached_us(grant)[-1].refresh_token
+        if held.refresh_token != newest:
+            self._violated(f"{held.refresh_token} is stored, but {newest} was issued and reached us")
         elif not self.world.server.accepts(held.refresh_token):
             self._judge_dead(grant)
         elif self.status == "reauthorization_required":
@@ -156,6 +159,11 @@ class _Judge:
         """Judge a grant that is over: something must have been lost that nobody could have kept."""
         if self.status == "active":
             self._violated(f"grant {grant.number} is dead at the server ({grant.ended}) and active here")
+        self._judge_why_dead(grant)
+
+    def _judge_why_dead(self, grant: Grant) -> None:
+        if self._met_a_zombie(grant):
+            return
         if grant.ended == "removed by the user":
             self.watch.counts["grants that the user had removed"] += 1
         elif grant in self.watch.endings:
@@ -167,6 +175,12 @@ class _Judge:
             self.watch.counts[IN_THE_LOG] += 1
         else:
             self._violated(f"grant {grant.number} is dead ({grant.ended}), and nothing was lost of it")
+
+    def _met_a_zombie(self, grant: Grant) -> bool:
+        """Tell whether two processes asked with one refresh token at once, one of which had outlived its lease."""
+        met = any(call.overlapped for issue in grant.issues for call in issue.calls if call is not None)
+        self.watch.counts["histories with a zombie's answer"] += met
+        return met
 
     def _judge_taken_for_dead(self, held: TokenSet) -> None:
         name = self._why_it_is_taken_for_dead(held.refresh_token or "")
@@ -197,6 +211,9 @@ class _Judge:
             and not self._is_a_strangers(grant)
             and (self.watch.read_at.get(grant.request_id, -1) > since or since < 0)
         ]
+
+    def _reached_us(self, grant: Grant) -> list[Issue]:
+        return [issue for issue in grant.issues if not self.watch.is_lost(issue)]
 
     def _is_a_strangers(self, grant: Grant) -> bool:
         """Tell whether a consent was given with another account than the connection is to, and everybody knows it."""

@@ -267,10 +267,18 @@ MUTANTS: dict[str, Parts] = {
 _WITHOUT_REFRESH_TOKEN = "consents without a refresh token"
 
 FAMILY_OF = {
-    "the superseded: revoked while a newer consent stands": "replaced consents",
+    "the lease: shorter than its request": "slow answers",
+    "the lease: by each process's own clock": "clocks",
+    "the wait for a response in the rescue queue": "failing writes",
+    "the wait for the lease after a time-out": "late requests",
+    "the ladder: no queue, no log": "failing writes",
+    "the order: a late answer wins": "oversleeping",
+    "the superseded: forgotten by a revocation": "revoked after consents",
+    "the superseded: forgotten by a consent": "revoked after consents",
+    "the superseded: revoked while a newer consent stands": "consents after a revocation",
     "the kept: superseded by a consent without a refresh token": _WITHOUT_REFRESH_TOKEN,
     "the kept: whose-ever it is": _WITHOUT_REFRESH_TOKEN,
     "the kept: refreshed without its lease": _WITHOUT_REFRESH_TOKEN,
-    "the kept: a late answer to it": _WITHOUT_REFRESH_TOKEN,
+    "the kept: a late answer to it": "kept, and late",
 }
 """Where a mutant is hunted; the others are among any cast of callers."""

@@ -71,7 +71,7 @@ class Scenario:
     bounds: tuple[tuple[int, int], ...] = ((2, 1), (0, 2))
     begins: str = "as consented"
     accounts: tuple[tuple[str, str], ...] = ((CONNECTION, ACCOUNT),)
-    likely: tuple[Fault, ...] = ()
+    likely: tuple[Fault | str, ...] = ()
 
     def set_the_stage(self, world: World) -> None:
         """Make the connections, let their tokens age, and put the actors on."""

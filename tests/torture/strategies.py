@@ -32,10 +32,10 @@ class Calm:
 class Chance:
     """Draws every choice from a seed. Each schedule has a temper of its own: how restless, how many faults.
 
-    Where a fault can happen that is `likely`, one often does.
+    Where a fault can happen that is `likely`, or an outage of a service that is, one often does.
     """
 
-    def __init__(self, random: Random, likely: Collection[Fault] = ()) -> None:
+    def __init__(self, random: Random, likely: Collection[Fault | str] = ()) -> None:
         self._random = random
         self._likely = likely
         self._restlessness = random.choice((0.05, 0.2, 0.5, 1.0))
@@ -46,7 +46,7 @@ class Chance:
         """Return one of the options, a fault only now and then."""
         random = self._random
         faults = [option for option in options if option.faults]
-        likely = [option for option in faults if option.fault in self._likely]
+        likely = [option for option in faults if self._is_likely(option)]
         if likely and self._faults_left and random.random() < _OFTEN:
             self._faults_left -= 1
             return random.choice(likely)
@@ -63,6 +63,9 @@ class Chance:
         if calm[0].preempts == 0 and len(calm) > 1 and random.random() >= self._restlessness:
             return calm[0]
         return random.choice(calm)
+
+    def _is_likely(self, option: Option) -> bool:
+        return bool(self._likely) and (option.subject[0] if option.kind == "outage" else option.fault) in self._likely
 
     def jitter(self) -> float:
         """Return a number from 0 to 1."""
