@@ -275,14 +275,29 @@ def test_a_client_key_is_one_that_the_owner_has_named_so() -> None:
         }
 
 
-def test_the_key_is_used_for_tokens_alone() -> None:
-    """Every right on the key holds for the encryption context of tokens only."""
-    found = [s for name in FUNCTIONS for s in statements(role(name)["Policies"])]
-    with_key = [s for s in found if any(resource == "TokensKey.Arn" for _, resource in rights(s))]
+TOKENS, PENDING = "gatehouse/tokens", "gatehouse/pending"
 
-    assert len(with_key) == 5
-    for statement in with_key:
-        assert statement["Condition"] == {"StringEquals": {"kms:EncryptionContext:purpose": "gatehouse/tokens"}}
+# What each function may do with the key, for tokens that are used and for tokens that wait.
+FOR_A_PURPOSE = {
+    "callback": {TOKENS: SEAL, PENDING: SEAL},
+    "token": {TOKENS: SEAL | OPEN},
+    "refresh": {TOKENS: SEAL | OPEN, PENDING: OPEN},
+    "revoke": {TOKENS: OPEN, PENDING: OPEN},
+    "rescue": {TOKENS: SEAL | OPEN, PENDING: SEAL | OPEN},
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_key_is_used_for_a_purpose(name: str) -> None:
+    """Every right on the key holds for one encryption context; what waits is opened by nobody who vends."""
+    found = {}
+    for statement in statements(role(name)["Policies"]):
+        if any(resource == "TokensKey.Arn" for _, resource in rights(statement)):
+            (condition,) = statement["Condition"].items()
+            assert condition[0] == "StringEquals"
+            found[condition[1]["kms:EncryptionContext:purpose"]] = rights(statement)
+
+    assert found == FOR_A_PURPOSE.get(name, {})
 
 
 def test_the_build_keeps_the_operations_that_are_allowed() -> None:

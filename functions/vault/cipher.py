@@ -54,19 +54,22 @@ class Cipher:
 
         def seal(tokens: TokenSet) -> Seal:
             sealed = sealing.seal(tokens.to_bytes(), whole, key["Plaintext"], key["CiphertextBlob"])
-            self._keep(_cache_key(sealed, whole), tokens)
+            if purpose == sealing.TOKENS:
+                self._keep(_cache_key(sealed, whole), tokens)
             return Seal(sealed, sealing.FORMATS[-1], version, self._key_id)
 
         return Sealer(set_id, whose, seal)
 
-    def open(self, connection_id: str, held: StoredSet | SealedTokens) -> TokenSet:
+    def open(self, connection_id: str, held: StoredSet | SealedTokens, purpose: str = sealing.TOKENS) -> TokenSet:
         """Return a sealed token set. At most one `Decrypt`; none for one that is in memory.
 
         Raises `SealBroken` where the ciphertext is not this connection's and this token set's, or was made for another
-        purpose: what is pending opens in that place alone.
+        purpose: what waited opens where it waits, and where it is to be revoked. `purpose` is that of what is in no
+        record yet.
         """
-        seal, is_pending = held.seal, isinstance(held, StoredSet) and held.place is Place.PENDING
-        purpose = sealing.PENDING if is_pending else sealing.TOKENS
+        seal = held.seal
+        if isinstance(held, StoredSet):
+            purpose = sealing.PENDING if _was_sealed_to_wait(held) else sealing.TOKENS
         context = sealing.context_of(connection_id, held.whose.provider, seal.version, purpose)
         whole: sealing.Context = context
         if seal.ciphertext[:1] != seal.format.to_bytes():
@@ -78,7 +81,8 @@ class Cipher:
             return cached
         data_key = self._data_key(seal.ciphertext, context)
         tokens = TokenSet.from_bytes(sealing.unseal(seal.ciphertext, whole, data_key))
-        self._keep(cache_key, tokens)
+        if purpose == sealing.TOKENS:
+            self._keep(cache_key, tokens)
         return tokens
 
     def _known(self, key: str | None) -> str:
@@ -120,6 +124,10 @@ class Cipher:
             self._opened[key] = tokens
             if len(self._opened) > _KEPT:
                 self._opened.popitem(last=False)
+
+
+def _was_sealed_to_wait(held: StoredSet) -> bool:
+    return held.place is Place.PENDING or (held.place is Place.REVOKING and held.pending is not None)
 
 
 def _cache_key(sealed: bytes, context: sealing.Context) -> bytes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from . import dialect, id_token
 from .authentication import advice, identities, proof_of
-from .errors import ProviderMisconfigured, ProviderUnavailable
+from .errors import ProviderMisconfigured
 from .id_token import Expected
 from .responses import check_revocation, pushed_request_uri, token_response, unverified_id_token
 from .timing import CALL, SHORTEST_REQUEST, Deadline
@@ -38,13 +38,13 @@ class Transport(Protocol):
 
 
 class IssuerKeys(Protocol):
-    """What has the keys of issuers: `Registrations`."""
+    """What has the keys of issuers: `issuer_keys.IssuerKeys`."""
 
-    def keys_of(self, provider: Provider) -> Sequence[id_token.Jwk]:
+    def of(self, provider: Provider) -> Sequence[id_token.Jwk]:
         """Return the keys that a provider signs its ID tokens with."""
 
-    def forget_keys(self, provider: Provider) -> None:
-        """Have them read anew the next time."""
+    def newest(self, provider: Provider, timeout: float) -> Sequence[id_token.Jwk]:
+        """Return them as they are now."""
 
 
 def _no_key(_key: str, _algorithm: str, _octets: bytes) -> bytes:
@@ -91,39 +91,46 @@ class Client:
         self, registration: Registration, response: ValidatedResponse, redirect_uri: str, timeout: float
     ) -> TokenResponse:
         """Exchange the code of a validated response for tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.5)."""
-        provider = registration.provider
-        subject_of = None
+        provider, keys = registration.provider, None
         if provider.subject == id_token.SUBJECT:
-            deadline, subject_of = Deadline.after(timeout), self._reader_of_subject(registration)
+            # At hand before any code is sent: an issuer that is out of reach costs none.
+            deadline, keys = Deadline.after(timeout), self._keys().of(provider)
             timeout = max(deadline.remaining(), SHORTEST_REQUEST)
         form = {"grant_type": "authorization_code", "code": response.code or "", "redirect_uri": redirect_uri}
         if provider.pkce == "S256":
             form["code_verifier"] = response.browser.code_verifier
         secrets = (form["code"], response.browser.code_verifier)
-        return self._tokens("token", registration, form, secrets, timeout, subject_of)
+        answered = self._tokens("token", registration, form, secrets, timeout)
+        return answered if keys is None else self._with_account(registration, answered, keys)
 
-    def _reader_of_subject(self, registration: Registration) -> Callable[[Answer], str]:
-        """Return what finds the account in an answer's ID token, with the keys at hand before any code is sent.
+    def _with_account(
+        self, registration: Registration, answered: TokenResponse, keys: Sequence[id_token.Jwk]
+    ) -> TokenResponse:
+        """Return the response with the account of its ID token, or with why nobody may believe that.
 
-        An ID token that does not hold makes the whole answer one that is not stored: it says whose the tokens are.
+        Where a key signed it that is not known yet, the account has to be asked: the ID token stays with it.
         """
-        provider, issuer_keys = registration.provider, self._issuer_keys
-        if issuer_keys is None:
+        ours = Expected(registration.provider.issuer, registration.client_id, self._wall_clock())
+        try:
+            return answered.of_account(id_token.verified_subject(answered.tokens.unverified_id_token, keys, ours))
+        except id_token.KeyUnknown:
+            return answered
+        except id_token.NotVerified as error:
+            return replace(answered.of_account(None), not_verified=not_verified(error))
+
+    def account_of(self, provider: Provider, client_id: str, unverified_id_token: str | None, timeout: float) -> str:
+        """Return the account of an ID token that was there before its key was known, with the newest keys.
+
+        Its times were looked at when it came. Raises `NotVerified`, `KeyUnknown`, or what keeps the keys from being
+        read.
+        """
+        keys = self._keys().newest(provider, timeout)
+        return id_token.verified_subject(unverified_id_token, keys, Expected(provider.issuer, client_id))
+
+    def _keys(self) -> IssuerKeys:
+        if self._issuer_keys is None:
             raise ProviderMisconfigured("Nothing here verifies ID tokens.")
-        keys = issuer_keys.keys_of(provider)
-
-        def subject_of(answer: Answer) -> str:
-            unverified = unverified_id_token(answer)
-            ours = Expected(provider.issuer, registration.client_id, self._wall_clock())
-            try:
-                return id_token.verified_subject(unverified, keys, ours)
-            except id_token.KeyUnknown as error:
-                issuer_keys.forget_keys(provider)
-                raise ProviderUnavailable(f"The ID token cannot be verified: {error}.", outcome_unknown=True) from None
-            except id_token.NotVerified as error:
-                raise ProviderMisconfigured(f"The ID token cannot be verified: {error}.") from None
-
-        return subject_of
+        return self._issuer_keys
 
     def refresh(self, registration: Registration, refresh_token: str, timeout: float) -> TokenResponse:
         """Exchange a refresh token for new tokens (RFC 6749 section 6); it is kept where no new one came."""
@@ -152,14 +159,13 @@ class Client:
 
         return self._ask("push", registration, request, confidential, read, timeout)
 
-    def _tokens(  # noqa: PLR0913, PLR0917 - a request, what is in confidence in it, and how its account is found
+    def _tokens(
         self,
         kind: str,
         registration: Registration,
         form: Mapping[str, str],
         secrets: tuple[str, ...],
         timeout: float,
-        subject_of: Callable[[Answer], str] | None = None,
     ) -> TokenResponse:
         def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> TokenResponse:
             provider = identity.registration.provider
@@ -167,8 +173,9 @@ class Client:
             response = replace(response, client_secret_used=identity.label)
             if registration.provider.subject != id_token.SUBJECT:
                 return response
-            # Nothing else in the answer, whatever its name, speaks for an ID token.
-            return replace(response, subject=subject_of(answer) if subject_of else None)
+            # Nothing else in the answer, whatever its name, speaks for an ID token; and a refresh's is not read.
+            unverified = unverified_id_token(answer) if kind == "token" else None
+            return replace(response, subject=None, tokens=replace(response.tokens, unverified_id_token=unverified))
 
         pairs = [*form.items(), *(("resource", uri) for uri in registration.provider.resource)]
         return self._ask(kind, registration, pairs, secrets, read, timeout)
@@ -213,3 +220,8 @@ class Client:
         if (fresh := self._reread(registration.whole or registration)) is not None:
             fresh = fresh.for_tenant(registration.tenant)
             yield from identities(fresh.for_revocation() if kind == "revocation" else fresh)
+
+
+def not_verified(error: id_token.NotVerified) -> ProviderMisconfigured:
+    """Return the failure that an ID token is which does not hold: it says whose the tokens are."""
+    return ProviderMisconfigured(f"The ID token cannot be verified: {error}.")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .timing import Deadline, Timing
     from .tokens import SealedTokens
 
-    Reseal = Callable[[int], SealedTokens]
+    Reseal = Callable[[int, str], SealedTokens]
 
 _PAUSE = 0.5
 """Seconds between two tries, about: short, so that a rescue comes in within `timing.SETTLE` of an outage's end."""
@@ -107,7 +107,8 @@ class Committing:
                     return stored or self.connections.require(obtained.connection_id)
                 if verdict is Verdict.RESEAL:
                     version = (stored.version if stored else 0) + 1
-                    in_hand.obtained = replace(obtained, tokens=reseal(version))
+                    purpose = obtained.purpose_over(stored)
+                    in_hand.obtained = replace(obtained, tokens=reseal(version, purpose), purpose=purpose)
                     continue
                 self._pause(deadline)
                 stored = UNREAD

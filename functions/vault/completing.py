@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 from .authorization import Phase
 from .committing import UNREAD, Rescued
 from .connection import ENDED
-from .errors import ConnectionRevoked, GatehouseError, InvalidRequest, ServerError
+from .errors import ConnectionRevoked, GatehouseError, InvalidRequest, ServerError, TemporarilyUnavailable
+from .life import Place
 from .obtained import Authorized, Obtained
 from .outcome import SUBJECT_MISMATCH, Outcome
 from .record import record
@@ -17,10 +19,12 @@ from .responses import with_callback
 from .store import Conflict
 
 if TYPE_CHECKING:
+    from .accounts import Accounts, Asked
     from .authorization import AuthorizationRequest, ValidatedResponse
     from .cipher import Cipher
     from .client import Client
-    from .committing import Committing
+    from .committing import Committing, Reseal
+    from .connection import Connection
     from .providers import Registration
     from .registrations import Registrations
     from .shared import Shared
@@ -53,6 +57,7 @@ class Completing:
     committing: Committing
     shared: Shared
     timing: Timing
+    accounts: Accounts
 
     def complete(self, response: ValidatedResponse, deadline: Deadline) -> Outcome:
         """Complete the request that `response` answers, once; a duplicate gets the outcome of the first."""
@@ -93,8 +98,8 @@ class Completing:
         """Bring the tokens into the record, over whatever version there is: a code is exchanged once."""
         at, jitter, upkeep = int(self.timing.now()), self.timing.jitter(), registration.provider.upkeep
 
-        def reseal(version: int) -> SealedTokens:
-            fresh = self.cipher.prepare(request.connection_id, version, sealer.whose, sealer.id)
+        def reseal(version: int, purpose: str) -> SealedTokens:
+            fresh = self.cipher.prepare(request.connection_id, version, sealer.whose, sealer.id, purpose)
             return answered.sealed_with(fresh, upkeep, at, jitter, first=True)
 
         obtained = Obtained(
@@ -107,7 +112,10 @@ class Completing:
             request_id=request.request_id,
             revocations=request.connection_revocations,
             grants_are_apart=registration.provider.grants_are_apart,
+            not_verified=answered.not_verified is not None,
         )
+        if answered.not_verified is not None:
+            return self._not_verified(request, obtained, reseal, answered.not_verified, deadline)
         try:
             # A connection that never was needs no read: storing it is conditional on that.
             stored = UNREAD if request.connection_version else None
@@ -115,6 +123,38 @@ class Completing:
         except Rescued:
             return Outcome("unfinished", request.provider, request=request)
         self._note(request, registration.client_id, answered.subject, deadline)
+        asked = self._asked(connection, obtained, answered, registration, deadline)
+        if asked is None:
+            return self._outcome(request, obtained, connection)
+        return self._outcome(request, obtained.of_account(asked.subject), asked.connection, asked.failure)
+
+    def _asked(
+        self,
+        connection: Connection,
+        obtained: Obtained,
+        answered: TokenResponse,
+        registration: Registration,
+        deadline: Deadline,
+    ) -> Asked | None:
+        """Find out whose account the tokens are for; None where that need not be asked, or the background will."""
+        held = connection.set_of(obtained.tokens.id)
+        if held is None or held.ask_at is None:
+            return None
+        try:
+            return self.accounts.ask(connection, held, answered.tokens, registration.provider, deadline)
+        except TemporarilyUnavailable:
+            return None
+
+    def _outcome(
+        self,
+        request: AuthorizationRequest,
+        obtained: Obtained,
+        connection: Connection,
+        failure: GatehouseError | None = None,
+    ) -> Outcome:
+        """Return how a visit ended whose code was exchanged, by the record as it is then."""
+        if _waits(connection, request):
+            return Outcome("unfinished", request.provider, request=request)
         is_ours = connection.authorized_by == request.request_id
         is_anothers = not connection.belongs_to(request.provider, request.owner)
         is_of_another_account = not is_ours and not is_anothers and obtained.is_of_another_account(connection)
@@ -125,7 +165,24 @@ class Completing:
             return Outcome.failed(self.authorizations.reopen(request, SUBJECT_MISMATCH), SUBJECT_MISMATCH)
         if is_anothers:
             return Outcome.failed(request, InvalidRequest.code)
+        held = connection.set_of(obtained.tokens.id)
+        if failure is not None and (held is None or held.ask_at is None):
+            return Outcome.failed(self.authorizations.reopen(request, failure.code), failure.code, failure)
         return Outcome("connected", request.provider, request=request)
+
+    def _not_verified(
+        self,
+        request: AuthorizationRequest,
+        obtained: Obtained,
+        reseal: Reseal,
+        failure: GatehouseError,
+        deadline: Deadline,
+    ) -> Outcome:
+        """Return the outcome where nobody may believe whose the tokens are: they are not the connection's own."""
+        if obtained.grants_are_apart and (stored := self.connections.get(request.connection_id)) is not None:
+            with contextlib.suppress(Rescued):
+                self.committing.commit(obtained, reseal, deadline, stored)
+        return Outcome.failed(self.authorizations.reopen(request, failure.code), failure.code, failure)
 
     def _note(self, request: AuthorizationRequest, client_id: str, subject: str | None, deadline: Deadline) -> None:
         """Note for the client's other connections that it is answered, and which account has authorized it.
@@ -181,6 +238,8 @@ class Completing:
         connection = self.connections.get(request.connection_id)
         if connection is not None and connection.authorized_by == request.request_id:
             return Outcome("connected", request.provider, request=request)
+        if connection is not None and _waits(connection, request):
+            return None
         consumed_at = request.consumed_at or 0
         has_time_left = self.timing.now() < consumed_at + _LONGEST_EXCHANGE
         if connection is not None:
@@ -192,6 +251,11 @@ class Completing:
         if has_time_left:
             return None
         return Outcome.failed(request, ServerError.code)
+
+
+def _waits(connection: Connection, request: AuthorizationRequest) -> bool:
+    """Tell whether the tokens of a request wait for their account."""
+    return any(each.request_id == request.request_id for each in connection.in_place(Place.PENDING))
 
 
 def _with_scope(response: TokenResponse, requested: str | None) -> TokenResponse:

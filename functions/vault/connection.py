@@ -11,13 +11,13 @@ from .errors import ConfirmationRequired, ConnectionRevoked, ReauthorizationRequ
 from .failure import Failure
 from .life import MOST_SUPERSEDED, Happened, Place, Status, becomes
 from .record import record
-from .stored_set import Lease, RefreshedFrom, Revoked
+from .stored_set import ASKED_AFTER, Lease, RefreshedFrom, Revoked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .errors import GatehouseError
-    from .stored_set import StoredSet
+    from .stored_set import Pending, StoredSet
     from .tokens import SealedTokens
 
 DUE_SHARDS = 16
@@ -110,6 +110,12 @@ class Connection:
         if current is None or current.refreshable:
             return current
         return next(iter(self.in_place(Place.KEPT)), None)
+
+    @property
+    def asked_first(self) -> StoredSet | None:
+        """Return the token set of which it is asked next whose account it is for; None where of none."""
+        asked = [each for each in self.sets if each.ask_at is not None]
+        return min(asked, key=lambda each: each.ask_at or 0, default=None)
 
     @property
     def lease(self) -> Lease | None:
@@ -209,7 +215,7 @@ class Connection:
         before = self.lease is not None and self.lease.is_after_an_interruption
         return before or (self.failure is not None and self.failure.outcome_unknown)
 
-    # What can happen to it: a consent, a refresh, and what comes late
+    # A consent
 
     @classmethod
     def authorized(  # noqa: PLR0913 - one argument for each thing that an authorization brings
@@ -256,7 +262,7 @@ class Connection:
                 revocation=before.revocation,
                 changes=before.changes,
             )
-        new = tokens.stored(Place.OUTSIDE, authorized_by)
+        new = replace(tokens.stored(Place.OUTSIDE, authorized_by), account_at=_account_at(tokens, now))
         goes_on = before.goes_on_beside(tokens) if before is not None else None
         if before is None or goes_on is None:
             replaced = fresh.in_place(Place.CURRENT) + fresh.in_place(Place.KEPT)
@@ -286,6 +292,44 @@ class Connection:
         is_same_client = used.whose.client_id is not None and used.whose == tokens.whose
         return used if is_same_account and is_same_client else None
 
+    # Whose account it is for, where that has to be asked
+
+    def waits(self, tokens: SealedTokens, pending: Pending, request_id: str | None, now: float) -> Connection:
+        """Return it with tokens of a consent that wait for their account, in the place of others that did."""
+        new = replace(tokens.stored(Place.OUTSIDE, request_id), refresh_at=tokens.refresh_at, pending=pending)
+        return self._without_pending(now)._after(Happened.HAS_TO_WAIT, now, (), new)  # noqa: SLF001 - its own class
+
+    def account_found(self, subject: str, now: float) -> Connection:
+        """Return it, of which nobody knew whose it is, with the account that its current tokens are for."""
+        known = replace(self._require_current(), account_at=None)
+        return self._after(Happened.ACCOUNT_FOUND, now, [known], subject=subject)
+
+    def account_put_off(self, asked: StoredSet, until: int, now: float) -> Connection:
+        """Return it with a token set whose account could not be asked, and is `until` then."""
+        return self._after(Happened.ACCOUNT_PUT_OFF, now, [asked.asked_again_at(until)])
+
+    def disowned(self, theirs: StoredSet, now: float) -> Connection:
+        """Return it without waiting tokens that are not its own: revoked if that ends nothing else, else forgotten."""
+        if theirs.pending is not None and theirs.pending.grants_are_apart:
+            return self._after(Happened.DISOWNED, now, [theirs.to_be_revoked(now)])
+        return self._after(Happened.FORGOTTEN, now, [theirs])
+
+    def never_verified(self, error: GatehouseError, now: float, *, grants_are_apart: bool) -> Connection:
+        """Return it without its first tokens, of which nobody could tell whose they are."""
+        theirs = self._require_current()
+        told: dict[str, Any] = {"failure": self._failure(error, now)}
+        dead = self._after(Happened.REFUSED, now, [theirs], upkeep_at=None) if self.status is Status.ACTIVE else self
+        if grants_are_apart:
+            return dead._after(Happened.DISOWNED, now, [theirs.to_be_revoked(now)], **told)  # noqa: SLF001 - its own class
+        return dead._after(Happened.FORGOTTEN, now, [theirs], **told)  # noqa: SLF001
+
+    def _without_pending(self, now: float) -> Connection:
+        """Return it without what waits."""
+        waiting = self.in_place(Place.PENDING)
+        return self.disowned(waiting[0], now) if waiting else self
+
+    # A refresh
+
     def leased(self, holder: str, until: float, now: float) -> Connection:
         """Return it with the lease in `holder`'s hand; a lease that was never given back is an interrupted attempt."""
         used = self._used()
@@ -311,7 +355,15 @@ class Connection:
         """Return it after an attempt with a token set that was replaced or revoked meanwhile; `moved` is that now."""
         return self._after(Happened.LEASE_ENDED, now, [moved])
 
-    def refreshed(self, tokens: SealedTokens, source: RefreshedFrom, holder: str, now: float) -> Connection:
+    def refreshed(
+        self,
+        tokens: SealedTokens,
+        source: RefreshedFrom,
+        holder: str,
+        now: float,
+        *,
+        grants_are_apart: bool = False,
+    ) -> Connection:
         """Return it with its next token set; what the response is silent about stays (RFC 6749 section 6).
 
         A dead grant lives again, since a server that issues tokens for it has not ended it. The lease of another that
@@ -326,12 +378,16 @@ class Connection:
             refresh_expires_at=tokens.refresh_expires_at or old.refresh_expires_at,
         )
         new = replace(
-            whole.stored(Place.OUTSIDE, old.request_id), refreshed_from=source, lease=old.lease_of_another(holder, now)
+            whole.stored(Place.OUTSIDE, old.request_id),
+            refreshed_from=source,
+            lease=old.lease_of_another(holder, now),
+            account_at=old.account_at if tokens.asks_account else None,
         )
         told = {"version": self.version + 1, **_told_by(whole)}
         if old.place is Place.KEPT:
             replaced = [old, *self.in_place(Place.CURRENT)]
-            return self._after(Happened.KEPT_REFRESHED, now, replaced, new, **told)._within_bounds(now)  # noqa: SLF001
+            done = self._after(Happened.KEPT_REFRESHED, now, replaced, new, **told)
+            return done._settled(now, grants_are_apart=grants_are_apart)  # noqa: SLF001 - its own class
         return self._after(Happened.REFRESHED, now, [old], new, **told)
 
     def refresh_failed(self, error: GatehouseError, now: float, jitter: float, *, needed: bool = False) -> Connection:
@@ -415,16 +471,13 @@ class Connection:
 
         Whoever writes this tells the server of the current token set next: that attempt has begun.
         """
-        over = [each.to_be_revoked(now, open_attempts=1) for each in self.in_place(Place.CURRENT)]
-        over += [each.to_be_revoked(now) for each in self.in_place(Place.KEPT) + self.in_place(Place.SUPERSEDED)]
-        return self._after(
-            Happened.REVOKED,
-            now,
-            over,
-            revocations=self.revocations + 1,
-            revocation=(),
-            upkeep_at=None,
-        )
+        left = self._without_pending(now)
+        over = [each.to_be_revoked(now, open_attempts=1) for each in left.in_place(Place.CURRENT)]
+        over += [each.to_be_revoked(now) for each in left.in_place(Place.KEPT) + left.in_place(Place.SUPERSEDED)]
+        over = over or [*left.to_revoke]
+        happened = Happened.REVOKED if over else Happened.REVOKED_WITHOUT
+        counted: dict[str, Any] = {"revocations": self.revocations + 1, "revocation": (), "upkeep_at": None}
+        return left._after(happened, now, over, **counted)  # noqa: SLF001 - its own class
 
     def came_after_revocation(
         self,
@@ -497,16 +550,21 @@ class Connection:
         """Return what becomes of it when something has happened to some of its token sets, and one may have come in.
 
         `concerned` are those token sets as they are after it, but for their places: where each goes, and which status
-        the connection has then, the table says. `is_first`: there was no connection.
+        the connection has then, the table says. What comes in may have waited here.
+        `is_first`: there was no connection.
         """
         was = None if is_first else self.status
         status, following = self.status, []
         changed = {each.id: each for each in concerned}
+        if new is not None and self.set_of(new.id) is not None:
+            changed[new.id], new = new, None
         for each in self.sets:
             if each.id in changed:
                 status, place = becomes(was, each.place, happened)
                 each = replace(changed[each.id], place=place)  # noqa: PLW2901 - it is the same token set
             following.append(each)
+        if happened is Happened.REVOKED_WITHOUT:
+            status, _ = becomes(was, Place.OUTSIDE, happened)
         if new is not None:
             status, place = becomes(was, Place.OUTSIDE, happened)
             new = replace(new, place=place)
@@ -565,7 +623,9 @@ class Connection:
         if self.needs_from is not None:
             upkeep_at = self.expires_at if self.needs else self.needs_from
         tell_at = min((each.revoke_at for each in self.sets if each.revoke_at is not None), default=None)
-        due_at = min((at for at in (upkeep_at, tell_at) if at is not None), default=None)
+        asked = self.asked_first
+        ask_at = asked.ask_at if asked else None
+        due_at = min((at for at in (upkeep_at, tell_at, ask_at) if at is not None), default=None)
         shard = None if due_at is None else _shard(self.connection_id)
         return replace(self, upkeep_at=upkeep_at, tell_at=tell_at, due_at=due_at, due_shard=shard)
 
@@ -573,6 +633,11 @@ class Connection:
 def scope_changed(requested: str | None, granted: str | None) -> bool:
     """Tell whether a granted scope is another than the one that was asked for; where either is unknown, nobody can."""
     return None not in {requested, granted} and set((requested or "").split()) != set((granted or "").split())
+
+
+def _account_at(tokens: SealedTokens, now: float) -> int | None:
+    """Return when the background asks whose account first tokens are for, where that has to be asked."""
+    return int(now) + ASKED_AFTER if tokens.asks_account else None
 
 
 def _told_by(tokens: SealedTokens) -> dict[str, Any]:

@@ -52,21 +52,22 @@ class KeyUnknown(NotVerified):
 
 @record
 class Expected:
-    """Whose an ID token has to be, for which client, and what time it is (Unix seconds)."""
+    """Whose an ID token has to be, for which client, and what time it is (Unix seconds), if its times are looked at."""
 
     issuer: str | None
     client_id: str
-    now: float
+    now: float | None = None
 
 
 def verified_subject(unverified_id_token: Any, keys: Sequence[Jwk], expected: Expected) -> str:
     """Return the `sub` of an ID token that one of the issuer's `keys` has signed, for this client, not long ago.
 
-    Raises `NotVerified`.
+    Raises `NotVerified`; `KeyUnknown` where nothing but the key is missing.
     """
     header, unverified_claims, signed, signature = _parts(unverified_id_token)
+    subject = _subject(unverified_claims, expected)
     _verify_signature(header, signed, signature, keys)
-    return _subject(unverified_claims, expected)
+    return subject
 
 
 def _parts(unverified_id_token: Any) -> tuple[Jwk, Jwk, bytes, bytes]:
@@ -112,7 +113,8 @@ def _verify_signature(header: Jwk, signed: bytes, signature: bytes, keys: Sequen
     if not candidates:
         raise KeyUnknown("it is signed by no key of the issuer's")
     if not any(_has_signed(key, algorithm, signed, signature) for key in candidates):
-        raise NotVerified("its signature is wrong")
+        # One that does not name its key may be signed by a newer one, too.
+        raise NotVerified("its signature is wrong") if "kid" in header else KeyUnknown("its signature is wrong")
 
 
 def _may_have_signed(key: Jwk, header: Jwk) -> bool:
@@ -175,7 +177,8 @@ def _subject(claims: Jwk, expected: Expected) -> str:
     is_ours = expected.client_id in audiences and claims.get("azp", expected.client_id) == expected.client_id
     if not is_ours or (len(audiences) > 1 and "azp" not in claims):
         raise NotVerified("it is for another client")
-    if _seconds(claims.get("exp")) <= expected.now - _SKEW or _seconds(claims.get("iat")) > expected.now + _SKEW:
+    expires_at, issued_at = _seconds(claims.get("exp")), _seconds(claims.get("iat"))
+    if expected.now is not None and not (expires_at > expected.now - _SKEW and issued_at <= expected.now + _SKEW):
         raise NotVerified("it has expired, or is of the future")
     subject = claims.get("sub")
     if not matches(subject, _SUBJECT):

@@ -24,9 +24,14 @@ happens to certain token sets: to one that comes in, to one that is there, to al
   current tokens are vended to their end. A consent that brings a refresh token supersedes both.
 - Tokens that are not the connection's own (of another account or another party) are never current. They are revoked
   where grants are apart, and come into no place elsewhere: somebody else may live on the same authorization.
+- Where it has to be asked whose account a consent's tokens are for, and the connection knows one to compare it with,
+  they are `pending` meanwhile: vended to nobody, and what worked before goes on. What turns out to be of that account
+  comes out of there as a consent's tokens do, or late. What is of another, or of whom nobody can tell, is not the
+  connection's own; nor is what another consent that has to wait replaces there, or what a revocation meets. A first
+  consent's tokens are current at once; if nobody can tell whose they are, the connection has no tokens any more.
 - Revoking ends a connection here at once. It is `revoking` while a server is to be told of any of its token sets, and
   `revoked` when none is left. Only a new consent makes it active again; what is yet to be revoked stays beside it.
-- `pending` and `unconfirmed` have their names in the record, and no rows yet: nothing makes them.
+- `unconfirmed` has its name in the record, and no rows yet: nothing makes it.
 
 No other module sets a status or moves a token set: `Connection._after` does, by this table. The picture of it is in
 `docs/life.md`.
@@ -73,6 +78,11 @@ class Happened(StrEnum):
 
     CONSENTED = "a consent's tokens came"
     CONSENTED_KEEPING = "a consent's tokens came, without a refresh token"
+    HAS_TO_WAIT = "a consent's tokens came, and their account has to be asked"
+    ACCOUNT_FOUND = "the account of current tokens was found"
+    ACCOUNT_PUT_OFF = "the account could not be asked yet"
+    DISOWNED = "it was not the connection's own, and grants are apart"
+    FORGOTTEN = "it was not the connection's own"
     LEASED = "a refresh began"
     LEASE_GIVEN_BACK = "a refresh sent nothing"
     LEASE_ENDED = "a refresh ended that was of an earlier token set"
@@ -87,6 +97,7 @@ class Happened(StrEnum):
     LEFT_TO_SERVER = "there was no room for it"
     REVOKED_APART = "it is revoked at once, as grants are apart"
     REVOKED = "the connection was revoked"
+    REVOKED_WITHOUT = "the connection was revoked, and had no tokens"
     CAME_AFTER_REVOCATION = "tokens came of what was revoked"
     CAME_UNWANTED = "tokens came that nobody is to use"
     REVOCATION_BEGAN = "a revocation was sent"
@@ -98,7 +109,7 @@ class Happened(StrEnum):
 
 _ACTIVE, _DEAD = Status.ACTIVE, Status.REAUTHORIZATION_REQUIRED
 _ENDING, _ENDED = Status.REVOKING, Status.REVOKED
-_OUTSIDE, _CURRENT, _KEPT = Place.OUTSIDE, Place.CURRENT, Place.KEPT
+_OUTSIDE, _CURRENT, _KEPT, _PENDING = Place.OUTSIDE, Place.CURRENT, Place.KEPT, Place.PENDING
 _SUPERSEDED, _REVOKING = Place.SUPERSEDED, Place.REVOKING
 
 _LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
@@ -113,6 +124,26 @@ _LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
     (_ACTIVE, _KEPT, Happened.CONSENTED): (_ACTIVE, _SUPERSEDED),
     (_ACTIVE, _OUTSIDE, Happened.CONSENTED_KEEPING): (_ACTIVE, _CURRENT),
     (_ACTIVE, _CURRENT, Happened.CONSENTED_KEEPING): (_ACTIVE, _KEPT),
+    # A consent whose account has to be asked.
+    (_ACTIVE, _OUTSIDE, Happened.HAS_TO_WAIT): (_ACTIVE, _PENDING),
+    (_DEAD, _OUTSIDE, Happened.HAS_TO_WAIT): (_DEAD, _PENDING),
+    (_ACTIVE, _PENDING, Happened.CONSENTED): (_ACTIVE, _CURRENT),
+    (_DEAD, _PENDING, Happened.CONSENTED): (_ACTIVE, _CURRENT),
+    (_ACTIVE, _PENDING, Happened.CONSENTED_KEEPING): (_ACTIVE, _CURRENT),
+    (_ACTIVE, _PENDING, Happened.CAME_LATE): (_ACTIVE, _SUPERSEDED),
+    (_DEAD, _PENDING, Happened.CAME_LATE): (_DEAD, _SUPERSEDED),
+    (_ACTIVE, _PENDING, Happened.ACCOUNT_PUT_OFF): (_ACTIVE, _PENDING),
+    (_DEAD, _PENDING, Happened.ACCOUNT_PUT_OFF): (_DEAD, _PENDING),
+    (_ACTIVE, _PENDING, Happened.DISOWNED): (_ACTIVE, _REVOKING),
+    (_DEAD, _PENDING, Happened.DISOWNED): (_DEAD, _REVOKING),
+    (_ACTIVE, _PENDING, Happened.FORGOTTEN): (_ACTIVE, _OUTSIDE),
+    (_DEAD, _PENDING, Happened.FORGOTTEN): (_DEAD, _OUTSIDE),
+    (_ACTIVE, _CURRENT, Happened.ACCOUNT_FOUND): (_ACTIVE, _CURRENT),
+    (_DEAD, _CURRENT, Happened.ACCOUNT_FOUND): (_DEAD, _CURRENT),
+    (_ACTIVE, _CURRENT, Happened.ACCOUNT_PUT_OFF): (_ACTIVE, _CURRENT),
+    (_DEAD, _CURRENT, Happened.ACCOUNT_PUT_OFF): (_DEAD, _CURRENT),
+    (_DEAD, _CURRENT, Happened.DISOWNED): (_DEAD, _REVOKING),
+    (_DEAD, _CURRENT, Happened.FORGOTTEN): (_DEAD, _OUTSIDE),
     # A refresh: its journal, and what came of it.
     (_ACTIVE, _CURRENT, Happened.LEASED): (_ACTIVE, _CURRENT),
     (_ACTIVE, _CURRENT, Happened.LEASE_GIVEN_BACK): (_ACTIVE, _CURRENT),
@@ -156,6 +187,8 @@ _LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
     (_ACTIVE, _KEPT, Happened.REVOKED): (_ENDING, _REVOKING),
     (_ACTIVE, _SUPERSEDED, Happened.REVOKED): (_ENDING, _REVOKING),
     (_DEAD, _SUPERSEDED, Happened.REVOKED): (_ENDING, _REVOKING),
+    (_DEAD, _REVOKING, Happened.REVOKED): (_ENDING, _REVOKING),
+    (_DEAD, _OUTSIDE, Happened.REVOKED_WITHOUT): (_ENDED, _OUTSIDE),
     (_ACTIVE, _OUTSIDE, Happened.CAME_AFTER_REVOCATION): (_ACTIVE, _REVOKING),
     (_DEAD, _OUTSIDE, Happened.CAME_AFTER_REVOCATION): (_DEAD, _REVOKING),
     (_ENDING, _OUTSIDE, Happened.CAME_AFTER_REVOCATION): (_ENDING, _REVOKING),

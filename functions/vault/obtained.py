@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from dataclasses import asdict, field
+from dataclasses import asdict, field, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from .connection import ENDED, Connection
 from .life import MOST_SETS, Place
 from .record import record
-from .stored_set import RefreshedFrom, Seal, Whose
+from .sealing import PENDING, TOKENS
+from .stored_set import ASKED_AFTER, Pending, RefreshedFrom, Seal, Whose
 from .tokens import SealedTokens
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Obtained:
     A refresh has the token set that it was `refreshed_from`, and the number of that use; an authorization has
     `authorized`. `request_id` is the authorization that the tokens come from. `revocations` is the connection's count
     when the refresh, or the authorization, was begun. `grants_are_apart` says that to revoke these tokens ends no other
-    grant of their account.
+    grant of their account. `purpose` is what they are sealed for: to be used, or to wait for their account;
+    `not_verified`: nobody may believe whose account that is.
     """
 
     connection_id: str
@@ -70,6 +72,8 @@ class Obtained:
     request_id: str | None = None
     revocations: int = 0
     grants_are_apart: bool = False
+    purpose: str = TOKENS
+    not_verified: bool = False
 
     @property
     def version(self) -> int:
@@ -81,18 +85,33 @@ class Obtained:
         if stored is not None and self._is_in(stored):
             return Verdict.STORED
         if self.authorized is not None:
-            return self._as_authorization(self.authorized, stored, now)
-        return self._as_refresh(self.refreshed_from, stored, now)
+            following = self._as_authorization(self.authorized, stored, now)
+        else:
+            following = self._as_refresh(self.refreshed_from, stored, now)
+        is_for_another_place = isinstance(following, Connection) and self.purpose != self.purpose_over(stored)
+        return Verdict.RESEAL if is_for_another_place else following
 
     def _is_in(self, stored: Connection) -> bool:
         """Tell whether the record holds it, or what a refresh has made of it since."""
         ours = self.tokens
+        held = [each for each in stored.sets if not self._comes_out_of(each)]
         return any(each.set_id == ours.id for each in stored.revocation) or any(
             ours.id == each.id
             or ours.seal.ciphertext == each.seal.ciphertext
             or (each.refreshed_from is not None and each.refreshed_from.set_id == ours.id)
-            for each in stored.sets
+            for each in held
         )
+
+    def _comes_out_of(self, held: StoredSet) -> bool:
+        """Tell whether it is what waited there, now that it is known whose account it is for."""
+        return held.place is Place.PENDING and held.id == self.tokens.id and not self.tokens.asks_account
+
+    def purpose_over(self, stored: Connection | None) -> str:
+        """Return what it is to be sealed for: to wait, where a connection knows another account to compare it with."""
+        if not self.tokens.asks_account or stored is None or stored.subject is None or self.authorized is None:
+            return TOKENS
+        is_free = stored.status in ENDED or stored.revocations != self.revocations
+        return TOKENS if is_free else PENDING
 
     def _as_refresh(self, source: RefreshedFrom | None, stored: Connection | None, now: float) -> Connection | Verdict:
         if stored is None or source is None:
@@ -119,7 +138,7 @@ class Obtained:
                 # A consent has come since this refresh was begun: its tokens are newer.
                 return stored.kept_came_late(self.tokens, gives_way, self.holder, now, source)
             return Verdict.RESEAL
-        return stored.refreshed(self.tokens, source, self.holder, now)
+        return stored.refreshed(self.tokens, source, self.holder, now, grants_are_apart=self.grants_are_apart)
 
     def _gives_way(self, stored: Connection, source: RefreshedFrom) -> StoredSet | None:
         """Return the token set whose place is ours: the one that was refreshed, or what an earlier attempt made of it.
@@ -162,21 +181,36 @@ class Obtained:
     def _beside(self, stored: Connection, authorized: Authorized, now: float) -> Connection | Verdict | None:
         """Return what becomes of a consent's answer that does not become the current one; None where it does."""
         request_id = authorized.request_id
-        if stored.authorized_by == request_id or any(each.request_id == request_id for each in stored.sets):
+        held = [each for each in stored.sets if not self._comes_out_of(each)]
+        if stored.authorized_by == request_id or any(each.request_id == request_id for each in held):
             return Verdict.STORED
-        if not stored.belongs_to(self.tokens.whose.provider, authorized.owner) or self.is_of_another_account(stored):
+        if not self._may_be_its_own(stored, authorized):
             return self._not_its_own(stored, now)
         if stored.revocations != self.revocations:
             return stored.came_after_revocation(self.tokens, None, request_id, now)
+        if self.purpose_over(stored) == PENDING:
+            return stored.waits(self.tokens, self._pending(authorized, now), request_id, now)
         if self._is_older_than_the_consent_of(stored):
             return stored.came_late(self.tokens, None, request_id, now, grants_are_apart=self.grants_are_apart)
         return None
+
+    def _may_be_its_own(self, stored: Connection, authorized: Authorized) -> bool:
+        """Tell whether the connection may hold it as its own. Once it was revoked, nobody asks whose account it is."""
+        is_of_the_same_party = stored.belongs_to(self.tokens.whose.provider, authorized.owner)
+        was_revoked = stored.revocations != self.revocations
+        is_of_nobody_known = self.not_verified or (
+            was_revoked and self.tokens.asks_account and stored.subject is not None
+        )
+        return is_of_the_same_party and not is_of_nobody_known and not self.is_of_another_account(stored)
 
     def _not_its_own(self, stored: Connection, now: float) -> Connection | Verdict:
         """Return what becomes of tokens that are not the connection's own.
 
         They are revoked where that ends nothing that somebody else may rely on; elsewhere nothing holds them.
         """
+        waiting = next((each for each in stored.sets if self._comes_out_of(each)), None)
+        if waiting is not None:
+            return stored.disowned(waiting, now)
         if not self.grants_are_apart or len(stored.sets) >= MOST_SETS:
             return Verdict.FOREIGN
         return stored.came_unwanted(self.tokens, None, self.request_id, now)
@@ -194,6 +228,65 @@ class Obtained:
         if self.authorized is None or self.authorized.allow_new_subject or is_free:
             return False
         return None not in {stored.subject, self.tokens.subject} and stored.subject != self.tokens.subject
+
+    # Where it has to be asked whose account it is for
+
+    def _pending(self, authorized: Authorized, now: float) -> Pending:
+        """Return what it brings beside its tokens, and a record keeps while they wait."""
+        tokens = self.tokens
+        return Pending(
+            until=int(now) + ASKED_AFTER,
+            obtained_at=tokens.obtained_at,
+            revocations=self.revocations,
+            upkeep_at=tokens.due_at,
+            owner=authorized.owner,
+            subject=tokens.subject,
+            scope=tokens.scope,
+            requested_scope=authorized.requested_scope,
+            tags=authorized.tags,
+            metadata=tokens.metadata,
+            allow_new_subject=authorized.allow_new_subject,
+            grants_are_apart=self.grants_are_apart,
+        )
+
+    def of_account(self, subject: str | None) -> Obtained:
+        """Return this answer when it is known whose account it is for."""
+        return replace(self, tokens=replace(self.tokens, subject=subject))
+
+    @classmethod
+    def of_waiting(cls, connection_id: str, waiting: StoredSet, seal: Seal, subject: str) -> Obtained:
+        """Return what has waited, sealed to be used, now that it is known whose account it is for."""
+        pending, request_id = waiting.pending, waiting.request_id
+        assert pending is not None  # noqa: S101 - what waits says what it brings
+        assert request_id is not None  # noqa: S101 - and what it came of
+        tokens = SealedTokens(
+            id=waiting.id,
+            seal=seal,
+            whose=waiting.whose,
+            refreshable=waiting.refreshable,
+            token_type=waiting.token_type,
+            obtained_at=pending.obtained_at,
+            expires_at=waiting.expires_at,
+            refresh_at=waiting.refresh_at,
+            refresh_expires_at=waiting.refresh_expires_at,
+            due_at=pending.upkeep_at,
+            scope=pending.scope,
+            subject=subject,
+            metadata=pending.metadata,
+            client_secret_used=waiting.client_secret_used,
+        )
+        authorized = Authorized(
+            request_id, pending.owner, pending.tags, pending.requested_scope, pending.allow_new_subject
+        )
+        return cls(
+            connection_id,
+            request_id,
+            tokens,
+            authorized=authorized,
+            request_id=request_id,
+            revocations=pending.revocations,
+            grants_are_apart=pending.grants_are_apart,
+        )
 
     # On paper: for the rescue queue and, as the last resort, the log
 
@@ -215,7 +308,7 @@ class Obtained:
             ciphertext = b64decode(tokens["seal"]["ciphertext"], validate=True)
             tokens |= {"seal": Seal(**{**tokens["seal"], "ciphertext": ciphertext}), "whose": Whose(**tokens["whose"])}
             source, authorized = document.get("refreshed_from"), document.get("authorized")
-            if bool(source) is bool(authorized):
+            if bool(source) is bool(authorized) or document.get("purpose", TOKENS) not in {TOKENS, PENDING}:
                 # Of neither it would belong to nothing, and be taken for foreign: lost without a word.
                 raise ValueError  # noqa: TRY301 - said in one place, for every way to be malformed
             return cls(

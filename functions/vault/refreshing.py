@@ -49,11 +49,15 @@ Aside = Callable[[StoredSet], StoredSet]
 
 @record
 class Plan:
-    """All that an attempt needs, from before the lease is claimed: nothing else can fail once the server is asked."""
+    """All that an attempt needs, from before the lease is claimed: nothing else can fail once the server is asked.
+
+    An ID token goes on with what comes, for as long as it has to be asked whose account it names.
+    """
 
     registration: Registration
     refresh_token: str
     sealer: Sealer
+    unverified_id_token: str | None = None
 
 
 @record
@@ -222,11 +226,12 @@ class Refreshing:
         return stored.lease_ended(self.timing.now())
 
     def _plan(self, held: Connection, registration: Registration) -> Plan:
-        refresh_token = self._opened(held).refresh_token
-        if refresh_token is None:
+        tokens = self._opened(held)
+        if tokens.refresh_token is None:
             raise ReauthorizationRequired("The grant came without a refresh token: start again.")
-        whose = registration.whose(held.parameters)
-        return Plan(registration, refresh_token, self.cipher.prepare(held.connection_id, held.version + 1, whose))
+        sealer = self.cipher.prepare(held.connection_id, held.version + 1, registration.whose(held.parameters))
+        unverified_id_token = tokens.unverified_id_token if _require_used(held).account_at is not None else None
+        return Plan(registration, tokens.refresh_token, sealer, unverified_id_token)
 
     def _opened(self, held: Connection) -> TokenSet:
         used = _require_used(held)
@@ -249,9 +254,10 @@ class Refreshing:
         from .obtained import Obtained  # noqa: PLC0415 - a token that is good needs none of it
 
         at, jitter, upkeep = int(self.timing.now()), self.timing.jitter(), plan.registration.provider.upkeep
+        response = response.asking_with(plan.unverified_id_token)
 
-        def reseal(version: int) -> SealedTokens:
-            sealer = self.cipher.prepare(held.connection_id, version, plan.sealer.whose, plan.sealer.id)
+        def reseal(version: int, purpose: str) -> SealedTokens:
+            sealer = self.cipher.prepare(held.connection_id, version, plan.sealer.whose, plan.sealer.id, purpose)
             return response.sealed_with(sealer, upkeep, at, jitter, first=False)
 
         assert used.lease is not None  # noqa: S101 - `held` is what we hold it in

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import tomllib
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from .aws import ClientOf
     from .client import Transport
     from .discovery import Discovery
-    from .providers import Provider
     from .timing import Deadline
 
 KEPT = 300.0
@@ -49,7 +47,6 @@ class _NotReadable(ProviderMisconfigured):
 
 _Kept = Registration | TemporarilyUnavailable | ProviderUnavailable | _NotReadable
 _FILES = Path(__file__).parent.parent / "providers"
-_DISCOVERY_TIMEOUT = 5.0
 
 
 class Registrations:
@@ -66,7 +63,6 @@ class Registrations:
         self._loopback_http = loopback_http
         self._kept: dict[str, tuple[float, _Kept | None]] = {}
         self._discovering: Discovery | None = None
-        self._keys: dict[str, tuple[float, list[dict[str, Any]]]] = {}
         self._vain_rereads: dict[str, tuple[int, float]] = {}
 
     def get(self, name: str, deadline: Deadline = NEVER) -> Registration:
@@ -172,28 +168,6 @@ class Registrations:
         except (ValueError, RecursionError):
             raise ProviderMisconfigured(f"The secret {self._prefix}{name} does not hold a JSON document.") from None
 
-    def keys_of(self, provider: Provider) -> list[dict[str, Any]]:
-        """Return the keys that a provider signs its ID tokens with (RFC 7517 section 5), read now or minutes ago.
-
-        Raises `ProviderMisconfigured` where it has none, `ProviderUnavailable` where they cannot be read.
-        """
-        uri, now = provider.endpoint("jwks_uri"), self._clock()
-        kept_until, keys = self._keys.get(uri, (0.0, []))
-        if now < kept_until:
-            return keys
-        answer = self._transport.send("GET", uri, {"Accept": "application/json"}, None, _DISCOVERY_TIMEOUT)
-        document = _json(answer.body) if answer.status == HTTPStatus.OK else None
-        found = document.get("keys") if isinstance(document, dict) else None
-        if not isinstance(found, list):
-            raise ProviderUnavailable("The keys of the issuer cannot be read (jwks_uri).")
-        keys = [key for key in found if isinstance(key, dict)]
-        self._keys[uri] = (now + KEPT, keys)
-        return keys
-
-    def forget_keys(self, provider: Provider) -> None:
-        """Have the keys read anew when they are needed next: they seem to have been changed."""
-        self._keys.pop(provider.jwks_uri or "", None)
-
 
 def _why_not_readable(secret: str, error: ClientError) -> str:
     """Return what Secrets Manager says of a secret that it does not show, and what to do. AWS's own text stays here.
@@ -213,13 +187,6 @@ def _why_not_readable(secret: str, error: ClientError) -> str:
             "and see whether the secret's own policy denies it."
         )
     return told + "try aws secretsmanager get-secret-value with it, and correct what that says."
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _file(name: str) -> dict[str, Any]:

@@ -32,10 +32,10 @@ class Rescuing:
         except ValueError as error:
             raise InvalidRequest(f"The document is {error}.") from None
 
-        def reseal(version: int) -> SealedTokens:
+        def reseal(version: int, purpose: str) -> SealedTokens:
             held = obtained.tokens
-            tokens = self.cipher.open(obtained.connection_id, held)
-            sealer = self.cipher.prepare(obtained.connection_id, version, held.whose, held.id)
+            tokens = self.cipher.open(obtained.connection_id, held, obtained.purpose)
+            sealer = self.cipher.prepare(obtained.connection_id, version, held.whose, held.id, purpose)
             return replace(held, seal=sealer.seal(tokens))
 
         connection = self.committing.settle(obtained, reseal, deadline)

@@ -14,12 +14,14 @@ from .timing import SharedClock, Timing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from .accounts import Accounts
     from .aws import ClientOf
     from .binding import Binding
     from .cipher import Cipher
     from .client import Client
     from .committing import Committing
     from .completing import Completing
+    from .issuer_keys import IssuerKeys
     from .listing import Listing
     from .outbound import Outbound
     from .queues import Queue
@@ -210,6 +212,21 @@ class House:
         )
 
     @cached_property
+    def issuer_keys(self) -> IssuerKeys:
+        """Return what has the keys that ID tokens are verified with."""
+        from .issuer_keys import IssuerKeys
+
+        return IssuerKeys(self._outbound, self.timing.now)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """Return what finds out whose account tokens are for, where that has to be asked."""
+        from .accounts import Accounts
+
+        parts = (self.connections, self.registrations, self.cipher, self.client, self.committing, self.shared)
+        return Accounts(*parts, self.timing)
+
+    @cached_property
     def client(self) -> Client:
         """Return what speaks to token and revocation endpoints."""
         from .client import Client
@@ -217,7 +234,7 @@ class House:
 
         known = self.registrations
         sign = Signer(self._clients).sign
-        return Client(self._outbound, self.timing.now, sign, known.reread, issuer_keys=known)
+        return Client(self._outbound, self.timing.now, sign, known.reread, issuer_keys=self._later("issuer_keys"))
 
     # Floor 2
 
@@ -251,6 +268,7 @@ class House:
             self.committing,
             self.shared,
             self.timing,
+            self._later("accounts"),
         )
 
     @cached_property
@@ -258,8 +276,9 @@ class House:
         """Return the use cases token and refresh."""
         from .vending import Vending
 
-        # A token that is valid is vended without that.
-        return Vending(self.connections, self.cipher, self._later("refreshing"), self.timing)
+        # A token that is valid is vended without these.
+        refreshing, accounts = map(self._later, ("refreshing", "accounts"))
+        return Vending(self.connections, self.cipher, refreshing, self.timing, accounts)
 
     @cached_property
     def refreshing(self) -> Refreshing:

@@ -22,7 +22,7 @@ from .errors import ConnectionNotFound, ProviderError
 from .failure import Failure
 from .life import Place, Status
 from .record import record
-from .stored_set import Lease, RefreshedFrom, Revocation, Revoked, Seal, StoredSet, Whose
+from .stored_set import Lease, Pending, RefreshedFrom, Revocation, Revoked, Seal, StoredSet, Whose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -177,7 +177,8 @@ def _connection(attributes: Mapping[str, Any]) -> Connection:
 
 def _stored_set(item: Mapping[str, Any]) -> StoredSet:
     known = {name: value for name, value in item.items() if name in _SET_FIELDS}
-    lease, source, revocation = (known.pop(name, None) for name in ("lease", "refreshed_from", "revocation"))
+    records = ("lease", "refreshed_from", "revocation", "pending")
+    lease, source, revocation, pending = (known.pop(name, None) for name in records)
     return StoredSet(
         **{
             **known,
@@ -187,6 +188,7 @@ def _stored_set(item: Mapping[str, Any]) -> StoredSet:
             "lease": Lease(**lease) if lease else None,
             "refreshed_from": RefreshedFrom(**source) if source else None,
             "revocation": _revocation(revocation),
+            "pending": Pending(**pending) if pending else None,
         }
     )
 
@@ -271,14 +273,13 @@ class Due:
 
     @property
     def tells(self) -> bool:
-        """Tell whether the work is to tell a server of a revocation; else it is a refresh."""
+        """Tell whether the work is to tell a server of a revocation; else it is upkeep."""
         return self.tell_at is not None and self.tell_at <= self.due_at
 
-    def postponed(self, until: int) -> dict[str, int]:
+    def postponed(self, until: int, *, is_refresh: bool) -> dict[str, int]:
         """Return the times to write while this work is in a queue; what else is due of the connection stays so."""
-        if self.tells:
-            return {"due_at": until}
-        return {"due_at": until if self.tell_at is None else min(until, self.tell_at), "upkeep_at": until}
+        due_at = until if self.tells or self.tell_at is None else min(until, self.tell_at)
+        return {"due_at": due_at, "upkeep_at": until} if is_refresh else {"due_at": due_at}
 
 
 def _due(attributes: Mapping[str, Any]) -> Due:
@@ -386,7 +387,19 @@ class Connections(Table):
         This write alone does not know `changes`: in the index that would be one more write with every refresh. It
         touches the times that it has read and nothing else, and it counts: whoever has read the record before reads it
         again. A record of before has no `changes` to count, and is left until its work is done.
+
+        The index does not tell a refresh that is due from a question whose account something is for, which is rare: the
+        record does, and the time of its refresh stays then.
         """
+        if due.tells:
+            self._postpone(due, until, is_refresh=None)
+            return
+        try:
+            self._postpone(due, until, is_refresh=True)
+        except Conflict:
+            self._postpone(due, until, is_refresh=False)
+
+    def _postpone(self, due: Due, until: int, *, is_refresh: bool | None) -> None:
         expression = _Expression()
         unchanged = [
             expression.is_("version", due.version),
@@ -394,8 +407,12 @@ class Connections(Table):
             expression.is_("tell_at", due.tell_at),
             f"attribute_exists({expression.name('changes')})",
         ]
+        if is_refresh:
+            unchanged.append(expression.is_("upkeep_at", due.due_at))
+        elif is_refresh is not None:
+            unchanged.append(f"NOT {expression.is_('upkeep_at', due.due_at)}")
         counted = f"ADD {expression.name('changes')} {expression.value('one', 1)}"
-        update = f"{expression.assignment(due.postponed(until), {})} {counted}"
+        update = f"{expression.assignment(due.postponed(until, is_refresh=bool(is_refresh)), {})} {counted}"
         self._call(
             "update_item",
             Key={"connection_id": {"S": due.connection_id}},

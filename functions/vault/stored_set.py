@@ -11,13 +11,13 @@ from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from .failure import LONGEST_REVOCATION_DELAY, Failure
+from .life import Place
 from .record import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .errors import GatehouseError
-    from .life import Place
     from .token_set import TokenSet
 
 REFUSED_AFTER_AN_INTERRUPTION = "refused after an interruption"
@@ -117,13 +117,44 @@ class Revocation:
     failure: Failure | None = None
 
 
+ASKED_AFTER = 120
+"""Seconds until the background asks for an account, should whoever had the answer in hand not have found it."""
+
+LONGEST_UNASKED = 3600
+"""Seconds that the background waits at the most between two tries to find an account."""
+
+
+@record
+class Pending:
+    """What a token set brings that waits, and the connection takes when it becomes current. Times are Unix seconds.
+
+    Its request and the tenant's parameters are with the token set. `until` is when somebody looks at it next,
+    `revocations` the connection's count when its authorization was begun. `grants_are_apart`: to revoke it ends no
+    other grant of its account.
+    """
+
+    until: int
+    obtained_at: int
+    revocations: int
+    upkeep_at: int | None = None
+    owner: str | None = None
+    subject: str | None = None
+    scope: str | None = None
+    requested_scope: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    allow_new_subject: bool = False
+    grants_are_apart: bool = False
+
+
 @record
 class StoredSet:
     """One token set. Times are Unix seconds.
 
     `request_id` is the authorization that it comes from, at first or by refreshes since; `attempts` counts the uses of
     its refresh token. `refresh_at` is when the access token comes into its soft margin. `scope` is what it was granted,
-    where that may be another than the connection's.
+    where that may be another than the connection's. `pending` is there if it waits, or is revoked since it did;
+    `account_at` is when it is asked next whose account current tokens are for, if nobody knows yet.
     """
 
     id: str
@@ -143,6 +174,21 @@ class StoredSet:
     was_refused: bool = False
     revocation: Revocation | None = None
     scope: str | None = None
+    pending: Pending | None = None
+    account_at: int | None = None
+
+    @property
+    def ask_at(self) -> int | None:
+        """Return when it is asked next whose account it is for; None where that need not be, or nobody cares."""
+        if self.place is Place.PENDING:
+            return self.pending.until if self.pending else None
+        return self.account_at if self.place is Place.CURRENT else None
+
+    def asked_again_at(self, at: int) -> StoredSet:
+        """Return it with another time at which it is asked whose account it is for."""
+        if self.pending is not None:
+            return replace(self, pending=replace(self.pending, until=at))
+        return replace(self, account_at=at)
 
     def lease_of_another(self, holder: str, now: float) -> Lease | None:
         """Return its lease, if somebody else than `holder` is at work with it: what takes its place takes that, too."""

@@ -10,6 +10,7 @@ from .stored_set import StoredSet
 from .token_set import TokenSet
 
 if TYPE_CHECKING:
+    from .errors import GatehouseError
     from .life import Place
     from .stored_set import Seal, Sealer, Whose
     from .upkeep import Upkeep
@@ -20,6 +21,7 @@ class TokenResponse:
     """A successful token response (RFC 6749 section 5.1), validated; times are absolute Unix seconds.
 
     `client_secret_used` tells which of the client's secrets the server took: `newest`, `previous`, None for neither.
+    `not_verified` is why nobody may believe whose account it is for.
     """
 
     tokens: TokenSet
@@ -30,6 +32,20 @@ class TokenResponse:
     subject: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     client_secret_used: str | None = None
+    not_verified: GatehouseError | None = None
+
+    @property
+    def asks_account(self) -> bool:
+        """Tell whether it has to be asked whose account it is for."""
+        return self.tokens.unverified_id_token is not None
+
+    def asking_with(self, unverified_id_token: str | None) -> TokenResponse:
+        """Return this response with an ID token that came before it, and names the account of both."""
+        return replace(self, tokens=replace(self.tokens, unverified_id_token=unverified_id_token))
+
+    def of_account(self, subject: str | None) -> TokenResponse:
+        """Return this response when nothing has to be asked any more."""
+        return replace(self, subject=subject, tokens=replace(self.tokens, unverified_id_token=None))
 
     def keeping(self, refresh_token: str | None) -> TokenResponse:
         """Return this response with the refresh token that was used, where the server sent no new one (section 6)."""
@@ -56,12 +72,16 @@ class TokenResponse:
             subject=self.subject,
             metadata=self.metadata,
             client_secret_used=self.client_secret_used,
+            asks_account=self.asks_account,
         )
 
 
 @record
 class SealedTokens:
-    """A token response as it is stored: `seal` holds its secrets, all else may be read. Times are Unix seconds."""
+    """A token response as it is stored: `seal` holds its secrets, all else may be read. Times are Unix seconds.
+
+    `asks_account`: it has to be asked whose account they are for.
+    """
 
     id: str
     seal: Seal
@@ -77,6 +97,7 @@ class SealedTokens:
     subject: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     client_secret_used: str | None = None
+    asks_account: bool = False
 
     def stored(self, place: Place, request_id: str | None) -> StoredSet:
         """Return the token set that a record holds of it, which comes from the authorization `request_id`."""

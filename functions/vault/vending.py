@@ -14,6 +14,7 @@ from .store import Conflict
 from .timing import CALL
 
 if TYPE_CHECKING:
+    from .accounts import Accounts
     from .cipher import Cipher
     from .refreshing import Refreshing
     from .store import Connections
@@ -61,6 +62,7 @@ class Vending:
     cipher: Cipher
     refreshing: Refreshing
     timing: Timing
+    accounts: Accounts
 
     def token(self, connection_id: str, min_ttl: int, deadline: Deadline) -> dict[str, Any]:
         """Return an access token that lives `min_ttl` seconds more, refreshing first where that is needed or due."""
@@ -71,32 +73,36 @@ class Vending:
         def best(connection: Connection, at: float) -> bool:
             return enough(connection, at) and not connection.is_due(at)
 
-        return self._obtain(connection_id, _Wanted(enough, best), deadline)
+        return self._obtain(self.connections.require(connection_id), _Wanted(enough, best), deadline)
 
     def refresh(self, connection_id: str, if_version: int | None, deadline: Deadline) -> dict[str, Any]:
         """Refresh now, at most once for all who ask; with `if_version`, only while that is still the stored version.
 
         A token set of a moment ago is returned as it is, whichever version was asked about.
         """
-        return self._obtain(connection_id, _another_than(if_version), deadline)
+        return self._obtain(self.connections.require(connection_id), _another_than(if_version), deadline)
 
     def keep(self, connection_id: str, version: int, deadline: Deadline) -> GatehouseError | None:
-        """Refresh in the background what is still at `version`.
+        """Refresh in the background what is still at `version`; or ask whose account it is for, where that is due.
 
         Returns the failure, for the log; it is in the record, which says when it is due. Raises
         `TemporarilyUnavailable` where there was no time or no AWS to begin it.
         """
         try:
-            self._obtain(connection_id, _another_than(version, is_background=True), deadline)
+            connection = self.connections.require(connection_id)
+            asked = connection.asked_first
+            if asked is not None and self.timing.now() >= (asked.ask_at or 0):
+                return self.accounts.ask_due(connection, asked, deadline)
+            self._obtain(connection, _another_than(version, is_background=True), deadline)
         except TemporarilyUnavailable:
             raise
         except GatehouseError as error:
             return error
         return None
 
-    def _obtain(self, connection_id: str, wanted: _Wanted, deadline: Deadline) -> dict[str, Any]:
+    def _obtain(self, connection: Connection, wanted: _Wanted, deadline: Deadline) -> dict[str, Any]:
         """Decide on what is stored: serve it, wait for another's refresh, share its failure, or refresh; and again."""
-        connection = self.connections.require(connection_id)
+        connection_id = connection.connection_id
         first_version, first_failure = connection.version, connection.failure
         pause, has_tried = _FIRST_PAUSE, False
         while True:

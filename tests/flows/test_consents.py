@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from werkzeug.wrappers import Response
 
 from tests.flows.scripted import TOKENS, connect
+from tests.unit.test_id_token import public, signed
 
 if TYPE_CHECKING:
     from local.stack import Stack
@@ -118,3 +121,145 @@ def test_refused_it_is_not_asked_again(
     assert (over["error"], refresh_tokens(scripted)) == ("reauthorization_required", ["refresh-1"])
     revoked = {dict(seen.form)["token"] for seen in scripted.received if seen.path == "/revoke"}
     assert revoked == {"access-2", "refresh-1", "access-1"}
+
+
+# Whose account it is, by an ID token
+
+
+class Issuer:
+    """What a server publishes of its keys, and the ID tokens that it signs with the newest of them."""
+
+    def __init__(self, scripted: Scripted) -> None:
+        self.published = ["k-1"]
+        self.signs_with = "k-1"
+        self.is_down = False
+        self.provider = ""
+        self._url = scripted.url
+        scripted.answers["/jwks"] = self._keys
+        scripted.answers["/revoke"] = {}
+
+    @property
+    def registration(self) -> dict[str, Any]:
+        """Return what a registration has of it."""
+        account = {"issuer": self._url, "jwks_uri": f"{self._url}/jwks", "subject": "id_token.sub"}
+        return {**account, "background_refresh": "never", "revocation_ends_authorization": False}
+
+    def changes_its_key(self, kid: str) -> None:
+        """Sign with another key from now on."""
+        self.signs_with = kid
+        self.published.append(kid)
+
+    def granted(self, number: int, account: str = "account-1") -> dict[str, Any]:
+        """Return a token response whose ID token says whose it is."""
+        at = int(time.time())
+        claims = {"iss": self._url, "aud": "scripted-client", "sub": account, "iat": at, "exp": at + 60}
+        return {**granted(number), "id_token": signed(claims, kid=self.signs_with)}
+
+    def _keys(self, _request: Any) -> Any:
+        if self.is_down:
+            return Response("", 503)
+        return {"keys": [public("ES256", kid=kid) for kid in self.published]}
+
+
+@pytest.fixture
+def issuer(application: Application, scripted: Scripted) -> Issuer:
+    """Register a server that says whose its tokens are in an ID token, and keeps the grants of one account apart."""
+    made = Issuer(scripted)
+    made.provider = application.register({**scripted.registration, **made.registration})
+    return made
+
+
+def subject(application: Application, connection_id: str) -> tuple[str | None, int]:
+    """Return the account of a connection, and its version."""
+    found = application.call("connections", connection_id=connection_id)["connection"]
+    return found["subject"], found["version"]
+
+
+def test_an_id_token_of_a_key_that_is_newer_than_the_kept_ones_connects(
+    stack: Stack, application: Application, browser: Browser, scripted: Scripted, issuer: Issuer
+) -> None:
+    """Keys are read once more, for a first consent as for another one; a made-up key costs no more than that."""
+    # given
+    scripted.answers["/token"] = issuer.granted(1)
+    first, _ = connect(application, browser, issuer.provider)
+    stack.clock.advance(100)
+
+    # when
+    issuer.changes_its_key("k-2")
+    scripted.answers["/token"] = issuer.granted(2)
+    another, page = connect(application, browser, issuer.provider)
+    stack.clock.advance(100)
+    issuer.changes_its_key("k-3")
+    scripted.answers["/token"] = issuer.granted(3)
+    _, again = connect(application, browser, issuer.provider, connection_id=first["connection_id"])
+
+    # then
+    assert (page.status_code, again.status_code) == (200, 200)
+    assert subject(application, another["connection_id"]) == ("account-1", 1)
+    assert subject(application, first["connection_id"]) == ("account-1", 2)
+    assert application.call("token", connection_id=first["connection_id"])["access_token"] == "access-3"
+    assert scripted.paths().count("/jwks") == 3
+
+
+def test_while_keys_cannot_be_read_what_worked_goes_on(
+    stack: Stack, application: Application, browser: Browser, scripted: Scripted, issuer: Issuer
+) -> None:
+    """The tokens are safe, and wait; the page does, too. When the issuer is back, the background makes them current."""
+    # given
+    scripted.answers["/token"] = issuer.granted(1)
+    started, _ = connect(application, browser, issuer.provider)
+    connection_id = started["connection_id"]
+    stack.clock.advance(100)
+    issuer.changes_its_key("k-2")
+    issuer.is_down = True
+    scripted.answers["/token"] = issuer.granted(2)
+
+    # when
+    _, page = connect(application, browser, issuer.provider, connection_id=connection_id)
+    meanwhile = application.call("token", connection_id=connection_id)["access_token"]
+    stack.clock.advance(120)
+    work_off(stack)
+    still = application.call("token", connection_id=connection_id)["access_token"]
+    reload = browser.open(page.url)
+    issuer.is_down = False
+    stack.clock.advance(300)
+    work_off(stack)
+
+    # then
+    assert (page.headers.get("refresh"), reload.status_code) == (reload.headers.get("refresh"), page.status_code)
+    assert page.headers.get("refresh") is not None
+    assert (meanwhile, still) == ("access-1", "access-1")
+    assert application.call("token", connection_id=connection_id)["access_token"] == "access-2"
+    assert subject(application, connection_id) == ("account-1", 2)
+    assert "connected" in browser.open(page.url).text.lower()
+
+
+def test_tokens_that_are_not_the_connections_own_are_given_back(
+    stack: Stack, application: Application, browser: Browser, scripted: Scripted, issuer: Issuer
+) -> None:
+    """Of another account, or for another client: nothing of it is vended, and where grants are apart it is revoked."""
+    # given
+    scripted.answers["/token"] = issuer.granted(1)
+    started, _ = connect(application, browser, issuer.provider)
+    connection_id = started["connection_id"]
+    stack.clock.advance(100)
+    issuer.changes_its_key("k-2")
+
+    # when
+    scripted.answers["/token"] = issuer.granted(2, "account-2")
+    connect(application, browser, issuer.provider, connection_id=connection_id)
+    scripted.answers["/token"] = {**issuer.granted(3), "id_token": signed({"iss": "https://elsewhere.example"})}
+    connect(application, browser, issuer.provider, connection_id=connection_id)
+    work_off(stack)
+
+    # then
+    assert application.call("token", connection_id=connection_id)["access_token"] == "access-1"
+    assert subject(application, connection_id) == ("account-1", 1)
+    revoked = [dict(seen.form)["token"] for seen in scripted.received if seen.path == "/revoke"]
+    assert revoked == ["refresh-2", "access-2", "refresh-3", "access-3"]
+
+
+def work_off(stack: Stack) -> None:
+    """Sweep, and work off what that queued."""
+    stack.background.run_schedules()
+    stack.background.poll()

@@ -31,7 +31,7 @@ def rows_of(before: Values, after: Values) -> set[Row] | None:
     if not moves:
         stayed = _rows_without_a_move(before, after)
         return stayed if stayed or was is now else None
-    comes_in = any(start is Place.OUTSIDE for start, _ in moves)
+    comes_in = any(start in {Place.OUTSIDE, Place.PENDING} for start, _ in moves)
     is_full = sum(_place(new, set_id) is Place.SUPERSEDED for set_id in new) == MOST_SUPERSEDED
     for happened in Happened:
         if happened in _BRING and not comes_in:

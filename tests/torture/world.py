@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from functions.vault.accounts import Accounts
 from functions.vault.authorization import BrowserBinding, ValidatedResponse, new_secret
 from functions.vault.cipher import Cipher
 from functions.vault.client import Client
@@ -143,8 +144,9 @@ class Process:
         shared = Shared(lambda _service: world.shared, SHARED)
         common = (self.registrations, self.cipher, self.client, self.committing, shared, self.timing)
         self.refreshing = parts.refreshing(self.connections, *common)
-        self.vending = parts.vending(self.connections, self.cipher, self.refreshing, self.timing)
-        self.completing = parts.completing(self.connections, self.authorizations, *common)
+        accounts = Accounts(self.connections, *common)
+        self.vending = parts.vending(self.connections, self.cipher, self.refreshing, self.timing, accounts)
+        self.completing = parts.completing(self.connections, self.authorizations, *common, accounts)
         self.revoking = parts.revoking(self.connections, self.registrations, self.cipher, self.client, self.timing)
         self.rescuing = Rescuing(self.cipher, self.committing)
         self.sweeping = Sweeping(

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 from botocore.exceptions import ClientError
 
 from functions.vault import sealing
+from functions.vault.accounts import Accounts
 from functions.vault.authorization import MOST_EXCHANGES, Phase, ticket_hash
 from functions.vault.binding import Binding
 from functions.vault.cipher import Cipher
@@ -20,6 +21,7 @@ from functions.vault.client import Client
 from functions.vault.committing import Committing
 from functions.vault.completing import Completing
 from functions.vault.errors import GatehouseError, TemporarilyUnavailable
+from functions.vault.issuer_keys import IssuerKeys
 from functions.vault.queues import Queue
 from functions.vault.refreshing import Refreshing
 from functions.vault.registrations import Registrations
@@ -139,7 +141,8 @@ class MemoryConnections(Connections):
             seen = (due.version, due.due_at, due.tell_at)
             if stored is None or (stored.version, stored.due_at, stored.tell_at) != seen:
                 raise Conflict
-            times: dict[str, Any] = due.postponed(until)
+            is_refresh = not due.tells and stored.upkeep_at == due.due_at
+            times: dict[str, Any] = due.postponed(until, is_refresh=is_refresh)
             self.records[due.connection_id] = replace(stored, **times, changes=stored.changes + 1)
 
 
@@ -365,7 +368,14 @@ class MemoryHouse:
         self.revoke_queue = MemoryQueue(self.events, "revoke_queue")
         self.timing = Timing(now=lambda: self.now, sleep=self._sleep, jitter=lambda: 0.5)
         self.cipher = self.new_cipher()
-        self.client = Client(self.server, lambda: self.now, reread=self.registrations.reread)
+        keys = IssuerKeys(self.server, lambda: self.now)
+        self.client = Client(
+            self.server,
+            lambda: self.now,
+            reread=self.registrations.reread,
+            issuer_keys=keys,
+            wall_clock=lambda: self.now,
+        )
         self.committing = Committing(self.connections, self.rescue_queue, self._last_resort, self.timing)
         self.starting = Starting(
             "https://gate.example", self.connections, self.authorizations, self.registrations, self.timing
@@ -373,10 +383,17 @@ class MemoryHouse:
         parts = (self.registrations, self.cipher, self.client)
         self.binding = Binding(True, self.authorizations, self.registrations, self.client, self.timing)  # noqa: FBT003 - over https
         self.refreshing = Refreshing(self.connections, *parts, self.committing, self.shared, self.timing)
-        self.vending = Vending(self.connections, self.cipher, self.refreshing, self.timing)
+        self.accounts = Accounts(self.connections, *parts, self.committing, self.shared, self.timing)
+        self.vending = Vending(self.connections, self.cipher, self.refreshing, self.timing, self.accounts)
         self.revoking = Revoking(self.connections, *parts, self.timing)
         self.completing = Completing(
-            self.connections, self.authorizations, *parts, self.committing, self.shared, self.timing
+            self.connections,
+            self.authorizations,
+            *parts,
+            self.committing,
+            self.shared,
+            self.timing,
+            self.accounts,
         )
         self.rescuing = Rescuing(self.new_cipher(), self.committing)
         self.sweeping = Sweeping(

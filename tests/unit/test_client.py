@@ -11,6 +11,7 @@ import pytest
 
 from functions.vault.client import Client
 from functions.vault.errors import GatehouseError, ProviderMisconfigured, ProviderUnavailable, TokenTypeNotRevoked
+from functions.vault.id_token import KeyUnknown, NotVerified
 from functions.vault.providers import Provider, Registration
 from functions.vault.responses import Answer
 from functions.vault.tokens import TokenResponse, TokenSet
@@ -625,16 +626,19 @@ class Keys:
         self.calls: list[str] = []
         self._keys = list(keys)
 
-    def keys_of(self, _provider: Provider) -> list[Any]:
+    def of(self, _provider: Provider) -> list[Any]:
         """Give them."""
-        self.calls.append("keys")
+        return self._given("keys")
+
+    def newest(self, _provider: Provider, _timeout: float) -> list[Any]:
+        """Give them, as they are by now."""
+        return self._given("newest")
+
+    def _given(self, which: str) -> list[Any]:
+        self.calls.append(which)
         if isinstance(self._keys[0], Exception):
             raise self._keys[0]
         return self._keys
-
-    def forget_keys(self, _provider: Provider) -> None:
-        """Forget them."""
-        self.calls.append("forget")
 
 
 def told_by_id_token() -> Registration:
@@ -667,27 +671,38 @@ def test_the_account_is_taken_from_a_verified_id_token(server: Server) -> None:
     [None, "x", signed({**OURS, "sub": "user-1", "aud": "client-2"}), signed({**OURS, "sub": "user-1"})[:-4] + "AAAA"],
     ids=["none", "no token", "for another", "forged"],
 )
-def test_an_id_token_that_does_not_hold_stores_nothing(server: Server, unverified: Any) -> None:
-    """It says whose the tokens are: without it nobody knows. What is wrong is said, and nothing of what it says."""
+def test_an_id_token_that_does_not_hold_is_told_with_the_tokens(server: Server, unverified: Any) -> None:
+    """It says whose they are: without it nobody knows. What is wrong is said, and nothing of what it says."""
     server.answers = [issues(unverified)]
     client = Client(server, lambda: NOW, issuer_keys=Keys(public("ES256")), wall_clock=lambda: WALL)
 
-    with pytest.raises(ProviderMisconfigured, match="The ID token cannot be verified: ") as caught:
-        client.exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9)
+    response = client.exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9)
 
-    assert "user-1" not in str(caught.value.as_result())
+    assert isinstance(response.not_verified, ProviderMisconfigured)
+    assert response.not_verified.description.startswith("The ID token cannot be verified: ")
+    assert "user-1" not in str(response.not_verified.as_result())
+    assert (response.asks_account, response.subject, response.tokens) == (False, None, TokenSet("AT-2", "RT-2"))
 
 
-def test_keys_that_were_changed_are_read_anew_for_the_next_try(server: Server) -> None:
-    """The person may try again at once."""
-    server.answers = [issues(signed({**OURS, "sub": "user-1"}, kid="k-2"))]
+def test_an_id_token_of_a_newer_key_is_kept_to_be_asked_about(server: Server) -> None:
+    """With the keys read once more it may hold; by then its times do not count, which were right when it came."""
+    unverified = signed({**OURS, "sub": "user-1"}, kid="k-2")
+    server.answers = [issues(unverified)]
     keys = Keys(public("ES256"))
     client = Client(server, lambda: NOW, issuer_keys=keys, wall_clock=lambda: WALL)
 
-    with pytest.raises(ProviderUnavailable):
-        client.exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9)
+    response = client.exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9)
 
-    assert keys.calls == ["keys", "forget"]
+    assert (response.asks_account, response.subject, response.not_verified) == (True, None, None)
+    assert response.tokens == TokenSet("AT-2", "RT-2", unverified)
+    provider, by_now = told_by_id_token().provider, Keys(public("ES256") | {"kid": "k-2"})
+    asked = Client(server, lambda: NOW, issuer_keys=by_now, wall_clock=lambda: WALL + 86400)
+    assert asked.account_of(provider, "client-1", unverified, 9) == "user-1"
+    assert by_now.calls == ["newest"]
+    with pytest.raises(KeyUnknown):
+        client.account_of(provider, "client-1", unverified, 9)
+    with pytest.raises(NotVerified, match="another client"):
+        asked.account_of(provider, "client-2", unverified, 9)
 
 
 def test_without_the_issuers_keys_no_code_is_sent(server: Server) -> None:

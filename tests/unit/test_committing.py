@@ -14,7 +14,7 @@ from functions.vault.committing import UNREAD, Rescued
 from functions.vault.connection import Lease, RefreshedFrom, Status
 from functions.vault.errors import TemporarilyUnavailable
 from functions.vault.obtained import Authorized, Obtained, Verdict
-from functions.vault.sealing import SealBroken
+from functions.vault.sealing import TOKENS, SealBroken
 from functions.vault.timing import CALL
 from functions.vault.tokens import TokenResponse, TokenSet
 from functions.vault.upkeep import Upkeep
@@ -43,10 +43,10 @@ class Answered:
         self.versions.clear()
         house.events.calls.clear()
 
-    def sealed(self, version: int) -> SealedTokens:
+    def sealed(self, version: int, purpose: str = TOKENS) -> SealedTokens:
         """Seal the answer for a version, as its holder does."""
         self.versions.append(version)
-        sealer = self.house.cipher.prepare("merchant-1", version, WHOSE, "set-2")
+        sealer = self.house.cipher.prepare("merchant-1", version, WHOSE, "set-2", purpose)
         response = TokenResponse(SECRETS, expires_at=NOW + 3600)
         return response.sealed_with(sealer, Upkeep(), NOW, 0.5, first=False)
 

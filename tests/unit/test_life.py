@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from functions import vault
 from functions.vault.connection import RefreshedFrom
 from functions.vault.errors import ProviderUnavailable, ReauthorizationRequired
 from functions.vault.life import LIFE, MOST_SUPERSEDED, Happened, Place, Status, becomes
+from functions.vault.stored_set import Pending
 from functions.vault.tokens import TokenSet
 from tests.unit.samples import NOW, connection, sealed_tokens, token_response
 from tools.life import DOCUMENT, document
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from functions.vault.connection import Connection
+    from functions.vault.stored_set import StoredSet
     from functions.vault.tokens import SealedTokens, TokenResponse
 
 Row = tuple[Status | None, Place, Happened]
@@ -54,7 +57,8 @@ def test_what_happens_at_once_gives_one_status() -> None:
 def test_everything_that_can_happen_has_a_row_and_none_leads_nowhere() -> None:
     """No word of the table is idle, and no token set comes from outside only to stay there."""
     assert {happened for _, _, happened in LIFE} == set(Happened)
-    assert not [row for row, (_, place) in LIFE.items() if row[1] is place is Place.OUTSIDE]
+    leading_nowhere = {row[2] for row, (_, place) in LIFE.items() if row[1] is place is Place.OUTSIDE}
+    assert leading_nowhere == {Happened.REVOKED_WITHOUT}, "where there is no token set to tell what becomes of it"
 
 
 def test_what_has_ended_vends_nothing() -> None:
@@ -97,6 +101,68 @@ def consented(was: Connection, response: TokenResponse = ACCOUNT, *, grants_are_
 def late_apart(was: Connection) -> Connection:
     """Let tokens come too late at a server that keeps grants apart."""
     return was.came_late(answer(was), None, None, NOW, grants_are_apart=True)
+
+
+def sealed_for(waiting: StoredSet, response: TokenResponse = ACCOUNT, version: int = 1) -> SealedTokens:
+    """Return what has waited, sealed to be used."""
+    return sealed_tokens(response, waiting.id.encode(), version=version)
+
+
+def has_to_wait(was: Connection, *, grants_are_apart: bool = False) -> Connection:
+    """Let a consent come whose account has to be asked."""
+    pending = Pending(until=NOW + 120, obtained_at=NOW, revocations=0, grants_are_apart=grants_are_apart)
+    return was.waits(answer(was), pending, f"consent-{was.changes}", NOW)
+
+
+def one_that_waits(was: Connection) -> StoredSet:
+    """Return what waits; where nothing does, that cannot be."""
+    assert was.in_place(Place.PENDING)
+    return was.in_place(Place.PENDING)[0]
+
+
+def came_out(was: Connection, response: TokenResponse = ACCOUNT) -> Connection:
+    """Let it be found that what waits is the connection's own."""
+    tokens = sealed_for(one_that_waits(was), response, was.version + 1)
+    return connection(tokens=tokens, before=was, authorized_by=f"consent-{was.changes}")
+
+
+def came_out_keeping(was: Connection) -> Connection:
+    """Let it be found so, where the refresh token of the one before goes on."""
+    assert was.current
+    assert was.current.refreshable
+    assert was.status is Status.ACTIVE
+    return came_out(was, ONLINE)
+
+
+def asked(was: Connection) -> Connection:
+    """Return a connection of whose current tokens nobody knows whose they are."""
+    assert was.current is not None
+    held = tuple(replace(each, account_at=NOW) if each is was.current else each for each in was.sets)
+    return replace(was, sets=held)
+
+
+def with_grants_apart(waiting: StoredSet, *, apart: bool) -> StoredSet:
+    """Return what waits, of a provider whose grants are apart or not."""
+    assert waiting.pending is not None
+    return replace(waiting, pending=replace(waiting.pending, grants_are_apart=apart))
+
+
+def waited_too_long(was: Connection) -> Connection:
+    """Let it be found that what waits is the connection's own, after a newer consent."""
+    return was.came_late(sealed_for(one_that_waits(was)), None, "consent-1", NOW)
+
+
+def revoked_without(was: Connection) -> Connection:
+    """Revoke what has no tokens."""
+    assert not was.sets
+    return was.revoking(NOW)
+
+
+def revoked(was: Connection) -> Connection:
+    """Revoke what has some."""
+    assert was.sets
+    assert not was.in_place(Place.PENDING)
+    return was.revoking(NOW)
 
 
 def consented_keeping(was: Connection) -> Connection:
@@ -163,9 +229,24 @@ def full(was: Connection) -> Connection:
 
 
 DOWN = ProviderUnavailable("Down.")
+GONE = ReauthorizationRequired("Gone.")
 STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
-    Happened.CONSENTED: [consented],
-    Happened.CONSENTED_KEEPING: [consented_keeping],
+    Happened.CONSENTED: [consented, came_out],
+    Happened.CONSENTED_KEEPING: [consented_keeping, came_out_keeping],
+    Happened.HAS_TO_WAIT: [has_to_wait, lambda was: has_to_wait(was, grants_are_apart=True)],
+    Happened.ACCOUNT_FOUND: [lambda was: asked(was).account_found("account-1", NOW)],
+    Happened.ACCOUNT_PUT_OFF: [
+        lambda was: was.account_put_off(one_that_waits(was), NOW + 999, NOW),
+        lambda was: was.account_put_off(was._require_current(), NOW + 999, NOW),  # noqa: SLF001 - if there is one
+    ],
+    Happened.DISOWNED: [
+        lambda was: was.disowned(with_grants_apart(one_that_waits(was), apart=True), NOW),
+        lambda was: was.never_verified(GONE, NOW, grants_are_apart=True),
+    ],
+    Happened.FORGOTTEN: [
+        lambda was: was.disowned(with_grants_apart(one_that_waits(was), apart=False), NOW),
+        lambda was: was.never_verified(GONE, NOW, grants_are_apart=False),
+    ],
     Happened.LEASED: [lambda was: was.leased("holder-1", NOW + 30, NOW)],
     Happened.LEASE_GIVEN_BACK: [lambda was: was.lease_given_back(NOW)],
     Happened.LEASE_ENDED: [
@@ -175,14 +256,15 @@ STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
     ],
     Happened.REFRESHED: [lambda was: refreshed(without_kept(was))],
     Happened.REFRESH_FAILED: [lambda was: was.refresh_failed(DOWN, NOW, 0.5)],
-    Happened.REFUSED: [lambda was: without_kept(was).died(ReauthorizationRequired("Gone."), NOW)],
+    Happened.REFUSED: [lambda was: without_kept(was).died(GONE, NOW)],
     Happened.KEPT_REFRESHED: [lambda was: refreshed(with_kept(was))],
-    Happened.KEPT_REFUSED: [lambda was: with_kept(was).died(ReauthorizationRequired("Gone."), NOW)],
+    Happened.KEPT_REFUSED: [lambda was: with_kept(was).died(GONE, NOW)],
     Happened.KEPT_CAME_LATE: [kept_came_late],
-    Happened.CAME_LATE: [late_over, lambda was: was.came_late(answer(was), None, None, NOW)],
+    Happened.CAME_LATE: [late_over, waited_too_long, lambda was: was.came_late(answer(was), None, None, NOW)],
     Happened.ENDS_SOON: [lambda was: was.ends_soon(NOW)],
     Happened.LEFT_TO_SERVER: [full],
-    Happened.REVOKED: [lambda was: was.revoking(NOW)],
+    Happened.REVOKED: [revoked],
+    Happened.REVOKED_WITHOUT: [revoked_without],
     Happened.REVOKED_APART: [lambda was: consented(was, grants_are_apart=True), late_apart],
     Happened.CAME_AFTER_REVOCATION: [
         lambda was: was.came_after_revocation(answer(was), None, None, NOW),
@@ -209,7 +291,7 @@ def rows_between(was: Connection, now: Connection, happened: Happened) -> set[Ro
     changed = {set_id for set_id in before.keys() | after.keys() if before.get(set_id) != after.get(set_id)}
     return {
         (was.status, before[set_id].place if set_id in before else Place.OUTSIDE, happened)
-        for set_id in changed or before.keys()
+        for set_id in changed or before.keys() or {""}
     }
 
 

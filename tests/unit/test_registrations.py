@@ -570,43 +570,6 @@ def test_a_refused_request_waits_for_no_issuer(owner: Owner) -> None:
 JWKS = f"{ISSUER}/jwks"
 
 
-def with_keys(owner: Owner, **registration: Any) -> Any:
-    """Return a provider that tells the account in its ID token."""
-    owner.web.pages[OAUTH] = metadata(jwks_uri=JWKS)
-    owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER, "subject": "id_token.sub", **registration})
-    return owner.registrations.get("acme").provider
-
-
-def test_the_keys_of_an_issuer_are_kept_for_minutes(owner: Owner) -> None:
-    """They are read where they are needed, and anew when their time is over or when they seem to have been changed."""
-    provider = with_keys(owner)
-    owner.web.pages[JWKS] = answer('{"keys":[{"kid":"k-1"},"not a key",{"kid":"k-2"}]}')
-    assert owner.web.requests == [OAUTH]
-
-    assert [owner.registrations.keys_of(provider) for _ in range(3)] == [[{"kid": "k-1"}, {"kid": "k-2"}]] * 3
-    assert owner.web.requests.count(JWKS) == 1
-    owner.now += KEPT
-    owner.registrations.keys_of(provider)
-    assert owner.web.requests.count(JWKS) == 2
-    owner.registrations.forget_keys(provider)
-    owner.registrations.keys_of(provider)
-    assert owner.web.requests.count(JWKS) == 3
-
-
-@pytest.mark.parametrize(
-    "page",
-    [answer("", 500), answer("<html>"), answer("[]"), answer('{"keys":7}'), answer("{}"), answer("[" * 100_000)],
-)
-def test_keys_that_cannot_be_read_are_an_outage(owner: Owner, page: Answer) -> None:
-    """They are asked for again the next time."""
-    provider = with_keys(owner)
-    owner.web.pages[JWKS] = page
-    for _ in range(2):
-        with pytest.raises(ProviderUnavailable, match="keys of the issuer cannot be read"):
-            owner.registrations.keys_of(provider)
-    assert owner.web.requests.count(JWKS) == 2
-
-
 @pytest.mark.parametrize("missing", ["issuer", "jwks_uri"])
 def test_an_account_in_an_id_token_needs_what_verifies_it(owner: Owner, missing: str) -> None:
     """Whoever registers it so learns that, before any customer does."""

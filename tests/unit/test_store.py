@@ -534,6 +534,18 @@ class TestDue:
         then = {"due_at": NOW + 3700, "upkeep_at": NOW + 7200, "changes": 2}
         assert connections.get("merchant-2") == replace(refreshes, **then)  # type: ignore[arg-type]
 
+    @pytest.mark.parametrize("upkeep_at", [NOW + 10, None])
+    def test_to_ask_for_an_account_later_does_not_put_off_a_refresh(
+        self, connections: Connections, upkeep_at: int | None
+    ) -> None:
+        """Nor bring one on: the record knows what of it was due."""
+        made = replace(connection(), due_at=NOW, upkeep_at=upkeep_at)
+        connections.create(made)
+
+        connections.postpone(Due("merchant-1", "acme", 1, NOW), NOW + 3600)
+
+        assert connections.get("merchant-1") == replace(made, due_at=NOW + 3600, changes=2)
+
     def test_who_has_read_before_work_was_handed_on_reads_again(self, connections: Connections) -> None:
         """Every write counts, also one that knows nothing of the rest."""
         made = replace(connection(), due_at=NOW, upkeep_at=NOW)

@@ -30,7 +30,8 @@ def house() -> MemoryHouse:
 def add(house: MemoryHouse, connection_id: str, **fields: Any) -> Connection:
     """Store a connection that is due since a minute, unless it says otherwise."""
     made = connection(connection_id=connection_id)
-    house.connections.records[connection_id] = replace(made, **{"due_at": NOW - 60, **fields})
+    due_at = fields.get("due_at", NOW - 60)
+    house.connections.records[connection_id] = replace(made, **{"due_at": due_at, "upkeep_at": due_at, **fields})
     return house.connections.records[connection_id]
 
 

@@ -1,0 +1,123 @@
+"""The keys of issuers: kept for minutes, read once more for what is newer, and through an outage."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from functions.vault.errors import ProviderMisconfigured, ProviderUnavailable
+from functions.vault.issuer_keys import KEPT, KEPT_FAILURE, ONCE_IN, IssuerKeys
+from tests.unit.samples import NOW, answer, registration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from functions.vault.responses import Answer
+
+PROVIDER = registration(jwks_uri="https://acme.example/jwks").provider
+
+
+class Web:
+    """What is at the address of the keys, and how often that was read."""
+
+    def __init__(self) -> None:
+        self.now = float(NOW)
+        self.page: Answer | Exception = answer('{"keys":[]}')
+        self.timeouts: list[float] = []
+        self.keys = IssuerKeys(self, lambda: self.now)
+
+    def send(self, _method: str, _url: str, _headers: Mapping[str, str], _body: str | None, timeout: float) -> Answer:
+        """Answer."""
+        self.timeouts.append(timeout)
+        if isinstance(self.page, Exception):
+            raise self.page
+        return self.page
+
+    def has(self, *kids: str) -> None:
+        """Let the issuer have these keys."""
+        self.page = answer(json.dumps({"keys": [{"kid": kid} for kid in kids]}))
+
+    @property
+    def times(self) -> int:
+        """Return how often they were read."""
+        return len(self.timeouts)
+
+
+@pytest.fixture
+def web() -> Web:
+    """Give an issuer with one key."""
+    made = Web()
+    made.has("k-1")
+    return made
+
+
+def kids(keys: Any) -> list[str]:
+    """Return the names of keys."""
+    return [key["kid"] for key in keys]
+
+
+def test_keys_are_kept_for_minutes(web: Web) -> None:
+    """What is no key is none."""
+    web.page = answer('{"keys":[{"kid":"k-1"},"not a key",{"kid":"k-2"}]}')
+
+    assert [kids(web.keys.of(PROVIDER)) for _ in range(3)] == [["k-1", "k-2"]] * 3
+    web.now += KEPT - 1
+    web.keys.of(PROVIDER)
+    assert web.times == 1
+    web.now += 1
+    web.keys.of(PROVIDER)
+    assert web.times == 2
+
+
+def test_newer_ones_are_read_once_in_a_minute(web: Web) -> None:
+    """Whoever makes up keys that nobody knows costs the issuer no more than that."""
+    web.keys.of(PROVIDER)
+    web.has("k-1", "k-2")
+
+    assert kids(web.keys.newest(PROVIDER, 9)) == ["k-1"]
+    web.now += ONCE_IN
+    assert [kids(web.keys.newest(PROVIDER, 2)) for _ in range(100)] == [["k-1", "k-2"]] * 100
+    assert (web.times, web.timeouts[-1]) == (2, 2)
+    assert kids(web.keys.of(PROVIDER)) == ["k-1", "k-2"]
+
+
+def test_through_an_outage_the_known_ones_will_do_but_for_who_wants_the_newest(web: Web) -> None:
+    """Neither asks again at once."""
+    web.keys.of(PROVIDER)
+    web.now += KEPT
+    web.page = ProviderUnavailable("Down.")
+
+    assert [kids(web.keys.of(PROVIDER)) for _ in range(3)] == [["k-1"]] * 3
+    for _ in range(3):
+        with pytest.raises(ProviderUnavailable, match="Down"):
+            web.keys.newest(PROVIDER, 9)
+    assert web.times == 2
+    web.now += ONCE_IN
+    web.has("k-2")
+    assert kids(web.keys.newest(PROVIDER, 9)) == ["k-2"]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [answer("", 500), answer("<html>"), answer("[]"), answer('{"keys":7}'), answer("{}"), answer("[" * 100_000)],
+)
+def test_keys_that_cannot_be_read_are_an_outage(web: Web, page: Answer) -> None:
+    """They are asked for again some seconds later."""
+    web.page = page
+    for _ in range(2):
+        with pytest.raises(ProviderUnavailable, match="keys of the issuer cannot be read"):
+            web.keys.of(PROVIDER)
+    assert web.times == 1
+
+    web.now += KEPT_FAILURE
+    web.has("k-1")
+    assert kids(web.keys.of(PROVIDER)) == ["k-1"]
+
+
+def test_a_provider_without_an_address_for_them_has_none(web: Web) -> None:
+    """It says so before anything is sent."""
+    with pytest.raises(ProviderMisconfigured):
+        web.keys.of(registration().provider)
+    assert web.times == 0
