@@ -40,7 +40,10 @@ TRY_AGAIN = re.compile(r'href="(/authorize/[A-Za-z0-9_-]{22})"')
 def test_success_exchanges_once_stores_sealed_and_cannot_decrypt(
     application: Application, browser: Browser, demo: DemoServer, aws_calls: list[AwsCall]
 ) -> None:
-    """One conditional consume, one data key, one conditional write; the public function never asks to decrypt."""
+    """One conditional consume, one data key, one conditional write, and notes for the account's other connections.
+
+    The public function never asks to decrypt.
+    """
     # given
     started = application.call("start", provider="ultracart", connection_id=fresh())
     answer_url = browser.consent(browser.authorize(started["authorize_url"]))
@@ -53,7 +56,8 @@ def test_success_exchanges_once_stores_sealed_and_cannot_decrypt(
     assert (page.status_code, token_requests(demo)) == (200, 1)
     assert "Connected" in page.text
     asked = operations(aws_calls)
-    assert [name for name in asked if name != "GetSecretValue"] == ["UpdateItem", "GenerateDataKey", "PutItem"]
+    needed, notes = ["UpdateItem", "GenerateDataKey", "PutItem"], ["UpdateItem"] * 2
+    assert [name for name in asked if name != "GetSecretValue"] == needed + notes
     connection = application.call("connections", connection_id=started["connection_id"])["connection"]
     assert (connection["status"], connection["version"], connection["subject"]) == ("active", 1, "DEMO")
 
