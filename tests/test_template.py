@@ -26,7 +26,7 @@ FUNCTIONS = ("start", "authorize", "callback", "token", "refresh", "revoke", "co
 WITHOUT_ROUTE = {"sweep", "rescue"}
 SNAPSHOT = {"start", "authorize", "callback", "token", "refresh"}
 # Whose log can hold the last copy of somebody's tokens.
-LAST_COPY = {"callback", "token", "refresh"}
+LAST_COPY = {"callback", "token", "refresh", "revoke"}
 PUBLIC_ROUTES = {
     "GET /authorize/{ticket}": "authorize",
     "GET /callback/{provider}": "callback",
@@ -95,7 +95,17 @@ RIGHTS = {
         *ASK_THE_RESCUE,
         *polls("RefreshQueue"),
     },
-    "revoke": READ_AND_UPDATE_CONNECTIONS | SHARED | READ_REGISTRATIONS | OPEN | SIGN | polls("RevokeQueue"),
+    "revoke": {
+        *READ_AND_UPDATE_CONNECTIONS,
+        *SHARED,
+        *READ_REGISTRATIONS,
+        *SEAL,
+        *OPEN,
+        *SIGN,
+        *HAND_TO_RESCUE,
+        *ASK_THE_RESCUE,
+        *polls("RevokeQueue"),
+    },
     "connections": {
         ("dynamodb:GetItem", "ConnectionsTable.Arn"),
         ("dynamodb:Scan", "ConnectionsTable.Arn"),
@@ -123,7 +133,7 @@ SETTINGS = {
     },
     "token": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
     "refresh": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
-    "revoke": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "SHARED_TABLE"},
+    "revoke": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
     "connections": {"CONNECTIONS_TABLE"},
     "sweep": {
         *("BASE_URL", "CONNECTIONS_TABLE", "SHARED_TABLE"),
@@ -282,7 +292,7 @@ FOR_A_PURPOSE = {
     "callback": {TOKENS: SEAL, PENDING: SEAL},
     "token": {TOKENS: SEAL | OPEN},
     "refresh": {TOKENS: SEAL | OPEN, PENDING: OPEN},
-    "revoke": {TOKENS: OPEN, PENDING: OPEN},
+    "revoke": {TOKENS: SEAL | OPEN, PENDING: OPEN},
     "rescue": {TOKENS: SEAL | OPEN, PENDING: SEAL | OPEN},
 }
 
@@ -659,7 +669,7 @@ def test_every_alarm_says_what_it_is_about_and_whom_it_tells() -> None:
 @pytest.mark.parametrize(
     ("metric", "pattern", "watched"),
     [
-        ("LastResort", '{ $.message = "rescue" && $.level = "CRITICAL" }', {"callback", "token", "refresh"}),
+        ("LastResort", '{ $.message = "rescue" && $.level = "CRITICAL" }', LAST_COPY),
         (
             "OperatorFaults",
             '{ $.outcome = "provider_misconfigured" || $.reason = "provider_misconfigured" }',

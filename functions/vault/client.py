@@ -13,7 +13,7 @@ from . import dialect, id_token
 from .authentication import advice, identities, proof_of
 from .errors import ProviderMisconfigured
 from .id_token import Expected
-from .responses import check_revocation, pushed_request_uri, token_response, unverified_id_token
+from .responses import is_revoked, pushed_request_uri, token_response, unverified_id_token
 from .timing import CALL, SHORTEST_REQUEST, Deadline
 
 if TYPE_CHECKING:
@@ -138,17 +138,20 @@ class Client:
         answered = self._tokens("refresh", registration, form, (refresh_token,), timeout)
         return answered.keeping(refresh_token)
 
-    def revoke(self, registration: Registration, kind: str, token: str, timeout: float) -> None:
-        """Revoke one token (RFC 7009 section 2.1); `kind` is `access_token` or `refresh_token`. Raises the failure."""
+    def revoke(self, registration: Registration, kind: str, token: str, timeout: float) -> bool:
+        """Revoke one token (RFC 7009 section 2.1); `kind` is `access_token` or `refresh_token`.
+
+        Returns false where the server says that it knows of no such token. Raises the failure.
+        """
         provider = registration.provider
         form = {"token": token, **({"token_type_hint": kind} if provider.revocation_token_type_hint else {})}
 
-        def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> None:
-            check_revocation(answer, identity.registration.provider, secrets=secrets)
+        def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> bool:
+            return is_revoked(answer, identity.registration.provider, secrets=secrets)
 
         # A header of the provider's own may hold the secret, whatever the method of authentication.
         secrets = (token, *((registration.client_secret,) if registration.client_secret else ()))
-        self._ask("revocation", registration, [*form.items()], secrets, read, timeout)
+        return self._ask("revocation", registration, [*form.items()], secrets, read, timeout)
 
     def push(self, registration: Registration, request: Form, timeout: float) -> str:
         """Push an authorization request, and return the `request_uri` that stands for it (RFC 9126 section 2)."""

@@ -466,14 +466,17 @@ class Connection:
 
     # Its end
 
-    def revoking(self, now: float) -> Connection:
-        """Return it ended here: nothing is vended any more, no refresh in flight can commit, servers are to be told.
+    def revoking(self, now: float, holder: str | None = None, until: float = 0.0) -> Connection:
+        """Return it ended here: nothing is vended any more, and its token sets are to be revoked.
 
-        Whoever writes this tells the server of the current token set next: that attempt has begun.
+        `holder` has the current one in hand then, `until` that time, unless it is being refreshed.
         """
         left = self._without_pending(now)
-        over = [each.to_be_revoked(now, open_attempts=1) for each in left.in_place(Place.CURRENT)]
-        over += [each.to_be_revoked(now) for each in left.in_place(Place.KEPT) + left.in_place(Place.SUPERSEDED)]
+        used = left.to_refresh
+        held = left.in_place(Place.CURRENT) + left.in_place(Place.KEPT) + left.in_place(Place.SUPERSEDED)
+        over = [(left._as_known(each) if each is used else each).to_be_revoked(now) for each in held]  # noqa: SLF001 - its own class
+        if over and holder is not None and over[0].place is Place.CURRENT and not over[0].is_in_hand(now):
+            over[0] = over[0].claimed(holder, until, now, revokes=True)
         over = over or [*left.to_revoke]
         happened = Happened.REVOKED if over else Happened.REVOKED_WITHOUT
         counted: dict[str, Any] = {"revocations": self.revocations + 1, "revocation": (), "upkeep_at": None}
@@ -491,7 +494,9 @@ class Connection:
 
         They are vended to nobody, and revoked too.
         """
-        new = replace(tokens.stored(Place.OUTSIDE, request_id), refreshed_from=source).to_be_revoked(now)
+        new = replace(tokens.stored(Place.OUTSIDE, request_id), refreshed_from=source).to_be_revoked(
+            now, tokens.obtained_at
+        )
         replaced = [gives_way] if gives_way is not None else []
         return self._after(Happened.CAME_AFTER_REVOCATION, now, replaced, new)
 
@@ -507,13 +512,27 @@ class Connection:
 
         They are not the connection's own, or of a token set that is revoked while the connection goes on.
         """
-        new = replace(tokens.stored(Place.OUTSIDE, request_id), refreshed_from=source).to_be_revoked(now)
+        new = replace(tokens.stored(Place.OUTSIDE, request_id), refreshed_from=source).to_be_revoked(
+            now, tokens.obtained_at
+        )
         replaced = [gives_way] if gives_way is not None else []
         return self._after(Happened.CAME_UNWANTED, now, replaced, new)
 
-    def revocation_began(self, attempted: StoredSet, now: float) -> Connection:
-        """Return it with one more attempt to revoke a token set in the journal."""
-        return self._after(Happened.REVOCATION_BEGAN, now, [attempted])
+    def _as_known(self, used: StoredSet) -> StoredSet:
+        """Return the token set that was refreshed last with what only the connection knows of that: how it failed."""
+        if self.failure is None or not self.failure.outcome_unknown:
+            return used
+        if used.lease is None:
+            return used.interrupted(self.failure.at)
+        return replace(used, lease=replace(used.lease, interrupted_at=used.lease.interrupted_at or self.failure.at))
+
+    def revocation_began(self, claimed: StoredSet, now: float) -> Connection:
+        """Return it with a token set in somebody's hand, to be revoked: the journal entry of an attempt."""
+        return self._after(Happened.REVOCATION_BEGAN, now, [claimed])
+
+    def refresh_to_revoke_began(self, claimed: StoredSet, now: float) -> Connection:
+        """Return it with a token set in somebody's hand, to be refreshed so that it can be revoked."""
+        return self._after(Happened.LEASED, now, [claimed])
 
     def revocation_failed(self, failed: StoredSet, now: float) -> Connection:
         """Return it with what an attempt that failed has left of a revocation."""
@@ -521,11 +540,11 @@ class Connection:
 
     def revocation_put_off(self, over: StoredSet, now: float) -> Connection:
         """Return it with a token set that is not revoked while a newer consent stands, which it might end with it."""
-        waiting = self._after(Happened.REVOCATION_PUT_OFF, now, [replace(over, revocation=None)])
+        waiting = self._after(Happened.REVOCATION_PUT_OFF, now, [replace(over.released(), revocation=None)])
         return waiting._within_bounds(now)  # noqa: SLF001
 
     def revocation_confirmed(self, over: StoredSet, now: float) -> Connection:
-        """Return it after the server has heard of a token set's end: the ciphertext goes, what it answered stays."""
+        """Return it with a token set's revocation over: the ciphertext goes, what the server answered stays."""
         known = replace(self, revocation=(*self.revocation, Revoked.of(over))[-MOST_REVOKED:])
         is_last = self.status is Status.REVOKING and len(self.to_revoke) == 1
         return known._after(Happened.LAST_CONFIRMED if is_last else Happened.REVOCATION_CONFIRMED, now, [over])  # noqa: SLF001

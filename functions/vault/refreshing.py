@@ -87,7 +87,8 @@ class Refreshing:
         try:
             if held.lease.is_after_an_interruption and self.came_late(held, _require_used(held)):
                 return self._conclude(held, self._let_go, deadline)
-            plan = self._plan(held, registration)
+            used = _require_used(held)
+            plan = self.plan(held, used, registration, held.version + 1)
         except TemporarilyUnavailable as error:
             if held.lease.is_after_an_interruption:
                 # What is known of the interruption stays with the lease: a failure shared by all would forget it.
@@ -225,16 +226,16 @@ class Refreshing:
     def _let_go(self, stored: Connection) -> Connection:
         return stored.lease_ended(self.timing.now())
 
-    def _plan(self, held: Connection, registration: Registration) -> Plan:
-        tokens = self._opened(held)
+    def plan(self, held: Connection, used: StoredSet, registration: Registration, version: int) -> Plan:
+        """Return all that it takes to refresh a token set and to seal what comes of it for a `version`."""
+        tokens = self._opened(held, used)
         if tokens.refresh_token is None:
             raise ReauthorizationRequired("The grant came without a refresh token: start again.")
-        sealer = self.cipher.prepare(held.connection_id, held.version + 1, registration.whose(held.parameters))
-        unverified_id_token = tokens.unverified_id_token if _require_used(held).account_at is not None else None
+        sealer = self.cipher.prepare(held.connection_id, version, registration.whose(used.whose.parameters))
+        unverified_id_token = tokens.unverified_id_token if used.account_at is not None else None
         return Plan(registration, tokens.refresh_token, sealer, unverified_id_token)
 
-    def _opened(self, held: Connection) -> TokenSet:
-        used = _require_used(held)
+    def _opened(self, held: Connection, used: StoredSet) -> TokenSet:
         return self.cipher.tokens_of(held) if used is held.current else self.cipher.open(held.connection_id, used)
 
     def _claim(self, connection: Connection, holder: str, deadline: Deadline) -> Connection:
@@ -272,7 +273,7 @@ class Refreshing:
         )
         stored = self.committing.commit(obtained, reseal, deadline, held)
         client_id = plan.registration.client_id
-        self.shared.note_refreshed(held.provider, client_id, self.timing.now(), deadline)
+        self.shared.note_refreshed(used.whose.provider, client_id, self.timing.now(), deadline)
         return stored
 
     def _conclude(
@@ -289,7 +290,7 @@ class Refreshing:
             if _is_ours(stored, held):
                 # A stale holder's answer came in while ours failed: what we learnt is of a token set of the past.
                 concluded = after(stored) if _used_id(stored) == used.id else self._let_go(stored)
-            elif moved is not None and _is_held_by(moved, used):
+            elif moved is not None and used.lease is not None and moved.is_held_by(used.lease.holder):
                 concluded = stored.lease_ended_aside(aside(moved), self.timing.now())
             else:
                 return stored
@@ -315,13 +316,8 @@ def _used_id(connection: Connection) -> str | None:
     return connection.to_refresh.id if connection.to_refresh else None
 
 
-def _is_held_by(moved: StoredSet, used: StoredSet) -> bool:
-    """Tell whether the lease of a token set is still that in which we used it."""
-    return moved.lease is not None and used.lease is not None and moved.lease.holder == used.lease.holder
-
-
 def _refused(moved: StoredSet) -> StoredSet:
-    return replace(moved, lease=None, was_refused=True)
+    return replace(moved.refused(), lease=None)
 
 
 def _is_ours(stored: Connection, held: Connection) -> bool:

@@ -91,8 +91,11 @@ def with_callback(response: TokenResponse, provider: Provider, parameters: Mappi
     return replace(response, subject=subject, metadata={**told, **response.metadata}) if told else response
 
 
-def check_revocation(answer: Answer, provider: Provider, *, secrets: tuple[str, ...]) -> None:
-    """Return where the server says that the token is dead (RFC 7009 section 2.2), else raise the failure."""
+def is_revoked(answer: Answer, provider: Provider, *, secrets: tuple[str, ...]) -> bool:
+    """Tell whether the server has revoked the token; false where it says that it knows of none such.
+
+    A server of RFC 7009 (section 2.2) says yes to both. Raises the failure where it says neither.
+    """
     document = _document(answer, provider)
     refusal = _refusal(answer, document, provider, "revocation")
     if refusal is None and _is_unconfirmed(document, provider):
@@ -102,10 +105,11 @@ def check_revocation(answer: Answer, provider: Provider, *, secrets: tuple[str, 
             failure = ProviderUnavailable if document is None else RevocationRefused
             raise failure("The revocation endpoint did not confirm the revocation.", provider_error=said)
     if refusal is None:
-        return
+        return True
     problem = _failure(refusal, answer, provider, secrets)
     if not _is_dead_already(refusal, problem, provider):
         raise problem
+    return False
 
 
 def _is_unconfirmed(document: Mapping[str, Any] | None, provider: Provider) -> bool:

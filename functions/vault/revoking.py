@@ -1,48 +1,45 @@
-"""The end of a grant: here at once, then at the authorization server (RFC 7009), which is told until it has heard."""
+"""The end of a grant: here at once, then at the authorization server (RFC 7009), which is asked until it confirms it.
+
+Each token set is revoked in somebody's hand, like a refresh: under its own lease, with its journal in the record. What
+one attempt asks the server, and what its answers mean, is in `attempting`.
+"""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .attempting import Attempt, ask
 from .connection import ENDED, Status
-from .errors import GatehouseError, ProviderMisconfigured, RevocationRefused, TokenTypeNotRevoked
+from .errors import GatehouseError, ReauthorizationRequired, RevocationRefused
 from .record import record
 from .store import Conflict
-from .stored_set import REFUSED_AFTER_AN_INTERRUPTION
+from .stored_set import DEAD, INTERRUPTED, LEFT_AT_THE_SERVER, REFUSED_AFTER_AN_INTERRUPTION
 
 if TYPE_CHECKING:
     from .cipher import Cipher
     from .client import Client
     from .connection import Connection
     from .providers import Registration
+    from .refreshing import Refreshing
     from .registrations import Registrations
     from .store import Connections
-    from .stored_set import Answers, StoredSet
+    from .stored_set import StoredSet
     from .timing import Deadline, Timing
 
 GIVE_UP_AFTER = 30
-"""Failures to tell the server until a person has to look: with the delays between them, a day and more."""
+"""Failures to revoke until a person has to look: with the delays between them, a day and more."""
 
-After = Callable[["Connection", "StoredSet", float], "Connection"]
-"""What becomes of a record with a certain token set to revoke in it, at a certain time."""
+_ASK_AGAIN_AFTER = 60
+"""Seconds after a first refusal of the refresh token until it is tried once more: a server may refuse in passing."""
 
-
-@record
-class _Told:
-    """What came of telling a server: its answers so far, and the failure where it has not heard of all.
-
-    `is_put_off`: nothing was sent, a newer consent stands. `ends_all`: it ends all grants of an account with any.
-    """
-
-    answers: Answers
-    failure: GatehouseError | None = None
-    ends_all: bool = False
-    is_put_off: bool = False
+After = Callable[["Connection", "StoredSet", float], "Connection | None"]
+"""What becomes of a record with a certain token set to revoke in it, at a certain time; None where nothing does."""
 
 
-class NotToldYet(Exception):
-    """The server could not be told for so long that the message goes to the dead letters, where an alarm rings."""
+class NotRevokedYet(Exception):
+    """The server has not confirmed the end for so long that the message goes to the dead letters: an alarm fires."""
 
 
 @record
@@ -53,102 +50,218 @@ class Revoking:
     registrations: Registrations
     cipher: Cipher
     client: Client
+    refreshing: Refreshing
     timing: Timing
 
     def revoke(self, connection_id: str, deadline: Deadline) -> dict[str, Any]:
-        """End the connection: `revoked` where the server was told or need not be, `revoking` where it is yet to be."""
-        ending, ours = self._end_here(connection_id)
-        told = self._tell(ending, deadline, ours=ours)
-        status = Status.REVOKING if told.to_revoke else Status.REVOKED
-        return {"connection_id": connection_id, "status": str(status)}
+        """End the connection: `revoked` where the server has confirmed it or cannot be asked, `revoking` until then."""
+        holder = uuid.uuid4().hex
+        ended = self._end_here(connection_id, holder, deadline)
+        stored = self._revoke_all(ended, holder, deadline)
+        if stored.to_revoke:
+            return {"connection_id": connection_id, "status": str(Status.REVOKING)}
+        left = {"grant": LEFT_AT_THE_SERVER} if any(end.is_left for end in stored.revocation) else {}
+        return {"connection_id": connection_id, "status": str(Status.REVOKED), **left}
 
     def retry(self, connection_id: str, deadline: Deadline) -> GatehouseError | None:
-        """Tell the server once more, for the queue.
+        """Try once more, for the queue.
 
-        Returns the failure, for the log; the record says when it is due again. Raises `NotToldYet` where that has
+        Returns the failure, for the log; the record says when it is due again. Raises `NotRevokedYet` where that has
         failed too often.
         """
         connection = self.connections.get(connection_id)
         if connection is None:
             return None
-        told = self._tell(connection, deadline, ours=None)
+        stored = self._revoke_all(connection, uuid.uuid4().hex, deadline)
         failures = [
             each.revocation.failure
-            for each in told.to_revoke
+            for each in stored.to_revoke
             if each.revocation and each.revocation.failure is not None
         ]
         most = max((failure.count for failure in failures), default=0)
         if most >= GIVE_UP_AFTER:
-            raise NotToldYet(f"The authorization server was not reached for the revocation in {most} attempts.")
+            raise NotRevokedYet(f"The authorization server did not confirm the revocation in {most} attempts.")
         return failures[0].as_error(connection_id, self.timing.now()) if failures else None
 
-    def _end_here(self, connection_id: str) -> tuple[Connection, str | None]:
-        """Return the connection with nothing to vend any more, and the token set whose revocation we have begun."""
+    def _end_here(self, connection_id: str, holder: str, deadline: Deadline) -> Connection:
+        """Return the connection with nothing to vend any more, and its current token set in our hand if it was free."""
         while True:
             connection = self.connections.require(connection_id)
             if connection.status in ENDED:
-                return connection, None
-            ending = connection.revoking(self.timing.now())
+                return connection
+            now = self.timing.now()
+            ending = connection.revoking(now, holder, now + deadline.for_lease())
             try:
                 self.connections.change(connection, ending)
             except Conflict:
                 continue
-            return ending, connection.current.id if connection.current else None
+            return ending
 
-    def _tell(self, connection: Connection, deadline: Deadline, *, ours: str | None) -> Connection:
-        """Tell the servers of each token set once, also of those that come back meanwhile; return what is stored.
-
-        `ours` is the one of which our attempt is in the journal already.
-        """
+    def _revoke_all(self, connection: Connection, holder: str, deadline: Deadline) -> Connection:
+        """Try each token set once, also those that come meanwhile; return what is stored."""
         tried: set[str] = set()
         while left := [each for each in connection.to_revoke if each.id not in tried]:
-            over = left[0]
-            if over.id != ours:
-                connection = self._change(connection, over, _begun)
-            if (current := _to_revoke(connection, over)) is not None:
-                connection = self._tell_of(connection, current, deadline)
-            tried.add(over.id)
+            tried.add(left[0].id)
+            connection = self._attempt(connection, left[0], holder, deadline)
         return connection
 
-    def _tell_of(self, connection: Connection, over: StoredSet, deadline: Deadline) -> Connection:
-        """Tell the server of one token set, and write down how that ended."""
-        told = self._ask(connection, over, deadline)
+    def _attempt(self, connection: Connection, over: StoredSet, holder: str, deadline: Deadline) -> Connection:
+        """Try to revoke one token set, and write down what came of it. What another has in hand waits."""
+        held = self._claim(connection, over, holder, deadline)
+        mine = _to_revoke(held, over)
+        if mine is None or not mine.is_held_by(holder):
+            return held
+        try:
+            registration = self._registration_of(mine, deadline)
+            if self._is_put_off(held, mine, registration):
+                return self._change(held, mine, _put_off)
+            if _is_interrupted(mine) and self.refreshing.came_late(held, mine):
+                return self._change(held, mine, _let_go)
+            attempt = self._ask(held, mine, registration, deadline)
+            if attempt.needs_refresh:
+                deadline.for_http(registration.provider.request_timeout)  # with too little time nothing is begun
+        except GatehouseError as error:
+            return self._conclude(held, mine, Attempt(failure=error))
+        except Exception:
+            # A defect must not hold the lease until it lapses, nor count for an attempt that may have been heard.
+            self._change(held, mine, _let_go)
+            raise
+        if attempt.needs_refresh:
+            return self._refresh(held, mine, registration, attempt, deadline)
+        return self._conclude(held, mine, attempt)
+
+    def _claim(self, connection: Connection, over: StoredSet, holder: str, deadline: Deadline) -> Connection:
+        """Return the record with the token set in our hand, or as it is where another has it or it is gone."""
+
+        def claimed(stored: Connection, current: StoredSet, now: float) -> Connection | None:
+            if current.is_in_hand(now):
+                return None
+            return stored.revocation_began(current.claimed(holder, now + deadline.for_lease(), now, revokes=True), now)
+
+        return self._change(connection, over, claimed)
+
+    def _registration_of(self, over: StoredSet, deadline: Deadline) -> Registration:
+        return self.registrations.get(over.whose.provider, deadline).for_tenant(over.whose.parameters)
+
+    def _is_put_off(self, connection: Connection, over: StoredSet, registration: Registration) -> bool:
+        """Tell whether to revoke it might end what the user has consented to since."""
+        return not registration.provider.grants_are_apart and _a_newer_consent_stands(connection, over)
+
+    def _ask(self, held: Connection, mine: StoredSet, registration: Registration, deadline: Deadline) -> Attempt:
+        """Return what came of asking the server to revoke the tokens that there are."""
+
+        def revoke(kind: str, token: str) -> bool:
+            timeout = deadline.for_http(registration.provider.request_timeout)
+            return self.client.revoke(registration, kind, token, timeout)
+
+        ends_all = registration.provider.revocation_ends_authorization is True
+        had_ended = held.has_ended_the_grant_of(mine, ends_all=ends_all)
+        tokens = self.cipher.open(held.connection_id, mine)
+        return ask(mine, tokens, registration.provider, revoke, self.timing.now, had_ended=had_ended)
+
+    # A live access token, where the server takes nothing else
+
+    def _refresh(
+        self, held: Connection, mine: StoredSet, registration: Registration, attempt: Attempt, deadline: Deadline
+    ) -> Connection:
+        """Refresh a token set under its own lease: what comes is sealed, stored in its place, and vended to nobody.
+
+        It is revoked next, as any token set that comes late is. A refusal tells that the grant has gone.
+        """
+        assert mine.lease is not None  # noqa: S101 - it is in our hand
+        holder = mine.lease.holder
+
+        def claimed(stored: Connection, current: StoredSet, now: float) -> Connection | None:
+            if not current.is_held_by(holder):
+                return None
+            leased = current.with_answers(attempt.answers).claimed(
+                holder, now + deadline.for_lease(), now, revokes=False
+            )
+            return stored.refresh_to_revoke_began(leased, now)
+
+        leased = self._change(held, mine, claimed)
+        used = _to_revoke(leased, mine)
+        if used is None or not used.is_held_by(holder):
+            return leased
+        after_a_defect = _let_go
+        try:
+            plan = self.refreshing.plan(leased, used, registration, used.seal.version)
+            after_a_defect = _interrupted
+            response = self.refreshing.ask(used, plan, deadline)
+        except ReauthorizationRequired as error:
+            return self._refused(leased, used, error)
+        except GatehouseError as error:
+            return self._refresh_failed(leased, used, error)
+        except Exception:
+            self._change(leased, used, after_a_defect)
+            raise
+        return self.refreshing.commit(leased, used, plan, response, deadline)
+
+    def _refused(self, leased: Connection, used: StoredSet, error: ReauthorizationRequired) -> Connection:
+        """Write down that the server takes neither the tokens nor the refresh token: at the second time that is all."""
+        jitter = self.timing.jitter()
+        refusal = RevocationRefused(
+            "The authorization server takes no token of this grant for its revocation, and does not refresh it.",
+            retry_after=_ASK_AGAIN_AFTER,
+            provider_error=error.provider_error,
+        )
+
+        def after(stored: Connection, current: StoredSet, now: float) -> Connection | None:
+            if not _is_ours(current, used):
+                return None
+            if end := _end_by_refusal(current, after_loss=error.after_loss):
+                return stored.revocation_confirmed(current.answered("grant", end, now), now)
+            return stored.revocation_failed(current.refused().attempt_failed(refusal, now, jitter), now)
+
+        return self._change(leased, used, after)
+
+    def _refresh_failed(self, leased: Connection, used: StoredSet, error: GatehouseError) -> Connection:
         jitter = self.timing.jitter()
 
-        def after(stored: Connection, current: StoredSet, now: float) -> Connection:
-            # A confirmed end stands over the failure of another, whom the server may have refused only because it had
-            # just confirmed it to us; and what is not confirmed is judged by what is known of it by now.
-            known = current.with_answers(told.answers)
-            if told.is_put_off:
-                return _put_off(stored, current, now)
-            if told.failure is None or _is_gone(known, told.failure):
-                return stored.revocation_confirmed(known, now)
-            if isinstance(told.failure, RevocationRefused):
-                if stored.has_ended_the_grant_of(known, ends_all=told.ends_all):
-                    return stored.revocation_confirmed(known.answered("grant", "revoked", now), now)
-                if known.another_attempt_is_open:
-                    known = known.answered("grant", REFUSED_AFTER_AN_INTERRUPTION, now)
-                    return stored.revocation_confirmed(known, now)
-            return stored.revocation_failed(known.attempt_failed(told.failure, now, jitter), now)
+        def after(stored: Connection, current: StoredSet, now: float) -> Connection | None:
+            if not _is_ours(current, used):
+                return None
+            return stored.revocation_failed(current.refresh_failed(error, now, jitter), now)
 
-        is_confirmed = told.failure is None and not told.is_put_off
-        return self._change(connection, over, after, ended=over.with_answers(told.answers) if is_confirmed else None)
+        return self._change(leased, used, after)
+
+    # Into the record
+
+    def _conclude(self, held: Connection, mine: StoredSet, attempt: Attempt) -> Connection:
+        """Write what an attempt came to.
+
+        What a server has confirmed stands over whatever another came to meanwhile; a failure is written on our own
+        lease alone.
+        """
+        jitter, failure = self.timing.jitter(), attempt.failure
+
+        def after(stored: Connection, current: StoredSet, now: float) -> Connection | None:
+            known = current.with_answers(attempt.answers)
+            if failure is None:
+                return stored.revocation_confirmed(known, now)
+            if not _is_ours(current, mine):
+                return None
+            return stored.revocation_failed(known.attempt_failed(failure, now, jitter), now)
+
+        ended = mine.with_answers(attempt.answers) if failure is None else None
+        return self._change(held, mine, after, ended=ended)
 
     def _change(
         self, connection: Connection, over: StoredSet, after: After, *, ended: StoredSet | None = None
     ) -> Connection:
-        """Write what has become of a revocation into the record, whatever else happens to that; return what is stored.
+        """Write what has become of a token set into the record, whatever else happens to that; return what is stored.
 
-        One that is no more was told of by another, and that stands; or it has given way to a late answer. If its end
+        One that is no more was revoked by another, and that stands; or it has given way to a late answer. If its end
         was confirmed, the server may refuse to end the grant once more, and that is known from what is noted.
         """
         while True:
             current, now = _to_revoke(connection, over), self.timing.now()
+            changed: Connection | None = None
             if current is not None:
                 changed = after(connection, current, now)
             elif ended is not None and _has_given_way(connection, over):
                 changed = connection.end_noted(ended, now)
-            else:
+            if changed is None:
                 return connection
             try:
                 self.connections.change(connection, changed)
@@ -156,52 +269,6 @@ class Revoking:
                 connection = self.connections.require(connection.connection_id)
             else:
                 return changed
-
-    def _ask(self, connection: Connection, over: StoredSet, deadline: Deadline) -> _Told:
-        """Return what came of telling the server."""
-        asked, ends_all = over, False
-        try:
-            registration = self.registrations.get(over.whose.provider, deadline).for_tenant(over.whose.parameters)
-            if self._is_put_off(connection, over, registration):
-                return _Told({}, is_put_off=True)
-            ends_all = registration.provider.revocation_ends_authorization is True
-            unsupported: dict[str, GatehouseError] = {}
-            for kind in _to_be_told(registration, over):
-                try:
-                    answer = self._say(registration, connection, over, kind, deadline)
-                except TokenTypeNotRevoked as error:
-                    unsupported[kind] = error
-                else:
-                    asked = asked.answered(kind, answer, self.timing.now())
-            return _Told(self._passing_over(unsupported, asked).answers, ends_all=ends_all)
-        except GatehouseError as error:
-            return _Told(asked.answers, error, ends_all=ends_all)
-
-    def _is_put_off(self, connection: Connection, over: StoredSet, registration: Registration) -> bool:
-        """Tell whether to tell the server might end what the user has consented to since."""
-        return not registration.provider.grants_are_apart and _a_newer_consent_stands(connection, over)
-
-    def _say(
-        self, registration: Registration, connection: Connection, over: StoredSet, kind: str, deadline: Deadline
-    ) -> str:
-        """Return what the server answered to the revocation of a token, `none` where there is no such token."""
-        tokens = self.cipher.open(connection.connection_id, over)
-        token: str | None = getattr(tokens, kind)
-        if token is None:
-            return "none"
-        self.client.revoke(registration, kind, token, deadline.for_http(registration.provider.request_timeout))
-        return "revoked"
-
-    def _passing_over(self, unsupported: dict[str, GatehouseError], asked: StoredSet) -> StoredSet:
-        """Return the token set with the kinds of token that the server does not revoke, if it has revoked another.
-
-        Raises the server's refusal where it has revoked none (RFC 7009 section 2.2.1 lets it support either kind).
-        """
-        for kind, refusal in unsupported.items():
-            if not asked.is_confirmed:
-                raise refusal
-            asked = asked.answered(kind, "unsupported_token_type", self.timing.now())
-        return asked
 
 
 def _to_revoke(connection: Connection, over: StoredSet) -> StoredSet | None:
@@ -214,38 +281,43 @@ def _has_given_way(connection: Connection, over: StoredSet) -> bool:
     return any(each.refreshed_from and each.refreshed_from.set_id == over.id for each in connection.to_revoke)
 
 
-def _begun(stored: Connection, current: StoredSet, now: float) -> Connection:
-    return stored.revocation_began(current.attempted(), now)
+def _is_ours(current: StoredSet, mine: StoredSet) -> bool:
+    """Tell whether the lease that we hold is still there, in our hand."""
+    return mine.lease is not None and current.is_held_by(mine.lease.holder)
+
+
+def _is_interrupted(mine: StoredSet) -> bool:
+    return mine.lease is not None and mine.lease.is_after_an_interruption
 
 
 def _a_newer_consent_stands(connection: Connection, over: StoredSet) -> bool:
     """Tell whether the user has consented anew, to the same client for the same tenant.
 
-    To tell the server of the old grant may end the new one with it.
+    To revoke the old grant may end the new one with it.
     """
     current = connection.current
     return current is not None and over.whose.is_of_the_same_client(current.whose)
+
+
+def _end_by_refusal(current: StoredSet, *, after_loss: bool) -> str | None:
+    """Return how a token set ends whose refresh token is refused; None where one refusal is not enough to go by."""
+    if after_loss or _is_interrupted(current):
+        return INTERRUPTED
+    if current.was_dead:
+        return DEAD
+    return REFUSED_AFTER_AN_INTERRUPTION if current.open_attempts else None
 
 
 def _put_off(stored: Connection, over: StoredSet, now: float) -> Connection:
     """Return a record with a token set that waits, unless the connection was revoked meanwhile: then it is next."""
     if _a_newer_consent_stands(stored, over):
         return stored.revocation_put_off(over, now)
-    return stored.revocation_failed(over.not_attempted(), now)
+    return stored.lease_ended_aside(over.released(), now)
 
 
-def _to_be_told(registration: Registration, over: StoredSet) -> list[str]:
-    """Return the kinds of token to revoke, in the provider's order; none where the server has no way to be told."""
-    if registration.provider.revocation_endpoint is None:
-        return []
-    return [kind for kind in registration.provider.revocation_tokens if kind not in over.answers]
+def _let_go(stored: Connection, over: StoredSet, now: float) -> Connection:
+    return stored.lease_ended_aside(over.released(), now)
 
 
-def _is_gone(over: StoredSet, error: GatehouseError) -> bool:
-    """Tell whether a refusal means that there is nothing left: where the server had said that the grant is gone."""
-    return over.was_dead and (isinstance(error, RevocationRefused) or _refuses_us(error))
-
-
-def _refuses_us(error: GatehouseError) -> bool:
-    """Tell whether the server refuses our client, or what it does not explain: it has not looked at the tokens."""
-    return isinstance(error, ProviderMisconfigured) and error.provider_error is not None
+def _interrupted(stored: Connection, over: StoredSet, now: float) -> Connection:
+    return stored.lease_ended_aside(over.interrupted(now), now)

@@ -293,7 +293,9 @@ class House:
         """Return the use case revoke."""
         from .revoking import Revoking
 
-        return Revoking(self.connections, self.registrations, self.cipher, self.client, self.timing)
+        # Few servers want a live access token, and few tokens have run out.
+        refreshing = self._later("refreshing")
+        return Revoking(self.connections, self.registrations, self.cipher, self.client, refreshing, self.timing)
 
     @cached_property
     def sweeping(self) -> Sweeping:

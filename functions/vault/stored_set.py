@@ -10,6 +10,7 @@ import math
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
+from .errors import ProviderTimedOut
 from .failure import LONGEST_REVOCATION_DELAY, Failure
 from .life import Place
 from .record import record
@@ -20,8 +21,28 @@ if TYPE_CHECKING:
     from .errors import GatehouseError
     from .token_set import TokenSet
 
+# What is known of a token, or of the grant as a whole, when its revocation is over.
+
+REVOKED = "revoked"
+"""The server has confirmed its end."""
+
+GONE = "gone"
+"""The server says that there is no such token (any more)."""
+
+DEAD = "dead"
+"""The server has refused the refresh token, and once more when the grant was to be revoked."""
+
 REFUSED_AFTER_AN_INTERRUPTION = "refused after an interruption"
 """What stands for a confirmation that was lost: the server, asked once more, has nothing left to revoke."""
+
+INTERRUPTED = "interrupted"
+"""The answer to a refresh was lost: there may be tokens of this grant that only the server knows of."""
+
+LEFT_AT_THE_SERVER = "left at the server"
+"""The server offers no revocation, or nothing is left that it would take."""
+
+FRESH_FOR = 600
+"""Seconds for which tokens that came after the end are not refreshed again: no newer ones would be better."""
 
 Answers = dict[str, dict[str, Any]]
 """`{kind: {answer, at}}`: what was answered about each kind of token, and under `grant` about the grant as a whole."""
@@ -69,11 +90,12 @@ class Sealer:
 
 @record
 class Lease:
-    """The right to use the refresh token, and the journal entry of that use. It holds until `until` (Unix seconds).
+    """The right to use a token set, and the journal entry of that use. It holds until `until` (Unix seconds).
 
     `attempt` numbers the uses of one token set. `interrupted_at` says that the one before never told how it ended, and
     since when that is known. `timed_out`: the holder waits for its answer no more, but the server may be at work still,
-    and would refuse another request for that: so nobody else may ask it either, until the lease lapses.
+    and would refuse another request for that: so nobody else may ask it either, until the lease lapses. `revokes`: it
+    was taken to revoke the token set, and not to refresh it, which alone can replace its tokens.
     """
 
     holder: str
@@ -81,6 +103,7 @@ class Lease:
     until: int
     interrupted_at: int | None = None
     timed_out: bool = False
+    revokes: bool = False
 
     @property
     def is_after_an_interruption(self) -> bool:
@@ -108,13 +131,15 @@ class RefreshedFrom:
 class Revocation:
     """How the revocation of one token set goes (RFC 7009), since when it is due (Unix seconds).
 
-    `open_attempts` counts the attempts of which nobody knows how they ended: the journal of them.
+    `open_attempts` counts the attempts of which nobody knows how they ended. `came_at` is when the tokens came, if that
+    was later than the end of their grant.
     """
 
     since: int
     open_attempts: int = 0
     answers: Answers = field(default_factory=dict)
     failure: Failure | None = None
+    came_at: int | None = None
 
 
 ASKED_AFTER = 120
@@ -195,6 +220,14 @@ class StoredSet:
         is_anothers = self.lease is not None and self.lease.holder != holder and self.lease.is_at_work(now)
         return self.lease if is_anothers else None
 
+    def is_in_hand(self, now: float) -> bool:
+        """Tell whether somebody has its lease, and it is nobody else's to use."""
+        return self.lease is not None and self.lease.is_live(now)
+
+    def is_held_by(self, holder: str) -> bool:
+        """Tell whether its lease is `holder`'s."""
+        return self.lease is not None and self.lease.holder == holder
+
     def released(self) -> StoredSet:
         """Return it in nobody's hand; what is unknown of earlier uses stays unknown."""
         since = self.lease.interrupted_at if self.lease else None
@@ -218,48 +251,64 @@ class StoredSet:
 
     @property
     def revoke_at(self) -> int | None:
-        """Return when the server is to be told next; None where it is not to be."""
+        """Return when it is to be revoked next; None where it is not to be. While somebody has it in hand it waits."""
         if self.revocation is None:
             return None
-        return self.revocation.failure.retry_at if self.revocation.failure else self.revocation.since
+        at = self.revocation.failure.retry_at if self.revocation.failure else self.revocation.since
+        return max(at, self.lease.until) if self.lease else at
 
     @property
     def was_dead(self) -> bool:
-        """Tell whether the server had said that the grant is gone before it was revoked here."""
-        return self._answer_about_the_grant == "dead"
-
-    @property
-    def _answer_about_the_grant(self) -> str | None:
-        answer: str | None = self.answers.get("grant", {}).get("answer")
-        return answer
+        """Tell whether the server has refused its refresh token."""
+        return self.was_refused or self.answers.get("grant", {}).get("answer") == DEAD
 
     @property
     def is_confirmed(self) -> bool:
-        """Tell whether the server has confirmed the end of a token."""
-        return any(entry["answer"] == "revoked" for entry in self.answers.values())
+        """Tell whether the server has confirmed the end of the grant.
+
+        That is by the end of its refresh token, or of an access token that was alive.
+        """
+        answers = {kind: entry["answer"] for kind, entry in self.answers.items()}
+        return answers.get("refresh_token") in {REVOKED, GONE} or answers.get("access_token") == REVOKED
 
     @property
-    def another_attempt_is_open(self) -> bool:
-        """Tell, in the middle of an attempt, whether another one may have reached the server.
+    def open_attempts(self) -> int:
+        """Return how many attempts to revoke it may have reached the server, and nobody knows how they ended."""
+        return self.revocation.open_attempts if self.revocation else 0
 
-        A server that has ended the grant then refuses to end it again, and would for ever.
+    def has_run_out(self, at: float) -> bool:
+        """Tell whether its access token is known to be dead by then; where nobody knows, it is taken to live."""
+        return self.expires_at is not None and self.expires_at <= at
+
+    def is_fresh(self, now: float) -> bool:
+        """Tell whether its tokens have come just now, to be revoked: a refresh would bring none that are better."""
+        came_at = self.revocation.came_at if self.revocation else None
+        return came_at is not None and now < came_at + FRESH_FOR
+
+    def to_be_revoked(self, now: float, came_at: float | None = None) -> StoredSet:
+        """Return it as it comes into the place `revoking`."""
+        return replace(self, revocation=Revocation(int(now), came_at=None if came_at is None else int(came_at)))
+
+    def claimed(self, holder: str, until: float, now: float, *, revokes: bool) -> StoredSet:
+        """Return it in `holder`'s hand, to be revoked, or to be refreshed before that.
+
+        What another had in hand and never told the end of is unknown from now on: of a revocation whether the server
+        has heard of it, of a refresh which tokens there are.
         """
-        return self.revocation is not None and self.revocation.open_attempts > 1
+        before, revocation = self.lease, self._revocation
+        interrupted_at = before.interrupted_at if before else None
+        if before is not None and before.until and before.holder != holder:
+            if before.revokes:
+                revocation = replace(revocation, open_attempts=revocation.open_attempts + 1)
+            elif interrupted_at is None:
+                interrupted_at = int(now)
+        attempts = self.attempts if revokes else self.attempts + 1
+        lease = Lease(holder, attempts, math.ceil(until), interrupted_at, revokes=revokes)
+        return replace(self, lease=lease, attempts=attempts, revocation=revocation)
 
-    def to_be_revoked(self, now: float, open_attempts: int = 0) -> StoredSet:
-        """Return it as it comes into the place `revoking`. What was refused before may be refused then, too."""
-        due = replace(self, revocation=Revocation(int(now), open_attempts), was_refused=False)
-        return due.answered("grant", "dead", now) if self.was_refused else due
-
-    def attempted(self) -> StoredSet:
-        """Return it with one more attempt to revoke it begun."""
-        before = self._revocation
-        return replace(self, revocation=replace(before, open_attempts=before.open_attempts + 1))
-
-    def not_attempted(self) -> StoredSet:
-        """Return it after an attempt that has sent nothing."""
-        before = self._revocation
-        return replace(self, revocation=replace(before, open_attempts=before.open_attempts - 1))
+    def refused(self) -> StoredSet:
+        """Return it after the server has refused its refresh token."""
+        return replace(self, was_refused=True)
 
     def answered(self, kind: str, answer: str, now: float) -> StoredSet:
         """Return it with what the server answered to the revocation of one `kind` of token, or of the grant."""
@@ -271,11 +320,20 @@ class StoredSet:
         return replace(self, revocation=replace(before, answers={**before.answers, **answers}))
 
     def attempt_failed(self, error: GatehouseError, now: float, jitter: float) -> StoredSet:
-        """Return it after an attempt that did not reach the server, or may have. `jitter` is from 0 to 1."""
+        """Return it after an attempt to revoke it that failed, or whose end nobody knows. `jitter` is from 0 to 1."""
         before = self._revocation
         failure = Failure.of(error, before.failure, now, jitter, longest=LONGEST_REVOCATION_DELAY)
-        left = before.open_attempts - (not failure.outcome_unknown)
-        return replace(self, revocation=replace(before, failure=failure, open_attempts=left))
+        open_attempts = before.open_attempts + failure.outcome_unknown
+        return replace(self, revocation=replace(before, failure=failure, open_attempts=open_attempts)).released()
+
+    def refresh_failed(self, error: GatehouseError, now: float, jitter: float) -> StoredSet:
+        """Return it after an attempt to refresh it, for its revocation, that failed or whose end nobody knows."""
+        before, lease = self._revocation, self.lease
+        failure = Failure.of(error, before.failure, now, jitter, longest=LONGEST_REVOCATION_DELAY)
+        failed = replace(self, revocation=replace(before, failure=failure))
+        if isinstance(error, ProviderTimedOut) and lease is not None:
+            return failed.timed_out(lease.until, now)
+        return failed.interrupted(now) if failure.outcome_unknown else failed.released()
 
     @property
     def _revocation(self) -> Revocation:
@@ -312,4 +370,10 @@ class Revoked:
     @property
     def ended_the_grant(self) -> bool:
         """Tell whether the server has confirmed an end: tokens of that grant that come later may be refused."""
-        return any(entry["answer"] in {"revoked", REFUSED_AFTER_AN_INTERRUPTION} for entry in self.answers.values())
+        confirmed = {REVOKED, REFUSED_AFTER_AN_INTERRUPTION}
+        return any(entry["answer"] in confirmed for entry in self.answers.values())
+
+    @property
+    def is_left(self) -> bool:
+        """Tell whether the server was not told of the grant's end, for want of a way."""
+        return bool(self.answers.get("grant", {}).get("answer") == LEFT_AT_THE_SERVER)

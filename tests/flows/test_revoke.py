@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from werkzeug.wrappers import Response
 
 from local.demo import Faults
 from tests.flows.application import FAILURE_KEYS, fresh, writes
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
     from local.demo import DemoServer
     from local.stack import Stack
     from tests.browser import Browser
-    from tests.flows.application import Application
-    from tests.flows.scripted import Scripted
+    from tests.flows.application import Application, Owner
+    from tests.flows.scripted import Received, Scripted
+
+
+def _issued(number: str) -> dict[str, Any]:
+    return {"access_token": f"access-{number}", "refresh_token": f"refresh-{number}", "expires_in": 3600}
 
 
 @pytest.fixture
@@ -153,7 +158,10 @@ def test_second_revoke_finishes_what_the_first_could_not(
 def test_200_that_says_unsuccessful_is_a_failure(
     application: Application, connection_id: str, demo: DemoServer, merchant: str
 ) -> None:
-    """UltraCart answers 200 with `successful: false`; for a grant that was alive here that confirms nothing."""
+    """UltraCart answers 200 with `successful: false`; for a grant that was alive here that confirms nothing.
+
+    When it has refused the refresh token twice, nothing is left of the grant.
+    """
     # given
     demo.withdraw(merchant)
 
@@ -163,14 +171,15 @@ def test_200_that_says_unsuccessful_is_a_failure(
     # then
     connection = application.call("connections", connection_id=connection_id)["connection"]
     assert answer["status"] == connection["status"] == "revoking"
-    assert connection["failure"]["provider_error"]["error"] == "not_revoked"
+    assert connection["failure"]["provider_error"]["error"] == "invalid_grant"
     assert demo.requests("revoke")[0]["answer"] == 200
+    assert application.call("revoke", connection_id=connection_id)["status"] == "revoked"
 
 
 def test_dead_grant_is_revoked_though_the_server_has_nothing_to_revoke(
     application: Application, connection_id: str, demo: DemoServer, merchant: str
 ) -> None:
-    """The server had said itself that the grant is gone; its refusal to revoke it again ends the matter."""
+    """The server had refused the refresh token; it is tried once more, and refused again."""
     # given
     demo.withdraw(merchant)
     assert application.refresh_later(connection_id)["error"] == "reauthorization_required"
@@ -205,7 +214,7 @@ def test_standards_server_is_told_of_both_tokens(
 def test_server_without_revocation_endpoint_is_not_asked(
     application: Application, browser: Browser, scripted: Scripted
 ) -> None:
-    """Where there is nobody to tell, what is here ends here."""
+    """Where there is nobody to tell, what is here ends here; and the answer says that this is all."""
     # given
     registration = scripted.registration
     del registration["revocation_endpoint"]
@@ -216,7 +225,7 @@ def test_server_without_revocation_endpoint_is_not_asked(
     answer = application.call("revoke", connection_id=started["connection_id"])
 
     # then
-    assert answer["status"] == "revoked"
+    assert (answer["status"], answer["grant"]) == ("revoked", "left at the server")
     assert scripted.paths() == ["/token"]
 
 
@@ -276,8 +285,116 @@ def test_refresh_in_flight_cannot_bring_a_revoked_connection_back(
     assert {"refresh-2", "access-2"} <= told if endpoint else told == set()
 
 
-def _issued(number: str) -> dict[str, Any]:
-    return {"access_token": f"access-{number}", "refresh_token": f"refresh-{number}", "expires_in": 3600}
+# Where the server takes a live access token alone
+
+
+def live_token(scripted: Scripted, dead: Any, done: Any) -> None:
+    """Let the server end the grant with its newest access token, and say something else of any other.
+
+    The token is in a header, or in the body.
+    """
+
+    def revoke(received: Received) -> Any:
+        newest = scripted.answers["/token"]["access_token"]
+        return done if newest in (received.headers.get("authorization", "") + received.body) else dead
+
+    scripted.answers["/revoke"] = revoke
+
+
+def slack(number: str) -> dict[str, Any]:
+    """Return what Slack issues, with token rotation."""
+    return {"ok": True, "team": {"id": "T1"}, **_issued(number), "expires_in": 43200}
+
+
+SLACK_SAYS = {"ok": False, "error": "token_expired"}, {"ok": True, "revoked": True}
+GITHUB_SAYS = Response('{"message":"Validation Failed"}', 422, content_type="application/json"), Response("", 204)
+
+
+@pytest.mark.parametrize(
+    ("provider", "issued", "says"), [("slack", slack, SLACK_SAYS), ("github", _issued, GITHUB_SAYS)]
+)
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_grant_whose_access_token_has_run_out_is_refreshed_before_it_is_revoked(  # noqa: PLR0913, PLR0917 - pytest passes them by name
+    application: Application,
+    browser: Browser,
+    scripted: Scripted,
+    owner: Owner,
+    stack: Stack,
+    provider: str,
+    issued: Callable[[str], dict[str, Any]],
+    says: tuple[Any, Any],
+    *,
+    is_known: bool,
+) -> None:
+    """After a day idle. Slack says 200 to an expired token, GitHub 422; neither ends anything by that.
+
+    https://github.com/cronofy/pycronofy/issues/59, https://github.com/Kilo-Org/cloud/pull/3638
+    """
+    # given
+    owner.registers(provider, **scripted.endpoints)
+    scripted.answers["/token"] = {**issued("1"), **({} if is_known else {"expires_in": None})}
+    started, page = connect(application, browser, provider)
+    assert page.status_code == 200
+    connection_id = started["connection_id"]
+    stack.clock.advance(86400)
+    scripted.answers["/token"] = issued("2")
+    live_token(scripted, *says)
+    scripted.received.clear()
+
+    # when
+    answer = application.call("revoke", connection_id=connection_id)
+
+    # then
+    assert answer == {"connection_id": connection_id, "status": "revoked"}
+    assert scripted.paths() == ["/token", "/revoke"] if is_known else ["/revoke", "/token", "/revoke"]
+    assert "access-2" in scripted.received[-1].headers.get("authorization", "") + scripted.received[-1].body
+    assert "sets" not in (application.connection_item(connection_id) or {})
+    assert application.call("token", connection_id=connection_id)["error"] == "connection_revoked"
+
+
+def test_what_came_of_such_a_refresh_is_not_lost_with_its_write(
+    application: Application, browser: Browser, scripted: Scripted, owner: Owner, stack: Stack
+) -> None:
+    """DynamoDB takes no write after the answer: it goes to the rescue queue, and from there into its place."""
+    # given
+    owner.registers("slack", **scripted.endpoints)
+    scripted.answers["/token"] = slack("1")
+    started, _ = connect(application, browser, "slack")
+    connection_id = started["connection_id"]
+    stack.clock.advance(86400)
+    scripted.answers["/token"] = slack("2")
+    live_token(scripted, *SLACK_SAYS)
+    scripted.received.clear()
+
+    # when
+    stack.aws_faults.fail("dynamodb", "UpdateItem", after=2)
+    failed = application.call("revoke", connection_id=connection_id)
+    stack.aws_faults.clear()
+    waits = application.call("revoke", connection_id=connection_id)["status"]
+    asked = scripted.paths()
+    stack.background.poll()
+    answer = application.call("revoke", connection_id=connection_id)
+
+    # then
+    assert (failed["error"], waits, asked) == ("temporarily_unavailable", "revoking", ["/token"])
+    assert (answer["status"], scripted.paths()) == ("revoked", ["/token", "/revoke"])
+
+
+def test_the_end_of_the_refresh_token_is_enough(application: Application, browser: Browser, scripted: Scripted) -> None:
+    """It has ended the access token, of which some servers then say that the request is not valid."""
+    # given
+    provider = application.register(scripted.registration)
+    scripted.answers["/token"] = _issued("1")
+    started, _ = connect(application, browser, provider)
+    refused = Response('{"error":"invalid_request"}', 400, content_type="application/json")
+    scripted.answers["/revoke"] = lambda received: {} if "refresh-1" in received.body else refused
+
+    # when
+    answer = application.call("revoke", connection_id=started["connection_id"])
+
+    # then
+    assert answer["status"] == "revoked"
+    assert told(scripted) == ["refresh-1", "access-1"]
 
 
 def told(scripted: Scripted) -> list[str]:
@@ -336,6 +453,7 @@ def test_tokens_of_another_account_are_revoked_where_that_ends_nothing_else(
     connect(application, browser, provider, connection_id=connection_id)
 
     # when
+    scripted.answers["/revoke"] = Response("", 503)
     work_off(application, connection_id)
     scripted.answers["/revoke"] = {}
     work_off(application, connection_id)

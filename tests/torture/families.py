@@ -188,6 +188,7 @@ ON: tuple[str, ...] = (
     "several connections of one account",
     "another account",
     "consents without a refresh token",
+    "no way to revoke",
 )
 """The families that chance draws from: those whose questions the code has an answer to."""
 

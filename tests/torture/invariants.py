@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from functions.vault.errors import GatehouseError
 from functions.vault.life import Happened
 from functions.vault.obtained import Obtained
-from functions.vault.revoking import NotToldYet
+from functions.vault.revoking import NotRevokedYet
 from functions.vault.timing import TOLERATED
 from tests.torture import records
 from tests.torture.edges import CONNECTIONS
@@ -280,7 +280,7 @@ class Watch(Observer):
 
     def over(self, actor: Actor) -> None:
         """Judge how a process ended."""
-        if actor.error is not None and not isinstance(actor.error, GatehouseError | NotToldYet):
+        if actor.error is not None and not isinstance(actor.error, GatehouseError | NotRevokedYet):
             self.violated(f"{actor.name} failed with a defect: {type(actor.error).__name__} {actor.error}")
         if actor.outcome == "returned" and actor.role == "rescue-queue":
             self.rescued_at = self.world.scheduler.now

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.life import MOST_SUPERSEDED
+from functions.vault.stored_set import INTERRUPTED, LEFT_AT_THE_SERVER
 from tests.torture import records
 from tests.torture.invariants import ENDED, UNDER_WAY
 
@@ -91,9 +92,14 @@ class _Judge:
         newest = grant.issues[-1]
         held = [issue.refresh_token for issue in self._reached_us(grant)]
         if self.watch.is_lost(newest) and newest.refresh_token not in held:
-            return "live on: the tokens that would end them reached nobody"
-        if self.status in ENDED:
-            return None
+            is_untold = self.status in ENDED and not self._is_said(grant, INTERRUPTED)
+            return None if is_untold else "live on: the tokens that would end them reached nobody"
+        if not self.world.profile.revocable and self._is_said(grant, LEFT_AT_THE_SERVER):
+            return "live on: the server offers no revocation, and the record says so"
+        return None if self.status in ENDED else self._why_it_waits(grant)
+
+    def _why_it_waits(self, grant: Grant) -> str | None:
+        """Return what keeps us from ending a grant beside which the connection goes on."""
         superseded = [each for each in records.sets_in(self.item).values() if each["place"] == "superseded"]
         numbers = [self._grant_of(each).number for each in superseded]
         if grant.number in numbers:
@@ -104,6 +110,13 @@ class _Judge:
 
     def _grant_of(self, stored: Mapping[str, Any]) -> Grant:
         return self.watch.issue_of(self.world.opened(self.connection_id, stored)).grant
+
+    def _is_said(self, grant: Grant, answer: str) -> bool:
+        """Tell whether the record says so of how a grant's revocation ended."""
+        return any(
+            end.get("request_id") == grant.request_id and end["answers"].get("grant", {}).get("answer") == answer
+            for end in self.item.get("revocation", ())
+        )
 
     def _judge_ended(self) -> None:
         if self.status == "revoking" or records.to_revoke(self.item):

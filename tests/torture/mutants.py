@@ -9,6 +9,7 @@ import contextlib
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
+from functions.vault.attempting import Attempt
 from functions.vault.committing import Committing
 from functions.vault.completing import Completing
 from functions.vault.connection import Connection, Status
@@ -185,20 +186,20 @@ class _LateWins(Committing):
 class _Uncounted(Revoking):
     """Does not count revocations, so that nothing tells an authorization begun before one from one begun after."""
 
-    def _end_here(self, connection_id: str) -> tuple[Connection, str | None]:
-        ending, ours = super()._end_here(connection_id)
+    def _end_here(self, *arguments: Any) -> Connection:
+        ending = super()._end_here(*arguments)
         if ending.revocations == 0:
-            return ending, ours
+            return ending
         uncounted = replace(ending, revocations=0, changes=ending.changes + 1)
         self.connections.change(ending, uncounted)
-        return uncounted, ours
+        return uncounted
 
 
 class _ForgetsLate(Revoking):
     """Takes its own answer for the end of it, whatever tokens came back meanwhile."""
 
-    def _tell_of(self, *arguments: Any, **more: Any) -> Connection:
-        stored = super()._tell_of(*arguments, **more)
+    def _conclude(self, *arguments: Any) -> Connection:
+        stored = super()._conclude(*arguments)
         while stored.to_revoke:
             forgotten = stored.revocation_confirmed(stored.to_revoke[0], self.timing.now())
             self.connections.change(stored, forgotten)
@@ -209,12 +210,12 @@ class _ForgetsLate(Revoking):
 class _ForgetsSuperseded(Revoking):
     """Ends the current token set alone, and forgets those that a consent has replaced."""
 
-    def _end_here(self, connection_id: str) -> tuple[Connection, str | None]:
+    def _end_here(self, connection_id: str, *rest: Any) -> Connection:
         was = self.connections.require(connection_id)
         current = tuple(each for each in was.sets if each.place is not Place.SUPERSEDED)
         if current != was.sets:
             self.connections.change(was, replace(was, sets=current, changes=was.changes + 1))
-        return super()._end_here(connection_id)
+        return super()._end_here(connection_id, *rest)
 
 
 class _ForgetsReplaced(Completing):
@@ -235,6 +236,28 @@ class _TellsAllTheSame(Revoking):
 
     def _is_put_off(self, *_: Any) -> bool:
         return False
+
+
+class _IgnoresLeases(Revoking):
+    """Takes a token set to revoke it, whoever else has it in hand."""
+
+    def _claim(self, connection: Connection, over: StoredSet, *rest: Any) -> Connection:
+        free = tuple(replace(each, lease=None) if each.id == over.id else each for each in connection.sets)
+        return super()._claim(replace(connection, sets=free), over, *rest)
+
+
+class _TrustsAnyYes(Revoking):
+    """Takes a yes about an access token that has run out for the end of its grant."""
+
+    def _ask(self, held: Connection, mine: StoredSet, *rest: Any) -> Attempt:
+        return super()._ask(held, replace(mine, expires_at=None), *rest)
+
+
+class _TrustsTheBelief(Revoking):
+    """Takes a grant that is believed dead for one that has ended."""
+
+    def _ask(self, held: Connection, mine: StoredSet, *rest: Any) -> Attempt:
+        return Attempt() if mine.was_dead else super()._ask(held, mine, *rest)
 
 
 MUTANTS: dict[str, Parts] = {
@@ -262,6 +285,9 @@ MUTANTS: dict[str, Parts] = {
     "the kept: whose-ever it is": Parts(connections=_reading(goes_on_beside=_goes_on_whose_ever)),
     "the kept: refreshed without its lease": Parts(connections=_reading(lease=property(_lease_of_the_current))),
     "the kept: a late answer to it": Parts(connections=_reading(kept_came_late=_came_late_to_nothing)),
+    "the revocation: of what another has in hand": Parts(revoking=_IgnoresLeases),
+    "the revocation: with an access token that has run out": Parts(revoking=_TrustsAnyYes),
+    "the revocation: of a grant that is believed dead": Parts(revoking=_TrustsTheBelief),
 }
 
 _WITHOUT_REFRESH_TOKEN = "consents without a refresh token"
@@ -271,6 +297,7 @@ FAMILY_OF = {
     "the lease: by each process's own clock": "clocks",
     "the wait for a response in the rescue queue": "failing writes",
     "the wait for the lease after a time-out": "late requests",
+    "the re-read on invalid_grant": "late answers",
     "the ladder: no queue, no log": "failing writes",
     "the order: a late answer wins": "oversleeping",
     "the superseded: forgotten by a revocation": "revoked after consents",
@@ -280,5 +307,8 @@ FAMILY_OF = {
     "the kept: whose-ever it is": _WITHOUT_REFRESH_TOKEN,
     "the kept: refreshed without its lease": _WITHOUT_REFRESH_TOKEN,
     "the kept: a late answer to it": "kept, and late",
+    "the revocation: of what another has in hand": "only live access tokens revoke",
+    "the revocation: with an access token that has run out": "only live access tokens revoke",
+    "the revocation: of a grant that is believed dead": "only live access tokens revoke",
 }
 """Where a mutant is hunted; the others are among any cast of callers."""

@@ -147,7 +147,9 @@ class Process:
         accounts = Accounts(self.connections, *common)
         self.vending = parts.vending(self.connections, self.cipher, self.refreshing, self.timing, accounts)
         self.completing = parts.completing(self.connections, self.authorizations, *common, accounts)
-        self.revoking = parts.revoking(self.connections, self.registrations, self.cipher, self.client, self.timing)
+        self.revoking = parts.revoking(
+            self.connections, self.registrations, self.cipher, self.client, self.refreshing, self.timing
+        )
         self.rescuing = Rescuing(self.cipher, self.committing)
         self.sweeping = Sweeping(
             self.connections,

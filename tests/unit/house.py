@@ -385,7 +385,7 @@ class MemoryHouse:
         self.refreshing = Refreshing(self.connections, *parts, self.committing, self.shared, self.timing)
         self.accounts = Accounts(self.connections, *parts, self.committing, self.shared, self.timing)
         self.vending = Vending(self.connections, self.cipher, self.refreshing, self.timing, self.accounts)
-        self.revoking = Revoking(self.connections, *parts, self.timing)
+        self.revoking = Revoking(self.connections, *parts, self.refreshing, self.timing)
         self.completing = Completing(
             self.connections,
             self.authorizations,

@@ -234,10 +234,10 @@ def test_revoking_ends_what_was_superseded_too() -> None:
     dead = leased().died(ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 12)
     twice = superseding(superseding(dead, 2), 3)
 
-    ending = twice.revoking(NOW + 20)
+    ending = twice.revoking(NOW + 20, "holder-1", NOW + 50)
 
     assert [each.id for each in ending.to_revoke] == ["consent-3", "consent-2", "sealed-1"]
-    assert [each.revocation and each.revocation.open_attempts for each in ending.to_revoke] == [1, 0, 0]
+    assert [each.is_held_by("holder-1") for each in ending.to_revoke] == [True, False, False]
     assert [each.was_dead for each in ending.to_revoke] == [False, False, True]
     assert ending.tell_at == NOW + 20
 
@@ -588,20 +588,22 @@ def test_a_death_after_an_answer_that_was_lost_says_so_too() -> None:
 
 
 def test_revoking_ends_it_here() -> None:
-    """At once, even in the middle of a refresh, and the work that is left is due now."""
+    """At once, even in the middle of a refresh, whose token set waits for its end. It is in nobody else's hand."""
     held = leased()
+    assert held.lease
+    assert held.lease.is_live(NOW + 20)
 
-    ending = held.revoking(NOW + 20.5)
+    ending = held.revoking(NOW + 20.5, "holder-2", NOW + 50)
 
     assert ending == replace(
         held,
         status=Status.REVOKING,
         revocations=1,
         updated_at=NOW + 20,
-        sets=(replace(current(held), place=Place.REVOKING, revocation=Revocation(NOW + 20, open_attempts=1)),),
+        sets=(replace(current(held), place=Place.REVOKING, revocation=Revocation(NOW + 20)),),
         changes=held.changes + 1,
-        due_at=NOW + 20,
-        tell_at=NOW + 20,
+        due_at=held.lease.until,
+        tell_at=held.lease.until,
         upkeep_at=None,
     )
     with pytest.raises(ConnectionRevoked):
@@ -613,19 +615,21 @@ def test_what_need_no_upkeep_is_due_for_its_revocation() -> None:
     bare = connection(token_response(tokens=TokenSet("AT-1"), expires_at=None))
 
     ending = bare.revoking(NOW)
+    in_hand = bare.revoking(NOW, "holder-1", NOW + 30)
 
     assert bare.due_shard is None
+    assert in_hand.due_at == NOW + 30
     assert (ending.due_shard, ending.due_at) == (connection().due_shard, NOW)
 
 
 def test_revoking_a_dead_grant_remembers_that_it_was_dead() -> None:
-    """Nothing of its failure stays but that: the server's refusal will be taken for a yes."""
+    """Nothing of its failure stays but that: the server has refused the refresh token once."""
     dead = leased().died(ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 12)
 
     ending = dead.revoking(NOW + 20)
 
     assert [over.was_dead for over in ending.to_revoke] == [True]
-    assert ending.to_revoke[0].answers == {"grant": {"answer": "dead", "at": NOW + 20}}
+    assert ending.to_revoke[0].answers == {}
     assert ending.failure is None
 
 
@@ -774,15 +778,38 @@ def test_the_failure_to_tell_is_that_of_a_connection_that_has_ended_only() -> No
 
 
 @pytest.mark.parametrize(("unknown", "left"), [(False, 0), (True, 1)])
-def test_an_attempt_to_tell_is_over_when_its_end_is_known(left: int, *, unknown: bool) -> None:
+def test_an_attempt_to_revoke_is_over_when_its_end_is_known(left: int, *, unknown: bool) -> None:
     """What became of a request whose answer was lost, nobody knows: the server may have heard it."""
-    begun = current(connection()).to_be_revoked(NOW).attempted()
+    begun = current(connection()).to_be_revoked(NOW).claimed("holder-1", NOW + 30, NOW, revokes=True)
 
     failed = begun.attempt_failed(ProviderUnavailable("Down.", outcome_unknown=unknown), NOW, 0.5)
 
-    assert failed.revocation
-    assert failed.revocation.open_attempts == left
-    assert [each.another_attempt_is_open for each in (begun, failed, failed.attempted())] == [False, False, unknown]
+    assert (begun.open_attempts, failed.open_attempts, failed.lease) == (0, left, None)
+
+
+@pytest.mark.parametrize("revokes", [False, True])
+def test_what_is_never_told_of_an_attempt_is_known_with_the_next(*, revokes: bool) -> None:
+    """A lapsed lease: a revocation may have been heard, or a refresh may have replaced the tokens."""
+    lapsed = current(connection()).to_be_revoked(NOW).claimed("holder-1", NOW + 30, NOW, revokes=revokes)
+    assert not lapsed.is_in_hand(NOW + 30)
+
+    again = lapsed.claimed("holder-2", NOW + 90, NOW + 60, revokes=True)
+    once_more = again.released().claimed("holder-3", NOW + 190, NOW + 160, revokes=False)
+
+    for each in (again, once_more):
+        assert each.lease
+        assert (each.open_attempts, each.lease.interrupted_at) == ((1, None) if revokes else (0, NOW + 60))
+    assert once_more.attempts == (1 if revokes else 2)
+
+
+def test_what_only_the_connection_knows_of_a_refresh_goes_with_its_token_set() -> None:
+    """Its answer was lost: there may be tokens that we do not have, whatever the server says to those that we have."""
+    lost = leased().refresh_failed(ProviderUnavailable("Lost.", outcome_unknown=True), NOW + 5, 0.5)
+
+    (over,) = lost.revoking(NOW + 10, "holder-2", NOW + 40).to_revoke
+
+    assert over.lease
+    assert (over.lease.holder, over.lease.interrupted_at, over.lease.revokes) == ("holder-2", NOW + 5, True)
 
 
 @pytest.mark.parametrize(

@@ -247,7 +247,12 @@ STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
         lambda was: was.disowned(with_grants_apart(one_that_waits(was), apart=False), NOW),
         lambda was: was.never_verified(GONE, NOW, grants_are_apart=False),
     ],
-    Happened.LEASED: [lambda was: was.leased("holder-1", NOW + 30, NOW)],
+    Happened.LEASED: [
+        lambda was: was.leased("holder-1", NOW + 30, NOW),
+        lambda was: was.refresh_to_revoke_began(
+            was.to_revoke[0].claimed(f"holder-{was.changes}", NOW + 30, NOW, revokes=False), NOW
+        ),
+    ],
     Happened.LEASE_GIVEN_BACK: [lambda was: was.lease_given_back(NOW)],
     Happened.LEASE_ENDED: [
         lambda was: was.lease_ended(NOW),
@@ -276,9 +281,11 @@ STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
         lambda was: was.came_unwanted(answer(was), was.to_revoke[0], None, NOW),
     ],
     Happened.REVOCATION_PUT_OFF: [lambda was: was.revocation_put_off(was.to_revoke[0], NOW)],
-    Happened.REVOCATION_BEGAN: [lambda was: was.revocation_began(was.to_revoke[0].attempted(), NOW)],
+    Happened.REVOCATION_BEGAN: [
+        lambda was: was.revocation_began(was.to_revoke[0].claimed("holder-1", NOW + 30, NOW, revokes=True), NOW)
+    ],
     Happened.REVOCATION_FAILED: [
-        lambda was: was.revocation_failed(was.to_revoke[0].attempted().attempt_failed(DOWN, NOW, 0.5), NOW)
+        lambda was: was.revocation_failed(was.to_revoke[0].attempt_failed(DOWN, NOW, 0.5), NOW)
     ],
     Happened.REVOCATION_CONFIRMED: [confirmed],
     Happened.LAST_CONFIRMED: [last_confirmed],

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from functions.vault.connection import RefreshedFrom, Status
-from functions.vault.errors import ConnectionNotFound, ProviderUnavailable, TemporarilyUnavailable
+from functions.vault.errors import ConnectionNotFound, ProviderTimedOut, ProviderUnavailable, TemporarilyUnavailable
 from functions.vault.life import Place
-from functions.vault.revoking import GIVE_UP_AFTER, NotToldYet
+from functions.vault.revoking import GIVE_UP_AFTER, NotRevokedYet
+from functions.vault.timing import RESCUED_WITHIN
 from functions.vault.tokens import TokenSet
 from tests.unit.house import MemoryHouse, aws_error, down
-from tests.unit.samples import NOW, WHOSE, answer, registration, sealed_tokens, token_response
+from tests.unit.samples import NOW, WHOSE, answer, registration, sealed_tokens, token_response, with_current
 
 if TYPE_CHECKING:
     from functions.vault.connection import Connection
@@ -89,13 +91,32 @@ def test_a_token_that_is_not_there_is_not_told(house: MemoryHouse) -> None:
     assert said(house) == {"refresh_token": "none", "access_token": "revoked"}
 
 
-def test_a_server_that_cannot_be_told_need_not_be(house: MemoryHouse) -> None:
-    """It has no revocation endpoint: the end here is all that there is."""
-    house.registrations.known["acme"] = registration(revocation_endpoint=None)
+LEFT = {"connection_id": "merchant-1", "status": "revoked", "grant": "left at the server"}
 
-    assert house.revoke() == "revoked"
 
-    assert (house.server.requests, said(house), house.stored().sets) == ([], {}, ())
+@pytest.mark.parametrize(
+    ("tokens", "age", "answers", "fields"),
+    [
+        (TokenSet("AT-1", "RT-1"), 0, [], {"revocation_endpoint": None}),
+        (TokenSet("AT-1", "RT-1"), 0, [UNSUPPORTED, UNSUPPORTED], {}),
+        (TokenSet("AT-1"), 7200, [], {}),
+        (TokenSet("AT-1"), 0, [], {"revocation_tokens": ("refresh_token",)}),
+    ],
+)
+def test_what_the_server_would_not_take_is_left_there(
+    house: MemoryHouse, tokens: TokenSet, age: int, answers: list[Any], fields: dict[str, Any]
+) -> None:
+    """It has no revocation endpoint, takes neither kind of token, or nothing of what is left. Whoever asks is told."""
+    house.registrations.known["acme"] = registration(**fields)
+    house.connect(tokens)
+    house.pass_time(age)()
+    house.server.answers = [*answers]
+
+    for _ in range(2):
+        assert house.revoking.revoke("merchant-1", house.deadline()) == LEFT
+
+    assert len(house.server.requests) == len(answers)
+    assert (said(house)["grant"], house.stored().sets) == ("left at the server", ())
 
 
 def test_again_is_as_good_as_once(house: MemoryHouse) -> None:
@@ -160,12 +181,15 @@ def test_each_token_is_told_once(house: MemoryHouse) -> None:
 
 
 def test_the_record_of_what_was_heard_is_lost_with_a_crash_and_it_is_told_again(house: MemoryHouse) -> None:
-    """Twice is better than never: RFC 7009 takes a token that is no more for a success."""
+    """Twice is better than never, when the lease has lapsed: RFC 7009 takes a token that is no more for a success."""
     house.events.before["change"] = [None, down()]
     with pytest.raises(TemporarilyUnavailable):
         house.revoke()
-    assert house.stored().status is Status.REVOKING
+    assert (house.stored().status, house.stored().tell_at) == (Status.REVOKING, NOW + 32)
 
+    retry(house)
+    assert house.server.revoked == ["RT-1", "AT-1"]
+    house.pass_time(32)()
     retry(house)
 
     assert house.server.revoked == ["RT-1", "AT-1", "RT-1", "AT-1"]
@@ -181,7 +205,7 @@ def test_the_delays_grow_to_an_hour_and_then_a_person_has_to_look(house: MemoryH
         retry(house)
         waits.append((house.stored().due_at or 0) - int(house.now))
 
-    with pytest.raises(NotToldYet, match=f"in {GIVE_UP_AFTER} attempts"):
+    with pytest.raises(NotRevokedYet, match=f"in {GIVE_UP_AFTER} attempts"):
         retry(house)
 
     assert waits[:3] == [10, 20, 40]
@@ -246,7 +270,7 @@ def test_a_defect_is_raised_and_it_stays_due(house: MemoryHouse) -> None:
         house.revoke()
 
     assert house.stored().status is Status.REVOKING
-    assert house.stored().due_at == NOW
+    assert (house.stored().due_at, house.stored().to_revoke[0].lease) == (NOW, None)
 
 
 # What a refusal means
@@ -270,18 +294,6 @@ def test_a_kind_that_the_server_does_not_revoke_is_passed_over(
     assert said(house) == record
 
 
-def test_a_server_that_revokes_no_kind_has_revoked_nothing(house: MemoryHouse) -> None:
-    """However often it is asked: that is not written down as an end."""
-    house.server.answers = [UNSUPPORTED] * 6
-
-    assert house.revoke() == "revoking"
-    retry(house)
-    retry(house)
-
-    assert (house.stored().status, said(house)) == (Status.REVOKING, {})
-    assert house.stored().failure is not None
-
-
 def test_a_kind_that_is_not_revoked_is_passed_over_after_an_outage_too(house: MemoryHouse) -> None:
     """The other kind was heard before."""
     house.server.answers = [YES, DOWN, UNSUPPORTED]
@@ -293,26 +305,136 @@ def test_a_kind_that_is_not_revoked_is_passed_over_after_an_outage_too(house: Me
     assert house.stored().status is Status.REVOKED
 
 
-@pytest.mark.parametrize("refusal", [REFUSED, UNSUCCESSFUL, UNSUPPORTED])
-def test_the_refusal_to_revoke_a_dead_grant_is_an_end(house: MemoryHouse, refusal: Any) -> None:
-    """The server had said itself that it is gone."""
-    house.registrations.known["acme"] = registration(revocation_success="successful")
-    house.server.answers = [answer('{"error":"invalid_grant"}', 400)]
-    house.pass_time(7200)()
-    assert house.token()["error"] == "reauthorization_required"
+INVALID_GRANT = answer('{"error":"invalid_grant"}', 400)
+INVALID_REQUEST = answer('{"error":"invalid_request"}', 400)
 
-    house.server.answers = [refusal] * 2
+
+def believed_dead(house: MemoryHouse) -> None:
+    """Let the server refuse a refresh, an hour after the connection was made."""
+    house.pass_time(3700)()
+    house.server.answers = [INVALID_GRANT]
+    assert house.token()["error"] == "reauthorization_required"
+    house.server.requests.clear()
+
+
+@pytest.mark.parametrize(
+    "refusals",
+    [[UNSUCCESSFUL, UNSUCCESSFUL], [INVALID_REQUEST, INVALID_REQUEST], [UNSUPPORTED], [UNSUPPORTED, INVALID_GRANT]],
+)
+def test_a_grant_that_was_believed_dead_is_gone_when_its_refresh_token_is_refused_again(
+    house: MemoryHouse, refusals: list[Any]
+) -> None:
+    """That it was believed dead confirms nothing. The server takes none of its tokens, and does not refresh it."""
+    house.registrations.known["acme"] = registration(revocation_success="successful")
+    believed_dead(house)
+    house.connections.records["merchant-1"] = with_current(house.stored(), expires_at=None)
+    house.server.answers = [*refusals, *([INVALID_GRANT] if len(refusals) == 1 else []), INVALID_GRANT]
 
     assert house.revoke() == "revoked"
+
+    assert house.server.refresh_tokens == ["RT-1"]
     assert said(house)["grant"] == "dead"
+
+
+def test_a_grant_that_was_believed_dead_and_lives_is_refreshed_and_revoked(house: MemoryHouse) -> None:
+    """The server had refused in passing. What it issues now is what it revokes; nobody else is given that."""
+    house.registrations.known["acme"] = registration(revocation_success="successful")
+    believed_dead(house)
+    house.connections.records["merchant-1"] = with_current(house.stored(), expires_at=None)
+    yes = answer('{"successful":true}')
+    house.server.answers = [UNSUCCESSFUL, UNSUCCESSFUL, house.server.issue, yes, yes]
+
+    assert house.revoke() == "revoked"
+
+    assert house.server.revoked == ["RT-1", "AT-1", "RT-2", "AT-2"]
+    assert said(house) == {"refresh_token": "revoked", "access_token": "revoked"}
+    assert house.token()["error"] == "connection_revoked"
+
+
+def test_a_dead_grant_whose_only_token_is_refused_is_gone(house: MemoryHouse) -> None:
+    """There is no refresh token to try once more with."""
+    house.connect(TokenSet("AT-1"))
+    made = with_current(house.stored(), was_refused=True)
+    house.connections.records["merchant-1"] = made
+    house.server.answers = [INVALID_REQUEST]
+
+    assert house.revoke() == "revoked"
+
+    assert said(house) == {"refresh_token": "none", "grant": "dead"}
+
+
+def test_a_grant_that_ended_unseen_is_gone_when_its_refresh_token_was_refused_twice(house: MemoryHouse) -> None:
+    """Its user took it back at the server. One refusal may pass: the second comes a minute later, at least."""
+    ultracart(house)
+    house.server.answers = [UNSUCCESSFUL, INVALID_GRANT]
+
+    assert house.revoke() == "revoking"
+    assert (house.stored().tell_at, house.stored().failure is None) == (NOW + 60, False)
+    house.pass_time(60)()
+    house.server.answers = [UNSUCCESSFUL, INVALID_GRANT]
+    retry(house)
+
+    assert house.server.refresh_tokens == ["RT-1", "RT-1"]
+    assert (house.stored().status, said(house)) == (Status.REVOKED, {"grant": "dead"})
+
+
+def test_what_a_server_refuses_in_passing_is_revoked_later(house: MemoryHouse) -> None:
+    """The first refusal of the refresh token was not meant."""
+    ultracart(house)
+    house.server.answers = [UNSUCCESSFUL, INVALID_GRANT]
+    house.revoke()
+    house.pass_time(60)()
+    house.server.answers = [UNSUCCESSFUL, house.server.issue, answer('{"successful":true}')]
+
+    retry(house)
+
+    assert house.server.revoked == ["AT-1", "AT-1", "AT-2"]
+    assert said(house) == {"access_token": "revoked"}
+
+
+@pytest.mark.parametrize("refusal", [UNSUCCESSFUL, answer('{"error":"invalid_token"}', 400)])
+def test_tokens_that_came_just_now_are_not_refreshed_again_for_a_refusal(house: MemoryHouse, refusal: Any) -> None:
+    """No newer ones would be better: the server is asked again later, and a person has to look in the end."""
+    ultracart(house)
+    house.server.answers = [UNSUCCESSFUL, house.server.issue, refusal]
+
+    assert house.revoke() == "revoking"
+
+    assert (house.server.revoked, house.server.refresh_tokens) == (["AT-1", "AT-2"], ["RT-1"])
+    house.server.answers = [refusal]
+    retry(house)
+    assert (house.server.revoked, house.server.refresh_tokens) == (["AT-1", "AT-2", "AT-2"], ["RT-1"])
+    assert house.stored().failure is not None
+
+
+@pytest.mark.parametrize("refusal", [INVALID_REQUEST, REFUSED, UNSUCCESSFUL, INVALID_GRANT])
+def test_what_the_server_refuses_when_the_refresh_token_has_ended_is_no_matter(
+    house: MemoryHouse, refusal: Any
+) -> None:
+    """The end of the refresh token has ended the access token, of which the server then knows nothing any more."""
+    house.registrations.known["acme"] = registration(revocation_success="successful")
+    house.server.answers = [answer('{"successful":true}'), refusal]
+
+    assert house.revoke() == "revoked"
+
+    assert said(house)["refresh_token"] == "revoked"
+    assert said(house)["access_token"] == ("gone" if refusal is INVALID_GRANT else "refused")
+
+
+def test_a_refresh_token_that_the_server_does_not_know_has_ended(house: MemoryHouse) -> None:
+    """It is the newest that there is: servers that do not say yes to that say so in their words."""
+    house.server.answers = [INVALID_GRANT]
+
+    assert house.revoke() == "revoked"
+
+    assert said(house) == {"refresh_token": "gone", "access_token": "revoked"}
 
 
 @pytest.mark.parametrize("failure", [DOWN, answer("", 429)])
 def test_an_outage_is_no_refusal_of_a_dead_grant(house: MemoryHouse, failure: Any) -> None:
     """Nobody has said no: it is told again."""
-    house.server.answers = [answer('{"error":"invalid_grant"}', 400), failure]
-    house.pass_time(7200)()
-    house.token()
+    believed_dead(house)
+    house.server.answers = [failure]
 
     assert house.revoke() == "revoking"
 
@@ -395,11 +517,17 @@ def test_an_unconfirmed_end_makes_no_refusal_a_yes(house: MemoryHouse) -> None:
     assert house.stored().status is Status.REVOKING
 
 
-def test_a_lost_confirmation_makes_a_refusal_a_yes(house: MemoryHouse) -> None:
-    """UltraCart refuses to end a grant twice: asked again after its answer got lost, it would refuse for ever."""
+@pytest.mark.parametrize("crashes", [False, True])
+def test_a_lost_confirmation_makes_refusals_a_yes(house: MemoryHouse, *, crashes: bool) -> None:
+    """UltraCart refuses to end a grant twice. That it is gone, and not only refused, its refresh token tells."""
     ultracart(house)
-    house.server.answers = [ProviderUnavailable("Lost.", outcome_unknown=True), UNSUCCESSFUL]
-    house.revoke()
+    if crashes:
+        house.connections.records["merchant-1"] = house.stored().revoking(NOW, "holder-1", NOW + 30)
+        house.pass_time(30)()
+    else:
+        house.server.answers = [ProviderUnavailable("Lost.", outcome_unknown=True)]
+        house.revoke()
+    house.server.answers = [UNSUCCESSFUL, INVALID_GRANT]
 
     retry(house)
 
@@ -407,15 +535,253 @@ def test_a_lost_confirmation_makes_a_refusal_a_yes(house: MemoryHouse) -> None:
     assert said(house) == {"grant": "refused after an interruption"}
 
 
-def test_an_attempt_that_never_told_how_it_ended_makes_a_refusal_a_yes(house: MemoryHouse) -> None:
-    """A process that died after it had asked leaves a connection that is ending, and no failure."""
+def test_a_request_that_was_lost_on_its_way_ended_nothing(house: MemoryHouse) -> None:
+    """The refusal after it is for another reason: the grant lives, its refresh token tells, and it is revoked."""
     ultracart(house)
-    house.connections.records["merchant-1"] = house.stored().revoking(NOW)
-    house.server.answers = [UNSUCCESSFUL]
+    house.server.answers = [ProviderUnavailable("Lost.", outcome_unknown=True)]
+    house.revoke()
+    house.server.answers = [UNSUCCESSFUL, house.server.issue, answer('{"successful":true}')]
 
     retry(house)
 
-    assert house.stored().status is Status.REVOKED
+    assert said(house) == {"access_token": "revoked"}
+
+
+def test_a_lost_confirmation_of_an_only_token_makes_a_refusal_a_yes(house: MemoryHouse) -> None:
+    """There is nothing else to tell by."""
+    ultracart(house)
+    house.connect(TokenSet("AT-1"))
+    house.server.answers = [ProviderUnavailable("Lost.", outcome_unknown=True), UNSUCCESSFUL]
+    house.revoke()
+
+    retry(house)
+
+    assert said(house) == {"grant": "refused after an interruption"}
+
+
+# Where the server takes a live access token alone
+
+
+@pytest.fixture
+def live(house: MemoryHouse) -> MemoryHouse:
+    """Let the server be such a one, and the access token have run out."""
+    house.registrations.known["acme"] = registration(revocation_tokens=("access_token",), revocation_success="ok")
+    house.pass_time(3700)()
+    return house
+
+
+OK = answer('{"ok":true}')
+EXPIRED = answer('{"ok":false,"error":"token_expired"}')
+
+
+def test_an_access_token_that_has_run_out_is_refreshed_before_it_is_revoked(live: MemoryHouse) -> None:
+    """To say that it has run out confirms nothing: the grant would live on for as long as its refresh token does."""
+    live.server.answers = [live.server.issue, OK]
+
+    assert live.revoke() == "revoked"
+
+    assert (live.server.refresh_tokens, live.server.revoked) == (["RT-1"], ["AT-2"])
+    assert said(live) == {"access_token": "revoked"}
+    assert (live.stored().sets, live.stored().version) == ((), 1)
+
+
+def test_what_is_refreshed_to_be_revoked_is_stored_first_and_vended_to_nobody(live: MemoryHouse) -> None:
+    """A process that dies then leaves it, sealed and due, in the place of what it came from."""
+    there: list[Any] = []
+
+    def look() -> None:
+        there.append((live.stored(), live.token()["error"]))
+
+    live.events.before["http"] = [look, look]
+    live.server.answers = [live.server.issue, OK]
+
+    live.revoke()
+
+    (asked, first), (stored, second) = there
+    assert (first, second) == ("connection_revoked", "connection_revoked")
+    (used,), (new,) = asked.to_revoke, stored.to_revoke
+    assert (used.lease.revokes, used.attempts, new.refreshed_from) == (False, 1, RefreshedFrom(used.id, 1))
+    assert live.new_cipher().open("merchant-1", new) == TokenSet("AT-2", "RT-2")
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_an_access_token_that_has_run_out_without_a_word_is_refreshed_too(live: MemoryHouse, *, knows: bool) -> None:
+    """Nobody knew when it ends: the server says so in its words, and another says yes to what it does not know."""
+    live.connections.records["merchant-1"] = with_current(live.stored(), expires_at=None if not knows else NOW + 3600)
+    live.server.answers = [*([] if knows else [EXPIRED]), live.server.issue, OK]
+
+    assert live.revoke() == "revoked"
+
+    assert live.server.revoked == (["AT-2"] if knows else ["AT-1", "AT-2"])
+
+
+def test_an_answer_that_cannot_be_stored_is_rescued_into_its_place(live: MemoryHouse) -> None:
+    """Nothing is sent with it before it is safe. Until the queue has brought it in, its token set waits."""
+    live.events.before["change"] = [None, None, *[down()] * 100]
+    live.server.answers = [live.server.issue, OK]
+    with pytest.raises(TemporarilyUnavailable):
+        live.revoke()
+    live.events.before.clear()
+    assert live.server.revoked == []
+
+    live.pass_time(40)()
+    retry(live)
+    assert (live.server.refresh_tokens, live.server.revoked) == (["RT-1"], [])
+    live.rescuing.rescue(json.loads(live.rescue_queue.messages.pop()["body"]), live.deadline())
+    (came,) = live.stored().to_revoke
+    assert (live.stored().status, live.stored().tell_at) == (Status.REVOKING, int(live.now))
+    retry(live)
+
+    assert came.refreshed_from is not None
+    assert live.server.revoked == ["AT-2"]
+    assert said(live) == {"access_token": "revoked"}
+
+
+def test_a_grant_that_cannot_be_refreshed_for_its_end_is_gone_when_that_is_refused_twice(live: MemoryHouse) -> None:
+    """Nothing of it is left that opens anything."""
+    live.server.answers = [INVALID_GRANT]
+    assert live.revoke() == "revoking"
+    live.pass_time(60)()
+    live.server.answers = [INVALID_GRANT]
+
+    retry(live)
+
+    assert (live.server.revoked, said(live)) == ([], {"grant": "dead"})
+
+
+@pytest.mark.parametrize("failure", [DOWN, answer("", 429), REFUSED, answer('{"error":"who_knows"}', 400)])
+def test_a_refresh_that_fails_for_another_reason_is_tried_again(live: MemoryHouse, failure: Any) -> None:
+    """It says nothing of the grant."""
+    live.server.answers = [failure]
+    assert live.revoke() == "revoking"
+    assert live.stored().to_revoke[0].was_dead is False
+    live.pass_time(10)()
+    live.server.answers = [live.server.issue, OK]
+
+    retry(live)
+
+    assert live.server.revoked == ["AT-2"]
+
+
+def test_a_server_that_is_still_at_work_on_the_refresh_is_left_alone(live: MemoryHouse) -> None:
+    """After a time-out no other request of ours meets the first: the token set waits until its lease has lapsed."""
+    live.server.answers = [ProviderTimedOut("Silent.")]
+    assert live.revoke() == "revoking"
+    waits = live.stored().tell_at or 0
+    assert waits > live.now + 20
+
+    retry(live)
+    assert len(live.server.requests) == 1
+    live.pass_time(waits - live.now)()
+    live.server.answers = [live.server.issue, OK]
+    retry(live)
+
+    assert live.server.revoked == ["AT-2"]
+
+
+def test_a_defect_in_a_refresh_holds_nothing(live: MemoryHouse) -> None:
+    """Whoever asks is told, it is due again, and nothing counts for sent."""
+    live.events.before["data_key"] = [aws_error("AccessDeniedException")]
+
+    with pytest.raises(Exception, match="AccessDenied"):
+        live.revoke()
+
+    assert (live.server.requests, live.stored().to_revoke[0].lease) == ([], None)
+
+
+# What another has in hand, and what was interrupted
+
+
+def test_a_token_set_that_is_being_refreshed_waits(house: MemoryHouse) -> None:
+    """To revoke it now would meet the refresh at the server. It is due when its lease lapses, or the answer is here."""
+    house.connections.records["merchant-1"] = house.stored().leased("holder-1", NOW + 30, NOW)
+
+    assert house.revoke() == "revoking"
+    retry(house)
+
+    assert (house.server.requests, house.stored().tell_at) == ([], NOW + 30)
+
+
+def test_a_token_set_that_is_being_revoked_waits(house: MemoryHouse) -> None:
+    """Two who ask at once: the second is told that it is on its way, and sends nothing."""
+    second: list[str] = []
+    house.events.before["http"] = [lambda: second.append(house.revoke())]
+
+    assert house.revoke() == "revoked"
+
+    assert (second, house.server.revoked) == (["revoking"], ["RT-1", "AT-1"])
+
+
+def interrupted(house: MemoryHouse) -> None:
+    """Let a refresh have begun of which nobody knows how it ended."""
+    house.connections.records["merchant-1"] = house.stored().leased("holder-1", house.now, house.now)
+    house.pass_time(1)()
+
+
+@pytest.mark.parametrize("answers", [[YES, YES], [INVALID_GRANT, YES], [UNSUCCESSFUL, UNSUCCESSFUL]])
+def test_what_was_interrupted_ends_with_whatever_the_server_says(house: MemoryHouse, answers: list[Any]) -> None:
+    """Its refresh token may have been replaced, and no answer about it tells: so the record says."""
+    is_strict = answers[0] is UNSUCCESSFUL
+    house.registrations.known["acme"] = registration(revocation_success="successful" if is_strict else None)
+    interrupted(house)
+    house.server.answers = [*answers]
+
+    assert house.revoke() == "revoked"
+
+    assert said(house)["grant"] == "interrupted"
+    assert house.server.refresh_tokens == []
+
+
+def test_what_was_interrupted_and_needs_a_live_token_is_refreshed_once_more(live: MemoryHouse) -> None:
+    """The server may repeat its answer. If it does not, nothing is left that it would take."""
+    interrupted(live)
+    live.server.answers = [INVALID_GRANT]
+
+    assert live.revoke() == "revoked"
+
+    assert (live.server.refresh_tokens, said(live)) == (["RT-1"], {"grant": "interrupted"})
+
+
+def test_a_late_answer_to_what_was_interrupted_makes_it_revoking_again(house: MemoryHouse) -> None:
+    """And is revoked itself: then the end is known."""
+    interrupted(house)
+    assert house.revoke() == "revoked"
+    assert said(house)["grant"] == "interrupted"
+
+    arriving(house, 2)
+    assert house.stored().status is Status.REVOKING
+    retry(house)
+
+    assert house.server.revoked == ["RT-1", "AT-1", "RT-2", "AT-2"]
+    assert said(house) == {"refresh_token": "revoked", "access_token": "revoked"}
+
+
+def test_what_the_rescue_queue_may_hold_is_waited_for(house: MemoryHouse) -> None:
+    """For so long as a rescue may take, and no longer: the message may be another's."""
+    interrupted(house)
+    house.rescue_queue.send("{}")
+
+    assert house.revoke() == "revoking"
+    assert house.server.requests == []
+    for _ in range(4):
+        house.pass_time((house.stored().tell_at or 0) - house.now)()
+        retry(house)
+        assert house.server.requests == []
+    house.pass_time(RESCUED_WITHIN)()
+    retry(house)
+
+    assert said(house)["grant"] == "interrupted"
+
+
+def test_an_answer_that_comes_in_while_it_is_waited_for_is_revoked_instead(house: MemoryHouse) -> None:
+    """It takes the place of what it came from, which is asked about no more."""
+    interrupted(house)
+    house.events.before["sleep"] = [lambda: arriving(house, 2, replacing=True)]
+
+    assert house.revoke() == "revoked"
+
+    assert house.server.revoked == ["RT-2", "AT-2"]
+    assert said(house) == {"refresh_token": "revoked", "access_token": "revoked"}
 
 
 # Others at the same time
@@ -440,20 +806,39 @@ def test_who_loses_the_race_to_end_it_ends_what_he_finds(house: MemoryHouse) -> 
 
 
 def test_a_confirmed_end_stands_over_the_failure_of_another(house: MemoryHouse) -> None:
-    """Two told the server at once; it refused one of them because of the other, whose failure was stored first."""
-    failed: list[Connection] = []
+    """Our lease had lapsed, and another has failed with its own: what the server has confirmed to us is still true."""
 
-    def refused_meanwhile() -> None:
+    def failed_meanwhile() -> None:
         was = house.stored()
-        other = was.to_revoke[0].attempted().attempt_failed(ProviderUnavailable("Not successful."), NOW, 0.5)
-        failed.append(was.revocation_failed(other, NOW))
-        house.connections.records["merchant-1"] = failed[0]
+        house.pass_time(40)()
+        other = was.to_revoke[0].claimed("holder-2", house.now + 30, house.now, revokes=True)
+        failed = other.attempt_failed(ProviderUnavailable("Not successful."), house.now, 0.5)
+        house.connections.records["merchant-1"] = was.revocation_failed(failed, house.now)
 
-    house.events.before["http"] = [None, refused_meanwhile]
+    house.events.before["http"] = [None, failed_meanwhile]
 
     assert house.revoke() == "revoked"
 
     assert (house.stored().status, house.stored().failure) == (Status.REVOKED, None)
+
+
+def test_a_failure_is_written_on_our_own_lease_alone(house: MemoryHouse) -> None:
+    """Our lease had lapsed, and another has the token set in hand."""
+    others: list[Connection] = []
+
+    def claimed_meanwhile() -> None:
+        was = house.stored()
+        house.pass_time(40)()
+        claimed = was.to_revoke[0].claimed("holder-2", house.now + 30, house.now, revokes=True)
+        others.append(was.revocation_began(claimed, house.now))
+        house.connections.records["merchant-1"] = others[0]
+
+    house.events.before["http"] = [claimed_meanwhile]
+    house.server.answers = [DOWN]
+
+    assert house.revoke() == "revoking"
+
+    assert house.stored() == others[0]
 
 
 def test_a_failure_does_not_stand_over_a_confirmed_end(house: MemoryHouse) -> None:
@@ -486,22 +871,6 @@ def test_a_connection_made_anew_meanwhile_is_left_alone(house: MemoryHouse) -> N
     assert house.revoke() == "revoked"
 
     assert house.stored() == made[0]
-
-
-def test_two_who_are_told_no_and_yes_at_once_take_it_for_a_yes(house: MemoryHouse) -> None:
-    """UltraCart ends a grant once: the other's yes got lost on its way into the record, and the no came in first."""
-    ultracart(house)
-
-    def another_is_told_yes() -> None:
-        was = house.stored()
-        house.connections.records["merchant-1"] = was.revocation_failed(was.to_revoke[0].attempted(), NOW)
-
-    house.events.before["http"] = [another_is_told_yes]
-    house.server.answers = [UNSUCCESSFUL]
-
-    assert house.revoke() == "revoked"
-
-    assert said(house) == {"grant": "refused after an interruption"}
 
 
 # A consent that was given since
@@ -561,7 +930,7 @@ def test_a_revocation_that_is_put_off_for_a_consent_is_not_when_that_is_revoked_
 
     assert house.server.revoked == ["RT-1", "RT-8", "AT-8"]
     (left,) = house.stored().to_revoke
-    assert (left.seal.version, left.another_attempt_is_open) == (1, False)
+    assert (left.seal.version, left.lease) == (1, None)
     retry(house)
     assert house.stored().status is Status.REVOKED
 

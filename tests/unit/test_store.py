@@ -55,14 +55,15 @@ def returned(was: Connection) -> Connection:
 
 def told(was: Connection) -> Connection:
     """Return the connection after the server has heard of one of its tokens."""
-    heard = was.to_revoke[0].attempted().answered("refresh_token", "revoked", NOW + 2)
+    claimed = was.to_revoke[0].claimed("holder-3", NOW + 30, NOW + 1, revokes=True)
+    heard = claimed.answered("refresh_token", "revoked", NOW + 2)
     return was.revocation_failed(heard, NOW + 2)
 
 
 def untold(was: Connection) -> Connection:
     """Return the connection after an attempt to tell the server that failed."""
     error = ProviderUnavailable("Down.", outcome_unknown=True, provider_error=SAID)
-    return was.revocation_failed(was.to_revoke[0].attempted().attempt_failed(error, NOW + 2, 0.5), NOW + 2)
+    return was.revocation_failed(was.to_revoke[0].attempt_failed(error, NOW + 2, 0.5), NOW + 2)
 
 
 def came_late(was: Connection) -> Connection:
