@@ -22,9 +22,8 @@ from .stored_set import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from .providers import Provider
     from .stored_set import Answers, StoredSet
     from .token_set import TokenSet
 
@@ -84,20 +83,20 @@ class _Asked:
 def ask(  # noqa: PLR0913 - a token set, how its server is asked, and what is known besides
     over: StoredSet,
     tokens: TokenSet,
-    provider: Provider,
+    kinds: Iterable[str],
     revoke: Revoke,
     now: Callable[[], float],
     *,
     had_ended: bool,
 ) -> Attempt:
-    """Ask the server to revoke each token that it takes and has not answered about yet; return what that came to.
+    """Ask the server to revoke each token of the `kinds` that it takes, if it has not answered about it yet.
 
     `revoke` sends a token of a kind, and tells whether the server knew it. `had_ended`: the server has confirmed the
     end of this grant by another token set.
     """
     asked = _Asked(over, now)
     try:
-        for kind in provider.revocation_tokens if provider.revocation_endpoint else ():
+        for kind in kinds:
             if kind not in over.answers:
                 _ask_about(asked, kind, getattr(tokens, kind), revoke, now())
     except GatehouseError as error:

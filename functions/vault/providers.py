@@ -80,6 +80,7 @@ class Provider:
     revocation_method: str = "POST"
     revocation_body_format: str = "form"
     revocation_endpoint_auth_method: str | None = None
+    revocation_endpoint_auth_methods_supported: tuple[str, ...] | None = None
     revocation_headers: dict[str, str] = field(default_factory=dict)
     revocation_params: dict[str, str] = field(default_factory=dict)
     revocation_param_names: dict[str, str] = field(default_factory=dict)
@@ -208,10 +209,32 @@ class Registration:
         provider = self.provider.for_tenant(parameters)
         return replace(self, provider=provider, tenant=dict(parameters), whole=self.whole or self)
 
+    @property
+    def revocable_tokens(self) -> tuple[str, ...]:
+        """Return the kinds of token that the server revokes for this client, in order; none where it offers no way."""
+        is_offered = self.provider.revocation_endpoint is not None and self._revocation_method is not None
+        return self.provider.revocation_tokens if is_offered else ()
+
+    @property
+    def _revocation_method(self) -> str | None:
+        """Return how this client authenticates at the revocation endpoint; a public client stays one there.
+
+        What is configured goes, else the method of the token endpoint, unless the server's metadata (RFC 8414 section
+        2) leaves that out: then another that it takes. None where it takes none that this client has.
+        """
+        ours, configured = self.auth_method, self.provider.revocation_endpoint_auth_method
+        supported = self.provider.revocation_endpoint_auth_methods_supported
+        if configured is not None and ours != "none":
+            return configured
+        if configured is not None or supported is None or ours in supported:
+            return ours
+        usable = () if ours == "none" else ("private_key_jwt",) if self.client_signing_key else SECRET_METHODS
+        return next((method for method in usable if method in supported), None)
+
     def for_revocation(self) -> Registration:
-        """Return this registration as it authenticates at the revocation endpoint; a public client stays one there."""
-        method = self.provider.revocation_endpoint_auth_method
-        if method is None or self.auth_method == "none":
+        """Return this registration as it authenticates at the revocation endpoint."""
+        method = self._revocation_method
+        if method is None or method == self.auth_method:
             return self
         provider = replace(self.provider, token_endpoint_auth_method=method)
         return replace(self, provider=provider, whole=self.whole or self)
@@ -285,6 +308,8 @@ def register(name: str, layers: list[dict[str, Any]], credentials: Mapping[str, 
     for layer in layers:
         merged |= {**layer, **_rules_over(merged, layer)}
     known = {entry.name for entry in fields(Provider)}
+    if merged.get("revocation_endpoint") == "":
+        del merged["revocation_endpoint"]  # there is one, and it is left unused
     _require_coherence(name, merged)
     if merged.get("authorization_response_iss_parameter_supported") and "issuer" not in merged:
         raise ProviderMisconfigured(

@@ -114,6 +114,15 @@ def _url(*, loopback_http: bool) -> Check:
     return accept
 
 
+def _or_empty(accept: Check) -> Check:
+    """Accept an empty text as well: what a layer below says is left unused then."""
+
+    def accept_empty(value: Any) -> str:
+        return "" if value == "" else str(accept(value))
+
+    return accept_empty
+
+
 def _params(own: frozenset[str]) -> Check:
     return _but(own, check.string_map(_NAME, 1024, 20), "names", str)
 
@@ -212,7 +221,7 @@ def checks(*, loopback_http: bool) -> dict[str, Check]:
         "authorization_endpoint": endpoint,
         "token_endpoint": endpoint,
         "refresh_endpoint": endpoint,
-        "revocation_endpoint": endpoint,
+        "revocation_endpoint": _or_empty(endpoint),
         "authorization_response_iss_parameter_supported": check.boolean,
         "token_endpoint_auth_method": check.one_of(*AUTH_METHODS),
         "token_endpoint_auth_methods_supported": check.list_of(check.printable(64), 20),
@@ -254,6 +263,7 @@ def checks(*, loopback_http: bool) -> dict[str, Check]:
         "revocation_method": check.one_of("POST", "DELETE", "GET"),
         "revocation_body_format": check.one_of("form", "json", "none"),
         "revocation_endpoint_auth_method": check.one_of(*AUTH_METHODS),
+        "revocation_endpoint_auth_methods_supported": check.list_of(check.printable(64), 20),
         "revocation_headers": _headers(OWN_HEADERS - {"authorization"}),
         "revocation_params": token_params,
         "revocation_param_names": _names("token", "token_type_hint", *credentials),
@@ -293,6 +303,7 @@ _IN_METADATA = (
     "revocation_endpoint",
     "authorization_response_iss_parameter_supported",
     "token_endpoint_auth_methods_supported",
+    "revocation_endpoint_auth_methods_supported",
     "token_endpoint_auth_signing_alg_values_supported",
     "pushed_authorization_request_endpoint",
     "require_pushed_authorization_requests",

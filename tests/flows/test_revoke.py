@@ -397,6 +397,44 @@ def test_the_end_of_the_refresh_token_is_enough(application: Application, browse
     assert told(scripted) == ["refresh-1", "access-1"]
 
 
+@pytest.mark.parametrize(
+    ("published", "registered", "is_sent"),
+    [
+        (["client_secret_basic"], {}, False),
+        (["client_secret_basic", "none"], {}, True),
+        (["none"], {"revocation_endpoint": ""}, False),
+        (["client_secret_basic"], {"revocation_endpoint_auth_method": "none"}, True),
+    ],
+)
+def test_a_discovered_endpoint_that_takes_nothing_of_a_public_client_is_left_alone(  # noqa: PLR0913 - pytest passes them by name
+    application: Application,
+    browser: Browser,
+    scripted: Scripted,
+    published: list[str],
+    registered: dict[str, Any],
+    *,
+    is_sent: bool,
+) -> None:
+    """By the issuer's own metadata, or by a word of the registration; and another word goes before the metadata."""
+    # given
+    scripted.answers["/.well-known/oauth-authorization-server"] = {
+        "issuer": scripted.url,
+        **scripted.endpoints,
+        "revocation_endpoint_auth_methods_supported": published,
+    }
+    scripted.answers |= {"/token": _issued("1"), "/revoke": {}}
+    provider = application.register({"client_id": "public", "issuer": scripted.url, **registered})
+    started, _ = connect(application, browser, provider)
+
+    # when
+    answer = application.call("revoke", connection_id=started["connection_id"])
+
+    # then
+    assert answer["status"] == "revoked"
+    assert answer.get("grant") == (None if is_sent else "left at the server")
+    assert told(scripted) == (["refresh-1", "access-1"] if is_sent else [])
+
+
 def told(scripted: Scripted) -> list[str]:
     """Return the tokens that the server was told to revoke, in order."""
     return [dict(seen.form)["token"] for seen in scripted.received if seen.path == "/revoke"]

@@ -1,7 +1,7 @@
 """Providers are data: a closed vocabulary in which every mistake is named."""
 
 import tomllib
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ GOOD: dict[str, list[Any]] = {
     "authorization_endpoint": ["https://acme.example/authorize?tenant=1"],
     "token_endpoint": ["https://acme.example:8443/token", "https://acme/token", "https://10.0.0.1/token"],
     "refresh_endpoint": ["https://acme.example/refresh"],
-    "revocation_endpoint": ["https://acme.example/revoke", "https://acme.example/{client_id}/{token}"],
+    "revocation_endpoint": ["", "https://acme.example/revoke", "https://acme.example/{client_id}/{token}"],
     "authorization_response_iss_parameter_supported": [True, False],
     "token_endpoint_auth_method": [*vocabulary.AUTH_METHODS],
     "token_endpoint_auth_methods_supported": [[], ["none", "private_key_jwt"]],
@@ -63,6 +63,7 @@ GOOD: dict[str, list[Any]] = {
     "revocation_method": ["POST", "DELETE", "GET"],
     "revocation_body_format": ["form", "json", "none"],
     "revocation_endpoint_auth_method": ["none", "client_secret_post", "client_secret_basic"],
+    "revocation_endpoint_auth_methods_supported": [[], ["none"], ["client_secret_post", "tls_client_auth"]],
     "revocation_headers": [{}, {"Authorization": "Bearer {token}", "X-Key": "{client_secret}"}],
     "revocation_param_names": [{}, {"token": "access_token"}, {"client_id": ""}],
     "revocation_tokens": [[], ["access_token"], ["refresh_token", "access_token"]],
@@ -154,7 +155,7 @@ BAD: dict[str, list[Any]] = {
     "authorization_endpoint": NOT_TEMPLATE,
     "token_endpoint": NOT_TEMPLATE,
     "refresh_endpoint": NOT_TEMPLATE,
-    "revocation_endpoint": NOT_TEMPLATE,
+    "revocation_endpoint": [value for value in NOT_TEMPLATE if value != ""],
     "authorization_response_iss_parameter_supported": NOT_FLAG,
     "token_endpoint_auth_method": [*NOT_TEXT, "tls_client_auth", "NONE"],
     "token_endpoint_auth_methods_supported": [None, "none", 1, [1], [""], {}, ["x"] * 21],
@@ -218,6 +219,7 @@ BAD: dict[str, list[Any]] = {
     "revocation_method": [*NOT_TEXT, "PUT", "post"],
     "revocation_body_format": [*NOT_TEXT, "xml"],
     "revocation_endpoint_auth_method": [*NOT_TEXT, "bearer"],
+    "revocation_endpoint_auth_methods_supported": [None, "none", 1, [1], [""], {}, ["x"] * 21],
     "revocation_headers": [None, "X: y", [], {"X Y": "z"}, {"Host": "x"}, {"X": "a\r\nY: b"}, {"Content-Length": "1"}],
     "revocation_param_names": [*NOT_NAMES, {"code": "x"}, {"token": "token_type_hint"}],
     "expires_in_unit": [*NOT_TEXT, "minutes", "ms"],
@@ -457,6 +459,54 @@ def test_a_missing_endpoint_is_named_when_it_is_needed() -> None:
     """A provider without revocation is fine, until somebody asks for it."""
     with pytest.raises(ProviderMisconfigured, match="Provider 'acme' has no revocation_endpoint"):
         registration(revocation_endpoint=None).provider.endpoint("revocation_endpoint")
+
+
+POST, BASIC, JWT = "client_secret_post", "client_secret_basic", "private_key_jwt"
+
+
+@pytest.mark.parametrize(
+    ("client", "fields", "method"),
+    [
+        ("public", {}, "none"),
+        ("public", {"revocation_endpoint_auth_methods_supported": ["none", BASIC]}, "none"),
+        ("public", {"revocation_endpoint_auth_methods_supported": [BASIC]}, None),
+        ("public", {"revocation_endpoint_auth_methods_supported": []}, None),
+        (
+            "public",
+            {"revocation_endpoint_auth_methods_supported": [BASIC], "revocation_endpoint_auth_method": BASIC},
+            "none",
+        ),
+        ("secret", {}, BASIC),
+        ("secret", {"revocation_endpoint_auth_methods_supported": [POST, BASIC]}, BASIC),
+        ("secret", {"revocation_endpoint_auth_methods_supported": [POST]}, POST),
+        ("secret", {"revocation_endpoint_auth_methods_supported": [JWT, "tls_client_auth"]}, None),
+        (
+            "secret",
+            {"revocation_endpoint_auth_methods_supported": [POST], "revocation_endpoint_auth_method": "none"},
+            "none",
+        ),
+        ("key", {"revocation_endpoint_auth_methods_supported": [POST, JWT]}, JWT),
+        ("key", {"revocation_endpoint_auth_methods_supported": [POST]}, None),
+        ("secret", {"revocation_endpoint": None}, None),
+    ],
+)
+def test_a_client_revokes_as_the_server_takes_it(client: str, fields: dict[str, Any], method: str | None) -> None:
+    """RFC 8414 section 2. Where it takes no method that the client has, there is no way to revoke anything."""
+    of_secret, of_key = registration("secret", **fields), registration(**fields)
+    made = {"public": of_key, "secret": of_secret, "key": replace(of_key, client_signing_key="alias/k")}[client]
+
+    assert made.revocable_tokens == (() if method is None else ("refresh_token", "access_token"))
+    if method is not None:
+        assert made.for_revocation().auth_method == method
+
+
+def test_an_endpoint_that_is_known_can_be_left_unused() -> None:
+    """By an empty text in the registration: metadata may name one that takes nothing of this client's."""
+    layers: list[dict[str, Any]] = [{"revocation_endpoint": "https://acme.example/revoke"}, {"revocation_endpoint": ""}]
+
+    made = providers.register("acme", layers, {"client_id": "client-1"})
+
+    assert (made.provider.revocation_endpoint, made.revocable_tokens) == (None, ())
 
 
 @pytest.mark.parametrize(
