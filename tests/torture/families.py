@@ -131,6 +131,20 @@ FAMILIES = (
         always=("reconnect",),
     ),
     Family(
+        "accounts that have to be asked",
+        ("reconnect", "callback", "stranger", "token", "refresh_any", "revoke", "sweep", "upkeep"),
+        {
+            **_REFRESHES,
+            **_REVOCATIONS,
+            "names_account": (True,),
+            "by_id_token": (True,),
+            "key_is_out_after": (0, 0, 60, 400),
+            "one_refresh_token": (False, False, True),
+        },
+        ages=("none", "fresh", "expired"),
+        always=("reconnect",),
+    ),
+    Family(
         "late answers",
         ("token", "refresh", "refresh_any", "revoke", "reconnect", "callback", "sweep", "upkeep", "removal"),
         {**_REFRESHES, **_REVOCATIONS, "one_refresh_token": (False, True), "takes_live_access_alone": (False, True)},
@@ -162,6 +176,13 @@ GROUNDS = (
         likely=(Fault.LOST_REQUEST, Fault.CRASH),
     ),
     Family(
+        "strangers, and a revocation",
+        ("stranger", "revoke"),
+        {"names_account": (True,), "revokes_all": (True,), "says_all": (None,)},
+        accounts=(APART,),
+        always=("stranger", "revoke"),
+    ),
+    Family(
         "kept, and late",
         ("token", "reconnect", "reconnect"),
         {"one_refresh_token": (True,), "names_account": (True,)},
@@ -189,6 +210,7 @@ ON: tuple[str, ...] = (
     "another account",
     "consents without a refresh token",
     "no way to revoke",
+    "accounts that have to be asked",
 )
 """The families that chance draws from: those whose questions the code has an answer to."""
 

@@ -56,6 +56,15 @@ class Book:
     authorized_at: list[int] = field(default_factory=list)
     to_end: list[Grant] = field(default_factory=list)
     asked_for: set[Grant] = field(default_factory=set)
+    own: set[Grant] = field(default_factory=set)
+    """Those whose tokens the connection has had for its own, and not only waiting."""
+
+    account: str | None = None
+    """Whose it is known to be, since it was last free."""
+
+    gave_way: set[Grant] = field(default_factory=set)
+    """Those whose tokens waited for their account as those of another consent came to do so."""
+
     kept: Grant | None = None
     """The grant whose refresh token goes on beside tokens without one, or was refused as it did."""
 
@@ -105,6 +114,8 @@ class Watch(Observer):
         self._sets_written(now, is_asked_for=any(row[2] in _ASKED_FOR for row in rows))
         self._status_written(was, now)
         self._consent_written(was, now)
+        if any(row[2] is Happened.HAS_TO_WAIT for row in rows):
+            self._waiting_replaced(was, now)
         held, old = records.sets_in(now), records.sets_in(was)
         for each in held.values() if actor is not None else ():
             lease, before_it = each.get("lease", {}), old.get(each["id"], {}).get("lease", {})
@@ -150,11 +161,18 @@ class Watch(Observer):
             return
         is_same_account = self.issue_of(before).grant.account == self.issue_of(new).grant.account
         place = records.sets_in(now).get(used["id"], {}).get("place")
-        is_known = self.world.profile.names_account
+        is_known = None not in {was.get("subject"), now.get("subject")}
         if place == "kept" and not (is_known and is_same_account):
             self.violated(f"{before.refresh_token} goes on beside tokens that may be of another account")
         if place != "kept" and is_known and is_same_account and was["status"] == "active":
             self.violated(f"{before.refresh_token} would go on, and is {place or 'gone'}")
+
+    def _waiting_replaced(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        for each in records.sets_in(was).values():
+            if each["place"] == "pending" and records.sets_in(now).get(each["id"], {}).get("place") != "pending":
+                held = self.opened(now["connection_id"], each)
+                self.book(now["connection_id"]).gave_way |= {self.issue_of(held).grant} if held else set()
+                self.counts["consents that another replaced while both waited for their accounts"] += 1
 
     def _sets_written(self, now: Mapping[str, Any], *, is_asked_for: bool) -> None:
         """Note what the record holds, and of whom the server is to be told: each of these grants has to end there."""
@@ -169,15 +187,18 @@ class Watch(Observer):
             grant = self.issue_of(held).grant
             if each["place"] == "kept":
                 book.kept = grant
+            if each["place"] in {"current", "kept", "superseded"}:
+                book.own.add(grant)
             if each["place"] == "revoking" and grant not in book.to_end:
                 book.to_end.append(grant)
                 book.asked_for |= {grant} if is_asked_for else set()
 
     def _status_written(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         step, authorized_by, book = self.world.scheduler.step, now.get("authorized_by"), self.book(now["connection_id"])
+        book.account = None if now["status"] in ENDED else now.get("subject", book.account)
         if now.get("revocations", 0) > was.get("revocations", 0):
             book.revoked_at.append(step)
-            self._all_of_it_is_to_end(book, now["connection_id"])
+            self._all_of_it_is_to_end(book)
         is_new = authorized_by != was.get("authorized_by")
         if is_new and now["status"] not in ENDED:
             book.authorized_at.append(step)
@@ -188,20 +209,16 @@ class Watch(Observer):
         if now["status"] in ENDED and records.current_of(now):
             self.violated("a connection that has ended holds tokens to be vended")
 
-    def _all_of_it_is_to_end(self, book: Book, connection_id: str) -> None:
-        """Note every grant that the record has ever held, also such as newer consents have replaced."""
-        for grant in self.world.server.grants:
-            held = any("record" in self.secured.get(issue.access_token, {}) for issue in grant.issues)
-            if held and grant.connection_id == connection_id:
-                book.asked_for.add(grant)
-                if grant not in book.to_end:
-                    book.to_end.append(grant)
+    def _all_of_it_is_to_end(self, book: Book) -> None:
+        """Note every grant that the connection has ever had, also such as newer consents have replaced."""
+        book.asked_for |= book.own
+        book.to_end += [grant for grant in self.world.server.grants if grant in book.own - set(book.to_end)]
 
     def queued(self, queue: str, body: str) -> None:
         """Note the tokens that a queue or the log holds now, sealed."""
         if queue in {"rescue", "log"}:
             obtained = Obtained.from_document(json.loads(body))
-            tokens = self.world.truth.open(obtained.connection_id, obtained.tokens)
+            tokens = self.world.truth.open(obtained.connection_id, obtained.tokens, obtained.purpose)
             self._secure(tokens, queue)
             self.counts[f"answers that the {queue} held"] += 1
 
@@ -240,6 +257,8 @@ class Watch(Observer):
         """Note whether somebody has asked for this revocation: a `revoke` of the connection that it is for."""
         grant = request.grant
         request.is_asked_for = grant is not None and grant in self.book(grant.connection_id).asked_for
+        if not request.is_asked_for and self.world.profile.says_all is not False:
+            self.violated(f"a revocation of {grant and grant.number} was sent that nobody asked for")
 
     def revoked(self, request: RevocationRequest) -> None:
         """Judge what a revocation has ended beside what it was sent for."""
@@ -291,6 +310,10 @@ class Watch(Observer):
         token, book = actor.result["access_token"], self.book(actor.result["connection_id"])
         if token not in self.world.server.by_access_token:
             self.violated(f"{actor.name} was given a token that no server issued")
+        else:
+            account = self.world.server.by_access_token[token].grant.account
+            if book.account not in {None, account}:
+                self.violated(f"{actor.name} was given a token of another account")
         revoked = max((step for step in book.revoked_at if step < actor.started_step), default=None)
         if revoked is not None and not any(step > revoked for step in book.authorized_at):
             self.violated(f"{actor.name} began after the revocation and was given a token")

@@ -66,6 +66,11 @@ class _Judge:
     def judge(self) -> None:
         for grant in self.book.to_end:
             self._judge_end(grant)
+        if any(each["place"] == "pending" for each in records.sets_in(self.item).values()):
+            self._violated("a consent waits for its account for ever")
+        for grant in self._not_its_own():
+            if self.world.profile.says_all is False and self.world.server.lives(grant, self.world.scheduler.now):
+                self._violated(f"grant {grant.number} is nobody's, and lives on although grants are said to be apart")
         if self.status in ENDED:
             self._judge_ended()
         elif self.status:
@@ -213,7 +218,7 @@ class _Judge:
     # What the books say
 
     def _standing_consents(self) -> list[Grant]:
-        """Return the grants whose first tokens reached us and that no revocation has touched, in order."""
+        """Return the grants whose first tokens reached us, and are the connection's own, untouched by a revocation."""
         since = max(self.book.revoked_at, default=-1)
         return [
             grant
@@ -222,15 +227,25 @@ class _Judge:
             and grant.issues
             and not self.watch.is_lost(grant.issues[0])
             and not self._is_a_strangers(grant)
+            and grant not in self.book.gave_way
             and (self.watch.read_at.get(grant.request_id, -1) > since or since < 0)
         ]
 
     def _reached_us(self, grant: Grant) -> list[Issue]:
         return [issue for issue in grant.issues if not self.watch.is_lost(issue)]
 
+    def _not_its_own(self) -> list[Grant]:
+        """Return the grants of the connection whose tokens reached us and were never its own."""
+        return [
+            grant
+            for grant in self.world.server.grants
+            if grant.connection_id == self.connection_id and grant not in self.book.own and self._reached_us(grant)
+        ]
+
     def _is_a_strangers(self, grant: Grant) -> bool:
         """Tell whether a consent was given with another account than the connection is to, and everybody knows it."""
-        return self.world.profile.names_account and grant.account != self.world.accounts[self.connection_id]
+        profile = self.world.profile
+        return profile.names_account and grant.account != self.world.accounts[self.connection_id]
 
     def _arrival(self, grant: Grant) -> int:
         """Return the second in which a consent's tokens reached us, by the clock of the process that got them."""

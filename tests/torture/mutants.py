@@ -14,7 +14,7 @@ from functions.vault.committing import Committing
 from functions.vault.completing import Completing
 from functions.vault.connection import Connection, Status
 from functions.vault.errors import ProviderTimedOut, ProviderUnavailable, TemporarilyUnavailable
-from functions.vault.life import Place
+from functions.vault.life import Happened, Place
 from functions.vault.obtained import Obtained, Verdict
 from functions.vault.record import record
 from functions.vault.refreshing import Refreshing
@@ -183,6 +183,26 @@ class _LateWins(Committing):
         return super()._write(in_hand, *rest)
 
 
+class _UsesAtOnce(Committing):
+    """Takes the tokens of a consent for the connection's own, whose-ever they may turn out to be."""
+
+    def _write(self, in_hand: Any, *rest: Any) -> Connection:
+        in_hand.obtained = replace(in_hand.obtained, tokens=replace(in_hand.obtained.tokens, asks_account=False))
+        return super()._write(in_hand, *rest)
+
+
+class _TakesForApart(Committing):
+    """Takes all grants for separate ones, whatever the registration says, or does not say."""
+
+    def _write(self, in_hand: Any, *rest: Any) -> Connection:
+        in_hand.obtained = replace(in_hand.obtained, grants_are_apart=True)
+        return super()._write(in_hand, *rest)
+
+
+def _forgotten(connection: Connection, theirs: StoredSet, now: float) -> Connection:
+    return connection._after(Happened.FORGOTTEN, now, [theirs])  # noqa: SLF001 - as it does itself
+
+
 class _Uncounted(Revoking):
     """Does not count revocations, so that nothing tells an authorization begun before one from one begun after."""
 
@@ -288,6 +308,10 @@ MUTANTS: dict[str, Parts] = {
     "the revocation: of what another has in hand": Parts(revoking=_IgnoresLeases),
     "the revocation: with an access token that has run out": Parts(revoking=_TrustsAnyYes),
     "the revocation: of a grant that is believed dead": Parts(revoking=_TrustsTheBelief),
+    "the waiting: used before its account is known": Parts(committing=_UsesAtOnce),
+    "the waiting: asked for by nobody": Parts(connections=_reading(asked_first=property(lambda _connection: None))),
+    "the unwanted: forgotten where grants are apart": Parts(connections=_reading(disowned=_forgotten)),
+    "the unwanted: revoked where nobody says that grants are apart": Parts(committing=_TakesForApart),
 }
 
 _WITHOUT_REFRESH_TOKEN = "consents without a refresh token"
@@ -310,5 +334,9 @@ FAMILY_OF = {
     "the revocation: of what another has in hand": "only live access tokens revoke",
     "the revocation: with an access token that has run out": "only live access tokens revoke",
     "the revocation: of a grant that is believed dead": "only live access tokens revoke",
+    "the waiting: used before its account is known": "accounts that have to be asked",
+    "the waiting: asked for by nobody": "accounts that have to be asked",
+    "the unwanted: forgotten where grants are apart": "accounts that have to be asked",
+    "the unwanted: revoked where nobody says that grants are apart": "strangers, and a revocation",
 }
 """Where a mutant is hunted; the others are among any cast of callers."""

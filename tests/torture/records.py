@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.vault import attributes
 from functions.vault.life import Place
-from functions.vault.stored_set import Seal, StoredSet, Whose
+from functions.vault.stored_set import Pending, Seal, StoredSet, Whose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,4 +43,6 @@ def to_revoke(values: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def sealed(stored: Mapping[str, Any]) -> StoredSet:
     """Return a stored token set as far as it takes to open it."""
-    return StoredSet(stored["id"], Place(stored["place"]), Seal(**stored["seal"]), Whose(**stored["whose"]))
+    pending = Pending(**stored["pending"]) if "pending" in stored else None
+    whose, seal = Whose(**stored["whose"]), Seal(**stored["seal"])
+    return StoredSet(stored["id"], Place(stored["place"]), seal, whose, pending=pending)

@@ -21,8 +21,8 @@ _BRING = frozenset(happened for _, place, happened in LIFE if place is Place.OUT
 def rows_of(before: Values, after: Values) -> set[Row] | None:
     """Return the rows of the table by which one write can have led from one state to another; None where none can.
 
-    A token set that no row of them is about has stayed where it was. What is superseded is revoked in the same write
-    where grants are apart; elsewhere the oldest of too many go in it.
+    A token set that no row of them is about has stayed where it was. In the same write others may go that waited and
+    were not the connection's own; then what is superseded may be revoked at once, or be the oldest of too many.
     """
     was = Status(before["status"]) if before else None
     now, old, new = Status(after["status"]), sets_in(before), sets_in(after)
@@ -36,25 +36,40 @@ def rows_of(before: Values, after: Values) -> set[Row] | None:
     for happened in Happened:
         if happened in _BRING and not comes_in:
             continue
-        found = [_rows_of_move((was, start, happened), (now, end), is_full=is_full) for start, end in moves]
-        if all(found):
-            return set().union(*found)
+        ways = [_way(was, start, happened, (now, end), is_full=is_full) for start, end in moves]
+        rows = {row for way in ways for row in way}
+        if all(ways) and any(row[2] is happened for row in rows):
+            return rows
     return None
 
 
-def _rows_of_move(row: Row, then: tuple[Status, Place], *, is_full: bool) -> set[Row]:
-    """Return the row, if it leads there, or with the one that follows upon it: by way of what is superseded."""
-    leads_to, now = LIFE.get(row), then[0]
-    if leads_to == then:
-        return {row}
-    for happened in (Happened.REVOKED_APART, *([Happened.LEFT_TO_SERVER] if is_full else [])):
-        follows = (now, Place.SUPERSEDED, happened)
-        if LIFE.get(follows) == then:
-            if leads_to == (now, Place.SUPERSEDED):
-                return {row, follows}
-            if row[1] is Place.SUPERSEDED:
-                return {follows}
-    return set()
+_NOT_ITS_OWN = (Happened.DISOWNED, Happened.FORGOTTEN)
+
+
+def _way(
+    was: Status | None, start: Place, happened: Happened, then: tuple[Status, Place], *, is_full: bool
+) -> tuple[Row, ...]:
+    """Return the rows by which one token set went: with what happened, and what comes before and after it."""
+    now, end = then
+    ways: list[tuple[Place, tuple[Row, ...]]] = [(start, ())]
+    if start is Place.PENDING:
+        ways += _one_further(ways, was, was, _NOT_ITS_OWN)
+    ways += _one_further(ways, was, now, (happened,))
+    ways += _one_further(ways, now, now, (Happened.REVOKED_APART, *_NOT_ITS_OWN))
+    ways += _one_further(ways, now, now, (Happened.LEFT_TO_SERVER,) if is_full else ())
+    return next((rows for place, rows in ways if rows and place is end), ())
+
+
+def _one_further(
+    ways: list[tuple[Place, tuple[Row, ...]]], was: Status | None, now: Status | None, each: tuple[Happened, ...]
+) -> list[tuple[Place, tuple[Row, ...]]]:
+    further = []
+    for place, rows in ways:
+        for happened in each:
+            status, leads_to = LIFE.get((was, place, happened), (None, place))
+            if status is not None and status is now:
+                further.append((leads_to, (*rows, (was, place, happened))))
+    return further
 
 
 def _rows_without_a_move(before: Values, after: Values) -> set[Row]:

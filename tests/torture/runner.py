@@ -75,8 +75,11 @@ def _peace(world: World, watch: Watch) -> None:
         has_vended()
     _replay_the_log(world)
     _work_in_the_background(world, watch)
-    for connection_id in world.accounts:
-        _refresh_a_last_time(world, watch, connection_id)
+    ended = None
+    while ended != (ended := sum(grant.ended is not None for grant in world.server.grants)):
+        for connection_id in world.accounts:
+            _refresh_a_last_time(world, watch, connection_id)
+        _work_in_the_background(world, watch)
 
 
 def _prober(world: World, watch: Watch, connection_id: str) -> Callable[[], None]:

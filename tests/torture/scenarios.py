@@ -87,6 +87,7 @@ class Scenario:
         clicked = {_connection_of(role) for role in self.roles if role.partition(":")[0] in {"callback", "duplicate"}}
         prepared = {connection_id: setup.consent(connection_id) for connection_id in sorted(clicked)}
         world.is_set_up = True
+        world.server.new_key_since = scheduler.now
         scheduler.consumers = {queue: _consumer(world, queue) for queue in ("rescue", "refresh", "revoke")}
         scheduler.timers = lambda: _timers(world)
         if self.profile.refuses_in_passing:

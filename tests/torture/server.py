@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Literal
 
+from tests.torture.id_tokens import NEW, OLD, public, signed
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -19,8 +21,9 @@ class Profile:
     `detects_reuse`: a replaced one, used again, ends the grant. `replay_seconds`: for so long a replaced one is
     answered again: with the same tokens, or with `fresh_replays` anew. `replay_is_known`: the registration says so.
 
-    Consents. `names_account`: token responses say whose they are. `one_refresh_token`: a further consent of an account
-    that has a grant brings no refresh token; the old one goes on.
+    Consents. `names_account`: token responses say whose they are; `by_id_token`: in an ID token alone, signed by a key
+    that is new, and published after `key_is_out_after` seconds (None: never). `one_refresh_token`: a further consent of
+    an account that has a grant brings no refresh token; the old one goes on.
 
     Revocations (RFC 7009). `revocable`: there is an endpoint for them. `revokes_by_old`: a replaced refresh token still
     revokes the grant. `revokes_by_access`: so does an access token. `takes_live_access_alone`: nothing else does, and
@@ -41,6 +44,8 @@ class Profile:
     replay_is_known: bool = True
     lifetime: int = 3600
     names_account: bool = False
+    by_id_token: bool = False
+    key_is_out_after: int | None = 0
     one_refresh_token: bool = False
     revocable: bool = True
     revokes_by_old: bool = False
@@ -113,6 +118,8 @@ class Server:
         self.codes: dict[str, Grant] = {}
         self.code_requests: dict[str, int] = {}
         self.takes_all_for_dead = False
+        self.new_key_since: float | None = None
+        """When ID tokens began to be signed by a key that nobody knew before."""
         self._numbers = count(1)
 
     def consent(self, connection_id: str, request_id: str, account: str) -> str:
@@ -174,6 +181,12 @@ class Server:
             return {"successful": False} if profile.confirms else {}
         self._revoke(ends, call)
         return self._revoked()
+
+    def keys(self, now: float) -> dict[str, Any]:
+        """Return the keys that are published (RFC 7517 section 5)."""
+        since, after = self.new_key_since, self.profile.key_is_out_after
+        is_out = since is not None and after is not None and now >= since + after
+        return {"keys": [public(OLD), public(NEW)] if is_out else [public(OLD)]}
 
     def remove(self, connection_id: str) -> None:
         """Let the user take back all that a connection was allowed, in the server's own settings."""
@@ -241,7 +254,9 @@ class Server:
     def _answer(self, issue: Issue, call: Any, *, with_refresh_token: bool) -> dict[str, Any]:
         issue.calls.append(call)
         answer = {"access_token": issue.access_token, "token_type": "Bearer", "expires_in": self.profile.lifetime}
-        if self.profile.names_account:
+        if self.profile.by_id_token:
+            answer["id_token"] = signed(NEW if self.new_key_since is not None else OLD, issue.grant.account, issue.at)
+        elif self.profile.names_account:
             answer["account"] = issue.grant.account
         return answer | ({"refresh_token": issue.refresh_token} if with_refresh_token else {})
 

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from functions.vault.errors import ProviderTimedOut, ProviderUnavailable
 from functions.vault.registrations import Registrations
 from functions.vault.responses import Answer
+from tests.torture.id_tokens import ISSUER
 from tests.torture.scheduler import PASSING, Fault, Point
 from tests.torture.server import BUSY_WORDS, Refusal
 
@@ -80,7 +81,9 @@ def _of_refreshes(profile: Profile) -> dict[str, Any]:
     document: dict[str, Any] = {}
     if profile.replay_seconds and profile.replay_is_known:
         document["refresh_token_replay_seconds"] = profile.replay_seconds
-    if profile.names_account:
+    if profile.by_id_token:
+        document |= {"subject": "id_token.sub", "issuer": ISSUER, "jwks_uri": f"{ISSUER}/keys"}
+    elif profile.names_account:
         document["subject"] = "account"
     if profile.busy == "explained":
         document["refusals"] = [{"endpoint": "refresh", "words": [BUSY_WORDS], "means": "busy"}]
@@ -149,6 +152,8 @@ class _HttpEdge:
             return _answered(lambda: self._as_set_up(path, form))
         if path == "token":
             return self._ask_for_tokens(form, timeout)
+        if path == "keys":
+            return self._read_keys(timeout)
         return self._revoke(form["token"], timeout)
 
     def _as_set_up(self, path: str, form: Mapping[str, str]) -> Mapping[str, Any]:
@@ -178,6 +183,16 @@ class _HttpEdge:
             raise
         request.answered = answer.body.decode()
         _settle(request, "delivered", scheduler.now)
+        return answer
+
+    def _read_keys(self, timeout: float) -> Answer:
+        scheduler, server = self._world.scheduler, self._world.server
+        try:
+            answer: Answer = scheduler.call(
+                self._point("keys", timeout, "", None), lambda: _json(server.keys(scheduler.now)), _http_failure
+            )
+        except _Answered as instead:
+            return instead.answer
         return answer
 
     def _revoke(self, token: str, timeout: float) -> Answer:
@@ -211,7 +226,7 @@ class _HttpEdge:
             faults=faults,
             time_limit=timeout,
             detail=lambda: token,
-            told=lambda answer: f"{answer.status} {answer.body.decode()}",
+            told=lambda answer: f"{answer.status} {answer.body.decode()[:160]}",
             about=about,
         )
 

@@ -25,6 +25,7 @@ from functions.vault.vending import Vending
 from tests.torture import edges, records
 from tests.torture.dynamo import Dynamo
 from tests.torture.edges import AUTHORIZATIONS, CONNECTIONS
+from tests.torture.id_tokens import WarmKeys
 from tests.torture.scheduler import Fault, Message, Point
 from tests.torture.server import Server
 from tests.torture.wire import PROVIDER, registrations_of, transport
@@ -138,7 +139,8 @@ class Process:
         self.connections = parts.connections(client_of, CONNECTIONS, clock.hear)
         self.authorizations = parts.authorizations(client_of, AUTHORIZATIONS, clock.hear)
         self.cipher = Cipher(client_of, "key")
-        self.client = Client(transport(world), self.timing.now)
+        wire, now = transport(world), self.timing.now
+        self.client = Client(wire, now, issuer_keys=WarmKeys(wire, now), wall_clock=now)
         self.committing = parts.committing(self.connections, Queue(client_of, "rescue"), self._last_resort, self.timing)
         # A note is no step: nothing can be lost by when it is written, or whether it is.
         shared = Shared(lambda _service: world.shared, SHARED)
