@@ -19,6 +19,7 @@ from functions.vault.tokens import SealedTokens
 from local.aws import AwsEnd
 from local.stack import Stack
 from tests.browser import Browser
+from tests.unlimited import lift_the_limit
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -108,6 +109,7 @@ class Recorder:
         stack = Stack()
         stack._aws = aws  # noqa: SLF001 - the stack knows no other way to be listened to
         with stack:
+            lift_the_limit(stack)
             self._go_through(stack, aws)
         return self.scenes
 

@@ -40,6 +40,7 @@ _PAGES: Mapping[str, _Page] = MappingProxyType(
         "connected": _Page("Connected", "good", _PROVIDER),
         "already": _Page("This link was already used", "good", _PROVIDER),
         "unfinished": _Page("Still connecting", "caution", _PROVIDER),
+        "waiting": _Page("Waiting to connect", "caution", _PROVIDER, _TRY_AGAIN),
         "denied": _Page("You declined access", "caution", _PROVIDER, _TRY_AGAIN),
         "expired": _Page("This link has expired", "caution", optional=_PROVIDER),
         "failed": _Page("The connection failed", "bad", _PROVIDER | {"reason"}, _TRY_AGAIN),
@@ -67,7 +68,7 @@ def render(name: str, **values: str | None) -> str:
     _check(name, page, given)
     # Where no provider is known, the texts read as well with "your account" in its place.
     text = {"provider": "your account"} | given
-    content = _fill(f"{name}.html", text=text, markup=_optional_parts(page, given))
+    content = _fill(f"{name}.html", text=text, markup=_optional_parts(name, page, given))
     return _fill(
         "_layout.html",
         text={"title": page.title, "tone": page.tone},
@@ -90,11 +91,12 @@ def _check(name: str, page: _Page, given: Mapping[str, str]) -> None:
         raise ValueError(f"page {name}: try_again is not an http or https URL, nor a path")
 
 
-def _optional_parts(page: _Page, given: Mapping[str, str]) -> dict[str, str]:
+def _optional_parts(name: str, page: _Page, given: Mapping[str, str]) -> dict[str, str]:
     """Return the parts that depend on whether an optional value was given."""
     parts = {}
     if "try_again" in page.optional:
-        parts["way_on"] = _fill("_try_again.html" if "try_again" in given else "_start_again.html", text=given)
+        without = "_check_again.html" if name == "waiting" else "_start_again.html"
+        parts["way_on"] = _fill("_try_again.html" if "try_again" in given else without, text=given)
     if "reference" in page.optional:
         parts["reference_note"] = _fill("_reference.html", text=given) if "reference" in given else ""
     return parts

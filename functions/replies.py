@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from functions.edge import Reply
 from functions.vault.errors import BY_CODE, InvalidRequest, ServerError
-from functions.vault.outcome import SUBJECT_MISMATCH
+from functions.vault.outcome import LOOKS_AGAIN, SUBJECT_MISMATCH
 
 if TYPE_CHECKING:
     from functions.vault.outcome import Outcome
@@ -17,6 +17,7 @@ _STATUS = {
     "already": 200,
     "denied": 200,
     "unfinished": 202,
+    "waiting": 202,
     "refused": 400,
     "invalid_link": 404,
     "expired": 410,
@@ -56,7 +57,7 @@ def of(outcome: Outcome, cookies: tuple[str, ...] = ()) -> Reply:
 def _looks_again(outcome: Outcome) -> int | None:
     """Return after how many seconds the page looks again by itself; None for a form, which a browser sends but once."""
     is_a_form = outcome.request is not None and outcome.request.form_post
-    return _LOOKS_AGAIN_AFTER if outcome.page == "unfinished" and not is_a_form else None
+    return _LOOKS_AGAIN_AFTER if outcome.page in LOOKS_AGAIN and not is_a_form else None
 
 
 def _status(outcome: Outcome) -> int:

@@ -12,6 +12,7 @@ from tests.browser import Browser
 from tests.built import BuiltStack
 from tests.engines import running_dynalite
 from tests.requirements import NEEDS, Need
+from tests.unlimited import lift_the_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,10 +58,12 @@ def stack() -> Iterator[Stack]:
     """Give the local stack, one for all tests: it holds other tests' connections, and its clock only goes forward.
 
     Its functions are the built ones, as they are deployed but for the processor that they are built for. With
-    GATEHOUSE_FUNCTIONS=source they run from the checkout in the tests' own process, where a debugger reaches them.
+    GATEHOUSE_FUNCTIONS=source they run from the checkout in the tests' own process, where a debugger reaches them. The
+    demo's UltraCart takes any number of requests at a time there.
     """
     from_source = os.environ.get("GATEHOUSE_FUNCTIONS") == "source"
     with Stack() if from_source else BuiltStack() as running:
+        lift_the_limit(running)
         yield running
 
 

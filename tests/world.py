@@ -17,6 +17,7 @@ from local.stack import Stack
 from tests.browser import Browser, invoke
 from tests.callers import Callers
 from tests.gate import Gate
+from tests.unlimited import lift_the_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -125,6 +126,7 @@ class World:
 def running_world(dynamodb_endpoint: str | None = None, processes: int = 4) -> Iterator[World]:
     """Run a stack (its tables in another engine where one is named), a gate and the calling processes."""
     with Stack(dynamodb_endpoint=dynamodb_endpoint) as stack, Gate() as gate:
+        lift_the_limit(stack)
         registration = stack.registrations["ultracart"]
         # The longest timeout that a provider may have: an answer is held until the test lets it go.
         gated = registration | {

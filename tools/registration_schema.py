@@ -187,7 +187,7 @@ def _keys() -> dict[str, Schema]:
         "revocation_token_type_hint": flag,
         "revocation_ends_authorization": flag,
         "revocation_success": path,
-        "max_concurrency": _integer(1, 100),
+        "max_concurrency": _integer(0, 100),
         "request_timeout": _integer(1, 20),
     }
 

@@ -162,7 +162,8 @@ class AuthorizationRequest:
     """One request to connect, as stored: nothing in it lets its reader complete it.
 
     `authorization_url` is what is known of it without a browser. Where the request is pushed (RFC 9126), `pushed` holds
-    its parameters, form-encoded, and the URL nothing but the client's id.
+    its parameters, form-encoded, and the URL nothing but the client's id. `has_slots` says that the provider takes a
+    limited number of requests at a time; where it does not, nothing is stored.
     """
 
     request_id: str
@@ -187,6 +188,7 @@ class AuthorizationRequest:
     pushed: str | None = None
     form_post: bool = False
     allow_new_subject: bool = False
+    has_slots: bool | None = None
     used_states: frozenset[str] = frozenset()
     exchanges: int = 0
     consumed_by: str | None = None
@@ -201,6 +203,12 @@ class AuthorizationRequest:
     def is_used_up(self) -> bool:
         """Tell whether as many codes were exchanged for this request as may be, and the last of them in vain."""
         return self.phase is Phase.FAILED and self.exchanges >= MOST_EXCHANGES
+
+    def accepts_issuer(self, iss: str | None) -> bool:
+        """Tell whether a response with this `iss` is the issuer's (RFC 9207 section 2.4)."""
+        if iss is None:
+            return not self.iss_required
+        return self.issuer in {None, iss}
 
     def admits(self, ticket_secret: str) -> bool:
         """Tell, in constant time, whether `ticket_secret` is this request's."""

@@ -5,9 +5,11 @@ RFC 6749 sections 4.1.3 and 6, RFC 7009 section 2.1, RFC 9126 section 2, RFC 870
 
 from __future__ import annotations
 
+import copy
 import time
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from . import dialect, id_token
 from .authentication import advice, identities, proof_of
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from .authorization import ValidatedResponse
     from .providers import Provider, Registration
     from .responses import Answer
+    from .slots import Slot, Slots
     from .tokens import TokenResponse
 
     Form = Sequence[tuple[str, str]]
@@ -71,11 +74,12 @@ class Client:
         reread: Callable[[Registration], Registration | None] = lambda _registration: None,
         *,
         issuer_keys: IssuerKeys | None = None,
+        slots: Slots | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """`sign` signs with a key in KMS; `reread` gives the registration anew where its credentials have changed.
 
-        `issuer_keys` verify ID tokens, where one is to be read.
+        `issuer_keys` verify ID tokens, where one is to be read. `slots` are asked for providers that have them.
 
         `clock` is the one that the records go by. Assertions are dated by `wall_clock`: on one machine the first can be
         moved forward, and a server's cannot.
@@ -85,7 +89,35 @@ class Client:
         self._sign = sign
         self._reread = reread
         self._issuer_keys = issuer_keys
+        self._slots = slots
+        self._has_slot = False
         self._wall_clock = wall_clock
+
+    @contextmanager
+    def in_slot(self, registration: Registration, deadline: Deadline, until: float) -> Iterator[Client]:
+        """Give the client that may send a request now: one that has a slot, where the provider has slots.
+
+        It looks for one until `until` (Unix seconds). Raises `SlotsTaken` where none came free, and
+        `TemporarilyUnavailable` where too little of the call's time is left. By the end of the block what the server
+        answered has to be stored: then the slot is given back. Whoever dies in it lets it lapse.
+        """
+        if not registration.provider.has_slots:
+            yield self
+            return
+        assert self._slots is not None  # noqa: S101 - whoever asks providers that have slots has them
+        slot = self._slots.take(registration.provider, self._transport, deadline, until)
+        try:
+            yield self._with(slot)
+        except Exception:
+            self._slots.give_back(slot, deadline)
+            raise
+        self._slots.give_back(slot, deadline)
+
+    def _with(self, slot: Slot) -> Self:
+        """Return it with a slot, which carries its requests."""
+        client = copy.copy(self)
+        client._transport, client._has_slot = slot, True  # noqa: SLF001 - its own class
+        return client
 
     def exchange(
         self, registration: Registration, response: ValidatedResponse, redirect_uri: str, timeout: float
@@ -193,6 +225,8 @@ class Client:
         timeout: float,
     ) -> T:
         """Send a form as the client, once for each identity that the server refuses, all within `timeout` seconds."""
+        needs_slot = registration.provider.has_slots and kind != "push"
+        assert self._has_slot or not needs_slot, "a request to a provider that has slots is sent in one"  # noqa: S101
         deadline, refused = Deadline.after(timeout), None
         for identity in self._identities(kind, registration, deadline):
             if refused is not None and deadline.remaining() < SHORTEST_REQUEST:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import uuid
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .authorization import Phase
 from .committing import UNREAD, Rescued
 from .connection import ENDED
-from .errors import ConnectionRevoked, GatehouseError, InvalidRequest, ServerError, TemporarilyUnavailable
+from .errors import ConnectionRevoked, GatehouseError, InvalidRequest, ServerError, SlotsTaken, TemporarilyUnavailable
 from .life import Place
 from .obtained import Authorized, Obtained
 from .outcome import SUBJECT_MISMATCH, Outcome
@@ -19,6 +20,8 @@ from .responses import with_callback
 from .store import Conflict
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from .accounts import Accounts, Asked
     from .authorization import AuthorizationRequest, ValidatedResponse
     from .cipher import Cipher
@@ -40,6 +43,9 @@ times, and each that waits is a function that serves nobody else: it is the page
 _TIME_TO_ANSWER = 2.0
 """Seconds of the call's time that waiting for the first one leaves for saying so."""
 
+
+_WAIT_FOR_SLOT = 1.0
+"""Seconds for which a callback waits for a slot of the provider: then the page waits, and looks again."""
 
 _LONGEST_EXCHANGE = 60.0
 """Seconds after which a consumed request without an outcome is taken for dead: twice what a function may run for."""
@@ -68,24 +74,58 @@ class Completing:
             return self._not_consumed(response, holder, deadline)
         return self._exchange(request, response, deadline)
 
-    def _exchange(self, request: AuthorizationRequest, response: ValidatedResponse, deadline: Deadline) -> Outcome:
+    def _complete_in_slot(
+        self, request: AuthorizationRequest, response: ValidatedResponse, holder: str, deadline: Deadline
+    ) -> Outcome:
+        """Complete a request that can be taken, of a provider that has slots: first the slot, then the request.
+
+        Who gets no slot has taken nothing: the same answer may come again. One that was a form comes but once.
+        """
+        try:
+            registration = self.registrations.get(request.provider, deadline)
+        except GatehouseError as error:
+            return Outcome.failed(replace(request, phase=Phase.FAILED), error.code, error)
+        try:
+            with self._slot(registration, deadline) as client:
+                taken = self.authorizations.consume(response, holder, self.timing.now(), in_slot=True)
+                return self._exchange(taken, response, deadline, client)
+        except Conflict:
+            return self._not_consumed(response, holder, deadline)
+        except SlotsTaken as error:
+            return Outcome("waiting", request.provider, reason=error.code, request=request, failure=error)
+
+    def _slot(self, registration: Registration, deadline: Deadline) -> AbstractContextManager[Client]:
+        return self.client.in_slot(registration, deadline, self.timing.now() + _WAIT_FOR_SLOT)
+
+    def _exchange(
+        self,
+        request: AuthorizationRequest,
+        response: ValidatedResponse,
+        deadline: Deadline,
+        client: Client | None = None,
+    ) -> Outcome:
+        """Exchange the code of a request that is ours; `client` has a slot where the provider is known to have them."""
         if response.error is not None:
             return Outcome.failed(self.authorizations.reopen(request, response.error), response.error)
-        try:
-            registration = self.registrations.get(request.provider, deadline).for_tenant(request.parameters)
-            response = response.with_code(registration.provider.code_parameter)
-            first_version = request.connection_version + 1
-            whose = registration.whose(request.parameters)
-            sealer = self.cipher.prepare(request.connection_id, first_version, whose)
-            timeout = deadline.for_http(registration.provider.request_timeout)
-            answered = self.client.exchange(registration, response, request.redirect_uri, timeout)
-            answered = with_callback(answered, registration.provider, response.parameters)
-        except GatehouseError as error:
-            return Outcome.failed(self.authorizations.reopen(request, error.code), error.code, error)
-        except Exception:
-            self.authorizations.reopen(request, ServerError.code)
-            raise
-        return self._commit(request, registration, _with_scope(answered, request.scope), sealer, deadline)
+        with ExitStack() as until_stored:
+            try:
+                registration = self.registrations.get(request.provider, deadline).for_tenant(request.parameters)
+                response = response.with_code(registration.provider.code_parameter)
+                first_version = request.connection_version + 1
+                whose = registration.whose(request.parameters)
+                sealer = self.cipher.prepare(request.connection_id, first_version, whose)
+                if client is None:
+                    client = until_stored.enter_context(self._slot(registration, deadline))
+                timeout = deadline.for_http(registration.provider.request_timeout)
+                answered = client.exchange(registration, response, request.redirect_uri, timeout)
+                answered = with_callback(answered, registration.provider, response.parameters)
+            except GatehouseError as error:
+                return Outcome.failed(self.authorizations.reopen(request, error.code), error.code, error)
+            except Exception:
+                self.authorizations.reopen(request, ServerError.code)
+                raise
+            answered = _with_scope(answered, request.scope)
+            return self._commit(request, registration, answered, sealer, deadline)
 
     def _commit(
         self,
@@ -209,7 +249,7 @@ class Completing:
             if request.consumed_by == holder:
                 return self._exchange(request, response, deadline)  # our own write, whose answer was lost
             if response.state_hash not in request.used_states:
-                return self._unused(request)
+                return self._unused(request, response, holder, deadline)
             if request.phase is Phase.FAILED:
                 return Outcome.failed(request, request.outcome or ServerError.code)
             if (outcome := self._stored_outcome(request)) is not None:
@@ -220,13 +260,18 @@ class Completing:
             self.timing.sleep(pause)
             waited += pause
 
-    def _unused(self, request: AuthorizationRequest) -> Outcome:
+    def _unused(
+        self, request: AuthorizationRequest, response: ValidatedResponse, holder: str, deadline: Deadline
+    ) -> Outcome:
+        """Say why a response that was never used does not take its request; take it, if only a slot was missing."""
         if request.phase is Phase.CONSUMED:
             return Outcome("already", request.provider)
         if request.is_used_up:
             return Outcome.failed(request, request.outcome or ServerError.code)
         if request.is_expired(self.timing.now()):
             return Outcome("expired", request.provider, "request_expired", request=request)
+        if request.has_slots and request.accepts_issuer(response.iss):
+            return self._complete_in_slot(request, response, holder, deadline)
         return Outcome("refused", reason="issuer_mismatch")
 
     def _stored_outcome(self, request: AuthorizationRequest) -> Outcome | None:

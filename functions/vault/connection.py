@@ -330,22 +330,37 @@ class Connection:
 
     # A refresh
 
-    def leased(self, holder: str, until: float, now: float) -> Connection:
-        """Return it with the lease in `holder`'s hand; a lease that was never given back is an interrupted attempt."""
+    def leased(self, holder: str, until: float, now: float, *, waiting: bool = False) -> Connection:
+        """Return it with the lease in `holder`'s hand; a lease that was never given back is an interrupted attempt.
+
+        One that is `waiting` for a slot is not: with it nothing was sent.
+        """
         used = self._used()
-        attempt, interrupted_at = used.attempts + 1, None
+        attempt, interrupted_at = used.attempts + (not waiting), None
         if used.lease is not None and not used.lease.timed_out:
-            known_since = used.lease.interrupted_at
-            interrupted_at = int(now) if known_since is None else known_since
-        lease = Lease(holder, attempt, math.ceil(until), interrupted_at)
+            interrupted_at = used.lease.interrupted_at
+            if interrupted_at is None and not used.lease.waiting:
+                interrupted_at = int(now)
+        lease = Lease(holder, attempt, math.ceil(until), interrupted_at, waiting=waiting)
         return self._after(Happened.LEASED, now, [replace(used, lease=lease, attempts=attempt)])
 
-    def lease_given_back(self, now: float) -> Connection:
-        """Return it after an attempt that sent nothing; what was unknown before it stays unknown."""
+    def got_slot(self, until: float, now: float) -> Connection:
+        """Return it with the attempt recorded that the lease has waited with: from now on it may have been sent."""
+        used = self._used()
+        assert used.lease is not None  # noqa: S101 - only a holder waits for a slot
+        lease = replace(used.lease, attempt=used.attempts + 1, until=math.ceil(until), waiting=False)
+        return self._after(Happened.GOT_SLOT, now, [replace(used, lease=lease, attempts=lease.attempt)])
+
+    def lease_given_back(self, now: float, again_at: int | None = None) -> Connection:
+        """Return it after an attempt that sent nothing; what was unknown before it stays unknown.
+
+        Upkeep that could not be done now is due `again_at`.
+        """
         used = self._used()
         assert used.lease is not None  # noqa: S101 - only a holder gives a lease back
         before = replace(used.lease, until=0) if used.lease.is_after_an_interruption else None
-        return self._after(Happened.LEASE_GIVEN_BACK, now, [replace(used, lease=before)])
+        upkeep_at = self.upkeep_at if again_at is None or self.upkeep_at is None else again_at
+        return self._after(Happened.LEASE_GIVEN_BACK, now, [replace(used, lease=before)], upkeep_at=upkeep_at)
 
     def lease_ended(self, now: float) -> Connection:
         """Return it without its lease: what its holder came to know is of a token set that is used no more."""
@@ -466,17 +481,20 @@ class Connection:
 
     # Its end
 
-    def revoking(self, now: float, holder: str | None = None, until: float = 0.0) -> Connection:
+    def revoking(
+        self, now: float, holder: str | None = None, until: float = 0.0, *, waiting: bool = False
+    ) -> Connection:
         """Return it ended here: nothing is vended any more, and its token sets are to be revoked.
 
-        `holder` has the current one in hand then, `until` that time, unless it is being refreshed.
+        `holder` has the current one in hand then, `until` that time, unless it is being refreshed; it may be `waiting`
+        for a slot.
         """
         left = self._without_pending(now)
         used = left.to_refresh
         held = left.in_place(Place.CURRENT) + left.in_place(Place.KEPT) + left.in_place(Place.SUPERSEDED)
         over = [(left._as_known(each) if each is used else each).to_be_revoked(now) for each in held]  # noqa: SLF001 - its own class
         if over and holder is not None and over[0].place is Place.CURRENT and not over[0].is_in_hand(now):
-            over[0] = over[0].claimed(holder, until, now, revokes=True)
+            over[0] = over[0].claimed(holder, until, now, revokes=True, waiting=waiting)
         over = over or [*left.to_revoke]
         happened = Happened.REVOKED if over else Happened.REVOKED_WITHOUT
         counted: dict[str, Any] = {"revocations": self.revocations + 1, "revocation": (), "upkeep_at": None}

@@ -135,11 +135,24 @@ class ProviderMisconfigured(GatehouseError):
 
 
 class ProviderThrottled(GatehouseError):
-    """The server asked us to slow down."""
+    """The server asked us to slow down, or takes no more requests at a time."""
 
     code = "provider_throttled"
     http_status = 503
     retryable = True
+
+
+class SlotsTaken(ProviderThrottled):
+    """As many requests as the provider takes at a time are under way: ours was not sent.
+
+    Who got no slot is told to come again in two to ten seconds, by a `jitter` from 0 to 1: not all at once.
+    """
+
+    def __init__(self, jitter: float) -> None:
+        super().__init__(
+            "As many requests as the authorization server takes at a time are under way: try again.",
+            retry_after=2 + int(8 * jitter),
+        )
 
 
 class ProviderUnavailable(GatehouseError):

@@ -84,6 +84,7 @@ class Happened(StrEnum):
     DISOWNED = "it was not the connection's own, and grants are apart"
     FORGOTTEN = "it was not the connection's own"
     LEASED = "a refresh began"
+    GOT_SLOT = "a refresh that waited got its slot"
     LEASE_GIVEN_BACK = "a refresh sent nothing"
     LEASE_ENDED = "a refresh ended that was of an earlier token set"
     REFRESHED = "a refresh's tokens came"
@@ -146,6 +147,8 @@ _LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
     (_DEAD, _CURRENT, Happened.FORGOTTEN): (_DEAD, _OUTSIDE),
     # A refresh: its journal, and what came of it.
     (_ACTIVE, _CURRENT, Happened.LEASED): (_ACTIVE, _CURRENT),
+    (_ACTIVE, _CURRENT, Happened.GOT_SLOT): (_ACTIVE, _CURRENT),
+    (_ACTIVE, _KEPT, Happened.GOT_SLOT): (_ACTIVE, _KEPT),
     (_ACTIVE, _CURRENT, Happened.LEASE_GIVEN_BACK): (_ACTIVE, _CURRENT),
     (_ACTIVE, _CURRENT, Happened.LEASE_ENDED): (_ACTIVE, _CURRENT),
     (_ACTIVE, _SUPERSEDED, Happened.LEASE_ENDED): (_ACTIVE, _SUPERSEDED),

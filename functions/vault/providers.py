@@ -88,7 +88,7 @@ class Provider:
     revocation_token_type_hint: bool = True
     revocation_ends_authorization: bool | None = None
     revocation_success: str | None = None
-    max_concurrency: int = DEFAULT_MAX_CONCURRENCY
+    max_concurrency: int | None = None
     request_timeout: int = 10
     jwks_uri: str | None = None
     # Pushed requests (RFC 9126), resource indicators (RFC 8707), form_post, client assertions (RFC 7523)
@@ -100,6 +100,11 @@ class Provider:
     token_endpoint_auth_signing_alg_values_supported: tuple[str, ...] | None = None
     client_assertion_audience: str = "issuer"
     basic_credentials_encoding: str = "form"
+
+    @property
+    def has_slots(self) -> bool:
+        """Tell whether it takes a limited number of requests at a time; 0 lifts the limit of a file."""
+        return bool(self.max_concurrency)
 
     @property
     def upkeep(self) -> Upkeep:

@@ -6,6 +6,7 @@ Who holds the lease, and nobody else, uses the refresh token. Whatever comes of 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from .errors import (
     ProviderTimedOut,
     ProviderUnavailable,
     ReauthorizationRequired,
+    SlotsTaken,
     TemporarilyUnavailable,
 )
 from .record import record
@@ -39,6 +41,9 @@ _PAUSE = 0.5
 """Seconds between two tries to write what an attempt came to."""
 
 _REPLAY_PAUSE = 0.2
+
+_PUT_OFF_FOR = 60.0, 300.0
+"""Seconds until background work that got no slot is due again: soon, and not all of it at once."""
 
 After = Callable[[Connection], Connection]
 """What becomes of a record, as it is when that is written."""
@@ -72,16 +77,28 @@ class Refreshing:
     shared: Shared
     timing: Timing
 
-    def refresh(self, connection: Connection, holder: str, deadline: Deadline, *, needed: bool = False) -> Connection:
+    def refresh(  # noqa: PLR0913 - for whom, and how long that one waits
+        self,
+        connection: Connection,
+        holder: str,
+        deadline: Deadline,
+        *,
+        needed: bool = False,
+        slot_by: float = 0.0,
+        is_background: bool = False,
+    ) -> Connection:
         """Claim the lease, ask the server, commit what came of it; return the record to decide on next.
 
         `needed`: the access token that is there will not do. Only who holds the lease asks KMS and the server: a
         thousand who find a token expired cost one of each. Raises `TemporarilyUnavailable` where nothing was begun, or
         where its end could not be written.
+
+        Where the provider has slots, it looks for one until `slot_by` (Unix seconds), and at least once. Without one
+        nothing is sent, what is done in the background is put off for minutes, and `SlotsTaken` is raised.
         """
         registration = self.registrations.get(connection.provider, deadline).for_tenant(connection.parameters)
         deadline.for_http(registration.provider.request_timeout)  # with too little time nothing is begun
-        held = self._claim(connection, holder, deadline)
+        held = self._claim(connection, holder, deadline, waiting=registration.provider.has_slots)
         if held.lease is None or held.lease.holder != holder:
             return held
         try:
@@ -98,7 +115,31 @@ class Refreshing:
         except Exception:
             self._conclude(held, self._given_back, deadline)
             raise
-        return self._carry_out(held, plan, deadline, needed=needed)
+        with ExitStack() as until_stored:
+            try:
+                client = until_stored.enter_context(self.client.in_slot(registration, deadline, slot_by))
+            except SlotsTaken:
+                self._conclude(held, self._put_off if is_background else self._given_back, deadline)
+                raise
+            except Exception:
+                self._conclude(held, self._given_back, deadline)
+                raise
+            begun = self._begun(held, deadline)
+            if begun.lease is None or begun.lease.holder != holder or begun.lease.waiting:
+                return begun
+            return self._carry_out(begun, plan, client, deadline, needed=needed)
+
+    def _begun(self, held: Connection, deadline: Deadline) -> Connection:
+        """Return the record with the attempt in it: from here on it may have been sent."""
+        assert held.lease is not None  # noqa: S101 - `held` is what we hold it in
+        if not held.lease.waiting:
+            return held
+
+        def got_slot(stored: Connection) -> Connection:
+            now = self.timing.now()
+            return stored.got_slot(now + deadline.for_lease(), now)
+
+        return self._conclude(held, got_slot, deadline)
 
     def came_late(self, held: Connection, used: StoredSet) -> bool:
         """Tell whether the answer of an interrupted attempt came in after all, given a moment more.
@@ -121,10 +162,12 @@ class Refreshing:
             )
         return came
 
-    def _carry_out(self, held: Connection, plan: Plan, deadline: Deadline, *, needed: bool) -> Connection:
+    def _carry_out(
+        self, held: Connection, plan: Plan, client: Client, deadline: Deadline, *, needed: bool
+    ) -> Connection:
         used = _require_used(held)
         try:
-            response = self.ask(used, plan, deadline)
+            response = self.ask(used, plan, client, deadline)
         except ReauthorizationRequired as error:
             # Guarded by our lease: where it no longer holds, somebody else may have won, and the next read tells.
             return self._conclude(held, self._dead_of(error), deadline, _refused)
@@ -141,20 +184,22 @@ class Refreshing:
             raise
         return self.commit(held, used, plan, response, deadline)
 
-    def ask(self, used: StoredSet, plan: Plan, deadline: Deadline) -> TokenResponse:
+    def ask(self, used: StoredSet, plan: Plan, client: Client, deadline: Deadline) -> TokenResponse:
         """Return the server's answer about the token set that we hold the lease of; raise what it means.
+
+        `client` has a slot, where the provider has them.
 
         A lost answer is asked for again, at once, where the server repeats it and is not at work on it any more.
         """
         try:
-            return self._ask(used, plan, deadline)
+            return self._ask(used, plan, client, deadline)
         except ProviderUnavailable as error:
             is_repeated = plan.registration.provider.replays_refresh and not isinstance(error, ProviderTimedOut)
             if not error.outcome_unknown or not is_repeated:
                 raise
-            return self._ask_again(used, plan, error, deadline)
+            return self._ask_again(used, plan, client, error, deadline)
 
-    def _ask(self, used: StoredSet, plan: Plan, deadline: Deadline) -> TokenResponse:
+    def _ask(self, used: StoredSet, plan: Plan, client: Client, deadline: Deadline) -> TokenResponse:
         """Return the server's answer. Whatever came before was slow, the request ends within our time and our lease.
 
         Raises `TemporarilyUnavailable`, with nothing sent, where that leaves too little.
@@ -164,9 +209,11 @@ class Refreshing:
         timeout = min(deadline.for_http(plan.registration.provider.request_timeout), lease_left)
         if timeout < SHORTEST_REQUEST:
             raise TemporarilyUnavailable("Preparing the refresh took too long: try again.", retry_after=1)
-        return self.client.refresh(plan.registration, plan.refresh_token, timeout)
+        return client.refresh(plan.registration, plan.refresh_token, timeout)
 
-    def _ask_again(self, used: StoredSet, plan: Plan, lost: ProviderUnavailable, deadline: Deadline) -> TokenResponse:
+    def _ask_again(
+        self, used: StoredSet, plan: Plan, client: Client, lost: ProviderUnavailable, deadline: Deadline
+    ) -> TokenResponse:
         """Return the lost answer from a server that replays it, still on our own lease; without time raise `lost`.
 
         The connection broke, or a gateway answered: unlike after a time-out, nobody is at work there. Any other loss is
@@ -174,7 +221,7 @@ class Refreshing:
         """
         self.timing.sleep(_REPLAY_PAUSE)
         try:
-            return self._ask(used, plan, deadline)
+            return self._ask(used, plan, client, deadline)
         except TemporarilyUnavailable:
             raise lost from None
         except ReauthorizationRequired as error:
@@ -223,6 +270,11 @@ class Refreshing:
     def _given_back(self, stored: Connection) -> Connection:
         return stored.lease_given_back(self.timing.now())
 
+    def _put_off(self, stored: Connection) -> Connection:
+        earliest, latest = _PUT_OFF_FOR
+        now = self.timing.now()
+        return stored.lease_given_back(now, int(now + earliest + (latest - earliest) * self.timing.jitter()))
+
     def _let_go(self, stored: Connection) -> Connection:
         return stored.lease_ended(self.timing.now())
 
@@ -238,10 +290,13 @@ class Refreshing:
     def _opened(self, held: Connection, used: StoredSet) -> TokenSet:
         return self.cipher.tokens_of(held) if used is held.current else self.cipher.open(held.connection_id, used)
 
-    def _claim(self, connection: Connection, holder: str, deadline: Deadline) -> Connection:
-        """Return the record with the lease in our hand (the journal entry of the attempt), or as another changed it."""
+    def _claim(self, connection: Connection, holder: str, deadline: Deadline, *, waiting: bool) -> Connection:
+        """Return the record with the lease in our hand, or as another changed it.
+
+        That is the journal entry of the attempt, unless the lease is `waiting` for a slot.
+        """
         now = self.timing.now()
-        held = connection.leased(holder, now + deadline.for_lease(), now)
+        held = connection.leased(holder, now + deadline.for_lease(), now, waiting=waiting)
         try:
             self.connections.change(connection, held)
         except Conflict:

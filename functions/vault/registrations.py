@@ -83,14 +83,22 @@ class Registrations:
     def max_concurrency_of(self, name: str) -> int:
         """Return how many background requests provider `name` takes at a time.
 
-        Its issuer is not asked: no metadata has a word for this. Raises what `get` raises for a registration that
-        cannot be read.
+        Raises what `get` raises for a registration that cannot be read.
         """
+        return self._limit_of(name) or providers.DEFAULT_MAX_CONCURRENCY
+
+    def has_slots(self, name: str) -> bool:
+        """Tell whether provider `name` is known to take a limited number of requests at a time, whoever makes them."""
+        with contextlib.suppress(GatehouseError):
+            return bool(self._limit_of(name))
+        return False
+
+    def _limit_of(self, name: str) -> int | None:
+        """Return what limit a registration names. Its issuer is not asked: no metadata has a word for this."""
         kept_until, kept = self._kept.get(name, (0.0, None))
         if isinstance(kept, Registration) and self._clock() < kept_until:
             return kept.provider.max_concurrency
-        given = _file(name) | self._own(name)
-        found: int = given.get("max_concurrency", providers.DEFAULT_MAX_CONCURRENCY)
+        found: int | None = (_file(name) | self._own(name)).get("max_concurrency")
         return found
 
     def reread(self, refused: Registration) -> Registration | None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from .attempting import Attempt, ask
 from .connection import ENDED, Status
-from .errors import GatehouseError, ReauthorizationRequired, RevocationRefused
+from .errors import GatehouseError, ReauthorizationRequired, RevocationRefused, SlotsTaken
 from .record import record
 from .store import Conflict
 from .stored_set import DEAD, INTERRUPTED, LEFT_AT_THE_SERVER, REFUSED_AFTER_AN_INTERRUPTION
+from .timing import SLOT_WAIT
 
 if TYPE_CHECKING:
     from .cipher import Cipher
@@ -57,14 +59,14 @@ class Revoking:
         """End the connection: `revoked` where the server has confirmed it or cannot be asked, `revoking` until then."""
         holder = uuid.uuid4().hex
         ended = self._end_here(connection_id, holder, deadline)
-        stored = self._revoke_all(ended, holder, deadline)
+        stored = self._revoke_all(ended, holder, deadline, self.timing.now() + SLOT_WAIT)
         if stored.to_revoke:
             return {"connection_id": connection_id, "status": str(Status.REVOKING)}
         left = {"grant": LEFT_AT_THE_SERVER} if any(end.is_left for end in stored.revocation) else {}
         return {"connection_id": connection_id, "status": str(Status.REVOKED), **left}
 
     def retry(self, connection_id: str, deadline: Deadline) -> GatehouseError | None:
-        """Try once more, for the queue.
+        """Try once more, for the queue. Where no slot of the provider is free, it is due again soon.
 
         Returns the failure, for the log; the record says when it is due again. Raises `NotRevokedYet` where that has
         failed too often.
@@ -72,7 +74,7 @@ class Revoking:
         connection = self.connections.get(connection_id)
         if connection is None:
             return None
-        stored = self._revoke_all(connection, uuid.uuid4().hex, deadline)
+        stored = self._revoke_all(connection, uuid.uuid4().hex, deadline, self.timing.now())
         failures = [
             each.revocation.failure
             for each in stored.to_revoke
@@ -89,35 +91,79 @@ class Revoking:
             connection = self.connections.require(connection_id)
             if connection.status in ENDED:
                 return connection
+            waiting = self.registrations.has_slots(connection.provider)
             now = self.timing.now()
-            ending = connection.revoking(now, holder, now + deadline.for_lease())
+            ending = connection.revoking(now, holder, now + deadline.for_lease(), waiting=waiting)
             try:
                 self.connections.change(connection, ending)
             except Conflict:
                 continue
             return ending
 
-    def _revoke_all(self, connection: Connection, holder: str, deadline: Deadline) -> Connection:
+    def _revoke_all(self, connection: Connection, holder: str, deadline: Deadline, slot_by: float) -> Connection:
         """Try each token set once, also those that come meanwhile; return what is stored."""
         tried: set[str] = set()
         while left := [each for each in connection.to_revoke if each.id not in tried]:
             tried.add(left[0].id)
-            connection = self._attempt(connection, left[0], holder, deadline)
+            connection = self._attempt(connection, left[0], holder, deadline, slot_by)
         return connection
 
-    def _attempt(self, connection: Connection, over: StoredSet, holder: str, deadline: Deadline) -> Connection:
-        """Try to revoke one token set, and write down what came of it. What another has in hand waits."""
+    def _attempt(
+        self, connection: Connection, over: StoredSet, holder: str, deadline: Deadline, slot_by: float
+    ) -> Connection:
+        """Try to revoke one token set, and write down what came of it. What another has in hand waits.
+
+        So does what gets no slot of its provider until `slot_by` (Unix seconds).
+        """
         held = self._claim(connection, over, holder, deadline)
         mine = _to_revoke(held, over)
         if mine is None or not mine.is_held_by(holder):
             return held
-        try:
-            registration = self._registration_of(mine, deadline)
-            if self._is_put_off(held, mine, registration):
-                return self._change(held, mine, _put_off)
-            if _is_interrupted(mine) and self.refreshing.came_late(held, mine):
+        with ExitStack() as until_stored:
+            try:
+                registration = self._registration_of(mine, deadline)
+                if (instead := self._instead(held, mine, registration)) is not None:
+                    return self._change(held, mine, instead)
+                client = until_stored.enter_context(self.client.in_slot(registration, deadline, slot_by))
+            except SlotsTaken:
                 return self._change(held, mine, _let_go)
-            attempt = self._ask(held, mine, registration, deadline)
+            except GatehouseError as error:
+                return self._conclude(held, mine, Attempt(failure=error))
+            except Exception:
+                self._change(held, mine, _let_go)
+                raise
+            held = self._begun(held, mine, deadline)
+            begun = _to_revoke(held, mine)
+            if begun is None or not begun.is_held_by(holder):
+                return held
+            return self._carry_out(held, begun, registration, client, deadline)
+
+    def _instead(self, held: Connection, mine: StoredSet, registration: Registration) -> After | None:
+        """Return what becomes of a token set that is not to be sent now; None where it is."""
+        if self._is_put_off(held, mine, registration):
+            return _put_off
+        if _is_interrupted(mine) and self.refreshing.came_late(held, mine):
+            return _let_go
+        return None
+
+    def _begun(self, held: Connection, mine: StoredSet, deadline: Deadline) -> Connection:
+        """Return the record with the attempt in it: from here on it may have been sent."""
+        if mine.lease is None or not mine.lease.waiting:
+            return held
+
+        def got_slot(stored: Connection, current: StoredSet, now: float) -> Connection | None:
+            if not _is_ours(current, mine):
+                return None
+            return stored.revocation_began(current.got_slot(now + deadline.for_lease()), now)
+
+        return self._change(held, mine, got_slot)
+
+    def _carry_out(
+        self, held: Connection, mine: StoredSet, registration: Registration, client: Client, deadline: Deadline
+    ) -> Connection:
+        """Ask the server, with a slot in hand where it has them, and write down what it answers."""
+        try:
+            attempt = self._ask(held, mine, registration, client, deadline)
             if attempt.needs_refresh:
                 deadline.for_http(registration.provider.request_timeout)  # with too little time nothing is begun
         except GatehouseError as error:
@@ -127,16 +173,18 @@ class Revoking:
             self._change(held, mine, _let_go)
             raise
         if attempt.needs_refresh:
-            return self._refresh(held, mine, registration, attempt, deadline)
+            return self._refresh(held, mine, registration, attempt, client, deadline)
         return self._conclude(held, mine, attempt)
 
     def _claim(self, connection: Connection, over: StoredSet, holder: str, deadline: Deadline) -> Connection:
         """Return the record with the token set in our hand, or as it is where another has it or it is gone."""
+        waiting = self.registrations.has_slots(over.whose.provider)
 
         def claimed(stored: Connection, current: StoredSet, now: float) -> Connection | None:
             if current.is_in_hand(now):
                 return None
-            return stored.revocation_began(current.claimed(holder, now + deadline.for_lease(), now, revokes=True), now)
+            until = now + deadline.for_lease()
+            return stored.revocation_began(current.claimed(holder, until, now, revokes=True, waiting=waiting), now)
 
         return self._change(connection, over, claimed)
 
@@ -147,12 +195,14 @@ class Revoking:
         """Tell whether to revoke it might end what the user has consented to since."""
         return not registration.provider.grants_are_apart and _a_newer_consent_stands(connection, over)
 
-    def _ask(self, held: Connection, mine: StoredSet, registration: Registration, deadline: Deadline) -> Attempt:
+    def _ask(
+        self, held: Connection, mine: StoredSet, registration: Registration, client: Client, deadline: Deadline
+    ) -> Attempt:
         """Return what came of asking the server to revoke the tokens that there are."""
 
         def revoke(kind: str, token: str) -> bool:
             timeout = deadline.for_http(registration.provider.request_timeout)
-            return self.client.revoke(registration, kind, token, timeout)
+            return client.revoke(registration, kind, token, timeout)
 
         ends_all = registration.provider.revocation_ends_authorization is True
         had_ended = held.has_ended_the_grant_of(mine, ends_all=ends_all)
@@ -161,8 +211,14 @@ class Revoking:
 
     # A live access token, where the server takes nothing else
 
-    def _refresh(
-        self, held: Connection, mine: StoredSet, registration: Registration, attempt: Attempt, deadline: Deadline
+    def _refresh(  # noqa: PLR0913, PLR0917 - a token set, and what was asked about it
+        self,
+        held: Connection,
+        mine: StoredSet,
+        registration: Registration,
+        attempt: Attempt,
+        client: Client,
+        deadline: Deadline,
     ) -> Connection:
         """Refresh a token set under its own lease: what comes is sealed, stored in its place, and vended to nobody.
 
@@ -187,7 +243,7 @@ class Revoking:
         try:
             plan = self.refreshing.plan(leased, used, registration, used.seal.version)
             after_a_defect = _interrupted
-            response = self.refreshing.ask(used, plan, deadline)
+            response = self.refreshing.ask(used, plan, client, deadline)
         except ReauthorizationRequired as error:
             return self._refused(leased, used, error)
         except GatehouseError as error:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .rescuing import Rescuing
     from .revoking import Revoking
     from .shared import Shared
+    from .slots import Slots
     from .starting import Starting
     from .store import Authorizations, Connections
     from .sweeping import Sweeping
@@ -234,7 +235,15 @@ class House:
 
         known = self.registrations
         sign = Signer(self._clients).sign
-        return Client(self._outbound, self.timing.now, sign, known.reread, issuer_keys=self._later("issuer_keys"))
+        keys, slots = map(self._later, ("issuer_keys", "slots"))  # few providers need either
+        return Client(self._outbound, self.timing.now, sign, known.reread, issuer_keys=keys, slots=slots)
+
+    @cached_property
+    def slots(self) -> Slots:
+        """Return what keeps providers to the requests at a time that they take."""
+        from .slots import Slots
+
+        return Slots(self.shared, self.timing)
 
     # Floor 2
 

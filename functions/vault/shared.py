@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import asdict
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from . import attributes as attribute
+from .record import record
 from .store import Conflict, Table
 from .timing import CALL
 
@@ -24,6 +26,14 @@ NOTED_EVERY = 600
 """Seconds between two notes of one process that a client's connections are refreshed: no item may be written often."""
 
 
+@record
+class Taken:
+    """A slot in the hand of `holder`, until it gives it back, or until `until` (Unix seconds)."""
+
+    holder: str
+    until: int
+
+
 class Shared(Table):
     """The table of what connections share. Times are Unix seconds."""
 
@@ -31,6 +41,29 @@ class Shared(Table):
         """Make the table; `hear` gets the `Date` of each of its answers."""
         super().__init__(client_of, name, hear)
         self._noted: dict[str, float] = {}
+
+    # Who has the slots of a provider
+
+    def slots(self, provider: str) -> dict[int, Taken]:
+        """Return who took each slot of a provider last, by the slot's number; none was taken that is not there."""
+        found = self._read(_slots_of(provider))
+        return {
+            int(name.removeprefix("slot_")): Taken(**value) for name, value in found.items() if name.startswith("slot_")
+        }
+
+    def take_slot(self, provider: str, number: int, was: Taken | None, now: Taken) -> None:
+        """Take a slot, if it still is as it `was` read; else raise `Conflict`."""
+        names: dict[str, str] = {"#slot": f"slot_{number}"}
+        values: dict[str, Any] = {":now": asdict(now)}
+        unchanged = "attribute_not_exists(#slot)"
+        if was is not None:
+            unchanged, names["#holder"], values[":was"] = "#slot.#holder = :was", "holder", was.holder
+        self._update(_slots_of(provider), "SET #slot = :now", unchanged, names, values)
+
+    def give_back_slot(self, provider: str, number: int, mine: Taken) -> None:
+        """Give a slot back, if it still is in the same hand; else raise `Conflict`."""
+        names = {"#slot": f"slot_{number}", "#holder": "holder"}
+        self._update(_slots_of(provider), "REMOVE #slot", "#slot.#holder = :mine", names, {":mine": mine.holder})
 
     # When a connection of a client was last refreshed
 
@@ -106,6 +139,10 @@ class Shared(Table):
 
 def _key(about: str) -> dict[str, Any]:
     return {"about": attribute.write(about)}
+
+
+def _slots_of(provider: str) -> str:
+    return f"slots {provider}"
 
 
 def _about(kind: str, provider: str, *whose: str) -> str:

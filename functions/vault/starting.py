@@ -74,6 +74,7 @@ class Starting:
             pushed=pushed,
             form_post=registration.provider.response_mode == "form_post",
             allow_new_subject=fields.get("allow_new_subject", False),
+            has_slots=registration.provider.has_slots or None,
         )
         self.authorizations.create(request)
         return {

@@ -516,12 +516,15 @@ class Authorizations(Table):
         item = self._call("get_item", Key={"request_id": {"S": request_id}}, ConsistentRead=True).get("Item")
         return _request(item) if item else None
 
-    def consume(self, response: ValidatedResponse, holder: str, now: float) -> AuthorizationRequest:
+    def consume(
+        self, response: ValidatedResponse, holder: str, now: float, *, in_slot: bool = False
+    ) -> AuthorizationRequest:
         """Take the request for this response, once, in one conditional write, and return what was stored.
 
         Not expired, this ticket, this provider, this issuer (RFC 9207 section 2.4), open or failed, this state never
         used before, and fewer than five codes exchanged: else `Conflict`, and nothing has changed. A code counts with
-        this write, whatever becomes of it: who is killed before its exchange cannot say whether it was sent.
+        this write, whatever becomes of it: who is killed before its exchange cannot say whether it was sent. Where the
+        provider has slots, that of a code is taken by one who has a slot alone.
         """
         from .authorization import MOST_EXCHANGES, Phase, ticket_hash  # noqa: PLC0415 - as above
 
@@ -541,6 +544,8 @@ class Authorizations(Table):
             f"(attribute_not_exists({exchanges}) OR {exchanges} < {expression.value('most', MOST_EXCHANGES)})",
             _issuer_matches(response.iss, expression),
         ]
+        if not in_slot and response.error is None:
+            conditions.append(expression.is_("has_slots", None))
         consumed, by = expression.value("consumed", Phase.CONSUMED), expression.value("holder", holder)
         at = f"{expression.name('consumed_at')} = {expression.value('at', int(now))}"
         update = (

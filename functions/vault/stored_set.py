@@ -95,7 +95,8 @@ class Lease:
     `attempt` numbers the uses of one token set. `interrupted_at` says that the one before never told how it ended, and
     since when that is known. `timed_out`: the holder waits for its answer no more, but the server may be at work still,
     and would refuse another request for that: so nobody else may ask it either, until the lease lapses. `revokes`: it
-    was taken to revoke the token set, and not to refresh it, which alone can replace its tokens.
+    was taken to revoke the token set, and not to refresh it, which alone can replace its tokens. `waiting`, for a slot
+    of the provider: it is no attempt yet, and lapses as if it had never been.
     """
 
     holder: str
@@ -104,6 +105,7 @@ class Lease:
     interrupted_at: int | None = None
     timed_out: bool = False
     revokes: bool = False
+    waiting: bool = False
 
     @property
     def is_after_an_interruption(self) -> bool:
@@ -289,22 +291,27 @@ class StoredSet:
         """Return it as it comes into the place `revoking`."""
         return replace(self, revocation=Revocation(int(now), came_at=None if came_at is None else int(came_at)))
 
-    def claimed(self, holder: str, until: float, now: float, *, revokes: bool) -> StoredSet:
+    def claimed(self, holder: str, until: float, now: float, *, revokes: bool, waiting: bool = False) -> StoredSet:
         """Return it in `holder`'s hand, to be revoked, or to be refreshed before that.
 
         What another had in hand and never told the end of is unknown from now on: of a revocation whether the server
-        has heard of it, of a refresh which tokens there are.
+        has heard of it, of a refresh which tokens there are. One that was `waiting` for a slot has sent nothing.
         """
         before, revocation = self.lease, self._revocation
         interrupted_at = before.interrupted_at if before else None
-        if before is not None and before.until and before.holder != holder:
+        if before is not None and before.until and before.holder != holder and not before.waiting:
             if before.revokes:
                 revocation = replace(revocation, open_attempts=revocation.open_attempts + 1)
             elif interrupted_at is None:
                 interrupted_at = int(now)
         attempts = self.attempts if revokes else self.attempts + 1
-        lease = Lease(holder, attempts, math.ceil(until), interrupted_at, revokes=revokes)
+        lease = Lease(holder, attempts, math.ceil(until), interrupted_at, revokes=revokes, waiting=waiting)
         return replace(self, lease=lease, attempts=attempts, revocation=revocation)
+
+    def got_slot(self, until: float) -> StoredSet:
+        """Return it with the attempt begun that its lease has waited with: from now on it may have been sent."""
+        assert self.lease is not None  # noqa: S101 - only a holder waits for a slot
+        return replace(self, lease=replace(self.lease, until=math.ceil(until), waiting=False))
 
     def refused(self) -> StoredSet:
         """Return it after the server has refused its refresh token."""

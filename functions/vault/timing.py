@@ -41,6 +41,13 @@ response, be it another's: longer than a message stays hidden whose rescuer has 
 
 SHORTEST_REQUEST = 1.0
 
+SLOT_WAIT = 5.0
+"""Seconds that a caller waits for a slot of the provider, at the most. Background work does not."""
+
+SLOT_MARGIN = 3.0
+"""Seconds that a slot is held past its request's own deadline: a server may be at work on it that long, and clocks are
+together within two."""
+
 
 @record
 class Deadline:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .connection import Connection
-from .errors import GatehouseError, ReauthorizationRequired, TemporarilyUnavailable
+from .errors import GatehouseError, ReauthorizationRequired, SlotsTaken, TemporarilyUnavailable
 from .record import record
 from .store import Conflict
-from .timing import CALL
+from .timing import CALL, SLOT_WAIT
 
 if TYPE_CHECKING:
     from .accounts import Accounts
@@ -52,6 +52,19 @@ class _Wanted:
             return None
         was_needed = self.is_needed(connection, failure.at)
         return failure.in_force_until(needed=self.is_needed(connection, now), was_needed=was_needed)
+
+
+class _SlotWait:
+    """How long one call waits for a slot of the provider: `seconds`, from when it first needs one."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until: float | None = None
+
+    def until(self, now: float) -> float:
+        """Return when it gives up."""
+        self._until = now + self._seconds if self._until is None else self._until
+        return self._until
 
 
 @record
@@ -104,7 +117,7 @@ class Vending:
         """Decide on what is stored: serve it, wait for another's refresh, share its failure, or refresh; and again."""
         connection_id = connection.connection_id
         first_version, first_failure = connection.version, connection.failure
-        pause, has_tried = _FIRST_PAUSE, False
+        pause, has_tried, for_slot = _FIRST_PAUSE, False, _SlotWait(0 if wanted.is_background else SLOT_WAIT)
         while True:
             connection.require_vendable()
             now, lease, failure = self.timing.now(), connection.lease, connection.failure
@@ -115,7 +128,7 @@ class Vending:
             if lease is not None and lease.is_at_work(now):
                 if wanted.enough(connection, now):
                     return self._vended(connection)
-                self._wait(pause, deadline, connection_id)
+                self._wait(connection, pause, deadline, for_slot)
                 pause = min(pause * _GROWTH, _LONGEST_PAUSE)
                 connection = self._seen_again(connection, deadline)
                 continue
@@ -128,7 +141,7 @@ class Vending:
                 raise failure.as_error(connection_id, failure.at if is_shared else now, until)
             has_tried = True
             try:
-                connection = self._attempt(connection, deadline, needed=wanted.is_needed(connection, now))
+                connection = self._attempt(connection, wanted, deadline, for_slot)
             except GatehouseError as error:
                 connection = self.connections.require(connection_id)
                 connection.require_vendable()
@@ -136,11 +149,18 @@ class Vending:
                     return self._vended(connection)
                 raise error.about(connection_id) from None
 
-    def _attempt(self, connection: Connection, deadline: Deadline, *, needed: bool) -> Connection:
+    def _attempt(self, connection: Connection, wanted: _Wanted, deadline: Deadline, for_slot: _SlotWait) -> Connection:
         """Refresh, or bury a grant that cannot be; return the record to decide on next."""
         if connection.to_refresh is None:
             return self._without_refresh_token(connection)
-        return self.refreshing.refresh(connection, uuid.uuid4().hex, deadline, needed=needed)
+        now = self.timing.now()
+        needed = wanted.is_needed(connection, now)
+        # What nobody needs yet waits for nobody: it looks for a slot once.
+        slot_by = for_slot.until(now) if needed else now
+        holder, is_background = uuid.uuid4().hex, wanted.is_background
+        return self.refreshing.refresh(
+            connection, holder, deadline, needed=needed, slot_by=slot_by, is_background=is_background
+        )
 
     def _without_refresh_token(self, connection: Connection) -> Connection:
         """Return the record of a grant that has run out; raise where its access token still lives, irreplaceable.
@@ -165,7 +185,11 @@ class Vending:
             return self.connections.require(was.connection_id)
         return now
 
-    def _wait(self, pause: float, deadline: Deadline, connection_id: str) -> None:
+    def _wait(self, connection: Connection, pause: float, deadline: Deadline, for_slot: _SlotWait) -> None:
+        """Wait for another's refresh a little longer, be it for its slot or for its answer."""
+        connection_id, now = connection.connection_id, self.timing.now()
+        if connection.lease is not None and connection.lease.waiting and now > for_slot.until(now):
+            raise SlotsTaken(self.timing.jitter()).about(connection_id)
         if deadline.remaining() < pause + 0.5:
             raise TemporarilyUnavailable(
                 "Another call is refreshing this connection, and this call's time is up: try again.",

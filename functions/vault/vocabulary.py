@@ -271,7 +271,7 @@ def checks(*, loopback_http: bool) -> dict[str, Check]:
         "revocation_token_type_hint": check.boolean,
         "revocation_ends_authorization": check.boolean,
         "revocation_success": path,
-        "max_concurrency": check.integer(1, 100),
+        "max_concurrency": check.integer(0, 100),
         "request_timeout": check.integer(1, 20),
         "jwks_uri": _url(loopback_http=loopback_http),
         "pushed_authorization_request_endpoint": endpoint,

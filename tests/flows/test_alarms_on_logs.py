@@ -15,6 +15,7 @@ from local.stack import Stack
 from tests.browser import invoke
 from tests.cloudwatch import Metrics, alarms, count
 from tests.flows.application import Context, fresh, inside
+from tests.unlimited import lift_the_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,7 @@ HOURS = 4 * 60
 def stack() -> Iterator[Stack]:
     """Give a stack of this module's own: its sweeps find all that is due."""
     with Stack() as running:
+        lift_the_limit(running)
         yield running
 
 

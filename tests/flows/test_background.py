@@ -17,6 +17,7 @@ import pytest
 import requests
 
 from functions.vault.connection import JUST_OBTAINED
+from functions.vault.registrations import KEPT
 from functions.vault.revoking import GIVE_UP_AFTER
 from functions.vault.sweeping import AGAIN_AFTER
 from functions.vault.upkeep import ASSUMED_IDLE_SECONDS
@@ -27,6 +28,7 @@ from tests.browser import Browser, invoke
 from tests.flows.application import fresh, operations, token_requests
 from tests.flows.scripted import TOKENS, connect, scripted
 from tests.gate import Gate
+from tests.unlimited import lift_the_limit, limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,10 +55,9 @@ def stack(gate: Gate) -> Iterator[Stack]:
     """Give a stack of this module's own: its clock leaps by weeks, and its sweeps find all that is due."""
     with Stack() as running:
         registration = running.registrations["ultracart"]
-        gated = registration | {"token_endpoint": gate.before("ultracart", registration["token_endpoint"])}
-        boto3.client("secretsmanager").put_secret_value(
-            SecretId="gatehouse/providers/ultracart", SecretString=json.dumps(gated)
-        )
+        gated = {"token_endpoint": gate.before("ultracart", registration["token_endpoint"])}
+        running.registrations["ultracart"] = registration | gated
+        lift_the_limit(running)
         yield running
 
 
@@ -301,6 +302,7 @@ def test_one_refresh_at_a_time_where_the_provider_takes_one(
     # given
     for _ in range(3):
         new_browser(fresh("merchant")).connect(connection_id=fresh())
+    limit(stack, 1)
     stack.clock.advance(ASSUMED_IDLE_SECONDS)
     demo.reset()
     assert sweep(stack) == 3
@@ -313,6 +315,8 @@ def test_one_refresh_at_a_time_where_the_provider_takes_one(
             gate.wait_for(number + 1)
             seen.append((in_flight("RefreshQueue"), stack.background.poll()))
             gate.release(number)
+    lift_the_limit(stack)
+    stack.clock.advance(KEPT)
 
     # then
     assert seen == [(1, 0)] * 3

@@ -170,7 +170,10 @@ def condition(expression: str) -> Condition:
 
 @dataclass(frozen=True)
 class Update:
-    """An update expression: the clauses that the store uses, each a list of top-level attribute and value."""
+    """An update expression: the clauses that the stores use, each a list of top-level attribute and value.
+
+    What is assigned may be another attribute, as it was before.
+    """
 
     assigned: tuple[tuple[str, str], ...] = ()
     removed: tuple[str, ...] = ()
@@ -180,7 +183,7 @@ class Update:
         """Return the item after the update; the old one stays as it is."""
         after = dict(item)
         for name, value in self.assigned:
-            after[names[name]] = values[value]
+            after[names[name]] = values[value] if value.startswith(":") else item[names[value]]
         for name in self.removed:
             after.pop(names[name], None)
         for name, value in self.added:
@@ -209,7 +212,7 @@ def update(expression: str) -> Update:
     if not clauses:
         raise Unsupported(expression)
     return Update(
-        tuple(_pair(part, r"(#\w+)\s*=\s*(:\w+)") for part in clauses.get("SET", [])),
+        tuple(_pair(part, r"(#\w+)\s*=\s*([:#]\w+)") for part in clauses.get("SET", [])),
         tuple(_single(part) for part in clauses.get("REMOVE", [])),
         tuple(_pair(part, r"(#\w+)\s+(:\w+)") for part in clauses.get("ADD", [])),
     )

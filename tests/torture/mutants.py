@@ -25,6 +25,7 @@ from tests.torture.world import Parts
 
 if TYPE_CHECKING:
     from functions.vault.aws import ClientOf
+    from functions.vault.client import Client
     from functions.vault.outcome import Outcome
     from functions.vault.refreshing import After
     from functions.vault.stored_set import Lease, RefreshedFrom, StoredSet
@@ -113,12 +114,12 @@ class _DoesNotReread(Refreshing):
 class _ShortLease(Refreshing):
     """Holds its lease for two seconds, however long its request takes."""
 
-    def _claim(self, connection: Connection, holder: str, deadline: Deadline) -> Connection:  # noqa: ARG002 - as it is called
-        return super()._claim(connection, holder, Deadline(lambda: 2.0 - LEASE_MARGIN))
+    def _claim(self, connection: Connection, holder: str, deadline: Deadline, *, waiting: bool) -> Connection:  # noqa: ARG002 - as it is called
+        return super()._claim(connection, holder, Deadline(lambda: 2.0 - LEASE_MARGIN), waiting=waiting)
 
-    def _ask(self, used: StoredSet, plan: Any, deadline: Deadline) -> TokenResponse:  # noqa: ARG002 - as it is called
+    def _ask(self, used: StoredSet, plan: Any, client: Client, deadline: Deadline) -> TokenResponse:  # noqa: ARG002 - as it is called
         timeout = deadline.for_http(plan.registration.provider.request_timeout)
-        return self.client.refresh(plan.registration, plan.refresh_token, timeout)
+        return client.refresh(plan.registration, plan.refresh_token, timeout)
 
 
 class _Impatient(Refreshing):
@@ -131,9 +132,9 @@ class _Impatient(Refreshing):
 class _AsksAtOnce(Refreshing):
     """Takes a time-out for any other failure: the server is asked again after seconds, or at once."""
 
-    def _ask(self, used: StoredSet, plan: Any, deadline: Deadline) -> TokenResponse:
+    def _ask(self, used: StoredSet, plan: Any, client: Client, deadline: Deadline) -> TokenResponse:
         try:
-            return super()._ask(used, plan, deadline)
+            return super()._ask(used, plan, client, deadline)
         except ProviderTimedOut as error:
             raise ProviderUnavailable(error.description, outcome_unknown=True) from None
 

@@ -26,6 +26,7 @@ from tests.browser import Browser, invoke
 from tests.engines import running_dynalite
 from tests.torture.failing_end import FailingEnd
 from tests.torture.victims import ANY, Boundary, Victims
+from tests.unlimited import lift_the_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -254,6 +255,7 @@ def running_scene() -> Iterator[Scene]:
     """Set the scene."""
     with ExitStack() as closing:
         stack = closing.enter_context(Stack(dynamodb_endpoint=closing.enter_context(running_dynalite())))
+        lift_the_limit(stack)
         dynamodb = closing.enter_context(FailingEnd(os.environ["AWS_ENDPOINT_URL_DYNAMODB"], stack.clock.now))
         other_aws = closing.enter_context(FailingEnd(stack.aws_endpoint))
         endpoints = {"AWS_ENDPOINT_URL": other_aws.url, "AWS_ENDPOINT_URL_DYNAMODB": dynamodb.url}

@@ -10,6 +10,7 @@ from local.stack import Stack
 from tests.requirements import ROOT
 from tests.torture.costs import counted, lines
 from tests.torture.scale import is_flat, peak, same_requests, swept
+from tests.unlimited import lift_the_limit
 
 
 @pytest.mark.needs_node
@@ -34,6 +35,7 @@ def test_the_document_says_what_is_counted() -> None:
     page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8").splitlines()
 
     with Stack() as stack:
+        lift_the_limit(stack)
         found = counted(stack)
 
     tables = [*lines(found), *bills(found), *quotas(found)]

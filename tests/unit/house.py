@@ -22,12 +22,14 @@ from functions.vault.committing import Committing
 from functions.vault.completing import Completing
 from functions.vault.errors import GatehouseError, TemporarilyUnavailable
 from functions.vault.issuer_keys import IssuerKeys
+from functions.vault.providers import DEFAULT_MAX_CONCURRENCY
 from functions.vault.queues import Queue
 from functions.vault.refreshing import Refreshing
 from functions.vault.registrations import Registrations
 from functions.vault.rescuing import Rescuing
 from functions.vault.revoking import Revoking
 from functions.vault.shared import Shared
+from functions.vault.slots import Slots
 from functions.vault.starting import Starting
 from functions.vault.store import Authorizations, Conflict, Connections, Due
 from functions.vault.stored_set import Seal
@@ -35,6 +37,7 @@ from functions.vault.sweeping import Sweeping
 from functions.vault.timing import NEVER, Deadline, Timing
 from functions.vault.tokens import TokenResponse, TokenSet
 from functions.vault.vending import Vending
+from tests.torture.dynamo import Dynamo
 from tests.unit.samples import NOW, WHOSE, answer, connection, registration, sealed_tokens, token_response
 
 if TYPE_CHECKING:
@@ -164,7 +167,9 @@ class MemoryAuthorizations(Authorizations):
         with self._events.call("get_request"):
             return self.records.get(request_id)
 
-    def consume(self, response: ValidatedResponse, holder: str, now: float) -> AuthorizationRequest:
+    def consume(
+        self, response: ValidatedResponse, holder: str, now: float, *, in_slot: bool = False
+    ) -> AuthorizationRequest:
         """Take a request, once."""
         with self._events.call("consume"):
             was = self.records.get(response.browser.request_id)
@@ -176,6 +181,7 @@ class MemoryAuthorizations(Authorizations):
                 or was.phase is Phase.CONSUMED
                 or response.state_hash in was.used_states
                 or was.exchanges >= MOST_EXCHANGES
+                or (was.has_slots and not in_slot and response.error is None)
             ):
                 raise Conflict
             states = was.used_states | {response.state_hash}
@@ -250,7 +256,11 @@ class MemoryRegistrations(Registrations):
     def max_concurrency_of(self, name: str) -> int:
         """Return how many requests the provider takes at a time."""
         with self._events.call("max_concurrency"):
-            return self.known[name].provider.max_concurrency
+            return self.known[name].provider.max_concurrency or DEFAULT_MAX_CONCURRENCY
+
+    def has_slots(self, name: str) -> bool:
+        """Tell whether the provider takes a limited number of requests at a time."""
+        return name in self.known and self.known[name].provider.has_slots
 
     def reread(self, _refused: Registration) -> Registration | None:
         """Find nothing new."""
@@ -359,6 +369,7 @@ class MemoryHouse:
         self.events = Events()
         self.connections = MemoryConnections(self.events)
         self.authorizations = MemoryAuthorizations(self.events)
+        self.dynamo = Dynamo({"shared": "about"})
         self.registrations = MemoryRegistrations(self.events)
         self.shared = MemoryShared(self.events)
         self.kms = MemoryKms(self.events)
@@ -369,11 +380,14 @@ class MemoryHouse:
         self.timing = Timing(now=lambda: self.now, sleep=self._sleep, jitter=lambda: 0.5)
         self.cipher = self.new_cipher()
         keys = IssuerKeys(self.server, lambda: self.now)
+        self.table_of_slots = Shared(lambda _service: self.dynamo, "shared")
+        self.slots = Slots(self.table_of_slots, self.timing)
         self.client = Client(
             self.server,
             lambda: self.now,
             reread=self.registrations.reread,
             issuer_keys=keys,
+            slots=self.slots,
             wall_clock=lambda: self.now,
         )
         self.committing = Committing(self.connections, self.rescue_queue, self._last_resort, self.timing)

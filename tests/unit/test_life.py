@@ -253,6 +253,7 @@ STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
             was.to_revoke[0].claimed(f"holder-{was.changes}", NOW + 30, NOW, revokes=False), NOW
         ),
     ],
+    Happened.GOT_SLOT: [lambda was: was.got_slot(NOW + 30, NOW)],
     Happened.LEASE_GIVEN_BACK: [lambda was: was.lease_given_back(NOW)],
     Happened.LEASE_ENDED: [
         lambda was: was.lease_ended(NOW),

@@ -33,8 +33,9 @@ def test_the_application_gets_its_user_back(outcome: dict[str, Any], query: str)
         Outcome("connected", request=authorization_request()),
         Outcome("refused", reason="state_mismatch"),
         Outcome("unfinished", request=authorization_request(return_to=RETURN_TO)),
+        Outcome("waiting", request=authorization_request(return_to=RETURN_TO)),
     ],
-    ids=["no return_to", "no request", "not finished"],
+    ids=["no return_to", "no request", "not finished", "not begun"],
 )
 def test_otherwise_the_user_sees_a_page(outcome: Outcome) -> None:
     """Without `return_to`, without a request, or while the outcome is not known."""
@@ -58,17 +59,38 @@ def test_a_failure_after_which_the_request_stays_used_cannot_be_tried_again(phas
     assert not Outcome.failed(authorization_request(phase=phase), "server_error").may_try_again
 
 
-@pytest.mark.parametrize("page", ["connected", "already", "unfinished", "refused", "expired", "invalid_link"])
+@pytest.mark.parametrize(
+    "page", ["connected", "already", "unfinished", "waiting", "refused", "expired", "invalid_link"]
+)
 def test_only_what_came_to_nothing_can_be_tried_again(page: str) -> None:
     """The others are over, or not ours."""
     assert not Outcome(page).may_try_again
 
 
 @pytest.mark.parametrize(
-    ("page", "form_post", "after"), [("unfinished", False, 2), ("unfinished", True, None), ("connected", False, None)]
+    ("page", "form_post", "after"),
+    [
+        ("unfinished", False, 2),
+        ("unfinished", True, None),
+        ("waiting", False, 2),
+        ("waiting", True, None),
+        ("connected", False, None),
+    ],
 )
-def test_an_unfinished_page_looks_again_by_itself(page: str, form_post: bool, after: int | None) -> None:  # noqa: FBT001 - a parameter
+def test_a_page_that_is_not_the_end_looks_again_by_itself(page: str, form_post: bool, after: int | None) -> None:  # noqa: FBT001 - a parameter
     """Not where the answer was posted: its address without the form is nobody's answer."""
     outcome = Outcome(page, "acme", request=authorization_request(form_post=form_post))
 
     assert replies.of(outcome).looks_again_after == after
+
+
+def test_an_answer_that_was_posted_and_had_no_turn_can_be_given_again() -> None:
+    """The browser sends a form but once: the person goes to the provider again. Else the page comes back by itself."""
+    posted, redirected = (
+        replies.of(Outcome("waiting", "acme", request=authorization_request(form_post=form_post)))
+        for form_post in (True, False)
+    )
+
+    assert posted.values == {"provider": "acme", "try_again": f"/authorize/{authorization_request().request_id}"}
+    assert redirected.values == {"provider": "acme"}
+    assert (posted.status, posted.location, redirected.location) == (202, None, None)

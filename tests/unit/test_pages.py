@@ -18,6 +18,7 @@ EXAMPLES: dict[str, dict[str, str | None]] = {
     "connected": {"provider": "ultracart"},
     "already": {"provider": "ultracart"},
     "unfinished": {"provider": "ultracart"},
+    "waiting": {"provider": "ultracart"},
     "denied": {"provider": "ultracart", "try_again": "/authorize/1"},
     "expired": {"provider": "ultracart"},
     "failed": {"provider": "ultracart", "reason": "It did not answer in time.", "try_again": "/authorize/1"},
@@ -110,7 +111,7 @@ def test_a_page_says_what_to_do_next(name: str) -> None:
     assert re.search(r"close this window|[Gg]o back to the application|Try again|Check again", text)
 
 
-@pytest.mark.parametrize("name", ["connected", "already", "unfinished", "denied", "expired", "failed"])
+@pytest.mark.parametrize("name", ["connected", "already", "unfinished", "waiting", "denied", "expired", "failed"])
 def test_a_page_names_the_provider(name: str) -> None:
     """The person sees which account it is about."""
     assert "ultracart" in document(name).text["main"]
