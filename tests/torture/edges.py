@@ -25,6 +25,7 @@ _BEFORE_ANY = (Fault.CRASH, Fault.CRASH_SENT, Fault.THROTTLED, Fault.LATE_REQUES
 _BEFORE_READ = (Fault.CRASH, Fault.THROTTLED)
 _ONE_SIDED = (Fault.CRASH, Fault.THROTTLED, Fault.LOST_ANSWER, Fault.RETRIED)
 _ONE_SIDED_READ = (Fault.CRASH, Fault.THROTTLED)
+_NOTHING: Mapping[str, Any] = {}
 _read: Any = TypeDeserializer().deserialize
 
 
@@ -82,7 +83,7 @@ class _DynamoEdge:
         key = next(
             iter((arguments.get("Key") or {"key": arguments.get("Item", {}).get(world.dynamo.keys[table])}).values())
         )
-        before = world.dynamo.items[table].get(key["S"], {})
+        before = world.dynamo.items[table].get(key["S"], _NOTHING)
         if actor is not None and operation == "get_item":
             actor.notes["read at"] = world.scheduler.step
         if actor is not None and table == CONNECTIONS:

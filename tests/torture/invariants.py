@@ -103,7 +103,7 @@ class Watch(Observer):
         if table != CONNECTIONS:
             self.read_at.setdefault(after["request_id"]["S"], actor.notes.get("read at", -1) if actor else -1)
             return
-        was, now = records.plain(before), records.plain(after)
+        was, now = self.world.plain(before), self.world.plain(after)
         if now["version"] < was.get("version", 0):
             self.violated(f"the version fell from {was['version']} to {now['version']}")
         if now["changes"] <= was.get("changes", 0):

@@ -41,6 +41,13 @@ def to_revoke(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [each for each in values.get("sets", ()) if each["place"] == Place.REVOKING]
 
 
+def turns(values: Mapping[str, Any]) -> list[float]:
+    """Return the times at which a state turns into another: a lease lapses, a delay is over."""
+    times = [values.get("failure", {}).get("retry_at"), values.get("tell_at")]
+    times += [each.get("lease", {}).get("until") for each in values.get("sets", ())]
+    return [float(time) for time in times if time is not None]
+
+
 def sealed(stored: Mapping[str, Any]) -> StoredSet:
     """Return a stored token set as far as it takes to open it."""
     pending = Pending(**stored["pending"]) if "pending" in stored else None

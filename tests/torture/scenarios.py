@@ -89,7 +89,7 @@ class Scenario:
         world.is_set_up = True
         world.server.new_key_since = scheduler.now
         scheduler.consumers = {queue: _consumer(world, queue) for queue in ("rescue", "refresh", "revoke")}
-        scheduler.timers = lambda: _timers(world)
+        scheduler.timers = world.turns
         if self.profile.refuses_in_passing:
             scheduler.possible_outages += REFUSALS
         for number, role in enumerate(self.roles):
@@ -196,16 +196,6 @@ def _consumer(world: World, queue: str) -> Callable[[Actor, Message], Any]:
         return process.revoking.retry(document["connection_id"], process.deadline)
 
     return consume
-
-
-def _timers(world: World) -> list[float]:
-    """Return the times at which a stored state turns into another: a lease lapses, a delay is over."""
-    turns: list[Any] = []
-    for connection_id in world.accounts:
-        stored = world.item(connection_id)
-        turns += [stored.get("failure", {}).get("retry_at"), stored.get("tell_at")]
-        turns += [each.get("lease", {}).get("until") for each in stored.get("sets", ())]
-    return [float(time) for time in turns if time is not None]
 
 
 SMALL = (

@@ -45,6 +45,9 @@ ACCOUNT = "one"
 """The connection and the account of whoever is not said to have another."""
 
 
+_NOTHING: Mapping[str, Any] = {}
+
+
 @dataclass(frozen=True)
 class Parts:
     """What a process is put together from. A mutation proof passes a broken part here."""
@@ -104,11 +107,31 @@ class World:
         self.truth = Cipher(lambda _service: edges.keys(self), "key")
         self.is_set_up = False
         self._sent: set[tuple[str, str]] = set()
+        self._turns: dict[int, list[float]] = {}
+        self._plain: dict[int, tuple[Mapping[str, Any], dict[str, Any]]] = {}
         self._numbers = count(1)
 
     def item(self, connection_id: str = CONNECTION) -> dict[str, Any]:
         """Return the attributes of a connection as they are stored, as plain values; empty where there is none."""
-        return records.plain(self.dynamo.items[CONNECTIONS].get(connection_id, {}))
+        return self.plain(self.dynamo.items[CONNECTIONS].get(connection_id, _NOTHING))
+
+    def turns(self) -> list[float]:
+        """Return the times at which what is stored turns into something else: a lease lapses, a delay is over."""
+        items = [self.dynamo.items[CONNECTIONS].get(each, _NOTHING) for each in self.accounts]
+        return [time for item in items for time in self._turns_of(item)]
+
+    def _turns_of(self, item: Mapping[str, Any]) -> list[float]:
+        if id(item) not in self._turns:
+            self._turns[id(item)] = records.turns(self.plain(item))
+        return self._turns[id(item)]
+
+    def plain(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a stored item's plain values, made once: an item is replaced, and never changed."""
+        _, values = self._plain.get(id(item), (None, None))
+        if values is None:
+            values = records.plain(item)
+            self._plain[id(item)] = item, values
+        return values
 
     def opened(self, connection_id: str, stored: Mapping[str, Any]) -> TokenSet:
         """Return what a stored token set holds, with no call noticed by anybody."""
