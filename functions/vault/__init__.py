@@ -6,7 +6,8 @@ and messages of before), token_set, tokens, obtained (what may be written over w
 meanings and reading (a server's answers), dialect (requests to it), authorization, outcome, providers, vocabulary,
 rules (what refusals mean at one provider), tenants, addresses, assertion, id_token, sealing, timing, attributes.
 Floor 1, one outside world each: aws, store and shared (DynamoDB), cipher (KMS), registrations (Secrets Manager),
-discovery and issuer_keys (issuers), queues (SQS), signer (KMS), outbound, wire, authentication and client (providers).
+discovery and issuer_keys (issuers), queues (SQS), signer (KMS), outbound, wire, slots, authentication and client
+(providers).
 Floor 2, the use cases: starting, binding, completing, vending, revoking, sweeping, rescuing, listing, refreshing (one
 refresh under its lease), accounts (whose tokens are), and committing (the ladder that every token response goes down).
 Floor 3: settings, the one reader of the environment, which puts the house together.

@@ -24,20 +24,13 @@ if TYPE_CHECKING:
     from .authentication import Identity, Sign
     from .authorization import ValidatedResponse
     from .providers import Provider, Registration
-    from .responses import Answer
+    from .responses import Answer, Transport
     from .slots import Slot, Slots
     from .tokens import TokenResponse
 
     Form = Sequence[tuple[str, str]]
 
 T = TypeVar("T")
-
-
-class Transport(Protocol):
-    """What carries a request: `Outbound`, or in tests whatever answers like it."""
-
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:
-        """Return the whole answer within `timeout` seconds, or raise `ProviderUnavailable`."""
 
 
 class IssuerKeys(Protocol):

@@ -15,8 +15,7 @@ from .timing import SHORTEST_REQUEST
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .client import Transport
-    from .responses import Answer
+    from .responses import Answer, Transport
     from .timing import Deadline
 
 KEPT = 240.0

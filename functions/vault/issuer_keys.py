@@ -14,9 +14,9 @@ from .timing import SHORTEST_REQUEST
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .client import Transport
     from .id_token import Jwk
     from .providers import Provider
+    from .responses import Transport
 
 KEPT = 300.0
 """Seconds for which keys that were read are good enough."""

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .aws import ClientOf
-    from .client import Transport
     from .discovery import Discovery
+    from .responses import Transport
     from .timing import Deadline
 
 KEPT = 300.0

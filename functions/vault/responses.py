@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, quote_plus, unquote_plus
 
 from . import meanings
@@ -53,6 +53,13 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+class Transport(Protocol):
+    """What carries a request: `Outbound`, or in tests whatever answers like it."""
+
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:
+        """Return the whole answer within `timeout` seconds, or raise `ProviderUnavailable`."""
 
 
 def token_response(

@@ -27,9 +27,8 @@ from .timing import CALL, SHORTEST_REQUEST, SLOT_MARGIN
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .client import Transport
     from .providers import Provider
-    from .responses import Answer
+    from .responses import Answer, Transport
     from .shared import Shared
     from .timing import Deadline, Timing
 

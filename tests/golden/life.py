@@ -78,7 +78,7 @@ class _Life:
         registrations = Registrations(lambda _: secrets, "", self._wire, lambda: house.now, loopback_http=False)
         shared: dict[str, Any] = {"registrations": registrations}
         self._starting = replace(house.starting, **shared)
-        shared["client"] = Client(self._wire, lambda: house.now)
+        shared["client"] = Client(self._wire, lambda: house.now, slots=house.slots)
         self._completing = replace(house.completing, **shared)
         self._vending = replace(house.vending, refreshing=replace(house.refreshing, **shared))
         self._revoking = replace(house.revoking, **shared)

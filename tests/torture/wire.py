@@ -17,7 +17,7 @@ from tests.torture.server import BUSY_WORDS, Refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from functions.vault.client import Transport
+    from functions.vault.responses import Transport
     from tests.torture.scheduler import Actor
     from tests.torture.server import Grant, Profile
     from tests.torture.world import World
