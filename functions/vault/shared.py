@@ -52,18 +52,27 @@ class Shared(Table):
         }
 
     def take_slot(self, provider: str, number: int, was: Taken | None, now: Taken) -> None:
-        """Take a slot, if it still is as it `was` read; else raise `Conflict`."""
-        names: dict[str, str] = {"#slot": f"slot_{number}"}
-        values: dict[str, Any] = {":now": asdict(now)}
-        unchanged = "attribute_not_exists(#slot)"
-        if was is not None:
-            unchanged, names["#holder"], values[":was"] = "#slot.#holder = :was", "holder", was.holder
-        self._update(_slots_of(provider), "SET #slot = :now", unchanged, names, values)
+        """Take a slot, if it still is as it `was` read; else raise `Conflict`.
+
+        That is its holder and its time: who lets a slot lapse may be the one who takes it next.
+        """
+        names, values = {"#slot": f"slot_{number}"}, {":now": asdict(now)}
+        if was is None:
+            self._update(_slots_of(provider), "SET #slot = :now", "attribute_not_exists(#slot)", names, values)
+        else:
+            self._update_taken(provider, "SET #slot = :now", was, names, values)
 
     def give_back_slot(self, provider: str, number: int, mine: Taken) -> None:
         """Give a slot back, if it still is in the same hand; else raise `Conflict`."""
-        names = {"#slot": f"slot_{number}", "#holder": "holder"}
-        self._update(_slots_of(provider), "REMOVE #slot", "#slot.#holder = :mine", names, {":mine": mine.holder})
+        self._update_taken(provider, "REMOVE #slot", mine, {"#slot": f"slot_{number}"}, {})
+
+    def _update_taken(
+        self, provider: str, update: str, was: Taken, names: dict[str, str], values: dict[str, Any]
+    ) -> None:
+        is_as_read = "#slot.#holder = :holder AND #slot.#until = :until"
+        names = {**names, "#holder": "holder", "#until": "until"}
+        values = {**values, ":holder": was.holder, ":until": was.until}
+        self._update(_slots_of(provider), update, is_as_read, names, values)
 
     # When a connection of a client was last refreshed
 
