@@ -141,7 +141,7 @@ class _Storm(MemoryHouse):
         refreshing = Refreshing(
             self.connections, self.registrations, cipher, client, self.committing, self.shared, timing
         )
-        vending = Vending(self.connections, cipher, refreshing, timing, self.accounts)
+        vending = Vending(self.connections, cipher, refreshing, self.looking, timing, self.accounts)
         deadline = Deadline(lambda: _TIMEOUT - (self._hub.now - came))
         answer = vending.token("merchant-1", 60, deadline)
         assert answer["access_token"] == "AT-2", answer  # noqa: S105 - made up

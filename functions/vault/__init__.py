@@ -1,14 +1,16 @@
 """The house. Imports go downward only; `tests/test_layers.py` holds that.
 
 Floor 0, no I/O: record (what they are made by), errors, fields, failure, life (what becomes of a connection and its
-token sets), stored_set (one of them), attempting (what an attempt to revoke one comes to), connection, earlier (records
-and messages of before), token_set, tokens, obtained (what may be written over what), upkeep, responses, refusals,
-meanings and reading (a server's answers), dialect (requests to it), authorization, outcome, providers, vocabulary,
-rules (what refusals mean at one provider), tenants, addresses, assertion, id_token, sealing, timing, attributes.
+token sets), stored_set (one of them), attempting (what an attempt to revoke one comes to), belief (of a dead grant),
+connection, earlier (records and messages of before), token_set, tokens, obtained (what may be written over what),
+upkeep, responses, refusals, meanings and reading (a server's answers), dialect (requests to it), authorization,
+outcome, providers, vocabulary, rules (what refusals mean at one provider), tenants, addresses, assertion, id_token,
+sealing, timing, attributes.
 Floor 1, one outside world each: aws, store and shared (DynamoDB), cipher (KMS), registrations (Secrets Manager),
 discovery and issuer_keys (issuers), queues (SQS), signer (KMS), outbound, wire, slots, authentication and client
 (providers).
 Floor 2, the use cases: starting, binding, completing, vending, revoking, sweeping, rescuing, listing, refreshing (one
-refresh under its lease), accounts (whose tokens are), and committing (the ladder that every token response goes down).
+refresh under its lease), looking (whether a grant is dead), accounts (whose tokens are), and committing (the ladder
+that every token response goes down).
 Floor 3: settings, the one reader of the environment, which puts the house together.
 """

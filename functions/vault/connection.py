@@ -16,6 +16,7 @@ from .stored_set import ASKED_AFTER, Lease, RefreshedFrom, Revoked
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .belief import Belief
     from .errors import GatehouseError
     from .stored_set import Pending, StoredSet
     from .tokens import SealedTokens
@@ -210,6 +211,19 @@ class Connection:
         return self.expires_at - min(LONGEST_NOTICE, (self.expires_at - self.refreshed_at) // 4)
 
     @property
+    def is_believed_dead(self) -> bool:
+        """Tell whether a server has refused its grant, and nothing else is known of that."""
+        return self.status is Status.REAUTHORIZATION_REQUIRED
+
+    def may_be_looked_at(self, now: float, *, by_caller: bool) -> bool:
+        """Tell whether it is time to ask once more for a grant that is believed dead, as far as the record knows."""
+        used = self.to_refresh
+        if not self.is_believed_dead or used is None or used.belief is None:
+            return False
+        is_free = used.lease is None or not used.lease.is_live(now)
+        return is_free and used.belief.may_be_looked_at(now, by_caller=by_caller)
+
+    @property
     def was_interrupted(self) -> bool:
         """Tell whether an attempt with the stored refresh token has an unknown outcome: it may have been used up."""
         before = self.lease is not None and self.lease.is_after_an_interruption
@@ -330,10 +344,13 @@ class Connection:
 
     # A refresh
 
-    def leased(self, holder: str, until: float, now: float, *, waiting: bool = False) -> Connection:
+    def leased(
+        self, holder: str, until: float, now: float, *, waiting: bool = False, by_caller: bool = True
+    ) -> Connection:
         """Return it with the lease in `holder`'s hand; a lease that was never given back is an interrupted attempt.
 
-        One that is `waiting` for a slot is not: with it nothing was sent.
+        One that is `waiting` for a slot is not: with it nothing was sent. Where its grant is believed dead this is a
+        look, `by_caller` or in the background.
         """
         used = self._used()
         attempt, interrupted_at = used.attempts + (not waiting), None
@@ -342,7 +359,9 @@ class Connection:
             if interrupted_at is None and not used.lease.waiting:
                 interrupted_at = int(now)
         lease = Lease(holder, attempt, math.ceil(until), interrupted_at, waiting=waiting)
-        return self._after(Happened.LEASED, now, [replace(used, lease=lease, attempts=attempt)])
+        belief = used.belief_before_a_look(now)
+        belief = belief.looked_at(until, by_caller=by_caller) if belief else None
+        return self._after(Happened.LEASED, now, [replace(used, lease=lease, attempts=attempt, belief=belief)])
 
     def got_slot(self, until: float, now: float) -> Connection:
         """Return it with the attempt recorded that the lease has waited with: from now on it may have been sent."""
@@ -360,7 +379,8 @@ class Connection:
         assert used.lease is not None  # noqa: S101 - only a holder gives a lease back
         before = replace(used.lease, until=0) if used.lease.is_after_an_interruption else None
         upkeep_at = self.upkeep_at if again_at is None or self.upkeep_at is None else again_at
-        return self._after(Happened.LEASE_GIVEN_BACK, now, [replace(used, lease=before)], upkeep_at=upkeep_at)
+        given_back = replace(used.not_asked(now), lease=before)
+        return self._after(Happened.LEASE_GIVEN_BACK, now, [given_back], upkeep_at=upkeep_at)
 
     def lease_ended(self, now: float) -> Connection:
         """Return it without its lease: what its holder came to know is of a token set that is used no more."""
@@ -403,14 +423,16 @@ class Connection:
             replaced = [old, *self.in_place(Place.CURRENT)]
             done = self._after(Happened.KEPT_REFRESHED, now, replaced, new, **told)
             return done._settled(now, grants_are_apart=grants_are_apart)  # noqa: SLF001 - its own class
-        return self._after(Happened.REFRESHED, now, [old], new, **told)
+        happened = Happened.RECOVERED if self.is_believed_dead else Happened.REFRESHED
+        return self._after(happened, now, [old], new, **told)
 
     def refresh_failed(self, error: GatehouseError, now: float, jitter: float, *, needed: bool = False) -> Connection:
         """Return it after an attempt that failed but did not kill the grant. `jitter` is from 0 to 1.
 
         `needed`: the access token will not do for who made the attempt.
         """
-        return self._refresh_failed(self._failure(error, now, jitter, needed=needed), None, now)
+        failure, used = self._failure(error, now, jitter, needed=needed), self._used()
+        return self._refresh_failed(failure, used.not_asked(now) if error.sent_nothing else used, None, now, jitter)
 
     def refresh_timed_out(
         self, error: GatehouseError, until: float, now: float, jitter: float, *, needed: bool
@@ -420,28 +442,60 @@ class Connection:
         assert used.lease is not None  # noqa: S101 - only a holder can give up on its request
         lease = replace(used.lease, until=math.ceil(until), interrupted_at=None, timed_out=True)
         failure = self._failure(error, now, jitter, needed=needed).with_no_request_before(lease.until)
-        return self._refresh_failed(failure, lease, now)
+        return self._refresh_failed(failure, used, lease, now, jitter)
 
-    def _refresh_failed(self, failure: Failure, lease: Lease | None, now: float) -> Connection:
+    def _refresh_failed(
+        self, failure: Failure, used: StoredSet, lease: Lease | None, now: float, jitter: float
+    ) -> Connection:
+        if self.is_believed_dead and used.belief is not None:
+            # What is known of the grant is its refusal: the failure of a look is no news of it.
+            belief = used.belief.answered(now, jitter)
+            looked = replace(used, lease=lease, belief=belief)
+            return self._after(Happened.REFRESH_FAILED, now, [looked], upkeep_at=belief.next_at)
         failure = replace(failure, outcome_unknown=failure.outcome_unknown or self.was_interrupted)
         upkeep_at = None if self.upkeep_at is None else max(self.upkeep_at, failure.retry_at)
-        used = replace(self._used(), lease=lease)
-        return self._after(Happened.REFRESH_FAILED, now, [used], failure=failure, upkeep_at=upkeep_at)
+        failed = replace(used, lease=lease)
+        return self._after(Happened.REFRESH_FAILED, now, [failed], failure=failure, upkeep_at=upkeep_at)
 
-    def died(self, error: GatehouseError, now: float, *, after_loss: bool = False) -> Connection:
+    def died(
+        self, error: ReauthorizationRequired, now: float, jitter: float = 0.5, *, after_loss: bool = False
+    ) -> Connection:
         """Return it with a dead grant, saying whether an interruption or the loss of an answer came before.
 
-        Where it was a kept refresh token that was refused, the current tokens are vended to their end.
+        Where it was a kept refresh token that was refused, the current tokens are vended to their end. `jitter` (0 to
+        1) spreads the looks that are taken at what may live.
         """
-        failure = self._failure(error, now)
-        if self.was_interrupted or after_loss:
+        failure, belief = self._failure(error, now), self._belief(error, now, jitter, after_loss=after_loss)
+        if self.is_believed_dead and self.failure is not None:
+            failure = self.failure
+        elif self.was_interrupted or after_loss:
             failure = replace(failure, description=failure.description + _AFTER_AN_INTERRUPTION)
-        refused = replace(self._used(), lease=None, refresh_at=None, was_refused=True)
-        told: dict[str, Any] = {"failure": failure, "upkeep_at": None}
+        refused = replace(self._used(), lease=None, refresh_at=None, was_refused=True, belief=belief)
+        told: dict[str, Any] = {"failure": failure, "upkeep_at": belief.next_at if belief else None}
         if refused.place is Place.KEPT:
             current = replace(self._require_current(), refresh_at=None)
             return self._after(Happened.KEPT_REFUSED, now, [refused, current], **told)._within_bounds(now)  # noqa: SLF001
         return self._after(Happened.REFUSED, now, [refused], **told)
+
+    def _belief(self, error: ReauthorizationRequired, now: float, jitter: float, *, after_loss: bool) -> Belief | None:
+        """Return what is to be believed of the token set that was refused; None where nothing is to be doubted.
+
+        That the refresh token was not used before is known of the first attempt with this token set alone.
+        """
+        from .belief import Belief  # noqa: PLC0415 - few grants are refused
+
+        used = self._used()
+        if used.place is Place.KEPT or error.is_final:
+            return None
+        if self.is_believed_dead:
+            return used.belief.answered(now, jitter) if used.belief else None
+        is_first = used.is_asked_for_the_first_time and not self.was_interrupted and not after_loss
+        return Belief.begin(now, jitter) if is_first and error.provider_error is not None else None
+
+    def not_looked_at_again(self, now: float) -> Connection:
+        """Return it with a grant that is not asked for any more: its account has authorized the client elsewhere."""
+        used = replace(self._used(), belief=None)
+        return self._after(Happened.LOOKS_ENDED, now, [used], upkeep_at=None)
 
     def came_late(  # noqa: PLR0913 - tokens, where they come from and where they go
         self,

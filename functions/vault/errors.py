@@ -48,6 +48,11 @@ class GatehouseError(Exception):
         self.retry_after = retry_after
         self.provider_error = provider_error
 
+    @property
+    def sent_nothing(self) -> bool:
+        """Tell whether no request can have reached an authorization server."""
+        return False
+
     def about(self, connection_id: str) -> GatehouseError:
         """Return this same error, saying which connection it is about."""
         self.connection_id = connection_id
@@ -101,12 +106,17 @@ class ConfirmationRequired(GatehouseError):
 class ReauthorizationRequired(GatehouseError):
     """The grant is dead: only a new authorization helps.
 
-    `after_loss` says that the answer to an earlier request with the same token was lost, and may have replaced it.
+    `after_loss` says that the answer to an earlier request with the same token was lost, and may have replaced it;
+    `is_final` that the server named a cause that it cannot be wrong about: its revocation, or a second use.
     """
 
     code = "reauthorization_required"
     http_status = 409
     after_loss: bool = False
+
+    def __init__(self, description: str, *, is_final: bool = False, **evidence: Any) -> None:
+        super().__init__(description, **evidence)
+        self.is_final = is_final
 
 
 class ConnectionRevoked(GatehouseError):
@@ -169,6 +179,11 @@ class ProviderUnavailable(GatehouseError):
         super().__init__(description, **evidence)
         self.outcome_unknown = outcome_unknown
 
+    @property
+    def sent_nothing(self) -> bool:
+        """Tell whether no request can have reached an authorization server: it has no answer, and none was lost."""
+        return self.provider_error is None and not self.outcome_unknown
+
 
 class ProviderTimedOut(ProviderUnavailable):
     """No answer came in time, although the connection stood: the server may be at work on the request still."""
@@ -195,6 +210,11 @@ class TemporarilyUnavailable(GatehouseError):
     code = "temporarily_unavailable"
     http_status = 503
     retryable = True
+
+    @property
+    def sent_nothing(self) -> bool:
+        """Tell whether no request can have reached an authorization server: it is raised before one is sent."""
+        return True
 
 
 class TooLittleTime(TemporarilyUnavailable):

@@ -8,6 +8,8 @@ happens to certain token sets: to one that comes in, to one that is there, to al
 - A token set that something does not happen to stays where it is. Where something happens to several token sets at
   once, their rows give one status.
 - Tokens are vended while the status is `active`, and from the place `current` alone, which holds one token set at most.
+- A refusal is believed at once, and may be wrong: if nothing but the server's word speaks for it, the refresh token is
+  used a few times more (`belief`).
 - A server that issues tokens for a grant has not ended it: a consent and the answer to a refresh make a connection
   active, also one whose grant was believed dead. But an answer to what was begun before the connection was revoked
   never does: it is to be revoked itself, whatever stands in the connection by now.
@@ -90,6 +92,8 @@ class Happened(StrEnum):
     REFRESHED = "a refresh's tokens came"
     REFRESH_FAILED = "a refresh failed"
     REFUSED = "the grant was refused"
+    RECOVERED = "tokens came of a grant that was believed dead"
+    LOOKS_ENDED = "nobody looks at the grant any more"
     KEPT_REFRESHED = "tokens came of a kept refresh token"
     KEPT_REFUSED = "a kept refresh token was refused"
     KEPT_CAME_LATE = "tokens of a kept refresh token came too late"
@@ -159,10 +163,17 @@ _LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
     (_ACTIVE, _CURRENT, Happened.REFRESH_FAILED): (_ACTIVE, _CURRENT),
     (_ACTIVE, _CURRENT, Happened.REFUSED): (_DEAD, _CURRENT),
     (_ACTIVE, _OUTSIDE, Happened.REFRESHED): (_ACTIVE, _CURRENT),
-    (_DEAD, _OUTSIDE, Happened.REFRESHED): (_ACTIVE, _CURRENT),
     (_ACTIVE, _CURRENT, Happened.REFRESHED): (_ACTIVE, _OUTSIDE),
-    (_DEAD, _CURRENT, Happened.REFRESHED): (_ACTIVE, _OUTSIDE),
     (_ACTIVE, _CURRENT, Happened.ENDS_SOON): (_ACTIVE, _CURRENT),
+    # A look at what is believed dead is a refresh like any other.
+    (_DEAD, _CURRENT, Happened.LEASED): (_DEAD, _CURRENT),
+    (_DEAD, _CURRENT, Happened.LEASE_GIVEN_BACK): (_DEAD, _CURRENT),
+    (_DEAD, _CURRENT, Happened.LEASE_ENDED): (_DEAD, _CURRENT),
+    (_DEAD, _CURRENT, Happened.REFRESH_FAILED): (_DEAD, _CURRENT),
+    (_DEAD, _CURRENT, Happened.REFUSED): (_DEAD, _CURRENT),
+    (_DEAD, _OUTSIDE, Happened.RECOVERED): (_ACTIVE, _CURRENT),
+    (_DEAD, _CURRENT, Happened.RECOVERED): (_ACTIVE, _OUTSIDE),
+    (_DEAD, _CURRENT, Happened.LOOKS_ENDED): (_DEAD, _CURRENT),
     # A refresh with what is kept beside the current tokens.
     (_ACTIVE, _KEPT, Happened.LEASED): (_ACTIVE, _KEPT),
     (_ACTIVE, _KEPT, Happened.LEASE_GIVEN_BACK): (_ACTIVE, _KEPT),

@@ -18,7 +18,7 @@ from .errors import (
     TokenTypeNotRevoked,
     UnknownRefusal,
 )
-from .rules import BUSY
+from .rules import BUSY, REVOKED
 
 if TYPE_CHECKING:
     from .errors import GatehouseError, ProviderError
@@ -33,10 +33,23 @@ _DEAD = frozenset(
         *("invalid_token", "token_expired", "token_revoked", "expired_token", "invalid_refresh_token"),
         *("bad_refresh_token", "bad_verification_code", "refresh_token_expired", "refresh_token_revoked"),
         *("invalid_code", "code_already_used", "code_expired", "expired_code", "invalid_auth", "account_inactive"),
-        *("inactive_user", "user_revoked"),
+        *("inactive_user", "user_revoked", REVOKED),
     }
 )
-_DEAD_TOKEN = frozenset({"invalid_token", "invalid_grant", "token_revoked", "token_expired"})
+_DEAD_TOKEN = frozenset({"invalid_token", "invalid_grant", "token_revoked", "token_expired", REVOKED})
+# Nobody says these of a grant that it takes for another, or has not found.
+_REVOKED = frozenset(
+    {
+        *(REVOKED, "token_revoked", "refresh_token_revoked", "user_revoked", "account_inactive", "inactive_user"),
+        "code_already_used",
+    }
+)
+_REVOKED_IN_WORDS = (
+    *("has been revoked", "was revoked", "is revoked", "token revoked", "grant revoked"),
+    *("already used", "already been used", "reuse"),
+)
+"""Plain words for the same. Those of RFC 6749 section 5.2, "invalid, expired, revoked", are not among them."""
+
 _THROTTLED = frozenset(
     {
         *("slow_down", "rate_limited", "ratelimited", "rate_limit", "rate_limit_exceeded", "rate_limit_error"),
@@ -97,7 +110,9 @@ def _passing(refusal: Refusal, rule: Rule | None, said: ProviderError, wait: int
         return RevocationRefused("The authorization server does not revoke the token.", provider_error=said)
     if word in _DEAD:
         return ReauthorizationRequired(
-            "The authorization server no longer accepts this grant: authorize again.", provider_error=said
+            "The authorization server no longer accepts this grant: authorize again.",
+            is_final=_is_revoked(refusal, rule),
+            provider_error=said,
         )
     if word == BUSY:
         return ProviderUnavailable(
@@ -115,6 +130,14 @@ def _passing(refusal: Refusal, rule: Rule | None, said: ProviderError, wait: int
             outcome_unknown=refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR,
         )
     return None
+
+
+def _is_revoked(refusal: Refusal, rule: Rule | None) -> bool:
+    """Tell whether a dead grant was ended on purpose, or by a second use; a rule of the data says just what it is."""
+    if word_of(refusal, rule) in _REVOKED:
+        return True
+    words = refusal.words
+    return rule is None and any(revoked in words for revoked in _REVOKED_IN_WORDS)
 
 
 def _lasting(refusal: Refusal, rule: Rule | None, said: ProviderError) -> GatehouseError | None:

@@ -98,7 +98,9 @@ class Refreshing:
         """
         registration = self.registrations.get(connection.provider, deadline).for_tenant(connection.parameters)
         deadline.for_http(registration.provider.request_timeout)  # with too little time nothing is begun
-        held = self._claim(connection, holder, deadline, waiting=registration.provider.has_slots)
+        held = self._claim(
+            connection, holder, deadline, waiting=registration.provider.has_slots, by_caller=not is_background
+        )
         if held.lease is None or held.lease.holder != holder:
             return held
         try:
@@ -189,13 +191,14 @@ class Refreshing:
 
         `client` has a slot, where the provider has them.
 
-        A lost answer is asked for again, at once, where the server repeats it and is not at work on it any more.
+        A lost answer is asked for again, at once, where the server repeats it and is not at work on it any more; not
+        in a look, which is one request.
         """
         try:
             return self._ask(used, plan, client, deadline)
         except ProviderUnavailable as error:
             is_repeated = plan.registration.provider.replays_refresh and not isinstance(error, ProviderTimedOut)
-            if not error.outcome_unknown or not is_repeated:
+            if not error.outcome_unknown or not is_repeated or used.belief is not None:
                 raise
             return self._ask_again(used, plan, client, error, deadline)
 
@@ -241,7 +244,7 @@ class Refreshing:
             is_unknown = isinstance(error, ProviderUnavailable) and error.outcome_unknown
             return moved.interrupted(self.timing.now()) if is_unknown else moved.released()
 
-        return self._conclude(held, failed, deadline, aside)
+        return self._told(self._conclude(held, failed, deadline, aside), held, error)
 
     def _give_up(
         self, held: Connection, plan: Plan, error: ProviderTimedOut, deadline: Deadline, *, needed: bool
@@ -259,11 +262,20 @@ class Refreshing:
         def given_up(stored: Connection) -> Connection:
             return stored.refresh_timed_out(error, until, self.timing.now(), jitter, needed=needed)
 
-        return self._conclude(held, given_up, deadline, lambda moved: moved.timed_out(until, now))
+        concluded = self._conclude(held, given_up, deadline, lambda moved: moved.timed_out(until, now))
+        return self._told(concluded, held, error)
+
+    def _told(self, concluded: Connection, held: Connection, error: GatehouseError) -> Connection:
+        """Return the record of a failed attempt. That of a look says nothing of it: then raise the failure."""
+        if held.is_believed_dead:
+            raise error
+        return concluded
 
     def _dead_of(self, error: ReauthorizationRequired) -> After:
+        jitter = self.timing.jitter()
+
         def dead(stored: Connection) -> Connection:
-            return stored.died(error, self.timing.now(), after_loss=error.after_loss)
+            return stored.died(error, self.timing.now(), jitter, after_loss=error.after_loss)
 
         return dead
 
@@ -290,13 +302,15 @@ class Refreshing:
     def _opened(self, held: Connection, used: StoredSet) -> TokenSet:
         return self.cipher.tokens_of(held) if used is held.current else self.cipher.open(held.connection_id, used)
 
-    def _claim(self, connection: Connection, holder: str, deadline: Deadline, *, waiting: bool) -> Connection:
+    def _claim(
+        self, connection: Connection, holder: str, deadline: Deadline, *, waiting: bool, by_caller: bool
+    ) -> Connection:
         """Return the record with the lease in our hand, or as another changed it.
 
         That is the journal entry of the attempt, unless the lease is `waiting` for a slot.
         """
         now = self.timing.now()
-        held = connection.leased(holder, now + deadline.for_lease(), now, waiting=waiting)
+        held = connection.leased(holder, now + deadline.for_lease(), now, waiting=waiting, by_caller=by_caller)
         try:
             self.connections.change(connection, held)
         except Conflict:

@@ -21,8 +21,12 @@ ENDPOINTS = ("authorization", "token", "refresh", "revocation")
 BUSY = "busy"
 """The server is at work on another request for the same grant: this answer says nothing about the grant."""
 
+REVOKED = "revoked"
+"""The grant was ended on purpose, or because its refresh token was used twice: there is nothing to be doubted."""
+
 MEANINGS = (
     "invalid_grant",
+    REVOKED,
     "invalid_client",
     "invalid_request",
     "invalid_scope",

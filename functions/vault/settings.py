@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .completing import Completing
     from .issuer_keys import IssuerKeys
     from .listing import Listing
+    from .looking import Looking
     from .outbound import Outbound
     from .queues import Queue
     from .refreshing import Refreshing
@@ -286,8 +287,16 @@ class House:
         from .vending import Vending
 
         # A token that is valid is vended without these.
-        refreshing, accounts = map(self._later, ("refreshing", "accounts"))
-        return Vending(self.connections, self.cipher, refreshing, self.timing, accounts)
+        refreshing, looking, accounts = map(self._later, ("refreshing", "looking", "accounts"))
+        return Vending(self.connections, self.cipher, refreshing, looking, self.timing, accounts)
+
+    @cached_property
+    def looking(self) -> Looking:
+        """Return what looks at grants that are believed dead."""
+        from .looking import Looking
+
+        parts = (self.connections, self.registrations, self.committing, self.shared, self.refreshing)
+        return Looking(*parts, self.timing)
 
     @cached_property
     def refreshing(self) -> Refreshing:

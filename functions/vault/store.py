@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from .authorization import AuthorizationRequest, ValidatedResponse
     from .aws import ClientOf
+    from .belief import Belief
 
 Item = dict[str, Any]
 
@@ -179,6 +180,7 @@ def _stored_set(item: Mapping[str, Any]) -> StoredSet:
     known = {name: value for name, value in item.items() if name in _SET_FIELDS}
     records = ("lease", "refreshed_from", "revocation", "pending")
     lease, source, revocation, pending = (known.pop(name, None) for name in records)
+    belief = known.pop("belief", None)
     return StoredSet(
         **{
             **known,
@@ -187,10 +189,17 @@ def _stored_set(item: Mapping[str, Any]) -> StoredSet:
             "whose": Whose(**item["whose"]),
             "lease": Lease(**lease) if lease else None,
             "refreshed_from": RefreshedFrom(**source) if source else None,
+            "belief": _belief(belief) if belief else None,
             "revocation": _revocation(revocation),
             "pending": Pending(**pending) if pending else None,
         }
     )
+
+
+def _belief(stored: Item) -> Belief:
+    from .belief import Belief  # noqa: PLC0415 - few grants are believed dead
+
+    return Belief(**stored)
 
 
 def _revocation(stored: Item | None) -> Revocation | None:

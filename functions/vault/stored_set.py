@@ -18,6 +18,7 @@ from .record import record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .belief import Belief
     from .errors import GatehouseError
     from .token_set import TokenSet
 
@@ -178,10 +179,11 @@ class Pending:
 class StoredSet:
     """One token set. Times are Unix seconds.
 
-    `request_id` is the authorization that it comes from, at first or by refreshes since; `attempts` counts the uses of
-    its refresh token. `refresh_at` is when the access token comes into its soft margin. `scope` is what it was granted,
-    where that may be another than the connection's. `pending` is there if it waits, or is revoked since it did;
-    `account_at` is when it is asked next whose account current tokens are for, if nobody knows yet.
+    `request_id` is the authorization that it comes from, at first or by refreshes since. `attempts` counts the uses of
+    its refresh token, of which `unsent` have sent nothing. `refresh_at` is when the access token comes into its soft
+    margin. `scope` is what it was granted, where that may be another than the connection's. `belief` is there if it was
+    refused, and may be good; `pending` if it waits, or is revoked since it did. `account_at` is when it is asked next
+    whose account current tokens are for, if nobody knows yet.
     """
 
     id: str
@@ -197,8 +199,10 @@ class StoredSet:
     request_id: str | None = None
     refreshed_from: RefreshedFrom | None = None
     attempts: int = 0
+    unsent: int = 0
     lease: Lease | None = None
     was_refused: bool = False
+    belief: Belief | None = None
     revocation: Revocation | None = None
     scope: str | None = None
     pending: Pending | None = None
@@ -243,6 +247,23 @@ class StoredSet:
         """Return it after a use at which the server may still be at work, `until` then."""
         lease = Lease("", self.attempts, math.ceil(until), int(since), timed_out=True)
         return replace(self, lease=lease)
+
+    def not_asked(self, now: float) -> StoredSet:
+        """Return it after an attempt that has sent nothing. Its number is not used again."""
+        had_number = self.lease is not None and not self.lease.waiting
+        belief = self.belief.not_looked_at(now) if self.belief else None
+        return replace(self, unsent=self.unsent + had_number, belief=belief)
+
+    def belief_before_a_look(self, now: float) -> Belief | None:
+        """Return what is believed, without the look of one who has waited for a slot in vain."""
+        if self.belief is None or self.lease is None or not self.lease.waiting:
+            return self.belief
+        return self.belief.not_looked_at(now)
+
+    @property
+    def is_asked_for_the_first_time(self) -> bool:
+        """Tell, in the middle of an attempt, whether no earlier one can have reached the server."""
+        return self.lease is not None and self.lease.attempt == self.unsent + 1
 
     # Its revocation
 
@@ -289,7 +310,8 @@ class StoredSet:
 
     def to_be_revoked(self, now: float, came_at: float | None = None) -> StoredSet:
         """Return it as it comes into the place `revoking`."""
-        return replace(self, revocation=Revocation(int(now), came_at=None if came_at is None else int(came_at)))
+        begun = Revocation(int(now), came_at=None if came_at is None else int(came_at))
+        return replace(self, revocation=begun, belief=None)
 
     def claimed(self, holder: str, until: float, now: float, *, revokes: bool, waiting: bool = False) -> StoredSet:
         """Return it in `holder`'s hand, to be revoked, or to be refreshed before that.

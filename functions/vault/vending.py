@@ -16,6 +16,7 @@ from .timing import CALL, SLOT_WAIT
 if TYPE_CHECKING:
     from .accounts import Accounts
     from .cipher import Cipher
+    from .looking import Looking
     from .refreshing import Refreshing
     from .store import Connections
     from .stored_set import StoredSet
@@ -33,12 +34,13 @@ Test = Callable[[Connection, float], bool]
 class _Wanted:
     """What a call wants.
 
-    `best`: the token of this record is it. `enough`: it will do where nothing better can be had at once. For work in
-    the background nobody waits.
+    `best`: the token of this record is it. `enough`: it will do where nothing better can be had at once. `may_look`: a
+    grant that is believed dead may be looked at again for it. For work in the background nobody waits.
     """
 
     enough: Test
     best: Test
+    may_look: bool = False
     is_background: bool = False
 
     def is_needed(self, connection: Connection, at: float) -> bool:
@@ -74,6 +76,7 @@ class Vending:
     connections: Connections
     cipher: Cipher
     refreshing: Refreshing
+    looking: Looking
     timing: Timing
     accounts: Accounts
 
@@ -118,6 +121,8 @@ class Vending:
         connection_id = connection.connection_id
         first_version, first_failure = connection.version, connection.failure
         pause, has_tried, for_slot = _FIRST_PAUSE, False, _SlotWait(0 if wanted.is_background else SLOT_WAIT)
+        if connection.is_believed_dead and wanted.may_look:
+            connection = self._looked_at(connection, wanted, deadline, for_slot)
         while True:
             connection.require_vendable()
             now, lease, failure = self.timing.now(), connection.lease, connection.failure
@@ -148,6 +153,36 @@ class Vending:
                 if wanted.enough(connection, self.timing.now()):
                     return self._vended(connection)
                 raise error.about(connection_id) from None
+
+    def _looked_at(
+        self, connection: Connection, wanted: _Wanted, deadline: Deadline, for_slot: _SlotWait
+    ) -> Connection:
+        """Return the record of a grant that was believed dead after a look at it: ours, or another's that is under way.
+
+        It is as it was where it is not time for one.
+        """
+        pause, has_looked = _FIRST_PAUSE, False
+        while connection.is_believed_dead and not wanted.best(connection, now := self.timing.now()):
+            if connection.lease is not None and connection.lease.is_at_work(now):
+                self._wait(connection, pause, deadline, for_slot)
+                pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+                connection = self._seen_again(connection, deadline)
+            elif has_looked or not connection.may_be_looked_at(now, by_caller=not wanted.is_background):
+                break
+            else:
+                connection, has_looked = self._look(connection, wanted, deadline), True
+        return connection
+
+    def _look(self, connection: Connection, wanted: _Wanted, deadline: Deadline) -> Connection:
+        try:
+            return self.looking.look(connection, deadline, by_caller=not wanted.is_background)
+        except TemporarilyUnavailable:
+            raise
+        except GatehouseError:
+            # A caller is told what is believed, and not what is wrong with us: the background is there for that.
+            if wanted.is_background:
+                raise
+            return self.connections.require(connection.connection_id)
 
     def _attempt(self, connection: Connection, wanted: _Wanted, deadline: Deadline, for_slot: _SlotWait) -> Connection:
         """Refresh, or bury a grant that cannot be; return the record to decide on next."""
@@ -230,7 +265,7 @@ def _another_than(version: int | None, *, is_background: bool = False) -> _Wante
         is_another_version = version is not None and connection.version != version
         return is_another_version or connection.was_just_obtained(at)
 
-    return _Wanted(is_another, is_another, is_background)
+    return _Wanted(is_another, is_another, may_look=True, is_background=is_background)
 
 
 def _require_current(connection: Connection) -> StoredSet:

@@ -15,6 +15,7 @@ from zlib import crc32
 import boto3
 import pytest
 import requests
+from werkzeug.wrappers import Response
 
 from functions.vault.connection import JUST_OBTAINED
 from functions.vault.registrations import KEPT
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from local.demo import DemoServer
     from tests.flows.application import Application
+    from tests.flows.scripted import Scripted
 
 LONGER_THAN_A_TOKEN_LIVES = 3700
 LONGER_THAN_A_MESSAGE_IS_HIDDEN = 400
@@ -579,6 +581,87 @@ def test_server_that_stays_out_of_reach_is_a_dead_letter_and_is_told_in_the_end(
     stack.clock.advance(AGAIN_AFTER + LONGER_THAN_A_SERVER_IS_LEFT_ALONE)
     work_off(stack)
     assert status(application, connection_id) == "revoked"
+
+
+# A grant that is believed dead
+
+
+def refused_at_first(application: Application, browser: Browser, server: Scripted, stack: Stack, **body: str) -> str:
+    """Connect, let the access token run out, and have the first refresh refused as dead."""
+    server.answers["/token"] = TOKENS
+    started, _ = connect(application, browser, application.register(server.registration))
+    stack.clock.advance(3601)
+    document = json.dumps({"error": "invalid_grant", **body})
+    server.answers["/token"] = Response(document, 400, content_type="application/json")
+    assert application.call("token", connection_id=started["connection_id"])["error"] == "reauthorization_required"
+    return str(started["connection_id"])
+
+
+@pytest.mark.parametrize("vain", [0, 1, 2])
+def test_a_grant_that_was_refused_once_and_lives_comes_back_by_itself(
+    stack: Stack, application: Application, browser: Browser, scripted: Scripted, vain: int
+) -> None:
+    """Whoever asks meanwhile is told what is believed, and costs the server nothing; the looks come in their time."""
+    # given
+    connection_id = refused_at_first(application, browser, scripted, stack)
+    began, minutes = len(scripted.received), [6, 11, 253]
+
+    # when
+    for minute in minutes[:vain]:
+        stack.clock.advance(60 * minute)
+        work_off(stack)
+    scripted.answers["/token"] = TOKENS
+    stack.clock.advance(60 * minutes[vain])
+    told = application.call("token", connection_id=connection_id)
+    work_off(stack)
+
+    # then
+    assert told["error"] == "reauthorization_required"
+    assert status(application, connection_id) == "active"
+    assert application.call("token", connection_id=connection_id)["version"] == 2
+    assert len(scripted.received) - began == vain + 1
+
+
+def test_a_caller_of_refresh_looks_at_what_is_believed_dead(
+    stack: Stack, application: Application, browser: Browser, scripted: Scripted
+) -> None:
+    """Once, and not within a minute of the refusal."""
+    # given
+    connection_id = refused_at_first(application, browser, scripted, stack)
+    scripted.answers["/token"], began = TOKENS, len(scripted.received)
+
+    # when
+    at_once = application.call("refresh", connection_id=connection_id)
+    sent_at_once = len(scripted.received) - began
+    stack.clock.advance(61)
+    later = application.call("refresh", connection_id=connection_id, if_version=1)
+
+    # then
+    assert (at_once["error"], sent_at_once) == ("reauthorization_required", 0)
+    assert (later["version"], status(application, connection_id)) == (2, "active")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"error_description": "The refresh token was revoked by the user."}, {"error": "token_revoked"}],
+    ids=["in words", "by its code"],
+)
+def test_a_grant_that_was_ended_on_purpose_is_not_looked_at(
+    stack: Stack, application: Application, browser: Browser, scripted: Scripted, body: dict[str, str]
+) -> None:
+    """The server has said why, and cannot be wrong about that."""
+    # given
+    connection_id = refused_at_first(application, browser, scripted, stack, **body)
+    scripted.answers["/token"], began = TOKENS, len(scripted.received)
+
+    # when
+    stack.clock.advance(86400)
+    worked_off = work_off(stack)
+    refreshed = application.call("refresh", connection_id=connection_id)
+
+    # then
+    assert (worked_off, len(scripted.received) - began) == (0, 0)
+    assert refreshed["error"] == "reauthorization_required"
 
 
 # The same message twice

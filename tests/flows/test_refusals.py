@@ -241,7 +241,8 @@ def test_a_rule_that_is_badly_written_is_named(application: Application, scripte
     # then
     assert answer["error"] == "provider_misconfigured"
     assert (
-        "refusals: expected means of rule 2 to be one of invalid_grant, invalid_client" in answer["error_description"]
+        "refusals: expected means of rule 2 to be one of invalid_grant, revoked, invalid_client"
+        in answer["error_description"]
     )
 
 

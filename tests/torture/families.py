@@ -123,6 +123,13 @@ FAMILIES = (
         likely=PASSING,
     ),
     Family(
+        "looks at what is believed dead",
+        ("token", "refresh", "refresh_any", "sweep", "upkeep", "upkeep", "reconnect"),
+        {**_REFRESHES, "refuses_in_passing": (True, True, False), "busy": ("", "explained", "as dead")},
+        ages=("due", "expired", "idle"),
+        begins=("as consented", "as consented", "dead", "taken for dead"),
+    ),
+    Family(
         "consents without a refresh token",
         ("reconnect", "callback", "stranger", "token", "token", "refresh_any", "revoke", "sweep", "upkeep"),
         {**_REFRESHES, **_REVOCATIONS, "names_account": (True, True, True, False), "one_refresh_token": (True,)},
@@ -211,6 +218,7 @@ ON: tuple[str, ...] = (
     "consents without a refresh token",
     "no way to revoke",
     "accounts that have to be asked",
+    "looks at what is believed dead",
 )
 """The families that chance draws from: those whose questions the code has an answer to."""
 

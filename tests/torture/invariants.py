@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from functions.vault.belief import BACKGROUND, BY_CALLERS, SHORTEST_PAUSE
 from functions.vault.errors import GatehouseError
 from functions.vault.life import Happened
 from functions.vault.obtained import Obtained
@@ -226,6 +227,8 @@ class Watch(Observer):
 
     def asked(self, request: TokenRequest) -> None:
         """Judge a token request on its way: one at a time for one refresh token, but for those whose lease is over."""
+        if request.is_refresh:
+            self._judge_look(request)
         profile = self.world.profile
         is_repeated = profile.replay_seconds > 0 and profile.replay_is_known
         for other in self.world.requests:
@@ -238,6 +241,32 @@ class Watch(Observer):
                 self.counts["token requests beside a zombie's"] += 1
             else:
                 self.violated(f"two token requests in flight with {request.token}")
+
+    def asked_since_tokens_came(self, token: str) -> list[TokenRequest]:
+        """Return the requests with a refresh token since the latest that was answered with tokens, in order."""
+        asked = [request for request in self.world.requests if request.token == token]
+        last = max((number for number, each in enumerate(asked) if "access_token" in each.answered), default=-1)
+        return asked[last + 1 :]
+
+    def _judge_look(self, request: TokenRequest) -> None:
+        """Judge a request for a grant that the server has called dead: four at most, a minute after the one before.
+
+        What a revocation sends is another matter, and what a sleeper has begun before it was known.
+        """
+        connection_id = self.world.server.by_refresh_token[request.token].grant.connection_id
+        status = self.world.item(connection_id).get("status")
+        before = [each for each in self.asked_since_tokens_came(request.token) if each is not request]
+        refused = [each for each in before if each.is_refused]
+        if (
+            status != "reauthorization_required"
+            or self._is_stale(request)
+            or not (refused or self.world.begins_refused)
+        ):
+            return
+        if len(refused) >= len(BACKGROUND) + BY_CALLERS + 1:
+            self.violated(f"{request.token} is asked about without end, and was refused {len(refused)} times")
+        if before and self.world.scheduler.now < before[-1].settled_at + SHORTEST_PAUSE - TOLERATED - 1:
+            self.violated(f"{request.token} was refused just now, and is asked about again")
 
     def _is_leased(self, request: TokenRequest) -> bool:
         """Tell whether a request's lease is live, by any clock that a process may have."""

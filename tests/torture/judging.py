@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from functions.vault.belief import BACKGROUND
 from functions.vault.life import MOST_SUPERSEDED
 from functions.vault.stored_set import INTERRUPTED, LEFT_AT_THE_SERVER
 from tests.torture import records
@@ -23,8 +24,6 @@ IN_THE_LOG = "died while the log alone held its tokens"
 
 OPEN = (IN_THE_LOG, UNDER_WAY)
 """Counts of what ought not to be and is not mended yet: named in the table, beside the violations."""
-
-_LOOKS = 4
 
 
 def judge(watch: Watch) -> None:
@@ -209,10 +208,14 @@ class _Judge:
 
     def _why_it_is_taken_for_dead(self, refresh_token: str) -> str | None:
         """Return why nobody can tell that a grant lives; None where somebody can."""
-        asked = [request for request in self.world.requests if request.token == refresh_token]
-        refused = [request for request in asked if "invalid_grant" in request.answered]
-        if len(refused) > _LOOKS:
-            return "taken for dead: refused for longer than anybody looks"
+        asked = self.watch.asked_since_tokens_came(refresh_token)
+        refused = [request for request in asked if request.is_refused]
+        if sum(request.actor.role == "refresh-queue" for request in asked) >= len(BACKGROUND):
+            return "taken for dead: refused, or not answered, for longer than anybody looks"
+        current = records.current_of(self.item)
+        was_tried = current["attempts"] - current.get("unsent", 0) > 1 or (refused and refused[0] is not asked[0])
+        if was_tried and "belief" not in current and not self.world.begins_refused:
+            return "taken for dead: an attempt before the refused one may have used its refresh token up"
         return None
 
     # What the books say

@@ -10,17 +10,20 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.attempting import Attempt
+from functions.vault.belief import SHORTEST_PAUSE, Belief
 from functions.vault.committing import Committing
 from functions.vault.completing import Completing
 from functions.vault.connection import Connection, Status
 from functions.vault.errors import ProviderTimedOut, ProviderUnavailable, TemporarilyUnavailable
 from functions.vault.life import Happened, Place
+from functions.vault.looking import Looking
 from functions.vault.obtained import Obtained, Verdict
 from functions.vault.record import record
 from functions.vault.refreshing import Refreshing
 from functions.vault.revoking import Revoking
 from functions.vault.store import Authorizations, Conflict, Connections
 from functions.vault.timing import LEASE_MARGIN, Deadline
+from functions.vault.vending import Vending
 from tests.torture.world import Parts
 
 if TYPE_CHECKING:
@@ -114,8 +117,18 @@ class _DoesNotReread(Refreshing):
 class _ShortLease(Refreshing):
     """Holds its lease for two seconds, however long its request takes."""
 
-    def _claim(self, connection: Connection, holder: str, deadline: Deadline, *, waiting: bool) -> Connection:  # noqa: ARG002 - as it is called
-        return super()._claim(connection, holder, Deadline(lambda: 2.0 - LEASE_MARGIN), waiting=waiting)
+    def _claim(
+        self,
+        connection: Connection,
+        holder: str,
+        deadline: Deadline,  # noqa: ARG002 - as it is called
+        *,
+        waiting: bool,
+        by_caller: bool,
+    ) -> Connection:
+        return super()._claim(
+            connection, holder, Deadline(lambda: 2.0 - LEASE_MARGIN), waiting=waiting, by_caller=by_caller
+        )
 
     def _ask(self, used: StoredSet, plan: Any, client: Client, deadline: Deadline) -> TokenResponse:  # noqa: ARG002 - as it is called
         timeout = deadline.for_http(plan.registration.provider.request_timeout)
@@ -137,6 +150,27 @@ class _AsksAtOnce(Refreshing):
             return super()._ask(used, plan, client, deadline)
         except ProviderTimedOut as error:
             raise ProviderUnavailable(error.description, outcome_unknown=True) from None
+
+
+class _NeverLooks(Looking):
+    """Believes every refusal for good."""
+
+    def look(self, connection: Connection, _deadline: Deadline, *, by_caller: bool) -> Connection:  # noqa: ARG002 - as it is called
+        return connection
+
+
+class _LooksWithoutEnd(Vending):
+    """Counts no look, and lets no time pass between two."""
+
+    def _looked_at(self, connection: Connection, wanted: Any, deadline: Deadline, for_slot: Any) -> Connection:
+        used = connection.to_refresh
+        if used is not None and used.belief is not None:
+            at = int(self.timing.now()) - SHORTEST_PAUSE
+            uncounted = replace(used, belief=Belief(used.belief.since, at, next_at=at))
+            connection = replace(
+                connection, sets=tuple(uncounted if each is used else each for each in connection.sets)
+            )
+        return super()._looked_at(connection, wanted, deadline, for_slot)
 
 
 class _OwnClock(Connections):
@@ -291,6 +325,8 @@ MUTANTS: dict[str, Parts] = {
     "the lease: by each process's own clock": Parts(connections=_OwnClock),
     "the wait for a response in the rescue queue": Parts(refreshing=_Impatient),
     "the wait for the lease after a time-out": Parts(refreshing=_AsksAtOnce),
+    "the looks at what is believed dead": Parts(looking=_NeverLooks),
+    "the number of looks, and the time between them": Parts(vending=_LooksWithoutEnd),
     "the re-read on invalid_grant": Parts(refreshing=_DoesNotReread),
     "the ladder: one write, no queue, no log": Parts(committing=_NoLadder),
     "the ladder: no queue, no log": Parts(committing=_NoQueue),
@@ -315,6 +351,7 @@ MUTANTS: dict[str, Parts] = {
     "the unwanted: revoked where nobody says that grants are apart": Parts(committing=_TakesForApart),
 }
 
+_BELIEVED_DEAD = "looks at what is believed dead"
 _WITHOUT_REFRESH_TOKEN = "consents without a refresh token"
 
 FAMILY_OF = {
@@ -328,6 +365,8 @@ FAMILY_OF = {
     "the superseded: forgotten by a revocation": "revoked after consents",
     "the superseded: forgotten by a consent": "revoked after consents",
     "the superseded: revoked while a newer consent stands": "consents after a revocation",
+    "the looks at what is believed dead": _BELIEVED_DEAD,
+    "the number of looks, and the time between them": _BELIEVED_DEAD,
     "the kept: superseded by a consent without a refresh token": _WITHOUT_REFRESH_TOKEN,
     "the kept: whose-ever it is": _WITHOUT_REFRESH_TOKEN,
     "the kept: refreshed without its lease": _WITHOUT_REFRESH_TOKEN,

@@ -106,7 +106,7 @@ class Scenario:
         if not self.begins.endswith("dead"):
             return
         if self.begins == "taken for dead":
-            server.takes_all_for_dead = True
+            server.takes_all_for_dead = setup.world.begins_refused = True
         else:
             server.remove(connection_id)
         with suppress(ReauthorizationRequired):

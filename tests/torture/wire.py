@@ -48,6 +48,11 @@ class TokenRequest:
     """Its sender gave up on it while the server was at work."""
     lease_until: float | None = None
 
+    @property
+    def is_refused(self) -> bool:
+        """Tell whether the server said that the grant is dead."""
+        return "invalid_grant" in self.answered
+
 
 @dataclass(eq=False)
 class RevocationRequest:

@@ -12,6 +12,7 @@ from functions.vault.cipher import Cipher
 from functions.vault.client import Client
 from functions.vault.committing import Committing
 from functions.vault.completing import Completing
+from functions.vault.looking import Looking
 from functions.vault.queues import Queue
 from functions.vault.refreshing import Refreshing
 from functions.vault.rescuing import Rescuing
@@ -56,6 +57,7 @@ class Parts:
     authorizations: type[Authorizations] = Authorizations
     committing: type[Committing] = Committing
     refreshing: type[Refreshing] = Refreshing
+    looking: type[Looking] = Looking
     vending: type[Vending] = Vending
     revoking: type[Revoking] = Revoking
     completing: type[Completing] = Completing
@@ -106,6 +108,7 @@ class World:
         self.registrations = registrations_of(profile)
         self.truth = Cipher(lambda _service: edges.keys(self), "key")
         self.is_set_up = False
+        self.begins_refused = False
         self._sent: set[tuple[str, str]] = set()
         self._turns: dict[int, list[float]] = {}
         self._plain: dict[int, tuple[Mapping[str, Any], dict[str, Any]]] = {}
@@ -170,7 +173,12 @@ class Process:
         common = (self.registrations, self.cipher, self.client, self.committing, shared, self.timing)
         self.refreshing = parts.refreshing(self.connections, *common)
         accounts = Accounts(self.connections, *common)
-        self.vending = parts.vending(self.connections, self.cipher, self.refreshing, self.timing, accounts)
+        self.looking = parts.looking(
+            self.connections, self.registrations, self.committing, shared, self.refreshing, self.timing
+        )
+        self.vending = parts.vending(
+            self.connections, self.cipher, self.refreshing, self.looking, self.timing, accounts
+        )
         self.completing = parts.completing(self.connections, self.authorizations, *common, accounts)
         self.revoking = parts.revoking(
             self.connections, self.registrations, self.cipher, self.client, self.refreshing, self.timing

@@ -22,6 +22,7 @@ from functions.vault.committing import Committing
 from functions.vault.completing import Completing
 from functions.vault.errors import GatehouseError, TemporarilyUnavailable
 from functions.vault.issuer_keys import IssuerKeys
+from functions.vault.looking import Looking
 from functions.vault.providers import DEFAULT_MAX_CONCURRENCY
 from functions.vault.queues import Queue
 from functions.vault.refreshing import Refreshing
@@ -398,7 +399,10 @@ class MemoryHouse:
         self.binding = Binding(True, self.authorizations, self.registrations, self.client, self.timing)  # noqa: FBT003 - over https
         self.refreshing = Refreshing(self.connections, *parts, self.committing, self.shared, self.timing)
         self.accounts = Accounts(self.connections, *parts, self.committing, self.shared, self.timing)
-        self.vending = Vending(self.connections, self.cipher, self.refreshing, self.timing, self.accounts)
+        self.looking = Looking(
+            self.connections, self.registrations, self.committing, self.shared, self.refreshing, self.timing
+        )
+        self.vending = Vending(self.connections, self.cipher, self.refreshing, self.looking, self.timing, self.accounts)
         self.revoking = Revoking(self.connections, *parts, self.refreshing, self.timing)
         self.completing = Completing(
             self.connections,

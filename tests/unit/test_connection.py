@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from functions.vault.belief import Belief
 from functions.vault.connection import MOST_REVOKED, Connection, Lease, RefreshedFrom, Status
 from functions.vault.errors import (
     ConfirmationRequired,
@@ -301,7 +302,7 @@ def test_a_lease_that_sent_nothing_leaves_no_trace() -> None:
     """Given back, it is as if it had not been, but for its number, which is never used again."""
     back = leased().lease_given_back(NOW + 12.5)
 
-    assert back == replace(with_current(connection(), attempts=1), updated_at=NOW + 12, changes=3)
+    assert back == replace(with_current(connection(), attempts=1, unsent=1), updated_at=NOW + 12, changes=3)
     assert not back.was_interrupted
     assert not leased(back, "holder-2").was_interrupted
 
@@ -545,22 +546,22 @@ def test_who_shares_a_failure_is_told_when_to_come_again(now: float, retry_after
 
 
 def test_a_dead_grant_keeps_its_reason() -> None:
-    """Nothing is due any more, and whoever asks is told why, in the same words."""
+    """A look is due, and nothing else; whoever asks is told why, in the same words."""
     held = leased()
 
     dead = held.died(ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 12)
 
+    belief = Belief(NOW + 12, NOW + 12, next_at=NOW + 312)
     assert dead == replace(
-        with_current(held, lease=None, refresh_at=None, was_refused=True),
+        with_current(held, lease=None, refresh_at=None, was_refused=True, belief=belief),
         status=Status.REAUTHORIZATION_REQUIRED,
         updated_at=NOW + 12,
         changes=3,
         failure=Failure(
             "reauthorization_required", 1, NOW + 12, NOW + 12, "holder-1", "Gone.", provider_error=SAID, pauses=1
         ),
-        due_shard=None,
-        due_at=None,
-        upkeep_at=None,
+        due_at=NOW + 312,
+        upkeep_at=NOW + 312,
     )
     with pytest.raises(ReauthorizationRequired, match=r"^Gone\.$") as caught:
         dead.require_vendable()

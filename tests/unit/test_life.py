@@ -12,7 +12,7 @@ import pytest
 
 from functions import vault
 from functions.vault.connection import RefreshedFrom
-from functions.vault.errors import ProviderUnavailable, ReauthorizationRequired
+from functions.vault.errors import ProviderError, ProviderUnavailable, ReauthorizationRequired
 from functions.vault.life import LIFE, MOST_SUPERSEDED, Happened, Place, Status, becomes
 from functions.vault.stored_set import Pending
 from functions.vault.tokens import TokenSet
@@ -228,8 +228,21 @@ def full(was: Connection) -> Connection:
     return was.came_late(answer(was), None, None, NOW)
 
 
+def alive(was: Connection) -> Connection:
+    """Return one whose grant nobody has refused."""
+    assert not was.is_believed_dead
+    return was
+
+
+def believed_dead(was: Connection) -> Connection:
+    """Return one whose grant was refused."""
+    assert was.is_believed_dead
+    return was
+
+
 DOWN = ProviderUnavailable("Down.")
 GONE = ReauthorizationRequired("Gone.")
+REFUSED = ReauthorizationRequired("Gone.", provider_error=ProviderError("invalid_grant", None, 400))
 STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
     Happened.CONSENTED: [consented, came_out],
     Happened.CONSENTED_KEEPING: [consented_keeping, came_out_keeping],
@@ -260,9 +273,11 @@ STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
         lambda was: was.lease_ended_aside(was.in_place(Place.SUPERSEDED)[0].interrupted(NOW), NOW),
         lambda was: was.lease_ended_aside(was.to_revoke[0].interrupted(NOW), NOW),
     ],
-    Happened.REFRESHED: [lambda was: refreshed(without_kept(was))],
+    Happened.REFRESHED: [lambda was: refreshed(alive(without_kept(was)))],
     Happened.REFRESH_FAILED: [lambda was: was.refresh_failed(DOWN, NOW, 0.5)],
-    Happened.REFUSED: [lambda was: without_kept(was).died(GONE, NOW)],
+    Happened.REFUSED: [lambda was: without_kept(was).died(REFUSED, NOW)],
+    Happened.RECOVERED: [lambda was: refreshed(believed_dead(was))],
+    Happened.LOOKS_ENDED: [lambda was: believed_dead(was).not_looked_at_again(NOW)],
     Happened.KEPT_REFRESHED: [lambda was: refreshed(with_kept(was))],
     Happened.KEPT_REFUSED: [lambda was: with_kept(was).died(GONE, NOW)],
     Happened.KEPT_CAME_LATE: [kept_came_late],
@@ -317,7 +332,9 @@ def test_every_row_is_gone_by() -> None:
                     continue  # it cannot happen here
                 assert now.changes > was.changes
                 seen |= rows_between(was, now, happened) & LIFE.keys()
-                shape = (now.status, now.lease is None, tuple(sorted(Counter(each.place for each in now.sets).items())))
+                places = tuple(sorted(Counter(each.place for each in now.sets).items()))
+                is_doubted = any(each.belief is not None for each in now.sets)
+                shape = (now.status, now.lease is None, is_doubted, places)
                 if shape not in known and len(now.sets) < MOST_OF_A_WALK:
                     known.add(shape)
                     waiting.append(now)

@@ -27,8 +27,8 @@ GOOD: dict[str, Any] = {"code": "E-1", "means": "invalid_grant"}
         (["E-1"], "rule 1 to be an object, like {"),
         ([GOOD, {"means": "busy"}], "rule 2 to have a condition: at least one of status, code, words, contains"),
         ([{"endpoint": "refresh", "means": "busy"}], "rule 1 to have a condition: at least one of status"),
-        ([{"code": "E-1"}], "rule 1 to say what it means: one of invalid_grant, invalid_client"),
-        ([{**GOOD, "means": "dead"}], "means of rule 1 to be one of invalid_grant, invalid_client"),
+        ([{"code": "E-1"}], "rule 1 to say what it means: one of invalid_grant, revoked, invalid_client"),
+        ([{**GOOD, "means": "dead"}], "means of rule 1 to be one of invalid_grant, revoked, invalid_client"),
         ([{**GOOD, "endpoint": "push"}], "endpoint of rule 1 to be one of authorization, token, refresh, revocation"),
         ([{**GOOD, "status": "403"}], "status of rule 1 to be an integer from 200 to 599"),
         (

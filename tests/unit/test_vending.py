@@ -516,7 +516,7 @@ def test_what_an_attempt_came_to_is_written_over_what_does_not_concern_it(
 
     stored = house.stored()
     assert (stored.status, stored.lease, stored.failure and stored.failure.count) == (status, None, 1)
-    assert stored.upkeep_at == (NOW + 10**6 if status is Status.ACTIVE else None)
+    assert stored.upkeep_at == NOW + (10**6 if status is Status.ACTIVE else 7200 + 300)
 
 
 # Sealed before
