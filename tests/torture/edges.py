@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.torture.scheduler import Actor
     from tests.torture.world import World
 
-CONNECTIONS, AUTHORIZATIONS = "connections", "authorizations"
+CONNECTIONS, AUTHORIZATIONS, SHARED = "connections", "authorizations", "shared"
 
 _BEFORE_ANY = (Fault.CRASH, Fault.CRASH_SENT, Fault.THROTTLED, Fault.LATE_REQUEST)
 _BEFORE_READ = (Fault.CRASH, Fault.THROTTLED)
@@ -60,7 +60,7 @@ class _DynamoEdge:
 
     def _call(self, operation: str, arguments: dict[str, Any], faults: tuple[tuple[Fault, ...], ...]) -> Any:
         world, scheduler = self._world, self._world.scheduler
-        if world.is_set_up:
+        if world.is_set_up and not _is_note(arguments):
             point = Point(
                 "dynamodb",
                 operation,
@@ -80,6 +80,8 @@ class _DynamoEdge:
         if operation == "query":
             return world.dynamo.query(stale=world.scheduler.is_stale, **arguments)
         table = arguments["TableName"]
+        if table == SHARED:
+            return getattr(world.shared, operation)(**arguments)
         key = next(
             iter((arguments.get("Key") or {"key": arguments.get("Item", {}).get(world.dynamo.keys[table])}).values())
         )
@@ -92,6 +94,11 @@ class _DynamoEdge:
         if operation != "get_item":
             world.observer.wrote(actor, table, before, world.dynamo.items[table][key["S"]])
         return answer
+
+
+def _is_note(arguments: Mapping[str, Any]) -> bool:
+    """Tell whether a call is about a note: nothing can be lost by when it is written, or whether it is."""
+    return arguments["TableName"] == SHARED and not arguments["Key"]["about"]["S"].startswith("slots")
 
 
 class _Keys:

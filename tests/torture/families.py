@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ALONE = ((CONNECTION, ACCOUNT),)
 TOGETHER = ((CONNECTION, ACCOUNT), (ANOTHER, ACCOUNT))
+THREE = (*TOGETHER, ("e", ACCOUNT))
 APART = ((CONNECTION, ACCOUNT), (ANOTHER, ANOTHER_ACCOUNT))
 
 _REFRESHES: dict[str, tuple[Any, ...]] = {
@@ -152,6 +153,17 @@ FAMILIES = (
         always=("reconnect",),
     ),
     Family(
+        "so many requests at a time",
+        ("token", "token:d", "token:e", "refresh_any:d", "revoke", "revoke:d", "reconnect", "reconnect:e", "upkeep"),
+        {**_REFRESHES, "at_once": (1, 1, 2), "takes_live_access_alone": (False, False, True)},
+        ages=("fresh", "expired", "idle"),
+        accounts=(THREE,),
+        always=("token", "token:d"),
+        most=5,
+        overslept=0.1,
+        likely=(Fault.SLOW, Fault.LATE_REQUEST),
+    ),
+    Family(
         "late answers",
         ("token", "refresh", "refresh_any", "revoke", "reconnect", "callback", "sweep", "upkeep", "removal"),
         {**_REFRESHES, **_REVOCATIONS, "one_refresh_token": (False, True), "takes_live_access_alone": (False, True)},
@@ -219,6 +231,8 @@ ON: tuple[str, ...] = (
     "no way to revoke",
     "accounts that have to be asked",
     "looks at what is believed dead",
+    "only live access tokens revoke",
+    "so many requests at a time",
 )
 """The families that chance draws from: those whose questions the code has an answer to."""
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tests.torture.rows import Row
     from tests.torture.scheduler import Actor
     from tests.torture.server import Grant, Issue
-    from tests.torture.wire import RevocationRequest, TokenRequest
+    from tests.torture.wire import OnTheWire, RevocationRequest, TokenRequest
     from tests.torture.world import World
 
 ENDED = frozenset({"revoking", "revoked"})
@@ -83,6 +83,7 @@ class Watch(Observer):
         """Why a grant ended that was not to end, where nobody can be blamed for it."""
         self.read_at: dict[str, int] = {}
         """The step at which a request's start read the connection, by the request."""
+        self.on_the_wire: list[OnTheWire] = []
         self.rescued_at = 0.0
         self.rows: set[Row] = set()
         world.observer = self
@@ -225,9 +226,22 @@ class Watch(Observer):
 
     # Requests
 
+    def sent(self, request: OnTheWire) -> None:
+        """Judge whether a server gets more requests at a time than it takes.
+
+        One that brought no answer is there until the time for it is up: longer than that nobody can wait for it.
+        """
+        at_once, now = self.world.profile.at_once, self.world.scheduler.now
+        if at_once is None:
+            return
+        there = [each for each in self.on_the_wire if not each.is_over and now < each.since + each.timeout]
+        if len(there) >= at_once:
+            self.violated(f"{len(there) + 1} requests at a time at a server that takes {at_once}")
+        self.on_the_wire.append(request)
+
     def asked(self, request: TokenRequest) -> None:
         """Judge a token request on its way: one at a time for one refresh token, but for those whose lease is over."""
-        if request.is_refresh:
+        if request.is_refresh and request.actor.role not in {"revoke", "revoke-queue"}:
             self._judge_look(request)
         profile = self.world.profile
         is_repeated = profile.replay_seconds > 0 and profile.replay_is_known

@@ -21,16 +21,22 @@ from functions.vault.obtained import Obtained, Verdict
 from functions.vault.record import record
 from functions.vault.refreshing import Refreshing
 from functions.vault.revoking import Revoking
+from functions.vault.slots import Slots
 from functions.vault.store import Authorizations, Conflict, Connections
 from functions.vault.timing import LEASE_MARGIN, Deadline
 from functions.vault.vending import Vending
 from tests.torture.world import Parts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from functions.vault.aws import ClientOf
     from functions.vault.client import Client
     from functions.vault.outcome import Outcome
+    from functions.vault.providers import Provider
     from functions.vault.refreshing import After
+    from functions.vault.shared import Taken
+    from functions.vault.slots import Slot
     from functions.vault.stored_set import Lease, RefreshedFrom, StoredSet
     from functions.vault.tokens import SealedTokens, TokenResponse
 
@@ -315,6 +321,36 @@ class _TrustsTheBelief(Revoking):
         return Attempt() if mine.was_dead else super()._ask(held, mine, *rest)
 
 
+_TOO_SHORT = 11
+
+
+class _TakesAnySlot(Slots):
+    """Takes a slot, whoever has it."""
+
+    def free(self, provider: Provider, seen: Mapping[int, Taken]) -> int | None:  # noqa: ARG002 - as it is called
+        return 0
+
+
+class _ShortSlot(Slots):
+    """Holds a slot for a few seconds less than its request may take, and does not know."""
+
+    def _look(self, provider: Provider, mine: Taken) -> tuple[int, Taken] | None:
+        found = super()._look(provider, replace(mine, until=mine.until - _TOO_SHORT))
+        return None if found is None else (found[0], mine)
+
+    def give_back(self, slot: Slot, deadline: Deadline) -> None:
+        slot.taken = replace(slot.taken, until=slot.taken.until - _TOO_SHORT)
+        super().give_back(slot, deadline)
+
+
+class _GivesAnySlotBack(Slots):
+    """Gives a slot back although the server may be at work on its request."""
+
+    def give_back(self, slot: Slot, deadline: Deadline) -> None:
+        slot.may_be_at_work = False
+        super().give_back(slot, deadline)
+
+
 MUTANTS: dict[str, Parts] = {
     "the fence: no condition on any write": Parts(connections=_without()),
     "the fence: a change since it was read": Parts(connections=_without("changes")),
@@ -349,6 +385,9 @@ MUTANTS: dict[str, Parts] = {
     "the waiting: asked for by nobody": Parts(connections=_reading(asked_first=property(lambda _connection: None))),
     "the unwanted: forgotten where grants are apart": Parts(connections=_reading(disowned=_forgotten)),
     "the unwanted: revoked where nobody says that grants are apart": Parts(committing=_TakesForApart),
+    "the slot: whoever has it": Parts(slots=_TakesAnySlot),
+    "the slot: shorter than its request": Parts(slots=_ShortSlot),
+    "the slot: given back while the server may be at work": Parts(slots=_GivesAnySlotBack),
 }
 
 _BELIEVED_DEAD = "looks at what is believed dead"
@@ -377,6 +416,9 @@ FAMILY_OF = {
     "the waiting: used before its account is known": "accounts that have to be asked",
     "the waiting: asked for by nobody": "accounts that have to be asked",
     "the unwanted: forgotten where grants are apart": "accounts that have to be asked",
+    "the slot: whoever has it": "so many requests at a time",
+    "the slot: shorter than its request": "so many requests at a time",
+    "the slot: given back while the server may be at work": "so many requests at a time",
     "the unwanted: revoked where nobody says that grants are apart": "strangers, and a revocation",
 }
 """Where a mutant is hunted; the others are among any cast of callers."""

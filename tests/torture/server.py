@@ -34,7 +34,8 @@ class Profile:
 
     Refusals for passing reasons. `busy`: a refresh is refused while another one of the same token is at work, in words
     that the registration explains, or as a dead grant would be. `refuses_in_passing`: now and then it refuses as dead
-    what lives, with a code that nobody knows, or with a 5xx, and does nothing.
+    what lives, with a code that nobody knows, or with a 5xx, and does nothing. `at_once`: so many requests at a time is
+    all that it takes, and the registration says so.
     """
 
     rotates: bool = True
@@ -57,6 +58,7 @@ class Profile:
     says_all: bool | None = None
     busy: Literal["", "explained", "as dead"] = ""
     refuses_in_passing: bool = False
+    at_once: int | None = None
 
 
 @dataclass(eq=False)

@@ -55,6 +55,16 @@ class TokenRequest:
 
 
 @dataclass(eq=False)
+class OnTheWire:
+    """One request to an endpoint that takes so many at a time: since when it is there, and its time-out."""
+
+    actor: Actor
+    since: float
+    timeout: float
+    is_over: bool = False
+
+
+@dataclass(eq=False)
 class RevocationRequest:
     """One request to the revocation endpoint: for which `grant`, and at which step its sender last saw the record."""
 
@@ -86,6 +96,8 @@ def _of_refreshes(profile: Profile) -> dict[str, Any]:
     document: dict[str, Any] = {}
     if profile.replay_seconds and profile.replay_is_known:
         document["refresh_token_replay_seconds"] = profile.replay_seconds
+    if profile.at_once is not None:
+        document["max_concurrency"] = profile.at_once
     if profile.by_id_token:
         document |= {"subject": "id_token.sub", "issuer": ISSUER, "jwks_uri": f"{ISSUER}/keys"}
     elif profile.names_account:
@@ -155,11 +167,18 @@ class _HttpEdge:
         path, form = urlsplit(url).path.removeprefix("/"), dict(parse_qsl(body or ""))
         if not self._world.is_set_up:
             return _answered(lambda: self._as_set_up(path, form))
-        if path == "token":
-            return self._ask_for_tokens(form, timeout)
         if path == "keys":
             return self._read_keys(timeout)
-        return self._revoke(form["token"], timeout)
+        there = OnTheWire(self._world.scheduler.running, self._world.scheduler.now, timeout)
+        self._world.observer.sent(there)
+        try:
+            answer = self._ask_for_tokens(form, timeout) if path == "token" else self._revoke(form["token"], timeout)
+        except ProviderUnavailable as lost:
+            # The server may be at work on what is lost, until the caller's time for it is up.
+            there.is_over = not lost.outcome_unknown
+            raise
+        there.is_over = True
+        return answer
 
     def _as_set_up(self, path: str, form: Mapping[str, str]) -> Mapping[str, Any]:
         server, now = self._world.server, self._world.scheduler.now

@@ -18,6 +18,7 @@ from functions.vault.refreshing import Refreshing
 from functions.vault.rescuing import Rescuing
 from functions.vault.revoking import Revoking
 from functions.vault.shared import Shared
+from functions.vault.slots import Slots
 from functions.vault.starting import Starting
 from functions.vault.store import Authorizations, Connections
 from functions.vault.sweeping import Sweeping
@@ -25,7 +26,7 @@ from functions.vault.timing import NEVER, Deadline, SharedClock, Timing
 from functions.vault.vending import Vending
 from tests.torture import edges, records
 from tests.torture.dynamo import Dynamo
-from tests.torture.edges import AUTHORIZATIONS, CONNECTIONS
+from tests.torture.edges import AUTHORIZATIONS, CONNECTIONS, SHARED
 from tests.torture.id_tokens import WarmKeys
 from tests.torture.scheduler import Fault, Message, Point
 from tests.torture.server import Server
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from functions.vault.tokens import TokenSet
     from tests.torture.scheduler import Actor, Scheduler
     from tests.torture.server import Profile
-    from tests.torture.wire import RevocationRequest, TokenRequest
+    from tests.torture.wire import OnTheWire, RevocationRequest, TokenRequest
 
 CONNECTION = "c"
 ACCOUNT = "one"
@@ -61,6 +62,7 @@ class Parts:
     vending: type[Vending] = Vending
     revoking: type[Revoking] = Revoking
     completing: type[Completing] = Completing
+    slots: type[Slots] = Slots
 
 
 class Observer:
@@ -72,6 +74,9 @@ class Observer:
     def queued(self, queue: str, body: str) -> None:
         """Hear of a message that a queue took, or a line that the log did."""
 
+    def sent(self, request: OnTheWire) -> None:
+        """Hear of a request on its way to an endpoint."""
+
     def asked(self, request: TokenRequest) -> None:
         """Hear of a token request on its way."""
 
@@ -80,9 +85,6 @@ class Observer:
 
     def revoked(self, request: RevocationRequest) -> None:
         """Hear of a revocation that took effect, or might have: what it ended is in it."""
-
-
-SHARED = "shared"
 
 
 class World:
@@ -166,10 +168,10 @@ class Process:
         self.authorizations = parts.authorizations(client_of, AUTHORIZATIONS, clock.hear)
         self.cipher = Cipher(client_of, "key")
         wire, now = transport(world), self.timing.now
-        self.client = Client(wire, now, issuer_keys=WarmKeys(wire, now), wall_clock=now)
         self.committing = parts.committing(self.connections, Queue(client_of, "rescue"), self._last_resort, self.timing)
-        # A note is no step: nothing can be lost by when it is written, or whether it is.
-        shared = Shared(lambda _service: world.shared, SHARED)
+        shared = Shared(client_of, SHARED, clock.hear)
+        slots = parts.slots(shared, self.timing)
+        self.client = Client(wire, now, issuer_keys=WarmKeys(wire, now), wall_clock=now, slots=slots)
         common = (self.registrations, self.cipher, self.client, self.committing, shared, self.timing)
         self.refreshing = parts.refreshing(self.connections, *common)
         accounts = Accounts(self.connections, *common)
