@@ -125,17 +125,19 @@ class Client:
         if provider.pkce == "S256":
             form["code_verifier"] = response.browser.code_verifier
         secrets = (form["code"], response.browser.code_verifier)
+        asked_at = self._wall_clock()
         answered = self._tokens("token", registration, form, secrets, timeout)
-        return answered if keys is None else self._with_account(registration, answered, keys)
+        return answered if keys is None else self._with_account(registration, answered, keys, asked_at)
 
     def _with_account(
-        self, registration: Registration, answered: TokenResponse, keys: Sequence[id_token.Jwk]
+        self, registration: Registration, answered: TokenResponse, keys: Sequence[id_token.Jwk], asked_at: float
     ) -> TokenResponse:
         """Return the response with the account of its ID token, or with why nobody may believe that.
 
-        Where a key signed it that is not known yet, the account has to be asked: the ID token stays with it.
+        Where a key signed it that is not known yet, the account has to be asked: the ID token stays with it. It has to
+        be good when it was asked for: what we come to late has not expired for that.
         """
-        ours = Expected(registration.provider.issuer, registration.client_id, self._wall_clock())
+        ours = Expected(registration.provider.issuer, registration.client_id, asked_at)
         try:
             return answered.of_account(id_token.verified_subject(answered.tokens.unverified_id_token, keys, ours))
         except id_token.KeyUnknown:

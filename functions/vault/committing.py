@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     Reseal = Callable[[int, str], SealedTokens]
 
+_LONGEST_WAIT = 40.0
+"""Seconds for which an answer waits for what comes first, about: longer than a lease. The queue waits for longer."""
+
 _PAUSE = 0.5
 """Seconds between two tries, about: short, so that a rescue comes in within `timing.SETTLE` of an outage's end."""
 
@@ -93,6 +96,7 @@ class Committing:
     def _write(
         self, in_hand: _InHand, reseal: Reseal, deadline: Deadline, stored: Connection | Unread | None
     ) -> Connection:
+        gives_up_at = self.timing.now() + _LONGEST_WAIT
         while True:
             obtained = in_hand.obtained
             try:
@@ -110,13 +114,23 @@ class Committing:
                     purpose = obtained.purpose_over(stored)
                     in_hand.obtained = replace(obtained, tokens=reseal(version, purpose), purpose=purpose)
                     continue
-                self._pause(deadline)
-                stored = UNREAD
+                waits = True
             except Conflict:
-                stored = UNREAD
+                waits, stored = False, UNREAD
             except TemporarilyUnavailable:
+                waits = False
                 self._queue(in_hand, deadline)
                 self._pause(deadline)
+            if waits:
+                self._wait(in_hand, deadline, gives_up_at)
+                stored = UNREAD
+
+    def _wait(self, in_hand: _InHand, deadline: Deadline, gives_up_at: float) -> None:
+        """Let something else come first. Meanwhile the response is safe; and the queue can wait for longer than we."""
+        self._queue(in_hand, deadline)
+        if self.timing.now() > gives_up_at:
+            raise TemporarilyUnavailable("Something else comes first, and takes too long.", retry_after=2)
+        self._pause(deadline)
 
     def _put(self, stored: Connection | None, record: Connection) -> None:
         if stored is None:

@@ -309,9 +309,9 @@ class Connection:
     # Whose account it is for, where that has to be asked
 
     def waits(self, tokens: SealedTokens, pending: Pending, request_id: str | None, now: float) -> Connection:
-        """Return it with tokens of a consent that wait for their account, in the place of others that did."""
+        """Return it with tokens of a consent that wait for their account."""
         new = replace(tokens.stored(Place.OUTSIDE, request_id), refresh_at=tokens.refresh_at, pending=pending)
-        return self._without_pending(now)._after(Happened.HAS_TO_WAIT, now, (), new)  # noqa: SLF001 - its own class
+        return self._after(Happened.HAS_TO_WAIT, now, (), new)
 
     def account_found(self, subject: str, now: float) -> Connection:
         """Return it, of which nobody knew whose it is, with the account that its current tokens are for."""
@@ -336,11 +336,6 @@ class Connection:
         if grants_are_apart:
             return dead._after(Happened.DISOWNED, now, [theirs.to_be_revoked(now)], **told)  # noqa: SLF001 - its own class
         return dead._after(Happened.FORGOTTEN, now, [theirs], **told)  # noqa: SLF001
-
-    def _without_pending(self, now: float) -> Connection:
-        """Return it without what waits."""
-        waiting = self.in_place(Place.PENDING)
-        return self.disowned(waiting[0], now) if waiting else self
 
     # A refresh
 
@@ -543,7 +538,8 @@ class Connection:
         `holder` has the current one in hand then, `until` that time, unless it is being refreshed; it may be `waiting`
         for a slot.
         """
-        left = self._without_pending(now)
+        pending = self.in_place(Place.PENDING)
+        left = self.disowned(pending[0], now) if pending else self
         used = left.to_refresh
         held = left.in_place(Place.CURRENT) + left.in_place(Place.KEPT) + left.in_place(Place.SUPERSEDED)
         over = [(left._as_known(each) if each is used else each).to_be_revoked(now) for each in held]  # noqa: SLF001 - its own class

@@ -27,10 +27,10 @@ happens to certain token sets: to one that comes in, to one that is there, to al
 - Tokens that are not the connection's own (of another account or another party) are never current. They are revoked
   where grants are apart, and come into no place elsewhere: somebody else may live on the same authorization.
 - Where it has to be asked whose account a consent's tokens are for, and the connection knows one to compare it with,
-  they are `pending` meanwhile: vended to nobody, and what worked before goes on. What turns out to be of that account
-  comes out of there as a consent's tokens do, or late. What is of another, or of whom nobody can tell, is not the
-  connection's own; nor is what another consent that has to wait replaces there, or what a revocation meets. A first
-  consent's tokens are current at once; if nobody can tell whose they are, the connection has no tokens any more.
+  they are `pending` meanwhile, one token set at a time: vended to nobody, and what worked before goes on. What turns
+  out to be of that account comes out of there as a consent's tokens do, or late. What is of another, or of whom nobody
+  can tell, is not the connection's own; nor is what a revocation meets there. A first consent's tokens are current at
+  once; if nobody can tell whose they are, the connection has no tokens any more.
 - Revoking ends a connection here at once. It is `revoking` while a server is to be told of any of its token sets, and
   `revoked` when none is left. Only a new consent makes it active again; what is yet to be revoked stays beside it.
 - `unconfirmed` has its name in the record, and no rows yet: nothing makes it.

@@ -36,7 +36,7 @@ class Verdict(Enum):
     """They are of another party or another account than the connection, or there is none: nothing holds them here."""
 
     WAIT = auto()
-    """Another attempt works on what an earlier one stored: its outcome decides."""
+    """Another attempt works on what an earlier one stored, or another answer waits in its place: that comes first."""
 
     RESEAL = auto()
     """They become the current ones, but were sealed for a version that is taken."""
@@ -189,7 +189,7 @@ class Obtained:
         if stored.revocations != self.revocations:
             return stored.came_after_revocation(self.tokens, None, request_id, now)
         if self.purpose_over(stored) == PENDING:
-            return stored.waits(self.tokens, self._pending(authorized, now), request_id, now)
+            return self._waiting(stored, authorized, now)
         if self._is_older_than_the_consent_of(stored):
             return stored.came_late(self.tokens, None, request_id, now, grants_are_apart=self.grants_are_apart)
         return None
@@ -230,6 +230,11 @@ class Obtained:
         return None not in {stored.subject, self.tokens.subject} and stored.subject != self.tokens.subject
 
     # Where it has to be asked whose account it is for
+
+    def _waiting(self, stored: Connection, authorized: Authorized, now: float) -> Connection | Verdict:
+        if stored.in_place(Place.PENDING):
+            return Verdict.WAIT
+        return stored.waits(self.tokens, self._pending(authorized, now), self.request_id, now)
 
     def _pending(self, authorized: Authorized, now: float) -> Pending:
         """Return what it brings beside its tokens, and a record keeps while they wait."""

@@ -63,9 +63,6 @@ class Book:
     account: str | None = None
     """Whose it is known to be, since it was last free."""
 
-    gave_way: set[Grant] = field(default_factory=set)
-    """Those whose tokens waited for their account as those of another consent came to do so."""
-
     kept: Grant | None = None
     """The grant whose refresh token goes on beside tokens without one, or was refused as it did."""
 
@@ -117,7 +114,7 @@ class Watch(Observer):
         self._status_written(was, now)
         self._consent_written(was, now)
         if any(row[2] is Happened.HAS_TO_WAIT for row in rows):
-            self._waiting_replaced(was, now)
+            self._waiting_written(was, now)
         held, old = records.sets_in(now), records.sets_in(was)
         for each in held.values() if actor is not None else ():
             lease, before_it = each.get("lease", {}), old.get(each["id"], {}).get("lease", {})
@@ -152,6 +149,9 @@ class Watch(Observer):
         if now.get("authorized_by") != was.get("authorized_by"):
             grant = self.issue_of(new).grant
             self.book(now["connection_id"]).stored_at[grant.number] = self.world.scheduler.step
+            known = was.get("subject") if was.get("status") not in ENDED else None
+            if known is not None and self.world.profile.names_account and grant.account != known:
+                self.violated(f"tokens of {grant.account} are current in a connection of {known}")
 
     def _consent_written(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Judge whether a refresh token goes on that is good, and no other, where a consent has brought none."""
@@ -166,15 +166,16 @@ class Watch(Observer):
         is_known = None not in {was.get("subject"), now.get("subject")}
         if place == "kept" and not (is_known and is_same_account):
             self.violated(f"{before.refresh_token} goes on beside tokens that may be of another account")
+        if place == "kept" and was["status"] != "active":
+            self.violated(f"{before.refresh_token} goes on, and was believed dead")
         if place != "kept" and is_known and is_same_account and was["status"] == "active":
             self.violated(f"{before.refresh_token} would go on, and is {place or 'gone'}")
 
-    def _waiting_replaced(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    def _waiting_written(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Judge what comes to wait for its account: nothing that does already may give way to it."""
         for each in records.sets_in(was).values():
             if each["place"] == "pending" and records.sets_in(now).get(each["id"], {}).get("place") != "pending":
-                held = self.opened(now["connection_id"], each)
-                self.book(now["connection_id"]).gave_way |= {self.issue_of(held).grant} if held else set()
-                self.counts["consents that another replaced while both waited for their accounts"] += 1
+                self.violated("a consent was replaced by another while both waited for their accounts")
 
     def _sets_written(self, now: Mapping[str, Any], *, is_asked_for: bool) -> None:
         """Note what the record holds, and of whom the server is to be told: each of these grants has to end there."""

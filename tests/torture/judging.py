@@ -230,7 +230,6 @@ class _Judge:
             and grant.issues
             and not self.watch.is_lost(grant.issues[0])
             and not self._is_a_strangers(grant)
-            and grant not in self.book.gave_way
             and (self.watch.read_at.get(grant.request_id, -1) > since or since < 0)
         ]
 
@@ -247,8 +246,8 @@ class _Judge:
 
     def _is_a_strangers(self, grant: Grant) -> bool:
         """Tell whether a consent was given with another account than the connection is to, and everybody knows it."""
-        profile = self.world.profile
-        return profile.names_account and grant.account != self.world.accounts[self.connection_id]
+        account = self.book.account or self.world.accounts[self.connection_id]
+        return self.world.profile.names_account and grant.account != account
 
     def _arrival(self, grant: Grant) -> int:
         """Return the second in which a consent's tokens reached us, by the clock of the process that got them."""

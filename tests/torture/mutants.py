@@ -93,6 +93,17 @@ def _came_late_to_nothing(
     return connection.came_late(tokens, None, gives_way.request_id, now, source)
 
 
+def _settles_what_is_kept(connection: Connection, now: float, *, grants_are_apart: bool) -> Connection:
+    settled = Connection._settled(connection, now, grants_are_apart=grants_are_apart)  # noqa: SLF001 - what it breaks
+    if not grants_are_apart:
+        return settled
+    sets = tuple(
+        replace(each.to_be_revoked(now), place=Place.REVOKING) if each.place is Place.KEPT else each
+        for each in settled.sets
+    )
+    return replace(settled, sets=sets, tell_at=int(now), due_at=int(now))
+
+
 class _ConsumesTwice(Authorizations):
     """Lets a request be consumed again and again."""
 
@@ -351,6 +362,17 @@ class _GivesAnySlotBack(Slots):
         super().give_back(slot, deadline)
 
 
+class _NeverCompares(Committing):
+    """Lets every consent be of another account."""
+
+    def _write(self, in_hand: Any, *rest: Any) -> Connection:
+        authorized = in_hand.obtained.authorized
+        if authorized is not None:
+            allowed = replace(authorized, allow_new_subject=True)
+            in_hand.obtained = replace(in_hand.obtained, authorized=allowed)
+        return super()._write(in_hand, *rest)
+
+
 MUTANTS: dict[str, Parts] = {
     "the fence: no condition on any write": Parts(connections=_without()),
     "the fence: a change since it was read": Parts(connections=_without("changes")),
@@ -381,6 +403,8 @@ MUTANTS: dict[str, Parts] = {
     "the revocation: of what another has in hand": Parts(revoking=_IgnoresLeases),
     "the revocation: with an access token that has run out": Parts(revoking=_TrustsAnyYes),
     "the revocation: of a grant that is believed dead": Parts(revoking=_TrustsTheBelief),
+    "the kept: revoked by a consent": Parts(connections=_reading(_settled=_settles_what_is_kept)),
+    "the account: not compared": Parts(committing=_NeverCompares),
     "the waiting: used before its account is known": Parts(committing=_UsesAtOnce),
     "the waiting: asked for by nobody": Parts(connections=_reading(asked_first=property(lambda _connection: None))),
     "the unwanted: forgotten where grants are apart": Parts(connections=_reading(disowned=_forgotten)),
@@ -413,6 +437,8 @@ FAMILY_OF = {
     "the revocation: of what another has in hand": "only live access tokens revoke",
     "the revocation: with an access token that has run out": "only live access tokens revoke",
     "the revocation: of a grant that is believed dead": "only live access tokens revoke",
+    "the kept: revoked by a consent": _WITHOUT_REFRESH_TOKEN,
+    "the account: not compared": "another account",
     "the waiting: used before its account is known": "accounts that have to be asked",
     "the waiting: asked for by nobody": "accounts that have to be asked",
     "the unwanted: forgotten where grants are apart": "accounts that have to be asked",

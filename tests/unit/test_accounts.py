@@ -11,7 +11,7 @@ import pytest
 from functions.vault.accounts import KEY_IS_OUT_WITHIN, LONGEST_ASKING
 from functions.vault.authorization import BrowserBinding, ticket_hash
 from functions.vault.connection import Connection, Status
-from functions.vault.errors import ProviderUnavailable
+from functions.vault.errors import ProviderUnavailable, TemporarilyUnavailable
 from functions.vault.life import Place
 from functions.vault.obtained import Obtained, Verdict
 from functions.vault.sealing import PENDING, SealBroken
@@ -491,25 +491,27 @@ def test_a_revocation_meets_what_nobody_has_in_hand(waiting: MemoryHouse) -> Non
     assert come_back(waiting, "b").page == "failed"
 
 
-@pytest.mark.parametrize("apart", [True, None])
-def test_another_consent_that_has_to_wait_takes_its_place(
-    waiting: MemoryHouse, issuer: Issuer, *, apart: bool | None
-) -> None:
-    """One waits at a time: the latest. The one before was nobody's yet."""
-    registered(waiting, apart=apart)
-    waiting.events.after["change"] = [killed]
-    before = one_in(waiting, Place.PENDING)
-    assert before.pending is not None
-    held = replace(before, pending=replace(before.pending, grants_are_apart=bool(apart)))
-    sets = tuple(held if each is before else each for each in waiting.stored().sets)
-    waiting.connections.records["merchant-1"] = replace(waiting.stored(), sets=sets)
+def test_another_consent_that_has_to_wait_waits_for_that_one(waiting: MemoryHouse, issuer: Issuer) -> None:
+    """One waits at a time, and whoever comes second is safe in the queue: neither may be another account's in vain."""
+    waiting.now -= ASKED_AFTER
     issuer.published, issuer.signs_with = ["k-1", "k-2", "k-3"], "k-3"
+    issuer.account = "account-2"
 
-    with pytest.raises(Killed):
-        consent(waiting, "c")
+    outcome = consent(waiting, "c")
 
-    assert one_in(waiting, Place.PENDING).request_id == browser("c").request_id
-    assert places(waiting) == ["current", "pending", *(["revoking"] if apart else [])]
+    assert (outcome.page, one_in(waiting, Place.PENDING).request_id) == ("unfinished", browser("b").request_id)
+    document = json.loads(waiting.rescue_queue.messages[-1]["body"])
+    waiting.slept.clear()
+    with pytest.raises(TemporarilyUnavailable, match="comes first"):
+        waiting.rescuing.rescue(document, waiting.deadline(900))
+    assert sum(waiting.slept) < 60, "the queue is patient, a function is not"
+    waiting.pass_time(ASKED_AFTER)()
+    assert work_off(waiting) == [None]
+    waiting.rescuing.rescue(document, waiting.deadline(900))
+    assert places(waiting) == ["current", "pending", "superseded"]
+    waiting.pass_time(ASKED_AFTER)()
+    assert work_off(waiting) == [None]
+    assert (places(waiting), waiting.token()["access_token"]) == (["current", "superseded"], "AT-3")
 
 
 # On the way there

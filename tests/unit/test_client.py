@@ -684,6 +684,22 @@ def test_an_id_token_that_does_not_hold_is_told_with_the_tokens(server: Server, 
     assert (response.asks_account, response.subject, response.tokens) == (False, None, TokenSet("AT-2", "RT-2"))
 
 
+def test_an_id_token_that_is_read_late_has_not_expired_for_that(server: Server) -> None:
+    """It was good when it was asked for, however long our process lay still since; one of long ago was not."""
+    server.answers = [issues(signed({**OURS, "sub": "user-1"}))]
+    times = iter([WALL, *[WALL + 900] * 9])
+    keys = Keys(public("ES256"))
+    late = Client(server, lambda: NOW, issuer_keys=keys, wall_clock=lambda: next(times))
+
+    assert late.exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9).subject == "user-1"
+
+    server.answers = [issues(signed({**OURS, "sub": "user-1"}))]
+    replayed = Client(server, lambda: NOW, issuer_keys=keys, wall_clock=lambda: WALL + 900)
+    answered = replayed.exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9)
+    assert answered.not_verified is not None
+    assert "expired" in answered.not_verified.description
+
+
 def test_an_id_token_of_a_newer_key_is_kept_to_be_asked_about(server: Server) -> None:
     """With the keys read once more it may hold; by then its times do not count, which were right when it came."""
     unverified = signed({**OURS, "sub": "user-1"}, kid="k-2")
