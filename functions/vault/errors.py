@@ -155,7 +155,7 @@ class ProviderThrottled(GatehouseError):
 class SlotsTaken(ProviderThrottled):
     """As many requests as the provider takes at a time are under way: ours was not sent.
 
-    Who got no slot is told to come again in two to ten seconds, by a `jitter` from 0 to 1: not all at once.
+    Who got no slot is told to come again in two to nine seconds, by a `jitter` from 0 to 1: not all at once.
     """
 
     def __init__(self, jitter: float) -> None:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
 from functions.vault.connection import JUST_OBTAINED
+from functions.vault.registrations import KEPT
 from local.demo import Faults
 from tests.browser import invoke
 from tests.callers import Call
 from tests.engines import running_dynalite
+from tests.unlimited import lift_the_limit, limit
 from tests.world import LONGER_THAN_A_LEASE, LONGER_THAN_A_SERVER_IS_LEFT_ALONE, distinct, running_world, storm
 
 if TYPE_CHECKING:
@@ -512,3 +515,25 @@ def test_a_holder_that_comes_too_late_changes_nothing(world: World) -> None:
     assert distinct(late_answers) == distinct(answers)
     assert answers[0].result["version"] == 2
     assert world.connection(connection_id)["version"] == 2
+
+
+def test_a_provider_that_takes_one_request_gets_one_whoever_asks(world: World) -> None:
+    """Twelve callers in several processes, for four connections: one request after the other, and a token for each."""
+    # given
+    limit(world.stack, 1)
+    ids = [world.connect_expired() for _ in range(4)]
+    takes = 0.3
+    world.demo.reset()
+    world.demo.put_faults(Faults(endpoint="token", delay_seconds=takes))
+
+    # when
+    answers = world.callers.at_once([Call("token", {"connection_id": whom}) for whom in ids * 3])
+    lift_the_limit(world.stack)
+    world.advance(KEPT)
+
+    # then
+    requests = world.demo.requests("token")
+    came = [request["at"] for request in requests]
+    assert all(after - before >= takes for before, after in pairwise(came)), "each came when the last was answered"
+    assert {answer.outcome for answer in answers} == {"ok"}
+    assert [request["outcome"] for request in requests] == ["refreshed"] * len(ids)
