@@ -56,9 +56,9 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
         TABLES | SEALS | PROVIDERS | LADDER | {"authorization", "completing", "outcome", "shared"},
     ),
     "connections": (AWS, TABLES | {"listing"}),
-    "refresh": (AWS | SEALING, TABLES | SEALS | PROVIDERS | LADDER | {"refreshing", "shared", "vending"}),
+    "refresh": (AWS | SEALING, TABLES | SEALS | PROVIDERS | LADDER | {"issued", "refreshing", "shared", "vending"}),
     "rescue": (AWS | SEALING, TABLES | SEALS | LADDER | {"rescuing"}),
-    "revoke": (AWS | SEALING, TABLES | SEALS | PROVIDERS | {"attempting", "revoking"}),
+    "revoke": (AWS | SEALING, TABLES | SEALS | PROVIDERS | {"attempting", "issued", "revoking"}),
     "start": (AWS, TABLES | REGISTRATIONS | {"authorization", "dialect", "starting"}),
     "sweep": (AWS, TABLES | REGISTRATIONS | {"queues", "sweeping"}),
     # No provider is asked and nothing is written where the stored token is good: all that comes with the first refresh.

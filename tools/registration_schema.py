@@ -71,6 +71,25 @@ def _map(keys: tuple[str, ...], values: str) -> Schema:
     return {"type": "object", "properties": dict.fromkeys(keys, _whole(values)), "additionalProperties": False}
 
 
+def _client() -> Schema:
+    """Return what is demanded of a client that was registered before."""
+    keys = {
+        "client_id": _printable(1024),
+        "client_secret": _printable(4096),
+        "client_secrets": {**_list(_printable(4096), 2), "minItems": 1},
+        "client_signing_key": _whole(vocabulary.KMS_KEY),
+        "client_signing_kid": _printable(256),
+    }
+    both = {"required": ["client_secret", "client_secrets"]}
+    return {
+        "type": "object",
+        "required": ["client_id"],
+        "not": both,
+        "properties": keys,
+        "additionalProperties": False,
+    }
+
+
 def _rule() -> Schema:
     """Return what is demanded of one rule about refusals."""
     conditions = {
@@ -128,6 +147,9 @@ def _keys() -> dict[str, Schema]:
         "client_secrets": {**_list(_printable(4096), 2), "minItems": 1},
         "client_signing_key": _whole(vocabulary.KMS_KEY),
         "client_signing_kid": _printable(256),
+        "previous_clients": _list(_client(), vocabulary.MOST_PREVIOUS_CLIENTS),
+        "endpoints_moved_from": _list(_whole(vocabulary.ORIGIN), 10),
+        "reauthorize_previous": flag,
         **dict.fromkeys(("issuer", "jwks_uri"), literal),
         **dict.fromkeys(vocabulary.ENDPOINTS, endpoint),
         "revocation_endpoint": {**_whole(f"{vocabulary.HTTPS_URL}|"), "maxLength": vocabulary.LONGEST_URL},

@@ -250,8 +250,21 @@ class Client:
         if deadline.remaining() < CALL + SHORTEST_REQUEST:
             return
         if (fresh := self._reread(registration.whole or registration)) is not None:
-            fresh = fresh.for_tenant(registration.tenant)
+            fresh = _same(fresh.for_tenant(registration.tenant), registration)
+            if fresh is None:
+                return
             yield from identities(fresh.for_revocation() if kind == "revocation" else fresh)
+
+
+def _same(fresh: Registration, refused: Registration) -> Registration | None:
+    """Return a registration that was read again as the client that the server has refused; None for any other.
+
+    What was issued to one client, or at one origin, is shown to no other.
+    """
+    theirs, tenant = fresh.of_client(refused.client_id), refused.tenant
+    if theirs is None or theirs.whose(tenant).origins != refused.whose(tenant).origins:
+        return None
+    return theirs
 
 
 def not_verified(error: id_token.NotVerified) -> ProviderMisconfigured:

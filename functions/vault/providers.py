@@ -100,6 +100,9 @@ class Provider:
     token_endpoint_auth_signing_alg_values_supported: tuple[str, ...] | None = None
     client_assertion_audience: str = "issuer"
     basic_credentials_encoding: str = "form"
+    # What has changed on purpose since tokens were issued: see `issued`
+    endpoints_moved_from: tuple[str, ...] = ()
+    reauthorize_previous: bool = False
 
     @property
     def has_slots(self) -> bool:
@@ -150,6 +153,7 @@ class Provider:
             )
         values = {name: parameters[name] for name in self.parameters}
         filled: dict[str, Any] = {key: tenants.expanded(url, values) for key, url in self._endpoints().items()}
+        filled["endpoints_moved_from"] = tuple(tenants.filled(url, values) for url in self.endpoints_moved_from)
         for key in TEMPLATE_PARAMS:
             filled[key] = {name: tenants.filled(text, values) for name, text in getattr(self, key).items()}
         return replace(self, **filled)
@@ -189,7 +193,8 @@ class Registration:
     """The owner's client at a provider (RFC 6749 section 2), with the provider as it is for this owner.
 
     `client_secret` is the newest; `previous_client_secret` is one that may still be live, or live already. One that was
-    made for a `tenant`, or for revocation, has the `whole` that it was made of.
+    made for a `tenant`, or for revocation, has the `whole` that it was made of. `is_discovered`: the issuer's metadata
+    names its endpoints.
     """
 
     provider: Provider
@@ -198,14 +203,30 @@ class Registration:
     previous_client_secret: str | None = None
     client_signing_key: str | None = None
     client_signing_kid: str | None = None
+    previous_clients: tuple[dict[str, str], ...] = ()
+    is_discovered: bool = False
     tenant: dict[str, str] = field(default_factory=dict)
     whole: Registration | None = None
 
     @property
-    def credentials(self) -> tuple[str | None, ...]:
+    def credentials(self) -> tuple[Any, ...]:
         """Return all that says who the client is, to be compared with another registration's."""
         secrets = self.client_secret, self.previous_client_secret
-        return (self.client_id, *secrets, self.client_signing_key, self.client_signing_kid)
+        return (self.client_id, *secrets, self.client_signing_key, self.client_signing_kid, self.previous_clients)
+
+    def of_client(self, client_id: str) -> Registration | None:
+        """Return this registration as it is for tokens that were issued to a client; None where that has no place here.
+
+        A previous client has its own secrets, or key, and everything else of the one that there is now.
+        """
+        if client_id == self.client_id:
+            return self
+        previous = next((each for each in self.previous_clients if each["client_id"] == client_id), None)
+        if previous is None:
+            return None
+        secrets = ("client_secret", "previous_client_secret", "client_signing_key", "client_signing_kid")
+        theirs: dict[str, Any] = {**dict.fromkeys(secrets), **previous}
+        return replace(self, **theirs, whole=self.whole or self)
 
     def for_tenant(self, parameters: Mapping[str, str]) -> Registration:
         """Return this registration as it is for a connection with these parameters; see `Provider.for_tenant`."""
@@ -235,6 +256,11 @@ class Registration:
             return ours
         usable = () if ours == "none" else ("private_key_jwt",) if self.client_signing_key else SECRET_METHODS
         return next((method for method in usable if method in supported), None)
+
+    def without_revocation(self) -> Registration:
+        """Return this registration as if the server offered no way to revoke anything."""
+        provider = replace(self.provider, revocation_endpoint=None)
+        return replace(self, provider=provider, whole=self.whole or self)
 
     def for_revocation(self) -> Registration:
         """Return this registration as it authenticates at the revocation endpoint."""
@@ -325,7 +351,7 @@ def register(name: str, layers: list[dict[str, Any]], credentials: Mapping[str, 
             f"Provider {name!r} tells the account in its ID token, and needs an issuer and a jwks_uri to verify it by."
         )
     provider = Provider(name=name, **{key: value for key, value in merged.items() if key in known})
-    return Registration(provider, **_client(name, credentials))
+    return Registration(provider, **_client(name, credentials), is_discovered=bool(merged.get("is_discovered")))
 
 
 def _rules_over(below: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
@@ -343,6 +369,8 @@ def _rules_over(below: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str,
 def _client(name: str, credentials: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of the client: `client_secrets` and `client_secret` are two ways to say the same."""
     client = dict(credentials)
+    if "previous_clients" in client:
+        client["previous_clients"] = tuple(_client(name, each) for each in client["previous_clients"])
     if "client_secrets" not in client:
         return client
     secrets = client.pop("client_secrets")

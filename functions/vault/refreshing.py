@@ -19,6 +19,7 @@ from .errors import (
     SlotsTaken,
     TemporarilyUnavailable,
 )
+from .issued import as_issued_to
 from .record import record
 from .store import Conflict
 from .stored_set import RefreshedFrom, StoredSet
@@ -96,7 +97,10 @@ class Refreshing:
         Where the provider has slots, it looks for one until `slot_by` (Unix seconds), and at least once. Without one
         nothing is sent, what is done in the background is put off for minutes, and `SlotsTaken` is raised.
         """
-        registration = self.registrations.get(connection.provider, deadline).for_tenant(connection.parameters)
+        try:
+            registration = self._registration_of(connection, deadline)
+        except ReauthorizationRequired as error:
+            return self._changed(connection, connection.died(error, self.timing.now()))
         deadline.for_http(registration.provider.request_timeout)  # with too little time nothing is begun
         held = self._claim(
             connection, holder, deadline, waiting=registration.provider.has_slots, by_caller=not is_background
@@ -130,6 +134,19 @@ class Refreshing:
             if begun.lease is None or begun.lease.holder != holder or begun.lease.waiting:
                 return begun
             return self._carry_out(begun, plan, client, deadline, needed=needed)
+
+    def _registration_of(self, connection: Connection, deadline: Deadline) -> Registration:
+        """Return the registration under which the token set to be used was issued; raise where it is another by now."""
+        registration = self.registrations.get(connection.provider, deadline).for_tenant(connection.parameters)
+        return as_issued_to(registration, _require_used(connection).whose)
+
+    def _changed(self, was: Connection, now: Connection) -> Connection:
+        """Return what is stored, which is `now` unless another has changed it meanwhile."""
+        try:
+            self.connections.change(was, now)
+        except Conflict:
+            return self.connections.require(was.connection_id)
+        return now
 
     def _begun(self, held: Connection, deadline: Deadline) -> Connection:
         """Return the record with the attempt in it: from here on it may have been sent."""

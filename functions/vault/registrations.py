@@ -144,7 +144,7 @@ class Registrations:
         layers = [_file(name), own]
         issuer = own.get("issuer")
         if issuer is not None and "token_endpoint" not in own:
-            layers.insert(1, self._discovery.metadata_of(issuer, deadline))
+            layers.insert(1, {**self._discovery.metadata_of(issuer, deadline), "is_discovered": True})
         return providers.register(name, layers, credentials)
 
     def _own(self, name: str) -> dict[str, Any]:

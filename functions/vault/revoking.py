@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .attempting import Attempt, ask
 from .connection import ENDED, Status
 from .errors import GatehouseError, ReauthorizationRequired, RevocationRefused, SlotsTaken
+from .issued import as_issued_to
 from .record import record
 from .store import Conflict
 from .stored_set import DEAD, INTERRUPTED, LEFT_AT_THE_SERVER, REFUSED_AFTER_AN_INTERRUPTION
@@ -189,7 +190,12 @@ class Revoking:
         return self._change(connection, over, claimed)
 
     def _registration_of(self, over: StoredSet, deadline: Deadline) -> Registration:
-        return self.registrations.get(over.whose.provider, deadline).for_tenant(over.whose.parameters)
+        """Return the registration under which a token set was issued; without its revocation if that is no more."""
+        registration = self.registrations.get(over.whose.provider, deadline).for_tenant(over.whose.parameters)
+        try:
+            return as_issued_to(registration, over.whose)
+        except ReauthorizationRequired:
+            return registration.without_revocation()
 
     def _is_put_off(self, connection: Connection, over: StoredSet, registration: Registration) -> bool:
         """Tell whether to revoke it might end what the user has consented to since."""

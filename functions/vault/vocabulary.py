@@ -35,8 +35,10 @@ _PUBLIC = r"(?:ac|co|com|edu|go|gov|ne|net|or|org)\.[A-Za-z]{2}(?![A-Za-z0-9_.-]
 _BELOW = rf"(?:(?:[A-Za-z0-9_-]|{_HOLE}){{1,63}}\.)+(?:(?!{_PUBLIC}){_LABEL}\.{_TOP}|{_LABEL}\.{_PUBLIC})"
 _PORT = r"(?::(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?"
 _REST = rf"(?:[/?](?:[!$-;=?-\[\]-z|~]|{_HOLE})*)?"
-HTTPS_URL = rf"https://(?:{_LABEL}(?:\.{_LABEL})*|{_BELOW}){_PORT}{_REST}"
-LOOPBACK_URL = rf"https?://(?:localhost|127\.0\.0\.1|\[::1\]){_PORT}{_REST}"
+ORIGIN = rf"https://(?:{_LABEL}(?:\.{_LABEL})*|{_BELOW}){_PORT}"
+HTTPS_URL = rf"{ORIGIN}{_REST}"
+LOOPBACK_ORIGIN = rf"https?://(?:localhost|127\.0\.0\.1|\[::1\]){_PORT}"
+LOOPBACK_URL = rf"{LOOPBACK_ORIGIN}{_REST}"
 LONGEST_URL = 2048
 ABSOLUTE_URI = r"[A-Za-z][A-Za-z0-9+.-]*:[!$-;=?-\[\]_a-z~]{1,1024}"
 KMS_KEY = r"(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)[A-Za-z0-9/_-]{1,250}|(mrk-)?[0-9a-f-]{32,36}"
@@ -121,6 +123,11 @@ def _or_empty(accept: Check) -> Check:
         return "" if value == "" else str(accept(value))
 
     return accept_empty
+
+
+def _origin(*, loopback_http: bool) -> Check:
+    """Accept an origin, which may have placeholders below its domain."""
+    return check.text(f"{ORIGIN}|{LOOPBACK_ORIGIN}" if loopback_http else ORIGIN, "an https origin, without a path")
 
 
 def _params(own: frozenset[str]) -> Check:
@@ -282,6 +289,8 @@ def checks(*, loopback_http: bool) -> dict[str, Check]:
         "token_endpoint_auth_signing_alg_values_supported": check.list_of(check.printable(64), 50),
         "client_assertion_audience": check.one_of("issuer", "token_endpoint"),
         "basic_credentials_encoding": check.one_of("form", "none"),
+        "endpoints_moved_from": check.list_of(_origin(loopback_http=loopback_http), 10),
+        "reauthorize_previous": check.boolean,
     }
 
 
@@ -295,6 +304,30 @@ CREDENTIALS: dict[str, Check] = {
     "client_signing_kid": check.printable(256),
 }
 """What a registration has and a provider file has not. Of `client_secrets` the newest comes first."""
+
+OF_A_CLIENT = frozenset(CREDENTIALS)
+MOST_PREVIOUS_CLIENTS = 5
+
+
+def _previous_clients(value: Any) -> list[dict[str, Any]]:
+    expected = (
+        f"a list of at most {MOST_PREVIOUS_CLIENTS} objects, each with a client_id and what that client authenticates "
+        "with: client_secret or client_secrets, or client_signing_key"
+    )
+    if not isinstance(value, list) or len(value) > MOST_PREVIOUS_CLIENTS:
+        raise Mismatch(expected)
+    for each in value:
+        if not isinstance(each, Mapping) or "client_id" not in each or each.keys() - OF_A_CLIENT:
+            raise Mismatch(expected)
+        try:
+            for key in each:
+                CREDENTIALS[key](each[key])
+        except Mismatch:
+            raise Mismatch(expected) from None
+    return [dict(each) for each in value]
+
+
+CREDENTIALS["previous_clients"] = _previous_clients
 
 _IN_METADATA = (
     "issuer",

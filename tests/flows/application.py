@@ -70,6 +70,11 @@ class Application:
         boto3.client("secretsmanager").create_secret(Name=f"gatehouse/providers/{name}", SecretString=document)
         return name
 
+    def register_again(self, name: str, registration: Mapping[str, Any]) -> None:
+        """Write another registration over one; functions read it within minutes."""
+        document = json.dumps(registration)
+        boto3.client("secretsmanager").put_secret_value(SecretId=f"gatehouse/providers/{name}", SecretString=document)
+
     def connection_item(self, connection_id: str) -> dict[str, Any] | None:
         """Return the stored connection, attribute by attribute."""
         return self._item("connections", {"connection_id": {"S": connection_id}})

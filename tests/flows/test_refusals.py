@@ -279,6 +279,84 @@ def test_a_refresh_that_is_refused_for_an_unknown_reason_is_tried_again(
     assert after["version"] == 2
 
 
+# Another registration than the tokens were issued under
+
+
+def another_client(scripted: Scripted, **more: Any) -> dict[str, Any]:
+    """Return the registration with another client in it."""
+    return {**scripted.registration, "client_id": "another-client", **more}
+
+
+def test_a_client_id_that_was_changed_by_mistake_ends_no_grant(
+    application: Application, scripted: Scripted, connected: Connect, stack: Stack
+) -> None:
+    """Nothing is sent as another client, to refresh or to revoke, for any connection; with the right one all live."""
+    # given
+    provider = application.register(scripted.registration)
+    connections = [connected(provider) for _ in range(3)]
+    application.register_again(provider, another_client(scripted))
+    stack.clock.advance(400)
+    scripted.answers["/token"], sent = refusal(400, {"error": "invalid_grant"}), len(scripted.received)
+
+    # when
+    told = [application.call("token", connection_id=each) for each in connections for _ in range(2)]
+    revoked = application.call("revoke", connection_id=connections[2])
+    sent_as_another = len(scripted.received) - sent
+    application.register_again(provider, scripted.registration)
+    scripted.answers |= {"/token": TOKENS, "/revoke": {}}
+    stack.clock.advance(400)
+    after = [application.call("token", connection_id=each) for each in connections[:2]]
+
+    # then
+    assert {each["error"] for each in told} == {"provider_misconfigured"}
+    assert "'scripted-client', and the registration names 'another-client'" in told[0]["error_description"]
+    assert (sent_as_another, revoked["status"]) == (0, "revoking")
+    assert [each["version"] for each in after] == [2, 2]
+    assert application.call("revoke", connection_id=connections[2])["status"] == "revoked"
+
+
+def test_a_previous_client_is_used_for_what_was_issued_to_it(
+    application: Application, browser: Browser, scripted: Scripted, connected: Connect, stack: Stack
+) -> None:
+    """With its own id, while new connections are made with the new one; its grants are revoked with it, too."""
+    # given
+    provider = application.register(scripted.registration)
+    old = connected(provider)
+    application.register_again(provider, another_client(scripted, previous_clients=[{"client_id": "scripted-client"}]))
+    stack.clock.advance(400)
+    scripted.answers["/revoke"] = {}
+
+    # when
+    refreshed = application.call("token", connection_id=old)
+    connect(application, browser, provider)
+    revoked = application.call("revoke", connection_id=old)
+
+    # then
+    clients = [dict(received.form)["client_id"] for received in scripted.received[1:]]
+    assert (refreshed["version"], revoked["status"]) == (2, "revoked")
+    assert clients == ["scripted-client", "another-client", "scripted-client", "scripted-client"]
+
+
+def test_customers_connect_again_where_that_is_meant(
+    application: Application, scripted: Scripted, connected: Connect, stack: Stack
+) -> None:
+    """Nothing is sent; their grants are left at the server."""
+    # given
+    provider = application.register(scripted.registration)
+    connection_id = connected(provider)
+    application.register_again(provider, another_client(scripted, reauthorize_previous=True))
+    stack.clock.advance(400)
+    sent = len(scripted.received)
+
+    # when
+    answer = application.call("token", connection_id=connection_id)
+    revoked = application.call("revoke", connection_id=connection_id)
+
+    # then
+    assert answer["error"] == "reauthorization_required"
+    assert (revoked["status"], revoked["grant"], len(scripted.received) - sent) == ("revoked", "left at the server", 0)
+
+
 # Two live secrets
 
 

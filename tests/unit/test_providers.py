@@ -92,6 +92,8 @@ GOOD: dict[str, list[Any]] = {
     "token_endpoint_auth_signing_alg_values_supported": [[], ["ES256", "EdDSA"]],
     "client_assertion_audience": ["issuer", "token_endpoint"],
     "basic_credentials_encoding": ["form", "none"],
+    "endpoints_moved_from": [[], ["https://old.acme.example", "https://{shop}.acme.example:8443"]],
+    "reauthorize_previous": [True, False],
 }
 
 NOT_TEXT: list[Any] = [None, "", 1, True, [], {}, ["x"], {"x": "y"}]
@@ -261,6 +263,15 @@ BAD: dict[str, list[Any]] = {
     "token_endpoint_auth_signing_alg_values_supported": [None, "ES256", [1], [""], {}, ["x"] * 51],
     "client_assertion_audience": [*NOT_TEXT, "https://acme.example"],
     "basic_credentials_encoding": [*NOT_TEXT, "raw"],
+    "endpoints_moved_from": [
+        *(None, "https://acme.example", [1], {}, ["acme.example"], ["https://acme.example/"], ["http://acme.example"]),
+        *(["https://acme.example?x"], ["https://acme.example"] * 11),
+    ],
+    "reauthorize_previous": NOT_FLAG,
+    "previous_clients": [
+        *(None, {}, "old", ["old"], [{}], [{"client_secret": "s"}], [{"client_id": "old", "scopes": []}]),
+        *([{"client_id": 1}], [{"client_id": "old", "client_secret": ""}], [{"client_id": "old"}] * 6),
+    ],
     "client_secrets": [None, "s-1", [1], [""], ["a\x00b"], {}, ["x"] * 3],
     "client_signing_key": [*NOT_TEXT, "key-1", "alias/", "arn:aws:s3:::keys", "alias/a b"],
     "client_signing_kid": [*NOT_TEXT, "a\nb", "x" * 257],
