@@ -268,8 +268,10 @@ class Revoking:
             scene.call("revoke", self._event)
         elif self.by_queue:
             fate.why = "the message comes again"
+            scene.advance(VISIBILITY["revoke"])
             deliver(scene, "revoke", self._event)
         else:
+            scene.advance(LEASE + SLACK)  # nobody else revokes what the victim may still have in hand
             scene.poll()
         self._judge(scene, fate)
         return fate
