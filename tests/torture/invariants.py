@@ -60,6 +60,9 @@ class Book:
     own: set[Grant] = field(default_factory=set)
     """Those whose tokens the connection has had for its own, and not only waiting."""
 
+    left: set[Grant] = field(default_factory=set)
+    """Those whose tokens went for want of room, among too many that were superseded."""
+
     account: str | None = None
     """Whose it is known to be, since it was last free."""
 
@@ -115,6 +118,8 @@ class Watch(Observer):
         self._consent_written(was, now)
         if any(row[2] is Happened.HAS_TO_WAIT for row in rows):
             self._waiting_written(was, now)
+        if any(row[2] is Happened.LEFT_TO_SERVER for row in rows):
+            self._left_to_server(was, now)
         held, old = records.sets_in(now), records.sets_in(was)
         for each in held.values() if actor is not None else ():
             lease, before_it = each.get("lease", {}), old.get(each["id"], {}).get("lease", {})
@@ -176,6 +181,14 @@ class Watch(Observer):
         for each in records.sets_in(was).values():
             if each["place"] == "pending" and records.sets_in(now).get(each["id"], {}).get("place") != "pending":
                 self.violated("a consent was replaced by another while both waited for their accounts")
+
+    def _left_to_server(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Note whose tokens had to go for want of room; what gave way to newer ones of its own did not."""
+        held = records.sets_in(now)
+        gave_way = {each.get("refreshed_from", {}).get("set_id") for each in held.values()}
+        for set_id, each in records.sets_in(was).items():
+            gone = self.opened(now["connection_id"], each) if set_id not in held.keys() | gave_way else None
+            self.book(now["connection_id"]).left |= {self.issue_of(gone).grant} if gone else set()
 
     def _sets_written(self, now: Mapping[str, Any], *, is_asked_for: bool) -> None:
         """Note what the record holds, and of whom the server is to be told: each of these grants has to end there."""
@@ -371,6 +384,12 @@ class Watch(Observer):
         return not any(
             call is not None and call.fate == "delivered" and not call.actor.has_died for call in issue.calls
         )
+
+    def was_refused_beside(self, grant: Grant) -> bool:
+        """Tell whether a refresh token of a grant was refused that had brought tokens already."""
+        brought = {each.token for each in self.world.requests if "access_token" in each.answered}
+        tokens = {issue.refresh_token for issue in grant.issues}
+        return any(each.token in brought & tokens and each.is_refused for each in self.world.requests)
 
     def issue_of(self, held: TokenSet) -> Issue:
         """Return the token response that a token set came with."""

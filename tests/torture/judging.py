@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.belief import BACKGROUND
-from functions.vault.life import MOST_SUPERSEDED
 from functions.vault.stored_set import INTERRUPTED, LEFT_AT_THE_SERVER
 from tests.torture import records
 from tests.torture.invariants import ENDED, UNDER_WAY
@@ -22,7 +21,9 @@ if TYPE_CHECKING:
 
 IN_THE_LOG = "died while the log alone held its tokens"
 
-OPEN = (IN_THE_LOG, UNDER_WAY)
+KEPT_AND_LATE = "a kept refresh token was refused, and its own late answer superseded"
+
+OPEN = (IN_THE_LOG, UNDER_WAY, KEPT_AND_LATE)
 """Counts of what ought not to be and is not mended yet: named in the table, beside the violations."""
 
 
@@ -100,16 +101,15 @@ class _Judge:
             return None if is_untold else "live on: the tokens that would end them reached nobody"
         if not self.world.profile.revocable and self._is_said(grant, LEFT_AT_THE_SERVER):
             return "live on: the server offers no revocation, and the record says so"
+        if grant in self.book.left:
+            return "live on: there was no room for them, and they were left to their server"
         return None if self.status in ENDED else self._why_it_waits(grant)
 
     def _why_it_waits(self, grant: Grant) -> str | None:
         """Return what keeps us from ending a grant beside which the connection goes on."""
         superseded = [each for each in records.sets_in(self.item).values() if each["place"] == "superseded"]
-        numbers = [self._grant_of(each).number for each in superseded]
-        if grant.number in numbers:
+        if grant in map(self._grant_of, superseded):
             return "live on, superseded: a newer consent stands, and to end them may end it"
-        if len(numbers) == MOST_SUPERSEDED and grant.number < min(numbers):
-            return "live on: there was no room for them, and they were left to their server"
         return None
 
     def _grant_of(self, stored: Mapping[str, Any]) -> Grant:
@@ -148,9 +148,18 @@ class _Judge:
         elif self.book.kept is None:
             self.watch.counts["connections without a refresh token"] += 1
         elif self.world.server.accepts(self._reached_us(self.book.kept)[-1].refresh_token):
-            self._violated(f"grant {self.book.kept.number} lives, and nobody goes on with it")
+            self._judge_left_aside(self.book.kept)
         else:
             self._judge_why_dead(self.book.kept)
+
+    def _judge_left_aside(self, grant: Grant) -> None:
+        """Judge a grant that lives, and whose refresh token nobody uses any more."""
+        superseded = [each for each in records.sets_in(self.item).values() if each["place"] == "superseded"]
+        came_late = [each for each in superseded if self._grant_of(each) is grant and "refreshed_from" in each]
+        if came_late and self.watch.was_refused_beside(grant):
+            self.watch.counts[KEPT_AND_LATE] += 1
+        else:
+            self._violated(f"grant {grant.number} lives, and nobody goes on with it")
 
     def _judge_its_place(self, grant: Grant) -> None:
         """Judge whether the newest consent stands; one without a refresh token gives way to what goes on beside it."""
