@@ -232,6 +232,7 @@ ON: tuple[str, ...] = (
     "accounts that have to be asked",
     "looks at what is believed dead",
     "only live access tokens revoke",
+    "late answers",
     "so many requests at a time",
 )
 """The families that chance draws from: those whose questions the code has an answer to."""

@@ -34,7 +34,7 @@ def rows_of(before: Values, after: Values) -> set[Row] | None:
     comes_in = any(start in {Place.OUTSIDE, Place.PENDING} for start, _ in moves)
     is_full = sum(_place(new, set_id) is Place.SUPERSEDED for set_id in new) == MOST_SUPERSEDED
     for happened in Happened:
-        if happened in _BRING and not comes_in:
+        if (happened in _BRING and not comes_in) or (happened is Happened.LEFT_TO_SERVER and not is_full):
             continue
         ways = [_way(was, start, happened, (now, end), is_full=is_full) for start, end in moves]
         rows = {row for way in ways for row in way}
