@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 import requests
@@ -110,6 +111,8 @@ def background(report: Report, installation: Installation) -> None:
         installation.demo.put_faults(Faults(endpoint="token", lifetime_seconds=SHORT_LIFE))
         installation.connected("shop-fresh", "demo-fresh")
         installation.demo.reset()
+        # As long as they are good, tokens of a moment ago are not refreshed.
+        time.sleep(SHORT_LIFE)
         queued = swept_until_queued(installation)
         seconds = waited(
             lambda: installation.connection("shop-fresh")["version"] > 1,
