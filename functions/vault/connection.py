@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .belief import Belief
-    from .errors import GatehouseError
+    from .errors import GatehouseError, UnknownRefusal
     from .stored_set import Pending, StoredSet
     from .tokens import SealedTokens
 
@@ -201,7 +201,8 @@ class Connection:
     def needs(self) -> str | None:
         """Return what only a person can give it, as of its last write: one of `NEEDS`, None where it needs nobody."""
         ends_soon = self.needs_from is not None and self.updated_at >= self.needs_from
-        return REAUTHORIZATION if ends_soon else _NEEDED_WHERE.get(self.status)
+        may_be_dead = self.status is Status.ACTIVE and self.failure is not None and self.failure.lasts
+        return REAUTHORIZATION if ends_soon or may_be_dead else _NEEDED_WHERE.get(self.status)
 
     @property
     def needs_from(self) -> int | None:
@@ -214,6 +215,11 @@ class Connection:
     def is_believed_dead(self) -> bool:
         """Tell whether a server has refused its grant, and nothing else is known of that."""
         return self.status is Status.REAUTHORIZATION_REQUIRED
+
+    def refused_unknown_since(self, error: UnknownRefusal, now: float) -> int | None:
+        """Return since when nobody knows why its grant is refused, if that has lasted too long to pass; else None."""
+        following = self._failure(error, now)
+        return following.unknown_since if following.lasts else None
 
     def may_be_looked_at(self, now: float, *, by_caller: bool) -> bool:
         """Tell whether it is time to ask once more for a grant that is believed dead, as far as the record knows."""

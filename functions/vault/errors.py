@@ -144,6 +144,10 @@ class ProviderMisconfigured(GatehouseError):
         self.refused_first = refused_first
 
 
+class LastingRefusal(ProviderMisconfigured):
+    """An unknown refusal that has lasted: the operator's fault, or the grant's end. Connecting again shows which."""
+
+
 class ProviderThrottled(GatehouseError):
     """The server asked us to slow down, or takes no more requests at a time."""
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .errors import BY_CODE, ProviderUnavailable
+from .errors import BY_CODE, LastingRefusal, ProviderUnavailable, UnknownRefusal
 from .record import record
 
 if TYPE_CHECKING:
@@ -23,13 +23,20 @@ SHARED_FOR = 5
 """Seconds after a failure in which all who ask are told the same wait: they asked together and get one answer."""
 
 
+LASTS_AFTER = 86400
+"""Seconds after which a refusal that nobody knows is not taken for a passing one any more."""
+
+LASTS_FOR = 10
+"""Times that it has to have been met by then."""
+
+
 @record
 class Failure:
     """The last failure, kept until a success. Times are Unix seconds; `holder` is the attempt that it ended.
 
     The server is left alone until `retry_at`; until `not_before` also by who needs a token, since it said so itself, or
     may be at work still. `pauses` numbers the pause, since they began to grow. `needed_since` is when somebody first
-    had no token for it.
+    had no token for it. `unknown` counts refusals that nobody knows, since `unknown_since`.
     """
 
     code: str
@@ -43,6 +50,8 @@ class Failure:
     not_before: int | None = None
     pauses: int = 0
     needed_since: int | None = None
+    unknown: int = 0
+    unknown_since: int | None = None
 
     @classmethod
     def of(  # noqa: PLR0913 - a failure, and what it was one of
@@ -63,6 +72,7 @@ class Failure:
         """
         begins_anew = before is None or (needed and before.needed_since is None)
         pauses = 1 if begins_anew or before is None else (before.pauses or before.count) + 1
+        is_unknown = isinstance(error, UnknownRefusal | LastingRefusal)
         named = error.retry_after if error.provider_error is not None else None
         delay = 0.0 if jitter is None else max(_delay_of(pauses, jitter, longest), error.retry_after or 0)
         return cls(
@@ -77,7 +87,14 @@ class Failure:
             None if named is None else math.ceil(now + named),
             pauses,
             (before.needed_since if before else None) or (int(now) if needed else None),
+            (before.unknown if before else 0) + is_unknown,
+            (before.unknown_since if before else None) or (int(now) if is_unknown else None),
         )
+
+    @property
+    def lasts(self) -> bool:
+        """Tell whether a refusal that nobody knows has gone on for so long, and so often, that it will not pass."""
+        return self.unknown >= LASTS_FOR and self.at >= (self.unknown_since or self.at) + LASTS_AFTER
 
     def with_no_request_before(self, at: int) -> Failure:
         """Return it with a time until which the server is left alone by everybody."""

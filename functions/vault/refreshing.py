@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 from .connection import Connection
 from .errors import (
     GatehouseError,
+    LastingRefusal,
     ProviderTimedOut,
     ProviderUnavailable,
     ReauthorizationRequired,
     SlotsTaken,
     TemporarilyUnavailable,
+    UnknownRefusal,
 )
 from .issued import as_issued_to
 from .record import record
@@ -195,6 +197,8 @@ class Refreshing:
             raise
         except ProviderTimedOut as error:
             return self._give_up(held, plan, error, deadline, needed=needed)
+        except UnknownRefusal as error:
+            return self._refused_unknown(held, plan, error, deadline, needed=needed)
         except GatehouseError as error:
             return self._fail(held, error, deadline, needed=needed)
         except Exception:
@@ -262,6 +266,24 @@ class Refreshing:
             return moved.interrupted(self.timing.now()) if is_unknown else moved.released()
 
         return self._told(self._conclude(held, failed, deadline, aside), held, error)
+
+    def _refused_unknown(
+        self, held: Connection, plan: Plan, error: UnknownRefusal, deadline: Deadline, *, needed: bool
+    ) -> Connection:
+        """Write that a server refuses for a reason that nobody knows: it may pass, if it has not lasted too long.
+
+        Then the grant is dead if the client's others are answered. Else it may be the client, and a person has to see.
+        """
+        since = held.refused_unknown_since(error, self.timing.now())
+        if since is None or held.is_believed_dead:
+            return self._fail(held, error, deadline, needed=needed)
+        try:
+            answered_at = self.shared.last_refreshed(held.provider, plan.registration.client_id)
+        except TemporarilyUnavailable:
+            return self._fail(held, error, deadline, needed=needed)  # the next refusal is judged
+        if answered_at is not None and answered_at > since:
+            return self._conclude(held, self._dead_of(_dead_by_comparison(error)), deadline, _refused)
+        return self._fail(held, _lasting(error), deadline, needed=needed)
 
     def _give_up(
         self, held: Connection, plan: Plan, error: ProviderTimedOut, deadline: Deadline, *, needed: bool
@@ -409,6 +431,23 @@ def _refused(moved: StoredSet) -> StoredSet:
 def _is_ours(stored: Connection, held: Connection) -> bool:
     """Tell whether the lease that we held is still there, in our hand."""
     return stored.lease is not None and held.lease is not None and stored.lease.holder == held.lease.holder
+
+
+def _dead_by_comparison(error: UnknownRefusal) -> ReauthorizationRequired:
+    return ReauthorizationRequired(
+        "The authorization server has refused this grant for days, for a reason that is not known, and refreshes "
+        "others of the same client: authorize again.",
+        provider_error=error.provider_error,
+    )
+
+
+def _lasting(error: UnknownRefusal) -> LastingRefusal:
+    return LastingRefusal(
+        "The authorization server has refused this grant for days, for a reason that is not known, and has refreshed "
+        "no other of the same client since: check client_id, client_secret and endpoints of the registration, and what "
+        "provider_error says. If they are right, the grant is dead: connecting the customer again would show which.",
+        provider_error=error.provider_error,
+    )
 
 
 def _defect() -> ProviderUnavailable:

@@ -279,6 +279,49 @@ def test_a_refresh_that_is_refused_for_an_unknown_reason_is_tried_again(
     assert after["version"] == 2
 
 
+@pytest.mark.parametrize(
+    ("others_work", "error", "status"),
+    [(True, "reauthorization_required", "reauthorization_required"), (False, "provider_misconfigured", "active")],
+)
+def test_a_refusal_that_nobody_knows_is_understood_in_the_end(  # noqa: PLR0913 - pytest passes them by name
+    application: Application,
+    browser: Browser,
+    scripted: Scripted,
+    connected: Connect,
+    stack: Stack,
+    *,
+    others_work: bool,
+    error: str,
+    status: str,
+) -> None:
+    """A server says invalid_request to one dead refresh token for days: the customer is asked, or a person is."""
+    # given
+    provider = application.register(scripted.registration)
+    other, scripted.answers["/token"] = connected(provider), TOKENS | {"refresh_token": "dead"}
+    started, _ = connect(application, browser, provider)
+    dead = started["connection_id"]
+    stack.clock.advance(3601)
+
+    def answer(received: Received) -> Any:
+        is_dead = dict(received.form)["refresh_token"] == "dead" or not others_work
+        return refusal(400, {"error": "invalid_request"}) if is_dead else TOKENS
+
+    scripted.answers["/token"] = answer
+
+    # when
+    told = []
+    for _ in range(10):
+        told.append(application.call("token", connection_id=dead)["error"])
+        stack.clock.advance(9000)
+        application.call("token", connection_id=other)
+    told.append(application.call("token", connection_id=dead)["error"])
+
+    # then
+    listed = application.call("connections", connection_id=dead)["connection"]
+    assert told == ["provider_unavailable"] * 10 + [error]
+    assert (listed["status"], listed["needs"]) == (status, "reauthorization")
+
+
 # Another registration than the tokens were issued under
 
 

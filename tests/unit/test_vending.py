@@ -484,6 +484,62 @@ def test_a_refusal_that_nobody_knows_ends_nothing(house: MemoryHouse, body: str)
     assert house.token()["version"] == 2
 
 
+def refused_for_long(house: MemoryHouse, hours: float, times: int) -> list[str]:
+    """Have a refresh refused so often, over so many hours, for a reason that nobody knows; return the errors."""
+    unknown = answer('{"error":"invalid_request","error_description":"Something."}', 400)
+    said = []
+    for _ in range(times):
+        house.server.answers = [unknown]
+        said.append(house.token()["error"])
+        house.pass_time(hours * 3600 / (times - 1))()
+    house.pass_time(-hours * 3600 / (times - 1))()
+    return said
+
+
+@pytest.mark.parametrize(("hours", "times"), [(23.9, 20), (200, 9)])
+def test_a_refusal_that_nobody_knows_may_pass_for_a_day_and_ten_attempts(
+    house: MemoryHouse, hours: float, times: int
+) -> None:
+    """Until both are over, it is retryable, whatever is known of others."""
+    house.shared.refreshed["acme", "client-1"] = 10**10
+
+    assert set(refused_for_long(house, hours, times)) == {"provider_unavailable"}
+    assert house.stored().needs is None
+
+
+def test_a_lasting_refusal_is_the_end_of_the_grant_where_others_of_the_client_are_answered(house: MemoryHouse) -> None:
+    """The client is right, then; the customer is asked to connect again, and nobody looks at the grant any more."""
+    house.shared.refreshed["acme", "client-1"] = int(house.now) + 3600
+
+    assert refused_for_long(house, 24.1, 10)[-1] == "reauthorization_required"
+
+    assert (house.stored().needs, house.stored().upkeep_at) == ("reauthorization", None)
+
+
+@pytest.mark.parametrize("noted", [None, -10])
+def test_a_lasting_refusal_is_else_the_operators_and_a_person_may_find_out(
+    house: MemoryHouse, noted: int | None
+) -> None:
+    """Nothing has been answered since the first of them; the grant stays, and a later answer heals it."""
+    if noted is not None:
+        house.shared.refreshed["acme", "client-1"] = int(house.now) + noted
+
+    said = refused_for_long(house, 24.1, 10)
+
+    assert said == ["provider_unavailable"] * 9 + ["provider_misconfigured"]
+    assert (house.stored().status, house.stored().needs) == (Status.ACTIVE, "reauthorization")
+    house.pass_time(400)()
+    assert house.token()["version"] == 2
+    assert (house.stored().failure, house.stored().needs) == (None, None)
+
+
+def test_a_lasting_refusal_is_judged_when_that_can_be_known(house: MemoryHouse) -> None:
+    """While the table of what connections share is out, nothing changes."""
+    house.events.before["last_refreshed"] = [down()]
+
+    assert set(refused_for_long(house, 24.1, 10)) == {"provider_unavailable"}
+
+
 def test_without_time_for_a_second_request_the_loss_is_what_is_told(house: MemoryHouse) -> None:
     """Not that the time was up: the outcome is unknown, and the record has to say so."""
     replaying(house)
