@@ -88,11 +88,12 @@ def ask(  # noqa: PLR0913 - a token set, how its server is asked, and what is kn
     now: Callable[[], float],
     *,
     had_ended: bool,
+    refuses_us: bool = False,
 ) -> Attempt:
     """Ask the server to revoke each token of the `kinds` that it takes, if it has not answered about it yet.
 
     `revoke` sends a token of a kind, and tells whether the server knew it. `had_ended`: the server has confirmed the
-    end of this grant by another token set.
+    end of this grant by another token set. `refuses_us`: it has published that it takes no revocation of this client.
     """
     asked = _Asked(over, now)
     try:
@@ -100,6 +101,8 @@ def ask(  # noqa: PLR0913 - a token set, how its server is asked, and what is kn
             if kind not in over.answers:
                 _ask_about(asked, kind, getattr(tokens, kind), revoke, now())
     except GatehouseError as error:
+        if refuses_us and isinstance(error, ProviderMisconfigured) and error.refuses_client:
+            return asked.ended(LEFT_AT_THE_SERVER)
         return asked.failed(error)
     return _judged(asked, now(), had_ended=had_ended)
 

@@ -238,15 +238,25 @@ class Registration:
     @property
     def revocable_tokens(self) -> tuple[str, ...]:
         """Return the kinds of token that the server revokes for this client, in order; none where it offers no way."""
-        is_offered = self.provider.revocation_endpoint is not None and self._revocation_method is not None
-        return self.provider.revocation_tokens if is_offered else ()
+        return () if self.provider.revocation_endpoint is None else self.provider.revocation_tokens
 
     @property
-    def _revocation_method(self) -> str | None:
+    def has_no_method_for_revocation(self) -> bool:
+        """Tell whether the server's metadata names no way in which this client could authenticate for a revocation.
+
+        It is tried: servers let clients revoke that their metadata leaves out. But if this one refuses the client, it
+        has said before that it would.
+        """
+        supported = self.provider.revocation_endpoint_auth_methods_supported
+        is_configured = self.provider.revocation_endpoint_auth_method is not None
+        return supported is not None and not is_configured and self._revocation_method not in supported
+
+    @property
+    def _revocation_method(self) -> str:
         """Return how this client authenticates at the revocation endpoint; a public client stays one there.
 
         What is configured goes, else the method of the token endpoint, unless the server's metadata (RFC 8414 section
-        2) leaves that out: then another that it takes. None where it takes none that this client has.
+        2) leaves that out and names another that this client has.
         """
         ours, configured = self.auth_method, self.provider.revocation_endpoint_auth_method
         supported = self.provider.revocation_endpoint_auth_methods_supported
@@ -255,7 +265,7 @@ class Registration:
         if configured is not None or supported is None or ours in supported:
             return ours
         usable = () if ours == "none" else ("private_key_jwt",) if self.client_signing_key else SECRET_METHODS
-        return next((method for method in usable if method in supported), None)
+        return next((method for method in usable if method in supported), ours)
 
     def without_revocation(self) -> Registration:
         """Return this registration as if the server offered no way to revoke anything."""
@@ -265,7 +275,7 @@ class Registration:
     def for_revocation(self) -> Registration:
         """Return this registration as it authenticates at the revocation endpoint."""
         method = self._revocation_method
-        if method is None or method == self.auth_method:
+        if method == self.auth_method:
             return self
         provider = replace(self.provider, token_endpoint_auth_method=method)
         return replace(self, provider=provider, whole=self.whole or self)

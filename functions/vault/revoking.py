@@ -213,7 +213,15 @@ class Revoking:
         ends_all = registration.provider.revocation_ends_authorization is True
         had_ended = held.has_ended_the_grant_of(mine, ends_all=ends_all)
         tokens = self.cipher.open(held.connection_id, mine)
-        return ask(mine, tokens, registration.revocable_tokens, revoke, self.timing.now, had_ended=had_ended)
+        return ask(
+            mine,
+            tokens,
+            registration.revocable_tokens,
+            revoke,
+            self.timing.now,
+            had_ended=had_ended,
+            refuses_us=registration.has_no_method_for_revocation,
+        )
 
     # A live access token, where the server takes nothing else
 

@@ -476,39 +476,36 @@ POST, BASIC, JWT = "client_secret_post", "client_secret_basic", "private_key_jwt
 
 
 @pytest.mark.parametrize(
-    ("client", "fields", "method"),
+    ("client", "supported", "configured", "method", "is_named"),
     [
-        ("public", {}, "none"),
-        ("public", {"revocation_endpoint_auth_methods_supported": ["none", BASIC]}, "none"),
-        ("public", {"revocation_endpoint_auth_methods_supported": [BASIC]}, None),
-        ("public", {"revocation_endpoint_auth_methods_supported": []}, None),
-        (
-            "public",
-            {"revocation_endpoint_auth_methods_supported": [BASIC], "revocation_endpoint_auth_method": BASIC},
-            "none",
-        ),
-        ("secret", {}, BASIC),
-        ("secret", {"revocation_endpoint_auth_methods_supported": [POST, BASIC]}, BASIC),
-        ("secret", {"revocation_endpoint_auth_methods_supported": [POST]}, POST),
-        ("secret", {"revocation_endpoint_auth_methods_supported": [JWT, "tls_client_auth"]}, None),
-        (
-            "secret",
-            {"revocation_endpoint_auth_methods_supported": [POST], "revocation_endpoint_auth_method": "none"},
-            "none",
-        ),
-        ("key", {"revocation_endpoint_auth_methods_supported": [POST, JWT]}, JWT),
-        ("key", {"revocation_endpoint_auth_methods_supported": [POST]}, None),
-        ("secret", {"revocation_endpoint": None}, None),
+        ("public", None, None, "none", True),
+        ("public", ["none", BASIC], None, "none", True),
+        ("public", [BASIC], None, "none", False),
+        ("public", [], None, "none", False),
+        ("public", [BASIC], BASIC, "none", True),
+        ("secret", None, None, BASIC, True),
+        ("secret", [POST, BASIC], None, BASIC, True),
+        ("secret", [POST], None, POST, True),
+        ("secret", [JWT, "tls_client_auth"], None, BASIC, False),
+        ("secret", [POST], "none", "none", True),
+        ("key", [POST, JWT], None, JWT, True),
+        ("key", [POST], None, JWT, False),
     ],
 )
-def test_a_client_revokes_as_the_server_takes_it(client: str, fields: dict[str, Any], method: str | None) -> None:
-    """RFC 8414 section 2. Where it takes no method that the client has, there is no way to revoke anything."""
+def test_a_client_revokes_as_the_server_takes_it(
+    client: str, supported: list[str] | None, configured: str | None, method: str, *, is_named: bool
+) -> None:
+    """RFC 8414 section 2. If the metadata names no method that the client has, its usual one is tried all the same."""
+    fields: dict[str, Any] = {
+        "revocation_endpoint_auth_methods_supported": supported,
+        "revocation_endpoint_auth_method": configured,
+    }
     of_secret, of_key = registration("secret", **fields), registration(**fields)
     made = {"public": of_key, "secret": of_secret, "key": replace(of_key, client_signing_key="alias/k")}[client]
 
-    assert made.revocable_tokens == (() if method is None else ("refresh_token", "access_token"))
-    if method is not None:
-        assert made.for_revocation().auth_method == method
+    assert made.revocable_tokens == ("refresh_token", "access_token")
+    assert made.for_revocation().auth_method == method
+    assert made.has_no_method_for_revocation is not is_named
 
 
 def test_an_endpoint_that_is_known_can_be_left_unused() -> None:
