@@ -137,7 +137,7 @@ class Client:
         Where a key signed it that is not known yet, the account has to be asked: the ID token stays with it. It has to
         be good when it was asked for: what we come to late has not expired for that.
         """
-        ours = Expected(registration.provider.issuer, registration.client_id, asked_at)
+        ours = Expected(registration.provider.issuer, registration.client_id, self._wall_clock(), asked_at)
         try:
             return answered.of_account(id_token.verified_subject(answered.tokens.unverified_id_token, keys, ours))
         except id_token.KeyUnknown:

@@ -52,11 +52,15 @@ class KeyUnknown(NotVerified):
 
 @record
 class Expected:
-    """Whose an ID token has to be, for which client, and what time it is (Unix seconds), if its times are looked at."""
+    """Whose an ID token has to be, for which client, and what time it is (Unix seconds), if its times are looked at.
+
+    `asked_at` is when it was asked for: then it had to be good, however late we come to it.
+    """
 
     issuer: str | None
     client_id: str
     now: float | None = None
+    asked_at: float | None = None
 
 
 def verified_subject(unverified_id_token: Any, keys: Sequence[Jwk], expected: Expected) -> str:
@@ -178,8 +182,15 @@ def _subject(claims: Jwk, expected: Expected) -> str:
     if not is_ours or (len(audiences) > 1 and "azp" not in claims):
         raise NotVerified("it is for another client")
     expires_at, issued_at = _seconds(claims.get("exp")), _seconds(claims.get("iat"))
-    if expected.now is not None and not (expires_at > expected.now - _SKEW and issued_at <= expected.now + _SKEW):
+    if expected.now is None:
+        return _named(claims)
+    good_at = expected.now if expected.asked_at is None else expected.asked_at
+    if expires_at <= good_at - _SKEW or issued_at > expected.now + _SKEW:
         raise NotVerified("it has expired, or is of the future")
+    return _named(claims)
+
+
+def _named(claims: Jwk) -> str:
     subject = claims.get("sub")
     if not matches(subject, _SUBJECT):
         raise NotVerified("it has no sub")

@@ -686,12 +686,14 @@ def test_an_id_token_that_does_not_hold_is_told_with_the_tokens(server: Server, 
 
 def test_an_id_token_that_is_read_late_has_not_expired_for_that(server: Server) -> None:
     """It was good when it was asked for, however long our process lay still since; one of long ago was not."""
-    server.answers = [issues(signed({**OURS, "sub": "user-1"}))]
-    times = iter([WALL, *[WALL + 900] * 9])
     keys = Keys(public("ES256"))
-    late = Client(server, lambda: NOW, issuer_keys=keys, wall_clock=lambda: next(times))
+    for issued_at in (WALL, WALL + 900):
+        claims = {**OURS, "iat": issued_at, "exp": issued_at + 60, "sub": "user-1"}
+        server.answers = [issues(signed(claims))]
+        times = iter([WALL, *[WALL + 900] * 9])
+        late = Client(server, lambda: NOW, issuer_keys=keys, wall_clock=times.__next__)
 
-    assert late.exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9).subject == "user-1"
+        assert late.exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9).subject == "user-1"
 
     server.answers = [issues(signed({**OURS, "sub": "user-1"}))]
     replayed = Client(server, lambda: NOW, issuer_keys=keys, wall_clock=lambda: WALL + 900)
