@@ -164,6 +164,14 @@ FAMILIES = (
         likely=(Fault.SLOW, Fault.LATE_REQUEST),
     ),
     Family(
+        "a registration that is wrong for a while",
+        ("token", "refresh_any", "revoke", "sweep", "upkeep"),
+        {**_REFRESHES, "takes_live_access_alone": (False, True)},
+        ages=("due", "expired", "idle"),
+        begins=("as consented", "as consented", "consented twice", "taken for dead"),
+        always=("mistake", "token"),
+    ),
+    Family(
         "late answers",
         ("token", "refresh", "refresh_any", "revoke", "reconnect", "callback", "sweep", "upkeep", "removal"),
         {**_REFRESHES, **_REVOCATIONS, "one_refresh_token": (False, True), "takes_live_access_alone": (False, True)},
@@ -180,6 +188,7 @@ _CALLERS = ("token", "token", "refresh_any")
 
 GROUNDS = (
     Family("slow answers", _CALLERS, {}, ("expired",), always=_CALLERS[:2], overslept=0.0, likely=(Fault.SLOW,)),
+    Family("callers again and again", ("refresh_any", "refresh"), _REFRESHES, ("expired",), always=("refresh_any",)),
     Family("late requests", _CALLERS, _REFRESHES, ("expired",), overslept=0.0, likely=(Fault.LATE_REQUEST,)),
     Family(
         "failing writes", (*_CALLERS, "reconnect"), {}, ("expired",), always=("token",), likely=("dynamodb writes",)
@@ -233,6 +242,7 @@ ON: tuple[str, ...] = (
     "looks at what is believed dead",
     "only live access tokens revoke",
     "late answers",
+    "a registration that is wrong for a while",
     "so many requests at a time",
 )
 """The families that chance draws from: those whose questions the code has an answer to."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.belief import BACKGROUND, BY_CALLERS, SHORTEST_PAUSE
+from functions.vault.connection import JUST_OBTAINED
 from functions.vault.errors import GatehouseError
 from functions.vault.life import Happened
 from functions.vault.obtained import Obtained
@@ -23,6 +24,7 @@ from functions.vault.timing import TOLERATED
 from tests.torture import records
 from tests.torture.edges import CONNECTIONS
 from tests.torture.rows import rows_of
+from tests.torture.wire import CLIENT
 from tests.torture.world import Observer
 
 if TYPE_CHECKING:
@@ -241,10 +243,12 @@ class Watch(Observer):
     # Requests
 
     def sent(self, request: OnTheWire) -> None:
-        """Judge whether a server gets more requests at a time than it takes.
+        """Judge as whom a request is sent, and whether a server gets more of them at a time than it takes.
 
         One that brought no answer is there until the time for it is up: longer than that nobody can wait for it.
         """
+        if request.client_id != CLIENT:
+            self.violated(f"{request.actor.name} has sent tokens as a client that they were not issued to")
         at_once, now = self.world.profile.at_once, self.world.scheduler.now
         if at_once is None:
             return
@@ -257,6 +261,7 @@ class Watch(Observer):
         """Judge a token request on its way: one at a time for one refresh token, but for those whose lease is over."""
         if request.is_refresh and request.actor.role not in {"revoke", "revoke-queue"}:
             self._judge_look(request)
+            self._judge_need(request)
         profile = self.world.profile
         is_repeated = profile.replay_seconds > 0 and profile.replay_is_known
         for other in self.world.requests:
@@ -275,6 +280,20 @@ class Watch(Observer):
         asked = [request for request in self.world.requests if request.token == token]
         last = max((number for number, each in enumerate(asked) if "access_token" in each.answered), default=-1)
         return asked[last + 1 :]
+
+    def _judge_need(self, request: TokenRequest) -> None:
+        """Judge whether anybody can want newer tokens than those of a moment ago, which open all that there is."""
+        server, now = self.world.server, self.world.scheduler.now
+        connection_id = server.by_refresh_token[request.token].grant.connection_id
+        held = self._current(connection_id)
+        issue = self.issue_of(held) if held is not None else None
+        is_used = issue is not None and issue.refresh_token == request.token
+        if issue and is_used and now < issue.at + JUST_OBTAINED - TOLERATED - 1 and server.is_alive(issue, now):
+            self.violated(f"{request.actor.name} refreshes tokens of a moment ago")
+
+    def _current(self, connection_id: str) -> TokenSet | None:
+        current = records.current_of(self.world.item(connection_id))
+        return self.opened(connection_id, current) if current else None
 
     def _judge_look(self, request: TokenRequest) -> None:
         """Judge a request for a grant that the server has called dead: four at most, a minute after the one before.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from functions.vault.aws import ClientOf
     from functions.vault.client import Client
     from functions.vault.outcome import Outcome
-    from functions.vault.providers import Provider
+    from functions.vault.providers import Provider, Registration
     from functions.vault.refreshing import After
     from functions.vault.shared import Taken
     from functions.vault.slots import Slot
@@ -332,6 +332,20 @@ class _TrustsTheBelief(Revoking):
         return Attempt() if mine.was_dead else super()._ask(held, mine, *rest)
 
 
+class _SendsAsAnybody(Refreshing):
+    """Refreshes as whatever client the registration names by now."""
+
+    def _registration_of(self, connection: Connection, deadline: Deadline) -> Registration:
+        return self.registrations.get(connection.provider, deadline).for_tenant(connection.parameters)
+
+
+class _RevokesAsAnybody(Revoking):
+    """Revokes as whatever client the registration names by now."""
+
+    def _registration_of(self, over: StoredSet, deadline: Deadline) -> Registration:
+        return self.registrations.get(over.whose.provider, deadline).for_tenant(over.whose.parameters)
+
+
 _TOO_SHORT = 11
 
 
@@ -409,6 +423,11 @@ MUTANTS: dict[str, Parts] = {
     "the waiting: asked for by nobody": Parts(connections=_reading(asked_first=property(lambda _connection: None))),
     "the unwanted: forgotten where grants are apart": Parts(connections=_reading(disowned=_forgotten)),
     "the unwanted: revoked where nobody says that grants are apart": Parts(committing=_TakesForApart),
+    "the refresh: of tokens of a moment ago": Parts(
+        connections=_reading(was_just_obtained=lambda _connection, _now: False)
+    ),
+    "the client: not compared by a refresh": Parts(refreshing=_SendsAsAnybody),
+    "the client: not compared by a revocation": Parts(revoking=_RevokesAsAnybody),
     "the slot: whoever has it": Parts(slots=_TakesAnySlot),
     "the slot: shorter than its request": Parts(slots=_ShortSlot),
     "the slot: given back while the server may be at work": Parts(slots=_GivesAnySlotBack),
@@ -442,6 +461,9 @@ FAMILY_OF = {
     "the waiting: used before its account is known": "accounts that have to be asked",
     "the waiting: asked for by nobody": "accounts that have to be asked",
     "the unwanted: forgotten where grants are apart": "accounts that have to be asked",
+    "the refresh: of tokens of a moment ago": "callers again and again",
+    "the client: not compared by a refresh": "a registration that is wrong for a while",
+    "the client: not compared by a revocation": "a registration that is wrong for a while",
     "the slot: whoever has it": "so many requests at a time",
     "the slot: shorter than its request": "so many requests at a time",
     "the slot: given back while the server may be at work": "so many requests at a time",

@@ -14,7 +14,7 @@ from tests.torture.invariants import Watch
 from tests.torture.judging import judge
 from tests.torture.scheduler import CALL_TIME, TICK, Scheduler
 from tests.torture.strategies import Calm, Chance, Script
-from tests.torture.wire import HTTP_TIMEOUT
+from tests.torture.wire import HTTP_TIMEOUT, registrations_of
 from tests.torture.world import Process, World
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def _peace(world: World, watch: Watch) -> None:
     scheduler.note("peace", "from here on nothing fails", "")
     scheduler.strategy, scheduler.faults_allowed, scheduler.current = Calm(), False, None
     scheduler.outages.clear()
+    world.registrations = registrations_of(world.profile)
     scheduler.tick_at, scheduler.on_tick = scheduler.now + TICK, lambda: _tick(world)
     scheduler.needs_tick = lambda: any(records.to_revoke(world.item(each)) for each in world.accounts)
     probers = [_prober(world, watch, connection_id) for connection_id in world.accounts]

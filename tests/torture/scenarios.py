@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from functions.vault.errors import ReauthorizationRequired
 from tests.torture.scheduler import REFUSALS
 from tests.torture.server import Profile
+from tests.torture.wire import registrations_of
 from tests.torture.world import ACCOUNT, CONNECTION, Process
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ _KIND = {
     "stranger": "authorize",
     "upkeep": "sweep",
     "removal": "user",
+    "mistake": "operator",
 }
 
 
@@ -154,6 +156,14 @@ def _removal(process: Process, connection_id: str, _prepared: Any) -> Any:
     process.world.server.remove(connection_id)
 
 
+def _mistake(process: Process, _connection_id: str, _prepared: Any) -> Any:
+    """Be an operator who puts another client into the registration, and the right one after a while."""
+    world = process.world
+    world.registrations = registrations_of(world.profile, "another client")
+    process.timing.sleep(20.0)
+    world.registrations = registrations_of(world.profile)
+
+
 def _complete(process: Process, _connection_id: str, prepared: ValidatedResponse | None) -> Any:
     assert prepared is not None
     return process.complete(prepared).page
@@ -178,6 +188,7 @@ _ROLES: dict[str, Callable[[Process, str, ValidatedResponse | None], Any]] = {
     "reconnect": _reconnect,
     "stranger": _stranger,
     "removal": _removal,
+    "mistake": _mistake,
     "callback": _complete,
     "duplicate": _complete,
 }

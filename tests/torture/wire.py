@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.torture.world import World
 
 HTTP_TIMEOUT = 10
-PROVIDER = "as"
+PROVIDER, CLIENT = "as", "client"
 
 _BEFORE_HTTP = (Fault.CRASH, Fault.CRASH_SENT, Fault.LOST_REQUEST, Fault.LATE_REQUEST, Fault.REFUSED, Fault.SLOW)
 _ONE_SIDED_HTTP = (Fault.CRASH, Fault.LOST_REQUEST)
@@ -56,9 +56,10 @@ class TokenRequest:
 
 @dataclass(eq=False)
 class OnTheWire:
-    """One request to an endpoint that takes so many at a time: since when it is there, and its time-out."""
+    """One request to an endpoint, as which client it was sent, since when it is there, and its time-out."""
 
     actor: Actor
+    client_id: str
     since: float
     timeout: float
     is_over: bool = False
@@ -79,13 +80,13 @@ class RevocationRequest:
 # What the owner has registered
 
 
-def registrations_of(profile: Profile) -> Registrations:
+def registrations_of(profile: Profile, client_id: str = CLIENT) -> Registrations:
     """Return the one registration of a world. Reading it is no step: it is in every warm process's memory."""
-    return _kept_registrations(json.dumps({**_REGISTRATION, **_of_refreshes(profile), **_of_revocations(profile)}))
+    document = {"client_id": client_id, **_REGISTRATION, **_of_refreshes(profile), **_of_revocations(profile)}
+    return _kept_registrations(json.dumps(document))
 
 
 _REGISTRATION: dict[str, Any] = {
-    "client_id": "client",
     "authorization_endpoint": "https://as.test/authorize",
     "token_endpoint": "https://as.test/token",
     "request_timeout": HTTP_TIMEOUT,
@@ -169,7 +170,8 @@ class _HttpEdge:
             return _answered(lambda: self._as_set_up(path, form))
         if path == "keys":
             return self._read_keys(timeout)
-        there = OnTheWire(self._world.scheduler.running, self._world.scheduler.now, timeout)
+        scheduler, client_id = self._world.scheduler, form.get("client_id", "")
+        there = OnTheWire(scheduler.running, client_id, scheduler.now, timeout)
         self._world.observer.sent(there)
         try:
             answer = self._ask_for_tokens(form, timeout) if path == "token" else self._revoke(form["token"], timeout)
