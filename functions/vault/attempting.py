@@ -1,8 +1,9 @@
 """One attempt to revoke a token set: what the server is asked, in which order, and what its answers come to.
 
 A grant has ended when the server has confirmed the end of its refresh token, or of an access token that was alive. To
-end one that had run out confirms nothing: it says yes to what it does not know, or no. What the words of a refusal
-mean is in `meanings`.
+end one that had run out confirms nothing: it says yes to what it does not know, or no. Nor does the end of an access
+token, if the refresh token was refused with it: that may have been in passing, and is believed at the second time. What
+the words of a refusal mean is in `meanings`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     Revoke = Callable[[str, str], bool]
 
-_ACCESS = "access_token"
+_ACCESS, _REFRESH = "access_token", "refresh_token"
 _NONE, _REFUSED, _UNSUPPORTED = "none", "refused", "unsupported_token_type"
 
 _ON_ITS_WAY = 10
@@ -56,6 +57,7 @@ class _Asked:
         self.refusal: GatehouseError | None = None
         self.has_run_out = False
         self.is_gone = False
+        self.is_refresh_refused = False
         self._now = now
         self._known = over
         self._answers: Answers = {}
@@ -127,11 +129,13 @@ def _answer(asked: _Asked, kind: str, token: str, revoke: Revoke) -> str | None:
     except TokenTypeNotRevoked:
         return _UNSUPPORTED
     except (RevocationRefused, ProviderMisconfigured) as refusal:
-        if asked.is_confirmed and refusal.provider_error is not None:
+        is_refused_again = kind != _REFRESH or _ACCESS in asked.over.answers
+        if asked.is_confirmed and is_refused_again and refusal.provider_error is not None:
             return _REFUSED
         if _is_about_us(refusal):
             raise
         asked.refusal = asked.refusal or refusal
+        asked.is_refresh_refused |= kind == _REFRESH
         return None
 
 
@@ -145,7 +149,8 @@ def _judged(asked: _Asked, now: float, *, had_ended: bool) -> Attempt:
     over = asked.over
     is_interrupted = over.lease is not None and over.lease.is_after_an_interruption
     if asked.is_confirmed:
-        return asked.ended(INTERRUPTED if is_interrupted else None)
+        is_in_doubt = asked.is_refresh_refused and not had_ended
+        return _judged_confirmed(asked, is_in_doubt=is_in_doubt, is_interrupted=is_interrupted)
     if asked.has_run_out and over.refreshable:
         return asked.may_end_with_newer_tokens()
     is_refused = asked.is_gone or isinstance(asked.refusal, RevocationRefused)
@@ -157,6 +162,15 @@ def _judged(asked: _Asked, now: float, *, had_ended: bool) -> Attempt:
     if asked.refusal is not None:
         return asked.failed(asked.refusal)
     return asked.ended(LEFT_AT_THE_SERVER)
+
+
+def _judged_confirmed(asked: _Asked, *, is_in_doubt: bool, is_interrupted: bool) -> Attempt:
+    """Return what it comes to that the end of a token is confirmed; `is_in_doubt`: the refresh token was refused."""
+    if is_interrupted:
+        return asked.ended(INTERRUPTED)
+    if is_in_doubt and asked.refusal is not None:
+        return asked.failed(asked.refusal)
+    return asked.ended()
 
 
 def _judged_refused(asked: _Asked, now: float) -> Attempt:

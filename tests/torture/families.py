@@ -189,6 +189,7 @@ _CALLERS = ("token", "token", "refresh_any")
 GROUNDS = (
     Family("slow answers", _CALLERS, {}, ("expired",), always=_CALLERS[:2], overslept=0.0, likely=(Fault.SLOW,)),
     Family("callers again and again", ("refresh_any", "refresh"), _REFRESHES, ("expired",), always=("refresh_any",)),
+    Family("refused revocations", ("sweep",), {"refuses_in_passing": (True,)}, always=("revoke",), likely=PASSING),
     Family("late requests", _CALLERS, _REFRESHES, ("expired",), overslept=0.0, likely=(Fault.LATE_REQUEST,)),
     Family(
         "failing writes", (*_CALLERS, "reconnect"), {}, ("expired",), always=("token",), likely=("dynamodb writes",)
@@ -242,6 +243,7 @@ ON: tuple[str, ...] = (
     "looks at what is believed dead",
     "only live access tokens revoke",
     "late answers",
+    "refusals in passing",
     "a registration that is wrong for a while",
     "so many requests at a time",
 )

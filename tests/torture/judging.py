@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 IN_THE_LOG = "died while the log alone held its tokens"
 
+_REVOKERS = frozenset({"revoke", "revoke-queue"})
+_BELIEVED = 2
+"""Refusals by which a revocation ends, or one and an answer that was lost."""
+
 KEPT_AND_LATE = "a kept refresh token was refused, and its own late answer superseded"
 
 OPEN = (IN_THE_LOG, UNDER_WAY, KEPT_AND_LATE)
@@ -101,9 +105,18 @@ class _Judge:
             return None if is_untold else "live on: the tokens that would end them reached nobody"
         if not self.world.profile.revocable and self._is_said(grant, LEFT_AT_THE_SERVER):
             return "live on: the server offers no revocation, and the record says so"
+        if self._refused_in_passing(grant) >= _BELIEVED:
+            return "live on: refused in passing, as often as a refusal is believed"
         if grant in self.book.left:
             return "live on: there was no room for them, and they were left to their server"
         return None if self.status in ENDED else self._why_it_waits(grant)
+
+    def _refused_in_passing(self, grant: Grant) -> int:
+        """Return how often the server has refused what was sent to end a grant, and would not another time."""
+        tokens = {issue.refresh_token for issue in grant.issues}
+        asked = [each for each in self.world.requests if each.token in tokens and each.actor.role in _REVOKERS]
+        refused = [each for each in asked if each.is_refused and each.effect_at is None]
+        return len(refused) + sum(each.grant is grant and each.in_passing for each in self.world.revocations)
 
     def _why_it_waits(self, grant: Grant) -> str | None:
         """Return what keeps us from ending a grant beside which the connection goes on."""
@@ -223,7 +236,9 @@ class _Judge:
             return "taken for dead: refused, or not answered, for longer than anybody looks"
         current = records.current_of(self.item)
         was_tried = current["attempts"] - current.get("unsent", 0) > 1 or (refused and refused[0] is not asked[0])
-        if was_tried and "belief" not in current and not self.world.begins_refused:
+        # Who died with its lease in hand may have sent nothing: nobody can tell that.
+        may_be = any(actor.has_died or actor.error for actor in self.world.scheduler.actors) or len(asked) > 1
+        if was_tried and may_be and "belief" not in current and not self.world.begins_refused:
             return "taken for dead: an attempt before the refused one may have used its refresh token up"
         return None
 

@@ -332,6 +332,15 @@ class _TrustsTheBelief(Revoking):
         return Attempt() if mine.was_dead else super()._ask(held, mine, *rest)
 
 
+class _TrustsAnAccessToken(Revoking):
+    """Takes the end of an access token for that of the grant, although the refresh token was refused."""
+
+    def _ask(self, held: Connection, mine: StoredSet, *rest: Any) -> Attempt:
+        attempt = super()._ask(held, mine, *rest)
+        has_ended = attempt.answers.get("access_token", {}).get("answer") == "revoked"
+        return Attempt(attempt.answers) if has_ended else attempt
+
+
 class _SendsAsAnybody(Refreshing):
     """Refreshes as whatever client the registration names by now."""
 
@@ -417,6 +426,7 @@ MUTANTS: dict[str, Parts] = {
     "the revocation: of what another has in hand": Parts(revoking=_IgnoresLeases),
     "the revocation: with an access token that has run out": Parts(revoking=_TrustsAnyYes),
     "the revocation: of a grant that is believed dead": Parts(revoking=_TrustsTheBelief),
+    "the revocation: with an access token, after a refusal": Parts(revoking=_TrustsAnAccessToken),
     "the kept: revoked by a consent": Parts(connections=_reading(_settled=_settles_what_is_kept)),
     "the account: not compared": Parts(committing=_NeverCompares),
     "the waiting: used before its account is known": Parts(committing=_UsesAtOnce),
@@ -456,6 +466,7 @@ FAMILY_OF = {
     "the revocation: of what another has in hand": "only live access tokens revoke",
     "the revocation: with an access token that has run out": "only live access tokens revoke",
     "the revocation: of a grant that is believed dead": "only live access tokens revoke",
+    "the revocation: with an access token, after a refusal": "refused revocations",
     "the kept: revoked by a consent": _WITHOUT_REFRESH_TOKEN,
     "the account: not compared": "another account",
     "the waiting: used before its account is known": "accounts that have to be asked",

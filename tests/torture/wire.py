@@ -67,11 +67,15 @@ class OnTheWire:
 
 @dataclass(eq=False)
 class RevocationRequest:
-    """One request to the revocation endpoint: for which `grant`, and at which step its sender last saw the record."""
+    """One request to the revocation endpoint: for which `grant`, and at which step its sender last saw the record.
+
+    `in_passing`: the server has refused it and done nothing, as it might not another time.
+    """
 
     actor: Actor
     grant: Grant | None
     knows_of: int
+    in_passing: bool = False
     is_asked_for: bool = False
     answered: str = ""
     ended: list[Grant] = field(default_factory=list)
@@ -227,6 +231,7 @@ class _HttpEdge:
         knows_of = scheduler.running.notes.get("knows of", 0)
         request = RevocationRequest(scheduler.running, issue.grant if issue else None, knows_of)
         world.observer.revoking(request)
+        world.revocations.append(request)
 
         def effect() -> Answer:
             answer = _answered(lambda: world.server.revoke(token, scheduler.now, request))
@@ -237,7 +242,7 @@ class _HttpEdge:
         try:
             answer: Answer = scheduler.call(self._point("revoke", timeout, token, request), effect, _http_failure)
         except _Answered as instead:
-            answer = instead.answer
+            answer, request.in_passing = instead.answer, instead.by_server
         request.answered = f"{answer.status} {answer.body.decode()}"
         return answer
 

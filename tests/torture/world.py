@@ -105,6 +105,7 @@ class World:
         self.shared = Dynamo({SHARED: "about"})
         self.keys: dict[bytes, tuple[bytes, dict[str, str]]] = {}
         self.requests: list[TokenRequest] = []
+        self.revocations: list[RevocationRequest] = []
         self.log: list[str] = []
         self.observer = Observer()
         self.registrations = registrations_of(profile)

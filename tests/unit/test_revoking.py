@@ -421,6 +421,36 @@ def test_what_the_server_refuses_when_the_refresh_token_has_ended_is_no_matter(
     assert said(house)["access_token"] == ("gone" if refusal is INVALID_GRANT else "refused")
 
 
+@pytest.mark.parametrize("kinds", [("refresh_token", "access_token"), ("access_token", "refresh_token")])
+def test_a_refresh_token_that_is_refused_in_passing_is_revoked_later(
+    house: MemoryHouse, kinds: tuple[str, str]
+) -> None:
+    """That an access token has ended says nothing of it: a server may end that one alone (RFC 7009 section 2.1)."""
+    house.registrations.known["acme"] = registration(revocation_tokens=kinds)
+    in_passing = answer('{"error":"flux_capacitor"}', 400)
+    house.server.answers = [in_passing if kind == "refresh_token" else YES for kind in kinds]
+
+    assert house.revoke() == "revoking"
+
+    house.server.answers = [YES]
+    retry(house)
+    assert house.server.revoked[-1] == "RT-1"
+    assert said(house) == {"refresh_token": "revoked", "access_token": "revoked"}
+
+
+def test_a_refresh_token_that_is_refused_again_ends_with_its_access_token(house: MemoryHouse) -> None:
+    """A server that does not revoke refresh tokens, and says so in words of its own, keeps nobody waiting for ever."""
+    never = answer('{"error":"flux_capacitor"}', 400)
+    house.server.answers = [never, YES]
+    assert house.revoke() == "revoking"
+
+    house.server.answers = [never]
+    retry(house)
+
+    assert house.stored().status is Status.REVOKED
+    assert said(house) == {"access_token": "revoked", "refresh_token": "refused"}
+
+
 def test_a_refresh_token_that_the_server_does_not_know_has_ended(house: MemoryHouse) -> None:
     """It is the newest that there is: servers that do not say yes to that say so in their words."""
     house.server.answers = [INVALID_GRANT]
