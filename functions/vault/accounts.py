@@ -15,9 +15,8 @@ from .id_token import KeyUnknown, NotVerified
 from .life import Place
 from .obtained import Obtained
 from .record import record
-from .sealing import TOKENS
 from .store import Conflict
-from .stored_set import ASKED_AFTER, LONGEST_UNASKED
+from .stored_set import ASKED_AFTER, LONGEST_UNASKED, TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from . import sealing
 from .aws import ClientError, code_of, outages_are_temporary
 from .life import Place
 from .sealing import SealBroken
-from .stored_set import Seal, Sealer, StoredSet
+from .stored_set import PENDING, TOKENS, Seal, Sealer, StoredSet
 from .token_set import TokenSet
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Cipher:
         self._lock = Lock()
 
     def prepare(
-        self, connection_id: str, version: int, whose: Whose, set_id: str | None = None, purpose: str = sealing.TOKENS
+        self, connection_id: str, version: int, whose: Whose, set_id: str | None = None, purpose: str = TOKENS
     ) -> Sealer:
         """Return what seals one token set, as this version of this connection. One `GenerateDataKey`.
 
@@ -54,13 +54,13 @@ class Cipher:
 
         def seal(tokens: TokenSet) -> Seal:
             sealed = sealing.seal(tokens.to_bytes(), whole, key["Plaintext"], key["CiphertextBlob"])
-            if purpose == sealing.TOKENS:
+            if purpose == TOKENS:
                 self._keep(_cache_key(sealed, whole), tokens)
             return Seal(sealed, sealing.FORMATS[-1], version, self._key_id)
 
         return Sealer(set_id, whose, seal)
 
-    def open(self, connection_id: str, held: StoredSet | SealedTokens, purpose: str = sealing.TOKENS) -> TokenSet:
+    def open(self, connection_id: str, held: StoredSet | SealedTokens, purpose: str = TOKENS) -> TokenSet:
         """Return a sealed token set. At most one `Decrypt`; none for one that is in memory.
 
         Raises `SealBroken` where the ciphertext is not this connection's and this token set's, or was made for another
@@ -69,7 +69,7 @@ class Cipher:
         """
         seal = held.seal
         if isinstance(held, StoredSet):
-            purpose = sealing.PENDING if _was_sealed_to_wait(held) else sealing.TOKENS
+            purpose = PENDING if _was_sealed_to_wait(held) else TOKENS
         context = sealing.context_of(connection_id, held.whose.provider, seal.version, purpose)
         whole: sealing.Context = context
         if seal.ciphertext[:1] != seal.format.to_bytes():
@@ -81,7 +81,7 @@ class Cipher:
             return cached
         data_key = self._data_key(seal.ciphertext, context)
         tokens = TokenSet.from_bytes(sealing.unseal(seal.ciphertext, whole, data_key))
-        if purpose == sealing.TOKENS:
+        if purpose == TOKENS:
             self._keep(cache_key, tokens)
         return tokens
 

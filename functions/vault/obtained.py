@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .connection import ENDED, Connection
 from .life import MOST_SETS, Place
 from .record import record
-from .sealing import PENDING, TOKENS
-from .stored_set import ASKED_AFTER, Pending, RefreshedFrom, Seal, Whose
+from .stored_set import ASKED_AFTER, PENDING, TOKENS, Pending, RefreshedFrom, Seal, Whose
 from .tokens import SealedTokens
 
 if TYPE_CHECKING:

@@ -30,6 +30,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from .stored_set import TOKENS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -37,9 +39,6 @@ if TYPE_CHECKING:
 
 FORMATS = (1, 2)
 """The formats that open; the last one is what is made."""
-
-TOKENS, PENDING = "gatehouse/tokens", "gatehouse/pending"
-"""What a token set is sealed for: to be used, or to wait. What waits does not open as what is used."""
 
 _LENGTHS, _SALT, _COMMITMENT, _NONCE, _TAG = 3, 32, 32, 12, 16
 

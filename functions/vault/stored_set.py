@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from .errors import GatehouseError
     from .token_set import TokenSet
 
+TOKENS, PENDING = "gatehouse/tokens", "gatehouse/pending"
+"""What a token set is sealed for: to be used, or to wait. What waits does not open as what is used."""
+
 # What is known of a token, or of the grant as a whole, when its revocation is over.
 
 REVOKED = "revoked"

@@ -14,8 +14,8 @@ from functions.vault.connection import Connection, Status
 from functions.vault.errors import ProviderUnavailable, TemporarilyUnavailable
 from functions.vault.life import Place
 from functions.vault.obtained import Obtained, Verdict
-from functions.vault.sealing import PENDING, SealBroken
-from functions.vault.stored_set import ASKED_AFTER, LONGEST_UNASKED
+from functions.vault.sealing import SealBroken
+from functions.vault.stored_set import ASKED_AFTER, LONGEST_UNASKED, PENDING
 from functions.vault.tokens import TokenSet
 from tests.unit.house import MemoryHouse, down
 from tests.unit.samples import answer, authorization_request, registration, validated_response

@@ -12,8 +12,8 @@ from functions.vault.cipher import Cipher
 from functions.vault.connection import Connection
 from functions.vault.errors import TemporarilyUnavailable
 from functions.vault.life import Place
-from functions.vault.sealing import PENDING, SealBroken, wrapped_key_of
-from functions.vault.stored_set import StoredSet
+from functions.vault.sealing import SealBroken, wrapped_key_of
+from functions.vault.stored_set import PENDING, StoredSet
 from functions.vault.tokens import TokenSet
 from tests.unit.samples import TOKENS, WHOSE, connection, sealed_tokens, token_response, with_current
 

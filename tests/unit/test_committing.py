@@ -14,7 +14,8 @@ from functions.vault.committing import UNREAD, Rescued
 from functions.vault.connection import Lease, RefreshedFrom, Status
 from functions.vault.errors import TemporarilyUnavailable
 from functions.vault.obtained import Authorized, Obtained, Verdict
-from functions.vault.sealing import TOKENS, SealBroken
+from functions.vault.sealing import SealBroken
+from functions.vault.stored_set import TOKENS
 from functions.vault.timing import CALL
 from functions.vault.tokens import TokenResponse, TokenSet
 from functions.vault.upkeep import Upkeep
