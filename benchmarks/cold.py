@@ -7,7 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import PAIRS, Compared, tell
-from benchmarks.scenes import Playing
+from benchmarks.scenes import IN_A_SLOT, Playing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from benchmarks.environments import Subject, Workshop
     from benchmarks.scenes import Scene
 
-FUNCTIONS = ("token", "callback", "start", "authorize", "refresh", "revoke", "connections", "sweep", "rescue")
+FUNCTIONS = (
+    "token",
+    "callback",
+    "start",
+    "authorize",
+    "refresh",
+    IN_A_SLOT,
+    "revoke",
+    "connections",
+    "sweep",
+    "rescue",
+)
 
 
 @dataclass(frozen=True)

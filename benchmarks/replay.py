@@ -4,7 +4,8 @@ Where an emulator takes longer than the real thing, everything that is measured 
 a table, in a process of its own, after a delay if it is told to keep one: what is measured is the function.
 
 Standard library only. An argument is the file with the key and the certificate, for TLS. The scene, a JSON document,
-comes on standard input: for each name of an operation, or method and
+comes on standard input: under `port` where it was recorded, if it has to be there, for a seal holds for the origins
+that a record names; and for each name of an operation, or method and
 path, an answer `{"status", "headers", "body", "delay"}`. The port goes to standard output. `GET /_counts` gives what
 came since it was last asked.
 """
@@ -20,11 +21,12 @@ import sys
 from collections import defaultdict
 from typing import Any
 
-HERE = "http://this-server.invalid"
-"""Stands in a scene for the URL at which it will be replayed: the provider is there, too."""
-
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TARGET = re.compile(rb"\r\nx-amz-target: *[^.\r]+\.(\w+)", re.IGNORECASE)
+_SHARED_TABLE = re.compile(rb'"TableName": *"[^"]*SharedTable')
+SHARED = " (shared)"
+"""Follows the name of an operation on the table of what connections share: its items are not a connection's."""
+
 _CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 
 
@@ -62,7 +64,7 @@ class Replay:
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         length = _LENGTH.search(head)
         body = await reader.readexactly(int(length[1])) if length else b""
-        operation = self._operation(head)
+        operation = self._operation(head) + (SHARED if _SHARED_TABLE.search(body) else "")
         if operation == "GET /_counts":
             answer, delay = _wire({"body": json.dumps(self.counts)}), 0.0
             self.counts.clear()
@@ -101,11 +103,11 @@ def _tls(certificate: str) -> ssl.SSLContext:
 
 async def main() -> None:
     """Serve one scene until the process is ended."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+    scene = json.loads(sys.stdin.readline())
+    listener = socket.create_server(("127.0.0.1", scene.pop("port", 0)), backlog=256)
     port = listener.getsockname()[1]
-    scene = sys.stdin.readline().replace(HERE, f"http://127.0.0.1:{port}")
     tls = _tls(sys.argv[1]) if len(sys.argv) > 1 else None
-    server = await asyncio.start_server(Replay(json.loads(scene)).serve, sock=listener, ssl=tls)
+    server = await asyncio.start_server(Replay(scene).serve, sock=listener, ssl=tls)
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     await server.serve_forever()

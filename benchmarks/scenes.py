@@ -11,15 +11,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from benchmarks.replay import HERE
+from benchmarks.replay import SHARED
 from functions.vault.connection import JUST_OBTAINED, RefreshedFrom
 from functions.vault.obtained import Obtained
+from functions.vault.registrations import KEPT
 from functions.vault.settings import House
 from functions.vault.tokens import SealedTokens
 from local.aws import AwsEnd
 from local.stack import Stack
 from tests.browser import Browser
-from tests.unlimited import lift_the_limit
+from tests.unlimited import lift_the_limit, limit
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -39,6 +40,10 @@ TOKEN_ANSWER = {
 }
 
 
+IN_A_SLOT = "refresh, of a provider with slots"
+"""The scene of a refresh at a provider that names how many requests it takes at a time."""
+
+
 @dataclass(frozen=True)
 class Exchange:
     """A request to AWS, its operation and document, and what it was answered."""
@@ -47,6 +52,11 @@ class Exchange:
     operation: str
     document: dict[str, Any]
     answer: str
+
+    @property
+    def name(self) -> str:
+        """Return what it is replayed by: its operation, and whether it is of the table of what connections share."""
+        return self.operation + (SHARED if "SharedTable" in self.document.get("TableName", "") else "")
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,7 @@ class Scene:
     env: dict[str, str]
     exchanges: tuple[Exchange, ...]
     asks_the_provider: bool = False
+    port: int = 0
     delays: Mapping[str, float] = field(default_factory=dict)
     """Seconds that an operation takes; "provider" and "aws" stand for all of theirs."""
     also: Mapping[str, Any] = field(default_factory=dict)
@@ -66,10 +77,15 @@ class Scene:
     def answers(self) -> dict[str, Any]:
         """Return the scene as `benchmarks.replay` takes it."""
         aws = self.delays.get("aws", 0)
-        said = {x.operation: {"body": x.answer, "delay": aws} for x in self.exchanges}
+        said = {x.name: {"body": x.answer, "delay": aws} for x in self.exchanges}
         provider = {"body": json.dumps(TOKEN_ANSWER), "delay": self.delays.get("provider", 0)}
         revoked = {"body": '{"successful": true, "message": ""}', "delay": provider["delay"]}
-        return said | {"POST /rest/v2/oauth/token": provider, "POST /rest/v2/oauth/revoke": revoked, **self.also}
+        return said | {
+            "port": self.port,
+            "POST /rest/v2/oauth/token": provider,
+            "POST /rest/v2/oauth/revoke": revoked,
+            **self.also,
+        }
 
     def without(self, operations: Container[str]) -> Scene:
         """Return the scene without requests for these operations."""
@@ -119,9 +135,9 @@ class Recorder:
             answer = stack.invoke(function, event)
             assert answer is not None, f"{function} raised"
             deployed = stack.deployment.functions[f"gatehouse-{function}"]
-            exchanges = tuple(replace(x, answer=x.answer.replace(stack.demo.url, HERE)) for x in aws.exchanges)
+            environment, port = dict(deployed.environment), urlsplit(stack.demo.url).port
             self.scenes[name or function] = Scene(
-                function, event, dict(deployed.environment), exchanges, asks_the_provider
+                function, event, environment, tuple(aws.exchanges), asks_the_provider, port or 0
             )
             return answer
 
@@ -140,6 +156,12 @@ class Recorder:
         call("rescue", _rescued(stack, started["connection_id"]))
         stack.clock.advance(JUST_OBTAINED)
         call("refresh", which, asks_the_provider=True)
+        # Of another connection: nobody has opened its tokens yet.
+        other = {"connection_id": Browser(stack).connect()}
+        limit(stack, 1)
+        stack.clock.advance(KEPT)
+        call("refresh", other, name=IN_A_SLOT, asks_the_provider=True)
+        lift_the_limit(stack)
         stack.clock.advance(3700)
         call("token", which, name="token expired", asks_the_provider=True)
         call("revoke", which, asks_the_provider=True)

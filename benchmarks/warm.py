@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import Compared, tell
-from benchmarks.scenes import Playing
+from benchmarks.scenes import IN_A_SLOT, Playing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from benchmarks.scenes import Scene
     from tests.runtime_api import RunningFunction
 
-FUNCTIONS = ("token", "callback", "refresh", "start", "authorize")
+FUNCTIONS = ("token", "callback", "refresh", IN_A_SLOT, "start", "authorize")
 PAIRS = 300
 WARMING = 30
 
@@ -26,7 +26,7 @@ SECONDS_OF_AWS = 0.003
 IN_A_COLD_CALL_ONLY = frozenset({"GetSecretValue"})
 """What a warm environment does not ask: registrations are kept for five minutes."""
 
-OPENED_BEFORE = {"token": frozenset({"Decrypt"}), "refresh": frozenset({"Decrypt"})}
+OPENED_BEFORE = {name: frozenset({"Decrypt"}) for name in ("token", "refresh", IN_A_SLOT)}
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,15 @@ def _refresh(house: House, request: dict[str, Any], deadline: Deadline) -> dict[
     return house.vending.refresh(request["connection_id"], request.get("if_version"), deadline)
 
 
-_MESSAGE = Fields(required={"connection_id": fields.connection_id, "version": fields.integer(1, 2**53)})
+_MESSAGE = Fields(
+    required={"connection_id": fields.connection_id, "version": fields.integer(1, 2**53)},
+    optional={"provider": fields.provider_name},
+)
 
 
 def _keep(house: House, message: dict[str, Any], deadline: Deadline) -> GatehouseError | None:
     due = _MESSAGE.read(message)
-    return house.vending.keep(due["connection_id"], due["version"], deadline)
+    return house.background.keep(due["connection_id"], due["version"], due.get("provider"), deadline)
 
 
 def _furnish(house: House) -> None:

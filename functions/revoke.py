@@ -20,11 +20,15 @@ def _revoke(house: House, request: dict[str, Any], deadline: Deadline) -> dict[s
     return house.revoking.revoke(request["connection_id"], deadline)
 
 
-_MESSAGE = Fields(required={"connection_id": fields.connection_id}, optional={"version": fields.integer(1, 2**53)})
+_MESSAGE = Fields(
+    required={"connection_id": fields.connection_id},
+    optional={"version": fields.integer(1, 2**53), "provider": fields.provider_name},
+)
 
 
 def _retry(house: House, message: dict[str, Any], deadline: Deadline) -> GatehouseError | None:
-    return house.revoking.retry(_MESSAGE.read(message)["connection_id"], deadline)
+    due = _MESSAGE.read(message)
+    return house.background.retry(due["connection_id"], due.get("provider"), deadline)
 
 
 def _furnish(house: House) -> None:

@@ -60,7 +60,7 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
     "rescue": (AWS | SEALING, TABLES | SEALS | LADDER | {"rescuing"}),
     "revoke": (AWS | SEALING, TABLES | SEALS | PROVIDERS | {"attempting", "issued", "revoking"}),
     "start": (AWS, TABLES | REGISTRATIONS | {"authorization", "dialect", "starting"}),
-    "sweep": (AWS, TABLES | REGISTRATIONS | {"queues", "sweeping"}),
+    "sweep": (AWS, TABLES | {"queues", "shared", "sweeping"}),
     # No provider is asked and nothing is written where the stored token is good: all that comes with the first refresh.
     "token": (AWS | SEALING, TABLES | SEALS | {"vending"}),
 }

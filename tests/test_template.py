@@ -117,7 +117,6 @@ RIGHTS = {
         ("sqs:SendMessage", "RefreshQueue.Arn"),
         ("sqs:SendMessage", "RevokeQueue.Arn"),
         *READ_SHARED,
-        *READ_REGISTRATIONS,
     },
     "rescue": READ_AND_UPDATE_CONNECTIONS | NEW_CONNECTIONS | SEAL | OPEN | polls("RescueQueue"),
 }
@@ -135,10 +134,7 @@ SETTINGS = {
     "refresh": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
     "revoke": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
     "connections": {"CONNECTIONS_TABLE"},
-    "sweep": {
-        *("BASE_URL", "CONNECTIONS_TABLE", "SHARED_TABLE"),
-        *("SECRET_PREFIX", "REFRESH_QUEUE_URL", "REVOKE_QUEUE_URL"),
-    },
+    "sweep": {"CONNECTIONS_TABLE", "SHARED_TABLE", "REFRESH_QUEUE_URL", "REVOKE_QUEUE_URL"},
     "rescue": {"CONNECTIONS_TABLE", "KEY_ID"},
 }
 

@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from .rules import Rule
 
 
-DEFAULT_MAX_CONCURRENCY = 5
-"""Background requests that a provider takes at a time, where nobody says how many."""
-
-
 @record
 class Provider:
     """One authorization server as Gatehouse talks to it. Durations are seconds."""

@@ -80,26 +80,17 @@ class Registrations:
         retry_after = max(kept.retry_after or 0, int(KEPT_FAILURE))
         raise type(kept)(kept.description, retry_after=retry_after if kept.retryable else None)
 
-    def max_concurrency_of(self, name: str) -> int:
-        """Return how many background requests provider `name` takes at a time.
-
-        Raises what `get` raises for a registration that cannot be read.
-        """
-        return self._limit_of(name) or providers.DEFAULT_MAX_CONCURRENCY
-
     def has_slots(self, name: str) -> bool:
-        """Tell whether provider `name` is known to take a limited number of requests at a time, whoever makes them."""
-        with contextlib.suppress(GatehouseError):
-            return bool(self._limit_of(name))
-        return False
+        """Tell whether provider `name` is known to take a limited number of requests at a time, whoever makes them.
 
-    def _limit_of(self, name: str) -> int | None:
-        """Return what limit a registration names. Its issuer is not asked: no metadata has a word for this."""
+        Its issuer is not asked: no metadata has a word for this.
+        """
         kept_until, kept = self._kept.get(name, (0.0, None))
         if isinstance(kept, Registration) and self._clock() < kept_until:
-            return kept.provider.max_concurrency
-        found: int | None = (_file(name) | self._own(name)).get("max_concurrency")
-        return found
+            return kept.provider.has_slots
+        with contextlib.suppress(GatehouseError):
+            return bool((_file(name) | self._own(name)).get("max_concurrency"))
+        return False
 
     def reread(self, refused: Registration) -> Registration | None:
         """Return the registration as it is by now, where its credentials are not those that a server has refused.

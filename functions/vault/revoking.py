@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .cipher import Cipher
     from .client import Client
     from .connection import Connection
+    from .failure import Failure
     from .providers import Registration
     from .refreshing import Refreshing
     from .registrations import Registrations
@@ -76,15 +77,19 @@ class Revoking:
         if connection is None:
             return None
         stored = self._revoke_all(connection, uuid.uuid4().hex, deadline, self.timing.now())
-        failures = [
-            each.revocation.failure
-            for each in stored.to_revoke
-            if each.revocation and each.revocation.failure is not None
-        ]
-        most = max((failure.count for failure in failures), default=0)
+        self._require_hope(stored)
+        failures = _failures(stored)
+        return failures[0].as_error(connection_id, self.timing.now()) if failures else None
+
+    def put_off(self, connection_id: str) -> None:
+        """Do without an attempt, for the queue: raise `NotRevokedYet` where there were too many, as `retry` does."""
+        if (connection := self.connections.get(connection_id)) is not None:
+            self._require_hope(connection)
+
+    def _require_hope(self, connection: Connection) -> None:
+        most = max((failure.count for failure in _failures(connection)), default=0)
         if most >= GIVE_UP_AFTER:
             raise NotRevokedYet(f"The authorization server did not confirm the revocation in {most} attempts.")
-        return failures[0].as_error(connection_id, self.timing.now()) if failures else None
 
     def _end_here(self, connection_id: str, holder: str, deadline: Deadline) -> Connection:
         """Return the connection with nothing to vend any more, and its current token set in our hand if it was free."""
@@ -344,6 +349,12 @@ class Revoking:
 def _to_revoke(connection: Connection, over: StoredSet) -> StoredSet | None:
     """Return a token set as it is to be revoked now; None where that is over."""
     return next((each for each in connection.to_revoke if each.id == over.id), None)
+
+
+def _failures(connection: Connection) -> list[Failure]:
+    """Return the last failure of each token set that is to be revoked and has failed."""
+    revocations = (each.revocation for each in connection.to_revoke)
+    return [each.failure for each in revocations if each is not None and each.failure is not None]
 
 
 def _has_given_way(connection: Connection, over: StoredSet) -> bool:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from .accounts import Accounts
     from .aws import ClientOf
+    from .background import Background
     from .binding import Binding
     from .cipher import Cipher
     from .client import Client
@@ -316,13 +317,21 @@ class House:
         return Revoking(self.connections, self.registrations, self.cipher, self.client, refreshing, self.timing)
 
     @cached_property
+    def background(self) -> Background:
+        """Return what background work is done by."""
+        from .background import Background
+
+        vending, revoking = map(self._later, ("vending", "revoking"))  # a function does one of the two
+        return Background(self.connections, self.shared, vending, revoking, self.timing)
+
+    @cached_property
     def sweeping(self) -> Sweeping:
         """Return the use case sweep."""
         from .sweeping import Sweeping
 
         return Sweeping(
             self.connections,
-            self.registrations,
+            self.shared,
             self._queue("GATEHOUSE_REFRESH_QUEUE_URL"),
             self._queue("GATEHOUSE_REVOKE_QUEUE_URL"),
             self.timing,

@@ -34,6 +34,19 @@ class Taken:
     until: int
 
 
+@record
+class Standing:
+    """What background work has to know of a provider.
+
+    `at_once` are the requests that it takes at a time, where it has slots; `failures` the pieces of background work in
+    a row that its server failed; until `alone_until` (Unix seconds) it gets none.
+    """
+
+    at_once: int | None = None
+    failures: int = 0
+    alone_until: int = 0
+
+
 class Shared(Table):
     """The table of what connections share. Times are Unix seconds."""
 
@@ -46,21 +59,24 @@ class Shared(Table):
 
     def slots(self, provider: str) -> dict[int, Taken]:
         """Return who took each slot of a provider last, by the slot's number; none was taken that is not there."""
-        found = self._read(_slots_of(provider))
+        found = self._read(_of_provider(provider))
         return {
             int(name.removeprefix("slot_")): Taken(**value) for name, value in found.items() if name.startswith("slot_")
         }
 
-    def take_slot(self, provider: str, number: int, was: Taken | None, now: Taken) -> None:
+    def take_slot(self, provider: str, number: int, was: Taken | None, now: Taken, at_once: int) -> None:
         """Take a slot, if it still is as it `was` read; else raise `Conflict`.
 
-        That is its holder and its time: who lets a slot lapse may be the one who takes it next.
+        That is its holder and its time: who lets a slot lapse may be the one who takes it next. How many slots there
+        are is written with it, for the sweep.
         """
-        names, values = {"#slot": f"slot_{number}"}, {":now": asdict(now)}
+        names = {"#slot": f"slot_{number}", "#at_once": "at_once"}
+        values: dict[str, Any] = {":now": asdict(now), ":at_once": at_once}
+        update = "SET #slot = :now, #at_once = :at_once"
         if was is None:
-            self._update(_slots_of(provider), "SET #slot = :now", "attribute_not_exists(#slot)", names, values)
+            self._update(_of_provider(provider), update, "attribute_not_exists(#slot)", names, values)
         else:
-            self._update_taken(provider, "SET #slot = :now", was, names, values)
+            self._update_taken(provider, update, was, names, values)
 
     def give_back_slot(self, provider: str, number: int, mine: Taken) -> None:
         """Give a slot back, if it still is in the same hand; else raise `Conflict`."""
@@ -72,7 +88,29 @@ class Shared(Table):
         is_as_read = "#slot.#holder = :holder AND #slot.#until = :until"
         names = {**names, "#holder": "holder", "#until": "until"}
         values = {**values, ":holder": was.holder, ":until": was.until}
-        self._update(_slots_of(provider), update, is_as_read, names, values)
+        self._update(_of_provider(provider), update, is_as_read, names, values)
+
+    # How a provider stands with background work
+
+    def standing(self, provider: str) -> Standing:
+        """Return how a provider stands."""
+        found = self._read(_of_provider(provider))
+        return Standing(found.get("at_once"), found.get("failures", 0), found.get("alone_until", 0))
+
+    def note_trouble(self, provider: str, standing: Standing, deadline: Deadline) -> None:
+        """Note that a server has failed background work, and until when it is left alone for that."""
+        names = {"#failures": "failures", "#alone_until": "alone_until"}
+        values = {":failures": standing.failures, ":alone_until": standing.alone_until}
+        update = "SET #failures = :failures, #alone_until = :alone_until"
+        self._note(deadline, lambda: self._update(_of_provider(provider), update, None, names, values))
+
+    def note_answers(self, provider: str, deadline: Deadline) -> None:
+        """Note that a server that had failed answers again."""
+        names = {"#failures": "failures", "#alone_until": "alone_until"}
+        self._note(
+            deadline,
+            lambda: self._update(_of_provider(provider), "REMOVE #failures, #alone_until", None, names, {}),
+        )
 
     # When a connection of a client was last refreshed
 
@@ -135,14 +173,17 @@ class Shared(Table):
         item = self._call("get_item", Key=_key(about), ConsistentRead=True).get("Item", {})
         return {name: attribute.read(value) for name, value in item.items()}
 
-    def _update(self, about: str, update: str, condition: str, names: dict[str, str], values: dict[str, Any]) -> None:
+    def _update(
+        self, about: str, update: str, condition: str | None, names: dict[str, str], values: dict[str, Any]
+    ) -> None:
+        written = {name: attribute.write(value) for name, value in values.items()}
         self._call(
             "update_item",
             Key=_key(about),
             UpdateExpression=update,
-            ConditionExpression=condition,
             ExpressionAttributeNames=names,
-            ExpressionAttributeValues={name: attribute.write(value) for name, value in values.items()},
+            **({"ConditionExpression": condition} if condition else {}),
+            **({"ExpressionAttributeValues": written} if written else {}),
         )
 
 
@@ -150,8 +191,8 @@ def _key(about: str) -> dict[str, Any]:
     return {"about": attribute.write(about)}
 
 
-def _slots_of(provider: str) -> str:
-    return f"slots {provider}"
+def _of_provider(provider: str) -> str:
+    return f"provider {provider}"
 
 
 def _about(kind: str, provider: str, *whose: str) -> str:

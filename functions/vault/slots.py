@@ -76,17 +76,22 @@ class Slots:
             logging.getLogger("gatehouse").warning("slot not given back", extra={"error": type(error).__name__})
 
     def _look(self, provider: Provider, mine: Taken) -> tuple[int, Taken] | None:
-        """Look once, and take a slot that looks free; return it with its number, None where that did not succeed."""
-        seen = self.shared.slots(provider.name)
-        if (found := ours(seen, mine)) is not None:
-            return found
-        if (number := self.free(provider, seen)) is None:
-            return None
-        try:
-            self.shared.take_slot(provider.name, number, seen.get(number), mine)
-        except Conflict:
-            return ours(self.shared.slots(provider.name), mine)
-        return number, mine
+        """Look, and take a slot that looks free; return it with its number, None where all are taken.
+
+        Who was not fast enough for one looks again at once: others may be free, and background work looks but once.
+        """
+        for _ in range(provider.max_concurrency or 0):
+            seen = self.shared.slots(provider.name)
+            if (found := ours(seen, mine)) is not None:
+                return found
+            if (number := self.free(provider, seen)) is None:
+                return None
+            try:
+                self.shared.take_slot(provider.name, number, seen.get(number), mine, provider.max_concurrency or 0)
+            except Conflict:
+                continue
+            return number, mine
+        return ours(self.shared.slots(provider.name), mine)
 
     def free(self, provider: Provider, seen: Mapping[int, Taken]) -> int | None:
         """Return the number of a slot that nobody holds, any of them; None where all are held."""

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from .connection import DUE_SHARDS
-from .errors import GatehouseError, TemporarilyUnavailable
+from .errors import TemporarilyUnavailable
 from .record import record
+from .shared import Standing
 from .store import Conflict
 
 if TYPE_CHECKING:
     from .queues import Queue
-    from .registrations import Registrations
+    from .shared import Shared
     from .store import Connections, Due
     from .timing import Deadline, Timing
 
 PAGE = 100
+
+AT_ONCE = 5
+"""Pieces of background work that a provider gets at a time, where it has no slots."""
+
 AGAIN_AFTER = 3600
 """Seconds until what was handed to a queue is due again, should nothing have come of it."""
 
@@ -30,30 +36,43 @@ class Sweeping:
     """The use case `sweep`."""
 
     connections: Connections
-    registrations: Registrations
+    shared: Shared
     refreshes: Queue
     revocations: Queue
     timing: Timing
 
     def sweep(self, deadline: Deadline) -> dict[str, Any]:
-        """Queue what is due, a page at a time while there is time; what is left stays due for the next sweep."""
-        queued, groups = 0, _Groups(self.registrations)
+        """Queue what is due, a page at a time while there is time; what is left stays due for the next sweep.
+
+        Providers take turns, and one that is left alone is passed over.
+        """
+        queued, providers = 0, _Providers(self.shared)
         # Anywhere: with more due than there is time for, the last shards would else never have their turn.
         first = int(self.timing.jitter() * DUE_SHARDS)
         for number in range(DUE_SHARDS):
             shard = (first + number) % DUE_SHARDS
             for page in self.connections.due(str(shard), int(self.timing.now()), PAGE):
-                queued += sum(self._queue(due, groups.of(due)) for due in page)
+                queued += sum(self._queue(due, providers.of(due)) for due in self._in_turns(page))
                 if deadline.remaining() < _ENOUGH_FOR_A_PAGE:
-                    return {"queued": queued, "complete": False, **groups.unread()}
-        return {"queued": queued, "complete": True, **groups.unread()}
+                    return {"queued": queued, "complete": False}
+        return {"queued": queued, "complete": True}
 
-    def _queue(self, due: Due, group: str) -> int:
+    def _in_turns(self, page: list[Due]) -> list[Due]:
+        """Return a page's work so that each provider's turn comes after the others'."""
+        of_each: dict[str, list[Due]] = {}
+        for due in page:
+            of_each.setdefault(due.provider, []).append(due)
+        rounds = zip_longest(*of_each.values())
+        return [due for each in rounds for due in each if due is not None]
+
+    def _queue(self, due: Due, standing: Standing) -> int:
         """Hand on one piece of work, then postpone it. Between the two we may fall: done twice, it does no harm."""
-        body = json.dumps({"connection_id": due.connection_id, "version": due.version})
+        if self.timing.now() < standing.alone_until:
+            return 0
+        body = json.dumps({"connection_id": due.connection_id, "version": due.version, "provider": due.provider})
         queue = self.revocations if due.tells else self.refreshes
         deduplication = sha256(f"{due.connection_id} {due.version} {due.due_at}".encode()).hexdigest()
-        queue.send(body, group=group, deduplication=deduplication)
+        queue.send(body, group=_group(due, standing), deduplication=deduplication)
         try:
             self.connections.postpone(due, int(self.timing.now()) + AGAIN_AFTER)
         except Conflict:
@@ -61,38 +80,30 @@ class Sweeping:
         return 1
 
 
-class _Groups:
-    """The message groups of one sweep: each provider's registration is looked up once, and its issuer never.
+def _group(due: Due, standing: Standing) -> str:
+    """Return the message group of one piece of work: one for each request that its provider takes at a time."""
+    number = crc32(due.connection_id.encode()) % (standing.at_once or AT_ONCE)
+    return f"{due.provider}:{number}"
 
-    A group is for one request that the provider takes at a time; FIFO keeps the limit. What cannot be read costs the
-    others nothing: its work has one group, and whoever works that off finds out what is wrong.
-    """
 
-    def __init__(self, registrations: Registrations) -> None:
-        self._registrations = registrations
-        self._at_a_time: dict[str, int] = {}
-        self._unread: dict[str, str] = {}
+class _Providers:
+    """How the providers of one sweep stand: each is looked up once. While that cannot be read, all have their turn."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._known: dict[str, Standing] = {}
         self._is_out = False
 
-    def of(self, due: Due) -> str:
-        """Return the message group of one piece of work."""
-        if due.provider not in self._at_a_time:
-            self._at_a_time[due.provider] = self._looked_up(due.provider)
-        return f"{due.provider}:{crc32(due.connection_id.encode()) % self._at_a_time[due.provider]}"
+    def of(self, due: Due) -> Standing:
+        """Return how the provider of one piece of work stands."""
+        if due.provider not in self._known:
+            self._known[due.provider] = self._looked_up(due.provider)
+        return self._known[due.provider]
 
-    def unread(self) -> dict[str, dict[str, str]]:
-        """Return what is wrong with each provider that could not be read, as part of a result; nothing where none is.
-
-        After an outage of Secrets Manager no other provider is looked up: each would wait for seconds.
-        """
-        return {"unread": self._unread} if self._unread else {}
-
-    def _looked_up(self, provider: str) -> int:
-        if self._is_out:
-            return 1
-        try:
-            return self._registrations.max_concurrency_of(provider)
-        except GatehouseError as error:
-            self._is_out = isinstance(error, TemporarilyUnavailable)
-            self._unread[provider] = error.description
-            return 1
+    def _looked_up(self, provider: str) -> Standing:
+        if not self._is_out:
+            try:
+                return self._shared.standing(provider)
+            except TemporarilyUnavailable:
+                self._is_out = True
+        return Standing()

@@ -6,7 +6,6 @@ own table; and 100,000 due take no more memory than 1,000.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 import tracemalloc
@@ -20,7 +19,7 @@ import boto3
 
 from functions.vault.connection import DUE_SHARDS, Connection
 from functions.vault.queues import Queue
-from functions.vault.registrations import Registrations
+from functions.vault.shared import Shared
 from functions.vault.store import Connections
 from functions.vault.stored_set import Seal, Whose
 from functions.vault.sweeping import Sweeping
@@ -34,7 +33,6 @@ from tests.engines import running_dynalite
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from functions.vault.responses import Answer
 
 NOW = 1_800_000_000
 DAY = 86400
@@ -45,40 +43,25 @@ _BATCH = 25
 _TOLERANCE = 256 * 1024
 """Bytes by which two peaks may differ: a page more or less, and what the interpreter keeps."""
 
-_REGISTRATION = json.dumps(
-    {
-        "client_id": "client",
-        "authorization_endpoint": "https://as.test/authorize",
-        "token_endpoint": "https://as.test/token",
-        "max_concurrency": 5,
-    }
-)
-
 
 class _Aws:
-    """Secrets Manager with the one registration, and SQS that counts what it is sent."""
+    """SQS that counts what it is sent, and a table of what connections share with nothing in it."""
 
     def __init__(self) -> None:
         self.sent = 0
 
-    def get_secret_value(self, **_arguments: Any) -> dict[str, str]:
-        return {"SecretString": _REGISTRATION}
+    def get_item(self, **_arguments: Any) -> dict[str, Any]:
+        return {}
 
     def send_message(self, **_arguments: Any) -> dict[str, str]:
         self.sent += 1
         return {}
 
 
-class _NoTransport:
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:
-        raise NotImplementedError
-
-
 def sweeping(connections: Connections, aws: _Aws) -> Sweeping:
     """Return the use case over this table."""
-    registrations = Registrations(lambda _: aws, "", _NoTransport(), lambda: float(NOW), loopback_http=False)
     queue = Queue(lambda _: aws, "https://queue.test/refresh.fifo")
-    return Sweeping(connections, registrations, queue, queue, Timing(now=lambda: float(NOW)))
+    return Sweeping(connections, Shared(lambda _: aws, "shared"), queue, queue, Timing(now=lambda: float(NOW)))
 
 
 def connection(number: int, due_at: int) -> Connection:

@@ -34,7 +34,7 @@ TIMEOUT = 2
 AT_WORK = 1
 """Seconds past the deadline of a request for which a server may be at work on it."""
 
-_ABOUT = "slots as"
+_ABOUT = "provider as"
 
 Held = tuple[str, int]
 """Who has a slot, and until when."""
@@ -81,7 +81,7 @@ class Code:
         """Return the table after the write that takes a slot; None where its condition fails."""
         slots = self._at(0, table)
         try:
-            slots.shared.take_slot("as", number, Taken(*was) if was else None, Taken(*mine))
+            slots.shared.take_slot("as", number, Taken(*was) if was else None, Taken(*mine), 1)
         except Conflict:
             return None
         return _table(slots.shared)

@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 class _TakesAnyway(Shared):
     """Takes a slot whatever has become of it since it was read."""
 
-    def take_slot(self, provider: str, number: int, was: Taken | None, now: Taken) -> None:
+    def take_slot(self, provider: str, number: int, was: Taken | None, now: Taken, at_once: int) -> None:
         del was
         current = self.slots(provider).get(number)
-        super().take_slot(provider, number, current, now)
+        super().take_slot(provider, number, current, now, at_once)
 
 
 class _ByItsHolder(Shared):
     """Takes a slot that is in the same hand as it was read, be it for another time."""
 
-    def take_slot(self, provider: str, number: int, was: Taken | None, now: Taken) -> None:
+    def take_slot(self, provider: str, number: int, was: Taken | None, now: Taken, at_once: int) -> None:
         current = self.slots(provider).get(number)
         is_same_hand = was is not None and current is not None and was.holder == current.holder
-        super().take_slot(provider, number, current if is_same_hand else was, now)
+        super().take_slot(provider, number, current if is_same_hand else was, now, at_once)
 
 
 class _GivesBackAnyones(Shared):

@@ -189,7 +189,7 @@ class Process:
         self.rescuing = Rescuing(self.cipher, self.committing)
         self.sweeping = Sweeping(
             self.connections,
-            self.registrations,
+            shared,
             Queue(client_of, "refresh.fifo"),
             Queue(client_of, "revoke"),
             self.timing,

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from functions.vault import sealing
 from functions.vault.accounts import Accounts
 from functions.vault.authorization import MOST_EXCHANGES, Phase, ticket_hash
+from functions.vault.background import Background
 from functions.vault.binding import Binding
 from functions.vault.cipher import Cipher
 from functions.vault.client import Client
@@ -23,7 +24,6 @@ from functions.vault.completing import Completing
 from functions.vault.errors import GatehouseError, TemporarilyUnavailable
 from functions.vault.issuer_keys import IssuerKeys
 from functions.vault.looking import Looking
-from functions.vault.providers import DEFAULT_MAX_CONCURRENCY
 from functions.vault.queues import Queue
 from functions.vault.refreshing import Refreshing
 from functions.vault.registrations import Registrations
@@ -254,11 +254,6 @@ class MemoryRegistrations(Registrations):
         with self._events.call("registration"):
             return self.known[name]
 
-    def max_concurrency_of(self, name: str) -> int:
-        """Return how many requests the provider takes at a time."""
-        with self._events.call("max_concurrency"):
-            return self.known[name].provider.max_concurrency or DEFAULT_MAX_CONCURRENCY
-
     def has_slots(self, name: str) -> bool:
         """Tell whether the provider takes a limited number of requests at a time."""
         return name in self.known and self.known[name].provider.has_slots
@@ -415,8 +410,9 @@ class MemoryHouse:
         )
         self.rescuing = Rescuing(self.new_cipher(), self.committing)
         self.sweeping = Sweeping(
-            self.connections, self.registrations, self.refresh_queue, self.revoke_queue, self.timing
+            self.connections, self.table_of_slots, self.refresh_queue, self.revoke_queue, self.timing
         )
+        self.background = Background(self.connections, self.table_of_slots, self.vending, self.revoking, self.timing)
 
     def _sleep(self, seconds: float) -> None:
         with self.events.call("sleep"):

@@ -393,20 +393,20 @@ def test_a_secret_that_may_not_be_read_is_named_with_the_right_that_lacks(
     assert registrations.get("acme").client_id == "c-1"
 
 
-def test_what_a_sweep_wants_to_know_asks_no_issuer(owner: Owner) -> None:
-    """It is in the registration, or in the file, or it is the default; and what is kept is not read again."""
+def test_whether_there_are_slots_asks_no_issuer(owner: Owner) -> None:
+    """It is in the registration, or in the file, or nobody says so; and what is kept is not read again."""
     owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER, "max_concurrency": 7})
     owner.registers("plain", {"client_id": "c-1", "issuer": ISSUER})
     owner.registers("ultracart", {"client_id": "c-1"})
 
-    found = [owner.registrations.max_concurrency_of(name) for name in ("acme", "plain", "ultracart")]
+    found = [owner.registrations.has_slots(name) for name in ("acme", "plain", "ultracart", "unknown")]
 
-    assert (found, owner.web.requests) == ([7, 5, 1], [])
-    known = owner.registrations.get("ultracart")
-    owner.registers("ultracart", {"client_id": "c-1", "max_concurrency": 9})
-    assert owner.registrations.max_concurrency_of("ultracart") == known.provider.max_concurrency == 1
+    assert (found, owner.web.requests) == ([True, False, True, False], [])
+    owner.registrations.get("ultracart")
+    owner.registers("ultracart", {"client_id": "c-1", "max_concurrency": 0})
+    assert owner.registrations.has_slots("ultracart")
     owner.now += KEPT
-    assert owner.registrations.max_concurrency_of("ultracart") == 9
+    assert not owner.registrations.has_slots("ultracart")
 
 
 def test_a_registration_that_was_withdrawn_is_not_kept_over_its_time(owner: Owner) -> None:

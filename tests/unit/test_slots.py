@@ -51,7 +51,7 @@ def taken(house: MemoryHouse) -> dict[int, Taken]:
 def take(house: MemoryHouse, seconds: float = 60.0, number: int = 0) -> Taken:
     """Let another take a slot for so many seconds."""
     mine = Taken("another", int(house.now + seconds))
-    house.table_of_slots.take_slot("acme", number, taken(house).get(number), mine)
+    house.table_of_slots.take_slot("acme", number, taken(house).get(number), mine, 1)
     return mine
 
 
@@ -68,13 +68,13 @@ def test_a_slot_is_taken_by_one_alone(shared: Shared) -> None:
     first, second, third = (Taken(holder, NOW + 60) for holder in ("a", "b", "c"))
     assert shared.slots("acme") == {}
 
-    shared.take_slot("acme", 0, None, first)
+    shared.take_slot("acme", 0, None, first, 1)
     with pytest.raises(Conflict):
-        shared.take_slot("acme", 0, None, second)
-    shared.take_slot("acme", 1, None, second)
-    shared.take_slot("acme", 0, first, third)
+        shared.take_slot("acme", 0, None, second, 1)
+    shared.take_slot("acme", 1, None, second, 1)
+    shared.take_slot("acme", 0, first, third, 1)
     with pytest.raises(Conflict):
-        shared.take_slot("acme", 0, first, second)
+        shared.take_slot("acme", 0, first, second, 1)
 
     assert shared.slots("acme") == {0: third, 1: second}
     assert shared.slots("other") == {}
@@ -83,15 +83,15 @@ def test_a_slot_is_taken_by_one_alone(shared: Shared) -> None:
 def test_a_slot_is_given_back_by_its_holder_alone(shared: Shared) -> None:
     """Who comes back late gives back nothing that is another's by now."""
     first, second = Taken("a", NOW), Taken("b", NOW + 60)
-    shared.take_slot("acme", 0, None, first)
-    shared.take_slot("acme", 0, first, second)
+    shared.take_slot("acme", 0, None, first, 1)
+    shared.take_slot("acme", 0, first, second, 1)
 
     with pytest.raises(Conflict):
         shared.give_back_slot("acme", 0, first)
     shared.give_back_slot("acme", 0, second)
 
     assert shared.slots("acme") == {}
-    shared.take_slot("acme", 0, None, first)
+    shared.take_slot("acme", 0, None, first, 1)
 
 
 class _Gauge:

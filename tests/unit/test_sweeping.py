@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions.vault.connection import DUE_SHARDS, Status
-from functions.vault.errors import ProviderMisconfigured, TemporarilyUnavailable
-from functions.vault.sweeping import AGAIN_AFTER, PAGE
+from functions.vault.errors import TemporarilyUnavailable
+from functions.vault.shared import Standing, Taken
+from functions.vault.sweeping import AGAIN_AFTER, AT_ONCE, PAGE
+from functions.vault.timing import NEVER
 from tests.unit.house import MemoryHouse, aws_error, down
-from tests.unit.samples import NOW, connection, registration
+from tests.unit.samples import NOW, connection
 
 if TYPE_CHECKING:
     from functions.vault.connection import Connection
@@ -52,7 +54,7 @@ def test_what_is_due_goes_to_its_queue(house: MemoryHouse) -> None:
     result = house.sweeping.sweep(house.deadline(60))
 
     assert result == {"queued": 4, "complete": True}
-    assert {"connection_id": "idle", "version": 3} in [
+    assert {"connection_id": "idle", "version": 3, "provider": "acme"} in [
         json.loads(message["body"]) for message in house.refresh_queue.messages
     ]
     assert ids(house.refresh_queue) == ["idle", "made anew, idle first"]
@@ -139,62 +141,84 @@ def test_no_shard_is_always_the_last(house: MemoryHouse) -> None:
 @pytest.mark.parametrize("slots", [1, 3])
 def test_no_more_groups_than_the_provider_takes_requests_at_a_time(house: MemoryHouse, slots: int) -> None:
     """A FIFO queue works a group off one by one: that is the limit. A connection always has the same group."""
-    house.registrations.known["acme"] = registration(max_concurrency=slots)
+    house.table_of_slots.take_slot("acme", 0, None, Taken("anybody", NOW - 60), slots)
     for number in range(100):
         add(house, f"merchant-{number}")
-    add(house, "elsewhere", provider="other")
+        add(house, f"elsewhere-{number}", provider="other")
 
     house.sweeping.sweep(house.deadline(60))
 
     groups = {json.loads(each["body"])["connection_id"]: each["group"] for each in house.refresh_queue.messages}
-    elsewhere = groups.pop("elsewhere")
-    assert set(groups.values()) == {f"acme:{slot}" for slot in range(slots)}
-    assert elsewhere.startswith("other:")
+    assert {group for whom, group in groups.items() if whom.startswith("merchant")} == {
+        f"acme:{slot}" for slot in range(slots)
+    }
+    assert len({group for whom, group in groups.items() if whom.startswith("elsewhere")}) == AT_ONCE
     house.pass_time(AGAIN_AFTER)()
     house.refresh_queue.messages.clear()
     house.sweeping.sweep(house.deadline(60))
     again = {json.loads(each["body"])["connection_id"]: each["group"] for each in house.refresh_queue.messages}
-    assert again == groups | {"elsewhere": elsewhere}
+    assert again == groups
 
 
-def test_a_provider_is_looked_up_once_in_a_sweep(house: MemoryHouse) -> None:
-    """However much of its is due, and whether or not it can be read; the next sweep looks again."""
-    for number in range(10):
-        add(house, f"merchant-{number}")
-        add(house, f"elsewhere-{number}", provider="other")
-    house.events.before["max_concurrency"] = [ProviderMisconfigured("The secret cannot be read.")]
+def test_providers_take_turns(house: MemoryHouse) -> None:
+    """Of a page that is almost all one provider's: the other's work is among the first that is queued."""
+    for number in range(50):
+        add(house, f"merchant-{number:02}", due_shard="0", due_at=NOW - 90)
+    for number in range(3):
+        add(house, f"elsewhere-{number}", provider="other", due_shard="0")
 
     house.sweeping.sweep(house.deadline(60))
 
-    assert house.events.calls.count("max_concurrency") == 2
-    assert "registration" not in house.events.calls, "an issuer would be asked for its metadata"
-    house.pass_time(AGAIN_AFTER)()
-    assert "unread" not in house.sweeping.sweep(house.deadline(60))
+    queued = [json.loads(message["body"])["provider"] for message in house.refresh_queue.messages]
+    assert queued[:6].count("other") == 3
 
 
-def test_a_provider_that_cannot_be_read_gets_one_request_at_a_time(house: MemoryHouse) -> None:
-    """Its work is not left lying; the others' is not held up; and the sweep says what is wrong, for the log."""
-    house.registrations.known["acme"] = registration(max_concurrency=3)
-    for number in range(20):
-        add(house, f"merchant-{number}")
-    house.events.before["max_concurrency"] = [ProviderMisconfigured("The secret cannot be read.")]
-
-    first = house.sweeping.sweep(house.deadline(60))
-
-    assert {message["group"] for message in house.refresh_queue.messages} == {"acme:0"}
-    assert first == {"queued": 20, "complete": True, "unread": {"acme": "The secret cannot be read."}}
-
-
-def test_an_outage_of_secrets_manager_is_waited_for_once(house: MemoryHouse) -> None:
-    """Each provider would wait for seconds, and a hundred of them for longer than a sweep has."""
-    for number in range(20):
-        add(house, f"merchant-{number}", provider=f"provider-{number}")
-    house.events.before["max_concurrency"] = [down()]
+def test_a_provider_that_is_left_alone_is_passed_over(house: MemoryHouse) -> None:
+    """Nothing is sent or written for it, and it is due as before; the others' work is queued."""
+    house.table_of_slots.note_trouble("acme", Standing(None, 2, NOW + 60), NEVER)
+    was = add(house, "merchant-1")
+    add(house, "elsewhere", provider="other")
 
     result = house.sweeping.sweep(house.deadline(60))
 
-    assert (result["queued"], house.events.calls.count("max_concurrency")) == (20, 1)
-    assert list(result["unread"].values()) == ["AWS is down."]
+    assert (result, ids(house.refresh_queue)) == ({"queued": 1, "complete": True}, ["elsewhere"])
+    assert house.stored("merchant-1") == was
+    house.pass_time(60)()
+    assert house.sweeping.sweep(house.deadline(60))["queued"] == 1
+
+
+def test_a_provider_is_looked_up_once_in_a_sweep_and_no_registration_is(house: MemoryHouse) -> None:
+    """However much of its is due."""
+    reads: list[str] = []
+
+    def noted(**asked: Any) -> dict[str, Any]:
+        reads.append(asked["Key"]["about"]["S"])
+        return {}
+
+    house.dynamo.get_item = noted  # type: ignore[method-assign]
+    for number in range(10):
+        add(house, f"merchant-{number}")
+        add(house, f"elsewhere-{number}", provider="other")
+
+    house.sweeping.sweep(house.deadline(60))
+
+    assert sorted(reads) == ["provider acme", "provider other"]
+    assert "registration" not in house.events.calls
+
+
+def test_an_outage_of_that_table_is_waited_for_once_and_holds_nothing_up(house: MemoryHouse) -> None:
+    """Each provider would wait for seconds, and a hundred of them for longer than a sweep has."""
+    asked: list[None] = []
+
+    def out(**_arguments: Any) -> Any:
+        asked.append(None)
+        raise down()
+
+    house.dynamo.get_item = out  # type: ignore[method-assign]
+    for number in range(20):
+        add(house, f"merchant-{number}", provider=f"provider-{number}")
+
+    assert (house.sweeping.sweep(house.deadline(60))["queued"], len(asked)) == (20, 1)
 
 
 def test_the_same_work_has_the_same_name_and_other_work_another(house: MemoryHouse) -> None:
