@@ -46,6 +46,7 @@ RUDE = {
     "access_token": "rude-access-1b6f2a90c4",
     "refresh_token": "rude-refresh-55d0e8b713",
 }
+LONGER_THAN_A_SLOT_IS_HELD = 20
 # Short enough to be anywhere by chance, and public besides.
 _SHORTEST = 8
 _FAULTS: list[dict[str, Any]] = [
@@ -144,6 +145,8 @@ class Witness:
             requests.put(f"{self.demo_url}/_demo/faults", json=document, timeout=TIMEOUT).raise_for_status()
         else:
             requests.delete(f"{self.demo_url}/_demo/faults", timeout=TIMEOUT).raise_for_status()
+            # A request that brought no answer holds the server's one slot until it lapses.
+            self.pass_time(LONGER_THAN_A_SLOT_IS_HELD)
 
     def client(self, service: Any) -> Any:
         """Return a client of the emulated account."""
