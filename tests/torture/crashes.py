@@ -47,6 +47,7 @@ STORIES: tuple[Story, ...] = (
     Revoking("revoke, two tokens to tell"),
     Revoking("revoke, UltraCart's way", provider="ultracart"),
     Revoking("revoke, by the queue", by_queue=True),
+    Revoking("revoke, when the access token has run out, one request at a time", "ultracart", run_out=True),
     Rescue("rescue of a refresh"),
     Rescue("rescue of a refresh whose version is taken", what="version taken"),
     Rescue("rescue of an authorization", what="authorization"),

@@ -17,6 +17,7 @@ from local.demo import Faults
 from tests.torture.failing_end import WRITES
 from tests.torture.scene import HTTP_TIMEOUT, LEASE, LONGER_THAN_A_REPLAY_WINDOW, batch, record
 from tests.torture.victims import AFTER, Job
+from tests.unlimited import lift_the_limit, limit
 
 if TYPE_CHECKING:
     from tests.torture.scene import Scene, Settled
@@ -235,11 +236,15 @@ class CallingBack:
 
 @dataclass
 class Revoking:
-    """`revoke` by a caller, or by the queue after the server could not be told at first."""
+    """`revoke` by a caller, or by the queue after the server could not be told at first.
+
+    With `run_out` the access token has run out, at a server that takes no other token, and one request at a time.
+    """
 
     name: str
     provider: str = "demo"
     by_queue: bool = False
+    run_out: bool = False
     _connection_id: str = ""
     _event: dict[str, Any] = field(default_factory=dict)
     _merchants_before: int = 0
@@ -247,7 +252,11 @@ class Revoking:
     def begin(self, scene: Scene) -> Job:
         """Connect; for the queue, revoke while the server is down."""
         scene.reset()
-        self._connection_id = scene.connect(self.provider)
+        if self.run_out:
+            limit(scene.stack, 1)
+            scene.advance(LONGER_THAN_A_REPLAY_WINDOW)  # until all functions know of the limit
+        connect = scene.connect_expired if self.run_out else scene.connect
+        self._connection_id = connect(self.provider)
         self._event = {"connection_id": self._connection_id}
         if self.by_queue:
             scene.demo.put_faults(Faults(endpoint="revoke", status=503))
@@ -273,7 +282,16 @@ class Revoking:
         else:
             scene.advance(LEASE + SLACK)  # nobody else revokes what the victim may still have in hand
             scene.poll()
+            if self.run_out:
+                # A server that has ended the grant refuses to end it again. That it is gone, the refresh token tells,
+                # which is not used again within ten minutes; nor is the server asked again without a pause.
+                for _ in range(3):
+                    scene.advance(LONGER_THAN_A_REPLAY_WINDOW)
+                    scene.poll()
         self._judge(scene, fate)
+        if self.run_out:
+            fate.require("more requests at a time than it takes", holds=scene.most_at_once() <= 1)
+            lift_the_limit(scene.stack)
         return fate
 
     def _judge(self, scene: Scene, fate: Fate) -> None:
