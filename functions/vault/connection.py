@@ -568,11 +568,8 @@ class Connection:
 
         They are vended to nobody, and revoked too.
         """
-        new = replace(tokens.stored(Place.OUTSIDE, request_id), refreshed_from=source).to_be_revoked(
-            now, tokens.obtained_at
-        )
-        replaced = [gives_way] if gives_way is not None else []
-        return self._after(Happened.CAME_AFTER_REVOCATION, now, replaced, new)
+        new = replace(tokens.stored(Place.OUTSIDE, request_id), refreshed_from=source)
+        return self._came_to_be_revoked(Happened.CAME_AFTER_REVOCATION, new, tokens.obtained_at, gives_way, now)
 
     def came_unwanted(
         self,
@@ -586,11 +583,14 @@ class Connection:
 
         They are not the connection's own, or of a token set that is revoked while the connection goes on.
         """
-        new = replace(tokens.stored(Place.OUTSIDE, request_id), refreshed_from=source).to_be_revoked(
-            now, tokens.obtained_at
-        )
+        new = replace(tokens.stored(Place.OUTSIDE, request_id), refreshed_from=source)
+        return self._came_to_be_revoked(Happened.CAME_UNWANTED, new, tokens.obtained_at, gives_way, now)
+
+    def _came_to_be_revoked(
+        self, happened: Happened, new: StoredSet, obtained_at: int, gives_way: StoredSet | None, now: float
+    ) -> Connection:
         replaced = [gives_way] if gives_way is not None else []
-        return self._after(Happened.CAME_UNWANTED, now, replaced, new)
+        return self._after(happened, now, replaced, new.to_be_revoked(now, obtained_at))
 
     def _as_known(self, used: StoredSet) -> StoredSet:
         """Return the token set that was refreshed last with what only the connection knows of that: how it failed."""
