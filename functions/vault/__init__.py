@@ -9,8 +9,8 @@ addresses, assertion, id_token, sealing, timing, attributes.
 Floor 1, one outside world each: aws, store and shared (DynamoDB), cipher (KMS), registrations (Secrets Manager),
 discovery and issuer_keys (issuers), queues (SQS), signer (KMS), outbound, wire, slots, authentication and client
 (providers).
-Floor 2, the use cases: starting, binding, completing, vending, revoking, sweeping, rescuing, listing, refreshing (one
-refresh under its lease), looking (whether a grant is dead), accounts (whose tokens are), and committing (the ladder
-that every token response goes down).
+Floor 2, the use cases: starting, binding, completing, vending, revoking, sweeping, background (what a sweep has
+queued), rescuing, listing, refreshing (one refresh under its lease), looking (whether a grant is dead), accounts (whose
+tokens are), and committing (the ladder that every token response goes down).
 Floor 3: settings, the one reader of the environment, which puts the house together.
 """
