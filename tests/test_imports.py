@@ -43,6 +43,7 @@ PROVIDERS = REGISTRATIONS | {
     "reading",
     "refusals",
     "responses",
+    "scopes",
     "signer",
     "tokens",
     "wire",

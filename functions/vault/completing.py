@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from . import scopes
 from .authorization import Phase
 from .committing import UNREAD, Rescued
 from .connection import ENDED
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from .client import Client
     from .committing import Committing, Reseal
     from .connection import Connection
-    from .providers import Registration
+    from .providers import Provider, Registration
     from .registrations import Registrations
     from .shared import Shared
     from .store import Authorizations, Connections
@@ -124,7 +125,7 @@ class Completing:
             except Exception:
                 self.authorizations.reopen(request, ServerError.code)
                 raise
-            answered = _with_scope(answered, request.scope)
+            answered = _with_scope(answered, request.scope, registration.provider)
             return self._commit(request, registration, answered, sealer, deadline)
 
     def _commit(
@@ -303,6 +304,10 @@ def _waits(connection: Connection, request: AuthorizationRequest) -> bool:
     return any(each.request_id == request.request_id for each in connection.in_place(Place.PENDING))
 
 
-def _with_scope(response: TokenResponse, requested: str | None) -> TokenResponse:
-    """Return the response with its scope: one that names none grants what was requested (RFC 6749 section 5.1)."""
-    return response if response.scope else replace(response, scope=requested)
+def _with_scope(response: TokenResponse, requested: str | None, provider: Provider) -> TokenResponse:
+    """Return the response with its scope, and what is missing of what was requested.
+
+    One that names none grants what was requested (RFC 6749 section 5.1).
+    """
+    scope = response.scope or requested
+    return replace(response, scope=scope, scope_missing=scopes.missing(requested, scope, provider.scope_aliases))

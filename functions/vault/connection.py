@@ -67,6 +67,7 @@ class Connection:
     refreshed_at: int
     sets: tuple[StoredSet, ...] = ()
     scope: str | None = None
+    scope_missing: tuple[str, ...] = ()
     subject: str | None = None
     owner: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -186,11 +187,6 @@ class Connection:
         """Tell whether the access token has come into its soft margin, so that a refresh is worth trying."""
         current = self.current
         return current is not None and current.refresh_at is not None and now >= current.refresh_at
-
-    @property
-    def scope_changed(self) -> bool:
-        """Tell whether the scope that is granted is another than was asked for (RFC 6749 section 3.3)."""
-        return scope_changed(self.requested_scope, self.scope)
 
     @property
     def refreshable(self) -> bool:
@@ -723,11 +719,6 @@ class Connection:
         return replace(self, upkeep_at=upkeep_at, tell_at=tell_at, due_at=due_at, due_shard=shard)
 
 
-def scope_changed(requested: str | None, granted: str | None) -> bool:
-    """Tell whether a granted scope is another than the one that was asked for; where either is unknown, nobody can."""
-    return None not in {requested, granted} and set((requested or "").split()) != set((granted or "").split())
-
-
 def _account_at(tokens: SealedTokens, now: float) -> int | None:
     """Return when the background asks whose account first tokens are for, where that has to be asked."""
     return int(now) + ASKED_AFTER if tokens.asks_account else None
@@ -737,6 +728,7 @@ def _told_by(tokens: SealedTokens) -> dict[str, Any]:
     """Return what a token response says of the connection as a whole: all that its token set does not hold."""
     return {
         "scope": tokens.scope,
+        "scope_missing": tokens.scope_missing,
         "subject": tokens.subject,
         "metadata": tokens.metadata,
         "refreshed_at": tokens.obtained_at,
@@ -761,5 +753,4 @@ __all__ = [
     "Lease",
     "RefreshedFrom",
     "Status",
-    "scope_changed",
 ]

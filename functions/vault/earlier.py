@@ -10,6 +10,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from . import scopes
 from .life import Place, Status
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def record_in_todays_form(item: Mapping[str, Any]) -> dict[str, Any]:
         {"answers": _answers(each.get("said", {})), **{name: each[name] for name in each if name != "said"}}
         for each in item.get("revocation", ())
     )
-    return {**later, "sets": tuple(sets), "revocation": revoked}
+    missing = scopes.missing(item.get("requested_scope"), item.get("scope"), {})
+    return {**later, "scope_missing": missing, "sets": tuple(sets), "revocation": revoked}
 
 
 def _current(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,6 +98,8 @@ def obtained_in_todays_form(document: Mapping[str, Any]) -> dict[str, Any]:
         "whose": {"provider": document["provider"], "parameters": document.get("parameters", {})},
     }
     authorized = document.get("authorized")
+    if authorized:
+        tokens["scope_missing"] = scopes.missing(authorized.get("requested_scope"), tokens.get("scope"), {})
     return {
         **later,
         "tokens": tokens,

@@ -6,7 +6,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 
-from .connection import REAUTHORIZATION, scope_changed
+from .connection import REAUTHORIZATION
 from .errors import InvalidRequest
 from .fields import CONNECTION_ID, matches
 from .life import Status
@@ -55,7 +55,7 @@ def view(connection_id: str, summary: Mapping[str, Any], now: float) -> dict[str
         "status": str(summary["status"]),
         "needs": REAUTHORIZATION if ends_soon else summary.get("needs"),
         "refreshable": bool(summary.get("refreshable")) and summary["status"] == Status.ACTIVE,
-        "scope_changed": scope_changed(summary.get("requested_scope"), summary.get("scope")),
+        "scope_missing": list(summary.get("scope_missing", ())),
         **{name: summary.get(name) or {} for name in ("metadata", "parameters", "tags")},
         "failure": failure and _view_of_failure(failure),
     }

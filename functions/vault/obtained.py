@@ -246,6 +246,7 @@ class Obtained:
             owner=authorized.owner,
             subject=tokens.subject,
             scope=tokens.scope,
+            scope_missing=tokens.scope_missing,
             requested_scope=authorized.requested_scope,
             tags=authorized.tags,
             metadata=tokens.metadata,
@@ -275,6 +276,7 @@ class Obtained:
             refresh_expires_at=waiting.refresh_expires_at,
             due_at=pending.upkeep_at,
             scope=pending.scope,
+            scope_missing=pending.scope_missing,
             subject=subject,
             metadata=pending.metadata,
             client_secret_used=waiting.client_secret_used,
@@ -311,6 +313,7 @@ class Obtained:
             tokens = dict(document["tokens"])
             ciphertext = b64decode(tokens["seal"]["ciphertext"], validate=True)
             tokens |= {"seal": Seal(**{**tokens["seal"], "ciphertext": ciphertext}), "whose": Whose(**tokens["whose"])}
+            tokens["scope_missing"] = tuple(tokens.get("scope_missing", ()))
             source, authorized = document.get("refreshed_from"), document.get("authorized")
             if bool(source) is bool(authorized) or document.get("purpose", TOKENS) not in {TOKENS, PENDING}:
                 # Of neither it would belong to nothing, and be taken for foreign: lost without a word.

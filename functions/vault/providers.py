@@ -42,6 +42,8 @@ class Provider:
     scopes: tuple[str, ...] = ()
     scopes_fixed: bool = False
     scope_separator: str = " "
+    response_scope_separators: tuple[str, ...] | None = None
+    scope_aliases: dict[str, list[str]] = field(default_factory=dict)
     redirect_uri: str | None = None
     parameters: dict[str, str] = field(default_factory=dict)
     parameter_defaults: dict[str, str] = field(default_factory=dict)
@@ -119,6 +121,12 @@ class Provider:
     def replays_refresh(self) -> bool:
         """Tell whether a refresh whose answer was lost may be sent again at once, without harm to the grant."""
         return self.refresh_token_rotation is False or bool(self.refresh_token_replay_seconds)
+
+    @property
+    def separators_of_answers(self) -> tuple[str, ...]:
+        """Return what separates scopes in answers; what separates them in requests, where data says no other."""
+        given = self.response_scope_separators
+        return (self.scope_separator,) if given is None else given
 
     @property
     def rules(self) -> tuple[Rule, ...]:

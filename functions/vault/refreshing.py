@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from . import scopes
 from .connection import Connection
 from .errors import (
     GatehouseError,
@@ -363,7 +364,7 @@ class Refreshing:
         from .obtained import Obtained  # noqa: PLC0415 - a token that is good needs none of it
 
         at, jitter, upkeep = int(self.timing.now()), self.timing.jitter(), plan.registration.provider.upkeep
-        response = response.asking_with(plan.unverified_id_token)
+        response = _with_missing_scopes(response.asking_with(plan.unverified_id_token), held, used, plan)
 
         def reseal(version: int, purpose: str) -> SealedTokens:
             sealer = self.cipher.prepare(held.connection_id, version, plan.sealer.whose, plan.sealer.id, purpose)
@@ -412,6 +413,13 @@ class Refreshing:
                 self.timing.sleep(_PAUSE)
             else:
                 return concluded
+
+
+def _with_missing_scopes(response: TokenResponse, held: Connection, used: StoredSet, plan: Plan) -> TokenResponse:
+    """Return the response with what is missing of what was asked for, by the scope that the connection then has."""
+    scope = response.scope or used.scope or held.scope
+    missing = scopes.missing(held.requested_scope, scope, plan.registration.provider.scope_aliases)
+    return replace(response, scope_missing=missing)
 
 
 def _require_used(held: Connection) -> StoredSet:

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, quote_plus, unquote_plus
 
-from . import meanings
+from . import meanings, scopes
 from .errors import ProviderError, ProviderMisconfigured, ProviderUnavailable, RevocationRefused
 from .fields import matches
 from .reading import NAMELESS, TWICE, at_path, document_of, error_of, moment_of, seconds_of
@@ -85,7 +85,7 @@ def token_response(
         token_type=_token_type(fields.get("token_type")),
         expires_at=fields.expires_at(),
         refresh_expires_at=fields.refresh_expires_at(issued=tokens.refresh_token is not None),
-        scope=_scope(fields.get("scope"), provider.scope_separator),
+        scope=_scope(fields.get("scope"), provider),
         subject=_word(at_path(document, provider.subject)) if provider.subject else None,
         metadata={path: value for path in provider.metadata if (value := _word(at_path(document, path))) is not None},
     )
@@ -352,14 +352,9 @@ def _token_type(token_type: Any) -> str:
     return token_type
 
 
-def _scope(value: Any, separator: str) -> str | None:
-    """Return the granted scope, space-separated as RFC 6749 section 3.3 writes it."""
-    if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
-        value = " ".join(value)
-    if not isinstance(value, str):
-        return None
-    words = value.replace(separator, " ").split()
-    return _storable(" ".join(words)[:8192]) or None
+def _scope(value: Any, provider: Provider) -> str | None:
+    scope = scopes.granted(value, provider.separators_of_answers)
+    return None if scope is None else _storable(scope)
 
 
 def _word(value: Any) -> str | None:

@@ -69,6 +69,7 @@ def _connection_item(connection: Connection) -> Item:
 _IN_SUMMARY = (
     "status",
     "scope",
+    "scope_missing",
     "requested_scope",
     "subject",
     "owner",

@@ -171,6 +171,7 @@ class Pending:
     owner: str | None = None
     subject: str | None = None
     scope: str | None = None
+    scope_missing: tuple[str, ...] = ()
     requested_scope: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class TokenResponse:
     """A successful token response (RFC 6749 section 5.1), validated; times are absolute Unix seconds.
 
-    `client_secret_used` tells which of the client's secrets the server took: `newest`, `previous`, None for neither.
-    `not_verified` is why nobody may believe whose account it is for.
+    `scope_missing` is what was asked for and is not in `scope`. `client_secret_used` tells which of the client's
+    secrets the server took: `newest`, `previous`, None for neither. `not_verified` is why nobody may believe whose
+    account it is for.
     """
 
     tokens: TokenSet
@@ -29,6 +30,7 @@ class TokenResponse:
     expires_at: int | None = None
     refresh_expires_at: int | None = None
     scope: str | None = None
+    scope_missing: tuple[str, ...] = ()
     subject: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     client_secret_used: str | None = None
@@ -69,6 +71,7 @@ class TokenResponse:
             refresh_expires_at=self.refresh_expires_at,
             due_at=due_at if refreshable else None,
             scope=self.scope,
+            scope_missing=self.scope_missing,
             subject=self.subject,
             metadata=self.metadata,
             client_secret_used=self.client_secret_used,
@@ -94,6 +97,7 @@ class SealedTokens:
     refresh_expires_at: int | None = None
     due_at: int | None = None
     scope: str | None = None
+    scope_missing: tuple[str, ...] = ()
     subject: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     client_secret_used: str | None = None

@@ -14,7 +14,7 @@ from . import fields as check
 from . import rules, tenants
 from .assertion import HMAC_ALGORITHMS, KEY_ALGORITHMS
 from .errors import ProviderMisconfigured
-from .fields import LONGEST_LIFETIME, Mismatch
+from .fields import LONGEST_LIFETIME, SCOPE_TOKEN, Mismatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,7 @@ HTTPS_URL = rf"{ORIGIN}{_REST}"
 LOOPBACK_ORIGIN = rf"https?://(?:localhost|127\.0\.0\.1|\[::1\]){_PORT}"
 LOOPBACK_URL = rf"{LOOPBACK_ORIGIN}{_REST}"
 LONGEST_URL = 2048
+SCOPE_PATTERN = rf"(?![^*]*\*[^*]*\*){SCOPE_TOKEN}"
 ABSOLUTE_URI = r"[A-Za-z][A-Za-z0-9+.-]*:[!$-;=?-\[\]_a-z~]{1,1024}"
 KMS_KEY = r"(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)[A-Za-z0-9/_-]{1,250}|(mrk-)?[0-9a-f-]{32,36}"
 SECRET_METHODS = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
@@ -74,6 +75,10 @@ OWN_TOKEN_PARAMS = frozenset(
         *("client_id", "client_secret", "client_assertion", "client_assertion_type"),
     }
 )
+
+SCOPE_SEPARATORS = (" ", ",", "+", ";")
+MOST_SCOPES = 100
+MOST_ALIASES = 10
 
 # The fields of a token response that a server may have under another name.
 TOKEN_FIELDS = (
@@ -203,6 +208,21 @@ def _error_codes(value: Any) -> dict[str, str]:
     return dict(value)
 
 
+def _scope_aliases(value: Any) -> dict[str, list[str]]:
+    expected = (
+        f"an object of at most {MOST_SCOPES} scopes, each with a list of at most {MOST_ALIASES} names that it may be "
+        'granted under, and at most one * in each, like {"read_*": ["write_*"]}'
+    )
+    scope = check.text(SCOPE_PATTERN, expected)
+    others = check.list_of(scope, MOST_ALIASES)
+    if not isinstance(value, Mapping) or len(value) > MOST_SCOPES:
+        raise Mismatch(expected)
+    try:
+        return {scope(asked): [*others(names)] for asked, names in value.items()}
+    except Mismatch:
+        raise Mismatch(expected) from None
+
+
 authorization_params = _params(OWN_AUTHORIZATION_PARAMS)
 ENDPOINTS = (
     "authorization_endpoint",
@@ -235,7 +255,9 @@ def checks(*, loopback_http: bool) -> dict[str, Check]:
         "pkce": check.one_of("S256", "none"),
         "scopes": check.scopes,
         "scopes_fixed": check.boolean,
-        "scope_separator": check.one_of(" ", ",", "+", ";"),
+        "scope_separator": check.one_of(*SCOPE_SEPARATORS),
+        "response_scope_separators": check.list_of(check.one_of(*SCOPE_SEPARATORS), len(SCOPE_SEPARATORS)),
+        "scope_aliases": _scope_aliases,
         "redirect_uri": check.printable(1024),
         "parameters": _parameters,
         "parameter_defaults": check.string_map(_PARAMETER, 256, 10),

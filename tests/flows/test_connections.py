@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 VIEW_KEYS = {
     "requested_scope",
-    "scope_changed",
+    "scope_missing",
     "client_secret_used",
     "connection_id",
     "provider",

@@ -710,4 +710,4 @@ def test_the_scope_that_was_asked_for_is_kept(house: MemoryHouse) -> None:
     complete(house)
 
     stored = house.stored()
-    assert (stored.requested_scope, stored.scope, stored.scope_changed) == ("read write", "read", True)
+    assert (stored.requested_scope, stored.scope, stored.scope_missing) == ("read write", "read", ("write",))

@@ -838,31 +838,11 @@ def test_the_ciphertext_shows_in_no_representation() -> None:
     assert "sealed-1" not in repr(connection())
 
 
-@pytest.mark.parametrize(
-    ("requested", "granted", "changed"),
-    [
-        ("read write", "read", True),
-        ("read", "read write", True),
-        ("read write", "write read", False),
-        ("read", "read", False),
-        (None, "read", False),
-        ("read", None, False),
-        (None, None, False),
-    ],
-)
-def test_a_scope_that_is_not_what_was_asked_for_shows(
-    requested: str | None, granted: str | None, *, changed: bool
-) -> None:
-    """In whatever order; where either is not known, nobody can tell."""
-    assert replace(connection(requested_scope=requested), scope=granted).scope_changed is changed
-
-
 def test_a_refresh_that_narrows_the_scope_shows_too() -> None:
     """RFC 6749 section 6: what was asked for stays what it was."""
     asked = connection(requested_scope="read write").leased("holder-1", NOW + 30, NOW)
 
-    after = asked.refreshed(
-        sealed_tokens(token_response(scope="read")), RefreshedFrom("sealed-1", 1), "holder-1", NOW + 1
-    )
+    narrower = token_response(scope="read", scope_missing=("write",))
+    after = asked.refreshed(sealed_tokens(narrower), RefreshedFrom("sealed-1", 1), "holder-1", NOW + 1)
 
-    assert (after.requested_scope, after.scope_changed) == ("read write", True)
+    assert (after.requested_scope, after.scope, after.scope_missing) == ("read write", "read", ("write",))

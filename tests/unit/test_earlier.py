@@ -104,6 +104,19 @@ def test_nothing_of_it_is_lost(connections: Connections, engine: ClientOf) -> No
     assert (end.ended_the_grant, end.answers["refresh_token"]["at"]) == (True, NOW + 11)
 
 
+def test_what_its_scope_lacks_is_told_by_the_words(connections: Connections, engine: ClientOf) -> None:
+    """Records of then said what was asked for, and not what is missing; its next refresh knows more."""
+    asked = RECORDS["active"] | {"requested_scope": {"S": "read write"}}
+    engine("dynamodb").put_item(TableName=connections._name, Item=asked)  # noqa: SLF001 - its own table
+
+    read = connections.require("merchant-1")
+
+    assert (read.scope, read.scope_missing) == ("read", ("write",))
+    assert view("merchant-1", summary_of(read), NOW)["scope_missing"] == ["write"]
+    assert connections.require("merchant-1") == read
+    assert written(connections, read) == connections.require("merchant-1")
+
+
 @every_record
 def test_its_next_write_puts_it_into_todays_form(connections: Connections, engine: ClientOf, kind: str) -> None:
     """Whole, and under the condition that nobody has done so before: what was is gone, what is comes back as it is."""

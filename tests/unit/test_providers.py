@@ -30,6 +30,8 @@ GOOD: dict[str, list[Any]] = {
     "scopes": [[], ["read", "https://acme.example/write"]],
     "scopes_fixed": [True],
     "scope_separator": [" ", ",", "+", ";"],
+    "response_scope_separators": [[], [","], [" ", ",", "+", ";"]],
+    "scope_aliases": [{}, {"email": ["https://acme.example/email"]}, {"read_*": ["write_*", "*:rw"], "offline": []}],
     "redirect_uri": ["ACME-Inc-PRD-1"],
     "parameters": [
         {},
@@ -165,6 +167,11 @@ BAD: dict[str, list[Any]] = {
     "scopes": [None, "read", [1], ["read write"], [""], {}, ["x"] * 101],
     "scopes_fixed": NOT_FLAG,
     "scope_separator": [*NOT_TEXT, "|", "  ", "&"],
+    "response_scope_separators": [None, ",", {}, [1], [""], ["|"], [",", "  "], [","] * 5],
+    "scope_aliases": [
+        *(None, "a", [], {"a": "b"}, {"a": None}, {"": []}, {"a b": []}, {"a": ["b c"]}, {"a": [""]}, {"a": [1]}),
+        *({"*a*": []}, {"a": ["*b*"]}, {"é": []}, {"a": ["b"] * 11}, {f"s{number}": [] for number in range(101)}),
+    ],
     "authorization_params": NOT_PARAMS + [{name: "x"} for name in sorted(vocabulary.OWN_AUTHORIZATION_PARAMS)],
     "redirect_uri": [*NOT_TEXT, "a\nb"],
     "parameters": [
