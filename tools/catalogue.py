@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,17 +21,27 @@ FILES = sorted((ROOT / "functions" / "providers").glob("*.toml"))
 _BEGIN = "<!-- what follows is made by `python -m tools.catalogue` -->\n"
 _END = "<!-- so far -->\n"
 _HEAD = (
-    "| name | provider | `start` takes | the registration adds | client authentication | PKCE | scopes "
-    "| refresh token | revocation | kept of the account |\n" + "|---" * 10 + "|\n"
+    "| name | provider | known from | `start` takes | the registration adds | client authentication | PKCE | scopes "
+    "| refresh token | revocation | kept of the account |\n" + "|---" * 11 + "|\n"
 )
+_SOURCES = (
+    ("Seen in: ", "the field"),
+    ("Recorded from ", "the field"),
+    ("Documented in: ", "documentation"),
+    ("Read in: ", "catalogues alone"),
+)
+"""How a file's first comment begins what it names of each kind of source, the best first, and what the table says."""
+
+_MISSING = "# Missing: "
+"""How a comment begins that says what keeps a provider from working whole, up to the next line that is no comment."""
 _UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"))
 
 
 def document(text: str) -> str:
-    """Return docs/providers.md with the table as the files have it."""
+    """Return docs/providers.md with the table, and what is missing, as the files have it."""
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)
-    return before + _BEGIN + table() + _END + after
+    return before + _BEGIN + table() + "\n" + missing() + _END + after
 
 
 def table() -> str:
@@ -38,11 +49,32 @@ def table() -> str:
     return _HEAD + "".join(f"| {' | '.join(_cells(path))} |\n" for path in FILES)
 
 
+def missing() -> str:
+    """Return a list of what keeps providers from working whole."""
+    told = ((path.stem, _missing(path.read_text(encoding="utf-8"))) for path in FILES)
+    return "".join(f"- `{name}`: {words}\n" for name, words in told if words)
+
+
+def _missing(text: str) -> str:
+    lines = iter(text.splitlines())
+    first = next((line for line in lines if line.startswith(_MISSING)), "")
+    rest = takewhile(lambda line: line.startswith("# "), lines)
+    return " ".join([first.removeprefix(_MISSING), *(line.removeprefix("# ") for line in rest)]).strip()
+
+
+def known_from(text: str) -> str:
+    """Return the best kind of source that a file's first comment names; none where it names none."""
+    comment = text.partition("\n\n")[0]
+    return next((kind for mark, kind in _SOURCES if mark in comment), "")
+
+
 def _cells(path: Path) -> Iterator[str]:
     known = vocabulary.validated(written(path), path.name, vocabulary.checks(loopback_http=False))
     provider = Provider(name=path.stem, **known)
     yield f"[`{path.stem}`](../functions/providers/{path.name})"
-    yield _title(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    yield _title(text)
+    yield known_from(text)
     yield ", ".join(_parameters(provider)) or "-"
     yield ", ".join(f"`{key}`" for key in provider.required) or "-"
     yield ", ".join(_methods(provider)) or "-"
@@ -79,7 +111,7 @@ def _scopes(provider: Provider) -> str:
 
 def _refresh(provider: Provider) -> Iterator[str]:
     if provider.background_refresh == "never":
-        yield "none"
+        yield "never unasked"
     if provider.refresh_token_rotation is not None:
         yield "replaced" if provider.refresh_token_rotation else "stays"
     if provider.refresh_token_idle_seconds:
@@ -102,7 +134,8 @@ def _revocation(provider: Provider) -> str:
 
 def _duration(seconds: int) -> str:
     size, unit = next(((size, unit) for size, unit in _UNITS if seconds % size == 0), (1, "seconds"))
-    return f"{seconds // size} {unit}"
+    number = seconds // size
+    return f"{number} {unit if number > 1 else unit.removesuffix('s')}"
 
 
 def written(path: Path) -> dict[str, Any]:

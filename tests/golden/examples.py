@@ -80,20 +80,29 @@ EXAMPLES: dict[str, Example] = {
         refreshed={"ok": True, "access_token": "AT-2", "expires_in": 43200, "refresh_token": "RT-2"},
         revoked=(200, {"ok": True, "revoked": True}),
     ),
-    "shopify": Example(start=_for(shop="acme"), revoked=(200, "")),
+    "shopify": Example(
+        start=_for(shop="acme"),
+        issued=tokens(1, scope="SCOPE_A,SCOPE_B", refresh_token_expires_in=7776000),
+        refreshed=tokens(2, scope="SCOPE_A,SCOPE_B", refresh_token_expires_in=7776000),
+        revoked=(200, ""),
+    ),
     "quickbooks": Example(
         redirect={"code": "CODE", "realmId": "4620816365"},
         issued=tokens(1, token_type="bearer", scope=None, x_refresh_token_expires_in=8726400),
         refreshed=tokens(2, token_type="bearer", scope=None, x_refresh_token_expires_in=8726400),
     ),
     "xero": Example(issued=tokens(1, expires_in=1800), refreshed=tokens(2, expires_in=1800)),
-    "hubspot": Example(issued=tokens(1, expires_in=1800), refreshed=_alone(expires_in=1800), revoked=(204, "")),
+    "hubspot": Example(
+        issued=tokens(1, expires_in=1800, scope=None), refreshed=tokens(2, expires_in=1800, refresh_token="RT-1")
+    ),
     "salesforce": Example(
         start=_for(domain="acme.my"),
         issued=tokens(1, expires_in=None, instance_url="https://acme.my.salesforce.com"),
         refreshed=_alone(expires_in=None, instance_url="https://acme.my.salesforce.com"),
     ),
-    "stripe": Example(issued=tokens(1, expires_in=None, stripe_user_id="acct_1"), refreshed=tokens(2, expires_in=None)),
+    "stripe": Example(
+        issued=tokens(1, expires_in=None, stripe_user_id="acct_1", livemode=True), refreshed=tokens(2, expires_in=None)
+    ),
     "notion": Example(
         start={},
         issued=tokens(1, scope=None, expires_in=None, workspace_id="W1", bot_id="B1", owner={"type": "user"}),
@@ -102,7 +111,7 @@ EXAMPLES: dict[str, Example] = {
     ),
     "zoom": Example(revoked=(200, {"status": "success"})),
     "dropbox": Example(
-        issued=tokens(1, token_type="bearer", expires_in=14400),
+        issued=tokens(1, token_type="bearer", expires_in=14400, account_id="dbid:1", uid="1"),
         refreshed=_alone(expires_in=14400),
         revoked=(200, "null"),
     ),
@@ -110,7 +119,11 @@ EXAMPLES: dict[str, Example] = {
         issued=tokens(1, expires_in=5184000, refresh_token_expires_in=31536000),
         refreshed=tokens(2, expires_in=5184000, refresh_token="RT-1", refresh_token_expires_in=31449600),
     ),
-    "facebook": Example(issued=tokens(1, expires_in=5183999, refresh_token=None), refreshed=None),
+    "facebook": Example(
+        issued=tokens(1, expires_in=5400, refresh_token=None, scope=None),
+        refreshed=None,
+        revoked=(200, {"success": True}),
+    ),
     "x-twitter": Example(issued=tokens(1, expires_in=7200), refreshed=tokens(2, expires_in=7200)),
     "spotify": Example(refreshed=_alone()),
     "square": Example(
@@ -134,34 +147,67 @@ EXAMPLES: dict[str, Example] = {
         refreshed=_alone(expires_in=7200),
     ),
     "bigcommerce": Example(
-        start=_for(store_hash="abc123"), issued=tokens(1, **_ENDLESS, context="stores/abc123"), refreshed=None
+        start=_for(store_hash="abc123"),
+        issued=tokens(
+            1, **_ENDLESS, token_type=None, context="stores/abc123", account_uuid="UUID", user={"id": 1, "email": "x"}
+        ),
+        refreshed=None,
     ),
-    "mailchimp": Example(issued=tokens(1, expires_in=0, refresh_token=None, scope=None), refreshed=None),
+    "mailchimp": Example(start={}, issued=tokens(1, expires_in=0, refresh_token=None, scope=None), refreshed=None),
     "zendesk": Example(
         start=_for(subdomain="acme"),
         issued=tokens(1, expires_in=1800, token_type="bearer"),
         refreshed=tokens(2, expires_in=1800, token_type="bearer"),
         revoked=(204, ""),
     ),
-    "intercom": Example(issued=tokens(1, **_ENDLESS, scope=None), refreshed=None),
-    "linear": Example(
-        issued=tokens(1, expires_in=86399, scope="SCOPE_A,SCOPE_B"),
-        refreshed=tokens(2, expires_in=86399, scope="SCOPE_A,SCOPE_B"),
-    ),
+    "intercom": Example(start={}, issued=tokens(1, **_ENDLESS, scope=None, token="AT-1"), refreshed=None),
+    "linear": Example(issued=tokens(1, expires_in=86399), refreshed=tokens(2, expires_in=86399)),
     "bitbucket": Example(
-        issued=tokens(1, expires_in=7200, scope=None, scopes="SCOPE_A SCOPE_B"),
-        refreshed=tokens(2, expires_in=7200, scope=None, scopes="SCOPE_A SCOPE_B"),
+        issued=tokens(1, expires_in=7200, state="authorization_code"),
+        refreshed=tokens(2, expires_in=7200, state="authorization_code"),
     ),
-    "figma": Example(refreshed=_alone()),
-    "pipedrive": Example(issued=tokens(1, api_domain="https://acme.pipedrive.com"), refreshed=tokens(2)),
+    "figma": Example(issued=tokens(1, user_id_string="1234567890", scope=None), refreshed=_alone()),
+    "pipedrive": Example(
+        start={},
+        issued=tokens(1, scope="base,SCOPE_A,SCOPE_B", api_domain="https://acme.pipedrive.com"),
+        refreshed=tokens(
+            2, refresh_token="RT-1", scope="base,SCOPE_A,SCOPE_B", api_domain="https://acme.pipedrive.com"
+        ),
+    ),
     "zoho": Example(
         redirect={"code": "CODE", "location": "us", "accounts-server": "https://accounts.zoho.com"},
         issued=tokens(1, api_domain="https://www.zohoapis.com"),
         refreshed=_alone(api_domain="https://www.zohoapis.com"),
     ),
     "calendly": Example(issued=tokens(1, owner="https://api.calendly.com/users/1"), refreshed=tokens(2)),
-    "monday": Example(issued=tokens(1, **_ENDLESS), refreshed=None),
-    "instagram": Example(issued=tokens(1, **_ENDLESS, scope=None), refreshed=None),
+    "monday": Example(
+        redirect={"code": "CODE", "status": "approved"},
+        issued=tokens(1, expires_in=None),
+        refreshed=tokens(2, expires_in=None),
+        revoked=(200, {"success": True}),
+    ),
+    "instagram": Example(
+        issued={"access_token": "AT-1", "user_id": 17841405822304, "permissions": "SCOPE_A,SCOPE_B"}, refreshed=None
+    ),
+    "airtable": Example(issued=tokens(1, refresh_expires_in=5184000), refreshed=tokens(2, refresh_expires_in=5184000)),
+    "asana": Example(issued=tokens(1, data={"gid": "4673218951", "name": "x", "email": "x"}), refreshed=_alone()),
+    "clickup": Example(start={}, issued={"access_token": "AT-1"}, refreshed=None),
+    "discord": Example(
+        issued=tokens(1, expires_in=604800, guild={"id": "290926798626357999", "name": "x"}),
+        refreshed=tokens(2, expires_in=604800),
+    ),
+    "docusign": Example(issued=tokens(1, expires_in=28800), refreshed=tokens(2, expires_in=28800)),
+    "stripe-app": Example(
+        issued=tokens(1, token_type="bearer", stripe_user_id="acct_1", livemode=True),
+        refreshed=tokens(2, token_type="bearer", stripe_user_id="acct_1", livemode=True),
+    ),
+    "tiktok-ads": Example(
+        start={},
+        redirect={"auth_code": "CODE"},
+        issued={"code": 0, "message": "OK", "data": {"access_token": "AT-1", "advertiser_ids": ["1"], "scope": [4]}},
+        refreshed=None,
+        revoked=(200, {"code": 0, "message": "OK", "data": {}}),
+    ),
 }
 
 COMMON = Example()
