@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tests.corpus.case import refuses
+from tests.corpus.field import FIELD
 
 if TYPE_CHECKING:
     from tests.corpus.case import Case
@@ -163,20 +164,6 @@ DEAD = [
 # Of a refresh, as the field has met them.
 DEAD += [
     _dead(
-        "Atlassian: unauthorized_client, and words of a dead refresh token",
-        403,
-        _error("unauthorized_client", "refresh_token is invalid"),
-        "unauthorized_client",
-        quirks=_rule("invalid_grant", code="unauthorized_client", words=["refresh_token is invalid"]),
-        refresh=True,
-    ),
-    _dead(
-        "Atlassian: invalid_grant on 403",
-        403,
-        _error("invalid_grant", "Unknown or invalid refresh token."),
-        refresh=True,
-    ),
-    _dead(
         "Strava: a list of what is invalid, the refresh token in it",
         400,
         _strava("RefreshToken", "refresh_token"),
@@ -185,59 +172,11 @@ DEAD += [
         refresh=True,
     ),
     _dead(
-        "Shopify: invalid_request on 401, and words",
-        401,
-        _error("invalid_request", "This request requires an active refresh_token"),
-        "invalid_request",
-        quirks=_rule("invalid_grant", code="invalid_request", words=["active refresh_token"]),
-        refresh=True,
-    ),
-    _dead(
-        "X: invalid_request, and words",
-        400,
-        _error("invalid_request", "Value passed for the token was invalid."),
-        "invalid_request",
-        quirks=_rule("invalid_grant", words=["value passed for the token was invalid"]),
-        refresh=True,
-    ),
-    _dead(
-        "LinkedIn: invalid_request, and words",
-        400,
-        _error("invalid_request", "The provided authorization grant or refresh token is invalid, expired or revoked."),
-        "invalid_request",
-        quirks=_rule("invalid_grant", words=["refresh token is invalid, expired or revoked"]),
-        refresh=True,
-    ),
-    _dead(
-        "Reddit: the status in the place of a code",
-        400,
-        {"message": "Bad Request", "error": 400},
-        "400",
-        quirks={"error_codes": {"400": "invalid_grant"}},
-        refresh=True,
-    ),
-    _dead(
-        "Square: a type and words on 401",
-        401,
-        {"message": "Invalid refresh token", "type": "service.not_authorized"},
-        "service.not_authorized",
-        quirks=_rule("invalid_grant", words=["invalid refresh token"]),
-        refresh=True,
-    ),
-    _dead(
         "Facebook: a number and its subcode",
         400,
         {"error": {"message": "why", "type": "OAuthException", "code": 190, "error_subcode": 458}},
         "OAuthException",
         quirks=_rule("invalid_grant", contains={"error": {"code": 190}}),
-        refresh=True,
-    ),
-    _dead(
-        "HubSpot: an account that is gone",
-        400,
-        {"status": "BAD_HUB", "message": "why", "error": "access_denied", "error_description": "why"},
-        "access_denied",
-        quirks=_rule("invalid_grant", contains={"status": "BAD_HUB"}),
         refresh=True,
     ),
     _dead(
@@ -365,14 +304,6 @@ OPERATOR = [
 
 OPERATOR += [
     _operator(
-        "Atlassian: unauthorized_client, and other words",
-        403,
-        _error("unauthorized_client"),
-        "unauthorized_client",
-        quirks=_rule("invalid_grant", code="unauthorized_client", words=["refresh_token is invalid"]),
-        refresh=True,
-    ),
-    _operator(
         "Strava: a list of what is invalid, the client in it",
         400,
         _strava("Application", "client_id"),
@@ -380,30 +311,6 @@ OPERATOR += [
         quirks=_STRAVA,
         refresh=True,
     ),
-    _operator(
-        "DocuSign: a wrong secret in the words of a dead grant",
-        400,
-        _error("invalid_grant", "expired_client_token"),
-        "invalid_grant",
-        quirks=_rule("invalid_client", words=["expired_client_token"]),
-        refresh=True,
-    ),
-    _operator(
-        "a refresh token that was issued to another client, where the data tells it from a dead one",
-        400,
-        _error("invalid_grant", "Refresh token is not issued to this client"),
-        "invalid_grant",
-        quirks=_rule("unauthorized_client", words=["not issued to this client"]),
-        refresh=True,
-    ),
-    _operator(
-        "X: unauthorized_client on 401",
-        401,
-        _error("unauthorized_client", "Missing valid authorization header"),
-        "unauthorized_client",
-        refresh=True,
-    ),
-    _operator("Google: deleted_client", 401, _error("deleted_client"), "deleted_client", refresh=True),
     *(
         _operator(f"{code} to a refresh", 400, _error(code), code, refresh=True)
         for code in ("invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope")
@@ -587,24 +494,6 @@ NOTHING = [
 
 # Of a refresh: what is no answer about the grant, and what nobody knows.
 OUTAGES += [
-    _unavailable(
-        "Salesforce: busy with the same token",
-        400,
-        _error("invalid_grant", "token request is already being processed"),
-        "invalid_grant",
-        quirks=_rule("busy", words=["token request is already being processed"]),
-        refresh=True,
-    ),
-    *(
-        _unavailable(
-            f"Salesforce: unknown_error to a {'refresh' if refresh else 'code'}",
-            400,
-            _error("unknown_error", "retry your request"),
-            "unknown_error",
-            refresh=refresh,
-        )
-        for refresh in (True, False)
-    ),
     *(
         _unavailable(f"{name} to a refresh", status, body, code, refresh=True)
         for name, status, body, code in (
@@ -626,4 +515,4 @@ OUTAGES += [
     ),
 ]
 
-REFUSED: list[Case] = [*DEAD, *OPERATOR, *THROTTLED, *OUTAGES, *NOTHING]
+REFUSED: list[Case] = [*DEAD, *OPERATOR, *THROTTLED, *OUTAGES, *NOTHING, *FIELD]

@@ -308,10 +308,21 @@ def slack(number: str) -> dict[str, Any]:
 
 SLACK_SAYS = {"ok": False, "error": "token_expired"}, {"ok": True, "revoked": True}
 GITHUB_SAYS = Response('{"message":"Validation Failed"}', 422, content_type="application/json"), Response("", 204)
+LINEAR_SAYS = Response("", 401), Response("", 200)
+DROPBOX_SAYS = (
+    Response('{"error":{".tag":"expired_access_token"}}', 401, content_type="application/json"),
+    Response("null", 200, content_type="application/json"),
+)
 
 
 @pytest.mark.parametrize(
-    ("provider", "issued", "says"), [("slack", slack, SLACK_SAYS), ("github", _issued, GITHUB_SAYS)]
+    ("provider", "issued", "says"),
+    [
+        ("slack", slack, SLACK_SAYS),
+        ("github", _issued, GITHUB_SAYS),
+        ("linear", _issued, LINEAR_SAYS),
+        ("dropbox", _issued, DROPBOX_SAYS),
+    ],
 )
 @pytest.mark.parametrize("is_known", [True, False])
 def test_a_grant_whose_access_token_has_run_out_is_refreshed_before_it_is_revoked(  # noqa: PLR0913, PLR0917 - pytest passes them by name
@@ -326,7 +337,7 @@ def test_a_grant_whose_access_token_has_run_out_is_refreshed_before_it_is_revoke
     *,
     is_known: bool,
 ) -> None:
-    """After a day idle. Slack says 200 to an expired token, GitHub 422; neither ends anything by that.
+    """After a day idle. Slack says 200 to an expired token, GitHub 422, others 401; none ends anything by that.
 
     https://github.com/cronofy/pycronofy/issues/59, https://github.com/Kilo-Org/cloud/pull/3638
     """
@@ -378,6 +389,24 @@ def test_what_came_of_such_a_refresh_is_not_lost_with_its_write(
     # then
     assert (failed["error"], waits, asked) == ("temporarily_unavailable", "revoking", ["/token"])
     assert (answer["status"], scripted.paths()) == ("revoked", ["/token", "/revoke"])
+
+
+def test_what_the_customer_has_revoked_at_quickbooks_is_over(
+    application: Application, browser: Browser, scripted: Scripted, owner: Owner
+) -> None:
+    """It says so with a 400 that has no body. https://github.com/intuit/oauth-jsclient/issues/71."""
+    # given
+    owner.registers("quickbooks", client_secret="secret", **scripted.endpoints)
+    scripted.answers["/token"] = _issued("1")
+    started, _ = connect(application, browser, "quickbooks")
+    scripted.answers["/revoke"] = Response(b"", 400)
+
+    # when
+    answer = application.call("revoke", connection_id=started["connection_id"])
+
+    # then
+    assert answer == {"connection_id": started["connection_id"], "status": "revoked"}
+    assert told(scripted)[0] == "refresh-1"
 
 
 def test_the_end_of_the_refresh_token_is_enough(application: Application, browser: Browser, scripted: Scripted) -> None:
