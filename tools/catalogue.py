@@ -92,6 +92,8 @@ def _title(text: str) -> str:
 
 
 def _parameters(provider: Provider) -> Iterator[str]:
+    if provider.regions:
+        yield "`region`"
     for name in provider.parameters:
         default = provider.parameter_defaults.get(name)
         yield f"`{name}`" + (f" (`{default}`)" if default else "")

@@ -135,6 +135,7 @@ def _keys() -> dict[str, Schema]:
         "additionalProperties": _whole(tenants.PATTERN),
         "maxProperties": 10,
     }
+    names: Schema = {"anyOf": [_whole(f"{_NAME}|"), _list(name, vocabulary.MOST_NAMES)]}
     codes = {
         "type": "object",
         "propertyNames": _whole(_CODE),
@@ -181,7 +182,30 @@ def _keys() -> dict[str, Schema]:
         "authorization_params": _params(vocabulary.OWN_AUTHORIZATION_PARAMS),
         "authorization_param_names": _names(*vocabulary.OWN_REQUEST_WORDS),
         "code_parameter": name,
-        "callback_metadata": _list(name, 20),
+        "callback_metadata": {
+            "type": "object",
+            "propertyNames": name,
+            "additionalProperties": {
+                "anyOf": [_whole(tenants.PATTERN), _list(_printable(256), vocabulary.MOST_VALUES)],
+            },
+            "maxProperties": 20,
+        },
+        "callback_parameters": {
+            "type": "object",
+            "propertyNames": _whole(_PARAMETER),
+            "additionalProperties": name,
+            "maxProperties": 10,
+        },
+        "regions": {
+            "type": "object",
+            "propertyNames": _whole(vocabulary.REGION_NAME),
+            "additionalProperties": {
+                "type": "object",
+                "properties": dict.fromkeys(vocabulary.ENDPOINTS, endpoint),
+                "additionalProperties": False,
+            },
+            "maxProperties": vocabulary.MOST_REGIONS,
+        },
         "body_format": _one_of("form", "json"),
         "token_params": token_params,
         "token_param_names": _names("grant_type", "code", "redirect_uri", "code_verifier", *credentials),
@@ -189,7 +213,11 @@ def _keys() -> dict[str, Schema]:
         "refresh_param_names": _names("grant_type", "refresh_token", *credentials),
         "token_headers": _headers(vocabulary.OWN_HEADERS),
         "response_paths": _list(path, 5),
-        "response_fields": _map(vocabulary.TOKEN_FIELDS, f"{_NAME}|"),
+        "response_fields": {
+            "type": "object",
+            "properties": dict.fromkeys(vocabulary.TOKEN_FIELDS, names),
+            "additionalProperties": False,
+        },
         "response_success": path,
         "error_fields": _map(("error", "error_description"), _NAME),
         "error_codes": codes,

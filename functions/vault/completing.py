@@ -110,10 +110,12 @@ class Completing:
             return Outcome.failed(self.authorizations.reopen(request, response.error), response.error)
         with ExitStack() as until_stored:
             try:
-                registration = self.registrations.get(request.provider, deadline).for_tenant(request.parameters)
+                registration = self.registrations.get(request.provider, deadline)
+                parameters = registration.provider.told_parameters(request.parameters, response.parameters)
+                registration = registration.for_tenant(parameters)
                 response = response.with_code(registration.provider.code_parameter)
                 first_version = request.connection_version + 1
-                whose = registration.whose(request.parameters)
+                whose = registration.whose(parameters)
                 sealer = self.cipher.prepare(request.connection_id, first_version, whose)
                 if client is None:
                     client = until_stored.enter_context(self._slot(registration, deadline))

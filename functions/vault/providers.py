@@ -17,10 +17,10 @@ from .record import record
 from .rules import of_codes
 from .stored_set import Whose
 from .upkeep import Upkeep
-from .vocabulary import ENDPOINTS, PARAM_NAMES, SECRET_METHODS, TEMPLATE_PARAMS
+from .vocabulary import ENDPOINTS, PARAM_NAMES, REGION, SECRET_METHODS, TEMPLATE_PARAMS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from .rules import Rule
 
@@ -51,7 +51,9 @@ class Provider:
     authorization_params: dict[str, str] = field(default_factory=dict)
     authorization_param_names: dict[str, str] = field(default_factory=dict)
     code_parameter: str = "code"
-    callback_metadata: tuple[str, ...] = ()
+    callback_metadata: dict[str, str | list[str]] = field(default_factory=dict)
+    callback_parameters: dict[str, str] = field(default_factory=dict)
+    regions: dict[str, dict[str, str]] = field(default_factory=dict)
     body_format: str = "form"
     token_params: dict[str, str] = field(default_factory=dict)
     token_param_names: dict[str, str] = field(default_factory=dict)
@@ -59,7 +61,7 @@ class Provider:
     refresh_param_names: dict[str, str] = field(default_factory=dict)
     token_headers: dict[str, str] = field(default_factory=dict)
     response_paths: tuple[str, ...] = (".",)
-    response_fields: dict[str, str] = field(default_factory=dict)
+    response_fields: dict[str, str | list[str]] = field(default_factory=dict)
     response_success: str | None = None
     error_fields: dict[str, str] = field(default_factory=dict)
     error_codes: dict[str, str] = field(default_factory=dict)
@@ -122,6 +124,11 @@ class Provider:
         """Tell whether a refresh whose answer was lost may be sent again at once, without harm to the grant."""
         return self.refresh_token_rotation is False or bool(self.refresh_token_replay_seconds)
 
+    def names_of(self, token_field: str) -> tuple[str, ...]:
+        """Return the names of a token response's field in this provider's answers; none if it is passed over."""
+        named = self.response_fields.get(token_field, token_field)
+        return tuple(name for name in ([named] if isinstance(named, str) else named) if name)
+
     @property
     def separators_of_answers(self) -> tuple[str, ...]:
         """Return what separates scopes in answers; what separates them in requests, where data says no other."""
@@ -133,6 +140,11 @@ class Provider:
         """Return what this provider's data says of refusals, in order."""
         return (*self.refusals, *of_codes(self.error_codes))
 
+    @property
+    def has_tenants(self) -> bool:
+        """Tell whether its endpoints depend on a connection's parameters."""
+        return bool(self.parameters or self.regions)
+
     def chosen_parameters(self, given: Mapping[str, str]) -> dict[str, str]:
         """Return a connection's parameters, the provider's defaults filled in, each held against its pattern.
 
@@ -143,12 +155,27 @@ class Provider:
             raise InvalidRequest("; ".join(problems) + ".")
         return chosen
 
+    def told_parameters(self, chosen: Mapping[str, str], told: Mapping[str, str]) -> dict[str, str]:
+        """Return a connection's parameters with those that the redirect has `told`: where its code has to go.
+
+        The browser brings them, so they are held against the same patterns and lists as what `start` is given. Raises
+        `ProviderMisconfigured` naming each that does not fit: whoever sent the code elsewhere would lose it.
+        """
+        named = {name: told[theirs] for name, theirs in self.callback_parameters.items() if theirs in told}
+        whole = {**chosen, **named}
+        if named and (problems := self._parameter_problems(whole)):
+            raise ProviderMisconfigured(
+                f"The authorization response names a place where provider {self.name!r} is not known to be: "
+                f"{'; '.join(problems)}. The code was not sent. If the provider has a new region, add it to regions."
+            )
+        return whole
+
     def for_tenant(self, parameters: Mapping[str, str]) -> Provider:
-        """Return the provider as it is for a connection with these parameters: every placeholder filled in.
+        """Return the provider as it is for a connection with these parameters: in its region, placeholders filled in.
 
         Raises `ProviderMisconfigured` where they do not fit (any more): start checks them before anything is stored.
         """
-        if not self.parameters:
+        if not self.has_tenants:
             return self
         if problems := self._parameter_problems(parameters):
             raise ProviderMisconfigured(
@@ -156,18 +183,23 @@ class Provider:
                 "Start it again with parameters that do, or correct the registration."
             )
         values = {name: parameters[name] for name in self.parameters}
-        filled: dict[str, Any] = {key: tenants.expanded(url, values) for key, url in self._endpoints().items()}
+        urls = self._endpoints(parameters.get(REGION))
+        filled: dict[str, Any] = {key: tenants.expanded(url, values) for key, url in urls.items()}
         filled["endpoints_moved_from"] = tuple(tenants.filled(url, values) for url in self.endpoints_moved_from)
         for key in TEMPLATE_PARAMS:
             filled[key] = {name: tenants.filled(text, values) for name, text in getattr(self, key).items()}
         return replace(self, **filled)
 
-    def _endpoints(self) -> dict[str, str]:
-        return {key: url for key in ENDPOINTS if (url := getattr(self, key)) is not None}
+    def _endpoints(self, region: str | None) -> dict[str, str]:
+        known = {key: url for key in ENDPOINTS if (url := getattr(self, key)) is not None}
+        return {**known, **self.regions.get(region or "", {})}
 
     def _parameter_problems(self, given: Mapping[str, str]) -> list[str]:
         """Return what is wrong with each parameter by itself, else with the URLs that all of them make."""
-        urls = self._endpoints()
+        region = given.get(REGION)
+        if self.regions and region is not None and region not in self.regions:
+            return [f"parameters.{REGION}: expected one of {', '.join(self.regions)}"]
+        urls = self._endpoints(region)
         found = [
             tenants.problem_of(name, pattern, given.get(name), urls.values())
             for name, pattern in self.parameters.items()
@@ -234,7 +266,7 @@ class Registration:
 
     def for_tenant(self, parameters: Mapping[str, str]) -> Registration:
         """Return this registration as it is for a connection with these parameters; see `Provider.for_tenant`."""
-        if not self.provider.parameters:
+        if not self.provider.has_tenants:
             return self
         provider = self.provider.for_tenant(parameters)
         return replace(self, provider=provider, tenant=dict(parameters), whole=self.whole or self)
@@ -351,7 +383,7 @@ def register(name: str, layers: list[dict[str, Any]], credentials: Mapping[str, 
         raise ProviderMisconfigured(f"The registration of provider {name!r} has no client_id.")
     merged: dict[str, Any] = {}
     for layer in layers:
-        merged |= {**layer, **_rules_over(merged, layer)}
+        merged |= {**_regions_under(layer, merged), **layer, **_rules_over(merged, layer)}
     known = {entry.name for entry in fields(Provider)}
     if merged.get("revocation_endpoint") == "":
         del merged["revocation_endpoint"]  # there is one, and it is left unused
@@ -380,6 +412,14 @@ def _rules_over(below: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str,
     return {"refusals": tuple(whole), "error_codes": {}} if whole else {}
 
 
+def _regions_under(layer: Mapping[str, Any], below: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the regions below a layer without the endpoints that the layer names: those hold in every region."""
+    regions: Mapping[str, Mapping[str, str]] = below.get("regions", {})
+    return {
+        "regions": {name: {key: url for key, url in urls.items() if key not in layer} for name, urls in regions.items()}
+    }
+
+
 def _client(name: str, credentials: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of the client: `client_secrets` and `client_secret` are two ways to say the same."""
     client = dict(credentials)
@@ -402,10 +442,12 @@ def _require_coherence(name: str, merged: Mapping[str, Any]) -> None:
     twice = [key for key in PARAM_NAMES if _are_ambiguous([name for name in merged.get(key, {}).values() if name])]
     problems = [f"{key}: expected names that differ from one another" for key in twice]
     problems += [f"{key}: needed, as the provider file says" for key in merged.get("required", ()) if key not in merged]
-    for key in ENDPOINTS:
-        allowed = declared.keys() | ({"client_id", "token"} if key == "revocation_endpoint" else set())
-        unknown = tenants.names_in(merged.get(key) or "") - allowed
-        problems += [f"{key}: {{{placeholder}}} is not among parameters" for placeholder in sorted(unknown)]
+    problems += _unknown_placeholders(merged, declared)
+    for region, urls in merged.get("regions", {}).items():
+        problems += [f"regions.{region}.{problem}" for problem in _unknown_placeholders(urls, declared)]
+    known = declared.keys() | ({REGION} if merged.get("regions") else set())
+    unknown = merged.get("callback_parameters", {}).keys() - known
+    problems += [f"callback_parameters: {name} is not among parameters" for name in sorted(unknown)]
     for parameter, value in merged.get("parameter_defaults", {}).items():
         if parameter not in declared:
             problems.append(f"parameter_defaults: {parameter} is not among parameters")
@@ -413,6 +455,13 @@ def _require_coherence(name: str, merged: Mapping[str, Any]) -> None:
             problems.append(f"parameter_defaults: {parameter} does not fit its pattern")
     if problems:
         raise ProviderMisconfigured(f"Provider {name!r}: " + "; ".join(problems) + ".")
+
+
+def _unknown_placeholders(urls: Mapping[str, Any], declared: Mapping[str, str]) -> Iterator[str]:
+    for key in ENDPOINTS:
+        allowed = declared.keys() | ({"client_id", "token"} if key == "revocation_endpoint" else set())
+        unknown = tenants.names_in(urls.get(key) or "") - allowed
+        yield from (f"{key}: {{{placeholder}}} is not among parameters" for placeholder in sorted(unknown))
 
 
 def _are_ambiguous(names: list[str]) -> bool:

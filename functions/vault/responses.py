@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, quote_plus, unquote_plus
 
-from . import meanings, scopes
+from . import meanings, scopes, tenants
 from .errors import ProviderError, ProviderMisconfigured, ProviderUnavailable, RevocationRefused
 from .fields import matches
 from .reading import NAMELESS, TWICE, at_path, document_of, error_of, moment_of, seconds_of
@@ -92,8 +92,16 @@ def token_response(
 
 
 def with_callback(response: TokenResponse, provider: Provider, parameters: Mapping[str, str]) -> TokenResponse:
-    """Return the response with what the provider tells of the account in the redirect instead (QuickBooks' realmId)."""
-    told = {name: value for name in provider.callback_metadata if (value := _word(parameters.get(name))) is not None}
+    """Return the response with what the provider tells of the account in the redirect instead (QuickBooks' realmId).
+
+    The browser brings it: what does not look as the provider's data says is not kept, and nothing goes over what came
+    with the tokens.
+    """
+    told = {
+        name: parameters[name]
+        for name, expected in provider.callback_metadata.items()
+        if name in parameters and tenants.admits(expected, parameters[name])
+    }
     subject = response.subject or told.get(provider.subject or "")
     return replace(response, subject=subject, metadata={**told, **response.metadata}) if told else response
 
@@ -256,7 +264,7 @@ def _document(answer: Answer, provider: Provider | None = None) -> dict[str, Any
     """Return the answer's fields, None where it has none; one that contradicts itself about an error has none, too."""
     names = {"access_token", "error"}
     if provider is not None:
-        names |= {provider.response_fields.get("access_token", ""), provider.error_fields.get("error", "")} - {""}
+        names |= {*provider.names_of("access_token"), provider.error_fields.get("error", "error")}
     document = document_of(answer.body, answer.headers.get("content-type", "").lower(), frozenset(names))
     return None if document is not None and document.get("error") is TWICE else document
 
@@ -300,8 +308,8 @@ class _Fields:
                     break  # never a token from here and its refresh token from elsewhere
 
     def get(self, name: str) -> Any:
-        path = self._provider.response_fields.get(name, name)
-        return at_path(self._holder, path) if path else None
+        found = (at_path(self._holder, path) for path in self._provider.names_of(name))
+        return next((value for value in found if value is not None), None)
 
     def access_token(self) -> str:
         token = self.get("access_token")

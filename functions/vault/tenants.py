@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from .fields import Mismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 PLACEHOLDER = r"\{([a-z][a-z0-9_]{0,31})\}"
 
@@ -48,6 +48,13 @@ def problem_of(name: str, pattern: str, value: str | None, templates: Iterable[s
     except Mismatch as mismatch:
         return f"parameters.{name}: expected {mismatch}"
     return None
+
+
+def admits(expected: str | Sequence[str], value: str) -> bool:
+    """Tell whether a value from outside fits a pattern, or is one of a list."""
+    if isinstance(expected, str):
+        return re.fullmatch(expected, value, re.ASCII) is not None
+    return value in expected
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:

@@ -255,6 +255,8 @@ class Vending:
             "expires_at": current.expires_at,
             "scope": connection.scope,
             "version": connection.version,
+            "subject": connection.subject,
+            "metadata": connection.metadata,
         }
 
 

@@ -78,6 +78,13 @@ OWN_TOKEN_PARAMS = frozenset(
 
 SCOPE_SEPARATORS = (" ", ",", "+", ";")
 MOST_SCOPES = 100
+MOST_NAMES = 5
+MOST_VALUES = 50
+MOST_REGIONS = 20
+REGION = "region"
+"""The parameter of a connection that says in which of a provider's regions it is."""
+
+REGION_NAME = r"[a-z0-9][a-z0-9-]{0,31}"
 MOST_ALIASES = 10
 
 # The fields of a token response that a server may have under another name.
@@ -197,6 +204,73 @@ def _parameters(value: Any) -> dict[str, str]:
     return dict(value)
 
 
+def _response_fields(value: Any) -> dict[str, str | list[str]]:
+    expected = (
+        f"an object with keys of {', '.join(TOKEN_FIELDS)}, and for each its name in the answer, an empty one to pass "
+        f"it over, or a list of at most {MOST_NAMES} names, of which the first that is there counts"
+    )
+    names = check.list_of(check.text(_NAME, expected), MOST_NAMES)
+    if not isinstance(value, Mapping) or value.keys() - set(TOKEN_FIELDS):
+        raise Mismatch(expected)
+    try:
+        for name in value.values():
+            if not check.matches(name, _NAME_OR_NONE):
+                names(name if isinstance(name, list) else None)
+    except Mismatch:
+        raise Mismatch(expected) from None
+    return dict(value)
+
+
+def _callback_metadata(value: Any) -> dict[str, str | list[str]]:
+    expected = (
+        "an object of at most 20 parameters of the redirect, each with a pattern, like [0-9]{1,20}, or with a list of "
+        f"at most {MOST_VALUES} texts, one of which it has to be"
+    )
+    values = check.list_of(check.printable(256), MOST_VALUES)
+    if not isinstance(value, Mapping) or len(value) > 20:  # noqa: PLR2004 - more are not told of an account
+        raise Mismatch(expected)
+    try:
+        for name, accepted in value.items():
+            check.text(_NAME, expected)(name)
+            if not check.matches(accepted, tenants.PATTERN):
+                values(accepted if isinstance(accepted, list) else None)
+    except Mismatch:
+        raise Mismatch(expected) from None
+    return dict(value)
+
+
+def _callback_parameters(value: Any) -> dict[str, str]:
+    expected = "an object of at most 10 names among parameters, each with the name that it has in the redirect"
+    if not isinstance(value, Mapping) or len(value) > 10:  # noqa: PLR2004 - as many as parameters
+        raise Mismatch(expected)
+    if not all(check.matches(name, _PARAMETER) and check.matches(theirs, _NAME) for name, theirs in value.items()):
+        raise Mismatch(expected)
+    return dict(value)
+
+
+def _regions(endpoint: Check) -> Check:
+    """Accept an object that names, for each region, the endpoints that are others there."""
+    expected = (
+        f"an object of at most {MOST_REGIONS} regions, with names of a-z, 0-9 and -, each with an object of the "
+        f"endpoints that are others there ({', '.join(ENDPOINTS)})"
+    )
+
+    def accept(value: Any) -> dict[str, dict[str, str]]:
+        if not isinstance(value, Mapping) or len(value) > MOST_REGIONS:
+            raise Mismatch(expected)
+        for region, urls in value.items():
+            if not check.matches(region, REGION_NAME) or not isinstance(urls, Mapping) or urls.keys() - set(ENDPOINTS):
+                raise Mismatch(expected)
+            for key, url in urls.items():
+                try:
+                    endpoint(url)
+                except Mismatch as mismatch:
+                    raise Mismatch(f"{expected}, and {region}.{key} to be {mismatch}") from None
+        return {region: dict(urls) for region, urls in value.items()}
+
+    return accept
+
+
 def _error_codes(value: Any) -> dict[str, str]:
     expected = f"an object of at most 50 codes of the server, each with one of {', '.join(rules.MEANINGS)}"
     if not isinstance(value, Mapping) or len(value) > 50:  # noqa: PLR2004 - a registration, not a manual
@@ -265,7 +339,9 @@ def checks(*, loopback_http: bool) -> dict[str, Check]:
         "authorization_params": authorization_params,
         "authorization_param_names": _names(*OWN_REQUEST_WORDS),
         "code_parameter": check.text(_NAME, "the name of a parameter"),
-        "callback_metadata": check.list_of(check.text(_NAME, "the name of a parameter"), 20),
+        "callback_metadata": _callback_metadata,
+        "callback_parameters": _callback_parameters,
+        "regions": _regions(endpoint),
         "body_format": check.one_of("form", "json"),
         "token_params": token_params,
         "token_param_names": _names("grant_type", "code", "redirect_uri", "code_verifier", *credentials),
@@ -273,7 +349,7 @@ def checks(*, loopback_http: bool) -> dict[str, Check]:
         "refresh_param_names": _names("grant_type", "refresh_token", *credentials),
         "token_headers": _headers(OWN_HEADERS),
         "response_paths": check.list_of(path, 5),
-        "response_fields": _map(TOKEN_FIELDS, _NAME_OR_NONE, "its name in the answer, or an empty one to pass it over"),
+        "response_fields": _response_fields,
         "response_success": path,
         "error_fields": _map(("error", "error_description"), _NAME, "its name in the answer"),
         "error_codes": _error_codes,

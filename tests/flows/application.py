@@ -24,7 +24,17 @@ if TYPE_CHECKING:
     from local.stack import Stack
 
 TIMEOUT = 60
-TOKEN_KEYS = {"connection_id", "provider", "access_token", "token_type", "expires_at", "scope", "version"}
+TOKEN_KEYS = {
+    "connection_id",
+    "provider",
+    "access_token",
+    "token_type",
+    "expires_at",
+    "scope",
+    "version",
+    "subject",
+    "metadata",
+}
 FAILURE_KEYS = {"error", "error_description", "retryable"}
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from functions.vault.registrations import KEPT
 from tests.browser import invoke
 from tests.flows.application import Application, Owner
 from tests.flows.scripted import scripted as running_scripted
@@ -44,11 +45,12 @@ def application(stack: Stack) -> Application:
 
 
 @pytest.fixture
-def owner() -> Iterator[Owner]:
-    """Give an owner who registers at providers of the catalogue, and leaves nothing behind."""
+def owner(stack: Stack) -> Iterator[Owner]:
+    """Give an owner who registers at providers of the catalogue, and leaves nothing behind, in no function's memory."""
     registering = Owner()
     yield registering
     registering.leave()
+    stack.clock.advance(int(KEPT) + 1)
 
 
 @pytest.fixture

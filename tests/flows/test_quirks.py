@@ -119,7 +119,7 @@ def test_what_the_redirect_tells_of_the_account_is_kept(
 ) -> None:
     """QuickBooks' realmId: named in the registration, kept through refreshes; what is not named is not kept."""
     # given
-    quirks = {"callback_metadata": ["realmId"], "subject": "realmId"}
+    quirks = {"callback_metadata": {"realmId": "[0-9]{1,20}"}, "subject": "realmId"}
     started = application.call("start", provider=application.register(scripted.registration | quirks))
 
     # when

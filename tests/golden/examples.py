@@ -175,9 +175,9 @@ EXAMPLES: dict[str, Example] = {
         ),
     ),
     "zoho": Example(
-        redirect={"code": "CODE", "location": "us", "accounts-server": "https://accounts.zoho.com"},
-        issued=tokens(1, api_domain="https://www.zohoapis.com"),
-        refreshed=_alone(api_domain="https://www.zohoapis.com"),
+        redirect={"code": "CODE", "location": "eu", "accounts-server": "https://accounts.zoho.eu"},
+        issued=tokens(1, api_domain="https://www.zohoapis.eu", expires_in=3600000, expires_in_sec=3600),
+        refreshed=_alone(api_domain="https://www.zohoapis.eu"),
     ),
     "calendly": Example(issued=tokens(1, owner="https://api.calendly.com/users/1"), refreshed=tokens(2)),
     "monday": Example(

@@ -25,8 +25,10 @@ def written(path: Path) -> dict[str, Any]:
 
 
 def origins_of(document: dict[str, Any]) -> dict[str, str]:
-    """Return the origins of the endpoints that tokens are sent to."""
+    """Return the origins of the endpoints that tokens are sent to, in each region."""
     urls = {use: document.get(f"{use}_endpoint") for use in USES}
+    for region, there in document.get("regions", {}).items():
+        urls |= {f"{region} {use}": there.get(f"{use}_endpoint") for use in USES}
     return {use: "{0.scheme}://{0.netloc}".format(urlsplit(url)) for use, url in urls.items() if url}
 
 

@@ -295,16 +295,19 @@ def test_an_empty_refresh_token_is_none() -> None:
 @pytest.mark.parametrize(
     ("metadata", "subject", "kept"),
     [
-        ((), None, (None, {"region": "eu"})),
-        (("realmId",), None, (None, {"region": "eu", "realmId": "46"})),
-        (("realmId",), "realmId", ("46", {"region": "eu", "realmId": "46"})),
-        (("missing", "empty"), "missing", (None, {"region": "eu"})),
+        ({}, None, (None, {"region": "eu"})),
+        ({"realmId": "[0-9]{1,20}"}, None, (None, {"region": "eu", "realmId": "46"})),
+        ({"realmId": "[0-9]{1,20}"}, "realmId", ("46", {"region": "eu", "realmId": "46"})),
+        ({"realmId": ["46", "47"]}, "realmId", ("46", {"region": "eu", "realmId": "46"})),
+        ({"missing": "[a-z]{1,9}", "empty": "[a-z]{1,9}"}, "missing", (None, {"region": "eu"})),
+        ({"realmId": "[0-9]"}, "realmId", (None, {"region": "eu"})),
+        ({"realmId": ["4", "467"]}, "realmId", (None, {"region": "eu"})),
     ],
 )
 def test_a_redirect_may_tell_of_the_account(
-    metadata: tuple[str, ...], subject: str | None, kept: tuple[str | None, dict[str, str]]
+    metadata: dict[str, str | list[str]], subject: str | None, kept: tuple[str | None, dict[str, str]]
 ) -> None:
-    """What the provider's data names is kept beside what came with the tokens, and may name the account."""
+    """What looks as the provider's data says is kept beside what came with the tokens, and may name the account."""
     provider = Provider("acme", callback_metadata=metadata, subject=subject)
     response = TokenResponse(TokenSet("AT-1"), metadata={"region": "eu"})
 
@@ -315,12 +318,12 @@ def test_a_redirect_may_tell_of_the_account(
 
 def test_the_tokens_own_account_goes_over_the_redirects() -> None:
     """The provider's word over the browser's."""
-    provider = Provider("acme", callback_metadata=("account",), subject="account")
-    response = TokenResponse(TokenSet("AT-1"), subject="token's", metadata={"account": "token's"})
+    provider = Provider("acme", callback_metadata={"account": "[a-z-]{1,20}"}, subject="account")
+    response = TokenResponse(TokenSet("AT-1"), subject="of-the-token", metadata={"account": "of-the-token"})
 
-    told = with_callback(response, provider, {"account": "browser's"})
+    told = with_callback(response, provider, {"account": "of-the-browser"})
 
-    assert (told.subject, told.metadata) == ("token's", {"account": "token's"})
+    assert (told.subject, told.metadata) == ("of-the-token", {"account": "of-the-token"})
 
 
 ERROR = '{"error":"%s","error_description":"why"}'
