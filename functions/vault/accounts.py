@@ -57,19 +57,21 @@ class Asked:
 
 @record
 class _Question:
-    """What is asked: of a token set, in its record as it was read.
+    """What is asked: of a token set, in its record as it was read, `at` a time (Unix seconds).
 
     `grants_are_apart`: to revoke it ends no other grant of its account.
     """
 
     connection: Connection
     about: StoredSet
+    at: float
     grants_are_apart: bool = False
 
-    def age(self, now: float) -> float:
-        """Return how long ago its tokens came, in seconds."""
+    @property
+    def age(self) -> float:
+        """Return how long its tokens had been there when it was asked: whoever asked may have slept since."""
         pending = self.about.pending
-        return now - ((pending.obtained_at if pending else self.connection.authorized_at) or 0)
+        return self.at - ((pending.obtained_at if pending else self.connection.authorized_at) or 0)
 
 
 @record
@@ -95,7 +97,7 @@ class Accounts:
         except TemporarilyUnavailable:
             raise
         except GatehouseError as error:
-            return self._not_yet(_Question(connection, asked), error).failure
+            return self._not_yet(_Question(connection, asked, self.timing.now()), error).failure
         tokens = self.cipher.open(connection.connection_id, asked)
         return self.ask(connection, asked, tokens, provider, deadline).failure
 
@@ -107,12 +109,11 @@ class Accounts:
         Raises `TemporarilyUnavailable` where there was no time or no AWS for it.
         """
         timeout, client_id = deadline.for_http(TIMEOUT), asked.whose.client_id or ""
-        question = _Question(connection, asked, provider.grants_are_apart)
+        question = _Question(connection, asked, self.timing.now(), provider.grants_are_apart)
         try:
             subject = self.client.account_of(provider, client_id, tokens.unverified_id_token, timeout)
         except NotVerified as error:
-            may_be_out_soon = question.age(self.timing.now()) < KEY_IS_OUT_WITHIN
-            if isinstance(error, KeyUnknown) and may_be_out_soon:
+            if isinstance(error, KeyUnknown) and question.age < KEY_IS_OUT_WITHIN:
                 return self._not_yet(question, ProviderUnavailable(not_verified(error).description))
             return self._never(question, not_verified(error))
         except TemporarilyUnavailable:
@@ -143,13 +144,12 @@ class Accounts:
 
     def _not_yet(self, question: _Question, failure: GatehouseError) -> Asked:
         """Leave it to the background, if it is not late for that. What is not due yet is the background's already."""
-        now = self.timing.now()
-        age = question.age(now)
-        if age >= LONGEST_ASKING:
+        if question.age >= LONGEST_ASKING:
             return self._never(question, failure)
+        now = self.timing.now()
         if now < (question.about.ask_at or 0):
             return Asked(question.connection, failure=failure)
-        until = int(now + min(max(age, ASKED_AFTER), LONGEST_UNASKED))
+        until = int(now + min(max(question.age, ASKED_AFTER), LONGEST_UNASKED))
         after = self._change(question, lambda stored, asked: stored.account_put_off(asked, until, now))
         return Asked(after, failure=failure)
 

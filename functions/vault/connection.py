@@ -350,12 +350,8 @@ class Connection:
         look, `by_caller` or in the background.
         """
         used = self._used()
-        attempt, interrupted_at = used.attempts + (not waiting), None
-        if used.lease is not None and not used.lease.timed_out:
-            interrupted_at = used.lease.interrupted_at
-            if interrupted_at is None and not used.lease.waiting:
-                interrupted_at = int(now)
-        lease = Lease(holder, attempt, math.ceil(until), interrupted_at, waiting=waiting)
+        attempt = used.attempts + (not waiting)
+        lease = Lease(holder, attempt, math.ceil(until), used.interrupted_at(now), waiting=waiting)
         belief = used.belief_before_a_look(now)
         belief = belief.looked_at(until, by_caller=by_caller) if belief else None
         return self._after(Happened.LEASED, now, [replace(used, lease=lease, attempts=attempt, belief=belief)])

@@ -116,6 +116,11 @@ class Lease:
         """Tell whether the outcome of an earlier attempt is unknown."""
         return self.interrupted_at is not None
 
+    @property
+    def is_without_end(self) -> bool:
+        """Tell whether its holder has something under way, or never told what came of it."""
+        return self.until > 0 and not self.waiting and not self.timed_out
+
     def is_live(self, now: float) -> bool:
         """Tell whether the token set is nobody else's to use."""
         return now < self.until
@@ -238,6 +243,15 @@ class StoredSet:
         """Tell whether its lease is `holder`'s."""
         return self.lease is not None and self.lease.holder == holder
 
+    def interrupted_at(self, now: float) -> int | None:
+        """Return since when it is known, if another takes it over `now`, that a use of its refresh token has no end.
+
+        It is the latest of such uses that counts: its answer may still be on its way into the record.
+        """
+        if self.lease is None:
+            return None
+        return int(now) if self.lease.is_without_end and not self.lease.revokes else self.lease.interrupted_at
+
     def released(self) -> StoredSet:
         """Return it in nobody's hand; what is unknown of earlier uses stays unknown."""
         since = self.lease.interrupted_at if self.lease else None
@@ -324,14 +338,10 @@ class StoredSet:
         has heard of it, of a refresh which tokens there are. One that was `waiting` for a slot has sent nothing.
         """
         before, revocation = self.lease, self._revocation
-        interrupted_at = before.interrupted_at if before else None
-        if before is not None and before.until and before.holder != holder and not before.waiting:
-            if before.revokes:
-                revocation = replace(revocation, open_attempts=revocation.open_attempts + 1)
-            elif interrupted_at is None:
-                interrupted_at = int(now)
+        if before is not None and before.revokes and before.is_without_end and before.holder != holder:
+            revocation = replace(revocation, open_attempts=revocation.open_attempts + 1)
         attempts = self.attempts if revokes else self.attempts + 1
-        lease = Lease(holder, attempts, math.ceil(until), interrupted_at, revokes=revokes, waiting=waiting)
+        lease = Lease(holder, attempts, math.ceil(until), self.interrupted_at(now), revokes=revokes, waiting=waiting)
         return replace(self, lease=lease, attempts=attempts, revocation=revocation)
 
     def got_slot(self, until: float) -> StoredSet:

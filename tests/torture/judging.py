@@ -101,7 +101,7 @@ class _Judge:
         newest = grant.issues[-1]
         held = [issue.refresh_token for issue in self._reached_us(grant)]
         if self.watch.is_lost(newest) and newest.refresh_token not in held:
-            is_untold = self.status in ENDED and not self._is_said(grant, INTERRUPTED)
+            is_untold = self.status in ENDED and not self._is_said(grant, INTERRUPTED, LEFT_AT_THE_SERVER)
             return None if is_untold else "live on: the tokens that would end them reached nobody"
         if not self.world.profile.revocable and self._is_said(grant, LEFT_AT_THE_SERVER):
             return "live on: the server offers no revocation, and the record says so"
@@ -128,10 +128,10 @@ class _Judge:
     def _grant_of(self, stored: Mapping[str, Any]) -> Grant:
         return self.watch.issue_of(self.world.opened(self.connection_id, stored)).grant
 
-    def _is_said(self, grant: Grant, answer: str) -> bool:
-        """Tell whether the record says so of how a grant's revocation ended."""
+    def _is_said(self, grant: Grant, *answers: str) -> bool:
+        """Tell whether the record says one of these of how a grant's revocation ended."""
         return any(
-            end.get("request_id") == grant.request_id and end["answers"].get("grant", {}).get("answer") == answer
+            end.get("request_id") == grant.request_id and end["answers"].get("grant", {}).get("answer") in answers
             for end in self.item.get("revocation", ())
         )
 

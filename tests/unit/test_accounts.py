@@ -49,6 +49,7 @@ class Issuer:
         self.audience = "client-1"
         self.refresh_token = True
         self.is_down = False
+        self.stops_for = 0
         self.read = 0
 
     def __call__(self, form: dict[str, str]) -> Answer:
@@ -57,6 +58,7 @@ class Issuer:
             return answer("{}")
         if not form:
             self.read += 1
+            self._house.now += self.stops_for
             if self.is_down:
                 raise ProviderUnavailable("The issuer is down.")
             return answer(json.dumps({"keys": [public("ES256", kid=kid) for kid in self.published]}))
@@ -413,6 +415,20 @@ def test_a_key_that_is_never_published(waiting: MemoryHouse, *, apart: bool | No
     assert places(waiting) == ["current"]
     assert waiting.server.revoked == (["RT-3", "AT-3"] if apart else [])
     assert (waiting.token()["access_token"], come_back(waiting, "b").page) == ("AT-2", "failed")
+
+
+def test_a_process_that_stops_with_the_keys_in_hand(known: MemoryHouse, issuer: Issuer) -> None:
+    """What it has read is old by the time it goes on: the key may be out since, and the background asks once more."""
+    issuer.published.remove("k-2")
+    issuer.stops_for = KEY_IS_OUT_WITHIN + 300
+
+    assert consent(known, "b").page == "unfinished"
+    issuer.stops_for = 0
+    issuer.published.append("k-2")
+    known.pass_time(ASKED_AFTER)()
+    work_off(known)
+
+    assert (places(known), come_back(known, "b").page) == (["current", "superseded"], "connected")
 
 
 @pytest.mark.parametrize("apart", [True, None])

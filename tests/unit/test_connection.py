@@ -288,6 +288,18 @@ def test_a_lease_over_a_lapsed_one_is_a_further_attempt() -> None:
     assert third.was_interrupted
 
 
+def test_the_latest_of_two_interruptions_counts() -> None:
+    """Its answer may be on its way into the record still, whenever the one before it was noticed."""
+    second = leased(leased(), "holder-2")
+
+    third = second.leased("holder-3", NOW + 140, NOW + 100)
+    fourth = third.lease_given_back(NOW + 101).leased("holder-4", NOW + 240, NOW + 200)
+    to_revoke = current(third).to_be_revoked(NOW + 300).claimed("holder-5", NOW + 340, NOW + 300, revokes=True)
+
+    since = [held.lease and held.lease.interrupted_at for held in (second, third, fourth, to_revoke)]
+    assert since == [NOW + 10, NOW + 100, NOW + 100, NOW + 300]
+
+
 def test_an_attempt_after_a_failure_is_a_further_one_too() -> None:
     """Attempts number the uses of one token set, however each ended: two answers of them are told apart by it."""
     failed = leased().refresh_failed(ProviderUnavailable("Down."), NOW + 11, 0.5)
