@@ -351,7 +351,7 @@ class Connection:
         """
         used = self._used()
         attempt = used.attempts + (not waiting)
-        lease = Lease(holder, attempt, math.ceil(until), used.interrupted_at(now), waiting=waiting)
+        lease = used.lease_for(holder, attempt, until, now, waiting=waiting)
         belief = used.belief_before_a_look(now)
         belief = belief.looked_at(until, by_caller=by_caller) if belief else None
         return self._after(Happened.LEASED, now, [replace(used, lease=lease, attempts=attempt, belief=belief)])
@@ -589,8 +589,10 @@ class Connection:
         if self.failure is None or not self.failure.outcome_unknown:
             return used
         if used.lease is None:
-            return used.interrupted(self.failure.at)
-        return replace(used, lease=replace(used.lease, interrupted_at=used.lease.interrupted_at or self.failure.at))
+            return used.answer_lost(self.failure.at)
+        if used.lease.is_after_an_interruption:
+            return used
+        return replace(used, lease=replace(used.lease, interrupted_at=self.failure.at, answer_lost=True))
 
     def revocation_began(self, claimed: StoredSet, now: float) -> Connection:
         """Return it with a token set in somebody's hand, to be revoked: the journal entry of an attempt."""

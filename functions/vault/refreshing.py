@@ -111,7 +111,7 @@ class Refreshing:
         if held.lease is None or held.lease.holder != holder:
             return held
         try:
-            if held.lease.is_after_an_interruption and self.came_late(held, _require_used(held)):
+            if held.lease.may_be_answered and self.came_late(held, _require_used(held)):
                 return self._conclude(held, self._let_go, deadline)
             used = _require_used(held)
             plan = self.plan(held, used, registration, held.version + 1)
@@ -264,7 +264,7 @@ class Refreshing:
 
         def aside(moved: StoredSet) -> StoredSet:
             is_unknown = isinstance(error, ProviderUnavailable) and error.outcome_unknown
-            return moved.interrupted(self.timing.now()) if is_unknown else moved.released()
+            return moved.answer_lost(self.timing.now()) if is_unknown else moved.released()
 
         return self._told(self._conclude(held, failed, deadline, aside), held, error)
 

@@ -148,7 +148,7 @@ class Revoking:
         """Return what becomes of a token set that is not to be sent now; None where it is."""
         if self._is_put_off(held, mine, registration):
             return _put_off
-        if _is_interrupted(mine) and self.refreshing.came_late(held, mine):
+        if mine.lease is not None and mine.lease.may_be_answered and self.refreshing.came_late(held, mine):
             return _let_go
         return None
 
@@ -261,7 +261,7 @@ class Revoking:
         after_a_defect = _let_go
         try:
             plan = self.refreshing.plan(leased, used, registration, used.seal.version)
-            after_a_defect = _interrupted
+            after_a_defect = _without_answer
             response = self.refreshing.ask(used, plan, client, deadline)
         except ReauthorizationRequired as error:
             return self._refused(leased, used, error)
@@ -400,5 +400,5 @@ def _let_go(stored: Connection, over: StoredSet, now: float) -> Connection:
     return stored.lease_ended_aside(over.released(), now)
 
 
-def _interrupted(stored: Connection, over: StoredSet, now: float) -> Connection:
-    return stored.lease_ended_aside(over.interrupted(now), now)
+def _without_answer(stored: Connection, over: StoredSet, now: float) -> Connection:
+    return stored.lease_ended_aside(over.answer_lost(now), now)

@@ -100,7 +100,8 @@ class Lease:
     since when that is known. `timed_out`: the holder waits for its answer no more, but the server may be at work still,
     and would refuse another request for that: so nobody else may ask it either, until the lease lapses. `revokes`: it
     was taken to revoke the token set, and not to refresh it, which alone can replace its tokens. `waiting`, for a slot
-    of the provider: it is no attempt yet, and lapses as if it had never been.
+    of the provider: it is no attempt yet, and lapses as if it had never been. `answer_lost`: whoever was interrupted
+    has told that no answer came, so that nobody can have one in hand.
     """
 
     holder: str
@@ -110,11 +111,17 @@ class Lease:
     timed_out: bool = False
     revokes: bool = False
     waiting: bool = False
+    answer_lost: bool = False
 
     @property
     def is_after_an_interruption(self) -> bool:
         """Tell whether the outcome of an earlier attempt is unknown."""
         return self.interrupted_at is not None
+
+    @property
+    def may_be_answered(self) -> bool:
+        """Tell whether the answer of an earlier attempt may be on its way into the record."""
+        return self.is_after_an_interruption and not self.answer_lost
 
     @property
     def is_without_end(self) -> bool:
@@ -243,27 +250,43 @@ class StoredSet:
         """Tell whether its lease is `holder`'s."""
         return self.lease is not None and self.lease.holder == holder
 
-    def interrupted_at(self, now: float) -> int | None:
-        """Return since when it is known, if another takes it over `now`, that a use of its refresh token has no end.
+    def lease_for(
+        self, holder: str, attempt: int, until: float, now: float, *, revokes: bool = False, waiting: bool = False
+    ) -> Lease:
+        """Return the lease of whoever takes it over `now`.
 
-        It is the latest of such uses that counts: its answer may still be on its way into the record.
+        What is unknown of earlier uses stays unknown. It is the latest of those without an end that counts: its answer
+        may still be on its way into the record.
         """
-        if self.lease is None:
-            return None
-        return int(now) if self.lease.is_without_end and not self.lease.revokes else self.lease.interrupted_at
+        before = self.lease
+        interrupted_at, is_lost = (before.interrupted_at, before.answer_lost) if before else (None, False)
+        if before is not None and before.is_without_end and not before.revokes:
+            interrupted_at, is_lost = int(now), False
+        return Lease(
+            holder,
+            attempt,
+            math.ceil(until),
+            interrupted_at,
+            revokes=revokes,
+            waiting=waiting,
+            answer_lost=is_lost,
+        )
 
     def released(self) -> StoredSet:
         """Return it in nobody's hand; what is unknown of earlier uses stays unknown."""
-        since = self.lease.interrupted_at if self.lease else None
-        return replace(self, lease=None) if since is None else self.interrupted(since)
+        before = self.lease
+        if before is None or before.interrupted_at is None:
+            return replace(self, lease=None)
+        lease = Lease("", self.attempts, 0, before.interrupted_at, answer_lost=before.answer_lost)
+        return replace(self, lease=lease)
 
-    def interrupted(self, since: float) -> StoredSet:
-        """Return it in nobody's hand, after a use of which nobody knows how it ended."""
-        return replace(self, lease=Lease("", self.attempts, 0, int(since)))
+    def answer_lost(self, since: float) -> StoredSet:
+        """Return it in nobody's hand, after a use whose answer was lost on its way to us."""
+        return replace(self, lease=Lease("", self.attempts, 0, int(since), answer_lost=True))
 
     def timed_out(self, until: float, since: float) -> StoredSet:
         """Return it after a use at which the server may still be at work, `until` then."""
-        lease = Lease("", self.attempts, math.ceil(until), int(since), timed_out=True)
+        lease = Lease("", self.attempts, math.ceil(until), int(since), timed_out=True, answer_lost=True)
         return replace(self, lease=lease)
 
     def not_asked(self, now: float) -> StoredSet:
@@ -341,7 +364,7 @@ class StoredSet:
         if before is not None and before.revokes and before.is_without_end and before.holder != holder:
             revocation = replace(revocation, open_attempts=revocation.open_attempts + 1)
         attempts = self.attempts if revokes else self.attempts + 1
-        lease = Lease(holder, attempts, math.ceil(until), self.interrupted_at(now), revokes=revokes, waiting=waiting)
+        lease = self.lease_for(holder, attempts, until, now, revokes=revokes, waiting=waiting)
         return replace(self, lease=lease, attempts=attempts, revocation=revocation)
 
     def got_slot(self, until: float) -> StoredSet:
@@ -376,7 +399,7 @@ class StoredSet:
         failed = replace(self, revocation=replace(before, failure=failure))
         if isinstance(error, ProviderTimedOut) and lease is not None:
             return failed.timed_out(lease.until, now)
-        return failed.interrupted(now) if failure.outcome_unknown else failed.released()
+        return failed.answer_lost(now) if failure.outcome_unknown else failed.released()
 
     @property
     def _revocation(self) -> Revocation:

@@ -270,8 +270,8 @@ STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
     Happened.LEASE_GIVEN_BACK: [lambda was: was.lease_given_back(NOW)],
     Happened.LEASE_ENDED: [
         lambda was: was.lease_ended(NOW),
-        lambda was: was.lease_ended_aside(was.in_place(Place.SUPERSEDED)[0].interrupted(NOW), NOW),
-        lambda was: was.lease_ended_aside(was.to_revoke[0].interrupted(NOW), NOW),
+        lambda was: was.lease_ended_aside(was.in_place(Place.SUPERSEDED)[0].answer_lost(NOW), NOW),
+        lambda was: was.lease_ended_aside(was.to_revoke[0].answer_lost(NOW), NOW),
     ],
     Happened.REFRESHED: [lambda was: refreshed(alive(without_kept(was)))],
     Happened.REFRESH_FAILED: [lambda was: was.refresh_failed(DOWN, NOW, 0.5)],

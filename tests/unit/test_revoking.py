@@ -762,6 +762,19 @@ def test_what_was_interrupted_ends_with_whatever_the_server_says(house: MemoryHo
     assert house.server.refresh_tokens == []
 
 
+def test_an_answer_that_was_lost_is_waited_for_by_nobody(house: MemoryHouse) -> None:
+    """Whoever lost it has told so: nobody has it in hand, and no rescue can bring it."""
+    lost = ProviderUnavailable("The connection broke.", outcome_unknown=True)
+    held = house.stored().leased("holder-1", house.now + 30, house.now)
+    house.connections.records["merchant-1"] = held.refresh_failed(lost, house.now, 0.5)
+    house.rescue_queue.send("{}")
+
+    assert house.revoke() == "revoked"
+
+    assert "sleep" not in house.events.calls
+    assert (house.server.revoked, said(house)["grant"]) == (["RT-1", "AT-1"], "interrupted")
+
+
 def test_what_was_interrupted_and_needs_a_live_token_is_refreshed_once_more(live: MemoryHouse) -> None:
     """The server may repeat its answer. If it does not, nothing is left that it would take."""
     interrupted(live)
