@@ -250,7 +250,7 @@ class StoredSet:
         """Tell whether its lease is `holder`'s."""
         return self.lease is not None and self.lease.holder == holder
 
-    def lease_for(
+    def lease_for(  # noqa: PLR0913 - who takes it, and what for
         self, holder: str, attempt: int, until: float, now: float, *, revokes: bool = False, waiting: bool = False
     ) -> Lease:
         """Return the lease of whoever takes it over `now`.
