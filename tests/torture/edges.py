@@ -98,7 +98,7 @@ class _DynamoEdge:
 
 def _is_note(arguments: Mapping[str, Any]) -> bool:
     """Tell whether a call is about a note: nothing can be lost by when it is written, or whether it is."""
-    return arguments["TableName"] == SHARED and not arguments["Key"]["about"]["S"].startswith("slots")
+    return arguments["TableName"] == SHARED and not arguments["Key"]["about"]["S"].startswith("provider ")
 
 
 class _Keys:
