@@ -9,7 +9,7 @@ no list ever wants another index.
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -21,7 +21,7 @@ from .connection import NEEDS, Connection
 from .errors import ConnectionNotFound, ProviderError
 from .failure import Failure
 from .life import Place, Status
-from .record import record
+from .record import plain, record
 from .stored_set import Lease, Pending, RefreshedFrom, Revocation, Revoked, Seal, StoredSet, Whose
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Conflict(Exception):
 
 def _item(record: Any) -> Item:
     """Return a record's attributes, without what is None or empty."""
-    return _filled(asdict(record))
+    return _filled(plain(record))
 
 
 def _connection_item(connection: Connection) -> Item:

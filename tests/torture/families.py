@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.torture.scenarios import ANOTHER, ANOTHER_ACCOUNT, BEGINNINGS, LARGE, SMALL, STRICT, Scenario, drawn
 from tests.torture.scheduler import PASSING, SLEEPS, Fault
+from tests.torture.server import UNKNOWN
 from tests.torture.world import ACCOUNT, CONNECTION
 
 if TYPE_CHECKING:
@@ -172,6 +173,32 @@ FAMILIES = (
         always=("mistake", "token"),
     ),
     Family(
+        "several connections of one account, believed dead",
+        ("token", "refresh_any", "sweep", "upkeep", "reconnect:d", "token:d"),
+        {**_REFRESHES, "names_account": (True, True, False), "refuses_in_passing": (True, False)},
+        ages=("expired", "idle"),
+        begins=("as consented", "taken for dead"),
+        accounts=(TOGETHER,),
+        always=("upkeep",),
+    ),
+    Family(
+        "refusals that nobody knows",
+        ("token", "token:d", "refresh_any:d", "sweep", "upkeep", "revoke:d"),
+        {**_REFRESHES, "refuses_with": (UNKNOWN,), "refuses_in_passing": (True, False)},
+        ages=("fresh", "expired"),
+        accounts=(APART, ALONE),
+        always=("removal",),
+    ),
+    Family(
+        "callers while a server is down",
+        ("caller", "token", "upkeep", "refresh_any"),
+        _REFRESHES,
+        ages=("due", "due", "expired"),
+        always=("caller",),
+        likely=("http", Fault.REFUSED),
+        overslept=0.1,
+    ),
+    Family(
         "late answers",
         ("token", "refresh", "refresh_any", "revoke", "reconnect", "callback", "sweep", "upkeep", "removal"),
         {**_REFRESHES, **_REVOCATIONS, "one_refresh_token": (False, True), "takes_live_access_alone": (False, True)},
@@ -193,6 +220,17 @@ GROUNDS = (
     Family("late requests", _CALLERS, _REFRESHES, ("expired",), overslept=0.0, likely=(Fault.LATE_REQUEST,)),
     Family(
         "failing writes", (*_CALLERS, "reconnect"), {}, ("expired",), always=("token",), likely=("dynamodb writes",)
+    ),
+    Family(
+        "looks beside what is queued",
+        ("token", "refresh_any"),
+        {"refuses_in_passing": (True,)},
+        ("expired",),
+        begins=("taken for dead",),
+        accounts=(APART,),
+        always=("upkeep", "queued:d"),
+        most=3,
+        overslept=0.0,
     ),
     Family("clocks", _CALLERS, {}, ("expired",), always=_CALLERS[:2], likely=(Fault.CRASH,), clocks_off=(300,)),
     Family("oversleeping", ("reconnect", "token"), {}, always=("token",), overslept=1.0, likely=tuple(SLEEPS)),
@@ -246,6 +284,9 @@ ON: tuple[str, ...] = (
     "refusals in passing",
     "a registration that is wrong for a while",
     "so many requests at a time",
+    "several connections of one account, believed dead",
+    "refusals that nobody knows",
+    "callers while a server is down",
 )
 """The families that chance draws from: those whose questions the code has an answer to."""
 

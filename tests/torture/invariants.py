@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.belief import BACKGROUND, BY_CALLERS, SHORTEST_PAUSE
+from functions.vault.belief import BACKGROUND, BY_CALLERS, QUEUE_SPEAKS_FOR, SHORTEST_PAUSE
 from functions.vault.connection import JUST_OBTAINED
 from functions.vault.errors import GatehouseError
 from functions.vault.life import Happened
@@ -24,6 +24,7 @@ from functions.vault.timing import TOLERATED
 from tests.torture import records
 from tests.torture.edges import CONNECTIONS
 from tests.torture.rows import rows_of
+from tests.torture.scenarios import MIN_TTL
 from tests.torture.wire import CLIENT
 from tests.torture.world import Observer
 
@@ -275,6 +276,21 @@ class Watch(Observer):
             else:
                 self.violated(f"two token requests in flight with {request.token}")
 
+    def refused(self, actor: Actor, connection_id: str, error: GatehouseError) -> None:
+        """Judge whether the server was asked for a token that somebody needs, before that one is told that it is down.
+
+        What was tried while the token was still good is no reason; a request that timed out is, while it has its lease.
+        """
+        current = records.current_of(self.world.item(connection_id))
+        used = records.to_refresh(self.world.item(connection_id))
+        if error.code != "provider_unavailable" or "expires_at" not in current or not used:
+            return
+        needed_at = current["expires_at"] - MIN_TTL - abs(actor.skew) - TOLERATED - 1
+        token = self.world.opened(connection_id, used).refresh_token
+        asked = [each for each in self.world.requests if each.token == token]
+        if not any(each.settled_at >= needed_at or (each.timed_out and self._is_leased(each)) for each in asked):
+            self.violated(f"{actor.name} got no token, and nobody has asked for one since it was needed")
+
     def asked_since_tokens_came(self, token: str) -> list[TokenRequest]:
         """Return the requests with a refresh token since the latest that was answered with tokens, in order."""
         asked = [request for request in self.world.requests if request.token == token]
@@ -314,6 +330,19 @@ class Watch(Observer):
             self.violated(f"{request.token} is asked about without end, and was refused {len(refused)} times")
         if before and self.world.scheduler.now < before[-1].settled_at + SHORTEST_PAUSE - TOLERATED - 1:
             self.violated(f"{request.token} was refused just now, and is asked about again")
+        if refused and refused[0] is not before[0] and not self.world.begins_refused:
+            self.violated(f"{request.token} was used before it was refused, and is asked about again")
+        self._judge_what_speaks_against_a_look(request, connection_id)
+
+    def _judge_what_speaks_against_a_look(self, request: TokenRequest, connection_id: str) -> None:
+        """Judge whether its sender could have known better: by what was there before it began."""
+        began, item = request.actor.started_at, self.world.item(connection_id)
+        queued = [each for each in self.world.scheduler.messages if each.queue == "rescue" and each.sent_at < began]
+        if queued and request.since < item["failure"]["at"] + QUEUE_SPEAKS_FOR - TOLERATED - 1:
+            self.violated(f"{request.token} is asked about while the rescue queue holds an answer")
+        elsewhere = self.world.authorized_elsewhere(connection_id)
+        if elsewhere is not None and item["refreshed_at"] + TOLERATED + 1 < elsewhere < began - TOLERATED - 1:
+            self.violated(f"{request.token} is asked about, and its account has authorized elsewhere since")
 
     def _is_leased(self, request: TokenRequest) -> bool:
         """Tell whether a request's lease is live, by any clock that a process may have."""

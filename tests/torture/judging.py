@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.belief import BACKGROUND
+from functions.vault.connection import REAUTHORIZATION
 from functions.vault.stored_set import INTERRUPTED, LEFT_AT_THE_SERVER
 from tests.torture import records
 from tests.torture.invariants import ENDED, UNDER_WAY
@@ -196,7 +197,9 @@ class _Judge:
 
     def _judge_dead(self, grant: Grant) -> None:
         """Judge a grant that is over: something must have been lost that nobody could have kept."""
-        if self.status == "active":
+        if self.status == "active" and self.item.get("needs") == REAUTHORIZATION:
+            self.watch.counts["dead or the client's fault, which nobody can tell: a person is asked for"] += 1
+        elif self.status == "active":
             self._violated(f"grant {grant.number} is dead at the server ({grant.ended}) and active here")
         self._judge_why_dead(grant)
 
@@ -234,6 +237,9 @@ class _Judge:
         refused = [request for request in asked if request.is_refused]
         if sum(request.actor.role == "refresh-queue" for request in asked) >= len(BACKGROUND):
             return "taken for dead: refused, or not answered, for longer than anybody looks"
+        elsewhere = self.world.authorized_elsewhere(self.connection_id)
+        if elsewhere is not None and elsewhere >= self.item["refreshed_at"]:
+            return "taken for dead: their account has authorized elsewhere since they were known to live"
         current = records.current_of(self.item)
         was_tried = current["attempts"] - current.get("unsent", 0) > 1 or (refused and refused[0] is not asked[0])
         # Who died with its lease in hand may have sent nothing: nobody can tell that.

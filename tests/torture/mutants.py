@@ -14,7 +14,12 @@ from functions.vault.belief import SHORTEST_PAUSE, Belief
 from functions.vault.committing import Committing
 from functions.vault.completing import Completing
 from functions.vault.connection import Connection, Status
-from functions.vault.errors import ProviderTimedOut, ProviderUnavailable, TemporarilyUnavailable
+from functions.vault.errors import (
+    ProviderTimedOut,
+    ProviderUnavailable,
+    ReauthorizationRequired,
+    TemporarilyUnavailable,
+)
 from functions.vault.life import Happened, Place
 from functions.vault.looking import Looking
 from functions.vault.obtained import Obtained, Verdict
@@ -24,7 +29,7 @@ from functions.vault.revoking import Revoking
 from functions.vault.slots import Slots
 from functions.vault.store import Authorizations, Conflict, Connections
 from functions.vault.timing import LEASE_MARGIN, Deadline
-from functions.vault.vending import Vending
+from functions.vault.vending import Vending, _Wanted
 from tests.torture.world import Parts
 
 if TYPE_CHECKING:
@@ -188,6 +193,74 @@ class _LooksWithoutEnd(Vending):
                 connection, sets=tuple(uncounted if each is used else each for each in connection.sets)
             )
         return super()._looked_at(connection, wanted, deadline, for_slot)
+
+
+class _LooksInSpiteOfTheQueue(Looking):
+    """Asks about a refused grant although the rescue queue may hold an answer."""
+
+    def _may_be_rescued(self, connection: Connection) -> bool:  # noqa: ARG002 - as it is called
+        return False
+
+
+class _LooksInSpiteOfAnother(Looking):
+    """Asks about a refused grant although its account has authorized elsewhere since."""
+
+    def _is_authorized_elsewhere(self, connection: Connection, deadline: Deadline) -> bool:  # noqa: ARG002 - as it is called
+        return False
+
+
+def _doubts_any_refusal(
+    connection: Connection,
+    _error: Any,
+    now: float,
+    jitter: float,
+    *,
+    after_loss: bool,  # noqa: ARG001 - as it is called
+) -> Belief | None:
+    used = connection.to_refresh
+    if used is None or used.place is Place.KEPT:
+        return None
+    return used.belief.answered(now, jitter) if used.belief else Belief.begin(now, jitter)
+
+
+class _Stubborn(_Wanted):
+    """Keeps to every pause, whatever has become of the token since."""
+
+    def has_to_wait_until(self, connection: Connection, now: float) -> int | None:  # noqa: ARG002 - as it is called
+        return connection.failure.retry_at if connection.failure else None
+
+
+class _KeepsToPauses(Vending):
+    """Lets what was tried while the token was good stand in the way of who needs another."""
+
+    def _obtain(self, connection: Connection, wanted: _Wanted, deadline: Deadline) -> dict[str, Any]:
+        values = {entry.name: getattr(wanted, entry.name) for entry in fields(_Wanted)}
+        return super()._obtain(connection, _Stubborn(**values), deadline)
+
+
+class _NeverConcludes(Refreshing):
+    """Takes a refusal that nobody knows for one that will pass, however long it lasts."""
+
+    def _refused_unknown(
+        self, held: Connection, _plan: Any, error: Any, deadline: Deadline, *, needed: bool
+    ) -> Connection:
+        passing = ProviderUnavailable(error.description, provider_error=error.provider_error)
+        return self._fail(held, passing, deadline, needed=needed)
+
+
+class _ConcludesAtOnce(Refreshing):
+    """Takes the first refusal that nobody knows for the end."""
+
+    def _refused_unknown(
+        self,
+        held: Connection,
+        _plan: Any,
+        error: Any,
+        deadline: Deadline,
+        *,
+        needed: bool,  # noqa: ARG002 - as it is called
+    ) -> Connection:
+        return self._conclude(held, self._dead_of(ReauthorizationRequired(error.description)), deadline)
 
 
 class _OwnClock(Connections):
@@ -408,6 +481,12 @@ MUTANTS: dict[str, Parts] = {
     "the wait for the lease after a time-out": Parts(refreshing=_AsksAtOnce),
     "the looks at what is believed dead": Parts(looking=_NeverLooks),
     "the number of looks, and the time between them": Parts(vending=_LooksWithoutEnd),
+    "the look: while the rescue queue holds an answer": Parts(looking=_LooksInSpiteOfTheQueue),
+    "the look: after a consent elsewhere": Parts(looking=_LooksInSpiteOfAnother),
+    "the look: after an attempt before the refused one": Parts(connections=_reading(_belief=_doubts_any_refusal)),
+    "the pause: where a token is needed by now": Parts(vending=_KeepsToPauses),
+    "the unknown refusal: never the end": Parts(refreshing=_NeverConcludes),
+    "the unknown refusal: the end at once": Parts(refreshing=_ConcludesAtOnce),
     "the re-read on invalid_grant": Parts(refreshing=_DoesNotReread),
     "the ladder: one write, no queue, no log": Parts(committing=_NoLadder),
     "the ladder: no queue, no log": Parts(committing=_NoQueue),
@@ -445,6 +524,7 @@ MUTANTS: dict[str, Parts] = {
 
 _BELIEVED_DEAD = "looks at what is believed dead"
 _WITHOUT_REFRESH_TOKEN = "consents without a refresh token"
+_OF_ONE_ACCOUNT = "several connections of one account, believed dead"
 
 FAMILY_OF = {
     "the lease: shorter than its request": "slow answers",
@@ -459,6 +539,12 @@ FAMILY_OF = {
     "the superseded: revoked while a newer consent stands": "consents after a revocation",
     "the looks at what is believed dead": _BELIEVED_DEAD,
     "the number of looks, and the time between them": _BELIEVED_DEAD,
+    "the look: while the rescue queue holds an answer": "looks beside what is queued",
+    "the look: after a consent elsewhere": _OF_ONE_ACCOUNT,
+    "the look: after an attempt before the refused one": _BELIEVED_DEAD,
+    "the pause: where a token is needed by now": "callers while a server is down",
+    "the unknown refusal: never the end": "refusals that nobody knows",
+    "the unknown refusal: the end at once": "refusals in passing",
     "the kept: superseded by a consent without a refresh token": _WITHOUT_REFRESH_TOKEN,
     "the kept: whose-ever it is": _WITHOUT_REFRESH_TOKEN,
     "the kept: refreshed without its lease": _WITHOUT_REFRESH_TOKEN,

@@ -13,6 +13,7 @@ from tests.torture.families import Casts, Family, any_drawn
 from tests.torture.invariants import Watch
 from tests.torture.judging import judge
 from tests.torture.scheduler import CALL_TIME, TICK, Scheduler
+from tests.torture.server import UNKNOWN
 from tests.torture.strategies import Calm, Chance, Script
 from tests.torture.wire import HTTP_TIMEOUT, registrations_of
 from tests.torture.world import Process, World
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 MOST_STEPS = 600
 QUIET_STEPS = 3000
 _MOST_SWEEPS = 60
+_ROUNDS, _BETWEEN_ROUNDS = 12, 9000.0
+"""How often, and after how many seconds, a grant is asked for again that is refused for a reason that nobody knows."""
+
 LEASE = CALL_TIME + LEASE_MARGIN
 SLACK = 5.0
 """Seconds of polling and retrying that a caller adds to a lease and a time-out."""
@@ -78,9 +82,12 @@ def _peace(world: World, watch: Watch) -> None:
     _work_in_the_background(world, watch)
     ended = None
     while ended != (ended := sum(grant.ended is not None for grant in world.server.grants)):
-        for connection_id in world.accounts:
-            _refresh_a_last_time(world, watch, connection_id)
+        is_known = [_refresh_a_last_time(world, watch, connection_id) for connection_id in world.accounts]
         _work_in_the_background(world, watch)
+        for _ in range(_ROUNDS if not all(is_known) else 0):
+            scheduler.now += _BETWEEN_ROUNDS
+            for connection_id in world.accounts:
+                _refresh_a_last_time(world, watch, connection_id)
 
 
 def _prober(world: World, watch: Watch, connection_id: str) -> Callable[[], None]:
@@ -100,14 +107,15 @@ def _prober(world: World, watch: Watch, connection_id: str) -> Callable[[], None
 
 
 def _probe(world: World, actor: Actor, connection_id: str) -> float | None:
-    """Ask for a token until there is one; return when that was, or None where the connection is over."""
+    """Ask for a token until there is one; return when that was, or None where the connection is over, or may be."""
     while True:
         actor.deadline = world.scheduler.now + 29.0
         process = Process(world, actor)
         try:
             process.vending.token(connection_id, 60, process.deadline)
         except GatehouseError as error:
-            if not error.retryable:
+            is_refused = error.provider_error is not None and error.provider_error.error == UNKNOWN
+            if not error.retryable or (is_refused and world.profile.refuses_with == UNKNOWN):
                 return None
             actor.deadline, actor.polls = actor.deadline + 600.0, False  # it is a caller of functions: it may wait
             process.timing.sleep(error.retry_after or 1)
@@ -129,15 +137,19 @@ def _work_in_the_background(world: World, watch: Watch) -> None:
     watch.violated("the background has never done with its work")
 
 
-def _refresh_a_last_time(world: World, watch: Watch, connection_id: str) -> None:
+def _refresh_a_last_time(world: World, watch: Watch, connection_id: str) -> bool:
+    """Refresh a connection; tell whether what comes of it is known, and not only that the server refuses somehow."""
     scheduler = world.scheduler
     if world.item(connection_id).get("status") != "active":
-        return
+        return True
     scheduler.now += 400.0  # past every delay
     last = scheduler.spawn(f"last:{connection_id}", "refresh", lambda actor: _refresh(world, actor, connection_id))
     scheduler.run(QUIET_STEPS)
-    if last.error is not None and getattr(last.error, "code", "") != "reauthorization_required":
+    code = getattr(last.error, "code", "")
+    is_unknown = world.profile.refuses_with == UNKNOWN and code in {"provider_unavailable", "provider_misconfigured"}
+    if last.error is not None and code != "reauthorization_required" and not is_unknown:
         watch.violated(f"{connection_id} does not refresh: {last.error!r}")
+    return not is_unknown
 
 
 def _refresh(world: World, actor: Actor, connection_id: str) -> Any:

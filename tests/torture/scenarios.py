@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.errors import ReauthorizationRequired
-from tests.torture.scheduler import REFUSALS
+from functions.vault.committing import Committing
+from functions.vault.errors import GatehouseError, ReauthorizationRequired, TemporarilyUnavailable
+from tests.torture.scheduler import CALL_TIME, REFUSALS
 from tests.torture.server import Profile
 from tests.torture.wire import registrations_of
 from tests.torture.world import ACCOUNT, CONNECTION, Process
@@ -18,11 +19,18 @@ if TYPE_CHECKING:
     from random import Random
 
     from functions.vault.authorization import ValidatedResponse
+    from functions.vault.connection import Connection
     from tests.torture.scheduler import Actor, Fault, Message
     from tests.torture.world import World
 
 AGES = {"none": None, "fresh": 10.0, "due": 3400.0, "expired": 3700.0, "idle": 10.5 * 86400}
 """How old a connection's tokens are, in seconds; they live an hour."""
+
+MIN_TTL = 60
+"""Seconds that a token has to live for whoever asks."""
+
+_CALLS, _BETWEEN_CALLS = 12, 20.0
+_IN_TROUBLE = 1800.0
 
 BEGINNINGS = {
     "as consented": 1,
@@ -106,8 +114,9 @@ class Scenario:
         server = setup.world.server
         if not self.begins.endswith("dead"):
             return
+        setup.world.begins_refused = True
         if self.begins == "taken for dead":
-            server.takes_all_for_dead = setup.world.begins_refused = True
+            server.takes_all_for_dead = True
         else:
             server.remove(connection_id)
         with suppress(ReauthorizationRequired):
@@ -124,6 +133,7 @@ _KIND = {
     "upkeep": "sweep",
     "removal": "user",
     "mistake": "operator",
+    "queued": "refresh",
 }
 
 
@@ -178,8 +188,47 @@ def _upkeep(process: Process, _connection_id: str, _prepared: Any) -> Any:
         process.sweeping.sweep(process.deadline)
 
 
+def _token(process: Process, connection_id: str, _prepared: Any = None) -> Any:
+    try:
+        return process.vending.token(connection_id, MIN_TTL, process.deadline)
+    except GatehouseError as error:
+        assert process.actor is not None
+        process.world.observer.refused(process.actor, connection_id, error)
+        raise
+
+
+def _caller(process: Process, connection_id: str, _prepared: Any) -> Any:
+    """Be an application that needs a token every few seconds, for some minutes."""
+    assert process.actor is not None
+    for _ in range(_CALLS):
+        with suppress(GatehouseError):
+            _token(process, connection_id)
+        process.actor.deadline = process.world.scheduler.now + _BETWEEN_CALLS + CALL_TIME
+        process.timing.sleep(_BETWEEN_CALLS)
+
+
+class _Unstored(Committing):
+    """Has a table that takes nothing: what it is given goes to the rescue queue."""
+
+    def _write(self, *_: Any) -> Connection:
+        raise TemporarilyUnavailable("The table takes nothing.")
+
+
+def _queued(process: Process, connection_id: str, _prepared: Any) -> Any:
+    """Be a refresh whose answer lies in the rescue queue, where whoever rescues it has trouble, for half an hour."""
+    world = process.world
+    unlucky = Process(world, process.actor, replace(world.parts, committing=_Unstored))
+    try:
+        unlucky.vending.refresh(connection_id, None, unlucky.deadline)
+    finally:
+        for message in world.scheduler.messages:
+            message.visible_at += _IN_TROUBLE if message.queue == "rescue" else 0.0
+
+
 _ROLES: dict[str, Callable[[Process, str, ValidatedResponse | None], Any]] = {
-    "token": lambda process, about, _: process.vending.token(about, 60, process.deadline),
+    "token": _token,
+    "caller": _caller,
+    "queued": _queued,
     "refresh": lambda process, about, _: process.vending.refresh(about, 1, process.deadline),
     "refresh_any": lambda process, about, _: process.vending.refresh(about, None, process.deadline),
     "revoke": lambda process, about, _: process.revoking.revoke(about, process.deadline),

@@ -171,6 +171,7 @@ class Message:
     group: str
     number: int
     visible_at: float
+    sent_at: float
     deliveries: int = 0
     in_hand: int = 0
 

@@ -20,6 +20,7 @@ class Profile:
     Refresh tokens (RFC 6749 section 6, RFC 9700 section 4.14.2). `rotates`: every refresh replaces the refresh token.
     `detects_reuse`: a replaced one, used again, ends the grant. `replay_seconds`: for so long a replaced one is
     answered again: with the same tokens, or with `fresh_replays` anew. `replay_is_known`: the registration says so.
+    `refuses_with` is the code with which it refuses what is dead: the standard's, or one that nobody knows.
 
     Consents. `names_account`: token responses say whose they are; `by_id_token`: in an ID token alone, signed by a key
     that is new, and published after `key_is_out_after` seconds (None: never). `one_refresh_token`: a further consent of
@@ -43,6 +44,7 @@ class Profile:
     replay_seconds: int = 0
     fresh_replays: bool = False
     replay_is_known: bool = True
+    refuses_with: str = "invalid_grant"
     lifetime: int = 3600
     names_account: bool = False
     by_id_token: bool = False
@@ -100,6 +102,9 @@ class Refusal(Exception):
         self.document: dict[str, Any] = {"error": code, **more}
 
 
+UNKNOWN = "flux_capacitor"
+"""A code of which nobody knows what it means."""
+
 BUSY_WORDS = "another request with this token is being processed"
 
 _OF_DEAD_TOKENS = {
@@ -148,7 +153,7 @@ class Server:
         """Answer a token request with a refresh token (RFC 6749 section 6)."""
         used = self.by_refresh_token.get(refresh_token)
         if used is None or used.grant.ended or self.takes_all_for_dead:
-            raise Refusal("invalid_grant")
+            raise Refusal(self.profile.refuses_with)
         if not self.profile.rotates:
             return self._answer(self._issue(used.grant, now, refresh_token), call, with_refresh_token=False)
         if used.successor is None:
@@ -161,7 +166,7 @@ class Server:
             return self._answer(used.successor, call, with_refresh_token=True)
         if self.profile.detects_reuse:
             self._end(used.grant, "reuse", call)
-        raise Refusal("invalid_grant")
+        raise Refusal(self.profile.refuses_with)
 
     def revoke(self, token: str, now: float, call: Any) -> dict[str, Any]:
         """Answer a revocation request (RFC 7009): what is not known needs no revocation."""

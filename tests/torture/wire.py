@@ -12,7 +12,7 @@ from functions.vault.registrations import Registrations
 from functions.vault.responses import Answer
 from tests.torture.id_tokens import ISSUER
 from tests.torture.scheduler import PASSING, Fault, Point
-from tests.torture.server import BUSY_WORDS, Refusal
+from tests.torture.server import BUSY_WORDS, UNKNOWN, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -316,7 +316,7 @@ _BUSY = {
 }
 _IN_PASSING = {
     Fault.DEAD: _json({"error": "invalid_grant"}, 400),
-    Fault.UNKNOWN: _json({"error": "flux_capacitor"}, 400),
+    Fault.UNKNOWN: _json({"error": UNKNOWN}, 400),
     Fault.DOWN: Answer(503, {}, b""),
 }
 

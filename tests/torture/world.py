@@ -30,11 +30,12 @@ from tests.torture.edges import AUTHORIZATIONS, CONNECTIONS, SHARED
 from tests.torture.id_tokens import WarmKeys
 from tests.torture.scheduler import Fault, Message, Point
 from tests.torture.server import Server
-from tests.torture.wire import PROVIDER, registrations_of, transport
+from tests.torture.wire import CLIENT, PROVIDER, registrations_of, transport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from functions.vault.errors import GatehouseError
     from functions.vault.outcome import Outcome
     from functions.vault.registrations import Registrations
     from functions.vault.tokens import TokenSet
@@ -79,6 +80,9 @@ class Observer:
 
     def asked(self, request: TokenRequest) -> None:
         """Hear of a token request on its way."""
+
+    def refused(self, actor: Actor, connection_id: str, error: GatehouseError) -> None:
+        """Hear of a caller that got no token."""
 
     def revoking(self, request: RevocationRequest) -> None:
         """Hear of a revocation on its way."""
@@ -139,6 +143,12 @@ class World:
             self._plain[id(item)] = item, values
         return values
 
+    def authorized_elsewhere(self, connection_id: str) -> int | None:
+        """Return when the account of a connection last authorized the client by another one, as far as is noted."""
+        subject = self.item(connection_id).get("subject")
+        shared = Shared(lambda _service: self.shared, SHARED)
+        return None if subject is None else shared.authorized_elsewhere(PROVIDER, CLIENT, subject, connection_id)
+
     def opened(self, connection_id: str, stored: Mapping[str, Any]) -> TokenSet:
         """Return what a stored token set holds, with no call noticed by anybody."""
         return self.truth.open(connection_id, records.sealed(stored))
@@ -149,16 +159,17 @@ class World:
         if queue == "refresh" and (queue, deduplication) in self._sent:
             return
         self._sent.add((queue, deduplication))
-        self.scheduler.messages.append(Message(queue, body, group, next(self._numbers), self.scheduler.now))
+        now = self.scheduler.now
+        self.scheduler.messages.append(Message(queue, body, group, next(self._numbers), visible_at=now, sent_at=now))
 
 
 class Process:
     """One cold start: the use cases, put together as `settings.House` does."""
 
-    def __init__(self, world: World, actor: Actor | None) -> None:
+    def __init__(self, world: World, actor: Actor | None, parts: Parts | None = None) -> None:
         self.world = world
         self.actor = actor
-        scheduler, parts = world.scheduler, world.parts
+        scheduler, parts = world.scheduler, parts or world.parts
         skew = actor.skew if actor else 0.0
         client_of = edges.clients(world).__getitem__
         clock = SharedClock(lambda: scheduler.now + skew)
