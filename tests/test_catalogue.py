@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -14,8 +15,27 @@ from tools import catalogue
 
 ROOT = Path(__file__).parent.parent
 FILES = catalogue.FILES
+ACCOUNT = ROOT / "docs" / "catalogue.md"
 
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+
+BECAME = ("file: ", "comment", "built in: ", "not: ")
+_COUNTED = (
+    "airtable 11, amazon-sp-api 12, asana 7, atlassian-jira 10, bigcommerce 7, bitbucket 10, box 6, calendly 8, "
+    "clickup 7, discord 11, docusign 9, dropbox 8, ebay 9, etsy 9, facebook 7, figma 7, github 12, gitlab 8, "
+    "google 7, hubspot 22, instagram 14, intercom 11, linear 16, linkedin 15, mailchimp 9, microsoft 21, monday 17, "
+    "notion 12, pipedrive 11, quickbooks 15, reddit 13, salesforce 19, shopify 11, slack 12, spotify 6, square 9, "
+    "stripe 7, stripe-app 6, tiktok-ads 9, x-twitter 9, xero 7, zendesk 8, zoho 13, zoom 9"
+)
+FACTS = {name: int(number) for name, number in (each.split() for each in _COUNTED.split(","))}
+"""How many facts were gathered of each provider from the field: docs/catalogue.md says what became of each."""
+
+
+def facts_of(provider: str) -> list[list[str]]:
+    """Return the rows that docs/catalogue.md has of a provider: number, what it is about, what became of it."""
+    _, _, section = ACCOUNT.read_text(encoding="utf-8").partition(f"\n## {provider}\n")
+    rows = [line for line in section.partition("\n## ")[0].splitlines() if line.startswith("| ")]
+    return [row.strip("| ").split(" | ") for row in rows[1:]]
 
 
 def test_the_table_of_providers_is_current() -> None:
@@ -56,3 +76,26 @@ def test_a_file_has_what_a_connection_needs(path: Path) -> None:
     written = tomllib.loads(path.read_text(encoding="utf-8"))
 
     assert {"authorization_endpoint", "token_endpoint"} <= written.keys() | set(written.get("required", ()))
+
+
+@pytest.mark.parametrize("provider", FACTS)
+def test_of_each_fact_from_the_field_it_is_told_what_became_of_it(provider: str) -> None:
+    """None is forgotten, and a key that is said to be used is in the file."""
+    written = catalogue.written(ROOT / "functions" / "providers" / f"{provider}.toml")
+
+    facts = facts_of(provider)
+
+    assert [number for number, _, _ in facts] == [str(number) for number in range(1, FACTS[provider] + 1)]
+    for _, _, became in facts:
+        assert became.startswith(BECAME), became
+        keys = re.findall(r"`([a-z_]+)`", became.partition(";")[0]) if became.startswith("file: ") else []
+        assert written.keys() >= set(keys), became
+        assert keys or not became.startswith("file: "), became
+
+
+def test_the_account_of_the_facts_is_whole() -> None:
+    """It names every provider but UltraCart, whose file was recorded, and as many facts as there were."""
+    account = ACCOUNT.read_text(encoding="utf-8")
+
+    assert {path.stem for path in FILES} - FACTS.keys() == {"ultracart"}
+    assert f": {sum(FACTS.values())} facts," in account
