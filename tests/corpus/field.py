@@ -308,6 +308,14 @@ _PASSING = [
         retry_after=10,
     ),
     _case("throttled", "quickbooks", "its limit without a body", 429, "", "http_429"),
+    _case(
+        "throttled",
+        "zoho",
+        "its limit in two words on 200",
+        200,
+        _error("Access Denied", "You have made too many requests.", status="failure"),
+        "http_200",
+    ),
     _case("throttled", "reddit", "its limit, a page", 429, "<html>Too Many Requests</html>", "http_429", headers=_HTML),
     _case(
         "unavailable",

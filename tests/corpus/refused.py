@@ -374,17 +374,6 @@ THROTTLED = [
     _throttled("420 of old", 420, {"error": "Enhance Your Calm"}, None),
 ]
 
-THROTTLED += [
-    _throttled(
-        "Zoho: two words on 200",
-        200,
-        {"error": "Access Denied", "error_description": "You have made too many requests.", "status": "failure"},
-        "http_200",
-        quirks={"error_codes": {"Access Denied": "slow_down"}},
-        refresh=True,
-    ),
-]
-
 OUTAGES = [
     *(
         _unavailable(f"{status} and nothing else", status, "", outcome_unknown=True)

@@ -42,6 +42,7 @@ def answered(provider: str, status: int, body: Any) -> bool:
         ("reddit", 204, ""),
         ("slack", 200, {"ok": True, "revoked": True}),
         ("tiktok-ads", 200, {"code": 0, "message": "OK", "data": {}}),
+        ("zoho", 200, {"status": "success"}),
     ],
 )
 def test_an_end_is_confirmed(provider: str, status: int, body: Any) -> None:
@@ -67,6 +68,7 @@ def test_an_end_is_confirmed(provider: str, status: int, body: Any) -> None:
         ("slack", 200, {"ok": False, "error": "account_inactive"}),
         ("zendesk", 401, {"error": "invalid_token", "error_description": "why"}),
         ("zendesk", 401, {"error": "Couldn't authenticate you"}),
+        ("zoho", 400, {"status": "failure"}),
     ],
 )
 def test_a_token_that_is_dead_is_known(provider: str, status: int, body: Any) -> None:
