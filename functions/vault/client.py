@@ -199,7 +199,8 @@ class Client:
     ) -> TokenResponse:
         def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> TokenResponse:
             provider = identity.registration.provider
-            response = token_response(answer, provider, kind, now=self._clock(), secrets=secrets)
+            used = form.get("refresh_token")
+            response = token_response(answer, provider, kind, now=self._clock(), secrets=secrets, used=used)
             response = replace(response, client_secret_used=identity.label)
             if registration.provider.subject != id_token.SUBJECT:
                 return response

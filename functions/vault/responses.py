@@ -62,12 +62,19 @@ class Transport(Protocol):
         """Return the whole answer within `timeout` seconds, or raise `ProviderUnavailable`."""
 
 
-def token_response(
-    answer: Answer, provider: Provider, endpoint: str, *, now: float, secrets: tuple[str, ...]
+def token_response(  # noqa: PLR0913 - an answer, and what it answers
+    answer: Answer,
+    provider: Provider,
+    endpoint: str,
+    *,
+    now: float,
+    secrets: tuple[str, ...],
+    used: str | None = None,
 ) -> TokenResponse:
     """Return the tokens that `token` or `refresh` (of `rules.ENDPOINTS`) is answered with, or raise what it means.
 
     `secrets` are what the request carried: a server that repeats them in an error text does not get them into ours.
+    `used` is the refresh token among them: one that comes back as it was has not been issued anew.
     """
     document = _document(answer, provider)
     refused = document is not None and _says_no(answer, document, provider, endpoint)
@@ -84,7 +91,7 @@ def token_response(
         tokens=tokens,
         token_type=_token_type(fields.get("token_type")),
         expires_at=fields.expires_at(),
-        refresh_expires_at=fields.refresh_expires_at(issued=tokens.refresh_token is not None),
+        refresh_expires_at=fields.refresh_expires_at(issued=tokens.refresh_token not in {None, used}),
         scope=_scope(fields.get("scope"), provider),
         subject=_word(at_path(document, provider.subject)) if provider.subject else None,
         metadata={path: value for path in provider.metadata if (value := _word(at_path(document, path))) is not None},

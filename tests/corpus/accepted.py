@@ -329,6 +329,13 @@ REFRESH_TOKENS = [
         refresh=True,
         quirks={"default_refresh_token_expires_in": 86400},
     ),
+    accepts(
+        "that life does not begin anew with one that comes back as it was",
+        tokens(refresh_token="RT-0"),
+        refresh_token="RT-0",
+        refresh=True,
+        quirks={"default_refresh_token_expires_in": 86400},
+    ),
 ]
 
 SCOPES = [

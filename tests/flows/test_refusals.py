@@ -121,6 +121,31 @@ def test_salesforce_ends_a_grant_in_its_other_words(
     assert answer["error"] == "reauthorization_required"
 
 
+def test_spotify_has_said_of_good_tokens_that_they_were_revoked(
+    application: Application, owner: Owner, scripted: Scripted, connected: Connect, stack: Stack
+) -> None:
+    """So its word is looked at again, where the same words of another server are beyond doubt.
+
+    https://github.com/metabrainz/listenbrainz-server/issues/1921
+    """
+    # given
+    owner.registers("spotify", **scripted.endpoints)
+    connection_id = connected("spotify")
+    granted = scripted.answers["/token"]
+    scripted.answers["/token"] = refusal(400, {"error": "invalid_grant", "error_description": "Refresh token revoked"})
+    refused = application.call("token", connection_id=connection_id)
+
+    # when
+    scripted.answers["/token"] = granted
+    stack.clock.advance(90)
+    answer = application.call("refresh", connection_id=connection_id)
+
+    # then
+    assert refused["error"] == "reauthorization_required"
+    assert answer.get("access_token") == granted["access_token"]
+    assert status_of(application, connection_id) == "active"
+
+
 @pytest.mark.parametrize(
     ("words", "error", "status"),
     [

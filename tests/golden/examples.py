@@ -139,7 +139,7 @@ EXAMPLES: dict[str, Example] = {
         start={},
         redirect={"spapi_oauth_code": "CODE", "selling_partner_id": "A1B2C3"},
         issued=tokens(1, token_type="bearer", scope=None),
-        refreshed=tokens(2, token_type="bearer", scope=None),
+        refreshed=tokens(2, token_type="bearer", scope=None, refresh_token="RT-1"),
     ),
     "ebay": Example(
         registration={"redirect_uri": "Acme_Inc-AcmeInc-Acme-PRD-abc"},
