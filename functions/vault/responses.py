@@ -42,6 +42,9 @@ _ERROR_CODE = r"[\x21\x23-\x5b\x5d-\x7e]{1,64}"
 _REQUEST_URI = r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,2048}"
 _UNSPEAKABLE = r"[^\x20-\x7e]+"
 
+LONGEST_TOKEN = 16 * 1024
+"""Characters of a token: a record holds the tokens of several consents, and DynamoDB takes 400 KB of it."""
+
 _LONGEST_PAGE = 20_000
 """Octets of a page in which a rule's words are looked for."""
 
@@ -324,7 +327,7 @@ class _Fields:
             raise ProviderUnavailable(
                 "The token response has no access_token that is a non-empty string.", outcome_unknown=True
             )
-        return token
+        return _bounded(token, "access_token")
 
     def refresh_token(self) -> str | None:
         token = self.get("refresh_token")
@@ -332,7 +335,7 @@ class _Fields:
             return None
         if not matches(token, _VSCHAR):
             raise ProviderUnavailable("The token response's refresh_token is not a string.", outcome_unknown=True)
-        return token
+        return _bounded(token, "refresh_token")
 
     def expires_at(self) -> int | None:
         provider = self._provider
@@ -354,6 +357,16 @@ class _Fields:
                 return moment
         seconds = self._provider.default_refresh_token_expires_in if issued else None
         return None if seconds is None else int(self._now) + seconds
+
+
+def _bounded(token: str, name: str) -> str:
+    """Return a token, if it is of a size that can be kept: what is not would fail every write."""
+    if len(token) > LONGEST_TOKEN:
+        raise ProviderMisconfigured(
+            f"The server issued a token of {len(token)} characters as {name}, and {LONGEST_TOKEN} is the most that is "
+            "kept: ask for fewer scopes, or have the server put less into its tokens."
+        )
+    return token
 
 
 def _token_type(token_type: Any) -> str:

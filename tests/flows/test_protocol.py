@@ -18,6 +18,7 @@ from functions.callback import handler as callback
 from functions.start import handler as start
 from tests.flows.application import TIMEOUT, Context, fresh, inside, operations, writes
 from tests.flows.scripted import CODE, TOKENS, connect
+from tests.flows.test_quirks import come_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -429,6 +430,35 @@ def test_a_scope_that_was_asked_for_and_not_granted_is_shown(
         assert (shown["scope"], shown["requested_scope"]) == ("orders:read", "orders:read orders:write")
         assert shown["scope_missing"] == ["orders:write"]
     assert after["scope_missing"] == []
+
+
+@pytest.mark.parametrize("field", ["access_token", "refresh_token"])
+def test_a_token_that_is_too_large_is_refused_as_an_answer(
+    application: Application, browser: Browser, scripted: Scripted, aws_calls: list[AwsCall], field: str
+) -> None:
+    """No record could hold several of them: nothing of it is stored or queued, and what was there goes on."""
+    # given
+    largest, too_large = {field: "x" * 16384}, {field: "x" * 220_000}
+    provider = application.register(scripted.registration)
+    scripted.answers["/token"] = TOKENS | too_large
+    refused = application.call("start", provider=provider, connection_id=fresh())
+    connection_id = refused["connection_id"]
+
+    # when
+    page = come_back(browser, refused, code=CODE)
+    nothing = application.call("connections", connection_id=connection_id)
+    scripted.answers["/token"] = TOKENS | largest
+    connected = come_back(browser, refused, code=CODE)
+    scripted.answers["/token"] = TOKENS | too_large
+    failed = application.refresh_later(connection_id)
+    after = application.call("token", connection_id=connection_id)
+
+    # then
+    assert (page.status_code, nothing["error"], connected.status_code) == (502, "connection_not_found", 200)
+    assert failed["error"] == "provider_misconfigured"
+    assert f"220000 characters as {field}" in failed["error_description"]
+    assert (after["version"], after["access_token"]) == (1, (TOKENS | largest)["access_token"])
+    assert "SendMessage" not in operations(aws_calls)
 
 
 def test_when_the_refresh_token_ends_is_shown(application: Application, browser: Browser, scripted: Scripted) -> None:
