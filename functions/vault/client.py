@@ -159,9 +159,16 @@ class Client:
             raise ProviderMisconfigured("Nothing here verifies ID tokens.")
         return self._issuer_keys
 
-    def refresh(self, registration: Registration, refresh_token: str, timeout: float) -> TokenResponse:
-        """Exchange a refresh token for new tokens (RFC 6749 section 6); it is kept where no new one came."""
+    def refresh(
+        self, registration: Registration, refresh_token: str, timeout: float, scope: str | None = None
+    ) -> TokenResponse:
+        """Exchange a refresh token for new tokens (RFC 6749 section 6); it is kept where no new one came.
+
+        `scope` is what is asked for once more, for servers that want that.
+        """
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        if scope is not None:
+            form["scope"] = dialect.scope_text(registration.provider, scope)
         answered = self._tokens("refresh", registration, form, (refresh_token,), timeout)
         return answered.keeping(refresh_token)
 

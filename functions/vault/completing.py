@@ -21,6 +21,7 @@ from .responses import with_callback
 from .store import Conflict
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
     from .accounts import Accounts, Asked
@@ -127,7 +128,7 @@ class Completing:
             except Exception:
                 self.authorizations.reopen(request, ServerError.code)
                 raise
-            answered = _with_scope(answered, request.scope, registration.provider)
+            answered = _with_scope(answered, request.scope, registration.provider, response.parameters)
             return self._commit(request, registration, answered, sealer, deadline)
 
     def _commit(
@@ -306,10 +307,17 @@ def _waits(connection: Connection, request: AuthorizationRequest) -> bool:
     return any(each.request_id == request.request_id for each in connection.in_place(Place.PENDING))
 
 
-def _with_scope(response: TokenResponse, requested: str | None, provider: Provider) -> TokenResponse:
+def _with_scope(
+    response: TokenResponse, requested: str | None, provider: Provider, parameters: Mapping[str, str]
+) -> TokenResponse:
     """Return the response with its scope, and what is missing of what was requested.
 
-    One that names none grants what was requested (RFC 6749 section 5.1).
+    One that names none grants what was requested (RFC 6749 section 5.1), if the provider does not say it in the
+    redirect instead, whose `parameters` these are.
     """
-    scope = response.scope or requested
-    return replace(response, scope=scope, scope_missing=scopes.missing(requested, scope, provider.scope_aliases))
+    separators, aliases = provider.separators_of_answers, provider.scope_aliases
+    scope = response.scope
+    if scope is None and provider.scope_parameter is not None:
+        scope = scopes.told(parameters.get(provider.scope_parameter), separators, requested, aliases)
+    scope = requested if scope is None else scope
+    return replace(response, scope=scope, scope_missing=scopes.missing(requested, scope, aliases))

@@ -15,7 +15,7 @@ from .tenants import filled
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from .providers import Registration
+    from .providers import Provider, Registration
 
     Pairs = Sequence[tuple[str, str]]
 
@@ -39,9 +39,14 @@ def authorization_params(
     provider = registration.provider
     params = {"response_type": "code", "client_id": registration.client_id, "redirect_uri": redirect_uri}
     if scope is not None:
-        params["scope"] = scope.replace(" ", provider.scope_separator)
+        params["scope"] = scope_text(provider, scope)
     own = _named(params.items(), provider.authorization_param_names)
     return {**provider.authorization_params, **extra, **dict(own)}
+
+
+def scope_text(provider: Provider, scope: str) -> str:
+    """Return a scope as the provider takes it in a request: with its own separator."""
+    return scope.replace(" ", provider.scope_separator)
 
 
 def request(

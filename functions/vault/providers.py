@@ -43,6 +43,9 @@ class Provider:
     scopes_fixed: bool = False
     scope_separator: str = " "
     response_scope_separators: tuple[str, ...] | None = None
+    scope_parameter: str | None = None
+    scope_in_refresh: bool = False
+    refresh_token_needs: dict[str, list[str]] = field(default_factory=dict)
     scope_aliases: dict[str, list[str]] = field(default_factory=dict)
     redirect_uri: str | None = None
     parameters: dict[str, str] = field(default_factory=dict)

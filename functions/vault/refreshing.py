@@ -60,13 +60,15 @@ Aside = Callable[[StoredSet], StoredSet]
 class Plan:
     """All that an attempt needs, from before the lease is claimed: nothing else can fail once the server is asked.
 
-    An ID token goes on with what comes, for as long as it has to be asked whose account it names.
+    An ID token goes on with what comes, for as long as it has to be asked whose account it names. `scope` is asked for,
+    if the server wants that.
     """
 
     registration: Registration
     refresh_token: str
     sealer: Sealer
     unverified_id_token: str | None = None
+    scope: str | None = None
 
 
 @record
@@ -234,7 +236,7 @@ class Refreshing:
         timeout = min(deadline.for_http(plan.registration.provider.request_timeout), lease_left)
         if timeout < SHORTEST_REQUEST:
             raise TemporarilyUnavailable("Preparing the refresh took too long: try again.", retry_after=1)
-        return client.refresh(plan.registration, plan.refresh_token, timeout)
+        return client.refresh(plan.registration, plan.refresh_token, timeout, plan.scope)
 
     def _ask_again(
         self, used: StoredSet, plan: Plan, client: Client, lost: ProviderUnavailable, deadline: Deadline
@@ -337,7 +339,8 @@ class Refreshing:
             raise ReauthorizationRequired("The grant came without a refresh token: start again.")
         sealer = self.cipher.prepare(held.connection_id, version, registration.whose(used.whose.parameters))
         unverified_id_token = tokens.unverified_id_token if used.account_at is not None else None
-        return Plan(registration, tokens.refresh_token, sealer, unverified_id_token)
+        scope = _scope_as_asked(held, used) if registration.provider.scope_in_refresh else None
+        return Plan(registration, tokens.refresh_token, sealer, unverified_id_token, scope)
 
     def _opened(self, held: Connection, used: StoredSet) -> TokenSet:
         return self.cipher.tokens_of(held) if used is held.current else self.cipher.open(held.connection_id, used)
@@ -413,6 +416,15 @@ class Refreshing:
                 self.timing.sleep(_PAUSE)
             else:
                 return concluded
+
+
+def _scope_as_asked(held: Connection, used: StoredSet) -> str | None:
+    """Return the scope of a token set in the words that it was asked for in, without what was not granted.
+
+    The server knows those words, and takes none for a refresh that were not granted (RFC 6749 section 6).
+    """
+    asked = [scope for scope in (held.requested_scope or "").split() if scope not in held.scope_missing]
+    return used.scope or " ".join(asked) or held.scope or None
 
 
 def _with_missing_scopes(response: TokenResponse, held: Connection, used: StoredSet, plan: Plan) -> TokenResponse:

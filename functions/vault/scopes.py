@@ -30,6 +30,19 @@ def granted(value: Any, separators: Iterable[str]) -> str | None:
     return " ".join(value.split())[:_LONGEST] or None
 
 
+def told(value: Any, separators: Iterable[str], requested: str | None, aliases: Aliases) -> str | None:
+    """Return the scope that a redirect names; None if it names none, or nobody knows what was asked for.
+
+    A browser brings it: it can take away from what was asked for, and add nothing.
+    """
+    words = granted(value, separators)
+    if words is None or requested is None:
+        return None
+    expected = set(requested.split())
+    expected |= {name for scope in requested.split() for names in _aliases_of(scope, aliases) for name in names}
+    return " ".join(word for word in words.split() if word in expected)
+
+
 def missing(requested: str | None, granted: str | None, aliases: Aliases) -> tuple[str, ...]:
     """Return the scopes that were asked for and not granted; none if nobody knows one of the two."""
     if requested is None or granted is None:

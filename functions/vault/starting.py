@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -14,6 +15,8 @@ from .life import MOST_BYTES, MOST_SETS
 from .record import record
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .connection import Connection
     from .providers import Provider, Registration
     from .registrations import Registrations
@@ -50,6 +53,7 @@ class Starting:
         redirect_uri = registration.provider.redirect_uri or f"{self.base_url}/callback/{registration.provider.name}"
         params = _params(registration, redirect_uri, scope, fields)
         authorization_url, pushed = _question(registration, params)
+        _note_what_a_refresh_token_needs(registration.provider, connection_id, scope, dict(params))
         now = int(self.timing.now())
         ticket = Ticket(authorization.new_request_id(), authorization.new_secret())
         request = AuthorizationRequest(
@@ -120,6 +124,25 @@ def _require_room(existing: Connection, now: float) -> None:
             "connection_id.",
             connection_id=existing.connection_id,
             retry_after=max(1, (existing.tell_at or 0) - int(now)),
+        )
+
+
+def _note_what_a_refresh_token_needs(
+    provider: Provider, connection_id: str, scope: str | None, params: Mapping[str, str]
+) -> None:
+    """Write a line if no refresh token will come of a request: that shows only when its access token has run out."""
+    asked = {name: {text} for name, text in params.items()} | {"scope": set((scope or "").split())}
+    lacks = [name for name, texts in provider.refresh_token_needs.items() if asked.get(name, set()).isdisjoint(texts)]
+    if lacks:
+        logging.getLogger("gatehouse").warning(
+            "no refresh token will come",
+            extra={
+                "provider": provider.name,
+                "connection_id": connection_id,
+                "description": "The request lacks what the provider gives a refresh token for: "
+                + ", ".join(f"{name} with {' or '.join(provider.refresh_token_needs[name])}" for name in lacks)
+                + ". The connection will end with its access token. Add it to the registration, or to start's fields.",
+            },
         )
 
 

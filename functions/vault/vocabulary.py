@@ -204,6 +204,23 @@ def _parameters(value: Any) -> dict[str, str]:
     return dict(value)
 
 
+def _refresh_token_needs(value: Any) -> dict[str, list[str]]:
+    expected = (
+        "an object of at most 10 parameters of the authorization request, each with a list of 1 to 10 texts, one of "
+        'which it has to have, like {"scope": ["offline_access"]}'
+    )
+    texts = check.list_of(check.printable(256), 10)
+    if not isinstance(value, Mapping) or len(value) > 10:  # noqa: PLR2004 - no server wants more for one token
+        raise Mismatch(expected)
+    try:
+        for name, accepted in value.items():
+            check.text(_NAME, expected)(name)
+            texts(accepted or None)
+    except Mismatch:
+        raise Mismatch(expected) from None
+    return dict(value)
+
+
 def _response_fields(value: Any) -> dict[str, str | list[str]]:
     expected = (
         f"an object with keys of {', '.join(TOKEN_FIELDS)}, and for each its name in the answer, an empty one to pass "
@@ -332,6 +349,9 @@ def checks(*, loopback_http: bool) -> dict[str, Check]:
         "scope_separator": check.one_of(*SCOPE_SEPARATORS),
         "response_scope_separators": check.list_of(check.one_of(*SCOPE_SEPARATORS), len(SCOPE_SEPARATORS)),
         "scope_aliases": _scope_aliases,
+        "scope_parameter": check.text(_NAME, "the name of a parameter"),
+        "scope_in_refresh": check.boolean,
+        "refresh_token_needs": _refresh_token_needs,
         "redirect_uri": check.printable(1024),
         "parameters": _parameters,
         "parameter_defaults": check.string_map(_PARAMETER, 256, 10),

@@ -31,6 +31,9 @@ GOOD: dict[str, list[Any]] = {
     "scopes_fixed": [True],
     "scope_separator": [" ", ",", "+", ";"],
     "response_scope_separators": [[], [","], [" ", ",", "+", ";"]],
+    "scope_parameter": ["scope", "granted[scopes]"],
+    "scope_in_refresh": [True, False],
+    "refresh_token_needs": [{}, {"scope": ["offline_access", "refresh_token"], "access_type": ["offline"]}],
     "scope_aliases": [{}, {"email": ["https://acme.example/email"]}, {"read_*": ["write_*", "*:rw"], "offline": []}],
     "redirect_uri": ["ACME-Inc-PRD-1"],
     "parameters": [
@@ -172,6 +175,22 @@ BAD: dict[str, list[Any]] = {
     "scopes": [None, "read", [1], ["read write"], [""], {}, ["x"] * 101],
     "scopes_fixed": NOT_FLAG,
     "scope_separator": [*NOT_TEXT, "|", "  ", "&"],
+    "scope_parameter": [*NOT_TEXT, "a b"],
+    "scope_in_refresh": NOT_FLAG,
+    "refresh_token_needs": [
+        *(
+            None,
+            "scope",
+            [],
+            {"scope": "a"},
+            {"scope": []},
+            {"scope": [""]},
+            {"scope": [1]},
+            {"a b": ["x"]},
+            {"": ["x"]},
+        ),
+        *({"scope": ["x"] * 11}, {"scope": None}, {f"p{number}": ["x"] for number in range(11)}),
+    ],
     "response_scope_separators": [None, ",", {}, [1], [""], ["|"], [",", "  "], [","] * 5],
     "scope_aliases": [
         *(None, "a", [], {"a": "b"}, {"a": None}, {"": []}, {"a b": []}, {"a": ["b c"]}, {"a": [""]}, {"a": [1]}),

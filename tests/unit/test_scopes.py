@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from functions.vault.scopes import granted, missing
+from functions.vault.scopes import granted, missing, told
 
 GOOGLE = {"email": ["https://acme.example/auth/userinfo.email"], "profile": ["https://acme.example/auth/profile"]}
 CONTAINED = {"read_*": ["write_*"], "public": ["repo", "all"]}
@@ -73,3 +73,23 @@ def test_what_is_missing_was_asked_for_and_not_granted(
 ) -> None:
     """Under none of its names, in the order in which it was asked for. If one of the two is unknown, nothing is."""
     assert missing(requested, answered, aliases) == lacks
+
+
+@pytest.mark.parametrize(
+    ("value", "requested", "aliases", "words"),
+    [
+        ("read,write", "read write", {}, "read write"),
+        ("read", "read write", {}, "read"),
+        ("admin,read", "read write", {}, "read"),
+        ("admin", "read", {}, ""),
+        ("https://acme.example/auth/profile", "profile", GOOGLE, "https://acme.example/auth/profile"),
+        ("read", None, {}, None),
+        ("", "read", {}, None),
+        (None, "read", {}, None),
+    ],
+)
+def test_a_redirect_takes_away_from_what_was_asked_for(
+    value: Any, requested: str | None, aliases: dict[str, list[str]], words: str | None
+) -> None:
+    """It is the visitor's word, and adds nothing."""
+    assert told(value, (",",), requested, aliases) == words
