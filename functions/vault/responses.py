@@ -319,7 +319,7 @@ class _Fields:
 
     def get(self, name: str) -> Any:
         found = (at_path(self._holder, path) for path in self._provider.names_of(name))
-        return next((value for value in found if value is not None), None)
+        return next((value for value in found if value not in (None, "")), None)
 
     def access_token(self) -> str:
         token = self.get("access_token")

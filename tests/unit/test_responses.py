@@ -166,6 +166,23 @@ def test_a_token_that_is_bound_to_a_key_is_the_operators_affair(token_type: str)
 
 
 @pytest.mark.parametrize(
+    ("sent", "lives"),
+    [
+        ({"expires_in_sec": 60, "expires_in": 60_000}, 60),
+        ({"expires_in": 60}, 60),
+        ({"expires_in_sec": None, "expires_in": 60}, 60),
+        ({"expires_in_sec": "", "expires_in": 60}, 60),
+        ({"expires_in_sec": "60", "expires_in": "x"}, 60),
+    ],
+)
+def test_of_several_names_of_a_field_the_first_that_is_there_counts(sent: dict[str, Any], lives: int) -> None:
+    """Servers of one provider differ, and a server may change a name: both are known meanwhile."""
+    provider = Provider("acme", response_fields={"expires_in": ["expires_in_sec", "expires_in"]})
+
+    assert accepted({"access_token": "AT-1", **sent}, provider).expires_at == NOW + lives
+
+
+@pytest.mark.parametrize(
     ("sent", "separator", "kept"),
     [
         ("read write", " ", "read write"),
