@@ -13,7 +13,7 @@ BIN = .venv/bin
 BUILT = .aws-sam/build
 SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 
-.PHONY: help run test torture bench deploy-check lint format check-template build check-deployment versions take-over clean lock
+.PHONY: help run test torture bench deploy-check lint format check-template build check-deployment check-registration versions take-over clean lock
 .DEFAULT_GOAL := help
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo 'make check-template    sam validate and cfn-lint alone'
 	@echo 'make build             sam build: what is deployed, in .aws-sam/build'
 	@echo 'make check-deployment  look at a deployed stack; STACK=name, if it is not gatehouse'
+	@echo 'make check-registration  look at a registration before it is stored; ARGS="FILE NAME"'
 	@echo 'make versions          the versions of a deployed stack; ARGS="back" undoes a deployment, ARGS="prune" clears away'
 	@echo 'make take-over         into a restored table, what changed since; ARGS="OLD NEW --since TIME"'
 	@echo 'make lock              pin the newest versions of everything again'
@@ -82,6 +83,9 @@ build: .venv-sam/stamp | require-python
 
 check-deployment: .venv/run.stamp
 	@$(BIN)/python -m tools.check_deployment $(STACK)
+
+check-registration: .venv/run.stamp
+	@$(BIN)/python -m tools.check_registration $(ARGS)
 
 take-over: .venv/run.stamp
 	@$(BIN)/python -m tools.take_over $(ARGS)

@@ -17,7 +17,7 @@ from functions.vault.authorization import RESPONSE_ERRORS
 from functions.vault.errors import BY_CODE
 from functions.vault.outcome import SUBJECT_MISMATCH
 from functions.vault.providers import Provider, register
-from functions.vault.vocabulary import CREDENTIALS, checks, validated
+from functions.vault.vocabulary import CREDENTIALS, REGISTRATION, checks, validated
 from local import cloudformation
 from tests.requirements import ROOT
 
@@ -147,8 +147,8 @@ def test_the_keys_of_a_registration_are_those_of_the_vocabulary() -> None:
         for each in fields(Provider)
     }
 
-    assert keys.keys() == checks(loopback_http=False).keys() | CREDENTIALS.keys()
-    for key in keys.keys() - CREDENTIALS.keys():
+    assert keys.keys() == checks(loopback_http=False).keys() | REGISTRATION.keys()
+    for key in keys.keys() - REGISTRATION.keys():
         said = None if keys[key] == "none" else json.loads(keys[key])
         assert said == json.loads(json.dumps(defaults[key])), key
 
@@ -160,7 +160,7 @@ def test_every_registration_shown_is_accepted(document: str) -> None:
 
     assert shown
     for registration in shown:
-        own = validated(registration, "the example", checks(loopback_http=False) | CREDENTIALS)
+        own = validated(registration, "the example", checks(loopback_http=False) | REGISTRATION)
         credentials = {key: own.pop(key) for key in CREDENTIALS if key in own}
         assert register("example", [own], credentials).auth_method
 

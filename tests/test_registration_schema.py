@@ -12,14 +12,14 @@ from jsonschema import Draft202012Validator
 
 from functions.vault import providers, vocabulary
 from functions.vault.errors import ProviderMisconfigured
-from functions.vault.vocabulary import CREDENTIALS
+from functions.vault.vocabulary import CREDENTIALS, REGISTRATION
 from tests.test_catalogue import FILES
 from tests.unit.test_providers import BAD, EACH_BAD, EACH_GOOD, GOOD
 from tools import catalogue, registration_schema
 
 PUBLISHED: dict[str, Any] = json.loads(registration_schema.DOCUMENT.read_text(encoding="utf-8"))
 SCHEMA = Draft202012Validator(PUBLISHED)
-VOCABULARY = vocabulary.checks(loopback_http=False) | CREDENTIALS
+VOCABULARY = vocabulary.checks(loopback_http=False) | REGISTRATION
 CLIENT = {"client_id": "client-1"}
 
 KNOWN = sorted(VOCABULARY)

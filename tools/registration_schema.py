@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from functions.vault import assertion, fields, rules, tenants, vocabulary
-from functions.vault.fields import LONGEST_LIFETIME
+from functions.vault.fields import LONGEST_LIFETIME, PROVIDER_NAME
+from functions.vault.hints import EXAMPLES
 
 DOCS = Path(__file__).parent.parent / "docs"
 DOCUMENT = DOCS / "registration.schema.json"
@@ -149,6 +150,7 @@ def _keys() -> dict[str, Schema]:
         "client_signing_key": _whole(vocabulary.KMS_KEY),
         "client_signing_kid": _printable(256),
         "previous_clients": _list(_client(), vocabulary.MOST_PREVIOUS_CLIENTS),
+        "based_on": _whole(PROVIDER_NAME),
         "endpoints_moved_from": _list(_whole(vocabulary.ORIGIN), 10),
         "reauthorize_previous": flag,
         **dict.fromkeys(("issuer", "jwks_uri"), literal),
@@ -159,7 +161,8 @@ def _keys() -> dict[str, Schema]:
         "token_endpoint_auth_methods_supported": _list(_printable(64), 20),
         "token_endpoint_auth_signing_alg": _one_of(*assertion.HMAC_ALGORITHMS, *assertion.KEY_ALGORITHMS),
         "token_endpoint_auth_signing_alg_values_supported": _list(_printable(64), 50),
-        "client_assertion_audience": _one_of("issuer", "token_endpoint"),
+        "client_assertion_audience": _one_of(*vocabulary.AUDIENCES),
+        "client_id_in_body": flag,
         "basic_credentials_encoding": _one_of("form", "none"),
         "require_pushed_authorization_requests": flag,
         "response_mode": _one_of("query", "form_post"),
@@ -275,7 +278,8 @@ def schema() -> Schema:
 
 
 def _described(keys: dict[str, Schema], explained: dict[str, str]) -> dict[str, Schema]:
-    return {key: {"description": explained[key], **demanded} for key, demanded in keys.items()}
+    examples = {key: {"examples": [example]} for key, example in EXAMPLES.items()}
+    return {key: {"description": explained[key], **demanded, **examples.get(key, {})} for key, demanded in keys.items()}
 
 
 def _explained() -> dict[str, str]:

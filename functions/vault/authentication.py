@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from .assertion import ASSERTION_TYPE, HMAC_ALGORITHMS, KEY_ALGORITHMS, client_assertion, hmac_signature
 from .record import record
+from .vocabulary import AUDIENCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,14 +36,24 @@ class Identity:
 
 def advice(identity: Identity) -> str:
     """Return what an operator may try whose right credentials are refused; nothing where there is nothing to say."""
-    registration = identity.registration
+    registration, told = identity.registration, []
+    method, provider = registration.auth_method, registration.provider
     halves = (registration.client_id, identity.secret or "")
-    if registration.auth_method != "client_secret_basic" or all(quote(half, safe="") == half for half in halves):
-        return ""
-    return (
-        " If they are right: they hold special characters, which this server may not decode in a Basic header"
-        " (RFC 6749 section 2.3.1); try basic_credentials_encoding none, or client_secret_post."
-    )
+    if method == "client_secret_basic" and any(quote(half, safe="") != half for half in halves):
+        told.append(
+            "they hold special characters, which this server may not decode in a Basic header"
+            " (RFC 6749 section 2.3.1); try basic_credentials_encoding none, or client_secret_post"
+        )
+    elif method == "client_secret_basic":
+        told.append("this server may want them in the body; try token_endpoint_auth_method client_secret_post")
+    if method == "client_secret_basic" and not provider.client_id_in_body:
+        told.append("it may want client_id there as well; try client_id_in_body true")
+    if method == "client_secret_post":
+        told.append("this server may want them in a header; try token_endpoint_auth_method client_secret_basic")
+    if method in {"client_secret_jwt", "private_key_jwt"}:
+        others = " or ".join(each for each in AUDIENCES if each != provider.client_assertion_audience)
+        told.append(f"this server may expect another audience of the assertion; try client_assertion_audience {others}")
+    return f" If they are right: {'; or '.join(told)}." if told else ""
 
 
 @record
@@ -67,44 +78,45 @@ def identities(registration: Registration) -> Iterator[Identity]:
         yield Identity(registration, registration.previous_client_secret, "previous")
 
 
-def proof_of(identity: Identity, sign: Sign, now: float) -> Proof:
-    """Return what the client has to show with one request; `sign` signs with a key in KMS."""
+def proof_of(identity: Identity, sign: Sign, now: float, endpoint: str) -> Proof:
+    """Return what the client has to show with one request to `endpoint`; `sign` signs with a key in KMS."""
     registration, secret = identity.registration, identity.secret or ""
     client_id, basic = registration.client_id, _basic_credentials(identity)
     match registration.auth_method:
         case "client_secret_basic":
-            return Proof({}, {"Authorization": f"Basic {basic}"}, (secret, basic))
+            # Some servers look for the client by a field of the body before they look at the header.
+            beside = {"client_id": client_id} if registration.provider.client_id_in_body else {}
+            return Proof(beside, {"Authorization": f"Basic {basic}"}, (secret, basic))
         case "client_secret_post":
             return Proof({"client_id": client_id, "client_secret": secret}, {}, (secret, basic))
         case "client_secret_jwt":
             algorithm = registration.signing_algorithm(tuple(HMAC_ALGORITHMS), "HS256")
-            return _asserted(registration, algorithm, hmac_signature(secret, algorithm), now, (secret,))
+            return _asserted(identity, algorithm, hmac_signature(secret, algorithm), now, endpoint)
         case "private_key_jwt":
             algorithm, key = registration.signing_algorithm(KEY_ALGORITHMS, None), registration.client_signing_key or ""
-            return _asserted(registration, algorithm, lambda octets: sign(key, algorithm, octets), now, ())
+            return _asserted(identity, algorithm, lambda octets: sign(key, algorithm, octets), now, endpoint)
         case _:
             return Proof({"client_id": client_id})
 
 
-def _asserted(
-    registration: Registration,
-    algorithm: str,
-    sign: Callable[[bytes], bytes],
-    now: float,
-    confidential: tuple[str, ...],
-) -> Proof:
+def _asserted(identity: Identity, algorithm: str, sign: Callable[[bytes], bytes], now: float, endpoint: str) -> Proof:
+    registration = identity.registration
     client_id, kid = registration.client_id, registration.client_signing_kid
-    assertion = client_assertion(client_id, _audience(registration), algorithm, sign, now=now, kid=kid)
+    audience = _audience(registration, endpoint)
+    assertion = client_assertion(client_id, audience, algorithm, sign, now=now, kid=kid)
     fields = {"client_id": client_id, "client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}
-    return Proof(fields, {}, (*confidential, assertion))
+    return Proof(fields, {}, (identity.secret or "", assertion))
 
 
-def _audience(registration: Registration) -> str:
+def _audience(registration: Registration, endpoint: str) -> str:
     """Return whom an assertion is for: the issuer, which a mix-up of endpoints cannot forge.
 
-    The token endpoint only where no issuer is known, or where a server insists on it (RFC 7523 section 3).
+    The token endpoint only where no issuer is known, or where a server insists on it (RFC 7523 section 3); and the very
+    endpoint that the assertion is sent to, for servers whose endpoints know no other name than their own.
     """
     provider = registration.provider
+    if provider.client_assertion_audience == "endpoint":
+        return endpoint
     if provider.issuer is not None and provider.client_assertion_audience == "issuer":
         return provider.issuer
     return provider.endpoint("token_endpoint")

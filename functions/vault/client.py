@@ -183,9 +183,7 @@ class Client:
         def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> bool:
             return is_revoked(answer, identity.registration.provider, secrets=secrets)
 
-        # A header of the provider's own may hold the secret, whatever the method of authentication.
-        secrets = (token, *((registration.client_secret,) if registration.client_secret else ()))
-        return self._ask("revocation", registration, [*form.items()], secrets, read, timeout)
+        return self._ask("revocation", registration, [*form.items()], (token,), read, timeout)
 
     def push(self, registration: Registration, request: Form, timeout: float) -> str:
         """Push an authorization request, and return the `request_uri` that stands for it (RFC 9126 section 2)."""
@@ -234,14 +232,16 @@ class Client:
         for identity in self._identities(kind, registration, deadline):
             if refused is not None and deadline.remaining() < SHORTEST_REQUEST:
                 break
-            proof = proof_of(identity, self._sign, self._wall_clock())
+            endpoint = dialect.endpoint_of(kind, identity.registration.provider)
+            proof = proof_of(identity, self._sign, self._wall_clock(), endpoint)
             # Where nothing has taken time yet, the request has all of it.
             has_waited = refused is not None or identity.is_signed_elsewhere
             left = max(deadline.remaining(), SHORTEST_REQUEST) if has_waited else timeout
             asked = dialect.request(kind, identity.registration, form, proof.fields, proof.headers)
             try:
                 answer = self._transport.send(asked.method, asked.url, asked.headers, asked.body, left)
-                return read(answer, identity, (*secrets, *proof.confidential))
+                # All secrets of the client: a header of the provider's own may hold one, whatever the method is.
+                return read(answer, identity, (*secrets, *identity.registration.secrets, *proof.confidential))
             except ProviderMisconfigured as error:
                 if not error.refuses_client:
                     raise

@@ -66,7 +66,7 @@ def request(
     whole = [*fields, *(entry for entry in proof_fields.items() if entry not in fields)]
     headers = {**provider.token_headers, **proof_headers}
     if kind == "push":
-        return _request("POST", provider.endpoint("pushed_authorization_request_endpoint"), "form", whole, headers)
+        return _request("POST", endpoint_of(kind, provider), "form", whole, headers)
     names: Mapping[str, str] = getattr(provider, f"{kind}_param_names")
     params: Mapping[str, str] = getattr(provider, f"{kind}_params")
     own = _named(whole, names)
@@ -74,8 +74,20 @@ def request(
     pairs = [*own, *((name, value) for name, value in params.items() if name not in taken)]
     if kind == "revocation":
         return _revocation(registration, dict(fields).get("token", ""), pairs, headers)
-    url = provider.refresh_endpoint if kind == "refresh" else None
-    return _request("POST", url or provider.endpoint("token_endpoint"), provider.body_format, pairs, headers)
+    return _request("POST", endpoint_of(kind, provider), provider.body_format, pairs, headers)
+
+
+def endpoint_of(kind: str, provider: Provider) -> str:
+    """Return where a request of this kind goes; the address of a revocation may have placeholders in it."""
+    match kind:
+        case "push":
+            return provider.endpoint("pushed_authorization_request_endpoint")
+        case "revocation":
+            return provider.endpoint("revocation_endpoint")
+        case "refresh" if provider.refresh_endpoint is not None:
+            return provider.refresh_endpoint
+        case _:
+            return provider.endpoint("token_endpoint")
 
 
 def _revocation(registration: Registration, token: str, pairs: Pairs, headers: Mapping[str, str]) -> Request:
@@ -83,7 +95,7 @@ def _revocation(registration: Registration, token: str, pairs: Pairs, headers: M
     values = {"token": token, "client_id": registration.client_id, "client_secret": registration.client_secret or ""}
     own_headers = {name: filled(text, values) for name, text in provider.revocation_headers.items()}
     in_url = {name: quote(values[name], safe="") for name in ("token", "client_id")}
-    url = filled(provider.endpoint("revocation_endpoint"), in_url)
+    url = filled(endpoint_of("revocation", provider), in_url)
     return _request(provider.revocation_method, url, provider.revocation_body_format, pairs, {**headers, **own_headers})
 
 

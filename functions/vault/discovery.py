@@ -89,9 +89,10 @@ class Discovery:
                 return vocabulary.from_metadata(document, issuer, loopback_http=self._loopback_http)
         if outage:
             raise ProviderUnavailable("The issuer's metadata cannot be read: its server has an outage.")
+        way = "write it without /.well-known/ and what follows" if "/.well-known/" in issuer else "check it"
         raise ProviderMisconfigured(
             "The configured issuer publishes no metadata (RFC 8414, OpenID Connect Discovery): "
-            "check it, or give the endpoints."
+            f"{way}, or give the endpoints."
         )
 
     def _get(self, url: str, ends_at: float) -> Answer:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import field, fields, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from . import id_token, tenants
 from .errors import InvalidRequest, ProviderMisconfigured
@@ -17,7 +17,7 @@ from .record import record
 from .rules import of_codes
 from .stored_set import Whose
 from .upkeep import Upkeep
-from .vocabulary import ENDPOINTS, PARAM_NAMES, REGION, SECRET_METHODS, TEMPLATE_PARAMS
+from .vocabulary import ENDPOINTS, PARAM_NAMES, PRIVATE, REGION, SECRET_METHODS, TEMPLATE_PARAMS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -102,10 +102,13 @@ class Provider:
     token_endpoint_auth_signing_alg: str | None = None
     token_endpoint_auth_signing_alg_values_supported: tuple[str, ...] | None = None
     client_assertion_audience: str = "issuer"
+    client_id_in_body: bool = False
     basic_credentials_encoding: str = "form"
     # What has changed on purpose since tokens were issued: see `issued`
     endpoints_moved_from: tuple[str, ...] = ()
     reauthorize_previous: bool = False
+    # What only the owner's registration says in headers, parameters and queries: keys, perhaps. See `masking`
+    private: tuple[str, ...] = ()
 
     @property
     def has_slots(self) -> bool:
@@ -248,6 +251,16 @@ class Registration:
     whole: Registration | None = None
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return all client secrets, those of previous clients as well: no server's words may repeat them."""
+        clients = [
+            {"client_secret": self.client_secret, "previous_client_secret": self.previous_client_secret},
+            *self.previous_clients,
+        ]
+        names = ("client_secret", "previous_client_secret")
+        return tuple(secret for client in clients for name in names if (secret := client.get(name)))
+
+    @property
     def credentials(self) -> tuple[Any, ...]:
         """Return all that says who the client is, to be compared with another registration's."""
         secrets = self.client_secret, self.previous_client_secret
@@ -337,16 +350,22 @@ class Registration:
         What is configured goes; else neither key nor secret means `none`, a key `private_key_jwt`, and a secret the
         first supported method, of which RFC 8414 says that silence means `client_secret_basic`.
         """
-        configured = self.provider.token_endpoint_auth_method
-        if configured is None:
-            configured = self._supported_method()
-        needed = {"none": None, "private_key_jwt": "client_signing_key"}.get(configured, "client_secret")
-        if needed is not None and getattr(self, needed) is None:
+        if (lacking := self.lacking_credential) is not None:
             raise ProviderMisconfigured(
-                f"Provider {self.provider.name!r} authenticates with {configured}, "
-                f"but its registration has no {needed}."
+                f"Provider {self.provider.name!r} authenticates with {self._method}, "
+                f"but its registration has no {lacking}."
             )
-        return configured
+        return self._method
+
+    @property
+    def lacking_credential(self) -> str | None:
+        """Return the key of what this client has to authenticate with, and has not; None where nothing lacks."""
+        needed = {"none": None, "private_key_jwt": "client_signing_key"}.get(self._method, "client_secret")
+        return needed if needed is not None and getattr(self, needed) is None else None
+
+    @property
+    def _method(self) -> str:
+        return self.provider.token_endpoint_auth_method or self._supported_method()
 
     def _supported_method(self) -> str:
         if self.client_signing_key is not None:
@@ -382,25 +401,28 @@ class Registration:
 
 def register(name: str, layers: list[dict[str, Any]], credentials: Mapping[str, Any]) -> Registration:
     """Return the registration of provider `name`; in `layers` the later ones go over the earlier ones."""
-    if "client_id" not in credentials:
-        raise ProviderMisconfigured(f"The registration of provider {name!r} has no client_id.")
+    registration, problems = assembled(name, layers, credentials)
+    if problems:
+        told = "; ".join(f"{key}: {problem}" for key, problem in problems)
+        raise ProviderMisconfigured(f"The registration of provider {name!r}: {told}.")
+    return registration
+
+
+def assembled(
+    name: str, layers: list[dict[str, Any]], credentials: Mapping[str, Any]
+) -> tuple[Registration, list[tuple[str, str]]]:
+    """Return the registration that layers and credentials make, and what keeps it from being one, key by key."""
     merged: dict[str, Any] = {}
     for layer in layers:
         merged |= {**_regions_under(layer, merged), **layer, **_rules_over(merged, layer)}
     known = {entry.name for entry in fields(Provider)}
     if merged.get("revocation_endpoint") == "":
         del merged["revocation_endpoint"]  # there is one, and it is left unused
-    _require_coherence(name, merged)
-    if merged.get("authorization_response_iss_parameter_supported") and "issuer" not in merged:
-        raise ProviderMisconfigured(
-            f"Provider {name!r} is said to send iss in its responses (RFC 9207), but no issuer to compare it with."
-        )
-    if merged.get("subject") == id_token.SUBJECT and not {"issuer", "jwks_uri"} <= merged.keys():
-        raise ProviderMisconfigured(
-            f"Provider {name!r} tells the account in its ID token, and needs an issuer and a jwks_uri to verify it by."
-        )
-    provider = Provider(name=name, **{key: value for key, value in merged.items() if key in known})
-    return Registration(provider, **_client(name, credentials), is_discovered=bool(merged.get("is_discovered")))
+    problems = [*_client_problems(credentials), *_incoherences(merged)]
+    values = {key: value for key, value in merged.items() if key in known}
+    provider = Provider(name=name, **values, private=_private(layers))
+    client = {"client_id": "", **_client(credentials)}
+    return Registration(provider, **client, is_discovered=bool(merged.get("is_discovered"))), problems
 
 
 def _rules_over(below: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
@@ -423,48 +445,75 @@ def _regions_under(layer: Mapping[str, Any], below: Mapping[str, Any]) -> dict[s
     }
 
 
-def _client(name: str, credentials: Mapping[str, Any]) -> dict[str, Any]:
+def _private(layers: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Return what the last layer alone says in headers, in parameters and in the queries of endpoints."""
+    *below, own = [set(_private_values(layer)) for layer in layers] or [set()]
+    return tuple(sorted(own.difference(*below)))
+
+
+def _private_values(layer: Mapping[str, Any]) -> Iterator[str]:
+    for key in PRIVATE:
+        yield from layer.get(key, {}).values()
+    for urls in (layer, *layer.get("regions", {}).values()):
+        for key in ENDPOINTS:
+            yield from (value for _, value in parse_qsl(urlsplit(urls.get(key) or "").query))
+
+
+def _client(credentials: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of the client: `client_secrets` and `client_secret` are two ways to say the same."""
     client = dict(credentials)
     if "previous_clients" in client:
-        client["previous_clients"] = tuple(_client(name, each) for each in client["previous_clients"])
-    if "client_secrets" not in client:
-        return client
-    secrets = client.pop("client_secrets")
-    if "client_secret" in client or not secrets:
-        raise ProviderMisconfigured(
-            f"The registration of provider {name!r}: expected client_secret (one), or client_secrets (a list of one or "
-            "two, the newest first), not both."
-        )
+        client["previous_clients"] = tuple(_client(each) for each in client["previous_clients"])
+    secrets = client.pop("client_secrets", ())
     return client | dict(zip(("client_secret", "previous_client_secret"), secrets, strict=False))
 
 
-def _require_coherence(name: str, merged: Mapping[str, Any]) -> None:
-    """Raise `ProviderMisconfigured` where keys that are right by themselves do not fit together."""
+def _client_problems(credentials: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "client_id" not in credentials:
+        yield "client_id", "needed: what the provider calls your application"
+    for key, client in [
+        ("client_secrets", credentials),
+        *(("previous_clients", each) for each in credentials.get("previous_clients", ())),
+    ]:
+        if "client_secrets" in client and ("client_secret" in client or not client["client_secrets"]):
+            yield key, "expected client_secret (one), or client_secrets (one or two, the newest first), not both"
+
+
+def _incoherences(merged: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give what keys that are right by themselves do not fit together in."""
     declared: Mapping[str, str] = merged.get("parameters", {})
-    twice = [key for key in PARAM_NAMES if _are_ambiguous([name for name in merged.get(key, {}).values() if name])]
-    problems = [f"{key}: expected names that differ from one another" for key in twice]
-    problems += [f"{key}: needed, as the provider file says" for key in merged.get("required", ()) if key not in merged]
-    problems += _unknown_placeholders(merged, declared)
+    for key in PARAM_NAMES:
+        if _are_ambiguous([name for name in merged.get(key, {}).values() if name]):
+            yield key, "expected names that differ from one another"
+    for key in merged.get("required", ()):
+        if key not in merged:
+            yield key, "needed, as the provider file says"
+    yield from _unknown_placeholders(merged, declared)
     for region, urls in merged.get("regions", {}).items():
-        problems += [f"regions.{region}.{problem}" for problem in _unknown_placeholders(urls, declared)]
+        yield from (("regions", f"{region}.{key}: {text}") for key, text in _unknown_placeholders(urls, declared))
     known = declared.keys() | ({REGION} if merged.get("regions") else set())
-    unknown = merged.get("callback_parameters", {}).keys() - known
-    problems += [f"callback_parameters: {name} is not among parameters" for name in sorted(unknown)]
-    for parameter, value in merged.get("parameter_defaults", {}).items():
+    for name in sorted(merged.get("callback_parameters", {}).keys() - known):
+        yield "callback_parameters", f"{name} is not among parameters"
+    yield from _unfit_defaults(declared, merged.get("parameter_defaults", {}))
+    if merged.get("authorization_response_iss_parameter_supported") and "issuer" not in merged:
+        yield "issuer", "needed, to compare iss in the responses with (RFC 9207)"
+    if merged.get("subject") == id_token.SUBJECT and not {"issuer", "jwks_uri"} <= merged.keys():
+        yield "subject", f"{id_token.SUBJECT} needs an issuer and a jwks_uri to verify the ID token by"
+
+
+def _unfit_defaults(declared: Mapping[str, str], defaults: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for parameter, value in defaults.items():
         if parameter not in declared:
-            problems.append(f"parameter_defaults: {parameter} is not among parameters")
+            yield "parameter_defaults", f"{parameter} is not among parameters"
         elif tenants.problem_of(parameter, declared[parameter], value):
-            problems.append(f"parameter_defaults: {parameter} does not fit its pattern")
-    if problems:
-        raise ProviderMisconfigured(f"Provider {name!r}: " + "; ".join(problems) + ".")
+            yield "parameter_defaults", f"{parameter} does not fit its pattern"
 
 
-def _unknown_placeholders(urls: Mapping[str, Any], declared: Mapping[str, str]) -> Iterator[str]:
+def _unknown_placeholders(urls: Mapping[str, Any], declared: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for key in ENDPOINTS:
         allowed = declared.keys() | ({"client_id", "token"} if key == "revocation_endpoint" else set())
-        unknown = tenants.names_in(urls.get(key) or "") - allowed
-        yield from (f"{key}: {{{placeholder}}} is not among parameters" for placeholder in sorted(unknown))
+        for placeholder in sorted(tenants.names_in(urls.get(key) or "") - allowed):
+            yield key, f"{{{placeholder}}} is not among parameters"
 
 
 def _are_ambiguous(names: list[str]) -> bool:

@@ -18,12 +18,13 @@ from .errors import (
     TooLittleTime,
     UnknownProvider,
 )
+from .fields import shown
 from .providers import Registration
 from .timing import NEVER
-from .vocabulary import CREDENTIALS
+from .vocabulary import CREDENTIALS, REGISTRATION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from .aws import ClientOf
     from .discovery import Discovery
@@ -59,11 +60,12 @@ class Registrations:
         self._prefix = prefix
         self._transport = transport
         self._clock = clock
-        self._vocabulary = vocabulary.checks(loopback_http=loopback_http)
+        self._vocabulary = vocabulary.checks(loopback_http=loopback_http) | REGISTRATION
         self._loopback_http = loopback_http
         self._kept: dict[str, tuple[float, _Kept | None]] = {}
         self._discovering: Discovery | None = None
         self._vain_rereads: dict[str, tuple[int, float]] = {}
+        self._whole: dict[str, Registration] = {}
 
     def get(self, name: str, deadline: Deadline = NEVER) -> Registration:
         """Return the registration of provider `name`; where an issuer has to be asked for it, within the caller's time.
@@ -80,6 +82,20 @@ class Registrations:
         retry_after = max(kept.retry_after or 0, int(KEPT_FAILURE))
         raise type(kept)(kept.description, retry_after=retry_after if kept.retryable else None)
 
+    def whole(self, name: str, deadline: Deadline = NEVER) -> Registration:
+        """Return the registration as `get` does, where a customer could be connected by it.
+
+        Raises `ProviderMisconfigured` naming all that is wrong or missing, before anybody is sent anywhere.
+        """
+        registration = self.get(name, deadline)
+        if self._whole.get(name) is not registration:
+            from . import checking  # noqa: PLC0415 - only who sends a customer somewhere asks
+
+            if problems := list(checking.problems(registration)):
+                raise self._refused(registration, problems, {})
+            self._whole[name] = registration
+        return registration
+
     def has_slots(self, name: str) -> bool:
         """Tell whether provider `name` is known to take a limited number of requests at a time, whoever makes them.
 
@@ -89,7 +105,8 @@ class Registrations:
         if isinstance(kept, Registration) and self._clock() < kept_until:
             return kept.provider.has_slots
         with contextlib.suppress(GatehouseError):
-            return bool((_file(name) | self._own(name)).get("max_concurrency"))
+            own, _ = vocabulary.checked(self._document(name), self._vocabulary)
+            return bool((self._file_under(name, own, []) | own).get("max_concurrency"))
         return False
 
     def reread(self, refused: Registration) -> Registration | None:
@@ -130,18 +147,51 @@ class Registrations:
         return found
 
     def _load(self, name: str, deadline: Deadline | None) -> Registration:
-        own = self._own(name)
-        credentials = {key: own.pop(key) for key in CREDENTIALS if key in own}
-        layers = [_file(name), own]
-        issuer = own.get("issuer")
-        if issuer is not None and "token_endpoint" not in own:
-            layers.insert(1, {**self._discovery.metadata_of(issuer, deadline), "is_discovered": True})
-        return providers.register(name, layers, credentials)
-
-    def _own(self, name: str) -> dict[str, Any]:
-        """Return what the owner has written of provider `name`, validated."""
         document = self._document(name)
-        return vocabulary.validated(document, f"The registration of provider {name!r}", self._vocabulary | CREDENTIALS)
+        own, wrong = vocabulary.checked(document, self._vocabulary)
+        problems = [*wrong.items()]
+        credentials = {key: own.pop(key) for key in CREDENTIALS if key in own}
+        layers = [self._file_under(name, own, problems), own]
+        issuer = own.get("issuer")
+        # Where something is wrong already, nobody is asked about the rest.
+        if issuer is not None and "token_endpoint" not in own and not problems:
+            try:
+                layers.insert(1, {**self._discovery.metadata_of(issuer, deadline), "is_discovered": True})
+            except ProviderMisconfigured as failure:
+                problems.append(("issuer", failure.description.rstrip(".")))
+        registration, further = providers.assembled(name, layers, credentials)
+        problems += [(key, problem) for key, problem in further if key not in wrong]
+        if problems:
+            raise self._refused(registration, problems, document)
+        return registration
+
+    def _refused(
+        self, registration: Registration, problems: list[tuple[str, str]], document: Mapping[str, Any]
+    ) -> ProviderMisconfigured:
+        """Return the failure that names all that is wrong with a registration."""
+        from . import checking, hints  # noqa: PLC0415 - most registrations are right
+
+        known = {key for key, _ in problems}
+        further = [each for each in checking.problems(registration) if each[0] not in known]
+        return hints.refused(
+            registration.provider.name,
+            document,
+            [*problems, *further],
+            checks=self._vocabulary,
+            parameters=registration.provider.parameters,
+            files=_file_names(),
+        )
+
+    @staticmethod
+    def _file_under(name: str, own: dict[str, Any], problems: list[tuple[str, str]]) -> dict[str, Any]:
+        """Return the provider file that a registration is laid over: the one that it names, or the one of its name."""
+        based_on = own.pop("based_on", None)
+        file = _file(name if based_on is None else based_on)
+        if based_on is not None and not file:
+            from .hints import nearest_file  # noqa: PLC0415 - as above
+
+            problems.append(("based_on", nearest_file(based_on, _file_names())))
+        return file
 
     @property
     def _discovery(self) -> Discovery:
@@ -151,7 +201,7 @@ class Registrations:
             self._discovering = Discovery(self._transport, self._clock, loopback_http=self._loopback_http)
         return self._discovering
 
-    def _document(self, name: str) -> Any:
+    def _document(self, name: str) -> dict[str, Any]:
         try:
             with outages_are_temporary("Secrets Manager"):
                 secret = self._client_of("secretsmanager").get_secret_value(SecretId=self._prefix + name)
@@ -162,10 +212,33 @@ class Registrations:
                     f"No provider {name!r} is configured: create the secret {self._prefix}{name} with its registration."
                 ) from None
             raise _NotReadable(_why_not_readable(self._prefix + name, error)) from None
+        text = secret.get("SecretString", "").removeprefix("\ufeff")  # a byte order mark, as some editors put it there
         try:
-            return json.loads(secret.get("SecretString", ""))
-        except (ValueError, RecursionError):
-            raise ProviderMisconfigured(f"The secret {self._prefix}{name} does not hold a JSON document.") from None
+            document = json.loads(text, object_pairs_hook=_unambiguous)
+        except (ValueError, RecursionError) as error:
+            from .hints import not_json  # noqa: PLC0415 - as above
+
+            raise ProviderMisconfigured(
+                f"The secret {self._prefix}{name} does not hold a JSON document: {not_json(text, error)}."
+            ) from None
+        if not isinstance(document, dict):
+            from .hints import no_object  # noqa: PLC0415 - as above
+
+            raise ProviderMisconfigured(f"The registration of provider {name!r}: {no_object(document)}.")
+        return document
+
+
+class _Twice(ValueError):
+    """A key is there twice, with different values; the text is the key."""
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object in which no key has two values: nobody knows which of them was meant."""
+    document: dict[str, Any] = {}
+    for key, value in pairs:
+        if document.setdefault(key, value) != value:
+            raise _Twice(f"{shown(key)} is there twice, with different values")
+    return document
 
 
 def _why_not_readable(secret: str, error: ClientError) -> str:
@@ -186,6 +259,10 @@ def _why_not_readable(secret: str, error: ClientError) -> str:
             "and see whether the secret's own policy denies it."
         )
     return told + "try aws secretsmanager get-secret-value with it, and correct what that says."
+
+
+def _file_names() -> list[str]:
+    return sorted(path.stem for path in _FILES.glob("*.toml"))
 
 
 def _file(name: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ non-empty string of visible ASCII.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -15,7 +14,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import quote, quote_plus, unquote_plus
 
 from . import meanings, scopes, tenants
 from .errors import ProviderError, ProviderMisconfigured, ProviderUnavailable, RevocationRefused
@@ -40,7 +38,6 @@ _NOT_BEARER = frozenset({"dpop", "pop", "mac", "n_a"})
 _VSCHAR = r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?"
 _ERROR_CODE = r"[\x21\x23-\x5b\x5d-\x7e]{1,64}"
 _REQUEST_URI = r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,2048}"
-_UNSPEAKABLE = r"[^\x20-\x7e]+"
 
 LONGEST_TOKEN = 16 * 1024
 """Characters of a token: a record holds the tokens of several consents, and DynamoDB takes 400 KB of it."""
@@ -126,7 +123,9 @@ def is_revoked(answer: Answer, provider: Provider, *, secrets: tuple[str, ...]) 
     if refusal is None and _is_unconfirmed(document, provider):
         refusal = _explained(answer, document, provider)
         if refusal is None:
-            said = ProviderError("not_revoked", _cleaned((document or {}).get("message"), secrets), answer.status)
+            said = ProviderError(
+                "not_revoked", _cleaned((document or {}).get("message"), provider, secrets), answer.status
+            )
             failure = ProviderUnavailable if document is None else RevocationRefused
             raise failure("The revocation endpoint did not confirm the revocation.", provider_error=said)
     if refusal is None:
@@ -214,8 +213,8 @@ def _failure(refusal: Refusal, answer: Answer, provider: Provider, secrets: tupl
     # A page is not repeated.
     words = answer.headers.get("uc-rest-error") if refusal.code is None else next(iter(texts), None)
     said = ProviderError(
-        (_cleaned(code, secrets) if re.fullmatch(_ERROR_CODE, code) else None) or f"http_{answer.status}",
-        _cleaned(words, secrets),
+        (_cleaned(code, provider, secrets) if re.fullmatch(_ERROR_CODE, code) else None) or f"http_{answer.status}",
+        _cleaned(words, provider, secrets),
         answer.status,
     )
     wait = retry_after(answer, refusal.document)
@@ -279,28 +278,11 @@ def _document(answer: Answer, provider: Provider | None = None) -> dict[str, Any
     return None if document is not None and document.get("error") is TWICE else document
 
 
-def _cleaned(text: object, secrets: tuple[str, ...]) -> str | None:
-    """Return a server's words as they may be repeated: short, visible ASCII, without what we had sent in confidence."""
-    if not isinstance(text, str):
-        return None
-    for secret in secrets:
-        # As it is, as a URL or a form has it, and as a JSON text has it that a server quotes within its own.
-        for spelling in (secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]):
-            text = text.replace(spelling, "***")
-    if any(_repeats(spelling, secret) for spelling in _readings(text[:2000]) for secret in secrets):
-        return None  # spelled so that no replacement finds it: then nothing is repeated at all
-    return re.sub(_UNSPEAKABLE, " ", text)[:200].strip() or None
+def _cleaned(text: object, provider: Provider, secrets: tuple[str, ...]) -> str | None:
+    """Return a server's words as they may be repeated, without what we had sent in confidence; see `masking`."""
+    from .masking import cleaned  # noqa: PLC0415 - servers seldom say no
 
-
-def _readings(text: str) -> tuple[str, ...]:
-    """Return the texts that a reader could make of one: as it is, and percent-decoded once and twice."""
-    once = unquote_plus(text)
-    return tuple("".join(reading.split()) for reading in (text, once, unquote_plus(once)))
-
-
-def _repeats(text: str, secret: str) -> bool:
-    """Tell whether a run of eight characters of a secret stands in a text."""
-    return any(secret[start : start + 8] in text for start in range(len(secret) - 7))
+    return cleaned(text, secrets, provider.private)
 
 
 class _Fields:

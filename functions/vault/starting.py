@@ -40,7 +40,7 @@ class Starting:
 
     def start(self, fields: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
         """Open an authorization request and return `connection_id`, `authorize_url` and `expires_at`."""
-        registration = self.registrations.get(fields["provider"], deadline)
+        registration = self.registrations.whole(fields["provider"], deadline)
         connection_id = fields.get("connection_id") or str(uuid.uuid4())
         existing = self.connections.get(connection_id) if "connection_id" in fields else None
         if existing is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from . import fields as check
 from . import rules, tenants
@@ -45,6 +46,7 @@ ABSOLUTE_URI = r"[A-Za-z][A-Za-z0-9+.-]*:[!$-;=?-\[\]_a-z~]{1,1024}"
 KMS_KEY = r"(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)[A-Za-z0-9/_-]{1,250}|(mrk-)?[0-9a-f-]{32,36}"
 SECRET_METHODS = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
 AUTH_METHODS = ("none", *SECRET_METHODS, "private_key_jwt")
+AUDIENCES = ("issuer", "token_endpoint", "endpoint")
 
 # What Gatehouse itself puts into these requests cannot be set from data: a file that tried would break the flow's
 # guarantees.
@@ -324,6 +326,9 @@ ENDPOINTS = (
 )
 PARAM_NAMES = ("authorization_param_names", "token_param_names", "refresh_param_names", "revocation_param_names")
 TEMPLATE_PARAMS = ("authorization_params", "token_params", "refresh_params", "revocation_params")
+PRIVATE = ("token_headers", "token_params", "refresh_params", "revocation_headers", "revocation_params")
+"""Where an owner may have to put an API key."""
+
 PLACEHOLDERS = ("client_id", "client_secret", "token")
 """What else may be filled in: all three in the headers of a revocation, client id and token in its endpoint."""
 
@@ -405,7 +410,8 @@ def checks(*, loopback_http: bool) -> dict[str, Check]:
         "response_mode": check.one_of("query", "form_post"),
         "token_endpoint_auth_signing_alg": check.one_of(*HMAC_ALGORITHMS, *KEY_ALGORITHMS),
         "token_endpoint_auth_signing_alg_values_supported": check.list_of(check.printable(64), 50),
-        "client_assertion_audience": check.one_of("issuer", "token_endpoint"),
+        "client_assertion_audience": check.one_of(*AUDIENCES),
+        "client_id_in_body": check.boolean,
         "basic_credentials_encoding": check.one_of("form", "none"),
         "endpoints_moved_from": check.list_of(_origin(loopback_http=loopback_http), 10),
         "reauthorize_previous": check.boolean,
@@ -425,6 +431,9 @@ CREDENTIALS: dict[str, Check] = {
 
 OF_A_CLIENT = frozenset(CREDENTIALS)
 MOST_PREVIOUS_CLIENTS = 5
+
+UNKNOWN = "unknown key"
+"""What is wrong with a key that is none."""
 
 
 def _previous_clients(value: Any) -> list[dict[str, Any]]:
@@ -447,6 +456,9 @@ def _previous_clients(value: Any) -> list[dict[str, Any]]:
 
 CREDENTIALS["previous_clients"] = _previous_clients
 
+REGISTRATION: dict[str, Check] = {**CREDENTIALS, "based_on": check.provider_name}
+"""What only a registration has: the client, and the name of the provider file that it is laid over."""
+
 _IN_METADATA = (
     "issuer",
     "authorization_endpoint",
@@ -462,22 +474,29 @@ _IN_METADATA = (
 )
 
 
+def checked(document: Mapping[str, Any], checks: Mapping[str, Check]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the entries that are right, and of each other key what is wrong with it."""
+    values: dict[str, Any] = {}
+    problems = dict.fromkeys(document.keys() - checks.keys(), UNKNOWN)
+    for key in document.keys() & checks.keys():
+        try:
+            values[key] = checks[key](document[key])
+        except Mismatch as mismatch:
+            problems[key] = f"expected {mismatch}"
+    return values, problems
+
+
 def validated(document: Any, source: str, checks: Mapping[str, Check]) -> dict[str, Any]:
-    """Return the entries of a provider file or registration.
+    """Return the entries of a provider file.
 
     Raises `ProviderMisconfigured` naming `source` and each bad key.
     """
     if not isinstance(document, Mapping):
         raise ProviderMisconfigured(f"{source}: expected an object.")
-    problems = [f"{check.shown(key)}: unknown key" for key in document if key not in checks]
-    values: dict[str, Any] = {}
-    for key in document.keys() & checks.keys():
-        try:
-            values[key] = checks[key](document[key])
-        except Mismatch as mismatch:
-            problems.append(f"{key}: expected {mismatch}")
+    values, problems = checked(document, checks)
     if problems:
-        raise ProviderMisconfigured(f"{source}: " + "; ".join(sorted(problems)) + ".")
+        told = sorted(f"{check.shown(key)}: {problem}" for key, problem in problems.items())
+        raise ProviderMisconfigured(f"{source}: " + "; ".join(told) + ".")
     return values
 
 
@@ -489,6 +508,24 @@ def from_metadata(document: Any, issuer: str, *, loopback_http: bool) -> dict[st
     """
     source = "the metadata of the configured issuer"
     if not isinstance(document, Mapping) or document.get("issuer") != issuer:
-        raise ProviderMisconfigured(f"{source}: its issuer is not the configured one (RFC 8414 section 3.3).")
+        found = _near_issuer(document, issuer)
+        way = "write it just so" if "{" not in (found or "") else "put your tenant in place of what is in braces"
+        raise ProviderMisconfigured(
+            f"{source}: its issuer is not the configured one (RFC 8414 section 3.3)"
+            + (f": it is {found}; {way}." if found else ".")
+        )
     used = {key: document[key] for key in _IN_METADATA if document.get(key) is not None}
     return validated(used, source, checks(loopback_http=loopback_http))
+
+
+def _near_issuer(document: Any, issuer: str) -> str | None:
+    """Return the issuer that metadata names where it is the configured one's own host that names it.
+
+    A slash at the end, or the tenant in its path, is what people write in another way. Of another host nothing is
+    repeated: whoever copied it would let one server speak for another.
+    """
+    found = document.get("issuer") if isinstance(document, Mapping) else None
+    if not check.matches(found, f"{HTTPS_URL}|{LOOPBACK_URL}"):
+        return None
+    theirs, ours = urlsplit(found), urlsplit(issuer)
+    return found if (theirs.scheme, theirs.netloc.lower()) == (ours.scheme, ours.netloc.lower()) else None

@@ -45,6 +45,8 @@ RUDE = {
     "client_secret_previous": "rude:s3cret/+ü-before-51e8a7",
     "access_token": "rude-access-1b6f2a90c4",
     "refresh_token": "rude-refresh-55d0e8b713",
+    "api_key": "Rude-Key 9c4e/7b+20f1d6&a8",
+    "parameter": "rude-parameter-e07731bc94",
 }
 # Short enough to be anywhere by chance, and public besides.
 _SHORTEST = 8
@@ -203,7 +205,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
         tables = _tables(witness)
         for kind, values in requests.get(f"{witness.demo_url}/_demo/secrets", timeout=TIMEOUT).json().items():
             witness.keep(kind, *values)
-        for kind in ("client_secret", "access_token", "refresh_token"):
+        for kind in ("client_secret", "access_token", "refresh_token", "api_key", "parameter"):
             witness.keep(kind, RUDE[kind])
         witness.keep("client_secret", RUDE["client_secret_previous"])
         witness.keep("code", CODE)
@@ -241,7 +243,10 @@ def _register(witness: Witness, rude: Scripted) -> None:
     register(PLANTED, ultracart | {"pkce": "none", "token_headers": headers, "scopes_fixed": True})
     confidential = {"client_secret": secret, "token_endpoint_auth_method": "client_secret_post", "pkce": "S256"}
     register("confidential", ultracart | confidential | {"token_headers": headers})
-    credentials = {name: RUDE[name] for name in ("client_id", "client_secret")}
+    credentials: dict[str, Any] = {name: RUDE[name] for name in ("client_id", "client_secret")}
+    parameter = {"gateway_key": RUDE["parameter"]}
+    credentials |= {"token_headers": {"X-Api-Key": RUDE["api_key"]}, "token_params": parameter}
+    credentials |= {"refresh_params": parameter, "revocation_params": parameter}
     register("rude", rude.registration | credentials)
     register("rude-post", rude.registration | credentials | {"token_endpoint_auth_method": "client_secret_post"})
     pushed = {
@@ -384,7 +389,7 @@ def _meet_a_rude_server(witness: Witness, rude: Scripted) -> None:
         lambda received: received.body[-190:],
         lambda received: " ".join(value for _, value in received.form),
         lambda received: str(dict(received.form)),
-        lambda received: received.headers.get("authorization", "none"),
+        lambda received: " ".join(received.headers.get(name, "none") for name in ("authorization", "x-api-key")),
         lambda received: json.dumps(dict(received.form)),
     ]
     for provider in ("rude", "rude-post"):

@@ -1,6 +1,7 @@
 """What goes to token and revocation endpoints: whole requests, octet by octet."""
 
 import json
+import re
 from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ import pytest
 from functions.vault.client import Client
 from functions.vault.errors import GatehouseError, ProviderMisconfigured, ProviderUnavailable, TokenTypeNotRevoked
 from functions.vault.id_token import KeyUnknown, NotVerified
-from functions.vault.providers import Provider, Registration
+from functions.vault.providers import Provider, Registration, register
 from functions.vault.responses import Answer
 from functions.vault.tokens import TokenResponse, TokenSet
 from tests.unit.samples import BROWSER, NOW, answer, registration, validated_response
@@ -272,6 +273,11 @@ def test_a_key_in_kms_signs_an_assertion(server: Server) -> None:
         ({}, "https://acme.example"),
         ({"client_assertion_audience": "token_endpoint"}, "https://acme.example/token"),
         ({"issuer": None}, "https://acme.example/token"),
+        ({"client_assertion_audience": "endpoint"}, "https://acme.example/token"),
+        (
+            {"client_assertion_audience": "endpoint", "refresh_endpoint": "https://acme.example/refresh"},
+            "https://acme.example/refresh",
+        ),
     ],
 )
 def test_an_assertion_is_for_the_issuer_where_one_is_known(
@@ -281,6 +287,69 @@ def test_an_assertion_is_for_the_issuer_where_one_is_known(
     client.refresh(at_issuer("s-1", token_endpoint_auth_method="client_secret_jwt", **fields), "RT-1", 9)
 
     assert claims_of(server.forms[0])["aud"] == audience
+
+
+@pytest.mark.parametrize(
+    ("audience", "revocation", "push"),
+    [
+        ("issuer", "https://acme.example", "https://acme.example"),
+        ("token_endpoint", "https://acme.example/token", "https://acme.example/token"),
+        ("endpoint", "https://acme.example/revoke", "https://acme.example/par"),
+    ],
+)
+def test_each_endpoint_may_want_assertions_for_itself(
+    server: Server, client: Client, audience: str, revocation: str, push: str
+) -> None:
+    """A revocation endpoint that takes no other than its own address never confirmed anything."""
+    server.answers = [answer('{"request_uri":"urn:x:1"}')]
+    known = par("s-1", issuer="https://acme.example", token_endpoint_auth_method="client_secret_jwt")
+    known = replace(known, provider=replace(known.provider, client_assertion_audience=audience))
+
+    client.revoke(known, "refresh_token", "RT-1", 9)
+    client.push(known, [("client_id", "client-1")], 9)
+
+    assert [claims_of(form)["aud"] for form in server.forms] == [revocation, push]
+
+
+@pytest.mark.parametrize("act", ["exchange", "refresh", "revoke", "push"])
+def test_a_server_may_want_the_client_id_beside_the_header(server: Server, client: Client, act: str) -> None:
+    """It looks for the client by a field of the form before it looks at the header; once is enough in any form."""
+    server.answers = [TOKEN_ANSWER if act in {"exchange", "refresh"} else answer('{"request_uri":"urn:x:1"}')]
+    known = par("s-1", token_endpoint_auth_method="client_secret_basic", client_id_in_body=True)
+    acts: dict[str, Callable[[], object]] = {
+        "exchange": lambda: client.exchange(known, validated_response(), REDIRECT_URI, 9),
+        "refresh": lambda: client.refresh(known, "RT-1", 9),
+        "revoke": lambda: client.revoke(known, "refresh_token", "RT-1", 9),
+        "push": lambda: client.push(known, [("client_id", "client-1")], 9),
+    }
+
+    acts[act]()
+
+    (form,) = server.forms
+    assert (form["client_id"], "client_secret" in form) == ("client-1", False)
+    assert server.requests[0][2]["Authorization"] == f"Basic {b64encode(b'client-1:s-1').decode()}"
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "advised"),
+    [
+        ("client_secret_jwt", {}, "try client_assertion_audience token_endpoint or endpoint"),
+        ("client_secret_jwt", {"client_assertion_audience": "endpoint"}, "audience issuer or token_endpoint"),
+        ("client_secret_basic", {}, "try token_endpoint_auth_method client_secret_post"),
+        ("client_secret_basic", {}, "try client_id_in_body true"),
+        ("client_secret_post", {}, "try token_endpoint_auth_method client_secret_basic"),
+    ],
+)
+def test_whoever_is_refused_is_told_what_else_a_server_may_want(
+    server: Server, client: Client, method: str, fields: dict[str, Any], advised: str
+) -> None:
+    """By the key that says it, for a server only says that it does not know the client."""
+    server.answers = [answer('{"error":"invalid_client"}', 401)]
+
+    with pytest.raises(ProviderMisconfigured) as caught:
+        client.refresh(at_issuer("s-1", token_endpoint_auth_method=method, **fields), "RT-1", 9)
+
+    assert advised in caught.value.description
 
 
 @pytest.mark.parametrize(
@@ -522,6 +591,57 @@ def test_a_secret_in_a_header_of_the_providers_own_is_not_quoted(server: Server,
 
     assert server.requests[0][2]["Authorization"] == "Client s3cret-of-square"
     assert "s3cret" not in str(caught.value.as_result())
+
+
+@pytest.mark.parametrize("act", ["exchange", "refresh", "revoke", "push"])
+def test_no_confidential_value_of_a_registration_is_quoted(server: Server, client: Client, act: str) -> None:
+    """Keys in headers, parameters and queries, and each secret that it holds: a server may repeat all that it knows."""
+    values = {
+        "token_headers": {"X-Api-Key": "Key h34der-k3y"},
+        "token_params": {"api_key": "c0de-par4m-1"},
+        "refresh_params": {"api_key": "r3fresh-par4m"},
+        "revocation_params": {"api_key": "r3voke-par4m"},
+        "revocation_headers": {"X-Api-Key": "r3voke-h34der"},
+        "token_endpoint": "https://acme.example/token?key=qu3ry-token-k",
+        "revocation_endpoint": "https://acme.example/revoke?key=qu3ry-revoke",
+        "authorization_endpoint": "https://acme.example/authorize",
+        "pushed_authorization_request_endpoint": "https://acme.example/par?key=qu3ry-par-k3y",
+    }
+    credentials = {
+        "client_id": "client-1",
+        "client_secrets": ["n3west-s3cret", "pr3vious-s3cret"],
+        "previous_clients": [{"client_id": "old", "client_secrets": ["0ld-s3cret-1", "0ld-s3cret-2"]}],
+    }
+    secrets = re.findall(r"(?<=[' =])[a-z0-9-]*\d[a-z0-9-]*(?=')", f"{values} {credentials}")
+    said = " ".join(secret for secret in secrets if secret not in {"client-1", "old"})
+    server.answers = [answer(json.dumps({"error": "nope", "error_description": said}), 400)]
+    known = register("acme", [values], credentials)
+    acts: dict[str, Callable[[], object]] = {
+        "exchange": lambda: client.exchange(known, validated_response(), REDIRECT_URI, 9),
+        "refresh": lambda: client.refresh(known, "RT-1", 9),
+        "revoke": lambda: client.revoke(known, "refresh_token", "RT-1", 9),
+        "push": lambda: client.push(known, [("client_id", "client-1")], 9),
+    }
+
+    with pytest.raises(GatehouseError) as caught:
+        acts[act]()
+
+    assert len(said.split()) == 12
+    assert caught.value.provider_error is not None
+    assert caught.value.provider_error.error_description == " ".join(["***"] * 12)
+
+
+def test_what_the_catalogue_says_is_no_secret(server: Server, client: Client) -> None:
+    """A version that everybody sends is a word like any other: the operator reads which one the server refuses."""
+    server.answers = [answer('{"error":"nope","error_description":"Version 2017-03-01 is gone, h34der-k3y"}', 400)]
+    file = {"token_headers": {"X-Version": "2017-03-01"}, "token_endpoint": "https://acme.example/token"}
+    own = {"token_headers": {"X-Version": "2017-03-01", "X-Api-Key": "h34der-k3y"}}
+
+    with pytest.raises(GatehouseError) as caught:
+        client.refresh(register("acme", [file, own], {"client_id": "c"}), "RT-1", 9)
+
+    assert caught.value.provider_error is not None
+    assert caught.value.provider_error.error_description == "Version 2017-03-01 is gone, ***"
 
 
 def test_a_revocation_tries_both_too(server: Server, client: Client) -> None:

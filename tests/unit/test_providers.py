@@ -11,7 +11,7 @@ from functions.vault import providers, vocabulary
 from functions.vault.errors import ProviderMisconfigured
 from functions.vault.fields import Mismatch
 from functions.vault.providers import Provider, Registration
-from functions.vault.vocabulary import CREDENTIALS
+from functions.vault.vocabulary import REGISTRATION
 from tests.unit.samples import registration
 
 VOCABULARY = vocabulary.checks(loopback_http=False)
@@ -100,7 +100,8 @@ GOOD: dict[str, list[Any]] = {
     "response_mode": ["query", "form_post"],
     "token_endpoint_auth_signing_alg": ["HS512", "ES256", "PS256", "RS256"],
     "token_endpoint_auth_signing_alg_values_supported": [[], ["ES256", "EdDSA"]],
-    "client_assertion_audience": ["issuer", "token_endpoint"],
+    "client_assertion_audience": ["issuer", "token_endpoint", "endpoint"],
+    "client_id_in_body": [True, False],
     "basic_credentials_encoding": ["form", "none"],
     "endpoints_moved_from": [[], ["https://old.acme.example", "https://{shop}.acme.example:8443"]],
     "reauthorize_previous": [True, False],
@@ -321,6 +322,8 @@ BAD: dict[str, list[Any]] = {
         *(["https://acme.example?x"], ["https://acme.example"] * 11),
     ],
     "reauthorize_previous": NOT_FLAG,
+    "client_id_in_body": NOT_FLAG,
+    "based_on": [*NOT_TEXT, "a/b", "../acme", ".acme", "x" * 65],
     "previous_clients": [
         *(None, {}, "old", ["old"], [{}], [{"client_secret": "s"}], [{"client_id": "old", "scopes": []}]),
         *([{"client_id": 1}], [{"client_id": "old", "client_secret": ""}], [{"client_id": "old"}] * 6),
@@ -340,15 +343,15 @@ EACH_BAD = [(key, value) for key, values in BAD.items() for value in values]
 def problem(document: Any, source: str = "providers/acme.toml") -> str:
     """Return what is said of a bad document."""
     with pytest.raises(ProviderMisconfigured) as caught:
-        vocabulary.validated(document, source, VOCABULARY | CREDENTIALS)
+        vocabulary.validated(document, source, VOCABULARY | REGISTRATION)
     return caught.value.description
 
 
 def test_every_key_is_tested() -> None:
     """The tables below cover the vocabulary, and the vocabulary is what a provider is made of."""
     assert GOOD.keys() == VOCABULARY.keys()
-    assert BAD.keys() == VOCABULARY.keys() | CREDENTIALS.keys()
-    assert VOCABULARY.keys() == {field.name for field in fields(Provider)} - {"name"}
+    assert BAD.keys() == VOCABULARY.keys() | REGISTRATION.keys()
+    assert VOCABULARY.keys() == {field.name for field in fields(Provider)} - {"name", "private"}
 
 
 @pytest.mark.parametrize(("key", "value"), EACH_GOOD)
@@ -396,7 +399,7 @@ def test_the_files_that_come_with_gatehouse_are_valid(path: Path) -> None:
     document = tomllib.loads(path.read_text(encoding="utf-8"))
 
     assert vocabulary.validated(document, path.name, VOCABULARY)
-    assert not document.keys() & CREDENTIALS.keys()
+    assert not document.keys() & REGISTRATION.keys()
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
@@ -458,6 +461,35 @@ def test_metadata_of_another_issuer_is_refused(issuer: Any) -> None:
         vocabulary.from_metadata(METADATA | {"issuer": issuer}, "https://acme.example", loopback_http=False)
 
 
+@pytest.mark.parametrize(
+    ("issuer", "found", "said"),
+    [
+        ("https://acme.example", "https://acme.example/", "it is https://acme.example/; write it just so"),
+        ("https://acme.example/t/", "https://acme.example/t", "it is https://acme.example/t; write it just so"),
+        (
+            "https://acme.example/common/v2.0",
+            "https://acme.example/{tenantid}/v2.0",
+            "it is https://acme.example/{tenantid}/v2.0; put your tenant in place of what is in braces",
+        ),
+    ],
+)
+def test_an_issuer_that_is_written_in_another_way_is_named(issuer: str, found: str, said: str) -> None:
+    """A slash at the end, or a tenant: whoever reads it knows what to write."""
+    with pytest.raises(ProviderMisconfigured) as caught:
+        vocabulary.from_metadata(METADATA | {"issuer": found}, issuer, loopback_http=False)
+
+    assert said in caught.value.description
+
+
+@pytest.mark.parametrize("found", ["https://evil.example/", "https://acme.example.evil.example", "http://acme.example"])
+def test_an_issuer_of_another_host_is_not_named(found: str) -> None:
+    """Whoever copied it would let one server speak for another."""
+    with pytest.raises(ProviderMisconfigured) as caught:
+        vocabulary.from_metadata(METADATA | {"issuer": found}, "https://acme.example", loopback_http=False)
+
+    assert caught.value.description.endswith("is not the configured one (RFC 8414 section 3.3).")
+
+
 @pytest.mark.parametrize("document", [None, [], "x", 1])
 def test_metadata_is_an_object(document: Any) -> None:
     """An HTML page that was served with a 200 is not."""
@@ -490,7 +522,7 @@ def test_later_layers_go_over_earlier_ones() -> None:
 
 def test_a_registration_without_client_id_is_named() -> None:
     """There is no client without its id."""
-    with pytest.raises(ProviderMisconfigured, match="registration of provider 'acme' has no client_id"):
+    with pytest.raises(ProviderMisconfigured, match="registration of provider 'acme': client_id: needed"):
         providers.register("acme", [], {"client_secret": "hunter2"})
 
 

@@ -1,0 +1,117 @@
+"""Looks at a registration before it is stored: says what `start` would say of it, without AWS and without a customer.
+
+    python -m tools.check_registration FILE NAME    FILE is the document of the secret gatehouse/providers/NAME
+    python -m tools.check_registration FILE         FILE holds {NAME: registration}, as `make run` takes it
+
+It is laid over the provider file of its name, or over the one that its `based_on` names; if it names an issuer, that is
+asked. One line for each registration; the exit code is 1 where something is wrong, and then the line says what.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from functions.vault import fields
+from functions.vault.errors import GatehouseError
+from functions.vault.outbound import Outbound
+from functions.vault.registrations import Registrations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from functions.vault.providers import Registration
+
+SECRET_PREFIX = "gatehouse/providers/"  # noqa: S105 - the name of a secret
+
+
+class _File:
+    """A file in the place of Secrets Manager: it has the one secret that is asked for."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def get_secret_value(self, SecretId: str) -> dict[str, str]:  # noqa: N803 - boto3's own name for it
+        """Return the secret as Secrets Manager does."""
+        return {"Name": SecretId, "SecretString": self._text}
+
+
+class Unreadable(Exception):
+    """The file cannot be read as what it should be; the text says why, and nothing that it holds."""
+
+
+def documents(path: Path, name: str | None) -> dict[str, str]:
+    """Return the text of each registration in a file, by name. Raises ``Unreadable``."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise Unreadable(error.strerror or "cannot be read") from None
+    except UnicodeDecodeError:
+        raise Unreadable("is not UTF-8: save it in that encoding") from None
+    if name is not None:
+        return {name: text}
+    try:
+        found = json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError) as error:
+        at = f"line {error.lineno}, column {error.colno}: " if isinstance(error, json.JSONDecodeError) else ""
+        raise Unreadable(f"{at}not JSON") from None
+    if not isinstance(found, dict) or not all(fields.matches(each, fields.PROVIDER_NAME) for each in found):
+        raise Unreadable('expected {"NAME": {"client_id": "...", ...}, ...}; or name the one registration that it is')
+    if "client_id" in found:
+        raise Unreadable("it is one registration: name it, as the last argument")
+    return {each: json.dumps(document) for each, document in found.items()}
+
+
+def findings(texts: dict[str, str], base_url: str, *, local: bool) -> Iterator[tuple[str, str, bool]]:
+    """Give what there is to say of each registration: its name, in words, and whether it is right."""
+    for name, text in texts.items():
+        secrets, web = _File(text), Outbound(loopback=local)
+        # A secret for this one registration, and the rest is what `start` does.
+        known = Registrations(lambda _service, kept=secrets: kept, SECRET_PREFIX, web, time.time, loopback_http=local)
+        try:
+            yield name, _told(known.whole(name), base_url), True
+        except GatehouseError as error:
+            yield name, f"{error.code}: {error.description}", False
+
+
+def _told(registration: Registration, base_url: str) -> str:
+    provider, expected = registration.provider, f"{base_url.rstrip('/')}/callback/{registration.provider.name}"
+    told = f"right. Client authentication: {registration.auth_method}. Register {expected} at the provider."
+    redirect_uri = provider.redirect_uri or ""
+    if "://" in redirect_uri and not redirect_uri.endswith(f"/callback/{provider.name}"):
+        told += " Its own redirect_uri leads elsewhere: what is there has to send customers on to that, with the query."
+    return told
+
+
+def main(arguments: list[str]) -> int:
+    """Print what there is to say, and return 1 where something is wrong."""
+    parser = argparse.ArgumentParser(prog="check_registration", description=__doc__.partition("\n")[0])
+    parser.add_argument("file", type=Path)
+    parser.add_argument("name", nargs="?", type=_name, help="what the registration is called; else FILE says it")
+    parser.add_argument("--base-url", default="https://YOUR-BASE-URL", help="where your stack is")
+    parser.add_argument(
+        "--local", action="store_true", help="for `make run`: takes http for a provider on this machine"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        found = list(findings(documents(options.file, options.name), options.base_url, local=options.local))
+    except Unreadable as error:
+        print(f"{options.file}: {error}", file=sys.stderr)
+        return 1
+    for name, told, _ in found:
+        print(f"{name}: {told}")
+    return 0 if all(is_right for *_, is_right in found) else 1
+
+
+def _name(text: str) -> Any:
+    if not fields.matches(text, fields.PROVIDER_NAME):
+        raise argparse.ArgumentTypeError("expected 1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or digit")
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
