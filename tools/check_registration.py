@@ -35,6 +35,10 @@ class _File:
     def __init__(self, text: str) -> None:
         self._text = text
 
+    def client_of(self, _service: str) -> Any:
+        """Return it as the client of Secrets Manager, the one service that is asked for."""
+        return self
+
     def get_secret_value(self, SecretId: str) -> dict[str, str]:  # noqa: N803 - boto3's own name for it
         """Return the secret as Secrets Manager does."""
         return {"Name": SecretId, "SecretString": self._text}
@@ -69,9 +73,9 @@ def documents(path: Path, name: str | None) -> dict[str, str]:
 def findings(texts: dict[str, str], base_url: str, *, local: bool) -> Iterator[tuple[str, str, bool]]:
     """Give what there is to say of each registration: its name, in words, and whether it is right."""
     for name, text in texts.items():
-        secrets, web = _File(text), Outbound(loopback=local)
-        # A secret for this one registration, and the rest is what `start` does.
-        known = Registrations(lambda _service, kept=secrets: kept, SECRET_PREFIX, web, time.time, loopback_http=local)
+        # With the file in the place of the secret, the rest is what `start` does.
+        web = Outbound(loopback=local)
+        known = Registrations(_File(text).client_of, SECRET_PREFIX, web, time.time, loopback_http=local)
         try:
             yield name, _told(known.whole(name), base_url), True
         except GatehouseError as error:

@@ -253,12 +253,9 @@ class Registration:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Return all client secrets, those of previous clients as well: no server's words may repeat them."""
-        clients = [
-            {"client_secret": self.client_secret, "previous_client_secret": self.previous_client_secret},
-            *self.previous_clients,
-        ]
-        names = ("client_secret", "previous_client_secret")
-        return tuple(secret for client in clients for name in names if (secret := client.get(name)))
+        ours = {"client_secret": self.client_secret, "previous_client_secret": self.previous_client_secret}
+        clients: tuple[Mapping[str, str | None], ...] = (ours, *self.previous_clients)
+        return tuple(secret for each in clients for name in ours if (secret := each.get(name)))
 
     @property
     def credentials(self) -> tuple[Any, ...]:

@@ -205,8 +205,9 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
         tables = _tables(witness)
         for kind, values in requests.get(f"{witness.demo_url}/_demo/secrets", timeout=TIMEOUT).json().items():
             witness.keep(kind, *values)
-        for kind in ("client_secret", "access_token", "refresh_token", "api_key", "parameter"):
+        for kind in ("client_secret", "access_token", "refresh_token"):
             witness.keep(kind, RUDE[kind])
+        witness.keep("private_value", RUDE["api_key"], RUDE["api_key"].partition(" ")[2], RUDE["parameter"])
         witness.keep("client_secret", RUDE["client_secret_previous"])
         witness.keep("code", CODE)
     said = {"log": log.read_text(), "pages": "\n".join(witness.pages), "answers": "\n".join(witness.answers)}
@@ -520,6 +521,7 @@ def test_nothing_that_was_ever_secret_is_found_anywhere(
         "refresh_token",
         "client_secret",
         "client_assertion",
+        "private_value",
     }
     assert all(len(values) > 1 for values in evidence.secrets.values())
 

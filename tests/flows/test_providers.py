@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from local.demo import DemoServer
+    from local.stack import Stack
     from tests.browser import Browser
-    from tests.flows.application import Application
+    from tests.flows.application import Application, Owner
     from tests.flows.scripted import Scripted
+
+LONGER_THAN_A_REGISTRATION_IS_KEPT = 301
 
 ULTRACART = {
     "token_endpoint_auth_methods_supported": ["none", "client_secret_post"],
@@ -315,6 +318,28 @@ def test_registration_goes_over_metadata(application: Application, browser: Brow
     assert (seen["client_auth"], seen["outcome"]) == ("client_secret_post", "issued")
 
 
+def test_second_application_at_a_provider_of_the_catalogue(
+    application: Application, browser: Browser, scripted: Scripted, owner: Owner
+) -> None:
+    """Its file's dialect, under a name of its own: callback, secret and connections are not the first one's."""
+    # given
+    own = {"based_on": "ultracart", "client_secret": "of-the-second", "max_concurrency": 0, **scripted.endpoints}
+    owner.registers("ultracart-eu", **own)
+    scripted.answers["/token"] = {**TOKENS, "merchant_id": "EU-1"}
+
+    # when
+    started, page = connect(application, browser, "ultracart-eu")
+
+    # then
+    (exchange,) = scripted.received
+    form = dict(exchange.form)
+    assert page.status_code == 200
+    assert (form["redirect_uri"], form["client_secret"]) == (_redirect_uri(started, "ultracart-eu"), "of-the-second")
+    assert exchange.headers["x-ultracart-api-version"] == "2017-03-01"
+    connection = application.call("connections", connection_id=started["connection_id"])["connection"]
+    assert (connection["provider"], connection["subject"]) == ("ultracart-eu", "EU-1")
+
+
 # Client authentication
 
 
@@ -368,18 +393,24 @@ def test_secret_without_a_method_is_basic(application: Application, browser: Bro
     assert scripted.received[0].headers["authorization"].startswith("Basic ")
 
 
-def test_method_that_needs_a_secret_without_one_is_the_operators_fault(
-    application: Application, browser: Browser, scripted: Scripted
+def test_secret_that_is_taken_away_under_way_is_the_operators_fault(
+    application: Application, browser: Browser, scripted: Scripted, stack: Stack
 ) -> None:
-    """Nothing is sent unauthenticated in its place."""
+    """`start` refuses a method without its secret; for who was on the way already, nothing is sent unauthenticated."""
     # given
-    registration = scripted.registration | {"token_endpoint_auth_method": "client_secret_basic"}
+    named = scripted.registration | {"token_endpoint_auth_method": "client_secret_basic"}
+    provider = application.register(named | {"client_secret": "x"})
+    started = application.call("start", provider=provider)
+    query = parse_qs(urlsplit(browser.authorize(started["authorize_url"])).query)
+    application.register_again(provider, named)
+    stack.clock.advance(LONGER_THAN_A_REGISTRATION_IS_KEPT)
 
     # when
-    _, page = connect(application, browser, application.register(registration))
+    page = browser.open(f"{query['redirect_uri'][0]}?code=x&state={query['state'][0]}")
 
     # then
     assert (page.status_code, scripted.received) == (502, [])
+    assert application.call("start", provider=provider)["error"] == "provider_misconfigured"
 
 
 # The vocabulary of quirks

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from local.stack import Stack
     from tests.browser import Browser
     from tests.flows.application import Application
     from tests.flows.scripted import Scripted
 
+LONGER_THAN_A_REGISTRATION_IS_KEPT = 301
 HUSH = "hush-Hush-7f0b2c9d"
 OAUTH = "/.well-known/oauth-authorization-server"
 
@@ -183,7 +185,7 @@ def test_a_byte_order_mark_is_read_over(
 
 
 def test_what_is_connected_is_not_held_against_a_new_check(
-    application: Application, browser: Browser, scripted: Scripted
+    application: Application, browser: Browser, scripted: Scripted, stack: Stack
 ) -> None:
     """Nobody can be connected by a registration that is not whole; who is connected goes on by what is right in it."""
     # given
@@ -191,7 +193,7 @@ def test_what_is_connected_is_not_held_against_a_new_check(
     provider = application.register(scripted.registration)
     started, _ = connect(application, browser, provider)
     application.register_again(provider, _registration(scripted, authorization_endpoint=None, client_secret=None))
-    application._stack.clock.advance(400)  # noqa: SLF001 - longer than a registration is kept
+    stack.clock.advance(LONGER_THAN_A_REGISTRATION_IS_KEPT)
 
     # when
     refreshed = application.refresh_later(started["connection_id"])

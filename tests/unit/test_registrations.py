@@ -194,6 +194,140 @@ def test_what_is_wrong_in_a_registration_is_named(owner: Owner, document: Any, s
     assert "hunter2" not in caught.value.description
 
 
+def test_a_byte_order_mark_before_a_registration_is_read_over(owner: Owner) -> None:
+    """Some editors put one at the front of a file, and it comes along into the secret."""
+    owner.registers("acme", "\ufeff" + json.dumps({"client_id": "c-1", **ENDPOINTS}))
+
+    assert owner.registrations.get("acme").client_id == "c-1"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_taken"),
+    [
+        ('{"client_id": "c-1", "client_secret": "hunter2", "client_secret": "hunter3"}', False),
+        ('{"client_id": "c-1", "token_params": {"a": "hunter2", "a": "hunter3"}}', False),
+        ('{"client_id": "c-1", "client_id": "c-1"}', True),
+    ],
+)
+def test_a_key_that_is_there_twice_is_named(owner: Owner, text: str, *, is_taken: bool) -> None:
+    """Nobody knows which of two values was meant."""
+    owner.registers("acme", text)
+
+    if is_taken:
+        assert owner.registrations.get("acme").client_id == "c-1"
+        return
+    with pytest.raises(
+        ProviderMisconfigured, match=r"(client_secret|a) is there twice, with different values"
+    ) as caught:
+        owner.registrations.get("acme")
+    assert "hunter" not in caught.value.description
+
+
+def test_a_registration_may_be_based_on_a_file_of_another_name(owner: Owner) -> None:
+    """A second application at the same provider: what is known of that, under a name and with limits of its own."""
+    owner.registers("ultracart-eu", {"based_on": "ultracart", "client_id": "c-2", "pkce": "S256"})
+
+    registration = owner.registrations.get("ultracart-eu")
+
+    assert (registration.provider.name, registration.client_id) == ("ultracart-eu", "c-2")
+    assert registration.provider.endpoint("token_endpoint") == "https://secure.ultracart.com/rest/v2/oauth/token"
+    assert (registration.provider.pkce, registration.provider.max_concurrency) == ("S256", 1)
+    assert registration.whose({}).provider == "ultracart-eu"
+    assert owner.new_function().has_slots("ultracart-eu")
+
+
+def test_a_registration_based_on_no_file_is_named(owner: Owner) -> None:
+    """With the one that may have been meant."""
+    owner.registers("acme", {"based_on": "ultra-cart", "client_id": "c-2", **ENDPOINTS})
+
+    with pytest.raises(ProviderMisconfigured, match=r"based_on: expected the name of a provider file .*ultracart\?"):
+        owner.registrations.get("acme")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"client_id": "c-1\u200b"}, "client_id: expected no blank at either end, and no invisible character"),
+        ({"client_secrets": ["s-2", " s-1"]}, "client_secrets: expected no blank at either end"),
+        ({"client_id": "<client id>"}, "client_id: expected what the provider gave you instead of a placeholder"),
+        ({"client_secret": "${SECRET}"}, "client_secret: expected what the provider gave you"),
+        ({"client_secret": "abcd****"}, "client_secret: expected what the provider gave you"),
+        ({"previous_clients": [{"client_id": "YOUR OLD ID"}]}, "previous_clients: expected what the provider gave you"),
+        ({"token_endpoint": "https://login.example.com/token"}, "token_endpoint: expected the provider's own host"),
+        ({"issuer": f"{ISSUER}/.well-known/openid-configuration"}, "issuer: expected the issuer itself, without"),
+        ({"token_endpoint_auth_method": "private_key_jwt"}, "client_signing_key: needed for"),
+        ({"client_signing_key": "alias/k"}, "token_endpoint_auth_signing_alg: expected one of ES256"),
+        (
+            {"client_signing_key": "alias/k", "token_endpoint_auth_signing_alg": "HS256"},
+            "token_endpoint_auth_signing_alg: expected one of ES256",
+        ),
+        (
+            {"revocation_endpoint_auth_method": "private_key_jwt", "client_secret": "s-1"},
+            "client_signing_key: needed for revocation_endpoint_auth_method private_key_jwt",
+        ),
+        (
+            {"client_secret": "s-1", "token_endpoint_auth_methods_supported": ["tls_client_auth"]},
+            "token_endpoint_auth_method: Provider 'acme' supports none of the client authentication methods",
+        ),
+        ({"require_pushed_authorization_requests": True}, "pushed_authorization_request_endpoint: needed before"),
+    ],
+)
+def test_what_nobody_could_connect_by_is_named_before_anybody_tries(
+    owner: Owner, changed: dict[str, Any], said: str
+) -> None:
+    """Each key by itself is right; `get` gives it to who is connected already."""
+    owner.registers("acme", {"client_id": "c-1", **ENDPOINTS, **changed})
+    owner.registrations.get("acme")
+
+    with pytest.raises(ProviderMisconfigured) as caught:
+        owner.registrations.whole("acme")
+
+    assert said in caught.value.description
+    assert [value for value in ("c-1", "s-1", "YOUR", "SECRET", "abcd") if value in caught.value.description] == []
+
+
+@pytest.mark.parametrize(
+    "secret", ["s 1+", "ü€😀", "$2b$10$abcdefghijklmnopqrstuv", "my-secret", "x", "a.b_c~d", "{a}b", "test"]
+)
+def test_odd_credentials_are_taken(owner: Owner, secret: str) -> None:
+    """A provider may make secrets of any signs: only what is surely none is refused."""
+    owner.registers("acme", {"client_id": "my-app", "client_secret": secret, **ENDPOINTS})
+
+    assert owner.registrations.whole("acme").client_secret == secret
+
+
+def test_metadata_that_leaves_public_clients_out_is_no_reason_to_refuse_one(owner: Owner) -> None:
+    """Servers take more than they publish. A provider file that leaves them out means it, and can be overruled."""
+    owner.web.pages[OAUTH] = metadata(token_endpoint_auth_methods_supported=["client_secret_basic"])
+    owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
+    owner.registers("box", {"client_id": "c-1", "token_endpoint_auth_method": "none"})
+
+    assert owner.registrations.whole("acme").auth_method == "none"
+    assert owner.registrations.whole("box").auth_method == "none"
+
+
+def test_what_metadata_leaves_out_is_named(owner: Owner) -> None:
+    """An issuer that publishes no token endpoint: give it yourself."""
+    owner.web.pages[OAUTH] = metadata(token_endpoint=None)
+    owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
+
+    with pytest.raises(ProviderMisconfigured, match=r"token_endpoint: needed .* the issuer's metadata names none"):
+        owner.registrations.whole("acme")
+
+
+def test_an_issuer_is_not_asked_by_a_registration_that_is_wrong(owner: Owner) -> None:
+    """And what it may know is not called missing."""
+    owner.registers("acme", {"clientid": "c-1", "issuer": ISSUER})
+
+    with pytest.raises(ProviderMisconfigured) as caught:
+        owner.registrations.get("acme")
+
+    assert caught.value.description == (
+        "The registration of provider 'acme': clientid: unknown key (did you mean client_id?)."
+    )
+    assert owner.web.requests == []
+
+
 def test_a_mistake_that_was_corrected_is_forgotten(owner: Owner) -> None:
     """Only what is right is kept: the operator need not wait."""
     owner.registers("acme", {"client_id": "c-1", "pkce": "plain", **ENDPOINTS})
