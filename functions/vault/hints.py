@@ -39,6 +39,7 @@ EXAMPLES: dict[str, Any] = {
     "jwks_uri": "https://login.example.com/jwks",
     "pushed_authorization_request_endpoint": "https://login.example.com/par",
     "scopes": ["orders:read", "orders:write"],
+    "scope_parameter": "granted_scopes",
     "scope_aliases": {"read": ["read_all"]},
     "response_scope_separators": [","],
     "redirect_uri": "ACME-Inc-PRD-1",
