@@ -330,7 +330,8 @@ class Watch(Observer):
             self.violated(f"{request.token} is asked about without end, and was refused {len(refused)} times")
         if before and self.world.scheduler.now < before[-1].settled_at + SHORTEST_PAUSE - TOLERATED - 1:
             self.violated(f"{request.token} was refused just now, and is asked about again")
-        if refused and refused[0] is not before[0] and not self.world.begins_refused:
+        used = [each for each in before if not each.never_left]
+        if refused and refused[0] is not used[0] and not self.world.begins_refused:
             self.violated(f"{request.token} was used before it was refused, and is asked about again")
         self._judge_what_speaks_against_a_look(request, connection_id)
 

@@ -46,6 +46,9 @@ class TokenRequest:
     overlapped: bool = False
     timed_out: bool = False
     """Its sender gave up on it while the server was at work."""
+
+    never_left: bool = False
+    """There was no connection, and its sender knows that the server has seen nothing of it."""
     lease_until: float | None = None
 
     @property
@@ -205,7 +208,7 @@ class _HttpEdge:
             _settle(request, "delivered" if instead.by_server else "lost on the wire", scheduler.now)
             return instead.answer
         except ProviderUnavailable as error:
-            request.timed_out = isinstance(error, ProviderTimedOut)
+            request.timed_out, request.never_left = isinstance(error, ProviderTimedOut), not error.outcome_unknown
             _settle(request, "lost on the wire", scheduler.now)
             raise
         except BaseException:
