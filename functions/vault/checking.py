@@ -26,8 +26,8 @@ _INVISIBLE = "[\u00a0\u00ad\u180e\u200b-\u200f\u2028-\u202f\u2060-\u2064\ufeff]"
 
 # What stands in examples, in templates that nobody has filled in, and in what a screen shows of a secret.
 _PLACEHOLDER = (
-    r"(?i)your[ _-].*|(the|new|old)[ _-](client[ _-]|app[ _-])?(id|secret)|(client|app)[ -](id|secret)"
-    r"|<.*>|\[.*\]|\$?\{.*\}|\$\w+|%\w+%|\.{3}|\u2026|x{3,}|.{0,8}(\*{4,}|\u2022{3,}|\u25cf{3,}).{0,8}"
+    r"(?i)your[ _-].*|(the|its|new|old) (client |app )?(id|secret)|(client|app) (id|secret)|(?-i:NEW|OLD)"
+    r"|<.*>|\[.*\]|\$?\{.*\}|(?-i:\$[A-Z_]+|%[A-Z_]+%)|\.{3}|\u2026|x{3,}|.{0,8}(\*{4,}|\u2022{3,}|\u25cf{3,}).{0,8}"
     r"|(change|replace|insert)[ _-]?(me|this|it)|todo|placeholder|null|none|undefined"
 )
 

@@ -287,7 +287,19 @@ def test_what_nobody_could_connect_by_is_named_before_anybody_tries(
 
 
 @pytest.mark.parametrize(
-    "secret", ["s 1+", "ü€😀", "$2b$10$abcdefghijklmnopqrstuv", "my-secret", "x", "a.b_c~d", "{a}b", "test"]
+    "secret",
+    [
+        "s 1+",
+        "ü€😀",
+        "$2b$10$abcdefghijklmnopqrstuv",
+        "$abc1",
+        "my-secret",
+        "new-secret",
+        "x",
+        "{a}b",
+        "test",
+        "secret",
+    ],
 )
 def test_odd_credentials_are_taken(owner: Owner, secret: str) -> None:
     """A provider may make secrets of any signs: only what is surely none is refused."""
