@@ -6,32 +6,48 @@ from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
 from functions import replies
-from functions.edge import BrowserDoor, Reply
-from functions.vault import authorization, fields
-from functions.vault.authorization import Refused
+from functions.edge import BrowserDoor
+from functions.vault import cookies, fields
+from functions.vault.authorization_response import Refused, validate
 
 if TYPE_CHECKING:
-    from functions.vault.authorization import ValidatedResponse
+    from functions.edge import About, Reply
+    from functions.vault.authorization_response import ValidatedResponse
+    from functions.vault.outcome import Outcome
     from functions.vault.settings import House
     from functions.vault.timing import Deadline
 
 
-def _callback(house: House, event: Any, deadline: Deadline) -> Reply:
+def _callback(house: House, event: Any, deadline: Deadline, about: About) -> Reply:
+    given = event.get("cookies", [])
     try:
-        response = _validated(event, secure=house.secure)
+        response = _validated(event, given, secure=house.secure)
     except Refused as refused:
-        return Reply("refused", 400, reason=refused.reason)
-    return replies.of(house.completing.complete(response, deadline))
+        if refused.request_id is not None:
+            about["authorization_request_id"] = refused.request_id
+        return replies.of_refused(refused, house.application_url, cookies.requests_of(given, secure=house.secure))
+    about["authorization_request_id"] = response.browser.request_id
+    outcome = house.completing.complete(response, deadline)
+    about |= replies.about(outcome.request)
+    return replies.of(outcome, _shortened(outcome, given, secure=house.secure))
 
 
-def _validated(event: Any, *, secure: bool) -> ValidatedResponse:
+def _validated(event: Any, given: list[str], *, secure: bool) -> ValidatedResponse:
     provider = event.get("pathParameters", {}).get("provider", "")
     if not fields.matches(provider, fields.PROVIDER_NAME):
         raise Refused("provider_malformed")
-    cookies = event.get("cookies", [])
     if event["requestContext"].get("http", {}).get("method") == "POST":
-        return authorization.validate(provider, _form(event), cookies, secure=secure, form_post=True)
-    return authorization.validate(provider, event.get("rawQueryString", ""), cookies, secure=secure)
+        return validate(provider, _form(event), given, secure=secure, form_post=True)
+    return validate(provider, event.get("rawQueryString", ""), given, secure=secure)
+
+
+def _shortened(outcome: Outcome, given: list[str], *, secure: bool) -> tuple[str, ...]:
+    """Return the cookie of a request that has ended, to be kept for as long as somebody may load its page again."""
+    request = outcome.request
+    if request is None or not outcome.is_the_end:
+        return ()
+    cookie = cookies.find(request.request_id, given, secure=secure)
+    return (cookie.set_cookie(secure=secure, lifetime=cookies.LIFETIME_AFTER_THE_END),) if cookie else ()
 
 
 def _form(event: Any) -> str:
@@ -41,7 +57,8 @@ def _form(event: Any) -> str:
         raise Refused("not_a_form")
     body: str = event.get("body", "")
     try:
-        return b64decode(body, validate=True).decode("ascii") if event.get("isBase64Encoded") else body
+        # What is not read of it may be in any encoding, and is kept as the octets that it is.
+        return b64decode(body, validate=True).decode(errors="surrogateescape") if event.get("isBase64Encoded") else body
     except ValueError:
         raise Refused("form_malformed") from None
 

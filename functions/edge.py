@@ -25,6 +25,7 @@ from functions.vault.timing import Deadline
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from functions.vault.errors import ProviderError
     from functions.vault.fields import Fields, Whole
 
     # What it returns is a failure that the record takes care of: it is for the log, and the message is done with.
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     Furnish = Callable[[House], None]
 
 Event = Any
+
+About = dict[str, Any]
+"""What a call is about, for its line in the log: noted as soon as it is known, so that the line of a failure has it."""
 
 _logger = log.logger()
 
@@ -106,8 +110,8 @@ class Door(ABC):
         known = {key: value for key, value in more.items() if value is not None}
         _logger.info(self.name, extra=facts | known)
 
-    def _log_defect(self, defect: Exception, context: Context) -> None:
-        """Log where a defect arose, and its type; not its text, which may repeat what it choked on."""
+    def _log_defect(self, defect: Exception, context: Context, about: About) -> None:
+        """Log where a defect arose, its type and what it was about; its text may repeat what it choked on."""
         frames = [
             f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(defect.__traceback__)
         ]
@@ -122,7 +126,7 @@ class Door(ABC):
         if isinstance(aws_answer, Mapping):
             facts["aws_error"] = aws_answer.get("Error", {}).get("Code")
             facts["aws_operation"] = getattr(defect, "operation_name", None)
-        _logger.error(self.name, extra={"outcome": ServerError.code, **facts})
+        _logger.error(self.name, extra={"outcome": ServerError.code, **facts, **about})
 
 
 class InvokeDoor(Door):
@@ -138,7 +142,7 @@ class InvokeDoor(Door):
         furnish: Furnish = _bare,
         logged: tuple[str, ...] = ("connection_id",),
     ) -> None:
-        """`logged` names what the log repeats of a result: fields that hold no secret."""
+        """`logged` names what the log repeats of a request and its result: fields that hold no secret."""
         super().__init__(name, furnish)
         self._fields = fields
         self._use = use
@@ -150,16 +154,19 @@ class InvokeDoor(Door):
             return self._answer_queue(self._consume, house, event["Records"], context)
         started = time.monotonic()
         by_http = is_http(event)
+        about: About = {}
         try:
             request = self._fields(house).read(_body(event) if by_http else event)
+            about |= self._about(request)
             result = self._use(house, request, deadline_of(context))
             status = 200
-            self._log("ok", started, context, **{name: result.get(name) for name in self._logged})
+            about |= self._about(result)
+            self._log("ok", started, context, **about)
         except GatehouseError as error:
             result, status = error.as_result(), error.http_status
-            self._log_failure(error, started, context)
+            self._log_failure(error, started, context, about)
         except Exception as defect:  # noqa: BLE001 - the edge of the house: whatever it was, no detail of it goes out
-            self._log_defect(defect, context)
+            self._log_defect(defect, context, about)
             report = ServerError(
                 f"A defect of Gatehouse; the details are in its log under request {context.aws_request_id}."
             )
@@ -167,6 +174,13 @@ class InvokeDoor(Door):
                 raise report from None
             result, status = report.as_result(), report.http_status
         return _json_response(status, result) if by_http else result
+
+    def _about(self, fields: Mapping[str, Any]) -> About:
+        """Return what the log repeats of a request or a result. Lambda has an id for each call, with the same name."""
+        named = {name: fields[name] for name in self._logged if fields.get(name) is not None}
+        if "request_id" in named:
+            named["authorization_request_id"] = named.pop("request_id")
+        return named
 
     def _answer_queue(
         self,
@@ -185,31 +199,42 @@ class InvokeDoor(Door):
                 message = _object(each["body"])
                 failure = consume(house, message, deadline_of(context))
                 if failure is not None:
-                    self._log_failure(failure, started, context)
+                    self._log_failure(failure, started, context, {})
                     continue
                 self._log(
                     "ok", started, context, connection_id=message.get("connection_id"), message_id=each["messageId"]
                 )
             except GatehouseError as error:
-                self._log_failure(error, started, context)
+                self._log_failure(error, started, context, {})
                 return _again(records[number:])
             except Exception as defect:  # noqa: BLE001 - as above; the queue keeps the message, and then the dead letters
-                self._log_defect(defect, context)
+                self._log_defect(defect, context, {})
                 return _again(records[number:])
         return _again([])
 
-    def _log_failure(self, error: GatehouseError, started: float, context: Context) -> None:
-        self._log(error.code, started, context, connection_id=error.connection_id, **_facts_of(error))
+    def _log_failure(self, error: GatehouseError, started: float, context: Context, about: About) -> None:
+        if error.connection_id is not None:
+            about = {**about, "connection_id": error.connection_id}
+        self._log(error.code, started, context, **about, **_facts_of(error))
 
 
 def _facts_of(error: GatehouseError) -> dict[str, Any]:
     """Return what the log has of a failure, beside its code."""
-    said = error.provider_error
     return {
         # An invalid request's description has names that the caller chose; they stay with the caller.
         "description": None if isinstance(error, InvalidRequest) else error.description,
-        "provider_error": said.error if said else None,
-        "provider_status": said.status if said else None,
+        **_words_of(error.provider_error),
+    }
+
+
+def _words_of(said: ProviderError | None) -> dict[str, Any]:
+    """Return what the log has of an authorization server's own words, cut and cleaned."""
+    if said is None:
+        return {}
+    return {
+        "provider_error": said.error,
+        "provider_error_description": said.error_description,
+        "provider_status": said.status,
     }
 
 
@@ -217,8 +242,8 @@ def _facts_of(error: GatehouseError) -> dict[str, Any]:
 class Reply:
     """What a browser gets: a page, or where it is sent; `outcome` and `reason` are fixed words for the log.
 
-    `failure` is what the log says of what went wrong, and no page. A page with `looks_again_after` is loaded again by
-    the browser after so many seconds.
+    `failure` is what the log says of what went wrong, and `said` what a server said with its no; no page has either. A
+    page with `looks_again_after` is loaded again by the browser after so many seconds.
     """
 
     outcome: str
@@ -227,33 +252,36 @@ class Reply:
     location: str | None = None
     cookies: tuple[str, ...] = ()
     reason: str | None = None
-    connection_id: str | None = None
     failure: GatehouseError | None = None
+    said: ProviderError | None = None
     looks_again_after: int | None = None
 
 
 class BrowserDoor(Door):
     """A function for a person's browser: answers with a page or a redirect, whatever happens."""
 
-    def __init__(self, name: str, use: Callable[[House, Event, Deadline], Reply], *, furnish: Furnish = _bare) -> None:
+    def __init__(
+        self, name: str, use: Callable[[House, Event, Deadline, About], Reply], *, furnish: Furnish = _bare
+    ) -> None:
         super().__init__(name, furnish)
         self._use = use
 
     def _answer(self, house: House, event: Event, context: Context) -> Any:
         started = time.monotonic()
+        about: About = {}
         try:
             if not is_http(event):
                 # Nobody's browser called: the caller gets a result, not a page.
                 return InvalidRequest(f"The function {self.name} answers browsers; call it by its URL.").as_result()
             present = {name: value for name, value in event.items() if value is not None}
-            reply = self._use(house, present, deadline_of(context))
+            reply = self._use(house, present, deadline_of(context), about)
         except GatehouseError as error:
             reply = Reply("error", error.http_status, {"reference": context.aws_request_id}, reason=error.code)
         except Exception as defect:  # noqa: BLE001 - as above; a person gets a page and a reference
-            self._log_defect(defect, context)
+            self._log_defect(defect, context, about)
             reply = Reply("error", 500, {"reference": context.aws_request_id}, reason=ServerError.code)
-        more = {} if reply.failure is None else _facts_of(reply.failure)
-        self._log(reply.outcome, started, context, reason=reply.reason, connection_id=reply.connection_id, **more)
+        more = _words_of(reply.said) if reply.failure is None else _facts_of(reply.failure)
+        self._log(reply.outcome, started, context, reason=reply.reason, **about, **more)
         return _browser_response(reply)
 
 

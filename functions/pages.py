@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
-# What may follow in the href of "Try again": http, https, or a path of this site. A second slash or a backslash after
+# What may follow in the href of a button: http, https, or a path of this site. A second slash or a backslash after
 # the first would make a browser read a path as the name of another host.
 _LINK = r"(?:https?://(?=[^/?#])|/(?!/))[!-\[\]-~]*"
 
@@ -45,6 +45,8 @@ _PAGES: Mapping[str, _Page] = MappingProxyType(
         "expired": _Page("This link has expired", "caution", optional=_PROVIDER),
         "failed": _Page("The connection failed", "bad", _PROVIDER | {"reason"}, _TRY_AGAIN),
         "refused": _Page("This answer was not accepted", "bad"),
+        "not_connected": _Page("Nothing was connected", "caution", optional=_TRY_AGAIN),
+        "begin_here": _Page("Continue in the application", "caution", frozenset({"application"})),
         "invalid_link": _Page("This link does not work", "bad"),
         "error": _Page("Something went wrong here", "bad", optional=frozenset({"reference"})),
     },
@@ -57,8 +59,8 @@ NAMES = frozenset(_PAGES)
 def render(name: str, **values: str | None) -> str:
     """Return the page ``name`` as a whole HTML document; ``values`` are plain text and are escaped here.
 
-    A value that is optional on the page may be ``None`` or left out: ``try_again`` (an http or https URL, or a path),
-    ``reference``, and on ``expired`` the ``provider``.
+    A value that is optional on the page may be ``None`` or left out: ``try_again`` (an http or https URL, or a path, as
+    ``application`` is on the page that needs it), ``reference``, and on ``expired`` the ``provider``.
 
     Raises ``ValueError`` for a name, a value or a link that the page has no place for. Its text names the page and the
     value but never contains what was passed: a link may carry a ticket.
@@ -87,8 +89,9 @@ def _check(name: str, page: _Page, given: Mapping[str, str]) -> None:
     surplus = given.keys() - page.required - page.optional
     if missing or surplus:
         raise ValueError(f"page {name}: missing {sorted(missing)}, unknown {sorted(surplus)}")
-    if "try_again" in given and not re.fullmatch(_LINK, given["try_again"]):
-        raise ValueError(f"page {name}: try_again is not an http or https URL, nor a path")
+    for link in ("try_again", "application"):
+        if link in given and not re.fullmatch(_LINK, given[link]):
+            raise ValueError(f"page {name}: {link} is not an http or https URL, nor a path")
 
 
 def _optional_parts(name: str, page: _Page, given: Mapping[str, str]) -> dict[str, str]:

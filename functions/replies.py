@@ -10,6 +10,8 @@ from functions.vault.errors import BY_CODE, InvalidRequest, ServerError
 from functions.vault.outcome import LOOKS_AGAIN, SUBJECT_MISMATCH
 
 if TYPE_CHECKING:
+    from functions.vault.authorization import AuthorizationRequest
+    from functions.vault.authorization_response import Refused
     from functions.vault.outcome import Outcome
 
 _STATUS = {
@@ -45,13 +47,43 @@ _OTHER_REASON = "The provider reported an error instead of an approval."
 
 def of(outcome: Outcome, cookies: tuple[str, ...] = ()) -> Reply:
     """Return the reply to a browser whose visit ended so."""
-    connection_id = outcome.request.connection_id if outcome.request else None
     reason = outcome.error or outcome.reason
     location = outcome.return_to
     status, values = (200, {}) if location is not None else (_status(outcome), _values(outcome))
+    looks_again_after = _looks_again(outcome)
     return Reply(
-        outcome.page, status, values, location, cookies, reason, connection_id, outcome.failure, _looks_again(outcome)
+        outcome.page, status, values, location, cookies, reason, outcome.failure, outcome.said, looks_again_after
     )
+
+
+def of_refused(refused: Refused, application_url: str | None, requests: list[str]) -> Reply:
+    """Return the reply to an answer that was not taken, in a browser that has cookies of these `requests`.
+
+    A code that nobody here has asked for comes from an install that began at the provider: the application's own
+    address is the way on. An answer that names no request may be a no to one of this browser's.
+    """
+    if refused.reason == "code_without_state" and application_url is not None:
+        return Reply("begin_here", 200, {"application": application_url}, reason=refused.reason)
+    if refused.reason == "state_missing" and requests:
+        values = {"try_again": _link(requests[0])} if len(requests) == 1 else {}
+        return Reply("not_connected", 400, values, reason=refused.reason)
+    return Reply("refused", 400, reason=refused.reason)
+
+
+def about(request: AuthorizationRequest | None) -> dict[str, str]:
+    """Return what the log says of a visit's request, where there is one."""
+    if request is None:
+        return {}
+    return {
+        "authorization_request_id": request.request_id,
+        "provider": request.provider,
+        "connection_id": request.connection_id,
+    }
+
+
+def _link(request_id: str) -> str:
+    """Return where to try again, without the ticket's secret: this browser's cookie has it, and the page must not."""
+    return f"/authorize/{request_id}"
 
 
 def _looks_again(outcome: Outcome) -> int | None:
@@ -75,6 +107,5 @@ def _values(outcome: Outcome) -> dict[str, str | None]:
     if outcome.page == "failed":
         values["reason"] = _REASONS.get(outcome.error or "", _OTHER_REASON)
     if outcome.may_try_again and outcome.request is not None:
-        # Without the ticket's secret: this browser's cookie has it, and the page must not.
-        values["try_again"] = f"/authorize/{outcome.request.request_id}"
+        values["try_again"] = _link(outcome.request.request_id)
     return values

@@ -47,4 +47,6 @@ def _furnish(house: House) -> None:
     house.ready("starting", services=("dynamodb", "secretsmanager"))
 
 
-handler = InvokeDoor("start", _fields, _start, furnish=_furnish)
+_LOGGED = ("provider", "connection_id", "request_id")
+
+handler = InvokeDoor("start", _fields, _start, furnish=_furnish, logged=_LOGGED)

@@ -51,10 +51,14 @@ PROVIDERS = REGISTRATIONS | {
 LADDER = {"committing", "obtained", "queues", "token_set", "tokens"}
 
 LOADS: dict[str, tuple[set[str], set[str]]] = {
-    "authorize": (AWS, TABLES | {"authorization", "binding", "outcome"}),
+    "authorize": (AWS, TABLES | {"authorization", "binding", "cookies", "outcome"}),
     "callback": (
         AWS | SEALING,
-        TABLES | SEALS | PROVIDERS | LADDER | {"authorization", "completing", "outcome", "shared"},
+        TABLES
+        | SEALS
+        | PROVIDERS
+        | LADDER
+        | {"authorization", "authorization_response", "completing", "cookies", "last_attempt", "outcome", "shared"},
     ),
     "connections": (AWS, TABLES | {"listing"}),
     "refresh": (AWS | SEALING, TABLES | SEALS | PROVIDERS | LADDER | {"issued", "refreshing", "shared", "vending"}),

@@ -105,6 +105,8 @@ def _rule() -> Schema:
         "properties": {**conditions, "means": _one_of(*rules.MEANINGS)},
         "required": ["means"],
         "anyOf": [{"required": [name]} for name in rules.CONDITIONS],
+        "if": {"properties": {"means": {"const": rules.ACCESS_DENIED}}},
+        "then": {"required": ["endpoint"], "properties": {"endpoint": {"const": "authorization"}}},
         "additionalProperties": False,
     }
 

@@ -1,8 +1,7 @@
-"""The authorization request (RFC 6749 section 4.1.1, RFC 7636) with no secret at rest, and the response to it.
+"""The authorization request (RFC 6749 section 4.1.1, RFC 7636) with no secret at rest.
 
 The ticket's secret is known to the link and the browser, the nonce to the browser alone; `state` and `code_verifier`
-are derived from both and stored nowhere. A response is checked against the browser's cookie without asking anybody, and
-only `validate` makes the `ValidatedResponse` that an exchange takes.
+are derived from both and stored nowhere.
 """
 
 from __future__ import annotations
@@ -11,33 +10,31 @@ import hmac
 import re
 import secrets
 from base64 import urlsafe_b64encode
-from dataclasses import field, replace
+from dataclasses import field
 from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from .errors import ProviderMisconfigured
 from .fields import Mismatch, matches
 from .record import record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-LIFETIME = 600
-"""Seconds from `start` until a request is too old to be completed."""
+    from .last_attempt import LastAttempt
 
-COOKIE_LIFETIME = 3600
-"""Seconds that the browser keeps its half: longer than the request, so that one who comes too late is told so."""
+LINK_LIFETIME = 600
+"""Seconds from `start` in which a link can be opened for the first time."""
+
+LIFETIME = 2400
+"""Seconds from `start` in which an answer is taken, and in which a browser that has opened the link may do so again."""
 
 MOST_EXCHANGES = 5
 """Codes that are exchanged for one link: each costs the provider a request, and whoever has the link can bring more."""
 
 REQUEST_ID = r"[A-Za-z0-9_-]{22}"
-_SECRET = r"[A-Za-z0-9_-]{43}"  # noqa: S105 - a pattern
-_STATE = r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})"
-_LONGEST_QUERY = 8192
-_MOST_PARAMETERS = 50
+SECRET = r"[A-Za-z0-9_-]{43}"  # noqa: S105 - a pattern
 
 
 def _b64url(octets: bytes) -> str:
@@ -65,7 +62,7 @@ class Ticket:
     def parse(cls, unverified_ticket: str) -> Ticket | None:
         """Return the ticket of a path, or None where it has not the form of one."""
         request_id, dot, secret = unverified_ticket.partition(".")
-        if not re.fullmatch(REQUEST_ID, request_id) or (dot and not re.fullmatch(_SECRET, secret)):
+        if not re.fullmatch(REQUEST_ID, request_id) or (dot and not re.fullmatch(SECRET, secret)):
             return None
         return cls(request_id, secret if dot else None)
 
@@ -80,24 +77,11 @@ def ticket_hash(secret: str) -> str:
 
 @record
 class BrowserBinding:
-    """The browser's half of a request, as its cookie holds it."""
+    """The browser's half of a request, as one visit of its link has made it; its cookie holds it."""
 
     request_id: str
     ticket_secret: str
     nonce: str
-
-    @classmethod
-    def parse(cls, request_id: str, unverified_cookie: str) -> BrowserBinding | None:
-        """Return the binding in a cookie's value, or None where it has not the form of one."""
-        ticket_secret, _, nonce = unverified_cookie.partition(".")
-        if not re.fullmatch(_SECRET, ticket_secret) or not re.fullmatch(_SECRET, nonce):
-            return None
-        return cls(request_id, ticket_secret, nonce)
-
-    @property
-    def cookie_value(self) -> str:
-        """Return the cookie's value."""
-        return f"{self.ticket_secret}.{self.nonce}"
 
     def _derive(self, label: bytes) -> str:
         """Return 256 bits derived from both secrets: HKDF-SHA-256 (RFC 5869) to K, then HMAC of what it is for.
@@ -125,28 +109,6 @@ class BrowserBinding:
     def code_challenge(self) -> str:
         """Return the S256 `code_challenge` (RFC 7636 section 4.2)."""
         return _b64url(sha256(self.code_verifier.encode()).digest())
-
-
-def cookie_name(request_id: str, *, secure: bool, form_post: bool = False) -> str:
-    """Return the name of the cookie that binds a request to a browser; `__Host-` wherever the browser honours it.
-
-    Requests whose answer is to be posted have names of their own: their cookies come along with a form that another
-    site sends, and one that does so must not open what was asked for otherwise.
-    """
-    return f"{'__Host-' if secure else ''}gatehouse-{'post-' if form_post else ''}{request_id}"
-
-
-def cookie(browser: BrowserBinding, *, secure: bool, form_post: bool = False) -> str:
-    """Return the Set-Cookie value that gives a browser its half of a request.
-
-    `SameSite=Lax` comes along when a link or redirect leads back here, and not with a form of another site: for an
-    answer that is posted (OAuth 2.0 Form Post Response Mode) it has to be `None`, which browsers take with `Secure`
-    alone. On plain http, which is this machine, neither is said: a page of the same host is the same site there.
-    """
-    name = cookie_name(browser.request_id, secure=secure, form_post=form_post)
-    same_site = "; SameSite=Lax" if not form_post else "; SameSite=None" if secure else ""
-    attributes = f"Max-Age={COOKIE_LIFETIME}; Path=/; HttpOnly{'; Secure' if secure else ''}{same_site}"
-    return f"{name}={browser.cookie_value}; {attributes}"
 
 
 class Phase(StrEnum):
@@ -194,10 +156,15 @@ class AuthorizationRequest:
     consumed_by: str | None = None
     consumed_at: int | None = None
     outcome: str | None = None
+    last_attempt: LastAttempt | None = None
 
-    def is_expired(self, now: float) -> bool:
-        """Tell whether it is too late for this request."""
-        return now >= self.expires_at
+    def has_expired(self, now: float) -> bool:
+        """Tell whether it is too late for an answer, or for another visit of a browser that has opened the link."""
+        return now >= self.created_at + LIFETIME
+
+    def link_has_expired(self, now: float, *, was_opened_here: bool) -> bool:
+        """Tell whether it is too late for a browser to open the link; `was_opened_here` says that it did so before."""
+        return self.has_expired(now) if was_opened_here else now >= self.expires_at
 
     @property
     def is_used_up(self) -> bool:
@@ -240,121 +207,8 @@ def with_query(url: str, params: Mapping[str, str] | Sequence[tuple[str, str]]) 
     return parts._replace(query=query).geturl()
 
 
-class Refused(Exception):
-    """A response that is not one to a request of this browser. `reason` is a fixed word, fit for a log."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-@record
-class ValidatedResponse:
-    """An authorization response (RFC 6749 section 4.1.2) to a request of the browser that brought it.
-
-    Only `validate` makes one. Either `code` or `error` is set, or the code is among the other `parameters`, under a
-    name that the provider has for it: `with_code` finds it there. `iss` (RFC 9207) still has to be held against the
-    stored request, in the consuming write.
-    """
-
-    provider: str
-    browser: BrowserBinding
-    iss: str | None
-    code: str | None
-    error: str | None = None
-    parameters: dict[str, str] = field(default_factory=dict)
-
-    def with_code(self, name: str) -> ValidatedResponse:
-        """Return this response with the code that stands under the provider's name for it, where there is one."""
-        code = self.parameters.get(name) or self.code
-        if code is None:
-            raise ProviderMisconfigured(
-                f"The authorization response has neither an error nor the code, expected as {name!r}: "
-                "check code_parameter of the registration."
-            )
-        return replace(self, code=code)
-
-    @property
-    def state_hash(self) -> str:
-        """Return what is kept of a used state."""
-        return ticket_hash(self.browser.state)
-
-
-# RFC 6749 section 4.1.2.1 and OpenID Connect Core section 3.1.2.6: anything else that a server says becomes
-# `server_error`.
-RESPONSE_ERRORS = frozenset(
-    {
-        "invalid_request",
-        "unauthorized_client",
-        "access_denied",
-        "unsupported_response_type",
-        "invalid_scope",
-        "server_error",
-        "temporarily_unavailable",
-        "interaction_required",
-        "login_required",
-        "account_selection_required",
-        "consent_required",
-    }
-)
-
-
-_READ = frozenset({"state", "code", "error", "error_description", "error_uri", "iss"})
-"""What is read of a response before it is known whose it is; the rest is for who knows the provider."""
-
-
-def validate(
-    provider: str, unverified_query: str, unverified_cookies: Iterable[str], *, secure: bool, form_post: bool = False
-) -> ValidatedResponse:
-    """Return the authorization response in a raw query, if it answers a request of the browser with these cookies.
-
-    With `form_post` it is the form of a POST instead, and answers only a request that asked for one. No I/O: a forged,
-    foreign, malformed or stale response raises `Refused` and costs nothing.
-    """
-    parameters = _parameters(unverified_query)
-    state = re.fullmatch(_STATE, parameters.get("state", ""))
-    if state is None:
-        raise Refused("state_malformed")
-    browser = binding_of(state[1], unverified_cookies, secure=secure, form_post=form_post)
-    if browser is None:
-        raise Refused("browser_unknown")
-    if not hmac.compare_digest(browser.state, state[0]):
-        raise Refused("state_mismatch")
-    code, error = parameters.get("code") or None, parameters.get("error") or None
-    others = {name: value for name, value in parameters.items() if name not in _READ and value}
-    if (code is not None and error is not None) or (code is None and error is None and not others):
-        raise Refused("code_or_error_expected")
-    if error is not None and error not in RESPONSE_ERRORS:
-        error = "server_error"
-    return ValidatedResponse(provider, browser, parameters.get("iss"), code, error, others)
-
-
-def _parameters(unverified_query: str) -> dict[str, str]:
-    if len(unverified_query) > _LONGEST_QUERY:
-        raise Refused("query_too_long")
-    try:
-        pairs = parse_qsl(unverified_query, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS)
-    except ValueError:
-        raise Refused("query_malformed") from None
-    parameters = dict(pairs)
-    if len(parameters) != len(pairs):
-        raise Refused("parameter_duplicated")
-    return parameters
-
-
-def binding_of(
-    request_id: str, unverified_cookies: Iterable[str], *, secure: bool, form_post: bool = False
-) -> BrowserBinding | None:
-    """Return this browser's half of a request from its cookies (each `name=value`); None where it has none or two."""
-    prefix = cookie_name(request_id, secure=secure, form_post=form_post) + "="
-    values = [cookie.strip().removeprefix(prefix) for cookie in unverified_cookies if cookie.strip().startswith(prefix)]
-    return BrowserBinding.parse(request_id, values[0]) if len(values) == 1 else None
-
-
 _URL_CHARACTERS = r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]{1,2048}"
-
-
-_OURS = frozenset({"connection_id", "status", "error", "confirmation"})
+_OURS = frozenset({"connection_id", "request_id", "status", "error", "confirmation"})
 
 
 def return_to(allowed_origins: frozenset[str]) -> Any:

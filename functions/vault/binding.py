@@ -6,14 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from . import authorization
-from .authorization import BrowserBinding, Phase
+from .authorization import Phase
+from .cookies import MOST_NONCES, RequestCookie, find
 from .errors import GatehouseError, ServerError, TemporarilyUnavailable
 from .outcome import Outcome
 from .record import record
 from .timing import SHORTEST_REQUEST
 
 if TYPE_CHECKING:
-    from .authorization import AuthorizationRequest, Ticket
+    from .authorization import AuthorizationRequest, BrowserBinding, Ticket
     from .client import Client
     from .registrations import Registrations
     from .store import Authorizations
@@ -33,34 +34,29 @@ class Binding:
     client: Client
     timing: Timing
 
-    def bind(self, ticket: Ticket, cookies: list[str]) -> tuple[AuthorizationRequest, BrowserBinding] | Outcome:
+    def bind(self, ticket: Ticket, cookies: list[str]) -> tuple[AuthorizationRequest, RequestCookie] | Outcome:
         """Bind the request to this browser: one read, no write.
 
-        Returns the request and the binding, or how the visit ended.
+        Returns the request and the cookie that is to bind it, or how the visit ended.
 
-        A ticket without its secret is the "try again" of a page of ours; the browser's cookie has the secret then.
+        A ticket without its secret is the "try again" of a page of ours; the browser's cookie has the secret then. So
+        may one that is opened again later than a link can be opened: who is on the way finds it at hand.
         """
-        earlier = self._earlier(ticket.request_id, cookies)
+        earlier = find(ticket.request_id, cookies, secure=self.secure)
         secret = ticket.secret or (earlier.ticket_secret if earlier else None)
         request = self.authorizations.get(ticket.request_id) if secret is not None else None
         if request is None or secret is None or not request.admits(secret):
             return Outcome("invalid_link")
         if request.phase is Phase.CONSUMED:
-            return Outcome("already", request.provider)
+            return Outcome("already", request.provider, request=request)
         if request.is_used_up:
             # A consent would be for nothing: no code is exchanged for this link any more.
             return Outcome.failed(request, request.outcome or ServerError.code)
-        if request.is_expired(self.timing.now()):
-            return Outcome("expired", request.provider)
-        return request, BrowserBinding(request.request_id, secret, authorization.new_secret())
-
-    def _earlier(self, request_id: str, cookies: list[str]) -> BrowserBinding | None:
-        """Return what an earlier visit left in this browser, whichever way the answer was to come."""
-        for form_post in (False, True):
-            found = authorization.binding_of(request_id, cookies, secure=self.secure, form_post=form_post)
-            if found is not None:
-                return found
-        return None
+        nonces = earlier.nonces if earlier is not None and earlier.ticket_secret == secret else ()
+        if request.link_has_expired(self.timing.now(), was_opened_here=bool(nonces)):
+            return Outcome("expired", request.provider, request=request)
+        nonces = (authorization.new_secret(), *nonces)[:MOST_NONCES]
+        return request, RequestCookie(request.request_id, request.form_post, secret, nonces)
 
     def location(self, request: AuthorizationRequest, browser: BrowserBinding, deadline: Deadline) -> str | Outcome:
         """Return where to send this browser, or how the visit ended.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from .authentication import Identity, Sign
-    from .authorization import ValidatedResponse
+    from .authorization_response import ValidatedResponse
     from .providers import Provider, Registration
     from .responses import Answer, Transport
     from .slots import Slot, Slots

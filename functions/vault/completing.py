@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 
 from . import scopes
 from .authorization import Phase
+from .authorization_response import refusal_of
 from .committing import UNREAD, Rescued
 from .connection import ENDED
 from .errors import ConnectionRevoked, GatehouseError, InvalidRequest, ServerError, SlotsTaken, TemporarilyUnavailable
+from .last_attempt import LastAttempt
 from .life import Place
 from .obtained import Authorized, Obtained
-from .outcome import SUBJECT_MISMATCH, Outcome
+from .outcome import SUBJECT_MISMATCH, Outcome, page_of
 from .record import record
-from .responses import with_callback
+from .responses import told_by_redirect, with_callback
+from .rules import ACCESS_DENIED
 from .store import Conflict
 
 if TYPE_CHECKING:
@@ -25,7 +28,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from .accounts import Accounts, Asked
-    from .authorization import AuthorizationRequest, ValidatedResponse
+    from .authorization import AuthorizationRequest
+    from .authorization_response import ValidatedResponse
     from .cipher import Cipher
     from .client import Client
     from .committing import Committing, Reseal
@@ -49,6 +53,9 @@ _TIME_TO_ANSWER = 2.0
 _WAIT_FOR_SLOT = 1.0
 """Seconds for which a callback waits for a slot of the provider: then the page waits, and looks again."""
 
+ISSUER_MISMATCH = "issuer_mismatch"
+REQUEST_EXPIRED = "request_expired"
+
 _LONGEST_EXCHANGE = 60.0
 """Seconds after which a consumed request without an outcome is taken for dead: twice what a function may run for."""
 
@@ -69,12 +76,83 @@ class Completing:
 
     def complete(self, response: ValidatedResponse, deadline: Deadline) -> Outcome:
         """Complete the request that `response` answers, once; a duplicate gets the outcome of the first."""
+        error = self._refusal(response, deadline)
+        if error is not None:
+            return self._declined(response, error, deadline)
         holder = uuid.uuid4().hex
         try:
             request = self.authorizations.consume(response, holder, self.timing.now())
         except Conflict:
             return self._not_consumed(response, holder, deadline)
         return self._exchange(request, response, deadline)
+
+    # A no
+
+    def _refusal(self, response: ValidatedResponse, deadline: Deadline) -> str | None:
+        """Return what a response says if it brings no code, in the words of RFC 6749; None if it does.
+
+        What words of the server's own mean its data says. If that cannot be read, they mean what they would without.
+        """
+        if response.code is not None:
+            return None
+        without_data = refusal_of(response, ())
+        if without_data == ACCESS_DENIED:
+            return without_data
+        try:
+            provider = self.registrations.get(response.provider, deadline).provider
+        except GatehouseError:
+            return without_data
+        if response.error is None and provider.code_parameter in response.parameters:
+            return None
+        return refusal_of(response, provider.rules)
+
+    def _declined(self, response: ValidatedResponse, error: str, deadline: Deadline) -> Outcome:
+        """Store a no, and return the outcome that it is: nothing is sent, and another answer may still come."""
+        browser, now = response.browser, self.timing.now()
+        secrets = (browser.state, browser.ticket_secret, browser.nonce, browser.code_verifier)
+        said = told_by_redirect(response.error, response.error_description, secrets)
+        attempt = LastAttempt(browser.request_id, int(now), page_of(error), error, said)
+        try:
+            request = self.authorizations.fail(response, attempt, now)
+        except Conflict:
+            return self._not_declined(response, attempt, deadline)
+        self._note_attempt(request, attempt)
+        return Outcome.failed(request, error, said=said)
+
+    def _not_declined(self, response: ValidatedResponse, attempt: LastAttempt, deadline: Deadline) -> Outcome:
+        """Say why a no could not be taken. One without the issuer's name is not believed, but its words are kept."""
+        request = self._answered_by(response)
+        if request is None:
+            return Outcome("refused", reason="request_unknown")
+        if response.state_hash in request.used_states:
+            return self._outcome_of_first(request, response, deadline)
+        if (outcome := self._over(request)) is not None:
+            return outcome
+        if request.accepts_issuer(response.iss):
+            # Up to a moment ago another answer had it in hand, and nothing else stood against this one.
+            return Outcome.failed(request, attempt.error, said=attempt.provider_error)
+        refused = replace(attempt, outcome="refused", error=ISSUER_MISMATCH)
+        with contextlib.suppress(Conflict):
+            self.authorizations.note_attempt(request, refused)
+        self._note_attempt(request, refused)
+        return Outcome("refused", reason=ISSUER_MISMATCH, request=request, said=attempt.provider_error)
+
+    def _failed(self, request: AuthorizationRequest, error: str, failure: GatehouseError | None = None) -> Outcome:
+        """Open a request again that came to nothing after its code was taken, and return the outcome."""
+        said = failure.provider_error if failure is not None else None
+        attempt = LastAttempt(request.request_id, int(self.timing.now()), page_of(error), error, said)
+        reopened = self.authorizations.reopen(request, attempt)
+        self._note_attempt(request, attempt)
+        return Outcome.failed(reopened, error, failure)
+
+    def _note_attempt(self, request: AuthorizationRequest, attempt: LastAttempt) -> None:
+        """Note it with the connection, if there was one to begin with: to be read there, and nothing depends on it."""
+        if not request.connection_version:
+            return
+        with contextlib.suppress(Conflict, TemporarilyUnavailable):
+            self.connections.note_attempt(request.connection_id, attempt)
+
+    # A code
 
     def _complete_in_slot(
         self, request: AuthorizationRequest, response: ValidatedResponse, holder: str, deadline: Deadline
@@ -107,8 +185,6 @@ class Completing:
         client: Client | None = None,
     ) -> Outcome:
         """Exchange the code of a request that is ours; `client` has a slot where the provider is known to have them."""
-        if response.error is not None:
-            return Outcome.failed(self.authorizations.reopen(request, response.error), response.error)
         with ExitStack() as until_stored:
             try:
                 registration = self.registrations.get(request.provider, deadline)
@@ -124,9 +200,9 @@ class Completing:
                 answered = client.exchange(registration, response, request.redirect_uri, timeout)
                 answered = with_callback(answered, registration.provider, response.parameters)
             except GatehouseError as error:
-                return Outcome.failed(self.authorizations.reopen(request, error.code), error.code, error)
+                return self._failed(request, error.code, error)
             except Exception:
-                self.authorizations.reopen(request, ServerError.code)
+                self._failed(request, ServerError.code)
                 raise
             answered = _with_scope(answered, request.scope, registration.provider, response.parameters)
             return self._commit(request, registration, answered, sealer, deadline)
@@ -206,12 +282,12 @@ class Completing:
             return Outcome.failed(request, ConnectionRevoked.code)
         if is_of_another_account:
             # The code is spent, and nobody will use its tokens: with another account the person may try once more.
-            return Outcome.failed(self.authorizations.reopen(request, SUBJECT_MISMATCH), SUBJECT_MISMATCH)
+            return self._failed(request, SUBJECT_MISMATCH)
         if is_anothers:
             return Outcome.failed(request, InvalidRequest.code)
         held = connection.set_of(obtained.tokens.id)
         if failure is not None and (held is None or held.ask_at is None):
-            return Outcome.failed(self.authorizations.reopen(request, failure.code), failure.code, failure)
+            return self._failed(request, failure.code, failure)
         return Outcome("connected", request.provider, request=request)
 
     def _not_verified(
@@ -226,7 +302,7 @@ class Completing:
         if obtained.grants_are_apart and (stored := self.connections.get(request.connection_id)) is not None:
             with contextlib.suppress(Rescued):
                 self.committing.commit(obtained, reseal, deadline, stored)
-        return Outcome.failed(self.authorizations.reopen(request, failure.code), failure.code, failure)
+        return self._failed(request, failure.code, failure)
 
     def _note(self, request: AuthorizationRequest, client_id: str, subject: str | None, deadline: Deadline) -> None:
         """Note for the client's other connections that it is answered, and which account has authorized it.
@@ -241,19 +317,28 @@ class Completing:
 
     def _not_consumed(self, response: ValidatedResponse, holder: str, deadline: Deadline) -> Outcome:
         """Say why the request could not be taken: by whom it was, or what did not fit. Nothing changes, or is sent."""
+        request = self._answered_by(response)
+        if request is None:
+            return Outcome("refused", reason="request_unknown")
+        if request.consumed_by == holder:
+            return self._exchange(request, response, deadline)  # our own write, whose answer was lost
+        if response.state_hash not in request.used_states:
+            return self._unused(request, response, holder, deadline)
+        return self._outcome_of_first(request, response, deadline)
+
+    def _answered_by(self, response: ValidatedResponse) -> AuthorizationRequest | None:
+        """Return the request as it is now, if the response's browser and provider are its own."""
+        request = self.authorizations.get(response.browser.request_id)
+        if request is None or not request.admits(response.browser.ticket_secret):
+            return None
+        return request if request.provider == response.provider else None
+
+    def _outcome_of_first(
+        self, request: AuthorizationRequest, response: ValidatedResponse, deadline: Deadline
+    ) -> Outcome:
+        """Return the outcome of the answer that came first with this state, waiting for it a little."""
         waited = 0.0
         while True:
-            request = self.authorizations.get(response.browser.request_id)
-            if (
-                request is None
-                or not request.admits(response.browser.ticket_secret)
-                or request.provider != response.provider
-            ):
-                return Outcome("refused", reason="request_unknown")
-            if request.consumed_by == holder:
-                return self._exchange(request, response, deadline)  # our own write, whose answer was lost
-            if response.state_hash not in request.used_states:
-                return self._unused(request, response, holder, deadline)
             if request.phase is Phase.FAILED:
                 return Outcome.failed(request, request.outcome or ServerError.code)
             if (outcome := self._stored_outcome(request)) is not None:
@@ -263,20 +348,27 @@ class Completing:
             pause = 0.1 + 0.2 * self.timing.jitter()
             self.timing.sleep(pause)
             waited += pause
+            request = self._answered_by(response) or request
+
+    def _over(self, request: AuthorizationRequest) -> Outcome | None:
+        """Return how a request ended that no answer can be taken for any more; None if it may."""
+        if request.phase is Phase.CONSUMED:
+            return Outcome("already", request.provider, request=request)
+        if request.is_used_up:
+            return Outcome.failed(request, request.outcome or ServerError.code)
+        if request.has_expired(self.timing.now()):
+            return Outcome("expired", request.provider, REQUEST_EXPIRED, request=request)
+        return None
 
     def _unused(
         self, request: AuthorizationRequest, response: ValidatedResponse, holder: str, deadline: Deadline
     ) -> Outcome:
         """Say why a response that was never used does not take its request; take it, if only a slot was missing."""
-        if request.phase is Phase.CONSUMED:
-            return Outcome("already", request.provider)
-        if request.is_used_up:
-            return Outcome.failed(request, request.outcome or ServerError.code)
-        if request.is_expired(self.timing.now()):
-            return Outcome("expired", request.provider, "request_expired", request=request)
+        if (outcome := self._over(request)) is not None:
+            return outcome
         if request.has_slots and request.accepts_issuer(response.iss):
             return self._complete_in_slot(request, response, holder, deadline)
-        return Outcome("refused", reason="issuer_mismatch")
+        return Outcome("refused", reason=ISSUER_MISMATCH, request=request)
 
     def _stored_outcome(self, request: AuthorizationRequest) -> Outcome | None:
         """Return how a consumed request ended; None while it may go on. The commit is the record of a success.
@@ -296,7 +388,7 @@ class Completing:
             # In the second in which this one was taken, the other may have come before it or after it.
             since = consumed_at + 1 if has_time_left else consumed_at
             if was_replaced or (connection.authorized_at or 0) >= since:
-                return Outcome("already", request.provider)
+                return Outcome("already", request.provider, request=request)
         if has_time_left:
             return None
         return Outcome.failed(request, ServerError.code)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .belief import Belief
     from .errors import GatehouseError, UnknownRefusal
+    from .last_attempt import LastAttempt
     from .stored_set import Pending, StoredSet
     from .tokens import SealedTokens
 
@@ -55,7 +56,8 @@ class Connection:
     `version` counts token sets that were current; `sets` are those that are held, each in its place. `revocations`
     counts how often the connection was revoked, and `revocation` is what servers answered to that since. `changes`
     counts writes: every write raises it, and is conditional on it. Background work is due at `due_at`: the grant's
-    upkeep (`upkeep_at`) or telling a server of a revocation (`tell_at`).
+    upkeep (`upkeep_at`) or telling a server of a revocation (`tell_at`). `last_attempt` is one to connect it again that
+    came to nothing, since it was connected.
     """
 
     connection_id: str
@@ -80,6 +82,7 @@ class Connection:
     revocation: tuple[Revoked, ...] = ()
     changes: int = 0
     failure: Failure | None = None
+    last_attempt: LastAttempt | None = None
     due_shard: str | None = None
     due_at: int | None = None
     upkeep_at: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from .connection import REAUTHORIZATION
@@ -16,6 +17,8 @@ from .store import listed_as, lists_for, summary_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .connection import Connection
+    from .last_attempt import LastAttempt
     from .store import Connections
     from .timing import Timing
 
@@ -32,7 +35,8 @@ class Listing:
     def one(self, connection_id: str) -> dict[str, Any]:
         """Return `{connection}`."""
         connection = self.connections.require(connection_id)
-        return {"connection": view(connection_id, summary_of(connection), self.timing.now())}
+        seen = view(connection_id, summary_of(connection), self.timing.now())
+        return {"connection": {**seen, "last_attempt": _last_attempt_of(connection)}}
 
     def page(self, where: dict[str, str], limit: int, cursor: str | None) -> dict[str, Any]:
         """Return `{connections, cursor?}`: up to `limit` of those that match, and where to go on if there is more."""
@@ -77,6 +81,21 @@ _SEEN = (
     "updated_at",
     "refreshed_at",
 )
+
+
+def _last_attempt_of(connection: Connection) -> dict[str, Any] | None:
+    """Return how the latest attempt to connect it ended: in vain since it was connected, or with that."""
+    if (attempt := connection.last_attempt) is not None and attempt.at >= (connection.authorized_at or 0):
+        return view_of_attempt(attempt)
+    if connection.authorized_by is None:
+        return None
+    return {"request_id": connection.authorized_by, "at": connection.authorized_at, "outcome": "connected"}
+
+
+def view_of_attempt(attempt: LastAttempt) -> dict[str, Any]:
+    """Return an attempt as callers see it."""
+    seen = asdict(attempt)
+    return {name: value for name, value in seen.items() if value is not None}
 
 
 def _view_of_failure(failure: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from .record import record
 
 if TYPE_CHECKING:
     from .authorization import AuthorizationRequest
-    from .errors import GatehouseError
+    from .errors import GatehouseError, ProviderError
 
 
 SUBJECT_MISMATCH = "subject_mismatch"
@@ -19,12 +19,17 @@ SUBJECT_MISMATCH = "subject_mismatch"
 LOOKS_AGAIN = frozenset({"unfinished", "waiting"})
 """The pages that are not the end of a visit: the browser looks again, and the application is told nothing yet."""
 
+_TRIES_AGAIN = frozenset({"denied", "failed"})
+"""The pages of a visit that came to nothing, while its request may still come to something."""
+
 
 @record
 class Outcome:
     """How a browser's visit ended: `page` is the page to show, `error` the application's code, None on success.
 
-    `failure` is what it came of, where an operator may have to look into it: for the log, and for nobody's page.
+    `request` is the one that it was about, where the browser has shown that it is its own. `failure` is what it came
+    of, where an operator may have to look into it, and `said` what a server said with its no: both are for the log, and
+    for nobody's page.
     """
 
     page: str
@@ -33,6 +38,7 @@ class Outcome:
     reason: str | None = None
     request: AuthorizationRequest | None = None
     failure: GatehouseError | None = None
+    said: ProviderError | None = None
 
     @property
     def may_try_again(self) -> bool:
@@ -41,19 +47,40 @@ class Outcome:
         if request is None:
             return False
         is_sent_once = self.page == "waiting" and request.form_post
-        return (is_sent_once or request.phase is Phase.FAILED) and not request.is_used_up
+        came_to_nothing = self.page in _TRIES_AGAIN and request.phase is Phase.FAILED
+        return (is_sent_once or came_to_nothing) and not request.is_used_up
+
+    @property
+    def is_the_end(self) -> bool:
+        """Tell whether no other answer to the request is waited for."""
+        if self.request is None or self.page in {*LOOKS_AGAIN, "refused"}:
+            return False
+        return not self.may_try_again
 
     @property
     def return_to(self) -> str | None:
         """Return where the application wants its user back, with the outcome; None where it did not say."""
         request = self.request
-        if request is None or request.return_to is None or self.page in LOOKS_AGAIN:
+        if request is None or request.return_to is None:
             return None
+        if self.page != "connected" and self.error is None:
+            return None
+        about = {"connection_id": request.connection_id, "request_id": request.request_id}
         result = {"error": self.error} if self.error else {"status": "connected"}
-        return with_query(request.return_to, {"connection_id": request.connection_id, **result})
+        return with_query(request.return_to, about | result)
 
     @classmethod
-    def failed(cls, request: AuthorizationRequest, error: str, failure: GatehouseError | None = None) -> Outcome:
+    def failed(
+        cls,
+        request: AuthorizationRequest,
+        error: str,
+        failure: GatehouseError | None = None,
+        said: ProviderError | None = None,
+    ) -> Outcome:
         """Return the outcome of a request that came to nothing: the person said no, or something went wrong."""
-        page = "denied" if error == "access_denied" else "failed"
-        return cls(page, request.provider, error, error, request, failure)
+        return cls(page_of(error), request.provider, error, error, request, failure, said)
+
+
+def page_of(error: str) -> str:
+    """Return the page that tells of an error: a no is not a failure."""
+    return "denied" if error == "access_denied" else "failed"

@@ -39,6 +39,9 @@ _VSCHAR = r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?"
 _ERROR_CODE = r"[\x21\x23-\x5b\x5d-\x7e]{1,64}"
 _REQUEST_URI = r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,2048}"
 
+_OPAQUE = r"(?=[A-Za-z_~+=%-]*[0-9])[A-Za-z0-9_~+=%-]{20,}|[A-Za-z0-9_~+=%-]{32,}"
+"""What looks like a code, a state or a token: one long word, with digits in it or longer than words are."""
+
 LONGEST_TOKEN = 16 * 1024
 """Characters of a token: a record holds the tokens of several consents, and DynamoDB takes 400 KB of it."""
 
@@ -165,6 +168,22 @@ def pushed_request_uri(answer: Answer, provider: Provider, *, secrets: tuple[str
     if not matches(request_uri, _REQUEST_URI):
         raise ProviderUnavailable("The pushed authorization request was answered without a request_uri.")
     return request_uri
+
+
+def told_by_redirect(error: str | None, description: str | None, secrets: tuple[str, ...]) -> ProviderError | None:
+    """Return what a server says with a no (RFC 6749 section 4.1.2.1), as it may be repeated; None if nothing.
+
+    It comes by way of the visitor, who can write anything there, a code of somebody's included: whatever looks like a
+    secret is masked.
+    """
+    from .masking import cleaned  # noqa: PLC0415 - servers seldom say no
+
+    if error is None and description is None:
+        return None
+    is_a_word = matches(error, _ERROR_CODE) and not re.search(_OPAQUE, error)
+    code = cleaned(error, secrets) if is_a_word else None
+    words = None if description is None else re.sub(_OPAQUE, "***", description)
+    return ProviderError(code or NAMELESS, cleaned(words, secrets), None)
 
 
 def _is_dead_already(refusal: Refusal, problem: GatehouseError, provider: Provider) -> bool:

@@ -24,6 +24,9 @@ BUSY = "busy"
 REVOKED = "revoked"
 """The grant was ended on purpose, or because its refresh token was used twice: there is nothing to be doubted."""
 
+ACCESS_DENIED = "access_denied"
+"""The customer said no (RFC 6749 section 4.1.2.1), which only the authorization endpoint can say."""
+
 MEANINGS = (
     "invalid_grant",
     REVOKED,
@@ -35,6 +38,7 @@ MEANINGS = (
     "slow_down",
     "temporarily_unavailable",
     BUSY,
+    ACCESS_DENIED,
 )
 
 CODE = r"[A-Za-z0-9_.:/ -]{1,64}"
@@ -63,7 +67,12 @@ class Rule(TypedDict, total=False):
 
 def of_codes(error_codes: Mapping[str, str]) -> tuple[Rule, ...]:
     """Return the rules that `error_codes` is the short form of."""
-    return tuple({"code": code, "means": meaning} for code, meaning in error_codes.items())
+    return tuple(_of_code(code, meaning) for code, meaning in error_codes.items())
+
+
+def _of_code(code: str, meaning: str) -> Rule:
+    rule: Rule = {"code": code, "means": meaning}
+    return {"endpoint": "authorization", **rule} if meaning == ACCESS_DENIED else rule
 
 
 def _contains(value: Any) -> Any:
@@ -143,5 +152,7 @@ def _problems(which: str, rule: Any) -> Iterator[str]:
                 yield f"{name} of {which} to be {mismatch}"
     if "means" not in rule:
         yield f"{which} to say what it means: one of {', '.join(MEANINGS)}"
+    if rule.get("means") == ACCESS_DENIED and rule.get("endpoint") != "authorization":
+        yield f'{which} to have "endpoint": "authorization": nobody else can say that the customer declined'
     if not rule.keys() & set(CONDITIONS):
         yield f"{which} to have a condition: at least one of {', '.join(CONDITIONS)}"

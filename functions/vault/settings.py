@@ -160,6 +160,14 @@ class House:
         origins = self._environ.get("GATEHOUSE_RETURN_TO_ORIGINS", "").split(",")
         return frozenset(origin.strip().rstrip("/").lower() for origin in origins if origin.strip())
 
+    @cached_property
+    def application_url(self) -> str | None:
+        """Return the application's own address, for whose install began at a provider; None where it is not set."""
+        url = self._environ.get("GATEHOUSE_APPLICATION_URL", "")
+        if url and urlsplit(url).scheme not in {"https", "http"}:
+            raise SettingMissing("GATEHOUSE_APPLICATION_URL must be an http or https URL.")
+        return url or None
+
     # Floor 1
 
     @cached_property

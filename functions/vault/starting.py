@@ -39,7 +39,7 @@ class Starting:
     timing: Timing
 
     def start(self, fields: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
-        """Open an authorization request and return `connection_id`, `authorize_url` and `expires_at`."""
+        """Open an authorization request and return `connection_id`, `request_id`, `authorize_url` and `expires_at`."""
         registration = self.registrations.whole(fields["provider"], deadline)
         connection_id = fields.get("connection_id") or str(uuid.uuid4())
         existing = self.connections.get(connection_id) if "connection_id" in fields else None
@@ -62,7 +62,7 @@ class Starting:
             provider=registration.provider.name,
             connection_id=connection_id,
             created_at=now,
-            expires_at=now + authorization.LIFETIME,
+            expires_at=now + authorization.LINK_LIFETIME,
             authorization_url=authorization_url,
             redirect_uri=redirect_uri,
             pkce=registration.provider.pkce == "S256",
@@ -83,6 +83,7 @@ class Starting:
         self.authorizations.create(request)
         return {
             "connection_id": connection_id,
+            "request_id": request.request_id,
             "authorize_url": f"{self.base_url}/authorize/{ticket}",
             "expires_at": request.expires_at,
         }

@@ -9,7 +9,7 @@ no list ever wants another index.
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -27,9 +27,11 @@ from .stored_set import Lease, Pending, RefreshedFrom, Revocation, Revoked, Seal
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
-    from .authorization import AuthorizationRequest, ValidatedResponse
+    from .authorization import AuthorizationRequest
+    from .authorization_response import ValidatedResponse
     from .aws import ClientOf
     from .belief import Belief
+    from .last_attempt import LastAttempt
 
 Item = dict[str, Any]
 
@@ -169,9 +171,11 @@ def _connection(attributes: Mapping[str, Any]) -> Connection:
 
         item = record_in_todays_form(_unmarshalled(attributes))
     failure, sets, revocation = item.pop("failure", None), item.pop("sets", ()), item.pop("revocation", ())
+    last_attempt = item.pop("last_attempt", None)
     return Connection(
         **{**item, "status": Status(item["status"])},
         failure=_failure(failure),
+        last_attempt=_last_attempt(last_attempt),
         sets=tuple(_stored_set(each) for each in sets),
         revocation=tuple(Revoked(**each) for each in revocation),
     )
@@ -215,13 +219,26 @@ def _failure(stored: Item | None) -> Failure | None:
     return Failure(**{**stored, "provider_error": error})
 
 
+def _last_attempt(stored: Item | None) -> LastAttempt | None:
+    if stored is None:
+        return None
+    from .last_attempt import LastAttempt  # noqa: PLC0415 - few attempts come to nothing
+
+    return LastAttempt.from_item(stored)
+
+
 def _request(attributes: Mapping[str, Any]) -> AuthorizationRequest:
     from .authorization import AuthorizationRequest, Phase  # noqa: PLC0415 - most functions never meet a request
 
     known = frozenset(entry.name for entry in fields(AuthorizationRequest))
     item = _unmarshalled(attributes, known)
     return AuthorizationRequest(
-        **{**item, "phase": Phase(item["phase"]), "used_states": frozenset(item.get("used_states", ()))}
+        **{
+            **item,
+            "phase": Phase(item["phase"]),
+            "used_states": frozenset(item.get("used_states", ())),
+            "last_attempt": _last_attempt(item.get("last_attempt")),
+        }
     )
 
 
@@ -431,6 +448,22 @@ class Connections(Table):
             **expression.arguments(),
         )
 
+    def note_attempt(self, connection_id: str, attempt: LastAttempt) -> None:
+        """Write how an attempt to authorize ended that changes nothing else; raise `Conflict` where there is no record.
+
+        It touches one attribute, which no other write decides by, and does not count: whoever has a link could make
+        others read their record again and again. A consent takes it away.
+        """
+        expression = _Expression()
+        exists = f"attribute_exists({expression.name('changes')})"
+        self._call(
+            "update_item",
+            Key={"connection_id": {"S": connection_id}},
+            UpdateExpression=expression.assignment({"last_attempt": plain(attempt)}, {}),
+            ConditionExpression=exists,
+            **expression.arguments(),
+        )
+
     def due(self, shard: str, now: int, limit: int) -> Iterator[list[Due]]:
         """Yield what is due in one shard of the `due` index in pages of at most `limit`, the longest due first."""
         key = None
@@ -529,32 +562,21 @@ class Authorizations(Table):
     def consume(
         self, response: ValidatedResponse, holder: str, now: float, *, in_slot: bool = False
     ) -> AuthorizationRequest:
-        """Take the request for this response, once, in one conditional write, and return what was stored.
+        """Take the request for this response's code, once, in one conditional write, and return what was stored.
 
-        Not expired, this ticket, this provider, this issuer (RFC 9207 section 2.4), open or failed, this state never
-        used before, and fewer than five codes exchanged: else `Conflict`, and nothing has changed. A code counts with
-        this write, whatever becomes of it: who is killed before its exchange cannot say whether it was sent. Where the
-        provider has slots, that of a code is taken by one who has a slot alone.
+        The response fits (see `_fits`), and fewer than five codes were exchanged: else `Conflict`, and nothing has
+        changed. A code counts with this write, whatever becomes of it: who is killed before its exchange cannot say
+        whether it was sent. Where the provider has slots, the request is taken by one who has a slot alone.
         """
-        from .authorization import MOST_EXCHANGES, Phase, ticket_hash  # noqa: PLC0415 - as above
+        from .authorization import MOST_EXCHANGES, Phase  # noqa: PLC0415 - as above
 
         expression = _Expression()
         phase, states, exchanges = map(expression.name, ("phase", "used_states", "exchanges"))
-        may_be_answered = (
-            f"{phase} IN ({expression.value('open', Phase.OPEN)}, {expression.value('failed', Phase.FAILED)})"
-        )
-        not_expired = f"{expression.name('expires_at')} > {expression.value('now', int(now))}"
-        state_unused = f"NOT contains({states}, {expression.value('state', response.state_hash)})"
         conditions = [
-            not_expired,
-            expression.is_("ticket_hash", ticket_hash(response.browser.ticket_secret)),
-            expression.is_("provider", response.provider),
-            may_be_answered,
-            state_unused,
+            *_fits(response, now, expression),
             f"(attribute_not_exists({exchanges}) OR {exchanges} < {expression.value('most', MOST_EXCHANGES)})",
-            _issuer_matches(response.iss, expression),
         ]
-        if not in_slot and response.error is None:
+        if not in_slot:
             conditions.append(expression.is_("has_slots", None))
         consumed, by = expression.value("consumed", Phase.CONSUMED), expression.value("holder", holder)
         at = f"{expression.name('consumed_at')} = {expression.value('at', int(now))}"
@@ -562,11 +584,46 @@ class Authorizations(Table):
             f"SET {phase} = {consumed}, {expression.name('consumed_by')} = {by}, {at}"
             f" REMOVE {expression.name('outcome')}"
             f" ADD {states} {expression.value('states', frozenset({response.state_hash}))}"
-            f", {exchanges} {expression.value('exchanges', int(response.error is None))}"
+            f", {exchanges} {expression.value('exchanges', 1)}"
         )
+        return self._update(response.browser.request_id, update, conditions, expression)
+
+    def fail(self, response: ValidatedResponse, attempt: LastAttempt, now: float) -> AuthorizationRequest:
+        """Store the no that a response brings, and return the request: it waits for another answer.
+
+        The response fits, as for `consume`, else `Conflict`. Its state is not used up: who goes back in this tab and
+        consents comes with the same one.
+        """
+        from .authorization import Phase  # noqa: PLC0415 - as above
+
+        expression = _Expression()
+        failed = {"phase": Phase.FAILED, "outcome": attempt.error, "last_attempt": plain(attempt)}
+        update = expression.assignment(failed, {})
+        return self._update(response.browser.request_id, update, _fits(response, now, expression), expression)
+
+    def note_attempt(self, request: AuthorizationRequest, attempt: LastAttempt) -> None:
+        """Write what an answer said that was refused, and changes nothing else."""
+        expression = _Expression()
+        conditions = [expression.is_("ticket_hash", request.ticket_hash)]
+        update = expression.assignment({"last_attempt": plain(attempt)}, {})
+        self._update(request.request_id, update, conditions, expression)
+
+    def reopen(self, request: AuthorizationRequest, attempt: LastAttempt) -> AuthorizationRequest:
+        """Store that a consumed request failed before any token came back; return it so: the user may try again."""
+        from .authorization import Phase  # noqa: PLC0415 - as above
+
+        expression = _Expression()
+        failed = {"phase": Phase.FAILED, "outcome": attempt.error, "last_attempt": plain(attempt)}
+        was = {"phase": request.phase, "outcome": request.outcome}
+        conditions = [expression.is_("consumed_by", request.consumed_by)]
+        return self._update(request.request_id, expression.assignment(failed, was), conditions, expression)
+
+    def _update(
+        self, request_id: str, update: str, conditions: list[str], expression: _Expression
+    ) -> AuthorizationRequest:
         answer = self._call(
             "update_item",
-            Key={"request_id": {"S": response.browser.request_id}},
+            Key={"request_id": {"S": request_id}},
             UpdateExpression=update,
             ConditionExpression=" AND ".join(conditions),
             ReturnValues="ALL_NEW",
@@ -574,24 +631,25 @@ class Authorizations(Table):
         )
         return _request(answer["Attributes"])
 
-    def reopen(self, request: AuthorizationRequest, outcome: str) -> AuthorizationRequest:
-        """Store that a consumed request failed before any token came back; return it so: the user may try again."""
-        from .authorization import Phase  # noqa: PLC0415 - as above
 
-        expression = _Expression()
-        mine = expression.is_("consumed_by", request.consumed_by)
-        failed = replace(request, phase=Phase.FAILED, outcome=outcome)
-        update = expression.assignment(
-            {"phase": failed.phase, "outcome": failed.outcome}, {"phase": request.phase, "outcome": request.outcome}
-        )
-        self._call(
-            "update_item",
-            Key={"request_id": {"S": request.request_id}},
-            UpdateExpression=update,
-            ConditionExpression=mine,
-            **expression.arguments(),
-        )
-        return failed
+def _fits(response: ValidatedResponse, now: float, expression: _Expression) -> list[str]:
+    """Return the conditions under which a response is one to its request as it is stored.
+
+    Not too late, this ticket, this provider, this issuer (RFC 9207 section 2.4), open or failed, and no code was
+    brought with this state before.
+    """
+    from .authorization import LIFETIME, Phase, ticket_hash  # noqa: PLC0415 - most functions never meet a request
+
+    states = expression.name("used_states")
+    waits = (expression.value("open", Phase.OPEN), expression.value("failed", Phase.FAILED))
+    return [
+        f"{expression.name('created_at')} > {expression.value('too_old', int(now) - LIFETIME)}",
+        expression.is_("ticket_hash", ticket_hash(response.browser.ticket_secret)),
+        expression.is_("provider", response.provider),
+        f"{expression.name('phase')} IN ({', '.join(waits)})",
+        f"NOT contains({states}, {expression.value('state', response.state_hash)})",
+        _issuer_matches(response.iss, expression),
+    ]
 
 
 def _issuer_matches(iss: str | None, expression: _Expression) -> str:

@@ -204,13 +204,13 @@ def test_without_its_cookie_the_browser_is_a_stranger(
 def test_whoever_comes_too_late_is_told_to_start_again(
     stack: Stack, demo: DemoServer, visitor: OpenVisitor, authorize_url: AuthorizeUrl
 ) -> None:
-    """Ten minutes are over: neither the answer nor the link works any longer, and both pages say so."""
+    """Forty minutes are over: neither the answer nor the link works any longer, and both pages say so."""
     link = authorize_url()
     someone = visitor()
     someone.open(link)
     answer = someone.undelivered_answer("allow")
 
-    stack.clock.advance(601)
+    stack.clock.advance(2401)
     pages = []
     for address in (answer, link):
         someone.open(address)

@@ -76,7 +76,8 @@ def test_get_tells_all_there_is_but_secrets(application: Application, browser: B
     # then
     assert answer.keys() == {"connection"}
     connection = answer["connection"]
-    assert connection.keys() == VIEW_KEYS
+    assert connection.keys() == VIEW_KEYS | {"last_attempt"}
+    assert connection["last_attempt"].keys() == {"request_id", "at", "outcome"}
     assert connection["connection_id"] == connection_id
     assert (connection["provider"], connection["status"], connection["version"]) == ("ultracart", "active", 1)
     assert (connection["owner"], connection["tags"], connection["parameters"]) == ("alice", {"a": "b"}, {})
@@ -104,10 +105,11 @@ def test_get_tells_of_a_failure(application: Application, browser: Browser, demo
 
 
 def test_get_and_list_agree(application: Application, shop: dict[str, Any]) -> None:
-    """A connection looks the same alone, in its owner's list, and in the list of all."""
+    """A connection looks the same alone, in its owner's list, and in the list of all; alone it tells a little more."""
     # given
     connection_id = shop["foreign"]
     alone = application.call("connections", connection_id=connection_id)["connection"]
+    del alone["last_attempt"]
 
     # when
     by_owner = application.call("connections", owner=alone["owner"])["connections"]

@@ -56,7 +56,7 @@ def test_success_is_200_json_that_nobody_may_keep(
     }
 
     # then
-    assert answers["start"].json().keys() == {"connection_id", "authorize_url", "expires_at"}
+    assert answers["start"].json().keys() == {"connection_id", "request_id", "authorize_url", "expires_at"}
     assert answers["token"].json().keys() == answers["refresh"].json().keys() == TOKEN_KEYS
     assert answers["connections"].json().keys() == {"connection"}
     assert answers["revoke"].json() == {"connection_id": connection_id, "status": "revoked"}

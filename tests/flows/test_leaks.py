@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import parse_qs, quote, quote_plus, urlsplit
+from urllib.parse import parse_qs, quote, quote_plus, urlencode, urlsplit
 
 import boto3
 import pytest
@@ -282,7 +282,7 @@ def _succeed(witness: Witness) -> None:
     late = witness.invoke("start", {"provider": "demo"})
     browser = WatchedBrowser(witness)
     url = browser.consent(browser.authorize(late["authorize_url"]))
-    witness.pass_time(600)
+    witness.pass_time(2400)
     assert browser.open(url).status_code == 410
 
 
@@ -301,7 +301,17 @@ def _fail_and_deny(witness: Witness) -> None:
         started = witness.invoke("start", {"provider": provider})
         browser = WatchedBrowser(witness)
         browser.visit(started["authorize_url"], "deny")
+        _deny_repeating_secrets(browser, started["authorize_url"])
         assert browser.visit(started["authorize_url"]).status_code == 200
+
+
+def _deny_repeating_secrets(browser: WatchedBrowser, link: str) -> None:
+    """Come back from a server that repeats in its no what it was sent, and what the browser holds."""
+    query = parse_qs(urlsplit(browser.authorize(link)).query)
+    state, redirect_uri = query["state"][0], query["redirect_uri"][0]
+    for said in (state, *browser.cookies.values(), quote_plus(quote_plus(f"no {state}!"))):
+        no = {"state": state, "error": said[:64], "error_description": f"You said {said}"}
+        browser.open(f"{redirect_uri}?{urlencode(no)}")
 
 
 def _live(witness: Witness) -> None:

@@ -223,9 +223,9 @@ def _as_json(posted: Posted) -> requests.Response:
     return requests.post(url, json=posted.form, cookies=cookies, timeout=TIMEOUT)
 
 
-def _not_ascii(posted: Posted) -> requests.Response:
+def _not_a_text(posted: Posted) -> requests.Response:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    body = urlencode(posted.form).encode() + b"&x=\xff"
+    body = urlencode({"state": posted.form["state"]}).encode() + b"&code=\xff"
     return requests.post(posted.callback, body, headers=headers, cookies=posted.browser.cookies, timeout=TIMEOUT)
 
 
@@ -245,7 +245,7 @@ def _with_another_state(posted: Posted) -> requests.Response:
 
 @pytest.mark.parametrize(
     "deliver",
-    [_as_query, _in_the_url_of_a_post, _as_json, _not_ascii, _twice, _without_cookie, _with_another_state],
+    [_as_query, _in_the_url_of_a_post, _as_json, _not_a_text, _twice, _without_cookie, _with_another_state],
 )
 def test_what_is_not_posted_as_asked_for_is_refused(
     posted: Posted, scripted: Scripted, aws_calls: list[AwsCall], deliver: Callable[[Posted], requests.Response]
@@ -525,10 +525,11 @@ def test_the_application_is_told_of_another_account(
 
     # when
     back = f"{stack.base_url}/done"
-    _, page = connect(application, browser, provider, connection_id=connection_id, return_to=back)
+    started, page = connect(application, browser, provider, connection_id=connection_id, return_to=back)
 
     # then
-    assert page.headers["Location"] == f"{back}?connection_id={connection_id}&error=subject_mismatch"
+    about = f"connection_id={connection_id}&request_id={started['request_id']}"
+    assert page.headers["Location"] == f"{back}?{about}&error=subject_mismatch"
 
 
 # Client keys

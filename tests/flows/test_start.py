@@ -27,7 +27,7 @@ LONE_SURROGATE = "\ud800"
 
 
 def test_answers_with_a_link_that_lives_ten_minutes(stack: Stack, application: Application) -> None:
-    """The answer has exactly three fields; the connection gets a UUIDv4 where the caller chose no id."""
+    """The answer has exactly four fields; the connection gets a UUIDv4 where the caller chose no id."""
     # given
     before = int(stack.clock.now())
 
@@ -35,7 +35,8 @@ def test_answers_with_a_link_that_lives_ten_minutes(stack: Stack, application: A
     answer = application.call("start", provider="ultracart")
 
     # then
-    assert answer.keys() == {"connection_id", "authorize_url", "expires_at"}
+    assert answer.keys() == {"connection_id", "request_id", "authorize_url", "expires_at"}
+    assert answer["request_id"] == request_id_of(answer)
     assert UUID4.fullmatch(answer["connection_id"])
     assert answer["authorize_url"].startswith(f"{stack.base_url}/authorize/")
     assert TICKET.fullmatch(ticket_of(answer))

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from functions.vault import authorization
+from functions.vault import cookies
 from functions.vault.authorization import BrowserBinding, Ticket
+from functions.vault.authorization_response import validate
 from functions.vault.client import Client
 from functions.vault.registrations import Registrations
 from functions.vault.responses import Answer
@@ -102,8 +103,9 @@ class _Life:
         yield "== redirect"
         yield from self._named([self._request.redirect_uri, *_split(f"?{query}")])
         yield ""
-        name = authorization.cookie_name(self._browser.request_id, secure=True)
-        response = authorization.validate(self._provider, query, [f"{name}={self._browser.cookie_value}"], secure=True)
+        browser = self._browser
+        name = cookies.name_of(browser.request_id, secure=True, form_post=False)
+        response = validate(self._provider, query, [f"{name}={browser.ticket_secret}.{browser.nonce}"], secure=True)
         self._wire.answers = [(200, self._example.issued)]
         outcome = self._completing.complete(response, self._house.deadline())
         assert outcome.page == "connected", outcome

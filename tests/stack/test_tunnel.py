@@ -117,7 +117,8 @@ def test_a_customer_is_sent_back_to_the_application(stack: Running, origin: str)
     answer = browser.open(browser.consent(browser.authorize(started["authorize_url"])))
 
     # then
-    expected = f"{origin}/settings?tab=shops&connection_id={started['connection_id']}&status=connected"
+    about = f"connection_id={started['connection_id']}&request_id={started['request_id']}"
+    expected = f"{origin}/settings?tab=shops&{about}&status=connected"
     assert (answer.status_code, answer.headers["Location"]) == (302, expected)
 
 

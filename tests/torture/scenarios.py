@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from functions.vault.authorization import ValidatedResponse
+    from functions.vault.authorization_response import ValidatedResponse
     from functions.vault.connection import Connection
     from tests.torture.scheduler import Actor, Fault, Message
     from tests.torture.world import World

@@ -7,7 +7,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.accounts import Accounts
-from functions.vault.authorization import BrowserBinding, ValidatedResponse, new_secret
+from functions.vault.authorization import BrowserBinding, new_secret
+from functions.vault.authorization_response import ValidatedResponse
 from functions.vault.cipher import Cipher
 from functions.vault.client import Client
 from functions.vault.committing import Committing

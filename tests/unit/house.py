@@ -44,8 +44,10 @@ from tests.unit.samples import NOW, WHOSE, answer, connection, registration, sea
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from functions.vault.authorization import AuthorizationRequest, ValidatedResponse
+    from functions.vault.authorization import AuthorizationRequest
+    from functions.vault.authorization_response import ValidatedResponse
     from functions.vault.connection import Connection
+    from functions.vault.last_attempt import LastAttempt
     from functions.vault.providers import Registration
     from functions.vault.responses import Answer
     from functions.vault.tokens import SealedTokens
@@ -126,6 +128,13 @@ class MemoryConnections(Connections):
                 raise Conflict
             self.records[new.connection_id] = new
 
+    def note_attempt(self, connection_id: str, attempt: LastAttempt) -> None:
+        """Write how an attempt to authorize ended."""
+        with self._events.call("note_attempt"):
+            if connection_id not in self.records:
+                raise Conflict
+            self.records[connection_id] = replace(self.records[connection_id], last_attempt=attempt)
+
     def due(self, shard: str, now: int, limit: int) -> Iterator[list[Due]]:
         """Yield what is due, in pages."""
         found = [
@@ -176,13 +185,9 @@ class MemoryAuthorizations(Authorizations):
             was = self.records.get(response.browser.request_id)
             if (
                 was is None
-                or now >= was.expires_at
-                or was.ticket_hash != ticket_hash(response.browser.ticket_secret)
-                or was.provider != response.provider
-                or was.phase is Phase.CONSUMED
-                or response.state_hash in was.used_states
+                or not _fits(response, was, now)
                 or was.exchanges >= MOST_EXCHANGES
-                or (was.has_slots and not in_slot and response.error is None)
+                or (was.has_slots and not in_slot)
             ):
                 raise Conflict
             states = was.used_states | {response.state_hash}
@@ -192,20 +197,45 @@ class MemoryAuthorizations(Authorizations):
                 consumed_by=holder,
                 consumed_at=int(now),
                 used_states=states,
-                exchanges=was.exchanges + (response.error is None),
+                exchanges=was.exchanges + 1,
                 outcome=None,
             )
             self.records[was.request_id] = taken
         return taken
 
-    def reopen(self, request: AuthorizationRequest, outcome: str) -> AuthorizationRequest:
+    def fail(self, response: ValidatedResponse, attempt: LastAttempt, now: float) -> AuthorizationRequest:
+        """Note a no."""
+        with self._events.call("fail"):
+            was = self.records.get(response.browser.request_id)
+            if was is None or not _fits(response, was, now):
+                raise Conflict
+            failed = replace(was, phase=Phase.FAILED, outcome=attempt.error, last_attempt=attempt)
+            self.records[was.request_id] = failed
+        return failed
+
+    def note_attempt(self, request: AuthorizationRequest, attempt: LastAttempt) -> None:
+        """Note what was refused."""
+        with self._events.call("note_refused"):
+            self.records[request.request_id] = replace(self.records[request.request_id], last_attempt=attempt)
+
+    def reopen(self, request: AuthorizationRequest, attempt: LastAttempt) -> AuthorizationRequest:
         """Open a request that has failed."""
         with self._events.call("reopen"):
             if self.records[request.request_id].consumed_by != request.consumed_by:
                 raise Conflict
-            failed = replace(request, phase=Phase.FAILED, outcome=outcome)
+            failed = replace(request, phase=Phase.FAILED, outcome=attempt.error, last_attempt=attempt)
             self.records[request.request_id] = failed
         return failed
+
+
+def _fits(response: ValidatedResponse, was: AuthorizationRequest, now: float) -> bool:
+    return (
+        not was.has_expired(now)
+        and was.ticket_hash == ticket_hash(response.browser.ticket_secret)
+        and was.provider == response.provider
+        and was.phase is not Phase.CONSUMED
+        and response.state_hash not in was.used_states
+    )
 
 
 class MemoryShared(Shared):

@@ -3,8 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from functions.vault.authorization import AuthorizationRequest, BrowserBinding, ValidatedResponse, ticket_hash
+from functions.vault.authorization import AuthorizationRequest, BrowserBinding, ticket_hash
+from functions.vault.authorization_response import ValidatedResponse
 from functions.vault.connection import Connection
+from functions.vault.cookies import RequestCookie
+from functions.vault.last_attempt import LastAttempt
 from functions.vault.providers import Provider, Registration
 from functions.vault.responses import Answer
 from functions.vault.stored_set import Seal, Sealer, Whose
@@ -15,6 +18,9 @@ NOW = 1_700_000_000
 TOKENS = TokenSet("AT-1", "RT-1")
 WHOSE = Whose("acme", "client-1", {"shop": "1"}, None, {"token": "https://acme.example"})
 BROWSER = BrowserBinding("r" * 22, "t" * 43, "n" * 43)
+COOKIE = RequestCookie(BROWSER.request_id, False, BROWSER.ticket_secret, (BROWSER.nonce,))  # noqa: FBT003 - not posted
+FAILED = LastAttempt(BROWSER.request_id, NOW, "failed", "provider_unavailable")
+"""An attempt to answer that browser's request that has come to nothing."""
 
 
 def answer(body: str | bytes = b"", status: int = 200, **headers: str) -> Answer:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from functions.vault.authorization import MOST_EXCHANGES, Phase, Ticket, cookie
+from functions.vault.authorization import MOST_EXCHANGES, Phase, Ticket
 from functions.vault.errors import ProviderUnavailable, TemporarilyUnavailable
 from functions.vault.outcome import Outcome
 from tests.unit.house import MemoryHouse
-from tests.unit.samples import BROWSER, NOW, answer, authorization_request, registration
+from tests.unit.samples import BROWSER, COOKIE, NOW, answer, authorization_request, registration
 
 if TYPE_CHECKING:
     from functions.vault.authorization import AuthorizationRequest, BrowserBinding
+    from functions.vault.cookies import RequestCookie
 
 TICKET = Ticket(BROWSER.request_id, BROWSER.ticket_secret)
 PUSHED: Any = {"pushed": "response_type=code&client_id=client-1&resource=a%3Ab&resource=c%3Ad"}
@@ -40,7 +42,13 @@ def bound(house: MemoryHouse, **fields: Any) -> tuple[AuthorizationRequest, Brow
     answered = house.binding.bind(TICKET, [])
     assert not isinstance(answered, Outcome)
     house.events.calls.clear()
-    return answered
+    request, bound_by = answered
+    return request, bound_by.newest
+
+
+def kept(cookie: RequestCookie) -> str:
+    """Return a cookie as a browser sends it."""
+    return cookie.set_cookie(secure=True).partition(";")[0]
 
 
 def sent_to(house: MemoryHouse, seconds: float = 29.0, **fields: Any) -> str | Outcome:
@@ -145,12 +153,52 @@ def test_a_push_ends_within_the_time_that_the_function_has(house: MemoryHouse) -
 def test_a_browser_that_was_here_before_may_try_again(house: MemoryHouse, *, form_post: bool) -> None:
     """Whichever cookie it has: the link of our page has no secret in it."""
     house.authorizations.records[BROWSER.request_id] = authorization_request(form_post=form_post)
-    cookies = [cookie(BROWSER, secure=True, form_post=form_post).partition(";")[0]]
+    cookies = [kept(replace(COOKIE, form_post=form_post))]
 
     answered = house.binding.bind(Ticket(BROWSER.request_id, None), cookies)
 
     assert not isinstance(answered, Outcome)
-    assert answered[1].ticket_secret == BROWSER.ticket_secret
+    assert (answered[1].ticket_secret, answered[1].form_post) == (BROWSER.ticket_secret, form_post)
+
+
+def test_a_cookie_has_the_latest_three_visits(house: MemoryHouse) -> None:
+    """Each tab in which the link is opened may be the one that comes back; of a fourth the first is forgotten."""
+    house.authorizations.records[BROWSER.request_id] = authorization_request()
+    cookies: list[RequestCookie] = []
+    for _ in range(4):
+        answered = house.binding.bind(TICKET, [kept(each) for each in cookies[-1:]])
+        assert not isinstance(answered, Outcome)
+        cookies.append(answered[1])
+
+    visits = [cookie.newest for cookie in cookies]
+
+    assert [cookies[-1].binding_of(visit.state) for visit in visits] == [None, *visits[1:]]
+
+
+def test_what_another_link_has_left_in_a_browser_is_not_taken_over(house: MemoryHouse) -> None:
+    """A cookie under this request's name with another secret binds nothing, and is written over."""
+    house.authorizations.records[BROWSER.request_id] = authorization_request()
+    planted = replace(COOKIE, ticket_secret="T" * 43)
+
+    answered = house.binding.bind(TICKET, [kept(planted)])
+
+    assert not isinstance(answered, Outcome)
+    assert (answered[1].ticket_secret, len(answered[1].nonces)) == (BROWSER.ticket_secret, 1)
+
+
+@pytest.mark.parametrize(("age", "stranger", "own"), [(599, True, True), (600, False, True), (2400, False, False)])
+def test_who_has_opened_a_link_may_do_so_for_as_long_as_an_answer_is_taken(
+    house: MemoryHouse, *, age: int, stranger: bool, own: bool
+) -> None:
+    """A browser that is on its way finds the link good; one that comes with it for the first time has ten minutes."""
+    house.authorizations.records[BROWSER.request_id] = authorization_request()
+    house.pass_time(age)()
+
+    first = house.binding.bind(TICKET, [])
+    again = house.binding.bind(Ticket(BROWSER.request_id, None), [kept(COOKIE)])
+    by_the_link = house.binding.bind(TICKET, [kept(COOKIE)])
+
+    assert [not isinstance(answered, Outcome) for answered in (first, again, by_the_link)] == [stranger, own, own]
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,12 @@ from functions.vault.connection import RefreshedFrom, Status
 from functions.vault.errors import (
     ConnectionRevoked,
     InvalidRequest,
+    ProviderError,
     ProviderUnavailable,
     ServerError,
     TemporarilyUnavailable,
 )
+from functions.vault.last_attempt import LastAttempt
 from functions.vault.life import MOST_SETS
 from functions.vault.store import Conflict
 from functions.vault.timing import RESERVE
@@ -24,6 +26,7 @@ from functions.vault.tokens import TokenSet
 from tests.unit.house import MemoryHouse, aws_error, down
 from tests.unit.samples import (
     BROWSER,
+    FAILED,
     NOW,
     answer,
     authorization_request,
@@ -33,7 +36,8 @@ from tests.unit.samples import (
 )
 
 if TYPE_CHECKING:
-    from functions.vault.authorization import AuthorizationRequest, ValidatedResponse
+    from functions.vault.authorization import AuthorizationRequest
+    from functions.vault.authorization_response import ValidatedResponse
     from functions.vault.outcome import Outcome
 
 EVE = BrowserBinding("e" * 22, "T" * 43, "N" * 43)
@@ -129,7 +133,87 @@ def test_a_denial_opens_the_request_again(house: MemoryHouse) -> None:
     outcome = complete(house, code=None, error="access_denied")
 
     assert (outcome.page, outcome.may_try_again, house.server.requests) == ("denied", True, [])
+    assert house.events.calls == ["fail"]
     assert complete(house, validated_response(AGAIN)).page == "connected"
+
+
+def test_a_denial_leaves_its_state_good(house: MemoryHouse) -> None:
+    """Deny, Back, Allow: the same page of the server sends the person back with the same state, and a code."""
+    asked(house)
+    complete(house, code=None, error="access_denied")
+
+    assert complete(house).page == "connected"
+
+
+def test_an_operator_finds_the_servers_no_with_the_request_and_the_connection(house: MemoryHouse) -> None:
+    """Its code and its words, cleaned; the person and the application get words of ours."""
+    house.connect()
+    asked(house)
+    description = f"blocked\nby {BROWSER.state[23:]}"
+
+    outcome = complete(house, code=None, error="admin_policy_enforced", error_description=description)
+
+    assert (outcome.error, outcome.said) == ("server_error", ProviderError("admin_policy_enforced", "blocked by ***", None))
+    expected = LastAttempt(BROWSER.request_id, NOW, "failed", "server_error", outcome.said)
+    assert (kept(house).last_attempt, house.stored().last_attempt) == (expected, expected)
+
+
+def test_a_no_is_told_though_it_cannot_be_noted(house: MemoryHouse) -> None:
+    """What is for the operator alone keeps nobody waiting."""
+    house.connect()
+    asked(house)
+    house.events.before["note_attempt"] = [down()]
+
+    assert complete(house, code=None, error="access_denied").page == "denied"
+
+
+OWN_WORDS = registration(
+    refusals=({"endpoint": "authorization", "code": "no_thanks", "means": "access_denied"},), code_parameter="auth_code"
+)
+
+
+def test_a_servers_own_word_for_no_is_a_no(house: MemoryHouse) -> None:
+    """Its data says so; if that cannot be read, it is an error that nobody knows."""
+    house.registrations.known["acme"] = OWN_WORDS
+    asked(house)
+    house.events.before["registration"] = [down()]
+
+    unread, read = (complete(house, code=None, error="no_thanks") for _ in range(2))
+
+    assert [(unread.page, unread.error), (read.page, read.error)] == [
+        ("failed", "server_error"),
+        ("denied", "access_denied"),
+    ]
+
+
+def test_a_code_under_another_name_is_no_no(house: MemoryHouse) -> None:
+    """Where the answer has neither an error nor what RFC 6749 calls a code, the data says where to look."""
+    house.registrations.known["acme"] = OWN_WORDS
+    asked(house)
+
+    assert complete(house, code=None, parameters={"auth_code": "CODE-9"}).page == "connected"
+
+    assert house.server.codes == ["CODE-9"]
+
+
+def test_a_no_while_a_code_is_exchanged_changes_nothing(house: MemoryHouse) -> None:
+    """One tab was allowed, in the other the person declines: the first one's outcome stands."""
+    asked(house)
+    taken = house.authorizations.consume(validated_response(), "the-first", house.now)
+
+    outcome = complete(house, validated_response(AGAIN, code=None, error="access_denied"))
+
+    assert (outcome.page, kept(house)) == ("already", taken)
+
+
+def test_a_no_that_is_too_late_is_told_so(house: MemoryHouse) -> None:
+    """The application hears the same as of a code that is."""
+    asked(house)
+    house.pass_time(2400)()
+
+    outcome = complete(house, code=None, error="access_denied")
+
+    assert (outcome.page, outcome.error) == ("expired", "request_expired")
 
 
 # What happens before the code is sent
@@ -476,7 +560,7 @@ def test_a_duplicate_shares_a_failure(house: MemoryHouse) -> None:
     """With another try for whoever sees it."""
     asked(house)
     taken = house.authorizations.consume(validated_response(), "the-first", house.now)
-    house.events.before["sleep"] = [lambda: house.authorizations.reopen(taken, "provider_unavailable")]
+    house.events.before["sleep"] = [lambda: house.authorizations.reopen(taken, FAILED)]
 
     outcome = complete(house)
 
@@ -599,9 +683,9 @@ def test_what_fits_no_request_is_refused(
 
 
 def test_what_comes_after_its_time_is_told_so(house: MemoryHouse) -> None:
-    """The request is ten minutes old."""
+    """The request is forty minutes old."""
     asked(house)
-    house.pass_time(600)()
+    house.pass_time(2400)()
 
     assert complete(house).page == "expired"
 
@@ -676,7 +760,7 @@ def test_what_may_end_all_that_an_account_has_allowed_is_not_revoked(
 
     assert outcome.error == ("connection_revoked" if is_revoked else "subject_mismatch")
     assert accounts.server.revoked == told
-    assert accounts.stored() == before
+    assert replace(accounts.stored(), last_attempt=None) == before
 
 
 def test_a_reload_of_a_refused_consent_says_the_same(accounts: MemoryHouse) -> None:

@@ -262,15 +262,17 @@ def test_an_operator_finds_what_the_server_said_in_the_log(lines: Callable[[], l
     """The person's page has our own words for it alone."""
     failure = ProviderMisconfigured("It refuses us.", provider_error=ProviderError("invalid_client", "said so", 401))
 
-    def refused(*_arguments: Any) -> Reply:
+    def refused(*arguments: Any) -> Reply:
+        arguments[-1]["authorization_request_id"] = "request-1"
         values = {"provider": "acme", "reason": "Its owner has to correct this."}
-        return Reply("failed", 502, values, reason=failure.code, connection_id="merchant-1", failure=failure)
+        return Reply("failed", 502, values, reason=failure.code, failure=failure)
 
     answered = call(BrowserDoor("test", refused), {"version": "2.0", "requestContext": {}})
 
     (line,) = lines()
     assert (line["reason"], line["description"]) == ("provider_misconfigured", "It refuses us.")
-    assert (line["provider_error"], line["provider_status"]) == ("invalid_client", 401)
+    said = (line["provider_error"], line["provider_error_description"], line["provider_status"])
+    assert (said, line["authorization_request_id"]) == (("invalid_client", "said so", 401), "request-1")
     assert [word for word in ("refuses us", "invalid_client", "said so") if word in str(answered)] == []
 
 

@@ -15,16 +15,17 @@ RETURN_TO = "https://app.example/done?tab=1"
 @pytest.mark.parametrize(
     ("outcome", "query"),
     [
-        ({"page": "connected"}, "connection_id=merchant-1&status=connected"),
-        ({"page": "denied", "error": "access_denied"}, "connection_id=merchant-1&error=access_denied"),
-        ({"page": "failed", "error": "provider_unavailable"}, "connection_id=merchant-1&error=provider_unavailable"),
+        ({"page": "connected"}, "status=connected"),
+        ({"page": "denied", "error": "access_denied"}, "error=access_denied"),
+        ({"page": "failed", "error": "provider_unavailable"}, "error=provider_unavailable"),
     ],
 )
 def test_the_application_gets_its_user_back(outcome: dict[str, Any], query: str) -> None:
     """With what became of it, added to the query that was there."""
     request = authorization_request(return_to=RETURN_TO)
 
-    assert Outcome(**outcome, request=request).return_to == f"{RETURN_TO}&{query}"
+    about = f"connection_id=merchant-1&request_id={request.request_id}"
+    assert Outcome(**outcome, request=request).return_to == f"{RETURN_TO}&{about}&{query}"
 
 
 @pytest.mark.parametrize(
@@ -34,8 +35,11 @@ def test_the_application_gets_its_user_back(outcome: dict[str, Any], query: str)
         Outcome("refused", reason="state_mismatch"),
         Outcome("unfinished", request=authorization_request(return_to=RETURN_TO)),
         Outcome("waiting", request=authorization_request(return_to=RETURN_TO)),
+        Outcome("already", request=authorization_request(return_to=RETURN_TO)),
+        Outcome("expired", request=authorization_request(return_to=RETURN_TO)),
+        Outcome("refused", request=authorization_request(return_to=RETURN_TO), reason="issuer_mismatch"),
     ],
-    ids=["no return_to", "no request", "not finished", "not begun"],
+    ids=["no return_to", "no request", "not finished", "not begun", "used before", "a link that is too old", "refused"],
 )
 def test_otherwise_the_user_sees_a_page(outcome: Outcome) -> None:
     """Without `return_to`, without a request, or while the outcome is not known."""
@@ -63,8 +67,28 @@ def test_a_failure_after_which_the_request_stays_used_cannot_be_tried_again(phas
     "page", ["connected", "already", "unfinished", "waiting", "refused", "expired", "invalid_link"]
 )
 def test_only_what_came_to_nothing_can_be_tried_again(page: str) -> None:
-    """The others are over, or not ours."""
+    """The others are over, or not ours; and their pages have no place for it."""
     assert not Outcome(page).may_try_again
+    if page not in {"refused", "invalid_link"}:
+        assert not Outcome(page, "acme", request=authorization_request(phase=Phase.FAILED)).may_try_again
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_the_end"),
+    [
+        (Outcome("connected", request=authorization_request(phase=Phase.CONSUMED)), True),
+        (Outcome("already", request=authorization_request(phase=Phase.CONSUMED)), True),
+        (Outcome("expired", request=authorization_request(phase=Phase.FAILED)), True),
+        (Outcome.failed(authorization_request(phase=Phase.FAILED, exchanges=5), "server_error"), True),
+        (Outcome.failed(authorization_request(phase=Phase.FAILED), "access_denied"), False),
+        (Outcome("unfinished", request=authorization_request(phase=Phase.CONSUMED)), False),
+        (Outcome("refused", request=authorization_request()), False),
+        (Outcome("refused"), False),
+    ],
+)
+def test_a_request_ends_when_no_other_answer_is_waited_for(outcome: Outcome, is_the_end: bool) -> None:  # noqa: FBT001 - a parameter
+    """From then on its cookie is good for a reload, and for nothing else."""
+    assert outcome.is_the_end is is_the_end
 
 
 @pytest.mark.parametrize(

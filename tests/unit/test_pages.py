@@ -24,6 +24,8 @@ EXAMPLES: dict[str, dict[str, str | None]] = {
     "failed": {"provider": "ultracart", "reason": "It did not answer in time.", "try_again": "/authorize/1"},
     "refused": {},
     "invalid_link": {},
+    "not_connected": {"try_again": "/authorize/1"},
+    "begin_here": {"application": "https://app.example/"},
     "error": {"reference": "8d6c1f0e"},
 }
 
@@ -108,7 +110,7 @@ def test_a_page_says_what_to_do_next(name: str) -> None:
     """Nobody is left on a page without a way on."""
     text = document(name).text["main"]
 
-    assert re.search(r"close this window|[Gg]o back to the application|Try again|Check again", text)
+    assert re.search(r"close this window|[Gg]o (back )?to the application|Try again|Check again", text)
 
 
 @pytest.mark.parametrize("name", ["connected", "already", "unfinished", "waiting", "denied", "expired", "failed"])
@@ -117,12 +119,13 @@ def test_a_page_names_the_provider(name: str) -> None:
     assert "ultracart" in document(name).text["main"]
 
 
+LINKS = {"try_again", "application"}
 HOSTILE = """<script>alert("1")</script>&'$provider ${reason}"""
 
 
 @pytest.mark.parametrize(
     ("name", "field"),
-    [(name, field) for name in sorted(EXAMPLES) for field in sorted(EXAMPLES[name]) if field != "try_again"],
+    [(name, field) for name in sorted(EXAMPLES) for field in sorted(EXAMPLES[name]) if field not in LINKS],
 )
 def test_a_value_stays_text(name: str, field: str) -> None:
     """Whatever a value holds, it is shown and never becomes markup, nor a place for another value."""
@@ -147,7 +150,14 @@ def test_try_again_is_a_link(name: str, url: str) -> None:
     assert page.text["a"] == "Try again"
 
 
-@pytest.mark.parametrize("name", ["denied", "failed"])
+def test_who_began_at_the_provider_is_led_to_the_application() -> None:
+    """One click, to the address that the application's owner has set."""
+    page = document("begin_here")
+
+    assert [link["href"] for link in page.all("a")] == ["https://app.example/"]
+
+
+@pytest.mark.parametrize("name", ["denied", "failed", "not_connected"])
 def test_without_another_try_the_page_says_where_to_start_again(name: str) -> None:
     """No dead button: the way on is then the application."""
     page = Document(pages.render(name, **(EXAMPLES[name] | {"try_again": None})))
@@ -180,6 +190,8 @@ def test_anything_but_a_web_link_is_refused(url: str) -> None:
     """A link that a browser might read as a script or another host is a defect of the caller, not a link."""
     with pytest.raises(ValueError, match="try_again is not an http or https URL, nor a path"):
         pages.render("failed", provider="ultracart", reason="No.", try_again=url)
+    with pytest.raises(ValueError, match="application is not an http or https URL, nor a path"):
+        pages.render("begin_here", application=url)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +227,7 @@ def test_optional_values_may_be_missing() -> None:
     expired = Document(pages.render("expired", provider=None)).text["main"]
     error = Document(pages.render("error")).text["main"]
 
-    assert "the one for your account is older" in expired
+    assert "The one for your account is older" in expired
     assert "Reference" not in error
     assert "None" not in expired + error
 

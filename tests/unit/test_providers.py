@@ -63,9 +63,10 @@ GOOD: dict[str, list[Any]] = {
     "response_fields": [{}, {"access_token": "accessToken", "token_type": ""}, {"scope": ["a.b", "scope"]}],
     "response_success": ["ok"],
     "error_fields": [{}, {"error": "errcode", "error_description": "errmsg"}],
-    "error_codes": [{}, {"bad_refresh_token": "invalid_grant", "40110": "slow_down"}],
+    "error_codes": [{}, {"bad_refresh_token": "invalid_grant", "40110": "slow_down", "user_denied": "access_denied"}],
     "refusals": [
         [],
+        [{"endpoint": "authorization", "code": "user_denied", "means": "access_denied"}],
         [{"code": "http_400", "means": "invalid_grant"}],
         [{"endpoint": "refresh", "status": 403, "code": "E-1", "words": ["token is dead"], "means": "busy"}],
         [{"contains": {"errors": {"resource": "Token", "codes": {"a": True}}, "n": 7}, "means": "invalid_client"}] * 50,
@@ -253,6 +254,8 @@ BAD: dict[str, list[Any]] = {
         *(None, "a", {}, ["a"], [{}], [[]], [{"code": "E-1"}], [{"means": "busy"}], [{"code": "E-1", "means": 1}]),
         [{"code": "E-1", "means": "busy"}] * 51,
         [{"endpoint": "refresh", "means": "busy"}],
+        [{"code": "E-1", "means": "access_denied"}],
+        [{"endpoint": "token", "code": "E-1", "means": "access_denied"}],
         [{"code": "E-1", "means": "busy", "error": "x"}],
         *(
             [{"code": "E-1", "means": "busy", key: value}]

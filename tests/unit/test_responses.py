@@ -20,7 +20,7 @@ from functions.vault.errors import (
     UnknownRefusal,
 )
 from functions.vault.providers import Provider
-from functions.vault.responses import Answer, is_revoked, retry_after, token_response, with_callback
+from functions.vault.responses import Answer, is_revoked, retry_after, token_response, told_by_redirect, with_callback
 from functions.vault.rules import Rule
 from functions.vault.tokens import TokenResponse, TokenSet
 from tests.unit.samples import NOW, answer
@@ -717,6 +717,38 @@ def test_a_servers_words_are_cut_and_cleaned() -> None:
 
     assert error.provider_error is not None
     assert error.provider_error.error_description == ("first second [31m " + "x" * 500)[:200]
+
+
+@pytest.mark.parametrize(
+    ("error", "description", "told"),
+    [
+        (None, None, None),
+        ("access_denied", None, ("access_denied", None)),
+        (
+            "admin_policy_enforced",
+            "blocked\nby the organization",
+            ("admin_policy_enforced", "blocked by the organization"),
+        ),
+        (
+            "access_denied",
+            "AADSTS65004: User declined to consent.",
+            ("access_denied", "AADSTS65004: User declined to consent."),
+        ),
+        ("access_denied", "no, " + "aB3-_x" * 8 + "!", ("access_denied", "no, ***!")),
+        ("access_denied", "state%3D" + "x" * 32, ("access_denied", "***")),
+        ("access_denied", "you sent s3cret-of-ours", ("access_denied", "you sent ***")),
+        ("4f1c2d3e-" * 4, None, ("error", None)),
+        ("two words", "said so", ("error", "said so")),
+        (None, "said so", ("error", "said so")),
+    ],
+)
+def test_what_a_visitor_brings_of_a_servers_words_holds_no_secret(
+    error: str | None, description: str | None, told: tuple[str, str | None] | None
+) -> None:
+    """Anybody with a link can write there what he likes; an operator reads words, and nothing that could be a token."""
+    said = told_by_redirect(error, description, ("s3cret-of-ours",))
+
+    assert (None if said is None else (said.error, said.error_description)) == told
 
 
 @pytest.mark.parametrize("description", [7, None, [], {"text": "x"}, "", "\n\n", "\u202e"])

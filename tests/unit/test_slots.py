@@ -435,7 +435,7 @@ def test_a_consent_without_a_slot_has_taken_nothing(house: MemoryHouse) -> None:
     [
         {"phase": Phase.CONSUMED},
         {"phase": Phase.FAILED, "exchanges": 5},
-        {"expires_at": NOW},
+        {"created_at": NOW - 2400},
         {"iss_required": True},
         {"provider": "other"},
     ],

@@ -18,11 +18,13 @@ from functions.vault.errors import (
     ReauthorizationRequired,
     TemporarilyUnavailable,
 )
+from functions.vault.last_attempt import LastAttempt
 from functions.vault.listing import view
 from functions.vault.store import KEEP_REQUESTS, Authorizations, Conflict, Connections, Due, summary_of
 from functions.vault.tokens import TokenSet
 from tests.unit.samples import (
     BROWSER,
+    FAILED,
     NOW,
     authorization_request,
     connection,
@@ -32,6 +34,7 @@ from tests.unit.samples import (
 )
 
 SAID = ProviderError("invalid_grant", None, 400)
+DENIED = LastAttempt(BROWSER.request_id, NOW, "denied", "access_denied", ProviderError("no", "The user said no", None))
 
 
 def leased(was: Connection, holder: str = "holder-1") -> Connection:
@@ -480,6 +483,38 @@ class TestConnections:
         assert [each["connection_id"] for each in found] == ["the-one"]
 
 
+class TestLastAttempt:
+    """How the latest attempt to connect ended."""
+
+    def test_an_attempt_in_vain_is_written_beside_what_else_happens(self, connections: Connections) -> None:
+        """Whoever has read the record before writes on: what he decided by is as it was."""
+        made = connection()
+        connections.create(made)
+
+        connections.note_attempt(made.connection_id, DENIED)
+        connections.change(made, leased(made))
+
+        assert connections.get(made.connection_id) == replace(leased(made), last_attempt=DENIED)
+
+    def test_a_consent_ends_it(self, connections: Connections) -> None:
+        """Then the latest attempt is the one that connected."""
+        made = connection()
+        connections.create(made)
+        connections.note_attempt(made.connection_id, DENIED)
+        denied = connections.require(made.connection_id)
+
+        connections.change(denied, anew(denied))
+
+        assert connections.require(made.connection_id).last_attempt is None
+
+    def test_an_attempt_makes_no_connection(self, connections: Connections) -> None:
+        """Where none was ever made, the request alone has it."""
+        with pytest.raises(Conflict):
+            connections.note_attempt("nobody", DENIED)
+
+        assert connections.get("nobody") is None
+
+
 class TestDue:
     """The index of what is due."""
 
@@ -651,7 +686,7 @@ class TestAuthorizations:
     @pytest.mark.parametrize(
         ("stored", "brought", "now"),
         [
-            ({}, {}, NOW + 600),
+            ({}, {}, NOW + 2400),
             ({}, {}, NOW + 10_000),
             ({"ticket_hash": ticket_hash("T" * 43)}, {}, NOW),
             ({"provider": "other"}, {}, NOW),
@@ -705,7 +740,7 @@ class TestAuthorizations:
         """RFC 9207 section 2.4."""
         authorizations.create(authorization_request(**stored))
 
-        taken = authorizations.consume(validated_response(**brought), "holder-1", NOW + 599.9)
+        taken = authorizations.consume(validated_response(**brought), "holder-1", NOW + 2399.9)
 
         assert taken.phase is Phase.CONSUMED
 
@@ -722,23 +757,55 @@ class TestAuthorizations:
         first, again = validated_response(), validated_response(BrowserBinding(BROWSER.request_id, "t" * 43, "N" * 43))
         taken = authorizations.consume(first, "holder-1", NOW)
 
-        authorizations.reopen(taken, "access_denied")
+        authorizations.reopen(taken, FAILED)
 
         reopened = authorizations.get(BROWSER.request_id)
-        assert reopened == replace(taken, phase=Phase.FAILED, outcome="access_denied")
+        assert reopened == replace(taken, phase=Phase.FAILED, outcome=FAILED.error, last_attempt=FAILED)
         with pytest.raises(Conflict):
             authorizations.consume(first, "holder-2", NOW)
         second = authorizations.consume(again, "holder-3", NOW)
         states = frozenset({first.state_hash, again.state_hash})
-        assert second == replace(taken, consumed_by="holder-3", used_states=states, exchanges=2, outcome=None)
+        assert second == replace(
+            reopened, phase=Phase.CONSUMED, consumed_by="holder-3", used_states=states, exchanges=2, outcome=None
+        )
 
-    def test_an_error_is_no_exchange(self, authorizations: Authorizations) -> None:
-        """Who declines costs the server nothing, and may think better of it, however often."""
-        authorizations.create(authorization_request(phase=Phase.FAILED, exchanges=MOST_EXCHANGES - 1))
+    @pytest.mark.parametrize("exchanges", [0, MOST_EXCHANGES])
+    def test_a_no_uses_nothing_up(self, authorizations: Authorizations, exchanges: int) -> None:
+        """Who declines costs the server nothing, and may think better of it: the same state may bring a code yet."""
+        authorizations.create(authorization_request(exchanges=exchanges))
 
-        declined = authorizations.consume(validated_response(code=None, error="access_denied"), "holder-1", NOW)
+        response = validated_response(code=None, error="access_denied")
+        declined = [authorizations.fail(response, DENIED, NOW) for _ in range(2)]
 
-        assert declined.exchanges == MOST_EXCHANGES - 1
+        stored = authorization_request(
+            exchanges=exchanges, phase=Phase.FAILED, outcome="access_denied", last_attempt=DENIED
+        )
+        assert [*declined, authorizations.get(BROWSER.request_id)] == [stored] * 3
+        if exchanges < MOST_EXCHANGES:
+            assert authorizations.consume(validated_response(), "holder-1", NOW).exchanges == 1
+
+    def test_a_no_does_not_undo_what_a_code_does(self, authorizations: Authorizations) -> None:
+        """Neither while it is exchanged, nor with a state that brought one."""
+        authorizations.create(authorization_request())
+        taken = authorizations.consume(validated_response(), "holder-1", NOW)
+
+        with pytest.raises(Conflict):
+            authorizations.fail(validated_response(code=None), DENIED, NOW)
+        assert authorizations.get(BROWSER.request_id) == taken
+        reopened = authorizations.reopen(taken, FAILED)
+        with pytest.raises(Conflict):
+            authorizations.fail(validated_response(code=None), DENIED, NOW)
+        assert authorizations.get(BROWSER.request_id) == reopened
+
+    def test_what_was_refused_is_noted_and_changes_nothing_else(self, authorizations: Authorizations) -> None:
+        """Its words are kept for who operates this; the true answer may come as before."""
+        authorizations.create(authorization_request())
+
+        authorizations.note_attempt(authorization_request(), DENIED)
+
+        assert authorizations.get(BROWSER.request_id) == authorization_request(last_attempt=DENIED)
+        with pytest.raises(Conflict):
+            authorizations.note_attempt(authorization_request(ticket_hash=ticket_hash("T" * 43)), FAILED)
 
     def test_a_request_from_before_exchanges_were_counted_has_none(
         self, authorizations: Authorizations, engine: ClientOf
@@ -759,7 +826,7 @@ class TestAuthorizations:
         taken = authorizations.consume(validated_response(), "holder-1", NOW)
 
         with pytest.raises(Conflict):
-            authorizations.reopen(replace(taken, consumed_by="holder-2"), "access_denied")
+            authorizations.reopen(replace(taken, consumed_by="holder-2"), FAILED)
 
         assert authorizations.get(BROWSER.request_id) == taken
 

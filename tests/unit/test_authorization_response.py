@@ -1,0 +1,317 @@
+"""A response is believed only in its own browser, and a no is a no in whatever form it comes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import pytest
+
+from functions.vault import authorization_response
+from functions.vault.authorization import BrowserBinding
+from functions.vault.authorization_response import Refused, ValidatedResponse, refusal_of, validate
+from functions.vault.errors import ProviderMisconfigured
+from functions.vault.rules import of_codes
+from tests.unit.samples import BROWSER
+from tests.unit.samples import COOKIE as OURS
+
+if TYPE_CHECKING:
+    from functions.vault.rules import Rule
+
+VECTOR = BrowserBinding("AAECAwQFBgcICQoLDA0ODw", "T" * 43, "N" * 43)
+NAME = f"__Host-gatehouse-{BROWSER.request_id}"
+COOKIE = f"{NAME}={OURS.value}"
+
+
+def answered(cookies: list[str] | None = None, **parameters: str) -> ValidatedResponse:
+    """Validate a response to `BROWSER`'s request, with these parameters beside its state."""
+    return brought(parameters, [COOKIE] if cookies is None else cookies)
+
+
+def brought(parameters: dict[str, str], cookies: list[str], *, secure: bool = True) -> ValidatedResponse:
+    """Validate such a response in a browser with these cookies."""
+    return validate("acme", urlencode({"state": BROWSER.state, **parameters}), cookies, secure=secure)
+
+
+def refusal(query: str, cookies: list[str] | None = None) -> str:
+    """Return why a response is refused."""
+    with pytest.raises(Refused) as caught:
+        validate("acme", query, [COOKIE] if cookies is None else cookies, secure=True)
+    return caught.value.reason
+
+
+def test_a_response_with_a_code_is_validated() -> None:
+    """The one way to a validated response, and all that it holds."""
+    response = answered(code="CODE-1", iss="https://acme.example")
+
+    assert response == ValidatedResponse("acme", BROWSER, "https://acme.example", "CODE-1")
+    assert response.state_hash != BROWSER.state
+
+
+def test_parameters_that_nobody_knows_are_passed_over() -> None:
+    """RFC 6749 section 4.1.2: the client must ignore them."""
+    assert answered(code="CODE-1", session_state="x", scope="read").code == "CODE-1"
+
+
+@pytest.mark.parametrize("error", sorted(authorization_response.RESPONSE_ERRORS))
+def test_the_errors_of_the_rfcs_are_taken_as_they_are(error: str) -> None:
+    """Each is a word that we know, spelled in capitals or not."""
+    for spelled in (error, error.upper(), f" {error}"):
+        response = answered(error=spelled, error_description="<script>")
+
+        assert (response.code, response.says_no, refusal_of(response, ())) == (None, True, error)
+
+
+@pytest.mark.parametrize("error", ["<script>alert(1)</script>", "nope", "x" * 5000, "access-denied", "\ufffd"])
+def test_any_other_error_is_only_an_error(error: str) -> None:
+    """What comes from outside is not passed on: it could end up in a page or in an application's URL."""
+    assert refusal_of(answered(error=error), ()) == "server_error"
+
+
+DENIAL: Rule = {"endpoint": "authorization", "code": "user_cancelled_login", "means": "access_denied"}
+RULES: list[tuple[dict[str, str], Rule, str]] = [
+    ({"error": "user_cancelled_login"}, DENIAL, "access_denied"),
+    ({"error": "User_Cancelled_Login"}, DENIAL, "access_denied"),
+    (
+        {"error": "server_error", "error_description": "The user has denied access."},
+        {"endpoint": "authorization", "words": ["user has denied"], "means": "access_denied"},
+        "access_denied",
+    ),
+    (
+        {"error": "consent_required", "error_subcode": "cancel"},
+        {"endpoint": "authorization", "contains": {"error_subcode": "cancel"}, "means": "access_denied"},
+        "access_denied",
+    ),
+    (
+        {"status": "declined"},
+        {"endpoint": "authorization", "contains": {"status": "declined"}, "means": "access_denied"},
+        "access_denied",
+    ),
+    ({"error": "busy"}, {"endpoint": "authorization", "code": "busy", "means": "slow_down"}, "temporarily_unavailable"),
+    ({"error": "who"}, {"endpoint": "authorization", "code": "who", "means": "invalid_client"}, "unauthorized_client"),
+    ({"error": "dead"}, {"endpoint": "authorization", "code": "dead", "means": "invalid_grant"}, "server_error"),
+]
+
+
+@pytest.mark.parametrize(("no", "rule", "means"), RULES)
+def test_a_servers_own_no_is_known_by_its_data(no: dict[str, str], rule: Rule, means: str) -> None:
+    """By its code, its words or whatever else the redirect has; the application is told in the RFC's words."""
+    assert refusal_of(brought(no, [COOKIE]), [rule]) == means
+
+
+def test_what_a_word_means_of_a_token_is_not_asked_of_a_redirect() -> None:
+    """`access_denied` is said of dead grants as well, by servers that say so in a rule without an endpoint."""
+    rules: list[Rule] = [{"code": "access_denied", "means": "invalid_grant"}]
+
+    assert refusal_of(answered(error="access_denied"), rules) == "access_denied"
+
+
+def test_a_short_rule_that_means_a_no_is_about_the_redirect() -> None:
+    """`error_codes` has no endpoint to name, and nobody else can say that the customer declined."""
+    assert refusal_of(answered(error="user_denied"), of_codes({"user_denied": "access_denied"})) == "access_denied"
+
+
+@pytest.mark.parametrize("position", range(len(BROWSER.state)))
+def test_no_changed_state_is_believed(position: int) -> None:
+    """Every single character of the state counts."""
+    other = "A" if BROWSER.state[position] != "A" else "B"
+    state = BROWSER.state[:position] + other + BROWSER.state[position + 1 :]
+
+    reason = refusal(urlencode({"state": state, "code": "CODE-1"}))
+
+    expected = "browser_unknown" if position < 22 else "state_malformed" if position == 22 else "state_mismatch"
+    assert reason == expected
+
+
+@pytest.mark.parametrize("position", range(len(OURS.value)))
+def test_no_changed_cookie_is_believed(position: int) -> None:
+    """Every single character of the cookie counts."""
+    value = OURS.value
+    other = "A" if value[position] != "A" else "B"
+    changed = f"__Host-gatehouse-{BROWSER.request_id}={value[:position]}{other}{value[position + 1 :]}"
+
+    reason = refusal(urlencode({"state": BROWSER.state, "code": "CODE-1"}), [changed])
+
+    assert reason == ("browser_unknown" if position == 43 else "state_mismatch")
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        ".",
+        BROWSER.request_id,
+        f"{BROWSER.request_id}.",
+        BROWSER.state + "A",
+        BROWSER.state[:-1],
+        BROWSER.state + "\n",
+        " " + BROWSER.state,
+        BROWSER.state.replace(".", "%2E"),
+        BROWSER.state + "=",
+        "é" * 22 + "." + "é" * 43,
+        "\x00" * 66,
+        f"../{BROWSER.state}",
+    ],
+)
+def test_what_is_no_state_is_refused_by_its_form(state: str) -> None:
+    """Before anything is computed or compared."""
+    assert refusal(urlencode({"state": state, "code": "CODE-1"})) == "state_malformed"
+
+
+@pytest.mark.parametrize(
+    "cookies",
+    [
+        [],
+        [""],
+        ["gatehouse"],
+        [COOKIE.removeprefix("__Host-")],
+        [COOKIE.lower()],
+        [COOKIE + "A"],
+        [COOKIE + "; x=y"],
+        [f'{NAME}="{OURS.value}"'],
+        [f"__Host-gatehouse-{BROWSER.request_id}="],
+        [f"__Host-gatehouse-{BROWSER.request_id}"],
+        [f"__Host-gatehouse-{VECTOR.request_id}={OURS.value}"],
+        [f"x{COOKIE}"],
+        [f"\u2003{COOKIE}"],
+        [f"\x85{COOKIE}"],
+        [f"\xa0{COOKIE}"],
+        [COOKIE, COOKIE],
+        [COOKIE, f"{NAME}={'T' * 43}.{'N' * 43}"],
+        [COOKIE, COOKIE.replace("gatehouse-", "gatehouse-post-")],
+        [f"__Host-gatehouse-{BROWSER.request_id}=", COOKIE],
+    ],
+)
+def test_without_exactly_its_cookie_a_browser_is_unknown(cookies: list[str]) -> None:
+    """Missing, renamed, odd or doubled (a planted second one): there is no choosing between cookies."""
+    assert refusal(urlencode({"state": BROWSER.state, "code": "CODE-1"}), cookies) == "browser_unknown"
+
+
+def test_other_requests_cookies_do_no_harm() -> None:
+    """A browser with several requests under way has a cookie for each."""
+    others = [f"__Host-gatehouse-{'A' * 22}={'T' * 43}.{'N' * 43}", "theme=dark", f" {COOKIE} "]
+
+    assert answered(others, code="CODE-1").browser == BROWSER
+
+
+def test_on_plain_http_the_cookie_has_its_plain_name() -> None:
+    """A browser honours `__Host-` by https only; each deployment knows one name."""
+    plain = COOKIE.removeprefix("__Host-")
+
+    assert brought({"code": "CODE-1"}, [plain], secure=False).browser == BROWSER
+    with pytest.raises(Refused, match="browser_unknown"):
+        brought({"code": "CODE-1"}, [COOKIE], secure=False)
+
+
+@pytest.mark.parametrize("name", ["state", "code", "error", "iss"])
+@pytest.mark.parametrize("second", ["same", "other", ""])
+def test_a_parameter_that_comes_twice_is_an_error(name: str, second: str) -> None:
+    """RFC 6749 section 3.1: none that we read more than once, not even with the same value."""
+    parameters = {"state": BROWSER.state, "code": "CODE-1", **({name: "same"} if name not in {"state", "code"} else {})}
+    doubled = urlencode([*parameters.items(), (name, parameters[name] if second == "same" else second)])
+
+    assert refusal(doubled) == "parameter_duplicated"
+
+
+@pytest.mark.parametrize(
+    "more", ["&x=%FF", "&x=1&x=1", "&%FF=1", "&x=%D1%84%FB", "&x=\xff", "&error_uri=1&error_uri=%FF"]
+)
+def test_what_is_not_read_may_be_spelled_in_any_way(more: str) -> None:
+    """The provider's own parameters are its own affair, unless its data says that they are read."""
+    query = f"{urlencode({'state': BROWSER.state, 'code': 'CODE-1', 'realm': '7'})}{more}"
+
+    response = validate("acme", query, [COOKIE], secure=True)
+
+    assert (response.code, response.parameters["realm"]) == ("CODE-1", "7")
+
+
+@pytest.mark.parametrize(
+    ("description", "read"),
+    [
+        ("blocked+by+the+organization", "blocked by the organization"),
+        ("%CE%F2%EA%E0%E7+7", "\ufffd\ufffd\ufffd\ufffd\ufffd 7"),  # windows-1251
+        ("one&error_description=two", "one"),
+        ("", ""),
+    ],
+)
+def test_a_no_is_taken_whatever_its_description_is(description: str, read: str) -> None:
+    """In another encoding, or twice: the customer has declined all the same, and an operator reads what can be read."""
+    query = f"state={BROWSER.state}&error=access_denied&error_description={description}"
+
+    response = validate("acme", query, [COOKIE], secure=True)
+
+    assert (response.error, response.error_description) == ("access_denied", read)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"code": ""}, {"error": ""}, {"code": "", "error": "", "scope": ""}])
+def test_a_bare_state_is_a_no(parameters: dict[str, str]) -> None:
+    """Some servers send a customer who has declined back with nothing else."""
+    response = brought(parameters, [COOKIE])
+
+    assert (response.says_no, refusal_of(response, ())) == (True, "access_denied")
+
+
+def test_a_code_and_an_error_are_no_response() -> None:
+    """No authorization server says both."""
+    both = {"state": BROWSER.state, "code": "CODE-1", "error": "access_denied"}
+
+    assert refusal(urlencode(both)) == "code_or_error_expected"
+
+
+@pytest.mark.parametrize("no", [{"error": "access_denied"}, {"error": "access_denied", "x": "1"}, {}])
+def test_a_no_may_come_by_redirect_where_the_code_is_to_be_posted(no: dict[str, str]) -> None:
+    """Servers know one way for codes, and another for everything that goes wrong before."""
+    posted = [COOKIE.replace("gatehouse-", "gatehouse-post-")]
+
+    assert refusal_of(brought(no, posted), ()) == "access_denied"
+
+
+@pytest.mark.parametrize("code", [{"code": "CODE-1"}, {"auth_code": "CODE-1"}])
+def test_a_code_that_is_to_be_posted_is_taken_from_no_query(code: dict[str, str]) -> None:
+    """It was asked for where no history, no log and no referrer has it."""
+    posted = [COOKIE.replace("gatehouse-", "gatehouse-post-")]
+
+    assert refusal(urlencode({"state": BROWSER.state, **code}), posted) == "form_expected"
+
+
+def test_an_error_needs_the_state_and_the_cookie_too() -> None:
+    """Nobody can end another's request with a made-up error."""
+    assert refusal("error=access_denied") == "state_missing"
+    assert refusal(urlencode({"error": "access_denied", "state": BROWSER.state}), []) == "browser_unknown"
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("", "state_missing"),
+        ("&&&", "state_missing"),
+        ("state", "state_missing"),
+        ("state=%FF", "query_malformed"),
+        ("code=x", "code_without_state"),
+        ("state=&code=x", "code_without_state"),
+        (f"state={BROWSER.state}&code=%FF", "query_malformed"),
+        (f"state={BROWSER.state}&code=x&iss=%FF", "query_malformed"),
+        ("x=" + "y" * 8192, "query_too_long"),
+        ("&".join(f"p{number}=1" for number in range(51)), "query_malformed"),
+        ("code=%ff", "query_malformed"),
+        ("code=%ed%a0%80", "query_malformed"),
+    ],
+)
+def test_what_is_no_query_is_refused(query: str, reason: str) -> None:
+    """Too long, too many parameters, or not UTF-8 where it is read."""
+    assert refusal(query) == reason
+
+
+def test_a_code_may_come_under_another_name() -> None:
+    """What else stands in a response is kept for whoever knows the provider, and shows in no representation."""
+    response = answered(spapi_oauth_code="CODE-1", selling_partner_id="A1", empty="")
+
+    assert response.code is None
+    assert response.with_code("spapi_oauth_code").code == "CODE-1"
+    assert response.parameters == {"spapi_oauth_code": "CODE-1", "selling_partner_id": "A1"}
+    assert "CODE-1" not in repr(response)
+
+
+def test_a_response_without_the_code_that_its_provider_sends_is_the_operators_affair() -> None:
+    """The registration names the parameter, and may name it wrong; whatever came is not taken for a code."""
+    with pytest.raises(ProviderMisconfigured, match="neither an error nor the code, expected as 'code'"):
+        answered(spapi_oauth_code="CODE-1").with_code("code")
