@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.authorization import RESPONSE_ERRORS
+from functions.vault.authorization_response import RESPONSE_ERRORS
 from functions.vault.errors import BY_CODE
 from functions.vault.outcome import SUBJECT_MISMATCH
 from functions.vault.providers import Provider, register
@@ -88,7 +88,10 @@ def test_the_outputs_are_those_of_the_template() -> None:
     table = [name for row in rows(section(DEPLOYING, "What is made")) for name in re.split(r"[`, ]+", row[0])]
 
     assert sorted(table) == sorted(template["Outputs"])
-    assert set(re.findall(r"`(\w+(?:PolicyArn|Url))`", README + CALLING)) <= set(template["Outputs"]) | {"BaseUrl"}
+    assert set(re.findall(r"`(\w+(?:PolicyArn|Url))`", README + CALLING)) <= set(template["Outputs"]) | {
+        "BaseUrl",
+        "ApplicationUrl",
+    }
 
 
 def test_every_alarm_and_queue_is_explained() -> None:

@@ -127,7 +127,7 @@ SETTINGS = {
     "start": {"BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE", "RETURN_TO_ORIGINS", "SECRET_PREFIX"},
     "authorize": {"BASE_URL", "AUTHORIZATIONS_TABLE", "SECRET_PREFIX"},
     "callback": {
-        *("BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE"),
+        *("APPLICATION_URL", "BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE"),
         *("KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"),
     },
     "token": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
@@ -764,6 +764,11 @@ def test_every_parameter_is_explained() -> None:
             "ReturnToOrigins",
             ["", "https://app.example.com", "https://a.example.com,http://localhost:3000"],
             ["https://app.example.com/", "*", "https://*.example.com", "https://a.example.com, https://b.example.com"],
+        ),
+        (
+            "ApplicationUrl",
+            ["", "https://app.example.com", "https://app.example.com:8443/a?b=c&d=%20", "http://localhost:3000/"],
+            ["http://app.example.com", "https://a@b.example", "https://a.example/#x", "https://a.example/ x", "//a"],
         ),
         (
             "AlarmTopicArn",

@@ -17,6 +17,7 @@ from tests.expressions import Deployed, translated
 CHANGED = {
     "BaseUrl": "https://connect.example.com",
     "ReturnToOrigins": "https://app.example.com,https://www.example.com",
+    "ApplicationUrl": "https://app.example.com/connect",
     "SecretPrefix": "gatehouse-staging/providers/",
     "ThrottlingRateLimit": "50",
     "ThrottlingBurstLimit": "70",
@@ -33,7 +34,7 @@ CHANGED = {
     "TokensKeyId": "99999999-12ab-34cd-56ef-999999999999",
 }
 # What is too long for a description. `make check-deployment` says when a new Revision is due.
-COUNTS_BY_REVISION = {("StartFunction", "ReturnToOrigins")}
+COUNTS_BY_REVISION = {("StartFunction", "ReturnToOrigins"), ("CallbackFunction", "ApplicationUrl")}
 # Of the function itself, whatever its version.
 NOT_IN_A_VERSION = {"ReservedConcurrentExecutions", "Tags"}
 FUNCTIONS = sorted(name for name, each in translated()["Resources"].items() if each["Type"] == "AWS::Lambda::Function")
