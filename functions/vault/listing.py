@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from .connection import REAUTHORIZATION
 from .errors import InvalidRequest
 from .fields import CONNECTION_ID, matches
 from .life import Status
-from .record import record
+from .record import plain, record
 from .store import listed_as, lists_for, summary_of
 
 if TYPE_CHECKING:
@@ -94,8 +93,7 @@ def _last_attempt_of(connection: Connection) -> dict[str, Any] | None:
 
 def view_of_attempt(attempt: LastAttempt) -> dict[str, Any]:
     """Return an attempt as callers see it."""
-    seen = asdict(attempt)
-    return {name: value for name, value in seen.items() if value is not None}
+    return {name: value for name, value in plain(attempt).items() if value is not None}
 
 
 def _view_of_failure(failure: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,13 +38,15 @@ TRY_AGAIN = re.compile(r'href="(/authorize/[A-Za-z0-9_-]{22})"')
 
 
 def test_success_exchanges_once_stores_sealed_and_cannot_decrypt(
-    application: Application, browser: Browser, demo: DemoServer, aws_calls: list[AwsCall]
+    application: Application, new_browser: Callable[..., Browser], demo: DemoServer, aws_calls: list[AwsCall]
 ) -> None:
     """One conditional consume, one data key, one conditional write, and notes for the account's other connections.
 
     The public function never asks to decrypt.
     """
     # given
+    merchant = fresh("merchant")
+    browser = new_browser(merchant)
     started = application.call("start", provider="ultracart", connection_id=fresh())
     answer_url = browser.consent(browser.authorize(started["authorize_url"]))
     aws_calls.clear()
@@ -59,7 +61,7 @@ def test_success_exchanges_once_stores_sealed_and_cannot_decrypt(
     needed, notes = ["UpdateItem", "GenerateDataKey", "PutItem"], ["UpdateItem"] * 2
     assert [name for name in asked if name != "GetSecretValue"] == needed + notes
     connection = application.call("connections", connection_id=started["connection_id"])["connection"]
-    assert (connection["status"], connection["version"], connection["subject"]) == ("active", 1, "DEMO")
+    assert (connection["status"], connection["version"], connection["subject"]) == ("active", 1, merchant)
 
 
 # Refused before anything is asked

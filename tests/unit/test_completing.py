@@ -153,8 +153,9 @@ def test_an_operator_finds_the_servers_no_with_the_request_and_the_connection(ho
 
     outcome = complete(house, code=None, error="admin_policy_enforced", error_description=description)
 
-    assert (outcome.error, outcome.said) == ("server_error", ProviderError("admin_policy_enforced", "blocked by ***", None))
-    expected = LastAttempt(BROWSER.request_id, NOW, "failed", "server_error", outcome.said)
+    said = ProviderError("admin_policy_enforced", "blocked by ***", None)
+    expected = LastAttempt(BROWSER.request_id, NOW, "failed", "server_error", said)
+    assert (outcome.error, outcome.said) == ("server_error", said)
     assert (kept(house).last_attempt, house.stored().last_attempt) == (expected, expected)
 
 
