@@ -14,7 +14,7 @@ from dataclasses import field
 from enum import StrEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from .fields import Mismatch, matches
 from .record import record
@@ -201,9 +201,12 @@ class AuthorizationRequest:
 
 
 def with_query(url: str, params: Mapping[str, str] | Sequence[tuple[str, str]]) -> str:
-    """Return `url` with `params` added to its query, which it keeps (RFC 6749 section 3.1)."""
+    """Return `url` with `params` added to its query, which it keeps (RFC 6749 section 3.1).
+
+    A space is `%20`: in a form it is `+` as well, but not every server reads a query as a form.
+    """
     parts = urlsplit(url)
-    query = "&".join(part for part in (parts.query, urlencode(params)) if part)
+    query = "&".join(part for part in (parts.query, urlencode(params, quote_via=quote, safe="")) if part)
     return parts._replace(query=query).geturl()
 
 

@@ -147,10 +147,10 @@ def test_without_pkce_only_the_state_is_added() -> None:
 @pytest.mark.parametrize(
     ("url", "whole"),
     [
-        ("https://a.example", "https://a.example?k=v+%26%3D"),
-        ("https://a.example/p", "https://a.example/p?k=v+%26%3D"),
-        ("https://a.example/p?", "https://a.example/p?k=v+%26%3D"),
-        ("https://a.example/p?x=%20y", "https://a.example/p?x=%20y&k=v+%26%3D"),
+        ("https://a.example", "https://a.example?k=v%20%26%3D"),
+        ("https://a.example/p", "https://a.example/p?k=v%20%26%3D"),
+        ("https://a.example/p?", "https://a.example/p?k=v%20%26%3D"),
+        ("https://a.example/p?x=%20y", "https://a.example/p?x=%20y&k=v%20%26%3D"),
     ],
 )
 def test_a_query_that_is_there_is_kept_as_it_is(url: str, whole: str) -> None:
