@@ -170,6 +170,7 @@ def _keys() -> dict[str, Schema]:
         "response_mode": _one_of("query", "form_post"),
         "resource": _list(_whole(vocabulary.ABSOLUTE_URI), 10),
         "pkce": _one_of("S256", "none"),
+        "nonce": flag,
         "scopes": _list(_whole(fields.SCOPE_TOKEN), 100),
         "scopes_fixed": flag,
         "scope_separator": _one_of(*vocabulary.SCOPE_SEPARATORS),

@@ -106,6 +106,11 @@ class BrowserBinding:
         return self._derive(b"code_verifier")
 
     @property
+    def openid_nonce(self) -> str:
+        """Return the `nonce` of an OpenID Connect request (OpenID Connect Core section 3.1.2.1)."""
+        return self._derive(b"nonce")
+
+    @property
     def code_challenge(self) -> str:
         """Return the S256 `code_challenge` (RFC 7636 section 4.2)."""
         return _b64url(sha256(self.code_verifier.encode()).digest())
@@ -125,7 +130,8 @@ class AuthorizationRequest:
 
     `authorization_url` is what is known of it without a browser. Where the request is pushed (RFC 9126), `pushed` holds
     its parameters, form-encoded, and the URL nothing but the client's id. `has_slots` says that the provider takes a
-    limited number of requests at a time; where it does not, nothing is stored.
+    limited number of requests at a time, `nonce` that an OpenID Connect `nonce` goes with the request; where that is
+    not so, nothing is stored.
     """
 
     request_id: str
@@ -151,6 +157,7 @@ class AuthorizationRequest:
     form_post: bool = False
     allow_new_subject: bool = False
     has_slots: bool | None = None
+    nonce: bool | None = None
     used_states: frozenset[str] = frozenset()
     exchanges: int = 0
     consumed_by: str | None = None
@@ -197,6 +204,8 @@ class AuthorizationRequest:
         params = {"state": browser.state}
         if self.pkce:
             params |= {"code_challenge": browser.code_challenge, "code_challenge_method": "S256"}
+        if self.nonce:
+            params["nonce"] = browser.openid_nonce
         return params
 
 

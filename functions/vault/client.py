@@ -113,9 +113,18 @@ class Client:
         return client
 
     def exchange(
-        self, registration: Registration, response: ValidatedResponse, redirect_uri: str, timeout: float
+        self,
+        registration: Registration,
+        response: ValidatedResponse,
+        redirect_uri: str,
+        timeout: float,
+        *,
+        nonce: bool = False,
     ) -> TokenResponse:
-        """Exchange the code of a validated response for tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.5)."""
+        """Exchange the code of a validated response for tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
+
+        `nonce` says that one went with the request: an ID token that is read has to hold it.
+        """
         provider, keys = registration.provider, None
         if provider.subject == id_token.SUBJECT:
             # At hand before any code is sent: an issuer that is out of reach costs none.
@@ -127,17 +136,19 @@ class Client:
         secrets = (form["code"], response.browser.code_verifier)
         asked_at = self._wall_clock()
         answered = self._tokens("token", registration, form, secrets, timeout)
-        return answered if keys is None else self._with_account(registration, answered, keys, asked_at)
+        if keys is None:
+            return answered
+        sent = response.browser.openid_nonce if nonce else None
+        ours = Expected(provider.issuer, registration.client_id, self._wall_clock(), asked_at, sent)
+        return self._with_account(answered, keys, ours)
 
-    def _with_account(
-        self, registration: Registration, answered: TokenResponse, keys: Sequence[id_token.Jwk], asked_at: float
-    ) -> TokenResponse:
+    @staticmethod
+    def _with_account(answered: TokenResponse, keys: Sequence[id_token.Jwk], ours: Expected) -> TokenResponse:
         """Return the response with the account of its ID token, or with why nobody may believe that.
 
         Where a key signed it that is not known yet, the account has to be asked: the ID token stays with it. It has to
         be good when it was asked for: what we come to late has not expired for that.
         """
-        ours = Expected(registration.provider.issuer, registration.client_id, self._wall_clock(), asked_at)
         try:
             return answered.of_account(id_token.verified_subject(answered.tokens.unverified_id_token, keys, ours))
         except id_token.KeyUnknown:
@@ -148,8 +159,8 @@ class Client:
     def account_of(self, provider: Provider, client_id: str, unverified_id_token: str | None, timeout: float) -> str:
         """Return the account of an ID token that was there before its key was known, with the newest keys.
 
-        Its times were looked at when it came. Raises `NotVerified`, `KeyUnknown`, or what keeps the keys from being
-        read.
+        Its times and its nonce were looked at when it came. Raises `NotVerified`, `KeyUnknown`, or what keeps the keys
+        from being read.
         """
         keys = self._keys().newest(provider, timeout)
         return id_token.verified_subject(unverified_id_token, keys, Expected(provider.issuer, client_id))
@@ -187,7 +198,7 @@ class Client:
 
     def push(self, registration: Registration, request: Form, timeout: float) -> str:
         """Push an authorization request, and return the `request_uri` that stands for it (RFC 9126 section 2)."""
-        confidential = tuple(value for name, value in request if name in {"state", "code_challenge"})
+        confidential = tuple(value for name, value in request if name in {"state", "code_challenge", "nonce"})
 
         def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> str:
             return pushed_request_uri(answer, identity.registration.provider, secrets=secrets)

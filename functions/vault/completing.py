@@ -197,7 +197,8 @@ class Completing:
                 if client is None:
                     client = until_stored.enter_context(self._slot(registration, deadline))
                 timeout = deadline.for_http(registration.provider.request_timeout)
-                answered = client.exchange(registration, response, request.redirect_uri, timeout)
+                nonce = bool(request.nonce)
+                answered = client.exchange(registration, response, request.redirect_uri, timeout, nonce=nonce)
                 answered = with_callback(answered, registration.provider, response.parameters)
             except GatehouseError as error:
                 return self._failed(request, error.code, error)

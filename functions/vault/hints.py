@@ -122,7 +122,7 @@ _OURS = {
         "leave it out: Gatehouse sends its own, /callback/NAME; register that at the provider",
     ),
     **dict.fromkeys(
-        ("responsetype", "granttype", "state", "nonce", "codeverifier", "codechallenge"),
+        ("responsetype", "granttype", "state", "codeverifier", "codechallenge"),
         "leave it out: Gatehouse sets that itself",
     ),
     **dict.fromkeys(("name", "description", "comment", "schema"), "leave it out: no key is for notes"),

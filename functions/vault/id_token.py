@@ -54,13 +54,15 @@ class KeyUnknown(NotVerified):
 class Expected:
     """Whose an ID token has to be, for which client, and what time it is (Unix seconds), if its times are looked at.
 
-    `asked_at` is when it was asked for: then it had to be good, however late we come to it.
+    `asked_at` is when it was asked for: then it had to be good, however late we come to it. `nonce` is the one that
+    went with the authorization request, where one did: then it has to hold the same.
     """
 
     issuer: str | None
     client_id: str
     now: float | None = None
     asked_at: float | None = None
+    nonce: str | None = None
 
 
 def verified_subject(unverified_id_token: Any, keys: Sequence[Jwk], expected: Expected) -> str:
@@ -181,6 +183,8 @@ def _subject(claims: Jwk, expected: Expected) -> str:
     is_ours = expected.client_id in audiences and claims.get("azp", expected.client_id) == expected.client_id
     if not is_ours or (len(audiences) > 1 and "azp" not in claims):
         raise NotVerified("it is for another client")
+    if expected.nonce is not None and claims.get("nonce") != expected.nonce:
+        raise NotVerified("it has not the nonce of the authorization request")
     expires_at, issued_at = _seconds(claims.get("exp")), _seconds(claims.get("iat"))
     if expected.now is None:
         return _named(claims)

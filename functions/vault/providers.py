@@ -39,6 +39,7 @@ class Provider:
     token_endpoint_auth_method: str | None = None
     token_endpoint_auth_methods_supported: tuple[str, ...] | None = None
     pkce: str = "S256"
+    nonce: bool | None = None
     scopes: tuple[str, ...] = ()
     scopes_fixed: bool = False
     scope_separator: str = " "

@@ -79,6 +79,7 @@ class Starting:
             form_post=registration.provider.response_mode == "form_post",
             allow_new_subject=fields.get("allow_new_subject", False),
             has_slots=registration.provider.has_slots or None,
+            nonce=_sends_nonce(registration.provider, scope, params) or None,
         )
         self.authorizations.create(request)
         return {
@@ -166,6 +167,16 @@ def _params(
     if provider.response_mode is not None:
         params["response_mode"] = provider.response_mode
     return [*params.items(), *(("resource", uri) for uri in provider.resource)]
+
+
+def _sends_nonce(provider: Provider, scope: str | None, params: list[tuple[str, str]]) -> bool:
+    """Tell whether a nonce of ours goes with the request: some servers refuse `openid` without one.
+
+    One that the caller or the registration has put there stays the only one, and nobody here can check it.
+    """
+    if "nonce" in dict(params):
+        return False
+    return "openid" in (scope or "").split() if provider.nonce is None else provider.nonce
 
 
 def _question(registration: Registration, params: list[tuple[str, str]]) -> tuple[str, str | None]:

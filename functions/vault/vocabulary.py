@@ -349,6 +349,7 @@ def checks(*, loopback_http: bool) -> dict[str, Check]:
         "token_endpoint_auth_method": check.one_of(*AUTH_METHODS),
         "token_endpoint_auth_methods_supported": check.list_of(check.printable(64), 20),
         "pkce": check.one_of("S256", "none"),
+        "nonce": check.boolean,
         "scopes": check.scopes,
         "scopes_fixed": check.boolean,
         "scope_separator": check.one_of(*SCOPE_SEPARATORS),

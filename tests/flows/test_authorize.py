@@ -64,6 +64,21 @@ def test_redirects_with_exactly_what_the_provider_is_to_get(
     assert re.fullmatch(re.escape(request_id_of(started)) + r"\." + SECRET, query["state"][0])
 
 
+def test_two_scopes_have_a_space_between_them_that_every_server_reads(
+    application: Application, browser: Browser
+) -> None:
+    """`%20`, and no plus: a query is not a form to all of them."""
+    # given
+    started = application.call("start", provider="demo", scopes=["read", "write"], authorization_params={"x": "a +b"})
+
+    # when
+    query = urlsplit(browser.authorize(started["authorize_url"])).query
+
+    # then
+    assert "scope=read%20write" in query
+    assert "x=a%20%2Bb" in query
+
+
 def test_sends_a_pkce_challenge_whose_verifier_is_stored_nowhere(
     application: Application, browser: Browser, demo: DemoServer
 ) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from werkzeug.wrappers import Response
 
-from tests.flows.scripted import TOKENS, connect
+from tests.flows.application import fresh
+from tests.flows.scripted import CODE, TOKENS, connect
 from tests.unit.test_id_token import public, signed
 
 if TYPE_CHECKING:
+    import requests
+
     from local.stack import Stack
     from tests.browser import Browser
     from tests.flows.application import Application
@@ -149,10 +154,10 @@ class Issuer:
         self.signs_with = kid
         self.published.append(kid)
 
-    def granted(self, number: int, account: str = "account-1") -> dict[str, Any]:
-        """Return a token response whose ID token says whose it is."""
+    def granted(self, number: int, account: str = "account-1", **more: str) -> dict[str, Any]:
+        """Return a token response whose ID token says whose it is, and what `more` is in it."""
         at = int(time.time())
-        claims = {"iss": self._url, "aud": "scripted-client", "sub": account, "iat": at, "exp": at + 60}
+        claims = {"iss": self._url, "aud": "scripted-client", "sub": account, "iat": at, "exp": at + 60, **more}
         return {**granted(number), "id_token": signed(claims, kid=self.signs_with)}
 
     def _keys(self, _request: Any) -> Any:
@@ -263,3 +268,61 @@ def work_off(stack: Stack) -> None:
     """Sweep, and work off what that queued."""
     stack.background.run_schedules()
     stack.background.poll()
+
+
+# OpenID Connect's nonce
+
+
+@pytest.mark.parametrize(
+    ("registered", "asked", "is_sent"),
+    [
+        ({}, {"scopes": ["openid", "email"]}, True),
+        ({"scopes": ["openid"]}, {}, True),
+        ({}, {"scopes": ["email"]}, False),
+        ({"nonce": True}, {"scopes": ["email"]}, True),
+        ({"nonce": False}, {"scopes": ["openid"]}, False),
+        ({}, {"scopes": ["openid"], "authorization_params": {"nonce": "n-1"}}, False),
+    ],
+)
+def test_a_nonce_goes_with_a_request_of_openid_connect(  # noqa: PLR0913, PLR0917 - pytest passes them by name
+    application: Application,
+    browser: Browser,
+    scripted: Scripted,
+    registered: dict[str, Any],
+    asked: dict[str, Any],
+    is_sent: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """Some servers refuse the scope `openid` without one. Each visit has its own, and there are never two of them."""
+    # given
+    provider = application.register(scripted.registration | registered)
+    started = application.call("start", provider=provider, **asked)
+
+    # when
+    queries = [parse_qs(urlsplit(browser.authorize(started["authorize_url"])).query) for _ in range(2)]
+
+    # then
+    nonces = [nonce for query in queries for nonce in query.get("nonce", [])]
+    ours = [nonce for nonce in nonces if re.fullmatch("[A-Za-z0-9_-]{43}", nonce)]
+    assert len(set(ours)) == len(ours) == (2 if is_sent else 0)
+    assert [nonce for nonce in nonces if nonce not in ours] == (["n-1"] * 2 if "authorization_params" in asked else [])
+
+
+def test_an_id_token_counts_for_the_request_whose_nonce_it_has(
+    application: Application, browser: Browser, scripted: Scripted, issuer: Issuer
+) -> None:
+    """One that was issued for another request, however well it is signed, says nothing of this customer."""
+    # given
+    started = application.call("start", provider=issuer.provider, connection_id=fresh(), scopes=["openid"])
+
+    def answered(**claims: str) -> requests.Response:
+        query = parse_qs(urlsplit(browser.authorize(started["authorize_url"])).query)
+        sent = {"nonce": query["nonce"][0], **claims}
+        scripted.answers["/token"] = issuer.granted(1, **sent)
+        return browser.open(f"{query['redirect_uri'][0]}?{urlencode({'code': CODE, 'state': query['state'][0]})}")
+
+    # when
+    another, own = answered(nonce="of-another-request"), answered()
+
+    # then
+    assert (another.status_code, own.status_code) == (502, 200)
+    assert subject(application, started["connection_id"]) == ("account-1", 1)

@@ -34,6 +34,7 @@ def test_state_and_verifier_are_frozen() -> None:
     """A deployment in the middle of somebody's consent must not change what both sides derive."""
     assert VECTOR.state == "AAECAwQFBgcICQoLDA0ODw.flPoZ3iu3xGxeeD-DcBihs-n9qEZVSOSEfrq8ylpQWc"
     assert VECTOR.code_verifier == "YHtNgd2ERn31w8PmyOO_3qv-onUAwmxeCX8tZphiS-c"
+    assert VECTOR.openid_nonce == "70Gx0L-Etb-tejG6e_1R4C0YtWZ5e6_T-nGuvS0QLxI"
     assert VECTOR.code_challenge == "rQYsC5xhcOHxaeXpcfm_o3UKeACDPVL6DOKXL0k9ScE"
 
 
@@ -45,6 +46,7 @@ def test_the_derivation_is_that_of_the_rfcs() -> None:
 
     assert VECTOR.state == f"{VECTOR.request_id}.{b64url(hmac.digest(key, b'state', 'sha256'))}"
     assert VECTOR.code_verifier == b64url(hmac.digest(key, b"code_verifier", "sha256"))
+    assert VECTOR.openid_nonce == b64url(hmac.digest(key, b"nonce", "sha256"))
 
 
 def test_the_challenge_is_s256_of_the_verifier() -> None:
@@ -135,6 +137,14 @@ def test_the_browser_is_sent_with_state_and_challenge() -> None:
         "code_challenge_method": ["S256"],
     }
     assert BROWSER.code_verifier not in location
+
+
+def test_a_nonce_goes_along_where_one_is_wanted() -> None:
+    """Of OpenID Connect, whether the request goes by the browser or is pushed."""
+    request = authorization_request(nonce=True, pushed="response_type=code")
+
+    assert parse_qs(urlsplit(request.location(BROWSER)).query)["nonce"] == [BROWSER.openid_nonce]
+    assert dict(request.to_push(BROWSER))["nonce"] == BROWSER.openid_nonce
 
 
 def test_without_pkce_only_the_state_is_added() -> None:

@@ -256,6 +256,31 @@ def test_what_is_ours_and_of_now_is_believed(claims: dict[str, Any]) -> None:
     assert verified_subject(signed({**CLAIMS, **claims}), [public("ES256")], US) == "user-1"
 
 
+@pytest.mark.parametrize(
+    ("claims", "sent", "is_ours"),
+    [
+        ({"nonce": "n-1"}, "n-1", True),
+        ({"nonce": "n-1"}, None, True),
+        ({}, None, True),
+        ({}, "n-1", False),
+        ({"nonce": "n-2"}, "n-1", False),
+        ({"nonce": None}, "n-1", False),
+        ({"nonce": ["n-1"]}, "n-1", False),
+    ],
+)
+def test_an_id_token_is_for_the_request_whose_nonce_it_has(
+    claims: dict[str, Any], sent: str | None, *, is_ours: bool
+) -> None:
+    """OpenID Connect Core section 3.1.3.7: one that was sent has to come back, and where none was any will do."""
+    token = signed({**CLAIMS, **claims})
+    expected = Expected(ISSUER, "client-1", NOW, nonce=sent)
+
+    if is_ours:
+        assert verified_subject(token, [public("ES256")], expected) == "user-1"
+    else:
+        assert "nonce" in why_not(token, expected=expected)
+
+
 def test_without_an_issuer_nothing_is_believed() -> None:
     """There would be nothing to hold it against."""
     assert "another issuer" in why_not(signed(), expected=Expected(None, "client-1", NOW))
