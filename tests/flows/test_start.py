@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+import boto3
 import pytest
+from werkzeug.wrappers import Response
 
-from tests.flows.application import FAILURE_KEYS, fresh, request_id_of, ticket_of, writes
-from tests.flows.scripted import scripted
+from functions.vault.responses import LONGEST_TOKEN
+from tests.flows.application import FAILURE_KEYS, fresh, request_id_of, table_name, ticket_of, writes
+from tests.flows.scripted import connect
+from tests.flows.scripted import scripted as running_scripted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from local.stack import Stack
     from tests.browser import Browser
     from tests.flows.application import Application
+    from tests.flows.scripted import Scripted
 
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 TICKET = re.compile(r"[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}")
@@ -406,7 +412,7 @@ def _query(url: str) -> dict[str, str]:
 @pytest.mark.parametrize("status", [None, 404], ids=["silent", "not found, late"])
 def test_slow_issuer_is_answered_for_within_the_functions_time(application: Application, status: int | None) -> None:
     """All that is asked of it takes five seconds of the ten together; the next caller is answered at once."""
-    with scripted() as issuer:
+    with running_scripted() as issuer:
         # given
         provider = application.register({"client_id": "scripted-client", "issuer": issuer.url})
         if status is None:
@@ -424,3 +430,37 @@ def test_slow_issuer_is_answered_for_within_the_functions_time(application: Appl
     assert {answer["error"] for answer in answers} == {"provider_unavailable"}
     assert all(5 <= answer["retry_after"] <= 60 for answer in answers)
     assert asked == (1 if status is None else 2)
+
+
+def test_connection_without_room_is_told_before_its_customer_consents(
+    stack: Stack, application: Application, browser: Browser, scripted: Scripted
+) -> None:
+    """Grants whose server does not hear of their end stay in the record, and a record is bounded: `start` says so."""
+    # given
+    large = {name: secrets.token_hex(LONGEST_TOKEN // 2) for name in ("access_token", "refresh_token")}
+    scripted.answers |= {"/token": large, "/revoke": Response(b"", 503)}
+    provider = application.register(scripted.registration)
+    connection_id = connect(application, browser, provider)[0]["connection_id"]
+    assert application.call("revoke", connection_id=connection_id)["status"] == "revoking"
+    allowed = application.call("start", provider=provider, connection_id=connection_id)
+
+    # when
+    _repeat_the_token_set(stack, application, connection_id, times=7)
+    refused = application.call("start", provider=provider, connection_id=connection_id)
+
+    # then
+    assert "authorize_url" in allowed
+    assert (refused["error"], refused["retryable"]) == ("temporarily_unavailable", True)
+    assert "The connection holds 7 token sets" in refused["error_description"]
+    assert "or choose another connection_id" in refused["error_description"]
+    assert refused["retry_after"] > 0
+
+
+def _repeat_the_token_set(stack: Stack, application: Application, connection_id: str, *, times: int) -> None:
+    """Leave a record as an outage of the revocation endpoint would that lasts for as many consents."""
+    item = application.connection_item(connection_id)
+    assert item is not None
+    (held,) = item["sets"]["L"]
+    sets = [{"M": {**held["M"], "id": {"S": f"{held['M']['id']['S']}-{number}"}}} for number in range(times)]
+    table = table_name(stack, "connections")
+    boto3.client("dynamodb").put_item(TableName=table, Item={**item, "sets": {"L": sets}})
