@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from local.stack import Stack
     from tests.browser import Browser
     from tests.flows.application import Application, Owner
-    from tests.flows.scripted import Scripted
+    from tests.flows.scripted import Received, Scripted
 
 LONGER_THAN_A_REGISTRATION_IS_KEPT = 301
 
@@ -391,6 +391,57 @@ def test_secret_without_a_method_is_basic(application: Application, browser: Bro
 
     # then
     assert scripted.received[0].headers["authorization"].startswith("Basic ")
+
+
+@pytest.mark.parametrize("in_body", [False, True])
+def test_server_may_look_for_the_client_id_in_the_body(
+    application: Application, browser: Browser, scripted: Scripted, capsys: pytest.CaptureFixture[str], *, in_body: bool
+) -> None:
+    """Beside Basic, for the exchange, the refresh and the revocation; where it is missing the log names the key."""
+
+    # given
+    def answer(received: Received) -> Any:
+        known = "authorization" in received.headers and dict(received.form).get("client_id") == "scripted-client"
+        missing = _json({"error": "unauthorized_client", "error_description": "Missing client_id"}, 401)
+        return TOKENS if known else missing
+
+    scripted.answers |= {"/token": answer, "/revoke": answer}
+    own = {"client_secret": "x", "client_id_in_body": in_body}
+
+    # when
+    started, page = connect(application, browser, application.register(scripted.registration | own))
+
+    # then
+    if not in_body:
+        assert page.status_code == 502
+        assert "try client_id_in_body true" in capsys.readouterr().out
+        return
+    assert application.refresh_later(started["connection_id"])["version"] == 2
+    assert application.call("revoke", connection_id=started["connection_id"])["status"] == "revoked"
+
+
+@pytest.mark.parametrize(("audience", "status"), [("issuer", "revoking"), ("endpoint", "revoked")])
+def test_revocation_endpoint_may_take_assertions_for_itself_alone(
+    application: Application, browser: Browser, scripted: Scripted, audience: str, status: str
+) -> None:
+    """Without that word it is asked for a day in vain, and says no more than that it does not know the client."""
+
+    # given
+    def revoke(received: Received) -> Response:
+        claims = dict(received.form)["client_assertion"].split(".")[1]
+        told = json.loads(base64.urlsafe_b64decode(claims + "=="))["aud"]
+        return Response(b"", 200) if told == f"{scripted.url}/revoke" else _json({"error": "invalid_client"}, 401)
+
+    scripted.answers["/revoke"] = revoke
+    own = {"issuer": scripted.url, "client_secret": "x", "token_endpoint_auth_method": "client_secret_jwt"}
+    provider = application.register({**scripted.registration, **own, "client_assertion_audience": audience})
+    started, _ = connect(application, browser, provider)
+
+    # when
+    revoked = application.call("revoke", connection_id=started["connection_id"])
+
+    # then
+    assert revoked["status"] == status
 
 
 def test_secret_that_is_taken_away_under_way_is_the_operators_fault(
