@@ -27,8 +27,10 @@ _RUN = 8
 _SHORTEST_PRIVATE = 8
 """Characters of a private value that is masked: a shorter one, a flag or a number, is a part of ordinary words."""
 
+_ADDRESS = r"[a-z][a-z0-9+.-]*://.*"
 # An address, or words: a server that uses such words too does not repeat a key for that.
-_ORDINARY = r"[a-z][a-z0-9+.-]*://.*|[a-z._ /-]+"
+_ORDINARY = rf"{_ADDRESS}|[a-z._ /-]+"
+_BETWEEN_WORDS = r"[\s,;=:\"{}\[\]]+"
 
 _HTML = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&#x27;"))
 _ENTITIES = {**{entity: sign for sign, entity in _HTML}, "&#39;": "'", "&#34;": '"', "&#38;": "&", "&apos;": "'"}
@@ -56,9 +58,10 @@ def cleaned(text: object, secrets: Iterable[str], private: Iterable[str] = ()) -
 
 
 def _parts(private: Iterable[str]) -> Iterator[str]:
-    """Give what is to be found of private values: each, its words (`Bearer KEY`), and both halves of Basic ones."""
+    """Give what is to be found of private values: each, its words (`Key KEY`, `key=KEY`), both halves of Basic ones."""
     for value in private:
-        for part in {value, *value.split()}:
+        words = () if re.fullmatch(_ADDRESS, value) else re.split(_BETWEEN_WORDS, value)
+        for part in {value, *words}:
             if len(part) >= _SHORTEST_PRIVATE:
                 yield part
                 yield from (half for half in _decoded(part).split(":") if len(half) >= _SHORTEST_PRIVATE)
@@ -75,8 +78,10 @@ def _spellings(secret: str) -> Iterator[str]:
     for sign, entity in _HTML:
         marked = marked.replace(sign, entity)
     yield from (marked, marked.replace("&#x27;", "&#39;"))
-    octets = secret.encode(errors="replace")
-    yield from (spelling for spelling in _encodings(octets) if len(spelling) >= _RUN)
+    # Basic has the secret form-encoded below the base64 (RFC 6749 section 2.3.1).
+    for text in {secret, quote(secret, safe=""), quote_plus(secret)}:
+        octets = text.encode(errors="replace")
+        yield from (spelling for spelling in _encodings(octets) if len(spelling) >= _RUN)
 
 
 def _encodings(octets: bytes) -> Iterator[str]:

@@ -30,6 +30,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "in HTML": lambda it: it.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;"),
     "in base64": lambda it: b64encode(it.encode()).decode(),
     "in base64 behind a client id": lambda it: b64encode(b"client-1:" + it.encode()).decode(),
+    "in base64 as Basic has it": lambda it: b64encode(b"client-1:" + quote(it, safe="").encode()).decode(),
     "in base64 before something": lambda it: b64encode(it.encode() + b":x").decode(),
     "in base64 for URLs": lambda it: urlsafe_b64encode(b"c:" + it.encode()).decode().rstrip("="),
     "in hexadecimal digits": lambda it: it.encode().hex(),
@@ -80,6 +81,12 @@ def test_credentials_that_a_header_holds_in_base64_are_masked_decoded() -> None:
     header = "Basic " + b64encode(b"gateway-user:gateway-Pass-7").decode()
 
     assert cleaned("No user gateway-user with gateway-Pass-7", [], [header]) == "No user *** with ***"
+
+
+@pytest.mark.parametrize("header", ['key="9f8E7d6c5B4a", v=1', "key=9f8E7d6c5B4a;v=1", '{"key":"9f8E7d6c5B4a"}'])
+def test_a_key_among_other_words_of_a_header_is_masked_by_itself(header: str) -> None:
+    """A header may have a syntax of its own, and a server that reads it repeats what it has read."""
+    assert cleaned("Unknown key 9f8E7d6c5B4a", [], [header]) == "Unknown key ***"
 
 
 def test_ordinary_words_of_a_registration_do_not_silence_a_server() -> None:
