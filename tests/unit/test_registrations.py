@@ -318,6 +318,14 @@ def test_metadata_that_leaves_public_clients_out_is_no_reason_to_refuse_one(owne
     assert owner.registrations.whole("box").auth_method == "none"
 
 
+@pytest.mark.parametrize("name", ["airtable", "etsy", "ultracart", "zendesk"])
+def test_a_provider_file_can_say_that_public_clients_are_taken(owner: Owner, name: str) -> None:
+    """Where its own documentation has applications without a secret, nobody asks for one."""
+    owner.registers(name, {"client_id": "c-1"})
+
+    assert owner.registrations.whole(name).auth_method == "none"
+
+
 def test_what_metadata_leaves_out_is_named(owner: Owner) -> None:
     """An issuer that publishes no token endpoint: give it yourself."""
     owner.web.pages[OAUTH] = metadata(token_endpoint=None)
