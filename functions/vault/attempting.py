@@ -15,6 +15,7 @@ from .errors import GatehouseError, ProviderMisconfigured, RevocationRefused, To
 from .record import record
 from .stored_set import (
     DEAD,
+    ENDED_WITH_ALL,
     GONE,
     INTERRUPTED,
     LEFT_AT_THE_SERVER,
@@ -52,8 +53,9 @@ class Attempt:
 class _Asked:
     """What the server was asked about a token set, and what it has answered."""
 
-    def __init__(self, over: StoredSet, now: Callable[[], float]) -> None:
+    def __init__(self, over: StoredSet, now: Callable[[], float], *, ends_all: bool) -> None:
         self.over = over
+        self.ends_all = ends_all
         self.refusal: GatehouseError | None = None
         self.has_run_out = False
         self.is_gone = False
@@ -90,14 +92,16 @@ def ask(  # noqa: PLR0913 - a token set, how its server is asked, and what is kn
     now: Callable[[], float],
     *,
     had_ended: bool,
+    ends_all: bool = False,
     refuses_us: bool = False,
 ) -> Attempt:
     """Ask the server to revoke each token of the `kinds` that it takes, if it has not answered about it yet.
 
     `revoke` sends a token of a kind, and tells whether the server knew it. `had_ended`: the server has confirmed the
-    end of this grant by another token set. `refuses_us`: it has published that it takes no revocation of this client.
+    end of this grant by another token set. `ends_all`: with any grant it ends all of the account. `refuses_us`: it has
+    published that it takes no revocation of this client.
     """
-    asked = _Asked(over, now)
+    asked = _Asked(over, now, ends_all=ends_all)
     try:
         for kind in kinds:
             if kind not in over.answers:
@@ -170,7 +174,7 @@ def _judged_confirmed(asked: _Asked, *, is_in_doubt: bool, is_interrupted: bool)
         return asked.ended(INTERRUPTED)
     if is_in_doubt and asked.refusal is not None:
         return asked.failed(asked.refusal)
-    return asked.ended()
+    return asked.ended(ENDED_WITH_ALL if asked.ends_all else None)
 
 
 def _judged_refused(asked: _Asked, now: float) -> Attempt:

@@ -17,7 +17,7 @@ from .errors import GatehouseError, ReauthorizationRequired, RevocationRefused, 
 from .issued import as_issued_to
 from .record import record
 from .store import Conflict
-from .stored_set import DEAD, INTERRUPTED, LEFT_AT_THE_SERVER, REFUSED_AFTER_AN_INTERRUPTION
+from .stored_set import DEAD, ENDED_WITH_ALL, INTERRUPTED, LEFT_AT_THE_SERVER, REFUSED_AFTER_AN_INTERRUPTION
 from .timing import SLOT_WAIT
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ class Revoking:
         stored = self._revoke_all(ended, holder, deadline, self.timing.now() + SLOT_WAIT)
         if stored.to_revoke:
             return {"connection_id": connection_id, "status": str(Status.REVOKING)}
-        left = {"grant": LEFT_AT_THE_SERVER} if any(end.is_left for end in stored.revocation) else {}
-        return {"connection_id": connection_id, "status": str(Status.REVOKED), **left}
+        return {"connection_id": connection_id, "status": str(Status.REVOKED), **_of_the_grant(stored)}
 
     def retry(self, connection_id: str, deadline: Deadline) -> GatehouseError | None:
         """Try once more, for the queue. Where no slot of the provider is free, it is due again soon.
@@ -225,6 +224,7 @@ class Revoking:
             revoke,
             self.timing.now,
             had_ended=had_ended,
+            ends_all=ends_all,
             refuses_us=registration.has_no_method_for_revocation,
         )
 
@@ -344,6 +344,13 @@ class Revoking:
                 connection = self.connections.require(connection.connection_id)
             else:
                 return changed
+
+
+def _of_the_grant(revoked: Connection) -> dict[str, str]:
+    """Return what `revoke` answers beside the status: whether a grant may live on, or others have ended with it."""
+    if any(end.is_left for end in revoked.revocation):
+        return {"grant": LEFT_AT_THE_SERVER}
+    return {"grant": ENDED_WITH_ALL} if any(end.ended_all for end in revoked.revocation) else {}
 
 
 def _to_revoke(connection: Connection, over: StoredSet) -> StoredSet | None:

@@ -42,6 +42,9 @@ REFUSED_AFTER_AN_INTERRUPTION = "refused after an interruption"
 INTERRUPTED = "interrupted"
 """The answer to a refresh was lost: there may be tokens of this grant that only the server knows of."""
 
+ENDED_WITH_ALL = "ended with all of its account"
+"""The server has confirmed the end, and ends every grant that the account has given this client with any of them."""
+
 LEFT_AT_THE_SERVER = "left at the server"
 """The server offers no revocation, or nothing is left that it would take."""
 
@@ -442,4 +445,15 @@ class Revoked:
     @property
     def is_left(self) -> bool:
         """Tell whether the server was not told of the grant's end, for want of a way."""
-        return bool(self.answers.get("grant", {}).get("answer") == LEFT_AT_THE_SERVER)
+        return self._grant == LEFT_AT_THE_SERVER
+
+    @property
+    def ended_all(self) -> bool:
+        """Tell whether the server has ended all of the account with it."""
+        return self._grant == ENDED_WITH_ALL
+
+    @property
+    def _grant(self) -> str | None:
+        """Return what is known of the grant as a whole, where that is more than of its tokens."""
+        answer: str | None = self.answers.get("grant", {}).get("answer")
+        return answer

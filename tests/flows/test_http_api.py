@@ -59,7 +59,8 @@ def test_success_is_200_json_that_nobody_may_keep(
     assert answers["start"].json().keys() == {"connection_id", "request_id", "authorize_url", "expires_at"}
     assert answers["token"].json().keys() == answers["refresh"].json().keys() == TOKEN_KEYS
     assert answers["connections"].json().keys() == {"connection"}
-    assert answers["revoke"].json() == {"connection_id": connection_id, "status": "revoked"}
+    ended = {"status": "revoked", "grant": "ended with all of its account"}
+    assert answers["revoke"].json() == {"connection_id": connection_id, **ended}
     assert answers.keys() == set(FUNCTIONS)
     for answer in answers.values():
         assert answer.status_code == 200

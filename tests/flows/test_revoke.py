@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from tests.flows.scripted import Received, Scripted
 
 
+ENDED_WITH_ALL = {"grant": "ended with all of its account"}
+
+
 def _issued(number: str) -> dict[str, Any]:
     return {"access_token": f"access-{number}", "refresh_token": f"refresh-{number}", "expires_in": 3600}
 
@@ -52,7 +55,7 @@ def test_ends_the_grant_here_and_there(
     answer = application.call("revoke", connection_id=connection_id)
 
     # then
-    assert answer == {"connection_id": connection_id, "status": "revoked"}
+    assert answer == {"connection_id": connection_id, "status": "revoked", **ENDED_WITH_ALL}
     assert [grant["revoked"] for grant in demo.grants() if grant["merchant_id"] == merchant] == [True]
     assert len(demo.requests("revoke")) == 1
     item = application.connection_item(connection_id)
@@ -148,7 +151,7 @@ def test_second_revoke_finishes_what_the_first_could_not(
     answer = application.call("revoke", connection_id=connection_id)
 
     # then
-    assert answer == {"connection_id": connection_id, "status": "revoked"}
+    assert answer == {"connection_id": connection_id, "status": "revoked", **ENDED_WITH_ALL}
     assert len(demo.requests("revoke")) == 1
     connection = application.call("connections", connection_id=connection_id)["connection"]
     assert (connection["status"], connection["failure"]) == ("revoked", None)
@@ -356,7 +359,8 @@ def test_a_grant_whose_access_token_has_run_out_is_refreshed_before_it_is_revoke
     answer = application.call("revoke", connection_id=connection_id)
 
     # then
-    assert answer == {"connection_id": connection_id, "status": "revoked"}
+    ended_with = ENDED_WITH_ALL if provider == "github" else {}
+    assert answer == {"connection_id": connection_id, "status": "revoked", **ended_with}
     assert scripted.paths() == ["/token", "/revoke"] if is_known else ["/revoke", "/token", "/revoke"]
     assert "access-2" in scripted.received[-1].headers.get("authorization", "") + scripted.received[-1].body
     assert "sets" not in (application.connection_item(connection_id) or {})

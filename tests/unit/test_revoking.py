@@ -389,7 +389,7 @@ def test_what_a_server_refuses_in_passing_is_revoked_later(house: MemoryHouse) -
     retry(house)
 
     assert house.server.revoked == ["AT-1", "AT-1", "AT-2"]
-    assert said(house) == {"access_token": "revoked"}
+    assert said(house) == {"access_token": "revoked", "grant": "ended with all of its account"}
 
 
 @pytest.mark.parametrize("refusal", [UNSUCCESSFUL, answer('{"error":"invalid_token"}', 400)])
@@ -506,7 +506,7 @@ def test_a_server_that_ends_whole_grants_refuses_the_tokens_that_came_back(house
 
     assert house.server.revoked == ["AT-1", "AT-2"]
     assert house.stored().status is Status.REVOKED
-    assert [list(over.answers) for over in house.stored().revocation] == [["access_token"], ["grant"]]
+    assert [list(over.answers) for over in house.stored().revocation] == [["access_token", "grant"], ["grant"]]
     assert said(house) == {"grant": "revoked"}
 
 
@@ -574,7 +574,7 @@ def test_a_request_that_was_lost_on_its_way_ended_nothing(house: MemoryHouse) ->
 
     retry(house)
 
-    assert said(house) == {"access_token": "revoked"}
+    assert said(house) == {"access_token": "revoked", "grant": "ended with all of its account"}
 
 
 def test_a_lost_confirmation_of_an_only_token_makes_a_refusal_a_yes(house: MemoryHouse) -> None:
