@@ -412,6 +412,8 @@ def assembled(
     """Return the registration that layers and credentials make, and what keeps it from being one, key by key."""
     merged: dict[str, Any] = {}
     for layer in layers:
+        for key in _of_another_server(merged, layer):
+            del merged[key]
         merged |= {**_regions_under(layer, merged), **layer, **_rules_over(merged, layer)}
     known = {entry.name for entry in fields(Provider)}
     if merged.get("revocation_endpoint") == "":
@@ -421,6 +423,18 @@ def assembled(
     provider = Provider(name=name, **values, private=_private(layers))
     client = {"client_id": "", **_client(credentials)}
     return Registration(provider, **client, is_discovered=bool(merged.get("is_discovered"))), problems
+
+
+def _of_another_server(below: Mapping[str, Any], layer: Mapping[str, Any]) -> list[str]:
+    """Return the endpoints below a layer that tokens of its server must not go to: it has a token endpoint elsewhere.
+
+    Who names the endpoints of an installation of their own, and leaves one out, has not said that the file's will do: a
+    stranger would get the tokens, and what it says of them would be believed.
+    """
+    was, now = (urlsplit(each.get("token_endpoint") or "") for each in (below, layer))
+    is_elsewhere = bool(was.netloc and now.netloc) and (was.scheme, was.netloc) != (now.scheme, now.netloc)
+    shown_tokens = [key for key in ENDPOINTS if key not in {"authorization_endpoint", "token_endpoint"}]
+    return [key for key in shown_tokens if is_elsewhere and key in below and key not in layer]
 
 
 def _rules_over(below: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:

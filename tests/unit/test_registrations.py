@@ -122,6 +122,27 @@ def test_a_registration_completes_a_file(owner: Owner) -> None:
     assert (provider.pkce, registration.auth_method) == ("S256", "none")
 
 
+@pytest.mark.parametrize(("token_host", "is_left_out"), [("github.corp.example", True), ("github.com", False)])
+def test_an_installation_of_ones_own_does_not_revoke_at_the_files_host(
+    owner: Owner, token_host: str, *, is_left_out: bool
+) -> None:
+    """Who names two endpoints and forgets the third has not said that tokens may go to a stranger."""
+    owner.registers(
+        "github",
+        {
+            "client_id": "c-1",
+            "client_secret": "s-1",
+            "authorization_endpoint": f"https://{token_host}/login/oauth/authorize",
+            "token_endpoint": f"https://{token_host}/login/oauth/access_token",
+        },
+    )
+
+    provider = owner.registrations.get("github").provider
+
+    assert (provider.revocation_endpoint is None) is is_left_out
+    assert provider.revocation_method == "DELETE", "the rest of the file stays"
+
+
 def test_a_secret_with_a_file_is_used_as_the_file_says(owner: Owner) -> None:
     """A confidential client of UltraCart's sends its secret in the form."""
     owner.registers("ultracart", {"client_id": "c-1", "client_secret": "s-1"})
