@@ -11,6 +11,8 @@ from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, unquote_plus
 
+from .vocabulary import SHORTEST_PRIVATE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -23,9 +25,6 @@ _UNSPEAKABLE = r"[^\x20-\x7e]+"
 
 _RUN = 8
 """Characters of a secret in a row by which it is known."""
-
-_SHORTEST_PRIVATE = 8
-"""Characters of a private value that is masked: a shorter one, a flag or a number, is a part of ordinary words."""
 
 _ADDRESS = r"[a-z][a-z0-9+.-]*://.*"
 # An address, or words: a server that uses such words too does not repeat a key for that.
@@ -59,12 +58,11 @@ def cleaned(text: object, secrets: Iterable[str], private: Iterable[str] = ()) -
 
 def _parts(private: Iterable[str]) -> Iterator[str]:
     """Give what is to be found of private values: each, its words (`Key KEY`, `key=KEY`), both halves of Basic ones."""
-    for value in private:
-        words = () if re.fullmatch(_ADDRESS, value) else re.split(_BETWEEN_WORDS, value)
-        for part in {value, *words}:
-            if len(part) >= _SHORTEST_PRIVATE:
-                yield part
-                yield from (half for half in _decoded(part).split(":") if len(half) >= _SHORTEST_PRIVATE)
+    for value in filter(None, private):
+        yield value
+        words = [] if re.fullmatch(_ADDRESS, value) else re.split(_BETWEEN_WORDS, value)
+        halves = [half for word in words for half in _decoded(word).split(":")]
+        yield from (part for part in (*words, *halves) if len(part) >= SHORTEST_PRIVATE)
 
 
 def _spellings(secret: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ given), under the owner's registration; `vocabulary` checks each of them, and he
 
 from __future__ import annotations
 
+import re
 from dataclasses import field, fields, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -17,7 +18,16 @@ from .record import record
 from .rules import of_codes
 from .stored_set import Whose
 from .upkeep import Upkeep
-from .vocabulary import ENDPOINTS, PARAM_NAMES, PRIVATE, REGION, SECRET_METHODS, TEMPLATE_PARAMS
+from .vocabulary import (
+    ENDPOINTS,
+    NAMES_A_KEY,
+    PARAM_NAMES,
+    PRIVATE,
+    REGION,
+    SECRET_METHODS,
+    SHORTEST_PRIVATE,
+    TEMPLATE_PARAMS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -464,11 +474,11 @@ def _private(layers: list[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _private_values(layer: Mapping[str, Any]) -> Iterator[str]:
-    for key in PRIVATE:
-        yield from layer.get(key, {}).values()
+    given = [entry for key in PRIVATE for entry in layer.get(key, {}).items()]
     for urls in (layer, *layer.get("regions", {}).values()):
-        for key in ENDPOINTS:
-            yield from (value for _, value in parse_qsl(urlsplit(urls.get(key) or "").query))
+        given += [entry for key in ENDPOINTS for entry in parse_qsl(urlsplit(urls.get(key) or "").query)]
+    # A shorter one, a flag or a number, is a part of ordinary words, unless its name says what it is.
+    return (value for name, value in given if len(value) >= SHORTEST_PRIVATE or re.search(NAMES_A_KEY, name.lower()))
 
 
 def _client(credentials: Mapping[str, Any]) -> dict[str, Any]:

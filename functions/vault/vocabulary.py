@@ -329,6 +329,10 @@ TEMPLATE_PARAMS = ("authorization_params", "token_params", "refresh_params", "re
 PRIVATE = ("token_headers", "token_params", "refresh_params", "revocation_headers", "revocation_params")
 """Where an owner may have to put an API key."""
 
+SHORTEST_PRIVATE = 8
+NAMES_A_KEY = r"(api|access|private|subscription|client)[_-]?key|secret|passw|credential|signature|(api|auth)[_-]?token"
+"""Characters that a value there has at least which is confidential; and names of those that are in any case."""
+
 PLACEHOLDERS = ("client_id", "client_secret", "token")
 """What else may be filled in: all three in the headers of a revocation, client id and token in its endpoint."""
 

@@ -91,7 +91,7 @@ def test_a_key_among_other_words_of_a_header_is_masked_by_itself(header: str) ->
 
 def test_ordinary_words_of_a_registration_do_not_silence_a_server() -> None:
     """An audience is an address, a flag is a word: what the server says beside them is what an operator needs."""
-    private = ["https://api.acme.example/v1", "offline", "1", "management api"]
+    private = ["https://api.acme.example/v1", "management api"]
 
     said = cleaned("Not allowed for https://api.acme.example/v1: see https://docs.acme.example, offline.", [], private)
 
