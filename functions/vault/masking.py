@@ -51,7 +51,8 @@ def cleaned(text: object, secrets: Iterable[str], private: Iterable[str] = ()) -
     for spelling in sorted({each for value in (*whole, *parts) for each in _spellings(value)}, key=len, reverse=True):
         text = text.replace(spelling, _MASK)
     keys = [*whole, *(part for part in parts if not re.fullmatch(_ORDINARY, part))]
-    if any(_repeats(reading, key) for reading in _readings(text[:2000]) for key in keys):
+    shown = {run for reading in _readings(text[:2000]) for run in _runs(reading)}
+    if any(run in shown for key in keys for run in _runs(key)):
         return None  # spelled so that no replacement finds it: then nothing is repeated at all
     return re.sub(_UNSPEAKABLE, " ", text)[:LONGEST].strip() or None
 
@@ -120,6 +121,6 @@ def _decoded(text: str) -> str:
         return ""
 
 
-def _repeats(text: str, secret: str) -> bool:
-    """Tell whether so many characters of a secret stand in a text in a row."""
-    return any(secret[start : start + _RUN] in text for start in range(len(secret) - _RUN + 1))
+def _runs(text: str) -> Iterator[str]:
+    """Give all runs of so many characters by which a secret is known."""
+    return (text[start : start + _RUN] for start in range(len(text) - _RUN + 1))
