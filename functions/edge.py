@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 
 Event = Any
 
-About = dict[str, Any]
-"""What a call is about, for its line in the log: noted as soon as it is known, so that the line of a failure has it."""
+About = log.About
 
 _logger = log.logger()
 
@@ -81,7 +80,7 @@ class Door(ABC):
         """Answer an invocation; the house is put together from the process's environment, once."""
         if self._house is None:
             self._house = House.from_environ()
-        return self._answer(self._house, event, context)
+        return self._serve(self._house, event, context)
 
     def _furnish(self, furnish: Furnish) -> None:
         self._house = House.from_environ()
@@ -96,10 +95,14 @@ class Door(ABC):
 
     def inside(self, house: House) -> Callable[[Event, Context], Any]:
         """Return this same function at work in a given house."""
-        return lambda event, context: self._answer(house, event, context)
+        return lambda event, context: self._serve(house, event, context)
+
+    def _serve(self, house: House, event: Event, context: Context) -> Any:
+        with log.call() as about:
+            return self._answer(house, event, context, about)
 
     @abstractmethod
-    def _answer(self, house: House, event: Event, context: Context) -> Any: ...
+    def _answer(self, house: House, event: Event, context: Context, about: About) -> Any: ...
 
     def _log(self, outcome: str, started: float, context: Context, **more: Any) -> None:
         facts = {
@@ -110,8 +113,8 @@ class Door(ABC):
         known = {key: value for key, value in more.items() if value is not None}
         _logger.info(self.name, extra=facts | known)
 
-    def _log_defect(self, defect: Exception, context: Context, about: About) -> None:
-        """Log where a defect arose, its type and what it was about; its text may repeat what it choked on."""
+    def _log_defect(self, defect: Exception, context: Context) -> None:
+        """Log where a defect arose, and its type; not its text, which may repeat what it choked on."""
         frames = [
             f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(defect.__traceback__)
         ]
@@ -126,7 +129,7 @@ class Door(ABC):
         if isinstance(aws_answer, Mapping):
             facts["aws_error"] = aws_answer.get("Error", {}).get("Code")
             facts["aws_operation"] = getattr(defect, "operation_name", None)
-        _logger.error(self.name, extra={"outcome": ServerError.code, **facts, **about})
+        _logger.error(self.name, extra={"outcome": ServerError.code, **facts})
 
 
 class InvokeDoor(Door):
@@ -149,24 +152,23 @@ class InvokeDoor(Door):
         self._consume = consume
         self._logged = logged
 
-    def _answer(self, house: House, event: Event, context: Context) -> Any:
+    def _answer(self, house: House, event: Event, context: Context, about: About) -> Any:
         if self._consume is not None and is_queue(event):
             return self._answer_queue(self._consume, house, event["Records"], context)
         started = time.monotonic()
         by_http = is_http(event)
-        about: About = {}
         try:
             request = self._fields(house).read(_body(event) if by_http else event)
             about |= self._about(request)
             result = self._use(house, request, deadline_of(context))
             status = 200
             about |= self._about(result)
-            self._log("ok", started, context, **about)
+            self._log("ok", started, context)
         except GatehouseError as error:
             result, status = error.as_result(), error.http_status
-            self._log_failure(error, started, context, about)
+            self._log_failure(error, started, context)
         except Exception as defect:  # noqa: BLE001 - the edge of the house: whatever it was, no detail of it goes out
-            self._log_defect(defect, context, about)
+            self._log_defect(defect, context)
             report = ServerError(
                 f"A defect of Gatehouse; the details are in its log under request {context.aws_request_id}."
             )
@@ -199,23 +201,21 @@ class InvokeDoor(Door):
                 message = _object(each["body"])
                 failure = consume(house, message, deadline_of(context))
                 if failure is not None:
-                    self._log_failure(failure, started, context, {})
+                    self._log_failure(failure, started, context)
                     continue
                 self._log(
                     "ok", started, context, connection_id=message.get("connection_id"), message_id=each["messageId"]
                 )
             except GatehouseError as error:
-                self._log_failure(error, started, context, {})
+                self._log_failure(error, started, context)
                 return _again(records[number:])
             except Exception as defect:  # noqa: BLE001 - as above; the queue keeps the message, and then the dead letters
-                self._log_defect(defect, context, {})
+                self._log_defect(defect, context)
                 return _again(records[number:])
         return _again([])
 
-    def _log_failure(self, error: GatehouseError, started: float, context: Context, about: About) -> None:
-        if error.connection_id is not None:
-            about = {**about, "connection_id": error.connection_id}
-        self._log(error.code, started, context, **about, **_facts_of(error))
+    def _log_failure(self, error: GatehouseError, started: float, context: Context) -> None:
+        self._log(error.code, started, context, connection_id=error.connection_id, **_facts_of(error))
 
 
 def _facts_of(error: GatehouseError) -> dict[str, Any]:
@@ -266,9 +266,8 @@ class BrowserDoor(Door):
         super().__init__(name, furnish)
         self._use = use
 
-    def _answer(self, house: House, event: Event, context: Context) -> Any:
+    def _answer(self, house: House, event: Event, context: Context, about: About) -> Any:
         started = time.monotonic()
-        about: About = {}
         try:
             if not is_http(event):
                 # Nobody's browser called: the caller gets a result, not a page.
@@ -278,10 +277,10 @@ class BrowserDoor(Door):
         except GatehouseError as error:
             reply = Reply("error", error.http_status, {"reference": context.aws_request_id}, reason=error.code)
         except Exception as defect:  # noqa: BLE001 - as above; a person gets a page and a reference
-            self._log_defect(defect, context, about)
+            self._log_defect(defect, context)
             reply = Reply("error", 500, {"reference": context.aws_request_id}, reason=ServerError.code)
         more = _words_of(reply.said) if reply.failure is None else _facts_of(reply.failure)
-        self._log(reply.outcome, started, context, reason=reply.reason, **about, **more)
+        self._log(reply.outcome, started, context, reason=reply.reason, **more)
         return _browser_response(reply)
 
 

@@ -53,7 +53,6 @@ class Starting:
         redirect_uri = registration.provider.redirect_uri or f"{self.base_url}/callback/{registration.provider.name}"
         params = _params(registration, redirect_uri, scope, fields)
         authorization_url, pushed = _question(registration, params)
-        _note_what_a_refresh_token_needs(registration.provider, connection_id, scope, dict(params))
         now = int(self.timing.now())
         ticket = Ticket(authorization.new_request_id(), authorization.new_secret())
         request = AuthorizationRequest(
@@ -82,6 +81,7 @@ class Starting:
             nonce=_sends_nonce(registration.provider, scope, params) or None,
         )
         self.authorizations.create(request)
+        _note_what_a_refresh_token_needs(registration.provider, request, dict(params))
         return {
             "connection_id": connection_id,
             "request_id": request.request_id,
@@ -130,17 +130,18 @@ def _require_room(existing: Connection, now: float) -> None:
 
 
 def _note_what_a_refresh_token_needs(
-    provider: Provider, connection_id: str, scope: str | None, params: Mapping[str, str]
+    provider: Provider, request: AuthorizationRequest, params: Mapping[str, str]
 ) -> None:
     """Write a line if no refresh token will come of a request: that shows only when its access token has run out."""
-    asked = {name: {text} for name, text in params.items()} | {"scope": set((scope or "").split())}
+    asked = {name: {text} for name, text in params.items()} | {"scope": set((request.scope or "").split())}
     lacks = [name for name, texts in provider.refresh_token_needs.items() if asked.get(name, set()).isdisjoint(texts)]
     if lacks:
         logging.getLogger("gatehouse").warning(
             "no refresh token will come",
             extra={
                 "provider": provider.name,
-                "connection_id": connection_id,
+                "connection_id": request.connection_id,
+                "authorization_request_id": request.request_id,
                 "description": "The request lacks what the provider gives a refresh token for: "
                 + ", ".join(f"{name} with {' or '.join(provider.refresh_token_needs[name])}" for name in lacks)
                 + ". The connection will end with its access token. Add it to the registration, or to start's fields.",

@@ -276,6 +276,27 @@ def test_an_operator_finds_what_the_server_said_in_the_log(lines: Callable[[], l
     assert [word for word in ("refuses us", "invalid_client", "said so") if word in str(answered)] == []
 
 
+def test_every_line_of_a_call_has_what_is_known_of_it_by_then(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    """A warning from deep inside and a defect, too; and the next call begins with nothing."""
+
+    def warns_and_fails(_house: Any, _event: Any, _deadline: Any, about: dict[str, Any]) -> Any:
+        about["authorization_request_id"] = "request-1"
+        logging.getLogger("gatehouse").warning("mind this", extra={"provider": "acme"})
+        about |= {"provider": "other", "connection_id": "merchant-1"}
+        raise RuntimeError
+
+    event = {"version": "2.0", "requestContext": {}}
+    call(BrowserDoor("first", warns_and_fails), event)
+    call(BrowserDoor("next", lambda *_arguments: Reply("refused", 400)), event)
+
+    names = ("message", "authorization_request_id", "provider", "connection_id")
+    assert [tuple(line.get(name) for name in names) for line in lines()] == [
+        ("mind this", "request-1", "acme", None),
+        *[("first", "request-1", "other", "merchant-1")] * 2,
+        ("next", None, None, None),
+    ]
+
+
 def test_a_browsers_function_answers_no_invocation() -> None:
     """The caller gets a result, not a page."""
 
