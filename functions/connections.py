@@ -25,12 +25,17 @@ _FIELDS = Fields(
         "needs": fields.one_of(*NEEDS),
         "limit": fields.integer(1, 100),
         "cursor": fields.printable(8192),
+        "request_id": fields.text("[A-Za-z0-9_-]{22}", "the request_id that start has answered"),
     }
 )
 
 
 def _connections(house: House, request: dict[str, Any], _deadline: Deadline) -> dict[str, Any]:
-    connection_id = request.pop("connection_id", None)
+    connection_id, request_id = request.pop("connection_id", None), request.pop("request_id", None)
+    if request_id is not None:
+        if request or connection_id is not None:
+            raise InvalidRequest("request_id: expected alone.")
+        return house.listing.attempt(request_id)
     if connection_id is None:
         where = {name: request[name] for name in _FILTERS if name in request}
         return house.listing.page(where, request.get("limit", DEFAULT_LIMIT), request.get("cursor"))
@@ -43,4 +48,6 @@ def _furnish(house: House) -> None:
     house.ready("listing", services=("dynamodb",))
 
 
-handler = InvokeDoor("connections", lambda _house: _FIELDS, _connections, furnish=_furnish)
+_LOGGED = ("connection_id", "request_id")
+
+handler = InvokeDoor("connections", lambda _house: _FIELDS, _connections, furnish=_furnish, logged=_LOGGED)

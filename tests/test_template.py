@@ -107,6 +107,7 @@ RIGHTS = {
         *polls("RevokeQueue"),
     },
     "connections": {
+        ("dynamodb:GetItem", "AuthorizationsTable.Arn"),
         ("dynamodb:GetItem", "ConnectionsTable.Arn"),
         ("dynamodb:Scan", "ConnectionsTable.Arn"),
         ("dynamodb:Query", "${ConnectionsTable.Arn}/index/listed"),
@@ -133,7 +134,7 @@ SETTINGS = {
     "token": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
     "refresh": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
     "revoke": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
-    "connections": {"CONNECTIONS_TABLE"},
+    "connections": {"AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE"},
     "sweep": {"CONNECTIONS_TABLE", "SHARED_TABLE", "REFRESH_QUEUE_URL", "REVOKE_QUEUE_URL"},
     "rescue": {"CONNECTIONS_TABLE", "KEY_ID"},
 }

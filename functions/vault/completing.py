@@ -15,9 +15,8 @@ from .committing import UNREAD, Rescued
 from .connection import ENDED
 from .errors import ConnectionRevoked, GatehouseError, InvalidRequest, ServerError, SlotsTaken, TemporarilyUnavailable
 from .last_attempt import LastAttempt
-from .life import Place
 from .obtained import Authorized, Obtained
-from .outcome import SUBJECT_MISMATCH, Outcome, page_of
+from .outcome import SUBJECT_MISMATCH, Became, Outcome, became_of, page_of, waits
 from .record import record
 from .responses import told_by_redirect, with_callback
 from .rules import ACCESS_DENIED
@@ -55,9 +54,6 @@ _WAIT_FOR_SLOT = 1.0
 
 ISSUER_MISMATCH = "issuer_mismatch"
 REQUEST_EXPIRED = "request_expired"
-
-_LONGEST_EXCHANGE = 60.0
-"""Seconds after which a consumed request without an outcome is taken for dead: twice what a function may run for."""
 
 
 @record
@@ -274,7 +270,7 @@ class Completing:
         failure: GatehouseError | None = None,
     ) -> Outcome:
         """Return how a visit ended whose code was exchanged, by the record as it is then."""
-        if _waits(connection, request):
+        if waits(connection, request):
             return Outcome("unfinished", request.provider, request=request)
         is_ours = connection.authorized_by == request.request_id
         is_anothers = not connection.belongs_to(request.provider, request.owner)
@@ -372,32 +368,17 @@ class Completing:
         return Outcome("refused", reason=ISSUER_MISMATCH, request=request)
 
     def _stored_outcome(self, request: AuthorizationRequest) -> Outcome | None:
-        """Return how a consumed request ended; None while it may go on. The commit is the record of a success.
-
-        Where the connection was connected by another link since, nothing is waited for: this link was used, and no
-        more can be said of it.
-        """
+        """Return how a consumed request ended; None while it may go on."""
         connection = self.connections.get(request.connection_id)
-        if connection is not None and connection.authorized_by == request.request_id:
-            return Outcome("connected", request.provider, request=request)
-        if connection is not None and _waits(connection, request):
-            return None
-        consumed_at = request.consumed_at or 0
-        has_time_left = self.timing.now() < consumed_at + _LONGEST_EXCHANGE
-        if connection is not None:
-            was_replaced = any(each.request_id == request.request_id for each in connection.sets)
-            # In the second in which this one was taken, the other may have come before it or after it.
-            since = consumed_at + 1 if has_time_left else consumed_at
-            if was_replaced or (connection.authorized_at or 0) >= since:
+        match became_of(request, connection, self.timing.now()):
+            case Became.CONNECTED:
+                return Outcome("connected", request.provider, request=request)
+            case Became.REPLACED:
                 return Outcome("already", request.provider, request=request)
-        if has_time_left:
-            return None
-        return Outcome.failed(request, ServerError.code)
-
-
-def _waits(connection: Connection, request: AuthorizationRequest) -> bool:
-    """Tell whether the tokens of a request wait for their account."""
-    return any(each.request_id == request.request_id for each in connection.in_place(Place.PENDING))
+            case Became.UNDER_WAY:
+                return None
+            case Became.LOST:
+                return Outcome.failed(request, ServerError.code)
 
 
 def _with_scope(

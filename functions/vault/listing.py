@@ -7,7 +7,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 
 from .connection import REAUTHORIZATION
-from .errors import InvalidRequest
+from .errors import ConnectionNotFound, InvalidRequest, ServerError
 from .fields import CONNECTION_ID, matches
 from .life import Status
 from .record import plain, record
@@ -16,9 +16,10 @@ from .store import listed_as, lists_for, summary_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .authorization import AuthorizationRequest
     from .connection import Connection
     from .last_attempt import LastAttempt
-    from .store import Connections
+    from .store import Authorizations, Connections
     from .timing import Timing
 
 DEFAULT_LIMIT = 50
@@ -29,6 +30,7 @@ class Listing:
     """The use case `connections`."""
 
     connections: Connections
+    authorizations: Authorizations
     timing: Timing
 
     def one(self, connection_id: str) -> dict[str, Any]:
@@ -36,6 +38,33 @@ class Listing:
         connection = self.connections.require(connection_id)
         seen = view(connection_id, summary_of(connection), self.timing.now())
         return {"connection": {**seen, "last_attempt": _last_attempt_of(connection)}}
+
+    def attempt(self, request_id: str) -> dict[str, Any]:
+        """Return `{last_attempt}`: how the latest answer to an authorization request ended; None before the first."""
+        request = self.authorizations.get(request_id)
+        if request is None:
+            raise ConnectionNotFound(
+                "No authorization request has this id: it is wrong, or of more than a day ago. "
+                "request_id is what start has answered."
+            )
+        return {"last_attempt": self._attempt_of(request)}
+
+    def _attempt_of(self, request: AuthorizationRequest) -> dict[str, Any] | None:
+        from .authorization import Phase  # noqa: PLC0415 - few ask for a request; so below
+        from .outcome import Became, became_of  # noqa: PLC0415
+
+        if request.phase is not Phase.CONSUMED:
+            return None if request.last_attempt is None else view_of_attempt(request.last_attempt)
+        about = {"request_id": request.request_id, "at": request.consumed_at}
+        match became_of(request, self.connections.get(request.connection_id), self.timing.now()):
+            case Became.CONNECTED:
+                return {**about, "outcome": "connected"}
+            case Became.REPLACED:
+                return {**about, "outcome": "replaced"}
+            case Became.UNDER_WAY:
+                return {**about, "outcome": "unfinished"}
+            case Became.LOST:
+                return {**about, "outcome": "failed", "error": ServerError.code}
 
     def page(self, where: dict[str, str], limit: int, cursor: str | None) -> dict[str, Any]:
         """Return `{connections, cursor?}`: up to `limit` of those that match, and where to go on if there is more."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from .authorization import Phase, with_query
+from .life import Place
 from .record import record
 
 if TYPE_CHECKING:
     from .authorization import AuthorizationRequest
+    from .connection import Connection
     from .errors import GatehouseError, ProviderError
 
 
@@ -21,6 +24,46 @@ LOOKS_AGAIN = frozenset({"unfinished", "waiting"})
 
 _TRIES_AGAIN = frozenset({"denied", "failed"})
 """The pages of a visit that came to nothing, while its request may still come to something."""
+
+
+_LONGEST_EXCHANGE = 60.0
+"""Seconds after which a consumed request without an outcome is taken for dead: twice what a function may run for."""
+
+
+class Became(Enum):
+    """What became of a request whose code was taken."""
+
+    CONNECTED = auto()
+
+    REPLACED = auto()
+    """The connection was connected by another link since: this one was used, and no more can be said of it."""
+
+    UNDER_WAY = auto()
+
+    LOST = auto()
+    """Whoever had it in hand is gone, and left nothing."""
+
+
+def became_of(request: AuthorizationRequest, connection: Connection | None, now: float) -> Became:
+    """Return what became of a consumed request: the connection as it is now is the record of a success."""
+    consumed_at = request.consumed_at or 0
+    has_time_left = now < consumed_at + _LONGEST_EXCHANGE
+    if connection is not None:
+        if connection.authorized_by == request.request_id:
+            return Became.CONNECTED
+        if waits(connection, request):
+            return Became.UNDER_WAY
+        was_replaced = any(each.request_id == request.request_id for each in connection.sets)
+        # In the second in which this one was taken, the other may have come before it or after it.
+        since = consumed_at + 1 if has_time_left else consumed_at
+        if was_replaced or (connection.authorized_at or 0) >= since:
+            return Became.REPLACED
+    return Became.UNDER_WAY if has_time_left else Became.LOST
+
+
+def waits(connection: Connection, request: AuthorizationRequest) -> bool:
+    """Tell whether the tokens of a request wait for their account."""
+    return any(each.request_id == request.request_id for each in connection.in_place(Place.PENDING))
 
 
 @record

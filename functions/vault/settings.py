@@ -371,4 +371,4 @@ class House:
         """Return the use case connections."""
         from .listing import Listing
 
-        return Listing(self.connections, self.timing)
+        return Listing(self.connections, self._later("authorizations"), self.timing)

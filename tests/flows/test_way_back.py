@@ -37,7 +37,7 @@ class Visit:
     """A visit of the server that a link leads to, up to its answer."""
 
     def __init__(self, application: Application, browser: Browser, provider: str, **fields: Any) -> None:
-        self.browser = browser
+        self.browser, self.provider = browser, provider
         self.started = application.call("start", provider=provider, **{"connection_id": fresh(), **fields})
         query = parse_qs(urlsplit(browser.authorize(self.started["authorize_url"])).query)
         self.callback, self.state = query["redirect_uri"][0], query["state"][0]
@@ -189,6 +189,30 @@ def test_what_the_server_said_is_kept_for_the_operator_alone(
     assert outcomes == [(ids[0], "connected"), (ids[1], "failed"), (ids[1], "connected")]
     assert (failed["error"], failed["provider_error"]) == ("server_error", said)
     assert [word for word in ("admin_policy", "organization") if word in page.text] == []
+
+
+def test_an_attempt_can_be_asked_for_by_its_own_id(application: Application, browser: Browser, visit: Visit) -> None:
+    """Most attempts that come to nothing are a customer's first: there is no connection to ask."""
+
+    # given
+    def last_attempt() -> Any:
+        return application.call("connections", request_id=visit.started["request_id"])["last_attempt"]
+
+    # when
+    told = [last_attempt()]
+    visit.back("error=server_error&error_description=not+now")
+    told.append(last_attempt())
+    visit.allowed()
+    told.append(last_attempt())
+    Visit(application, browser, visit.provider, connection_id=visit.started["connection_id"]).allowed()
+    told.append(last_attempt())
+
+    # then
+    said = {"error": "server_error", "error_description": "not now"}
+    assert [each and each["outcome"] for each in told] == [None, "failed", "connected", "replaced"]
+    assert told[1]["provider_error"].items() >= said.items()
+    assert application.call("connections", request_id="A" * 22)["error"] == "connection_not_found"
+    assert "expected alone" in str(application.call("connections", request_id="A" * 22, owner="alice"))
 
 
 @pytest.mark.parametrize("iss", ["", "&iss=https%3A%2F%2Fevil.example"])
