@@ -115,6 +115,24 @@ def test_declining_stores_nothing_and_leaves_another_try(
     assert code_exchanges(demo) == 1
 
 
+def test_deny_then_back_then_allow_connects_in_the_first_of_two_tabs(
+    demo: DemoServer, visitor: OpenVisitor, authorize_url: AuthorizeUrl
+) -> None:
+    """The consent page is still there behind Back, and its state as good as before, though a tab came after it."""
+    link = authorize_url()
+    someone = visitor()
+    someone.open(link)
+    someone.context.new_page().goto(link)
+
+    someone.press("Deny")
+    declined = someone.heading
+    someone.page.go_back()
+    someone.press("Allow")
+
+    assert (declined, someone.heading) == ("You declined access", "Connected")
+    assert code_exchanges(demo) == 1
+
+
 def test_reloading_the_result_exchanges_nothing_twice(
     demo: DemoServer, visitor: OpenVisitor, authorize_url: AuthorizeUrl
 ) -> None:
