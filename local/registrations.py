@@ -45,7 +45,8 @@ def _checked(path: Path, document: object) -> dict[str, dict[str, Any]]:
         if not isinstance(registration, dict):
             raise _error(path, f"{name}: must be an object with client_id and what else the registration holds")
         if not isinstance(registration.get("client_id"), str) or not registration["client_id"]:
-            raise _error(path, f"{name}.client_id: must be a non-empty string")
+            more = f'make check-registration ARGS="{path} --local" says all that is wrong'
+            raise _error(path, f"{name}.client_id: must be a non-empty string; {more}")
     return document
 
 
