@@ -132,6 +132,7 @@ def _keys() -> dict[str, Schema]:
     name, path, method = _whole(_NAME), _whole(_NAME), _one_of(*vocabulary.AUTH_METHODS)
     token_params = _params(vocabulary.OWN_TOKEN_PARAMS)
     credentials = ("client_id", "client_secret")
+    refresh_names, grant_type = _names("grant_type", "refresh_token", *credentials), _whole(vocabulary.GRANT_TYPE)
     patterns = {
         "type": "object",
         "propertyNames": {**_whole(_PARAMETER), "not": {"enum": list(vocabulary.PLACEHOLDERS)}},
@@ -224,7 +225,19 @@ def _keys() -> dict[str, Schema]:
         "token_params": token_params,
         "token_param_names": _names("grant_type", "code", "redirect_uri", "code_verifier", *credentials),
         "refresh_params": token_params,
-        "refresh_param_names": _names("grant_type", "refresh_token", *credentials),
+        "refresh_param_names": refresh_names,
+        "refresh_method": _one_of("POST", "GET"),
+        "refresh_grant_type": grant_type,
+        "first_refresh": {
+            "type": "object",
+            "properties": {
+                "refresh_endpoint": literal,
+                "refresh_grant_type": grant_type,
+                "refresh_params": token_params,
+                "refresh_param_names": refresh_names,
+            },
+            "additionalProperties": False,
+        },
         "token_headers": _headers(vocabulary.OWN_HEADERS),
         "response_paths": _list(path, 5),
         "response_fields": {

@@ -171,16 +171,25 @@ class Client:
         return self._issuer_keys
 
     def refresh(
-        self, registration: Registration, refresh_token: str, timeout: float, scope: str | None = None
+        self,
+        registration: Registration,
+        refresh_token: str,
+        timeout: float,
+        scope: str | None = None,
+        *,
+        first: bool = False,
     ) -> TokenResponse:
         """Exchange a refresh token for new tokens (RFC 6749 section 6); it is kept where no new one came.
 
-        `scope` is what is asked for once more, for servers that want that.
+        `scope` is what is asked for once more, for servers that want that. `first`: a consent has brought the refresh
+        token, and no refresh.
         """
-        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        provider = registration.provider.at_first_refresh if first else registration.provider
+        form = {"grant_type": provider.refresh_grant_type, "refresh_token": refresh_token}
         if scope is not None:
             form["scope"] = dialect.scope_text(registration.provider, scope)
-        answered = self._tokens("refresh", registration, form, (refresh_token,), timeout)
+        kind = "first_refresh" if first else "refresh"
+        answered = self._tokens(kind, registration, form, (refresh_token,), timeout)
         return answered.keeping(refresh_token)
 
     def revoke(self, registration: Registration, kind: str, token: str, timeout: float) -> bool:
@@ -215,8 +224,8 @@ class Client:
     ) -> TokenResponse:
         def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> TokenResponse:
             provider = identity.registration.provider
-            used = form.get("refresh_token")
-            response = token_response(answer, provider, kind, now=self._clock(), secrets=secrets, used=used)
+            endpoint, used = "token" if kind == "token" else "refresh", form.get("refresh_token")
+            response = token_response(answer, provider, endpoint, now=self._clock(), secrets=secrets, used=used)
             response = replace(response, client_secret_used=identity.label)
             if registration.provider.subject != id_token.SUBJECT:
                 return response

@@ -56,10 +56,11 @@ def request(
     proof_fields: Mapping[str, str],
     proof_headers: Mapping[str, str],
 ) -> Request:
-    """Return the exchange of a code (`token`) or refresh token (`refresh`), a `revocation`, or a request's `push`.
+    """Return the exchange of a code (`token`) or refresh token, a `revocation`, or a request's `push`.
 
-    `fields` are by the RFCs' names (RFC 6749 sections 4.1.3 and 6, RFC 7009 section 2.1), those of a push as they are
-    (RFC 9126 section 2.1); the proof of who asks (RFC 6749 section 2.3) has fields and headers, either of them empty.
+    A refresh token goes out by a `refresh`, or by a `first_refresh` if a consent has brought it. `fields` are by the
+    RFCs' names (RFC 6749 sections 4.1.3 and 6, RFC 7009 section 2.1), those of a push as they are (RFC 9126 section
+    2.1); the proof of who asks (RFC 6749 section 2.3) has fields and headers, either of them empty.
     """
     provider = registration.provider
     # A pushed request has its client_id in any case: in no body may it be twice.
@@ -67,6 +68,8 @@ def request(
     headers = {**provider.token_headers, **proof_headers}
     if kind == "push":
         return _request("POST", endpoint_of(kind, provider), "form", whole, headers)
+    if kind == "first_refresh":
+        provider, kind = provider.at_first_refresh, "refresh"
     names: Mapping[str, str] = getattr(provider, f"{kind}_param_names")
     params: Mapping[str, str] = getattr(provider, f"{kind}_params")
     own = _named(whole, names)
@@ -74,7 +77,8 @@ def request(
     pairs = [*own, *((name, value) for name, value in params.items() if name not in taken)]
     if kind == "revocation":
         return _revocation(registration, dict(fields).get("token", ""), pairs, headers)
-    return _request("POST", endpoint_of(kind, provider), provider.body_format, pairs, headers)
+    method = provider.refresh_method if kind == "refresh" else "POST"
+    return _request(method, endpoint_of(kind, provider), provider.body_format, pairs, headers)
 
 
 def endpoint_of(kind: str, provider: Provider) -> str:
@@ -84,6 +88,8 @@ def endpoint_of(kind: str, provider: Provider) -> str:
             return provider.endpoint("pushed_authorization_request_endpoint")
         case "revocation":
             return provider.endpoint("revocation_endpoint")
+        case "first_refresh":
+            return endpoint_of("refresh", provider.at_first_refresh)
         case "refresh" if provider.refresh_endpoint is not None:
             return provider.refresh_endpoint
         case _:

@@ -73,6 +73,9 @@ class Provider:
     token_param_names: dict[str, str] = field(default_factory=dict)
     refresh_params: dict[str, str] = field(default_factory=dict)
     refresh_param_names: dict[str, str] = field(default_factory=dict)
+    refresh_method: str = "POST"
+    refresh_grant_type: str = "refresh_token"
+    first_refresh: dict[str, Any] = field(default_factory=dict)
     token_headers: dict[str, str] = field(default_factory=dict)
     response_paths: tuple[str, ...] = (".",)
     response_fields: dict[str, str | list[str]] = field(default_factory=dict)
@@ -151,6 +154,11 @@ class Provider:
         """Return what separates scopes in answers; what separates them in requests, where data says no other."""
         given = self.response_scope_separators
         return (self.scope_separator,) if given is None else given
+
+    @property
+    def at_first_refresh(self) -> Provider:
+        """Return the provider as it is asked to refresh what a consent has brought: some call that an exchange."""
+        return replace(self, **self.first_refresh)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -348,7 +356,7 @@ class Registration:
             "refresh": provider.refresh_endpoint,
             "revocation": provider.revocation_endpoint,
         }
-        origins = {use: "{0.scheme}://{0.netloc}".format(urlsplit(url)) for use, url in urls.items() if url}
+        origins = {use: _origin(url) for use, url in urls.items() if url}
         return Whose(provider.name, self.client_id, dict(parameters), provider.issuer, origins)
 
     @property
@@ -517,6 +525,9 @@ def _incoherences(merged: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name in sorted(merged.get("callback_parameters", {}).keys() - known):
         yield "callback_parameters", f"{name} is not among parameters"
     yield from _unfit_defaults(declared, merged.get("parameter_defaults", {}))
+    first = merged.get("first_refresh", {}).get("refresh_endpoint")
+    if first and _origin(first) != _origin(merged.get("refresh_endpoint") or merged.get("token_endpoint") or ""):
+        yield "first_refresh", "expected its refresh_endpoint at the origin of the one of later refreshes"
     if merged.get("authorization_response_iss_parameter_supported") and "issuer" not in merged:
         yield "issuer", "needed, to compare iss in the responses with (RFC 9207)"
     if merged.get("subject") == id_token.SUBJECT and not {"issuer", "jwks_uri"} <= merged.keys():
@@ -536,6 +547,10 @@ def _unknown_placeholders(urls: Mapping[str, Any], declared: Mapping[str, str]) 
         allowed = declared.keys() | ({"client_id", "token"} if key == "revocation_endpoint" else set())
         for placeholder in sorted(tenants.names_in(urls.get(key) or "") - allowed):
             yield key, f"{{{placeholder}}} is not among parameters"
+
+
+def _origin(url: str) -> str:
+    return "{0.scheme}://{0.netloc}".format(urlsplit(url))
 
 
 def _are_ambiguous(names: list[str]) -> bool:

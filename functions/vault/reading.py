@@ -90,13 +90,19 @@ def _bounded_int(digits: str) -> float:
 
 
 def at_path(document: Any, path: str) -> Any:
-    """Return what stands at `path`: a member's name, or names joined by dots; the document itself for a single dot."""
+    """Return what stands at `path`: a member's name, or names joined by dots; the document itself for a single dot.
+
+    In a list a number is the place, from 0 on.
+    """
     if path == ".":
         return document
     if isinstance(document, Mapping) and path in document:
         return document[path]
     for name in path.split("."):
-        document = document.get(name) if isinstance(document, Mapping) else None
+        if isinstance(document, list) and name.isascii() and name.isdigit():
+            document = dict(enumerate(document)).get(int(name))
+        else:
+            document = document.get(name) if isinstance(document, Mapping) else None
     return document
 
 

@@ -236,7 +236,8 @@ class Refreshing:
         timeout = min(deadline.for_http(plan.registration.provider.request_timeout), lease_left)
         if timeout < SHORTEST_REQUEST:
             raise TemporarilyUnavailable("Preparing the refresh took too long: try again.", retry_after=1)
-        return client.refresh(plan.registration, plan.refresh_token, timeout, plan.scope)
+        is_first = used.refreshed_from is None
+        return client.refresh(plan.registration, plan.refresh_token, timeout, plan.scope, first=is_first)
 
     def _ask_again(
         self, used: StoredSet, plan: Plan, client: Client, lost: ProviderUnavailable, deadline: Deadline

@@ -44,6 +44,7 @@ LONGEST_URL = 2048
 SCOPE_PATTERN = rf"(?![^*]*\*[^*]*\*){SCOPE_TOKEN}"
 ABSOLUTE_URI = r"[A-Za-z][A-Za-z0-9+.-]*:[!$-;=?-\[\]_a-z~]{1,1024}"
 KMS_KEY = r"(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)[A-Za-z0-9/_-]{1,250}|(mrk-)?[0-9a-f-]{32,36}"
+GRANT_TYPE = r"[A-Za-z0-9_.:/-]{1,128}"
 SECRET_METHODS = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
 AUTH_METHODS = ("none", *SECRET_METHODS, "private_key_jwt")
 AUDIENCES = ("issuer", "token_endpoint", "endpoint")
@@ -290,6 +291,21 @@ def _regions(endpoint: Check) -> Check:
     return accept
 
 
+def _first_refresh(checks: Mapping[str, Check]) -> Check:
+    """Accept an object of keys of a refresh that are others for the first one after a consent."""
+    expected = f"an object with some of the keys {', '.join(checks)}"
+
+    def accept(value: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping) or value.keys() - checks.keys():
+            raise Mismatch(expected)
+        try:
+            return {key: checks[key](entry) for key, entry in value.items()}
+        except Mismatch as mismatch:
+            raise Mismatch(f"{expected}, each as it is by itself: {mismatch}") from None
+
+    return accept
+
+
 def _error_codes(value: Any) -> dict[str, str]:
     expected = f"an object of at most 50 codes of the server, each with one of {', '.join(rules.MEANINGS)}"
     if not isinstance(value, Mapping) or len(value) > 50:  # noqa: PLR2004 - a registration, not a manual
@@ -343,6 +359,8 @@ def checks(*, loopback_http: bool) -> dict[str, Check]:
     token_params = _params(OWN_TOKEN_PARAMS)
     path = check.text(_NAME, "the name of a field of the answer, or names joined by dots")
     credentials = ("client_id", "client_secret")
+    refresh_names = _names("grant_type", "refresh_token", *credentials)
+    grant_type = check.text(GRANT_TYPE, "a grant type, like refresh_token")
     return {
         "issuer": _url(loopback_http=loopback_http),
         "authorization_endpoint": endpoint,
@@ -376,7 +394,17 @@ def checks(*, loopback_http: bool) -> dict[str, Check]:
         "token_params": token_params,
         "token_param_names": _names("grant_type", "code", "redirect_uri", "code_verifier", *credentials),
         "refresh_params": token_params,
-        "refresh_param_names": _names("grant_type", "refresh_token", *credentials),
+        "refresh_param_names": refresh_names,
+        "refresh_method": check.one_of("POST", "GET"),
+        "refresh_grant_type": grant_type,
+        "first_refresh": _first_refresh(
+            {
+                "refresh_endpoint": _url(loopback_http=loopback_http),
+                "refresh_grant_type": grant_type,
+                "refresh_params": token_params,
+                "refresh_param_names": refresh_names,
+            }
+        ),
         "token_headers": _headers(OWN_HEADERS),
         "response_paths": check.list_of(path, 5),
         "response_fields": _response_fields,

@@ -489,6 +489,11 @@ NESTED = [
         quirks={"response_paths": [".", "authed_user"]},
     ),
     accepts(
+        "Instagram: the first entry of a list",
+        {"data": [{"access_token": "AT-1", "user_id": "1"}, {"access_token": "AT-2"}]},
+        quirks={"response_paths": [".", "data.0"]},
+    ),
+    accepts(
         "tokens in an envelope",
         {"code": 0, "message": "OK", "data": {"access_token": "AT-1", "expires_in": 86400, "refresh_token": "RT-1"}},
         expires_in=86400,

@@ -133,6 +133,16 @@ _DEAD = [
         {"status": "BAD_HUB", "message": "why", **_error("access_denied")},
         "access_denied",
     ),
+    *(
+        _dead(
+            provider,
+            "a dead token at its refresh",
+            400,
+            {"error": {"message": "why", "type": "OAuthException", "code": 190, "error_subcode": 460}},
+            code,
+        )
+        for provider, code in (("facebook", "OAuthException"), ("instagram", "error"))
+    ),
     _dead(
         "linkedin",
         "invalid_request, and words of a dead refresh token",

@@ -459,6 +459,7 @@ _NOTHING: list[tuple[str, Any]] = [
         '{"access_token":"AT-1","refresh_token":"RT-1","refresh_token":"RT-2"}',
     ),
     ("a code that nobody knows and no token", '{"code":"oops","status":"error"}'),
+    ("a token in a list that nobody told of", '{"data":[{"access_token":"AT-1"}]}'),
     ("a token in an envelope that nobody told of", '{"data":{"access_token":"AT-1"}}'),
     ("nesting 200,000 deep", "[" * 200_000),
     ("nesting in objects 50,000 deep", '{"a":' * 50_000),

@@ -11,6 +11,7 @@ import pytest
 from tests.flows.scripted import CODE, TOKENS, connect
 
 if TYPE_CHECKING:
+    from local.stack import Stack
     from tests.browser import Browser
     from tests.flows.application import Application, Owner
     from tests.flows.scripted import Scripted
@@ -292,3 +293,63 @@ def test_shop_of_the_catalogue_is_asked_for(application: Application, owner: Own
     item = application.request_item(started["authorize_url"].rpartition("/")[2].partition(".")[0])
     assert item is not None
     assert item["authorization_url"]["S"].startswith("https://acme.myshopify.com/admin/oauth/authorize?")
+
+
+# An access token that is exchanged itself
+
+
+def in_the_place_of_instagram(scripted: Scripted) -> dict[str, Any]:
+    """Return where Instagram's endpoints are here: one for codes, one for the first token, one for the later ones."""
+    first = {
+        "refresh_endpoint": f"{scripted.url}/first",
+        "refresh_grant_type": "ig_exchange_token",
+        "refresh_param_names": {"refresh_token": "access_token", "client_id": ""},
+    }
+    return {**scripted.endpoints, "refresh_endpoint": f"{scripted.url}/later", "first_refresh": first}
+
+
+def test_a_short_lived_token_is_exchanged_once_and_extended_from_then_on(
+    application: Application, browser: Browser, scripted: Scripted, owner: Owner, stack: Stack
+) -> None:
+    """Instagram's token of an hour becomes one of 60 days, which another request extends; the secret is not in that."""
+    # given
+    owner.registers("instagram", **in_the_place_of_instagram(scripted))
+    scripted.answers["/token"] = {"data": [{"access_token": "short", "user_id": "1", "permissions": "a,b"}]}
+    scripted.answers["/first"] = {"access_token": "long-1", "token_type": "bearer", "expires_in": 5183944}
+    scripted.answers["/later"] = {"access_token": "long-2", "token_type": "bearer", "expires_in": 5183944}
+    started, _ = connect(application, browser, "instagram")
+    connection_id = started["connection_id"]
+    scripted.received.clear()
+
+    # when
+    vended = []
+    for seconds in (3400, 3600, 5184000):
+        stack.clock.advance(seconds)
+        vended.append(application.call("token", connection_id=connection_id)["access_token"])
+
+    # then
+    assert vended == ["long-1", "long-1", "long-2"]
+    first, later = scripted.received
+    secret = {"client_secret": "scripted-secret"}
+    assert (first.method, first.path, first.body) == ("GET", "/first", "")
+    assert first.query == {"grant_type": "ig_exchange_token", "access_token": "short", **secret}
+    assert (later.method, later.path, later.body) == ("GET", "/later", "")
+    assert later.query == {"grant_type": "ig_refresh_token", "access_token": "long-1"}
+
+
+def test_a_token_that_refreshes_itself_is_refreshed_before_it_ends(
+    application: Application, browser: Browser, scripted: Scripted, owner: Owner
+) -> None:
+    """Nobody has to ask for it in its first hour: it is due in the background before 70 % of that is over."""
+    # given
+    owner.registers("facebook", **scripted.endpoints)
+    scripted.answers["/token"] = {"access_token": "short", "token_type": "bearer", "expires_in": 5400}
+
+    # when
+    started, _ = connect(application, browser, "facebook")
+
+    # then
+    item = application.connection_item(started["connection_id"]) or {}
+    connection = application.call("connections", connection_id=started["connection_id"])["connection"]
+    assert connection["refreshable"]
+    assert connection["expires_at"] - int(item["due_at"]["N"]) >= 0.3 * 5400

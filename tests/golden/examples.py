@@ -121,7 +121,7 @@ EXAMPLES: dict[str, Example] = {
     ),
     "facebook": Example(
         issued=tokens(1, expires_in=5400, refresh_token=None, scope=None),
-        refreshed=None,
+        refreshed=_alone(expires_in=5183944),
         revoked=(200, {"success": True}),
     ),
     "x-twitter": Example(issued=tokens(1, expires_in=7200), refreshed=tokens(2, expires_in=7200)),
@@ -187,7 +187,8 @@ EXAMPLES: dict[str, Example] = {
         revoked=(200, {"success": True}),
     ),
     "instagram": Example(
-        issued={"access_token": "AT-1", "user_id": 17841405822304, "permissions": "SCOPE_A,SCOPE_B"}, refreshed=None
+        issued={"data": [{"access_token": "AT-1", "user_id": "17841405822304", "permissions": "SCOPE_A,SCOPE_B"}]},
+        refreshed=_alone(token_type="bearer", expires_in=5183944),
     ),
     "airtable": Example(issued=tokens(1, refresh_expires_in=5184000), refreshed=tokens(2, refresh_expires_in=5184000)),
     "asana": Example(issued=tokens(1, data={"gid": "4673218951", "name": "x", "email": "x"}), refreshed=_alone()),

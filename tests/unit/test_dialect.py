@@ -12,6 +12,7 @@ from tests.unit.samples import registration
 
 FORM = "application/x-www-form-urlencoded"
 CODE = [("grant_type", "authorization_code"), ("code", "C&1")]
+REFRESH = [("grant_type", "refresh_token"), ("refresh_token", "R&1")]
 PROOF = {"client_id": "client-1", "client_secret": "hunter2"}
 
 
@@ -43,6 +44,32 @@ def test_a_refresh_may_have_an_endpoint_of_its_own() -> None:
 
     assert asked("refresh", known).url == "https://acme.example/refresh"
     assert asked("token", known).url == "https://acme.example/token"
+
+
+def test_a_refresh_may_be_a_get() -> None:
+    """Its fields are in the address then, and nowhere else."""
+    known = registration(refresh_method="GET", refresh_param_names={"refresh_token": "access_token", "grant_type": ""})
+
+    made = asked("refresh", known, REFRESH)
+
+    assert (made.method, made.body) == ("GET", None)
+    assert made.url == "https://acme.example/token?access_token=R%261&client_id=client-1&client_secret=hunter2"
+    assert asked("token", known).method == "POST"
+
+
+def test_the_first_refresh_may_be_another_request() -> None:
+    """What it does not say is as in the later ones."""
+    known = registration(
+        refresh_endpoint="https://acme.example/later",
+        refresh_params={"later": "1"},
+        first_refresh={"refresh_endpoint": "https://acme.example/first", "refresh_param_names": {"client_id": "app"}},
+    )
+
+    first, later = asked("first_refresh", known), asked("refresh", known)
+
+    assert (first.url, later.url) == ("https://acme.example/first", "https://acme.example/later")
+    assert ("app=client-1" in (first.body or ""), "app=client-1" in (later.body or "")) == (True, False)
+    assert "later=1" in (first.body or "")
 
 
 def test_a_body_may_be_json() -> None:

@@ -205,6 +205,13 @@ def test_whatever_is_sent_the_host_is_the_providers(value: str) -> None:
 @pytest.mark.parametrize(
     ("layer", "said"),
     [
+        (
+            {
+                "token_endpoint": "https://acme.example/token",
+                "first_refresh": {"refresh_endpoint": "https://other.example/first"},
+            },
+            "first_refresh: expected its refresh_endpoint at the origin of the one of later refreshes",
+        ),
         ({"token_endpoint": "https://{shop}.acme.example"}, "token_endpoint: {shop} is not among parameters"),
         ({"token_endpoint": "https://acme.example/{token}"}, "token_endpoint: {token} is not among parameters"),
         ({"parameter_defaults": {"shop": "x"}}, "parameter_defaults: shop is not among parameters"),
