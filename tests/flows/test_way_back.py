@@ -60,15 +60,31 @@ def visit(application: Application, browser: Browser, scripted: Scripted) -> Vis
 # A no in any form
 
 
-@pytest.mark.parametrize("error", ["user_cancelled_login", "user_cancelled_authorize"])
-def test_linkedins_own_words_for_no_are_a_no(  # noqa: PLR0913, PLR0917 - pytest passes them by name
-    stack: Stack, application: Application, owner: Owner, browser: Browser, scripted: Scripted, error: str
+@pytest.mark.parametrize(
+    ("provider", "error"),
+    [
+        ("linkedin", "user_cancelled_login"),
+        ("linkedin", "user_cancelled_authorize"),
+        ("microsoft", "consent_required"),
+        ("pipedrive", "user_denied"),
+        ("salesforce", "access-denied"),
+        ("salesforce", "OAUTH_APP_ACCESS_DENIED"),
+    ],
+)
+def test_a_servers_own_words_for_no_are_a_no(  # noqa: PLR0913, PLR0917 - pytest passes them by name
+    stack: Stack,
+    application: Application,
+    owner: Owner,
+    browser: Browser,
+    scripted: Scripted,
+    provider: str,
+    error: str,
 ) -> None:
     """The person reads that they declined, and the application is told `access_denied`."""
     # given
-    owner.registers("linkedin", **scripted.endpoints)
-    page = Visit(application, browser, "linkedin")
-    redirect = Visit(application, browser, "linkedin", return_to=f"{stack.base_url}/app")
+    owner.registers(provider, **scripted.endpoints)
+    page = Visit(application, browser, provider)
+    redirect = Visit(application, browser, provider, return_to=f"{stack.base_url}/app")
 
     # when
     shown, sent_back = (each.back(f"error={error}&error_description=The+user+cancelled") for each in (page, redirect))
