@@ -451,7 +451,9 @@ def _of_another_server(below: Mapping[str, Any], layer: Mapping[str, Any]) -> li
     """
     was, now = (urlsplit(each.get("token_endpoint") or "") for each in (below, layer))
     is_elsewhere = bool(was.netloc and now.netloc) and (was.scheme, was.netloc) != (now.scheme, now.netloc)
-    shown_tokens = [key for key in ENDPOINTS if key not in {"authorization_endpoint", "token_endpoint"}]
+    shown_tokens = [
+        key for key in (*ENDPOINTS, "first_refresh") if key not in {"authorization_endpoint", "token_endpoint"}
+    ]
     return [key for key in shown_tokens if is_elsewhere and key in below and key not in layer]
 
 

@@ -143,6 +143,18 @@ def test_an_installation_of_ones_own_does_not_revoke_at_the_files_host(
     assert provider.revocation_method == "DELETE", "the rest of the file stays"
 
 
+def test_an_installation_of_ones_own_does_not_refresh_at_the_files_host(owner: Owner) -> None:
+    """Not for the first time either, which may be another request at another address."""
+    owner.registers(
+        "instagram",
+        {"client_id": "c-1", "client_secret": "s-1", "token_endpoint": "https://instagram.corp.example/access_token"},
+    )
+
+    provider = owner.registrations.get("instagram").provider
+
+    assert (provider.refresh_endpoint, provider.first_refresh) == (None, {})
+
+
 def test_a_secret_with_a_file_is_used_as_the_file_says(owner: Owner) -> None:
     """A confidential client of UltraCart's sends its secret in the form."""
     owner.registers("ultracart", {"client_id": "c-1", "client_secret": "s-1"})
