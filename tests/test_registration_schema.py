@@ -12,6 +12,8 @@ from jsonschema import Draft202012Validator
 
 from functions.vault import providers, vocabulary
 from functions.vault.errors import ProviderMisconfigured
+from functions.vault.registrations import Registrations
+from functions.vault.responses import Answer
 from functions.vault.vocabulary import CREDENTIALS, REGISTRATION
 from tests.test_catalogue import FILES
 from tests.unit.test_providers import BAD, EACH_BAD, EACH_GOOD, GOOD
@@ -137,3 +139,45 @@ def _registrations(draw: Any) -> dict[str, Any]:
 def test_schema_and_validator_agree(document: dict[str, Any]) -> None:
     """Whatever is written, both take it or both refuse it."""
     assert SCHEMA.is_valid(document) == is_taken(document)
+
+
+class _Secret:
+    """Secrets Manager, with one registration in it."""
+
+    def __init__(self, document: Any) -> None:
+        self._text = json.dumps(document)
+
+    def get_secret_value(self, **_arguments: str) -> dict[str, str]:
+        return {"SecretString": self._text}
+
+
+class _Nowhere:
+    """The web, where no issuer publishes anything."""
+
+    def send(self, *_request: Any) -> Answer:
+        return Answer(404, {}, b"")
+
+
+def _planted(value: Any) -> Any:
+    """Return a value in which each text begins with a word that is found again."""
+    if isinstance(value, str):
+        return f"hush-{value}"
+    if isinstance(value, list):
+        return [_planted(each) for each in value]
+    return {key: _planted(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+@settings(max_examples=80, deadline=None)
+@given(document=_registrations().filter(_is_json), is_planted=st.booleans())
+def test_whatever_is_written_is_refused_in_words(document: dict[str, Any], *, is_planted: bool) -> None:
+    """No registration makes a function fail in another way, and nothing of what stands in it is repeated."""
+    secret = _Secret(_planted(document) if is_planted else document)
+    registrations = Registrations(lambda _: secret, "", _Nowhere(), lambda: 0.0, loopback_http=False)
+
+    said = ""
+    try:
+        registrations.whole("acme")
+    except ProviderMisconfigured as error:
+        said = error.description
+
+    assert "hush-" not in said
