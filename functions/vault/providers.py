@@ -487,8 +487,11 @@ def _private_values(layer: Mapping[str, Any]) -> Iterator[str]:
     given = [entry for key in PRIVATE for entry in layer.get(key, {}).items()]
     for urls in (layer, *layer.get("regions", {}).values()):
         given += [entry for key in ENDPOINTS for entry in parse_qsl(urlsplit(urls.get(key) or "").query)]
-    # A shorter one, a flag or a number, is a part of ordinary words, unless its name says what it is.
-    return (value for name, value in given if len(value) >= SHORTEST_PRIVATE or re.search(NAMES_A_KEY, name.lower()))
+    # A shorter one, a flag or a number, is a part of ordinary words, unless its name says what it is. So is what a
+    # customer's browser shows, where the authorization request is not pushed.
+    yield from (value for _, value in given if len(value) >= SHORTEST_PRIVATE)
+    given += layer.get("authorization_params", {}).items()
+    yield from (value for name, value in given if re.search(NAMES_A_KEY, name.lower()))
 
 
 def _client(credentials: Mapping[str, Any]) -> dict[str, Any]:

@@ -633,17 +633,19 @@ def test_no_confidential_value_of_a_registration_is_quoted(server: Server, clien
 
 def test_what_the_catalogue_says_is_no_secret(server: Server, client: Client) -> None:
     """A version that everybody sends is a word like any other: the operator reads which one the server refuses."""
-    said = "Version 2017-03-01 is gone, h34der-k3y, k-7, offline"
+    said = "Version 2017-03-01 is gone, h34der-k3y, k-7, offline, p-9, select_account"
     server.answers = [answer(json.dumps({"error": "nope", "error_description": said}), 400)]
     file = {"token_headers": {"X-Version": "2017-03-01"}, "token_endpoint": "https://acme.example/token"}
     headers = {"X-Version": "2017-03-01", "X-Partner": "h34der-k3y", "X-Api-Key": "k-7", "X-Mode": "offline"}
-    own = {"token_headers": headers}
+    own = {"token_headers": headers, "authorization_params": {"partner_secret": "p-9", "prompt": "select_account"}}
 
     with pytest.raises(GatehouseError) as caught:
         client.refresh(register("acme", [file, own], {"client_id": "c"}), "RT-1", 9)
 
     assert caught.value.provider_error is not None
-    assert caught.value.provider_error.error_description == "Version 2017-03-01 is gone, ***, ***, offline"
+    assert caught.value.provider_error.error_description == (
+        "Version 2017-03-01 is gone, ***, ***, offline, ***, select_account"
+    )
 
 
 def test_a_revocation_tries_both_too(server: Server, client: Client) -> None:
