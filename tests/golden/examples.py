@@ -93,7 +93,10 @@ EXAMPLES: dict[str, Example] = {
     ),
     "xero": Example(issued=tokens(1, expires_in=1800), refreshed=tokens(2, expires_in=1800)),
     "hubspot": Example(
-        issued=tokens(1, expires_in=1800, scope=None), refreshed=tokens(2, expires_in=1800, refresh_token="RT-1")
+        issued=tokens(1, expires_in=1800, scope=None, hub_id=62515, scopes=["SCOPE_A", "SCOPE_B"]),
+        refreshed=tokens(
+            2, expires_in=1800, refresh_token="RT-1", scope=None, hub_id=62515, scopes=["SCOPE_A", "SCOPE_B"]
+        ),
     ),
     "salesforce": Example(
         start=_for(domain="acme.my"),
