@@ -62,7 +62,12 @@ RIGHTS = {
         ("dynamodb:PutItem", "AuthorizationsTable.Arn"),
         *READ_REGISTRATIONS,
     },
-    "authorize": {("dynamodb:GetItem", "AuthorizationsTable.Arn"), *READ_REGISTRATIONS, *SIGN},
+    "authorize": {
+        ("dynamodb:GetItem", "AuthorizationsTable.Arn"),
+        ("dynamodb:UpdateItem", "AuthorizationsTable.Arn"),
+        *READ_REGISTRATIONS,
+        *SIGN,
+    },
     "callback": {
         ("dynamodb:GetItem", "AuthorizationsTable.Arn"),
         ("dynamodb:UpdateItem", "AuthorizationsTable.Arn"),

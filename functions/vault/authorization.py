@@ -33,6 +33,9 @@ LIFETIME = 2400
 MOST_EXCHANGES = 5
 """Codes that are exchanged for one link: each costs the provider a request, and whoever has the link can bring more."""
 
+MOST_PUSHES = 5
+"""Visits of one link that push its request (RFC 9126), for the same reason: link scanners make some of them."""
+
 REQUEST_ID = r"[A-Za-z0-9_-]{22}"
 SECRET = r"[A-Za-z0-9_-]{43}"  # noqa: S105 - a pattern
 
@@ -160,6 +163,7 @@ class AuthorizationRequest:
     nonce: bool | None = None
     used_states: frozenset[str] = frozenset()
     exchanges: int = 0
+    pushes: int = 0
     consumed_by: str | None = None
     consumed_at: int | None = None
     outcome: str | None = None

@@ -11,6 +11,7 @@ from .cookies import MOST_NONCES, RequestCookie, find
 from .errors import GatehouseError, ServerError, TemporarilyUnavailable
 from .outcome import Outcome
 from .record import record
+from .store import Conflict
 from .timing import SHORTEST_REQUEST
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ class Binding:
 
         Returns the request and the cookie that is to bind it, or how the visit ended.
 
-        A ticket without its secret is the "try again" of a page of ours; the browser's cookie has the secret then. So
-        may one that is opened again later than a link can be opened: who is on the way finds it at hand.
+        A ticket without its secret is the "try again" of a page of ours; the browser's cookie has the secret then. A
+        browser with the cookie can open the link for as long as an answer is taken, any other for ten minutes.
         """
         earlier = find(ticket.request_id, cookies, secure=self.secure)
         secret = ticket.secret or (earlier.ticket_secret if earlier else None)
@@ -65,8 +66,9 @@ class Binding:
         the state and the code challenge, and both are derived from a nonce that this browser has just been given. So
         whoever opens the link makes the server an offer, a link scanner and a second tab included. It does no harm:
         only a ticket that is valid, open and not expired gets this far, so that nobody can make us knock at a server
-        without a link of ours; what is pushed dies within a minute or so, unused; what a scanner pushed is bound to a
-        cookie that only the scanner has; and still nothing is written. The price is one round trip of the user's time.
+        without a link of ours; what is pushed dies within a minute or so, unused; and what a scanner pushed is bound to
+        a cookie that only the scanner has. Nor can a link be opened again and again at the server's cost: each push is
+        counted, which is the one write. The price is one round trip of the user's time.
         """
         if request.pushed is None:
             return request.location(browser)
@@ -75,7 +77,10 @@ class Binding:
             timeout = min(registration.provider.request_timeout, deadline.remaining() - _TIME_TO_ANSWER)
             if timeout < SHORTEST_REQUEST:
                 raise TemporarilyUnavailable("Too little time is left to push the request.", retry_after=1)
+            self.authorizations.count_push(request)
             return request.pushed_location(self.client.push(registration, request.to_push(browser), timeout))
+        except Conflict:
+            return Outcome("expired", request.provider, reason="pushed_too_often", request=request)
         except GatehouseError as error:
-            # Nothing is written of it: the link is as good as before, and so is "try again".
+            # Nothing more is written of it: the link is as good as before, and so is "try again".
             return Outcome.failed(replace(request, phase=Phase.FAILED), error.code, error)

@@ -588,6 +588,18 @@ class Authorizations(Table):
         )
         return self._update(response.browser.request_id, update, conditions, expression)
 
+    def count_push(self, request: AuthorizationRequest) -> None:
+        """Count that a request is about to be pushed; raise `Conflict` where it was as often as it may be."""
+        from .authorization import MOST_PUSHES  # noqa: PLC0415 - as above
+
+        expression = _Expression()
+        pushes, most = expression.name("pushes"), expression.value("most", MOST_PUSHES)
+        conditions = [
+            expression.is_("ticket_hash", request.ticket_hash),
+            f"(attribute_not_exists({pushes}) OR {pushes} < {most})",
+        ]
+        self._update(request.request_id, f"ADD {pushes} {expression.value('one', 1)}", conditions, expression)
+
     def fail(self, response: ValidatedResponse, attempt: LastAttempt, now: float) -> AuthorizationRequest:
         """Store the no that a response brings, and return the request: it waits for another answer.
 

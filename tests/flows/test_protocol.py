@@ -75,10 +75,10 @@ def test_a_pushed_request_shows_the_browser_nothing_but_its_reference(
     assert application.call("token", connection_id=started["connection_id"])["access_token"] == "scripted-access"
 
 
-def test_a_pushed_request_reads_two_things_and_writes_none(
+def test_a_pushed_request_reads_two_things_and_counts(
     stack: Stack, application: Application, scripted: Scripted, browser: Browser, aws_calls: list[AwsCall]
 ) -> None:
-    """The request, and in a cold function the registration."""
+    """The request, and in a cold function the registration; the one write is the count of its pushes."""
     # given
     started = application.call("start", provider=application.register(with_par(scripted)))
     ticket = urlsplit(started["authorize_url"]).path.rpartition("/")[2]
@@ -90,7 +90,7 @@ def test_a_pushed_request_reads_two_things_and_writes_none(
 
     # then
     assert answer["statusCode"] == 302
-    assert operations(aws_calls) == ["GetItem", "GetSecretValue"]
+    assert operations(aws_calls) == ["GetItem", "GetSecretValue", "UpdateItem"]
     assert browser.authorize(started["authorize_url"])
 
 

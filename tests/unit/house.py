@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from functions.vault import sealing
 from functions.vault.accounts import Accounts
-from functions.vault.authorization import MOST_EXCHANGES, Phase, ticket_hash
+from functions.vault.authorization import MOST_EXCHANGES, MOST_PUSHES, Phase, ticket_hash
 from functions.vault.background import Background
 from functions.vault.binding import Binding
 from functions.vault.cipher import Cipher
@@ -202,6 +202,14 @@ class MemoryAuthorizations(Authorizations):
             )
             self.records[was.request_id] = taken
         return taken
+
+    def count_push(self, request: AuthorizationRequest) -> None:
+        """Count a push."""
+        with self._events.call("count_push"):
+            was = self.records[request.request_id]
+            if was.pushes >= MOST_PUSHES:
+                raise Conflict
+            self.records[request.request_id] = replace(was, pushes=was.pushes + 1)
 
     def fail(self, response: ValidatedResponse, attempt: LastAttempt, now: float) -> AuthorizationRequest:
         """Note a no."""

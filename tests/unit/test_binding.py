@@ -86,7 +86,7 @@ def test_a_pushed_request_goes_through_the_back_channel(house: MemoryHouse) -> N
     location = house.binding.location(request, browser, house.deadline(29.0))
 
     assert location == f"{BARE_URL}&request_uri=urn%3Aexample%3A1%2B2"
-    assert house.events.calls == ["registration", "http"]
+    assert house.events.calls == ["registration", "count_push", "http"]
     ((url, form),) = house.server.requests
     assert url == "https://acme.example/par"
     assert (form["state"], form["code_challenge"]) == (browser.state, browser.code_challenge)
@@ -94,7 +94,7 @@ def test_a_pushed_request_goes_through_the_back_channel(house: MemoryHouse) -> N
 
 
 def test_each_visit_pushes_a_request_of_its_own(house: MemoryHouse) -> None:
-    """A link scanner and a second tab have states of their own; neither writes anything, nor spoils the other's."""
+    """A link scanner and a second tab have states of their own; neither changes the request, nor spoils the other's."""
     house.server.answers = [TAKEN, TAKEN]
 
     for _ in range(2):
@@ -123,8 +123,25 @@ def test_a_request_that_cannot_be_pushed_may_be_tried_again(house: MemoryHouse, 
     assert isinstance(outcome, Outcome)
     assert (outcome.page, outcome.error, outcome.may_try_again) == ("failed", code, True)
     assert house.authorizations.records[BROWSER.request_id] == authorization_request(
-        authorization_url=BARE_URL, **PUSHED
+        authorization_url=BARE_URL, pushes=1, **PUSHED
     )
+
+
+def test_a_link_is_pushed_five_times_and_no_more(house: MemoryHouse) -> None:
+    """Whoever opens it again and again costs the server no sixth request, and reads how to start again."""
+    house.authorizations.records[BROWSER.request_id] = authorization_request(authorization_url=BARE_URL, **PUSHED)
+    house.server.answers = [TAKEN] * 10
+    locations = []
+    for _ in range(10):
+        answered = house.binding.bind(TICKET, [])
+        assert not isinstance(answered, Outcome)
+        request, bound_by = answered
+        locations.append(house.binding.location(request, bound_by.newest, house.deadline(29.0)))
+
+    assert [isinstance(location, str) for location in locations] == [True] * 5 + [False] * 5
+    assert len(house.server.requests) == 5
+    assert isinstance(locations[-1], Outcome)
+    assert (locations[-1].page, locations[-1].reason) == ("expired", "pushed_too_often")
 
 
 def test_an_outage_of_ours_is_told_as_one(house: MemoryHouse) -> None:

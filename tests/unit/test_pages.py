@@ -227,7 +227,7 @@ def test_optional_values_may_be_missing() -> None:
     expired = Document(pages.render("expired", provider=None)).text["main"]
     error = Document(pages.render("error")).text["main"]
 
-    assert "The one for your account is older" in expired
+    assert "The one for your account cannot be used any more" in expired
     assert "Reference" not in error
     assert "None" not in expired + error
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.vault.authorization import MOST_EXCHANGES, BrowserBinding, Phase, ticket_hash
+from functions.vault.authorization import MOST_EXCHANGES, MOST_PUSHES, BrowserBinding, Phase, ticket_hash
 from functions.vault.aws import ClientOf
 from functions.vault.connection import Connection, RefreshedFrom, Status
 from functions.vault.errors import (
@@ -796,6 +796,17 @@ class TestAuthorizations:
         with pytest.raises(Conflict):
             authorizations.fail(validated_response(code=None), DENIED, NOW)
         assert authorizations.get(BROWSER.request_id) == reopened
+
+    def test_a_request_is_pushed_a_few_times(self, authorizations: Authorizations) -> None:
+        """Each is counted before it is sent, and changes nothing else."""
+        authorizations.create(authorization_request())
+
+        for _ in range(MOST_PUSHES):
+            authorizations.count_push(authorization_request())
+
+        with pytest.raises(Conflict):
+            authorizations.count_push(authorization_request())
+        assert authorizations.get(BROWSER.request_id) == authorization_request(pushes=MOST_PUSHES)
 
     def test_what_was_refused_is_noted_and_changes_nothing_else(self, authorizations: Authorizations) -> None:
         """Its words are kept for who operates this; the true answer may come as before."""
