@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from .assertion import HMAC_ALGORITHMS, KEY_ALGORITHMS
 from .errors import ProviderMisconfigured
-from .vocabulary import ENDPOINTS, OWN_AUTHORIZATION_PARAMS
+from .vocabulary import AUTH_METHODS, ENDPOINTS, OWN_AUTHORIZATION_PARAMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +104,8 @@ def _of_authentication(registration: Registration) -> Iterator[Problem]:
     # Metadata often leaves out that public clients are taken; a provider file that does means it.
     if registration.auth_method == "none" and not is_said and not registration.is_discovered:
         way = 'for a public client say "token_endpoint_auth_method": "none"'
-        yield "client_secret", f"needed: the provider takes {', '.join(supported or ())}; {way}"
+        taken = ", ".join(each for each in AUTH_METHODS if each in (supported or ()))
+        yield "client_secret", f"needed: the provider takes {taken or 'no public clients'}; {way}"
 
 
 def _of_signing(registration: Registration) -> Iterator[Problem]:
