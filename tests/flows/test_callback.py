@@ -12,6 +12,7 @@ import boto3
 import pytest
 import requests
 
+from functions.vault.shared import NOTED_EVERY
 from local.demo import Faults
 from tests.flows.application import (
     TIMEOUT,
@@ -38,13 +39,18 @@ TRY_AGAIN = re.compile(r'href="(/authorize/[A-Za-z0-9_-]{22})"')
 
 
 def test_success_exchanges_once_stores_sealed_and_cannot_decrypt(
-    application: Application, new_browser: Callable[..., Browser], demo: DemoServer, aws_calls: list[AwsCall]
+    stack: Stack,
+    application: Application,
+    new_browser: Callable[..., Browser],
+    demo: DemoServer,
+    aws_calls: list[AwsCall],
 ) -> None:
     """One conditional consume, one data key, one conditional write, and notes for the account's other connections.
 
     The public function never asks to decrypt.
     """
     # given
+    stack.clock.advance(NOTED_EVERY)  # so that both are noted, whatever other tests have had noted before
     merchant = fresh("merchant")
     browser = new_browser(merchant)
     started = application.call("start", provider="ultracart", connection_id=fresh())
