@@ -56,6 +56,8 @@ EXAMPLES: dict[str, Any] = {
     "token_param_names": {"client_id": "client_key"},
     "refresh_params": {"audience": "https://api.example.com"},
     "refresh_param_names": {"client_id": "client_key"},
+    "refresh_grant_type": "refresh_token",
+    "first_refresh": {"refresh_endpoint": "https://login.example.com/oauth/exchange"},
     "token_headers": {"X-Api-Version": "2026-01"},
     "response_paths": ["data", "."],
     "response_fields": {"access_token": "accessToken"},

@@ -484,9 +484,10 @@ def _private(layers: list[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _private_values(layer: Mapping[str, Any]) -> Iterator[str]:
-    given = [entry for key in PRIVATE for entry in layer.get(key, {}).items()]
-    for urls in (layer, *layer.get("regions", {}).values()):
-        given += [entry for key in ENDPOINTS for entry in parse_qsl(urlsplit(urls.get(key) or "").query)]
+    given: list[tuple[str, str]] = []
+    for part in (layer, layer.get("first_refresh", {}), *layer.get("regions", {}).values()):
+        given += (entry for key in PRIVATE for entry in part.get(key, {}).items())
+        given += (entry for key in ENDPOINTS for entry in parse_qsl(urlsplit(part.get(key) or "").query))
     # A shorter one, a flag or a number, is a part of ordinary words, unless its name says what it is. So is what a
     # customer's browser shows, where the authorization request is not pushed.
     yield from (value for _, value in given if len(value) >= SHORTEST_PRIVATE)

@@ -600,6 +600,7 @@ def test_no_confidential_value_of_a_registration_is_quoted(server: Server, clien
         "token_headers": {"X-Api-Key": "Key h34der-k3y"},
         "token_params": {"api_key": "c0de-par4m-1"},
         "refresh_params": {"api_key": "r3fresh-par4m"},
+        "first_refresh": {"refresh_params": {"api_key": "f1rst-par4m-k"}},
         "revocation_params": {"api_key": "r3voke-par4m"},
         "revocation_headers": {"X-Api-Key": "r3voke-h34der"},
         "token_endpoint": "https://acme.example/token?key=qu3ry-token-k",
@@ -626,9 +627,9 @@ def test_no_confidential_value_of_a_registration_is_quoted(server: Server, clien
     with pytest.raises(GatehouseError) as caught:
         acts[act]()
 
-    assert len(said.split()) == 12
+    assert len(said.split()) == 13
     assert caught.value.provider_error is not None
-    assert caught.value.provider_error.error_description == " ".join(["***"] * 12)
+    assert caught.value.provider_error.error_description == " ".join(["***"] * 13)
 
 
 def test_what_the_catalogue_says_is_no_secret(server: Server, client: Client) -> None:
