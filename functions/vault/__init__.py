@@ -12,7 +12,8 @@ Floor 1, one outside world each: aws, store and shared (DynamoDB), cipher (KMS),
 discovery and issuer_keys (issuers), queues (SQS), signer (KMS), outbound, wire, slots, authentication and client
 (providers).
 Floor 2, the use cases: starting, binding, completing, vending, revoking, sweeping, background (what a sweep has
-queued), rescuing, listing, refreshing (one refresh under its lease), looking (whether a grant is dead), accounts (whose
-tokens are), and committing (the ladder that every token response goes down).
+queued), unrefreshable (what is said of what cannot be), rescuing, listing, refreshing (one refresh under its lease),
+looking (whether a grant is dead), accounts (whose tokens are), and committing (the ladder that every token response
+goes down).
 Floor 3: settings, the one reader of the environment, which puts the house together.
 """

@@ -240,6 +240,10 @@ class Completing:
         except Rescued:
             return Outcome("unfinished", request.provider, request=request)
         self._note(request, registration.client_id, answered.subject, deadline)
+        if answered.expires_at is not None and not connection.refreshable:
+            from .unrefreshable import note_no_refresh_token  # noqa: PLC0415 - most servers give a refresh token
+
+            note_no_refresh_token(request, registration.provider)
         asked = self._asked(connection, obtained, answered, registration, deadline)
         if asked is None:
             return self._outcome(request, obtained, connection)
@@ -394,4 +398,6 @@ def _with_scope(
     if scope is None and provider.scope_parameter is not None:
         scope = scopes.told(parameters.get(provider.scope_parameter), separators, requested, aliases)
     scope = requested if scope is None else scope
-    return replace(response, scope=scope, scope_missing=scopes.missing(requested, scope, aliases))
+    refreshable = response.tokens.refresh_token is not None
+    missing = scopes.missing(requested, scope, aliases, refreshable=refreshable)
+    return replace(response, scope=scope, scope_missing=missing)

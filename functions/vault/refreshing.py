@@ -431,7 +431,8 @@ def _scope_as_asked(held: Connection, used: StoredSet) -> str | None:
 def _with_missing_scopes(response: TokenResponse, held: Connection, used: StoredSet, plan: Plan) -> TokenResponse:
     """Return the response with what is missing of what was asked for, by the scope that the connection then has."""
     scope = response.scope or used.scope or held.scope
-    missing = scopes.missing(held.requested_scope, scope, plan.registration.provider.scope_aliases)
+    aliases = plan.registration.provider.scope_aliases
+    missing = scopes.missing(held.requested_scope, scope, aliases, refreshable=True)
     return replace(response, scope_missing=missing)
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     Aliases = Mapping[str, Sequence[str]]
 
+OFFLINE_ACCESS = "offline_access"
+"""The scope that asks for a refresh token (OpenID Connect Core section 11)."""
+
 _LONGEST = 8192
 
 
@@ -43,11 +46,16 @@ def told(value: Any, separators: Iterable[str], requested: str | None, aliases: 
     return " ".join(word for word in words.split() if word in expected)
 
 
-def missing(requested: str | None, granted: str | None, aliases: Aliases) -> tuple[str, ...]:
-    """Return the scopes that were asked for and not granted; none if nobody knows one of the two."""
+def missing(
+    requested: str | None, granted: str | None, aliases: Aliases, *, refreshable: bool = False
+) -> tuple[str, ...]:
+    """Return the scopes that were asked for and not granted; none if nobody knows one of the two.
+
+    `refreshable`: a refresh token came. Then what asks for one is granted, whether the server names it or not.
+    """
     if requested is None or granted is None:
         return ()
-    there = set(granted.split())
+    there = {*granted.split(), *((OFFLINE_ACCESS,) if refreshable else ())}
     return tuple(scope for scope in requested.split() if not _is_covered(scope, there, aliases))
 
 

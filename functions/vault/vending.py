@@ -203,7 +203,9 @@ class Vending:
         When its end comes near the record says that a person is needed, whoever finds that out.
         """
         error = ReauthorizationRequired(
-            "The access token cannot be refreshed, the grant came without a refresh token: start again."
+            "The access token cannot be refreshed, the grant came without a refresh token: start again. If each grant "
+            "comes without one, the registration may have to ask for it: with offline_access among its scopes, or with "
+            "what the server documents in authorization_params."
         )
         now = self.timing.now()
         if not connection.is_valid_for(0, now):
