@@ -29,6 +29,11 @@ class Identity:
     label: str | None = None
 
     @property
+    def key(self) -> tuple[str, str | None]:
+        """Return what tells it apart from every other identity, of any client; it is kept in memory alone."""
+        return f"{self.registration.provider.name} {self.registration.client_id}", self.secret
+
+    @property
     def is_signed_elsewhere(self) -> bool:
         """Tell whether proving it takes a call to KMS, and so time."""
         return self.registration.auth_method == "private_key_jwt"
@@ -50,6 +55,8 @@ def advice(identity: Identity) -> str:
         told.append("it may want client_id there as well; try client_id_in_body true")
     if method == "client_secret_post":
         told.append("this server may want them in a header; try token_endpoint_auth_method client_secret_basic")
+    if method == "none":
+        return " The registration has no client_secret: this server may have given your client one."
     if method in {"client_secret_jwt", "private_key_jwt"}:
         others = " or ".join(each for each in AUDIENCES if each != provider.client_assertion_audience)
         told.append(f"this server may expect another audience of the assertion; try client_assertion_audience {others}")

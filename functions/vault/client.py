@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from . import dialect, id_token
 from .authentication import advice, identities, proof_of
-from .errors import ProviderMisconfigured
+from .errors import ProviderMisconfigured, ReauthorizationRequired
 from .id_token import Expected
 from .responses import is_revoked, pushed_request_uri, token_response, unverified_id_token
 from .timing import CALL, SHORTEST_REQUEST, Deadline
@@ -31,6 +31,17 @@ if TYPE_CHECKING:
     Form = Sequence[tuple[str, str]]
 
 T = TypeVar("T")
+
+_REFUSED_FOR = 300.0
+"""Seconds for which a secret that the server has refused is shown to it after the client's other one."""
+
+_SPENT = (
+    " The code had come with another client secret before, which the server refuses: this server spends a code then. "
+    "Take that secret out of client_secrets, or try again: for some minutes the other one goes first."
+)
+
+_REFUSED_FOR = 300.0
+"""Seconds for which a secret that the server has refused is shown to it only after the client's other one."""
 
 
 class IssuerKeys(Protocol):
@@ -54,9 +65,9 @@ class Client:
     secrets is tried: the other live one, then what `reread` finds in the registration by now. The first two go for
     codes, too, although a code is sent once: a server that does not know who asks has to refuse before it looks at the
     code (RFC 6749 sections 3.2.1 and 5.2), so nothing was issued for it, and nothing can be revoked because it comes
-    again (section 4.1.2). A server that spends the code all the same says `invalid_grant` to the second request, and
-    the user tries again, as they would have had to anyway. No other answer, and no silence, ever lets a request be
-    repeated.
+    again (section 4.1.2). A server that spends the code all the same says `invalid_grant` to the second request: then
+    the user tries again, and the secret that was refused goes last. No other answer, and no silence, ever lets a
+    request be repeated.
     """
 
     def __init__(  # noqa: PLR0913 - all that a client asks of the world around it
@@ -85,6 +96,8 @@ class Client:
         self._slots = slots
         self._has_slot = False
         self._wall_clock = wall_clock
+        self._refused: dict[tuple[str, str | None], float] = {}
+        """When a secret was refused (`clock`): known to this process alone, and not for long."""
 
     @contextmanager
     def in_slot(self, registration: Registration, deadline: Deadline, until: float) -> Iterator[Client]:
@@ -262,9 +275,14 @@ class Client:
                 answer = self._transport.send(asked.method, asked.url, asked.headers, asked.body, left)
                 # All secrets of the client: a header of the provider's own may hold one, whatever the method is.
                 return read(answer, identity, (*secrets, *identity.registration.secrets, *proof.confidential))
+            except ReauthorizationRequired as error:
+                if refused is not None and kind == "token":
+                    error.description += _SPENT
+                raise
             except ProviderMisconfigured as error:
                 if not error.refuses_client:
                     raise
+                self._refused[identity.key] = self._clock()
                 error.description += advice(identity)
                 if kind == "token" and not error.refused_first:
                     raise
@@ -273,7 +291,7 @@ class Client:
         raise refused
 
     def _identities(self, kind: str, registration: Registration, deadline: Deadline) -> Iterator[Identity]:
-        yield from identities(registration.for_revocation() if kind == "revocation" else registration)
+        yield from self._in_order(identities(registration.for_revocation() if kind == "revocation" else registration))
         # Reading the registration may take as long as a call to AWS can; the request after it needs time, too.
         if deadline.remaining() < CALL + SHORTEST_REQUEST:
             return
@@ -282,6 +300,13 @@ class Client:
             if fresh is None:
                 return
             yield from identities(fresh.for_revocation() if kind == "revocation" else fresh)
+
+    def _in_order(self, known: Iterator[Identity]) -> list[Identity]:
+        """Return the identities in the order in which they are tried: what was refused a moment ago goes last."""
+        since = self._clock() - _REFUSED_FOR
+        for key in [key for key, at in self._refused.items() if at < since]:
+            self._refused.pop(key, None)
+        return sorted(known, key=lambda identity: self._refused.get(identity.key, 0.0))
 
 
 def _same(fresh: Registration, refused: Registration) -> Registration | None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from werkzeug.wrappers import Response
 
 from tests.flows.scripted import TOKENS, connect
 
 if TYPE_CHECKING:
+    from local.stack import Stack
     from tests.browser import Browser
     from tests.flows.application import Application
-    from tests.flows.scripted import Scripted
+    from tests.flows.scripted import Received, Scripted
 
 OFFLINE = ["openid", "profile", "offline_access"]
 
@@ -26,6 +29,11 @@ def lines(capsys: pytest.CaptureFixture[str], message: str) -> list[dict[str, An
     """Return the lines of the log since the last look that have a message."""
     written = (json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{"))
     return [line for line in written if line["message"] == message]
+
+
+def basic(received: Received) -> str:
+    """Return the credentials in a request's header."""
+    return b64decode(received.headers["authorization"].removeprefix("Basic ")).decode()
 
 
 # Refresh tokens that are asked for by a scope
@@ -116,3 +124,80 @@ def test_nothing_is_said_of_a_connection_that_lasts(  # noqa: PLR0913, PLR0917 -
     # then
     assert page.status_code == 200
     assert lines(capsys, "no refresh token came") == []
+
+
+# Two client secrets
+
+
+def test_a_code_that_a_refused_secret_has_spent_costs_one_attempt(
+    application: Application, browser: Browser, scripted: Scripted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Better Auth spends a code before it looks at the secret; the second try shows the other secret first."""
+    # given
+    spent: list[str] = []
+
+    def answer(received: Received) -> Any:
+        code = dict(received.form)["code"]
+        if code in spent:
+            return Response('{"error": "invalid_grant", "error_description": "invalid code"}', 400)
+        if basic(received) != "scripted-client:0ld":
+            spent.append(code)
+            return Response('{"error": "invalid_client", "error_description": "invalid client_secret"}', 401)
+        return TOKENS
+
+    scripted.answers["/token"] = answer
+    provider = application.register(scripted.registration | {"client_secrets": ["n3w", "0ld"]})
+
+    # when
+    _, page = connect(application, browser, provider)
+    (failed,) = lines(capsys, "callback")
+    spent.clear()  # the next code is another one
+    started, page_then = connect(application, browser, provider)
+
+    # then
+    assert (page.status_code, failed["reason"]) == (409, "reauthorization_required")
+    assert "which the server refuses" in failed["description"]
+    assert page_then.status_code == 200
+    assert [basic(each) for each in scripted.received] == [f"scripted-client:{each}" for each in ("n3w", "0ld", "0ld")]
+    assert shown(application, started)["client_secret_used"] == "previous"
+
+
+def test_a_refused_secret_is_shown_first_again_when_some_minutes_have_passed(
+    application: Application, browser: Browser, scripted: Scripted, stack: Stack
+) -> None:
+    """Glewlwyd refuses a secret with a 403; the newest one may be valid by then."""
+    # given
+    valid = ["0ld"]
+
+    def answer(received: Received) -> Any:
+        is_known = basic(received).removeprefix("scripted-client:") in valid
+        return TOKENS if is_known else Response('{"error": "unauthorized_client"}', 403)
+
+    scripted.answers["/token"] = answer
+    provider = application.register(scripted.registration | {"client_secrets": ["n3w", "0ld"]})
+
+    # when
+    pages = [connect(application, browser, provider)[1].status_code for _ in range(2)]
+    valid.append("n3w")
+    stack.clock.advance(400)
+    started, _ = connect(application, browser, provider)
+
+    # then
+    assert pages == [502, 200]
+    assert shown(application, started)["client_secret_used"] == "newest"
+
+
+def test_a_secret_that_was_forgotten_is_missed(
+    application: Application, browser: Browser, scripted: Scripted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Doorkeeper and LemonLDAP::NG refuse the client, in words that say nothing of a secret."""
+    # given
+    scripted.answers["/token"] = Response('{"error": "invalid_client"}', 401)
+    provider = application.register(scripted.registration)
+
+    # when
+    connect(application, browser, provider)
+
+    # then
+    (failed,) = lines(capsys, "callback")
+    assert "The registration has no client_secret" in failed["description"]
