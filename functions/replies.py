@@ -29,8 +29,9 @@ _STATUS = {
 _REASONS = {
     "provider_unavailable": "The provider did not answer as expected. This usually passes after a moment.",
     "provider_throttled": "The provider is answering too many requests right now. Wait a minute, then try again.",
-    "provider_misconfigured": (
-        "The provider does not accept this application's settings. The application's owner has to correct them."
+    **dict.fromkeys(
+        ("provider_misconfigured", "invalid_scope", "unauthorized_client", "unsupported_response_type"),
+        "The provider does not accept this application's settings. The application's owner has to correct them.",
     ),
     "unknown_provider": "The provider is no longer set up here. The application's owner has to correct this.",
     "temporarily_unavailable": "A service that we need did not answer. This usually passes after a moment.",

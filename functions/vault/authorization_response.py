@@ -47,6 +47,25 @@ RESPONSE_ERRORS = frozenset(
     }
 )
 
+REMEDIES = {
+    "invalid_request": (
+        "The authorization server refuses the authorization request: check scopes and authorization_params of the "
+        "registration."
+    ),
+    "unauthorized_client": (
+        "The authorization server does not let this client ask for a code: check client_id of the registration, and "
+        "what the client is allowed where it is registered."
+    ),
+    "unsupported_response_type": (
+        "The authorization server gives this client no code: allow it the authorization code grant, where the client "
+        "is registered."
+    ),
+    "invalid_scope": (
+        "The authorization server refuses a scope: check scopes of the registration, and those that start was given."
+    ),
+}
+"""What an operator may do about an error that a redirect brought: it is no person's fault, and comes again."""
+
 # What the data may call a refusal by, in the words of an authorization response.
 _IN_A_RESPONSE = {
     "slow_down": "temporarily_unavailable",

@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING
 
 from . import scopes
 from .authorization import Phase
-from .authorization_response import refusal_of
+from .authorization_response import REMEDIES, refusal_of
 from .committing import UNREAD, Rescued
 from .connection import ENDED
-from .errors import ConnectionRevoked, GatehouseError, InvalidRequest, ServerError, SlotsTaken, TemporarilyUnavailable
+from .errors import (
+    ConnectionRevoked,
+    GatehouseError,
+    InvalidRequest,
+    ProviderMisconfigured,
+    ServerError,
+    SlotsTaken,
+    TemporarilyUnavailable,
+)
 from .last_attempt import LastAttempt
 from .obtained import Authorized, Obtained
 from .outcome import SUBJECT_MISMATCH, Became, Outcome, became_of, page_of, waits
@@ -113,7 +121,9 @@ class Completing:
         except Conflict:
             return self._not_declined(response, attempt, deadline)
         self._note_attempt(request, attempt)
-        return Outcome.failed(request, error, said=said)
+        remedy = REMEDIES.get(error)
+        failure = None if remedy is None else ProviderMisconfigured(remedy, provider_error=said)
+        return Outcome.failed(request, error, failure, said=said)
 
     def _not_declined(self, response: ValidatedResponse, attempt: LastAttempt, deadline: Deadline) -> Outcome:
         """Say why a no could not be taken. One without the issuer's name is not believed, but its words are kept."""

@@ -70,6 +70,15 @@ _REGISTRATION = frozenset(
         *("use_dpop_nonce", "invalid_dpop_proof", "invalid_redirect_uri", "redirect_uri_mismatch"),
     }
 )
+# Of these, the ones that say nothing of who asks.
+_REQUEST = _REGISTRATION - {"unauthorized_client"}
+_REFUSES_CLIENT = (
+    "The authorization server refuses this client: check client_id, client_secret and endpoints of the registration."
+)
+_REFUSES_REQUEST = (
+    "The authorization server refuses the request: see provider_error, and check endpoints and parameters of the "
+    "registration."
+)
 _UNSUPPORTED = "unsupported_token_type"
 KNOWN = _DEAD | _THROTTLED | _OUTAGE | _CLIENT | {"unauthorized_client", _UNSUPPORTED}
 
@@ -156,8 +165,7 @@ def _lasting(refusal: Refusal, rule: Rule | None, said: ProviderError) -> Gateho
         return None
     is_of_the_client = is_unauthorized or word in _CLIENT
     return ProviderMisconfigured(
-        "The authorization server refuses this client: "
-        "check client_id, client_secret and endpoints of the registration.",
+        _REFUSES_REQUEST if word in _REQUEST and not is_unauthorized else _REFUSES_CLIENT,
         # Some say in this way that a secret is wrong, others that the client may not do this at all.
         refuses_client=is_of_the_client or (refusal.status == HTTPStatus.FORBIDDEN and word == "unauthorized_client"),
         refused_first=is_of_the_client,

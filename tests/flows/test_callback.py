@@ -559,7 +559,7 @@ def test_denial_connects_nothing_and_can_be_reconsidered(
     [
         ("invalid_request", 400, "too old or incomplete"),
         ("temporarily_unavailable", 503, "usually passes"),
-        ("invalid_scope", 400, "reported an error"),
+        ("invalid_scope", 400, "does not accept this application"),
         ("login_required", 400, "reported an error"),
         ("zq7marker_unheard_of", 502, "reported an error"),
     ],

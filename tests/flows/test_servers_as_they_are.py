@@ -10,6 +10,7 @@ import pytest
 from werkzeug.wrappers import Response
 
 from tests.flows.scripted import TOKENS, connect
+from tests.flows.test_quirks import come_back
 
 if TYPE_CHECKING:
     from local.stack import Stack
@@ -201,3 +202,58 @@ def test_a_secret_that_was_forgotten_is_missed(
     # then
     (failed,) = lines(capsys, "callback")
     assert "The registration has no client_secret" in failed["description"]
+
+
+# Refusals that say what to do
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        ("invalid_scope", "check scopes of the registration"),
+        ("invalid_request", "check scopes and authorization_params"),
+        ("unauthorized_client", "what the client is allowed"),
+        ("unsupported_response_type", "the authorization code grant"),
+    ],
+)
+def test_an_error_in_the_redirect_says_what_its_owner_can_do(  # noqa: PLR0913, PLR0917 - pytest passes them by name
+    application: Application,
+    browser: Browser,
+    scripted: Scripted,
+    capsys: pytest.CaptureFixture[str],
+    error: str,
+    remedy: str,
+) -> None:
+    """Better Auth names the scope, and others nothing; the page says whom it concerns, and not what."""
+    # given
+    provider = application.register(scripted.registration | {"scopes": ["nosuchscope"]})
+    started = application.call("start", provider=provider)
+
+    # when
+    page = come_back(browser, started, error=error, error_description="The following are invalid: nosuchscope")
+
+    # then
+    (failed,) = lines(capsys, "callback")
+    assert (failed["reason"], failed["provider_error"]) == (error, error)
+    assert remedy in failed["description"]
+    assert failed["provider_error_description"] == "The following are invalid: nosuchscope"
+    assert "nosuchscope" not in page.text
+
+
+def test_a_token_that_a_server_does_not_know_is_no_fault_of_the_client(
+    application: Application, browser: Browser, scripted: Scripted
+) -> None:
+    """Better Auth calls the revocation of a token that has gone an invalid request."""
+    # given
+    scripted.answers["/token"] = TOKENS
+    started, _ = connect(application, browser, application.register(scripted.registration))
+    gone = '{"error": "invalid_request", "error_description": "token not found"}'
+    scripted.answers["/revoke"] = Response(gone, 400, content_type="application/json")
+
+    # when
+    application.call("revoke", connection_id=started["connection_id"])
+
+    # then
+    failure = shown(application, started)["failure"]
+    assert "refuses the request" in failure["description"]
+    assert failure["provider_error"]["error_description"] == "token not found"
