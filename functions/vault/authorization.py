@@ -178,6 +178,12 @@ class AuthorizationRequest:
         return self.has_expired(now) if was_opened_here else now >= self.expires_at
 
     @property
+    def prompt(self) -> frozenset[str]:
+        """Return what the server was asked to ask its user for (OpenID Connect Core section 3.1.2.1)."""
+        query = self.pushed or urlsplit(self.authorization_url).query
+        return frozenset(dict(parse_qsl(query)).get("prompt", "").split())
+
+    @property
     def is_used_up(self) -> bool:
         """Tell whether as many codes were exchanged for this request as may be, and the last of them in vain."""
         return self.phase is Phase.FAILED and self.exchanges >= MOST_EXCHANGES

@@ -29,6 +29,8 @@ _STATE = rf"({REQUEST_ID})\.{SECRET}"
 _LONGEST = 8192
 _MOST_PARAMETERS = 50
 
+CONSENT_REQUIRED = "consent_required"
+
 # RFC 6749 section 4.1.2.1 and OpenID Connect Core section 3.1.2.6: anything else that a server says becomes
 # `server_error`, unless its data has a word for it.
 RESPONSE_ERRORS = frozenset(
@@ -43,7 +45,7 @@ RESPONSE_ERRORS = frozenset(
         "interaction_required",
         "login_required",
         "account_selection_required",
-        "consent_required",
+        CONSENT_REQUIRED,
     }
 )
 

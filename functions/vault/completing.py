@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from . import scopes
 from .authorization import Phase
-from .authorization_response import REMEDIES, refusal_of
+from .authorization_response import CONSENT_REQUIRED, REMEDIES, refusal_of
 from .committing import UNREAD, Rescued
 from .connection import ENDED
 from .errors import (
@@ -110,8 +110,20 @@ class Completing:
             return None
         return refusal_of(response, provider.rules)
 
+    def _of_person(self, response: ValidatedResponse, error: str) -> str:
+        """Return an error, but as a person's no if the server required a consent for which it was free to ask.
+
+        `consent_required` belongs to requests with `prompt=none` (OpenID Connect Core section 3.1.2.6). After any other
+        some servers say it when the person presses their button for no.
+        """
+        if error != CONSENT_REQUIRED:
+            return error
+        request = self._answered_by(response)
+        return error if request is None or "none" in request.prompt else ACCESS_DENIED
+
     def _declined(self, response: ValidatedResponse, error: str, deadline: Deadline) -> Outcome:
         """Store a no, and return the outcome that it is: nothing is sent, and another answer may still come."""
+        error = self._of_person(response, error)
         browser, now = response.browser, self.timing.now()
         secrets = (browser.state, browser.ticket_secret, browser.nonce, browser.code_verifier)
         said = told_by_redirect(response.error, response.error_description, secrets)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
 
 from .scopes import OFFLINE_ACCESS
 
@@ -41,14 +40,9 @@ def _advice(request: AuthorizationRequest) -> str:
             "To be given a refresh token, most servers have to be asked: add offline_access to scopes, or what the "
             'server documents to authorization_params of the registration, like {"access_type": "offline"}.'
         )
-    if "prompt" not in _params(request):
+    if "consent" not in request.prompt:
         return (
             "It was asked for offline_access; many servers give that only to who is asked for consent each time "
             '(OpenID Connect Core section 11): add "authorization_params": {"prompt": "consent"} to the registration.'
         )
     return "It was asked for offline_access: the server has to allow this client to have refresh tokens."
-
-
-def _params(request: AuthorizationRequest) -> dict[str, list[str]]:
-    """Return the parameters of the authorization request, wherever they stand."""
-    return parse_qs(request.pushed or urlsplit(request.authorization_url).query)

@@ -257,3 +257,31 @@ def test_a_token_that_a_server_does_not_know_is_no_fault_of_the_client(
     failure = shown(application, started)["failure"]
     assert "refuses the request" in failure["description"]
     assert failure["provider_error"]["error_description"] == "token not found"
+
+
+@pytest.mark.parametrize(
+    ("asked", "page_status", "told"),
+    [({"prompt": "consent"}, 200, "access_denied"), ({}, 200, "access_denied"), ({"prompt": "none"}, 400, None)],
+    ids=["asked for consent", "asked for nothing", "asked for silence"],
+)
+def test_a_consent_that_was_refused_is_a_no(  # noqa: PLR0913, PLR0917 - pytest passes them by name
+    application: Application,
+    browser: Browser,
+    scripted: Scripted,
+    asked: dict[str, str],
+    page_status: int,
+    told: str | None,
+) -> None:
+    """LemonLDAP::NG says `consent_required` when a person refuses; without a page it means what the standard says."""
+    # given
+    provider = application.register(scripted.registration)
+    started = application.call("start", provider=provider, authorization_params=asked)
+
+    # when
+    page = come_back(browser, started, error="consent_required", error_description="consent not given")
+
+    # then
+    attempt = application.call("connections", request_id=started["request_id"])["last_attempt"]
+    assert (page.status_code, "You declined access" in page.text) == (page_status, told is not None)
+    assert attempt["error"] == (told or "consent_required")
+    assert attempt["provider_error"]["error"] == "consent_required"
