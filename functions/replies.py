@@ -6,12 +6,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from functions.edge import Reply
-from functions.vault.errors import BY_CODE, InvalidRequest, ServerError
+from functions.vault.errors import BY_CODE, InvalidRequest, ProviderMisconfigured, ServerError
 from functions.vault.outcome import LOOKS_AGAIN, SUBJECT_MISMATCH
 
 if TYPE_CHECKING:
     from functions.vault.authorization import AuthorizationRequest
     from functions.vault.authorization_response import Refused
+    from functions.vault.errors import ProviderError
     from functions.vault.outcome import Outcome
 
 _STATUS = {
@@ -43,6 +44,18 @@ _REASONS = {
 }
 _LOOKS_AGAIN_AFTER = 2
 
+_REMEDIES = {
+    "form_expected": (
+        "The registration asks for an answer by form_post, and the server answered by the address: it may not know "
+        "that response_mode. Leave it out of the registration."
+    ),
+    "issuer_mismatch": (
+        "The answer does not name the issuer of the registration as its own (iss, RFC 9207), and was not believed. A "
+        "server that promises iss in its metadata may leave it out of its errors: provider_error has what it said."
+    ),
+}
+"""What the log says to who runs the application about an answer that was not taken; the others are a browser's."""
+
 _OTHER_REASON = "The provider reported an error instead of an approval."
 
 
@@ -52,9 +65,8 @@ def of(outcome: Outcome, cookies: tuple[str, ...] = ()) -> Reply:
     location = outcome.return_to
     status, values = (200, {}) if location is not None else (_status(outcome), _values(outcome))
     looks_again_after = _looks_again(outcome)
-    return Reply(
-        outcome.page, status, values, location, cookies, reason, outcome.failure, outcome.said, looks_again_after
-    )
+    failure = outcome.failure or _remedy(reason, outcome.said)
+    return Reply(outcome.page, status, values, location, cookies, reason, failure, outcome.said, looks_again_after)
 
 
 def of_refused(refused: Refused, application_url: str | None, requests: list[str]) -> Reply:
@@ -68,7 +80,12 @@ def of_refused(refused: Refused, application_url: str | None, requests: list[str
     if refused.reason == "state_missing" and requests:
         values = {"try_again": _link(requests[0])} if len(requests) == 1 else {}
         return Reply("not_connected", 400, values, reason=refused.reason)
-    return Reply("refused", 400, reason=refused.reason)
+    return Reply("refused", 400, reason=refused.reason, failure=_remedy(refused.reason))
+
+
+def _remedy(reason: str | None, said: ProviderError | None = None) -> ProviderMisconfigured | None:
+    """Return the failure of an answer that was not taken for how the provider is registered; None for all others."""
+    return ProviderMisconfigured(_REMEDIES[reason], provider_error=said) if reason in _REMEDIES else None
 
 
 def about(request: AuthorizationRequest | None) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from werkzeug.wrappers import Response
 
-from tests.flows.scripted import TOKENS, connect
+from tests.flows.scripted import CODE, TOKENS, connect
 from tests.flows.test_quirks import come_back
 
 if TYPE_CHECKING:
@@ -285,3 +285,39 @@ def test_a_consent_that_was_refused_is_a_no(  # noqa: PLR0913, PLR0917 - pytest 
     assert (page.status_code, "You declined access" in page.text) == (page_status, told is not None)
     assert attempt["error"] == (told or "consent_required")
     assert attempt["provider_error"]["error"] == "consent_required"
+
+
+def test_an_answer_by_another_way_than_asked_for_names_the_key(
+    application: Application, browser: Browser, scripted: Scripted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Better Auth knows no `form_post`, and answers by the address."""
+    # given
+    provider = application.register(scripted.registration | {"response_mode": "form_post"})
+    started = application.call("start", provider=provider)
+
+    # when
+    page = come_back(browser, started, code=CODE)
+
+    # then
+    (refused,) = lines(capsys, "callback")
+    assert (page.status_code, refused["reason"]) == (400, "form_expected")
+    assert "response_mode" in refused["description"]
+    assert scripted.received == []
+
+
+def test_an_error_without_the_issuers_name_says_what_was_missed(
+    application: Application, browser: Browser, scripted: Scripted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Canaille promises `iss`, and leaves it out where it finds the request wrong."""
+    # given
+    promise = {"issuer": scripted.url, "authorization_response_iss_parameter_supported": True}
+    started = application.call("start", provider=application.register(scripted.registration | promise))
+
+    # when
+    come_back(browser, started, error="invalid_request", error_description="Missing 'nonce' in request.")
+
+    # then
+    (refused,) = lines(capsys, "callback")
+    assert (refused["outcome"], refused["reason"]) == ("refused", "issuer_mismatch")
+    assert "RFC 9207" in refused["description"]
+    assert refused["provider_error_description"] == "Missing 'nonce' in request."
