@@ -2,8 +2,9 @@
 
 A grant has ended when the server has confirmed the end of its refresh token, or of an access token that was alive. To
 end one that had run out confirms nothing: it says yes to what it does not know, or no. Nor does the end of an access
-token, if the refresh token was refused with it: that may have been in passing, and is believed at the second time. What
-the words of a refusal mean is in `meanings`.
+token, if the refresh token was refused with it: that may have been in passing, and is believed at the second time.
+Where the first success is known to end all, it is enough, whichever token it was. What the words of a refusal mean is in
+`meanings`.
 """
 
 from __future__ import annotations
@@ -68,6 +69,10 @@ class _Asked:
     def is_confirmed(self) -> bool:
         return self._known.is_confirmed
 
+    @property
+    def has_revoked(self) -> bool:
+        return any(entry["answer"] == REVOKED for entry in self._known.answers.values())
+
     def answered(self, kind: str, answer: str) -> None:
         self._known = self._known.answered(kind, answer, self._now())
         self._answers[kind] = self._known.answers[kind]
@@ -93,24 +98,26 @@ def ask(  # noqa: PLR0913 - a token set, how its server is asked, and what is kn
     *,
     had_ended: bool,
     ends_all: bool = False,
+    first_ends_all: bool = False,
     refuses_us: bool = False,
 ) -> Attempt:
     """Ask the server to revoke each token of the `kinds` that it takes, if it has not answered about it yet.
 
     `revoke` sends a token of a kind, and tells whether the server knew it. `had_ended`: the server has confirmed the
-    end of this grant by another token set. `ends_all`: with any grant it ends all of the account. `refuses_us`: it has
-    published that it takes no revocation of this client.
+    end of this grant by another token set. `ends_all`: with any grant it ends all of the account. `first_ends_all`: so
+    it does, and its yes is to this very token. `refuses_us`: it has published that it takes no revocation of this
+    client.
     """
     asked = _Asked(over, now, ends_all=ends_all)
     try:
         for kind in kinds:
-            if kind not in over.answers:
+            if kind not in over.answers and not (first_ends_all and asked.has_revoked):
                 _ask_about(asked, kind, getattr(tokens, kind), revoke, now())
     except GatehouseError as error:
         if refuses_us and isinstance(error, ProviderMisconfigured) and error.refuses_client:
             return asked.ended(LEFT_AT_THE_SERVER)
         return asked.failed(error)
-    return _judged(asked, now(), had_ended=had_ended)
+    return _judged(asked, now(), had_ended=had_ended or (first_ends_all and asked.has_revoked))
 
 
 def _ask_about(asked: _Asked, kind: str, token: str | None, revoke: Revoke, now: float) -> None:

@@ -140,6 +140,14 @@ class Provider:
         return self.revocation_ends_authorization is False
 
     @property
+    def first_revocation_ends_all(self) -> bool:
+        """Tell whether nothing is left to revoke after a first success: it ends all, and the server says which is one.
+
+        A yes without that (RFC 7009 section 2.2) may be to a token that the server does not know.
+        """
+        return self.revocation_ends_authorization is True and self.revocation_success is not None
+
+    @property
     def replays_refresh(self) -> bool:
         """Tell whether a refresh whose answer was lost may be sent again at once, without harm to the grant."""
         return self.refresh_token_rotation is False or bool(self.refresh_token_replay_seconds)

@@ -225,6 +225,7 @@ class Revoking:
             self.timing.now,
             had_ended=had_ended,
             ends_all=ends_all,
+            first_ends_all=registration.provider.first_revocation_ends_all,
             refuses_us=registration.has_no_method_for_revocation,
         )
 

@@ -191,14 +191,16 @@ def _validated(call: Call, redirect_uri: str) -> AuthorizationRequest:
         merchant=Merchant.named(call.request.headers.get(MERCHANT_HEADER)),
         redirect_uri=redirect_uri,
         state=arguments.get("state"),
-        scopes=_scopes(dialect, arguments.get("scope")),
+        scopes=_scopes(dialect, arguments.get("scope"), call.faults.application_scopes),
         code_challenge=_code_challenge(arguments.get("code_challenge"), arguments.get("code_challenge_method"))
         if dialect.requires_pkce
         else None,
     )
 
 
-def _scopes(dialect: Dialect, scope: str | None) -> tuple[str, ...]:
+def _scopes(dialect: Dialect, scope: str | None, of_application: str | None) -> tuple[str, ...]:
+    if dialect.has_fixed_scopes and of_application is not None:
+        return tuple(of_application.split())
     if dialect.has_fixed_scopes or not scope:
         return dialect.client.scopes
     scopes = tuple(scope.split(" "))

@@ -62,7 +62,8 @@ class BackChannel:
     def revoke(self, call: Call) -> Response:
         """Answer a revocation request; raises OAuthError or RestError."""
         client = _client(call)
-        answer, call.seen.outcome = call.dialect.revoke(self._grants, client, _required(call, "token"))
+        token = _required(call, "token")
+        answer, call.seen.outcome = call.dialect.revoke(self._grants, client, token, call.faults)
         return answer
 
     def _exchange(self, client: Client, call: Call) -> TokenSet:

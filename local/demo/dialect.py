@@ -70,7 +70,7 @@ class Dialect(ABC):
         return client
 
     @abstractmethod
-    def token_document(self, tokens: TokenSet) -> dict[str, Any]:
+    def token_document(self, tokens: TokenSet, faults: Faults) -> dict[str, Any]:
         """Return the members of a successful token response (RFC 6749 section 5.1)."""
 
     @abstractmethod
@@ -78,7 +78,7 @@ class Dialect(ABC):
         """Return what the dialect publishes about itself, under a false `issuer` if one is given."""
 
     @abstractmethod
-    def revoke(self, grants: Grants, client: Client, token: str) -> tuple[Response, str]:
+    def revoke(self, grants: Grants, client: Client, token: str, faults: Faults) -> tuple[Response, str]:
         """Revoke; returns the answer and the outcome for the record."""
 
     @abstractmethod
@@ -97,7 +97,7 @@ class Dialect(ABC):
 
     def token_answer(self, tokens: TokenSet, faults: Faults) -> Response:
         """Answer with tokens, and with the odd `expires_in` that the switches ask for."""
-        document = self.token_document(tokens)
+        document = self.token_document(tokens, faults)
         literals: dict[str, str] = {}
         if faults.expires_in_literal is not None:
             del document["expires_in"]

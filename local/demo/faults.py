@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 ENDPOINTS = ("*", "authorize", "token", "revoke", "metadata", "me", "api")
 ERROR_FORMS = ("rfc6749", "ok", "error_response")
+REVOKES_BY = ("either", "refresh_token", "access_token")
 _LARGEST_BODY = 64 * 1024 * 1024
 _LONGEST_SECONDS = 600
 
@@ -40,6 +41,13 @@ class Faults:
     """Whether a refresh token that was rotated away ends its grant when it comes again."""
     replay_window_seconds: float = 0
     """For so long after a rotation the old refresh token gets the same answer once more."""
+    application_scopes: str | None = None
+    """At UltraCart's authorization endpoint: the permissions that the application has now, space-separated. Whoever has
+    consented before keeps those of then."""
+    names_merchant: bool = True
+    """Whether UltraCart's token answers name the merchant, as newer servers' do."""
+    revokes_by: str = "either"
+    """Which token UltraCart's revocation takes: `either`, or one of `refresh_token` and `access_token`."""
     lifetime_seconds: int = 3600
     """How long access tokens issued now are good for."""
     expires_in_literal: str | None = None
@@ -202,6 +210,9 @@ _CHECKS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "rotate": (_or_none(_is_bool), "null, true or false"),
     "reuse_detection": _FLAG,
     "replay_window_seconds": (lambda value: _is_seconds(value, 10**10), "a number of seconds of at least 0"),
+    "application_scopes": _TEXT,
+    "names_merchant": _FLAG,
+    "revokes_by": (lambda value: value in REVOKES_BY, f"one of {', '.join(REVOKES_BY)}"),
     "lifetime_seconds": (lambda value: _is_integer(value, 0, 10**10), "an integer of at least 0"),
     "expires_in_literal": (_is_json_text, "null, JSON text, or an empty string"),
     "error_form": (lambda value: value in ERROR_FORMS, f"one of {', '.join(ERROR_FORMS)}"),

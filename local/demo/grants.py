@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 import itertools
+import math
 import secrets
 import threading
 from dataclasses import dataclass, field
@@ -146,11 +147,17 @@ class Grants:
                 self._revoke(grant.grant_id)
             return grant is not None
 
-    def revoke_application(self, client: Client, token: str) -> bool:
-        """Revoke all that the merchant behind `token` granted to `client`; returns whether `token` was live."""
+    def revoke_application(self, client: Client, token: str, takes: tuple[str, ...]) -> bool:
+        """Revoke all that the merchant behind `token` granted to `client`, if that is one of the kinds it `takes`.
+
+        Returns whether it was, and was live. Of UltraCart nobody knows what an access token does that has run out;
+        this server is the harsher one.
+        """
         with self._lock:
             grant = self._live_grant_of(client, token)
-            if grant is None:
+            if grant is None or ("access_token" if token in grant.access_tokens else "refresh_token") not in takes:
+                return False
+            if self._clock() >= grant.access_tokens.get(token, math.inf):
                 return False
             for other in self._grants.values():
                 if (other.client_id, other.merchant) == (client.client_id, grant.merchant):

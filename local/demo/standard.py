@@ -48,7 +48,7 @@ class Standard(Dialect):
         method = "client_secret_post" if in_form else "none"
         return Presented(request.form.get("client_id"), request.form.get("client_secret"), method)
 
-    def token_document(self, tokens: TokenSet) -> dict[str, Any]:
+    def token_document(self, tokens: TokenSet, faults: Faults) -> dict[str, Any]:  # noqa: ARG002 - as UltraCart's
         """Return the members of RFC 6749 section 5.1."""
         document: dict[str, Any] = {
             "access_token": tokens.access_token,
@@ -60,7 +60,7 @@ class Standard(Dialect):
             document["refresh_token"] = tokens.refresh_token
         return document
 
-    def revoke(self, grants: Grants, client: Client, token: str) -> tuple[Response, str]:
+    def revoke(self, grants: Grants, client: Client, token: str, faults: Faults) -> tuple[Response, str]:  # noqa: ARG002 - as UltraCart's
         """Revoke the grant; an unknown token is as good as revoked (RFC 7009 section 2.2)."""
         was_live = grants.revoke_token(client, token)
         return Response(b"", 200, NO_STORE), "revoked" if was_live else "not_revoked"

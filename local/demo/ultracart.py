@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Request, Response
 
     from local.demo.clients import Client
+    from local.demo.faults import Faults
     from local.demo.grants import Grants, TokenSet
 
 PREFIX = "/rest/v2/oauth"
@@ -42,15 +43,16 @@ class UltraCart(Dialect):
         method = "none" if secret is None else "client_secret_post"
         return Presented(request.form.get("client_id"), secret, method)
 
-    def token_document(self, tokens: TokenSet) -> dict[str, Any]:
+    def token_document(self, tokens: TokenSet, faults: Faults) -> dict[str, Any]:
         """Return an OauthTokenResponse. The SDK refuses a null refresh_token, an integer expires_in and `Bearer`."""
         document = {
             "access_token": tokens.access_token,
             "token_type": "bearer",
             "expires_in": str(tokens.lifetime_seconds),
             "scope": " ".join(tokens.scopes),
-            "merchant_id": tokens.merchant.merchant_id,
         }
+        if faults.names_merchant:
+            document["merchant_id"] = tokens.merchant.merchant_id
         if tokens.refresh_token is not None:
             document["refresh_token"] = tokens.refresh_token
         return document
@@ -59,9 +61,10 @@ class UltraCart(Dialect):
         """Return nothing: UltraCart's endpoints are known from its documentation."""
         return {}
 
-    def revoke(self, grants: Grants, client: Client, token: str) -> tuple[Response, str]:
-        """Revoke the application's authorization as a whole; a 200 can say that it failed."""
-        if grants.revoke_application(client, token):
+    def revoke(self, grants: Grants, client: Client, token: str, faults: Faults) -> tuple[Response, str]:
+        """Revoke the application's authorization as a whole, by either token; a 200 can say that it failed."""
+        takes = ("refresh_token", "access_token") if faults.revokes_by == "either" else (faults.revokes_by,)
+        if grants.revoke_application(client, token, takes):
             return json_answer({"successful": True, "message": "Access has been revoked."}), "revoked"
         return json_answer({"successful": False, "message": "The token is not valid."}), "not_revoked"
 

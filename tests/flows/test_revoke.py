@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 ENDED_WITH_ALL = {"grant": "ended with all of its account"}
+LONGER_THAN_A_TOKEN_LIVES = 3700
 
 
 def _issued(number: str) -> dict[str, Any]:
@@ -156,6 +157,49 @@ def test_second_revoke_finishes_what_the_first_could_not(
     connection = application.call("connections", connection_id=connection_id)["connection"]
     assert (connection["status"], connection["failure"]) == ("revoked", None)
     assert "sets" not in (application.connection_item(connection_id) or {})
+
+
+def test_a_refresh_token_ends_it_when_the_access_token_has_run_out(
+    stack: Stack, application: Application, connection_id: str, demo: DemoServer, merchant: str
+) -> None:
+    """UltraCart takes either token: one request, and the grant is not refreshed for it."""
+    # given
+    stack.clock.advance(LONGER_THAN_A_TOKEN_LIVES)
+
+    # when
+    answer = application.call("revoke", connection_id=connection_id)
+
+    # then
+    assert answer == {"connection_id": connection_id, "status": "revoked", **ENDED_WITH_ALL}
+    assert [seen["outcome"] for seen in demo.requests("revoke")] == ["revoked"]
+    assert demo.requests("token") == []
+    assert [grant["revoked"] for grant in demo.grants() if grant["merchant_id"] == merchant] == [True]
+
+
+@pytest.mark.parametrize("has_run_out", [False, True])
+def test_where_the_refresh_token_is_refused_a_live_access_token_ends_it(  # noqa: PLR0913 - pytest passes them by name
+    stack: Stack,
+    application: Application,
+    connection_id: str,
+    demo: DemoServer,
+    merchant: str,
+    *,
+    has_run_out: bool,
+) -> None:
+    """As servers of before took it; one that has run out is not sent, for nobody knows what a yes to that means."""
+    # given
+    demo.put_faults(Faults(endpoint="revoke", revokes_by="access_token"))
+    stack.clock.advance(LONGER_THAN_A_TOKEN_LIVES if has_run_out else 0)
+
+    # when
+    answer = application.call("revoke", connection_id=connection_id)
+
+    # then
+    assert answer == {"connection_id": connection_id, "status": "revoked", **ENDED_WITH_ALL}
+    refused = ["not_revoked"] * (2 if has_run_out else 1)
+    assert [seen["outcome"] for seen in demo.requests("revoke")] == [*refused, "revoked"]
+    assert [seen["outcome"] for seen in demo.requests("token")] == ["refreshed"] * has_run_out
+    assert [grant["revoked"] for grant in demo.grants() if grant["merchant_id"] == merchant] == [True]
 
 
 def test_200_that_says_unsuccessful_is_a_failure(

@@ -264,6 +264,8 @@ class Revoking:
             scene.advance(LONGER_THAN_A_REPLAY_WINDOW)
             self._event = batch(record(json.dumps({**self._event, "version": 1})))
         scene.reset()
+        if self.run_out:
+            scene.demo.put_faults(Faults(endpoint="revoke", revokes_by="access_token"))
         return Job("revoke", self._event)
 
     def end(self, scene: Scene, report: Report) -> Fate:

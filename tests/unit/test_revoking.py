@@ -58,7 +58,7 @@ def arriving(house: MemoryHouse, number: int, *, replacing: bool = False) -> Non
     )
 
 
-def ultracart(house: MemoryHouse) -> None:
+def by_access_token(house: MemoryHouse) -> None:
     """Let the provider be one whose server ends all with the access token, once, and says so in words."""
     house.registrations.known["acme"] = registration(
         revocation_tokens=("access_token",),
@@ -365,7 +365,7 @@ def test_a_dead_grant_whose_only_token_is_refused_is_gone(house: MemoryHouse) ->
 
 def test_a_grant_that_ended_unseen_is_gone_when_its_refresh_token_was_refused_twice(house: MemoryHouse) -> None:
     """Its user took it back at the server. One refusal may pass: the second comes a minute later, at least."""
-    ultracart(house)
+    by_access_token(house)
     house.server.answers = [UNSUCCESSFUL, INVALID_GRANT]
 
     assert house.revoke() == "revoking"
@@ -380,7 +380,7 @@ def test_a_grant_that_ended_unseen_is_gone_when_its_refresh_token_was_refused_tw
 
 def test_what_a_server_refuses_in_passing_is_revoked_later(house: MemoryHouse) -> None:
     """The first refusal of the refresh token was not meant."""
-    ultracart(house)
+    by_access_token(house)
     house.server.answers = [UNSUCCESSFUL, INVALID_GRANT]
     house.revoke()
     house.pass_time(60)()
@@ -395,7 +395,7 @@ def test_what_a_server_refuses_in_passing_is_revoked_later(house: MemoryHouse) -
 @pytest.mark.parametrize("refusal", [UNSUCCESSFUL, answer('{"error":"invalid_token"}', 400)])
 def test_tokens_that_came_just_now_are_not_refreshed_again_for_a_refusal(house: MemoryHouse, refusal: Any) -> None:
     """No newer ones would be better: the server is asked again later, and a person has to look in the end."""
-    ultracart(house)
+    by_access_token(house)
     house.server.answers = [UNSUCCESSFUL, house.server.issue, refusal]
 
     assert house.revoke() == "revoking"
@@ -497,7 +497,7 @@ def test_tokens_that_come_back_later_are_told_by_the_queue(house: MemoryHouse) -
 
 def test_a_server_that_ends_whole_grants_refuses_the_tokens_that_came_back(house: MemoryHouse) -> None:
     """It had confirmed the end: there is nothing left to revoke, and nothing to trouble a person with."""
-    ultracart(house)
+    by_access_token(house)
     house.server.answers = [answer('{"successful":true}'), UNSUCCESSFUL]
     house.revoke()
     arriving(house, 2)
@@ -513,7 +513,7 @@ def test_a_server_that_ends_whole_grants_refuses_the_tokens_that_came_back(house
 @pytest.mark.parametrize("replacing", [False, True])
 def test_the_same_while_the_server_is_being_told(house: MemoryHouse, *, replacing: bool) -> None:
     """The confirmation reached us after they had come back: what it confirmed is not forgotten for that."""
-    ultracart(house)
+    by_access_token(house)
     house.server.answers = [answer('{"successful":true}'), UNSUCCESSFUL]
     house.events.after["http"] = [lambda: arriving(house, 2, replacing=replacing)]
 
@@ -537,7 +537,7 @@ def test_a_server_that_refuses_us_has_not_said_that_they_are_gone(house: MemoryH
 
 def test_an_unconfirmed_end_makes_no_refusal_a_yes(house: MemoryHouse) -> None:
     """The server was never reached before: its refusal confirms nothing."""
-    ultracart(house)
+    by_access_token(house)
     house.server.answers = [answer("", 429), UNSUCCESSFUL, UNSUCCESSFUL]
     house.revoke()
     arriving(house, 2)
@@ -549,8 +549,8 @@ def test_an_unconfirmed_end_makes_no_refusal_a_yes(house: MemoryHouse) -> None:
 
 @pytest.mark.parametrize("crashes", [False, True])
 def test_a_lost_confirmation_makes_refusals_a_yes(house: MemoryHouse, *, crashes: bool) -> None:
-    """UltraCart refuses to end a grant twice. That it is gone, and not only refused, its refresh token tells."""
-    ultracart(house)
+    """The server refuses to end a grant twice. That it is gone, and not only refused, its refresh token tells."""
+    by_access_token(house)
     if crashes:
         house.connections.records["merchant-1"] = house.stored().revoking(NOW, "holder-1", NOW + 30)
         house.pass_time(30)()
@@ -567,7 +567,7 @@ def test_a_lost_confirmation_makes_refusals_a_yes(house: MemoryHouse, *, crashes
 
 def test_a_request_that_was_lost_on_its_way_ended_nothing(house: MemoryHouse) -> None:
     """The refusal after it is for another reason: the grant lives, its refresh token tells, and it is revoked."""
-    ultracart(house)
+    by_access_token(house)
     house.server.answers = [ProviderUnavailable("Lost.", outcome_unknown=True)]
     house.revoke()
     house.server.answers = [UNSUCCESSFUL, house.server.issue, answer('{"successful":true}')]
@@ -579,7 +579,7 @@ def test_a_request_that_was_lost_on_its_way_ended_nothing(house: MemoryHouse) ->
 
 def test_a_lost_confirmation_of_an_only_token_makes_a_refusal_a_yes(house: MemoryHouse) -> None:
     """There is nothing else to tell by."""
-    ultracart(house)
+    by_access_token(house)
     house.connect(TokenSet("AT-1"))
     house.server.answers = [ProviderUnavailable("Lost.", outcome_unknown=True), UNSUCCESSFUL]
     house.revoke()
@@ -587,6 +587,72 @@ def test_a_lost_confirmation_of_an_only_token_makes_a_refusal_a_yes(house: Memor
     retry(house)
 
     assert said(house) == {"grant": "refused after an interruption"}
+
+
+# Where either token ends all, and the server says which one has
+
+
+def by_either_token(house: MemoryHouse) -> None:
+    """Let the provider be UltraCart, as its SDK of 2026 has it."""
+    house.registrations.known["acme"] = registration(
+        revocation_token_type_hint=False, revocation_success="successful", revocation_ends_authorization=True
+    )
+
+
+SUCCESSFUL = answer('{"successful":true}')
+ENDED_WITH_ALL = {"grant": "ended with all of its account"}
+
+
+def test_the_first_success_ends_it(house: MemoryHouse) -> None:
+    """The authorization as a whole is over: another request would only count against the limits of the application."""
+    by_either_token(house)
+    house.server.answers = [SUCCESSFUL]
+
+    assert house.revoke() == "revoked"
+
+    assert (house.server.revoked, said(house)) == (["RT-1"], {"refresh_token": "revoked", **ENDED_WITH_ALL})
+
+
+def test_where_the_refresh_token_is_refused_the_access_token_ends_it(house: MemoryHouse) -> None:
+    """As at a server of before: its yes to a live access token is an end, and there is nothing to be doubted."""
+    by_either_token(house)
+    house.server.answers = [UNSUCCESSFUL, SUCCESSFUL]
+
+    assert house.revoke() == "revoked"
+
+    assert (house.server.revoked, said(house)) == (["RT-1", "AT-1"], {"access_token": "revoked", **ENDED_WITH_ALL})
+
+
+def test_a_run_out_access_token_confirms_nothing_there_either(house: MemoryHouse) -> None:
+    """It is not sent; the grant is refreshed once more, and a live one ends it."""
+    by_either_token(house)
+    house.pass_time(3700)()
+    house.server.answers = [UNSUCCESSFUL, house.server.issue, UNSUCCESSFUL, SUCCESSFUL]
+
+    assert house.revoke() == "revoked"
+
+    assert house.server.revoked == ["RT-1", "RT-2", "AT-2"]
+    assert said(house) == {"access_token": "revoked", **ENDED_WITH_ALL}
+
+
+def test_a_200_that_says_no_to_both_is_no_end(house: MemoryHouse) -> None:
+    """Nothing is called revoked for it: whether the grant lives, its refresh tells, and it is tried again."""
+    by_either_token(house)
+    house.server.answers = [UNSUCCESSFUL, UNSUCCESSFUL, house.server.issue, UNSUCCESSFUL, UNSUCCESSFUL]
+
+    assert house.revoke() == "revoking"
+
+    assert house.server.revoked == ["RT-1", "AT-1", "RT-2", "AT-2"]
+    assert house.stored().failure is not None
+
+
+def test_a_yes_that_may_be_to_an_unknown_token_is_not_the_end_of_all(house: MemoryHouse) -> None:
+    """RFC 7009 has it for every token: where the server does not say which one it ended, both are told."""
+    house.registrations.known["acme"] = registration(revocation_ends_authorization=True)
+
+    assert house.revoke() == "revoked"
+
+    assert house.server.revoked == ["RT-1", "AT-1"]
 
 
 # Where the server takes a live access token alone
@@ -995,7 +1061,7 @@ def test_another_server_is_told_whatever_the_user_has_consented_to_since(
     house: MemoryHouse, moved: dict[str, Any]
 ) -> None:
     """The id went to another provider, or to another tenant of the same: that is another authorization."""
-    ultracart(house)
+    by_access_token(house)
     house.server.answers = [DOWN, answer('{"successful":true}')]
     house.revoke()
 

@@ -81,6 +81,15 @@ class UltraCart:
         """Refresh."""
         return self.token(grant_type="refresh_token", refresh_token=refresh_token)
 
+    def revoke(self, token: str) -> requests.Response:
+        """Revoke by one token."""
+        return requests.post(
+            self.registration["revocation_endpoint"],
+            data={"client_id": self.client_id, "token": token},
+            headers=VERSION,
+            timeout=TIMEOUT,
+        )
+
     def connected(self, merchant: str = "DEMO") -> dict[str, Any]:
         """Return the tokens of a new grant."""
         return document_of(self.exchange(self.code(merchant)))

@@ -12,7 +12,7 @@ from ultracart.api.order_api import OrderApi
 from ultracart.exceptions import UnauthorizedException
 
 from local.demo import Faults
-from tests.flows.demo_server.applications import REDIRECT_URI
+from tests.flows.demo_server.applications import REDIRECT_URI, document_of
 
 if TYPE_CHECKING:
     from local.demo import DemoServer
@@ -65,6 +65,17 @@ def test_the_sdk_revokes_the_application_as_a_whole(server: DemoServer, api: Oau
     assert [seen["outcome"] for seen in server.requests("revoke")] == ["revoked", "not_revoked"]
 
 
+@pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
+def test_the_sdk_revokes_by_either_token(api: OauthApi, ultracart: UltraCart, kind: str) -> None:
+    """Since 4.1.208 the SDK says that the revocation takes either."""
+    tokens = ultracart.connected()
+
+    revoked = api.oauth_revoke(ultracart.client_id, tokens[kind])
+
+    assert revoked.successful
+    assert ultracart.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
+
+
 def test_the_sdk_reads_orders_until_the_token_expires(server: DemoServer, clock: Clock, ultracart: UltraCart) -> None:
     """A bearer token works to the last moment of its lifetime and is a 401 with an ErrorResponse then."""
     access_token = ultracart.connected("SHOP")["access_token"]
@@ -88,10 +99,28 @@ def test_the_sdk_asks_who_it_is(server: DemoServer, ultracart: UltraCart) -> Non
 
     answer = OauthApi(sdk(server, access_token)).oauth_me(_preload_content=False)
 
-    me = json.loads(answer.data)
-    assert me["merchant_id"] == "DEMO"
-    assert me["client_id"] == ultracart.client_id
-    assert me["scopes"] == ["item_read", "order_read", "order_write"]
+    assert json.loads(answer.data) == {
+        "application_name": "Gatehouse demo application",
+        "client_id": ultracart.client_id,
+        "merchant_id": "DEMO",
+        "merchant_name": "Demo merchant DEMO",
+        "scopes": ["item_read", "order_read", "order_write"],
+    }
+
+
+def test_permissions_are_those_of_the_consent(server: DemoServer, ultracart: UltraCart) -> None:
+    """An application that gains one has it from those who authorize from then on, and from nobody else."""
+    before = ultracart.connected()
+    server.put_faults(Faults("authorize", application_scopes="item_read order_read order_write customer_read"))
+    after = ultracart.connected()
+    refreshed = document_of(ultracart.refresh(before["refresh_token"]))
+
+    answers = [
+        json.loads(OauthApi(sdk(server, each["access_token"])).oauth_me(_preload_content=False).data)
+        for each in (before, refreshed, after)
+    ]
+
+    assert ["customer_read" in each["scopes"] for each in answers] == [False, False, True]
 
 
 @pytest.mark.parametrize("status", [400, 401, 410, 429, 500])

@@ -204,6 +204,35 @@ def test_within_the_replay_window_the_same_answer_comes_again(
     ]
 
 
+@pytest.mark.parametrize(("kind", "ends"), [("access_token", True), ("refresh_token", False)])
+def test_one_kind_of_token_alone_can_be_taken(
+    server: DemoServer, ultracart: UltraCart, kind: str, *, ends: bool
+) -> None:
+    """As SDKs of before 2026 had it; whatever else comes is a 200 that says no."""
+    server.put_faults(Faults("revoke", revokes_by="access_token"))
+    tokens = ultracart.connected("ONE-KIND")
+
+    assert document_of(ultracart.revoke(tokens[kind]))["successful"] is ends
+
+
+def test_an_access_token_that_has_run_out_revokes_nothing(clock: Clock, ultracart: UltraCart) -> None:
+    """Nobody knows what the real server does: this one is the harsher."""
+    tokens = ultracart.connected("RUN-OUT")
+
+    clock.now += 3600
+    answer = ultracart.revoke(tokens["access_token"])
+
+    assert document_of(answer)["successful"] is False
+    assert ultracart.refresh(tokens["refresh_token"]).status_code == 200
+
+
+def test_a_token_answer_can_be_silent_about_the_merchant(server: DemoServer, ultracart: UltraCart) -> None:
+    """As older servers' are."""
+    server.put_faults(Faults("token", names_merchant=False))
+
+    assert "merchant_id" not in ultracart.connected()
+
+
 def test_withdrawn_consent_ends_everything(server: DemoServer, ultracart: UltraCart) -> None:
     """A merchant can withdraw at the server, out of sight of the application."""
     gone, kept = ultracart.connected("GONE"), ultracart.connected("KEPT")
