@@ -167,6 +167,7 @@ _LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
     (_ACTIVE, _CURRENT, Happened.ENDS_SOON): (_ACTIVE, _CURRENT),
     # A look at what is believed dead is a refresh like any other.
     (_DEAD, _CURRENT, Happened.LEASED): (_DEAD, _CURRENT),
+    (_DEAD, _CURRENT, Happened.GOT_SLOT): (_DEAD, _CURRENT),
     (_DEAD, _CURRENT, Happened.LEASE_GIVEN_BACK): (_DEAD, _CURRENT),
     (_DEAD, _CURRENT, Happened.LEASE_ENDED): (_DEAD, _CURRENT),
     (_DEAD, _CURRENT, Happened.REFRESH_FAILED): (_DEAD, _CURRENT),

@@ -68,6 +68,22 @@ def test_a_look_in_the_background_finds_the_grant_alive(house: MemoryHouse) -> N
     assert house.token()["access_token"] == "AT-2"
 
 
+@pytest.mark.parametrize("by_caller", [True, False])
+def test_a_look_at_a_provider_that_has_slots_is_sent_in_one(house: MemoryHouse, *, by_caller: bool) -> None:
+    """As any refresh is: UltraCart takes one request at a time, whoever makes it."""
+    house.registrations.known["acme"] = registration(max_concurrency=1)
+    held: list[int] = []
+    house.events.before["http"] = [lambda: held.append(len(house.table_of_slots.slots("acme")))]
+
+    if by_caller:
+        house.pass_time(60)()
+        assert house.refresh()["access_token"] == "AT-2"
+    else:
+        assert background(house, 300) is None
+
+    assert (held, house.stored().status) == ([1], Status.ACTIVE)
+
+
 def test_all_looks_are_in_vain_where_the_grant_is_dead(house: MemoryHouse) -> None:
     """Three in the background and one for a caller; after that nothing is sent, whoever asks and however long."""
     house.server.answers = [INVALID_GRANT] * 10
