@@ -127,6 +127,7 @@ def _members(depth: int) -> Schema:
 def _keys() -> dict[str, Schema]:
     """Return what is demanded of each key."""
     endpoint = {**_whole(vocabulary.HTTPS_URL), "maxLength": vocabulary.LONGEST_URL}
+    endpoint_or_none = {**_whole(f"{vocabulary.HTTPS_URL}|"), "maxLength": vocabulary.LONGEST_URL}
     literal: Schema = {**endpoint, "not": {"pattern": r"\{"}}
     flag: Schema = {"type": "boolean"}
     name, path, method = _whole(_NAME), _whole(_NAME), _one_of(*vocabulary.AUTH_METHODS)
@@ -158,7 +159,7 @@ def _keys() -> dict[str, Schema]:
         "reauthorize_previous": flag,
         **dict.fromkeys(("issuer", "jwks_uri"), literal),
         **dict.fromkeys(vocabulary.ENDPOINTS, endpoint),
-        "revocation_endpoint": {**_whole(f"{vocabulary.HTTPS_URL}|"), "maxLength": vocabulary.LONGEST_URL},
+        **dict.fromkeys(("revocation_endpoint", "account_endpoint"), endpoint_or_none),
         "authorization_response_iss_parameter_supported": flag,
         "token_endpoint_auth_method": method,
         "token_endpoint_auth_methods_supported": _list(_printable(64), 20),
@@ -251,6 +252,7 @@ def _keys() -> dict[str, Schema]:
         "refusals": _list(_rule(), rules.MOST_RULES),
         "subject": path,
         "metadata": _list(path, 20),
+        "account_scope": path,
         "expires_in_unit": _one_of("seconds", "milliseconds"),
         "default_expires_in": _integer(1, LONGEST_LIFETIME),
         "max_expires_in": _integer(1, LONGEST_LIFETIME),

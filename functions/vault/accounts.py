@@ -6,12 +6,22 @@ where nobody can tell, they are not the connection's own.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from . import scopes
 from .client import not_verified
-from .errors import GatehouseError, ProviderUnavailable, ReauthorizationRequired, TemporarilyUnavailable
+from .errors import (
+    GatehouseError,
+    ProviderUnavailable,
+    ReauthorizationRequired,
+    SlotsTaken,
+    TemporarilyUnavailable,
+)
 from .id_token import KeyUnknown, NotVerified
+from .issued import as_issued_to
 from .life import Place
 from .obtained import Obtained
 from .record import record
@@ -32,7 +42,7 @@ if TYPE_CHECKING:
     from .stored_set import Seal, StoredSet
     from .timing import Deadline, Timing
     from .token_set import TokenSet
-    from .tokens import SealedTokens
+    from .tokens import Account, SealedTokens
 
     After = Callable[[Connection, StoredSet], Connection]
 
@@ -42,8 +52,14 @@ TIMEOUT = 5.0
 KEY_IS_OUT_WITHIN = 600
 """Seconds after an ID token came within which its issuer publishes the key that signed it, whatever caches it has."""
 
+REFUSED_WITHIN = 600
+"""Seconds after tokens came within which an account endpoint may refuse their access token in passing."""
+
 LONGEST_ASKING = 86400
 """Seconds after which nobody asks any more for an account that cannot be asked."""
+
+_PUT_OFF_FOR = 60.0, 300.0
+"""Seconds until a question that got no slot is due again: soon, and not all of them at once."""
 
 
 @record
@@ -59,12 +75,14 @@ class Asked:
 class _Question:
     """What is asked: of a token set, in its record as it was read, `at` a time (Unix seconds).
 
+    `is_claimed`: an ID token came with it that names an account; else the provider's account endpoint is asked.
     `grants_are_apart`: to revoke it ends no other grant of its account.
     """
 
     connection: Connection
     about: StoredSet
     at: float
+    is_claimed: bool
     grants_are_apart: bool = False
 
     @property
@@ -72,6 +90,20 @@ class _Question:
         """Return how long its tokens had been there when it was asked: whoever asked may have slept since."""
         pending = self.about.pending
         return self.at - ((pending.obtained_at if pending else self.connection.authorized_at) or 0)
+
+    def is_in_vain(self, failure: GatehouseError, now: float) -> bool:
+        """Tell whether nobody will answer it after this failure: it was asked for a day, or is of a token that is dead.
+
+        An account endpoint takes no access token that has run out, or was refused for long. What waits is not
+        refreshed: there will be no other one. And it keeps the next consent waiting.
+        """
+        if self.age >= LONGEST_ASKING:
+            return True
+        if self.is_claimed or self.about.place is not Place.PENDING:
+            return False
+        status = failure.provider_error.status if failure.provider_error else None
+        is_refused = status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+        return self.about.has_run_out(now) or (is_refused and self.age >= REFUSED_WITHIN)
 
 
 @record
@@ -91,27 +123,43 @@ class Accounts:
 
         Raises `TemporarilyUnavailable` where there was no time or no AWS for it.
         """
-        whose = asked.whose
-        try:
-            provider = self.registrations.get(whose.provider, deadline).for_tenant(whose.parameters).provider
-        except TemporarilyUnavailable:
-            raise
-        except GatehouseError as error:
-            return self._not_yet(_Question(connection, asked, self.timing.now()), error).failure
-        tokens = self.cipher.open(connection.connection_id, asked)
-        return self.ask(connection, asked, tokens, provider, deadline).failure
+        whose, tokens = asked.whose, self.cipher.open(connection.connection_id, asked)
+        question = _Question(connection, asked, self.timing.now(), is_claimed=tokens.unverified_id_token is not None)
+        with ExitStack() as until_stored:
+            try:
+                registration = self.registrations.get(whose.provider, deadline).for_tenant(whose.parameters)
+                client = self.client
+                if not question.is_claimed:
+                    # Its access token is sent, and like any other not to whom it was not issued for.
+                    registration = as_issued_to(registration, whose)
+                    client = until_stored.enter_context(self.client.in_slot(registration, deadline, question.at))
+            except TemporarilyUnavailable:
+                raise
+            except SlotsTaken as error:
+                return self._put_off(question, self._soon(), error).failure
+            except GatehouseError as error:
+                return self._not_yet(question, error).failure
+            return self.ask(connection, asked, tokens, registration.provider, deadline, client).failure
 
-    def ask(
-        self, connection: Connection, asked: StoredSet, tokens: TokenSet, provider: Provider, deadline: Deadline
+    def ask(  # noqa: PLR0913, PLR0917 - of what it is asked, and by whom
+        self,
+        connection: Connection,
+        asked: StoredSet,
+        tokens: TokenSet,
+        provider: Provider,
+        deadline: Deadline,
+        client: Client,
     ) -> Asked:
         """Find out whose account a token set is for, if it can be found, and lead it to its place.
 
-        Raises `TemporarilyUnavailable` where there was no time or no AWS for it.
+        `client` has a slot, where the provider has them. Raises `TemporarilyUnavailable` where there was no time or no
+        AWS for it.
         """
         timeout, client_id = deadline.for_http(TIMEOUT), asked.whose.client_id or ""
-        question = _Question(connection, asked, self.timing.now(), provider.grants_are_apart)
+        is_claimed = tokens.unverified_id_token is not None
+        question = _Question(connection, asked, self.timing.now(), is_claimed, provider.grants_are_apart)
         try:
-            subject = self.client.account_of(provider, client_id, tokens.unverified_id_token, timeout)
+            account = client.account_of(provider, client_id, tokens, timeout)
         except NotVerified as error:
             if isinstance(error, KeyUnknown) and question.age < KEY_IS_OUT_WITHIN:
                 return self._not_yet(question, ProviderUnavailable(not_verified(error).description))
@@ -120,22 +168,24 @@ class Accounts:
             raise
         except GatehouseError as error:
             return self._not_yet(question, error)
-        after = self._found(question, subject, tokens, deadline)
-        about = (asked.whose.provider, client_id, subject, connection.connection_id)
+        requested = asked.pending.requested_scope if asked.pending else connection.requested_scope
+        missing = scopes.missing(requested, account.scope, provider.scope_aliases, refreshable=asked.refreshable)
+        after = self._found(question, replace(account, scope_missing=missing), tokens, deadline)
+        about = (asked.whose.provider, client_id, account.subject, connection.connection_id)
         self.shared.note_authorized(*about, self.timing.now(), deadline)
-        return Asked(after, subject)
+        return Asked(after, account.subject)
 
-    def _found(self, question: _Question, subject: str, tokens: TokenSet, deadline: Deadline) -> Connection:
+    def _found(self, question: _Question, account: Account, tokens: TokenSet, deadline: Deadline) -> Connection:
         connection, waiting = question.connection, question.about
         if waiting.place is not Place.PENDING:
-            return self._change(question, lambda stored, _: stored.account_found(subject, self.timing.now()))
+            return self._change(question, lambda stored, _: stored.account_found(account, self.timing.now()))
         usable = replace(tokens, unverified_id_token=None)
 
         def sealed(version: int, purpose: str = TOKENS) -> Seal:
             sealer = self.cipher.prepare(connection.connection_id, version, waiting.whose, waiting.id, purpose)
             return sealer.seal(usable)
 
-        obtained = Obtained.of_waiting(connection.connection_id, waiting, sealed(connection.version + 1), subject)
+        obtained = Obtained.of_waiting(connection.connection_id, waiting, sealed(connection.version + 1), account)
 
         def reseal(version: int, purpose: str) -> SealedTokens:
             return replace(obtained.tokens, seal=sealed(version, purpose))
@@ -144,23 +194,36 @@ class Accounts:
 
     def _not_yet(self, question: _Question, failure: GatehouseError) -> Asked:
         """Leave it to the background, if it is not late for that. What is not due yet is the background's already."""
-        if question.age >= LONGEST_ASKING:
-            return self._never(question, failure)
         now = self.timing.now()
+        if question.is_in_vain(failure, now):
+            return self._never(question, failure)
         if now < (question.about.ask_at or 0):
             return Asked(question.connection, failure=failure)
-        until = int(now + min(max(question.age, ASKED_AFTER), LONGEST_UNASKED))
+        pause = max(min(max(question.age, ASKED_AFTER), LONGEST_UNASKED), failure.retry_after or 0)
+        return self._put_off(question, int(now + pause), failure)
+
+    def _soon(self) -> int:
+        earliest, latest = _PUT_OFF_FOR
+        return int(self.timing.now() + earliest + (latest - earliest) * self.timing.jitter())
+
+    def _put_off(self, question: _Question, until: int, failure: GatehouseError) -> Asked:
+        now = self.timing.now()
         after = self._change(question, lambda stored, asked: stored.account_put_off(asked, until, now))
         return Asked(after, failure=failure)
 
     def _never(self, question: _Question, failure: GatehouseError) -> Asked:
-        """Take tokens away of which nobody can tell whose they are."""
+        """Take tokens away of which nobody can tell whose they are.
+
+        A connection's first ones stay, if nothing has claimed to say that: it is not known then, and not in doubt.
+        """
         now = self.timing.now()
         unknown = ReauthorizationRequired(f"Nobody can tell whose account it is. {failure.description} Start again.")
 
         def not_its_own(stored: Connection, asked: StoredSet) -> Connection:
             if asked.place is Place.PENDING:
                 return stored.disowned(asked, now)
+            if not question.is_claimed:
+                return stored.account_left_unknown(now)
             return stored.never_verified(unknown, now, grants_are_apart=question.grants_are_apart)
 
         return Asked(self._change(question, not_its_own), failure=failure)

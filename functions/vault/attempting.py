@@ -3,8 +3,9 @@
 A grant has ended when the server has confirmed the end of its refresh token, or of an access token that was alive. To
 end one that had run out confirms nothing: it says yes to what it does not know, or no. Nor does the end of an access
 token, if the refresh token was refused with it: that may have been in passing, and is believed at the second time.
-Where the first success is known to end all, it is enough, whichever token it was. What the words of a refusal mean is in
-`meanings`.
+Where the first success is known to end all, it is enough, whichever token it was.
+
+What the words of a refusal mean is in `meanings`.
 """
 
 from __future__ import annotations

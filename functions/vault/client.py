@@ -15,8 +15,9 @@ from . import dialect, id_token
 from .authentication import advice, identities, proof_of
 from .errors import ProviderMisconfigured, ReauthorizationRequired
 from .id_token import Expected
-from .responses import is_revoked, pushed_request_uri, token_response, unverified_id_token
+from .responses import account_in, is_revoked, pushed_request_uri, token_response, unverified_id_token
 from .timing import CALL, SHORTEST_REQUEST, Deadline
+from .tokens import Account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from .providers import Provider, Registration
     from .responses import Answer, Transport
     from .slots import Slot, Slots
-    from .tokens import TokenResponse
+    from .tokens import TokenResponse, TokenSet
 
     Form = Sequence[tuple[str, str]]
 
@@ -150,7 +151,7 @@ class Client:
         asked_at = self._wall_clock()
         answered = self._tokens("token", registration, form, secrets, timeout)
         if keys is None:
-            return answered
+            return answered if provider.account_endpoint is None else answered.asking_endpoint()
         sent = response.browser.openid_nonce if nonce else None
         ours = Expected(provider.issuer, registration.client_id, self._wall_clock(), asked_at, sent)
         return self._with_account(answered, keys, ours)
@@ -169,14 +170,23 @@ class Client:
         except id_token.NotVerified as error:
             return replace(answered.of_account(None), not_verified=not_verified(error))
 
-    def account_of(self, provider: Provider, client_id: str, unverified_id_token: str | None, timeout: float) -> str:
-        """Return the account of an ID token that was there before its key was known, with the newest keys.
+    def account_of(self, provider: Provider, client_id: str, tokens: TokenSet, timeout: float) -> Account:
+        """Return the account that tokens are for: as their ID token says, or else as the account endpoint does.
 
-        Its times and its nonce were looked at when it came. Raises `NotVerified`, `KeyUnknown`, or what keeps the keys
-        from being read.
+        An ID token was there before its key was known: it is verified with the newest keys, and its times and its nonce
+        were looked at when it came. Raises `NotVerified`, `KeyUnknown`, or what keeps keys or account from being read.
         """
-        keys = self._keys().newest(provider, timeout)
-        return id_token.verified_subject(unverified_id_token, keys, Expected(provider.issuer, client_id))
+        if tokens.unverified_id_token is not None:
+            keys = self._keys().newest(provider, timeout)
+            expected = Expected(provider.issuer, client_id)
+            return Account(id_token.verified_subject(tokens.unverified_id_token, keys, expected))
+        self._require_slot(provider)
+        asked = dialect.account_request(provider, tokens.access_token)
+        answer = self._transport.send(asked.method, asked.url, asked.headers, asked.body, timeout)
+        return account_in(answer, provider, secrets=(tokens.access_token,))
+
+    def _require_slot(self, provider: Provider) -> None:
+        assert self._has_slot or not provider.has_slots, "a request to a provider that has slots is sent in one"  # noqa: S101
 
     def _keys(self) -> IssuerKeys:
         if self._issuer_keys is None:
@@ -259,8 +269,8 @@ class Client:
         timeout: float,
     ) -> T:
         """Send a form as the client, once for each identity that the server refuses, all within `timeout` seconds."""
-        needs_slot = registration.provider.has_slots and kind != "push"
-        assert self._has_slot or not needs_slot, "a request to a provider that has slots is sent in one"  # noqa: S101
+        if kind != "push":
+            self._require_slot(registration.provider)
         deadline, refused = Deadline.after(timeout), None
         for identity in self._identities(kind, registration, deadline):
             if refused is not None and deadline.remaining() < SHORTEST_REQUEST:

@@ -23,6 +23,7 @@ from .errors import (
     TemporarilyUnavailable,
 )
 from .last_attempt import LastAttempt
+from .life import Place
 from .obtained import Authorized, Obtained
 from .outcome import SUBJECT_MISMATCH, Became, Outcome, became_of, page_of, waits
 from .record import record
@@ -224,14 +225,15 @@ class Completing:
                 self._failed(request, ServerError.code)
                 raise
             answered = _with_scope(answered, request.scope, registration.provider, response.parameters)
-            return self._commit(request, registration, answered, sealer, deadline)
+            return self._commit(request, registration, answered, sealer, client, deadline)
 
-    def _commit(
+    def _commit(  # noqa: PLR0913, PLR0917 - an answer, of what request, and what it takes to go on with it
         self,
         request: AuthorizationRequest,
         registration: Registration,
         answered: TokenResponse,
         sealer: Sealer,
+        client: Client,
         deadline: Deadline,
     ) -> Outcome:
         """Bring the tokens into the record, over whatever version there is: a code is exchanged once."""
@@ -266,25 +268,30 @@ class Completing:
             from .unrefreshable import note_no_refresh_token  # noqa: PLC0415 - most servers give a refresh token
 
             note_no_refresh_token(request, registration.provider)
-        asked = self._asked(connection, obtained, answered, registration, deadline)
+        asked = self._asked(connection, obtained, answered, registration, client, deadline)
         if asked is None:
             return self._outcome(request, obtained, connection)
         return self._outcome(request, obtained.of_account(asked.subject), asked.connection, asked.failure)
 
-    def _asked(
+    def _asked(  # noqa: PLR0913, PLR0917 - as above
         self,
         connection: Connection,
         obtained: Obtained,
         answered: TokenResponse,
         registration: Registration,
+        client: Client,
         deadline: Deadline,
     ) -> Asked | None:
-        """Find out whose account the tokens are for; None where that need not be asked, or the background will."""
+        """Find out whose account the tokens are for; None where that need not be asked, or the background will.
+
+        `client` has the slot of the exchange still, where the provider has them. If too little of that is left, it is
+        the background's.
+        """
         held = connection.set_of(obtained.tokens.id)
         if held is None or held.ask_at is None:
             return None
         try:
-            return self.accounts.ask(connection, held, answered.tokens, registration.provider, deadline)
+            return self.accounts.ask(connection, held, answered.tokens, registration.provider, deadline, client)
         except TemporarilyUnavailable:
             return None
 
@@ -309,7 +316,7 @@ class Completing:
         if is_anothers:
             return Outcome.failed(request, InvalidRequest.code)
         held = connection.set_of(obtained.tokens.id)
-        if failure is not None and (held is None or held.ask_at is None):
+        if failure is not None and (held is None or held.place is not Place.CURRENT):
             return self._failed(request, failure.code, failure)
         return Outcome("connected", request.provider, request=request)
 

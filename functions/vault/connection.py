@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .errors import GatehouseError, UnknownRefusal
     from .last_attempt import LastAttempt
     from .stored_set import Pending, StoredSet
-    from .tokens import SealedTokens
+    from .tokens import Account, SealedTokens
 
 DUE_SHARDS = 16
 
@@ -308,7 +308,7 @@ class Connection:
         if tokens.refreshable or used is None or self.status is not Status.ACTIVE:
             return None
         is_same_account = tokens.subject is not None and tokens.subject == self.subject
-        is_same_client = used.whose.client_id is not None and used.whose == tokens.whose
+        is_same_client = used.whose.is_used_like(tokens.whose)
         return used if is_same_account and is_same_client else None
 
     # Whose account it is for, where that has to be asked
@@ -318,14 +318,22 @@ class Connection:
         new = replace(tokens.stored(Place.OUTSIDE, request_id), refresh_at=tokens.refresh_at, pending=pending)
         return self._after(Happened.HAS_TO_WAIT, now, (), new)
 
-    def account_found(self, subject: str, now: float) -> Connection:
+    def account_found(self, account: Account, now: float) -> Connection:
         """Return it, of which nobody knew whose it is, with the account that its current tokens are for."""
         known = replace(self._require_current(), account_at=None)
-        return self._after(Happened.ACCOUNT_FOUND, now, [known], subject=subject)
+        told: dict[str, Any] = {"subject": account.subject, "metadata": {**self.metadata, **account.metadata}}
+        if account.scope is not None:
+            told |= {"scope": account.scope, "scope_missing": account.scope_missing}
+        return self._after(Happened.ACCOUNT_FOUND, now, [known], **told)
 
     def account_put_off(self, asked: StoredSet, until: int, now: float) -> Connection:
         """Return it with a token set whose account could not be asked, and is `until` then."""
         return self._after(Happened.ACCOUNT_PUT_OFF, now, [asked.asked_again_at(until)])
+
+    def account_left_unknown(self, now: float) -> Connection:
+        """Return it with first tokens whose account nobody asks for any more: nobody has claimed to know it."""
+        left = replace(self._require_current(), account_at=None)
+        return self._after(Happened.ACCOUNT_LEFT_UNKNOWN, now, [left])
 
     def disowned(self, theirs: StoredSet, now: float) -> Connection:
         """Return it without waiting tokens that are not its own: revoked if that ends nothing else, else forgotten."""

@@ -96,6 +96,12 @@ def endpoint_of(kind: str, provider: Provider) -> str:
             return provider.endpoint("token_endpoint")
 
 
+def account_request(provider: Provider, access_token: str) -> Request:
+    """Return the question whose an access token is (like OpenID Connect Core section 5.3.1; RFC 6750 section 2.1)."""
+    headers = {**provider.token_headers, "Authorization": f"Bearer {access_token}"}
+    return _request("GET", provider.endpoint("account_endpoint"), "none", (), headers)
+
+
 def _revocation(registration: Registration, token: str, pairs: Pairs, headers: Mapping[str, str]) -> Request:
     provider = registration.provider
     values = {"token": token, "client_id": registration.client_id, "client_secret": registration.client_secret or ""}

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from .providers import Registration
     from .stored_set import Whose
 
-_USES = ("token", "refresh", "revocation")
+_USES = ("token", "refresh", "revocation", "account")
+_NOT_IN_METADATA = ("account",)
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -59,11 +60,11 @@ def _moved(registration: Registration, whose: Whose) -> Iterator[str]:
     An issuer may move the endpoints that its own metadata names.
     """
     provider = registration.provider
-    if registration.is_discovered and provider.issuer == whose.issuer:
-        return
+    is_the_issuers = registration.is_discovered and provider.issuer == whose.issuer
+    uses = _NOT_IN_METADATA if is_the_issuers else _USES
     was, now = _origins(whose), _origins(registration.whose(whose.parameters))
     expected = {_plain(origin) for origin in provider.endpoints_moved_from}
-    moves = {(was[use], now[use]): use for use in reversed(_USES) if use in was and use in now}
+    moves = {(was[use], now[use]): use for use in reversed(uses) if use in was and use in now}
     for (before, after), use in reversed(moves.items()):
         if before != after and before not in expected:
             yield f"the {use} endpoint was at {before}, and is at {after}"

@@ -30,7 +30,8 @@ happens to certain token sets: to one that comes in, to one that is there, to al
   they are `pending` meanwhile, one token set at a time: vended to nobody, and what worked before goes on. What turns
   out to be of that account comes out of there as a consent's tokens do, or late. What is of another, or of whom nobody
   can tell, is not the connection's own; nor is what a revocation meets there. A first consent's tokens are current at
-  once; if nobody can tell whose they are, the connection has no tokens any more.
+  once. If nobody can tell whose they are, the connection has no tokens any more if an ID token has claimed to say it;
+  if only a server would not say it, they stay, and it is unknown whose they are.
 - Revoking ends a connection here at once. It is `revoking` while a server is to be told of any of its token sets, and
   `revoked` when none is left. Only a new consent makes it active again; what is yet to be revoked stays beside it.
 - `unconfirmed` has its name in the record, and no rows yet: nothing makes it.
@@ -83,6 +84,7 @@ class Happened(StrEnum):
     HAS_TO_WAIT = "a consent's tokens came, and their account has to be asked"
     ACCOUNT_FOUND = "the account of current tokens was found"
     ACCOUNT_PUT_OFF = "the account could not be asked yet"
+    ACCOUNT_LEFT_UNKNOWN = "the account of current tokens is not asked for any more"
     DISOWNED = "it was not the connection's own, and grants are apart"
     FORGOTTEN = "it was not the connection's own"
     LEASED = "a refresh began"
@@ -147,6 +149,8 @@ _LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
     (_DEAD, _CURRENT, Happened.ACCOUNT_FOUND): (_DEAD, _CURRENT),
     (_ACTIVE, _CURRENT, Happened.ACCOUNT_PUT_OFF): (_ACTIVE, _CURRENT),
     (_DEAD, _CURRENT, Happened.ACCOUNT_PUT_OFF): (_DEAD, _CURRENT),
+    (_ACTIVE, _CURRENT, Happened.ACCOUNT_LEFT_UNKNOWN): (_ACTIVE, _CURRENT),
+    (_DEAD, _CURRENT, Happened.ACCOUNT_LEFT_UNKNOWN): (_DEAD, _CURRENT),
     (_DEAD, _CURRENT, Happened.DISOWNED): (_DEAD, _REVOKING),
     (_DEAD, _CURRENT, Happened.FORGOTTEN): (_DEAD, _OUTSIDE),
     # A refresh: its journal, and what came of it.

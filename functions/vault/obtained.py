@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .stored_set import StoredSet
+    from .tokens import Account
 
 
 class Verdict(Enum):
@@ -259,11 +260,12 @@ class Obtained:
         return replace(self, tokens=replace(self.tokens, subject=subject))
 
     @classmethod
-    def of_waiting(cls, connection_id: str, waiting: StoredSet, seal: Seal, subject: str) -> Obtained:
+    def of_waiting(cls, connection_id: str, waiting: StoredSet, seal: Seal, account: Account) -> Obtained:
         """Return what has waited, sealed to be used, now that it is known whose account it is for."""
         pending, request_id = waiting.pending, waiting.request_id
         assert pending is not None  # noqa: S101 - what waits says what it brings
         assert request_id is not None  # noqa: S101 - and what it came of
+        is_told_scope = account.scope is not None
         tokens = SealedTokens(
             id=waiting.id,
             seal=seal,
@@ -275,10 +277,10 @@ class Obtained:
             refresh_at=waiting.refresh_at,
             refresh_expires_at=waiting.refresh_expires_at,
             due_at=pending.upkeep_at,
-            scope=pending.scope,
-            scope_missing=pending.scope_missing,
-            subject=subject,
-            metadata=pending.metadata,
+            scope=account.scope if is_told_scope else pending.scope,
+            scope_missing=account.scope_missing if is_told_scope else pending.scope_missing,
+            subject=account.subject,
+            metadata={**pending.metadata, **account.metadata},
             client_secret_used=waiting.client_secret_used,
         )
         authorized = Authorized(

@@ -45,6 +45,7 @@ class Provider:
     token_endpoint: str | None = None
     refresh_endpoint: str | None = None
     revocation_endpoint: str | None = None
+    account_endpoint: str | None = None
     authorization_response_iss_parameter_supported: bool = False
     token_endpoint_auth_method: str | None = None
     token_endpoint_auth_methods_supported: tuple[str, ...] | None = None
@@ -85,6 +86,7 @@ class Provider:
     refusals: tuple[Rule, ...] = ()
     subject: str | None = None
     metadata: tuple[str, ...] = ()
+    account_scope: str | None = None
     expires_in_unit: str = "seconds"
     default_expires_in: int | None = None
     max_expires_in: int | None = None
@@ -363,6 +365,7 @@ class Registration:
             "token": provider.token_endpoint,
             "refresh": provider.refresh_endpoint,
             "revocation": provider.revocation_endpoint,
+            "account": provider.account_endpoint,
         }
         origins = {use: _origin(url) for use, url in urls.items() if url}
         return Whose(provider.name, self.client_id, dict(parameters), provider.issuer, origins)
@@ -442,8 +445,9 @@ def assembled(
             del merged[key]
         merged |= {**_regions_under(layer, merged), **layer, **_rules_over(merged, layer)}
     known = {entry.name for entry in fields(Provider)}
-    if merged.get("revocation_endpoint") == "":
-        del merged["revocation_endpoint"]  # there is one, and it is left unused
+    for key in ("revocation_endpoint", "account_endpoint"):
+        if merged.get(key) == "":
+            del merged[key]  # there is one, and it is left unused
     problems = [*_client_problems(credentials), *_incoherences(merged)]
     values = {key: value for key, value in merged.items() if key in known}
     provider = Provider(name=name, **values, private=_private(layers))
@@ -544,8 +548,15 @@ def _incoherences(merged: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "first_refresh", "expected its refresh_endpoint at the origin of the one of later refreshes"
     if merged.get("authorization_response_iss_parameter_supported") and "issuer" not in merged:
         yield "issuer", "needed, to compare iss in the responses with (RFC 9207)"
+    yield from _unknown_accounts(merged)
+
+
+def _unknown_accounts(merged: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give what is missing for saying whose account it is."""
     if merged.get("subject") == id_token.SUBJECT and not {"issuer", "jwks_uri"} <= merged.keys():
         yield "subject", f"{id_token.SUBJECT} needs an issuer and a jwks_uri to verify the ID token by"
+    if "account_endpoint" in merged and merged.get("subject") in {None, id_token.SUBJECT}:
+        yield "account_endpoint", "needs subject, the path at which its answer names the account, like sub"
 
 
 def _unfit_defaults(declared: Mapping[str, str], defaults: Mapping[str, str]) -> Iterator[tuple[str, str]]:

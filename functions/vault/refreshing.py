@@ -60,14 +60,15 @@ Aside = Callable[[StoredSet], StoredSet]
 class Plan:
     """All that an attempt needs, from before the lease is claimed: nothing else can fail once the server is asked.
 
-    An ID token goes on with what comes, for as long as it has to be asked whose account it names. `scope` is asked for,
-    if the server wants that.
+    An ID token goes on with what comes, for as long as it has to be asked whose account it names; so does the question
+    to an account endpoint (`asks_endpoint`). `scope` is asked for, if the server wants that.
     """
 
     registration: Registration
     refresh_token: str
     sealer: Sealer
     unverified_id_token: str | None = None
+    asks_endpoint: bool = False
     scope: str | None = None
 
 
@@ -340,8 +341,9 @@ class Refreshing:
             raise ReauthorizationRequired("The grant came without a refresh token: start again.")
         sealer = self.cipher.prepare(held.connection_id, version, registration.whose(used.whose.parameters))
         unverified_id_token = tokens.unverified_id_token if used.account_at is not None else None
+        asks_endpoint = used.account_at is not None and registration.provider.account_endpoint is not None
         scope = _scope_as_asked(held, used) if registration.provider.scope_in_refresh else None
-        return Plan(registration, tokens.refresh_token, sealer, unverified_id_token, scope)
+        return Plan(registration, tokens.refresh_token, sealer, unverified_id_token, asks_endpoint, scope)
 
     def _opened(self, held: Connection, used: StoredSet) -> TokenSet:
         return self.cipher.tokens_of(held) if used is held.current else self.cipher.open(held.connection_id, used)
@@ -368,6 +370,7 @@ class Refreshing:
         from .obtained import Obtained  # noqa: PLC0415 - a token that is good needs none of it
 
         at, jitter, upkeep = int(self.timing.now()), self.timing.jitter(), plan.registration.provider.upkeep
+        response = response.asking_endpoint() if plan.asks_endpoint else response
         response = _with_missing_scopes(response.asking_with(plan.unverified_id_token), held, used, plan)
 
         def reseal(version: int, purpose: str) -> SealedTokens:

@@ -16,12 +16,18 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import meanings, scopes, tenants
-from .errors import ProviderError, ProviderMisconfigured, ProviderUnavailable, RevocationRefused
+from .errors import (
+    ProviderError,
+    ProviderMisconfigured,
+    ProviderThrottled,
+    ProviderUnavailable,
+    RevocationRefused,
+)
 from .fields import matches
 from .reading import NAMELESS, TWICE, at_path, document_of, error_of, moment_of, seconds_of
 from .record import record
 from .refusals import Refusal, fitting
-from .tokens import TokenResponse, TokenSet
+from .tokens import Account, TokenResponse, TokenSet
 
 if TYPE_CHECKING:
     from .errors import GatehouseError
@@ -97,7 +103,7 @@ def token_response(  # noqa: PLR0913 - an answer, and what it answers
         refresh_expires_at=fields.refresh_expires_at(issued=tokens.refresh_token not in {None, used}),
         scope=_scope(fields.get("scope"), provider),
         subject=_word(at_path(document, provider.subject)) if provider.subject else None,
-        metadata={path: value for path in provider.metadata if (value := _word(at_path(document, path))) is not None},
+        metadata=_metadata(document, provider),
     )
 
 
@@ -112,7 +118,8 @@ def with_callback(response: TokenResponse, provider: Provider, parameters: Mappi
         for name, expected in provider.callback_metadata.items()
         if name in parameters and tenants.admits(expected, parameters[name])
     }
-    subject = response.subject or told.get(provider.subject or "")
+    # What the server itself is to be asked is not the browser's to say.
+    subject = response.subject if response.asks_account else response.subject or told.get(provider.subject or "")
     return replace(response, subject=subject, metadata={**told, **response.metadata}) if told else response
 
 
@@ -184,6 +191,41 @@ def told_by_redirect(error: str | None, description: str | None, secrets: tuple[
     code = cleaned(error, secrets) if is_a_word else None
     words = None if description is None else re.sub(_OPAQUE, "***", description)
     return ProviderError(code or NAMELESS, cleaned(words, secrets), None)
+
+
+def account_in(answer: Answer, provider: Provider, *, secrets: tuple[str, ...]) -> Account:
+    """Return the account that an account endpoint's answer names, or raise why it is not known.
+
+    That it takes no token (401), or not this one (403), says nothing of the grant: it may have run out, and the next
+    one is asked about again.
+    """
+    document = _document(answer)
+    refusal = _refusal(answer, document, provider, "account")
+    if refusal is not None:
+        problem = _failure(refusal, answer, provider, secrets)
+        if isinstance(problem, ProviderThrottled):
+            raise problem
+        raise ProviderUnavailable(
+            "The account endpoint does not say whose the tokens are.",
+            retry_after=problem.retry_after,
+            provider_error=problem.provider_error,
+        )
+    if document is None:
+        raise ProviderUnavailable("The account endpoint answered with something that is not a JSON object.")
+    subject = _word(at_path(document, provider.subject or ""))
+    if subject is None:
+        raise ProviderMisconfigured(
+            f"The account endpoint's answer has no {provider.subject}, which is where the account is said to be: "
+            "correct subject in the registration."
+        )
+    scope = _scope(at_path(document, provider.account_scope), provider) if provider.account_scope else None
+    return Account(subject, scope, metadata=_metadata(document, provider))
+
+
+def _metadata(document: Mapping[str, Any], provider: Provider) -> dict[str, str]:
+    """Return what an answer says at the paths of the provider's `metadata`."""
+    found = {path: _word(at_path(document, path)) for path in provider.metadata}
+    return {path: value for path, value in found.items() if value is not None}
 
 
 def _is_dead_already(refusal: Refusal, problem: GatehouseError, provider: Provider) -> bool:

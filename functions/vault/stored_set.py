@@ -69,8 +69,8 @@ class Seal:
 class Whose:
     """To whom a token set was issued, and where: what has to be so still before any of it is sent.
 
-    `origins` are those of the token, refresh and revocation endpoints. Where `client_id` is None nothing but provider
-    and parameters is known.
+    `origins` are those of the token, refresh, revocation and account endpoints. Where `client_id` is None nothing but
+    provider and parameters is known.
     """
 
     provider: str
@@ -84,6 +84,17 @@ class Whose:
         are_known = None not in {self.client_id, other.client_id}
         is_same_client = self.client_id == other.client_id or not are_known
         return is_same_client and (self.provider, self.parameters) == (other.provider, other.parameters)
+
+    def is_used_like(self, other: Whose) -> bool:
+        """Tell whether both are known to be one client's, for one tenant, and are refreshed and revoked alike.
+
+        Where an account is asked for is of no matter to that.
+        """
+        return self.client_id is not None and self._without_account == other._without_account
+
+    @property
+    def _without_account(self) -> Whose:
+        return replace(self, origins={use: origin for use, origin in self.origins.items() if use != "account"})
 
 
 @record

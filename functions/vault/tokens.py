@@ -22,7 +22,7 @@ class TokenResponse:
 
     `scope_missing` is what was asked for and is not in `scope`. `client_secret_used` tells which of the client's
     secrets the server took: `newest`, `previous`, None for neither. `not_verified` is why nobody may believe whose
-    account it is for.
+    account it is for. `asks_endpoint`: the provider's account endpoint is to tell that.
     """
 
     tokens: TokenSet
@@ -35,15 +35,20 @@ class TokenResponse:
     metadata: dict[str, Any] = field(default_factory=dict)
     client_secret_used: str | None = None
     not_verified: GatehouseError | None = None
+    asks_endpoint: bool = False
 
     @property
     def asks_account(self) -> bool:
         """Tell whether it has to be asked whose account it is for."""
-        return self.tokens.unverified_id_token is not None
+        return self.asks_endpoint or self.tokens.unverified_id_token is not None
 
     def asking_with(self, unverified_id_token: str | None) -> TokenResponse:
         """Return this response with an ID token that came before it, and names the account of both."""
         return replace(self, tokens=replace(self.tokens, unverified_id_token=unverified_id_token))
+
+    def asking_endpoint(self) -> TokenResponse:
+        """Return this response with the question whose account it is for, if it does not say so itself."""
+        return replace(self, asks_endpoint=self.subject is None)
 
     def of_account(self, subject: str | None) -> TokenResponse:
         """Return this response when nothing has to be asked any more."""
@@ -77,6 +82,19 @@ class TokenResponse:
             client_secret_used=self.client_secret_used,
             asks_account=self.asks_account,
         )
+
+
+@record
+class Account:
+    """Whose tokens are, as it was found out by asking after they had come. Each is as in a `TokenResponse`.
+
+    Where `scope` is None, that of the tokens stays.
+    """
+
+    subject: str
+    scope: str | None = None
+    scope_missing: tuple[str, ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 @record
@@ -120,4 +138,4 @@ class SealedTokens:
         )
 
 
-__all__ = ["SealedTokens", "TokenResponse", "TokenSet"]
+__all__ = ["Account", "SealedTokens", "TokenResponse", "TokenSet"]

@@ -339,6 +339,7 @@ ENDPOINTS = (
     "token_endpoint",
     "refresh_endpoint",
     "revocation_endpoint",
+    "account_endpoint",
 )
 PARAM_NAMES = ("authorization_param_names", "token_param_names", "refresh_param_names", "revocation_param_names")
 TEMPLATE_PARAMS = ("authorization_params", "token_params", "refresh_params", "revocation_params")
@@ -367,6 +368,7 @@ def checks(*, loopback_http: bool) -> dict[str, Check]:
         "token_endpoint": endpoint,
         "refresh_endpoint": endpoint,
         "revocation_endpoint": _or_empty(endpoint),
+        "account_endpoint": _or_empty(endpoint),
         "authorization_response_iss_parameter_supported": check.boolean,
         "token_endpoint_auth_method": check.one_of(*AUTH_METHODS),
         "token_endpoint_auth_methods_supported": check.list_of(check.printable(64), 20),
@@ -414,6 +416,7 @@ def checks(*, loopback_http: bool) -> dict[str, Check]:
         "refusals": rules.checked,
         "subject": path,
         "metadata": check.list_of(path, 20),
+        "account_scope": path,
         "expires_in_unit": check.one_of("seconds", "milliseconds"),
         "default_expires_in": check.integer(1, LONGEST_LIFETIME),
         "max_expires_in": check.integer(1, LONGEST_LIFETIME),

@@ -68,6 +68,7 @@ class DemoServer:
                 "authorization_endpoint": f"{oauth}/authorize",
                 "token_endpoint": f"{oauth}/token",
                 "revocation_endpoint": f"{oauth}/revoke",
+                "account_endpoint": f"{oauth}/me",
             },
             "demo": self.standard_registration("standard"),
         }

@@ -530,6 +530,31 @@ def test_who_consents_anew_before_the_server_has_heard_keeps_the_new_grant(
     assert ended == ([True, False] if is_separate else [False, False])
 
 
+def test_whose_account_it_is_is_asked_for_in_the_background(
+    stack: Stack, application: Application, browser: Browser, demo: DemoServer
+) -> None:
+    """If the endpoint was out of reach when the customer came back; it is shown the token that there is by then."""
+    # given
+    demo.put_faults(Faults(endpoint="token", names_merchant=False))
+    demo.put_faults(Faults(endpoint="me", status=503))
+    connection_id = browser.connect("ultracart", connection_id=fresh())
+    stack.clock.advance(LONGER_THAN_A_TOKEN_LIVES)
+    work_off(stack)
+    vended = application.call("token", connection_id=connection_id)
+
+    # when
+    demo.put_faults(Faults(endpoint="me"))
+    stack.clock.advance(LONGER_THAN_A_TOKEN_LIVES)
+    application.call("refresh", connection_id=connection_id)
+    work_off(stack)
+
+    # then
+    assert (vended["version"], vended["subject"]) == (2, None)
+    told = application.call("token", connection_id=connection_id)
+    assert (told["subject"], told["metadata"]["merchant_name"]) == ("DEMO", "Demo Outfitters")
+    assert [seen["answer"] for seen in demo.requests("me")] == [503, 503, 200]
+
+
 def test_server_is_not_told_twice_of_one_token(
     stack: Stack, application: Application, browser: Browser, demo: DemoServer, standard: Callable[..., str]
 ) -> None:

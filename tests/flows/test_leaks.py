@@ -198,6 +198,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
         _succeed(witness)
         _fail_and_deny(witness)
         _live(witness)
+        _ask_whose_account_it_is(witness)
         _put_secrets_where_they_do_not_belong(witness)
         _meet_a_rude_server(witness, rude)
         _meet_defects(witness)
@@ -239,6 +240,7 @@ def _register(witness: Witness, rude: Scripted) -> None:
     ultracart_secret = "gatehouse/providers/ultracart"
     ultracart = json.loads(secrets.get_secret_value(SecretId=ultracart_secret)["SecretString"]) | {"max_concurrency": 0}
     secrets.put_secret_value(SecretId=ultracart_secret, SecretString=json.dumps(ultracart))
+    ultracart["subject"] = "merchant_id"
     secret = "demo-ultracart-client-secret"
     headers = {"X-UltraCart-Api-Version": "2017-03-01"}
     register(PLANTED, ultracart | {"pkce": "none", "token_headers": headers, "scopes_fixed": True})
@@ -341,6 +343,16 @@ def _live(witness: Witness) -> None:
     witness.pass_time(JUST_OBTAINED)
     witness.invoke("refresh", {"connection_id": dead})
     witness.invoke("connections", {"connection_id": dead})
+
+
+def _ask_whose_account_it_is(witness: Witness) -> None:
+    """The access token is shown to an endpoint, which answers, refuses or breaks off."""
+    witness.faults("token", names_merchant=False)
+    for fault in ({}, {"status": 401}, {"error": "invalid_token"}, {"drop_answer": True}):
+        witness.faults("me", **fault)
+        witness.invoke("token", {"connection_id": _connect(witness)})
+    witness.faults("me")
+    witness.faults("token")
 
 
 def _put_secrets_where_they_do_not_belong(witness: Witness) -> None:

@@ -12,13 +12,15 @@ class Example:
     """One life of a connection: what `start` is given, what comes with the redirect, what the endpoints answer.
 
     `registration` is what the owner has to add to client id and secret. A `refreshed` of None is a grant without
-    refresh token. `revoked` is what the revocation endpoint answers, as status and body.
+    refresh token. `account` is what the account endpoint answers, where it is asked. `revoked` is what the revocation
+    endpoint answers, as status and body.
     """
 
     registration: dict[str, Any] = field(default_factory=dict)
     start: dict[str, Any] = field(default_factory=lambda: {"scopes": ["SCOPE_A", "SCOPE_B"]})
     redirect: dict[str, str] = field(default_factory=lambda: {"code": "CODE"})
     issued: Any = field(default_factory=lambda: tokens(1))
+    account: Any = None
     refreshed: Any = field(default_factory=lambda: tokens(2))
     revoked: tuple[int, Any] = (200, "")
 
@@ -50,7 +52,14 @@ _ENDLESS = {"expires_in": None, "refresh_token": None}
 EXAMPLES: dict[str, Example] = {
     "ultracart": Example(
         start={},
-        issued=tokens(1, token_type="bearer", expires_in="3600", merchant_id="DEMO", error=None),
+        issued=tokens(1, token_type="bearer", expires_in="3600", scope=None, error=None),
+        account={
+            "application_name": "Example",
+            "client_id": "CLIENT_ID",
+            "merchant_id": "DEMO",
+            "merchant_name": "Demo Outfitters",
+            "scopes": ["order_read", "item_read"],
+        },
         refreshed=tokens(2, token_type="bearer", expires_in="3600", merchant_id="DEMO"),
         revoked=(200, {"successful": True, "message": "Access has been revoked."}),
     ),
@@ -163,7 +172,12 @@ EXAMPLES: dict[str, Example] = {
         refreshed=tokens(2, expires_in=1800, token_type="bearer"),
         revoked=(204, ""),
     ),
-    "intercom": Example(start={}, issued=tokens(1, **_ENDLESS, scope=None, token="AT-1"), refreshed=None),
+    "intercom": Example(
+        start={},
+        issued=tokens(1, **_ENDLESS, scope=None, token="AT-1"),
+        account={"type": "admin", "id": "1", "app": {"type": "app", "id_code": "abc123"}},
+        refreshed=None,
+    ),
     "linear": Example(issued=tokens(1, expires_in=86399), refreshed=tokens(2, expires_in=86399)),
     "bitbucket": Example(
         issued=tokens(1, expires_in=7200, state="authorization_code"),

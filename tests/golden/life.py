@@ -106,10 +106,10 @@ class _Life:
         browser = self._browser
         name = cookies.name_of(browser.request_id, secure=True, form_post=False)
         response = validate(self._provider, query, [f"{name}={browser.ticket_secret}.{browser.nonce}"], secure=True)
-        self._wire.answers = [(200, self._example.issued)]
+        self._wire.answers = [(200, said) for said in (self._example.issued, self._example.account) if said is not None]
         outcome = self._completing.complete(response, self._house.deadline())
         assert outcome.page == "connected", outcome
-        yield "== token request"
+        yield "== token request" + (", account request" if self._example.account is not None else "")
         yield from self._named(self._wire.taken())
         yield from _stored(self._house)
 

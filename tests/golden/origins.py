@@ -16,7 +16,7 @@ from functions.vault import providers
 
 FILES = sorted((Path(providers.__file__).parent.parent / "providers").glob("*.toml"))
 RELEASED = Path(__file__).parent / "origins.json"
-USES = ("token", "refresh", "revocation")
+USES = ("token", "refresh", "revocation", "account")
 
 
 def written(path: Path) -> dict[str, Any]:

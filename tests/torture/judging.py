@@ -260,8 +260,13 @@ class _Judge:
             and grant.issues
             and not self.watch.is_lost(grant.issues[0])
             and not self._is_a_strangers(grant)
+            and not self._is_told_by_nobody(grant)
             and (self.watch.read_at.get(grant.request_id, -1) > since or since < 0)
         ]
+
+    def _is_told_by_nobody(self, grant: Grant) -> bool:
+        """Tell whether its account was asked for too late: its access token, which nothing refreshes, was dead."""
+        return grant in self.world.server.asked_in_vain
 
     def _reached_us(self, grant: Grant) -> list[Issue]:
         return [issue for issue in grant.issues if not self.watch.is_lost(issue)]

@@ -22,9 +22,10 @@ class Profile:
     answered again: with the same tokens, or with `fresh_replays` anew. `replay_is_known`: the registration says so.
     `refuses_with` is the code with which it refuses what is dead: the standard's, or one that nobody knows.
 
-    Consents. `names_account`: token responses say whose they are; `by_id_token`: in an ID token alone, signed by a key
-    that is new, and published after `key_is_out_after` seconds (None: never). `one_refresh_token`: a further consent of
-    an account that has a grant brings no refresh token; the old one goes on.
+    Consents. `names_account`: the server says whose tokens are, as `tells_by` has it: in the token response; in an ID
+    token alone, signed by a key that is new; or at an endpoint, to who shows it an access token that lives. The new key
+    is published, and the endpoint answers, after `tells_after` seconds. `one_refresh_token`: a further consent of an
+    account that has a grant brings no refresh token; the old one goes on.
 
     Revocations (RFC 7009). `revocable`: there is an endpoint for them. `revokes_by_old`: a replaced refresh token still
     revokes the grant. `revokes_by_access`: so does an access token. `takes_live_access_alone`: nothing else does, and
@@ -47,8 +48,8 @@ class Profile:
     refuses_with: str = "invalid_grant"
     lifetime: int = 3600
     names_account: bool = False
-    by_id_token: bool = False
-    key_is_out_after: int | None = 0
+    tells_by: Literal["response", "ID token", "endpoint"] = "response"
+    tells_after: int = 0
     one_refresh_token: bool = False
     revocable: bool = True
     revokes_by_old: bool = False
@@ -126,7 +127,9 @@ class Server:
         self.code_requests: dict[str, int] = {}
         self.takes_all_for_dead = False
         self.new_key_since: float | None = None
-        """When ID tokens began to be signed by a key that nobody knew before."""
+        """When ID tokens began to be signed by a key that nobody knew before, and the endpoint stopped to answer."""
+        self.asked_in_vain: set[Grant] = set()
+        """Grants of which an access token was shown to the endpoint when it was dead."""
         self._numbers = count(1)
 
     def consent(self, connection_id: str, request_id: str, account: str) -> str:
@@ -191,9 +194,21 @@ class Server:
 
     def keys(self, now: float) -> dict[str, Any]:
         """Return the keys that are published (RFC 7517 section 5)."""
-        since, after = self.new_key_since, self.profile.key_is_out_after
-        is_out = since is not None and after is not None and now >= since + after
+        is_out = self.new_key_since is not None and self._tells(now)
         return {"keys": [public(OLD), public(NEW)] if is_out else [public(OLD)]}
+
+    def account(self, access_token: str, now: float) -> dict[str, Any]:
+        """Return whose an access token is (like OpenID Connect Core section 5.3), if that lives."""
+        if not self._tells(now):
+            raise Refusal("", 503)
+        issue = self.by_access_token.get(access_token)
+        if issue is None or not self.is_alive(issue, now):
+            self.asked_in_vain.update([issue.grant] if issue else [])
+            raise Refusal("invalid_token", 401)
+        return {"account": issue.grant.account}
+
+    def _tells(self, now: float) -> bool:
+        return self.new_key_since is None or now >= self.new_key_since + self.profile.tells_after
 
     def remove(self, connection_id: str) -> None:
         """Let the user take back all that a connection was allowed, in the server's own settings."""
@@ -261,9 +276,9 @@ class Server:
     def _answer(self, issue: Issue, call: Any, *, with_refresh_token: bool) -> dict[str, Any]:
         issue.calls.append(call)
         answer = {"access_token": issue.access_token, "token_type": "Bearer", "expires_in": self.profile.lifetime}
-        if self.profile.by_id_token:
+        if self.profile.tells_by == "ID token":
             answer["id_token"] = signed(NEW if self.new_key_since is not None else OLD, issue.grant.account, issue.at)
-        elif self.profile.names_account:
+        elif self.profile.names_account and self.profile.tells_by == "response":
             answer["account"] = issue.grant.account
         return answer | ({"refresh_token": issue.refresh_token} if with_refresh_token else {})
 

@@ -106,10 +106,12 @@ def _of_refreshes(profile: Profile) -> dict[str, Any]:
         document["refresh_token_replay_seconds"] = profile.replay_seconds
     if profile.at_once is not None:
         document["max_concurrency"] = profile.at_once
-    if profile.by_id_token:
+    if profile.tells_by == "ID token":
         document |= {"subject": "id_token.sub", "issuer": ISSUER, "jwks_uri": f"{ISSUER}/keys"}
     elif profile.names_account:
         document["subject"] = "account"
+    if profile.tells_by == "endpoint":
+        document["account_endpoint"] = "https://as.test/account"
     if profile.busy == "explained":
         document["refusals"] = [{"endpoint": "refresh", "words": [BUSY_WORDS], "means": "busy"}]
     return document
@@ -171,17 +173,24 @@ class _HttpEdge:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:  # noqa: ARG002 - as `Transport`
+    def send(self, _method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:
         path, form = urlsplit(url).path.removeprefix("/"), dict(parse_qsl(body or ""))
+        shown = headers.get("Authorization", "").removeprefix("Bearer ")
         if not self._world.is_set_up:
-            return _answered(lambda: self._as_set_up(path, form))
+            return _answered(lambda: self._as_set_up(path, form, shown))
         if path == "keys":
             return self._read_keys(timeout)
-        scheduler, client_id = self._world.scheduler, form.get("client_id", "")
+        # An access token does not say as which client it is shown.
+        scheduler, client_id = self._world.scheduler, CLIENT if path == "account" else form.get("client_id", "")
         there = OnTheWire(scheduler.running, client_id, scheduler.now, timeout)
         self._world.observer.sent(there)
         try:
-            answer = self._ask_for_tokens(form, timeout) if path == "token" else self._revoke(form["token"], timeout)
+            if path == "account":
+                answer = self._ask_for_account(shown, timeout)
+            else:
+                answer = (
+                    self._ask_for_tokens(form, timeout) if path == "token" else self._revoke(form["token"], timeout)
+                )
         except ProviderUnavailable as lost:
             # The server may be at work on what is lost, until the caller's time for it is up.
             there.is_over = not lost.outcome_unknown
@@ -189,8 +198,10 @@ class _HttpEdge:
         there.is_over = True
         return answer
 
-    def _as_set_up(self, path: str, form: Mapping[str, str]) -> Mapping[str, Any]:
+    def _as_set_up(self, path: str, form: Mapping[str, str], shown: str) -> Mapping[str, Any]:
         server, now = self._world.server, self._world.scheduler.now
+        if path == "account":
+            return server.account(shown, now)
         if path == "revoke":
             return server.revoke(form["token"], now, None)
         if "refresh_token" in form:
@@ -224,6 +235,18 @@ class _HttpEdge:
             answer: Answer = scheduler.call(
                 self._point("keys", timeout, "", None), lambda: _json(server.keys(scheduler.now)), _http_failure
             )
+        except _Answered as instead:
+            return instead.answer
+        return answer
+
+    def _ask_for_account(self, access_token: str, timeout: float) -> Answer:
+        scheduler, server = self._world.scheduler, self._world.server
+
+        def effect() -> Answer:
+            return _answered(lambda: server.account(access_token, scheduler.now))
+
+        try:
+            answer: Answer = scheduler.call(self._point("account", timeout, access_token, None), effect, _http_failure)
         except _Answered as instead:
             return instead.answer
         return answer

@@ -16,12 +16,13 @@ from functions.vault.life import Place
 from functions.vault.obtained import Obtained, Verdict
 from functions.vault.sealing import SealBroken
 from functions.vault.stored_set import ASKED_AFTER, LONGEST_UNASKED, PENDING
-from functions.vault.tokens import TokenSet
+from functions.vault.tokens import Account, TokenSet
 from tests.unit.house import MemoryHouse, down
 from tests.unit.samples import answer, authorization_request, registration, validated_response
 from tests.unit.test_id_token import public, signed
 
 if TYPE_CHECKING:
+    from functions.vault.authorization import AuthorizationRequest
     from functions.vault.outcome import Outcome
     from functions.vault.responses import Answer
     from functions.vault.stored_set import StoredSet
@@ -109,10 +110,10 @@ def browser(name: str) -> BrowserBinding:
     return BrowserBinding(name * 22, "t" * 43, "n" * 43)
 
 
-def consent(house: MemoryHouse, name: str, **fields: Any) -> Outcome:
-    """Let a customer consent, in a browser of this name."""
+def opened_request(house: MemoryHouse, name: str, **fields: Any) -> AuthorizationRequest:
+    """Return a request that was opened now, in a browser of this name."""
     stored, bound = house.connections.records.get("merchant-1"), browser(name)
-    request = authorization_request(
+    return authorization_request(
         request_id=bound.request_id,
         ticket_hash=ticket_hash(bound.ticket_secret),
         created_at=int(house.now),
@@ -121,7 +122,11 @@ def consent(house: MemoryHouse, name: str, **fields: Any) -> Outcome:
         connection_revocations=stored.revocations if stored else 0,
         **fields,
     )
-    house.authorizations.create(request)
+
+
+def consent(house: MemoryHouse, name: str, **fields: Any) -> Outcome:
+    """Let a customer consent, in a browser of this name."""
+    house.authorizations.create(opened_request(house, name, **fields))
     house.events.calls.clear()
     return come_back(house, name)
 
@@ -598,7 +603,7 @@ def test_what_waits_is_written_once(waiting: MemoryHouse) -> None:
     """Its own write is known again; when its account is known it is not."""
     pending = one_in(waiting, Place.PENDING)
 
-    later = Obtained.of_waiting("merchant-1", pending, replace(pending.seal, version=2), "account-1")
+    later = Obtained.of_waiting("merchant-1", pending, replace(pending.seal, version=2), Account("account-1"))
 
     assert isinstance(later.over(waiting.stored(), waiting.now), Connection)
     asking = replace(later, tokens=replace(later.tokens, asks_account=True), purpose=PENDING)

@@ -15,7 +15,7 @@ from functions.vault.errors import GatehouseError, ProviderMisconfigured, Provid
 from functions.vault.id_token import KeyUnknown, NotVerified
 from functions.vault.providers import Provider, Registration, register
 from functions.vault.responses import Answer
-from functions.vault.tokens import TokenResponse, TokenSet
+from functions.vault.tokens import Account, TokenResponse, TokenSet
 from tests.unit.samples import BROWSER, NOW, answer, registration, validated_response
 from tests.unit.test_id_token import public, signed
 
@@ -827,6 +827,27 @@ def test_an_id_token_that_is_read_late_has_not_expired_for_that(server: Server) 
     assert "expired" in answered.not_verified.description
 
 
+def test_an_account_is_asked_for_with_the_access_token(server: Server, client: Client) -> None:
+    """RFC 6750 section 2.1, with the headers that the provider wants; what the token may do is read as in an answer."""
+    headers = {"X-Api-Version": "2017-03-01", "Accept": "application/vnd.acme+json"}
+    told: dict[str, Any] = {"subject": "data.id", "metadata": ("data.name", "plan"), "account_scope": "data.scopes"}
+    provider = registration(account_endpoint="https://acme.example/me", token_headers=headers, **told).provider
+    server.answers = [answer('{"data":{"id":7,"name":"Shop","scopes":["a","b"]},"plan":"free","more":1}')]
+
+    account = client.account_of(provider, "client-1", TokenSet("AT-1", "RT-1"), 5)
+
+    assert account == Account("7", "a b", metadata={"data.name": "Shop", "plan": "free"})
+    assert server.requests == [
+        (
+            "GET",
+            "https://acme.example/me",
+            {"User-Agent": "gatehouse", **headers, "Authorization": "Bearer AT-1"},
+            "",
+            5,
+        )
+    ]
+
+
 def test_an_id_token_of_a_newer_key_is_kept_to_be_asked_about(server: Server) -> None:
     """With the keys read once more it may hold; by then its times do not count, which were right when it came."""
     unverified = signed({**OURS, "sub": "user-1"}, kid="k-2")
@@ -840,12 +861,12 @@ def test_an_id_token_of_a_newer_key_is_kept_to_be_asked_about(server: Server) ->
     assert response.tokens == TokenSet("AT-2", "RT-2", unverified)
     provider, by_now = told_by_id_token().provider, Keys(public("ES256") | {"kid": "k-2"})
     asked = Client(server, lambda: NOW, issuer_keys=by_now, wall_clock=lambda: WALL + 86400)
-    assert asked.account_of(provider, "client-1", unverified, 9) == "user-1"
+    assert asked.account_of(provider, "client-1", response.tokens, 9) == Account("user-1")
     assert by_now.calls == ["newest"]
     with pytest.raises(KeyUnknown):
-        client.account_of(provider, "client-1", unverified, 9)
+        client.account_of(provider, "client-1", response.tokens, 9)
     with pytest.raises(NotVerified, match="another client"):
-        asked.account_of(provider, "client-2", unverified, 9)
+        asked.account_of(provider, "client-2", response.tokens, 9)
 
 
 def test_without_the_issuers_keys_no_code_is_sent(server: Server) -> None:

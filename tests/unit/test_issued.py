@@ -63,6 +63,11 @@ def test_what_was_issued_under_a_registration_is_used_with_it(whose: Whose) -> N
             issued(),
             "the revocation endpoint was at https://acme.example, and is at https://r.example",
         ),
+        (
+            registration(account_endpoint="https://r.example/me"),
+            issued(origins={"account": "https://acme.example"}),
+            "the account endpoint was at https://acme.example, and is at https://r.example",
+        ),
     ],
 )
 def test_another_client_or_origin_is_the_operators_fault(ours: Registration, whose: Whose, said: str) -> None:
@@ -101,6 +106,15 @@ def test_an_issuer_may_move_what_its_metadata_names() -> None:
     for other in (replace(ours, is_discovered=False), replace(moved(issuer="https://j.example"), is_discovered=True)):
         with pytest.raises(ProviderMisconfigured):
             as_issued_to(other, whose)
+
+
+def test_an_issuer_does_not_move_what_is_not_in_its_metadata() -> None:
+    """An account endpoint is the owner's own word: an access token is not sent to another one by mistake."""
+    elsewhere = registration(issuer="https://i.example", account_endpoint="https://new.example/me")
+    whose = issued(issuer="https://i.example", origins={"account": "https://i.example"})
+
+    with pytest.raises(ProviderMisconfigured, match="the account endpoint was at"):
+        as_issued_to(replace(elsewhere, is_discovered=True), whose)
 
 
 def test_customers_may_be_meant_to_connect_again() -> None:

@@ -84,6 +84,13 @@ def test_the_refresh_token_goes_on_beside_a_consent_without_one() -> None:
     assert KEEPING.is_due(LATER + 3600)
 
 
+def test_where_an_account_is_asked_for_is_of_no_matter() -> None:
+    """A release that names the endpoint costs no connection the refresh token that it had before."""
+    named = replace(WHOSE, origins={**WHOSE.origins, "account": "https://acme.example"})
+
+    assert places(after(consent(b"online", 2, whose=named), OFFLINE)) == {"online": "current", "sealed-1": "kept"}
+
+
 @pytest.mark.parametrize(
     ("stored", "coming"),
     [

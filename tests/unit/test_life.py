@@ -15,7 +15,7 @@ from functions.vault.connection import RefreshedFrom
 from functions.vault.errors import ProviderError, ProviderUnavailable, ReauthorizationRequired
 from functions.vault.life import LIFE, MOST_SUPERSEDED, Happened, Place, Status, becomes
 from functions.vault.stored_set import Pending
-from functions.vault.tokens import TokenSet
+from functions.vault.tokens import Account, TokenSet
 from tests.unit.samples import NOW, connection, sealed_tokens, token_response
 from tools.life import DOCUMENT, document
 
@@ -247,11 +247,12 @@ STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
     Happened.CONSENTED: [consented, came_out],
     Happened.CONSENTED_KEEPING: [consented_keeping, came_out_keeping],
     Happened.HAS_TO_WAIT: [has_to_wait, lambda was: has_to_wait(was, grants_are_apart=True)],
-    Happened.ACCOUNT_FOUND: [lambda was: asked(was).account_found("account-1", NOW)],
+    Happened.ACCOUNT_FOUND: [lambda was: asked(was).account_found(Account("account-1"), NOW)],
     Happened.ACCOUNT_PUT_OFF: [
         lambda was: was.account_put_off(one_that_waits(was), NOW + 999, NOW),
         lambda was: was.account_put_off(was._require_current(), NOW + 999, NOW),  # noqa: SLF001 - if there is one
     ],
+    Happened.ACCOUNT_LEFT_UNKNOWN: [lambda was: was.account_left_unknown(NOW)],
     Happened.DISOWNED: [
         lambda was: was.disowned(with_grants_apart(one_that_waits(was), apart=True), NOW),
         lambda was: was.never_verified(GONE, NOW, grants_are_apart=True),

@@ -22,6 +22,7 @@ GOOD: dict[str, list[Any]] = {
     "authorization_endpoint": ["https://acme.example/authorize?tenant=1"],
     "token_endpoint": ["https://acme.example:8443/token", "https://acme/token", "https://10.0.0.1/token"],
     "refresh_endpoint": ["https://acme.example/refresh"],
+    "account_endpoint": ["", "https://acme.example/me", "https://{shop}.acme.example/userinfo?v=1"],
     "revocation_endpoint": ["", "https://acme.example/revoke", "https://acme.example/{client_id}/{token}"],
     "authorization_response_iss_parameter_supported": [True, False],
     "token_endpoint_auth_method": [*vocabulary.AUTH_METHODS],
@@ -95,6 +96,7 @@ GOOD: dict[str, list[Any]] = {
     "revocation_ends_authorization": [True],
     "subject": ["merchant_id", "team.id"],
     "metadata": [[], ["merchant_id", "incoming_webhook.url"]],
+    "account_scope": ["scopes", "data.permissions"],
     "expires_in_unit": ["seconds", "milliseconds"],
     "default_expires_in": [1, 3600],
     "max_expires_in": [1, 3600],
@@ -182,6 +184,7 @@ BAD: dict[str, list[Any]] = {
     "token_endpoint": NOT_TEMPLATE,
     "refresh_endpoint": NOT_TEMPLATE,
     "revocation_endpoint": [value for value in NOT_TEMPLATE if value != ""],
+    "account_endpoint": [value for value in NOT_TEMPLATE if value != ""],
     "authorization_response_iss_parameter_supported": NOT_FLAG,
     "token_endpoint_auth_method": [*NOT_TEXT, "tls_client_auth", "NONE"],
     "token_endpoint_auth_methods_supported": [None, "none", 1, [1], [""], {}, ["x"] * 21],
@@ -317,6 +320,7 @@ BAD: dict[str, list[Any]] = {
     "revocation_ends_authorization": NOT_FLAG,
     "subject": [*NOT_TEXT, "a b", "$.account"],
     "metadata": [None, "merchant_id", [1], [""], ["a b"], {}, ["x"] * 21],
+    "account_scope": [*NOT_TEXT, "a b", "$.scopes"],
     "default_expires_in": [None, "3600", 0, -1, 1.5, True, 10**12, float("nan")],
     "refresh_margin": [None, "300", -1, 86401, 0.5, True],
     "background_refresh": [*NOT_TEXT, False, "always", "keep-alive", "Never"],
@@ -627,6 +631,39 @@ def test_an_endpoint_that_is_known_can_be_left_unused() -> None:
     made = providers.register("acme", layers, {"client_id": "client-1"})
 
     assert (made.provider.revocation_endpoint, made.revocable_tokens) == (None, ())
+
+
+@pytest.mark.parametrize("subject", [{}, {"subject": "id_token.sub", "issuer": "https://i.example"}])
+def test_an_account_endpoint_needs_the_path_of_the_account(subject: dict[str, Any]) -> None:
+    """Which an ID token is not: that one speaks for itself. An empty endpoint asks for nothing."""
+    layers = [{"account_endpoint": "https://acme.example/me", "jwks_uri": "https://i.example/keys", **subject}]
+
+    with pytest.raises(ProviderMisconfigured, match=r"account_endpoint: needs subject, .* like sub"):
+        providers.register("acme", layers, {"client_id": "client-1"})
+
+    left_out = providers.register("acme", [*layers, {"account_endpoint": ""}], {"client_id": "client-1"})
+    assert left_out.provider.account_endpoint is None
+
+
+def test_an_account_endpoint_is_in_its_tenants_region() -> None:
+    """Like every other endpoint; and where it is, is noted with what is issued."""
+    layers: list[dict[str, Any]] = [
+        {
+            "account_endpoint": "https://{shop}.acme.example/me",
+            "subject": "id",
+            "parameters": {"shop": "[a-z]{1,9}"},
+            "regions": {"eu": {"account_endpoint": "https://{shop}.acme.eu/me"}, "us": {}},
+        }
+    ]
+    made = providers.register("acme", layers, {"client_id": "client-1"})
+
+    there = made.for_tenant({"shop": "north", "region": "eu"})
+
+    assert there.provider.account_endpoint == "https://north.acme.eu/me"
+    assert there.whose({}).origins["account"] == "https://north.acme.eu"
+    assert (
+        made.for_tenant({"shop": "north", "region": "us"}).provider.account_endpoint == "https://north.acme.example/me"
+    )
 
 
 @pytest.mark.parametrize(
