@@ -234,6 +234,28 @@ def test_the_account_is_in_the_id_token_and_verified(
     assert (allowed.status_code, server.connection(connection_id)["subject"]) == (200, "merchant-2")
 
 
+def test_userinfo_tells_whose_account_it_is(there: Callable[..., There], new_browser: Callable[[], Browser]) -> None:
+    """Instead of an ID token: another account is refused by what the server's own endpoint answers."""
+    # given
+    client, registration = clients()["post"]()
+    server = there(client, registration)
+    another = server.with_person(new_browser(), login="merchant-2", password="anything")
+    issuer = issuer_of(server)
+    asked = {"account_endpoint": server.account_url, "subject": "sub", "metadata": ["sub"]}
+    scopes = {"scopes": ["openid", "offline_access"]}
+    server.register({"issuer": issuer, "client_id": AWKWARD_ID, **scopes, **registration, **asked})
+
+    # when
+    connection_id, page = server.connect()
+    vended = server.live(connection_id)
+    _, refused = another.connect(connection_id)
+
+    # then
+    assert (page.status_code, vended["subject"], vended["metadata"]) == (200, "merchant-1", {"sub": "merchant-1"})
+    assert refused.status_code == 409
+    assert server.live(connection_id) == vended
+
+
 def issuer_of(server: There) -> str:
     """Return the server's issuer."""
     return server.account_url.removesuffix("/me")
