@@ -32,7 +32,17 @@ TABLES = {
     "timing",
 }
 SEALS = {"cipher", "sealing", "token_set"}
-REGISTRATIONS = {"assertion", "id_token", "providers", "registrations", "rules", "tenants", "upkeep", "vocabulary"}
+REGISTRATIONS = {
+    "assembling",
+    "assertion",
+    "id_token",
+    "providers",
+    "registrations",
+    "rules",
+    "tenants",
+    "upkeep",
+    "vocabulary",
+}
 PROVIDERS = REGISTRATIONS | {
     "addresses",
     "authentication",

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from functions.vault.assembling import register
 from functions.vault.authorization_response import RESPONSE_ERRORS
 from functions.vault.errors import BY_CODE
 from functions.vault.outcome import SUBJECT_MISMATCH
-from functions.vault.providers import Provider, register
+from functions.vault.providers import Provider
 from functions.vault.vocabulary import CREDENTIALS, REGISTRATION, checks, validated
 from local import cloudformation
 from tests.requirements import ROOT

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from functions.vault import providers, vocabulary
+from functions.vault import assembling, vocabulary
 from functions.vault.errors import ProviderMisconfigured
 from functions.vault.registrations import Registrations
 from functions.vault.responses import Answer
@@ -31,7 +31,7 @@ def is_taken(document: Any) -> bool:
     """Tell whether Gatehouse takes a registration by itself, whatever its provider file says."""
     try:
         own = vocabulary.validated(document, "The registration", VOCABULARY)
-        providers.register("acme", [], {key: own[key] for key in CREDENTIALS if key in own})
+        assembling.register("acme", [], {key: own[key] for key in CREDENTIALS if key in own})
     except ProviderMisconfigured:
         return False
     return True

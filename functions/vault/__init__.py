@@ -5,9 +5,9 @@ token sets), stored_set (one of them), attempting (what an attempt to revoke one
 connection, earlier (records and messages of before), token_set, tokens, obtained (what may be written over what),
 upkeep, responses, refusals, meanings, reading and masking (a server's answers), dialect (requests to it),
 authorization, cookies and authorization_response (what a browser brings back), last_attempt (to authorize), outcome,
-scopes, providers, issued (under which registration), vocabulary, checking (what is wrong with a registration) and hints
-(what may have been meant), rules (what refusals mean at one provider), tenants, addresses, assertion, id_token,
-sealing, timing, attributes.
+scopes, providers, assembling (a registration of its layers), issued (under which one), vocabulary, checking (what is
+wrong with a registration) and hints (what may have been meant), rules (what refusals mean at one provider), tenants,
+addresses, assertion, id_token, sealing, timing, attributes.
 Floor 1, one outside world each: aws, store and shared (DynamoDB), cipher (KMS), registrations (Secrets Manager),
 discovery and issuer_keys (issuers), queues (SQS), signer (KMS), outbound, wire, slots, authentication and client
 (providers).

@@ -1,36 +1,26 @@
 """Providers are data: the endpoints of RFC 8414 and a closed vocabulary of quirks. No code asks for one by name.
 
 A `Provider` is the file `providers/NAME.toml` (where there is one), under what a discovery found (where an issuer is
-given), under the owner's registration; `vocabulary` checks each of them, and here they become one.
+given), under the owner's registration; `vocabulary` checks each of them, and `assembling` makes one of them.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import field, fields, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
-from . import id_token, tenants
+from . import tenants
 from .errors import InvalidRequest, ProviderMisconfigured
 from .fields import Mismatch
 from .record import record
 from .rules import of_codes
 from .stored_set import Whose
 from .upkeep import Upkeep
-from .vocabulary import (
-    ENDPOINTS,
-    NAMES_A_KEY,
-    PARAM_NAMES,
-    PRIVATE,
-    REGION,
-    SECRET_METHODS,
-    SHORTEST_PRIVATE,
-    TEMPLATE_PARAMS,
-)
+from .vocabulary import ENDPOINTS, REGION, SECRET_METHODS, TEMPLATE_PARAMS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
     from .rules import Rule
 
@@ -367,7 +357,7 @@ class Registration:
             "revocation": provider.revocation_endpoint,
             "account": provider.account_endpoint,
         }
-        origins = {use: _origin(url) for use, url in urls.items() if url}
+        origins = {use: origin_of(url) for use, url in urls.items() if url}
         return Whose(provider.name, self.client_id, dict(parameters), provider.issuer, origins)
 
     @property
@@ -426,157 +416,6 @@ class Registration:
         return algorithm
 
 
-def register(name: str, layers: list[dict[str, Any]], credentials: Mapping[str, Any]) -> Registration:
-    """Return the registration of provider `name`; in `layers` the later ones go over the earlier ones."""
-    registration, problems = assembled(name, layers, credentials)
-    if problems:
-        told = "; ".join(f"{key}: {problem}" for key, problem in problems)
-        raise ProviderMisconfigured(f"The registration of provider {name!r}: {told}.")
-    return registration
-
-
-def assembled(
-    name: str, layers: list[dict[str, Any]], credentials: Mapping[str, Any]
-) -> tuple[Registration, list[tuple[str, str]]]:
-    """Return the registration that layers and credentials make, and what keeps it from being one, key by key."""
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        for key in _of_another_server(merged, layer):
-            del merged[key]
-        merged |= {**_regions_under(layer, merged), **layer, **_rules_over(merged, layer)}
-    known = {entry.name for entry in fields(Provider)}
-    for key in ("revocation_endpoint", "account_endpoint"):
-        if merged.get(key) == "":
-            del merged[key]  # there is one, and it is left unused
-    problems = [*_client_problems(credentials), *_incoherences(merged)]
-    values = {key: value for key, value in merged.items() if key in known}
-    provider = Provider(name=name, **values, private=_private(layers))
-    client = {"client_id": "", **_client(credentials)}
-    return Registration(provider, **client, is_discovered=bool(merged.get("is_discovered"))), problems
-
-
-def _of_another_server(below: Mapping[str, Any], layer: Mapping[str, Any]) -> list[str]:
-    """Return the endpoints below a layer that tokens of its server must not go to: it has a token endpoint elsewhere.
-
-    Who names the endpoints of an installation of their own, and leaves one out, has not said that the file's will do: a
-    stranger would get the tokens, and what it says of them would be believed.
-    """
-    was, now = (urlsplit(each.get("token_endpoint") or "") for each in (below, layer))
-    is_elsewhere = bool(was.netloc and now.netloc) and (was.scheme, was.netloc) != (now.scheme, now.netloc)
-    shown_tokens = [
-        key for key in (*ENDPOINTS, "first_refresh") if key not in {"authorization_endpoint", "token_endpoint"}
-    ]
-    return [key for key in shown_tokens if is_elsewhere and key in below and key not in layer]
-
-
-def _rules_over(below: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the rules of a layer before those of the layers below it, the short ones written out.
-
-    They add up, where every other key goes over the same key below: who explains one more refusal of a server loses
-    nothing of what its file says.
-    """
-    whole = [
-        rule for each in (layer, below) for rule in (*each.get("refusals", ()), *of_codes(each.get("error_codes", {})))
-    ]
-    return {"refusals": tuple(whole), "error_codes": {}} if whole else {}
-
-
-def _regions_under(layer: Mapping[str, Any], below: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the regions below a layer without the endpoints that the layer names: those hold in every region."""
-    regions: Mapping[str, Mapping[str, str]] = below.get("regions", {})
-    return {
-        "regions": {name: {key: url for key, url in urls.items() if key not in layer} for name, urls in regions.items()}
-    }
-
-
-def _private(layers: list[dict[str, Any]]) -> tuple[str, ...]:
-    """Return what the last layer alone says in headers, in parameters and in the queries of endpoints."""
-    *below, own = [set(_private_values(layer)) for layer in layers] or [set()]
-    return tuple(sorted(own.difference(*below)))
-
-
-def _private_values(layer: Mapping[str, Any]) -> Iterator[str]:
-    given: list[tuple[str, str]] = []
-    for part in (layer, layer.get("first_refresh", {}), *layer.get("regions", {}).values()):
-        given += (entry for key in PRIVATE for entry in part.get(key, {}).items())
-        given += (entry for key in ENDPOINTS for entry in parse_qsl(urlsplit(part.get(key) or "").query))
-    # A shorter one, a flag or a number, is a part of ordinary words, unless its name says what it is. So is what a
-    # customer's browser shows, where the authorization request is not pushed.
-    yield from (value for _, value in given if len(value) >= SHORTEST_PRIVATE)
-    given += layer.get("authorization_params", {}).items()
-    yield from (value for name, value in given if re.search(NAMES_A_KEY, name.lower()))
-
-
-def _client(credentials: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of the client: `client_secrets` and `client_secret` are two ways to say the same."""
-    client = dict(credentials)
-    if "previous_clients" in client:
-        client["previous_clients"] = tuple(_client(each) for each in client["previous_clients"])
-    secrets = client.pop("client_secrets", ())
-    return client | dict(zip(("client_secret", "previous_client_secret"), secrets, strict=False))
-
-
-def _client_problems(credentials: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if "client_id" not in credentials:
-        yield "client_id", "needed: what the provider calls your application"
-    for key, client in [
-        ("client_secrets", credentials),
-        *(("previous_clients", each) for each in credentials.get("previous_clients", ())),
-    ]:
-        if "client_secrets" in client and ("client_secret" in client or not client["client_secrets"]):
-            yield key, "expected client_secret (one), or client_secrets (one or two, the newest first), not both"
-
-
-def _incoherences(merged: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Give what keys that are right by themselves do not fit together in."""
-    declared: Mapping[str, str] = merged.get("parameters", {})
-    for key in PARAM_NAMES:
-        if _are_ambiguous([name for name in merged.get(key, {}).values() if name]):
-            yield key, "expected names that differ from one another"
-    for key in merged.get("required", ()):
-        if key not in merged:
-            yield key, "needed, as the provider file says"
-    yield from _unknown_placeholders(merged, declared)
-    for region, urls in merged.get("regions", {}).items():
-        yield from (("regions", f"{region}.{key}: {text}") for key, text in _unknown_placeholders(urls, declared))
-    known = declared.keys() | ({REGION} if merged.get("regions") else set())
-    for name in sorted(merged.get("callback_parameters", {}).keys() - known):
-        yield "callback_parameters", f"{name} is not among parameters"
-    yield from _unfit_defaults(declared, merged.get("parameter_defaults", {}))
-    first = merged.get("first_refresh", {}).get("refresh_endpoint")
-    if first and _origin(first) != _origin(merged.get("refresh_endpoint") or merged.get("token_endpoint") or ""):
-        yield "first_refresh", "expected its refresh_endpoint at the origin of the one of later refreshes"
-    if merged.get("authorization_response_iss_parameter_supported") and "issuer" not in merged:
-        yield "issuer", "needed, to compare iss in the responses with (RFC 9207)"
-    yield from _unknown_accounts(merged)
-
-
-def _unknown_accounts(merged: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Give what is missing for saying whose account it is."""
-    if merged.get("subject") == id_token.SUBJECT and not {"issuer", "jwks_uri"} <= merged.keys():
-        yield "subject", f"{id_token.SUBJECT} needs an issuer and a jwks_uri to verify the ID token by"
-    if "account_endpoint" in merged and merged.get("subject") in {None, id_token.SUBJECT}:
-        yield "account_endpoint", "needs subject, the path at which its answer names the account, like sub"
-
-
-def _unfit_defaults(declared: Mapping[str, str], defaults: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for parameter, value in defaults.items():
-        if parameter not in declared:
-            yield "parameter_defaults", f"{parameter} is not among parameters"
-        elif tenants.problem_of(parameter, declared[parameter], value):
-            yield "parameter_defaults", f"{parameter} does not fit its pattern"
-
-
-def _unknown_placeholders(urls: Mapping[str, Any], declared: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for key in ENDPOINTS:
-        allowed = declared.keys() | ({"client_id", "token"} if key == "revocation_endpoint" else set())
-        for placeholder in sorted(tenants.names_in(urls.get(key) or "") - allowed):
-            yield key, f"{{{placeholder}}} is not among parameters"
-
-
-def _origin(url: str) -> str:
+def origin_of(url: str) -> str:
+    """Return the origin of an endpoint."""
     return "{0.scheme}://{0.netloc}".format(urlsplit(url))
-
-
-def _are_ambiguous(names: list[str]) -> bool:
-    return len(set(names)) != len(names)

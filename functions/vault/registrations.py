@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import providers, vocabulary
+from . import assembling, vocabulary
 from .aws import ClientError, code_of, outages_are_temporary
 from .errors import (
     GatehouseError,
@@ -159,7 +159,7 @@ class Registrations:
                 layers.insert(1, {**self._discovery.metadata_of(issuer, deadline), "is_discovered": True})
             except ProviderMisconfigured as failure:
                 problems.append(("issuer", failure.description.rstrip(".")))
-        registration, further = providers.assembled(name, layers, credentials)
+        registration, further = assembling.assembled(name, layers, credentials)
         problems += [(key, problem) for key, problem in further if key not in wrong]
         if problems:
             raise self._refused(registration, problems, document)

@@ -10,10 +10,11 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from functions.vault.assembling import register
 from functions.vault.client import Client
 from functions.vault.errors import GatehouseError, ProviderMisconfigured, ProviderUnavailable, TokenTypeNotRevoked
 from functions.vault.id_token import KeyUnknown, NotVerified
-from functions.vault.providers import Provider, Registration, register
+from functions.vault.providers import Provider, Registration
 from functions.vault.responses import Answer
 from functions.vault.tokens import Account, TokenResponse, TokenSet
 from tests.unit.samples import BROWSER, NOW, answer, registration, validated_response

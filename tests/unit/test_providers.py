@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from functions.vault import providers, vocabulary
+from functions.vault import assembling, providers, vocabulary
 from functions.vault.errors import ProviderMisconfigured
 from functions.vault.fields import Mismatch
 from functions.vault.providers import Provider, Registration
@@ -544,7 +544,7 @@ def test_later_layers_go_over_earlier_ones() -> None:
         {"scopes": ("write",)},
     ]
 
-    made = providers.register("acme", layers, {"client_id": "client-1", "client_secret": "hunter2"})
+    made = assembling.register("acme", layers, {"client_id": "client-1", "client_secret": "hunter2"})
 
     provider = Provider("acme", pkce="none", scopes=("write",), token_endpoint="https://a.example")
     assert made == Registration(provider, "client-1", "hunter2")
@@ -554,7 +554,7 @@ def test_later_layers_go_over_earlier_ones() -> None:
 def test_a_registration_without_client_id_is_named() -> None:
     """There is no client without its id."""
     with pytest.raises(ProviderMisconfigured, match="registration of provider 'acme': client_id: needed"):
-        providers.register("acme", [], {"client_secret": "hunter2"})
+        assembling.register("acme", [], {"client_secret": "hunter2"})
 
 
 def test_rules_about_refusals_add_up() -> None:
@@ -568,8 +568,8 @@ def test_rules_about_refusals_add_up() -> None:
     }
     own = {"refusals": ({"code": "E-3", "means": "busy"},), "error_codes": {"E-1": "invalid_client"}}
 
-    whole = providers.register("acme", [file, own], {"client_id": "client-1"}).provider.rules
-    alone = providers.register("acme", [file, {}], {"client_id": "client-1"}).provider.rules
+    whole = assembling.register("acme", [file, own], {"client_id": "client-1"}).provider.rules
+    alone = assembling.register("acme", [file, {}], {"client_id": "client-1"}).provider.rules
 
     assert whole == (
         {"code": "E-3", "means": "busy"},
@@ -628,7 +628,7 @@ def test_an_endpoint_that_is_known_can_be_left_unused() -> None:
     """By an empty text in the registration: metadata may name one that takes nothing of this client's."""
     layers: list[dict[str, Any]] = [{"revocation_endpoint": "https://acme.example/revoke"}, {"revocation_endpoint": ""}]
 
-    made = providers.register("acme", layers, {"client_id": "client-1"})
+    made = assembling.register("acme", layers, {"client_id": "client-1"})
 
     assert (made.provider.revocation_endpoint, made.revocable_tokens) == (None, ())
 
@@ -639,9 +639,9 @@ def test_an_account_endpoint_needs_the_path_of_the_account(subject: dict[str, An
     layers = [{"account_endpoint": "https://acme.example/me", "jwks_uri": "https://i.example/keys", **subject}]
 
     with pytest.raises(ProviderMisconfigured, match=r"account_endpoint: needs subject, .* like sub"):
-        providers.register("acme", layers, {"client_id": "client-1"})
+        assembling.register("acme", layers, {"client_id": "client-1"})
 
-    left_out = providers.register("acme", [*layers, {"account_endpoint": ""}], {"client_id": "client-1"})
+    left_out = assembling.register("acme", [*layers, {"account_endpoint": ""}], {"client_id": "client-1"})
     assert left_out.provider.account_endpoint is None
 
 
@@ -655,7 +655,7 @@ def test_an_account_endpoint_is_in_its_tenants_region() -> None:
             "regions": {"eu": {"account_endpoint": "https://{shop}.acme.eu/me"}, "us": {}},
         }
     ]
-    made = providers.register("acme", layers, {"client_id": "client-1"})
+    made = assembling.register("acme", layers, {"client_id": "client-1"})
 
     there = made.for_tenant({"shop": "north", "region": "eu"})
 

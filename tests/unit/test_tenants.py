@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.vault import providers, tenants
+from functions.vault import assembling, tenants
 from functions.vault.errors import InvalidRequest, ProviderMisconfigured
 from functions.vault.fields import Mismatch
 from functions.vault.providers import Provider
@@ -229,6 +229,6 @@ def test_whatever_is_sent_the_host_is_the_providers(value: str) -> None:
 def test_keys_that_do_not_fit_together_are_named(layer: dict[str, object], said: str) -> None:
     """Each is right by itself: only all layers together can tell."""
     with pytest.raises(ProviderMisconfigured, match=r"^The registration of provider 'acme': ") as caught:
-        providers.register("acme", [layer], {"client_id": "client-1"})
+        assembling.register("acme", [layer], {"client_id": "client-1"})
 
     assert caught.value.description == f"The registration of provider 'acme': {said}."
