@@ -34,6 +34,9 @@ _BETWEEN_WORDS = r"[\s,;=:\"{}\[\]]+"
 _HTML = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&#x27;"))
 _ENTITIES = {**{entity: sign for sign, entity in _HTML}, "&#39;": "'", "&#34;": '"', "&#38;": "&", "&apos;": "'"}
 _ESCAPE = r"\\(?:u([0-9a-fA-F]{4})|(.))"
+_JWT = r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)*"
+"""A token of this form nobody here need have sent: a server may quote one that it was about to issue (RFC 7519)."""
+
 _ENCODED = r"[A-Za-z0-9+/_-]{8,}"
 
 
@@ -47,7 +50,7 @@ def cleaned(text: object, secrets: Iterable[str], private: Iterable[str] = ()) -
         return None
     whole = [secret for secret in secrets if secret]
     parts = list(_parts(private))
-    text = text[:_LONGEST_READ]
+    text = re.sub(_JWT, _MASK, text[:_LONGEST_READ])
     for spelling in sorted({each for value in (*whole, *parts) for each in _spellings(value)}, key=len, reverse=True):
         text = text.replace(spelling, _MASK)
     keys = [*whole, *(part for part in parts if not re.fullmatch(_ORDINARY, part))]

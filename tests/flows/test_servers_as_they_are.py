@@ -321,3 +321,22 @@ def test_an_error_without_the_issuers_name_says_what_was_missed(
     assert (refused["outcome"], refused["reason"]) == ("refused", "issuer_mismatch")
     assert "RFC 9207" in refused["description"]
     assert refused["provider_error_description"] == "Missing 'nonce' in request."
+
+
+def test_a_token_that_a_server_quotes_from_its_own_database_is_in_no_log(
+    application: Application, browser: Browser, scripted: Scripted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Canaille puts the failed statement into its error, with the JWT that it was about to issue."""
+    # given
+    token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJqYW5lIn0.c2lnbmF0dXJl"
+    said = {"error": "internal_server_error", "error_description": f"UNIQUE constraint failed ['{token}', 'jane']"}
+    scripted.answers["/token"] = Response(json.dumps(said), 500, content_type="application/json")
+    capsys.readouterr()
+
+    # when
+    started, _ = connect(application, browser, application.register(scripted.registration))
+
+    # then
+    attempt = application.call("connections", request_id=started["request_id"])["last_attempt"]
+    assert "UNIQUE constraint failed ['***', 'jane']" in attempt["provider_error"]["error_description"]
+    assert not any(part in capsys.readouterr().out for part in token.split("."))
