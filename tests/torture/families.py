@@ -127,7 +127,12 @@ FAMILIES = (
     Family(
         "looks at what is believed dead",
         ("token", "refresh", "refresh_any", "sweep", "upkeep", "upkeep", "reconnect"),
-        {**_REFRESHES, "refuses_in_passing": (True, True, False), "busy": ("", "explained", "as dead")},
+        {
+            **_REFRESHES,
+            "refuses_in_passing": (True, True, False),
+            "busy": ("", "explained", "as dead"),
+            "at_once": (None, None, 1),
+        },
         ages=("due", "expired", "idle"),
         begins=("as consented", "as consented", "dead", "taken for dead"),
     ),
