@@ -4,7 +4,8 @@
     python -m tools.check_registration FILE         FILE holds {NAME: registration}, as `make run` takes it
 
 It is laid over the provider file of its name, or over the one that its `based_on` names; if it names an issuer, that is
-asked. One line for each registration; the exit code is 1 where something is wrong, and then the line says what.
+asked. One line for each registration; the exit code is 1 where something is wrong, and then the line says what. Where
+what the issuer publishes and what the registration asks for differ, the line says that, too: it need not be wrong.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +22,13 @@ from functions.vault import fields
 from functions.vault.errors import GatehouseError
 from functions.vault.outbound import Outbound
 from functions.vault.registrations import Registrations
+from functions.vault.scopes import OFFLINE_ACCESS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from functions.vault.providers import Registration
+    from functions.vault.responses import Answer, Transport
 
 SECRET_PREFIX = "gatehouse/providers/"  # noqa: S105 - the name of a secret
 
@@ -42,6 +46,27 @@ class _File:
     def get_secret_value(self, SecretId: str) -> dict[str, str]:  # noqa: N803 - boto3's own name for it
         """Return the secret as Secrets Manager does."""
         return {"Name": SecretId, "SecretString": self._text}
+
+
+class _Listening:
+    """Sends as it is told, and keeps the last JSON object that was answered: an issuer's metadata."""
+
+    def __init__(self, web: Transport) -> None:
+        self._web = web
+        self.metadata: dict[str, Any] = {}
+
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:
+        """Return the answer."""
+        answer = self._web.send(method, url, headers, body, timeout)
+        with suppress(ValueError, RecursionError):
+            document = json.loads(answer.body)
+            self.metadata = document if isinstance(document, dict) else self.metadata
+        return answer
+
+    def names(self, key: str) -> set[str] | None:
+        """Return what the metadata lists under a key; None where it lists nothing."""
+        listed = self.metadata.get(key)
+        return {each for each in listed if isinstance(each, str)} if isinstance(listed, list) and listed else None
 
 
 class Unreadable(Exception):
@@ -74,10 +99,11 @@ def findings(texts: dict[str, str], base_url: str, *, local: bool) -> Iterator[t
     """Give what there is to say of each registration: its name, in words, and whether it is right."""
     for name, text in texts.items():
         # With the file in the place of the secret, the rest is what `start` does.
-        web = Outbound(loopback=local)
+        web = _Listening(Outbound(loopback=local))
         known = Registrations(_File(text).client_of, SECRET_PREFIX, web, time.time, loopback_http=local)
         try:
-            yield name, _told(known.whole(name), base_url), True
+            registration = known.whole(name)
+            yield name, " ".join([_told(registration, base_url), *_unpublished(registration, web)]), True
         except GatehouseError as error:
             yield name, f"{error.code}: {error.description}", False
 
@@ -89,6 +115,23 @@ def _told(registration: Registration, base_url: str) -> str:
     if "://" in redirect_uri and not redirect_uri.endswith(f"/callback/{provider.name}"):
         told += " Its own redirect_uri leads elsewhere: what is there has to send customers on to that, with the query."
     return told
+
+
+def _unpublished(registration: Registration, web: _Listening) -> Iterator[str]:
+    """Give what the registration asks for and the issuer does not publish, or the other way round.
+
+    A server may leave out what it takes (RFC 8414 section 2), so nothing of it is wrong for that.
+    """
+    provider, scopes = registration.provider, web.names("scopes_supported")
+    if not registration.is_discovered:
+        return
+    if scopes is not None and (unknown := [each for each in provider.scopes if each not in {*scopes, OFFLINE_ACCESS}]):
+        yield f"The issuer does not publish these scopes: {', '.join(unknown)}. Check how they are written."
+    if scopes is not None and OFFLINE_ACCESS in scopes and OFFLINE_ACCESS not in provider.scopes:
+        yield "It publishes offline_access, which is not among scopes: it may give no refresh token without."
+    modes = web.names("response_modes_supported")
+    if modes is not None and provider.response_mode not in {None, *modes}:
+        yield f"It does not publish the response_mode {provider.response_mode}."
 
 
 def main(arguments: list[str]) -> int:

@@ -11,8 +11,11 @@ from werkzeug.wrappers import Response
 
 from tests.flows.scripted import CODE, TOKENS, connect
 from tests.flows.test_quirks import come_back
+from tools import check_registration
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from local.stack import Stack
     from tests.browser import Browser
     from tests.flows.application import Application
@@ -340,3 +343,41 @@ def test_a_token_that_a_server_quotes_from_its_own_database_is_in_no_log(
     attempt = application.call("connections", request_id=started["request_id"])["last_attempt"]
     assert "UNIQUE constraint failed ['***', 'jane']" in attempt["provider_error"]["error_description"]
     assert not any(part in capsys.readouterr().out for part in token.split("."))
+
+
+# What can be seen before a customer is sent there
+
+
+@pytest.mark.parametrize(
+    ("registration", "published", "told"),
+    [
+        ({"scopes": ["public", "wirte"]}, {"scopes_supported": ["public", "write"]}, "these scopes: wirte."),
+        ({"scopes": ["read"]}, {"scopes_supported": ["read", "offline_access"]}, "offline_access"),
+        ({"response_mode": "form_post"}, {"response_modes_supported": ["query"]}, "response_mode form_post"),
+        ({"scopes": ["openid", "offline_access"]}, {"scopes_supported": ["openid"]}, None),
+        ({"scopes": ["read"], "response_mode": "query"}, {"scopes_supported": [], "response_modes_supported": 7}, None),
+    ],
+)
+def test_the_command_tells_what_a_server_does_not_publish(  # noqa: PLR0913, PLR0917 - pytest passes them by name
+    scripted: Scripted,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    registration: dict[str, Any],
+    published: dict[str, Any],
+    told: str | None,
+) -> None:
+    """Doorkeeper shows a wrong scope to the customer alone; LemonLDAP::NG takes `offline_access`, unlisted."""
+    # given
+    found = {"issuer": scripted.url, **scripted.endpoints, **published}
+    scripted.answers["/.well-known/oauth-authorization-server"] = found
+    file = tmp_path / "acme.local.json"
+    file.write_text(json.dumps({"issuer": scripted.url, "client_id": "c-1", **registration}), encoding="utf-8")
+
+    # when
+    code = check_registration.main([str(file), "acme", "--local"])
+
+    # then
+    line = capsys.readouterr().out
+    assert code == 0
+    assert line.startswith("acme: right.")
+    assert line.endswith("at the provider.\n") if told is None else told in line
