@@ -165,7 +165,12 @@ EXAMPLES: dict[str, Example] = {
         ),
         refreshed=None,
     ),
-    "mailchimp": Example(start={}, issued=tokens(1, expires_in=0, refresh_token=None, scope=None), refreshed=None),
+    "mailchimp": Example(
+        start={},
+        issued=tokens(1, expires_in=0, refresh_token=None, scope=None),
+        account={"dc": "us6", "user_id": 12345, "api_endpoint": "https://us6.api.mailchimp.com"},
+        refreshed=None,
+    ),
     "zendesk": Example(
         start=_for(subdomain="acme"),
         issued=tokens(1, expires_in=1800, token_type="bearer"),
