@@ -11,7 +11,7 @@ from local.stack import Stack
 from tests.browser import Browser
 from tests.built import BuiltStack
 from tests.engines import running_dynalite
-from tests.requirements import NEEDS, Need
+from tests.requirements import NEEDS
 from tests.unlimited import lift_the_limit
 
 if TYPE_CHECKING:
@@ -19,13 +19,11 @@ if TYPE_CHECKING:
 
     from local.aws import AwsCall
     from local.demo import DemoServer
-
-_SKIPPED = pytest.StashKey[set[Need]]()
+    from tests.requirements import Need
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the markers known."""
-    config.stash[_SKIPPED] = set()
     for need in NEEDS:
         config.addinivalue_line("markers", f"{need.marker}: needs {need.what}, skipped without it")
 
@@ -37,14 +35,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             continue
         if os.environ.get("REQUIRE_ALL") == "1":
             pytest.fail(f"{need.what} is missing and REQUIRE_ALL=1: {need.remedy}", pytrace=False)
-        item.config.stash[_SKIPPED].add(need)
-        pytest.skip(f"needs {need.what}")
+        pytest.skip(_reason(need))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say plainly what was left out, and how to get it."""
-    missing = config.stash[_SKIPPED]
-    skipped = sorted(missing, key=lambda need: need.marker)
+def _reason(need: Need) -> str:
+    return f"needs {need.what}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say plainly what was left out, and how to get it; the reports come from whichever process ran a test."""
+    reasons = {str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())}
+    skipped = [need for need in NEEDS if any(reason.count(_reason(need)) for reason in reasons)]
     if skipped:
         terminalreporter.section("not tested on this machine")
     for need in skipped:

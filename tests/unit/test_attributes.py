@@ -79,7 +79,9 @@ def test_what_is_none_in_a_map_is_left_out() -> None:
     assert write({"a": None, "b": {"c": None}}) == {"M": {"b": {"M": {}}}}
 
 
-@pytest.mark.parametrize("value", [None, 1.5, Decimal(1), object(), set(), {1}, [None]], ids=repr)
+@pytest.mark.parametrize(
+    "value", [None, 1.5, Decimal(1), pytest.param(object(), id="an object"), set(), {1}, [None]], ids=repr
+)
 def test_what_no_record_holds_is_refused(value: Any) -> None:
     """A float would come back as another number, and DynamoDB takes no empty set: neither gets that far."""
     with pytest.raises(TypeError, match="expected what an attribute of a record can be"):
