@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import sys
 import time
@@ -26,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bounds", default="2,1", help="the preemptions and faults that the search was allowed")
     parser.add_argument("--schedules", type=int, default=SCHEDULES, help="how many to explore by chance")
     options = parser.parse_args(arguments)
+    logging.getLogger("gatehouse").setLevel(logging.CRITICAL)  # what goes wrong here is meant to
     if options.script is not None or options.seed is not None:
         return _replay(options)
     if options.scenario is not None:
