@@ -45,8 +45,11 @@ test: .venv/test.stamp node_modules/stamp
 # Exits with 1 where something did not hold, and says how to replay it.
 torture: .venv/test.stamp node_modules/stamp
 	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--scenario "$(SCENARIO)") $(ARGS)
-	@$(if $(SEED)$(SCENARIO)$(ARGS),true,set -e; for part in crashes outages scale; do \
-		echo "python -m tests.torture.$$part"; $(BIN)/python -m tests.torture.$$part; done)
+	@$(if $(SEED)$(SCENARIO)$(ARGS),true,said=$$(mktemp); failed=0; \
+		( failed=0; for part in outages scale; do echo "python -m tests.torture.$$part"; \
+			$(BIN)/python -m tests.torture.$$part || failed=1; done; exit $$failed ) >$$said 2>&1 & beside=$$!; \
+		echo 'python -m tests.torture.crashes'; $(BIN)/python -m tests.torture.crashes || failed=1; \
+		wait $$beside || failed=1; cat $$said; rm $$said; exit $$failed)
 
 # Others' packages, where only the benchmarks find them: as `sam build` installs them, without bytecode.
 bench: .venv/test.stamp node_modules/stamp .venv-bench/stamp
