@@ -27,7 +27,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bounds", default="2,1", help="the preemptions and faults that the search was allowed")
     parser.add_argument("--schedules", type=int, default=SCHEDULES, help="how many to explore by chance")
     options = parser.parse_args(arguments)
-    logging.getLogger("gatehouse").setLevel(logging.CRITICAL)  # what goes wrong here is meant to
     if options.script is not None or options.seed is not None:
         return _replay(options)
     if options.scenario is not None:
@@ -100,4 +99,5 @@ def _all(schedules: int) -> int:
 
 
 if __name__ == "__main__":
+    logging.getLogger("gatehouse").setLevel(logging.CRITICAL)  # what goes wrong here is meant to
     sys.exit(main())
