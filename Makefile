@@ -37,10 +37,11 @@ run: .venv/run.stamp
 	@exec $(BIN)/python -m local $(ARGS)
 
 # The checks that answer fastest come first, and pytest's own closing line last. tests/test_build.py runs `sam build`.
-# Much of the tests' time is waiting: two processes take little more than half of it. A file's tests stay in one.
+# Much of the tests' time is waiting: two processes take little more than half of it. A file's tests stay in one. Both
+# hash alike, another way each time: they have to name the same tests, and a set has no order.
 test: .venv/test.stamp node_modules/stamp
 	@$(MAKE) --no-print-directory lint check-template
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	PYTHONHASHSEED=$$(date +%s) $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 # Exits with 1 where something did not hold, and says how to replay it.
 torture: .venv/test.stamp node_modules/stamp

@@ -28,7 +28,7 @@ VALUES: list[Any] = [
     False,
     b"",
     b"\x00\xff",
-    {"b", "a"},
+    pytest.param({"b", "a"}, id="a set of two"),
     {},
     {"a": {"b": ("c", 1, True)}},
     (),
