@@ -90,13 +90,7 @@ def _remedy(reason: str | None, said: ProviderError | None = None) -> ProviderMi
 
 def about(request: AuthorizationRequest | None) -> dict[str, str]:
     """Return what the log says of a visit's request, where there is one."""
-    if request is None:
-        return {}
-    return {
-        "authorization_request_id": request.request_id,
-        "provider": request.provider,
-        "connection_id": request.connection_id,
-    }
+    return {} if request is None else request.facts
 
 
 def _link(request_id: str) -> str:

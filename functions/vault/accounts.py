@@ -58,9 +58,6 @@ REFUSED_WITHIN = 600
 LONGEST_ASKING = 86400
 """Seconds after which nobody asks any more for an account that cannot be asked."""
 
-_PUT_OFF_FOR = 60.0, 300.0
-"""Seconds until a question that got no slot is due again: soon, and not all of them at once."""
-
 
 @record
 class Asked:
@@ -136,7 +133,7 @@ class Accounts:
             except TemporarilyUnavailable:
                 raise
             except SlotsTaken as error:
-                return self._put_off(question, self._soon(), error).failure
+                return self._put_off(question, self.timing.after_no_slot(), error).failure
             except GatehouseError as error:
                 return self._not_yet(question, error).failure
             return self.ask(connection, asked, tokens, registration.provider, deadline, client).failure
@@ -201,10 +198,6 @@ class Accounts:
             return Asked(question.connection, failure=failure)
         pause = max(min(max(question.age, ASKED_AFTER), LONGEST_UNASKED), failure.retry_after or 0)
         return self._put_off(question, int(now + pause), failure)
-
-    def _soon(self) -> int:
-        earliest, latest = _PUT_OFF_FOR
-        return int(self.timing.now() + earliest + (latest - earliest) * self.timing.jitter())
 
     def _put_off(self, question: _Question, until: int, failure: GatehouseError) -> Asked:
         now = self.timing.now()

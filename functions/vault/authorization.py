@@ -178,6 +178,15 @@ class AuthorizationRequest:
         return self.has_expired(now) if was_opened_here else now >= self.expires_at
 
     @property
+    def facts(self) -> dict[str, str]:
+        """Return what a line of the log says of it; `request_id` is there what Lambda calls its own id of a call."""
+        return {
+            "authorization_request_id": self.request_id,
+            "provider": self.provider,
+            "connection_id": self.connection_id,
+        }
+
+    @property
     def prompt(self) -> frozenset[str]:
         """Return what the server was asked to ask its user for (OpenID Connect Core section 3.1.2.1)."""
         query = self.pushed or urlsplit(self.authorization_url).query

@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_REFUSED_FOR = 300.0
-"""Seconds for which a secret that the server has refused is shown to it after the client's other one."""
-
 _SPENT = (
     " The code had come with another client secret before, which the server refuses: this server spends a code then. "
     "Take that secret out of client_secrets, or try again: for some minutes the other one goes first."

@@ -46,9 +46,6 @@ _PAUSE = 0.5
 
 _REPLAY_PAUSE = 0.2
 
-_PUT_OFF_FOR = 60.0, 300.0
-"""Seconds until background work that got no slot is due again: soon, and not all of it at once."""
-
 After = Callable[[Connection], Connection]
 """What becomes of a record, as it is when that is written."""
 
@@ -327,9 +324,7 @@ class Refreshing:
         return stored.lease_given_back(self.timing.now())
 
     def _put_off(self, stored: Connection) -> Connection:
-        earliest, latest = _PUT_OFF_FOR
-        now = self.timing.now()
-        return stored.lease_given_back(now, int(now + earliest + (latest - earliest) * self.timing.jitter()))
+        return stored.lease_given_back(self.timing.now(), self.timing.after_no_slot())
 
     def _let_go(self, stored: Connection) -> Connection:
         return stored.lease_ended(self.timing.now())

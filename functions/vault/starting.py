@@ -139,9 +139,7 @@ def _note_what_a_refresh_token_needs(
         logging.getLogger("gatehouse").warning(
             "no refresh token will come",
             extra={
-                "provider": provider.name,
-                "connection_id": request.connection_id,
-                "authorization_request_id": request.request_id,
+                **request.facts,
                 "description": "The request lacks what the provider gives a refresh token for: "
                 + ", ".join(f"{name} with {' or '.join(provider.refresh_token_needs[name])}" for name in lacks)
                 + ". The connection will end with its access token. Add it to the registration, or to start's fields.",

@@ -79,6 +79,9 @@ class Deadline:
         return min(self.remaining(), LONGEST_CALL) + LEASE_MARGIN
 
 
+_PUT_OFF_FOR = 60.0, 300.0
+"""Seconds until background work that got no slot is due again: soon, and not all of it at once."""
+
 NEVER = Deadline(lambda: math.inf)
 """The deadline of who has all the time there is."""
 
@@ -121,3 +124,8 @@ class Timing:
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
+
+    def after_no_slot(self) -> int:
+        """Return when background work that got no slot now is due again (Unix seconds)."""
+        earliest, latest = _PUT_OFF_FOR
+        return int(self.now() + earliest + (latest - earliest) * self.jitter())

@@ -24,12 +24,7 @@ def note_no_refresh_token(request: AuthorizationRequest, provider: Provider) -> 
         return
     logging.getLogger("gatehouse").warning(
         "no refresh token came",
-        extra={
-            "provider": request.provider,
-            "connection_id": request.connection_id,
-            "authorization_request_id": request.request_id,
-            "description": "The connection ends with its access token. " + _advice(request),
-        },
+        extra={**request.facts, "description": "The connection ends with its access token. " + _advice(request)},
     )
 
 
