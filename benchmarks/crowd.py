@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 from greenlet import getcurrent, greenlet
 
 from benchmarks.measure import PAIRS, tell
-from functions.vault.errors import TemporarilyUnavailable
-from functions.vault.refreshing import Refreshing
-from functions.vault.timing import Deadline, Timing
-from functions.vault.vending import Vending
-from tests.unit.house import Events, MemoryHouse
+from functions.vault.base.errors import TemporarilyUnavailable
+from functions.vault.base.timing import Deadline, Timing
+from functions.vault.usecases.refreshing import Refreshing
+from functions.vault.usecases.vending import Vending
+from tests.unit.services import Events, MemoryServices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -106,8 +106,8 @@ class _Slow(Events):
         return True
 
 
-class _Storm(MemoryHouse):
-    """A house whose connection has expired, and its callers, each in an environment that has just begun."""
+class _Storm(MemoryServices):
+    """A services whose connection has expired, and its callers, each in an environment that has just begun."""
 
     def __init__(self, server: float, seed: int) -> None:
         self._hub = Hub()

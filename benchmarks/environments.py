@@ -159,7 +159,7 @@ class Workshop:
         """Return the built package with records that are what they are by Python's word, not the type checker's."""
 
         def put_back(folder: Path) -> None:
-            record = folder / "functions" / "vault" / "record.py"
+            record = folder / "functions" / "vault" / "base" / "record.py"
             record.write_text(record.read_text("utf-8").replace("slots=True, repr=False", "slots=True, frozen=True"))
             compile_all(folder / "functions", str(folder / "functions"), sys.executable)
 

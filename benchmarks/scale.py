@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.environments import ROOT
 from benchmarks.svg import line
-from functions.vault.upkeep import ASSUMED_IDLE_SECONDS, Upkeep
+from functions.vault.grant.upkeep import ASSUMED_IDLE_SECONDS, Upkeep
 from local.stack import Stack
 from tests.torture.costs import LARGER_TOKENS, MONTHS, PRICES, SECONDS, SECONDS_A_MONTH, counted, units
 from tests.unlimited import lift_the_limit

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.replay import SHARED
-from functions.vault.connection import JUST_OBTAINED, RefreshedFrom
-from functions.vault.obtained import Obtained
-from functions.vault.registrations import KEPT
-from functions.vault.settings import House
-from functions.vault.tokens import SealedTokens
+from functions.vault.grant.connection import JUST_OBTAINED, RefreshedFrom
+from functions.vault.grant.obtained import Obtained
+from functions.vault.grant.tokens import SealedTokens
+from functions.vault.services import Services
+from functions.vault.storage.registrations import KEPT
 from local.aws import AwsEnd
 from local.stack import Stack
 from tests.browser import Browser
@@ -174,8 +174,8 @@ class Recorder:
 
 def _rescued(stack: Stack, connection_id: str) -> dict[str, Any]:
     """Return what lies in the rescue queue, of a connection: an answer whose first write failed."""
-    house = House.from_environ(stack.deployment.functions["gatehouse-token"].environment)
-    stored = house.connections.require(connection_id)
+    services = Services.from_environ(stack.deployment.functions["gatehouse-token"].environment)
+    stored = services.connections.require(connection_id)
     current = stored.current
     assert current is not None, "the scene has connected it just before"
     tokens = SealedTokens(

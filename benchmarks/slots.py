@@ -25,25 +25,25 @@ from urllib.parse import parse_qsl
 
 from benchmarks.crowd import AWS, Hub
 from benchmarks.environments import ROOT
-from functions.vault.errors import GatehouseError
-from functions.vault.refreshing import Refreshing
-from functions.vault.shared import Shared
-from functions.vault.slots import Slots
-from functions.vault.timing import Deadline, Timing
-from functions.vault.tokens import TokenSet
-from functions.vault.vending import Vending
+from functions.vault.base.errors import GatehouseError
+from functions.vault.base.timing import Deadline, Timing
+from functions.vault.grant.tokens import TokenSet
+from functions.vault.storage.shared import Shared
+from functions.vault.storage.slots import Slots
+from functions.vault.usecases.refreshing import Refreshing
+from functions.vault.usecases.vending import Vending
 from local.demo import Faults
 from tests.callers import Call
 from tests.engines import running_dynalite
-from tests.unit.house import Events, MemoryHouse
 from tests.unit.samples import answer, registration
+from tests.unit.services import Events, MemoryServices
 from tests.unlimited import limit
 from tests.world import LONGER_THAN_A_TOKEN_LIVES, running_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from functions.vault.responses import Answer
+    from functions.vault.oauth.responses import Answer
     from tests.world import World
 
 CALLERS, CONNECTIONS = 1000, 200
@@ -128,8 +128,8 @@ class _Table:
             self._hub.sleep(seconds / 2)
 
 
-class _Rush(MemoryHouse):
-    """A house whose connections have all expired, and its callers, each in an environment that has just begun."""
+class _Rush(MemoryServices):
+    """A services whose connections have all expired, and its callers, each in an environment that has just begun."""
 
     def __init__(self, server: float, at_once: int, *, come_again: bool) -> None:
         self.hub = Hub()

@@ -17,19 +17,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmarks.crowd import AWS, Hub
-from functions.vault.background import Background
-from functions.vault.errors import ProviderTimedOut
-from functions.vault.shared import Shared, Standing
-from functions.vault.sweeping import Sweeping
-from functions.vault.timing import Deadline, Timing
-from tests.unit.house import MemoryHouse
+from functions.vault.base.errors import ProviderTimedOut
+from functions.vault.base.timing import Deadline, Timing
+from functions.vault.storage.shared import Shared, Standing
+from functions.vault.usecases.background import Background
+from functions.vault.usecases.sweeping import Sweeping
 from tests.unit.samples import answer, registration
+from tests.unit.services import MemoryServices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions.vault.responses import Answer
-    from functions.vault.store import Due
+    from functions.vault.oauth.responses import Answer
+    from functions.vault.storage.store import Due
 
 HANGING, WORKING = 300, 10
 WORKERS = 3
@@ -74,8 +74,8 @@ class _Server:
         return answer(json.dumps({"access_token": "AT-2", "refresh_token": "RT-2", "expires_in": 3600}))
 
 
-class World(MemoryHouse):
-    """A house with what is due, its sweeps, and the workers of its queue."""
+class World(MemoryServices):
+    """A services with what is due, its sweeps, and the workers of its queue."""
 
     def __init__(self, *, knows: bool) -> None:
         self.hub = Hub()

@@ -5,31 +5,32 @@ from __future__ import annotations
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
-from functions import replies
-from functions.edge import BrowserDoor
-from functions.vault import cookies, fields
-from functions.vault.authorization_response import Refused, validate
+from functions.vault.base import fields
+from functions.vault.oauth import cookies
+from functions.vault.oauth.authorization_response import Refused, validate
+from functions.web import replies
+from functions.web.edge import BrowserHandler
 
 if TYPE_CHECKING:
-    from functions.edge import About, Reply
-    from functions.vault.authorization_response import ValidatedResponse
-    from functions.vault.outcome import Outcome
-    from functions.vault.settings import House
-    from functions.vault.timing import Deadline
+    from functions.vault.base.timing import Deadline
+    from functions.vault.oauth.authorization_response import ValidatedResponse
+    from functions.vault.oauth.outcome import Outcome
+    from functions.vault.services import Services
+    from functions.web.edge import About, Reply
 
 
-def _callback(house: House, event: Any, deadline: Deadline, about: About) -> Reply:
+def _callback(services: Services, event: Any, deadline: Deadline, about: About) -> Reply:
     given = event.get("cookies", [])
     try:
-        response = _validated(event, given, secure=house.secure)
+        response = _validated(event, given, secure=services.secure)
     except Refused as refused:
         if refused.request_id is not None:
             about["authorization_request_id"] = refused.request_id
-        return replies.of_refused(refused, house.application_url, cookies.requests_of(given, secure=house.secure))
+        return replies.of_refused(refused, services.application_url, cookies.requests_of(given, secure=services.secure))
     about["authorization_request_id"] = response.browser.request_id
-    outcome = house.completing.complete(response, deadline)
+    outcome = services.completing.complete(response, deadline)
     about |= replies.about(outcome.request)
-    return replies.of(outcome, _shortened(outcome, given, secure=house.secure))
+    return replies.of(outcome, _shortened(outcome, given, secure=services.secure))
 
 
 def _validated(event: Any, given: list[str], *, secure: bool) -> ValidatedResponse:
@@ -63,8 +64,8 @@ def _form(event: Any) -> str:
         raise Refused("form_malformed") from None
 
 
-def _furnish(house: House) -> None:
-    house.ready("completing", services=("dynamodb", "kms", "secretsmanager"))
+def _preload(services: Services) -> None:
+    services.preload("completing", clients=("dynamodb", "kms", "secretsmanager"))
 
 
-handler = BrowserDoor("callback", _callback, furnish=_furnish)
+handler = BrowserHandler("callback", _callback, preload=_preload)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from functions.edge import InvokeDoor
-from functions.vault import fields
-from functions.vault.connection import NEEDS, Status
-from functions.vault.errors import InvalidRequest
-from functions.vault.fields import Fields
-from functions.vault.listing import DEFAULT_LIMIT
+from functions.vault.base import fields
+from functions.vault.base.errors import InvalidRequest
+from functions.vault.base.fields import Fields
+from functions.vault.grant.connection import NEEDS, Status
+from functions.vault.usecases.listing import DEFAULT_LIMIT
+from functions.web.edge import InvokeHandler
 
 if TYPE_CHECKING:
-    from functions.vault.settings import House
-    from functions.vault.timing import Deadline
+    from functions.vault.base.timing import Deadline
+    from functions.vault.services import Services
 
 _FILTERS = ("owner", "needs", "provider", "status")
 _FIELDS = Fields(
@@ -30,24 +30,24 @@ _FIELDS = Fields(
 )
 
 
-def _connections(house: House, request: dict[str, Any], _deadline: Deadline) -> dict[str, Any]:
+def _connections(services: Services, request: dict[str, Any], _deadline: Deadline) -> dict[str, Any]:
     connection_id, request_id = request.pop("connection_id", None), request.pop("request_id", None)
     if request_id is not None:
         if request or connection_id is not None:
             raise InvalidRequest("request_id: expected alone.")
-        return house.listing.attempt(request_id)
+        return services.listing.attempt(request_id)
     if connection_id is None:
         where = {name: request[name] for name in _FILTERS if name in request}
-        return house.listing.page(where, request.get("limit", DEFAULT_LIMIT), request.get("cursor"))
+        return services.listing.page(where, request.get("limit", DEFAULT_LIMIT), request.get("cursor"))
     if request:
         raise InvalidRequest("connection_id: expected alone; " + ", ".join(request) + " belong to a list.")
-    return house.listing.one(connection_id)
+    return services.listing.one(connection_id)
 
 
-def _furnish(house: House) -> None:
-    house.ready("listing", services=("dynamodb",))
+def _preload(services: Services) -> None:
+    services.preload("listing", clients=("dynamodb",))
 
 
 _LOGGED = ("connection_id", "request_id")
 
-handler = InvokeDoor("connections", lambda _house: _FIELDS, _connections, furnish=_furnish, logged=_LOGGED)
+handler = InvokeHandler("connections", lambda _services: _FIELDS, _connections, preload=_preload, logged=_LOGGED)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from functions.edge import InvokeDoor
-from functions.vault import fields
-from functions.vault.fields import Fields
+from functions.vault.base import fields
+from functions.vault.base.fields import Fields
+from functions.web.edge import InvokeHandler
 
 if TYPE_CHECKING:
-    from functions.vault.errors import GatehouseError
-    from functions.vault.settings import House
-    from functions.vault.timing import Deadline
+    from functions.vault.base.errors import GatehouseError
+    from functions.vault.base.timing import Deadline
+    from functions.vault.services import Services
 
 _FIELDS = Fields(required={"connection_id": fields.connection_id}, optional={"if_version": fields.integer(1, 2**53)})
 
 
-def _refresh(house: House, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
-    return house.vending.refresh(request["connection_id"], request.get("if_version"), deadline)
+def _refresh(services: Services, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
+    return services.vending.refresh(request["connection_id"], request.get("if_version"), deadline)
 
 
 _MESSAGE = Fields(
@@ -26,13 +26,13 @@ _MESSAGE = Fields(
 )
 
 
-def _keep(house: House, message: dict[str, Any], deadline: Deadline) -> GatehouseError | None:
+def _keep(services: Services, message: dict[str, Any], deadline: Deadline) -> GatehouseError | None:
     due = _MESSAGE.read(message)
-    return house.background.keep(due["connection_id"], due["version"], due.get("provider"), deadline)
+    return services.background.keep(due["connection_id"], due["version"], due.get("provider"), deadline)
 
 
-def _furnish(house: House) -> None:
-    house.ready("vending", "refreshing", services=("dynamodb", "kms", "secretsmanager"))
+def _preload(services: Services) -> None:
+    services.preload("vending", "refreshing", clients=("dynamodb", "kms", "secretsmanager"))
 
 
-handler = InvokeDoor("refresh", lambda _house: _FIELDS, _refresh, _keep, furnish=_furnish)
+handler = InvokeHandler("refresh", lambda _services: _FIELDS, _refresh, _keep, preload=_preload)

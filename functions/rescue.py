@@ -5,27 +5,27 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from functions.edge import InvokeDoor
-from functions.vault.fields import Whole
-from functions.vault.obtained import Obtained
+from functions.vault.base.fields import Whole
+from functions.vault.grant.obtained import Obtained
+from functions.web.edge import InvokeHandler
 
 if TYPE_CHECKING:
-    from functions.vault.settings import House
-    from functions.vault.timing import Deadline
+    from functions.vault.base.timing import Deadline
+    from functions.vault.services import Services
 
 _DOCUMENT = Whole(*(field.name for field in fields(Obtained)))
 
 
-def _rescue(house: House, document: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
-    return house.rescuing.rescue(document, deadline)
+def _rescue(services: Services, document: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
+    return services.rescuing.rescue(document, deadline)
 
 
-def _consume(house: House, document: dict[str, Any], deadline: Deadline) -> None:
-    house.rescuing.rescue(document, deadline)
+def _consume(services: Services, document: dict[str, Any], deadline: Deadline) -> None:
+    services.rescuing.rescue(document, deadline)
 
 
-def _furnish(house: House) -> None:
-    house.ready("rescuing", services=("dynamodb",))
+def _preload(services: Services) -> None:
+    services.preload("rescuing", clients=("dynamodb",))
 
 
-handler = InvokeDoor("rescue", lambda _house: _DOCUMENT, _rescue, _consume, furnish=_furnish)
+handler = InvokeHandler("rescue", lambda _services: _DOCUMENT, _rescue, _consume, preload=_preload)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from functions.edge import InvokeDoor
-from functions.vault import fields
-from functions.vault.fields import Fields
+from functions.vault.base import fields
+from functions.vault.base.fields import Fields
+from functions.web.edge import InvokeHandler
 
 if TYPE_CHECKING:
-    from functions.vault.errors import GatehouseError
-    from functions.vault.settings import House
-    from functions.vault.timing import Deadline
+    from functions.vault.base.errors import GatehouseError
+    from functions.vault.base.timing import Deadline
+    from functions.vault.services import Services
 
 _FIELDS = Fields(required={"connection_id": fields.connection_id})
 
 
-def _revoke(house: House, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
-    return house.revoking.revoke(request["connection_id"], deadline)
+def _revoke(services: Services, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
+    return services.revoking.revoke(request["connection_id"], deadline)
 
 
 _MESSAGE = Fields(
@@ -26,13 +26,13 @@ _MESSAGE = Fields(
 )
 
 
-def _retry(house: House, message: dict[str, Any], deadline: Deadline) -> GatehouseError | None:
+def _retry(services: Services, message: dict[str, Any], deadline: Deadline) -> GatehouseError | None:
     due = _MESSAGE.read(message)
-    return house.background.retry(due["connection_id"], due.get("provider"), deadline)
+    return services.background.retry(due["connection_id"], due.get("provider"), deadline)
 
 
-def _furnish(house: House) -> None:
-    house.ready("revoking", services=("dynamodb", "kms", "secretsmanager"))
+def _preload(services: Services) -> None:
+    services.preload("revoking", clients=("dynamodb", "kms", "secretsmanager"))
 
 
-handler = InvokeDoor("revoke", lambda _house: _FIELDS, _revoke, _retry, furnish=_furnish)
+handler = InvokeHandler("revoke", lambda _services: _FIELDS, _revoke, _retry, preload=_preload)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from functions.edge import InvokeDoor
-from functions.vault import authorization, fields, vocabulary
-from functions.vault.fields import Fields, Mismatch
+from functions.vault.base import fields
+from functions.vault.base.fields import Fields, Mismatch
+from functions.vault.oauth import authorization
+from functions.vault.provider import vocabulary
+from functions.web.edge import InvokeHandler
 
 if TYPE_CHECKING:
-    from functions.vault.settings import House
-    from functions.vault.timing import Deadline
+    from functions.vault.base.timing import Deadline
+    from functions.vault.services import Services
 
 _NAME = r"[A-Za-z0-9_.:-]{1,64}"
 _strings = fields.string_map(_NAME, 256, 20)
@@ -22,14 +24,14 @@ def _not_yet(value: Any) -> bool:
     return False
 
 
-def _fields(house: House) -> Fields:
+def _fields(services: Services) -> Fields:
     return Fields(
         required={"provider": fields.provider_name},
         optional={
             "connection_id": fields.connection_id,
             "owner": fields.printable(256),
             "scopes": fields.scopes,
-            "return_to": authorization.return_to(house.return_to_origins),
+            "return_to": authorization.return_to(services.return_to_origins),
             "parameters": _strings,
             "authorization_params": vocabulary.authorization_params,
             "tags": _strings,
@@ -39,14 +41,14 @@ def _fields(house: House) -> Fields:
     )
 
 
-def _start(house: House, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
-    return house.starting.start(request, deadline)
+def _start(services: Services, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
+    return services.starting.start(request, deadline)
 
 
-def _furnish(house: House) -> None:
-    house.ready("starting", services=("dynamodb", "secretsmanager"))
+def _preload(services: Services) -> None:
+    services.preload("starting", clients=("dynamodb", "secretsmanager"))
 
 
 _LOGGED = ("provider", "connection_id", "request_id")
 
-handler = InvokeDoor("start", _fields, _start, furnish=_furnish, logged=_LOGGED)
+handler = InvokeHandler("start", _fields, _start, preload=_preload, logged=_LOGGED)

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from functions.edge import InvokeDoor
-from functions.vault import fields
-from functions.vault.fields import Fields
-from functions.vault.timing import DEFAULT_MIN_TTL
+from functions.vault.base import fields
+from functions.vault.base.fields import Fields
+from functions.vault.base.timing import DEFAULT_MIN_TTL
+from functions.web.edge import InvokeHandler
 
 if TYPE_CHECKING:
-    from functions.vault.settings import House
-    from functions.vault.timing import Deadline
+    from functions.vault.base.timing import Deadline
+    from functions.vault.services import Services
 
 _FIELDS = Fields(required={"connection_id": fields.connection_id}, optional={"min_ttl": fields.integer(0, 86400)})
 
 
-def _token(house: House, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
-    return house.vending.token(request["connection_id"], request.get("min_ttl", DEFAULT_MIN_TTL), deadline)
+def _token(services: Services, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
+    return services.vending.token(request["connection_id"], request.get("min_ttl", DEFAULT_MIN_TTL), deadline)
 
 
-def _furnish(house: House) -> None:
-    house.ready("vending", services=("dynamodb", "kms"))
+def _preload(services: Services) -> None:
+    services.preload("vending", clients=("dynamodb", "kms"))
 
 
-handler = InvokeDoor("token", lambda _house: _FIELDS, _token, furnish=_furnish)
+handler = InvokeHandler("token", lambda _services: _FIELDS, _token, preload=_preload)

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     Inside = Callable[[dict[str, Any], "Context"], Any]
 
 
-class Door(Protocol):
+class Handler(Protocol):
     """What a function's ``handler`` must be."""
 
-    def inside(self, house: Any) -> Inside:
-        """Return the function at work in ``house``."""
+    def with_services(self, services: Any) -> Inside:
+        """Return the function at work in ``services``."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class Context:
         return max(0, int((self._deadline - time.monotonic()) * 1000))
 
 
-def load_door(handler: str) -> Door:
+def load_handler(handler: str) -> Handler:
     """Import ``functions.NAME.handler``."""
     module, _, name = handler.rpartition(".")
-    return cast("Door", getattr(importlib.import_module(module), name))
+    return cast("Handler", getattr(importlib.import_module(module), name))
 
 
 class Invoker:
@@ -74,12 +74,12 @@ class Invoker:
     def __init__(
         self,
         functions: Mapping[str, Function],
-        make_house: Callable[[Mapping[str, str]], Any],
-        load: Callable[[str], Door] = load_door,
+        make_services: Callable[[Mapping[str, str]], Any],
+        load: Callable[[str], Handler] = load_handler,
     ) -> None:
-        """``make_house`` turns a function's environment into its House."""
+        """``make_services`` turns a function's environment into its Services."""
         self.functions = functions
-        self._make_house = make_house
+        self._make_services = make_services
         self._load = load
         self._warm: dict[str, Inside] = {}
         self._lock = threading.Lock()
@@ -112,8 +112,8 @@ class Invoker:
     def _inside(self, function: Function) -> Inside:
         with self._lock:
             if function.name not in self._warm:
-                door = self._load(function.handler)
-                self._warm[function.name] = door.inside(self._make_house(function.environment))
+                handler = self._load(function.handler)
+                self._warm[function.name] = handler.with_services(self._make_services(function.environment))
             return self._warm[function.name]
 
     @staticmethod

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Invoke = Callable[[str, dict[str, Any]], dict[str, Any] | None]
 
 _HERE = Path(__file__).parent
-_TEMPLATES = [_HERE / "templates", _HERE.parent / "functions" / "templates"]
+_TEMPLATES = [_HERE / "templates", _HERE.parent / "functions" / "web" / "templates"]
 _HEADERS = {
     # No form-action: the connect form is redirected on to the authorization server, wherever that is.
     "Content-Security-Policy": (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from functions.vault.fields import PROVIDER_NAME, matches
+from functions.vault.base.fields import PROVIDER_NAME, matches
 from local.errors import RegistrationsError
 
 if TYPE_CHECKING:

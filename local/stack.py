@@ -190,7 +190,7 @@ class Stack:
         """Return what runs the deployment's functions: this process does, from this checkout."""
         from local.invoker import Invoker  # noqa: PLC0415
 
-        return Invoker(self.deployment.functions, self._house)
+        return Invoker(self.deployment.functions, self._services)
 
     def _start_background(self, cleanup: ExitStack) -> None:
         from local.background import Background  # noqa: PLC0415
@@ -200,11 +200,11 @@ class Stack:
             self.background.start()
             cleanup.callback(self.background.stop)
 
-    def _house(self, environment: Mapping[str, str]) -> Any:
-        from functions.vault.settings import House  # noqa: PLC0415
+    def _services(self, environment: Mapping[str, str]) -> Any:
+        from functions.vault.services import Services  # noqa: PLC0415
 
         # Behind a tunnel the base URL is not this machine's, and the demo authorization server is here all the same.
-        return House.from_environ(environment, clock=self.clock.now, on_one_machine=True)
+        return Services.from_environ(environment, clock=self.clock.now, on_one_machine=True)
 
     def links(self) -> dict[str, str]:
         """Return the URLs of the stack's three servers; ``base_url`` is that of the first for browsers."""

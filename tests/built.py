@@ -65,7 +65,7 @@ class BuiltStack(Stack):
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
         assert self._process.stdout is not None
         port = int(self._process.stdout.readline())
-        return Invoker(self.deployment.functions, dict, lambda handler: _Door(port, handler, self.clock))
+        return Invoker(self.deployment.functions, dict, lambda handler: _Handler(port, handler, self.clock))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -77,14 +77,14 @@ class BuiltStack(Stack):
         super().__exit__(kind, error, trace)
 
 
-class _Door:
+class _Handler:
     def __init__(self, port: int, handler: str, clock: Clock) -> None:
         self._port = port
         self._handler = handler
         self._clock = clock
 
-    def inside(self, house: Any) -> Inside:
-        environment: dict[str, str] = house
+    def with_services(self, services: Any) -> Inside:
+        environment: dict[str, str] = services
 
         def answer(event: Any, context: Context) -> Any:
             return self._answer(environment, event, context)

@@ -72,9 +72,9 @@ class Functions:
 
     def _load(self, handler: str, environment: dict[str, str]) -> Any:
         module, _, name = handler.rpartition(".")
-        door = getattr(importlib.import_module(module), name)
-        house = importlib.import_module("functions.vault.settings").House
-        return door.inside(house.from_environ(environment, clock=lambda: time.time() + self.ahead))
+        function = getattr(importlib.import_module(module), name)
+        services = importlib.import_module("functions.vault.services").Services
+        return function.with_services(services.from_environ(environment, clock=lambda: time.time() + self.ahead))
 
 
 class Invocation(socketserver.StreamRequestHandler):

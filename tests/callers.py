@@ -218,13 +218,13 @@ def _work(connection: Connection[Any, Any], functions: dict[str, Function], shar
     """Be one of the processes, until the other end is closed."""
     # A line for each of thousands of calls helps nobody; defects are still told.
     logging.getLogger("gatehouse").setLevel(logging.ERROR)
-    from functions.vault.settings import House  # noqa: PLC0415 - after the environment is set
+    from functions.vault.services import Services  # noqa: PLC0415 - after the environment is set
     from local.invoker import Invoker  # noqa: PLC0415
 
     clock = _Clock(shared)
     # What a call's own time ends is proven elsewhere; here a busy machine must not use it up.
     patient = {name: replace(function, timeout=PATIENCE) for name, function in functions.items()}
-    invoker = Invoker(patient, lambda environment: House.from_environ(environment, clock=clock.now))
+    invoker = Invoker(patient, lambda environment: Services.from_environ(environment, clock=clock.now))
     invoker.warm_up()
     connection.send("up")
     while True:

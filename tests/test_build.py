@@ -252,7 +252,7 @@ def test_a_built_function_holds_nothing_else(for_lambda: Path) -> None:
 
     assert {name.replace("_", "-") for name in names} == pinned
     assert list((folder / "functions" / "providers").glob("*.toml"))
-    assert list((folder / "functions" / "templates").glob("*.html"))
+    assert list((folder / "functions" / "web" / "templates").glob("*.html"))
     for stranger in ("local", "tests", "tools", "examples", "moto", ".venv", ".git", "bin", "template.yaml"):
         assert not (folder / stranger).exists()
     assert sum(found.stat().st_size for found in folder.rglob("*") if found.is_file()) < 30 * 1024 * 1024
@@ -473,7 +473,7 @@ def test_the_built_botocore_knows_every_service_in_use() -> None:
     ]
     calls = [node for node in nodes if isinstance(node, ast.Call)]
     asked = [call.args[0] for call in calls if call.args and ast.unparse(call.func).endswith(("client_of", "clients"))]
-    made = [word.value for call in calls for word in call.keywords if word.arg == "services"]
+    made = [word.value for call in calls for word in call.keywords if word.arg == "clients"]
     named = [*asked, *(entry for each in made if isinstance(each, ast.Tuple) for entry in each.elts)]
     services = {name.value for name in named if isinstance(name, ast.Constant)}
 

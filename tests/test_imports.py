@@ -16,68 +16,89 @@ from tools.build import package
 AWS = {"aws_lambda_powertools", "botocore", "certifi", "dateutil", "jmespath", "six", "urllib3"}
 SEALING = {"cryptography", "_cffi_backend", "_openssl"}
 
-# Modules of the vault: those that every function has, and those of a floor that a function's usual call goes through.
+PACKAGES = {"base", "grant", "provider", "oauth", "storage", "usecases"}
+
+# Modules of the vault: those that every function has, and those of a layer that a function's usual call goes through.
 TABLES = {
-    "attributes",
-    "aws",
-    "connection",
-    "errors",
-    "failure",
-    "fields",
-    "life",
-    "record",
-    "settings",
-    "store",
-    "stored_set",
-    "timing",
+    "storage.attributes",
+    "storage.aws",
+    "grant.connection",
+    "base.errors",
+    "grant.failure",
+    "base.fields",
+    "grant.life",
+    "base.record",
+    "services",
+    "storage.store",
+    "grant.stored_set",
+    "base.timing",
 }
-SEALS = {"cipher", "sealing", "token_set"}
+SEALS = {"storage.cipher", "storage.sealing", "grant.token_set"}
 REGISTRATIONS = {
-    "assembling",
-    "assertion",
-    "id_token",
-    "providers",
-    "registrations",
-    "rules",
-    "tenants",
-    "upkeep",
-    "vocabulary",
+    "provider.algorithms",
+    "provider.assembling",
+    "provider.providers",
+    "storage.registrations",
+    "provider.rules",
+    "provider.tenants",
+    "grant.upkeep",
+    "provider.vocabulary",
 }
 PROVIDERS = REGISTRATIONS | {
-    "addresses",
-    "authentication",
-    "client",
-    "dialect",
-    "meanings",
-    "outbound",
-    "reading",
-    "refusals",
-    "responses",
-    "scopes",
-    "signer",
-    "tokens",
-    "wire",
+    "oauth.assertion",
+    "oauth.id_token",
+    "oauth.addresses",
+    "oauth.authentication",
+    "oauth.client",
+    "oauth.dialect",
+    "oauth.meanings",
+    "oauth.outbound",
+    "oauth.reading",
+    "oauth.refusals",
+    "oauth.responses",
+    "grant.scopes",
+    "storage.signer",
+    "grant.tokens",
+    "oauth.wire",
 }
-LADDER = {"committing", "obtained", "queues", "token_set", "tokens"}
+COMMITTING = {"usecases.committing", "grant.obtained", "storage.queues", "grant.token_set", "grant.tokens"}
 
 LOADS: dict[str, tuple[set[str], set[str]]] = {
-    "authorize": (AWS, TABLES | {"authorization", "binding", "cookies", "outcome"}),
+    "authorize": (AWS, TABLES | {"oauth.authorization", "usecases.binding", "oauth.cookies", "oauth.outcome"}),
     "callback": (
         AWS | SEALING,
         TABLES
         | SEALS
         | PROVIDERS
-        | LADDER
-        | {"authorization", "authorization_response", "completing", "cookies", "last_attempt", "outcome", "shared"},
+        | COMMITTING
+        | {
+            "oauth.authorization",
+            "oauth.authorization_response",
+            "usecases.completing",
+            "oauth.cookies",
+            "grant.last_attempt",
+            "oauth.outcome",
+            "storage.shared",
+        },
     ),
-    "connections": (AWS, TABLES | {"listing"}),
-    "refresh": (AWS | SEALING, TABLES | SEALS | PROVIDERS | LADDER | {"issued", "refreshing", "shared", "vending"}),
-    "rescue": (AWS | SEALING, TABLES | SEALS | LADDER | {"rescuing"}),
-    "revoke": (AWS | SEALING, TABLES | SEALS | PROVIDERS | {"attempting", "issued", "revoking"}),
-    "start": (AWS, TABLES | REGISTRATIONS | {"authorization", "dialect", "starting"}),
-    "sweep": (AWS, TABLES | {"queues", "shared", "sweeping"}),
+    "connections": (AWS, TABLES | {"usecases.listing"}),
+    "refresh": (
+        AWS | SEALING,
+        TABLES
+        | SEALS
+        | PROVIDERS
+        | COMMITTING
+        | {"provider.issued", "usecases.refreshing", "storage.shared", "usecases.vending"},
+    ),
+    "rescue": (AWS | SEALING, TABLES | SEALS | COMMITTING | {"usecases.rescuing"}),
+    "revoke": (
+        AWS | SEALING,
+        TABLES | SEALS | PROVIDERS | {"grant.attempting", "provider.issued", "usecases.revoking"},
+    ),
+    "start": (AWS, TABLES | REGISTRATIONS | {"oauth.authorization", "oauth.dialect", "usecases.starting"}),
+    "sweep": (AWS, TABLES | {"storage.queues", "storage.shared", "usecases.sweeping"}),
     # No provider is asked and nothing is written where the stored token is good: all that comes with the first refresh.
-    "token": (AWS | SEALING, TABLES | SEALS | {"vending"}),
+    "token": (AWS | SEALING, TABLES | SEALS | {"usecases.vending"}),
 }
 
 CODE = """
@@ -99,9 +120,9 @@ def loaded(name: str) -> frozenset[str]:
 
 def test_every_function_is_in_the_table() -> None:
     """A new function is given its place before it can be deployed."""
-    doors = {path.stem for path in (package(for_lambda=False) / "functions").glob("*.py")}
+    handlers = {path.stem for path in (package(for_lambda=False) / "functions").glob("*.py")}
 
-    assert doors - {"__init__", "edge", "log", "pages", "replies"} == set(LOADS)
+    assert handlers - {"__init__"} == set(LOADS)
 
 
 @pytest.mark.parametrize("name", LOADS)
@@ -119,10 +140,10 @@ def test_a_function_loads_what_its_usual_call_needs_and_no_more(name: str) -> No
         module.removeprefix("functions.vault.") for module in loaded(name) if module.startswith("functions.vault.")
     }
 
-    assert vault == LOADS[name][1]
+    assert vault - PACKAGES == LOADS[name][1]
 
 
 @pytest.mark.parametrize("name", LOADS)
 def test_pages_are_loaded_with_the_first_page(name: str) -> None:
     """Most browsers are sent on, and most functions never meet one."""
-    assert "functions.pages" not in loaded(name)
+    assert "functions.web.pages" not in loaded(name)

@@ -1,22 +1,27 @@
-"""The direction of imports: the floors that `functions/vault/__init__.py` writes down hold, and nothing looks up."""
+"""The direction of imports: a package of the vault imports only from those below it, and nothing runs in a circle."""
 
 import ast
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from functions import vault
-
 FUNCTIONS = Path(__file__).parent.parent / "functions"
-SHARED = {"__init__", "edge", "log", "pages", "replies"}
-DOORS = sorted(path.stem for path in FUNCTIONS.glob("*.py") if path.stem not in SHARED)
+HANDLERS = sorted(path.stem for path in FUNCTIONS.glob("*.py") if path.stem != "__init__")
 MODULES = sorted(FUNCTIONS.rglob("*.py"))
-VAULT = sorted(path.stem for path in (FUNCTIONS / "vault").glob("*.py") if path.stem != "__init__")
+
+# The packages of the vault from the lowest up, and what puts them together.
+LAYERS = ("base", "grant", "provider", "oauth", "storage", "usecases", "services")
+VAULT = sorted(path for path in (FUNCTIONS / "vault").rglob("*.py") if path.stem != "__init__")
+
+# Reaching the world outside: AWS, the network, files, other processes.
 IO = {"boto3", "botocore", "requests", "urllib3", "socket", "ssl", "os", "pathlib", "subprocess", "http.client"}
+WITHOUT_IO = {"base", "grant", "provider"}
+CONNECTING = {"outbound", "wire"}
+"""The modules of `oauth` that open connections; the rest of it is given what does."""
 
 every_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(FUNCTIONS)))
+every_vault_module = pytest.mark.parametrize("path", VAULT, ids=lambda path: str(path.relative_to(FUNCTIONS)))
 
 
 def tree_of(path: Path) -> ast.Module:
@@ -38,21 +43,20 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
-def vault_imports_of(module: str) -> set[str]:
+def name_of(path: Path) -> str:
+    """Return the absolute name of a module."""
+    return ".".join(["functions", *path.relative_to(FUNCTIONS).with_suffix("").parts])
+
+
+def layer_of(path: Path) -> str:
+    """Return the package of the vault that a module is in."""
+    return path.relative_to(FUNCTIONS / "vault").with_suffix("").parts[0]
+
+
+def vault_imports_of(path: Path) -> set[Path]:
     """Return the modules of the vault that one of them imports."""
-    imported = imports_of(FUNCTIONS / "vault" / f"{module}.py")
-    return {name for name in VAULT if f"functions.vault.{name}" in imported}
-
-
-def floors() -> dict[str, int]:
-    """Return the floor of each module, as the vault's own description has it; parentheses there are explanations."""
-    description = re.sub(r"\([^)]*\)", "", vault.__doc__ or "")
-    found: dict[str, int] = {}
-    for number, text in re.findall(r"^Floor (\d)(.*?)\.$", description, re.DOTALL | re.MULTILINE):
-        for name in set(re.findall(r"\w+", text)) & set(VAULT):
-            assert name not in found, f"{name} is on two floors"
-            found[name] = int(number)
-    return found
+    imported = imports_of(path)
+    return {other for other in VAULT if other != path and name_of(other) in imported}
 
 
 def texts_of(tree: ast.Module) -> Iterator[str]:
@@ -63,61 +67,63 @@ def texts_of(tree: ast.Module) -> Iterator[str]:
             yield node.value
 
 
-def test_every_module_of_the_vault_has_its_floor() -> None:
-    """A new module must be given a place before it can be imported anywhere."""
-    assert sorted(floors()) == VAULT
+def test_every_module_of_the_vault_is_in_a_package() -> None:
+    """A new module is given its place before it can be imported anywhere."""
+    assert {layer_of(path) for path in VAULT} == set(LAYERS)
 
 
-@pytest.mark.parametrize("module", VAULT)
-def test_imports_go_downward_only(module: str) -> None:
-    """No module imports from a floor above its own."""
-    floor = floors()
+@pytest.mark.parametrize("package", ["web", *(f"vault/{name}" for name in LAYERS[:-1])])
+def test_every_package_says_in_a_few_lines_what_lives_there(package: str) -> None:
+    """Whoever opens a package first reads what is in it, and what is not; it holds nothing else."""
+    tree = tree_of(FUNCTIONS / package / "__init__.py")
 
-    above = {name for name in vault_imports_of(module) if floor[name] > floor[module]}
-
-    assert above == set()
-
-
-def test_no_modules_of_one_floor_import_each_other_in_a_circle() -> None:
-    """On one floor, too, there is an order in which the modules can be understood one after the other."""
-    waiting = {module: vault_imports_of(module) for module in VAULT}
-
-    while ready := [module for module, imported in waiting.items() if not imported & waiting.keys()]:
-        for module in ready:
-            del waiting[module]
-
-    assert waiting == {}
+    assert [type(node) for node in tree.body] == [ast.Expr]
+    assert 3 <= len((ast.get_docstring(tree) or "").splitlines()) <= 5
 
 
-@pytest.mark.parametrize("module", sorted(name for name, floor in floors().items() if floor == 0))
-def test_the_lowest_floor_touches_nothing_outside(module: str) -> None:
-    """Floor 0 is values and decisions: no network, no files, no AWS, no environment."""
-    imported = imports_of(FUNCTIONS / "vault" / f"{module}.py")
+@every_vault_module
+def test_imports_go_downward_only(path: Path) -> None:
+    """No module imports from a package above its own, be it for types alone, or late inside a function."""
+    above = LAYERS[LAYERS.index(layer_of(path)) + 1 :]
 
-    assert {name for name in imported if name in IO or name.partition(".")[0] in IO} == set()
+    assert {name_of(other) for other in vault_imports_of(path) if layer_of(other) in above} == set()
 
 
-@pytest.mark.parametrize("module", VAULT)
-def test_the_vault_knows_nothing_of_doors_events_or_pages(module: str) -> None:
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Inside a package, too, there is an order in which the modules can be understood one after the other."""
+    waiting = {path: vault_imports_of(path) for path in VAULT}
+
+    while ready := [path for path, imported in waiting.items() if not imported & waiting.keys()]:
+        for path in ready:
+            del waiting[path]
+
+    assert {name_of(path) for path in waiting} == set()
+
+
+@every_vault_module
+def test_what_decides_touches_nothing_outside(path: Path) -> None:
+    """Values and decisions are without I/O: no network, no files, no AWS, no environment."""
+    layer = layer_of(path)
+    if layer in WITHOUT_IO or (layer == "oauth" and path.stem not in CONNECTING):
+        imported = imports_of(path)
+
+        assert {name for name in imported if name in IO or name.partition(".")[0] in IO} == set()
+
+
+@every_vault_module
+def test_the_vault_knows_nothing_of_handlers_events_or_pages(path: Path) -> None:
     """Use cases could be called from anywhere: all that they import of Gatehouse is in the vault."""
-    imported = imports_of(FUNCTIONS / "vault" / f"{module}.py")
-
-    ours = {name for name in imported if name.partition(".")[0] == "functions"}
+    ours = {name for name in imports_of(path) if name.partition(".")[0] == "functions"}
 
     assert {name for name in ours if name != "functions.vault" and not name.startswith("functions.vault.")} == set()
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_door_opens_only_into_the_house(door: str) -> None:
-    """A door imports the edge, the replies and the vault; never another door."""
-    imported = imports_of(FUNCTIONS / f"{door}.py")
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_a_handler_imports_what_is_shared_and_no_other_handler(handler: str) -> None:
+    """A function's own module imports `web` and the vault; never another function's."""
+    imported = imports_of(FUNCTIONS / f"{handler}.py")
 
-    assert {name for name in imported for other in DOORS if f"functions.{other}" in name} == set()
-    assert {name.split(".")[1] for name in imported if name.startswith("functions.")} <= {
-        "edge",
-        "replies",
-        "vault",
-    }
+    assert {name.split(".")[1] for name in imported if name.startswith("functions.")} <= {"web", "vault"}
 
 
 @every_module
@@ -129,15 +135,15 @@ def test_what_is_deployed_imports_nothing_that_is_not(path: Path) -> None:
 
 
 @every_module
-def test_only_settings_read_the_environment(path: Path) -> None:
-    """One module turns the environment into the house; everything else is given what it needs."""
+def test_only_services_read_the_environment(path: Path) -> None:
+    """One module reads the environment; everything else is given what it needs."""
     reads = {
         node.attr
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"}
     } | (imports_of(path) & {"os.environ", "os.environb", "os.getenv"})
 
-    assert not reads or path == FUNCTIONS / "vault" / "settings.py"
+    assert not reads or path == FUNCTIONS / "vault" / "services.py"
 
 
 @every_module

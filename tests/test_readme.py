@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.assembling import register
-from functions.vault.authorization_response import RESPONSE_ERRORS
-from functions.vault.errors import BY_CODE
-from functions.vault.outcome import SUBJECT_MISMATCH
-from functions.vault.providers import Provider
-from functions.vault.vocabulary import CREDENTIALS, REGISTRATION, checks, validated
+from functions.vault.base.errors import BY_CODE
+from functions.vault.oauth.authorization_response import RESPONSE_ERRORS
+from functions.vault.oauth.outcome import SUBJECT_MISMATCH
+from functions.vault.provider.assembling import register
+from functions.vault.provider.providers import Provider
+from functions.vault.provider.vocabulary import CREDENTIALS, REGISTRATION, checks, validated
 from local import cloudformation
 from tests.requirements import ROOT
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from functions.vault import assembling, vocabulary
-from functions.vault.errors import ProviderMisconfigured
-from functions.vault.registrations import Registrations
-from functions.vault.responses import Answer
-from functions.vault.vocabulary import CREDENTIALS, REGISTRATION
+from functions.vault.base.errors import ProviderMisconfigured
+from functions.vault.oauth.responses import Answer
+from functions.vault.provider import assembling, vocabulary
+from functions.vault.provider.vocabulary import CREDENTIALS, REGISTRATION
+from functions.vault.storage.registrations import Registrations
 from tests.test_catalogue import FILES
 from tests.unit.test_providers import BAD, EACH_BAD, EACH_GOOD, GOOD
 from tools import catalogue, registration_schema

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.settings import House
+from functions.vault.services import Services
 from tests.built import LAMBDA_ENVIRONMENT
 from tests.runtime_api import RunningFunction, runtime_client
 from tools.build import package
@@ -197,15 +197,15 @@ def test_a_restored_function_signs_with_the_credentials_of_its_own_environment(c
 
 def test_two_processes_from_one_snapshot_do_not_pause_alike() -> None:
     """The source of jitter is in the snapshot; after the restoration each process goes on with one of its own."""
-    house = House.from_environ(LAMBDA_ENVIRONMENT)
+    services = Services.from_environ(LAMBDA_ENVIRONMENT)
     random.seed(1)
     in_the_snapshot = random.getstate()
     drawn = []
 
     for _ in range(2):
         random.setstate(in_the_snapshot)
-        house.after_restore()
-        drawn.append(house.timing.jitter())
+        services.after_restore()
+        drawn.append(services.timing.jitter())
 
     random.setstate(in_the_snapshot)
-    assert len({*drawn, house.timing.jitter()}) == 3
+    assert len({*drawn, services.timing.jitter()}) == 3

@@ -13,8 +13,8 @@ import pytest
 from botocore.loaders import Loader
 from samtranslator.yaml_helper import yaml_parse
 
-from functions.edge import Door
-from functions.vault.timing import RESCUED_WITHIN
+from functions.vault.base.timing import RESCUED_WITHIN
+from functions.web.edge import Handler
 from tests.expressions import KEY_ID, Deployed, translated
 from tests.requirements import ROOT
 from tools import build, trim
@@ -353,7 +353,7 @@ def test_callers_can_be_given_tokens_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_handler_is_a_door(name: str) -> None:
+def test_a_handler_is_a_handler(name: str) -> None:
     """The handler that the template names exists in the package `functions`."""
     module_name, _, attribute = function(name)["Handler"].rpartition(".")
 
@@ -361,7 +361,7 @@ def test_a_handler_is_a_door(name: str) -> None:
 
     assert module_name == f"functions.{name}"
     assert spec is not None
-    assert isinstance(getattr(importlib.import_module(module_name), attribute), Door)
+    assert isinstance(getattr(importlib.import_module(module_name), attribute), Handler)
 
 
 def test_lambda_knows_the_runtime() -> None:

@@ -117,7 +117,7 @@ def test_every_operation_has_its_call() -> None:
 
 def test_every_operation_that_the_code_calls_is_kept() -> None:
     """A call that only a rare path makes would else be missed where it is deployed, and nowhere before."""
-    code = "".join(path.read_text("utf-8") for path in (ROOT / "functions" / "vault").glob("*.py"))
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "functions" / "vault").rglob("*.py"))
     called = {(service, name) for service, name in re.findall(r'client_of\("(\w+)"\)\.(\w+)\(', code)}
     called |= {("dynamodb", name) for name in re.findall(r'_call\(\s*"(\w+)"', code)}
     called |= {("dynamodb", "scan"), ("dynamodb", "query")}  # by a name that is decided at run time

@@ -8,8 +8,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from functions.vault import vocabulary
-from functions.vault.providers import Provider
+from functions.vault.provider import vocabulary
+from functions.vault.provider.providers import Provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

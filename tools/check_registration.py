@@ -18,17 +18,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from functions.vault import fields
-from functions.vault.errors import GatehouseError
-from functions.vault.outbound import Outbound
-from functions.vault.registrations import Registrations
-from functions.vault.scopes import OFFLINE_ACCESS
+from functions.vault.base import fields
+from functions.vault.base.errors import GatehouseError
+from functions.vault.grant.scopes import OFFLINE_ACCESS
+from functions.vault.oauth.outbound import Outbound
+from functions.vault.storage.registrations import Registrations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from functions.vault.providers import Registration
-    from functions.vault.responses import Answer, Transport
+    from functions.vault.oauth.responses import Answer, Transport
+    from functions.vault.provider.providers import Registration
 
 SECRET_PREFIX = "gatehouse/providers/"  # noqa: S105 - the name of a secret
 

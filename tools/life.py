@@ -6,20 +6,20 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from functions.vault import life
-from functions.vault.life import LIFE, Happened, Place
+from functions.vault.grant import life
+from functions.vault.grant.life import LIFE, Happened, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from functions.vault.life import Status
+    from functions.vault.grant.life import Status
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "life.md"
 
 _HEAD = """# The life of a connection
 
-This page is made by `python -m tools.life` from the table in `functions/vault/life.py`, which is what the code goes by.
+This page is made by `python -m tools.life` from the table in `functions/vault/grant/life.py`, which the code goes by.
 
 """
 _STATUS = """

@@ -1,7 +1,7 @@
 """`python -m tools.registration_schema`: write docs/registration.schema.json, the JSON Schema of a registration, anew.
 
-What it demands of each key is what `functions/vault/vocabulary.py` demands, and a test holds the two to each other; how
-it explains the key is taken from docs/providers.md.
+What it demands of each key is what `functions/vault/provider/vocabulary.py` demands, and a test holds the two to each
+other; how it explains the key is taken from docs/providers.md.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from functions.vault import assertion, fields, rules, tenants, vocabulary
-from functions.vault.fields import LONGEST_LIFETIME, PROVIDER_NAME
-from functions.vault.hints import EXAMPLES
+from functions.vault.base import fields
+from functions.vault.base.fields import LONGEST_LIFETIME, PROVIDER_NAME
+from functions.vault.provider import rules, tenants, vocabulary
+from functions.vault.provider.algorithms import HMAC_ALGORITHMS, KEY_ALGORITHMS
+from functions.vault.provider.hints import EXAMPLES
 
 DOCS = Path(__file__).parent.parent / "docs"
 DOCUMENT = DOCS / "registration.schema.json"
@@ -163,7 +165,7 @@ def _keys() -> dict[str, Schema]:
         "authorization_response_iss_parameter_supported": flag,
         "token_endpoint_auth_method": method,
         "token_endpoint_auth_methods_supported": _list(_printable(64), 20),
-        "token_endpoint_auth_signing_alg": _one_of(*assertion.HMAC_ALGORITHMS, *assertion.KEY_ALGORITHMS),
+        "token_endpoint_auth_signing_alg": _one_of(*HMAC_ALGORITHMS, *KEY_ALGORITHMS),
         "token_endpoint_auth_signing_alg_values_supported": _list(_printable(64), 50),
         "client_assertion_audience": _one_of(*vocabulary.AUDIENCES),
         "client_id_in_body": flag,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.client import Client
-from functions.vault.errors import (
+from functions.vault.base.errors import (
     GatehouseError,
     ProviderMisconfigured,
     ProviderThrottled,
@@ -13,14 +12,15 @@ from functions.vault.errors import (
     ReauthorizationRequired,
     UnknownRefusal,
 )
-from functions.vault.outbound import Outbound
-from functions.vault.providers import Provider, Registration
-from functions.vault.vocabulary import checks, validated
+from functions.vault.oauth.client import Client
+from functions.vault.oauth.outbound import Outbound
+from functions.vault.provider.providers import Provider, Registration
+from functions.vault.provider.vocabulary import checks, validated
 from tests.corpus.verdict import Result
 from tests.unit.samples import validated_response
 
 if TYPE_CHECKING:
-    from functions.vault.tokens import TokenResponse
+    from functions.vault.grant.tokens import TokenResponse
     from tests.corpus.case import Case, Verdict
 
 _MEANINGS: dict[type[GatehouseError], Verdict] = {

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import requests
 
-from functions.vault.connection import JUST_OBTAINED
-from functions.vault.settings import House
+from functions.vault.grant.connection import JUST_OBTAINED
+from functions.vault.services import Services
 from local.payload import Match
 from local.payload import event as http_api_event
 
@@ -155,12 +155,12 @@ def token_requests(demo: DemoServer) -> int:
 
 
 def browser_event(request: Request, route_key: str, **path: str) -> dict[str, Any]:
-    """Return the HTTP API's event for a request, for doors in a house that the stack does not serve."""
+    """Return the HTTP API's event for a request, for handlers in a services that the stack does not serve."""
     return http_api_event(request, Match(route_key, path), 0, "000000000000")
 
 
 class Context:
-    """What a door asks of Lambda's context; the time that is left stands still."""
+    """What a handler asks of Lambda's context; the time that is left stands still."""
 
     aws_request_id = "request-of-a-test"
     function_name = "gatehouse-test"
@@ -173,11 +173,11 @@ class Context:
         return int(self._remaining * 1000)
 
 
-def inside(stack: Stack, door: Any, **environment: str) -> Callable[[Any, Context], Any]:
-    """Return a door in a cold house of its own on the stack's tables, with some of its environment changed."""
+def with_services(stack: Stack, handler: Any, **environment: str) -> Callable[[Any, Context], Any]:
+    """Return a handler in a cold services of its own on the stack's tables, with some of its environment changed."""
     whole: dict[str, str] = {}
     for function in stack.deployment.functions.values():
         whole |= function.environment
-    house = House.from_environ(whole | environment, clock=stack.clock.now)
-    answer: Callable[[Any, Context], Any] = door.inside(house)
+    services = Services.from_environ(whole | environment, clock=stack.clock.now)
+    answer: Callable[[Any, Context], Any] = handler.with_services(services)
     return answer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.registrations import KEPT
+from functions.vault.storage.registrations import KEPT
 from tests.browser import invoke
 from tests.flows.application import Application, Owner
 from tests.flows.scripted import scripted as running_scripted

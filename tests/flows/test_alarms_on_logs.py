@@ -14,7 +14,7 @@ from local.demo import Faults
 from local.stack import Stack
 from tests.browser import invoke
 from tests.cloudwatch import Metrics, alarms, count
-from tests.flows.application import Context, fresh, inside
+from tests.flows.application import Context, fresh, with_services
 from tests.unlimited import lift_the_limit
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def test_a_server_that_refuses_our_credentials_is_told_of(
 def test_a_defect_is_told_of(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     """A setting that the deployment forgot: the function says so at level ERROR."""
     # given
-    broken = inside(stack, start.handler, GATEHOUSE_AUTHORIZATIONS_TABLE="")
+    broken = with_services(stack, start.handler, GATEHOUSE_AUTHORIZATIONS_TABLE="")
     capsys.readouterr()
 
     # when
@@ -188,7 +188,7 @@ def test_sweeps_that_do_not_keep_up_are_told_of(
     capsys.readouterr()
 
     # when
-    answer = inside(stack, sweep.handler)({}, Context(remaining_seconds=5))
+    answer = with_services(stack, sweep.handler)({}, Context(remaining_seconds=5))
 
     # then
     line = capsys.readouterr().out

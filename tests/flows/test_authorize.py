@@ -21,11 +21,11 @@ from tests.flows.application import (
     TIMEOUT,
     Context,
     browser_event,
-    inside,
     operations,
     request_id_of,
     ticket_of,
     token_requests,
+    with_services,
 )
 
 if TYPE_CHECKING:
@@ -368,6 +368,6 @@ def _cookie(header: str) -> tuple[str, Any]:
     return name, morsel
 
 
-def _deployed(stack: Stack, door: Any) -> Callable[[Any, Context], Any]:
-    """Return a door in a house that browsers reach by https."""
-    return inside(stack, door, GATEHOUSE_BASE_URL="https://connect.example")
+def _deployed(stack: Stack, handler: Any) -> Callable[[Any, Context], Any]:
+    """Return a handler in a services that browsers reach by https."""
+    return with_services(stack, handler, GATEHOUSE_BASE_URL="https://connect.example")

@@ -17,12 +17,12 @@ import pytest
 import requests
 from werkzeug.wrappers import Response
 
-from functions.vault.background import LONGEST_PAUSE
-from functions.vault.connection import JUST_OBTAINED
-from functions.vault.registrations import KEPT
-from functions.vault.revoking import GIVE_UP_AFTER
-from functions.vault.sweeping import AGAIN_AFTER
-from functions.vault.upkeep import ASSUMED_IDLE_SECONDS
+from functions.vault.grant.connection import JUST_OBTAINED
+from functions.vault.grant.upkeep import ASSUMED_IDLE_SECONDS
+from functions.vault.storage.registrations import KEPT
+from functions.vault.usecases.background import LONGEST_PAUSE
+from functions.vault.usecases.revoking import GIVE_UP_AFTER
+from functions.vault.usecases.sweeping import AGAIN_AFTER
 from local.cloudformation import STACK_NAME
 from local.demo import Faults
 from local.stack import Stack

@@ -12,7 +12,7 @@ import boto3
 import pytest
 import requests
 
-from functions.vault.shared import NOTED_EVERY
+from functions.vault.storage.shared import NOTED_EVERY
 from local.demo import Faults
 from tests.flows.application import (
     TIMEOUT,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from functions.vault.connection import JUST_OBTAINED
-from functions.vault.registrations import KEPT
+from functions.vault.grant.connection import JUST_OBTAINED
+from functions.vault.storage.registrations import KEPT
 from local.demo import Faults
 from tests.browser import invoke
 from tests.callers import Call

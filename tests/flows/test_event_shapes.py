@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.flows.application import Context, fresh, inside
+from tests.flows.application import Context, fresh, with_services
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,7 +85,7 @@ def changed(event: Any) -> Iterator[tuple[str, Any]]:
 def functions(stack: Stack) -> dict[str, Answer]:
     """Give the handlers, at work on the stack's tables."""
     handlers = {name: importlib.import_module(f"functions.{name}").handler for name in FUNCTIONS}
-    return {name: called(inside(stack, handler)) for name, handler in handlers.items()}
+    return {name: called(with_services(stack, handler)) for name, handler in handlers.items()}
 
 
 def called(function: Callable[[Any, Context], Any]) -> Answer:

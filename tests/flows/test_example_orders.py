@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from examples.orders.app import Gatehouse, GatehouseError, Orders
-from functions.vault.connection import JUST_OBTAINED
+from functions.vault.grant.connection import JUST_OBTAINED
 from local.demo import Faults
 
 if TYPE_CHECKING:

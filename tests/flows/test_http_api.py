@@ -12,7 +12,7 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
 from functions.token import handler as token
-from functions.vault.connection import JUST_OBTAINED
+from functions.vault.grant.connection import JUST_OBTAINED
 from local.demo import Faults
 from tests.flows.application import (
     FAILURE_KEYS,
@@ -21,8 +21,8 @@ from tests.flows.application import (
     Context,
     browser_event,
     fresh,
-    inside,
     table_name,
+    with_services,
 )
 
 if TYPE_CHECKING:
@@ -164,7 +164,9 @@ def test_too_little_time_is_a_503(stack: Stack, browser: Browser) -> None:
     environ = EnvironBuilder(method="POST", path="/v1/token", data=body, content_type="application/json").get_environ()
 
     # when
-    answer = inside(stack, token)(browser_event(Request(environ), "POST /v1/token"), Context(remaining_seconds=3.5))
+    answer = with_services(stack, token)(
+        browser_event(Request(environ), "POST /v1/token"), Context(remaining_seconds=3.5)
+    )
 
     # then
     assert (answer["statusCode"], answer["headers"]["Retry-After"]) == (503, "1")

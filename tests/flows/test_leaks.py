@@ -25,7 +25,7 @@ import pytest
 import requests
 from werkzeug.wrappers import Response
 
-from functions.vault.connection import JUST_OBTAINED
+from functions.vault.grant.connection import JUST_OBTAINED
 from local.environment import REGION
 from tests.browser import Browser
 from tests.flows.application import TIMEOUT

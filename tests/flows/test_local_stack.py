@@ -14,7 +14,7 @@ import requests
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from functions.vault.connection import JUST_OBTAINED
+from functions.vault.grant.connection import JUST_OBTAINED
 from local.clock import Clock
 from local.landing import Landing
 from local.stack import Stack

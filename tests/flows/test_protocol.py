@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 from functions.authorize import handler as authorize
 from functions.callback import handler as callback
 from functions.start import handler as start
-from tests.flows.application import TIMEOUT, Context, fresh, inside, operations, writes
+from tests.flows.application import TIMEOUT, Context, fresh, operations, with_services, writes
 from tests.flows.scripted import CODE, TOKENS, connect
 from tests.flows.test_quirks import come_back
 
@@ -86,7 +86,7 @@ def test_a_pushed_request_reads_two_things_and_counts(
     aws_calls.clear()
 
     # when
-    answer = inside(stack, authorize)(event, Context())
+    answer = with_services(stack, authorize)(event, Context())
 
     # then
     assert answer["statusCode"] == 302
@@ -294,7 +294,7 @@ def test_only_a_request_whose_answer_is_posted_has_a_cookie_that_other_sites_sen
         }
 
         # when
-        answer = inside(stack, authorize, GATEHOUSE_BASE_URL="https://gate.example")(event, Context())
+        answer = with_services(stack, authorize, GATEHOUSE_BASE_URL="https://gate.example")(event, Context())
         (cookies[mode],) = answer["cookies"]
 
     # then
@@ -318,7 +318,7 @@ def test_a_post_without_a_body_is_refused(stack: Stack) -> None:
     }
 
     # when
-    answers = [inside(stack, callback)(each, Context()) for each in (event, event | {"headers": {}})]
+    answers = [with_services(stack, callback)(each, Context()) for each in (event, event | {"headers": {}})]
 
     # then
     assert [answer["statusCode"] for answer in answers] == [400, 400]
@@ -583,7 +583,7 @@ def test_a_deployment_does_not_reach_into_its_own_network(
     provider = application.register({"client_id": "c", "issuer": f"https://{host}:{port}"})
 
     # when
-    answer = inside(stack, start, GATEHOUSE_BASE_URL="https://gate.example")({"provider": provider}, Context())
+    answer = with_services(stack, start, GATEHOUSE_BASE_URL="https://gate.example")({"provider": provider}, Context())
 
     # then
     assert (answer["error"], answer["retryable"]) == ("provider_misconfigured", False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from werkzeug.wrappers import Response
 
-from functions.vault.connection import JUST_OBTAINED
+from functions.vault.grant.connection import JUST_OBTAINED
 from tests.flows.application import fresh
 from tests.flows.scripted import connect
 

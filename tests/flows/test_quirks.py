@@ -1,4 +1,4 @@
-"""A provider that does everything its own way, by registration alone: each way through the doors, as callers see it."""
+"""A provider that does everything its own way, by registration alone: each way as callers see it."""
 
 from __future__ import annotations
 

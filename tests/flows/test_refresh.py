@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from functions.vault.connection import JUST_OBTAINED
+from functions.vault.grant.connection import JUST_OBTAINED
 from local.demo import Faults
 from tests.flows.application import (
     FAILURE_KEYS,

@@ -19,9 +19,9 @@ from tests.flows.application import (
     TOKEN_KEYS,
     Context,
     fresh,
-    inside,
     operations,
     token_requests,
+    with_services,
     writes,
 )
 from tests.flows.scripted import connect
@@ -711,7 +711,7 @@ def test_nothing_is_begun_that_cannot_be_finished(
     aws_calls.clear()
 
     # when
-    answer = inside(stack, token)({"connection_id": connection_id}, Context(remaining_seconds=3.5))
+    answer = with_services(stack, token)({"connection_id": connection_id}, Context(remaining_seconds=3.5))
 
     # then
     assert answer.keys() == FAILURE_KEYS | {"connection_id", "retry_after"}
@@ -737,7 +737,7 @@ def test_refresh_in_flight_can_outlast_the_callers_time(
         winner = pool.submit(application.call, "token", connection_id=connection_id)
         while scripted.paths() != ["/token", "/token"]:
             time.sleep(0.01)
-        answer = inside(stack, token)({"connection_id": connection_id}, Context(remaining_seconds=0.4))
+        answer = with_services(stack, token)({"connection_id": connection_id}, Context(remaining_seconds=0.4))
         scripted.open.set()
 
     # then

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from functions.callback import handler as callback
-from tests.flows.application import Context, fresh, inside
+from tests.flows.application import Context, fresh, with_services
 from tests.flows.scripted import CODE, TOKENS
 
 if TYPE_CHECKING:
@@ -327,8 +327,8 @@ def test_a_code_that_nobody_asked_for_leads_to_the_application(stack: Stack, aws
     aws_calls.clear()
 
     # when
-    page = inside(stack, callback, GATEHOUSE_APPLICATION_URL=APPLICATION)(event, Context())
-    unset = inside(stack, callback)(event, Context())
+    page = with_services(stack, callback, GATEHOUSE_APPLICATION_URL=APPLICATION)(event, Context())
+    unset = with_services(stack, callback)(event, Context())
 
     # then
     assert (page["statusCode"], f'href="{APPLICATION}"' in page["body"]) == (200, True)

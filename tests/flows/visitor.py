@@ -48,10 +48,10 @@ class Visitor:
         self.hosts: set[str] = set()
         self._base_url = base_url
         # A failed status is what some of the tests are about; anything else on the console is a defect of a page.
-        context.on("console", lambda message: self._heard(message.type, message.text))
+        context.on("console", lambda message: self._on_console(message.type, message.text))
         context.on("request", lambda request: self.hosts.add(urlsplit(request.url).hostname or ""))
 
-    def _heard(self, kind: str, text: str) -> None:
+    def _on_console(self, kind: str, text: str) -> None:
         if kind in {"error", "warning"} and not text.startswith("Failed to load resource: the server responded"):
             self.complaints.append(text)
 

@@ -7,20 +7,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from functions.vault import cookies
-from functions.vault.authorization import BrowserBinding, Ticket
-from functions.vault.authorization_response import validate
-from functions.vault.client import Client
-from functions.vault.registrations import Registrations
-from functions.vault.responses import Answer
-from functions.vault.timing import NEVER
+from functions.vault.base.timing import NEVER
+from functions.vault.oauth import cookies
+from functions.vault.oauth.authorization import BrowserBinding, Ticket
+from functions.vault.oauth.authorization_response import validate
+from functions.vault.oauth.client import Client
+from functions.vault.oauth.responses import Answer
+from functions.vault.storage.registrations import Registrations
 from tests.golden.examples import COMMON, EXAMPLES, body_of
-from tests.unit.house import MemoryHouse
+from tests.unit.services import MemoryServices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from functions.vault.connection import Connection
+    from functions.vault.grant.connection import Connection
     from tests.golden.examples import Example
 
 _NONCE = "n" * 43
@@ -74,15 +74,15 @@ class _Life:
         self._example = example
         self._wire = Wire()
         self._registration = {"client_id": "CLIENT_ID", "client_secret": "CLIENT_SECRET", **example.registration}
-        self._house = house = MemoryHouse()
+        self._services = services = MemoryServices()
         secrets = _Secrets(self._registration)
-        registrations = Registrations(lambda _: secrets, "", self._wire, lambda: house.now, loopback_http=False)
+        registrations = Registrations(lambda _: secrets, "", self._wire, lambda: services.now, loopback_http=False)
         shared: dict[str, Any] = {"registrations": registrations}
-        self._starting = replace(house.starting, **shared)
-        shared["client"] = Client(self._wire, lambda: house.now, slots=house.slots)
-        self._completing = replace(house.completing, **shared)
-        self._vending = replace(house.vending, refreshing=replace(house.refreshing, **shared))
-        self._revoking = replace(house.revoking, **shared)
+        self._starting = replace(services.starting, **shared)
+        shared["client"] = Client(self._wire, lambda: services.now, slots=services.slots)
+        self._completing = replace(services.completing, **shared)
+        self._vending = replace(services.vending, refreshing=replace(services.refreshing, **shared))
+        self._revoking = replace(services.revoking, **shared)
 
     def opening(self) -> Iterator[str]:
         """Start, and be sent on."""
@@ -90,7 +90,7 @@ class _Life:
         ticket = Ticket.parse(self._starting.start(fields, NEVER)["authorize_url"].rpartition("/")[2])
         assert ticket is not None
         self._browser = BrowserBinding(ticket.request_id, ticket.secret or "", _NONCE)
-        self._request = self._house.authorizations.records[ticket.request_id]
+        self._request = self._services.authorizations.records[ticket.request_id]
         yield f"start {json.dumps(self._example.start)}"
         yield f"registration {json.dumps(self._registration)}"
         yield ""
@@ -107,29 +107,29 @@ class _Life:
         name = cookies.name_of(browser.request_id, secure=True, form_post=False)
         response = validate(self._provider, query, [f"{name}={browser.ticket_secret}.{browser.nonce}"], secure=True)
         self._wire.answers = [(200, said) for said in (self._example.issued, self._example.account) if said is not None]
-        outcome = self._completing.complete(response, self._house.deadline())
+        outcome = self._completing.complete(response, self._services.deadline())
         assert outcome.page == "connected", outcome
         yield "== token request" + (", account request" if self._example.account is not None else "")
         yield from self._named(self._wire.taken())
-        yield from _stored(self._house)
+        yield from _stored(self._services)
 
     def refresh(self) -> Iterator[str]:
         """Refresh once, where there is a refresh token."""
         self._wire.answers = [(200, self._example.refreshed)]
         yield "== refresh request"
-        if self._house.tokens().refresh_token is None:
+        if self._services.tokens().refresh_token is None:
             yield "none: the grant came without a refresh token"
             return
-        self._house.pass_time(60)()  # what came a moment ago would be taken as it is
-        self._vending.refresh("merchant-1", None, self._house.deadline())
+        self._services.pass_time(60)()  # what came a moment ago would be taken as it is
+        self._vending.refresh("merchant-1", None, self._services.deadline())
         yield from self._wire.taken()
-        yield from _stored(self._house)
+        yield from _stored(self._services)
 
     def revocation(self) -> Iterator[str]:
         """Revoke what there is."""
         self._wire.answers = [self._example.revoked] * 2
-        self._revoking.revoke("merchant-1", self._house.deadline())
-        assert self._house.stored().status == "revoked", self._house.stored()
+        self._revoking.revoke("merchant-1", self._services.deadline())
+        assert self._services.stored().status == "revoked", self._services.stored()
         yield "== revocation requests"
         yield from self._wire.taken() or ["none: no revocation endpoint is known; the connection ends here alone"]
 
@@ -154,16 +154,16 @@ def _split(text: str) -> list[str]:
     return text.replace("?", "\n?").replace("&", "\n&").strip("\n").split("\n")
 
 
-def _stored(house: MemoryHouse) -> Iterator[str]:
+def _stored(services: MemoryServices) -> Iterator[str]:
     """Give what is stored of an answer, times in seconds from now."""
-    stored, tokens = house.stored(), house.tokens()
+    stored, tokens = services.stored(), services.tokens()
     current = stored.current
     assert current is not None
     yield f"   access_token {tokens.access_token}"
     yield f"   refresh_token {tokens.refresh_token}"
     yield f"   token_type {current.token_type}"
-    refresh_expires_at = _after(house, current.refresh_expires_at)
-    yield f"   expires_at {_after(house, stored.expires_at)}, refresh_expires_at {refresh_expires_at}"
+    refresh_expires_at = _after(services, current.refresh_expires_at)
+    yield f"   expires_at {_after(services, stored.expires_at)}, refresh_expires_at {refresh_expires_at}"
     yield f"   scope {stored.scope}"
     yield from _account(stored)
 
@@ -177,5 +177,5 @@ def _account(stored: Connection) -> Iterator[str]:
         yield f"   parameters {json.dumps(stored.parameters)}"
 
 
-def _after(house: MemoryHouse, moment: int | None) -> str:
-    return "unknown" if moment is None else f"now + {moment - int(house.now)}"
+def _after(services: MemoryServices, moment: int | None) -> str:
+    return "unknown" if moment is None else f"now + {moment - int(services.now)}"

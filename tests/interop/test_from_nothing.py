@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from functions.vault.connection import JUST_OBTAINED
+from functions.vault.grant.connection import JUST_OBTAINED
 from tests.browser import Browser
 from tests.interop.servers import consent, django_oauth_toolkit, oidc_provider
 from tests.requirements import ROOT

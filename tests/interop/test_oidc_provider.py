@@ -12,7 +12,7 @@ import boto3
 import pytest
 import requests
 
-from functions.vault.connection import JUST_OBTAINED
+from functions.vault.grant.connection import JUST_OBTAINED
 from tests.interop.servers import oidc_provider
 from tests.interop.there import AWKWARD_ID, AWKWARD_SECRET, There, stolen_refresh_token, whole_life
 from tools.jwk import jwk_of

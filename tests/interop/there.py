@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import requests
 
-from functions.vault.settings import House
+from functions.vault.services import Services
 from tests.flows.application import Application, fresh
 from tests.interop.servers import consent
 
@@ -86,8 +86,8 @@ class There:
     def refresh_token(self, connection_id: str) -> str:
         """Return what only our own functions can open."""
         environment = self.stack.deployment.functions["gatehouse-refresh"].environment
-        house = House.from_environ(environment, clock=self.stack.clock.now)
-        return str(house.cipher.tokens_of(house.connections.require(connection_id)).refresh_token)
+        services = Services.from_environ(environment, clock=self.stack.clock.now)
+        return str(services.cipher.tokens_of(services.connections.require(connection_id)).refresh_token)
 
 
 def whole_life(there: There) -> None:

@@ -25,21 +25,21 @@ PLAIN = Function("plain", f"{ARN}:plain", "plain", 10, 512, {"NAME": "value"})
 """A function of which nothing is published."""
 
 
-class FakeDoor:
+class FakeHandler:
     """A handler around a plain function of event and context."""
 
     def __init__(self, use: Callable[[Any, Any], Any]) -> None:
         self._use = use
 
-    def inside(self, house: Any) -> Callable[[Any, Any], Any]:
-        """Return the function; the house is of no use to it."""
-        assert house == {"NAME": "value"}
+    def with_services(self, services: Any) -> Callable[[Any, Any], Any]:
+        """Return the function; the services is of no use to it."""
+        assert services == {"NAME": "value"}
         return self._use
 
 
 def api(use: Callable[[Any, Any], Any]) -> InvokeApi:
     """Return the API over two functions, `echo` and `plain`, that do `use`."""
-    return InvokeApi(Invoker({"echo": ECHO, "plain": PLAIN}, dict, lambda _handler: FakeDoor(use)))
+    return InvokeApi(Invoker({"echo": ECHO, "plain": PLAIN}, dict, lambda _handler: FakeHandler(use)))
 
 
 def post(

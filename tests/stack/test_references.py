@@ -67,7 +67,7 @@ class Noting:
     def __init__(self, contexts: list[Any]) -> None:
         self._contexts = contexts
 
-    def inside(self, _house: Any) -> Callable[[Any, Any], Any]:
+    def with_services(self, _services: Any) -> Callable[[Any, Any], Any]:
         """Return the function."""
 
         def note(_event: Any, context: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import re
 import sys
 import time
 
-from functions.vault.life import LIFE
+from functions.vault.grant.life import LIFE
 from tests.torture import campaign
 from tests.torture.families import BY_NAME
 from tests.torture.judging import OPEN

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from functions.vault.connection import JUST_OBTAINED
-from functions.vault.upkeep import ASSUMED_IDLE_SECONDS
+from functions.vault.grant.connection import JUST_OBTAINED
+from functions.vault.grant.upkeep import ASSUMED_IDLE_SECONDS
 from local.stack import Stack
 from tests.browser import Browser, invoke
 from tests.unlimited import lift_the_limit

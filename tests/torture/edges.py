@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from functions.vault.timing import CALL
+from functions.vault.base.timing import CALL
 from tests.torture import records
 from tests.torture.scheduler import Fault, Point
 

@@ -1,4 +1,4 @@
-"""The expressions of DynamoDB that `functions.vault.store` writes, evaluated: conditions, key conditions and updates.
+"""The expressions of DynamoDB that the tables write, evaluated: conditions, key conditions and updates.
 
 Values stay in DynamoDB's own form (`{"S": "x"}`, `{"N": "1"}`), so that what is stored is what was sent.
 """

@@ -11,13 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from functions.vault.issuer_keys import IssuerKeys
+from functions.vault.oauth.issuer_keys import IssuerKeys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from functions.vault.id_token import Jwk
-    from functions.vault.providers import Provider
+    from functions.vault.oauth.id_token import Jwk
+    from functions.vault.provider.providers import Provider
 
 ISSUER = "https://as.test"
 OLD, NEW = "old", "new"

@@ -14,13 +14,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.belief import BACKGROUND, BY_CALLERS, QUEUE_SPEAKS_FOR, SHORTEST_PAUSE
-from functions.vault.connection import JUST_OBTAINED
-from functions.vault.errors import GatehouseError
-from functions.vault.life import Happened
-from functions.vault.obtained import Obtained
-from functions.vault.revoking import NotRevokedYet
-from functions.vault.timing import TOLERATED
+from functions.vault.base.errors import GatehouseError
+from functions.vault.base.timing import TOLERATED
+from functions.vault.grant.belief import BACKGROUND, BY_CALLERS, QUEUE_SPEAKS_FOR, SHORTEST_PAUSE
+from functions.vault.grant.connection import JUST_OBTAINED
+from functions.vault.grant.life import Happened
+from functions.vault.grant.obtained import Obtained
+from functions.vault.usecases.revoking import NotRevokedYet
 from tests.torture import records
 from tests.torture.edges import CONNECTIONS
 from tests.torture.rows import rows_of
@@ -31,7 +31,7 @@ from tests.torture.world import Observer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions.vault.tokens import TokenSet
+    from functions.vault.grant.tokens import TokenSet
     from tests.torture.rows import Row
     from tests.torture.scheduler import Actor
     from tests.torture.server import Grant, Issue

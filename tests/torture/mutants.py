@@ -9,41 +9,41 @@ import contextlib
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.attempting import Attempt
-from functions.vault.belief import SHORTEST_PAUSE, Belief
-from functions.vault.committing import Committing
-from functions.vault.completing import Completing
-from functions.vault.connection import Connection, Status
-from functions.vault.errors import (
+from functions.vault.base.errors import (
     ProviderTimedOut,
     ProviderUnavailable,
     ReauthorizationRequired,
     TemporarilyUnavailable,
 )
-from functions.vault.life import Happened, Place
-from functions.vault.looking import Looking
-from functions.vault.obtained import Obtained, Verdict
-from functions.vault.record import record
-from functions.vault.refreshing import Refreshing
-from functions.vault.revoking import Revoking
-from functions.vault.slots import Slots
-from functions.vault.store import Authorizations, Conflict, Connections
-from functions.vault.timing import LEASE_MARGIN, Deadline
-from functions.vault.vending import Vending, _Wanted
+from functions.vault.base.record import record
+from functions.vault.base.timing import LEASE_MARGIN, Deadline
+from functions.vault.grant.attempting import Attempt
+from functions.vault.grant.belief import SHORTEST_PAUSE, Belief
+from functions.vault.grant.connection import Connection, Status
+from functions.vault.grant.life import Happened, Place
+from functions.vault.grant.obtained import Obtained, Verdict
+from functions.vault.storage.slots import Slots
+from functions.vault.storage.store import Authorizations, Conflict, Connections
+from functions.vault.usecases.committing import Committing
+from functions.vault.usecases.completing import Completing
+from functions.vault.usecases.looking import Looking
+from functions.vault.usecases.refreshing import Refreshing
+from functions.vault.usecases.revoking import Revoking
+from functions.vault.usecases.vending import Vending, _Wanted
 from tests.torture.world import Parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions.vault.aws import ClientOf
-    from functions.vault.client import Client
-    from functions.vault.outcome import Outcome
-    from functions.vault.providers import Provider, Registration
-    from functions.vault.refreshing import After
-    from functions.vault.shared import Taken
-    from functions.vault.slots import Slot
-    from functions.vault.stored_set import Lease, RefreshedFrom, StoredSet
-    from functions.vault.tokens import SealedTokens, TokenResponse
+    from functions.vault.grant.stored_set import Lease, RefreshedFrom, StoredSet
+    from functions.vault.grant.tokens import SealedTokens, TokenResponse
+    from functions.vault.oauth.client import Client
+    from functions.vault.oauth.outcome import Outcome
+    from functions.vault.provider.providers import Provider, Registration
+    from functions.vault.storage.aws import ClientOf
+    from functions.vault.storage.shared import Taken
+    from functions.vault.storage.slots import Slot
+    from functions.vault.usecases.refreshing import After
 
 
 def _without(*attributes: str) -> type[Connections]:
@@ -266,7 +266,7 @@ class _ConcludesAtOnce(Refreshing):
 class _OwnClock(Connections):
     """Goes by its process's clock alone."""
 
-    def __init__(self, client_of: ClientOf, name: str, _hear: Any = None) -> None:
+    def __init__(self, client_of: ClientOf, name: str, _on_date: Any = None) -> None:
         super().__init__(client_of, name)
 
 
@@ -288,8 +288,8 @@ class _NoLadder(_NoQueue):
 class _Pushy(Obtained):
     """Never gives way to what came later."""
 
-    def over(self, stored: Connection | None, now: float) -> Connection | Verdict:
-        verdict = Obtained.over(self, stored, now)
+    def decide(self, stored: Connection | None, now: float) -> Connection | Verdict:
+        verdict = Obtained.decide(self, stored, now)
         came_late = isinstance(verdict, Connection) and stored is not None and verdict.set_of(self.tokens.id)
         if not came_late or stored is None or stored.current is None or self.refreshed_from is None:
             return verdict

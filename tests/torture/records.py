@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from functions.vault import attributes
-from functions.vault.life import Place
-from functions.vault.stored_set import Pending, Seal, StoredSet, Whose
+from functions.vault.grant.life import Place
+from functions.vault.grant.stored_set import Pending, Seal, StoredSet, Whose
+from functions.vault.storage import attributes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.life import LIFE, MOST_SUPERSEDED, Happened, Place, Status
+from functions.vault.grant.life import LIFE, MOST_SUPERSEDED, Happened, Place, Status
 from tests.torture.records import sets_in
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.errors import GatehouseError
-from functions.vault.timing import LEASE_MARGIN
+from functions.vault.base.errors import GatehouseError
+from functions.vault.base.timing import LEASE_MARGIN
 from tests.torture import records
 from tests.torture.families import Casts, Family, any_drawn
 from tests.torture.invariants import Watch

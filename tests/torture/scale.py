@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from functions.vault.connection import DUE_SHARDS, Connection
-from functions.vault.queues import Queue
-from functions.vault.shared import Shared
-from functions.vault.store import Connections
-from functions.vault.stored_set import Seal, Whose
-from functions.vault.sweeping import Sweeping
-from functions.vault.timing import Deadline, Timing
-from functions.vault.tokens import SealedTokens
+from functions.vault.base.timing import Deadline, Timing
+from functions.vault.grant.connection import DUE_SHARDS, Connection
+from functions.vault.grant.stored_set import Seal, Whose
+from functions.vault.grant.tokens import SealedTokens
+from functions.vault.storage.queues import Queue
+from functions.vault.storage.shared import Shared
+from functions.vault.storage.store import Connections
+from functions.vault.usecases.sweeping import Sweeping
 from local import cloudformation, tables
 from local.environment import isolation
 from local.stack import TEMPLATE

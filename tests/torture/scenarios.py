@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.committing import Committing
-from functions.vault.errors import GatehouseError, ReauthorizationRequired, TemporarilyUnavailable
+from functions.vault.base.errors import GatehouseError, ReauthorizationRequired, TemporarilyUnavailable
+from functions.vault.usecases.committing import Committing
 from tests.torture.scheduler import CALL_TIME, REFUSALS
 from tests.torture.server import Profile
 from tests.torture.wire import registrations_of
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from functions.vault.authorization_response import ValidatedResponse
-    from functions.vault.connection import Connection
+    from functions.vault.grant.connection import Connection
+    from functions.vault.oauth.authorization_response import ValidatedResponse
     from tests.torture.scheduler import Actor, Fault, Message
     from tests.torture.world import World
 

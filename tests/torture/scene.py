@@ -1,6 +1,6 @@
 """Where the crashes and outages take place: a stack on dynalite, victims in processes of their own, and a survivor.
 
-The survivor is a house on the stack's clock, whose sleep moves that clock: what it waits for is measured, not waited.
+The survivor goes by the stack's clock, and its sleep moves that clock: what it waits for is measured, not waited.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 
 import boto3
 
-from functions.vault import aws
-from functions.vault.settings import House
-from functions.vault.timing import LEASE_MARGIN, Timing
+from functions.vault.base.timing import LEASE_MARGIN, Timing
+from functions.vault.services import Services
+from functions.vault.storage import aws
 from local.demo import Faults
-from local.invoker import Context, load_door
+from local.invoker import Context, load_handler
 from local.stack import Stack
 from tests.browser import Browser, invoke
 from tests.engines import running_dynalite
@@ -31,7 +31,7 @@ from tests.unlimited import lift_the_limit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from functions.vault.aws import ClientOf
+    from functions.vault.storage.aws import ClientOf
     from local.clock import Clock
     from local.cloudformation import Function
     from tests.torture.victims import Job, Report
@@ -46,7 +46,7 @@ LONGER_THAN_A_TOKEN_LIVES = 3700
 LONGER_THAN_A_REPLAY_WINDOW = 700
 
 
-class _PatientHouse(House):
+class _PatientServices(Services):
     def __init__(
         self, environ: Mapping[str, str], clock: Clock, client_of: ClientOf, sleep: Callable[[float], None]
     ) -> None:
@@ -98,7 +98,7 @@ class Scene:
         self._environ: dict[str, str] = {}
         for function in stack.deployment.functions.values():
             self._environ |= function.environment
-        self._house = _PatientHouse(self._environ, stack.clock, aws.clients(), self._sleep)
+        self._services = _PatientServices(self._environ, stack.clock, aws.clients(), self._sleep)
         self._meanwhile: list[Callable[[], object]] = []
         # The clock runs ahead by days, and a sweep would refresh what other cases have left behind.
         for name, document in stack.registrations.items():
@@ -210,7 +210,7 @@ class Scene:
     def call(self, function: str, event: dict[str, Any]) -> Any:
         """Let the survivor call a function once."""
         deployed = self.stack.deployment.functions[f"gatehouse-{function}"]
-        return load_door(deployed.handler).inside(self._house)(event, _Context(deployed, self.clock))
+        return load_handler(deployed.handler).with_services(self._services)(event, _Context(deployed, self.clock))
 
     def settle(self, function: str, event: dict[str, Any], most: float = 600) -> Settled:
         """Let the survivor call a function until it succeeds or is told that it cannot."""

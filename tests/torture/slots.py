@@ -1,10 +1,11 @@
 """A small model of the slots, in which everything that can happen is tried: processes, lapses, lost answers, clocks.
 
-The decisions are the code's own (`functions.vault.slots`, and the conditional writes of `functions.vault.shared`); what
-is modelled is the world around them. Time goes in seconds. A process takes a slot, sends its request, and gives the
-slot back. Between any two of these steps time may pass, others may act, and it may die. A write may be lost, take
-effect without its answer, or arrive after its sender has given up. A server works on a request that it has not answered
-for a second past the request's deadline at the most, and clocks are together within two.
+The decisions are the code's own (`functions.vault.storage.slots`, and the conditional writes of
+`functions.vault.storage.shared`); what is modelled is the world around them. Time goes in seconds. A process takes a
+slot, sends its request, and gives the slot back. Between any two of these steps time may pass, others may act, and it
+may die. A write may be lost, take effect without its answer, or arrive after its sender has given up. A server works on
+a request that it has not answered for a second past the request's deadline at the most, and clocks are together within
+two.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from functions.vault.shared import Shared, Taken
-from functions.vault.slots import Slot, Slots, ours
-from functions.vault.store import Conflict
-from functions.vault.timing import NEVER, Timing
+from functions.vault.base.timing import NEVER, Timing
+from functions.vault.storage.shared import Shared, Taken
+from functions.vault.storage.slots import Slot, Slots, ours
+from functions.vault.storage.store import Conflict
 from tests.torture.dynamo import Dynamo
 from tests.unit.samples import answer, registration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from functions.vault.responses import Answer
+    from functions.vault.oauth.responses import Answer
 
 START = 1_700_000_000
 TIMEOUT = 2

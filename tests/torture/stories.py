@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
-from functions.vault.timing import SETTLE
+from functions.vault.base.timing import SETTLE
 from local.demo import Faults
 from tests.torture.failing_end import WRITES
 from tests.torture.scene import HTTP_TIMEOUT, LEASE, LONGER_THAN_A_REPLAY_WINDOW, batch, record

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.scale import bills, due_times, idle_mean, plot, quotas, rates
-from functions.vault.connection import DUE_SHARDS
+from functions.vault.grant.connection import DUE_SHARDS
 from local.stack import Stack
 from tests.requirements import ROOT
 from tests.torture.costs import counted, lines

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.errors import TemporarilyUnavailable
-from functions.vault.shared import Shared, Taken
-from functions.vault.slots import Slot, Slots
-from functions.vault.timing import SHORTEST_REQUEST
+from functions.vault.base.errors import TemporarilyUnavailable
+from functions.vault.base.timing import SHORTEST_REQUEST
+from functions.vault.storage.shared import Shared, Taken
+from functions.vault.storage.slots import Slot, Slots
 from tests.torture.slots import Code, searched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions.vault.responses import Answer
+    from functions.vault.oauth.responses import Answer
     from tests.torture.slots import Held, Table
 
 

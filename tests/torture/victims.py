@@ -1,7 +1,7 @@
-"""Processes that die for the proofs: each runs one function's real door, and ends or stops at a chosen boundary.
+"""Processes that die for the proofs: each runs one function's real handler, and ends or stops at a chosen boundary.
 
 A boundary is a call that leaves the process: one request to AWS (each try of a call is one) or to the authorization
-server. It has two sides, before the request and after its answer. Hooks of botocore and the House's own outbound
+server. It has two sides, before the request and after its answer. Hooks of botocore and the Services's own outbound
 transport count them; nothing of the functions is changed.
 """
 
@@ -19,11 +19,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
-from functions.vault import aws
-from functions.vault.outbound import Outbound
-from functions.vault.settings import House
-from functions.vault.timing import SharedClock
-from local.invoker import Context, load_door
+from functions.vault.base.timing import SharedClock
+from functions.vault.oauth.outbound import Outbound
+from functions.vault.services import Services
+from functions.vault.storage import aws
+from local.invoker import Context, load_handler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
     from types import TracebackType
 
-    from functions.vault.aws import ClientOf
-    from functions.vault.responses import Answer
+    from functions.vault.oauth.responses import Answer
+    from functions.vault.storage.aws import ClientOf
     from local.cloudformation import Function
 
 # Only a failing proof ever waits so long.
@@ -161,10 +161,10 @@ class _TrappedOutbound(Outbound):
         return answer
 
 
-class _TrappedHouse(House):
+class _TrappedServices(Services):
     def __init__(self, environ: Mapping[str, str], client_of: ClientOf, clock: _Clock, trap: _Trap) -> None:
         shared = SharedClock(clock.now)
-        super().__init__(environ, clock=shared.now, hear=shared.hear)
+        super().__init__(environ, clock=shared.now, on_date=shared.correct_by)
         self._clients = client_of
         self._trap = trap
 
@@ -258,7 +258,7 @@ def _breed(
     os.environ.update(endpoints)
     import requests  # noqa: F401, PLC0415 - once here, not in every victim
 
-    house = _Nursery(functions, ahead)
+    services = _Nursery(functions, ahead)
     stopped: dict[int, tuple[Any, Any]] = {}
     connection.send("up")
     try:
@@ -271,7 +271,7 @@ def _breed(
                 note, log = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - read after the victim
                 pid = os.fork()
                 if pid == 0:
-                    house.live(order, note.fileno(), log.fileno())
+                    services.live(order, note.fileno(), log.fileno())
             report = _watched(pid, note, log)
             if report.stopped is not None:
                 stopped[pid] = (note, log)
@@ -282,7 +282,7 @@ def _breed(
 
 
 class _Nursery:
-    """Everything that a victim starts with: doors, clients and classes, and not one call made."""
+    """Everything that a victim starts with: handlers, clients and classes, and not one call made."""
 
     def __init__(self, functions: Mapping[str, Function], ahead: Any) -> None:
         self._trap, self._clock = _Trap(), _Clock(ahead)
@@ -290,9 +290,9 @@ class _Nursery:
         client_of = _trapped(aws.clients(), self._trap)
         for service in _SERVICES:
             client_of(service)
-        self._doors = {
-            name: load_door(function.handler).inside(
-                _TrappedHouse(function.environment, client_of, self._clock, self._trap)
+        self._handlers = {
+            name: load_handler(function.handler).with_services(
+                _TrappedServices(function.environment, client_of, self._clock, self._trap)
             )
             for name, function in functions.items()
         }
@@ -307,7 +307,7 @@ class _Nursery:
                 function = replace(function, timeout=job.seconds)
             self._trap.job, self._trap.note, self._clock.off = job, note, job.clock_off
             try:
-                result = self._doors[name](job.event, _Context(function, self._trap))
+                result = self._handlers[name](job.event, _Context(function, self._trap))
             except Exception as error:  # noqa: BLE001 - as Lambda does
                 result = {"raised": type(error).__name__}
             _write(note, {"result": result})

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from functions.vault.errors import ProviderTimedOut, ProviderUnavailable
-from functions.vault.registrations import Registrations
-from functions.vault.responses import Answer
+from functions.vault.base.errors import ProviderTimedOut, ProviderUnavailable
+from functions.vault.oauth.responses import Answer
+from functions.vault.storage.registrations import Registrations
 from tests.torture.id_tokens import ISSUER
 from tests.torture.scheduler import PASSING, Fault, Point
 from tests.torture.server import BUSY_WORDS, UNKNOWN, Refusal
@@ -17,7 +17,7 @@ from tests.torture.server import BUSY_WORDS, UNKNOWN, Refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from functions.vault.responses import Transport
+    from functions.vault.oauth.responses import Transport
     from tests.torture.scheduler import Actor
     from tests.torture.server import Grant, Profile
     from tests.torture.world import World

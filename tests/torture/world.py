@@ -6,25 +6,25 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.accounts import Accounts
-from functions.vault.authorization import BrowserBinding, new_secret
-from functions.vault.authorization_response import ValidatedResponse
-from functions.vault.cipher import Cipher
-from functions.vault.client import Client
-from functions.vault.committing import Committing
-from functions.vault.completing import Completing
-from functions.vault.looking import Looking
-from functions.vault.queues import Queue
-from functions.vault.refreshing import Refreshing
-from functions.vault.rescuing import Rescuing
-from functions.vault.revoking import Revoking
-from functions.vault.shared import Shared
-from functions.vault.slots import Slots
-from functions.vault.starting import Starting
-from functions.vault.store import Authorizations, Connections
-from functions.vault.sweeping import Sweeping
-from functions.vault.timing import NEVER, Deadline, SharedClock, Timing
-from functions.vault.vending import Vending
+from functions.vault.base.timing import NEVER, Deadline, SharedClock, Timing
+from functions.vault.oauth.authorization import BrowserBinding, new_secret
+from functions.vault.oauth.authorization_response import ValidatedResponse
+from functions.vault.oauth.client import Client
+from functions.vault.storage.cipher import Cipher
+from functions.vault.storage.queues import Queue
+from functions.vault.storage.shared import Shared
+from functions.vault.storage.slots import Slots
+from functions.vault.storage.store import Authorizations, Connections
+from functions.vault.usecases.accounts import Accounts
+from functions.vault.usecases.committing import Committing
+from functions.vault.usecases.completing import Completing
+from functions.vault.usecases.looking import Looking
+from functions.vault.usecases.refreshing import Refreshing
+from functions.vault.usecases.rescuing import Rescuing
+from functions.vault.usecases.revoking import Revoking
+from functions.vault.usecases.starting import Starting
+from functions.vault.usecases.sweeping import Sweeping
+from functions.vault.usecases.vending import Vending
 from tests.torture import edges, records
 from tests.torture.dynamo import Dynamo
 from tests.torture.edges import AUTHORIZATIONS, CONNECTIONS, SHARED
@@ -36,10 +36,10 @@ from tests.torture.wire import CLIENT, PROVIDER, registrations_of, transport
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions.vault.errors import GatehouseError
-    from functions.vault.outcome import Outcome
-    from functions.vault.registrations import Registrations
-    from functions.vault.tokens import TokenSet
+    from functions.vault.base.errors import GatehouseError
+    from functions.vault.grant.tokens import TokenSet
+    from functions.vault.oauth.outcome import Outcome
+    from functions.vault.storage.registrations import Registrations
     from tests.torture.scheduler import Actor, Scheduler
     from tests.torture.server import Profile
     from tests.torture.wire import OnTheWire, RevocationRequest, TokenRequest
@@ -71,25 +71,25 @@ class Observer:
     """What the world tells of itself; `invariants.Watch` is the one that judges it."""
 
     def wrote(self, actor: Actor | None, table: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-        """Hear of a write that took effect."""
+        """OnDate of a write that took effect."""
 
     def queued(self, queue: str, body: str) -> None:
-        """Hear of a message that a queue took, or a line that the log did."""
+        """OnDate of a message that a queue took, or a line that the log did."""
 
     def sent(self, request: OnTheWire) -> None:
-        """Hear of a request on its way to an endpoint."""
+        """OnDate of a request on its way to an endpoint."""
 
     def asked(self, request: TokenRequest) -> None:
-        """Hear of a token request on its way."""
+        """OnDate of a token request on its way."""
 
     def refused(self, actor: Actor, connection_id: str, error: GatehouseError) -> None:
-        """Hear of a caller that got no token."""
+        """OnDate of a caller that got no token."""
 
     def revoking(self, request: RevocationRequest) -> None:
-        """Hear of a revocation on its way."""
+        """OnDate of a revocation on its way."""
 
     def revoked(self, request: RevocationRequest) -> None:
-        """Hear of a revocation that took effect, or might have: what it ended is in it."""
+        """OnDate of a revocation that took effect, or might have: what it ended is in it."""
 
 
 class World:
@@ -165,7 +165,7 @@ class World:
 
 
 class Process:
-    """One cold start: the use cases, put together as `settings.House` does."""
+    """One cold start: the use cases, put together as `settings.Services` does."""
 
     def __init__(self, world: World, actor: Actor | None, parts: Parts | None = None) -> None:
         self.world = world
@@ -177,12 +177,12 @@ class Process:
         self.timing = Timing(clock.now, scheduler.sleep, scheduler.strategy.jitter)
         if actor is not None:
             actor.notes["clock"] = clock.now
-        self.connections = parts.connections(client_of, CONNECTIONS, clock.hear)
-        self.authorizations = parts.authorizations(client_of, AUTHORIZATIONS, clock.hear)
+        self.connections = parts.connections(client_of, CONNECTIONS, clock.correct_by)
+        self.authorizations = parts.authorizations(client_of, AUTHORIZATIONS, clock.correct_by)
         self.cipher = Cipher(client_of, "key")
         wire, now = transport(world), self.timing.now
         self.committing = parts.committing(self.connections, Queue(client_of, "rescue"), self._last_resort, self.timing)
-        shared = Shared(client_of, SHARED, clock.hear)
+        shared = Shared(client_of, SHARED, clock.correct_by)
         slots = parts.slots(shared, self.timing)
         self.client = Client(wire, now, issuer_keys=WarmKeys(wire, now), wall_clock=now, slots=slots)
         common = (self.registrations, self.cipher, self.client, self.committing, shared, self.timing)

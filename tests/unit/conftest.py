@@ -9,9 +9,9 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from functions.vault.aws import ClientOf
-from functions.vault.shared import Shared
-from functions.vault.store import Authorizations, Connections
+from functions.vault.storage.aws import ClientOf
+from functions.vault.storage.shared import Shared
+from functions.vault.storage.store import Authorizations, Connections
 from local import cloudformation
 from local.aws import AwsEnd
 from local.environment import isolation

@@ -3,16 +3,16 @@
 from dataclasses import replace
 from typing import Any
 
-from functions.vault.authorization import AuthorizationRequest, BrowserBinding, ticket_hash
-from functions.vault.authorization_response import ValidatedResponse
-from functions.vault.connection import Connection
-from functions.vault.cookies import RequestCookie
-from functions.vault.last_attempt import LastAttempt
-from functions.vault.providers import Provider, Registration
-from functions.vault.responses import Answer
-from functions.vault.stored_set import Seal, Sealer, Whose
-from functions.vault.tokens import SealedTokens, TokenResponse, TokenSet
-from functions.vault.upkeep import Upkeep
+from functions.vault.grant.connection import Connection
+from functions.vault.grant.last_attempt import LastAttempt
+from functions.vault.grant.stored_set import Seal, Sealer, Whose
+from functions.vault.grant.tokens import SealedTokens, TokenResponse, TokenSet
+from functions.vault.grant.upkeep import Upkeep
+from functions.vault.oauth.authorization import AuthorizationRequest, BrowserBinding, ticket_hash
+from functions.vault.oauth.authorization_response import ValidatedResponse
+from functions.vault.oauth.cookies import RequestCookie
+from functions.vault.oauth.responses import Answer
+from functions.vault.provider.providers import Provider, Registration
 
 NOW = 1_700_000_000
 TOKENS = TokenSet("AT-1", "RT-1")

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from functions.vault.accounts import LONGEST_ASKING, REFUSED_WITHIN
-from functions.vault.connection import Status
-from functions.vault.errors import ProviderMisconfigured, ProviderUnavailable
-from functions.vault.life import Place
-from functions.vault.responses import Answer
-from functions.vault.stored_set import ASKED_AFTER, LONGEST_UNASKED
-from functions.vault.tokens import TokenSet
-from tests.unit.house import MemoryHouse
+from functions.vault.base.errors import ProviderMisconfigured, ProviderUnavailable
+from functions.vault.grant.connection import Status
+from functions.vault.grant.life import Place
+from functions.vault.grant.stored_set import ASKED_AFTER, LONGEST_UNASKED
+from functions.vault.grant.tokens import TokenSet
+from functions.vault.oauth.responses import Answer
+from functions.vault.usecases.accounts import LONGEST_ASKING, REFUSED_WITHIN
 from tests.unit.samples import answer, registration, validated_response
+from tests.unit.services import MemoryServices
 from tests.unit.test_accounts import (
     Killed,
     browser,
@@ -36,8 +36,8 @@ UNAUTHORIZED = answer('{"error":{"developer_message":"no","error_code":"401"}}',
 class Shop:
     """An authorization server that says in its token answers whose they are, or not, and at its account endpoint."""
 
-    def __init__(self, house: MemoryHouse) -> None:
-        self._house = house
+    def __init__(self, services: MemoryServices) -> None:
+        self._services = services
         self.merchant = "M-1"
         self.scopes = ["orders", "items"]
         self.names_merchant = False
@@ -53,46 +53,46 @@ class Shop:
             self.asked += 1
             me = {"client_id": "client-1", "id": self.merchant, "name": f"Shop {self.merchant}", "may": self.scopes}
             return self.says_instead or answer(json.dumps(me))
-        self._house.server.issued += 1
-        number = self._house.server.issued
+        self._services.server.issued += 1
+        number = self._services.server.issued
         tokens = {"access_token": f"AT-{number}", "expires_in": self.lifetime, "refresh_token": f"RT-{number}"}
         return answer(json.dumps(tokens | ({"id": self.merchant} if self.names_merchant else {})))
 
 
-def registered(house: MemoryHouse, **fields: Any) -> None:
+def registered(services: MemoryServices, **fields: Any) -> None:
     """Register the provider."""
     told = {"subject": "id", "metadata": ("id", "name"), "account_endpoint": ME, "account_scope": "may"}
-    house.registrations.known["acme"] = registration(**(told | fields))
+    services.registrations.known["acme"] = registration(**(told | fields))
 
 
 @pytest.fixture
-def house() -> MemoryHouse:
-    """Give a house without connections."""
-    made = MemoryHouse()
+def services() -> MemoryServices:
+    """Give a services without connections."""
+    made = MemoryServices()
     registered(made)
     return made
 
 
 @pytest.fixture
-def shop(house: MemoryHouse) -> Shop:
+def shop(services: MemoryServices) -> Shop:
     """Give the provider."""
-    made = Shop(house)
-    house.server.answers = [made] * 1000
+    made = Shop(services)
+    services.server.answers = [made] * 1000
     return made
 
 
 @pytest.fixture
-def known(house: MemoryHouse, shop: Shop) -> MemoryHouse:
-    """Give a house with a connection to M-1."""
-    assert consent(house, "a").page == "connected"
-    house.pass_time(100)()
+def known(services: MemoryServices, shop: Shop) -> MemoryServices:
+    """Give a services with a connection to M-1."""
+    assert consent(services, "a").page == "connected"
+    services.pass_time(100)()
     shop.asked = 0
-    return house
+    return services
 
 
 @pytest.fixture
-def waiting(known: MemoryHouse) -> MemoryHouse:
-    """Give the same house after a consent whose process died when its tokens were safe."""
+def waiting(known: MemoryServices) -> MemoryServices:
+    """Give the same services after a consent whose process died when its tokens were safe."""
     known.events.after["change"] = [killed]
     with pytest.raises(Killed):
         consent(known, "b")
@@ -100,9 +100,9 @@ def waiting(known: MemoryHouse) -> MemoryHouse:
     return known
 
 
-def tell(house: MemoryHouse) -> tuple[Any, ...]:
+def tell(services: MemoryServices) -> tuple[Any, ...]:
     """Return what `token` says of the account."""
-    vended = house.token()
+    vended = services.token()
     return vended["access_token"], vended["subject"], vended["scope"], vended["metadata"]
 
 
@@ -112,46 +112,48 @@ OF_M_1 = ("M-1", "orders items", {"id": "M-1", "name": "Shop M-1"})
 # A first consent
 
 
-def test_a_first_consent_is_asked_about_when_its_tokens_are_stored(house: MemoryHouse, shop: Shop) -> None:
+def test_a_first_consent_is_asked_about_when_its_tokens_are_stored(services: MemoryServices, shop: Shop) -> None:
     """Then `token` says the account, what it is called and what the tokens may do."""
-    assert consent(house, "a").page == "connected"
+    assert consent(services, "a").page == "connected"
 
-    calls = [call for call in house.events.calls if call in {"http", "create", "change"}]
+    calls = [call for call in services.events.calls if call in {"http", "create", "change"}]
     assert calls == ["http", "create", "http", "change"]
-    assert house.server.requests[-1] == (ME, {})
-    assert tell(house) == ("AT-2", *OF_M_1)
-    stored = house.stored()
+    assert services.server.requests[-1] == (ME, {})
+    assert tell(services) == ("AT-2", *OF_M_1)
+    stored = services.stored()
     assert (stored.version, shop.asked, stored.due_at) == (1, 1, stored.upkeep_at)
-    assert house.shared.authorized["acme", "client-1", "M-1"] == [("merchant-1", int(house.now))]
+    assert services.shared.authorized["acme", "client-1", "M-1"] == [("merchant-1", int(services.now))]
 
 
-def test_a_token_answer_that_names_the_account_is_enough(house: MemoryHouse, shop: Shop) -> None:
+def test_a_token_answer_that_names_the_account_is_enough(services: MemoryServices, shop: Shop) -> None:
     """Nothing is asked; its scope is what the answer says, or what was asked for."""
     shop.names_merchant = True
 
-    consent(house, "a")
+    consent(services, "a")
 
-    assert (shop.asked, tell(house)) == (0, ("AT-2", "M-1", None, {"id": "M-1"}))
+    assert (shop.asked, tell(services)) == (0, ("AT-2", "M-1", None, {"id": "M-1"}))
 
 
-def test_what_was_asked_for_and_is_not_granted_is_missing(house: MemoryHouse, shop: Shop) -> None:
+def test_what_was_asked_for_and_is_not_granted_is_missing(services: MemoryServices, shop: Shop) -> None:
     """By the scope that the account endpoint tells, under whatever names."""
-    registered(house, scope_aliases={"read": ["items"]})
+    registered(services, scope_aliases={"read": ["items"]})
 
-    consent(house, "a", scope="orders read write")
+    consent(services, "a", scope="orders read write")
 
-    assert (house.stored().scope, house.stored().scope_missing) == ("orders items", ("write",))
+    assert (services.stored().scope, services.stored().scope_missing) == ("orders items", ("write",))
     assert shop.asked == 1
 
 
 @pytest.mark.parametrize("told", [{}, {"may": None}, {"may": {"orders": True}}])
-def test_an_answer_without_a_scope_leaves_what_is_known(house: MemoryHouse, shop: Shop, told: dict[str, Any]) -> None:
+def test_an_answer_without_a_scope_leaves_what_is_known(
+    services: MemoryServices, shop: Shop, told: dict[str, Any]
+) -> None:
     """What was asked for is granted, where nobody says otherwise."""
     shop.says_instead = answer(json.dumps({"id": "M-1"} | told))
 
-    consent(house, "a", scope="orders")
+    consent(services, "a", scope="orders")
 
-    assert (house.stored().scope, house.stored().subject) == ("orders", "M-1")
+    assert (services.stored().scope, services.stored().subject) == ("orders", "M-1")
 
 
 @pytest.mark.parametrize(
@@ -166,94 +168,94 @@ def test_an_answer_without_a_scope_leaves_what_is_known(house: MemoryHouse, shop
         answer("", 503),
     ],
 )
-def test_an_endpoint_that_does_not_say_it_is_asked_again(house: MemoryHouse, shop: Shop, silence: Answer) -> None:
+def test_an_endpoint_that_does_not_say_it_is_asked_again(services: MemoryServices, shop: Shop, silence: Answer) -> None:
     """Whoever connects is connected, and the grant is not dead for it: the background asks."""
     shop.says_instead = silence
 
-    assert consent(house, "a").page == "connected"
+    assert consent(services, "a").page == "connected"
 
-    assert tell(house)[:2] == ("AT-2", None)
-    assert house.stored().due_at == int(house.now) + ASKED_AFTER
-    house.pass_time(ASKED_AFTER)()
-    (failure,) = work_off(house)
+    assert tell(services)[:2] == ("AT-2", None)
+    assert services.stored().due_at == int(services.now) + ASKED_AFTER
+    services.pass_time(ASKED_AFTER)()
+    (failure,) = work_off(services)
     assert isinstance(failure, ProviderUnavailable | ProviderMisconfigured)
-    assert house.stored().status is Status.ACTIVE
+    assert services.stored().status is Status.ACTIVE
     shop.says_instead = None
-    house.pass_time(ASKED_AFTER)()
-    assert work_off(house) == [None]
-    assert tell(house) == ("AT-2", *OF_M_1)
+    services.pass_time(ASKED_AFTER)()
+    assert work_off(services) == [None]
+    assert tell(services) == ("AT-2", *OF_M_1)
 
 
-def test_the_words_of_a_refusal_are_kept_without_the_token(house: MemoryHouse, shop: Shop) -> None:
+def test_the_words_of_a_refusal_are_kept_without_the_token(services: MemoryServices, shop: Shop) -> None:
     """For the log; what was sent in confidence is not repeated."""
     shop.says_instead = answer('{"error":"bad_token","error_description":"AT-2-and-more is no good"}', 401)
-    house.server.issued = 1
-    consent(house, "a")
-    house.pass_time(ASKED_AFTER)()
+    services.server.issued = 1
+    consent(services, "a")
+    services.pass_time(ASKED_AFTER)()
 
-    (failure,) = work_off(house)
+    (failure,) = work_off(services)
 
     assert (failure.code, failure.provider_error.error) == ("provider_unavailable", "bad_token")
     assert "AT-2" not in str(failure.as_result())
 
 
-def test_what_was_refreshed_meanwhile_is_asked_about(house: MemoryHouse, shop: Shop) -> None:
+def test_what_was_refreshed_meanwhile_is_asked_about(services: MemoryServices, shop: Shop) -> None:
     """With the token that there is by then: the one before may have run out."""
     shop.says_instead = UNAUTHORIZED
-    consent(house, "a")
-    house.pass_time(3700)()
-    assert tell(house)[:2] == ("AT-3", None)
+    consent(services, "a")
+    services.pass_time(3700)()
+    assert tell(services)[:2] == ("AT-3", None)
     shop.says_instead = None
 
-    assert work_off(house) == [None]
+    assert work_off(services) == [None]
 
-    assert tell(house) == ("AT-3", *OF_M_1)
+    assert tell(services) == ("AT-3", *OF_M_1)
 
 
-def test_a_refresh_that_names_the_account_answers_the_question(house: MemoryHouse, shop: Shop) -> None:
+def test_a_refresh_that_names_the_account_answers_the_question(services: MemoryServices, shop: Shop) -> None:
     """Nothing is asked any more."""
     shop.says_instead = UNAUTHORIZED
-    consent(house, "a")
+    consent(services, "a")
     shop.names_merchant, shop.asked = True, 0
-    house.pass_time(3700)()
+    services.pass_time(3700)()
 
-    assert tell(house)[:2] == ("AT-3", "M-1")
-    assert work_off(house) == []
+    assert tell(services)[:2] == ("AT-3", "M-1")
+    assert work_off(services) == []
     assert shop.asked == 0
 
 
-def test_what_is_not_told_for_a_day_stays_unknown(house: MemoryHouse, shop: Shop) -> None:
+def test_what_is_not_told_for_a_day_stays_unknown(services: MemoryServices, shop: Shop) -> None:
     """Each time it is asked a little later, then no more: the tokens work, and nobody has claimed anything of them."""
-    registered(house, default_expires_in=10**6)
+    registered(services, default_expires_in=10**6)
     shop.says_instead, shop.lifetime = answer("", 404), 10**6
-    consent(house, "a")
-    began = house.now
+    consent(services, "a")
+    began = services.now
 
-    while (current := one_in(house, Place.CURRENT)).account_at is not None:
-        house.now = float(current.account_at)
-        work_off(house)
+    while (current := one_in(services, Place.CURRENT)).account_at is not None:
+        services.now = float(current.account_at)
+        work_off(services)
 
-    assert LONGEST_ASKING <= house.now - began <= LONGEST_ASKING + LONGEST_UNASKED
+    assert LONGEST_ASKING <= services.now - began <= LONGEST_ASKING + LONGEST_UNASKED
     assert shop.asked < 40
-    assert (tell(house)[:2], house.stored().due_at) == (("AT-2", None), house.stored().upkeep_at)
-    assert come_back(house, "a").page == "connected"
+    assert (tell(services)[:2], services.stored().due_at) == (("AT-2", None), services.stored().upkeep_at)
+    assert come_back(services, "a").page == "connected"
 
 
-def test_a_limit_is_obeyed(house: MemoryHouse, shop: Shop) -> None:
+def test_a_limit_is_obeyed(services: MemoryServices, shop: Shop) -> None:
     """Who is told to come again in half an hour does not come before."""
     shop.says_instead = Answer(429, {"retry-after": "1800"}, b"")
-    consent(house, "a")
-    house.pass_time(ASKED_AFTER)()
+    consent(services, "a")
+    services.pass_time(ASKED_AFTER)()
 
-    work_off(house)
+    work_off(services)
 
-    assert house.stored().due_at == int(house.now) + 1800
+    assert services.stored().due_at == int(services.now) + 1800
 
 
 # A consent for a connection whose account is known
 
 
-def test_the_same_account_goes_on(known: MemoryHouse, shop: Shop) -> None:
+def test_the_same_account_goes_on(known: MemoryServices, shop: Shop) -> None:
     """The tokens wait, sealed, while it is asked; then they are the connection's, with what it may do now."""
     shop.scopes = ["orders", "items", "customers"]
 
@@ -266,7 +268,7 @@ def test_the_same_account_goes_on(known: MemoryHouse, shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("apart", [True, None])
-def test_another_account_is_refused(known: MemoryHouse, shop: Shop, *, apart: bool | None) -> None:
+def test_another_account_is_refused(known: MemoryServices, shop: Shop, *, apart: bool | None) -> None:
     """As if the token answer had named it: the same page, the old tokens stay, and the new ones are not used."""
     registered(known, revocation_ends_authorization=None if apart is None else not apart)
     shop.merchant = "M-2"
@@ -280,7 +282,7 @@ def test_another_account_is_refused(known: MemoryHouse, shop: Shop, *, apart: bo
     assert places(known) == ["current"]
 
 
-def test_what_waited_is_asked_about_in_the_background(waiting: MemoryHouse) -> None:
+def test_what_waited_is_asked_about_in_the_background(waiting: MemoryServices) -> None:
     """Whoever had it in hand is no more."""
     assert tell(waiting)[0] == "AT-2"
 
@@ -290,7 +292,7 @@ def test_what_waited_is_asked_about_in_the_background(waiting: MemoryHouse) -> N
     assert come_back(waiting, "b").page == "connected"
 
 
-def test_what_waits_longer_than_its_token_lives_is_given_up(waiting: MemoryHouse, shop: Shop) -> None:
+def test_what_waits_longer_than_its_token_lives_is_given_up(waiting: MemoryServices, shop: Shop) -> None:
     """Nothing refreshes it, so nobody will ever be told whose it is; the next consent need not wait for that."""
     shop.says_instead = UNAUTHORIZED
     work_off(waiting)
@@ -305,7 +307,7 @@ def test_what_waits_longer_than_its_token_lives_is_given_up(waiting: MemoryHouse
     assert tell(waiting)[1:] == OF_M_1
 
 
-def test_what_waits_with_a_token_that_is_refused_is_given_up_in_minutes(waiting: MemoryHouse, shop: Shop) -> None:
+def test_what_waits_with_a_token_that_is_refused_is_given_up_in_minutes(waiting: MemoryServices, shop: Shop) -> None:
     """The server may have ended that grant, and no other token will come of it: the next consent is what counts."""
     shop.says_instead = UNAUTHORIZED
     began = waiting.now - ASKED_AFTER
@@ -319,7 +321,7 @@ def test_what_waits_with_a_token_that_is_refused_is_given_up_in_minutes(waiting:
     assert (tell(waiting)[0], come_back(waiting, "b").page) == ("AT-2", "failed")
 
 
-def test_an_access_token_is_shown_to_nobody_else(waiting: MemoryHouse, shop: Shop) -> None:
+def test_an_access_token_is_shown_to_nobody_else(waiting: MemoryServices, shop: Shop) -> None:
     """The endpoint is at another origin by now, and nobody has said that it moved: nothing is sent."""
     registered(waiting, account_endpoint="https://elsewhere.example/me")
 
@@ -333,20 +335,20 @@ def test_an_access_token_is_shown_to_nobody_else(waiting: MemoryHouse, shop: Sho
 # Where the provider takes so many requests at a time
 
 
-def test_callback_asks_in_the_slot_that_it_has(house: MemoryHouse, shop: Shop) -> None:
+def test_callback_asks_in_the_slot_that_it_has(services: MemoryServices, shop: Shop) -> None:
     """One request after the other: it is never without one, and takes no second."""
-    registered(house, max_concurrency=1)
+    registered(services, max_concurrency=1)
     held: list[int] = []
-    house.events.before["http"] = [lambda: held.append(len(house.table_of_slots.slots("acme")))] * 2
+    services.events.before["http"] = [lambda: held.append(len(services.table_of_slots.slots("acme")))] * 2
 
-    assert consent(house, "a").page == "connected"
+    assert consent(services, "a").page == "connected"
 
     assert (held, shop.asked) == ([1, 1], 1)
-    assert tell(house) == ("AT-2", *OF_M_1)
-    assert house.table_of_slots.slots("acme") == {}
+    assert tell(services) == ("AT-2", *OF_M_1)
+    assert services.table_of_slots.slots("acme") == {}
 
 
-def test_the_background_waits_for_no_slot(waiting: MemoryHouse, shop: Shop) -> None:
+def test_the_background_waits_for_no_slot(waiting: MemoryServices, shop: Shop) -> None:
     """Nothing is sent, and it is due again within minutes."""
     registered(waiting, max_concurrency=1)
     slot = waiting.slots.take(
@@ -366,17 +368,17 @@ def test_the_background_waits_for_no_slot(waiting: MemoryHouse, shop: Shop) -> N
     assert tell(waiting) == ("AT-3", *OF_M_1)
 
 
-def test_the_redirect_does_not_say_what_the_server_is_asked_for(house: MemoryHouse, shop: Shop) -> None:
+def test_the_redirect_does_not_say_what_the_server_is_asked_for(services: MemoryServices, shop: Shop) -> None:
     """The browser brings it; the account endpoint goes before."""
-    registered(house, callback_metadata={"id": "[A-Z0-9-]{1,9}"})
+    registered(services, callback_metadata={"id": "[A-Z0-9-]{1,9}"})
     shop.says_instead = UNAUTHORIZED
     opened = replace(validated_response(browser("a")), parameters={"id": "M-9"})
-    house.authorizations.create(opened_request(house, "a"))
+    services.authorizations.create(opened_request(services, "a"))
 
-    assert house.completing.complete(opened, house.deadline()).page == "connected"
+    assert services.completing.complete(opened, services.deadline()).page == "connected"
 
-    assert (house.stored().subject, shop.asked) == (None, 1)
+    assert (services.stored().subject, shop.asked) == (None, 1)
     shop.says_instead = None
-    house.pass_time(ASKED_AFTER)()
-    assert work_off(house) == [None]
-    assert tell(house) == ("AT-2", *OF_M_1)
+    services.pass_time(ASKED_AFTER)()
+    assert work_off(services) == [None]
+    assert tell(services) == ("AT-2", *OF_M_1)

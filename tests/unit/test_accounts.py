@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.accounts import KEY_IS_OUT_WITHIN, LONGEST_ASKING
-from functions.vault.authorization import BrowserBinding, ticket_hash
-from functions.vault.connection import Connection, Status
-from functions.vault.errors import ProviderUnavailable, TemporarilyUnavailable
-from functions.vault.life import Place
-from functions.vault.obtained import Obtained, Verdict
-from functions.vault.sealing import SealBroken
-from functions.vault.stored_set import ASKED_AFTER, LONGEST_UNASKED, PENDING
-from functions.vault.tokens import Account, TokenSet
-from tests.unit.house import MemoryHouse, down
+from functions.vault.base.errors import ProviderUnavailable, TemporarilyUnavailable
+from functions.vault.grant.connection import Connection, Status
+from functions.vault.grant.life import Place
+from functions.vault.grant.obtained import Obtained, Verdict
+from functions.vault.grant.stored_set import ASKED_AFTER, LONGEST_UNASKED, PENDING
+from functions.vault.grant.tokens import Account, TokenSet
+from functions.vault.oauth.authorization import BrowserBinding, ticket_hash
+from functions.vault.storage.sealing import SealBroken
+from functions.vault.usecases.accounts import KEY_IS_OUT_WITHIN, LONGEST_ASKING
 from tests.unit.samples import answer, authorization_request, registration, validated_response
+from tests.unit.services import MemoryServices, down
 from tests.unit.test_id_token import public, signed
 
 if TYPE_CHECKING:
-    from functions.vault.authorization import AuthorizationRequest
-    from functions.vault.outcome import Outcome
-    from functions.vault.responses import Answer
-    from functions.vault.stored_set import StoredSet
+    from functions.vault.grant.stored_set import StoredSet
+    from functions.vault.oauth.authorization import AuthorizationRequest
+    from functions.vault.oauth.outcome import Outcome
+    from functions.vault.oauth.responses import Answer
 
 ISSUER = "https://acme.example"
 
@@ -42,8 +42,8 @@ def killed() -> None:
 class Issuer:
     """An authorization server that says whose its tokens are in an ID token, signed by a key with a name."""
 
-    def __init__(self, house: MemoryHouse) -> None:
-        self._house = house
+    def __init__(self, services: MemoryServices) -> None:
+        self._services = services
         self.published = ["k-1"]
         self.signs_with = "k-1"
         self.account = "account-1"
@@ -59,12 +59,12 @@ class Issuer:
             return answer("{}")
         if not form:
             self.read += 1
-            self._house.now += self.stops_for
+            self._services.now += self.stops_for
             if self.is_down:
                 raise ProviderUnavailable("The issuer is down.")
             return answer(json.dumps({"keys": [public("ES256", kid=kid) for kid in self.published]}))
-        self._house.server.issued += 1
-        number, at = self._house.server.issued, int(self._house.now)
+        self._services.server.issued += 1
+        number, at = self._services.server.issued, int(self._services.now)
         claims = {"iss": ISSUER, "aud": self.audience, "sub": self.account, "iat": at, "exp": at + 60}
         document = {"access_token": f"AT-{number}", "expires_in": 3600, "refresh_token": f"RT-{number}"}
         if not self.refresh_token:
@@ -79,9 +79,9 @@ class Issuer:
         self.published.append("k-2")
 
 
-def registered(house: MemoryHouse, *, apart: bool | None = None) -> None:
+def registered(services: MemoryServices, *, apart: bool | None = None) -> None:
     """Register the provider: whether it keeps an account's grants apart, or does not say."""
-    house.registrations.known["acme"] = registration(
+    services.registrations.known["acme"] = registration(
         subject="id_token.sub",
         issuer=ISSUER,
         jwks_uri=f"{ISSUER}/jwks",
@@ -90,18 +90,18 @@ def registered(house: MemoryHouse, *, apart: bool | None = None) -> None:
 
 
 @pytest.fixture
-def house() -> MemoryHouse:
-    """Give a house without connections."""
-    made = MemoryHouse()
+def services() -> MemoryServices:
+    """Give a services without connections."""
+    made = MemoryServices()
     registered(made)
     return made
 
 
 @pytest.fixture
-def issuer(house: MemoryHouse) -> Issuer:
+def issuer(services: MemoryServices) -> Issuer:
     """Give the provider."""
-    made = Issuer(house)
-    house.server.answers = [made] * 100
+    made = Issuer(services)
+    services.server.answers = [made] * 100
     return made
 
 
@@ -110,44 +110,44 @@ def browser(name: str) -> BrowserBinding:
     return BrowserBinding(name * 22, "t" * 43, "n" * 43)
 
 
-def opened_request(house: MemoryHouse, name: str, **fields: Any) -> AuthorizationRequest:
+def opened_request(services: MemoryServices, name: str, **fields: Any) -> AuthorizationRequest:
     """Return a request that was opened now, in a browser of this name."""
-    stored, bound = house.connections.records.get("merchant-1"), browser(name)
+    stored, bound = services.connections.records.get("merchant-1"), browser(name)
     return authorization_request(
         request_id=bound.request_id,
         ticket_hash=ticket_hash(bound.ticket_secret),
-        created_at=int(house.now),
-        expires_at=int(house.now) + 600,
+        created_at=int(services.now),
+        expires_at=int(services.now) + 600,
         connection_version=stored.version if stored else 0,
         connection_revocations=stored.revocations if stored else 0,
         **fields,
     )
 
 
-def consent(house: MemoryHouse, name: str, **fields: Any) -> Outcome:
+def consent(services: MemoryServices, name: str, **fields: Any) -> Outcome:
     """Let a customer consent, in a browser of this name."""
-    house.authorizations.create(opened_request(house, name, **fields))
-    house.events.calls.clear()
-    return come_back(house, name)
+    services.authorizations.create(opened_request(services, name, **fields))
+    services.events.calls.clear()
+    return come_back(services, name)
 
 
-def come_back(house: MemoryHouse, name: str) -> Outcome:
+def come_back(services: MemoryServices, name: str) -> Outcome:
     """Come to the callback, for the first time or again."""
-    return house.completing.complete(validated_response(browser(name)), house.deadline())
+    return services.completing.complete(validated_response(browser(name)), services.deadline())
 
 
 @pytest.fixture
-def known(house: MemoryHouse, issuer: Issuer) -> MemoryHouse:
-    """Give a house with a connection to account-1, whose provider has just changed its key; its keys are known."""
-    assert consent(house, "a").page == "connected"
+def known(services: MemoryServices, issuer: Issuer) -> MemoryServices:
+    """Give a services with a connection to account-1, whose provider has just changed its key; its keys are known."""
+    assert consent(services, "a").page == "connected"
     issuer.changes_its_key()
-    house.pass_time(100)()
-    return house
+    services.pass_time(100)()
+    return services
 
 
 @pytest.fixture
-def waiting(known: MemoryHouse) -> MemoryHouse:
-    """Give the same house after a consent whose process died when its tokens were safe; its keys are old by now."""
+def waiting(known: MemoryServices) -> MemoryServices:
+    """Give the same services after a consent whose process died when its tokens were safe; its keys are old by now."""
     known.events.after["change"] = [killed]
     with pytest.raises(Killed):
         consent(known, "b")
@@ -156,35 +156,35 @@ def waiting(known: MemoryHouse) -> MemoryHouse:
     return known
 
 
-def places(house: MemoryHouse) -> list[str]:
+def places(services: MemoryServices) -> list[str]:
     """Return where the token sets are."""
-    return sorted(str(each.place) for each in house.stored().sets)
+    return sorted(str(each.place) for each in services.stored().sets)
 
 
-def one_in(house: MemoryHouse, place: Place) -> StoredSet:
+def one_in(services: MemoryServices, place: Place) -> StoredSet:
     """Return the one token set in a place."""
-    (only,) = house.stored().in_place(place)
+    (only,) = services.stored().in_place(place)
     return only
 
 
-def work_off(house: MemoryHouse) -> list[Any]:
+def work_off(services: MemoryServices) -> list[Any]:
     """Sweep, and let `refresh` and `revoke` do what is due; return the failures that they log."""
-    house.sweeping.sweep(house.deadline(60))
+    services.sweeping.sweep(services.deadline(60))
     failures = []
-    for queue in (house.refresh_queue, house.revoke_queue):
+    for queue in (services.refresh_queue, services.revoke_queue):
         while queue.messages:
             due = json.loads(queue.messages.pop(0)["body"])
-            if queue is house.refresh_queue:
-                failures.append(house.vending.keep(due["connection_id"], due["version"], house.deadline()))
+            if queue is services.refresh_queue:
+                failures.append(services.vending.keep(due["connection_id"], due["version"], services.deadline()))
             else:
-                failures.append(house.revoking.retry(due["connection_id"], house.deadline()))
+                failures.append(services.revoking.retry(due["connection_id"], services.deadline()))
     return failures
 
 
 # In hand
 
 
-def test_a_key_that_is_newer_than_those_that_are_kept(known: MemoryHouse, issuer: Issuer) -> None:
+def test_a_key_that_is_newer_than_those_that_are_kept(known: MemoryServices, issuer: Issuer) -> None:
     """The answer is safe first, where nobody is given it; then keys are read once more, and it is what they say."""
     before = issuer.read
 
@@ -199,7 +199,7 @@ def test_a_key_that_is_newer_than_those_that_are_kept(known: MemoryHouse, issuer
     assert known.shared.authorized["acme", "client-1", "account-1"][-1] == ("merchant-1", int(known.now))
 
 
-def test_what_worked_is_vended_while_it_waits(waiting: MemoryHouse, issuer: Issuer) -> None:
+def test_what_worked_is_vended_while_it_waits(waiting: MemoryServices, issuer: Issuer) -> None:
     """Its own request, and all that the connection takes from it, is in its record, and due."""
     waiting.now -= ASKED_AFTER
     pending, stored = one_in(waiting, Place.PENDING), waiting.stored()
@@ -214,7 +214,7 @@ def test_what_worked_is_vended_while_it_waits(waiting: MemoryHouse, issuer: Issu
     assert issuer.read == 1
 
 
-def test_what_waits_opens_nowhere_else(waiting: MemoryHouse) -> None:
+def test_what_waits_opens_nowhere_else(waiting: MemoryServices) -> None:
     """Who can write to the table cannot have it vended, or taken for what it is not."""
     pending, cipher = one_in(waiting, Place.PENDING), waiting.new_cipher()
 
@@ -226,40 +226,40 @@ def test_what_waits_opens_nowhere_else(waiting: MemoryHouse) -> None:
             cipher.open("merchant-1", replace(pending, place=place))
 
 
-def test_a_first_consent_is_connected_at_once(house: MemoryHouse, issuer: Issuer) -> None:
+def test_a_first_consent_is_connected_at_once(services: MemoryServices, issuer: Issuer) -> None:
     """There is nothing to compare it with: whose it is follows, with the keys that are read when that may be again."""
     issuer.published, issuer.signs_with = ["k-1"], "k-2"
 
-    assert consent(house, "a").page == "connected"
+    assert consent(services, "a").page == "connected"
 
-    assert (house.token()["access_token"], house.stored().subject, issuer.read) == ("AT-2", None, 1)
+    assert (services.token()["access_token"], services.stored().subject, issuer.read) == ("AT-2", None, 1)
     issuer.published.append("k-2")
-    house.pass_time(ASKED_AFTER)()
-    assert work_off(house) == [None]
-    stored = house.stored()
+    services.pass_time(ASKED_AFTER)()
+    assert work_off(services) == [None]
+    stored = services.stored()
     assert (stored.subject, stored.version, issuer.read) == ("account-1", 1, 2)
     assert stored.current is not None
     assert (stored.current.account_at, stored.due_at) == (None, stored.upkeep_at)
-    assert house.shared.authorized["acme", "client-1", "account-1"] == [("merchant-1", int(house.now))]
+    assert services.shared.authorized["acme", "client-1", "account-1"] == [("merchant-1", int(services.now))]
 
 
-def test_what_was_refreshed_meanwhile_is_asked_about_too(house: MemoryHouse, issuer: Issuer) -> None:
+def test_what_was_refreshed_meanwhile_is_asked_about_too(services: MemoryServices, issuer: Issuer) -> None:
     """The ID token goes on with what its refresh token brought."""
     issuer.signs_with = "k-2"
-    consent(house, "a")
-    house.pass_time(ASKED_AFTER)()
-    house.vending.refresh("merchant-1", 1, house.deadline())
+    consent(services, "a")
+    services.pass_time(ASKED_AFTER)()
+    services.vending.refresh("merchant-1", 1, services.deadline())
     issuer.published.append("k-2")
 
-    assert work_off(house) == [None]
+    assert work_off(services) == [None]
 
-    assert (house.stored().subject, house.stored().version) == ("account-1", 2)
-    house.pass_time(60)()
-    house.vending.refresh("merchant-1", 2, house.deadline())
-    assert house.tokens() == TokenSet("AT-4", "RT-4")
+    assert (services.stored().subject, services.stored().version) == ("account-1", 2)
+    services.pass_time(60)()
+    services.vending.refresh("merchant-1", 2, services.deadline())
+    assert services.tokens() == TokenSet("AT-4", "RT-4")
 
 
-def test_made_up_keys_cost_the_issuer_nothing(known: MemoryHouse, issuer: Issuer) -> None:
+def test_made_up_keys_cost_the_issuer_nothing(known: MemoryServices, issuer: Issuer) -> None:
     """Not more than one reading in a minute, whatever comes."""
     issuer.signs_with = "made-up"
     before = issuer.read
@@ -273,7 +273,7 @@ def test_made_up_keys_cost_the_issuer_nothing(known: MemoryHouse, issuer: Issuer
 # By the background
 
 
-def test_the_background_goes_on_where_a_process_died(waiting: MemoryHouse, issuer: Issuer) -> None:
+def test_the_background_goes_on_where_a_process_died(waiting: MemoryServices, issuer: Issuer) -> None:
     """`refresh` opens what waits, and leads it to its place; the times of the grant's own upkeep are its own."""
     assert work_off(waiting) == [None]
 
@@ -283,7 +283,7 @@ def test_the_background_goes_on_where_a_process_died(waiting: MemoryHouse, issue
     assert issuer.read == 2
 
 
-def test_a_consent_without_a_refresh_token_goes_on_with_the_one_before(known: MemoryHouse, issuer: Issuer) -> None:
+def test_a_consent_without_a_refresh_token_goes_on_with_the_one_before(known: MemoryServices, issuer: Issuer) -> None:
     """As soon as it is known that it is of the same account."""
     issuer.refresh_token = False
     known.events.after["change"] = [killed]
@@ -299,7 +299,7 @@ def test_a_consent_without_a_refresh_token_goes_on_with_the_one_before(known: Me
     assert known.server.refresh_tokens == ["RT-2"]
 
 
-def test_postponing_the_question_postpones_no_upkeep(waiting: MemoryHouse) -> None:
+def test_postponing_the_question_postpones_no_upkeep(waiting: MemoryServices) -> None:
     """The sweep hands one thing on; the other is due when it was."""
     upkeep_at = waiting.stored().upkeep_at
 
@@ -309,7 +309,7 @@ def test_postponing_the_question_postpones_no_upkeep(waiting: MemoryHouse) -> No
     assert waiting.stored().due_at == int(waiting.now) + 3600
 
 
-def test_a_newer_consent_comes_first(waiting: MemoryHouse, issuer: Issuer) -> None:
+def test_a_newer_consent_comes_first(waiting: MemoryServices, issuer: Issuer) -> None:
     """It is what the customer has said last; what waited is superseded when its account is known."""
     issuer.signs_with = "k-1"
     assert consent(waiting, "c").page == "connected"
@@ -325,7 +325,7 @@ def test_a_newer_consent_comes_first(waiting: MemoryHouse, issuer: Issuer) -> No
     assert set(opened) == {"RT-2", "RT-3", "RT-4"}
 
 
-def test_an_issuer_that_is_down_is_asked_later(waiting: MemoryHouse, issuer: Issuer) -> None:
+def test_an_issuer_that_is_down_is_asked_later(waiting: MemoryServices, issuer: Issuer) -> None:
     """Each time a little later; it is not the customer's fault, and the page goes on waiting."""
     issuer.is_down = True
     began, pauses = waiting.now, []
@@ -346,7 +346,7 @@ def test_an_issuer_that_is_down_is_asked_later(waiting: MemoryHouse, issuer: Iss
     assert (places(waiting), come_back(waiting, "b").page) == (["current"], "failed")
 
 
-def test_without_aws_the_message_comes_again(waiting: MemoryHouse) -> None:
+def test_without_aws_the_message_comes_again(waiting: MemoryServices) -> None:
     """Nothing is put off for that."""
     waiting.events.before["decrypt"] = [down()]
     before = waiting.stored()
@@ -358,7 +358,7 @@ def test_without_aws_the_message_comes_again(waiting: MemoryHouse) -> None:
     assert work_off(waiting) == [None]
 
 
-def test_a_registration_that_is_gone_is_asked_for_later(waiting: MemoryHouse) -> None:
+def test_a_registration_that_is_gone_is_asked_for_later(waiting: MemoryServices) -> None:
     """An operator may be at work on it."""
     known = waiting.registrations.known
     waiting.events.before["registration"] = [ProviderUnavailable("No metadata.")]
@@ -375,7 +375,7 @@ def test_a_registration_that_is_gone_is_asked_for_later(waiting: MemoryHouse) ->
 
 
 @pytest.mark.parametrize("apart", [True, False, None])
-def test_another_accounts_tokens_are_not_its_own(known: MemoryHouse, issuer: Issuer, *, apart: bool | None) -> None:
+def test_another_accounts_tokens_are_not_its_own(known: MemoryServices, issuer: Issuer, *, apart: bool | None) -> None:
     """Refused as if it had been known at once; the right account may try again."""
     registered(known, apart=apart)
     issuer.account = "account-2"
@@ -390,7 +390,7 @@ def test_another_accounts_tokens_are_not_its_own(known: MemoryHouse, issuer: Iss
     assert places(known) == ["current"]
 
 
-def test_another_account_may_be_allowed(known: MemoryHouse, issuer: Issuer) -> None:
+def test_another_account_may_be_allowed(known: MemoryServices, issuer: Issuer) -> None:
     """It is compared all the same: what was there is superseded, and not kept."""
     issuer.account, issuer.refresh_token = "account-2", False
 
@@ -400,7 +400,7 @@ def test_another_account_may_be_allowed(known: MemoryHouse, issuer: Issuer) -> N
 
 
 @pytest.mark.parametrize("apart", [True, None])
-def test_a_key_that_is_never_published(waiting: MemoryHouse, *, apart: bool | None) -> None:
+def test_a_key_that_is_never_published(waiting: MemoryServices, *, apart: bool | None) -> None:
     """Whoever caches the keys has its time; then they are nobody's."""
     registered(waiting, apart=apart)
     issuer = waiting.server.answers[0]
@@ -422,7 +422,7 @@ def test_a_key_that_is_never_published(waiting: MemoryHouse, *, apart: bool | No
     assert (waiting.token()["access_token"], come_back(waiting, "b").page) == ("AT-2", "failed")
 
 
-def test_a_process_that_stops_with_the_keys_in_hand(known: MemoryHouse, issuer: Issuer) -> None:
+def test_a_process_that_stops_with_the_keys_in_hand(known: MemoryServices, issuer: Issuer) -> None:
     """What it has read is old by the time it goes on: the key may be out since, and the background asks once more."""
     issuer.published.remove("k-2")
     issuer.stops_for = KEY_IS_OUT_WITHIN + 300
@@ -437,30 +437,30 @@ def test_a_process_that_stops_with_the_keys_in_hand(known: MemoryHouse, issuer: 
 
 
 @pytest.mark.parametrize("apart", [True, None])
-def test_a_first_consent_of_nobody_known(house: MemoryHouse, issuer: Issuer, *, apart: bool | None) -> None:
+def test_a_first_consent_of_nobody_known(services: MemoryServices, issuer: Issuer, *, apart: bool | None) -> None:
     """It worked meanwhile, and needs another consent then; `revoke` finds nothing to end but what is ended already."""
-    registered(house, apart=apart)
+    registered(services, apart=apart)
     issuer.signs_with = "k-2"
-    consent(house, "a")
+    consent(services, "a")
 
     for _ in range(10):
-        house.sweeping.sweep(house.deadline(60))
-        while house.refresh_queue.messages:
-            house.refresh_queue.messages.pop()
-            house.vending.keep("merchant-1", 1, house.deadline())
-        house.pass_time(ASKED_AFTER)()
+        services.sweeping.sweep(services.deadline(60))
+        while services.refresh_queue.messages:
+            services.refresh_queue.messages.pop()
+            services.vending.keep("merchant-1", 1, services.deadline())
+        services.pass_time(ASKED_AFTER)()
 
-    refused = house.token()
-    assert (refused["error"], house.stored().status) == ("reauthorization_required", Status.REAUTHORIZATION_REQUIRED)
+    refused = services.token()
+    assert (refused["error"], services.stored().status) == ("reauthorization_required", Status.REAUTHORIZATION_REQUIRED)
     assert "whose account" in refused["error_description"]
-    assert places(house) == (["revoking"] if apart else [])
-    assert house.revoke() == "revoked"
-    assert house.server.revoked == (["RT-2", "AT-2"] if apart else [])
-    assert house.stored().revocations == 1
+    assert places(services) == (["revoking"] if apart else [])
+    assert services.revoke() == "revoked"
+    assert services.server.revoked == (["RT-2", "AT-2"] if apart else [])
+    assert services.stored().revocations == 1
 
 
 @pytest.mark.parametrize("apart", [True, None])
-def test_an_id_token_that_does_not_hold(known: MemoryHouse, issuer: Issuer, *, apart: bool | None) -> None:
+def test_an_id_token_that_does_not_hold(known: MemoryServices, issuer: Issuer, *, apart: bool | None) -> None:
     """Not for us: nothing waits, and nothing of it is kept; the person may try again."""
     registered(known, apart=apart)
     issuer.audience = "client-2"
@@ -476,18 +476,18 @@ def test_an_id_token_that_does_not_hold(known: MemoryHouse, issuer: Issuer, *, a
     assert (places(known), issuer.read - before) == (["current"], 0)
 
 
-def test_a_first_consent_whose_id_token_does_not_hold(house: MemoryHouse, issuer: Issuer) -> None:
+def test_a_first_consent_whose_id_token_does_not_hold(services: MemoryServices, issuer: Issuer) -> None:
     """There is no record that could hold its tokens, and none is made."""
-    registered(house, apart=True)
+    registered(services, apart=True)
     issuer.audience = "client-2"
 
-    assert consent(house, "a").error == "provider_misconfigured"
+    assert consent(services, "a").error == "provider_misconfigured"
 
-    assert (house.connections.records, house.rescue_queue.messages) == ({}, [])
+    assert (services.connections.records, services.rescue_queue.messages) == ({}, [])
 
 
 @pytest.mark.parametrize("apart", [True, None])
-def test_a_revocation_meets_what_waits(known: MemoryHouse, issuer: Issuer, *, apart: bool | None) -> None:
+def test_a_revocation_meets_what_waits(known: MemoryServices, issuer: Issuer, *, apart: bool | None) -> None:
     """It ends the connection; what waits goes with it, and whoever had it in hand finds that out."""
     registered(known, apart=apart)
     before = issuer.read
@@ -503,7 +503,7 @@ def test_a_revocation_meets_what_waits(known: MemoryHouse, issuer: Issuer, *, ap
     assert issuer.read - before <= 1
 
 
-def test_a_revocation_meets_what_nobody_has_in_hand(waiting: MemoryHouse) -> None:
+def test_a_revocation_meets_what_nobody_has_in_hand(waiting: MemoryServices) -> None:
     """Of whom it is nobody knows: it is forgotten where that might end what somebody else lives on."""
     assert waiting.revoke() == "revoked"
 
@@ -512,7 +512,7 @@ def test_a_revocation_meets_what_nobody_has_in_hand(waiting: MemoryHouse) -> Non
     assert come_back(waiting, "b").page == "failed"
 
 
-def test_another_consent_that_has_to_wait_waits_for_that_one(waiting: MemoryHouse, issuer: Issuer) -> None:
+def test_another_consent_that_has_to_wait_waits_for_that_one(waiting: MemoryServices, issuer: Issuer) -> None:
     """One waits at a time, and whoever comes second is safe in the queue: neither may be another account's in vain."""
     waiting.now -= ASKED_AFTER
     issuer.published, issuer.signs_with = ["k-1", "k-2", "k-3"], "k-3"
@@ -538,7 +538,7 @@ def test_another_consent_that_has_to_wait_waits_for_that_one(waiting: MemoryHous
 # On the way there
 
 
-def test_an_answer_that_could_not_be_written_is_rescued_to_where_it_waits(known: MemoryHouse) -> None:
+def test_an_answer_that_could_not_be_written_is_rescued_to_where_it_waits(known: MemoryServices) -> None:
     """From the queue, where it is sealed; and the background asks."""
     known.events.before["change"] = [down() for _ in range(1000)]
     assert consent(known, "b").page == "unfinished"
@@ -555,7 +555,7 @@ def test_an_answer_that_could_not_be_written_is_rescued_to_where_it_waits(known:
     assert known.rescuing.rescue(document, known.deadline())["version"] == 2
 
 
-def test_an_account_that_was_found_is_rescued_to_its_place(known: MemoryHouse, issuer: Issuer) -> None:
+def test_an_account_that_was_found_is_rescued_to_its_place(known: MemoryServices, issuer: Issuer) -> None:
     """It waits no more, and takes the place of what does."""
     known.events.before["change"] = [None, *(down() for _ in range(1000))]
     assert consent(known, "b").page == "unfinished"
@@ -569,7 +569,7 @@ def test_an_account_that_was_found_is_rescued_to_its_place(known: MemoryHouse, i
     assert issuer.read == 2
 
 
-def test_what_an_answer_is_sealed_for_is_what_it_is_rescued_for(known: MemoryHouse) -> None:
+def test_what_an_answer_is_sealed_for_is_what_it_is_rescued_for(known: MemoryServices) -> None:
     """A document says so itself; one of before is to be used, and a made-up purpose is none."""
     known.events.before["data_key"] = [None, None]
     known.events.before["change"] = [down() for _ in range(1000)]
@@ -585,7 +585,7 @@ def test_what_an_answer_is_sealed_for_is_what_it_is_rescued_for(known: MemoryHou
         Obtained.from_document({**document, "purpose": "another"})
 
 
-def test_without_kms_for_its_place_the_queue_has_it(known: MemoryHouse) -> None:
+def test_without_kms_for_its_place_the_queue_has_it(known: MemoryServices) -> None:
     """It is sealed before anything is asked: the rescue seals it to wait."""
     known.events.before["data_key"] = [None, *(down() for _ in range(1000))]
     assert consent(known, "b").page == "unfinished"
@@ -599,12 +599,12 @@ def test_without_kms_for_its_place_the_queue_has_it(known: MemoryHouse) -> None:
     assert one_in(known, Place.PENDING).seal.ciphertext
 
 
-def test_what_waits_is_written_once(waiting: MemoryHouse) -> None:
+def test_what_waits_is_written_once(waiting: MemoryServices) -> None:
     """Its own write is known again; when its account is known it is not."""
     pending = one_in(waiting, Place.PENDING)
 
     later = Obtained.of_waiting("merchant-1", pending, replace(pending.seal, version=2), Account("account-1"))
 
-    assert isinstance(later.over(waiting.stored(), waiting.now), Connection)
+    assert isinstance(later.decide(waiting.stored(), waiting.now), Connection)
     asking = replace(later, tokens=replace(later.tokens, asks_account=True), purpose=PENDING)
-    assert asking.over(waiting.stored(), waiting.now) is Verdict.STORED
+    assert asking.decide(waiting.stored(), waiting.now) is Verdict.STORED

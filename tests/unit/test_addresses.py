@@ -2,7 +2,7 @@
 
 import pytest
 
-from functions.vault.addresses import may_be_asked
+from functions.vault.oauth.addresses import may_be_asked
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "100.63.255.255", "100.128.0.1", "172.32.0.1", "2606:4700::1111", "2a00:1450::200e"]
 LOOPBACK = ["127.0.0.1", "127.255.255.254", "::1"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 
-from functions.vault.attributes import read, write
+from functions.vault.storage.attributes import read, write
 
 
 class Colour(StrEnum):

@@ -9,9 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from functions.vault import authorization
-from functions.vault.authorization import BrowserBinding, Ticket, with_query
-from functions.vault.fields import Mismatch
+from functions.vault.base.fields import Mismatch
+from functions.vault.oauth import authorization
+from functions.vault.oauth.authorization import BrowserBinding, Ticket, with_query
 from tests.unit.samples import BROWSER, NOW, authorization_request, validated_response
 
 VECTOR = BrowserBinding("AAECAwQFBgcICQoLDA0ODw", "T" * 43, "N" * 43)

@@ -16,8 +16,8 @@ from botocore.exceptions import (
 )
 from botocore.session import Session
 
-from functions.vault.aws import SERVICES, clients, code_of, outages_are_temporary, session_of
-from functions.vault.errors import TemporarilyUnavailable
+from functions.vault.base.errors import TemporarilyUnavailable
+from functions.vault.storage.aws import SERVICES, clients, code_of, outages_are_temporary, session_of
 from local.environment import isolation
 from tools.trim import OPERATIONS
 

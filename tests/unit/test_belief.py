@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.connection import RefreshedFrom, Status
-from functions.vault.errors import (
+from functions.vault.base.errors import (
     ProviderError,
     ProviderUnavailable,
     ReauthorizationRequired,
     TemporarilyUnavailable,
 )
+from functions.vault.grant.connection import RefreshedFrom, Status
 from tests.unit.samples import NOW, connection, sealed_tokens, with_current
 
 if TYPE_CHECKING:
-    from functions.vault.connection import Connection
-    from functions.vault.stored_set import StoredSet
+    from functions.vault.grant.connection import Connection
+    from functions.vault.grant.stored_set import StoredSet
 
 SAID = ProviderError("invalid_grant", None, 400)
 REFUSED = ReauthorizationRequired("Gone.", provider_error=SAID)

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from functions.vault import providers
-from functions.vault.errors import GatehouseError, ProviderThrottled, TokenTypeNotRevoked
-from functions.vault.providers import Provider
-from functions.vault.responses import Answer, is_revoked
-from functions.vault.vocabulary import checks, validated
+from functions.vault.base.errors import GatehouseError, ProviderThrottled, TokenTypeNotRevoked
+from functions.vault.oauth.responses import Answer, is_revoked
+from functions.vault.provider import providers
+from functions.vault.provider.providers import Provider
+from functions.vault.provider.vocabulary import checks, validated
 from tools.catalogue import written
 
-FILES = Path(providers.__file__).parent.parent / "providers"
+FILES = Path(providers.__file__).parent.parent.parent / "providers"
 
 
 def answered(provider: str, status: int, body: Any) -> bool:

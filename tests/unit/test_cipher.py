@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from functions.vault.aws import ClientOf
-from functions.vault.cipher import Cipher
-from functions.vault.connection import Connection
-from functions.vault.errors import TemporarilyUnavailable
-from functions.vault.life import Place
-from functions.vault.sealing import SealBroken, wrapped_key_of
-from functions.vault.stored_set import PENDING, StoredSet
-from functions.vault.tokens import TokenSet
+from functions.vault.base.errors import TemporarilyUnavailable
+from functions.vault.grant.connection import Connection
+from functions.vault.grant.life import Place
+from functions.vault.grant.stored_set import PENDING, StoredSet
+from functions.vault.grant.tokens import TokenSet
+from functions.vault.storage.aws import ClientOf
+from functions.vault.storage.cipher import Cipher
+from functions.vault.storage.sealing import SealBroken, wrapped_key_of
 from tests.unit.samples import TOKENS, WHOSE, connection, sealed_tokens, token_response, with_current
 
 

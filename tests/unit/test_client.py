@@ -10,13 +10,13 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from functions.vault.assembling import register
-from functions.vault.client import Client
-from functions.vault.errors import GatehouseError, ProviderMisconfigured, ProviderUnavailable, TokenTypeNotRevoked
-from functions.vault.id_token import KeyUnknown, NotVerified
-from functions.vault.providers import Provider, Registration
-from functions.vault.responses import Answer
-from functions.vault.tokens import Account, TokenResponse, TokenSet
+from functions.vault.base.errors import GatehouseError, ProviderMisconfigured, ProviderUnavailable, TokenTypeNotRevoked
+from functions.vault.grant.tokens import Account, TokenResponse, TokenSet
+from functions.vault.oauth.client import Client
+from functions.vault.oauth.id_token import KeyUnknown, NotVerified
+from functions.vault.oauth.responses import Answer
+from functions.vault.provider.assembling import register
+from functions.vault.provider.providers import Provider, Registration
 from tests.unit.samples import BROWSER, NOW, answer, registration, validated_response
 from tests.unit.test_id_token import public, signed
 
@@ -187,7 +187,7 @@ def test_a_revocation_that_is_refused_is_a_failure(
 
 
 def test_a_missing_endpoint_is_named_and_nothing_is_sent(server: Server, client: Client) -> None:
-    """Before the code or token leaves the house."""
+    """Before the code or token leaves the services."""
     with pytest.raises(ProviderMisconfigured, match="no token_endpoint"):
         client.refresh(registration(token_endpoint=None), "RT-1", 9)
 

@@ -10,22 +10,22 @@ from urllib.parse import quote
 
 import pytest
 
-from functions.vault.committing import UNREAD, Rescued
-from functions.vault.connection import Lease, RefreshedFrom, Status
-from functions.vault.errors import TemporarilyUnavailable
-from functions.vault.obtained import Authorized, Obtained, Verdict
-from functions.vault.sealing import SealBroken
-from functions.vault.stored_set import TOKENS
-from functions.vault.timing import CALL
-from functions.vault.tokens import TokenResponse, TokenSet
-from functions.vault.upkeep import Upkeep
-from tests.unit.house import MemoryHouse, aws_error, down
+from functions.vault.base.errors import TemporarilyUnavailable
+from functions.vault.base.timing import CALL
+from functions.vault.grant.connection import Lease, RefreshedFrom, Status
+from functions.vault.grant.obtained import Authorized, Obtained, Verdict
+from functions.vault.grant.stored_set import TOKENS
+from functions.vault.grant.tokens import TokenResponse, TokenSet
+from functions.vault.grant.upkeep import Upkeep
+from functions.vault.storage.sealing import SealBroken
+from functions.vault.usecases.committing import UNREAD, Rescued
 from tests.unit.samples import NOW, WHOSE, sealed_tokens, with_current
+from tests.unit.services import MemoryServices, aws_error, down
 
 if TYPE_CHECKING:
-    from functions.vault.committing import Unread
-    from functions.vault.connection import Connection
-    from functions.vault.tokens import SealedTokens
+    from functions.vault.grant.connection import Connection
+    from functions.vault.grant.tokens import SealedTokens
+    from functions.vault.usecases.committing import Unread
 
 SECRETS = TokenSet("AT-in/the+clear", "RT-in/the+clear")
 FIRST = sealed_tokens(sealed=b"first", version=2)
@@ -35,108 +35,110 @@ FIRST = sealed_tokens(sealed=b"first", version=2)
 class Answered:
     """A holder with the lease of version 1, to whom the server has just answered."""
 
-    def __init__(self, house: MemoryHouse) -> None:
-        self.house = house
-        self.held = house.connect().leased("holder-1", NOW + 30, NOW)
-        house.connections.records["merchant-1"] = self.held
+    def __init__(self, services: MemoryServices) -> None:
+        self.services = services
+        self.held = services.connect().leased("holder-1", NOW + 30, NOW)
+        services.connections.records["merchant-1"] = self.held
         self.versions: list[int] = []
         self.obtained = Obtained("merchant-1", "holder-1", self.sealed(2), RefreshedFrom("set-1", 1))
         self.versions.clear()
-        house.events.calls.clear()
+        services.events.calls.clear()
 
     def sealed(self, version: int, purpose: str = TOKENS) -> SealedTokens:
         """Seal the answer for a version, as its holder does."""
         self.versions.append(version)
-        sealer = self.house.cipher.prepare("merchant-1", version, WHOSE, "set-2", purpose)
+        sealer = self.services.cipher.prepare("merchant-1", version, WHOSE, "set-2", purpose)
         response = TokenResponse(SECRETS, expires_at=NOW + 3600)
         return response.sealed_with(sealer, Upkeep(), NOW, 0.5, first=False)
 
     def commit(self, stored: Connection | Unread | str | None = "held", seconds: float = 29.0) -> Connection:
         """Commit it, with `seconds` left."""
         known = self.held if isinstance(stored, str) else stored
-        return self.house.committing.commit(self.obtained, self.sealed, self.house.deadline(seconds), known)
+        return self.services.committing.commit(self.obtained, self.sealed, self.services.deadline(seconds), known)
 
     @property
     def writes(self) -> list[str]:
         """Return the calls, without pauses."""
-        return [call for call in self.house.events.calls if call != "sleep"]
+        return [call for call in self.services.events.calls if call != "sleep"]
 
 
 @pytest.fixture
-def house() -> MemoryHouse:
-    """Give a house."""
-    return MemoryHouse()
+def services() -> MemoryServices:
+    """Give a services."""
+    return MemoryServices()
 
 
 @pytest.fixture
-def answered(house: MemoryHouse) -> Answered:
+def answered(services: MemoryServices) -> Answered:
     """Give a holder with an answer."""
-    return Answered(house)
+    return Answered(services)
 
 
-def test_as_a_rule_it_is_one_write(house: MemoryHouse, answered: Answered) -> None:
+def test_as_a_rule_it_is_one_write(services: MemoryServices, answered: Answered) -> None:
     """What is known needs no read, and what was sealed in advance no KMS."""
     after = answered.commit()
 
     assert answered.writes == ["change"]
-    assert (after.version, house.tokens()) == (2, SECRETS)
+    assert (after.version, services.tokens()) == (2, SECRETS)
 
 
-def test_a_first_record_is_one_write_too(house: MemoryHouse, answered: Answered) -> None:
+def test_a_first_record_is_one_write_too(services: MemoryServices, answered: Answered) -> None:
     """Storing it is conditional on that there is none."""
-    house.connections.records.clear()
+    services.connections.records.clear()
     tokens = answered.sealed(1)
-    house.events.calls.clear()
+    services.events.calls.clear()
     consent = Obtained("merchant-1", "request-2", tokens, authorized=Authorized("request-2"))
 
-    after = house.committing.commit(consent, answered.sealed, house.deadline(), None)
+    after = services.committing.commit(consent, answered.sealed, services.deadline(), None)
 
     assert answered.writes == ["create"]
-    assert (after, after.version) == (house.stored(), 1)
+    assert (after, after.version) == (services.stored(), 1)
 
 
 @pytest.mark.parametrize("failures", [1, 2, 10])
-def test_a_record_that_cannot_be_written_is_tried_again(house: MemoryHouse, answered: Answered, failures: int) -> None:
+def test_a_record_that_cannot_be_written_is_tried_again(
+    services: MemoryServices, answered: Answered, failures: int
+) -> None:
     """As long as there is time; the queue has it from the first failure on, should this process die meanwhile."""
-    house.events.before["change"] = [down() for _ in range(failures)]
+    services.events.before["change"] = [down() for _ in range(failures)]
 
     after = answered.commit()
 
     assert answered.writes == ["change", "rescue_queue"] + ["change"] * failures
-    assert len(house.slept) == failures
-    assert house.tokens() == SECRETS
-    assert house.logged == []
-    (message,) = house.rescue_queue.messages
+    assert len(services.slept) == failures
+    assert services.tokens() == SECRETS
+    assert services.logged == []
+    (message,) = services.rescue_queue.messages
     assert Obtained.from_document(json.loads(message["body"])) == answered.obtained
-    assert answered.obtained.over(after, NOW) is Verdict.STORED, "whoever takes it from the queue finds it done"
+    assert answered.obtained.decide(after, NOW) is Verdict.STORED, "whoever takes it from the queue finds it done"
 
 
 @pytest.mark.parametrize("failures", [1, 2, 10])
-def test_a_read_that_fails_is_tried_again(house: MemoryHouse, answered: Answered, failures: int) -> None:
+def test_a_read_that_fails_is_tried_again(services: MemoryServices, answered: Answered, failures: int) -> None:
     """Where the record has yet to be read, the answer waits for that on the ladder too."""
-    house.events.before["get"] = [down() for _ in range(failures)]
+    services.events.before["get"] = [down() for _ in range(failures)]
 
     answered.commit(UNREAD)
 
     assert answered.writes == ["get", "rescue_queue"] + ["get"] * failures + ["change"]
-    assert house.tokens() == SECRETS
+    assert services.tokens() == SECRETS
 
 
 @pytest.mark.parametrize("lost", [1, 2])
-def test_a_write_whose_answer_was_lost_is_known_again(house: MemoryHouse, answered: Answered, lost: int) -> None:
+def test_a_write_whose_answer_was_lost_is_known_again(services: MemoryServices, answered: Answered, lost: int) -> None:
     """It took effect: the repeated one fails its condition, and the record says why."""
-    house.events.after["change"] = [down()] * lost
+    services.events.after["change"] = [down()] * lost
 
     after = answered.commit()
 
     assert answered.writes == ["change", "rescue_queue", "change", "get"]
-    assert (after, after.version, answered.versions) == (house.stored(), 2, [])
+    assert (after, after.version, answered.versions) == (services.stored(), 2, [])
 
 
-def test_what_came_in_between_is_read_and_decided_on(house: MemoryHouse, answered: Answered) -> None:
+def test_what_came_in_between_is_read_and_decided_on(services: MemoryServices, answered: Answered) -> None:
     """Another took the lapsed lease meanwhile: the write fails, and the newer record gets the answer, lease and all."""
     other = Lease("holder-2", 2, NOW + 99)
-    house.connections.records["merchant-1"] = with_current(answered.held.lease_ended(NOW), lease=other, attempts=2)
+    services.connections.records["merchant-1"] = with_current(answered.held.lease_ended(NOW), lease=other, attempts=2)
 
     after = answered.commit()
 
@@ -144,55 +146,55 @@ def test_what_came_in_between_is_read_and_decided_on(house: MemoryHouse, answere
     assert (after.version, after.lease) == (2, other)
 
 
-def test_what_is_newer_stands(house: MemoryHouse, answered: Answered) -> None:
+def test_what_is_newer_stands(services: MemoryServices, answered: Answered) -> None:
     """Another consent came in between: it is returned, and nothing of ours is kept anywhere."""
-    anew = house.connect(version=2, authorized_by="request-9")
+    anew = services.connect(version=2, authorized_by="request-9")
 
     after = answered.commit()
 
-    assert (after, house.stored()) == (anew, anew)
+    assert (after, services.stored()) == (anew, anew)
     assert answered.writes == ["change", "get"]
-    assert house.rescue_queue.messages == []
+    assert services.rescue_queue.messages == []
 
 
-def test_an_answer_to_a_later_attempt_is_sealed_anew(house: MemoryHouse, answered: Answered) -> None:
+def test_an_answer_to_a_later_attempt_is_sealed_anew(services: MemoryServices, answered: Answered) -> None:
     """An earlier attempt's came in first: ours follows it, under a seal for the next version."""
     first = answered.held.refreshed(FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
-    house.connections.records["merchant-1"] = with_current(first, lease=None)
+    services.connections.records["merchant-1"] = with_current(first, lease=None)
     answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
 
     after = answered.commit()
 
     assert answered.versions == [3]
     assert after.current
-    assert (after.version, after.current.refreshed_from, house.tokens()) == (3, RefreshedFrom("set-1", 2), SECRETS)
+    assert (after.version, after.current.refreshed_from, services.tokens()) == (3, RefreshedFrom("set-1", 2), SECRETS)
 
 
-def test_a_seal_that_fails_is_tried_again(house: MemoryHouse, answered: Answered) -> None:
+def test_a_seal_that_fails_is_tried_again(services: MemoryServices, answered: Answered) -> None:
     """KMS may be down just then."""
     first = answered.held.refreshed(FIRST, RefreshedFrom("set-1", 1), "holder-1", NOW)
-    house.connections.records["merchant-1"] = first
+    services.connections.records["merchant-1"] = first
     answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
-    house.events.before["data_key"] = [down(), down()]
+    services.events.before["data_key"] = [down(), down()]
 
     after = answered.commit()
 
     assert answered.versions == [3, 3, 3]
-    assert (after.version, house.tokens()) == (3, SECRETS)
+    assert (after.version, services.tokens()) == (3, SECRETS)
 
 
-def test_while_another_is_at_work_on_what_follows_it_waits(house: MemoryHouse, answered: Answered) -> None:
+def test_while_another_is_at_work_on_what_follows_it_waits(services: MemoryServices, answered: Answered) -> None:
     """Until that one's lease ends or its answer is there; then it is decided anew."""
     first = answered.held.refreshed(FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
     at_work = with_current(first, lease=Lease("holder-9", 1, NOW + 3))
-    house.connections.records["merchant-1"] = at_work
+    services.connections.records["merchant-1"] = at_work
     answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
 
     after = answered.commit()
 
-    assert (after.version, house.tokens()) == (3, SECRETS)
-    assert house.now >= NOW + 3
-    assert set(house.slept) == {0.5}
+    assert (after.version, services.tokens()) == (3, SECRETS)
+    assert services.now >= NOW + 3
+    assert set(services.slept) == {0.5}
 
 
 # The queue
@@ -203,162 +205,162 @@ OUTAGES: list[Any] = [down, lambda: aws_error("AccessDeniedException"), lambda: 
 
 @pytest.mark.parametrize("failure", OUTAGES, ids=["outage", "no right", "defect"])
 @pytest.mark.parametrize("call", ["change", "get"])
-def test_what_no_record_takes_is_queued(house: MemoryHouse, answered: Answered, failure: Any, call: str) -> None:
+def test_what_no_record_takes_is_queued(services: MemoryServices, answered: Answered, failure: Any, call: str) -> None:
     """Whatever kept it from the record: the queue gets it whole, for the rescue, and the caller may come again."""
-    house.events.before[call] = [failure() for _ in range(1000)]
+    services.events.before[call] = [failure() for _ in range(1000)]
 
     with pytest.raises(Rescued) as caught:
         answered.commit(UNREAD if call == "get" else "held")
 
-    (message,) = house.rescue_queue.messages
+    (message,) = services.rescue_queue.messages
     assert Obtained.from_document(json.loads(message["body"])) == answered.obtained
     assert message["group"] == "merchant-1"
     assert isinstance(caught.value, TemporarilyUnavailable)
     assert (caught.value.retryable, caught.value.retry_after, caught.value.connection_id) == (True, 2, "merchant-1")
-    assert house.logged == []
+    assert services.logged == []
     assert answered.writes.count("rescue_queue") == 1
-    assert house.stored() == answered.held
+    assert services.stored() == answered.held
 
 
-def test_while_the_queue_does_not_take_it_either_both_are_tried(house: MemoryHouse, answered: Answered) -> None:
+def test_while_the_queue_does_not_take_it_either_both_are_tried(services: MemoryServices, answered: Answered) -> None:
     """In turn, to the end of the call: whichever works first has it. One call at its worst is left for the last try."""
-    house.events.before["change"] = [down() for _ in range(1000)]
-    deadline = house.deadline(29)
+    services.events.before["change"] = [down() for _ in range(1000)]
+    deadline = services.deadline(29)
 
     def refused() -> None:
         left.append(deadline.remaining())
         raise down()
 
-    house.events.before["rescue_queue"] = [refused] * 20
+    services.events.before["rescue_queue"] = [refused] * 20
     left: list[float] = []
 
     with pytest.raises(Rescued):
-        house.committing.commit(answered.obtained, answered.sealed, deadline, answered.held)
+        services.committing.commit(answered.obtained, answered.sealed, deadline, answered.held)
 
     assert answered.writes[:4] == ["change", "rescue_queue"] * 2
     assert len(left) == 20
-    assert len(house.rescue_queue.messages) == 1
+    assert len(services.rescue_queue.messages) == 1
     assert answered.writes.count("rescue_queue") == 21
-    assert len(house.slept) > 20
+    assert len(services.slept) > 20
 
 
-def test_the_last_try_has_the_time_of_a_call_at_its_worst(house: MemoryHouse, answered: Answered) -> None:
+def test_the_last_try_has_the_time_of_a_call_at_its_worst(services: MemoryServices, answered: Answered) -> None:
     """However long the queue refused."""
-    house.events.before["change"] = [down() for _ in range(1000)]
-    deadline = house.deadline(29)
+    services.events.before["change"] = [down() for _ in range(1000)]
+    deadline = services.deadline(29)
 
     def refused() -> None:
         left.append(deadline.remaining())
         raise down()
 
-    house.events.before["rescue_queue"] = [refused] * 1000
+    services.events.before["rescue_queue"] = [refused] * 1000
     left: list[float] = []
 
     with pytest.raises(Rescued):
-        house.committing.commit(answered.obtained, answered.sealed, deadline, answered.held)
+        services.committing.commit(answered.obtained, answered.sealed, deadline, answered.held)
 
     assert CALL <= left[-1] <= 2 * CALL
-    assert len(house.logged) == 1
+    assert len(services.logged) == 1
 
 
-def test_a_slow_outage_of_both_leaves_time_for_the_log(house: MemoryHouse, answered: Answered) -> None:
+def test_a_slow_outage_of_both_leaves_time_for_the_log(services: MemoryServices, answered: Answered) -> None:
     """Each try may take as long as a call at its worst."""
 
     def slow() -> None:
-        house.now += CALL
+        services.now += CALL
         raise down()
 
-    house.events.before["change"] = house.events.before["rescue_queue"] = [slow] * 1000
-    house.events.before["log"] = [lambda: left.append(deadline.remaining())]
+    services.events.before["change"] = services.events.before["rescue_queue"] = [slow] * 1000
+    services.events.before["log"] = [lambda: left.append(deadline.remaining())]
     left: list[float] = []
-    deadline = house.deadline(29)
+    deadline = services.deadline(29)
 
     with pytest.raises(Rescued):
-        house.committing.commit(answered.obtained, answered.sealed, deadline, answered.held)
+        services.committing.commit(answered.obtained, answered.sealed, deadline, answered.held)
 
     assert left[0] >= 0
 
 
-def test_without_time_to_wait_it_is_queued_at_once(house: MemoryHouse, answered: Answered) -> None:
+def test_without_time_to_wait_it_is_queued_at_once(services: MemoryServices, answered: Answered) -> None:
     """The record is tried, once, and then the next rung."""
-    house.events.before["change"] = [down()]
+    services.events.before["change"] = [down()]
 
     with pytest.raises(Rescued):
         answered.commit(seconds=2 * CALL - 0.1)
 
     assert answered.writes == ["change", "rescue_queue"]
-    assert house.slept == []
+    assert services.slept == []
 
 
-def test_the_latest_seal_is_what_is_queued(house: MemoryHouse, answered: Answered) -> None:
+def test_the_latest_seal_is_what_is_queued(services: MemoryServices, answered: Answered) -> None:
     """It was sealed anew for the next version before the table went down."""
     first = answered.held.refreshed(FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
-    house.connections.records["merchant-1"] = with_current(first, lease=None)
+    services.connections.records["merchant-1"] = with_current(first, lease=None)
     answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
-    house.events.before["change"] = [None, *(down() for _ in range(1000))]
+    services.events.before["change"] = [None, *(down() for _ in range(1000))]
 
     with pytest.raises(Rescued):
         answered.commit()
 
-    queued = Obtained.from_document(json.loads(house.rescue_queue.messages[0]["body"]))
+    queued = Obtained.from_document(json.loads(services.rescue_queue.messages[0]["body"]))
     assert queued.version == 3
-    assert house.new_cipher().open("merchant-1", queued.tokens) == SECRETS
+    assert services.new_cipher().open("merchant-1", queued.tokens) == SECRETS
 
 
-def test_what_cannot_be_sealed_anew_is_queued_as_it_is(house: MemoryHouse, answered: Answered) -> None:
+def test_what_cannot_be_sealed_anew_is_queued_as_it_is(services: MemoryServices, answered: Answered) -> None:
     """KMS refuses: under the seal of its first version it is still safe."""
     first = answered.held.refreshed(FIRST, RefreshedFrom("set-1", 1), "holder-1", NOW)
-    house.connections.records["merchant-1"] = first
+    services.connections.records["merchant-1"] = first
     answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
-    house.events.before["data_key"] = [aws_error("AccessDeniedException")]
+    services.events.before["data_key"] = [aws_error("AccessDeniedException")]
 
     with pytest.raises(Rescued):
         answered.commit()
 
-    assert Obtained.from_document(json.loads(house.rescue_queue.messages[0]["body"])) == answered.obtained
+    assert Obtained.from_document(json.loads(services.rescue_queue.messages[0]["body"])) == answered.obtained
 
 
-def test_what_waits_too_long_for_another_is_queued(house: MemoryHouse, answered: Answered) -> None:
+def test_what_waits_too_long_for_another_is_queued(services: MemoryServices, answered: Answered) -> None:
     """The rescue has more patience."""
     first = answered.held.refreshed(FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
-    house.connections.records["merchant-1"] = with_current(first, lease=Lease("holder-9", 1, NOW + 999))
+    services.connections.records["merchant-1"] = with_current(first, lease=Lease("holder-9", 1, NOW + 999))
     answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
 
     with pytest.raises(Rescued):
         answered.commit()
 
-    assert len(house.rescue_queue.messages) == 1
-    assert house.stored().version == 2
+    assert len(services.rescue_queue.messages) == 1
+    assert services.stored().version == 2
 
 
 # The log
 
 
 @pytest.mark.parametrize("failure", OUTAGES, ids=["outage", "no right", "defect"])
-def test_what_no_queue_takes_is_logged(house: MemoryHouse, answered: Answered, failure: Any) -> None:
+def test_what_no_queue_takes_is_logged(services: MemoryServices, answered: Answered, failure: Any) -> None:
     """The last rung: record, queue, log, in this order; and still the caller may come again."""
-    house.events.before["change"] = [down() for _ in range(1000)]
-    house.events.before["rescue_queue"] = [failure() for _ in range(1000)]
+    services.events.before["change"] = [down() for _ in range(1000)]
+    services.events.before["rescue_queue"] = [failure() for _ in range(1000)]
 
     with pytest.raises(Rescued):
         answered.commit()
 
     assert answered.writes[-2:] == ["rescue_queue", "log"]
     assert set(answered.writes[:-2]) == {"change", "rescue_queue"}
-    (line,) = house.logged
+    (line,) = services.logged
     assert Obtained.from_document(json.loads(line)) == answered.obtained
 
 
 @pytest.mark.parametrize("queue_works", [True, False])
-def test_no_rung_shows_a_token(house: MemoryHouse, answered: Answered, *, queue_works: bool) -> None:
+def test_no_rung_shows_a_token(services: MemoryServices, answered: Answered, *, queue_works: bool) -> None:
     """Neither in any spelling, nor inside what is encoded, nor the data key that opens it."""
-    house.events.before["change"] = [down() for _ in range(1000)]
-    house.events.before["rescue_queue"] = [] if queue_works else [down() for _ in range(1000)]
+    services.events.before["change"] = [down() for _ in range(1000)]
+    services.events.before["rescue_queue"] = [] if queue_works else [down() for _ in range(1000)]
 
     with pytest.raises(Rescued) as caught:
         answered.commit()
 
-    (line,) = [message["body"] for message in house.rescue_queue.messages] or house.logged
+    (line,) = [message["body"] for message in services.rescue_queue.messages] or services.logged
     sealed = b64decode(json.loads(line)["tokens"]["seal"]["ciphertext"])
     shown = line.encode() + sealed + repr(answered.obtained).encode() + str(caught.value.as_result()).encode()
     for secret in (SECRETS.access_token, SECRETS.refresh_token or ""):
@@ -370,21 +372,21 @@ def test_no_rung_shows_a_token(house: MemoryHouse, answered: Answered, *, queue_
             "in\\/the",
         ):
             assert spelling.encode() not in shown
-    assert not any(key in shown for key, _ in house.kms.keys.values())
+    assert not any(key in shown for key, _ in services.kms.keys.values())
 
 
 # Without the ladder
 
 
-def test_what_lies_in_the_queue_is_committed_by_the_same_rules(house: MemoryHouse, answered: Answered) -> None:
+def test_what_lies_in_the_queue_is_committed_by_the_same_rules(services: MemoryServices, answered: Answered) -> None:
     """The record is read, and written; an outage is waited for."""
-    house.events.before["get"] = [down()]
-    house.events.before["change"] = [down()]
+    services.events.before["get"] = [down()]
+    services.events.before["change"] = [down()]
 
-    after = house.committing.settle(answered.obtained, answered.sealed, house.deadline())
+    after = services.committing.settle(answered.obtained, answered.sealed, services.deadline())
 
     assert answered.writes == ["get", "get", "change", "change"]
-    assert (after, house.tokens()) == (house.stored(), SECRETS)
+    assert (after, services.tokens()) == (services.stored(), SECRETS)
 
 
 @pytest.mark.parametrize(
@@ -392,13 +394,13 @@ def test_what_lies_in_the_queue_is_committed_by_the_same_rules(house: MemoryHous
     [(down, TemporarilyUnavailable), (lambda: aws_error("AccessDeniedException"), Exception), (SealBroken, SealBroken)],
 )
 def test_what_lies_in_the_queue_is_not_queued_again(
-    house: MemoryHouse, answered: Answered, failure: Any, raised: type[Exception]
+    services: MemoryServices, answered: Answered, failure: Any, raised: type[Exception]
 ) -> None:
     """The queue keeps it: the failure goes to whoever took it from there."""
-    house.events.before["change"] = [failure() for _ in range(1000)]
+    services.events.before["change"] = [failure() for _ in range(1000)]
 
     with pytest.raises(raised):
-        house.committing.settle(answered.obtained, answered.sealed, house.deadline())
+        services.committing.settle(answered.obtained, answered.sealed, services.deadline())
 
-    assert (house.rescue_queue.messages, house.logged) == ([], [])
-    assert house.stored().status is Status.ACTIVE
+    assert (services.rescue_queue.messages, services.logged) == ([], [])
+    assert services.stored().status is Status.ACTIVE

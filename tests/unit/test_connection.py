@@ -4,9 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from functions.vault.belief import Belief
-from functions.vault.connection import MOST_REVOKED, Connection, Lease, RefreshedFrom, Status
-from functions.vault.errors import (
+from functions.vault.base.errors import (
     ConfirmationRequired,
     ConnectionRevoked,
     GatehouseError,
@@ -16,10 +14,12 @@ from functions.vault.errors import (
     ProviderUnavailable,
     ReauthorizationRequired,
 )
-from functions.vault.failure import FIRST_DELAY, LONGEST_DELAY, LONGEST_REVOCATION_DELAY, Failure
-from functions.vault.life import MOST_SUPERSEDED, Place
-from functions.vault.stored_set import REFUSED_AFTER_AN_INTERRUPTION, Revocation, Revoked, Seal, StoredSet
-from functions.vault.tokens import SealedTokens, TokenSet
+from functions.vault.grant.belief import Belief
+from functions.vault.grant.connection import MOST_REVOKED, Connection, Lease, RefreshedFrom, Status
+from functions.vault.grant.failure import FIRST_DELAY, LONGEST_DELAY, LONGEST_REVOCATION_DELAY, Failure
+from functions.vault.grant.life import MOST_SUPERSEDED, Place
+from functions.vault.grant.stored_set import REFUSED_AFTER_AN_INTERRUPTION, Revocation, Revoked, Seal, StoredSet
+from functions.vault.grant.tokens import SealedTokens, TokenSet
 from tests.unit.samples import NOW, WHOSE, connection, sealed_tokens, token_response, with_current
 
 SAID = ProviderError("invalid_grant", "expired", 400)

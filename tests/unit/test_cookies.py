@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from functions.vault import cookies
-from functions.vault.authorization import BrowserBinding
-from functions.vault.cookies import RequestCookie, find, name_of, requests_of, without_the_oldest
+from functions.vault.oauth import cookies
+from functions.vault.oauth.authorization import BrowserBinding
+from functions.vault.oauth.cookies import RequestCookie, find, name_of, requests_of, without_the_oldest
 from tests.unit.samples import BROWSER, COOKIE
 
 VISITS = tuple(BrowserBinding(BROWSER.request_id, BROWSER.ticket_secret, letter * 43) for letter in "cba")

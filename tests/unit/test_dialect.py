@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from functions.vault import dialect
-from functions.vault.dialect import Request
-from functions.vault.providers import Registration
+from functions.vault.oauth import dialect
+from functions.vault.oauth.dialect import Request
+from functions.vault.provider.providers import Registration
 from tests.unit.samples import registration
 
 FORM = "application/x-www-form-urlencoded"

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.connection import Lease, RefreshedFrom, Status
-from functions.vault.earlier import ONLY_EARLIER
-from functions.vault.life import Place
-from functions.vault.listing import view
-from functions.vault.obtained import Obtained, Verdict
-from functions.vault.store import Conflict, Due, summary_of
-from functions.vault.stored_set import Seal, Whose
+from functions.vault.grant.connection import Lease, RefreshedFrom, Status
+from functions.vault.grant.earlier import ONLY_EARLIER
+from functions.vault.grant.life import Place
+from functions.vault.grant.obtained import Obtained, Verdict
+from functions.vault.grant.stored_set import Seal, Whose
+from functions.vault.storage.store import Conflict, Due, summary_of
+from functions.vault.usecases.listing import view
 from tests.unit.earlier_items import MESSAGES, RECORDS
 from tests.unit.samples import NOW
 
 if TYPE_CHECKING:
-    from functions.vault.aws import ClientOf
-    from functions.vault.connection import Connection
-    from functions.vault.store import Connections
+    from functions.vault.grant.connection import Connection
+    from functions.vault.storage.aws import ClientOf
+    from functions.vault.storage.store import Connections
 
 every_record = pytest.mark.parametrize("kind", RECORDS)
 
@@ -203,22 +203,22 @@ def test_it_comes_into_a_record_of_before_once(connections: Connections, engine:
     """By the rules of today."""
     read = stored(connections, engine, "leased")
 
-    after = message(kind).over(read, NOW + 60)
+    after = message(kind).decide(read, NOW + 60)
 
     assert not isinstance(after, Verdict)
     assert after.current
     assert (after.version, after.status, after.current.seal.ciphertext) == (2, Status.ACTIVE, b"sealed-2")
-    assert message(kind).over(after, NOW + 60) is Verdict.STORED
+    assert message(kind).decide(after, NOW + 60) is Verdict.STORED
 
 
 @pytest.mark.parametrize("kind", ["refreshed"])
 def test_it_is_known_again_in_a_record_of_before(connections: Connections, engine: ClientOf, kind: str) -> None:
     """The same answer was stored by the code of then."""
-    assert message("refresh").over(stored(connections, engine, kind), NOW + 60) is Verdict.STORED
+    assert message("refresh").decide(stored(connections, engine, kind), NOW + 60) is Verdict.STORED
 
 
 def test_it_is_revoked_where_the_record_was(connections: Connections, engine: ClientOf) -> None:
     """As any answer to what was begun before a revocation."""
-    after: Any = message("refresh").over(stored(connections, engine, "revoked"), NOW + 60)
+    after: Any = message("refresh").decide(stored(connections, engine, "revoked"), NOW + 60)
 
     assert (after.status, [each.seal.version for each in after.to_revoke]) == (Status.REVOKING, [2])

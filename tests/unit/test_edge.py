@@ -12,30 +12,30 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions import rescue, revoke, start
-from functions.edge import BrowserDoor, InvokeDoor, Reply, is_queue
-from functions.vault import fields
-from functions.vault.errors import (
+from functions.vault.base import fields
+from functions.vault.base.errors import (
     InvalidRequest,
     ProviderError,
     ProviderMisconfigured,
     ServerError,
     TemporarilyUnavailable,
 )
-from functions.vault.fields import Fields
-from functions.vault.settings import House, SettingMissing
+from functions.vault.base.fields import Fields
+from functions.vault.services import Services, SettingMissing
+from functions.web.edge import BrowserHandler, InvokeHandler, Reply, is_queue
 from tests.unit.samples import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from functions import edge
-    from functions.vault.aws import ClientOf
-    from functions.vault.errors import GatehouseError
+    from functions.vault.base.errors import GatehouseError
+    from functions.vault.storage.aws import ClientOf
+    from functions.web import edge
 
 SECRET = "hunter2-and-more"
 FIELDS = Fields(required={"connection_id": fields.connection_id})
-BARE = House({}, clock=lambda: NOW)
-"""A house without any setting: whatever is asked of it is missing by name."""
+BARE = Services({}, clock=lambda: NOW)
+"""A services without any setting: whatever is asked of it is missing by name."""
 
 
 @dataclass
@@ -51,10 +51,10 @@ class Context:
         return 29_000
 
 
-def call(door: edge.Door, event: Any) -> Any:
+def call(handler: edge.Handler, event: Any) -> Any:
     """Invoke a function."""
     context: Any = Context()
-    return door.inside(BARE)(event, context)
+    return handler.with_services(BARE)(event, context)
 
 
 def batch(*bodies: Any) -> dict[str, Any]:
@@ -83,11 +83,13 @@ class Worker:
         self.got: list[str] = []
         self._outcomes = outcomes or {}
 
-    def door(self) -> InvokeDoor:
+    def handler(self) -> InvokeHandler:
         """Return a function that calls it for messages."""
-        return InvokeDoor("test", lambda _house: FIELDS, lambda _house, request, _deadline: request, self._consume)
+        return InvokeHandler(
+            "test", lambda _services: FIELDS, lambda _services, request, _deadline: request, self._consume
+        )
 
-    def _consume(self, _house: House, message: dict[str, Any], _deadline: Any) -> GatehouseError | None:
+    def _consume(self, _services: Services, message: dict[str, Any], _deadline: Any) -> GatehouseError | None:
         self.got.append(message["connection_id"])
         outcome = self._outcomes.get(message["connection_id"])
         if isinstance(outcome, Exception):
@@ -111,7 +113,7 @@ def test_a_batch_is_worked_off_in_order() -> None:
     """And nothing of it comes again."""
     worker = Worker()
 
-    assert call(worker.door(), batch(*MESSAGES)) == again()
+    assert call(worker.handler(), batch(*MESSAGES)) == again()
 
     assert worker.got == ["a", "b", "c"]
 
@@ -121,7 +123,7 @@ def test_what_failed_comes_again_with_all_that_follows(failure: Exception) -> No
     """In a FIFO queue nothing may overtake it; what was done before is not done twice."""
     worker = Worker({"b": failure})
 
-    assert call(worker.door(), batch(*MESSAGES)) == again(2, 3)
+    assert call(worker.handler(), batch(*MESSAGES)) == again(2, 3)
 
     assert worker.got == ["a", "b"]
 
@@ -131,12 +133,12 @@ def test_a_message_that_is_none_comes_again_and_ends_with_the_dead_letters(body:
     """It is not taken for done; what stood before it in the batch is."""
     got: list[str] = []
 
-    def strict(_house: House, message: dict[str, Any], _deadline: Any) -> None:
+    def strict(_services: Services, message: dict[str, Any], _deadline: Any) -> None:
         got.append(FIELDS.read(message)["connection_id"])
 
-    door = InvokeDoor("test", lambda _house: FIELDS, lambda _house, request, _deadline: request, strict)
+    handler = InvokeHandler("test", lambda _services: FIELDS, lambda _services, request, _deadline: request, strict)
 
-    assert call(door, batch(MESSAGES[0], body)) == again(2)
+    assert call(handler, batch(MESSAGES[0], body)) == again(2)
 
     assert got == ["a"]
 
@@ -146,7 +148,7 @@ def test_a_failure_that_is_in_the_record_does_not_come_again(lines: Callable[[],
     about_b = TemporarilyUnavailable("Down.", connection_id="b")
     worker = Worker({"b": lambda: about_b})
 
-    assert call(worker.door(), batch(*MESSAGES)) == again()
+    assert call(worker.handler(), batch(*MESSAGES)) == again()
 
     assert worker.got == ["a", "b", "c"]
     assert [line["outcome"] for line in lines()] == ["ok", "temporarily_unavailable", "ok"]
@@ -154,7 +156,7 @@ def test_a_failure_that_is_in_the_record_does_not_come_again(lines: Callable[[],
 
 def test_an_empty_batch_is_done() -> None:
     """SQS never sends one; it is no defect all the same."""
-    assert call(Worker().door(), {"Records": []}) == again()
+    assert call(Worker().handler(), {"Records": []}) == again()
 
 
 @pytest.mark.parametrize(
@@ -174,7 +176,7 @@ def test_what_is_no_batch_is_a_request(event: Any) -> None:
     worker = Worker()
 
     assert not is_queue(event)
-    assert call(worker.door(), event)["error"] == "invalid_request"
+    assert call(worker.handler(), event)["error"] == "invalid_request"
 
     assert worker.got == []
 
@@ -191,7 +193,7 @@ def test_the_log_of_a_batch_names_connections_and_no_bodies(lines: Callable[[], 
     """One line for each message; what is in it beside the connection stays there."""
     worker = Worker({"b": RuntimeError(SECRET)})
 
-    call(worker.door(), batch(*[message | {"sealed": SECRET} for message in MESSAGES]))
+    call(worker.handler(), batch(*[message | {"sealed": SECRET} for message in MESSAGES]))
 
     logged = lines()
     assert [(line["message"], line["outcome"]) for line in logged] == [("test", "ok"), ("test", "server_error")]
@@ -201,7 +203,7 @@ def test_the_log_of_a_batch_names_connections_and_no_bodies(lines: Callable[[], 
 
 @pytest.mark.parametrize("function", [rescue.handler, revoke.handler])
 def test_a_queue_whose_function_is_not_set_up_keeps_its_messages(
-    function: edge.Door, lines: Callable[[], list[dict[str, Any]]]
+    function: edge.Handler, lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
     """The deployment's fault is named in the log."""
     assert call(function, batch(*MESSAGES)) == again(1, 2, 3)
@@ -218,10 +220,10 @@ def test_a_defect_is_raised_without_what_it_says(lines: Callable[[], list[dict[s
     def defective(*_arguments: Any) -> Any:
         raise RuntimeError(SECRET)
 
-    door = InvokeDoor("test", lambda _house: FIELDS, defective)
+    handler = InvokeHandler("test", lambda _services: FIELDS, defective)
 
     with pytest.raises(ServerError, match="under request invocation-1") as caught:
-        call(door, {"connection_id": "a"})
+        call(handler, {"connection_id": "a"})
 
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
@@ -236,10 +238,10 @@ def test_a_defect_by_http_is_an_answer() -> None:
     def defective(*_arguments: Any) -> Any:
         raise RuntimeError(SECRET)
 
-    door = InvokeDoor("test", lambda _house: FIELDS, defective)
+    handler = InvokeHandler("test", lambda _services: FIELDS, defective)
     event = {"version": "2.0", "requestContext": {}, "body": '{"connection_id":"a"}'}
 
-    answered = call(door, event)
+    answered = call(handler, event)
 
     assert (answered["statusCode"], SECRET in str(answered)) == (500, False)
     assert json.loads(answered["body"])["error"] == "server_error"
@@ -251,7 +253,7 @@ def test_a_person_gets_a_page_for_a_defect() -> None:
     def defective(*_arguments: Any) -> Any:
         raise RuntimeError(SECRET)
 
-    answered = call(BrowserDoor("test", defective), {"version": "2.0", "requestContext": {}})
+    answered = call(BrowserHandler("test", defective), {"version": "2.0", "requestContext": {}})
 
     assert answered["statusCode"] == 500
     assert "invocation-1" in answered["body"]
@@ -267,7 +269,7 @@ def test_an_operator_finds_what_the_server_said_in_the_log(lines: Callable[[], l
         values = {"provider": "acme", "reason": "Its owner has to correct this."}
         return Reply("failed", 502, values, reason=failure.code, failure=failure)
 
-    answered = call(BrowserDoor("test", refused), {"version": "2.0", "requestContext": {}})
+    answered = call(BrowserHandler("test", refused), {"version": "2.0", "requestContext": {}})
 
     (line,) = lines()
     assert (line["reason"], line["description"]) == ("provider_misconfigured", "It refuses us.")
@@ -279,15 +281,15 @@ def test_an_operator_finds_what_the_server_said_in_the_log(lines: Callable[[], l
 def test_every_line_of_a_call_has_what_is_known_of_it_by_then(lines: Callable[[], list[dict[str, Any]]]) -> None:
     """A warning from deep inside and a defect, too; and the next call begins with nothing."""
 
-    def warns_and_fails(_house: Any, _event: Any, _deadline: Any, about: dict[str, Any]) -> Any:
+    def warns_and_fails(_services: Any, _event: Any, _deadline: Any, about: dict[str, Any]) -> Any:
         about["authorization_request_id"] = "request-1"
         logging.getLogger("gatehouse").warning("mind this", extra={"provider": "acme"})
         about |= {"provider": "other", "connection_id": "merchant-1"}
         raise RuntimeError
 
     event = {"version": "2.0", "requestContext": {}}
-    call(BrowserDoor("first", warns_and_fails), event)
-    call(BrowserDoor("next", lambda *_arguments: Reply("refused", 400)), event)
+    call(BrowserHandler("first", warns_and_fails), event)
+    call(BrowserHandler("next", lambda *_arguments: Reply("refused", 400)), event)
 
     names = ("message", "authorization_request_id", "provider", "connection_id")
     assert [tuple(line.get(name) for name in names) for line in lines()] == [
@@ -303,12 +305,12 @@ def test_a_browsers_function_answers_no_invocation() -> None:
     def never(*_arguments: Any) -> Any:
         raise AssertionError
 
-    assert call(BrowserDoor("test", never), {"code": "x"})["error"] == InvalidRequest.code
+    assert call(BrowserHandler("test", never), {"code": "x"})["error"] == InvalidRequest.code
 
 
 def test_a_function_without_its_key_is_found_out_before_anything_is_used_up() -> None:
     """A callback whose KMS key is not configured takes no request and sends no code: it is not put together at all."""
-    house = House(
+    services = Services(
         {
             "GATEHOUSE_BASE_URL": "https://gate.example",
             "GATEHOUSE_CONNECTIONS_TABLE": "connections",
@@ -320,7 +322,7 @@ def test_a_function_without_its_key_is_found_out_before_anything_is_used_up() ->
 
     for use_case in ("completing", "vending", "revoking", "rescuing"):
         with pytest.raises(SettingMissing, match="GATEHOUSE_KEY_ID"):
-            getattr(house, use_case)
+            getattr(services, use_case)
 
 
 # Logs

@@ -2,7 +2,7 @@
 
 import pytest
 
-from functions.vault.errors import (
+from functions.vault.base.errors import (
     BY_CODE,
     GatehouseError,
     InvalidRequest,
@@ -10,7 +10,7 @@ from functions.vault.errors import (
     ProviderThrottled,
     ProviderUnavailable,
 )
-from functions.vault.failure import Failure
+from functions.vault.grant.failure import Failure
 
 CONTRACT = {
     "invalid_request": (400, False),

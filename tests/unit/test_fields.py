@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from functions.vault import fields
-from functions.vault.errors import InvalidRequest
-from functions.vault.fields import Check, Fields, Mismatch
+from functions.vault.base import fields
+from functions.vault.base.errors import InvalidRequest
+from functions.vault.base.fields import Check, Fields, Mismatch
 
 SECRET = "hunter2-hunter2"
 

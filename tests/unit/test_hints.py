@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from functions.vault import hints, vocabulary
-from functions.vault.errors import ProviderMisconfigured
-from functions.vault.fields import Mismatch
-from functions.vault.hints import EXAMPLES
-from functions.vault.vocabulary import REGISTRATION, UNKNOWN
+from functions.vault.base.errors import ProviderMisconfigured
+from functions.vault.base.fields import Mismatch
+from functions.vault.provider import hints, vocabulary
+from functions.vault.provider.hints import EXAMPLES
+from functions.vault.provider.vocabulary import REGISTRATION, UNKNOWN
 
 VOCABULARY = vocabulary.checks(loopback_http=False) | REGISTRATION
 FILES = ["box", "github", "google", "slack"]

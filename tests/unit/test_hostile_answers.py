@@ -1,4 +1,4 @@
-"""Whatever a server says, at whichever endpoint: a result or a failure of the house, never an error of another kind.
+"""Whatever a server says, at whichever endpoint: a result or a failure of the services, never an error of another kind.
 
 Nothing that it says comes back unescaped, at length, or with what it was told in confidence.
 """
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.client import Client
-from functions.vault.errors import GatehouseError
-from functions.vault.registrations import Registrations
-from functions.vault.responses import Answer
+from functions.vault.base.errors import GatehouseError
+from functions.vault.oauth.client import Client
+from functions.vault.oauth.responses import Answer
+from functions.vault.storage.registrations import Registrations
 from tests.unit.samples import BROWSER, NOW, registration, validated_response
 
 if TYPE_CHECKING:

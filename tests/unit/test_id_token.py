@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from functions.vault.assertion import jose_signature
-from functions.vault.id_token import Expected, KeyUnknown, NotVerified, verified_subject
+from functions.vault.oauth.assertion import jose_signature
+from functions.vault.oauth.id_token import Expected, KeyUnknown, NotVerified, verified_subject
 from tests.unit.samples import NOW
 from tools.jwk import jwk_of
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.errors import ProviderMisconfigured, ReauthorizationRequired
-from functions.vault.issued import as_issued_to
-from functions.vault.stored_set import Whose
+from functions.vault.base.errors import ProviderMisconfigured, ReauthorizationRequired
+from functions.vault.grant.stored_set import Whose
+from functions.vault.provider.issued import as_issued_to
 from tests.unit.samples import registration
 
 if TYPE_CHECKING:
-    from functions.vault.providers import Registration
+    from functions.vault.provider.providers import Registration
 
 OLD = {"client_id": "client-0", "client_secret": "old"}
 

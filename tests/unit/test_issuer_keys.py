@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.errors import ProviderMisconfigured, ProviderUnavailable
-from functions.vault.issuer_keys import KEPT, KEPT_FAILURE, ONCE_IN, IssuerKeys
+from functions.vault.base.errors import ProviderMisconfigured, ProviderUnavailable
+from functions.vault.oauth.issuer_keys import KEPT, KEPT_FAILURE, ONCE_IN, IssuerKeys
 from tests.unit.samples import NOW, answer, registration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions.vault.responses import Answer
+    from functions.vault.oauth.responses import Answer
 
 PROVIDER = registration(jwks_uri="https://acme.example/jwks").provider
 

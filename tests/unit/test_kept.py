@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.authorization import BrowserBinding, ticket_hash
-from functions.vault.connection import Connection, RefreshedFrom, Status
-from functions.vault.errors import ProviderUnavailable, ReauthorizationRequired
-from functions.vault.life import MOST_SUPERSEDED, Place
-from functions.vault.obtained import Authorized, Obtained, Verdict
-from functions.vault.tokens import TokenSet
-from tests.unit.house import MemoryHouse
+from functions.vault.base.errors import ProviderUnavailable, ReauthorizationRequired
+from functions.vault.grant.connection import Connection, RefreshedFrom, Status
+from functions.vault.grant.life import MOST_SUPERSEDED, Place
+from functions.vault.grant.obtained import Authorized, Obtained, Verdict
+from functions.vault.grant.tokens import TokenSet
+from functions.vault.oauth.authorization import BrowserBinding, ticket_hash
 from tests.unit.samples import (
     NOW,
     WHOSE,
@@ -26,9 +25,10 @@ from tests.unit.samples import (
     token_response,
     validated_response,
 )
+from tests.unit.services import MemoryServices
 
 if TYPE_CHECKING:
-    from functions.vault.stored_set import Whose
+    from functions.vault.grant.stored_set import Whose
 
 
 LATER = NOW + 1000
@@ -55,7 +55,7 @@ def consent(
 
 def after(obtained: Obtained, stored: Connection, now: float = LATER) -> Connection:
     """Return the record that an answer makes of what is stored."""
-    made = obtained.over(stored, now)
+    made = obtained.decide(stored, now)
     assert isinstance(made, Connection)
     return made
 
@@ -221,7 +221,7 @@ def test_its_answer_after_a_newer_consent_takes_its_place() -> None:
     assert (late.version, late.scope) == (3, "online")
     assert late.to_refresh is not None
     assert (late.to_refresh.id, late.to_refresh.scope, late.lease) == ("new", "offline", None)
-    assert refreshed(b"new", 3).over(late, LATER) is Verdict.STORED
+    assert refreshed(b"new", 3).decide(late, LATER) is Verdict.STORED
 
 
 def test_an_answer_to_what_was_current_before_the_consent_is_kept() -> None:
@@ -247,7 +247,7 @@ def test_an_answer_to_a_later_attempt_goes_over_an_earlier_ones() -> None:
         "second": "kept",
     }
     by_another = earlier.lease_ended(LATER + 55).leased("holder-3", LATER + 99, LATER + 60)
-    assert refreshed(b"second", 3, attempt=2).over(by_another, LATER + 61) is Verdict.WAIT
+    assert refreshed(b"second", 3, attempt=2).decide(by_another, LATER + 61) is Verdict.WAIT
 
 
 def test_refused_it_goes_and_the_current_tokens_are_vended_to_their_end() -> None:
@@ -274,9 +274,9 @@ def test_a_revocation_meets_its_answer() -> None:
 
 
 @pytest.fixture
-def house() -> MemoryHouse:
-    """Give a house with a connection that has a kept refresh token; its access token has run out."""
-    made = MemoryHouse()
+def services() -> MemoryServices:
+    """Give a services with a connection that has a kept refresh token; its access token has run out."""
+    made = MemoryServices()
     made.registrations.known["acme"] = registration(subject="account")
     for number, refresh_token in enumerate(("RT-1", None), 1):
         browser = BrowserBinding(f"{number}" * 22, "t" * 43, "n" * 43)
@@ -302,88 +302,88 @@ def granted(access_token: str, refresh_token: str | None) -> Any:
     return answer(json.dumps(given | ({"refresh_token": refresh_token} if refresh_token else {})))
 
 
-def kept(house: MemoryHouse) -> list[str]:
+def kept(services: MemoryServices) -> list[str]:
     """Return the ids of what is kept."""
-    return [each.id for each in house.stored().in_place(Place.KEPT)]
+    return [each.id for each in services.stored().in_place(Place.KEPT)]
 
 
-def test_a_token_is_refreshed_with_the_one_that_is_kept(house: MemoryHouse) -> None:
+def test_a_token_is_refreshed_with_the_one_that_is_kept(services: MemoryServices) -> None:
     """Once, as with any other."""
-    house.server.answers = [granted("AT-3", "RT-3")]
+    services.server.answers = [granted("AT-3", "RT-3")]
 
-    result = house.token()
+    result = services.token()
 
-    assert (result["access_token"], result["version"], house.server.refresh_tokens) == ("AT-3", 3, ["RT-1"])
-    assert house.events.calls == ["get", "registration", "change", "data_key", "http", "change", "note"]
-    assert (kept(house), house.tokens()) == ([], TokenSet("AT-3", "RT-3"))
+    assert (result["access_token"], result["version"], services.server.refresh_tokens) == ("AT-3", 3, ["RT-1"])
+    assert services.events.calls == ["get", "registration", "change", "data_key", "http", "change", "note"]
+    assert (kept(services), services.tokens()) == ([], TokenSet("AT-3", "RT-3"))
 
 
-def test_a_consent_comes_while_it_is_used(house: MemoryHouse) -> None:
+def test_a_consent_comes_while_it_is_used(services: MemoryServices) -> None:
     """Its tokens are vended; what the kept one brought is kept."""
-    sealer = house.new_cipher().prepare("merchant-1", 3, house.stored().sets[0].whose)
-    newer = sealed_tokens(token_response(tokens=ONLINE, subject="account-1"), sealer, at=int(house.now))
+    sealer = services.new_cipher().prepare("merchant-1", 3, services.stored().sets[0].whose)
+    newer = sealed_tokens(token_response(tokens=ONLINE, subject="account-1"), sealer, at=int(services.now))
     coming = Obtained("merchant-1", "r", newer, authorized=Authorized("r"), request_id="r")
 
     def consented() -> None:
-        house.connections.records["merchant-1"] = after(coming, house.stored(), house.now)
+        services.connections.records["merchant-1"] = after(coming, services.stored(), services.now)
 
-    house.events.before["http"] = [consented]
+    services.events.before["http"] = [consented]
 
-    result = house.token()
+    result = services.token()
 
     assert result["version"] == 3
-    assert [each.refreshed_from is not None for each in house.stored().in_place(Place.KEPT)] == [True]
+    assert [each.refreshed_from is not None for each in services.stored().in_place(Place.KEPT)] == [True]
 
 
-def test_an_answer_that_came_late_is_not_asked_for_again(house: MemoryHouse) -> None:
+def test_an_answer_that_came_late_is_not_asked_for_again(services: MemoryServices) -> None:
     """The record has it in the place of the kept one, and its version is what it was."""
-    source = house.stored().to_refresh
+    source = services.stored().to_refresh
     assert source is not None
-    interrupted = house.stored().leased("holder-9", house.now - 1, house.now - 30)
-    house.connections.records["merchant-1"] = interrupted
-    late = house.sealed(TokenSet("AT-8", "RT-8"), 2)
+    interrupted = services.stored().leased("holder-9", services.now - 1, services.now - 30)
+    services.connections.records["merchant-1"] = interrupted
+    late = services.sealed(TokenSet("AT-8", "RT-8"), 2)
 
     def comes_in() -> None:
-        stored = house.stored()
-        house.connections.records["merchant-1"] = stored.kept_came_late(
-            late, stored.in_place(Place.KEPT)[0], "holder-9", house.now, RefreshedFrom(source.id, 1)
+        stored = services.stored()
+        services.connections.records["merchant-1"] = stored.kept_came_late(
+            late, stored.in_place(Place.KEPT)[0], "holder-9", services.now, RefreshedFrom(source.id, 1)
         )
 
-    house.events.after["sleep"] = [comes_in]
+    services.events.after["sleep"] = [comes_in]
 
-    house.token()
+    services.token()
 
-    assert house.server.refresh_tokens == ["RT-8"]
+    assert services.server.refresh_tokens == ["RT-8"]
 
 
-def test_refused_the_current_token_is_vended_to_its_end(house: MemoryHouse) -> None:
+def test_refused_the_current_token_is_vended_to_its_end(services: MemoryServices) -> None:
     """And then, and not before, somebody has to start again; nothing more is sent."""
-    house.now -= 120
-    house.server.answers = [answer('{"error":"invalid_grant"}', 400)]
+    services.now -= 120
+    services.server.answers = [answer('{"error":"invalid_grant"}', 400)]
 
-    assert house.token()["access_token"] == "AT-2"
-    assert house.token()["access_token"] == "AT-2"
+    assert services.token()["access_token"] == "AT-2"
+    assert services.token()["access_token"] == "AT-2"
 
-    house.pass_time(120)()
-    assert house.token()["error"] == "reauthorization_required"
-    assert house.server.refresh_tokens == ["RT-1"]
-    assert house.stored().status is Status.REAUTHORIZATION_REQUIRED
+    services.pass_time(120)()
+    assert services.token()["error"] == "reauthorization_required"
+    assert services.server.refresh_tokens == ["RT-1"]
+    assert services.stored().status is Status.REAUTHORIZATION_REQUIRED
 
 
-def test_a_failure_leaves_it(house: MemoryHouse) -> None:
+def test_a_failure_leaves_it(services: MemoryServices) -> None:
     """It is tried again when the server has had its time."""
-    house.server.answers = [ProviderUnavailable("Down."), granted("AT-3", "RT-3")]
+    services.server.answers = [ProviderUnavailable("Down."), granted("AT-3", "RT-3")]
 
-    assert house.token()["error"] == "provider_unavailable"
-    assert kept(house)
-    house.pass_time(60)()
-    assert house.token()["access_token"] == "AT-3"
+    assert services.token()["error"] == "provider_unavailable"
+    assert kept(services)
+    services.pass_time(60)()
+    assert services.token()["access_token"] == "AT-3"
 
 
-def test_background_work_keeps_it_alive(house: MemoryHouse) -> None:
+def test_background_work_keeps_it_alive(services: MemoryServices) -> None:
     """It is what an idle grant would die with."""
-    house.server.answers = [granted("AT-3", "RT-3")]
+    services.server.answers = [granted("AT-3", "RT-3")]
 
-    assert house.vending.keep("merchant-1", 2, house.deadline()) is None
+    assert services.vending.keep("merchant-1", 2, services.deadline()) is None
 
-    assert house.server.refresh_tokens == ["RT-1"]
+    assert services.server.refresh_tokens == ["RT-1"]

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from functions import vault
-from functions.vault.connection import RefreshedFrom
-from functions.vault.errors import ProviderError, ProviderUnavailable, ReauthorizationRequired
-from functions.vault.life import LIFE, MOST_SUPERSEDED, Happened, Place, Status, becomes
-from functions.vault.stored_set import Pending
-from functions.vault.tokens import Account, TokenSet
+from functions.vault.base.errors import ProviderError, ProviderUnavailable, ReauthorizationRequired
+from functions.vault.grant.connection import RefreshedFrom
+from functions.vault.grant.life import LIFE, MOST_SUPERSEDED, Happened, Place, Status, becomes
+from functions.vault.grant.stored_set import Pending
+from functions.vault.grant.tokens import Account, TokenSet
 from tests.unit.samples import NOW, connection, sealed_tokens, token_response
 from tools.life import DOCUMENT, document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from functions.vault.connection import Connection
-    from functions.vault.stored_set import StoredSet
-    from functions.vault.tokens import SealedTokens, TokenResponse
+    from functions.vault.grant.connection import Connection
+    from functions.vault.grant.stored_set import StoredSet
+    from functions.vault.grant.tokens import SealedTokens, TokenResponse
 
 Row = tuple[Status | None, Place, Happened]
 

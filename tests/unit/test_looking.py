@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.connection import RefreshedFrom, Status
-from functions.vault.errors import TemporarilyUnavailable
-from functions.vault.tokens import TokenSet
-from tests.unit.house import MemoryHouse, down
+from functions.vault.base.errors import TemporarilyUnavailable
+from functions.vault.grant.connection import RefreshedFrom, Status
+from functions.vault.grant.tokens import TokenSet
 from tests.unit.samples import answer, registration
+from tests.unit.services import MemoryServices, down
 
 if TYPE_CHECKING:
-    from functions.vault.errors import GatehouseError
+    from functions.vault.base.errors import GatehouseError
 
 INVALID_GRANT = answer('{"error":"invalid_grant"}', 400)
 BY = ("acme", "client-1", "account-1")
 
 
 @pytest.fixture
-def house() -> MemoryHouse:
-    """Give a house with a connection whose first refresh was refused just now."""
-    made = MemoryHouse()
+def services() -> MemoryServices:
+    """Give a services with a connection whose first refresh was refused just now."""
+    made = MemoryServices()
     made.connect()
     made.connections.records["merchant-1"] = replace(made.stored(), subject="account-1")
     made.pass_time(7200)()
@@ -34,10 +34,10 @@ def house() -> MemoryHouse:
     return made
 
 
-def background(house: MemoryHouse, after: float = 0.0) -> GatehouseError | None:
+def background(services: MemoryServices, after: float = 0.0) -> GatehouseError | None:
     """Let so many seconds pass, and the background do its work."""
-    house.pass_time(after)()
-    return house.vending.keep("merchant-1", house.stored().version, house.deadline())
+    services.pass_time(after)()
+    return services.vending.keep("merchant-1", services.stored().version, services.deadline())
 
 
 def code(result: GatehouseError | dict[str, Any] | None) -> str | None:
@@ -45,116 +45,116 @@ def code(result: GatehouseError | dict[str, Any] | None) -> str | None:
     return result.get("error") if isinstance(result, dict) else getattr(result, "code", None)
 
 
-def test_token_sends_nothing_whatever_is_due(house: MemoryHouse) -> None:
+def test_token_sends_nothing_whatever_is_due(services: MemoryServices) -> None:
     """The grant is dead, as far as anybody knows: a caller is told so at once."""
-    house.pass_time(10**6)()
+    services.pass_time(10**6)()
 
-    assert house.token()["error"] == "reauthorization_required"
-    assert (house.server.requests, house.events.calls) == ([], ["get"])
+    assert services.token()["error"] == "reauthorization_required"
+    assert (services.server.requests, services.events.calls) == ([], ["get"])
 
 
-def test_a_look_in_the_background_finds_the_grant_alive(house: MemoryHouse) -> None:
+def test_a_look_in_the_background_finds_the_grant_alive(services: MemoryServices) -> None:
     """Not before its time; then the connection is active, with new tokens, and its client has been answered."""
-    assert code(background(house, 299)) == "reauthorization_required"
-    assert house.server.requests == []
-    house.shared.refreshed.clear()
+    assert code(background(services, 299)) == "reauthorization_required"
+    assert services.server.requests == []
+    services.shared.refreshed.clear()
 
-    assert background(house, 1) is None
+    assert background(services, 1) is None
 
-    stored = house.stored()
-    assert (stored.status, stored.version, house.tokens()) == (Status.ACTIVE, 2, TokenSet("AT-2", "RT-2"))
+    stored = services.stored()
+    assert (stored.status, stored.version, services.tokens()) == (Status.ACTIVE, 2, TokenSet("AT-2", "RT-2"))
     assert stored.failure is None
-    assert house.shared.refreshed == {("acme", "client-1"): int(house.now)}
-    assert house.token()["access_token"] == "AT-2"
+    assert services.shared.refreshed == {("acme", "client-1"): int(services.now)}
+    assert services.token()["access_token"] == "AT-2"
 
 
 @pytest.mark.parametrize("by_caller", [True, False])
-def test_a_look_at_a_provider_that_has_slots_is_sent_in_one(house: MemoryHouse, *, by_caller: bool) -> None:
+def test_a_look_at_a_provider_that_has_slots_is_sent_in_one(services: MemoryServices, *, by_caller: bool) -> None:
     """As any refresh is: UltraCart takes one request at a time, whoever makes it."""
-    house.registrations.known["acme"] = registration(max_concurrency=1)
+    services.registrations.known["acme"] = registration(max_concurrency=1)
     held: list[int] = []
-    house.events.before["http"] = [lambda: held.append(len(house.table_of_slots.slots("acme")))]
+    services.events.before["http"] = [lambda: held.append(len(services.table_of_slots.slots("acme")))]
 
     if by_caller:
-        house.pass_time(60)()
-        assert house.refresh()["access_token"] == "AT-2"
+        services.pass_time(60)()
+        assert services.refresh()["access_token"] == "AT-2"
     else:
-        assert background(house, 300) is None
+        assert background(services, 300) is None
 
-    assert (held, house.stored().status) == ([1], Status.ACTIVE)
+    assert (held, services.stored().status) == ([1], Status.ACTIVE)
 
 
-def test_all_looks_are_in_vain_where_the_grant_is_dead(house: MemoryHouse) -> None:
+def test_all_looks_are_in_vain_where_the_grant_is_dead(services: MemoryServices) -> None:
     """Three in the background and one for a caller; after that nothing is sent, whoever asks and however long."""
-    house.server.answers = [INVALID_GRANT] * 10
+    services.server.answers = [INVALID_GRANT] * 10
     for seconds in (60, 240, 600, 13500, 86400, 86400):
-        house.refresh()
-        background(house, seconds)
+        services.refresh()
+        background(services, seconds)
 
-    assert len(house.server.requests) == 4
-    assert house.stored().upkeep_at is None
-    assert house.stored().status is Status.REAUTHORIZATION_REQUIRED
+    assert len(services.server.requests) == 4
+    assert services.stored().upkeep_at is None
+    assert services.stored().status is Status.REAUTHORIZATION_REQUIRED
 
 
-def test_a_caller_of_refresh_looks_and_is_given_what_it_finds(house: MemoryHouse) -> None:
+def test_a_caller_of_refresh_looks_and_is_given_what_it_finds(services: MemoryServices) -> None:
     """Once, a minute after the refusal; before that it is told what is believed."""
-    assert code(house.refresh()) == "reauthorization_required"
-    assert house.server.requests == []
-    house.pass_time(60)()
+    assert code(services.refresh()) == "reauthorization_required"
+    assert services.server.requests == []
+    services.pass_time(60)()
 
-    assert house.refresh(if_version=1)["access_token"] == "AT-2"
+    assert services.refresh(if_version=1)["access_token"] == "AT-2"
 
-    assert len(house.server.requests) == 1
+    assert len(services.server.requests) == 1
 
 
-def test_a_caller_who_names_another_version_is_told_what_is_believed(house: MemoryHouse) -> None:
+def test_a_caller_who_names_another_version_is_told_what_is_believed(services: MemoryServices) -> None:
     """Its token was not the one that was refused."""
-    house.pass_time(3600)()
+    services.pass_time(3600)()
 
-    assert code(house.refresh(if_version=7)) == "reauthorization_required"
-    assert house.server.requests == []
+    assert code(services.refresh(if_version=7)) == "reauthorization_required"
+    assert services.server.requests == []
 
 
-def test_who_comes_during_a_look_waits_for_it(house: MemoryHouse) -> None:
+def test_who_comes_during_a_look_waits_for_it(services: MemoryServices) -> None:
     """One request for all of them, and one outcome."""
-    house.pass_time(60)()
-    held = house.stored().leased("holder-9", house.now + 30, house.now)
-    house.connections.records["merchant-1"] = held
+    services.pass_time(60)()
+    held = services.stored().leased("holder-9", services.now + 30, services.now)
+    services.connections.records["merchant-1"] = held
 
     def is_found_alive() -> None:
-        tokens = house.sealed(TokenSet("AT-9", "RT-9"), 2, expires_at=int(house.now) + 3600)
-        found = held.refreshed(tokens, RefreshedFrom("set-1", 2), "holder-9", house.now)
-        house.connections.records["merchant-1"] = found
+        tokens = services.sealed(TokenSet("AT-9", "RT-9"), 2, expires_at=int(services.now) + 3600)
+        found = held.refreshed(tokens, RefreshedFrom("set-1", 2), "holder-9", services.now)
+        services.connections.records["merchant-1"] = found
 
-    house.events.before["sleep"] = [None, None, is_found_alive]
+    services.events.before["sleep"] = [None, None, is_found_alive]
 
-    assert house.refresh()["access_token"] == "AT-9"
-    assert (len(house.slept), house.server.requests) == (3, [])
+    assert services.refresh()["access_token"] == "AT-9"
+    assert (len(services.slept), services.server.requests) == (3, [])
 
 
-def test_a_look_is_put_off_while_the_rescue_queue_may_hold_an_answer(house: MemoryHouse) -> None:
+def test_a_look_is_put_off_while_the_rescue_queue_may_hold_an_answer(services: MemoryServices) -> None:
     """For an hour after the refusal; it does not count, and somebody else's response may lie there for days."""
-    house.rescue_queue.send("{}")
+    services.rescue_queue.send("{}")
 
-    put_off = [code(background(house, seconds)) for seconds in (300, 600, 2600)]
-    sent = len(house.server.requests)
+    put_off = [code(background(services, seconds)) for seconds in (300, 600, 2600)]
+    sent = len(services.server.requests)
 
     assert (put_off, sent) == (["reauthorization_required"] * 3, 0)
-    assert background(house, 100) is None
-    assert house.stored().status is Status.ACTIVE
+    assert background(services, 100) is None
+    assert services.stored().status is Status.ACTIVE
 
 
-def test_nobody_looks_once_the_account_has_authorized_the_client_elsewhere(house: MemoryHouse) -> None:
+def test_nobody_looks_once_the_account_has_authorized_the_client_elsewhere(services: MemoryServices) -> None:
     """That may have ended this grant, and its old refresh token could end the new one: for good."""
-    house.shared.authorized[BY].append(("merchant-2", int(house.now) + 10))
+    services.shared.authorized[BY].append(("merchant-2", int(services.now) + 10))
 
-    assert code(background(house, 300)) == "reauthorization_required"
+    assert code(background(services, 300)) == "reauthorization_required"
 
-    assert (house.server.requests, house.stored().upkeep_at) == ([], None)
-    house.shared.authorized.clear()
-    house.pass_time(600)()
-    assert code(house.refresh()) == "reauthorization_required"
-    assert house.server.requests == []
+    assert (services.server.requests, services.stored().upkeep_at) == ([], None)
+    services.shared.authorized.clear()
+    services.pass_time(600)()
+    assert code(services.refresh()) == "reauthorization_required"
+    assert services.server.requests == []
 
 
 @pytest.mark.parametrize(
@@ -164,38 +164,38 @@ def test_nobody_looks_once_the_account_has_authorized_the_client_elsewhere(house
         pytest.param("merchant-2", 7300, id="before this grant was known to live"),
     ],
 )
-def test_other_authorizations_are_no_reason(house: MemoryHouse, by: str, seconds_ago: int) -> None:
+def test_other_authorizations_are_no_reason(services: MemoryServices, by: str, seconds_ago: int) -> None:
     """The grant has outlived them."""
-    house.shared.authorized[BY].append((by, int(house.now) - seconds_ago))
+    services.shared.authorized[BY].append((by, int(services.now) - seconds_ago))
 
-    assert background(house, 300) is None
+    assert background(services, 300) is None
 
 
-def test_where_the_account_is_unknown_a_look_is_taken(house: MemoryHouse) -> None:
+def test_where_the_account_is_unknown_a_look_is_taken(services: MemoryServices) -> None:
     """Nothing could be known of others of it."""
-    house.connections.records["merchant-1"] = replace(house.stored(), subject=None)
+    services.connections.records["merchant-1"] = replace(services.stored(), subject=None)
 
-    assert background(house, 300) is None
-    assert "authorized_elsewhere" not in house.events.calls
+    assert background(services, 300) is None
+    assert "authorized_elsewhere" not in services.events.calls
 
 
 @pytest.mark.parametrize("where", ["authorized_elsewhere", "rescue_queue_is_empty"])
-def test_what_cannot_be_known_puts_a_look_off(house: MemoryHouse, where: str) -> None:
+def test_what_cannot_be_known_puts_a_look_off(services: MemoryServices, where: str) -> None:
     """An outage of AWS is none of the grant: the work comes again, and nothing is sent meanwhile."""
-    house.events.before[where] = [down()]
+    services.events.before[where] = [down()]
 
     with pytest.raises(TemporarilyUnavailable):
-        background(house, 300)
+        background(services, 300)
 
-    assert house.server.requests == []
-    assert background(house) is None
+    assert services.server.requests == []
+    assert background(services) is None
 
 
-def test_what_is_wrong_with_us_is_not_told_to_who_asks_of_a_dead_grant(house: MemoryHouse) -> None:
+def test_what_is_wrong_with_us_is_not_told_to_who_asks_of_a_dead_grant(services: MemoryServices) -> None:
     """A caller can do nothing about our registration; the background's line in the log is the operator's."""
-    house.registrations.known["acme"] = registration(token_endpoint=None)
-    house.pass_time(240)()
+    services.registrations.known["acme"] = registration(token_endpoint=None)
+    services.pass_time(240)()
 
-    assert code(house.refresh()) == "reauthorization_required"
-    assert code(background(house, 60)) == "provider_misconfigured"
-    assert house.stored().status is Status.REAUTHORIZATION_REQUIRED
+    assert code(services.refresh()) == "reauthorization_required"
+    assert code(background(services, 60)) == "provider_misconfigured"
+    assert services.stored().status is Status.REAUTHORIZATION_REQUIRED

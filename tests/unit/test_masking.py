@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from functions.vault.masking import cleaned
+from functions.vault.provider.masking import cleaned
 
 SECRET = 's3cr3t/+"t&k<n~is=long-enough ü'
 KEY = "Api-Key 9f8E7d6c5B4a"

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from functions.vault.connection import Connection, Lease, RefreshedFrom, Status
-from functions.vault.errors import ProviderUnavailable, ReauthorizationRequired
-from functions.vault.life import Place
-from functions.vault.obtained import Authorized, Obtained, Verdict
-from functions.vault.stored_set import Seal
-from functions.vault.tokens import TokenSet
+from functions.vault.base.errors import ProviderUnavailable, ReauthorizationRequired
+from functions.vault.grant.connection import Connection, Lease, RefreshedFrom, Status
+from functions.vault.grant.life import Place
+from functions.vault.grant.obtained import Authorized, Obtained, Verdict
+from functions.vault.grant.stored_set import Seal
+from functions.vault.grant.tokens import TokenSet
 from tests.unit.samples import NOW, WHOSE, connection, for_version, sealed_tokens, token_response, with_current
 
 LATE = NOW + 60
@@ -116,7 +116,7 @@ def test_an_answer_follows_the_token_set_that_was_used(stored: Connection, lease
 
     What the server calls dead, and issues tokens for, lives again.
     """
-    after = answered().over(stored, LATE)
+    after = answered().decide(stored, LATE)
 
     assert isinstance(after, Connection)
     assert (after.status, after.version, ciphertext(after)) == (Status.ACTIVE, 2, b"sealed-ours")
@@ -130,8 +130,8 @@ def test_a_later_attempts_answer_goes_over_an_earlier_ones(lease: Lease | None) 
     stored = refreshed(attempt=1, lease=lease)
     ours = answered(attempt=2, holder="holder-2")
 
-    assert ours.over(stored, LATE) is Verdict.RESEAL
-    after = for_another(ours, 3).over(stored, LATE)
+    assert ours.decide(stored, LATE) is Verdict.RESEAL
+    after = for_another(ours, 3).decide(stored, LATE)
     assert isinstance(after, Connection)
     assert (after.version, ciphertext(after), refreshed_from(after)) == (
         3,
@@ -143,7 +143,7 @@ def test_a_later_attempts_answer_goes_over_an_earlier_ones(lease: Lease | None) 
 
 def test_a_later_attempts_answer_goes_over_an_earlier_ones_death_too() -> None:
     """The earlier set was tried meanwhile and called dead; ours was issued after it."""
-    after = answered(attempt=2, holder="holder-2", version=3).over(dead(refreshed(attempt=1)), LATE)
+    after = answered(attempt=2, holder="holder-2", version=3).decide(dead(refreshed(attempt=1)), LATE)
 
     assert isinstance(after, Connection)
     assert (after.status, after.version) == (Status.ACTIVE, 3)
@@ -154,9 +154,9 @@ def test_an_answer_waits_for_another_that_is_at_work_on_what_follows() -> None:
     stored = refreshed(attempt=1, lease=AT_WORK)
     ours = answered(attempt=2, holder="holder-2")
 
-    assert ours.over(stored, LATE) is Verdict.WAIT
-    assert for_another(ours, 3).over(stored, LATE) is Verdict.WAIT
-    assert ours.over(stored, LATE + 1) is Verdict.RESEAL
+    assert ours.decide(stored, LATE) is Verdict.WAIT
+    assert for_another(ours, 3).decide(stored, LATE) is Verdict.WAIT
+    assert ours.decide(stored, LATE + 1) is Verdict.RESEAL
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_an_answer_never_goes_over_what_is_newer(stored: Connection, version: in
 
     Its token set is gone; what it brings may live, is vended to nobody, and is revoked when the connection is.
     """
-    after = answered(version=version).over(stored, LATE)
+    after = answered(version=version).decide(stored, LATE)
 
     assert isinstance(after, Connection)
     assert (after.status, after.version, after.current) == (stored.status, stored.version, stored.current)
@@ -199,7 +199,7 @@ def test_an_answer_never_goes_over_what_is_newer(stored: Connection, version: in
 
 def test_an_answer_for_a_connection_that_never_was_is_nobodys() -> None:
     """There is no record to hold it."""
-    assert answered().over(None, LATE) is Verdict.FOREIGN
+    assert answered().decide(None, LATE) is Verdict.FOREIGN
 
 
 @pytest.mark.parametrize("attempt", [1, 2])
@@ -208,11 +208,11 @@ def test_an_answer_takes_the_place_of_the_token_set_that_it_came_from(attempt: i
     anew = connection(tokens=SECOND_ANSWER, version=2, authorized_by="request-9", before=ASKED)
     assert [each.id for each in anew.in_place(Place.SUPERSEDED)] == ["sealed-1"]
     if attempt == 2:
-        first = replace(answered(), tokens=FIRST_ANSWER).over(anew, LATE)
+        first = replace(answered(), tokens=FIRST_ANSWER).decide(anew, LATE)
         assert isinstance(first, Connection)
         anew = first
 
-    after = answered(attempt).over(anew, LATE)
+    after = answered(attempt).decide(anew, LATE)
 
     assert isinstance(after, Connection)
     assert (after.status, after.current) == (Status.ACTIVE, anew.current)
@@ -223,10 +223,10 @@ def test_an_answer_takes_the_place_of_the_token_set_that_it_came_from(attempt: i
 def test_an_answer_to_an_earlier_attempt_is_held_beside_a_later_ones() -> None:
     """Neither is known to be the server's newest."""
     anew = connection(tokens=SECOND_ANSWER, version=2, authorized_by="request-9", before=ASKED)
-    later = replace(answered(attempt=2), tokens=FIRST_ANSWER).over(anew, LATE)
+    later = replace(answered(attempt=2), tokens=FIRST_ANSWER).decide(anew, LATE)
     assert isinstance(later, Connection)
 
-    after = answered(attempt=1).over(later, LATE)
+    after = answered(attempt=1).decide(later, LATE)
 
     assert isinstance(after, Connection)
     assert [each.id for each in after.in_place(Place.SUPERSEDED)] == ["sealed-first", "sealed-ours"]
@@ -262,7 +262,7 @@ def test_an_answer_after_a_revocation_is_withdrawn(stored: Connection, version: 
     """
     ours = answered(attempt=2, holder="holder-2", version=version)
 
-    after = ours.over(stored, LATE)
+    after = ours.decide(stored, LATE)
 
     assert isinstance(after, Connection)
     assert (after.status, after.version, after.current) == (Status.REVOKING, stored.version, None)
@@ -274,10 +274,10 @@ def test_an_answer_after_a_revocation_is_withdrawn(stored: Connection, version: 
 
 def test_an_answer_after_a_revocation_is_withdrawn_from_a_connection_made_anew() -> None:
     """The user has consented once more since: that stands, and the old tokens go all the same."""
-    anew = consented(revocations=1).over(gone(ASKED), LATE)
+    anew = consented(revocations=1).decide(gone(ASKED), LATE)
     assert isinstance(anew, Connection)
 
-    after = replace(answered(), tokens=FIRST_ANSWER).over(anew, LATE + 1)
+    after = replace(answered(), tokens=FIRST_ANSWER).decide(anew, LATE + 1)
 
     assert isinstance(after, Connection)
     assert (after.status, after.current, after.version) == (Status.ACTIVE, anew.current, anew.version)
@@ -289,7 +289,7 @@ def test_an_answer_is_written_for_its_own_version_only(stored: Connection) -> No
     """Its ciphertext opens for no other."""
     wrong = answered(attempt=2, holder="holder-2", version=stored.version + 2)
 
-    assert wrong.over(stored, LATE) is Verdict.RESEAL
+    assert wrong.decide(stored, LATE) is Verdict.RESEAL
 
 
 @pytest.mark.parametrize(
@@ -305,10 +305,10 @@ def test_an_answer_is_written_for_its_own_version_only(stored: Connection) -> No
 @pytest.mark.parametrize("ours", [answered(), consented()], ids=["refresh", "authorization"])
 def test_our_own_write_is_known_again(ours: Obtained, since: Any) -> None:
     """Its answer was lost, and it was repeated: whatever happened since, it is not done twice."""
-    stored = ours.over(ASKED, LATE)
+    stored = ours.decide(ASKED, LATE)
     assert isinstance(stored, Connection)
 
-    assert ours.over(since(stored), LATE) is Verdict.STORED
+    assert ours.decide(since(stored), LATE) is Verdict.STORED
 
 
 # The answer to a code
@@ -318,7 +318,7 @@ def test_a_first_consent_makes_a_connection() -> None:
     """Field by field, as `Connection.authorized` does."""
     ours = consented(version=1, revocations=0, parameters={"shop": "2"}, tags={"tier": "x"})
 
-    made = ours.over(None, LATE + 0.5)
+    made = ours.decide(None, LATE + 0.5)
 
     assert made == Connection.authorized(
         "merchant-1",
@@ -356,7 +356,7 @@ def test_a_consent_replaces_what_was(stored: Connection, revocations: int) -> No
     """Nothing of the grant before it is left: no lease, no failure, no origin; only since when the connection is."""
     stored = replace(stored, created_at=NOW - 1000)
 
-    after = consented(revocations=revocations).over(stored, LATE)
+    after = consented(revocations=revocations).decide(stored, LATE)
 
     assert isinstance(after, Connection)
     assert (after.status, after.version, ciphertext(after)) == (Status.ACTIVE, 2, b"sealed-ours")
@@ -371,15 +371,15 @@ def test_a_consent_stands_over_every_version(version: int) -> None:
     """A refresh came in between: it is sealed anew for the version after."""
     stored = refreshed(attempt=1)
 
-    assert consented(version=version).over(stored, LATE) is Verdict.RESEAL
-    after = consented(version=3).over(stored, LATE)
+    assert consented(version=version).decide(stored, LATE) is Verdict.RESEAL
+    after = consented(version=3).decide(stored, LATE)
     assert isinstance(after, Connection)
     assert (after.version, after.authorized_by) == (3, "request-2")
 
 
 def test_a_consent_for_a_record_that_vanished_is_sealed_anew() -> None:
     """It was sealed for the version after one that is no more."""
-    assert consented(version=2).over(None, LATE) is Verdict.RESEAL
+    assert consented(version=2).decide(None, LATE) is Verdict.RESEAL
 
 
 @pytest.mark.parametrize(
@@ -395,12 +395,12 @@ def test_a_consent_for_a_record_that_vanished_is_sealed_anew() -> None:
 )
 def test_a_consent_is_stored_once(since: Any) -> None:
     """A redelivered answer of the same request changes nothing, though it may be sealed anew."""
-    stored = consented().over(connection(), LATE)
+    stored = consented().decide(connection(), LATE)
     assert isinstance(stored, Connection)
     again = consented(version=3)
     again = replace(again, tokens=replace(again.tokens, id="another", seal=Seal(b"sealed-anew", 1, 3)))
 
-    assert again.over(since(stored), LATE) is Verdict.STORED
+    assert again.decide(since(stored), LATE) is Verdict.STORED
 
 
 @pytest.mark.parametrize(
@@ -422,12 +422,12 @@ def test_a_consent_takes_over_nothing_of_another_party(
     """It is another owner's or provider's, and not revoked: neither its tokens nor its name change hands."""
     for version in (1, 2, 3):
         foreign = consented(version, provider, owner=owner, revocations=revocations)
-        assert foreign.over(stored, LATE) is Verdict.FOREIGN
+        assert foreign.decide(stored, LATE) is Verdict.FOREIGN
 
 
 def test_a_revoked_connection_is_free_for_another_party() -> None:
     """Its consent was asked for after the revocation."""
-    after = consented(provider="other", owner="owner-2", revocations=1).over(gone(connection()), LATE)
+    after = consented(provider="other", owner="owner-2", revocations=1).decide(gone(connection()), LATE)
 
     assert isinstance(after, Connection)
     assert (after.status, after.provider, after.owner) == (Status.ACTIVE, "other", "owner-2")
@@ -453,7 +453,7 @@ def test_a_revoked_connection_is_free_for_another_party() -> None:
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_consent_asked_for_before_a_revocation_is_withdrawn(stored: Connection, version: int) -> None:
     """Whoever revoked meant this one too: its tokens go the way of the others, and what stands, stands."""
-    after = consented(version, revocations=0).over(stored, LATE)
+    after = consented(version, revocations=0).decide(stored, LATE)
 
     assert isinstance(after, Connection)
     assert after.status is (Status.ACTIVE if stored.current else Status.REVOKING)
@@ -467,7 +467,7 @@ def test_a_consent_leaves_to_the_server_what_it_has_not_heard() -> None:
     """Asked for after a revocation that the server was not told of yet: both go on."""
     revoking = connection().revoking(NOW + 20)
 
-    after = consented(revocations=1).over(revoking, LATE)
+    after = consented(revocations=1).decide(revoking, LATE)
 
     assert isinstance(after, Connection)
     assert (after.status, ciphertext(after), after.to_revoke) == (Status.ACTIVE, b"sealed-ours", revoking.to_revoke)
@@ -479,11 +479,11 @@ def test_a_later_consent_stands() -> None:
     stored = connection(tokens=sealed_tokens(at=NOW + 41), authorized_by="request-9")
 
     for version in (1, 2, 3):
-        after = consented(version).over(stored, LATE)
+        after = consented(version).decide(stored, LATE)
         assert isinstance(after, Connection)
         assert (after.version, after.authorized_by, after.current) == (1, "request-9", stored.current)
         assert [each.request_id for each in after.in_place(Place.SUPERSEDED)] == ["request-2"]
-        assert consented(version).over(after, LATE) is Verdict.STORED
+        assert consented(version).decide(after, LATE) is Verdict.STORED
 
 
 # On paper
@@ -600,7 +600,7 @@ def test_a_consent_of_another_account_has_no_place(
     stored: str | None, given: str | None, *, allowed: bool, stands: bool
 ) -> None:
     """Unless `start` allowed it. Where either account is not known, nobody can tell, and the consent stands."""
-    verdict = of_account(given, allow_new_subject=allowed).over(connected_to(stored), LATE)
+    verdict = of_account(given, allow_new_subject=allowed).decide(connected_to(stored), LATE)
 
     if stands:
         assert isinstance(verdict, Connection)
@@ -614,14 +614,14 @@ def test_a_connection_that_vends_nothing_is_to_its_account_all_the_same(status: 
     """What dies of its own accord, comes back as what it was."""
     stored = replace(connected_to("account-1"), status=status)
 
-    assert of_account("account-2").over(stored, LATE) is Verdict.FOREIGN
+    assert of_account("account-2").decide(stored, LATE) is Verdict.FOREIGN
 
 
 def test_a_connection_that_was_ended_is_to_nobodys_account() -> None:
     """It was revoked, and started anew: whose it is now, the new consent says."""
     stored = gone(connected_to("account-1"))
 
-    verdict = of_account("account-2", revocations=stored.revocations).over(stored, LATE)
+    verdict = of_account("account-2", revocations=stored.revocations).decide(stored, LATE)
 
     assert isinstance(verdict, Connection)
     assert (verdict.status, verdict.subject) == (Status.ACTIVE, "account-2")
@@ -631,7 +631,7 @@ def test_a_refresh_is_of_the_account_that_it_is_of() -> None:
     """Nobody consented to anything: what the server says of the account is taken."""
     ours = answered()
 
-    after = replace(ours, tokens=replace(ours.tokens, subject="account-2")).over(
+    after = replace(ours, tokens=replace(ours.tokens, subject="account-2")).decide(
         replace(ASKED, subject="account-1"), LATE
     )
 
@@ -643,7 +643,7 @@ def test_what_was_asked_for_is_kept_beside_what_was_granted() -> None:
     """Through the queue and into the record."""
     told = Obtained.from_document(json.loads(consented(requested_scope="read write").to_json()))
 
-    after = told.over(connection(), LATE)
+    after = told.decide(connection(), LATE)
 
     assert isinstance(after, Connection)
     assert (after.requested_scope, after.scope) == ("read write", "read")

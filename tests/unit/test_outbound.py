@@ -23,10 +23,10 @@ from cryptography.x509.oid import NameOID
 from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 
-import functions.log  # noqa: F401 - it holds the libraries back, in a function as here
-from functions.vault import wire
-from functions.vault.errors import ProviderMisconfigured, ProviderTimedOut, ProviderUnavailable
-from functions.vault.outbound import LARGEST_BODY, Outbound
+import functions.web.log  # noqa: F401 - it holds the libraries back, in a function as here
+from functions.vault.base.errors import ProviderMisconfigured, ProviderTimedOut, ProviderUnavailable
+from functions.vault.oauth import wire
+from functions.vault.oauth.outbound import LARGEST_BODY, Outbound
 
 Behaviour = Callable[[socket.socket], None]
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from functions import replies
-from functions.vault.authorization import Phase
-from functions.vault.outcome import Outcome
+from functions.vault.oauth.authorization import Phase
+from functions.vault.oauth.outcome import Outcome
+from functions.web import replies
 from tests.unit.samples import authorization_request
 
 RETURN_TO = "https://app.example/done?tab=1"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from functions import pages
+from functions.web import pages
 
 ROOT = Path(__file__).parents[2]
 
@@ -257,7 +257,7 @@ def test_the_headers_keep_the_address_of_the_page_to_itself() -> None:
 def test_pages_need_the_standard_library_only() -> None:
     """They are part of a cold start, so they load where no package is installed (-S: no site-packages)."""
     done = subprocess.run(
-        [sys.executable, "-S", "-c", "import functions.pages as p; p.render('refused')"],
+        [sys.executable, "-S", "-c", "import functions.web.pages as p; p.render('refused')"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -288,7 +288,7 @@ def contrast(one: str, other: str) -> float:
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize(
     "file",
-    ["functions/templates/style.css", "local/templates/consent.html"],
+    ["functions/web/templates/style.css", "local/templates/consent.html"],
 )
 def test_colours_are_readable(file: str, mode: str) -> None:
     """WCAG 2 AA in both modes: 4.5 to 1 for text, 3 to 1 for the edges of what can be operated."""

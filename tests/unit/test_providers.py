@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from functions.vault import assembling, providers, vocabulary
-from functions.vault.errors import ProviderMisconfigured
-from functions.vault.fields import Mismatch
-from functions.vault.providers import Provider, Registration
-from functions.vault.vocabulary import REGISTRATION
+from functions.vault.base.errors import ProviderMisconfigured
+from functions.vault.base.fields import Mismatch
+from functions.vault.provider import assembling, providers, vocabulary
+from functions.vault.provider.providers import Provider, Registration
+from functions.vault.provider.vocabulary import REGISTRATION
 from tests.unit.samples import registration
 
 VOCABULARY = vocabulary.checks(loopback_http=False)
-FILES = sorted((Path(providers.__file__).parent.parent / "providers").glob("*.toml"))
+FILES = sorted((Path(providers.__file__).parent.parent.parent / "providers").glob("*.toml"))
 
 GOOD: dict[str, list[Any]] = {
     "issuer": ["https://acme.example", "https://acme.example/tenant/1", "https://acme.example/?x=1"],

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault import refusals, rules
-from functions.vault.refusals import Refusal
+from functions.vault.oauth import refusals
+from functions.vault.oauth.refusals import Refusal
+from functions.vault.provider import rules
 
 if TYPE_CHECKING:
-    from functions.vault.rules import Rule
+    from functions.vault.provider.rules import Rule
 
 STRAVA = {
     "message": "Bad Request",

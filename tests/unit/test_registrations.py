@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.vault.aws import ClientOf
-from functions.vault.discovery import TIMEOUT
-from functions.vault.errors import (
+from functions.vault.base.errors import (
     ProviderMisconfigured,
     ProviderUnavailable,
     TemporarilyUnavailable,
     UnknownProvider,
 )
-from functions.vault.registrations import KEPT, KEPT_FAILURE, LONGEST_REREAD_PAUSE, Registrations
-from functions.vault.responses import Answer
-from functions.vault.timing import Deadline
+from functions.vault.base.timing import Deadline
+from functions.vault.oauth.discovery import TIMEOUT
+from functions.vault.oauth.responses import Answer
+from functions.vault.storage.aws import ClientOf
+from functions.vault.storage.registrations import KEPT, KEPT_FAILURE, LONGEST_REREAD_PAUSE, Registrations
 from tests.unit.samples import NOW, answer
 
 ENDPOINTS = {

@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_plus, unquote_plus
 
 import pytest
 
-from functions.vault.errors import (
+from functions.vault.base.errors import (
     GatehouseError,
     ProviderMisconfigured,
     ProviderThrottled,
@@ -19,10 +19,17 @@ from functions.vault.errors import (
     TokenTypeNotRevoked,
     UnknownRefusal,
 )
-from functions.vault.providers import Provider
-from functions.vault.responses import Answer, is_revoked, retry_after, token_response, told_by_redirect, with_callback
-from functions.vault.rules import Rule
-from functions.vault.tokens import TokenResponse, TokenSet
+from functions.vault.grant.tokens import TokenResponse, TokenSet
+from functions.vault.oauth.responses import (
+    Answer,
+    is_revoked,
+    retry_after,
+    token_response,
+    told_by_redirect,
+    with_callback,
+)
+from functions.vault.provider.providers import Provider
+from functions.vault.provider.rules import Rule
 from tests.unit.samples import NOW, answer
 
 ACME = Provider("acme")

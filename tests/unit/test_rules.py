@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from functions.vault import rules
-from functions.vault.fields import Mismatch
+from functions.vault.base.fields import Mismatch
+from functions.vault.provider import rules
 
 
 def expected(value: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from functions.vault.scopes import granted, missing, told
+from functions.vault.grant.scopes import granted, missing, told
 
 GOOGLE = {"email": ["https://acme.example/auth/userinfo.email"], "profile": ["https://acme.example/auth/profile"]}
 CONTAINED = {"read_*": ["write_*"], "public": ["repo", "all"]}

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from functions.vault.sealing import SealBroken, context_of, seal, unseal, whole_context_of, wrapped_key_of
-from functions.vault.stored_set import PENDING, Whose
+from functions.vault.grant.stored_set import PENDING, Whose
+from functions.vault.storage.sealing import SealBroken, context_of, seal, unseal, whole_context_of, wrapped_key_of
 
 PLAINTEXT = b'{"access_token":"AT-1","refresh_token":"RT-1"}'
 CONTEXT = context_of("merchant-1", "acme", 7)

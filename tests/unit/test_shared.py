@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.vault.aws import ClientOf
-from functions.vault.errors import TemporarilyUnavailable
-from functions.vault.shared import NOTED_EVERY, Shared
-from functions.vault.timing import CALL, NEVER, Deadline
+from functions.vault.base.errors import TemporarilyUnavailable
+from functions.vault.base.timing import CALL, NEVER, Deadline
+from functions.vault.storage.aws import ClientOf
+from functions.vault.storage.shared import NOTED_EVERY, Shared
 from tests.unit.samples import NOW
 
 ACME = ("acme", "client-1")

@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
-from functions.vault.aws import ClientOf
-from functions.vault.errors import ProviderMisconfigured, TemporarilyUnavailable
-from functions.vault.signer import Signer
-from tests.unit.house import aws_error
+from functions.vault.base.errors import ProviderMisconfigured, TemporarilyUnavailable
+from functions.vault.storage.aws import ClientOf
+from functions.vault.storage.signer import Signer
+from tests.unit.services import aws_error
 from tools.jwk import jwk_of
 
 

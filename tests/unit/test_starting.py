@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.connection import Status
-from functions.vault.errors import InvalidRequest, TemporarilyUnavailable
-from functions.vault.failure import Failure
-from functions.vault.life import Place
-from functions.vault.store import Authorizations
-from functions.vault.stored_set import Revocation
-from tests.unit.house import MemoryHouse, aws_error
+from functions.vault.base.errors import InvalidRequest, TemporarilyUnavailable
+from functions.vault.grant.connection import Status
+from functions.vault.grant.failure import Failure
+from functions.vault.grant.life import Place
+from functions.vault.grant.stored_set import Revocation
+from functions.vault.storage.store import Authorizations
 from tests.unit.samples import NOW, authorization_request, registration, sealed_tokens
+from tests.unit.services import MemoryServices, aws_error
 
 if TYPE_CHECKING:
-    from functions.vault.stored_set import StoredSet
+    from functions.vault.grant.stored_set import StoredSet
 
 
 @pytest.fixture
-def house() -> MemoryHouse:
-    """Give a house."""
-    return MemoryHouse()
+def services() -> MemoryServices:
+    """Give a services."""
+    return MemoryServices()
 
 
 class RepeatingDynamoDB:
@@ -42,25 +42,25 @@ class RepeatingDynamoDB:
         return {}
 
 
-def test_a_write_whose_answer_was_lost_is_no_defect(house: MemoryHouse) -> None:
+def test_a_write_whose_answer_was_lost_is_no_defect(services: MemoryServices) -> None:
     """DynamoDB acted, its answer was lost, the SDK sends it again: the caller gets the link all the same."""
     table = RepeatingDynamoDB()
-    starting = replace(house.starting, authorizations=Authorizations(lambda _service: table, "authorizations"))
+    starting = replace(services.starting, authorizations=Authorizations(lambda _service: table, "authorizations"))
 
-    result = starting.start({"provider": "acme", "connection_id": "merchant-1"}, house.deadline())
+    result = starting.start({"provider": "acme", "connection_id": "merchant-1"}, services.deadline())
 
     request_id = result["authorize_url"].rpartition("/")[2].partition(".")[0]
     assert list(table.items) == [request_id]
 
 
-def test_a_request_knows_the_connection_as_it_was(house: MemoryHouse) -> None:
+def test_a_request_knows_the_connection_as_it_was(services: MemoryServices) -> None:
     """Its version and how often it was revoked: from these the callback sees what has happened since."""
-    house.connect(version=3)
-    house.connections.records["merchant-1"] = replace(house.stored(), revocations=2)
+    services.connect(version=3)
+    services.connections.records["merchant-1"] = replace(services.stored(), revocations=2)
 
-    house.starting.start({"provider": "acme", "connection_id": "merchant-1"}, house.deadline())
+    services.starting.start({"provider": "acme", "connection_id": "merchant-1"}, services.deadline())
 
-    (request,) = house.authorizations.records.values()
+    (request,) = services.authorizations.records.values()
     assert (request.connection_version, request.connection_revocations, request.created_at) == (3, 2, NOW)
     assert (request.owner, request.tags) == ("owner-1", {"tier": "gold"})
 
@@ -78,23 +78,23 @@ def revoked(number: int, size: int) -> StoredSet:
     [(39, 9, True), (40, 9, False), (41, 9, False), (10, 20_000, True), (11, 20_000, False)],
 )
 def test_a_record_that_is_full_of_revoked_grants_waits_for_their_server(
-    house: MemoryHouse, waiting: int, size: int, *, is_taken: bool
+    services: MemoryServices, waiting: int, size: int, *, is_taken: bool
 ) -> None:
     """An outage in which a connection is revoked and authorized over and over does not burst its record."""
-    house.connect()
+    services.connect()
     sets = tuple(revoked(number, size) for number in range(waiting))
-    record = replace(house.stored(), status=Status.REVOKING, sets=sets, tell_at=NOW + 20)
-    house.connections.records["merchant-1"] = record
+    record = replace(services.stored(), status=Status.REVOKING, sets=sets, tell_at=NOW + 20)
+    services.connections.records["merchant-1"] = record
 
     if is_taken:
-        house.starting.start({"provider": "acme", "connection_id": "merchant-1"}, house.deadline())
+        services.starting.start({"provider": "acme", "connection_id": "merchant-1"}, services.deadline())
         return
     with pytest.raises(TemporarilyUnavailable) as caught:
-        house.starting.start({"provider": "acme", "connection_id": "merchant-1"}, house.deadline())
+        services.starting.start({"provider": "acme", "connection_id": "merchant-1"}, services.deadline())
 
     assert (caught.value.connection_id, caught.value.retry_after) == ("merchant-1", 20)
     assert f"{waiting} of them are revoked here" in caught.value.description
-    assert house.authorizations.records == {}
+    assert services.authorizations.records == {}
 
 
 @pytest.mark.parametrize(
@@ -103,16 +103,16 @@ def test_a_record_that_is_full_of_revoked_grants_waits_for_their_server(
 )
 @pytest.mark.parametrize("status", [Status.ACTIVE, Status.REAUTHORIZATION_REQUIRED, Status.REVOKING])
 def test_another_partys_connection_cannot_be_asked_for(
-    house: MemoryHouse, fields: dict[str, Any], named: str, status: Status
+    services: MemoryServices, fields: dict[str, Any], named: str, status: Status
 ) -> None:
     """No request is opened that the callback would have to refuse."""
-    house.connect()
-    house.connections.records["merchant-1"] = replace(house.stored(), status=status)
+    services.connect()
+    services.connections.records["merchant-1"] = replace(services.stored(), status=status)
 
     with pytest.raises(InvalidRequest, match=named):
-        house.starting.start({"connection_id": "merchant-1", **fields}, house.deadline())
+        services.starting.start({"connection_id": "merchant-1", **fields}, services.deadline())
 
-    assert house.authorizations.records == {}
+    assert services.authorizations.records == {}
 
 
 @pytest.mark.parametrize(
@@ -124,37 +124,37 @@ def test_another_partys_connection_cannot_be_asked_for(
     ],
     ids=["many parameters", "encoded threefold", "many scopes"],
 )
-def test_a_url_that_no_browser_can_follow_is_refused(house: MemoryHouse, fields: dict[str, Any]) -> None:
+def test_a_url_that_no_browser_can_follow_is_refused(services: MemoryServices, fields: dict[str, Any]) -> None:
     """By name, and before a link to it is given out."""
     with pytest.raises(InvalidRequest, match=r"^authorization_params, scopes: .* 6000 characters"):
-        house.starting.start({"provider": "acme", **fields}, house.deadline())
+        services.starting.start({"provider": "acme", **fields}, services.deadline())
 
-    assert house.authorizations.records == {}
+    assert services.authorizations.records == {}
 
 
-def test_the_longest_url_can_still_be_followed(house: MemoryHouse) -> None:
+def test_the_longest_url_can_still_be_followed(services: MemoryServices) -> None:
     """With state and challenge added it stays within what a gateway takes of a response header: 10,240 octets."""
     least = len(registration().provider.endpoint("authorization_endpoint")) + 200
     long = {f"p{number}": "x" * 1000 for number in range(5)} | {"q": "x" * (5700 - 5020 - least)}
 
-    house.starting.start({"provider": "acme", "authorization_params": long}, house.deadline())
+    services.starting.start({"provider": "acme", "authorization_params": long}, services.deadline())
 
-    (request,) = house.authorizations.records.values()
+    (request,) = services.authorizations.records.values()
     assert 5000 < len(request.authorization_url) <= 6000
 
 
-def test_an_id_that_was_never_used_needs_no_read(house: MemoryHouse) -> None:
+def test_an_id_that_was_never_used_needs_no_read(services: MemoryServices) -> None:
     """Gatehouse makes it: there is nothing to look for."""
-    house.starting.start({"provider": "acme"}, house.deadline())
+    services.starting.start({"provider": "acme"}, services.deadline())
 
-    assert house.events.calls == ["registration", "open"]
+    assert services.events.calls == ["registration", "open"]
 
 
-def test_the_samples_request_is_one_that_start_makes(house: MemoryHouse) -> None:
+def test_the_samples_request_is_one_that_start_makes(services: MemoryServices) -> None:
     """Every field of the sample that other tests use is set by `start`, and no other."""
-    house.starting.start({"provider": "acme", "connection_id": "merchant-1"}, house.deadline())
+    services.starting.start({"provider": "acme", "connection_id": "merchant-1"}, services.deadline())
 
-    (request,) = house.authorizations.records.values()
+    (request,) = services.authorizations.records.values()
     sample = authorization_request()
     same = ("provider", "connection_id", "created_at", "expires_at", "redirect_uri", "pkce", "phase", "used_states")
     assert [getattr(request, name) for name in same] == [getattr(sample, name) for name in same]

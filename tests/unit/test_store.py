@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.vault.authorization import MOST_EXCHANGES, MOST_PUSHES, BrowserBinding, Phase, ticket_hash
-from functions.vault.aws import ClientOf
-from functions.vault.connection import Connection, RefreshedFrom, Status
-from functions.vault.errors import (
+from functions.vault.base.errors import (
     ConnectionNotFound,
     ProviderError,
     ProviderUnavailable,
     ReauthorizationRequired,
     TemporarilyUnavailable,
 )
-from functions.vault.last_attempt import LastAttempt
-from functions.vault.listing import view
-from functions.vault.store import KEEP_REQUESTS, Authorizations, Conflict, Connections, Due, summary_of
-from functions.vault.tokens import TokenSet
+from functions.vault.grant.connection import Connection, RefreshedFrom, Status
+from functions.vault.grant.last_attempt import LastAttempt
+from functions.vault.grant.tokens import TokenSet
+from functions.vault.oauth.authorization import MOST_EXCHANGES, MOST_PUSHES, BrowserBinding, Phase, ticket_hash
+from functions.vault.storage.aws import ClientOf
+from functions.vault.storage.store import KEEP_REQUESTS, Authorizations, Conflict, Connections, Due, summary_of
+from functions.vault.usecases.listing import view
 from tests.unit.samples import (
     BROWSER,
     FAILED,

@@ -10,31 +10,31 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.connection import DUE_SHARDS, Status
-from functions.vault.errors import TemporarilyUnavailable
-from functions.vault.shared import Standing, Taken
-from functions.vault.sweeping import AGAIN_AFTER, AT_ONCE, PAGE
-from functions.vault.timing import NEVER
-from tests.unit.house import MemoryHouse, aws_error, down
+from functions.vault.base.errors import TemporarilyUnavailable
+from functions.vault.base.timing import NEVER
+from functions.vault.grant.connection import DUE_SHARDS, Status
+from functions.vault.storage.shared import Standing, Taken
+from functions.vault.usecases.sweeping import AGAIN_AFTER, AT_ONCE, PAGE
 from tests.unit.samples import NOW, connection
+from tests.unit.services import MemoryServices, aws_error, down
 
 if TYPE_CHECKING:
-    from functions.vault.connection import Connection
-    from tests.unit.house import MemoryQueue
+    from functions.vault.grant.connection import Connection
+    from tests.unit.services import MemoryQueue
 
 
 @pytest.fixture
-def house() -> MemoryHouse:
-    """Give a house."""
-    return MemoryHouse()
+def services() -> MemoryServices:
+    """Give a services."""
+    return MemoryServices()
 
 
-def add(house: MemoryHouse, connection_id: str, **fields: Any) -> Connection:
+def add(services: MemoryServices, connection_id: str, **fields: Any) -> Connection:
     """Store a connection that is due since a minute, unless it says otherwise."""
     made = connection(connection_id=connection_id)
     due_at = fields.get("due_at", NOW - 60)
-    house.connections.records[connection_id] = replace(made, **{"due_at": due_at, "upkeep_at": due_at, **fields})
-    return house.connections.records[connection_id]
+    services.connections.records[connection_id] = replace(made, **{"due_at": due_at, "upkeep_at": due_at, **fields})
+    return services.connections.records[connection_id]
 
 
 def ids(queue: MemoryQueue) -> list[str]:
@@ -42,152 +42,152 @@ def ids(queue: MemoryQueue) -> list[str]:
     return sorted(json.loads(message["body"])["connection_id"] for message in queue.messages)
 
 
-def test_what_is_due_goes_to_its_queue(house: MemoryHouse) -> None:
+def test_what_is_due_goes_to_its_queue(services: MemoryServices) -> None:
     """To refresh, or to be told to the server; with the version that it is about."""
-    add(house, "idle", version=3)
-    add(house, "ending", status=Status.REVOKING, tell_at=NOW - 60)
-    add(house, "made anew", tell_at=NOW - 60)
-    add(house, "made anew, idle first", tell_at=NOW - 59)
-    add(house, "later", due_at=NOW + 1)
-    add(house, "never", due_at=None, due_shard=None)
+    add(services, "idle", version=3)
+    add(services, "ending", status=Status.REVOKING, tell_at=NOW - 60)
+    add(services, "made anew", tell_at=NOW - 60)
+    add(services, "made anew, idle first", tell_at=NOW - 59)
+    add(services, "later", due_at=NOW + 1)
+    add(services, "never", due_at=None, due_shard=None)
 
-    result = house.sweeping.sweep(house.deadline(60))
+    result = services.sweeping.sweep(services.deadline(60))
 
     assert result == {"queued": 4, "complete": True}
     assert {"connection_id": "idle", "version": 3, "provider": "acme"} in [
-        json.loads(message["body"]) for message in house.refresh_queue.messages
+        json.loads(message["body"]) for message in services.refresh_queue.messages
     ]
-    assert ids(house.refresh_queue) == ["idle", "made anew, idle first"]
-    assert ids(house.revoke_queue) == ["ending", "made anew"]
+    assert ids(services.refresh_queue) == ["idle", "made anew, idle first"]
+    assert ids(services.revoke_queue) == ["ending", "made anew"]
 
 
-def test_what_else_is_due_of_a_connection_keeps_its_time(house: MemoryHouse) -> None:
+def test_what_else_is_due_of_a_connection_keeps_its_time(services: MemoryServices) -> None:
     """Tokens of before are told to a server while the connection is kept alive: neither waits for the other's hour."""
-    add(house, "idle", upkeep_at=NOW - 60, tell_at=NOW + 300)
-    add(house, "old", due_at=NOW - 60, upkeep_at=NOW + 900, tell_at=NOW - 60)
+    add(services, "idle", upkeep_at=NOW - 60, tell_at=NOW + 300)
+    add(services, "old", due_at=NOW - 60, upkeep_at=NOW + 900, tell_at=NOW - 60)
 
-    house.sweeping.sweep(house.deadline(60))
+    services.sweeping.sweep(services.deadline(60))
 
-    idle, old = house.stored("idle"), house.stored("old")
+    idle, old = services.stored("idle"), services.stored("old")
     assert (idle.upkeep_at, idle.tell_at, idle.due_at) == (NOW + AGAIN_AFTER, NOW + 300, NOW + 300)
     assert (old.upkeep_at, old.tell_at, old.due_at) == (NOW + 900, NOW - 60, NOW + AGAIN_AFTER)
 
 
-def test_what_was_handed_on_is_not_handed_on_again(house: MemoryHouse) -> None:
+def test_what_was_handed_on_is_not_handed_on_again(services: MemoryServices) -> None:
     """Not by the next sweep; an hour later, should nothing have come of it."""
-    was = add(house, "idle")
-    house.sweeping.sweep(house.deadline(60))
+    was = add(services, "idle")
+    services.sweeping.sweep(services.deadline(60))
     later = NOW + AGAIN_AFTER
-    assert house.stored("idle") == replace(was, due_at=later, upkeep_at=later, changes=was.changes + 1)
+    assert services.stored("idle") == replace(was, due_at=later, upkeep_at=later, changes=was.changes + 1)
 
-    house.pass_time(AGAIN_AFTER - 1)()
-    assert house.sweeping.sweep(house.deadline(60))["queued"] == 0
-    house.pass_time(1)()
-    assert house.sweeping.sweep(house.deadline(60))["queued"] == 1
+    services.pass_time(AGAIN_AFTER - 1)()
+    assert services.sweeping.sweep(services.deadline(60))["queued"] == 0
+    services.pass_time(1)()
+    assert services.sweeping.sweep(services.deadline(60))["queued"] == 1
 
 
-def test_nothing_due_costs_one_read_of_each_shard(house: MemoryHouse) -> None:
+def test_nothing_due_costs_one_read_of_each_shard(services: MemoryServices) -> None:
     """However many connections there are."""
     for number in range(500):
-        add(house, f"merchant-{number}", due_at=NOW + 1)
+        add(services, f"merchant-{number}", due_at=NOW + 1)
 
-    house.sweeping.sweep(house.deadline(60))
+    services.sweeping.sweep(services.deadline(60))
 
-    assert house.events.calls == ["due"] * DUE_SHARDS
+    assert services.events.calls == ["due"] * DUE_SHARDS
 
 
-def test_everything_due_is_found_page_by_page(house: MemoryHouse) -> None:
+def test_everything_due_is_found_page_by_page(services: MemoryServices) -> None:
     """Over all shards, however full one is; each once."""
     for number in range(3 * PAGE + 1):
-        add(house, f"crowded-{number}", due_shard="7")
+        add(services, f"crowded-{number}", due_shard="7")
     for number in range(DUE_SHARDS):
-        add(house, f"alone-{number}", due_shard=str(number))
+        add(services, f"alone-{number}", due_shard=str(number))
 
-    result = house.sweeping.sweep(house.deadline(600))
+    result = services.sweeping.sweep(services.deadline(600))
 
     assert result == {"queued": 3 * PAGE + 1 + DUE_SHARDS, "complete": True}
-    assert max(Counter(ids(house.refresh_queue)).values()) == 1
+    assert max(Counter(ids(services.refresh_queue)).values()) == 1
 
 
-def test_without_time_for_another_page_the_rest_stays_due(house: MemoryHouse) -> None:
+def test_without_time_for_another_page_the_rest_stays_due(services: MemoryServices) -> None:
     """For the next sweep, which begins where this one left off."""
     for number in range(2 * PAGE):
-        add(house, f"merchant-{number}", due_shard="0")
-    house.events.before["postpone"] = [*[None] * (PAGE - 1), house.pass_time(51)]
+        add(services, f"merchant-{number}", due_shard="0")
+    services.events.before["postpone"] = [*[None] * (PAGE - 1), services.pass_time(51)]
 
-    first = house.sweeping.sweep(house.deadline(60))
-    house.now = NOW
-    second = house.sweeping.sweep(house.deadline(60))
+    first = services.sweeping.sweep(services.deadline(60))
+    services.now = NOW
+    second = services.sweeping.sweep(services.deadline(60))
 
     assert first == {"queued": PAGE, "complete": False}
     assert second == {"queued": PAGE, "complete": True}
-    assert max(Counter(ids(house.refresh_queue)).values()) == 1
+    assert max(Counter(ids(services.refresh_queue)).values()) == 1
 
 
-def test_no_shard_is_always_the_last(house: MemoryHouse) -> None:
+def test_no_shard_is_always_the_last(services: MemoryServices) -> None:
     """Sweeps that have time for one shard each begin anywhere: every shard has its turn."""
     for shard in range(DUE_SHARDS):
-        add(house, f"merchant-{shard}", due_shard=str(shard))
+        add(services, f"merchant-{shard}", due_shard=str(shard))
 
     results = []
     for number in range(DUE_SHARDS):
-        timing = replace(house.timing, jitter=partial(float, (number + 0.5) / DUE_SHARDS))
-        results.append(replace(house.sweeping, timing=timing).sweep(house.deadline(5)))
+        timing = replace(services.timing, jitter=partial(float, (number + 0.5) / DUE_SHARDS))
+        results.append(replace(services.sweeping, timing=timing).sweep(services.deadline(5)))
 
     assert results == [{"queued": 1, "complete": False}] * DUE_SHARDS
-    assert ids(house.refresh_queue) == sorted(f"merchant-{shard}" for shard in range(DUE_SHARDS))
+    assert ids(services.refresh_queue) == sorted(f"merchant-{shard}" for shard in range(DUE_SHARDS))
 
 
 @pytest.mark.parametrize("slots", [1, 3])
-def test_no_more_groups_than_the_provider_takes_requests_at_a_time(house: MemoryHouse, slots: int) -> None:
+def test_no_more_groups_than_the_provider_takes_requests_at_a_time(services: MemoryServices, slots: int) -> None:
     """A FIFO queue works a group off one by one: that is the limit. A connection always has the same group."""
-    house.table_of_slots.take_slot("acme", 0, None, Taken("anybody", NOW - 60), slots)
+    services.table_of_slots.take_slot("acme", 0, None, Taken("anybody", NOW - 60), slots)
     for number in range(100):
-        add(house, f"merchant-{number}")
-        add(house, f"elsewhere-{number}", provider="other")
+        add(services, f"merchant-{number}")
+        add(services, f"elsewhere-{number}", provider="other")
 
-    house.sweeping.sweep(house.deadline(60))
+    services.sweeping.sweep(services.deadline(60))
 
-    groups = {json.loads(each["body"])["connection_id"]: each["group"] for each in house.refresh_queue.messages}
+    groups = {json.loads(each["body"])["connection_id"]: each["group"] for each in services.refresh_queue.messages}
     assert {group for whom, group in groups.items() if whom.startswith("merchant")} == {
         f"acme:{slot}" for slot in range(slots)
     }
     assert len({group for whom, group in groups.items() if whom.startswith("elsewhere")}) == AT_ONCE
-    house.pass_time(AGAIN_AFTER)()
-    house.refresh_queue.messages.clear()
-    house.sweeping.sweep(house.deadline(60))
-    again = {json.loads(each["body"])["connection_id"]: each["group"] for each in house.refresh_queue.messages}
+    services.pass_time(AGAIN_AFTER)()
+    services.refresh_queue.messages.clear()
+    services.sweeping.sweep(services.deadline(60))
+    again = {json.loads(each["body"])["connection_id"]: each["group"] for each in services.refresh_queue.messages}
     assert again == groups
 
 
-def test_providers_take_turns(house: MemoryHouse) -> None:
+def test_providers_take_turns(services: MemoryServices) -> None:
     """Of a page that is almost all one provider's: the other's work is among the first that is queued."""
     for number in range(50):
-        add(house, f"merchant-{number:02}", due_shard="0", due_at=NOW - 90)
+        add(services, f"merchant-{number:02}", due_shard="0", due_at=NOW - 90)
     for number in range(3):
-        add(house, f"elsewhere-{number}", provider="other", due_shard="0")
+        add(services, f"elsewhere-{number}", provider="other", due_shard="0")
 
-    house.sweeping.sweep(house.deadline(60))
+    services.sweeping.sweep(services.deadline(60))
 
-    queued = [json.loads(message["body"])["provider"] for message in house.refresh_queue.messages]
+    queued = [json.loads(message["body"])["provider"] for message in services.refresh_queue.messages]
     assert queued[:6].count("other") == 3
 
 
-def test_a_provider_that_is_left_alone_is_passed_over(house: MemoryHouse) -> None:
+def test_a_provider_that_is_left_alone_is_passed_over(services: MemoryServices) -> None:
     """Nothing is sent or written for it, and it is due as before; the others' work is queued."""
-    house.table_of_slots.note_trouble("acme", Standing(None, 2, NOW + 60), NEVER)
-    was = add(house, "merchant-1")
-    add(house, "elsewhere", provider="other")
+    services.table_of_slots.note_trouble("acme", Standing(None, 2, NOW + 60), NEVER)
+    was = add(services, "merchant-1")
+    add(services, "elsewhere", provider="other")
 
-    result = house.sweeping.sweep(house.deadline(60))
+    result = services.sweeping.sweep(services.deadline(60))
 
-    assert (result, ids(house.refresh_queue)) == ({"queued": 1, "complete": True}, ["elsewhere"])
-    assert house.stored("merchant-1") == was
-    house.pass_time(60)()
-    assert house.sweeping.sweep(house.deadline(60))["queued"] == 1
+    assert (result, ids(services.refresh_queue)) == ({"queued": 1, "complete": True}, ["elsewhere"])
+    assert services.stored("merchant-1") == was
+    services.pass_time(60)()
+    assert services.sweeping.sweep(services.deadline(60))["queued"] == 1
 
 
-def test_a_provider_is_looked_up_once_in_a_sweep_and_no_registration_is(house: MemoryHouse) -> None:
+def test_a_provider_is_looked_up_once_in_a_sweep_and_no_registration_is(services: MemoryServices) -> None:
     """However much of its is due."""
     reads: list[str] = []
 
@@ -195,18 +195,18 @@ def test_a_provider_is_looked_up_once_in_a_sweep_and_no_registration_is(house: M
         reads.append(asked["Key"]["about"]["S"])
         return {}
 
-    house.dynamo.get_item = noted  # type: ignore[method-assign]
+    services.dynamo.get_item = noted  # type: ignore[method-assign]
     for number in range(10):
-        add(house, f"merchant-{number}")
-        add(house, f"elsewhere-{number}", provider="other")
+        add(services, f"merchant-{number}")
+        add(services, f"elsewhere-{number}", provider="other")
 
-    house.sweeping.sweep(house.deadline(60))
+    services.sweeping.sweep(services.deadline(60))
 
     assert sorted(reads) == ["provider acme", "provider other"]
-    assert "registration" not in house.events.calls
+    assert "registration" not in services.events.calls
 
 
-def test_an_outage_of_that_table_is_waited_for_once_and_holds_nothing_up(house: MemoryHouse) -> None:
+def test_an_outage_of_that_table_is_waited_for_once_and_holds_nothing_up(services: MemoryServices) -> None:
     """Each provider would wait for seconds, and a hundred of them for longer than a sweep has."""
     asked: list[None] = []
 
@@ -214,21 +214,21 @@ def test_an_outage_of_that_table_is_waited_for_once_and_holds_nothing_up(house: 
         asked.append(None)
         raise down()
 
-    house.dynamo.get_item = out  # type: ignore[method-assign]
+    services.dynamo.get_item = out  # type: ignore[method-assign]
     for number in range(20):
-        add(house, f"merchant-{number}", provider=f"provider-{number}")
+        add(services, f"merchant-{number}", provider=f"provider-{number}")
 
-    assert (house.sweeping.sweep(house.deadline(60))["queued"], len(asked)) == (20, 1)
+    assert (services.sweeping.sweep(services.deadline(60))["queued"], len(asked)) == (20, 1)
 
 
-def test_the_same_work_has_the_same_name_and_other_work_another(house: MemoryHouse) -> None:
+def test_the_same_work_has_the_same_name_and_other_work_another(services: MemoryServices) -> None:
     """The queue drops a repetition within minutes; the next version, and the next time, are not repetitions."""
-    was = add(house, "idle")
+    was = add(services, "idle")
 
     def name_of(state: Connection) -> str:
-        house.connections.records["idle"] = state
-        house.sweeping.sweep(house.deadline(60))
-        return house.refresh_queue.messages[-1]["deduplication"]
+        services.connections.records["idle"] = state
+        services.sweeping.sweep(services.deadline(60))
+        return services.refresh_queue.messages[-1]["deduplication"]
 
     names = [name_of(state) for state in (was, was, replace(was, version=2), replace(was, due_at=NOW - 59))]
 
@@ -237,37 +237,37 @@ def test_the_same_work_has_the_same_name_and_other_work_another(house: MemoryHou
     assert all(len(name) <= 128 for name in names)
 
 
-def test_what_another_has_dealt_with_meanwhile_is_left_as_it_is(house: MemoryHouse) -> None:
+def test_what_another_has_dealt_with_meanwhile_is_left_as_it_is(services: MemoryServices) -> None:
     """It was refreshed between the reading of the index and the postponing: its own time stands."""
-    was = add(house, "idle")
+    was = add(services, "idle")
     refreshed = replace(was, version=2, due_at=NOW + 9000)
-    house.events.before["postpone"] = [lambda: house.connections.records.update(idle=refreshed)]
+    services.events.before["postpone"] = [lambda: services.connections.records.update(idle=refreshed)]
 
-    result = house.sweeping.sweep(house.deadline(60))
+    result = services.sweeping.sweep(services.deadline(60))
 
-    assert (result["queued"], house.stored("idle")) == (0, refreshed)
+    assert (result["queued"], services.stored("idle")) == (0, refreshed)
 
 
 @pytest.mark.parametrize("failure", [down(), aws_error("AccessDeniedException")])
-def test_what_no_queue_takes_stays_due(house: MemoryHouse, failure: Exception) -> None:
+def test_what_no_queue_takes_stays_due(services: MemoryServices, failure: Exception) -> None:
     """The sweep fails, and the next one finds it where it was: handed on first, postponed after."""
-    was = add(house, "idle")
-    house.events.before["refresh_queue"] = [failure]
+    was = add(services, "idle")
+    services.events.before["refresh_queue"] = [failure]
 
     with pytest.raises(type(failure)):
-        house.sweeping.sweep(house.deadline(60))
+        services.sweeping.sweep(services.deadline(60))
 
-    assert house.stored("idle") == was
-    assert house.sweeping.sweep(house.deadline(60))["queued"] == 1
+    assert services.stored("idle") == was
+    assert services.sweeping.sweep(services.deadline(60))["queued"] == 1
 
 
-def test_a_sweep_that_ends_between_the_two_hands_on_twice(house: MemoryHouse) -> None:
+def test_a_sweep_that_ends_between_the_two_hands_on_twice(services: MemoryServices) -> None:
     """Under the same name; and the consumer looks at the version."""
-    add(house, "idle")
-    house.events.before["postpone"] = [down()]
+    add(services, "idle")
+    services.events.before["postpone"] = [down()]
     with pytest.raises(TemporarilyUnavailable):
-        house.sweeping.sweep(house.deadline(60))
+        services.sweeping.sweep(services.deadline(60))
 
-    house.sweeping.sweep(house.deadline(60))
+    services.sweeping.sweep(services.deadline(60))
 
-    assert len({message["deduplication"] for message in house.refresh_queue.messages}) == 1
+    assert len({message["deduplication"] for message in services.refresh_queue.messages}) == 1

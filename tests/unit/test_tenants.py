@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.vault import assembling, tenants
-from functions.vault.errors import InvalidRequest, ProviderMisconfigured
-from functions.vault.fields import Mismatch
-from functions.vault.providers import Provider
+from functions.vault.base.errors import InvalidRequest, ProviderMisconfigured
+from functions.vault.base.fields import Mismatch
+from functions.vault.provider import assembling, tenants
+from functions.vault.provider.providers import Provider
 from tests.unit.samples import registration
 
 SHOP = "[a-z0-9][a-z0-9-]{0,62}"

@@ -4,8 +4,8 @@ from email.utils import formatdate
 
 import pytest
 
-from functions.vault.errors import TemporarilyUnavailable
-from functions.vault.timing import AFTER_HTTP, CALL, FURTHEST_OFF, RESERVE, SHORTEST_REQUEST, Deadline, SharedClock
+from functions.vault.base.errors import TemporarilyUnavailable
+from functions.vault.base.timing import AFTER_HTTP, CALL, FURTHEST_OFF, RESERVE, SHORTEST_REQUEST, Deadline, SharedClock
 
 NOW = 1_700_000_000
 
@@ -66,7 +66,7 @@ def test_a_clock_that_is_off_is_put_right(off: float) -> None:
     clock = SharedClock(lambda: own[0])
     assert clock.now() == NOW + off
 
-    clock.hear(date(NOW))
+    clock.correct_by(date(NOW))
 
     assert clock.now() == pytest.approx(NOW, abs=1)
     own[0] += 100
@@ -78,7 +78,7 @@ def test_a_clock_that_is_right_is_left_alone(off: float) -> None:
     """The table tells whole seconds: within two of them nothing is known better."""
     clock = SharedClock(lambda: NOW + off)
 
-    clock.hear(date(NOW))
+    clock.correct_by(date(NOW))
 
     assert clock.now() == NOW + off
 
@@ -88,7 +88,7 @@ def test_an_odd_date_changes_nothing(said: str | None) -> None:
     """No header, none that is a date, or one that no request could have got: AWS had refused it."""
     clock = SharedClock(lambda: float(NOW))
 
-    clock.hear(said)
+    clock.correct_by(said)
 
     assert clock.now() == NOW
 
@@ -97,9 +97,9 @@ def test_the_latest_answer_counts() -> None:
     """A clock may have been put right by the machine itself meanwhile."""
     own = [NOW + 300.0]
     clock = SharedClock(lambda: own[0])
-    clock.hear(date(NOW))
+    clock.correct_by(date(NOW))
 
     own[0] = NOW + 10.0
-    clock.hear(date(NOW + 10))
+    clock.correct_by(date(NOW + 10))
 
     assert clock.now() == NOW + 10

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from functions.vault.tokens import TokenResponse, TokenSet
+from functions.vault.grant.tokens import TokenResponse, TokenSet
 from tests.unit.samples import NOW, token_response
 
 

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from functions.vault.upkeep import ASSUMED_IDLE_SECONDS, Upkeep
+from functions.vault.grant.upkeep import ASSUMED_IDLE_SECONDS, Upkeep
 from tests.unit.samples import NOW
 
 HOUR = 3600

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.connection import RefreshedFrom, Status
-from functions.vault.errors import (
+from functions.vault.base.errors import (
     ProviderMisconfigured,
     ProviderTimedOut,
     ProviderUnavailable,
     TemporarilyUnavailable,
 )
-from functions.vault.stored_set import Whose
-from functions.vault.timing import (
+from functions.vault.base.timing import (
     AFTER_HTTP,
     LEASE_MARGIN,
     LONGEST_CALL,
@@ -24,17 +22,19 @@ from functions.vault.timing import (
     SETTLE,
     SHORTEST_REQUEST,
 )
-from functions.vault.tokens import TokenSet
-from tests.unit.house import MemoryHouse, aws_error, down
+from functions.vault.grant.connection import RefreshedFrom, Status
+from functions.vault.grant.stored_set import Whose
+from functions.vault.grant.tokens import TokenSet
 from tests.unit.samples import NOW, answer, registration, with_current
+from tests.unit.services import MemoryServices, aws_error, down
 
 if TYPE_CHECKING:
-    from functions.vault.connection import Connection, Lease
+    from functions.vault.grant.connection import Connection, Lease
 
 INVALID_GRANT = answer('{"error":"invalid_grant"}', 400)
 THROTTLED = answer("", 429)
 SOURCE = RefreshedFrom("set-1", 1)
-"""The first attempt with the token set that a house connects with."""
+"""The first attempt with the token set that a services connects with."""
 
 NO_PLACE = ProviderUnavailable("It cannot be reached.")
 
@@ -50,109 +50,109 @@ def silent() -> ProviderTimedOut:
 
 
 @pytest.fixture
-def house() -> MemoryHouse:
-    """Give a house with a connection whose access token has expired an hour ago."""
-    made = MemoryHouse()
+def services() -> MemoryServices:
+    """Give a services with a connection whose access token has expired an hour ago."""
+    made = MemoryServices()
     made.connect()
     made.pass_time(7200)()
     return made
 
 
 @pytest.fixture
-def due(house: MemoryHouse) -> MemoryHouse:
-    """Give a house with a connection whose access token lives two minutes more, and so is in its margin."""
-    house.now = NOW + 3600 - 120
-    return house
+def due(services: MemoryServices) -> MemoryServices:
+    """Give a services with a connection whose access token lives two minutes more, and so is in its margin."""
+    services.now = NOW + 3600 - 120
+    return services
 
 
-def refreshed_from(house: MemoryHouse) -> RefreshedFrom | None:
+def refreshed_from(services: MemoryServices) -> RefreshedFrom | None:
     """Return what the stored token set was refreshed from."""
-    current = house.stored().current
+    current = services.stored().current
     return current.refreshed_from if current else None
 
 
-def replaying(house: MemoryHouse, seconds: int = 30) -> None:
+def replaying(services: MemoryServices, seconds: int = 30) -> None:
     """Let the provider be one that repeats a lost answer."""
-    house.registrations.known["acme"] = registration(refresh_token_replay_seconds=seconds)
+    services.registrations.known["acme"] = registration(refresh_token_replay_seconds=seconds)
 
 
-def lapsed(house: MemoryHouse) -> Connection:
+def lapsed(services: MemoryServices) -> Connection:
     """Let an attempt with the refresh token have vanished without a word."""
-    held = house.stored().leased("holder-0", house.now - 1, house.now - 30)
-    house.connections.records["merchant-1"] = held
+    held = services.stored().leased("holder-0", services.now - 1, services.now - 30)
+    services.connections.records["merchant-1"] = held
     return held
 
 
 # As it should be
 
 
-def test_a_refresh_claims_then_seals_then_asks_then_commits(house: MemoryHouse) -> None:
+def test_a_refresh_claims_then_seals_then_asks_then_commits(services: MemoryServices) -> None:
     """In this order: who does not get the lease has cost neither KMS nor the server anything."""
-    result = house.token()
+    result = services.token()
 
-    assert house.events.calls == ["get", "registration", "change", "decrypt", "data_key", "http", "change", "note"]
+    assert services.events.calls == ["get", "registration", "change", "decrypt", "data_key", "http", "change", "note"]
     assert (result["access_token"], result["version"]) == ("AT-2", 2)
-    assert house.tokens() == TokenSet("AT-2", "RT-2")
-    assert (house.stored().lease, refreshed_from(house)) == (None, RefreshedFrom("set-1", 1))
+    assert services.tokens() == TokenSet("AT-2", "RT-2")
+    assert (services.stored().lease, refreshed_from(services)) == (None, RefreshedFrom("set-1", 1))
 
 
-def test_a_refresh_is_noted_for_the_other_connections_of_the_client(house: MemoryHouse) -> None:
+def test_a_refresh_is_noted_for_the_other_connections_of_the_client(services: MemoryServices) -> None:
     """Theirs are refused, perhaps; that this one was answered says whose fault it is."""
-    house.token()
+    services.token()
 
-    assert house.shared.refreshed == {("acme", "client-1"): int(house.now)}
+    assert services.shared.refreshed == {("acme", "client-1"): int(services.now)}
 
 
-def test_who_comes_second_waits_for_the_first_and_asks_nobody(house: MemoryHouse) -> None:
+def test_who_comes_second_waits_for_the_first_and_asks_nobody(services: MemoryServices) -> None:
     """He read the record before the lease was taken, and finds it taken when he tries."""
-    before = house.stored()
-    other = before.leased("holder-9", house.now + 20, house.now)
+    before = services.stored()
+    other = before.leased("holder-9", services.now + 20, services.now)
 
     def is_taken() -> None:
-        house.connections.records["merchant-1"] = other
+        services.connections.records["merchant-1"] = other
 
     def is_done() -> None:
-        tokens = house.sealed(TokenSet("AT-9", "RT-9"), 2)
-        house.connections.records["merchant-1"] = other.refreshed(tokens, SOURCE, "holder-9", house.now)
+        tokens = services.sealed(TokenSet("AT-9", "RT-9"), 2)
+        services.connections.records["merchant-1"] = other.refreshed(tokens, SOURCE, "holder-9", services.now)
 
-    house.events.before["change"] = [is_taken]
-    house.events.before["sleep"] = [None, None, is_done]
+    services.events.before["change"] = [is_taken]
+    services.events.before["sleep"] = [None, None, is_done]
 
-    result = house.token()
+    result = services.token()
 
     assert (result["access_token"], result["version"]) == ("AT-9", 2)
-    assert house.server.requests == []
+    assert services.server.requests == []
 
 
 @pytest.mark.parametrize("throttled", [1, 5])
-def test_who_waits_goes_on_waiting_where_the_table_throttles(house: MemoryHouse, throttled: int) -> None:
+def test_who_waits_goes_on_waiting_where_the_table_throttles(services: MemoryServices, throttled: int) -> None:
     """So many may wait for one record that DynamoDB does not answer all of them: the next look will do."""
-    other = house.stored().leased("holder-9", house.now + 20, house.now)
-    house.connections.records["merchant-1"] = other
+    other = services.stored().leased("holder-9", services.now + 20, services.now)
+    services.connections.records["merchant-1"] = other
 
     def is_done() -> None:
-        tokens = house.sealed(TokenSet("AT-9", "RT-9"), 2, expires_at=int(house.now) + 3600)
-        house.connections.records["merchant-1"] = other.refreshed(tokens, SOURCE, "holder-9", house.now)
+        tokens = services.sealed(TokenSet("AT-9", "RT-9"), 2, expires_at=int(services.now) + 3600)
+        services.connections.records["merchant-1"] = other.refreshed(tokens, SOURCE, "holder-9", services.now)
 
-    house.events.before["get"] = [None, *[down()] * throttled, is_done]
+    services.events.before["get"] = [None, *[down()] * throttled, is_done]
 
-    result = house.token()
+    result = services.token()
 
     assert (result["access_token"], result["version"]) == ("AT-9", 2)
-    assert house.events.calls.count("get") == throttled + 2
-    assert house.server.requests == []
+    assert services.events.calls.count("get") == throttled + 2
+    assert services.server.requests == []
 
 
-def test_who_waits_hears_of_an_outage_before_its_time_is_up(house: MemoryHouse) -> None:
+def test_who_waits_hears_of_an_outage_before_its_time_is_up(services: MemoryServices) -> None:
     """A table that does not come back is a retryable failure, told while there is time to tell it."""
-    house.connections.records["merchant-1"] = house.stored().leased("holder-9", house.now + 40, house.now)
-    house.events.before["get"] = [None, *[down()] * 1000]
+    services.connections.records["merchant-1"] = services.stored().leased("holder-9", services.now + 40, services.now)
+    services.events.before["get"] = [None, *[down()] * 1000]
 
-    began, result = house.now, house.token()
+    began, result = services.now, services.token()
 
     assert (result["error"], result["retryable"]) == ("temporarily_unavailable", True)
-    assert 15 < house.now - began < 29
-    assert house.server.requests == []
+    assert 15 < services.now - began < 29
+    assert services.server.requests == []
 
 
 # Time
@@ -160,91 +160,91 @@ def test_who_waits_hears_of_an_outage_before_its_time_is_up(house: MemoryHouse) 
 
 @pytest.mark.parametrize("where", ["change", "decrypt", "data_key"])
 @pytest.mark.parametrize("seconds", [1.0, 4.0, 6.0])
-def test_what_was_slow_before_the_request_shortens_it(house: MemoryHouse, where: str, seconds: float) -> None:
+def test_what_was_slow_before_the_request_shortens_it(services: MemoryServices, where: str, seconds: float) -> None:
     """It ends within this call's time and within the lease, whatever the claim and KMS have used up of both."""
-    ends_at = house.now + 29
+    ends_at = services.now + 29
     seen: list[tuple[float, int]] = []
 
     def look() -> None:
-        lease = house.stored().lease
+        lease = services.stored().lease
         assert lease is not None
-        seen.append((house.now, lease.until))
+        seen.append((services.now, lease.until))
 
-    house.events.before[where] = [house.pass_time(seconds)]
-    house.events.before["http"] = [look]
+    services.events.before[where] = [services.pass_time(seconds)]
+    services.events.before["http"] = [look]
 
-    assert house.token()["version"] == 2
+    assert services.token()["version"] == 2
 
     ((sent_at, until),) = seen
-    (timeout,) = house.server.timeouts
+    (timeout,) = services.server.timeouts
     assert timeout >= SHORTEST_REQUEST
     assert sent_at + timeout <= min(ends_at - RESERVE, until - AFTER_HTTP)
 
 
 @pytest.mark.parametrize("where", ["change", "decrypt", "data_key"])
-def test_a_claim_that_was_too_slow_is_given_back(house: MemoryHouse, where: str) -> None:
+def test_a_claim_that_was_too_slow_is_given_back(services: MemoryServices, where: str) -> None:
     """Nothing is sent, nothing is recorded as a failure, and the next caller need not wait for the lease to lapse."""
-    house.events.before[where] = [house.pass_time(29 - RESERVE)]
+    services.events.before[where] = [services.pass_time(29 - RESERVE)]
 
-    result = house.token()
+    result = services.token()
 
     assert (result["error"], result["retryable"]) == ("temporarily_unavailable", True)
-    assert house.server.requests == []
-    assert (house.stored().lease, house.stored().failure) == (None, None)
-    house.slept.clear()
-    assert house.token()["version"] == 2
-    assert house.slept == []
+    assert services.server.requests == []
+    assert (services.stored().lease, services.stored().failure) == (None, None)
+    services.slept.clear()
+    assert services.token()["version"] == 2
+    assert services.slept == []
 
 
 @pytest.mark.parametrize("seconds", [RESERVE, RESERVE + SHORTEST_REQUEST - 0.1])
-def test_with_too_little_time_nothing_is_begun(house: MemoryHouse, seconds: float) -> None:
+def test_with_too_little_time_nothing_is_begun(services: MemoryServices, seconds: float) -> None:
     """Not even the lease is taken."""
-    result = house.token(seconds=seconds)
+    result = services.token(seconds=seconds)
 
     assert result["error"] == "temporarily_unavailable"
-    assert house.events.calls == ["get", "registration", "get"]
+    assert services.events.calls == ["get", "registration", "get"]
 
 
 # Before the request
 
 
-def test_an_outage_of_kms_is_shared_and_sends_nothing(house: MemoryHouse) -> None:
+def test_an_outage_of_kms_is_shared_and_sends_nothing(services: MemoryServices) -> None:
     """It is a failure like any other, with its delay: a thousand callers do not ask KMS a thousand times."""
-    house.events.before["data_key"] = [down()]
+    services.events.before["data_key"] = [down()]
 
-    first = house.token()
-    again = [house.token() for _ in range(3)]
+    first = services.token()
+    again = [services.token() for _ in range(3)]
 
     assert [result["error"] for result in (first, *again)] == ["temporarily_unavailable"] * 4
-    assert (house.server.requests, house.stored().lease) == ([], None)
-    assert house.events.calls.count("data_key") == 1
-    assert not house.stored().was_interrupted
-    house.pass_time(10)()
-    assert house.token()["version"] == 2
+    assert (services.server.requests, services.stored().lease) == ([], None)
+    assert services.events.calls.count("data_key") == 1
+    assert not services.stored().was_interrupted
+    services.pass_time(10)()
+    assert services.token()["version"] == 2
 
 
-def test_a_right_that_is_missing_does_not_hold_the_lease(house: MemoryHouse) -> None:
+def test_a_right_that_is_missing_does_not_hold_the_lease(services: MemoryServices) -> None:
     """The defect is raised, nothing was sent, and whoever comes next need not wait to meet it in turn."""
-    house.events.before["data_key"] = [aws_error("AccessDeniedException")]
+    services.events.before["data_key"] = [aws_error("AccessDeniedException")]
 
     with pytest.raises(Exception, match="AccessDenied"):
-        house.token()
+        services.token()
 
-    assert (house.server.requests, house.stored().lease, house.stored().was_interrupted) == ([], None, False)
+    assert (services.server.requests, services.stored().lease, services.stored().was_interrupted) == ([], None, False)
 
 
-def test_an_outage_of_the_registration_takes_no_lease(house: MemoryHouse) -> None:
+def test_an_outage_of_the_registration_takes_no_lease(services: MemoryServices) -> None:
     """The caller may come again; nothing was written."""
-    house.events.before["registration"] = [ProviderUnavailable("No metadata.", retry_after=5)]
-    before = house.stored()
+    services.events.before["registration"] = [ProviderUnavailable("No metadata.", retry_after=5)]
+    before = services.stored()
 
-    result = house.token()
+    result = services.token()
 
     assert (result["error"], result["retry_after"]) == ("provider_unavailable", 5)
-    assert house.stored() == before
+    assert services.stored() == before
 
 
-def test_nothing_is_vended_that_was_revoked_while_a_failure_came(due: MemoryHouse) -> None:
+def test_nothing_is_vended_that_was_revoked_while_a_failure_came(due: MemoryServices) -> None:
     """The token that was read is still good for two minutes; but before the failure was known, `revoke` returned."""
 
     def revoked_meanwhile() -> None:
@@ -259,7 +259,7 @@ def test_nothing_is_vended_that_was_revoked_while_a_failure_came(due: MemoryHous
 @pytest.mark.parametrize(
     "failure", [lost(), NO_PLACE, THROTTLED, answer("", 503), answer('{"error":"invalid_client"}', 401)]
 )
-def test_what_is_still_good_is_vended_through_any_failure(due: MemoryHouse, failure: Any) -> None:
+def test_what_is_still_good_is_vended_through_any_failure(due: MemoryServices, failure: Any) -> None:
     """Refreshing early is an offer. While the failure is in force nobody asks the server again."""
     due.server.answers = [failure]
 
@@ -269,7 +269,7 @@ def test_what_is_still_good_is_vended_through_any_failure(due: MemoryHouse, fail
     assert len(due.server.requests) == 1
 
 
-def test_what_is_too_short_is_refused_while_a_failure_is_in_force(due: MemoryHouse) -> None:
+def test_what_is_too_short_is_refused_while_a_failure_is_in_force(due: MemoryServices) -> None:
     """A caller who needs more than is left gets the failure, with the wait; and when that is over, a new token."""
     due.server.answers = [answer("", 429, retry_after="60")]
     first = due.token(min_ttl=300)
@@ -286,7 +286,7 @@ def test_what_is_too_short_is_refused_while_a_failure_is_in_force(due: MemoryHou
     assert due.stored().failure is None
 
 
-def test_who_needs_a_token_asks_though_it_was_offered_in_vain(due: MemoryHouse) -> None:
+def test_who_needs_a_token_asks_though_it_was_offered_in_vain(due: MemoryServices) -> None:
     """The pause after it is over for who needs more than is left, who is told of the next pause, a first one."""
     due.server.answers = [NO_PLACE, NO_PLACE, NO_PLACE]
     for _ in range(2):
@@ -302,18 +302,18 @@ def test_who_needs_a_token_asks_though_it_was_offered_in_vain(due: MemoryHouse) 
     assert due.token(min_ttl=300)["version"] == 2
 
 
-def test_a_pause_after_work_in_the_background_keeps_no_caller_waiting(house: MemoryHouse) -> None:
+def test_a_pause_after_work_in_the_background_keeps_no_caller_waiting(services: MemoryServices) -> None:
     """Nobody waited for its outcome, so it has grown for nobody; but it holds for work in the background."""
-    house.server.answers = [NO_PLACE]
+    services.server.answers = [NO_PLACE]
 
-    kept = [house.vending.keep("merchant-1", 1, house.deadline()) for _ in range(2)]
-    asked = len(house.server.requests)
+    kept = [services.vending.keep("merchant-1", 1, services.deadline()) for _ in range(2)]
+    asked = len(services.server.requests)
 
     assert [each and each.code for each in kept] == ["provider_unavailable"] * 2
-    assert (asked, house.token()["version"]) == (1, 2)
+    assert (asked, services.token()["version"]) == (1, 2)
 
 
-def test_a_time_that_the_server_named_holds_for_who_needs_a_token(due: MemoryHouse) -> None:
+def test_a_time_that_the_server_named_holds_for_who_needs_a_token(due: MemoryServices) -> None:
     """It was asked in vain while the old token was good; nobody asks it before the time that it has told."""
     due.server.answers = [answer("", 503, retry_after="100")]
     assert due.token()["version"] == 1
@@ -329,62 +329,62 @@ def test_a_time_that_the_server_named_holds_for_who_needs_a_token(due: MemoryHou
 # A lost answer
 
 
-def test_a_lost_answer_is_asked_for_again_where_the_server_repeats_it(house: MemoryHouse) -> None:
+def test_a_lost_answer_is_asked_for_again_where_the_server_repeats_it(services: MemoryServices) -> None:
     """On the same lease, with the same refresh token, at once: the loss costs nobody anything."""
-    replaying(house)
-    house.server.answers = [lost()]
+    replaying(services)
+    services.server.answers = [lost()]
 
-    result = house.token()
+    result = services.token()
 
-    assert (result["version"], house.tokens()) == (2, TokenSet("AT-2", "RT-2"))
-    assert house.server.refresh_tokens == ["RT-1", "RT-1"]
-    assert refreshed_from(house) == RefreshedFrom("set-1", 1)
-    assert not house.stored().was_interrupted
+    assert (result["version"], services.tokens()) == (2, TokenSet("AT-2", "RT-2"))
+    assert services.server.refresh_tokens == ["RT-1", "RT-1"]
+    assert refreshed_from(services) == RefreshedFrom("set-1", 1)
+    assert not services.stored().was_interrupted
 
 
-def test_a_lost_answer_is_asked_for_again_where_refresh_tokens_are_not_replaced(house: MemoryHouse) -> None:
+def test_a_lost_answer_is_asked_for_again_where_refresh_tokens_are_not_replaced(services: MemoryServices) -> None:
     """A server that does not rotate them has nothing to detect: the same token gets another answer."""
-    house.registrations.known["acme"] = registration(refresh_token_rotation=False)
-    house.server.answers = [lost()]
+    services.registrations.known["acme"] = registration(refresh_token_rotation=False)
+    services.server.answers = [lost()]
 
-    result = house.token()
+    result = services.token()
 
-    assert (result["version"], house.server.refresh_tokens) == (2, ["RT-1", "RT-1"])
+    assert (result["version"], services.server.refresh_tokens) == (2, ["RT-1", "RT-1"])
 
 
-def test_without_a_replay_window_it_is_asked_once(house: MemoryHouse) -> None:
+def test_without_a_replay_window_it_is_asked_once(services: MemoryServices) -> None:
     """A server that detects reuse would end the grant: the unknown outcome is recorded, and the server left alone."""
-    house.server.answers = [lost()]
+    services.server.answers = [lost()]
 
-    result = house.token()
+    result = services.token()
 
     assert result["error"] == "provider_unavailable"
-    assert house.server.refresh_tokens == ["RT-1"]
-    assert house.stored().was_interrupted
+    assert services.server.refresh_tokens == ["RT-1"]
+    assert services.stored().was_interrupted
 
 
 @pytest.mark.parametrize("failure", [NO_PLACE, THROTTLED, answer('{"error":"invalid_client"}', 401)])
-def test_what_surely_had_no_effect_is_not_asked_again_at_once(house: MemoryHouse, failure: Any) -> None:
+def test_what_surely_had_no_effect_is_not_asked_again_at_once(services: MemoryServices, failure: Any) -> None:
     """There is no answer to repeat; the failure counts, with its delay."""
-    replaying(house)
-    house.server.answers = [failure]
+    replaying(services)
+    services.server.answers = [failure]
 
-    house.token()
+    services.token()
 
-    assert len(house.server.requests) == 1
-    assert house.stored().failure is not None
-    assert not house.stored().was_interrupted
+    assert len(services.server.requests) == 1
+    assert services.stored().failure is not None
+    assert not services.stored().was_interrupted
 
 
-def test_a_second_loss_is_for_the_next_one(house: MemoryHouse) -> None:
+def test_a_second_loss_is_for_the_next_one(services: MemoryServices) -> None:
     """It is not asked a third time; what is unknown is recorded."""
-    replaying(house)
-    house.server.answers = [lost(), lost()]
+    replaying(services)
+    services.server.answers = [lost(), lost()]
 
-    result = house.token()
+    result = services.token()
 
-    assert (result["error"], len(house.server.requests)) == ("provider_unavailable", 2)
-    assert house.stored().was_interrupted
+    assert (result["error"], len(services.server.requests)) == ("provider_unavailable", 2)
+    assert services.stored().was_interrupted
 
 
 @pytest.mark.parametrize(
@@ -397,28 +397,28 @@ def test_a_second_loss_is_for_the_next_one(house: MemoryHouse) -> None:
     ],
 )
 def test_no_request_of_ours_meets_an_earlier_one_at_work(
-    house: MemoryHouse, provider: dict[str, Any], seconds: int
+    services: MemoryServices, provider: dict[str, Any], seconds: int
 ) -> None:
     """After a time-out the server may be at work still: until the lease lapses nobody asks it with this token set.
 
     Where it repeats answers, the next request comes while it would. Callers are told when that is, and nobody waits.
     """
-    house.registrations.known["acme"] = registration(**provider)
-    house.server.answers = [silent()]
+    services.registrations.known["acme"] = registration(**provider)
+    services.server.answers = [silent()]
 
-    first = house.token()
-    house.pass_time(seconds - 1)()
-    again = [house.token(), house.refresh(), house.token(min_ttl=0)]
+    first = services.token()
+    services.pass_time(seconds - 1)()
+    again = [services.token(), services.refresh(), services.token(min_ttl=0)]
 
     assert [each["error"] for each in (first, *again)] == ["provider_unavailable"] * 4
     assert [each["retry_after"] for each in (first, *again)] == [seconds, 1, 1, 1]
-    assert (house.server.refresh_tokens, house.slept) == (["RT-1"], [])
-    house.pass_time(1)()
-    assert (house.token()["version"], house.server.refresh_tokens) == (2, ["RT-1", "RT-1"])
-    assert house.slept == []
+    assert (services.server.refresh_tokens, services.slept) == (["RT-1"], [])
+    services.pass_time(1)()
+    assert (services.token()["version"], services.server.refresh_tokens) == (2, ["RT-1", "RT-1"])
+    assert services.slept == []
 
 
-def test_a_good_token_is_vended_after_a_time_out(due: MemoryHouse) -> None:
+def test_a_good_token_is_vended_after_a_time_out(due: MemoryServices) -> None:
     """The request was an offer, and nobody waits for the lease that it leaves."""
     due.server.answers = [silent()]
 
@@ -428,149 +428,151 @@ def test_a_good_token_is_vended_after_a_time_out(due: MemoryHouse) -> None:
     assert (len(due.server.requests), due.slept) == (1, [])
 
 
-def test_a_time_out_after_a_loss_is_one(house: MemoryHouse) -> None:
+def test_a_time_out_after_a_loss_is_one(services: MemoryServices) -> None:
     """The second request of an attempt may be at work as well as a first one."""
-    replaying(house, 60)
-    house.server.answers = [lost(), silent()]
+    replaying(services, 60)
+    services.server.answers = [lost(), silent()]
 
-    first = house.token()
-    house.pass_time(20)()
+    first = services.token()
+    services.pass_time(20)()
 
-    assert (first["retry_after"], house.token()["error"]) == (31, "provider_unavailable")
-    assert len(house.server.requests) == 2
-    assert house.stored().was_interrupted
+    assert (first["retry_after"], services.token()["error"]) == (31, "provider_unavailable")
+    assert len(services.server.requests) == 2
+    assert services.stored().was_interrupted
 
 
-def test_a_dead_grant_after_a_loss_says_what_came_before(house: MemoryHouse) -> None:
+def test_a_dead_grant_after_a_loss_says_what_came_before(services: MemoryServices) -> None:
     """The operator learns that a lost answer may have ended it, and that the window was too short."""
-    replaying(house)
-    house.server.answers = [lost(), INVALID_GRANT]
+    replaying(services)
+    services.server.answers = [lost(), INVALID_GRANT]
 
-    result = house.token()
+    result = services.token()
 
     assert result["error"] == "reauthorization_required"
     assert "An earlier refresh was interrupted" in result["error_description"]
-    assert house.stored().status is Status.REAUTHORIZATION_REQUIRED
+    assert services.stored().status is Status.REAUTHORIZATION_REQUIRED
 
 
-def test_a_server_that_is_at_work_on_the_lost_request_has_ended_nothing(house: MemoryHouse) -> None:
+def test_a_server_that_is_at_work_on_the_lost_request_has_ended_nothing(services: MemoryServices) -> None:
     """Asked again while it is, it says so in the words of a dead grant; what the first request did stays unknown."""
     rules = ({"words": ["already being processed"], "means": "busy"},)
-    house.registrations.known["acme"] = registration(refresh_token_rotation=False, refusals=rules)
+    services.registrations.known["acme"] = registration(refresh_token_rotation=False, refusals=rules)
     at_work = '{"error":"invalid_grant","error_description":"token request is already being processed"}'
-    house.server.answers = [lost(), answer(at_work, 400)]
+    services.server.answers = [lost(), answer(at_work, 400)]
 
-    result = house.token()
+    result = services.token()
 
     assert (result["error"], result["retryable"]) == ("provider_unavailable", True)
-    assert house.stored().status is Status.ACTIVE
-    assert house.stored().was_interrupted
-    house.pass_time(result["retry_after"])()
-    assert house.token()["version"] == 2
+    assert services.stored().status is Status.ACTIVE
+    assert services.stored().was_interrupted
+    services.pass_time(result["retry_after"])()
+    assert services.token()["version"] == 2
 
 
 @pytest.mark.parametrize("body", ["", '{"error":"something_new"}', '{"error":"invalid_request"}'])
-def test_a_refusal_that_nobody_knows_ends_nothing(house: MemoryHouse, body: str) -> None:
+def test_a_refusal_that_nobody_knows_ends_nothing(services: MemoryServices, body: str) -> None:
     """It may pass: the server is asked again, later and later, and the record has its words."""
-    house.server.answers = [answer(body, 400)] * 2
+    services.server.answers = [answer(body, 400)] * 2
 
-    first = house.token()
-    house.pass_time(first["retry_after"])()
-    second = house.token()
-    house.pass_time(second["retry_after"])()
+    first = services.token()
+    services.pass_time(first["retry_after"])()
+    second = services.token()
+    services.pass_time(second["retry_after"])()
 
     assert [(each["error"], each["retryable"]) for each in (first, second)] == [("provider_unavailable", True)] * 2
     assert second["retry_after"] > first["retry_after"]
-    assert house.token()["version"] == 2
+    assert services.token()["version"] == 2
 
 
-def refused_for_long(house: MemoryHouse, hours: float, times: int) -> list[str]:
+def refused_for_long(services: MemoryServices, hours: float, times: int) -> list[str]:
     """Have a refresh refused so often, over so many hours, for a reason that nobody knows; return the errors."""
     unknown = answer('{"error":"invalid_request","error_description":"Something."}', 400)
     said = []
     for _ in range(times):
-        house.server.answers = [unknown]
-        said.append(house.token()["error"])
-        house.pass_time(hours * 3600 / (times - 1))()
-    house.pass_time(-hours * 3600 / (times - 1))()
+        services.server.answers = [unknown]
+        said.append(services.token()["error"])
+        services.pass_time(hours * 3600 / (times - 1))()
+    services.pass_time(-hours * 3600 / (times - 1))()
     return said
 
 
 @pytest.mark.parametrize(("hours", "times"), [(23.9, 20), (200, 9)])
 def test_a_refusal_that_nobody_knows_may_pass_for_a_day_and_ten_attempts(
-    house: MemoryHouse, hours: float, times: int
+    services: MemoryServices, hours: float, times: int
 ) -> None:
     """Until both are over, it is retryable, whatever is known of others."""
-    house.shared.refreshed["acme", "client-1"] = 10**10
+    services.shared.refreshed["acme", "client-1"] = 10**10
 
-    assert set(refused_for_long(house, hours, times)) == {"provider_unavailable"}
-    assert house.stored().needs is None
+    assert set(refused_for_long(services, hours, times)) == {"provider_unavailable"}
+    assert services.stored().needs is None
 
 
-def test_a_lasting_refusal_is_the_end_of_the_grant_where_others_of_the_client_are_answered(house: MemoryHouse) -> None:
+def test_a_lasting_refusal_is_the_end_of_the_grant_where_others_of_the_client_are_answered(
+    services: MemoryServices,
+) -> None:
     """The client is right, then; the customer is asked to connect again, and nobody looks at the grant any more."""
-    house.shared.refreshed["acme", "client-1"] = int(house.now) + 3600
+    services.shared.refreshed["acme", "client-1"] = int(services.now) + 3600
 
-    assert refused_for_long(house, 24.1, 10)[-1] == "reauthorization_required"
+    assert refused_for_long(services, 24.1, 10)[-1] == "reauthorization_required"
 
-    assert (house.stored().needs, house.stored().upkeep_at) == ("reauthorization", None)
+    assert (services.stored().needs, services.stored().upkeep_at) == ("reauthorization", None)
 
 
 @pytest.mark.parametrize("noted", [None, -10])
 def test_a_lasting_refusal_is_else_the_operators_and_a_person_may_find_out(
-    house: MemoryHouse, noted: int | None
+    services: MemoryServices, noted: int | None
 ) -> None:
     """Nothing has been answered since the first of them; the grant stays, and a later answer heals it."""
     if noted is not None:
-        house.shared.refreshed["acme", "client-1"] = int(house.now) + noted
+        services.shared.refreshed["acme", "client-1"] = int(services.now) + noted
 
-    said = refused_for_long(house, 24.1, 10)
+    said = refused_for_long(services, 24.1, 10)
 
     assert said == ["provider_unavailable"] * 9 + ["provider_misconfigured"]
-    assert (house.stored().status, house.stored().needs) == (Status.ACTIVE, "reauthorization")
-    house.pass_time(400)()
-    assert house.token()["version"] == 2
-    assert (house.stored().failure, house.stored().needs) == (None, None)
+    assert (services.stored().status, services.stored().needs) == (Status.ACTIVE, "reauthorization")
+    services.pass_time(400)()
+    assert services.token()["version"] == 2
+    assert (services.stored().failure, services.stored().needs) == (None, None)
 
 
-def test_a_lasting_refusal_is_judged_when_that_can_be_known(house: MemoryHouse) -> None:
+def test_a_lasting_refusal_is_judged_when_that_can_be_known(services: MemoryServices) -> None:
     """While the table of what connections share is out, nothing changes."""
-    house.events.before["last_refreshed"] = [down()]
+    services.events.before["last_refreshed"] = [down()]
 
-    assert set(refused_for_long(house, 24.1, 10)) == {"provider_unavailable"}
+    assert set(refused_for_long(services, 24.1, 10)) == {"provider_unavailable"}
 
 
-def test_without_time_for_a_second_request_the_loss_is_what_is_told(house: MemoryHouse) -> None:
+def test_without_time_for_a_second_request_the_loss_is_what_is_told(services: MemoryServices) -> None:
     """Not that the time was up: the outcome is unknown, and the record has to say so."""
-    replaying(house)
-    house.server.answers = [lost()]
-    house.events.before["http"] = [house.pass_time(14.5)]
+    replaying(services)
+    services.server.answers = [lost()]
+    services.events.before["http"] = [services.pass_time(14.5)]
 
-    result = house.token()
+    result = services.token()
 
-    assert (result["error"], len(house.server.requests)) == ("provider_unavailable", 1)
-    assert house.stored().was_interrupted
+    assert (result["error"], len(services.server.requests)) == ("provider_unavailable", 1)
+    assert services.stored().was_interrupted
 
 
 @pytest.mark.parametrize(
     ("said", "status"), [(THROTTLED, Status.ACTIVE), (INVALID_GRANT, Status.REAUTHORIZATION_REQUIRED)]
 )
 def test_what_an_attempt_came_to_is_written_over_what_does_not_concern_it(
-    house: MemoryHouse, said: Any, status: Status
+    services: MemoryServices, said: Any, status: Status
 ) -> None:
     """A sweep, say, writes the record meanwhile: the lease and the token set are what decides, and both are ours."""
-    house.server.answers = [said]
-    postponed = house.stored().due_shard
+    services.server.answers = [said]
+    postponed = services.stored().due_shard
 
     def sweep() -> None:
-        (due,) = next(house.connections.due(str(postponed), NOW + 10**9, 10))
-        house.connections.postpone(due, NOW + 10**6)
+        (due,) = next(services.connections.due(str(postponed), NOW + 10**9, 10))
+        services.connections.postpone(due, NOW + 10**6)
 
-    house.events.after["http"] = [sweep]
+    services.events.after["http"] = [sweep]
 
-    house.token()
+    services.token()
 
-    stored = house.stored()
+    stored = services.stored()
     assert (stored.status, stored.lease, stored.failure and stored.failure.count) == (status, None, 1)
     assert stored.upkeep_at == NOW + (10**6 if status is Status.ACTIVE else 7200 + 300)
 
@@ -578,24 +580,26 @@ def test_what_an_attempt_came_to_is_written_over_what_does_not_concern_it(
 # Sealed before
 
 
-def sealed_before(house: MemoryHouse) -> None:
+def sealed_before(services: MemoryServices) -> None:
     """Let the stored tokens be sealed in format 1, when nobody noted whose they are."""
-    made = with_current(house.stored(), seal=house.sealed_before(TokenSet("AT-1", "RT-1")))
-    house.connections.records["merchant-1"] = with_current(made, whose=Whose("acme", None, {"shop": "1"}))
+    made = with_current(services.stored(), seal=services.sealed_before(TokenSet("AT-1", "RT-1")))
+    services.connections.records["merchant-1"] = with_current(made, whose=Whose("acme", None, {"shop": "1"}))
 
 
-def test_what_was_sealed_in_format_1_is_vended_and_takes_format_2_on_when_it_is_refreshed(house: MemoryHouse) -> None:
+def test_what_was_sealed_in_format_1_is_vended_and_takes_format_2_on_when_it_is_refreshed(
+    services: MemoryServices,
+) -> None:
     """Nothing has to be done about it; from then on it says to whom it was issued, and where."""
-    sealed_before(house)
-    house.now = float(NOW)
-    assert house.token()["access_token"] == "AT-1"
-    assert house.stored().current
-    assert house.stored().current.seal.format == 1  # type: ignore[union-attr]  # as above
+    sealed_before(services)
+    services.now = float(NOW)
+    assert services.token()["access_token"] == "AT-1"
+    assert services.stored().current
+    assert services.stored().current.seal.format == 1  # type: ignore[union-attr]  # as above
 
-    house.pass_time(7200)()
-    assert house.token()["access_token"] == "AT-2"
+    services.pass_time(7200)()
+    assert services.token()["access_token"] == "AT-2"
 
-    current = house.stored().current
+    current = services.stored().current
     assert current
     assert (current.seal.format, current.seal.key, current.seal.version) == (2, "key-1", 2)
     assert current.whose == registration().whose({"shop": "1"})
@@ -605,151 +609,153 @@ def test_what_was_sealed_in_format_1_is_vended_and_takes_format_2_on_when_it_is_
 # An attempt that vanished
 
 
-def test_an_interrupted_attempts_refresh_token_is_tried_once_more(house: MemoryHouse) -> None:
+def test_an_interrupted_attempts_refresh_token_is_tried_once_more(services: MemoryServices) -> None:
     """After a moment in which its answer could still come in. Many servers still take it."""
-    lapsed(house)
+    lapsed(services)
 
-    result = house.token()
+    result = services.token()
 
-    assert (result["version"], house.server.refresh_tokens, house.slept) == (2, ["RT-1"], [SETTLE])
-    assert refreshed_from(house) == RefreshedFrom("set-1", 2)
+    assert (result["version"], services.server.refresh_tokens, services.slept) == (2, ["RT-1"], [SETTLE])
+    assert refreshed_from(services) == RefreshedFrom("set-1", 2)
 
 
-def test_an_interrupted_attempts_answer_may_still_come_in(house: MemoryHouse) -> None:
+def test_an_interrupted_attempts_answer_may_still_come_in(services: MemoryServices) -> None:
     """From the rescue queue: then nothing is sent, which might have ended the grant, and its token is vended."""
-    lapsed(house)
+    lapsed(services)
 
     def rescued() -> None:
-        leased = house.stored()
-        tokens = house.sealed(TokenSet("AT-9", "RT-9"), 2)
-        tokens = replace(tokens, expires_at=int(house.now) + 3600, refresh_at=int(house.now) + 3300)
-        house.connections.change(leased, leased.refreshed(tokens, SOURCE, "holder-0", house.now))
+        leased = services.stored()
+        tokens = services.sealed(TokenSet("AT-9", "RT-9"), 2)
+        tokens = replace(tokens, expires_at=int(services.now) + 3600, refresh_at=int(services.now) + 3300)
+        services.connections.change(leased, leased.refreshed(tokens, SOURCE, "holder-0", services.now))
 
-    house.events.before["sleep"] = [rescued]
+    services.events.before["sleep"] = [rescued]
 
-    result = house.token()
+    result = services.token()
 
-    assert (result["access_token"], house.server.requests) == ("AT-9", [])
-    assert (house.stored().lease, house.stored().version) == (None, 2)
+    assert (result["access_token"], services.server.requests) == ("AT-9", [])
+    assert (services.stored().lease, services.stored().version) == (None, 2)
 
 
-def test_while_a_response_waits_to_be_rescued_an_interrupted_one_is_not_asked_for_again(house: MemoryHouse) -> None:
+def test_while_a_response_waits_to_be_rescued_an_interrupted_one_is_not_asked_for_again(
+    services: MemoryServices,
+) -> None:
     """It may be that very one, and the server would take its old refresh token for stolen: the caller tries again.
 
     Nothing of the interruption is forgotten by that, and nobody is told of a failing server.
     """
-    lapsed(house)
-    house.rescue_queue.messages.append({"body": "somebody's"})
+    lapsed(services)
+    services.rescue_queue.messages.append({"body": "somebody's"})
 
-    results = [house.token() for _ in range(3)]
+    results = [services.token() for _ in range(3)]
 
     assert [(said["error"], said["retry_after"]) for said in results] == [("temporarily_unavailable", 5)] * 3
-    assert house.server.requests == []
-    assert (house.stored().was_interrupted, house.stored().failure) == (True, None)
-    house.rescue_queue.messages.clear()
-    assert (house.token()["version"], house.server.refresh_tokens) == (2, ["RT-1"])
+    assert services.server.requests == []
+    assert (services.stored().was_interrupted, services.stored().failure) == (True, None)
+    services.rescue_queue.messages.clear()
+    assert (services.token()["version"], services.server.refresh_tokens) == (2, ["RT-1"])
 
 
-def test_it_is_not_waited_for_for_ever(house: MemoryHouse) -> None:
+def test_it_is_not_waited_for_for_ever(services: MemoryServices) -> None:
     """A response that nobody can rescue must not keep others from going on."""
-    lapsed(house)
-    house.rescue_queue.messages.append({"body": "somebody's"})
-    house.token()
+    lapsed(services)
+    services.rescue_queue.messages.append({"body": "somebody's"})
+    services.token()
 
-    house.pass_time(RESCUED_WITHIN - 10)()
-    assert house.token()["error"] == "temporarily_unavailable"
-    house.pass_time(10)()
+    services.pass_time(RESCUED_WITHIN - 10)()
+    assert services.token()["error"] == "temporarily_unavailable"
+    services.pass_time(10)()
 
-    assert (house.token()["version"], house.server.refresh_tokens) == (2, ["RT-1"])
+    assert (services.token()["version"], services.server.refresh_tokens) == (2, ["RT-1"])
 
 
-def test_what_is_rescued_while_the_queue_is_asked_is_found(house: MemoryHouse) -> None:
+def test_what_is_rescued_while_the_queue_is_asked_is_found(services: MemoryServices) -> None:
     """The queue is asked first: what left it since is in the record."""
-    lapsed(house)
-    house.rescue_queue.messages.append({"body": "ours"})
+    lapsed(services)
+    services.rescue_queue.messages.append({"body": "ours"})
 
     def rescued() -> None:
-        leased = house.stored()
-        tokens = house.sealed(TokenSet("AT-9", "RT-9"), 2)
-        tokens = replace(tokens, expires_at=int(house.now) + 3600, refresh_at=int(house.now) + 3300)
-        house.connections.change(leased, leased.refreshed(tokens, SOURCE, "holder-0", house.now))
-        house.rescue_queue.messages.clear()
+        leased = services.stored()
+        tokens = services.sealed(TokenSet("AT-9", "RT-9"), 2)
+        tokens = replace(tokens, expires_at=int(services.now) + 3600, refresh_at=int(services.now) + 3300)
+        services.connections.change(leased, leased.refreshed(tokens, SOURCE, "holder-0", services.now))
+        services.rescue_queue.messages.clear()
 
-    house.events.after["rescue_queue_is_empty"] = [rescued]
+    services.events.after["rescue_queue_is_empty"] = [rescued]
 
-    result = house.token()
+    result = services.token()
 
-    assert (result["access_token"], house.server.requests) == ("AT-9", [])
+    assert (result["access_token"], services.server.requests) == ("AT-9", [])
 
 
-def test_a_queue_that_cannot_be_asked_may_hold_it(house: MemoryHouse) -> None:
+def test_a_queue_that_cannot_be_asked_may_hold_it(services: MemoryServices) -> None:
     """SQS is out: it is asked again by the next caller."""
-    lapsed(house)
-    house.events.before["rescue_queue_is_empty"] = [down()]
+    lapsed(services)
+    services.events.before["rescue_queue_is_empty"] = [down()]
 
-    assert house.token()["error"] == "temporarily_unavailable"
+    assert services.token()["error"] == "temporarily_unavailable"
 
-    assert house.server.requests == []
-    assert (house.token()["version"], house.server.refresh_tokens) == (2, ["RT-1"])
+    assert services.server.requests == []
+    assert (services.token()["version"], services.server.refresh_tokens) == (2, ["RT-1"])
 
 
-def test_a_grant_that_is_dead_after_an_interruption_says_so(house: MemoryHouse) -> None:
+def test_a_grant_that_is_dead_after_an_interruption_says_so(services: MemoryServices) -> None:
     """Only then is it concluded that the customer has to connect anew."""
-    lapsed(house)
-    house.server.answers = [INVALID_GRANT]
+    lapsed(services)
+    services.server.answers = [INVALID_GRANT]
 
-    result = house.token()
+    result = services.token()
 
     assert result["error"] == "reauthorization_required"
     assert "An earlier refresh was interrupted" in result["error_description"]
 
 
-def test_an_outage_while_waiting_for_a_late_answer_does_not_hold_the_lease(house: MemoryHouse) -> None:
+def test_an_outage_while_waiting_for_a_late_answer_does_not_hold_the_lease(services: MemoryServices) -> None:
     """Nothing was sent; what was unknown stays so, and whoever comes next need not wait for the lease to lapse."""
-    lapsed(house)
-    house.events.after["sleep"] = [lambda: house.events.before["get"].append(down())]
+    lapsed(services)
+    services.events.after["sleep"] = [lambda: services.events.before["get"].append(down())]
 
-    result = house.token()
+    result = services.token()
 
-    assert (result["error"], house.server.requests) == ("temporarily_unavailable", [])
-    lease = house.stored().lease
-    assert lease is None or not lease.is_live(house.now)
-    assert house.stored().was_interrupted
+    assert (result["error"], services.server.requests) == ("temporarily_unavailable", [])
+    lease = services.stored().lease
+    assert lease is None or not lease.is_live(services.now)
+    assert services.stored().was_interrupted
 
 
 # Defects
 
 
-def test_a_defect_does_not_hold_the_lease(house: MemoryHouse) -> None:
+def test_a_defect_does_not_hold_the_lease(services: MemoryServices) -> None:
     """It is raised; the others get a failure of which the outcome is unknown, at once, and the server is left alone."""
-    house.server.answers = [RuntimeError("a defect")]
+    services.server.answers = [RuntimeError("a defect")]
 
     with pytest.raises(RuntimeError):
-        house.token()
+        services.token()
 
-    assert house.stored().lease is None
-    assert house.stored().was_interrupted
-    shared = house.token()
+    assert services.stored().lease is None
+    assert services.stored().was_interrupted
+    shared = services.token()
     assert (shared["error"], shared["retryable"]) == ("provider_unavailable", True)
-    assert (len(house.server.requests), house.slept) == (1, [])
-    house.pass_time(10)()
-    assert house.token()["version"] == 2
+    assert (len(services.server.requests), services.slept) == (1, [])
+    services.pass_time(10)()
+    assert services.token()["version"] == 2
 
 
 # The commit
 
 
-def test_tokens_that_are_safe_but_not_stored_are_a_retryable_failure(house: MemoryHouse) -> None:
+def test_tokens_that_are_safe_but_not_stored_are_a_retryable_failure(services: MemoryServices) -> None:
     """The caller comes again and finds them; nothing was lost, and the old token is no good any more."""
-    house.events.before["change"] = [None, *(down() for _ in range(1000))]
+    services.events.before["change"] = [None, *(down() for _ in range(1000))]
 
-    result = house.token()
+    result = services.token()
 
     assert (result["error"], result["retryable"], result["retry_after"]) == ("temporarily_unavailable", True, 2)
-    assert len(house.rescue_queue.messages) == 1
+    assert len(services.rescue_queue.messages) == 1
 
 
-def test_while_they_are_on_their_way_what_is_still_good_is_vended(due: MemoryHouse) -> None:
+def test_while_they_are_on_their_way_what_is_still_good_is_vended(due: MemoryServices) -> None:
     """An outage of the table costs the caller nothing."""
     due.events.before["change"] = [None, *(down() for _ in range(1000))]
 
@@ -759,61 +765,61 @@ def test_while_they_are_on_their_way_what_is_still_good_is_vended(due: MemoryHou
     assert len(due.rescue_queue.messages) == 1
 
 
-def test_a_failure_is_written_through_an_outage_of_the_table(house: MemoryHouse) -> None:
+def test_a_failure_is_written_through_an_outage_of_the_table(services: MemoryServices) -> None:
     """The lease would keep all others waiting otherwise."""
-    house.server.answers = [THROTTLED]
-    house.events.before["change"] = [None, down(), down()]
+    services.server.answers = [THROTTLED]
+    services.events.before["change"] = [None, down(), down()]
 
-    assert house.token()["error"] == "provider_throttled"
+    assert services.token()["error"] == "provider_throttled"
 
-    assert house.stored().lease is None
+    assert services.stored().lease is None
 
 
-def test_a_refusal_does_not_kill_what_a_stale_holder_has_just_stored(house: MemoryHouse) -> None:
+def test_a_refusal_does_not_kill_what_a_stale_holder_has_just_stored(services: MemoryServices) -> None:
     """Its late answer came in while ours failed: `invalid_grant` is about a token set of the past."""
-    lapsed(house)
+    lapsed(services)
 
     def late_answer() -> None:
-        held = house.stored()
-        tokens = house.sealed(TokenSet("AT-9", "RT-9"), 2)
-        tokens = replace(tokens, expires_at=int(house.now) + 3600, refresh_at=int(house.now) + 3300)
-        house.connections.change(held, held.refreshed(tokens, RefreshedFrom("set-1", 1), "holder-0", house.now))
+        held = services.stored()
+        tokens = services.sealed(TokenSet("AT-9", "RT-9"), 2)
+        tokens = replace(tokens, expires_at=int(services.now) + 3600, refresh_at=int(services.now) + 3300)
+        services.connections.change(held, held.refreshed(tokens, RefreshedFrom("set-1", 1), "holder-0", services.now))
 
-    house.server.answers = [INVALID_GRANT]
-    house.events.after["http"] = [late_answer]
+    services.server.answers = [INVALID_GRANT]
+    services.events.after["http"] = [late_answer]
 
-    result = house.token()
+    result = services.token()
 
     assert (result["access_token"], result["version"]) == ("AT-9", 2)
-    assert (house.stored().status, house.stored().lease) == (Status.ACTIVE, None)
+    assert (services.stored().status, services.stored().lease) == (Status.ACTIVE, None)
 
 
 # Revoked meanwhile
 
 
-def test_tokens_that_arrive_after_the_end_go_to_nobody_and_are_revoked(house: MemoryHouse) -> None:
+def test_tokens_that_arrive_after_the_end_go_to_nobody_and_are_revoked(services: MemoryServices) -> None:
     """The server rotated while `revoke` ran, which waits for that: the old ones would end nothing any more."""
-    house.events.before["http"] = [house.revoke]
+    services.events.before["http"] = [services.revoke]
 
-    result = house.token()
+    result = services.token()
 
     assert result["error"] == "connection_revoked"
-    assert (house.stored().status, house.stored().tell_at) == (Status.REVOKING, int(house.now))
-    assert house.server.revoked == []
-    assert house.revoke() == "revoked"
-    assert house.server.revoked == ["RT-2", "AT-2"]
-    assert house.stored().current is None
+    assert (services.stored().status, services.stored().tell_at) == (Status.REVOKING, int(services.now))
+    assert services.server.revoked == []
+    assert services.revoke() == "revoked"
+    assert services.server.revoked == ["RT-2", "AT-2"]
+    assert services.stored().current is None
 
 
-def test_a_failure_after_the_end_changes_nothing(house: MemoryHouse) -> None:
+def test_a_failure_after_the_end_changes_nothing(services: MemoryServices) -> None:
     """Revoked stays revoked, whatever the refresh in flight came to; and nothing waits for that any more."""
-    house.events.before["http"] = [house.revoke]
-    house.server.answers = [INVALID_GRANT]
+    services.events.before["http"] = [services.revoke]
+    services.server.answers = [INVALID_GRANT]
 
-    assert house.token()["error"] == "connection_revoked"
+    assert services.token()["error"] == "connection_revoked"
 
-    assert (house.stored().status, house.stored().tell_at) == (Status.REVOKING, int(house.now))
-    assert house.revoke() == "revoked"
+    assert (services.stored().status, services.stored().tell_at) == (Status.REVOKING, int(services.now))
+    assert services.revoke() == "revoked"
 
 
 # Without a refresh token
@@ -821,108 +827,110 @@ def test_a_failure_after_the_end_changes_nothing(house: MemoryHouse) -> None:
 
 def test_a_token_that_cannot_be_refreshed_ends_with_its_time() -> None:
     """Until then it is vended; after that the connection says that it has to be started again, and nothing is sent."""
-    house = MemoryHouse()
-    house.connect(TokenSet("AT-1"))
-    bare = with_current(house.stored(), refreshable=False, refresh_at=None)
-    house.connections.records["merchant-1"] = bare
-    assert house.token()["access_token"] == "AT-1"
+    services = MemoryServices()
+    services.connect(TokenSet("AT-1"))
+    bare = with_current(services.stored(), refreshable=False, refresh_at=None)
+    services.connections.records["merchant-1"] = bare
+    assert services.token()["access_token"] == "AT-1"
 
-    house.pass_time(3600)()
+    services.pass_time(3600)()
 
-    assert house.token()["error"] == "reauthorization_required"
-    assert house.stored().status is Status.REAUTHORIZATION_REQUIRED
-    assert house.server.requests == []
+    assert services.token()["error"] == "reauthorization_required"
+    assert services.stored().status is Status.REAUTHORIZATION_REQUIRED
+    assert services.server.requests == []
 
 
 # In the background
 
 
-def test_a_person_is_asked_before_a_token_ends_that_cannot_be_refreshed(house: MemoryHouse) -> None:
+def test_a_person_is_asked_before_a_token_ends_that_cannot_be_refreshed(services: MemoryServices) -> None:
     """Nothing is sent, and the token is vended to its end: at which the background says that it is over."""
-    house.now = NOW
-    house.connect(TokenSet("AT-1"))
+    services.now = NOW
+    services.connect(TokenSet("AT-1"))
 
     def looked_at(seconds: float) -> tuple[Any, ...]:
-        house.now = NOW + seconds
-        house.vending.keep("merchant-1", 1, house.deadline())
-        stored = house.stored()
+        services.now = NOW + seconds
+        services.vending.keep("merchant-1", 1, services.deadline())
+        stored = services.stored()
         return stored.status, stored.needs, stored.due_at
 
-    house.connections.records["merchant-1"] = house.stored().lease_ended(NOW)
+    services.connections.records["merchant-1"] = services.stored().lease_ended(NOW)
     assert looked_at(2699) == (Status.ACTIVE, None, NOW + 2700)
     assert looked_at(2700) == (Status.ACTIVE, "reauthorization", NOW + 3600)
-    assert house.token()["access_token"] == "AT-1"
+    assert services.token()["access_token"] == "AT-1"
     assert looked_at(3600) == (Status.REAUTHORIZATION_REQUIRED, "reauthorization", None)
-    assert house.server.requests == []
+    assert services.server.requests == []
 
 
-def test_background_work_refreshes_what_is_still_at_its_version(house: MemoryHouse) -> None:
+def test_background_work_refreshes_what_is_still_at_its_version(services: MemoryServices) -> None:
     """A message that comes twice, or late, finds another version and sends nothing."""
     for _ in range(3):
-        house.vending.keep("merchant-1", 1, house.deadline())
+        services.vending.keep("merchant-1", 1, services.deadline())
 
-    assert (house.stored().version, len(house.server.requests)) == (2, 1)
+    assert (services.stored().version, len(services.server.requests)) == (2, 1)
 
 
 @pytest.mark.parametrize("failure", [lost(), THROTTLED, INVALID_GRANT, answer('{"error":"invalid_client"}', 401)])
-def test_background_work_that_failed_is_in_the_record_and_not_in_the_queue(house: MemoryHouse, failure: Any) -> None:
+def test_background_work_that_failed_is_in_the_record_and_not_in_the_queue(
+    services: MemoryServices, failure: Any
+) -> None:
     """The record says when it is due again; a message that came again would be a second schedule."""
-    house.server.answers = [failure]
+    services.server.answers = [failure]
 
-    told = house.vending.keep("merchant-1", 1, house.deadline())
+    told = services.vending.keep("merchant-1", 1, services.deadline())
 
-    stored = house.stored().failure
+    stored = services.stored().failure
     assert stored is not None
     assert told is not None, "the log, and its alarms, hear of it"
     assert (told.code, told.connection_id) == (stored.code, "merchant-1")
 
 
-def test_background_work_that_was_not_begun_comes_again(house: MemoryHouse) -> None:
+def test_background_work_that_was_not_begun_comes_again(services: MemoryServices) -> None:
     """There was no time, or no AWS: the message has to stay in the queue."""
     with pytest.raises(TemporarilyUnavailable):
-        house.vending.keep("merchant-1", 1, house.deadline(5))
-    house.events.before["get"] = [down()]
+        services.vending.keep("merchant-1", 1, services.deadline(5))
+    services.events.before["get"] = [down()]
     with pytest.raises(TemporarilyUnavailable):
-        house.vending.keep("merchant-1", 1, house.deadline())
+        services.vending.keep("merchant-1", 1, services.deadline())
 
-    assert house.server.requests == []
+    assert services.server.requests == []
 
 
 @pytest.mark.parametrize("gone", ["unknown", "merchant-1"])
-def test_background_work_on_what_is_no_more_is_done(house: MemoryHouse, gone: str) -> None:
+def test_background_work_on_what_is_no_more_is_done(services: MemoryServices, gone: str) -> None:
     """Revoked meanwhile, or never there."""
-    house.revoke()
-    house.server.requests.clear()
+    services.revoke()
+    services.server.requests.clear()
 
-    house.vending.keep(gone, 1, house.deadline())
+    services.vending.keep(gone, 1, services.deadline())
 
-    assert house.server.requests == []
+    assert services.server.requests == []
 
 
-def test_a_mistake_of_the_operators_never_ends_a_connection(house: MemoryHouse) -> None:
+def test_a_mistake_of_the_operators_never_ends_a_connection(services: MemoryServices) -> None:
     """However often: the connection works again as soon as it is corrected."""
     for _ in range(20):
-        house.server.answers = [answer('{"error":"invalid_client"}', 401)]
-        assert house.token()["error"] == ProviderMisconfigured.code
-        house.pass_time(400)()
+        services.server.answers = [answer('{"error":"invalid_client"}', 401)]
+        assert services.token()["error"] == ProviderMisconfigured.code
+        services.pass_time(400)()
 
-    assert house.stored().status is Status.ACTIVE
-    assert house.token()["version"] == 2
+    assert services.stored().status is Status.ACTIVE
+    assert services.token()["version"] == 2
 
 
 @pytest.mark.parametrize(("seconds", "held_for"), [(20.0, 20.0), (29.0, 29.0), (900.0, LONGEST_CALL)])
-def test_the_lease_outlives_its_holder(house: MemoryHouse, seconds: float, held_for: float) -> None:
+def test_the_lease_outlives_its_holder(services: MemoryServices, seconds: float, held_for: float) -> None:
     """Lambda ends the call before, however long its answer takes to store: nobody sends the same token beside it."""
     seen: list[Lease | None] = []
-    house.events.before["http"] = [lambda: seen.append(house.stored().lease)]
-    began = house.now
+    services.events.before["http"] = [lambda: seen.append(services.stored().lease)]
+    began = services.now
 
-    house.token(seconds)
+    services.token(seconds)
 
     (lease,) = seen
     assert lease is not None
     assert lease.until == began + held_for + LEASE_MARGIN
-    assert lease.until - AFTER_HTTP >= began + house.server.timeouts[0]
+    assert lease.until - AFTER_HTTP >= began + services.server.timeouts[0]
 
 
 # What was replaced or revoked while it was refreshed
@@ -940,25 +948,25 @@ def test_the_lease_outlives_its_holder(house: MemoryHouse, seconds: float, held_
     ],
 )
 def test_a_refresh_in_vain_gives_its_lease_back_wherever_the_token_set_is(
-    house: MemoryHouse, moved: str, said: Any, *, was_refused: bool, is_unknown: bool
+    services: MemoryServices, moved: str, said: Any, *, was_refused: bool, is_unknown: bool
 ) -> None:
     """Else it would count as interrupted for ever: what became of it is known, and told with the token set."""
-    house.pass_time(7200)()
+    services.pass_time(7200)()
 
     def happen() -> None:
-        was = house.stored()
+        was = services.stored()
         if moved == "revoked":
-            house.connections.records["merchant-1"] = was.revoking(house.now)
+            services.connections.records["merchant-1"] = was.revoking(services.now)
         else:
             tokens = TokenSet("AT-8", "RT-8")
-            house.connect(tokens, version=was.version + 1, authorized_by="request-8", before=was)
+            services.connect(tokens, version=was.version + 1, authorized_by="request-8", before=was)
 
-    house.events.before["http"] = [happen]
-    house.server.answers = [said]
+    services.events.before["http"] = [happen]
+    services.server.answers = [said]
 
-    house.token()
+    services.token()
 
-    (left,) = [each for each in house.stored().sets if each.seal.version == 1]
+    (left,) = [each for each in services.stored().sets if each.seal.version == 1]
     assert left.was_refused is was_refused
     assert (left.lease is not None and left.lease.is_after_an_interruption) is is_unknown
     assert left.lease is None or not left.lease.holder

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.connection import JUST_OBTAINED
+from functions.vault.grant.connection import JUST_OBTAINED
 from tools.deploy_check.browser import Browser
 from tools.deploy_check.callers import Caller
 from tools.deploy_check.report import Wrong, expect

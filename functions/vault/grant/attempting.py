@@ -1,0 +1,201 @@
+"""One attempt to revoke a token set: what the server is asked, in which order, and what its answers come to.
+
+A grant has ended when the server has confirmed the end of its refresh token, or of an access token that was alive. To
+end one that had run out confirms nothing: it says yes to what it does not know, or no. Nor does the end of an access
+token, if the refresh token was refused with it: that may have been in passing, and is believed at the second time.
+Where the first success is known to end all, it is enough, whichever token it was.
+
+What the words of a refusal mean is in `meanings`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import TYPE_CHECKING
+
+from functions.vault.base.errors import GatehouseError, ProviderMisconfigured, RevocationRefused, TokenTypeNotRevoked
+from functions.vault.base.record import record
+
+from .stored_set import (
+    DEAD,
+    ENDED_WITH_ALL,
+    GONE,
+    INTERRUPTED,
+    LEFT_AT_THE_SERVER,
+    REFUSED_AFTER_AN_INTERRUPTION,
+    REVOKED,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .stored_set import Answers, StoredSet
+    from .token_set import TokenSet
+
+    Revoke = Callable[[str, str], bool]
+
+_ACCESS, _REFRESH = "access_token", "refresh_token"
+_NONE, _REFUSED, _UNSUPPORTED = "none", "refused", "unsupported_token_type"
+
+_ON_ITS_WAY = 10
+"""Seconds of life that an access token needs to be alive when the server looks at it."""
+
+
+@record
+class Attempt:
+    """What an attempt came to: the answers that are known now, and why the grant has not ended where it has not.
+
+    `needs_refresh`: with newer tokens it may end.
+    """
+
+    answers: Answers = field(default_factory=dict)
+    failure: GatehouseError | None = None
+    needs_refresh: bool = False
+
+
+class _Asked:
+    """What the server was asked about a token set, and what it has answered."""
+
+    def __init__(self, over: StoredSet, now: Callable[[], float], *, ends_all: bool) -> None:
+        self.over = over
+        self.ends_all = ends_all
+        self.refusal: GatehouseError | None = None
+        self.has_run_out = False
+        self.is_gone = False
+        self.is_refresh_refused = False
+        self._now = now
+        self._known = over
+        self._answers: Answers = {}
+
+    @property
+    def is_confirmed(self) -> bool:
+        return self._known.is_confirmed
+
+    @property
+    def has_revoked(self) -> bool:
+        return any(entry["answer"] == REVOKED for entry in self._known.answers.values())
+
+    def answered(self, kind: str, answer: str) -> None:
+        self._known = self._known.answered(kind, answer, self._now())
+        self._answers[kind] = self._known.answers[kind]
+
+    def ended(self, grant: str | None = None) -> Attempt:
+        if grant is not None:
+            self.answered("grant", grant)
+        return Attempt(self._answers)
+
+    def failed(self, failure: GatehouseError) -> Attempt:
+        return Attempt(self._answers, failure)
+
+    def may_end_with_newer_tokens(self) -> Attempt:
+        return Attempt(self._answers, needs_refresh=True)
+
+
+def ask(  # noqa: PLR0913 - a token set, how its server is asked, and what is known besides
+    over: StoredSet,
+    tokens: TokenSet,
+    kinds: Iterable[str],
+    revoke: Revoke,
+    now: Callable[[], float],
+    *,
+    had_ended: bool,
+    ends_all: bool = False,
+    first_ends_all: bool = False,
+    refuses_us: bool = False,
+) -> Attempt:
+    """Ask the server to revoke each token of the `kinds` that it takes, if it has not answered about it yet.
+
+    `revoke` sends a token of a kind, and tells whether the server knew it. `had_ended`: the server has confirmed the
+    end of this grant by another token set. `ends_all`: with any grant it ends all of the account. `first_ends_all`: so
+    it does, and its yes is to this very token. `refuses_us`: it has published that it takes no revocation of this
+    client.
+    """
+    asked = _Asked(over, now, ends_all=ends_all)
+    try:
+        for kind in kinds:
+            if kind not in over.answers and not (first_ends_all and asked.has_revoked):
+                _ask_about(asked, kind, getattr(tokens, kind), revoke, now())
+    except GatehouseError as error:
+        if refuses_us and isinstance(error, ProviderMisconfigured) and error.refuses_client:
+            return asked.ended(LEFT_AT_THE_SERVER)
+        return asked.failed(error)
+    return _judged(asked, now(), had_ended=had_ended or (first_ends_all and asked.has_revoked))
+
+
+def _ask_about(asked: _Asked, kind: str, token: str | None, revoke: Revoke, now: float) -> None:
+    """Ask about one token, unless it has run out and nothing else could confirm the end."""
+    alone = kind == _ACCESS and not asked.is_confirmed
+    if token is None:
+        asked.answered(kind, _NONE)
+    elif alone and asked.over.has_run_out(now + _ON_ITS_WAY) and not asked.over.is_fresh(now):
+        asked.has_run_out = True
+    elif (answer := _answer(asked, kind, token, revoke)) == GONE and alone:
+        asked.is_gone = True
+    elif answer is not None:
+        asked.answered(kind, answer)
+
+
+def _answer(asked: _Asked, kind: str, token: str, revoke: Revoke) -> str | None:
+    """Return what the server answers; None for a refusal. When the end is confirmed already, that is of no matter."""
+    try:
+        return REVOKED if revoke(kind, token) else GONE
+    except TokenTypeNotRevoked:
+        return _UNSUPPORTED
+    except (RevocationRefused, ProviderMisconfigured) as refusal:
+        is_refused_again = kind != _REFRESH or _ACCESS in asked.over.answers
+        if asked.is_confirmed and is_refused_again and refusal.provider_error is not None:
+            return _REFUSED
+        if _is_about_us(refusal):
+            raise
+        asked.refusal = asked.refusal or refusal
+        asked.is_refresh_refused |= kind == _REFRESH
+        return None
+
+
+def _is_about_us(refusal: GatehouseError) -> bool:
+    """Tell whether no token has been looked at: the server refuses the client, or was not asked at all."""
+    return isinstance(refusal, ProviderMisconfigured) and (refusal.refuses_client or refusal.provider_error is None)
+
+
+def _judged(asked: _Asked, now: float, *, had_ended: bool) -> Attempt:
+    """Return what the answers come to when all was asked."""
+    over = asked.over
+    is_interrupted = over.lease is not None and over.lease.is_after_an_interruption
+    if asked.is_confirmed:
+        is_in_doubt = asked.is_refresh_refused and not had_ended
+        return _judged_confirmed(asked, is_in_doubt=is_in_doubt, is_interrupted=is_interrupted)
+    if asked.has_run_out and over.refreshable:
+        return asked.may_end_with_newer_tokens()
+    is_refused = asked.is_gone or isinstance(asked.refusal, RevocationRefused)
+    if is_refused and (is_interrupted or had_ended):
+        return asked.ended(INTERRUPTED if is_interrupted else REVOKED)
+    # What the server has said of our client, or nobody can explain, says nothing of a grant that is alive here.
+    if is_refused or (asked.refusal is not None and over.was_dead):
+        return _judged_refused(asked, now)
+    if asked.refusal is not None:
+        return asked.failed(asked.refusal)
+    return asked.ended(LEFT_AT_THE_SERVER)
+
+
+def _judged_confirmed(asked: _Asked, *, is_in_doubt: bool, is_interrupted: bool) -> Attempt:
+    """Return what it comes to that the end of a token is confirmed; `is_in_doubt`: the refresh token was refused."""
+    if is_interrupted:
+        return asked.ended(INTERRUPTED)
+    if is_in_doubt and asked.refusal is not None:
+        return asked.failed(asked.refusal)
+    return asked.ended(ENDED_WITH_ALL if asked.ends_all else None)
+
+
+def _judged_refused(asked: _Asked, now: float) -> Attempt:
+    """Return what it comes to that the server took none of the tokens: whether the grant lives, its refresh tells."""
+    over = asked.over
+    if over.refreshable and not over.is_fresh(now):
+        return asked.may_end_with_newer_tokens()
+    if not over.refreshable:
+        if over.was_dead or over.open_attempts:
+            return asked.ended(DEAD if over.was_dead else REFUSED_AFTER_AN_INTERRUPTION)
+        if asked.is_gone:
+            asked.answered(_ACCESS, GONE)
+            return asked.ended()
+    unknown = RevocationRefused("The authorization server knows nothing of an access token that it has just issued.")
+    return asked.failed(asked.refusal or unknown)

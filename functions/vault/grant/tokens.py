@@ -1,0 +1,143 @@
+"""The secrets of one grant, in memory only for as long as one call needs them."""
+
+from __future__ import annotations
+
+from dataclasses import field, replace
+from typing import TYPE_CHECKING, Any
+
+from functions.vault.base.record import record
+
+from .stored_set import StoredSet
+from .token_set import TokenSet
+
+if TYPE_CHECKING:
+    from functions.vault.base.errors import GatehouseError
+
+    from .life import Place
+    from .stored_set import Seal, Sealer, Whose
+    from .upkeep import Upkeep
+
+
+@record
+class TokenResponse:
+    """A successful token response (RFC 6749 section 5.1), validated; times are absolute Unix seconds.
+
+    `scope_missing` is what was asked for and is not in `scope`. `client_secret_used` tells which of the client's
+    secrets the server took: `newest`, `previous`, None for neither. `not_verified` is why nobody may believe whose
+    account it is for. `asks_endpoint`: the provider's account endpoint is to tell that.
+    """
+
+    tokens: TokenSet
+    token_type: str = "Bearer"  # noqa: S105 - a type of token, not a token
+    expires_at: int | None = None
+    refresh_expires_at: int | None = None
+    scope: str | None = None
+    scope_missing: tuple[str, ...] = ()
+    subject: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    client_secret_used: str | None = None
+    not_verified: GatehouseError | None = None
+    asks_endpoint: bool = False
+
+    @property
+    def asks_account(self) -> bool:
+        """Tell whether it has to be asked whose account it is for."""
+        return self.asks_endpoint or self.tokens.unverified_id_token is not None
+
+    def asking_with(self, unverified_id_token: str | None) -> TokenResponse:
+        """Return this response with an ID token that came before it, and names the account of both."""
+        return replace(self, tokens=replace(self.tokens, unverified_id_token=unverified_id_token))
+
+    def asking_endpoint(self) -> TokenResponse:
+        """Return this response with the question whose account it is for, if it does not say so itself."""
+        return replace(self, asks_endpoint=self.subject is None)
+
+    def of_account(self, subject: str | None) -> TokenResponse:
+        """Return this response when nothing has to be asked any more."""
+        return replace(self, subject=subject, tokens=replace(self.tokens, unverified_id_token=None))
+
+    def keeping(self, refresh_token: str | None) -> TokenResponse:
+        """Return this response with the refresh token that was used, where the server sent no new one (section 6)."""
+        if self.tokens.refresh_token is not None:
+            return self
+        return replace(self, tokens=replace(self.tokens, refresh_token=refresh_token))
+
+    def sealed_with(self, sealer: Sealer, upkeep: Upkeep, at: int, jitter: float, *, first: bool) -> SealedTokens:
+        """Return this response as it is stored: its secrets sealed, and its times of upkeep set (`Upkeep.due_at`)."""
+        refreshable = self.tokens.refresh_token is not None
+        due_at = upkeep.due_at(at, self.expires_at, self.refresh_expires_at, jitter, first=first)
+        return SealedTokens(
+            id=sealer.id,
+            seal=sealer.seal(self.tokens),
+            whose=sealer.whose,
+            refreshable=refreshable,
+            token_type=self.token_type,
+            obtained_at=at,
+            expires_at=self.expires_at,
+            refresh_at=upkeep.refresh_at(at, self.expires_at),
+            refresh_expires_at=self.refresh_expires_at,
+            due_at=due_at if refreshable else None,
+            scope=self.scope,
+            scope_missing=self.scope_missing,
+            subject=self.subject,
+            metadata=self.metadata,
+            client_secret_used=self.client_secret_used,
+            asks_account=self.asks_account,
+        )
+
+
+@record
+class Account:
+    """Whose tokens are, as it was found out by asking after they had come. Each is as in a `TokenResponse`.
+
+    Where `scope` is None, that of the tokens stays.
+    """
+
+    subject: str
+    scope: str | None = None
+    scope_missing: tuple[str, ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@record
+class SealedTokens:
+    """A token response as it is stored: `seal` holds its secrets, all else may be read. Times are Unix seconds.
+
+    `asks_account`: it has to be asked whose account they are for.
+    """
+
+    id: str
+    seal: Seal
+    whose: Whose
+    refreshable: bool
+    token_type: str
+    obtained_at: int
+    expires_at: int | None = None
+    refresh_at: int | None = None
+    refresh_expires_at: int | None = None
+    due_at: int | None = None
+    scope: str | None = None
+    scope_missing: tuple[str, ...] = ()
+    subject: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    client_secret_used: str | None = None
+    asks_account: bool = False
+
+    def stored(self, place: Place, request_id: str | None) -> StoredSet:
+        """Return the token set that a record holds of it, which comes from the authorization `request_id`."""
+        return StoredSet(
+            self.id,
+            place,
+            self.seal,
+            self.whose,
+            token_type=self.token_type,
+            refreshable=self.refreshable,
+            expires_at=self.expires_at,
+            refresh_at=self.refresh_at if self.refreshable else None,
+            refresh_expires_at=self.refresh_expires_at,
+            client_secret_used=self.client_secret_used,
+            request_id=request_id,
+        )
+
+
+__all__ = ["Account", "SealedTokens", "TokenResponse", "TokenSet"]

@@ -1,0 +1,143 @@
+"""Client authentication: what a request says of who sends it (RFC 6749 section 2.3, RFC 7523 section 2.2)."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import field
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from functions.vault.base.record import record
+from functions.vault.provider.algorithms import HMAC_ALGORITHMS, KEY_ALGORITHMS
+from functions.vault.provider.vocabulary import AUDIENCES
+
+from .assertion import ASSERTION_TYPE, client_assertion, hmac_signature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from functions.vault.provider.providers import Registration
+
+    # Key, algorithm and octets -> signature.
+    Sign = Callable[[str, str, bytes], bytes]
+
+
+@record
+class Identity:
+    """One way for a client to say who it is. `secret` is a live client secret, `label` what the record calls it."""
+
+    registration: Registration
+    secret: str | None = None
+    label: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str | None]:
+        """Return what tells it apart from every other identity, of any client; it is kept in memory alone."""
+        return f"{self.registration.provider.name} {self.registration.client_id}", self.secret
+
+    @property
+    def is_signed_elsewhere(self) -> bool:
+        """Tell whether proving it takes a call to KMS, and so time."""
+        return self.registration.auth_method == "private_key_jwt"
+
+
+def advice(identity: Identity) -> str:
+    """Return what an operator may try whose right credentials are refused; nothing where there is nothing to say."""
+    registration, told = identity.registration, []
+    method, provider = registration.auth_method, registration.provider
+    halves = (registration.client_id, identity.secret or "")
+    if method == "client_secret_basic" and any(quote(half, safe="") != half for half in halves):
+        told.append(
+            "they hold special characters, which this server may not decode in a Basic header"
+            " (RFC 6749 section 2.3.1); try basic_credentials_encoding none, or client_secret_post"
+        )
+    elif method == "client_secret_basic":
+        told.append("this server may want them in the body; try token_endpoint_auth_method client_secret_post")
+    if method == "client_secret_basic" and not provider.client_id_in_body:
+        told.append("it may want client_id there as well; try client_id_in_body true")
+    if method == "client_secret_post":
+        told.append("this server may want them in a header; try token_endpoint_auth_method client_secret_basic")
+    if method == "none":
+        return " The registration has no client_secret: this server may have given your client one."
+    if method in {"client_secret_jwt", "private_key_jwt"}:
+        others = " or ".join(each for each in AUDIENCES if each != provider.client_assertion_audience)
+        told.append(f"this server may expect another audience of the assertion; try client_assertion_audience {others}")
+    return f" If they are right: {'; or '.join(told)}." if told else ""
+
+
+@record
+class Proof:
+    """What goes into a request: fields of its form, and headers. `confidential` is what must not be repeated."""
+
+    fields: dict[str, str]
+    headers: dict[str, str] = field(default_factory=dict)
+    confidential: tuple[str, ...] = ()
+
+
+def identities(registration: Registration) -> Iterator[Identity]:
+    """Give what a client may be known by: its secrets, the newest first; one identity where it has no secret.
+
+    Raises `ProviderMisconfigured` where the registration lacks what its method needs.
+    """
+    if registration.auth_method in {"none", "private_key_jwt"}:
+        yield Identity(registration)
+        return
+    yield Identity(registration, registration.client_secret, "newest")
+    if registration.previous_client_secret is not None:
+        yield Identity(registration, registration.previous_client_secret, "previous")
+
+
+def proof_of(identity: Identity, sign: Sign, now: float, endpoint: str) -> Proof:
+    """Return what the client has to show with one request to `endpoint`; `sign` signs with a key in KMS."""
+    registration, secret = identity.registration, identity.secret or ""
+    client_id, basic = registration.client_id, _basic_credentials(identity)
+    match registration.auth_method:
+        case "client_secret_basic":
+            # Some servers look for the client by a field of the body before they look at the header.
+            beside = {"client_id": client_id} if registration.provider.client_id_in_body else {}
+            return Proof(beside, {"Authorization": f"Basic {basic}"}, (secret, basic))
+        case "client_secret_post":
+            return Proof({"client_id": client_id, "client_secret": secret}, {}, (secret, basic))
+        case "client_secret_jwt":
+            algorithm = registration.signing_algorithm(tuple(HMAC_ALGORITHMS), "HS256")
+            return _asserted(identity, algorithm, hmac_signature(secret, algorithm), now, endpoint)
+        case "private_key_jwt":
+            algorithm, key = registration.signing_algorithm(KEY_ALGORITHMS, None), registration.client_signing_key or ""
+            return _asserted(identity, algorithm, lambda octets: sign(key, algorithm, octets), now, endpoint)
+        case _:
+            return Proof({"client_id": client_id})
+
+
+def _asserted(identity: Identity, algorithm: str, sign: Callable[[bytes], bytes], now: float, endpoint: str) -> Proof:
+    registration = identity.registration
+    client_id, kid = registration.client_id, registration.client_signing_kid
+    audience = _audience(registration, endpoint)
+    assertion = client_assertion(client_id, audience, algorithm, sign, now=now, kid=kid)
+    fields = {"client_id": client_id, "client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}
+    return Proof(fields, {}, (identity.secret or "", assertion))
+
+
+def _audience(registration: Registration, endpoint: str) -> str:
+    """Return whom an assertion is for: the issuer, which a mix-up of endpoints cannot forge.
+
+    The token endpoint only where no issuer is known, or where a server insists on it (RFC 7523 section 3); and the very
+    endpoint that the assertion is sent to, for servers whose endpoints know no other name than their own.
+    """
+    provider = registration.provider
+    if provider.client_assertion_audience == "endpoint":
+        return endpoint
+    if provider.issuer is not None and provider.client_assertion_audience == "issuer":
+        return provider.issuer
+    return provider.endpoint("token_endpoint")
+
+
+def _basic_credentials(identity: Identity) -> str:
+    """Return both halves, form-encoded before they are joined: a colon or an umlaut in either would break them.
+
+    A space is `%20`, which every server decodes; `+` stands for it in forms, and some servers take it for itself here.
+    Others decode nothing: for those the halves are joined as they are.
+    """
+    halves = [identity.registration.client_id, identity.secret or ""]
+    if identity.registration.provider.basic_credentials_encoding == "form":
+        halves = [quote(half, safe="") for half in halves]
+    return b64encode(":".join(halves).encode()).decode()

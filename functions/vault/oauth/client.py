@@ -1,0 +1,344 @@
+"""Requests to a provider's back channel: token, revocation and pushed authorization request endpoint.
+
+RFC 6749 sections 4.1.3 and 6, RFC 7009 section 2.1, RFC 9126 section 2, RFC 8707 section 2.2.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+
+from functions.vault.base.errors import ProviderMisconfigured, ReauthorizationRequired
+from functions.vault.base.timing import CALL, SHORTEST_REQUEST, Deadline
+from functions.vault.grant.tokens import Account
+from functions.vault.provider.providers import ID_TOKEN_SUBJECT
+
+from . import dialect, id_token
+from .authentication import advice, identities, proof_of
+from .id_token import Expected
+from .responses import account_in, is_revoked, pushed_request_uri, token_response, unverified_id_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from functions.vault.grant.tokens import TokenResponse, TokenSet
+    from functions.vault.provider.providers import Provider, Registration
+
+    from .authentication import Identity, Sign
+    from .authorization_response import ValidatedResponse
+    from .responses import Answer, Transport
+
+    Form = Sequence[tuple[str, str]]
+
+T = TypeVar("T")
+
+_SPENT = (
+    " The code had come with another client secret before, which the server refuses: this server spends a code then. "
+    "Take that secret out of client_secrets, or try again: for some minutes the other one goes first."
+)
+
+_REFUSED_FOR = 300.0
+"""Seconds for which a secret that the server has refused is shown to it only after the client's other one."""
+
+
+class IssuerKeys(Protocol):
+    """What has the keys of issuers: `issuer_keys.IssuerKeys`."""
+
+    def of(self, provider: Provider) -> Sequence[id_token.Jwk]:
+        """Return the keys that a provider signs its ID tokens with."""
+
+    def newest(self, provider: Provider, timeout: float) -> Sequence[id_token.Jwk]:
+        """Return them as they are now."""
+
+
+class Slots(Protocol):
+    """What keeps a provider to the requests at a time that it takes: `storage.slots.Slots`."""
+
+    def take(self, provider: Provider, transport: Transport, deadline: Deadline, until: float) -> Transport:
+        """Return a slot, which carries one request at a time; raise `SlotsTaken` if none comes free."""
+
+    def give_back(self, slot: Any, deadline: Deadline) -> None:
+        """Give back the slot that `take` returned."""
+
+
+def _no_key(_key: str, _algorithm: str, _octets: bytes) -> bytes:
+    raise ProviderMisconfigured("Nothing here signs with a key of KMS.")
+
+
+class Client:
+    """Speaks for a registered client. Every method makes one HTTP request, and repeats it only to say who asks.
+
+    Where the server refuses who asks (`invalid_client`, any 401, a 403 `unauthorized_client`), the next of the client's
+    secrets is tried: the other live one, then what `reread` finds in the registration by now. The first two go for
+    codes, too, although a code is sent once: a server that does not know who asks has to refuse before it looks at the
+    code (RFC 6749 sections 3.2.1 and 5.2), so nothing was issued for it, and nothing can be revoked because it comes
+    again (section 4.1.2). A server that spends the code all the same says `invalid_grant` to the second request: then
+    the user tries again, and the secret that was refused goes last. No other answer, and no silence, ever lets a
+    request be repeated.
+    """
+
+    def __init__(  # noqa: PLR0913 - all that a client asks of the world around it
+        self,
+        transport: Transport,
+        clock: Callable[[], float],
+        sign: Sign = _no_key,
+        reread: Callable[[Registration], Registration | None] = lambda _registration: None,
+        *,
+        issuer_keys: IssuerKeys | None = None,
+        slots: Slots | None = None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`sign` signs with a key in KMS; `reread` gives the registration anew where its credentials have changed.
+
+        `issuer_keys` verify ID tokens, where one is to be read. `slots` are asked for providers that have them.
+
+        `clock` is the one that the records go by. Assertions are dated by `wall_clock`: on one machine the first can be
+        moved forward, and a server's cannot.
+        """
+        self._transport = transport
+        self._clock = clock
+        self._sign = sign
+        self._reread = reread
+        self._issuer_keys = issuer_keys
+        self._slots = slots
+        self._has_slot = False
+        self._wall_clock = wall_clock
+        self._refused: dict[tuple[str, str | None], float] = {}
+        """When a secret was refused (`clock`): known to this process alone, and not for long."""
+
+    @contextmanager
+    def in_slot(self, registration: Registration, deadline: Deadline, until: float) -> Iterator[Client]:
+        """Give the client that may send a request now: one that has a slot, where the provider has slots.
+
+        It looks for one until `until` (Unix seconds). Raises `SlotsTaken` where none came free, and
+        `TemporarilyUnavailable` where too little of the call's time is left. By the end of the block what the server
+        answered has to be stored: then the slot is given back. Whoever dies in it lets it lapse.
+        """
+        if not registration.provider.has_slots:
+            yield self
+            return
+        assert self._slots is not None  # noqa: S101 - whoever asks providers that have slots has them
+        slot = self._slots.take(registration.provider, self._transport, deadline, until)
+        try:
+            yield self._with(slot)
+        except Exception:
+            self._slots.give_back(slot, deadline)
+            raise
+        self._slots.give_back(slot, deadline)
+
+    def _with(self, slot: Transport) -> Self:
+        """Return it with a slot, which carries its requests."""
+        client = copy.copy(self)
+        client._transport, client._has_slot = slot, True  # noqa: SLF001 - its own class
+        return client
+
+    def exchange(
+        self,
+        registration: Registration,
+        response: ValidatedResponse,
+        redirect_uri: str,
+        timeout: float,
+        *,
+        nonce: bool = False,
+    ) -> TokenResponse:
+        """Exchange the code of a validated response for tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
+
+        `nonce` says that one went with the request: an ID token that is read has to hold it.
+        """
+        provider, keys = registration.provider, None
+        if provider.subject == ID_TOKEN_SUBJECT:
+            # At hand before any code is sent: an issuer that is out of reach costs none.
+            deadline, keys = Deadline.after(timeout), self._keys().of(provider)
+            timeout = max(deadline.remaining(), SHORTEST_REQUEST)
+        form = {"grant_type": "authorization_code", "code": response.code or "", "redirect_uri": redirect_uri}
+        if provider.pkce == "S256":
+            form["code_verifier"] = response.browser.code_verifier
+        secrets = (form["code"], response.browser.code_verifier)
+        asked_at = self._wall_clock()
+        answered = self._tokens("token", registration, form, secrets, timeout)
+        if keys is None:
+            return answered if provider.account_endpoint is None else answered.asking_endpoint()
+        sent = response.browser.openid_nonce if nonce else None
+        ours = Expected(provider.issuer, registration.client_id, self._wall_clock(), asked_at, sent)
+        return self._with_account(answered, keys, ours)
+
+    @staticmethod
+    def _with_account(answered: TokenResponse, keys: Sequence[id_token.Jwk], ours: Expected) -> TokenResponse:
+        """Return the response with the account of its ID token, or with why nobody may believe that.
+
+        Where a key signed it that is not known yet, the account has to be asked: the ID token stays with it. It has to
+        be good when it was asked for: what we come to late has not expired for that.
+        """
+        try:
+            return answered.of_account(id_token.verified_subject(answered.tokens.unverified_id_token, keys, ours))
+        except id_token.KeyUnknown:
+            return answered
+        except id_token.NotVerified as error:
+            return replace(answered.of_account(None), not_verified=not_verified(error))
+
+    def account_of(self, provider: Provider, client_id: str, tokens: TokenSet, timeout: float) -> Account:
+        """Return the account that tokens are for: as their ID token says, or else as the account endpoint does.
+
+        An ID token was there before its key was known: it is verified with the newest keys, and its times and its nonce
+        were looked at when it came. Raises `NotVerified`, `KeyUnknown`, or what keeps keys or account from being read.
+        """
+        if tokens.unverified_id_token is not None:
+            keys = self._keys().newest(provider, timeout)
+            expected = Expected(provider.issuer, client_id)
+            return Account(id_token.verified_subject(tokens.unverified_id_token, keys, expected))
+        self._require_slot(provider)
+        asked = dialect.account_request(provider, tokens.access_token)
+        answer = self._transport.send(asked.method, asked.url, asked.headers, asked.body, timeout)
+        return account_in(answer, provider, secrets=(tokens.access_token,))
+
+    def _require_slot(self, provider: Provider) -> None:
+        assert self._has_slot or not provider.has_slots, "a request to a provider that has slots is sent in one"  # noqa: S101
+
+    def _keys(self) -> IssuerKeys:
+        if self._issuer_keys is None:
+            raise ProviderMisconfigured("Nothing here verifies ID tokens.")
+        return self._issuer_keys
+
+    def refresh(
+        self,
+        registration: Registration,
+        refresh_token: str,
+        timeout: float,
+        scope: str | None = None,
+        *,
+        first: bool = False,
+    ) -> TokenResponse:
+        """Exchange a refresh token for new tokens (RFC 6749 section 6); it is kept where no new one came.
+
+        `scope` is what is asked for once more, for servers that want that. `first`: a consent has brought the refresh
+        token, and no refresh.
+        """
+        provider = registration.provider.at_first_refresh if first else registration.provider
+        form = {"grant_type": provider.refresh_grant_type, "refresh_token": refresh_token}
+        if scope is not None:
+            form["scope"] = dialect.scope_text(registration.provider, scope)
+        kind = "first_refresh" if first else "refresh"
+        answered = self._tokens(kind, registration, form, (refresh_token,), timeout)
+        return answered.keeping(refresh_token)
+
+    def revoke(self, registration: Registration, kind: str, token: str, timeout: float) -> bool:
+        """Revoke one token (RFC 7009 section 2.1); `kind` is `access_token` or `refresh_token`.
+
+        Returns false where the server says that it knows of no such token. Raises the failure.
+        """
+        provider = registration.provider
+        form = {"token": token, **({"token_type_hint": kind} if provider.revocation_token_type_hint else {})}
+
+        def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> bool:
+            return is_revoked(answer, identity.registration.provider, secrets=secrets)
+
+        return self._ask("revocation", registration, [*form.items()], (token,), read, timeout)
+
+    def push(self, registration: Registration, request: Form, timeout: float) -> str:
+        """Push an authorization request, and return the `request_uri` that stands for it (RFC 9126 section 2)."""
+        confidential = tuple(value for name, value in request if name in {"state", "code_challenge", "nonce"})
+
+        def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> str:
+            return pushed_request_uri(answer, identity.registration.provider, secrets=secrets)
+
+        return self._ask("push", registration, request, confidential, read, timeout)
+
+    def _tokens(
+        self,
+        kind: str,
+        registration: Registration,
+        form: Mapping[str, str],
+        secrets: tuple[str, ...],
+        timeout: float,
+    ) -> TokenResponse:
+        def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> TokenResponse:
+            provider = identity.registration.provider
+            endpoint, used = "token" if kind == "token" else "refresh", form.get("refresh_token")
+            response = token_response(answer, provider, endpoint, now=self._clock(), secrets=secrets, used=used)
+            response = replace(response, client_secret_used=identity.label)
+            if registration.provider.subject != ID_TOKEN_SUBJECT:
+                return response
+            # Nothing else in the answer, whatever its name, speaks for an ID token; and a refresh's is not read.
+            unverified = unverified_id_token(answer) if kind == "token" else None
+            return replace(response, subject=None, tokens=replace(response.tokens, unverified_id_token=unverified))
+
+        pairs = [*form.items(), *(("resource", uri) for uri in registration.provider.resource)]
+        return self._ask(kind, registration, pairs, secrets, read, timeout)
+
+    def _ask(  # noqa: PLR0913, PLR0917 - a request, what is in confidence in it, and how its answer is read
+        self,
+        kind: str,
+        registration: Registration,
+        form: Form,
+        secrets: tuple[str, ...],
+        read: Callable[[Answer, Identity, tuple[str, ...]], T],
+        timeout: float,
+    ) -> T:
+        """Send a form as the client, once for each identity that the server refuses, all within `timeout` seconds."""
+        if kind != "push":
+            self._require_slot(registration.provider)
+        deadline, refused = Deadline.after(timeout), None
+        for identity in self._identities(kind, registration, deadline):
+            if refused is not None and deadline.remaining() < SHORTEST_REQUEST:
+                break
+            endpoint = dialect.endpoint_of(kind, identity.registration.provider)
+            proof = proof_of(identity, self._sign, self._wall_clock(), endpoint)
+            # Where nothing has taken time yet, the request has all of it.
+            has_waited = refused is not None or identity.is_signed_elsewhere
+            left = max(deadline.remaining(), SHORTEST_REQUEST) if has_waited else timeout
+            asked = dialect.request(kind, identity.registration, form, proof.fields, proof.headers)
+            try:
+                answer = self._transport.send(asked.method, asked.url, asked.headers, asked.body, left)
+                # All secrets of the client: a header of the provider's own may hold one, whatever the method is.
+                return read(answer, identity, (*secrets, *identity.registration.secrets, *proof.confidential))
+            except ReauthorizationRequired as error:
+                if refused is not None and kind == "token":
+                    error.description += _SPENT
+                raise
+            except ProviderMisconfigured as error:
+                if not error.refuses_client:
+                    raise
+                self._refused[identity.key] = self._clock()
+                error.description += advice(identity)
+                if kind == "token" and not error.refused_first:
+                    raise
+                refused = error
+        assert refused is not None  # noqa: S101 - a client has at least one identity
+        raise refused
+
+    def _identities(self, kind: str, registration: Registration, deadline: Deadline) -> Iterator[Identity]:
+        yield from self._in_order(identities(registration.for_revocation() if kind == "revocation" else registration))
+        # Reading the registration may take as long as a call to AWS can; the request after it needs time, too.
+        if deadline.remaining() < CALL + SHORTEST_REQUEST:
+            return
+        if (fresh := self._reread(registration.whole or registration)) is not None:
+            fresh = _same(fresh.for_tenant(registration.tenant), registration)
+            if fresh is None:
+                return
+            yield from identities(fresh.for_revocation() if kind == "revocation" else fresh)
+
+    def _in_order(self, known: Iterator[Identity]) -> list[Identity]:
+        """Return the identities in the order in which they are tried: what was refused a moment ago goes last."""
+        since = self._clock() - _REFUSED_FOR
+        for key in [key for key, at in self._refused.items() if at < since]:
+            self._refused.pop(key, None)
+        return sorted(known, key=lambda identity: self._refused.get(identity.key, 0.0))
+
+
+def _same(fresh: Registration, refused: Registration) -> Registration | None:
+    """Return a registration that was read again as the client that the server has refused; None for any other.
+
+    What was issued to one client, or at one origin, is shown to no other.
+    """
+    theirs, tenant = fresh.of_client(refused.client_id), refused.tenant
+    if theirs is None or theirs.whose(tenant).origins != refused.whose(tenant).origins:
+        return None
+    return theirs
+
+
+def not_verified(error: id_token.NotVerified) -> ProviderMisconfigured:
+    """Return the failure that an ID token is which does not hold: it says whose the tokens are."""
+    return ProviderMisconfigured(f"The ID token cannot be verified: {error}.")

@@ -1,0 +1,134 @@
+"""What a browser keeps of its authorization requests: a cookie for each, and of the cookies a few (RFC 6265).
+
+A cookie has the ticket's secret and the nonces of this browser's latest visits of the link, the newest first: each tab
+in which the link was opened has a `state` of its own, and any of them may bring the answer.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from typing import TYPE_CHECKING
+
+from functions.vault.base.record import record
+
+from .authorization import REQUEST_ID, SECRET, BrowserBinding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+LIFETIME = 3600
+"""Seconds that a browser keeps a cookie: longer than its request, so that one who comes too late is told so."""
+
+LIFETIME_AFTER_THE_END = 600
+"""Seconds that it keeps the cookie of a request that has ended: for who loads the last page again."""
+
+MOST_NONCES = 3
+
+MOST_COOKIES = 8
+"""Requests that a browser has cookies of. With all headers together API Gateway takes 10,240 octets."""
+
+_BLANKS = " \t"
+"""What RFC 6265 lets stand around a cookie. `str.strip` takes away more, and then another name would pass for ours."""
+
+
+@record
+class RequestCookie:
+    """The cookie of one request. `form_post`: the request's answer is to be posted."""
+
+    request_id: str
+    form_post: bool
+    ticket_secret: str
+    nonces: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, request_id: str, unverified_value: str, *, form_post: bool) -> RequestCookie | None:
+        """Return the cookie with a value, or None where the value has not the form of one."""
+        ticket_secret, *nonces = unverified_value.split(".")
+        are_secrets = all(re.fullmatch(SECRET, each) for each in (ticket_secret, *nonces))
+        if not are_secrets or not 0 < len(nonces) <= MOST_NONCES:
+            return None
+        return cls(request_id, form_post, ticket_secret, tuple(nonces))
+
+    @property
+    def value(self) -> str:
+        """Return the cookie's value."""
+        return ".".join((self.ticket_secret, *self.nonces))
+
+    @property
+    def newest(self) -> BrowserBinding:
+        """Return the binding of the latest visit."""
+        return BrowserBinding(self.request_id, self.ticket_secret, self.nonces[0])
+
+    def binding_of(self, state: str) -> BrowserBinding | None:
+        """Return the binding of the visit that a state was sent with, compared in constant time; None where of none."""
+        bindings = [BrowserBinding(self.request_id, self.ticket_secret, nonce) for nonce in self.nonces]
+        fitting = [binding for binding in bindings if hmac.compare_digest(binding.state, state)]
+        return fitting[0] if fitting else None
+
+    def set_cookie(self, *, secure: bool, lifetime: int = LIFETIME) -> str:
+        """Return the Set-Cookie value that gives it to a browser for `lifetime` seconds.
+
+        `SameSite=Lax` comes along when a link or redirect leads back here, and not with a form of another site: for an
+        answer that is posted (OAuth 2.0 Form Post Response Mode) it has to be `None`, which browsers take with `Secure`
+        alone. On plain http, which is this machine, neither is said: a page of the same host is the same site there.
+        """
+        name = name_of(self.request_id, secure=secure, form_post=self.form_post)
+        same_site = "; SameSite=Lax" if not self.form_post else "; SameSite=None" if secure else ""
+        attributes = f"Max-Age={lifetime}; Path=/; HttpOnly{'; Secure' if secure else ''}{same_site}"
+        return f"{name}={self.value}; {attributes}"
+
+
+def name_of(request_id: str, *, secure: bool, form_post: bool) -> str:
+    """Return the name of the cookie that binds a request to a browser; `__Host-` wherever the browser honours it.
+
+    Requests whose answer is to be posted have names of their own: their cookies come along with a form that another
+    site sends, and one that does so must not open what was asked for otherwise.
+    """
+    return f"{'__Host-' if secure else ''}gatehouse-{'post-' if form_post else ''}{request_id}"
+
+
+def find(
+    request_id: str, unverified_cookies: Iterable[str], *, secure: bool, form_post: bool | None = None
+) -> RequestCookie | None:
+    """Return the cookie that this browser has of a request (each `name=value`); None where it has none or two.
+
+    Without `form_post` it may be of either kind, as which only the request itself can say.
+    """
+    kinds = (False, True) if form_post is None else (form_post,)
+    names = {name_of(request_id, secure=secure, form_post=kind): kind for kind in kinds}
+    found = [(names[name], value) for name, value in _pairs(unverified_cookies) if name in names]
+    if len(found) != 1:
+        return None
+    ((kind, value),) = found
+    return RequestCookie.parse(request_id, value, form_post=kind)
+
+
+def requests_of(unverified_cookies: Iterable[str], *, secure: bool) -> list[str]:
+    """Return the ids of the requests that a browser has cookies of, in their order."""
+    return [request_id for _, request_id in _ours(unverified_cookies, secure=secure)]
+
+
+def without_the_oldest(unverified_cookies: Iterable[str], new: RequestCookie, *, secure: bool) -> list[str]:
+    """Return the Set-Cookie values that take away all of a browser's cookies but the `new` one and the newest others.
+
+    Browsers send the one first that they have had for the longest time (RFC 6265 section 5.4).
+    """
+    kept = name_of(new.request_id, secure=secure, form_post=new.form_post)
+    others = [name for name, _ in _ours(unverified_cookies, secure=secure) if name != kept]
+    too_many = others[: max(0, len(others) - (MOST_COOKIES - 1))]
+    return [f"{name}=; Max-Age=0; Path=/{'; Secure' if secure else ''}" for name in dict.fromkeys(too_many)]
+
+
+def _ours(unverified_cookies: Iterable[str], *, secure: bool) -> Iterator[tuple[str, str]]:
+    """Give the name of each cookie that has one of ours, and the request's id in it."""
+    name_of_ours = f"{'__Host-' if secure else ''}gatehouse-(?:post-)?({REQUEST_ID})"
+    for name, _ in _pairs(unverified_cookies):
+        if (ours := re.fullmatch(name_of_ours, name)) is not None:
+            yield name, ours[1]
+
+
+def _pairs(unverified_cookies: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for cookie in unverified_cookies:
+        name, _, value = cookie.strip(_BLANKS).partition("=")
+        yield name, value

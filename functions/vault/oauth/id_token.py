@@ -1,0 +1,205 @@
+"""ID tokens (OpenID Connect Core section 3.1.3.7): nothing that one says is believed unless all of it holds.
+
+Read only where a provider's `subject` is said to be in there; who the customer is, is all that is taken from it.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from functions.vault.base.fields import matches
+from functions.vault.base.record import record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LONGEST = 16384
+_SUBJECT = r"[\x20-\x7e]{1,255}"  # OpenID Connect Core section 2
+_MOST_KEYS = 20
+_BASE64URL = r"[A-Za-z0-9_-]{1,16384}"
+_LATEST = 2**40
+"""Seconds that no time is beyond: what is, is no time."""
+
+_SKEW = 120
+"""Seconds by which the server's clock and ours may differ."""
+
+_HASHES = {"256": "SHA256", "384": "SHA384", "512": "SHA512"}
+_CURVES = {
+    "ES256": ("P-256", "SECP256R1", 32),
+    "ES384": ("P-384", "SECP384R1", 48),
+    "ES512": ("P-521", "SECP521R1", 66),
+}
+_KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
+ALGORITHMS = frozenset({f"{family}{size}" for family in ("RS", "PS", "ES") for size in _HASHES} | {"EdDSA", "Ed25519"})
+"""The signatures that are verified: of private keys alone (RFC 7518 section 3, RFC 8037). `none` is not among them."""
+
+Jwk = Mapping[str, Any]
+
+
+class NotVerified(Exception):
+    """The ID token is not one of this issuer's, for this client, and of now. The text says what does not hold."""
+
+
+class KeyUnknown(NotVerified):
+    """No known key of the issuer's signed it: the keys may have been changed since they were read."""
+
+
+@record
+class Expected:
+    """Whose an ID token has to be, for which client, and what time it is (Unix seconds), if its times are looked at.
+
+    `asked_at` is when it was asked for: then it had to be good, however late we come to it. `nonce` is the one that
+    went with the authorization request, where one did: then it has to hold the same.
+    """
+
+    issuer: str | None
+    client_id: str
+    now: float | None = None
+    asked_at: float | None = None
+    nonce: str | None = None
+
+
+def verified_subject(unverified_id_token: Any, keys: Sequence[Jwk], expected: Expected) -> str:
+    """Return the `sub` of an ID token that one of the issuer's `keys` has signed, for this client, not long ago.
+
+    Raises `NotVerified`; `KeyUnknown` where nothing but the key is missing.
+    """
+    header, unverified_claims, signed, signature = _parts(unverified_id_token)
+    subject = _subject(unverified_claims, expected)
+    _verify_signature(header, signed, signature, keys)
+    return subject
+
+
+def _parts(unverified_id_token: Any) -> tuple[Jwk, Jwk, bytes, bytes]:
+    if not isinstance(unverified_id_token, str) or len(unverified_id_token) > _LONGEST:
+        raise NotVerified("there is none")
+    parts = unverified_id_token.split(".")
+    if len(parts) != 3:  # noqa: PLR2004 - header, claims, signature
+        raise NotVerified("it is not a signed JWT")
+    header, claims, signature = (_octets(part) for part in parts)
+    return _object(header), _object(claims), ".".join(parts[:2]).encode(), signature
+
+
+def _octets(text: Any) -> bytes:
+    if not matches(text, _BASE64URL):
+        raise NotVerified("it is not base64url")
+    try:
+        return urlsafe_b64decode(text + "==")
+    except ValueError:
+        raise NotVerified("it is not base64url") from None
+
+
+def _object(octets: bytes) -> Jwk:
+    try:
+        members = json.loads(octets, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        raise NotVerified("it is not JSON") from None
+    if not isinstance(members, Mapping):
+        raise NotVerified("it is not a JSON object")
+    return members
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a member that is there twice")
+    return dict(pairs)
+
+
+def _verify_signature(header: Jwk, signed: bytes, signature: bytes, keys: Sequence[Jwk]) -> None:
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS or "crit" in header:
+        raise NotVerified("it is signed in a way that is not verified here")
+    candidates = [key for key in keys[:_MOST_KEYS] if _may_have_signed(key, header)]
+    if not candidates:
+        raise KeyUnknown("it is signed by no key of the issuer's")
+    if not any(_has_signed(key, algorithm, signed, signature) for key in candidates):
+        # One that does not name its key may be signed by a newer one, too.
+        raise NotVerified("its signature is wrong") if "kid" in header else KeyUnknown("its signature is wrong")
+
+
+def _may_have_signed(key: Jwk, header: Jwk) -> bool:
+    algorithm, kid = header["alg"], header.get("kid")
+    return (
+        key.get("kty") == _KEY_TYPES[algorithm[:2]]
+        and key.get("use", "sig") == "sig"
+        and key.get("alg", algorithm) == algorithm
+        and (kid is None or key.get("kid") == kid)
+    )
+
+
+def _has_signed(key: Jwk, algorithm: str, signed: bytes, signature: bytes) -> bool:
+    # Half of a cold start: loaded where tokens are about to be sealed with it anyway.
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm  # noqa: PLC0415
+
+    try:
+        _check(key, algorithm, signed, signature)
+    except (InvalidSignature, UnsupportedAlgorithm, NotVerified, ValueError):
+        return False
+    return True
+
+
+def _check(key: Jwk, algorithm: str, signed: bytes, signature: bytes) -> None:
+    """Return where the key has signed it; raise `InvalidSignature`, or `ValueError` where it is no such key."""
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature  # noqa: PLC0415
+
+    if algorithm.startswith("Ed"):
+        if key.get("crv") != "Ed25519":
+            raise ValueError("not a key on this curve")
+        ed25519.Ed25519PublicKey.from_public_bytes(_octets(key.get("x"))).verify(signature, signed)
+        return
+    digest = getattr(hashes, _HASHES[algorithm[2:]])()
+    if algorithm.startswith("ES"):
+        name, curve, size = _CURVES[algorithm]
+        if key.get("crv") != name or len(signature) != 2 * size:
+            raise ValueError("not a key on this curve")
+        point = ec.EllipticCurvePublicNumbers(_number(key.get("x")), _number(key.get("y")), getattr(ec, curve)())
+        der = encode_dss_signature(*(int.from_bytes(half, "big") for half in (signature[:size], signature[size:])))
+        point.public_key().verify(der, signed, ec.ECDSA(digest))
+        return
+    public = rsa.RSAPublicNumbers(_number(key.get("e")), _number(key.get("n"))).public_key()
+    if public.key_size < 2048:  # noqa: PLR2004 - RFC 7518 section 3.3
+        raise ValueError("a key that is too short")
+    pss = padding.PSS(padding.MGF1(digest), digest.digest_size)
+    public.verify(signature, signed, pss if algorithm.startswith("PS") else padding.PKCS1v15(), digest)
+
+
+def _number(text: Any) -> int:
+    return int.from_bytes(_octets(text), "big")
+
+
+def _subject(claims: Jwk, expected: Expected) -> str:
+    audience = claims.get("aud")
+    audiences = audience if isinstance(audience, list) else [audience]
+    if expected.issuer is None or claims.get("iss") != expected.issuer:
+        raise NotVerified("it is of another issuer")
+    is_ours = expected.client_id in audiences and claims.get("azp", expected.client_id) == expected.client_id
+    if not is_ours or (len(audiences) > 1 and "azp" not in claims):
+        raise NotVerified("it is for another client")
+    if expected.nonce is not None and claims.get("nonce") != expected.nonce:
+        raise NotVerified("it has not the nonce of the authorization request")
+    expires_at, issued_at = _seconds(claims.get("exp")), _seconds(claims.get("iat"))
+    if expected.now is None:
+        return _named(claims)
+    good_at = expected.now if expected.asked_at is None else expected.asked_at
+    if expires_at <= good_at - _SKEW or issued_at > expected.now + _SKEW:
+        raise NotVerified("it has expired, or is of the future")
+    return _named(claims)
+
+
+def _named(claims: Jwk) -> str:
+    subject = claims.get("sub")
+    if not matches(subject, _SUBJECT):
+        raise NotVerified("it has no sub")
+    return subject
+
+
+def _seconds(value: Any) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= _LATEST:
+        raise NotVerified("it does not say when it was issued and expires")
+    return float(value)

@@ -1,0 +1,100 @@
+"""The keys that issuers sign their ID tokens with (RFC 7517 section 5), and how often each is asked for them."""
+
+from __future__ import annotations
+
+import json
+import math
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from functions.vault.base.errors import ProviderUnavailable
+from functions.vault.base.record import record
+from functions.vault.base.timing import SHORTEST_REQUEST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from functions.vault.provider.providers import Provider
+
+    from .id_token import Jwk
+    from .responses import Transport
+
+KEPT = 300.0
+"""Seconds for which keys that were read are good enough."""
+
+ONCE_IN = 60.0
+"""Seconds in which an issuer is asked once, at the most, for newer keys than are known: made-up ones cost nothing."""
+
+KEPT_FAILURE = 5.0
+"""Seconds for which an issuer that could not be read is not asked again."""
+
+TIMEOUT = 5.0
+"""Seconds that a request for keys may take."""
+
+
+@record
+class _Known:
+    """What is known of one issuer: its keys as they were last read, and how the last attempt failed, if it did."""
+
+    keys: list[Jwk] | None = None
+    read_at: float = -math.inf
+    failure: ProviderUnavailable | None = None
+    failed_at: float = -math.inf
+
+
+class IssuerKeys:
+    """Reads issuers' keys. One set for each address, in the memory of the process."""
+
+    def __init__(self, transport: Transport, clock: Callable[[], float]) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._known: dict[str, _Known] = {}
+
+    def of(self, provider: Provider) -> Sequence[Jwk]:
+        """Return a provider's keys, read now or minutes ago; while they cannot be read those that are known.
+
+        Raises `ProviderMisconfigured` where it has none, `ProviderUnavailable` where they cannot be read.
+        """
+        known = self._read(provider, KEPT, KEPT_FAILURE, TIMEOUT)
+        return _keys_of(known)
+
+    def newest(self, provider: Provider, timeout: float) -> Sequence[Jwk]:
+        """Return a provider's keys as they are now, or were less than a minute ago; raise as `of` does."""
+        known = self._read(provider, ONCE_IN, ONCE_IN, min(timeout, TIMEOUT))
+        if known.failure is not None:
+            raise ProviderUnavailable(known.failure.description)
+        return _keys_of(known)
+
+    def _read(self, provider: Provider, kept: float, kept_failure: float, timeout: float) -> _Known:
+        """Return what is known, no older than that, after one request at the most."""
+        uri, now = provider.endpoint("jwks_uri"), self._clock()
+        known = self._known.get(uri, _Known())
+        if now < known.read_at + kept or now < known.failed_at + kept_failure:
+            return known
+        try:
+            self._known[uri] = _Known(self._ask(uri, timeout), now)
+        except ProviderUnavailable as failure:
+            self._known[uri] = _Known(known.keys, known.read_at, failure, self._clock())
+        return self._known[uri]
+
+    def _ask(self, uri: str, timeout: float) -> list[Jwk]:
+        answer = self._transport.send("GET", uri, {"Accept": "application/json"}, None, max(timeout, SHORTEST_REQUEST))
+        document = _json(answer.body) if answer.status == HTTPStatus.OK else None
+        found = document.get("keys") if isinstance(document, dict) else None
+        if not isinstance(found, list):
+            raise ProviderUnavailable("The keys of the issuer cannot be read (jwks_uri).")
+        return [key for key in found if isinstance(key, dict)]
+
+
+def _keys_of(known: _Known) -> list[Jwk]:
+    if known.keys is None:
+        assert known.failure is not None  # noqa: S101 - they were read, or could not be
+        raise ProviderUnavailable(known.failure.description)
+    return known.keys
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,173 @@
+"""A registration out of its layers: what an owner writes, over what an issuer publishes, over a provider file.
+
+Each layer is right key by key (`vocabulary`); what does not fit together in all of them is named here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from functions.vault.base.errors import ProviderMisconfigured
+
+from . import tenants
+from .providers import ID_TOKEN_SUBJECT, Provider, Registration, origin_of
+from .rules import of_codes
+from .vocabulary import ENDPOINTS, NAMES_A_KEY, PARAM_NAMES, PRIVATE, REGION, SHORTEST_PRIVATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+def register(name: str, layers: list[dict[str, Any]], credentials: Mapping[str, Any]) -> Registration:
+    """Return the registration of provider `name`; in `layers` the later ones go over the earlier ones."""
+    registration, problems = assembled(name, layers, credentials)
+    if problems:
+        told = "; ".join(f"{key}: {problem}" for key, problem in problems)
+        raise ProviderMisconfigured(f"The registration of provider {name!r}: {told}.")
+    return registration
+
+
+def assembled(
+    name: str, layers: list[dict[str, Any]], credentials: Mapping[str, Any]
+) -> tuple[Registration, list[tuple[str, str]]]:
+    """Return the registration that layers and credentials make, and what keeps it from being one, key by key."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key in _of_another_server(merged, layer):
+            del merged[key]
+        merged |= {**_regions_under(layer, merged), **layer, **_rules_over(merged, layer)}
+    known = {entry.name for entry in fields(Provider)}
+    for key in ("revocation_endpoint", "account_endpoint"):
+        if merged.get(key) == "":
+            del merged[key]  # there is one, and it is left unused
+    problems = [*_client_problems(credentials), *_incoherences(merged)]
+    values = {key: value for key, value in merged.items() if key in known}
+    provider = Provider(name=name, **values, private=_private(layers))
+    client = {"client_id": "", **_client(credentials)}
+    return Registration(provider, **client, is_discovered=bool(merged.get("is_discovered"))), problems
+
+
+def _of_another_server(below: Mapping[str, Any], layer: Mapping[str, Any]) -> list[str]:
+    """Return the endpoints below a layer that tokens of its server must not go to: it has a token endpoint elsewhere.
+
+    Who names the endpoints of an installation of their own, and leaves one out, has not said that the file's will do: a
+    stranger would get the tokens, and what it says of them would be believed.
+    """
+    was, now = (urlsplit(each.get("token_endpoint") or "") for each in (below, layer))
+    is_elsewhere = bool(was.netloc and now.netloc) and (was.scheme, was.netloc) != (now.scheme, now.netloc)
+    shown_tokens = [
+        key for key in (*ENDPOINTS, "first_refresh") if key not in {"authorization_endpoint", "token_endpoint"}
+    ]
+    return [key for key in shown_tokens if is_elsewhere and key in below and key not in layer]
+
+
+def _rules_over(below: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rules of a layer before those of the layers below it, the short ones written out.
+
+    They add up, where every other key goes over the same key below: who explains one more refusal of a server loses
+    nothing of what its file says.
+    """
+    whole = [
+        rule for each in (layer, below) for rule in (*each.get("refusals", ()), *of_codes(each.get("error_codes", {})))
+    ]
+    return {"refusals": tuple(whole), "error_codes": {}} if whole else {}
+
+
+def _regions_under(layer: Mapping[str, Any], below: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the regions below a layer without the endpoints that the layer names: those hold in every region."""
+    regions: Mapping[str, Mapping[str, str]] = below.get("regions", {})
+    return {
+        "regions": {name: {key: url for key, url in urls.items() if key not in layer} for name, urls in regions.items()}
+    }
+
+
+def _private(layers: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Return what the last layer alone says in headers, in parameters and in the queries of endpoints."""
+    *below, own = [set(_private_values(layer)) for layer in layers] or [set()]
+    return tuple(sorted(own.difference(*below)))
+
+
+def _private_values(layer: Mapping[str, Any]) -> Iterator[str]:
+    given: list[tuple[str, str]] = []
+    for part in (layer, layer.get("first_refresh", {}), *layer.get("regions", {}).values()):
+        given += (entry for key in PRIVATE for entry in part.get(key, {}).items())
+        given += (entry for key in ENDPOINTS for entry in parse_qsl(urlsplit(part.get(key) or "").query))
+    # A shorter one, a flag or a number, is a part of ordinary words, unless its name says what it is. So is what a
+    # customer's browser shows, where the authorization request is not pushed.
+    yield from (value for _, value in given if len(value) >= SHORTEST_PRIVATE)
+    given += layer.get("authorization_params", {}).items()
+    yield from (value for name, value in given if re.search(NAMES_A_KEY, name.lower()))
+
+
+def _client(credentials: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of the client: `client_secrets` and `client_secret` are two ways to say the same."""
+    client = dict(credentials)
+    if "previous_clients" in client:
+        client["previous_clients"] = tuple(_client(each) for each in client["previous_clients"])
+    secrets = client.pop("client_secrets", ())
+    return client | dict(zip(("client_secret", "previous_client_secret"), secrets, strict=False))
+
+
+def _client_problems(credentials: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "client_id" not in credentials:
+        yield "client_id", "needed: what the provider calls your application"
+    for key, client in [
+        ("client_secrets", credentials),
+        *(("previous_clients", each) for each in credentials.get("previous_clients", ())),
+    ]:
+        if "client_secrets" in client and ("client_secret" in client or not client["client_secrets"]):
+            yield key, "expected client_secret (one), or client_secrets (one or two, the newest first), not both"
+
+
+def _incoherences(merged: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give what keys that are right by themselves do not fit together in."""
+    declared: Mapping[str, str] = merged.get("parameters", {})
+    for key in PARAM_NAMES:
+        if _are_ambiguous([name for name in merged.get(key, {}).values() if name]):
+            yield key, "expected names that differ from one another"
+    for key in merged.get("required", ()):
+        if key not in merged:
+            yield key, "needed, as the provider file says"
+    yield from _unknown_placeholders(merged, declared)
+    for region, urls in merged.get("regions", {}).items():
+        yield from (("regions", f"{region}.{key}: {text}") for key, text in _unknown_placeholders(urls, declared))
+    known = declared.keys() | ({REGION} if merged.get("regions") else set())
+    for name in sorted(merged.get("callback_parameters", {}).keys() - known):
+        yield "callback_parameters", f"{name} is not among parameters"
+    yield from _unfit_defaults(declared, merged.get("parameter_defaults", {}))
+    first = merged.get("first_refresh", {}).get("refresh_endpoint")
+    if first and origin_of(first) != origin_of(merged.get("refresh_endpoint") or merged.get("token_endpoint") or ""):
+        yield "first_refresh", "expected its refresh_endpoint at the origin of the one of later refreshes"
+    if merged.get("authorization_response_iss_parameter_supported") and "issuer" not in merged:
+        yield "issuer", "needed, to compare iss in the responses with (RFC 9207)"
+    yield from _unknown_accounts(merged)
+
+
+def _unknown_accounts(merged: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give what is missing for saying whose account it is."""
+    if merged.get("subject") == ID_TOKEN_SUBJECT and not {"issuer", "jwks_uri"} <= merged.keys():
+        yield "subject", f"{ID_TOKEN_SUBJECT} needs an issuer and a jwks_uri to verify the ID token by"
+    if "account_endpoint" in merged and merged.get("subject") in {None, ID_TOKEN_SUBJECT}:
+        yield "account_endpoint", "needs subject, the path at which its answer names the account, like sub"
+
+
+def _unfit_defaults(declared: Mapping[str, str], defaults: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for parameter, value in defaults.items():
+        if parameter not in declared:
+            yield "parameter_defaults", f"{parameter} is not among parameters"
+        elif tenants.problem_of(parameter, declared[parameter], value):
+            yield "parameter_defaults", f"{parameter} does not fit its pattern"
+
+
+def _unknown_placeholders(urls: Mapping[str, Any], declared: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for key in ENDPOINTS:
+        allowed = declared.keys() | ({"client_id", "token"} if key == "revocation_endpoint" else set())
+        for placeholder in sorted(tenants.names_in(urls.get(key) or "") - allowed):
+            yield key, f"{{{placeholder}}} is not among parameters"
+
+
+def _are_ambiguous(names: list[str]) -> bool:
+    return len(set(names)) != len(names)

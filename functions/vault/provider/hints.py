@@ -1,0 +1,262 @@
+"""What somebody may have meant who wrote a wrong registration: keys of a near name, and an example of each key.
+
+Loaded where there is something to say. Names of keys and what was expected are told, never a value.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from functions.vault.base import fields as check
+from functions.vault.base.errors import ProviderMisconfigured
+from functions.vault.base.fields import Mismatch
+
+from .vocabulary import UNKNOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from functions.vault.base.fields import Check
+
+EXAMPLES: dict[str, Any] = {
+    "client_id": "9b2f6c1e",
+    "client_secret": "s3cr3t-7f0b2c9d",
+    "client_secrets": ["the-new-one-51e8", "the-old-one-7f0b"],
+    "client_signing_key": "alias/gatehouse-client-acme",
+    "client_signing_kid": "key-2026",
+    "previous_clients": [{"client_id": "the-old-id-4711", "client_secret": "its-secret-7f0b"}],
+    "issuer": "https://login.example.com",
+    "authorization_endpoint": "https://login.example.com/oauth/authorize",
+    "token_endpoint": "https://login.example.com/oauth/token",
+    "refresh_endpoint": "https://login.example.com/oauth/refresh",
+    "revocation_endpoint": "https://login.example.com/oauth/revoke",
+    "account_endpoint": "https://login.example.com/oauth/userinfo",
+    "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+    "revocation_endpoint_auth_methods_supported": ["client_secret_basic"],
+    "token_endpoint_auth_signing_alg_values_supported": ["ES256", "RS256"],
+    "jwks_uri": "https://login.example.com/jwks",
+    "pushed_authorization_request_endpoint": "https://login.example.com/par",
+    "scopes": ["orders:read", "orders:write"],
+    "scope_parameter": "granted_scopes",
+    "scope_aliases": {"read": ["read_all"]},
+    "response_scope_separators": [","],
+    "redirect_uri": "ACME-Inc-PRD-1",
+    "parameters": {"shop": "[a-z0-9-]{1,63}"},
+    "parameter_defaults": {"shop": "acme"},
+    "required": ["redirect_uri"],
+    "authorization_params": {"access_type": "offline"},
+    "authorization_param_names": {"scope": "user_scope"},
+    "code_parameter": "auth_code",
+    "callback_metadata": {"realmId": "[0-9]{1,20}"},
+    "callback_parameters": {"shop": "store"},
+    "regions": {"eu": {"token_endpoint": "https://eu.example.com/oauth/token"}},
+    "token_params": {"audience": "https://api.example.com"},
+    "token_param_names": {"client_id": "client_key"},
+    "refresh_params": {"audience": "https://api.example.com"},
+    "refresh_param_names": {"client_id": "client_key"},
+    "refresh_grant_type": "refresh_token",
+    "first_refresh": {"refresh_endpoint": "https://login.example.com/oauth/exchange"},
+    "token_headers": {"X-Api-Version": "2026-01"},
+    "response_paths": ["data", "."],
+    "response_fields": {"access_token": "accessToken"},
+    "response_success": "ok",
+    "error_fields": {"error": "errcode"},
+    "error_codes": {"E-4711": "invalid_grant"},
+    "refusals": [{"code": "E-4711", "means": "invalid_grant"}],
+    "subject": "account_id",
+    "metadata": ["account_id"],
+    "account_scope": "scopes",
+    "revocation_headers": {"Authorization": "Bearer {token}"},
+    "revocation_params": {"audience": "https://api.example.com"},
+    "revocation_param_names": {"token": "access_token"},
+    "revocation_tokens": ["refresh_token"],
+    "revocation_success": "revoked",
+    "resource": ["https://api.example.com"],
+    "endpoints_moved_from": ["https://old.example.com"],
+}
+"""An example of each key whose values are not few and named, or a number between two others."""
+
+_CALLED = {
+    "client_id": ("id", "appid", "applicationid", "clientkey", "consumerkey", "apikey", "key", "client"),
+    "client_secret": ("secret", "appsecret", "applicationsecret", "consumersecret", "apisecret", "clientpassword"),
+    "client_secrets": ("secrets",),
+    "client_signing_key": ("privatekey", "signingkey", "clientkeyid", "kmskey"),
+    "client_signing_kid": ("kid", "keyid"),
+    "previous_clients": ("oldclients", "clients"),
+    "based_on": ("provider", "extends", "inherits", "base", "template", "catalogue", "catalog", "preset"),
+    "issuer": (
+        *("iss", "authority", "issueruri", "discovery", "discoveryurl", "discoveryendpoint", "wellknown"),
+        *("wellknownurl", "metadataurl", "servermetadataurl", "openidconfiguration", "configurationendpoint"),
+    ),
+    "authorization_endpoint": (
+        *("authurl", "authuri", "authorizeurl", "authorizeuri", "authorizationurl", "authorizationuri"),
+        *("authendpoint", "authorizeendpoint", "authorizationserver"),
+    ),
+    "token_endpoint": ("tokenurl", "tokenuri", "accesstokenurl", "accesstokenuri", "accesstokenendpoint"),
+    "refresh_endpoint": ("refreshurl", "refreshuri", "refreshtokenurl", "refreshtokenendpoint", "autorefreshurl"),
+    "revocation_endpoint": ("revokeurl", "revokeuri", "revocationurl", "revocationuri", "revokeendpoint"),
+    "account_endpoint": ("userinfo", "userinfourl", "userinfouri", "userinfoendpoint", "profileurl", "meendpoint"),
+    "jwks_uri": ("jwks", "jwksurl", "jwksendpoint", "certsurl"),
+    "scopes": ("scope", "defaultscopes", "permissions", "scopesrequested"),
+    "scope_separator": ("scopedelimiter", "delimiter", "separator"),
+    "token_endpoint_auth_method": (
+        *("authmethod", "authstyle", "authtype", "tokenauthmethod", "clientauthmethod", "clientauthentication"),
+        *("clientauthenticationmethod", "authorizationmethod", "tokenrequestauthmethod"),
+    ),
+    "pkce": ("usepkce", "codechallengemethod", "enablepkce", "disablepkce"),
+    "authorization_params": (
+        *("authparams", "authorizeparams", "extraparams", "authorizationparameters", "queryparams"),
+        *("audience", "accesstype", "prompt", "loginhint", "extraauthparams"),
+    ),
+    "token_params": ("tokenparameters", "extratokenparams"),
+    "token_headers": ("headers", "extraheaders", "customheaders"),
+    "parameter_defaults": ("defaults",),
+    "request_timeout": ("timeout",),
+    "refusals": ("errors", "refusalrules"),
+    "default_expires_in": ("expiresin", "tokenlifetime", "lifetime"),
+    "max_concurrency": ("concurrency", "maxconcurrent"),
+}
+"""What other programs call the keys, with nothing but their letters and digits."""
+
+_OURS = {
+    **dict.fromkeys(
+        ("redirecturi", "redirecturis", "redirecturl", "callback", "callbackurl", "callbackuri"),
+        "leave it out: Gatehouse sends its own, /callback/NAME; register that at the provider",
+    ),
+    **dict.fromkeys(
+        ("responsetype", "granttype", "state", "codeverifier", "codechallenge"),
+        "leave it out: Gatehouse sets that itself",
+    ),
+    **dict.fromkeys(("name", "description", "comment", "schema"), "leave it out: no key is for notes"),
+}
+"""Keys that are needless here, and why."""
+
+_LIKE = 0.78
+"""How near a key has to be to a known one (of 1) to be taken for it."""
+
+
+def refused(  # noqa: PLR0913 - what was written, and what there is
+    name: str,
+    document: Mapping[str, Any],
+    problems: Sequence[tuple[str, str]],
+    *,
+    checks: Mapping[str, Check],
+    parameters: Collection[str],
+    files: Collection[str],
+) -> ProviderMisconfigured:
+    """Return the failure that a registration with these problems is: all of them, with what may have been meant.
+
+    `parameters` are the provider's, `files` the names of the provider files that there are.
+    """
+    meant = {key: near for key in document if key not in checks and (near := _near(key, checks)) is not None}
+    told = [
+        f"{check.shown(key)}: {problem}{_hint(key, problem, document, checks, meant, parameters)}"
+        for key, problem in dict.fromkeys(problems)
+        # Whoever has misspelt a key is told that, and not that the right one is not there.
+        if key in document or key not in meant.values() or not problem.startswith("needed")
+    ]
+    return ProviderMisconfigured(
+        f"The registration of provider {name!r}: " + "; ".join(sorted(told)) + "." + _catalogue(name, problems, files)
+    )
+
+
+def _hint(  # noqa: PLR0913, PLR0917 - as above
+    key: str,
+    problem: str,
+    document: Mapping[str, Any],
+    checks: Mapping[str, Check],
+    meant: Mapping[str, str],
+    parameters: Collection[str],
+) -> str:
+    """Return what helps with one problem."""
+    if problem == UNKNOWN:
+        return _of_unknown(key, document[key], meant, parameters)
+    told = f", like {json.dumps(EXAMPLES[key])}" if key in EXAMPLES else ""
+    return told + (_of_text(document[key], checks[key]) if key in document and key in checks else "")
+
+
+def _of_unknown(key: str, value: Any, meant: Mapping[str, str], parameters: Collection[str]) -> str:
+    if key in parameters:
+        return " (a parameter of this provider: give it to start in parameters, or write it in parameter_defaults)"
+    if (why := _OURS.get(_letters(key))) is not None:
+        return f" ({why})"
+    if key in meant:
+        return f" (did you mean {meant[key]}?)"
+    if isinstance(value, Mapping) and "client_id" in value:
+        return " (what it holds is a registration: store that alone, without the name around it)"
+    return ""
+
+
+def _of_text(value: Any, accept: Check) -> str:
+    """Return what helps where a text has something at its ends, or is a list, a number or a flag that became a text.
+
+    The form for keys and values in AWS's console makes one of each.
+    """
+    if not isinstance(value, str):
+        return ""
+    if value != value.strip():
+        return " (there is a blank or a line break at one of its ends: copy it once more)"
+    try:
+        accept(json.loads(value))
+    except (ValueError, RecursionError, Mismatch):
+        return ""
+    return " (it is written as a text: leave its quotation marks out, in the console under Plaintext)"
+
+
+def _near(key: str, known: Iterable[str]) -> str | None:
+    """Return the key that somebody may have meant by an unknown one."""
+    letters, spelled = _letters(key), {_letters(each): each for each in known}
+    if letters in spelled:
+        return spelled[letters]
+    called = {other: each for each, others in _CALLED.items() for other in others}
+    if letters in called:
+        return called[letters]
+    near = difflib.get_close_matches(letters, spelled, 1, _LIKE)
+    return spelled[near[0]] if near else None
+
+
+def _catalogue(name: str, problems: Sequence[tuple[str, str]], files: Collection[str]) -> str:
+    """Return what helps where a second application at a provider of the catalogue has no endpoints."""
+    lacks = any(key == "token_endpoint" and problem.startswith("needed") for key, problem in problems)
+    if not lacks or name in files:
+        return ""
+    words = re.split(r"[._-]", name.lower())
+    near = [each for each in files if each in words] or difflib.get_close_matches(name.lower(), files, 1, _LIKE)
+    return f' If this is an application at {near[0]}: "based_on": {json.dumps(near[0])}.' if near else ""
+
+
+def not_json(text: str, error: Exception) -> str:
+    """Return why a text is no JSON, and what may have happened to it: the place, and nothing that stands there."""
+    if not text.strip():
+        return "it holds no text; store it as text, not as binary"
+    if text.strip().startswith(("file://", "fileb://")):
+        return "it holds the name of a file in place of what the file holds"
+    if isinstance(error, json.JSONDecodeError):
+        what = error.msg.partition(":")[0].removesuffix(" at")
+        rules = "names and texts stand in double quotation marks, no comma after the last, no comments"
+        return f"line {error.lineno}, column {error.colno}: {what} ({rules})"
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def no_object(document: Any) -> str:
+    """Return what is wrong with a document that is no object."""
+    told = 'expected an object, like {"client_id": "...", "client_secret": "..."}'
+    try:
+        is_quoted = isinstance(document, str) and isinstance(json.loads(document), dict)
+    except (ValueError, RecursionError):
+        is_quoted = False
+    return told + (" (it is one within a JSON text: encode it once)" if is_quoted else "")
+
+
+def nearest_file(name: str, files: Collection[str]) -> str:
+    """Return what is wrong with the name of a provider file that there is not."""
+    near = difflib.get_close_matches(name.lower(), files, 1, 0.6)
+    return "expected the name of a provider file" + (f" (did you mean {near[0]}?)" if near else f", like {min(files)}")
+
+
+def _letters(key: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", key.lower())

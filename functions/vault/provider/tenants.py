@@ -1,0 +1,126 @@
+"""Endpoints of one tenant each: `https://{shop}.myshopify.com/...`, with the names that `start` was given filled in.
+
+A tenant's name comes from outside, often from a person. It is held against its pattern, then against what its place in
+the URL allows, and the filled-in URL against the template once more: the host below the literal labels, the port, the
+path's depth and everything else stay what the provider's data says.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from functions.vault.base.fields import Mismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+PLACEHOLDER = r"\{([a-z][a-z0-9_]{0,31})\}"
+
+# A pattern is a small language of its own: alternatives of literals and of classes, repeated up to 99 times. What it
+# matches is decided in one pass, whatever a person sends, and it can be read by anybody.
+_REPEATED = r"(?:\{(?:[01],)?[1-9][0-9]?\})?"
+_CLASS = r"\[(?:a-z|A-Z|0-9|[A-Za-z0-9_.~])+-?\]"
+PATTERN = rf"(?!\|)(?:[A-Za-z0-9_-]|\\\.|{_CLASS}{_REPEATED}|\|(?=[A-Za-z0-9\[])){{1,200}}"
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_IN_HOST = rf"{_LABEL}(?:\.{_LABEL})*"
+_IN_PATH = r"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,255}"
+_LONGEST_HOST = 253
+_LONGEST_VALUE = 256
+
+
+def names_in(text: str) -> set[str]:
+    """Return the names of the placeholders in a template."""
+    return set(re.findall(PLACEHOLDER, text))
+
+
+def problem_of(name: str, pattern: str, value: str | None, templates: Iterable[str] = ()) -> str | None:
+    """Return what is wrong with a parameter's value, None where nothing is: it fits its pattern and each template."""
+    if value is None:
+        return f"parameters.{name}: required, like {pattern}"
+    if not 0 < len(value) <= _LONGEST_VALUE or not re.fullmatch(pattern, value, re.ASCII):
+        return f"parameters.{name}: expected a value like {pattern}"
+    try:
+        for template in templates:
+            _put_in(template, {name: value})
+    except Mismatch as mismatch:
+        return f"parameters.{name}: expected {mismatch}"
+    return None
+
+
+def admits(expected: str | Sequence[str], value: str) -> bool:
+    """Tell whether a value from outside fits a pattern, or is one of a list."""
+    if isinstance(expected, str):
+        return re.fullmatch(expected, value, re.ASCII) is not None
+    return value in expected
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """Return a parameter's text with the placeholders filled in that have a value; other braces are the text's own."""
+    return re.sub(PLACEHOLDER, lambda found: values.get(found[1], found[0]), text)
+
+
+def expanded(template: str, values: Mapping[str, str]) -> str:
+    """Return the URL that an endpoint's template is with these values. Raises `Mismatch` where one does not fit."""
+    url = _put_in(template, values)
+    if not _is_of(template, url):
+        raise Mismatch(f"values that leave the URL {template} as it is")
+    return url
+
+
+def _put_in(template: str, values: Mapping[str, str]) -> str:
+    scheme, _, rest = template.partition("://")
+    end = next((index for index, character in enumerate(rest) if character in "/?"), len(rest))
+    host, (path, mark, query) = rest[:end], rest[end:].partition("?")
+    return (
+        f"{scheme}://{_put(host, values, _host_part)}{_put(path, values, _path_part)}{mark}{_put(query, values, _any)}"
+    )
+
+
+def _put(template: str, values: Mapping[str, str], spelled: Callable[[str], str]) -> str:
+    return re.sub(PLACEHOLDER, lambda found: spelled(values[found[1]]) if found[1] in values else found[0], template)
+
+
+def _host_part(value: str) -> str:
+    if not re.fullmatch(_IN_HOST, value):
+        raise Mismatch("labels of a host name: a-z, 0-9 and inner hyphens, joined by dots")
+    return value
+
+
+def _path_part(value: str) -> str:
+    if not re.fullmatch(_IN_PATH, value):
+        raise Mismatch("one segment of a path: A-Z, a-z, 0-9 and . _ ~ -, not beginning with a dot")
+    return value
+
+
+def _any(value: str) -> str:
+    return quote(value, safe="")
+
+
+def _is_of(template: str, url: str) -> bool:
+    """Tell whether a filled-in URL is still one of its template: the second look, at the whole this time."""
+    try:
+        made, given = urlsplit(url), urlsplit(re.sub(PLACEHOLDER, "0", template))
+        same_port = made.port == given.port
+    except ValueError:
+        return False
+    host, fixed = made.hostname or "", _literal_end(template)
+    return (
+        same_port
+        and url.isascii()
+        and (made.scheme, made.username, made.password, made.fragment) == (given.scheme, None, None, "")
+        and len(host) <= _LONGEST_HOST
+        and (host == fixed or host.endswith("." + fixed))
+        and made.path.count("/") == given.path.count("/")
+        and made.query.count("&") == given.query.count("&")
+    )
+
+
+def _literal_end(template: str) -> str:
+    """Return the labels of a template's host behind the last one with a placeholder: all, where there is none."""
+    host = re.sub(r":\d+$", "", template.partition("://")[2].partition("/")[0].partition("?")[0])
+    labels = host.lower().split(".")
+    last = max((index for index, label in enumerate(labels) if "{" in label), default=-1)
+    return ".".join(labels[last + 1 :])

@@ -1,0 +1,137 @@
+"""Sealing with KMS: one data key for each written token set, bound to its connection, provider and version."""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from hashlib import sha256
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from functions.vault.grant.life import Place
+from functions.vault.grant.stored_set import PENDING, TOKENS, Seal, Sealer, StoredSet
+from functions.vault.grant.token_set import TokenSet
+
+from . import sealing
+from .aws import ClientError, code_of, outages_are_temporary
+from .sealing import SealBroken
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from functions.vault.grant.connection import Connection
+    from functions.vault.grant.stored_set import Whose
+    from functions.vault.grant.tokens import SealedTokens
+
+    from .aws import ClientOf
+
+_KEPT = 256
+"""Opened token sets kept in memory, the latest used ones."""
+
+
+class Cipher:
+    """Seals and opens token sets under the KMS key `key_id`. What was opened stays in memory, by its ciphertext."""
+
+    def __init__(self, client_of: ClientOf, key_id: str) -> None:
+        self._client_of = client_of
+        self._key_id = key_id
+        self._opened: OrderedDict[bytes, TokenSet] = OrderedDict()
+        self._lock = Lock()
+
+    def prepare(
+        self, connection_id: str, version: int, whose: Whose, set_id: str | None = None, purpose: str = TOKENS
+    ) -> Sealer:
+        """Return what seals one token set, as this version of this connection. One `GenerateDataKey`.
+
+        It is asked for before the authorization server is: once an answer is here, sealing it depends on nobody. A
+        token set that is sealed again keeps its id.
+        """
+        context = sealing.context_of(connection_id, whose.provider, version, purpose)
+        set_id = set_id or secrets.token_hex(8)
+        whole = sealing.whole_context_of(context, set_id, whose, self._key_id)
+        with outages_are_temporary("KMS"):
+            key = self._client_of("kms").generate_data_key(
+                KeyId=self._key_id, KeySpec="AES_256", EncryptionContext=context
+            )
+
+        def seal(tokens: TokenSet) -> Seal:
+            sealed = sealing.seal(tokens.to_bytes(), whole, key["Plaintext"], key["CiphertextBlob"])
+            if purpose == TOKENS:
+                self._keep(_cache_key(sealed, whole), tokens)
+            return Seal(sealed, sealing.FORMATS[-1], version, self._key_id)
+
+        return Sealer(set_id, whose, seal)
+
+    def open(self, connection_id: str, held: StoredSet | SealedTokens, purpose: str = TOKENS) -> TokenSet:
+        """Return a sealed token set. At most one `Decrypt`; none for one that is in memory.
+
+        Raises `SealBroken` where the ciphertext is not this connection's and this token set's, or was made for another
+        purpose: what waited opens where it waits, and where it is to be revoked. `purpose` is that of what is in no
+        record yet.
+        """
+        seal = held.seal
+        if isinstance(held, StoredSet):
+            purpose = PENDING if _was_sealed_to_wait(held) else TOKENS
+        context = sealing.context_of(connection_id, held.whose.provider, seal.version, purpose)
+        whole: sealing.Context = context
+        if seal.ciphertext[:1] != seal.format.to_bytes():
+            raise SealBroken("The record and the ciphertext name different formats.")
+        if seal.format > 1:
+            whole = sealing.whole_context_of(context, held.id, held.whose, self._known(seal.key))
+        cache_key = _cache_key(seal.ciphertext, whole)
+        if (cached := self._kept(cache_key)) is not None:
+            return cached
+        data_key = self._data_key(seal.ciphertext, context)
+        tokens = TokenSet.from_bytes(sealing.unseal(seal.ciphertext, whole, data_key))
+        if purpose == TOKENS:
+            self._keep(cache_key, tokens)
+        return tokens
+
+    def _known(self, key: str | None) -> str:
+        """Return the name of the key that sealed a token set, if it is one that this deployment opens with."""
+        if key != self._key_id:
+            raise SealBroken(f"The token set is sealed under the KMS key {key}, and this deployment has another.")
+        return self._key_id
+
+    def tokens_of(self, connection: Connection) -> TokenSet:
+        """Return the connection's current token set, as `open` does: that of its version, and no other."""
+        current = connection.current
+        if current is None:
+            raise SealBroken("The connection has no current token set.")
+        if (current.seal.version, current.whose.provider) != (connection.version, connection.provider):
+            raise SealBroken("The current token set is of another version or provider than the connection.")
+        return self.open(connection.connection_id, current)
+
+    def _data_key(self, sealed: bytes, context: Mapping[str, str]) -> bytes:
+        try:
+            with outages_are_temporary("KMS"):
+                answer = self._client_of("kms").decrypt(
+                    CiphertextBlob=sealing.wrapped_key_of(sealed), KeyId=self._key_id, EncryptionContext=context
+                )
+        except ClientError as error:
+            if code_of(error) in {"InvalidCiphertextException", "IncorrectKeyException"}:
+                raise SealBroken("KMS does not open the data key for this connection, provider and version.") from None
+            raise
+        key: bytes = answer["Plaintext"]
+        return key
+
+    def _kept(self, key: bytes) -> TokenSet | None:
+        with self._lock:
+            if key in self._opened:
+                self._opened.move_to_end(key)
+            return self._opened.get(key)
+
+    def _keep(self, key: bytes, tokens: TokenSet) -> None:
+        with self._lock:
+            self._opened[key] = tokens
+            if len(self._opened) > _KEPT:
+                self._opened.popitem(last=False)
+
+
+def _was_sealed_to_wait(held: StoredSet) -> bool:
+    return held.place is Place.PENDING or (held.place is Place.REVOKING and held.pending is not None)
+
+
+def _cache_key(sealed: bytes, context: sealing.Context) -> bytes:
+    """Return the hash of ciphertext and context: a moved or replaced record never meets another's opened tokens."""
+    return sha256(sealing.in_bytes(context) + sealed).digest()

@@ -1,0 +1,166 @@
+"""What there is to know about connections, and never a token."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import TYPE_CHECKING, Any
+
+from functions.vault.base.errors import ConnectionNotFound, InvalidRequest, ServerError
+from functions.vault.base.fields import CONNECTION_ID, matches
+from functions.vault.base.record import plain, record
+from functions.vault.grant.connection import REAUTHORIZATION
+from functions.vault.grant.life import Status
+from functions.vault.storage.store import listed_as, lists_for, summary_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from functions.vault.base.timing import Timing
+    from functions.vault.grant.connection import Connection
+    from functions.vault.grant.last_attempt import LastAttempt
+    from functions.vault.oauth.authorization import AuthorizationRequest
+    from functions.vault.storage.store import Authorizations, Connections
+
+DEFAULT_LIMIT = 50
+
+
+@record
+class Listing:
+    """The use case `connections`."""
+
+    connections: Connections
+    authorizations: Authorizations
+    timing: Timing
+
+    def one(self, connection_id: str) -> dict[str, Any]:
+        """Return `{connection}`."""
+        connection = self.connections.require(connection_id)
+        seen = view(connection_id, summary_of(connection), self.timing.now())
+        return {"connection": {**seen, "last_attempt": _last_attempt_of(connection)}}
+
+    def attempt(self, request_id: str) -> dict[str, Any]:
+        """Return `{last_attempt}`: how the latest answer to an authorization request ended; None before the first."""
+        request = self.authorizations.get(request_id)
+        if request is None:
+            raise ConnectionNotFound(
+                "No authorization request has this id: it is wrong, or of more than a day ago. "
+                "request_id is what start has answered."
+            )
+        return {"last_attempt": self._attempt_of(request)}
+
+    def _attempt_of(self, request: AuthorizationRequest) -> dict[str, Any] | None:
+        from functions.vault.oauth.authorization import Phase  # noqa: PLC0415 - few ask for a request; so below
+        from functions.vault.oauth.outcome import Became, became_of  # noqa: PLC0415
+
+        if request.phase is not Phase.CONSUMED:
+            return None if request.last_attempt is None else view_of_attempt(request.last_attempt)
+        about = {"request_id": request.request_id, "at": request.consumed_at}
+        match became_of(request, self.connections.get(request.connection_id), self.timing.now()):
+            case Became.CONNECTED:
+                return {**about, "outcome": "connected"}
+            case Became.REPLACED:
+                return {**about, "outcome": "replaced"}
+            case Became.UNDER_WAY:
+                return {**about, "outcome": "unfinished"}
+            case Became.LOST:
+                return {**about, "outcome": "failed", "error": ServerError.code}
+
+    def page(self, where: dict[str, str], limit: int, cursor: str | None) -> dict[str, Any]:
+        """Return `{connections, cursor?}`: up to `limit` of those that match, and where to go on if there is more."""
+        found, last = self.connections.page(where, limit, _start(cursor, where) if cursor else None)
+        now = self.timing.now()
+        page: dict[str, Any] = {"connections": [view(summary["connection_id"], summary, now) for summary in found]}
+        if last is not None:
+            page["cursor"] = urlsafe_b64encode(json.dumps(last, sort_keys=True).encode()).decode()
+        return page
+
+
+def view(connection_id: str, summary: Mapping[str, Any], now: float) -> dict[str, Any]:
+    """Return a connection as callers see it, of its summary: nothing that only our own work needs."""
+    failure, needs_from = summary.get("failure"), summary.get("needs_from")
+    ends_soon = needs_from is not None and now >= needs_from
+    seen = {name: summary.get(name) for name in _SEEN}
+    return {
+        "connection_id": connection_id,
+        **seen,
+        "status": str(summary["status"]),
+        "needs": REAUTHORIZATION if ends_soon else summary.get("needs"),
+        "refreshable": bool(summary.get("refreshable")) and summary["status"] == Status.ACTIVE,
+        "scope_missing": list(summary.get("scope_missing", ())),
+        **{name: summary.get(name) or {} for name in ("metadata", "parameters", "tags")},
+        "failure": failure and _view_of_failure(failure),
+    }
+
+
+_SEEN = (
+    "provider",
+    "status",
+    "version",
+    "scope",
+    "requested_scope",
+    "token_type",
+    "expires_at",
+    "refresh_expires_at",
+    "subject",
+    "client_secret_used",
+    "owner",
+    "created_at",
+    "updated_at",
+    "refreshed_at",
+)
+
+
+def _last_attempt_of(connection: Connection) -> dict[str, Any] | None:
+    """Return how the latest attempt to connect it ended: in vain since it was connected, or with that."""
+    if (attempt := connection.last_attempt) is not None and attempt.at >= (connection.authorized_at or 0):
+        return view_of_attempt(attempt)
+    if connection.authorized_by is None:
+        return None
+    return {"request_id": connection.authorized_by, "at": connection.authorized_at, "outcome": "connected"}
+
+
+def view_of_attempt(attempt: LastAttempt) -> dict[str, Any]:
+    """Return an attempt as callers see it."""
+    return {name: value for name, value in plain(attempt).items() if value is not None}
+
+
+def _view_of_failure(failure: Mapping[str, Any]) -> dict[str, Any]:
+    said = failure.get("provider_error")
+    return {
+        **{name: failure[name] for name in ("code", "description", "count", "at", "retry_at")},
+        "provider_error": said and {name: said.get(name) for name in ("error", "error_description", "status")},
+    }
+
+
+def _start(cursor: str, where: dict[str, str]) -> dict[str, str]:
+    """Return the place that a cursor stands for. It is ours, but it comes from outside: its form is checked, whole."""
+    try:
+        key = json.loads(urlsafe_b64decode(cursor.encode()))
+    except (ValueError, RecursionError):
+        key = None
+    # The table would answer an empty or endless key with an error that looks like a defect of ours.
+    if not isinstance(key, dict) or not all(isinstance(value, str) for value in key.values()) or not _fits(key, where):
+        raise InvalidRequest("cursor: expected the cursor of an earlier page of this same list.")
+    return dict(key)
+
+
+def _fits(key: Mapping[str, str], where: Mapping[str, str]) -> bool:
+    """Tell whether a key is of the table, or of one of the lists that are read for `where`."""
+    lists = lists_for(where)
+    if lists and key.get("listed_in") not in lists:
+        return False
+    if lists and key.keys() == {"listed_in"}:
+        return True
+    if key.keys() != ({"connection_id", "listed_in", "listed_as"} if lists else {"connection_id"}):
+        return False
+    connection_id = key["connection_id"]
+    if not matches(connection_id, CONNECTION_ID):
+        return False
+    if "owner" in where:
+        return key["listed_as"] == listed_as(where["owner"], connection_id)
+    # Whose it is nobody can tell by a digest.
+    return not lists or matches(key["listed_as"].removesuffix(f" {connection_id}"), _DIGEST)
+
+
+_DIGEST = "-|[0-9a-f]{32}"

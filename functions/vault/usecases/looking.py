@@ -1,0 +1,68 @@
+"""A look whether a grant that is believed dead lives: one refresh, if nothing that we can know of speaks against it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from functions.vault.base.record import record
+from functions.vault.storage.store import Conflict
+
+if TYPE_CHECKING:
+    from functions.vault.base.timing import Deadline, Timing
+    from functions.vault.grant.connection import Connection
+    from functions.vault.storage.registrations import Registrations
+    from functions.vault.storage.shared import Shared
+    from functions.vault.storage.store import Connections
+
+    from .committing import Committing
+    from .refreshing import Refreshing
+
+
+@record
+class Looking:
+    """Asks once more for grants that were refused; see `belief`."""
+
+    connections: Connections
+    registrations: Registrations
+    committing: Committing
+    shared: Shared
+    refreshing: Refreshing
+    timing: Timing
+
+    def look(self, connection: Connection, deadline: Deadline, *, by_caller: bool) -> Connection:
+        """Return the record after a look at its grant: recovered, refused once more, or as it was where none is taken.
+
+        An answer of an earlier attempt may lie in the rescue queue: the look is put off. Where the account has
+        authorized the client elsewhere since the grant was last known to live, nobody looks any more: that may have
+        ended it, and a server that sees the old refresh token again may end the new grant for it.
+        """
+        if self._is_authorized_elsewhere(connection, deadline):
+            return self._given_up_on(connection)
+        if self._may_be_rescued(connection):
+            return connection
+        holder, now = uuid.uuid4().hex, self.timing.now()
+        return self.refreshing.refresh(connection, holder, deadline, slot_by=now, is_background=not by_caller)
+
+    def _is_authorized_elsewhere(self, connection: Connection, deadline: Deadline) -> bool:
+        if connection.subject is None:
+            return False
+        used = connection.to_refresh
+        client_id = used.whose.client_id if used is not None else None
+        client_id = client_id or self.registrations.get(connection.provider, deadline).client_id
+        about = (connection.provider, client_id, connection.subject, connection.connection_id)
+        at = self.shared.authorized_elsewhere(*about)
+        return at is not None and at >= connection.refreshed_at
+
+    def _given_up_on(self, connection: Connection) -> Connection:
+        over = connection.not_looked_at_again(self.timing.now())
+        try:
+            self.connections.change(connection, over)
+        except Conflict:
+            return self.connections.require(connection.connection_id)
+        return over
+
+    def _may_be_rescued(self, connection: Connection) -> bool:
+        used = connection.to_refresh
+        is_recent = used is not None and used.belief is not None and used.belief.may_be_held_back(self.timing.now())
+        return is_recent and self.committing.may_hold_another()

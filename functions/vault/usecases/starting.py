@@ -1,0 +1,196 @@
+"""Opening an authorization request (RFC 6749 section 4.1.1)."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from functions.vault.base.errors import InvalidRequest, TemporarilyUnavailable
+from functions.vault.base.record import record
+from functions.vault.grant.connection import Status
+from functions.vault.grant.life import MOST_BYTES, MOST_SETS
+from functions.vault.oauth import authorization, dialect
+from functions.vault.oauth.authorization import AuthorizationRequest, Ticket, with_query
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from functions.vault.base.timing import Deadline, Timing
+    from functions.vault.grant.connection import Connection
+    from functions.vault.provider.providers import Provider, Registration
+    from functions.vault.storage.registrations import Registrations
+    from functions.vault.storage.store import Authorizations, Connections
+
+
+_LONGEST_URL = 6000
+"""Characters that browsers, servers and gateways on the way all take, with some to spare for state and challenge."""
+
+
+@record
+class Starting:
+    """The use case `start`."""
+
+    base_url: str
+    connections: Connections
+    authorizations: Authorizations
+    registrations: Registrations
+    timing: Timing
+
+    def start(self, fields: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
+        """Open an authorization request and return `connection_id`, `request_id`, `authorize_url` and `expires_at`."""
+        registration = self.registrations.whole(fields["provider"], deadline)
+        connection_id = fields.get("connection_id") or str(uuid.uuid4())
+        existing = self.connections.get(connection_id) if "connection_id" in fields else None
+        if existing is not None:
+            _require_same_party(existing, fields)
+            _require_room(existing, self.timing.now())
+        given = fields.get("parameters", existing.parameters if existing else {})
+        parameters = registration.provider.chosen_parameters(given)
+        registration = registration.for_tenant(parameters)
+        scope = _scope(registration.provider, fields.get("scopes"))
+        redirect_uri = registration.provider.redirect_uri or f"{self.base_url}/callback/{registration.provider.name}"
+        params = _params(registration, redirect_uri, scope, fields)
+        authorization_url, pushed = _authorization_url(registration, params)
+        now = int(self.timing.now())
+        ticket = Ticket(authorization.new_request_id(), authorization.new_secret())
+        request = AuthorizationRequest(
+            request_id=ticket.request_id,
+            ticket_hash=authorization.ticket_hash(ticket.secret or ""),
+            provider=registration.provider.name,
+            connection_id=connection_id,
+            created_at=now,
+            expires_at=now + authorization.LINK_LIFETIME,
+            authorization_url=authorization_url,
+            redirect_uri=redirect_uri,
+            pkce=registration.provider.pkce == "S256",
+            connection_version=existing.version if existing else 0,
+            connection_revocations=existing.revocations if existing else 0,
+            issuer=registration.provider.issuer,
+            iss_required=registration.provider.authorization_response_iss_parameter_supported,
+            scope=scope,
+            return_to=fields.get("return_to"),
+            owner=fields.get("owner", existing.owner if existing else None),
+            parameters=parameters,
+            tags=fields.get("tags", existing.tags if existing else {}),
+            pushed=pushed,
+            form_post=registration.provider.response_mode == "form_post",
+            allow_new_subject=fields.get("allow_new_subject", False),
+            has_slots=registration.provider.has_slots or None,
+            nonce=_sends_nonce(registration.provider, scope, params) or None,
+        )
+        self.authorizations.create(request)
+        _note_what_a_refresh_token_needs(registration.provider, request, dict(params))
+        return {
+            "connection_id": connection_id,
+            "request_id": request.request_id,
+            "authorize_url": f"{self.base_url}/authorize/{ticket}",
+            "expires_at": request.expires_at,
+        }
+
+
+def _require_same_party(existing: Connection, fields: dict[str, Any]) -> None:
+    """Raise `InvalidRequest` where a re-authorization would hand a connection to another provider or owner.
+
+    A revoked one is free.
+    """
+    if existing.status is Status.REVOKED:
+        return
+    problems = []
+    if existing.provider != fields["provider"]:
+        problems.append(
+            f"provider: connection_id is a connection to {existing.provider!r}; "
+            "revoke it first, or choose another connection_id"
+        )
+    if "owner" in fields and fields["owner"] != existing.owner:
+        problems.append(
+            "owner: connection_id belongs to another owner; revoke it first, or choose another connection_id"
+        )
+    if problems:
+        raise InvalidRequest("; ".join(problems) + ".", connection_id=existing.connection_id)
+
+
+def _require_room(existing: Connection, now: float) -> None:
+    """Raise `TemporarilyUnavailable` where a connection has so many token sets that there is no room for another.
+
+    Each is kept, sealed, in its record until its server has heard of its end. DynamoDB takes 400 KB, and a response
+    that comes late must find room, too.
+    """
+    waiting = len(existing.to_revoke)
+    size = sum(len(each.seal.ciphertext) for each in existing.sets)
+    if len(existing.sets) >= MOST_SETS or size > MOST_BYTES:
+        raise TemporarilyUnavailable(
+            f"The connection holds {len(existing.sets)} token sets in {size} octets; {waiting} of them are revoked "
+            "here, and their authorization server has not heard of it yet: try again when it has, or choose another "
+            "connection_id.",
+            connection_id=existing.connection_id,
+            retry_after=max(1, (existing.tell_at or 0) - int(now)),
+        )
+
+
+def _note_what_a_refresh_token_needs(
+    provider: Provider, request: AuthorizationRequest, params: Mapping[str, str]
+) -> None:
+    """Write a line if no refresh token will come of a request: that shows only when its access token has run out."""
+    asked = {name: {text} for name, text in params.items()} | {"scope": set((request.scope or "").split())}
+    lacks = [name for name, texts in provider.refresh_token_needs.items() if asked.get(name, set()).isdisjoint(texts)]
+    if lacks:
+        logging.getLogger("gatehouse").warning(
+            "no refresh token will come",
+            extra={
+                **request.facts,
+                "description": "The request lacks what the provider gives a refresh token for: "
+                + ", ".join(f"{name} with {' or '.join(provider.refresh_token_needs[name])}" for name in lacks)
+                + ". The connection will end with its access token. Add it to the registration, or to start's fields.",
+            },
+        )
+
+
+def _scope(provider: Provider, requested: tuple[str, ...] | None) -> str | None:
+    if provider.scopes_fixed:
+        if requested:
+            raise InvalidRequest(
+                f"scopes: expected none; {provider.name!r} fixes the scopes of an application where it is registered."
+            )
+        return None
+    return " ".join(provider.scopes if requested is None else requested) or None
+
+
+def _params(
+    registration: Registration, redirect_uri: str, scope: str | None, fields: dict[str, Any]
+) -> list[tuple[str, str]]:
+    """Return the authorization request (RFC 6749 section 4.1.1) but for what a browser adds: state and challenge."""
+    provider = registration.provider
+    params = dialect.authorization_params(registration, redirect_uri, scope, fields.get("authorization_params", {}))
+    if provider.response_mode is not None:
+        params["response_mode"] = provider.response_mode
+    return [*params.items(), *(("resource", uri) for uri in provider.resource)]
+
+
+def _sends_nonce(provider: Provider, scope: str | None, params: list[tuple[str, str]]) -> bool:
+    """Tell whether a nonce of ours goes with the request: some servers refuse `openid` without one.
+
+    One that the caller or the registration has put there stays the only one, and nobody here can check it.
+    """
+    if "nonce" in dict(params):
+        return False
+    return "openid" in (scope or "").split() if provider.nonce is None else provider.nonce
+
+
+def _authorization_url(registration: Registration, params: list[tuple[str, str]]) -> tuple[str, str | None]:
+    """Return how the request is put to the server: the authorization URL, and what is to be pushed (RFC 9126).
+
+    It is pushed where the server requires it, and not wherever it could be: that costs the user a round trip.
+    """
+    provider = registration.provider
+    endpoint = provider.endpoint("authorization_endpoint")
+    whole = with_query(endpoint, params)
+    if len(whole) > _LONGEST_URL:
+        raise InvalidRequest(
+            f"authorization_params, scopes: expected to fit into an authorization URL of {_LONGEST_URL} characters."
+        )
+    if not provider.require_pushed_authorization_requests:
+        return whole, None
+    provider.endpoint("pushed_authorization_request_endpoint")  # or the user would be the first to learn that it lacks
+    return with_query(endpoint, {"client_id": registration.client_id}), urlencode(params)

@@ -1,0 +1,109 @@
+"""Background work: what is due is found by its index and handed to the queues; nothing else adds to the cost."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from functions.vault.base.errors import TemporarilyUnavailable
+from functions.vault.base.record import record
+from functions.vault.grant.connection import DUE_SHARDS
+from functions.vault.storage.shared import Standing
+from functions.vault.storage.store import Conflict
+
+if TYPE_CHECKING:
+    from functions.vault.base.timing import Deadline, Timing
+    from functions.vault.storage.queues import Queue
+    from functions.vault.storage.shared import Shared
+    from functions.vault.storage.store import Connections, Due
+
+PAGE = 100
+
+AT_ONCE = 5
+"""Pieces of background work that a provider gets at a time, where it has no slots."""
+
+AGAIN_AFTER = 3600
+"""Seconds until what was handed to a queue is due again, should nothing have come of it."""
+
+_ENOUGH_FOR_A_PAGE = 10.0
+
+
+@record
+class Sweeping:
+    """The use case `sweep`."""
+
+    connections: Connections
+    shared: Shared
+    refreshes: Queue
+    revocations: Queue
+    timing: Timing
+
+    def sweep(self, deadline: Deadline) -> dict[str, Any]:
+        """Queue what is due, a page at a time while there is time; what is left stays due for the next sweep.
+
+        Providers take turns, and one that is left alone is passed over.
+        """
+        queued, providers = 0, _Providers(self.shared)
+        # Anywhere: with more due than there is time for, the last shards would else never have their turn.
+        first = int(self.timing.jitter() * DUE_SHARDS)
+        for number in range(DUE_SHARDS):
+            shard = (first + number) % DUE_SHARDS
+            for page in self.connections.due(str(shard), int(self.timing.now()), PAGE):
+                queued += sum(self._queue(due, providers.of(due)) for due in self._in_turns(page))
+                if deadline.remaining() < _ENOUGH_FOR_A_PAGE:
+                    return {"queued": queued, "complete": False}
+        return {"queued": queued, "complete": True}
+
+    def _in_turns(self, page: list[Due]) -> list[Due]:
+        """Return a page's work so that each provider's turn comes after the others'."""
+        of_each: dict[str, list[Due]] = {}
+        for due in page:
+            of_each.setdefault(due.provider, []).append(due)
+        rounds = zip_longest(*of_each.values())
+        return [due for each in rounds for due in each if due is not None]
+
+    def _queue(self, due: Due, standing: Standing) -> int:
+        """Hand on one piece of work, then postpone it. Between the two we may fall: done twice, it does no harm."""
+        if self.timing.now() < standing.alone_until:
+            return 0
+        body = json.dumps({"connection_id": due.connection_id, "version": due.version, "provider": due.provider})
+        queue = self.revocations if due.tells else self.refreshes
+        deduplication = sha256(f"{due.connection_id} {due.version} {due.due_at}".encode()).hexdigest()
+        queue.send(body, group=_group(due, standing), deduplication=deduplication)
+        try:
+            self.connections.postpone(due, int(self.timing.now()) + AGAIN_AFTER)
+        except Conflict:
+            return 0
+        return 1
+
+
+def _group(due: Due, standing: Standing) -> str:
+    """Return the message group of one piece of work: one for each request that its provider takes at a time."""
+    number = crc32(due.connection_id.encode()) % (standing.at_once or AT_ONCE)
+    return f"{due.provider}:{number}"
+
+
+class _Providers:
+    """How the providers of one sweep stand: each is looked up once. While that cannot be read, all have their turn."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._known: dict[str, Standing] = {}
+        self._is_out = False
+
+    def of(self, due: Due) -> Standing:
+        """Return how the provider of one piece of work stands."""
+        if due.provider not in self._known:
+            self._known[due.provider] = self._looked_up(due.provider)
+        return self._known[due.provider]
+
+    def _looked_up(self, provider: str) -> Standing:
+        if not self._is_out:
+            try:
+                return self._shared.standing(provider)
+            except TemporarilyUnavailable:
+                self._is_out = True
+        return Standing()

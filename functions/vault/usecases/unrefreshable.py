@@ -1,0 +1,43 @@
+"""What the log says of a connection that cannot be refreshed: it works today, and ends with its access token.
+
+Most servers give a refresh token only to those who ask for one, and each has its own way to be asked.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from functions.vault.grant.scopes import OFFLINE_ACCESS
+
+if TYPE_CHECKING:
+    from functions.vault.oauth.authorization import AuthorizationRequest
+    from functions.vault.provider.providers import Provider
+
+
+def note_no_refresh_token(request: AuthorizationRequest, provider: Provider) -> None:
+    """Write a line about a connection that was made without a refresh token, and what may bring it one.
+
+    Where the data says that a provider is never to be refreshed, that is known.
+    """
+    if provider.background_refresh == "never":
+        return
+    logging.getLogger("gatehouse").warning(
+        "no refresh token came",
+        extra={**request.facts, "description": "The connection ends with its access token. " + _advice(request)},
+    )
+
+
+def _advice(request: AuthorizationRequest) -> str:
+    """Return how this server may want to be asked for a refresh token, by how it was asked."""
+    if OFFLINE_ACCESS not in (request.scope or "").split():
+        return (
+            "To be given a refresh token, most servers have to be asked: add offline_access to scopes, or what the "
+            'server documents to authorization_params of the registration, like {"access_type": "offline"}.'
+        )
+    if "consent" not in request.prompt:
+        return (
+            "It was asked for offline_access; many servers give that only to who is asked for consent each time "
+            '(OpenID Connect Core section 11): add "authorization_params": {"prompt": "consent"} to the registration.'
+        )
+    return "It was asked for offline_access: the server has to allow this client to have refresh tokens."

@@ -1,0 +1,542 @@
+"""Services in memory: the use cases as they are, in worlds that are small and real, and fail when they are to."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from botocore.exceptions import ClientError
+
+from functions.vault.base.errors import GatehouseError, TemporarilyUnavailable
+from functions.vault.base.timing import NEVER, Deadline, Timing
+from functions.vault.grant.stored_set import Seal
+from functions.vault.grant.tokens import TokenResponse, TokenSet
+from functions.vault.oauth.authorization import MOST_EXCHANGES, MOST_PUSHES, Phase, ticket_hash
+from functions.vault.oauth.client import Client
+from functions.vault.oauth.issuer_keys import IssuerKeys
+from functions.vault.storage import sealing
+from functions.vault.storage.cipher import Cipher
+from functions.vault.storage.queues import Queue
+from functions.vault.storage.registrations import Registrations
+from functions.vault.storage.shared import Shared
+from functions.vault.storage.slots import Slots
+from functions.vault.storage.store import Authorizations, Conflict, Connections, Due
+from functions.vault.usecases.accounts import Accounts
+from functions.vault.usecases.background import Background
+from functions.vault.usecases.binding import Binding
+from functions.vault.usecases.committing import Committing
+from functions.vault.usecases.completing import Completing
+from functions.vault.usecases.looking import Looking
+from functions.vault.usecases.refreshing import Refreshing
+from functions.vault.usecases.rescuing import Rescuing
+from functions.vault.usecases.revoking import Revoking
+from functions.vault.usecases.starting import Starting
+from functions.vault.usecases.sweeping import Sweeping
+from functions.vault.usecases.vending import Vending
+from tests.torture.dynamo import Dynamo
+from tests.unit.samples import NOW, WHOSE, answer, connection, registration, sealed_tokens, token_response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from functions.vault.grant.connection import Connection
+    from functions.vault.grant.last_attempt import LastAttempt
+    from functions.vault.grant.tokens import SealedTokens
+    from functions.vault.oauth.authorization import AuthorizationRequest
+    from functions.vault.oauth.authorization_response import ValidatedResponse
+    from functions.vault.oauth.responses import Answer
+    from functions.vault.provider.providers import Registration
+
+    Happening = Callable[[], Any] | Exception | None
+
+
+def down() -> TemporarilyUnavailable:
+    """Return an outage of AWS."""
+    return TemporarilyUnavailable("AWS is down.", retry_after=1)
+
+
+class Events:
+    """What is called, in order, and what happens `before` and `after` the effect of the next calls of each kind.
+
+    An exception is raised: before the effect it is a call that failed, after it one whose answer was lost. A function
+    is run: whatever else goes on in the world at that moment.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.before: dict[str, list[Happening]] = defaultdict(list)
+        self.after: dict[str, list[Happening]] = defaultdict(list)
+
+    @contextmanager
+    def call(self, kind: str) -> Iterator[None]:
+        """Note a call, and let happen what is to happen around its effect."""
+        self.calls.append(kind)
+        _happen(self.before[kind])
+        yield
+        _happen(self.after[kind])
+
+
+def _happen(coming: list[Happening]) -> None:
+    happening = coming.pop(0) if coming else None
+    if isinstance(happening, Exception):
+        raise happening
+    if happening is not None:
+        happening()
+
+
+def _no_aws(service: str) -> Any:
+    raise AssertionError(f"a unit test has asked for {service}")
+
+
+def aws_error(code: str, operation: str = "Operation") -> ClientError:
+    """Return an error of AWS that is no outage."""
+    said: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    return ClientError(said, operation)
+
+
+class MemoryConnections(Connections):
+    """The table of connections as a dictionary, with the conditions of the real one."""
+
+    def __init__(self, events: Events) -> None:
+        super().__init__(_no_aws, "connections")
+        self.records: dict[str, Connection] = {}
+        self._events = events
+
+    def get(self, connection_id: str) -> Connection | None:
+        """Return a record."""
+        with self._events.call("get"):
+            return self.records.get(connection_id)
+
+    def change(self, was: Connection, now: Connection) -> None:
+        """Write over what is as it was read."""
+        with self._events.call("change"):
+            stored = self.records.get(now.connection_id)
+            assert now.changes > was.changes
+            if stored is None or stored.changes != was.changes:
+                raise Conflict
+            self.records[now.connection_id] = now
+
+    def create(self, new: Connection) -> None:
+        """Write what never was."""
+        with self._events.call("create"):
+            if new.connection_id in self.records:
+                raise Conflict
+            self.records[new.connection_id] = new
+
+    def note_attempt(self, connection_id: str, attempt: LastAttempt) -> None:
+        """Write how an attempt to authorize ended."""
+        with self._events.call("note_attempt"):
+            if connection_id not in self.records:
+                raise Conflict
+            self.records[connection_id] = replace(self.records[connection_id], last_attempt=attempt)
+
+    def due(self, shard: str, now: int, limit: int) -> Iterator[list[Due]]:
+        """Yield what is due, in pages."""
+        found = [
+            Due(made.connection_id, made.provider, made.version, made.due_at, made.tell_at)
+            for made in self.records.values()
+            if made.due_shard == shard and made.due_at is not None and made.due_at <= now
+        ]
+        for first in range(0, max(len(found), 1), limit):
+            with self._events.call("due"):
+                page = found[first : first + limit]
+            yield page
+
+    def postpone(self, due: Due, until: int) -> None:
+        """Set when work is due."""
+        with self._events.call("postpone"):
+            stored = self.records.get(due.connection_id)
+            seen = (due.version, due.due_at, due.tell_at)
+            if stored is None or (stored.version, stored.due_at, stored.tell_at) != seen:
+                raise Conflict
+            is_refresh = not due.tells and stored.upkeep_at == due.due_at
+            times: dict[str, Any] = due.postponed(until, is_refresh=is_refresh)
+            self.records[due.connection_id] = replace(stored, **times, changes=stored.changes + 1)
+
+
+class MemoryAuthorizations(Authorizations):
+    """The table of authorization requests as a dictionary, with the conditions of the real one but for the issuer's."""
+
+    def __init__(self, events: Events) -> None:
+        super().__init__(_no_aws, "authorizations")
+        self.records: dict[str, AuthorizationRequest] = {}
+        self._events = events
+
+    def create(self, request: AuthorizationRequest) -> None:
+        """Write a request."""
+        with self._events.call("open"):
+            self.records[request.request_id] = request
+
+    def get(self, request_id: str) -> AuthorizationRequest | None:
+        """Return a request."""
+        with self._events.call("get_request"):
+            return self.records.get(request_id)
+
+    def consume(
+        self, response: ValidatedResponse, holder: str, now: float, *, in_slot: bool = False
+    ) -> AuthorizationRequest:
+        """Take a request, once."""
+        with self._events.call("consume"):
+            was = self.records.get(response.browser.request_id)
+            if (
+                was is None
+                or not _fits(response, was, now)
+                or was.exchanges >= MOST_EXCHANGES
+                or (was.has_slots and not in_slot)
+            ):
+                raise Conflict
+            states = was.used_states | {response.state_hash}
+            taken = replace(
+                was,
+                phase=Phase.CONSUMED,
+                consumed_by=holder,
+                consumed_at=int(now),
+                used_states=states,
+                exchanges=was.exchanges + 1,
+                outcome=None,
+            )
+            self.records[was.request_id] = taken
+        return taken
+
+    def count_push(self, request: AuthorizationRequest) -> None:
+        """Count a push."""
+        with self._events.call("count_push"):
+            was = self.records[request.request_id]
+            if was.pushes >= MOST_PUSHES:
+                raise Conflict
+            self.records[request.request_id] = replace(was, pushes=was.pushes + 1)
+
+    def fail(self, response: ValidatedResponse, attempt: LastAttempt, now: float) -> AuthorizationRequest:
+        """Note a no."""
+        with self._events.call("fail"):
+            was = self.records.get(response.browser.request_id)
+            if was is None or not _fits(response, was, now):
+                raise Conflict
+            failed = replace(was, phase=Phase.FAILED, outcome=attempt.error, last_attempt=attempt)
+            self.records[was.request_id] = failed
+        return failed
+
+    def note_attempt(self, request: AuthorizationRequest, attempt: LastAttempt) -> None:
+        """Note what was refused."""
+        with self._events.call("note_refused"):
+            self.records[request.request_id] = replace(self.records[request.request_id], last_attempt=attempt)
+
+    def reopen(self, request: AuthorizationRequest, attempt: LastAttempt) -> AuthorizationRequest:
+        """Open a request that has failed."""
+        with self._events.call("reopen"):
+            if self.records[request.request_id].consumed_by != request.consumed_by:
+                raise Conflict
+            failed = replace(request, phase=Phase.FAILED, outcome=attempt.error, last_attempt=attempt)
+            self.records[request.request_id] = failed
+        return failed
+
+
+def _fits(response: ValidatedResponse, was: AuthorizationRequest, now: float) -> bool:
+    return (
+        not was.has_expired(now)
+        and was.ticket_hash == ticket_hash(response.browser.ticket_secret)
+        and was.provider == response.provider
+        and was.phase is not Phase.CONSUMED
+        and response.state_hash not in was.used_states
+    )
+
+
+class MemoryShared(Shared):
+    """What connections share, in a dictionary, as far as it is noted."""
+
+    def __init__(self, events: Events) -> None:
+        super().__init__(_no_aws, "shared")
+        self.refreshed: dict[tuple[str, str], int] = {}
+        self.authorized: dict[tuple[str, str, str], list[tuple[str, int]]] = defaultdict(list)
+        self._events = events
+
+    def note_refreshed(self, provider: str, client_id: str, now: float, _deadline: Deadline) -> None:
+        """Note it, each time."""
+        with self._events.call("note"):
+            self.refreshed[provider, client_id] = int(now)
+
+    def last_refreshed(self, provider: str, client_id: str) -> int | None:
+        """Return when that was."""
+        with self._events.call("last_refreshed"):
+            return self.refreshed.get((provider, client_id))
+
+    def note_authorized(
+        self, provider: str, client_id: str, subject: str, connection_id: str, now: float, _deadline: Deadline
+    ) -> None:
+        """Note it."""
+        with self._events.call("note"):
+            self.authorized[provider, client_id, subject].append((connection_id, int(now)))
+
+    def authorized_elsewhere(self, provider: str, client_id: str, subject: str, connection_id: str) -> int | None:
+        """Return when that was, by another connection."""
+        with self._events.call("authorized_elsewhere"):
+            noted = self.authorized[provider, client_id, subject]
+            return max((at for by, at in noted if by != connection_id), default=None)
+
+
+class MemoryRegistrations(Registrations):
+    """Registrations by name, without Secrets Manager."""
+
+    def __init__(self, events: Events) -> None:
+        super().__init__(_no_aws, "", Server(events), lambda: 0.0, loopback_http=False)
+        self.known: dict[str, Registration] = {"acme": registration(), "other": registration(name="other")}
+        self._events = events
+
+    def get(self, name: str, _deadline: Deadline = NEVER) -> Registration:
+        """Return a registration."""
+        with self._events.call("registration"):
+            return self.known[name]
+
+    def has_slots(self, name: str) -> bool:
+        """Tell whether the provider takes a limited number of requests at a time."""
+        return name in self.known and self.known[name].provider.has_slots
+
+    def reread(self, _refused: Registration) -> Registration | None:
+        """Find nothing new."""
+        with self._events.call("reread"):
+            return None
+
+
+class MemoryKms:
+    """A KMS: data keys that it gives out and, under the same encryption context, opens again."""
+
+    def __init__(self, events: Events) -> None:
+        self.keys: dict[bytes, tuple[bytes, Mapping[str, str]]] = {}
+        self._events = events
+
+    def generate_data_key(self, **arguments: Any) -> dict[str, bytes]:
+        """Give out a key."""
+        with self._events.call("data_key"):
+            key, wrapped = os.urandom(32), os.urandom(48)
+            self.keys[wrapped] = key, arguments["EncryptionContext"]
+            return {"Plaintext": key, "CiphertextBlob": wrapped}
+
+    def decrypt(self, **arguments: Any) -> dict[str, bytes]:
+        """Open a key."""
+        with self._events.call("decrypt"):
+            key, context = self.keys[arguments["CiphertextBlob"]]
+            if context != arguments["EncryptionContext"]:
+                raise aws_error("InvalidCiphertextException", "Decrypt")
+            return {"Plaintext": key}
+
+
+class Server:
+    """An authorization server: it issues AT-2 and RT-2, AT-3 and RT-3, ..., and says yes to every revocation.
+
+    `answers` go before that, one for each request; what is callable is called with the request's form.
+    """
+
+    def __init__(self, events: Events) -> None:
+        self.answers: list[Answer | Exception | Callable[[dict[str, str]], Answer]] = []
+        self.requests: list[tuple[str, dict[str, str]]] = []
+        self.timeouts: list[float] = []
+        self.issued = 1
+        self._events = events
+
+    def send(self, _method: str, url: str, _headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:
+        """Answer one request."""
+        with self._events.call("http"):
+            form = dict(parse_qsl(body or ""))
+            self.requests.append((url, form))
+            self.timeouts.append(timeout)
+            said = self.answers.pop(0) if self.answers else self.issue
+            if isinstance(said, Exception):
+                raise said
+            return said(form) if callable(said) else said
+
+    def issue(self, form: dict[str, str]) -> Answer:
+        """Issue the next tokens, or confirm a revocation."""
+        if "token" in form:
+            return answer("{}")
+        self.issued += 1
+        document = {"access_token": f"AT-{self.issued}", "refresh_token": f"RT-{self.issued}", "expires_in": 3600}
+        return answer(json.dumps(document))
+
+    @property
+    def refresh_tokens(self) -> list[str]:
+        """Return the refresh tokens that were used, in order."""
+        return [form["refresh_token"] for _, form in self.requests if "refresh_token" in form]
+
+    @property
+    def codes(self) -> list[str]:
+        """Return the codes that were exchanged, in order."""
+        return [form["code"] for _, form in self.requests if "code" in form]
+
+    @property
+    def revoked(self) -> list[str]:
+        """Return the tokens that were shown for revocation, in order."""
+        return [form["token"] for _, form in self.requests if "token" in form]
+
+
+class MemoryQueue(Queue):
+    """A queue that keeps what it got."""
+
+    def __init__(self, events: Events, kind: str) -> None:
+        super().__init__(_no_aws, "")
+        self.messages: list[dict[str, str]] = []
+        self._events = events
+        self._kind = kind
+
+    def send(self, body: str, *, group: str = "", deduplication: str = "") -> None:
+        """Take a message."""
+        with self._events.call(self._kind):
+            self.messages.append({"body": body, "group": group, "deduplication": deduplication})
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing is in it."""
+        with self._events.call(f"{self._kind}_is_empty"):
+            return not self.messages
+
+
+class MemoryServices:
+    """All parts together, at the time `NOW`, which passes only by sleeping and by `pass_time`."""
+
+    def __init__(self) -> None:
+        self.now = float(NOW)
+        self.slept: list[float] = []
+        self.logged: list[str] = []
+        self.events = Events()
+        self.connections = MemoryConnections(self.events)
+        self.authorizations = MemoryAuthorizations(self.events)
+        self.dynamo = Dynamo({"shared": "about"})
+        self.registrations = MemoryRegistrations(self.events)
+        self.shared = MemoryShared(self.events)
+        self.kms = MemoryKms(self.events)
+        self.server = Server(self.events)
+        self.rescue_queue = MemoryQueue(self.events, "rescue_queue")
+        self.refresh_queue = MemoryQueue(self.events, "refresh_queue")
+        self.revoke_queue = MemoryQueue(self.events, "revoke_queue")
+        self.timing = Timing(now=lambda: self.now, sleep=self._sleep, jitter=lambda: 0.5)
+        self.cipher = self.new_cipher()
+        keys = IssuerKeys(self.server, lambda: self.now)
+        self.table_of_slots = Shared(lambda _service: self.dynamo, "shared")
+        self.slots = Slots(self.table_of_slots, self.timing)
+        self.client = Client(
+            self.server,
+            lambda: self.now,
+            reread=self.registrations.reread,
+            issuer_keys=keys,
+            slots=self.slots,
+            wall_clock=lambda: self.now,
+        )
+        self.committing = Committing(self.connections, self.rescue_queue, self._last_resort, self.timing)
+        self.starting = Starting(
+            "https://gate.example", self.connections, self.authorizations, self.registrations, self.timing
+        )
+        parts = (self.registrations, self.cipher, self.client)
+        self.binding = Binding(True, self.authorizations, self.registrations, self.client, self.timing)  # noqa: FBT003 - over https
+        self.refreshing = Refreshing(self.connections, *parts, self.committing, self.shared, self.timing)
+        self.accounts = Accounts(self.connections, *parts, self.committing, self.shared, self.timing)
+        self.looking = Looking(
+            self.connections, self.registrations, self.committing, self.shared, self.refreshing, self.timing
+        )
+        self.vending = Vending(self.connections, self.cipher, self.refreshing, self.looking, self.timing, self.accounts)
+        self.revoking = Revoking(self.connections, *parts, self.refreshing, self.timing)
+        self.completing = Completing(
+            self.connections,
+            self.authorizations,
+            *parts,
+            self.committing,
+            self.shared,
+            self.timing,
+            self.accounts,
+        )
+        self.rescuing = Rescuing(self.new_cipher(), self.committing)
+        self.sweeping = Sweeping(
+            self.connections, self.table_of_slots, self.refresh_queue, self.revoke_queue, self.timing
+        )
+        self.background = Background(self.connections, self.table_of_slots, self.vending, self.revoking, self.timing)
+
+    def _sleep(self, seconds: float) -> None:
+        with self.events.call("sleep"):
+            self.slept.append(seconds)
+            self.now += seconds
+
+    def _last_resort(self, line: str) -> None:
+        with self.events.call("log"):
+            self.logged.append(line)
+
+    def new_cipher(self) -> Cipher:
+        """Return a cipher as a newly started function has it: nothing is in its memory."""
+        return Cipher(lambda _service: self.kms, "key-1")
+
+    def pass_time(self, seconds: float) -> Callable[[], None]:
+        """Return what lets time pass, in the middle of something."""
+
+        def passing() -> None:
+            self.now += seconds
+
+        return passing
+
+    def deadline(self, seconds: float = 29.0) -> Deadline:
+        """Return the deadline of a call that begins now."""
+        ends_at = self.now + seconds
+        return Deadline(lambda: ends_at - self.now)
+
+    def connect(self, tokens: TokenSet | None = None, **fields: Any) -> Connection:
+        """Store a connection at version 1, with AT-1 and RT-1 in it, and forget what that took."""
+        given = tokens or TokenSet("AT-1", "RT-1")
+        version, provider = fields.get("version", 1), fields.get("provider", "acme")
+        whose = replace(WHOSE, provider=provider, parameters=fields.get("parameters", WHOSE.parameters))
+        sealer = self.new_cipher().prepare(fields.get("connection_id", "merchant-1"), version, whose, f"set-{version}")
+        response = TokenResponse(given, expires_at=int(self.now) + 3600, scope="read")
+        made = connection(tokens=sealed_tokens(response, sealer, at=int(self.now)), now=self.now, **fields)
+        self.connections.records[made.connection_id] = made
+        self.events.calls.clear()
+        return made
+
+    def sealed(self, given: TokenSet, version: int, **response: Any) -> SealedTokens:
+        """Return tokens as a function that has nothing in its memory seals them."""
+        sealer = self.new_cipher().prepare("merchant-1", version, WHOSE)
+        return sealed_tokens(token_response(tokens=given, **response), sealer)
+
+    def sealed_before(self, given: TokenSet, version: int = 1) -> Seal:
+        """Return tokens as they were sealed in format 1."""
+        context = sealing.context_of("merchant-1", "acme", version)
+        key, wrapped = os.urandom(32), os.urandom(48)
+        self.kms.keys[wrapped] = key, context
+        return Seal(sealing.seal(given.to_bytes(), context, key, wrapped, made_as=1), 1, version)
+
+    def stored(self, connection_id: str = "merchant-1") -> Connection:
+        """Return what is stored."""
+        return self.connections.records[connection_id]
+
+    def tokens(self, connection_id: str = "merchant-1") -> TokenSet:
+        """Return the tokens that are stored, opened by nobody who takes part."""
+        opened = Cipher(lambda _service: _Opening(self.kms), "key-1")
+        return opened.tokens_of(self.stored(connection_id))
+
+    def token(self, seconds: float = 29.0, min_ttl: int = 60) -> dict[str, Any]:
+        """Ask for a token, and return the result or the failure's result."""
+        try:
+            return self.vending.token("merchant-1", min_ttl, self.deadline(seconds))
+        except GatehouseError as error:
+            return error.as_result()
+
+    def refresh(self, if_version: int | None = None) -> dict[str, Any]:
+        """Ask for another token, likewise."""
+        try:
+            return self.vending.refresh("merchant-1", if_version, self.deadline())
+        except GatehouseError as error:
+            return error.as_result()
+
+    def revoke(self, seconds: float = 29.0) -> str:
+        """Revoke the connection, and return its status."""
+        return str(self.revoking.revoke("merchant-1", self.deadline(seconds))["status"])
+
+
+class _Opening:
+    """A look into the KMS that leaves no trace."""
+
+    def __init__(self, kms: MemoryKms) -> None:
+        self._keys = kms.keys
+
+    def decrypt(self, **arguments: Any) -> dict[str, bytes]:
+        key, context = self._keys[arguments["CiphertextBlob"]]
+        assert context == arguments["EncryptionContext"], "the ciphertext is not this record's"
+        return {"Plaintext": key}
