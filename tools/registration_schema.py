@@ -1,7 +1,7 @@
-"""`python -m tools.registration_schema`: write docs/registration.schema.json, the JSON Schema of a registration, anew.
+"""`python -m tools.registration_schema`: write docs/registration.schema.json, the JSON Schema of a registration.
 
-What it demands of each key is what `functions/vault/provider/vocabulary.py` demands, and a test holds the two to each
-other; how it explains the key is taken from docs/providers.md.
+It accepts for each key what `functions/vault/provider/vocabulary.py` accepts; a test compares the two. The explanation
+of a key is the one in docs/providers.md.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Schema = dict[str, Any]
 
 
 def _whole(pattern: str) -> Schema:
-    """Return what a string has to match whole: a dollar sign alone would let a line break pass in some languages."""
+    """Match the whole string: a lone dollar sign lets a line break through in some languages."""
     return {"type": "string", "pattern": f"^(?:{pattern})$(?!\\n)"}
 
 
@@ -60,7 +60,7 @@ def _params(own: frozenset[str]) -> Schema:
 
 
 def _headers(own: frozenset[str]) -> Schema:
-    # In JSON Schema nothing compares without regard to case but a pattern that spells both.
+    # JSON Schema has no comparison that ignores case, so the pattern spells both cases.
     spelled = "|".join("".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in name) for name in sorted(own))
     return _strings({**_whole(_HEADER), "not": _whole(spelled)}, 256, 10)
 
@@ -75,7 +75,7 @@ def _map(keys: tuple[str, ...], values: str) -> Schema:
 
 
 def _client() -> Schema:
-    """Return what is demanded of a client that was registered before."""
+    """Return the schema of a client that was registered before."""
     keys = {
         "client_id": _printable(1024),
         "client_secret": _printable(4096),
@@ -94,7 +94,7 @@ def _client() -> Schema:
 
 
 def _rule() -> Schema:
-    """Return what is demanded of one rule about refusals."""
+    """Return the schema of one rule about refusals."""
     conditions = {
         "endpoint": _one_of(*rules.ENDPOINTS),
         "status": _integer(200, 599),
@@ -114,7 +114,7 @@ def _rule() -> Schema:
 
 
 def _members(depth: int) -> Schema:
-    """Return what is demanded of the members that an answer has to have, `depth` objects in one another at most."""
+    """Return the schema of the members that an answer must have, nested at most `depth` deep."""
     number = _integer(-rules.LARGEST_NUMBER, rules.LARGEST_NUMBER)
     deeper = [_members(depth - 1)] if depth > 1 else []
     return {
@@ -127,7 +127,7 @@ def _members(depth: int) -> Schema:
 
 
 def _keys() -> dict[str, Schema]:
-    """Return what is demanded of each key."""
+    """Return the schema of each key."""
     endpoint = {**_whole(vocabulary.HTTPS_URL), "maxLength": vocabulary.LONGEST_URL}
     endpoint_or_none = {**_whole(f"{vocabulary.HTTPS_URL}|"), "maxLength": vocabulary.LONGEST_URL}
     literal: Schema = {**endpoint, "not": {"pattern": r"\{"}}
@@ -281,13 +281,13 @@ def _keys() -> dict[str, Schema]:
 
 
 def schema() -> Schema:
-    """Return the schema of a registration as it is deployed; the local stack also takes http for loopback hosts."""
+    """Return the schema of a registration. The local stack also accepts http for loopback hosts."""
     explained, keys = _explained(), _keys()
     rule = keys["refusals"]["items"]
     rule["properties"] = _described(rule["properties"], explained)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "A registration: the owner's client at a provider, over what is known of the provider",
+        "title": "A registration: your client at a provider, and what differs from what is known of the provider",
         "description": "The JSON document of the secret gatehouse/providers/NAME; docs/providers.md explains it.",
         "type": "object",
         "required": ["client_id"],
@@ -299,17 +299,17 @@ def schema() -> Schema:
 
 def _described(keys: dict[str, Schema], explained: dict[str, str]) -> dict[str, Schema]:
     examples = {key: {"examples": [example]} for key, example in EXAMPLES.items()}
-    return {key: {"description": explained[key], **demanded, **examples.get(key, {})} for key, demanded in keys.items()}
+    return {key: {"description": explained[key], **demands, **examples.get(key, {})} for key, demands in keys.items()}
 
 
 def _explained() -> dict[str, str]:
-    """Return what docs/providers.md says of each key, as plain text."""
+    """Return the explanation of each key in docs/providers.md, without links."""
     rows = re.findall(r"^\| `(\w+)` \|(.*)\|$", (DOCS / "providers.md").read_text(encoding="utf-8"), re.MULTILINE)
     return {key: re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", cells.rpartition(" | ")[2]).strip() for key, cells in rows}
 
 
 def text() -> str:
-    """Return the document as it is published."""
+    """Return the document as text."""
     return json.dumps(schema(), indent=2, ensure_ascii=True) + "\n"
 
 

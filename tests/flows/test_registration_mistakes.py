@@ -39,31 +39,31 @@ def _registration(scripted: Scripted, **changed: Any) -> dict[str, Any]:
 
 
 MISTAKES: dict[str, Callable[[Scripted], Any]] = {
-    "a blank behind a secret": lambda it: _registration(it, client_secret=HUSH + " "),
-    "a line break behind it": lambda it: _registration(it, client_secret=HUSH + "\n"),
-    "an example that nobody filled in": lambda it: _registration(it, client_secret="[Copy the client secret here]"),
+    "a space after a secret": lambda it: _registration(it, client_secret=HUSH + " "),
+    "a line break after a secret": lambda it: _registration(it, client_secret=HUSH + "\n"),
+    "a placeholder that nobody filled in": lambda it: _registration(it, client_secret="[Copy the client secret here]"),
     "no secret": lambda _it: {"client_id": "c-1", "based_on": "box"},
-    "no secret for the method that is named": lambda it: _registration(
+    "no secret for the chosen method": lambda it: _registration(
         it, client_secret=None, token_endpoint_auth_method="client_secret_post"
     ),
-    "names of other programs": lambda it: {
+    "names that other programs use": lambda it: {
         "clientId": "c-1",
         "clientSecret": HUSH,
         "auth_url": f"{it.url}/authorize",
         "token_url": f"{it.url}/token",
     },
-    "scopes as one text": lambda it: _registration(it, scopes=f"{HUSH} write"),
-    "an http address": lambda it: _registration(it, token_endpoint="http://acme.test/token"),
+    "scopes as one string": lambda it: _registration(it, scopes=f"{HUSH} write"),
+    "an http URL": lambda it: _registration(it, token_endpoint="http://acme.test/token"),
     "a second application at a provider of the catalogue": lambda _it: {"client_id": "c-1", "client_secret": HUSH},
     "no token endpoint": lambda it: _registration(it, token_endpoint=None),
-    "the address of the metadata as issuer": lambda it: (
+    "the metadata's URL as issuer": lambda it: (
         _with_issuer(it, "/t/.well-known/openid-configuration", "/t/.well-known/openid-configuration/x")
         | {"issuer": f"{it.url}/u/.well-known/openid-configuration"}
     ),
-    "an issuer without its slash at the end": lambda it: _with_issuer(it, "/t", "/t/"),
-    "an issuer of all tenants": lambda it: _with_issuer(it, "/common/v2.0", "/{tenantid}/v2.0"),
+    "an issuer without its trailing slash": lambda it: _with_issuer(it, "/t", "/t/"),
+    "an issuer for all tenants": lambda it: _with_issuer(it, "/common/v2.0", "/{tenantid}/v2.0"),
     "a comma after the last entry": lambda _it: f'{{"client_id": "c-1", "client_secret": "{HUSH}",}}',
-    "written as key and value in AWS's console": lambda it: _registration(it, scopes='["read"]', scopes_fixed="true"),
+    "entered as key/value in the AWS console": lambda it: _registration(it, scopes='["read"]', scopes_fixed="true"),
     "a redirect URI": lambda it: _registration(it, callback_url="https://acme.test/callback"),
 }
 
@@ -74,7 +74,7 @@ def _name_of(mistake: str) -> str:
 
 
 def _table() -> dict[str, list[str]]:
-    """Return what docs/providers.md says is said of each mistake."""
+    """Return the messages that docs/providers.md shows for each mistake."""
     text = (ROOT / "docs" / "providers.md").read_text(encoding="utf-8").partition("## Common mistakes")[2]
     lines = [line.strip("| ").split(" | ") for line in text.partition("\n## ")[0].splitlines() if line.startswith("| ")]
     return {mistake: [each for each in said.split("`") if ": " in each] for mistake, _, said in lines[1:]}
