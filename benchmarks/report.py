@@ -105,12 +105,15 @@ def page(measured: Measured) -> str:
 def _sections(measured: Measured) -> Iterable[str]:
     yield f"""# How fast it is
 
+How long Gatehouse takes to start and to answer, beside other ways to do the same work.
+
 `make bench` measured this and wrote this page and its plot: Python {platform.python_version()}, {os.cpu_count()}
-cores, botocore {version("botocore")}. Every figure is a ratio of two things that ran in turn on one machine, the
-median of {PAIRS} pairs and more; milliseconds are that machine's, and only there to be compared with each other.
-Functions run from their built folder under AWS's own runtime client (`awslambdaric`), against a Runtime API on the
-same machine. AWS and the provider are recorded answers from another process, so that no emulator's slowness makes
-ours look small.
+cores, botocore {version("botocore")}. Each figure compares two things that ran in turn on one machine, and is the
+median of at least {PAIRS} pairs. Compare milliseconds only with each other: they are that machine's.
+
+The functions run from their built folder under AWS's own runtime client (`awslambdaric`), against a Runtime API on
+the same machine. Another process replays recorded answers of AWS and of the provider, because a slow emulator would
+make Gatehouse's own time look small.
 
 ![Cold starts, warm calls and peers as bars](performance.svg)"""
     yield _cold(measured)
@@ -148,9 +151,9 @@ def _cold(measured: Measured) -> str:
     head = ("", "of the ordinary stack", "until it is ready", "ms", "ordinary ms", "empty ms")
     return f"""## Cold starts
 
-From the start of the process to the first answer, beside a function that makes the same requests as they are usually
-written (boto3's clients, Powertools' logger, requests, cryptography, as `sam build` ships them), and beside an empty
-handler. In brackets, here and below: the quartiles of the pairs.
+From the start of the process to the first answer. *Ordinary* is a function that makes the same requests in the usual
+way (boto3's clients, Powertools' logger, requests, cryptography, as `sam build` ships them). *Empty* is an empty
+handler. The brackets, here and below, hold the quartiles of the pairs.
 
 {_table(head, rows)}"""
 
@@ -158,18 +161,19 @@ handler. In brackets, here and below: the quartiles of the pairs.
 def _measures(measured: Measured) -> str:
     rows = [(name, _ratio(compared)) for name, compared in measured.measures.items()]
     rows.append(("*with SnapStart, from the restoration on*", _ratio(measured.snap_start)))
-    return f"""What each measure brings to `token`: how long a cold start takes without it, in cold starts with all.
-Lambda fetches a package before it starts the first process, and a larger one takes longer: that is in none of these
-figures.
+    return f"""What each measure does for a cold start of `token`: how many times as long the start takes without it.
+
+Lambda also fetches the package before it starts the first process, and a larger package takes longer. None of these
+figures includes that.
 
 {_table(("a cold start of token", "times as long"), rows)}
 
-What is left is botocore, as the row of the floor shows. To sign with it and send without its client would bring
-little, for what signs loads most of what the client does, and we would own the retries, endpoints and errors of four
-services: we do not.
+What is left is botocore, as the row of the floor shows. Gatehouse could sign with botocore and send without its
+client. That would gain little, because signing loads most of what the client loads, and Gatehouse would have to
+maintain the retries, endpoints and errors of four services. So it does not.
 
-With SnapStart (the template's parameter `SnapStart`) Lambda restores a snapshot instead of starting a process; what is
-left then is to get credentials, connect and call. What Lambda takes for the restoration is not measured here."""
+With SnapStart (the template's parameter `SnapStart`), Lambda restores a snapshot instead of starting a process. The
+function then only gets credentials, connects and calls. The time that Lambda takes to restore is not measured here."""
 
 
 def _warm(measured: Measured) -> str:
@@ -187,9 +191,9 @@ def _warm(measured: Measured) -> str:
     head = ("", "of its floor", "AWS at once", "ms of our own", "requests", "bytes")
     return f"""## Warm calls
 
-Beside a floor: a script that makes exactly these requests with the same libraries and settings, and nothing else
-({WARM_PAIRS} pairs). The first ratio is with AWS answering after {SECONDS_OF_AWS * 1000:.0f} ms, about what DynamoDB
-takes; the second with answers at once, where nothing but processor time is left.
+The *floor* is a script that makes exactly these requests with the same libraries and settings, and does nothing else
+({WARM_PAIRS} pairs). In the first column, AWS answers after {SECONDS_OF_AWS * 1000:.0f} ms, which is about what
+DynamoDB takes. In the second it answers at once, so that only processor time is left.
 
 {_table(head, rows)}"""
 
@@ -213,14 +217,17 @@ def _storm(measured: Measured) -> str:
     head = ("", "requests at the server, at most", "p50", "p99", "one refresh, ms")
     return f"""## The storm
 
-Callers of one expired token who come within {SPREAD * 1000:.0f} ms, each in an environment that has just begun; times
-in refreshes, which is what a caller waits for who comes alone. A thousand Lambdas do not fit on one machine: the use
-case runs in a world in memory, in which time passes only by waiting (AWS takes {min(AWS.values()) * 1000:.0f} to
-{max(AWS.values()) * 1000:.0f} ms). A thousand look more often than DynamoDB lets anybody look at one item
-({READS_A_SECOND:,} reads a second): in that world, too, they are throttled, and go on waiting. *In processes* it is
-four of them, real sockets and a DynamoDB of LevelDB; there all 64 come at the same moment and share {os.cpu_count()}
-cores with the table, KMS and the server, for which they wait, too: with a server of a third of a second, longer than
-for the refresh.
+Many callers ask for one expired token within {SPREAD * 1000:.0f} ms, each in an environment that has just started.
+Times are in refreshes: 1 is what a single caller waits.
+
+A thousand Lambda environments do not fit on one machine. So the use case runs in a simulated world in memory, in
+which time passes only by waiting (AWS takes {min(AWS.values()) * 1000:.0f} to {max(AWS.values()) * 1000:.0f} ms). A
+thousand callers read more often than DynamoDB allows for one item ({READS_A_SECOND:,} reads a second). They are
+throttled in that world, too, and go on waiting.
+
+The rows *in processes* use four processes, real sockets and a DynamoDB on LevelDB. There all 64 callers come at the
+same moment and share {os.cpu_count()} cores with the table, KMS and the server. They wait for the processor, too:
+with a server that takes a third of a second, longer than for the refresh. So that row is left out.
 
 {_table(head, rows)}"""
 
@@ -232,7 +239,8 @@ def _garbage(measured: Measured) -> str:
     ]
     return f"""## Garbage
 
-A callback of the right browser with a state that was never given out, and a link that never was.
+Two requests that Gatehouse refuses: a callback from the right browser with a state that Gatehouse never issued, and a
+link that it never issued.
 
 {_table(("", "requests to AWS", "of a good call", "ms"), rows)}"""
 
@@ -253,18 +261,18 @@ def _peers(measured: Measured) -> str:
     head = ("peer", "work", "cold", "warm", "ms cold, ours / theirs", "ms warm", "requests")
     return f"""## Peers
 
-Below 1, Gatehouse is faster. Answers come at once, so that what counts is the work.
+Below 1, Gatehouse is faster. AWS and the provider answer at once, so the figures compare the work alone.
 
 {_table(head, rows)}
 
-- **slack-bolt** keeps states and installations in S3 and asks Slack twice; Gatehouse is ahead cold and warm, also
-  where its packages get the bytecode that `sam build` does not make.
-- **grant** is behind nobody here, and we are far behind it: Node.js starts in the time in which Python imports
-  botocore, and grant does not keep anything. Its session is a cookie, and the tokens are handed to the caller: one
-  request, where Gatehouse consumes the state, gets a key, seals and stores. For a login that is enough; to keep a
-  customer's grant it is not.
-- **Authlib** refreshes and writes the tokens as they are; Gatehouse claims a lease first, so that a thousand callers
-  make one request, gets a key and seals. Those are the two requests more, and it is slower warm by them."""
+- **slack-bolt** keeps states and installations in S3 and asks Slack twice. Gatehouse is faster cold and warm, even if
+  slack-bolt's packages get the bytecode that `sam build` does not make.
+- **grant** is the fastest here, by a wide margin. Node.js starts in the time in which Python imports botocore, and
+  grant stores nothing: its session is a cookie, and it hands the tokens to the caller after one request. Gatehouse
+  also consumes the state, gets a key, seals and stores. For a login, what grant does is enough. To keep a customer's
+  grant, it is not.
+- **Authlib** refreshes and writes the tokens as they are. Gatehouse first claims a lease, so that a thousand callers
+  make one request, and then gets a key and seals. These two additional requests make it slower when warm."""
 
 
 def _sizes(measured: Measured) -> str:
@@ -283,8 +291,10 @@ def _outbound(measured: Measured) -> str:
     refresh = next(row for row in measured.warm if row.name == "refresh").at_once.ours_ms
     return f"""## A connection for each token request
 
-Connections to AWS are kept. To a provider each request makes its own, deliberately: one that was kept may have died
-while the function was frozen, and then nobody can say whether the request on it arrived; a refresh token that may or
-may not have been used is what this system is there to avoid. It costs {more:.1f} ms of both ends' processors here,
-which is {more / refresh:.0%} of a warm refresh with answers at once, and on a network two round trips (TCP and TLS) in
-a call that waits for the provider's answer anyway."""
+Gatehouse keeps its connections to AWS. To a provider it makes a new one for each request, deliberately. A connection
+that was kept may have died while the function was frozen. Then nobody can say whether the request on it arrived, and
+a refresh token that may or may not have been used is what Gatehouse is there to avoid.
+
+A new connection costs {more:.1f} ms of both ends' processors here, which is {more / refresh:.0%} of a warm refresh
+with answers at once. On a network it costs two round trips (TCP and TLS), in a call that waits for the provider's
+answer anyway."""

@@ -39,11 +39,11 @@ ANSWERS_A_SECOND = 10
 
 @dataclass(frozen=True)
 class Quota:
-    """A default quota: what it limits, the most of it (a second, or at once), and what is turned when it is met."""
+    """A default quota: what it limits, the most of it (a second, or at once), and what to do when it is met."""
 
     name: str
     most: int
-    turned: str
+    remedy: str
 
 
 QUOTAS = (
@@ -87,7 +87,7 @@ def quotas(found: Counted) -> list[str]:
     ]
     for quota in QUOTAS:
         shares = [f"{_asked(quota, size, found) / quota.most:,.0%}" for size in SIZES.values()]
-        rows.append(f"| {quota.name}: {quota.most:,} | {' | '.join(shares)} | {quota.turned} |")
+        rows.append(f"| {quota.name}: {quota.most:,} | {' | '.join(shares)} | {quota.remedy} |")
     return rows
 
 

@@ -1,0 +1,43 @@
+"""docs/does-not-connect.md leads from what a customer sees to the cause: it quotes the pages and knows all reasons."""
+
+from __future__ import annotations
+
+import re
+
+from tests.requirements import ROOT
+
+PAGE = (ROOT / "docs" / "does-not-connect.md").read_text(encoding="utf-8")
+FUNCTIONS = ROOT / "functions"
+SOURCES = "\n".join(path.read_text(encoding="utf-8") for path in sorted(FUNCTIONS.rglob("*.py")))
+TEMPLATES = "\n".join(path.read_text(encoding="utf-8") for path in sorted(FUNCTIONS.rglob("*.html")))
+
+API_GATEWAY = {"Too Many Requests", "Service Unavailable", "Internal Server Error"}
+"""Quoted, too, and no text of Gatehouse's."""
+
+
+def test_what_the_page_quotes_is_what_a_customer_reads() -> None:
+    """Each heading and sentence in italics is one of the pages that a browser is shown."""
+    quoted = {" ".join(each.split()) for each in re.findall(r"(?<!\*)\*([A-Za-z][^*]+)\*(?!\*)", PAGE)} - API_GATEWAY
+
+    assert "This answer was not accepted" in quoted
+    assert [each for each in sorted(quoted) if each not in SOURCES + TEMPLATES] == []
+
+
+def test_every_page_that_a_customer_can_end_at_is_named() -> None:
+    """Whatever they read at the top of the page, it is there to be searched for."""
+    titles = re.findall(r'"\w+": _Page\("([^"]+)"', SOURCES)
+
+    assert {"Connected", "You declined access", "Something went wrong here"} <= set(titles)
+    assert [title for title in titles if title not in PAGE] == []
+
+
+def test_every_reason_that_the_log_has_for_a_visit_is_explained() -> None:
+    """A person who has found `reason` in the log finds it on the page, with what to do."""
+    refused = set(re.findall(r'(?:Refused\(|reason=|_MISMATCH = )"([a-z_]+)"', SOURCES))
+    worded = re.search(r"^_REASONS = \{$(.*?)^\}$", SOURCES, re.MULTILINE | re.DOTALL)
+    assert worded
+    failed = set(re.findall(r'"([a-z]+_[a-z_]+)"', worded[1]))
+
+    assert {"browser_unknown", "issuer_mismatch", "pushed_too_often"} <= refused
+    assert {"provider_throttled", "invalid_scope"} <= failed
+    assert [reason for reason in sorted(refused | failed) if f"`{reason}`" not in PAGE] == []
