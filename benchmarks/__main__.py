@@ -13,7 +13,7 @@ from benchmarks.crowd import crowds
 from benchmarks.environments import ROOT, Workshop
 from benchmarks.garbage import garbage
 from benchmarks.handshake import handshake
-from benchmarks.measure import tell
+from benchmarks.measure import say
 from benchmarks.peers import peers
 from benchmarks.scenes import Recorder
 from benchmarks.size import sizes
@@ -44,8 +44,8 @@ def main() -> int:
     (ROOT / "docs" / "performance.md").write_text(report.page(measured), "utf-8")
     failures = measured.failures()
     for failure in failures:
-        tell(f"NOT AS IT HAS TO BE: {failure}")
-    tell("Written: docs/performance.md and docs/performance.svg")
+        say(f"NOT AS IT HAS TO BE: {failure}")
+    say("Written: docs/performance.md and docs/performance.svg")
     return 1 if failures else 0
 
 

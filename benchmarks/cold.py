@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.measure import PAIRS, Compared, tell
+from benchmarks.measure import PAIRS, Compared, say
 from benchmarks.scenes import IN_A_SLOT, Playing
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def cold(workshop: Workshop, scenes: Mapping[str, Scene]) -> list[Cold]:
     rows = []
     for name in FUNCTIONS:
         row = _measure(name, workshop, scenes[name])
-        tell(
+        say(
             f"cold {name:<12} {row.answered.ratio:.2f} of the ordinary stack "
             f"({row.answered.ours_ms:.0f} ms, {row.answered.other_ms:.0f} ms, empty {row.empty_ms:.0f} ms)"
         )
@@ -87,5 +87,5 @@ def measures(workshop: Workshop, scene: Scene) -> dict[str, Compared]:
             ours.cold(playing, scene.event), variant.cold(playing, scene.event)
             pairs = [(variant.cold(playing, scene.event)[1], ours.cold(playing, scene.event)[1]) for _ in range(PAIRS)]
             found[name] = Compared([a for a, _ in pairs], [b for _, b in pairs])
-            tell(f"cold token, {name:<66} {found[name].ratio:.2f} times as long")
+            say(f"cold token, {name:<66} {found[name].ratio:.2f} times as long")
     return found

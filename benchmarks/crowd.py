@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent, greenlet
 
-from benchmarks.measure import PAIRS, tell
+from benchmarks.measure import PAIRS, say
 from functions.vault.base.errors import TemporarilyUnavailable
 from functions.vault.base.timing import Deadline, Timing
 from functions.vault.usecases.refreshing import Refreshing
@@ -165,7 +165,7 @@ def crowds() -> list[Crowd]:
     """Measure each crowd at each server."""
     rows = [_measure(callers, server) for callers in CROWDS for server in SERVERS]
     for row in rows:
-        tell(
+        say(
             f"storm {row.callers:>5} callers, server takes {row.server} s: {max(row.requests)} request, "
             f"p50 {row.p50:.2f} and p99 {row.p99:.2f} refreshes (of {row.one_refresh_ms:.0f} ms)"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.measure import tell
+from benchmarks.measure import say
 from benchmarks.warm import side_by_side
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def garbage(workshop: Workshop, scenes: Mapping[str, Scene]) -> list[Garbage]:
         subject = workshop.function(scene)
         compared, counts = side_by_side(subject, subject, scene, events)
         row = Garbage(function, sum(count for count, _, _ in counts.values()), compared)
-        tell(
+        say(
             f"garbage {row.name}: {row.requests} requests, {compared.ratio:.2f} of a good one "
             f"({compared.ours_ms:.2f} ms, {compared.other_ms:.2f} ms)"
         )

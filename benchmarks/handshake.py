@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from urllib3 import HTTPSConnectionPool
 
-from benchmarks.measure import in_turn, tell
+from benchmarks.measure import in_turn, say
 from benchmarks.scenes import Playing
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def handshake(scene: Scene, folder: Path) -> Compared:
 
         with new() as kept:
             found = in_turn(ask_anew, lambda: ask(kept), _PAIRS)
-    tell(f"a token request on its own connection: {found.ours_ms - found.other_ms:.2f} ms more, without the network")
+    say(f"a token request on its own connection: {found.ours_ms - found.other_ms:.2f} ms more, without the network")
     return found
 
 

@@ -52,7 +52,7 @@ def in_turn(ours: Callable[[], float], other: Callable[[], float], pairs: int = 
     return Compared([a for a, _ in measured], [b for _, b in measured])
 
 
-def tell(line: str) -> None:
+def say(line: str) -> None:
     """Print a line at once."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

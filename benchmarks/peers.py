@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.environments import GRANT
-from benchmarks.measure import PAIRS, Compared, tell
+from benchmarks.measure import PAIRS, Compared, say
 from benchmarks.scenes import TOKEN_ANSWER, Playing
 from benchmarks.warm import side_by_side
 
@@ -60,7 +60,7 @@ def _measure(name: str, work: str, scene: Scene, workshop: Workshop, peer: tuple
     warm, ours_asked = side_by_side(ours, subject, scene, (scene.event, event), _WARM_PAIRS)
     _, theirs_asked = side_by_side(subject, ours, scene, (event, scene.event), 1)
     asked = tuple(sum(count for count, _, _ in counts.values()) for counts in (ours_asked, theirs_asked))
-    tell(
+    say(
         f"{work} beside {name}: cold {cold.ratio:.2f} ({cold.ours_ms:.0f} ms, {cold.other_ms:.0f} ms), "
         f"warm {warm.ratio:.2f} ({warm.ours_ms:.1f} ms, {warm.other_ms:.1f} ms); requests {asked[0]}, {asked[1]}"
     )

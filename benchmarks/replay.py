@@ -1,7 +1,7 @@
 """AWS and the providers, as they were recorded: ``python -m benchmarks.replay`` answers at once, and counts.
 
 Where an emulator takes longer than the real thing, everything that is measured beside it looks good. This answers from
-a table, in a process of its own, after a delay if it is told to keep one: what is measured is the function.
+a table, in a process of its own, after a delay if it is to keep one: what is measured is the function.
 
 Standard library only. An argument is the file with the key and the certificate, for TLS. The scene, a JSON document,
 comes on standard input: under `port` where it was recorded, if it has to be there, for a seal holds for the origins

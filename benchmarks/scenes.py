@@ -17,7 +17,7 @@ from functions.vault.grant.obtained import Obtained
 from functions.vault.grant.tokens import SealedTokens
 from functions.vault.services import Services
 from functions.vault.storage.registrations import KEPT
-from local.aws import AwsEnd
+from local.aws.account import EmulatedAws
 from local.stack import Stack
 from tests.browser import Browser
 from tests.unlimited import lift_the_limit, limit
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from local.aws import AwsCall
+    from local.aws.call import AwsCall
 
 TOKEN_ANSWER = {
     "access_token": "a" * 40,
@@ -96,7 +96,7 @@ class Scene:
         return replace(self, delays=delays)
 
 
-class _RecordingAws(AwsEnd):
+class _RecordingAws(EmulatedAws):
     """The emulated account, whose answers to the functions are kept."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.environments import PACKAGES
-from benchmarks.measure import tell
+from benchmarks.measure import say
 from benchmarks.scenes import Playing
 from tools.build import package
 
@@ -45,7 +45,7 @@ def sizes(workshop: Workshop, scenes: Mapping[str, Scene]) -> list[Size]:
     ]
     for row in rows:
         peak = ", ".join(f"{name} {value:.0f} MB" for name, value in row.peak.items())
-        tell(f"size {row.name}: {row.unpacked:.0f} MB, compressed {row.compressed:.1f} MB; peak memory {peak}")
+        say(f"size {row.name}: {row.unpacked:.0f} MB, compressed {row.compressed:.1f} MB; peak memory {peak}")
     return rows
 
 

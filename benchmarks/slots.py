@@ -3,7 +3,7 @@
 As in `benchmarks.crowd` the use case runs as it is, each caller in an environment of its own, in a world in memory
 where time passes only by waiting. The server answers who comes while it is at work, as a real one might not: what is
 counted is how many it ever had at a time. It replaces each refresh token, and takes none twice. First all ask once;
-then those who were told when to come do that, until each has its token.
+then those who were given a time come again at it, until each has its token.
 
 The same in real processes, on real sockets and a real table, as far as this machine has room: 40 callers of 8.
 """
@@ -147,7 +147,7 @@ class _Rush(MemoryServices):
         self._come_again = come_again
         self.first: list[float] = []
         self.served: list[float] = []
-        self.told: Counter[str] = Counter()
+        self.answered: Counter[str] = Counter()
         self.retry_after: list[int] = []
 
     def at(self) -> float:
@@ -175,7 +175,7 @@ class _Rush(MemoryServices):
             outcome, retry_after = self._ask(whom)
             if is_first:
                 self.first.append(self.hub.now - began)
-                self.told[outcome] += 1
+                self.answered[outcome] += 1
                 self.retry_after += [retry_after] if retry_after else []
             if outcome == "a token" or not self._come_again:
                 break
@@ -210,7 +210,7 @@ class Row:
     lost: int
     reused: int
     first: tuple[float, float]
-    told: Mapping[str, int]
+    answered: Mapping[str, int]
     retry_after: tuple[int, int]
     served: tuple[float, float] | None = None
     busiest: tuple[int, int] = (0, 0)
@@ -226,7 +226,7 @@ def measured(server: float, at_once: int = 1, *, come_again: bool) -> Row:
         rush.lost,
         rush.asked.reused,
         _in_units(rush.first, server),
-        rush.told,
+        rush.answered,
         (min(rush.retry_after, default=0), max(rush.retry_after, default=0)),
         _in_units(rush.served, server) if come_again else None,
         (max(rush.table.reads.values(), default=0), max(rush.table.writes.values(), default=0)),
@@ -242,7 +242,7 @@ _CALLERS_OF_EACH, _IN_PROCESSES = 5, 8
 
 
 def in_processes(world: World) -> tuple[Counter[str], int, int, float, float]:
-    """Do the same in processes: what they were told, the most requests at once, all requests, and p50 and p99."""
+    """Do the same in processes: what they were answered, the most requests at once, all requests, and p50 and p99."""
     limit(world.stack, 1)
     ids = [world.connect() for _ in range(_IN_PROCESSES)]
     world.demo.put_faults(Faults(endpoint="token", rotate=True, delay_seconds=_PROCESSES_SERVER))
@@ -267,17 +267,17 @@ def main() -> int:
     rows = [measured(server, come_again=again) for server in SERVERS for again in (False, True)]
     most = 0
     for row in rows:
-        told = ", ".join(f"{count} {what}" for what, count in sorted(row.told.items()))
+        answered = ", ".join(f"{count} {what}" for what, count in sorted(row.answered.items()))
         sys.stdout.write(
             f"{CALLERS} callers, {CONNECTIONS} connections, a request takes {row.server} s: most at once {row.most}, "
             f"requests {row.requests}, lost {row.lost}, reused {row.reused}\n"
-            f"  first answer: p50 {row.first[0]:.1f}, p99 {row.first[1]:.1f} requests; {told}"
+            f"  first answer: p50 {row.first[0]:.1f}, p99 {row.first[1]:.1f} requests; {answered}"
             f" (to come in {row.retry_after[0]} to {row.retry_after[1]} s)\n"
             f"  busiest second of the item of slots: {row.busiest[0]} reads, {row.busiest[1]} writes\n"
         )
         if row.served is not None:
             sys.stdout.write(
-                f"  until served, coming when told: p50 {row.served[0]:.0f}, p99 {row.served[1]:.0f} requests"
+                f"  until served, coming at the time given: p50 {row.served[0]:.0f}, p99 {row.served[1]:.0f} requests"
                 f" (all in turn, without a gap: {math.ceil(CONNECTIONS / 2)}, {CONNECTIONS})\n"
             )
     if shutil.which("node") and (ROOT / "node_modules" / "dynalite").exists():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks.measure import PAIRS, Compared, tell
+from benchmarks.measure import PAIRS, Compared, say
 from benchmarks.scenes import Playing
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ def snap_start(workshop: Workshop, scene: Scene) -> Compared:
 
         def restored() -> float:
             with subject.running(playing, snap_start=True) as function:
-                function.api.heard("restore/next")
+                function.api.received("restore/next")
                 began = time.perf_counter()
                 function.api.restore()
-                function.api.heard("invocation/next")
+                function.api.received("invocation/next")
                 answer = function.invoke(scene.event)
                 assert not answer.failed, function.log
                 return time.perf_counter() - began
@@ -31,5 +31,5 @@ def snap_start(workshop: Workshop, scene: Scene) -> Compared:
         restored(), subject.cold(playing, scene.event)
         pairs = [(restored(), subject.cold(playing, scene.event)[1]) for _ in range(PAIRS)]
     found = Compared([a for a, _ in pairs], [b for _, b in pairs])
-    tell(f"SnapStart: {found.ratio:.2f} of a cold start from the restoration on ({found.ours_ms:.0f} ms)")
+    say(f"SnapStart: {found.ratio:.2f} of a cold start from the restoration on ({found.ours_ms:.0f} ms)")
     return found

@@ -42,7 +42,7 @@ _DUE = 60
 
 
 class _Ignorant(Shared):
-    """What connections share, of which background work learns nothing."""
+    """What connections share: background work learns nothing of it."""
 
     def standing(self, provider: str) -> Standing:
         """Know nothing."""
@@ -119,7 +119,7 @@ class World(MemoryServices):
 
     @property
     def is_over(self) -> bool:
-        """Tell whether there is nothing more to wait for."""
+        """Return whether there is nothing more to wait for."""
         return len(self.done) == WORKING or self.hub.now > _LONGEST
 
     def _sweep_again_and_again(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.crowd import summed_up
 from benchmarks.environments import ROOT
-from benchmarks.measure import PAIRS, tell
+from benchmarks.measure import PAIRS, say
 from local.demo import Faults
 from tests.callers import Call
 from tests.engines import running_dynalite
@@ -31,13 +31,13 @@ SERVERS = (1.0, 3.0)
 def volleys() -> list[Crowd]:
     """Measure the crowd at each server."""
     if not shutil.which("node") or not (ROOT / "node_modules" / "dynalite").exists():
-        tell("storm: Node.js or dynalite is not here: not measured in processes")
+        say("storm: Node.js or dynalite is not here: not measured in processes")
         return []
     rows = []
     with running_dynalite() as endpoint, running_world(endpoint) as world:
         for server in SERVERS:
             row = _measure(world, server)
-            tell(
+            say(
                 f"storm {CALLERS:>5} callers in processes, server takes {server} s: {max(row.requests)} request, "
                 f"p50 {row.p50:.2f} and p99 {row.p99:.2f} refreshes (of {row.one_refresh_ms:.0f} ms)"
             )

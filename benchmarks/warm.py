@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.measure import Compared, tell
+from benchmarks.measure import Compared, say
 from benchmarks.scenes import IN_A_SLOT, Playing
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def warm(workshop: Workshop, scenes: Mapping[str, Scene]) -> list[Warm]:
         at_once, counts = side_by_side(ours, floor, scene)
         in_time, _ = side_by_side(ours, floor, scene.slowed(aws=SECONDS_OF_AWS, provider=SECONDS_OF_AWS))
         rows.append(Warm(name, at_once, in_time, counts))
-        tell(
+        say(
             f"warm {name:<12} {in_time.ratio:.2f} of its floor ({in_time.ours_ms:.2f} ms, {in_time.other_ms:.2f} ms); "
             f"{at_once.ratio:.2f} with answers at once ({at_once.ours_ms:.2f} ms, {at_once.other_ms:.2f} ms)"
         )

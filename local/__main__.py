@@ -1,4 +1,4 @@
-"""``python -m local``: run the stack until it is told to stop."""
+"""``python -m local``: run the stack until it is stopped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     _on_signals(_leave_at_once)
     # Everything else is imported here, where a signal already ends the program without a traceback.
     from local import options  # noqa: PLC0415
-    from local.errors import RegistrationsError, StackError  # noqa: PLC0415
+    from local.base.errors import RegistrationsError, StackError  # noqa: PLC0415
 
     chosen = options.parse(arguments)
     print("Gatehouse is starting ...", flush=True)

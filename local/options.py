@@ -76,14 +76,14 @@ def _as_parameter(name: str, example: str) -> Callable[[str], str]:
 @cache
 def _parameters() -> dict[str, Any]:
     """Return the template's parameters. Few starts need them, and reading takes a moment."""
-    from local import cloudformation  # noqa: PLC0415
+    from local.aws import cloudformation  # noqa: PLC0415
     from local.stack import TEMPLATE  # noqa: PLC0415
 
     return dict(cloudformation.read(TEMPLATE)["Parameters"])
 
 
 def _have_ports(origins: str) -> bool:
-    """Tell whether all ports are possible ones, which the pattern leaves open."""
+    """Return whether all ports are possible ones, which the pattern leaves open."""
     try:
         return all(urlsplit(origin).port != 0 for origin in origins.split(","))
     except ValueError:

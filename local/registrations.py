@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from functions.vault.base.fields import PROVIDER_NAME, matches
-from local.errors import RegistrationsError
+from local.base.errors import RegistrationsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from local.aws import AwsEnd
-from local.clock import Clock
-from local.environment import REGION, isolation
-from local.serving import LoopbackServer
+from local.aws.account import EmulatedAws
+from local.base.clock import Clock
+from local.base.environment import REGION, isolation
+from local.base.serving import LoopbackServer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from mypy_boto3_lambda import LambdaClient
 
-    from local.aws import AwsCall
-    from local.aws_faults import AwsFaults
-    from local.background import Background
-    from local.cloudformation import Deployment
+    from local.aws.call import AwsCall
+    from local.aws.cloudformation import Deployment
+    from local.aws.faults import AwsFaults
     from local.demo import DemoServer
-    from local.gateway import Gateway
-    from local.invoker import Invoker
+    from local.gateway.application import Gateway
+    from local.gateway.background import Background
+    from local.gateway.invoker import Invoker
 
 TEMPLATE = Path(__file__).parent.parent / "template.yaml"
 
@@ -60,7 +60,7 @@ class Stack:
 
         ``registrations`` are added to those of the demo server, by name. ``dynamodb_endpoint`` is another DynamoDB
         engine to keep the tables in; its calls are not in ``aws_calls``. With ``background`` the queues are polled and
-        the schedule is kept; without, ``self.background`` does either when it is told to. ``addresses`` are for
+        the schedule is kept; without, ``self.background`` does either on request. ``addresses`` are for
         browsers: wherever they come by, the stack listens on ``local_url``.
         """
         self._port = port
@@ -78,7 +78,7 @@ class Stack:
         self.background: Background
         self.deployment: Deployment
         self.registrations: dict[str, dict[str, Any]] = {}
-        self._aws = AwsEnd()
+        self._aws = EmulatedAws()
 
     @property
     def aws_endpoint(self) -> str:
@@ -153,7 +153,8 @@ class Stack:
         cleanup.callback(self.demo.stop)
 
     def _deploy(self) -> None:
-        from local import cloudformation, registrations, tables  # noqa: PLC0415
+        from local import registrations  # noqa: PLC0415
+        from local.aws import cloudformation, tables  # noqa: PLC0415
 
         template = cloudformation.load(self._template)
         origins = dict.fromkeys((self.base_url, self.local_url, *self._addresses.return_to_origins))
@@ -168,12 +169,12 @@ class Stack:
         self.aws_calls.clear()
 
     def _gateway(self) -> Gateway:
-        from local.console import Console  # noqa: PLC0415
-        from local.gateway import Gateway  # noqa: PLC0415
-        from local.guard import Guard  # noqa: PLC0415
-        from local.invoke_api import InvokeApi  # noqa: PLC0415
-        from local.landing import Landing  # noqa: PLC0415
-        from local.routes import Routes  # noqa: PLC0415
+        from local.base.guard import Guard  # noqa: PLC0415
+        from local.gateway.application import Gateway  # noqa: PLC0415
+        from local.gateway.invoke_api import InvokeApi  # noqa: PLC0415
+        from local.gateway.routes import Routes  # noqa: PLC0415
+        from local.pages.console import Console  # noqa: PLC0415
+        from local.pages.landing import Landing  # noqa: PLC0415
 
         self.invoker = self.make_invoker()
         routes = Routes(self.deployment.routes, self.deployment.public)
@@ -181,19 +182,19 @@ class Stack:
         gateway.guard = Guard(routes.is_public, self.base_url)
         gateway.desks += [
             Console(self.clock, self.info()),
-            # The page is opened on this machine, and tells what to call from here.
+            # The page is opened on this machine, and says what to call from here.
             Landing(self.invoke, self.clock, list(self.registrations), {**self.links(), "base_url": self.local_url}),
         ]
         return gateway
 
     def make_invoker(self) -> Invoker:
         """Return what runs the deployment's functions: this process does, from this checkout."""
-        from local.invoker import Invoker  # noqa: PLC0415
+        from local.gateway.invoker import Invoker  # noqa: PLC0415
 
         return Invoker(self.deployment.functions, self._services)
 
     def _start_background(self, cleanup: ExitStack) -> None:
-        from local.background import Background  # noqa: PLC0415
+        from local.gateway.background import Background  # noqa: PLC0415
 
         self.background = Background(self.deployment.mappings, self.deployment.schedules, self.invoker, self.clock.now)
         if self._has_background:
@@ -203,7 +204,7 @@ class Stack:
     def _services(self, environment: Mapping[str, str]) -> Any:
         from functions.vault.services import Services  # noqa: PLC0415
 
-        # Behind a tunnel the base URL is not this machine's, and the demo authorization server is here all the same.
+        # Behind a tunnel the base URL is not this machine's, but the demo authorization server is.
         return Services.from_environ(environment, clock=self.clock.now, on_one_machine=True)
 
     def links(self) -> dict[str, str]:
@@ -216,7 +217,7 @@ class Stack:
         }
 
     def info(self) -> dict[str, Any]:
-        """Return what ``GET /_local`` tells, beside the clock."""
+        """Return what ``GET /_local`` answers, beside the clock."""
         return {
             **self.links(),
             "functions": sorted(self.deployment.functions),

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local.invoker import Invoker
+from local.gateway.invoker import Invoker
 from local.stack import Stack
 from tools.build import package
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
-    from local.clock import Clock
-    from local.invoker import Context, Inside
+    from local.base.clock import Clock
+    from local.gateway.invoker import Context, Inside
 
 # An environment that leads nowhere: whoever calls AWS fails at once.
 NO_AWS = {

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
     from types import TracebackType
 
-    from local.cloudformation import Function
-    from local.invoker import Invoker
+    from local.aws.cloudformation import Function
+    from local.gateway.invoker import Invoker
 
 # Only a failing test ever waits so long.
 _PATIENCE = 60.0
@@ -219,7 +219,7 @@ def _work(connection: Connection[Any, Any], functions: dict[str, Function], shar
     # A line for each of thousands of calls helps nobody; defects are still told.
     logging.getLogger("gatehouse").setLevel(logging.ERROR)
     from functions.vault.services import Services  # noqa: PLC0415 - after the environment is set
-    from local.invoker import Invoker  # noqa: PLC0415
+    from local.gateway.invoker import Invoker  # noqa: PLC0415
 
     clock = _Clock(shared)
     # What a call's own time ends is proven elsewhere; here a busy machine must not use it up.

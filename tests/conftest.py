@@ -17,7 +17,7 @@ from tests.unlimited import lift_the_limit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from local.aws import AwsCall
+    from local.aws.call import AwsCall
     from local.demo import DemoServer
     from tests.requirements import Need
 

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from local import cloudformation
+from local.aws import cloudformation
 from tests.requirements import ROOT
 
 if TYPE_CHECKING:

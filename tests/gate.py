@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Self
 import requests
 from werkzeug.wrappers import Request, Response
 
-from local.demo.mischief import hang_up
-from local.serving import LoopbackServer
+from local.base.serving import LoopbackServer
+from local.demo.wire_faults import hang_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

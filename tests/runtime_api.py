@@ -81,7 +81,7 @@ class RuntimeApi:
         """Let a client go on that waits between its snapshot and its restoration."""
         self._restored.set()
 
-    def heard(self, what: str) -> Moment:
+    def received(self, what: str) -> Moment:
         """Wait for the next thing that the client says; it has to be this. Raises ``AssertionError`` otherwise."""
         moment = self.said.get(timeout=_PATIENCE)
         assert moment.what == what, f"expected {what} of the runtime client, and it said {moment}"
@@ -221,7 +221,7 @@ class RunningFunction:
 
     def initialized(self) -> float:
         """Wait until the client asks for its first event, and return the seconds since the process was started."""
-        return self.api.heard("invocation/next").at - self.started
+        return self.api.received("invocation/next").at - self.started
 
     def invoke(self, event: Any, seconds: float = 30) -> Answer:
         """Invoke it once more. The client has to be waiting for work: see `initialized`."""
@@ -229,5 +229,5 @@ class RunningFunction:
         self.api.put(event, seconds)
         moment = self.api.said.get(timeout=_PATIENCE)
         assert moment.what in {"response", "error"}, f"{moment}\n{self.log}"
-        self.api.heard("invocation/next")
+        self.api.received("invocation/next")
         return Answer(moment.document, moment.what == "error", moment.at - began)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from local.cloudformation import STACK_NAME
+from local.aws.cloudformation import STACK_NAME
 from tests.built import NO_AWS
 from tests.requirements import ROOT
 from tools import build, interpreters, trim

@@ -29,9 +29,9 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imports_of(path: Path) -> set[str]:
+def imports_of(path: Path, root: str = "functions", folder: Path = FUNCTIONS) -> set[str]:
     """Return the absolute names of all that a module imports, for types alone or late inside a function included."""
-    package = ["functions", *path.relative_to(FUNCTIONS).parent.parts]
+    package = [root, *path.relative_to(folder).parent.parts]
     found: set[str] = set()
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
@@ -89,15 +89,21 @@ def test_imports_go_downward_only(path: Path) -> None:
     assert {name_of(other) for other in vault_imports_of(path) if layer_of(other) in above} == set()
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
+@pytest.mark.parametrize("root", ["functions", "local"])
+def test_no_modules_import_each_other_in_a_circle(root: str) -> None:
     """Inside a package, too, there is an order in which the modules can be understood one after the other."""
-    waiting = {path: vault_imports_of(path) for path in VAULT}
+    folder = FUNCTIONS.parent / root
+    names = {path: ".".join([root, *path.relative_to(folder).with_suffix("").parts]) for path in folder.rglob("*.py")}
+    imported = {path: imports_of(path, root, folder) for path in names}
+    waiting = {
+        path: {other for other, name in names.items() if other != path and name in imported[path]} for path in names
+    }
 
     while ready := [path for path, imported in waiting.items() if not imported & waiting.keys()]:
         for path in ready:
             del waiting[path]
 
-    assert {name_of(path) for path in waiting} == set()
+    assert {names[path] for path in waiting} == set()
 
 
 @every_vault_module
@@ -165,3 +171,21 @@ def _compares_a_provider_with_a_text(node: ast.AST) -> bool:
     return texts and any(
         ast.unparse(side) == "provider" or ast.unparse(side).endswith("provider.name") for side in sides
     )
+
+
+LOCAL = FUNCTIONS.parent / "local"
+LOCAL_LAYERS = ("base", "demo", "aws", "gateway", "pages")
+TOP = tuple(path.stem for path in LOCAL.glob("*.py") if path.stem != "__init__")
+LOCAL_MODULES = sorted(path for path in LOCAL.rglob("*.py") if path.stem != "__init__")
+
+
+@pytest.mark.parametrize("path", LOCAL_MODULES, ids=lambda path: str(path.relative_to(LOCAL)))
+def test_the_local_stacks_imports_go_downward_only(path: Path) -> None:
+    """Each of its packages imports only from those below it, and none imports what puts the stack together."""
+    package = path.relative_to(LOCAL).parts[0]
+    below = LOCAL_LAYERS[: LOCAL_LAYERS.index(package) + 1] if package in LOCAL_LAYERS else (*LOCAL_LAYERS, *TOP)
+    roots = [f"local.{name}" for name in below]
+
+    ours = {name for name in imports_of(path, "local", LOCAL) if name.startswith("local.")}
+
+    assert {name for name in ours if not any(name == root or name.startswith(f"{root}.") for root in roots)} == set()

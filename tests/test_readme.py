@@ -19,7 +19,7 @@ from functions.vault.oauth.outcome import SUBJECT_MISMATCH
 from functions.vault.provider.assembling import register
 from functions.vault.provider.providers import Provider
 from functions.vault.provider.vocabulary import CREDENTIALS, REGISTRATION, checks, validated
-from local import cloudformation
+from local.aws import cloudformation
 from tests.requirements import ROOT
 
 if TYPE_CHECKING:

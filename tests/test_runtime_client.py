@@ -175,7 +175,7 @@ def test_a_warm_function_keeps_its_connection(client: Path, aws: Aws) -> None:
 def test_a_snapshot_holds_no_credentials_and_no_connection(name: str, client: Path, aws: Aws) -> None:
     """Until the snapshot nothing was asked of anybody: not for credentials, not for a secret, not by a connection."""
     with running(name, client, with_role(aws), snap_start=True) as function:
-        function.api.heard("restore/next")
+        function.api.received("restore/next")
 
         assert aws.seen == []
         assert sockets_of(function.pid) == 1, "the one on which the runtime client waits"
@@ -184,9 +184,9 @@ def test_a_snapshot_holds_no_credentials_and_no_connection(name: str, client: Pa
 def test_a_restored_function_signs_with_the_credentials_of_its_own_environment(client: Path, aws: Aws) -> None:
     """They are asked for after the restoration, once, and every call is signed with them."""
     with running("token", client, with_role(aws), snap_start=True) as function:
-        function.api.heard("restore/next")
+        function.api.received("restore/next")
         function.api.restore()
-        function.api.heard("invocation/next")
+        function.api.received("invocation/next")
         answers = [function.invoke(TOKEN) for _ in range(2)]
 
     assert [answer.document["error"] for answer in answers] == ["connection_not_found"] * 2

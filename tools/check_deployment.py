@@ -26,7 +26,7 @@ _REVISION = "give Revision another value in samconfig.toml, and run `sam deploy`
 
 
 class Stack:
-    """A deployed stack, as CloudFormation and the services tell of it."""
+    """A deployed stack, as CloudFormation and the services describe it."""
 
     def __init__(self, name: str, client_of: Callable[[Any], Any] = boto3.client) -> None:
         self.name = name
@@ -87,7 +87,7 @@ class Stack:
 
 
 def _kept(configuration: dict[str, Any]) -> dict[str, Any]:
-    """Return what a version keeps, by names that tell which parameter it is about."""
+    """Return what a version keeps, by names that say which parameter it is about."""
     kept = {name: configuration.get(name) for name in _KEPT}
     kept["LogLevel"] = configuration.get("LoggingConfig", {}).get("ApplicationLogLevel")
     kept["SnapStart"] = configuration.get("SnapStart", {}).get("ApplyOn", "None")

@@ -35,7 +35,7 @@ class Interpreter:
     """Such as `CPython 3.13.0`."""
 
     build: str
-    """Its `sys.version`, which tells patch releases and builds apart."""
+    """Its `sys.version`, which distinguishes patch releases and builds."""
 
     def __str__(self) -> str:
         """Return what to call it in a sentence."""

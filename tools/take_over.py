@@ -38,7 +38,7 @@ def take_over(dynamodb: Any, old: str, new: str, since: float) -> tuple[int, int
 
 
 def _put(dynamodb: Any, table: str, item: Item) -> bool:
-    """Write a record unless the table's own is as new; tell whether it was written."""
+    """Write a record unless the table's own is as new; return whether it was written."""
     key = {"connection_id": item["connection_id"]}
     there = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
     if there is not None and _age(there) >= _age(item):

@@ -15,14 +15,14 @@ from local.demo.back_channel import BackChannel
 from local.demo.call import Call
 from local.demo.dialect import json_answer
 from local.demo.errors import AnswerDroppedError, OAuthError, RestError
+from local.demo.fault_api import PREFIX as FAULT_API
+from local.demo.fault_api import FaultApi
 from local.demo.faults import FaultBook
 from local.demo.grants import Grants
-from local.demo.mischief import hang_up, replacement, stretched
 from local.demo.observation import Ledger
 from local.demo.standard import OpenId, Rfc8414
-from local.demo.switchboard import PREFIX as SWITCHBOARD
-from local.demo.switchboard import Switchboard
 from local.demo.ultracart import UltraCart
+from local.demo.wire_faults import hang_up, replacement, stretched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -52,7 +52,7 @@ class Application:
         self.faults = FaultBook()
         self.grants = Grants(clock)
         self.ledger = Ledger(clock)
-        self.switchboard = Switchboard(self.faults, self.ledger, self.grants)
+        self.fault_api = FaultApi(self.faults, self.ledger, self.grants)
         self.stopping = threading.Event()
         self.dialects: dict[str, Dialect] = {
             dialect.name: dialect
@@ -85,12 +85,12 @@ class Application:
         return answer(environ, start_response)
 
     def _dispatch(self, request: Request) -> Response:
-        if request.path.startswith(SWITCHBOARD):
-            return self.switchboard.answer(request)
+        if request.path.startswith(FAULT_API):
+            return self.fault_api.answer(request)
         try:
             endpoint, values = self._routes.bind_to_environ(request.environ).match()
         except HTTPException as error:
-            # Written down all the same: a test may ask whether a redirect was followed to here.
+            # Written down even so: a test may ask whether a redirect was followed to here.
             seen = self._seen("unknown", None, request)
             seen.outcome, seen.answer = "not_found", error.code or 404
             raise

@@ -32,7 +32,7 @@ MERCHANT_HEADER = "X-Demo-Merchant"
 """The merchant_id that consents, where a test needs several."""
 
 _CONSENT_LIFETIME_SECONDS = 600
-_TEMPLATES = Path(__file__).parent.parent / "templates"
+_TEMPLATES = Path(__file__).parent / "templates"
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _STALE = "This consent page is no longer valid. Go back to the application and start again."
 _DECISIONS = frozenset({"allow", "deny"})

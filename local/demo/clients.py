@@ -22,7 +22,7 @@ class Client:
     """Whether the client must authenticate; a public client may, and then has to do it right."""
 
     def accepts(self, redirect_uri: str, also_at: str | None = None) -> bool:
-        """Tell whether `redirect_uri` is registered: `/callback/NAME` on a loopback host and any port.
+        """Return whether `redirect_uri` is registered: `/callback/NAME` on a loopback host and any port.
 
         ``also_at`` is one origin more where it may be.
         """

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from local.base.serving import LoopbackServer
 from local.demo.application import Application
 from local.demo.clients import STANDARD_CLIENT, ULTRACART_CLIENT
 from local.demo.ultracart import PREFIX as ULTRACART_PREFIX
-from local.serving import LoopbackServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ class DemoServer:
     """Speaks UltraCart's dialect at `/rest/v2/oauth`, and the RFCs' under the issuers `/standard` and `/openid`."""
 
     def __init__(self, clock: Callable[[], float], callbacks_at: str | None = None) -> None:
-        """Tell the time by `clock` (Unix seconds). Browsers are sent back to this machine, and to `callbacks_at`."""
+        """Go by `clock` (Unix seconds). Browsers are sent back to this machine, and to `callbacks_at`."""
         self._clock = clock
         self._callbacks_at = callbacks_at
         self._socket: LoopbackServer | None = None
@@ -101,7 +101,7 @@ class DemoServer:
 
     def grants(self) -> list[dict[str, Any]]:
         """Return every grant with its state, and the most token requests that it ever had open at once."""
-        return self._running.switchboard.grants()
+        return self._running.fault_api.grants()
 
     def secrets(self) -> dict[str, list[str]]:
         """Return every secret value ever issued or received, by kind."""

@@ -11,15 +11,15 @@ import requests
 
 from functions.vault.grant.connection import JUST_OBTAINED
 from functions.vault.services import Services
-from local.payload import Match
-from local.payload import event as http_api_event
+from local.gateway.payload import Match
+from local.gateway.payload import event as http_api_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from werkzeug.wrappers import Request
 
-    from local.aws import AwsCall
+    from local.aws.call import AwsCall
     from local.demo import DemoServer
     from local.stack import Stack
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from werkzeug.wrappers import Request, Response
 
-from local.serving import LoopbackServer
+from local.base.serving import LoopbackServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -31,7 +31,7 @@ from tests.flows.application import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local.aws import AwsCall
+    from local.aws.call import AwsCall
     from local.demo import DemoServer
     from local.stack import Stack
     from tests.browser import Browser

@@ -23,7 +23,7 @@ from functions.vault.storage.registrations import KEPT
 from functions.vault.usecases.background import LONGEST_PAUSE
 from functions.vault.usecases.revoking import GIVE_UP_AFTER
 from functions.vault.usecases.sweeping import AGAIN_AFTER
-from local.cloudformation import STACK_NAME
+from local.aws.cloudformation import STACK_NAME
 from local.demo import Faults
 from local.stack import Stack
 from tests.browser import Browser, invoke

@@ -26,7 +26,7 @@ import requests
 from werkzeug.wrappers import Response
 
 from functions.vault.grant.connection import JUST_OBTAINED
-from local.environment import REGION
+from local.base.environment import REGION
 from tests.browser import Browser
 from tests.flows.application import TIMEOUT
 from tests.flows.scripted import CODE, scripted

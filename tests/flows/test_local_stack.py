@@ -15,13 +15,13 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
 from functions.vault.grant.connection import JUST_OBTAINED
-from local.clock import Clock
-from local.landing import Landing
+from local.base.clock import Clock
+from local.pages.landing import Landing
 from local.stack import Stack
 from tests.browser import Browser, invoke
 
 if TYPE_CHECKING:
-    from local.aws import AwsCall
+    from local.aws.call import AwsCall
     from local.demo import DemoServer
 
 

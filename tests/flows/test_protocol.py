@@ -23,7 +23,7 @@ from tests.flows.test_quirks import come_back
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local.aws import AwsCall
+    from local.aws.call import AwsCall
     from local.stack import Stack
     from tests.browser import Browser
     from tests.flows.application import Application

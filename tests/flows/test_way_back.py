@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from local.aws import AwsCall
+    from local.aws.call import AwsCall
     from local.stack import Stack
     from tests.browser import Browser
     from tests.flows.application import Application, Owner

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from local.clock import Clock
+from local.base.clock import Clock
 from tests.flows.application import Application, fresh
 from tests.flows.scripted import scripted
 from tests.incidents.document import DOCUMENT, STORIES, document

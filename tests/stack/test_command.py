@@ -13,8 +13,8 @@ from typing import IO, TYPE_CHECKING
 import pytest
 import requests
 
+from local.base.serving import LoopbackServer
 from local.demo import DECISION_HEADER
-from local.serving import LoopbackServer
 from tests.requirements import ROOT
 
 if TYPE_CHECKING:

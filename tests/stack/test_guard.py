@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from werkzeug.test import EnvironBuilder
 
-from local.guard import Guard
+from local.base.guard import Guard
 
 TUNNEL = "https://abc.example-tunnel.dev"
 

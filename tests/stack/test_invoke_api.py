@@ -10,9 +10,9 @@ import pytest
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from local.cloudformation import Function
-from local.invoke_api import PAYLOAD_LIMIT, InvokeApi
-from local.invoker import Invoker
+from local.aws.cloudformation import Function
+from local.gateway.invoke_api import PAYLOAD_LIMIT, InvokeApi
+from local.gateway.invoker import Invoker
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from local import cloudformation, options
+from local import options
+from local.aws import cloudformation
 from local.stack import TEMPLATE
 from tests.requirements import ROOT
 

@@ -9,9 +9,9 @@ import pytest
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from local import payload
-from local.errors import TemplateError
-from local.routes import Routes
+from local.base.errors import TemplateError
+from local.gateway import payload
+from local.gateway.routes import Routes
 
 NOW = 1_763_925_124.5
 

@@ -9,13 +9,13 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 from werkzeug.test import Client
 
-from local import cloudformation
-from local.errors import TemplateError
-from local.gateway import Gateway
-from local.invoke_api import InvokeApi
-from local.invoker import Invoker
-from local.references import References
-from local.routes import Routes
+from local.aws import cloudformation
+from local.aws.references import References
+from local.base.errors import TemplateError
+from local.gateway.application import Gateway
+from local.gateway.invoke_api import InvokeApi
+from local.gateway.invoker import Invoker
+from local.gateway.routes import Routes
 from local.stack import TEMPLATE
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import urllib3
 from werkzeug.wrappers import Request, Response
 
-from local.serving import LoopbackServer
+from local.base.serving import LoopbackServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

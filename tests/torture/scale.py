@@ -25,8 +25,8 @@ from functions.vault.storage.queues import Queue
 from functions.vault.storage.shared import Shared
 from functions.vault.storage.store import Connections
 from functions.vault.usecases.sweeping import Sweeping
-from local import cloudformation, tables
-from local.environment import isolation
+from local.aws import cloudformation, tables
+from local.base.environment import isolation
 from local.stack import TEMPLATE
 from tests.engines import running_dynalite
 

@@ -20,7 +20,7 @@ from functions.vault.base.timing import LEASE_MARGIN, Timing
 from functions.vault.services import Services
 from functions.vault.storage import aws
 from local.demo import Faults
-from local.invoker import Context, load_handler
+from local.gateway.invoker import Context, load_handler
 from local.stack import Stack
 from tests.browser import Browser, invoke
 from tests.engines import running_dynalite
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from functions.vault.storage.aws import ClientOf
-    from local.clock import Clock
-    from local.cloudformation import Function
+    from local.aws.cloudformation import Function
+    from local.base.clock import Clock
     from tests.torture.victims import Job, Report
 
 PROVIDER = "demo"

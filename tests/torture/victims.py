@@ -23,7 +23,7 @@ from functions.vault.base.timing import SharedClock
 from functions.vault.oauth.outbound import Outbound
 from functions.vault.services import Services
 from functions.vault.storage import aws
-from local.invoker import Context, load_handler
+from local.gateway.invoker import Context, load_handler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from functions.vault.oauth.responses import Answer
     from functions.vault.storage.aws import ClientOf
-    from local.cloudformation import Function
+    from local.aws.cloudformation import Function
 
 # Only a failing proof ever waits so long.
 _PATIENCE = 90.0

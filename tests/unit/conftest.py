@@ -12,11 +12,11 @@ from botocore.config import Config
 from functions.vault.storage.aws import ClientOf
 from functions.vault.storage.shared import Shared
 from functions.vault.storage.store import Authorizations, Connections
-from local import cloudformation
-from local.aws import AwsEnd
-from local.environment import isolation
+from local.aws import cloudformation
+from local.aws.account import EmulatedAws
+from local.aws.tables import create_tables
+from local.base.environment import isolation
 from local.stack import TEMPLATE
-from local.tables import create_tables
 
 Tables = tuple[Connections, Authorizations]
 
@@ -36,7 +36,7 @@ def client_of(endpoint: str) -> ClientOf:
 @pytest.fixture(scope="session")
 def aws() -> Iterator[ClientOf]:
     """Give the clients of an emulated account."""
-    end = AwsEnd()
+    end = EmulatedAws()
     end.start()
     yield client_of(end.url)
     end.close()

@@ -18,7 +18,7 @@ from botocore.session import Session
 
 from functions.vault.base.errors import TemporarilyUnavailable
 from functions.vault.storage.aws import SERVICES, clients, code_of, outages_are_temporary, session_of
-from local.environment import isolation
+from local.base.environment import isolation
 from tools.trim import OPERATIONS
 
 

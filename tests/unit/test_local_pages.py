@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.FileSystemLoader([ROOT / "local" / "templates", ROOT / "functions" / "web" / "templates"]),
+    loader=jinja2.FileSystemLoader([ROOT / "local" / "pages" / "templates", ROOT / "functions" / "web" / "templates"]),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
 )

@@ -288,7 +288,7 @@ def contrast(one: str, other: str) -> float:
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize(
     "file",
-    ["functions/web/templates/style.css", "local/templates/consent.html"],
+    ["functions/web/templates/style.css", "local/demo/templates/consent.html"],
 )
 def test_colours_are_readable(file: str, mode: str) -> None:
     """WCAG 2 AA in both modes: 4.5 to 1 for text, 3 to 1 for the edges of what can be operated."""

@@ -112,7 +112,7 @@ def _run(check: Check) -> None:
         check.left += left
         (key,) = (row.name for row in left if row.logical_id == "TokensKey")
         restoring.take_over(report, check.project, lambda: _installation(check), key).leave()
-    with report.part("Deleted again, taken away, and made anew"):
+    with report.part("Deleted again, taken away, and made again"):
         check.left += deleting.deletion(report, check.project, check.account, before, check.left)
         deleting.take_away(report, check.project, check.account, before, check.left)
         _anew(check)

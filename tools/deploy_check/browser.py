@@ -24,7 +24,7 @@ class Browser:
         self._session.trust_env = False
 
     def is_redirected(self, url: str) -> bool:
-        """Open a URL and tell whether it leads elsewhere; follow nothing."""
+        """Open a URL and return whether it leads elsewhere; follow nothing."""
         return "Location" in self._session.get(url, allow_redirects=False, timeout=_TIMEOUT).headers
 
     def visit(self, url: str) -> requests.Response:

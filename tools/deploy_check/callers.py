@@ -60,7 +60,7 @@ class Caller:
             raise Wrong(f"{self.name} may not invoke {function}: {error}") from None
 
     def is_denied(self, function: str, payload: dict[str, Any]) -> bool:
-        """Tell whether IAM keeps this caller from invoking the function. Raises ``Wrong`` on any other failure."""
+        """Return whether IAM keeps this caller from invoking the function. Raises ``Wrong`` on any other failure."""
         try:
             self._invoked(function, payload)
         except ClientError as error:
@@ -105,6 +105,6 @@ class Caller:
 
     @cached_property
     def _pool(self) -> urllib3.HTTPSConnectionPool:
-        # The emulator tells its APIs by the header Host alone: names below localhost are not found everywhere.
+        # The emulator distinguishes its APIs by the header Host alone: names below localhost are not found everywhere.
         port = int(self.api_host.rpartition(":")[2])
         return urllib3.HTTPSConnectionPool("localhost", port, ca_certs=self.account.certificate)

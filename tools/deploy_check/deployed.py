@@ -15,7 +15,7 @@ _CONFIGURATION = ("CodeSha256", "Environment", "Handler", "LoggingConfig", "Memo
 
 @dataclass(frozen=True)
 class Deployed:
-    """One stack of the account. Nothing is kept: each question is asked anew, for deployments change the answers."""
+    """One stack of the account. Nothing is kept: each question is asked again, since deployments change the answers."""
 
     account: Account
     stack_name: str

@@ -2,7 +2,7 @@
 
 - An HTTP API hands the cookies of a request to a function in a list (payload format 2.0): without it, nobody could
   finish what they began in their browser.
-- KMS tells IAM the encryption context of a request: without it, no role of ours may use the key.
+- KMS passes IAM the encryption context of a request: without it, no role of ours may use the key.
 
 Each can go when MiniStack has it. It ends when its standard input does: then whoever started it is gone.
 """

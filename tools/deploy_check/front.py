@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import urllib3
 from werkzeug.wrappers import Request, Response
 
-from local.serving import LoopbackServer
+from local.base.serving import LoopbackServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +29,7 @@ class Front:
     """A context manager that listens on a free port. It answers once it knows the API that it stands before."""
 
     def __init__(self, emulator: Emulator) -> None:
-        """The API is on ``emulator``; which one it is, the deployment tells."""
+        """The API is on ``emulator``; which one it is, the deployment says."""
         self._server = LoopbackServer()
         self.url = f"http://localhost:{self._server.port}"
         self._pool = urllib3.HTTPSConnectionPool("localhost", emulator.port, ca_certs=str(emulator.certificate))

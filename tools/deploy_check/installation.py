@@ -72,7 +72,7 @@ class Installation:
         expect(">Connected<" in page, f"The customer of {connection_id} does not read Connected: {heading(page)}")
 
     def connection(self, connection_id: str) -> dict[str, Any]:
-        """Return what `connections` tells of one; what it tells instead where there is none."""
+        """Return what `connections` answers about one, be it that there is none."""
         answer = self.manager.invoke("connections", {"connection_id": connection_id})
         found: dict[str, Any] = answer.get("connection", answer)
         return found

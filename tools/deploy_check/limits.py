@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 # What was put right in emulator_process.py, and how it is made, which no question to it answers.
 BY_ITS_MAKING = (
     "Its HTTP API gives functions no list of cookies (payload format 2.0): it was started with that put right.",
-    "Its KMS tells IAM nothing of a request's encryption context: it was started with that put right, too.",
-    "Nor does it tell IAM the aliases of a key: client keys in KMS (private_key_jwt) were not tried.",
+    "Its KMS passes IAM nothing of a request's encryption context: it was started with that put right, too.",
+    "Nor does it pass IAM the aliases of a key: client keys in KMS (private_key_jwt) were not tried.",
     "Functions run on this machine, by the emulator's own Python: nothing of Amazon Linux, arm64, memory is seen.",
     "No cold start is like one of Lambda's, and of SnapStart there are the hooks alone.",
     "Whoever deploys is the account's root user: what rights a deployment needs is not seen.",
@@ -27,7 +27,7 @@ BY_ITS_MAKING = (
 
 
 def of_the_template(adapted: Adapted) -> Iterator[str]:
-    """Tell what the template was changed in, to be taken at all."""
+    """Say what had to be changed in the template for the emulator to take it."""
     if adapted.left_out:
         yield f"An alarm of several metrics fails the stack: {', '.join(adapted.left_out)} left out of the copy."
     yield (

@@ -176,5 +176,5 @@ def _section(template: Path, name: str) -> list[tuple[str, yaml.Node]]:
 
 
 def _has(resource: yaml.Node, attribute: str, beginning: str) -> bool:
-    """Tell whether a resource has an attribute whose value begins so."""
+    """Return whether a resource has an attribute whose value begins so."""
     return any(key.value == attribute and str(value.value).startswith(beginning) for key, value in resource.value)

@@ -83,7 +83,7 @@ def tokens(report: Report, installation: Installation) -> None:
     with report.step("connections") as seen:
         found = installation.connection("shop-1")
         expect(found.get("status") == "active", f"An active connection was expected: {found}")
-        expect(refreshed["access_token"] not in json.dumps(found), "connections tells a token.")
+        expect(refreshed["access_token"] not in json.dumps(found), "connections shows a token.")
         seen.append(f"{found['status']}, version {found['version']}, no token in it")
 
 
@@ -133,7 +133,7 @@ def background(report: Report, installation: Installation) -> None:
 
 
 def revocation(report: Report, installation: Installation) -> None:
-    """Revoke a connection that the server knows of at once, and one of which it hears by the queue."""
+    """Revoke a connection at once, and another by the queue."""
     with report.step("revoke") as seen:
         answer = installation.manager.invoke("revoke", {"connection_id": "shop-1"})
         expect(answer.get("status") == "revoked", f"revoked was expected: {answer}")

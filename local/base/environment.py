@@ -19,7 +19,7 @@ def isolated(environ: Mapping[str, str]) -> dict[str, str]:
     """Return ``environ`` without anything that leads to a real AWS account, and with credentials that open none.
 
     Every ``AWS_*`` and ``BOTO*`` variable goes (profiles, roles, endpoints, certificates), because a list of the
-    known ones would be one short some day. A proxy of the machine is told to leave the loopback interface alone.
+    known ones would be one short some day. The loopback interface is excepted from any proxy of the machine.
     """
     kept = {name: value for name, value in environ.items() if not name.startswith(("AWS_", "BOTO", "MOTO_"))}
     bypass = ",".join(filter(None, [environ.get("no_proxy") or environ.get("NO_PROXY"), *_LOOPBACK_NAMES]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from local.errors import TemplateError
+from local.base.errors import TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What works without being called: the queues' event source mappings, and the schedule, as the template names them."""
+"""What Lambda calls by itself: the queues' event source mappings, and the schedule, as the template names them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.aws import LAMBDA_SERVICE
+from local.aws.account import LAMBDA_SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from local.cloudformation import QueueMapping, Schedule
-    from local.invoker import Invocation, Invoker
+    from local.aws.cloudformation import QueueMapping, Schedule
+    from local.gateway.invoker import Invocation, Invoker
 
 _IDLE_SECONDS = 0.5
 _RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")

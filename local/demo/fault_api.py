@@ -22,11 +22,11 @@ PREFIX = "/_demo/"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1"})
 
 
-class Switchboard:
+class FaultApi:
     """Faults, requests, grants and secrets over HTTP."""
 
     def __init__(self, faults: FaultBook, ledger: Ledger, grants: Grants) -> None:
-        """Work the given server's switches."""
+        """Set the faults of one server, and read what it saw."""
         self._faults = faults
         self._ledger = ledger
         self._grants = grants

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from local.cloudformation import Function
+    from local.aws.cloudformation import Function
 
     Inside = Callable[[dict[str, Any], "Context"], Any]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from werkzeug.wrappers import Request
 
-    from local.clock import Clock
+    from local.base.clock import Clock
 
 # Ten years; more than any token lives, and far from the end of 32-bit dates.
 LONGEST_ADVANCE = 10 * 365 * 24 * 3600
@@ -23,7 +23,7 @@ class Console:
     """Answers ``GET /_local``, ``GET /_local/clock`` and ``POST /_local/clock {"advance_seconds": n}``."""
 
     def __init__(self, clock: Clock, info: Mapping[str, Any]) -> None:
-        """``info`` is what ``GET /_local`` tells beside the clock."""
+        """``info`` is what ``GET /_local`` answers beside the clock."""
         self._clock = clock
         self._info = info
 

@@ -13,21 +13,21 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
-from local import words
-from local.console import LONGEST_ADVANCE
+from local.pages import messages
+from local.pages.console import LONGEST_ADVANCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from werkzeug.wrappers import Request
 
-    from local.clock import Clock
+    from local.base.clock import Clock
 
     # Function name (without the stack's), payload -> answer, or None where the function raised.
     Invoke = Callable[[str, dict[str, Any]], dict[str, Any] | None]
 
 _HERE = Path(__file__).parent
-_TEMPLATES = [_HERE / "templates", _HERE.parent / "functions" / "web" / "templates"]
+_TEMPLATES = [_HERE / "templates", _HERE.parent.parent / "functions" / "web" / "templates"]
 _HEADERS = {
     # No form-action: the connect form is redirected on to the authorization server, wherever that is.
     "Content-Security-Policy": (
@@ -138,8 +138,8 @@ class Landing:
                 "ok",
                 f"gatehouse-{function} answered for {connection_id}.",
                 [
-                    ("Access token", words.masked(answer["access_token"])),
-                    ("Expires", words.expiry(answer["expires_at"], self._clock.now())),
+                    ("Access token", messages.masked(answer["access_token"])),
+                    ("Expires", messages.expiry(answer["expires_at"], self._clock.now())),
                     ("Version", str(answer["version"])),
                 ],
                 connection_id,
@@ -163,7 +163,7 @@ class Landing:
         if not 0 <= seconds <= LONGEST_ADVANCE:
             return self._back(Notice("error", f"The clock moves forward by 0 to {LONGEST_ADVANCE} whole seconds."))
         self._clock.advance(seconds)
-        return self._back(Notice("ok", f"The clock moved forward by {words.span(seconds)}."))
+        return self._back(Notice("ok", f"The clock moved forward by {messages.span(seconds)}."))
 
     def _back(self, notice: Notice) -> Response:
         notice_id = secrets.token_urlsafe(12)
@@ -191,8 +191,8 @@ def _row(connection: Mapping[str, Any], now: float) -> dict[str, Any]:
         "status": connection["status"],
         "scope": connection.get("scope"),
         "expires_at": expires_at,
-        "expires_in_text": words.expiry(expires_at, now) if has_tokens else "",
-        "expires_at_text": "" if expires_at is None else words.moment(expires_at),
+        "expires_in_text": messages.expiry(expires_at, now) if has_tokens else "",
+        "expires_at_text": "" if expires_at is None else messages.moment(expires_at),
         "version": connection.get("version", 0),
         "subject": connection.get("subject"),
         "failure": connection.get("failure"),
@@ -203,7 +203,7 @@ def _clock(clock: Clock) -> dict[str, Any]:
     now = clock.now()
     return {
         "now": int(now),
-        "now_text": words.moment(now),
+        "now_text": messages.moment(now),
         "offset_seconds": int(clock.offset),
-        "offset_text": f"{words.span(clock.offset)} ahead" if clock.offset else "",
+        "offset_text": f"{messages.span(clock.offset)} ahead" if clock.offset else "",
     }

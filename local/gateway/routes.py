@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from local.errors import TemplateError
-from local.payload import Match
+from local.base.errors import TemplateError
+from local.gateway.payload import Match
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -35,7 +35,7 @@ class Routes:
         return None
 
     def is_public(self, method: str, raw_path: str) -> bool:
-        """Tell whether a request is for a route that anybody may call when deployed."""
+        """Return whether a request is for a route that anybody may call when deployed."""
         found = self.find(method, raw_path)
         return found is not None and found[1].route_key in self._public
 

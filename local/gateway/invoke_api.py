@@ -13,13 +13,13 @@ from urllib.parse import unquote
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
-from local import function_names
-from local.function_names import NameRefused
+from local.gateway import function_names
+from local.gateway.function_names import NameRefused
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request
 
-    from local.invoker import Invoker
+    from local.gateway.invoker import Invoker
 
 PATH = re.compile(r"/2015-03-31/functions/([^/]+)/invocations/?")
 # Lambda's quota for the payload of a synchronous invocation.

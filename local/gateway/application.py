@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Protocol
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
-from local import payload
-from local.guard import Guard
-from local.invoke_api import PATH as INVOKE_PATH
+from local.base.guard import Guard
+from local.gateway import payload
+from local.gateway.invoke_api import PATH as INVOKE_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from local.invoke_api import InvokeApi
-    from local.invoker import Invoker
-    from local.routes import Routes
+    from local.gateway.invoke_api import InvokeApi
+    from local.gateway.invoker import Invoker
+    from local.gateway.routes import Routes
 
 # An HTTP API's quota for a request's payload.
 PAYLOAD_LIMIT = 10 * 1024 * 1024

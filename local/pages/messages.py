@@ -1,4 +1,4 @@
-"""Times and secrets in words, for the landing page."""
+"""How the landing page writes times, durations and secrets."""
 
 from __future__ import annotations
 

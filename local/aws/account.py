@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import threading
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qs
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Response
 
-from local import signatures
-from local.aws_faults import AwsFaults
-from local.guard import Guard
-from local.serving import LoopbackServer
+from local.aws import signatures
+from local.aws.call import AwsCall
+from local.aws.faults import AwsFaults
+from local.base.guard import Guard
+from local.base.serving import LoopbackServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,14 +27,7 @@ LAMBDA_SERVICE = "gatehouse-lambda-service"
 """What marks a client (user agent) as Lambda's own: it polls queues, which is no function's doing."""
 
 
-class AwsCall(NamedTuple):
-    """One request that reached the AWS end, by its API name: ``("dynamodb", "GetItem")``."""
-
-    service: str
-    operation: str
-
-
-class AwsEnd:
+class EmulatedAws:
     """moto's server on a port of its own.
 
     moto checks a condition and writes in two steps, so requests that run side by side could both win a conditional
@@ -70,7 +62,7 @@ class AwsEnd:
         self._server.close()
 
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        call = AwsCall(_service(environ), _operation(environ))
+        call = AwsCall.of(environ)
         # AWS takes no unsigned request for what is used here; in moto they would reach its dashboard, which shows all.
         refusal = self._guard.refusal(environ) or (None if call.service else "The request is not signed.")
         if refusal:
@@ -91,7 +83,7 @@ class AwsEnd:
             if fault is None:
                 return self._emulate(call, environ, start_response)
             if fault.act:
-                self._emulate(call, environ, _unheard)
+                self._emulate(call, environ, _discarded)
         return fault.answer()(environ, start_response)
 
     def _emulate(self, call: AwsCall, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -103,25 +95,5 @@ class AwsEnd:
             return Response(status=HTTPStatus.INTERNAL_SERVER_ERROR)(environ, start_response)
 
 
-def _unheard(_status: str, _headers: object, _error: object = None) -> Any:
+def _discarded(_status: str, _headers: object, _error: object = None) -> Any:
     """Take the beginning of an answer that nobody gets."""
-
-
-def _service(environ: WSGIEnvironment) -> str:
-    """Name the service by the scope of the signature (SigV4: .../REGION/SERVICE/aws4_request); unsigned: empty."""
-    scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].partition(",")[0].split("/")
-    return scope[3] if len(scope) > 3 else ""  # noqa: PLR2004 - key, date, region, service, aws4_request
-
-
-def _operation(environ: WSGIEnvironment) -> str:
-    """Name the operation: the JSON protocols carry it in a header, the query protocol in the body, REST in the path."""
-    target: str = environ.get("HTTP_X_AMZ_TARGET", "")
-    if target:
-        return target.rpartition(".")[2]
-    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
-        body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        environ["wsgi.input"] = io.BytesIO(body)
-        action = parse_qs(body.decode()).get("Action")
-        if action:
-            return action[0]
-    return f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"

@@ -9,12 +9,12 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from local.environment import CALLER
+from local.base.environment import CALLER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from local.cloudformation import Function
+    from local.aws.cloudformation import Function
 
 _NAME = re.compile(
     r"(?:(?:arn:(?P<partition>[a-z-]+):lambda:(?P<region>[a-z0-9-]+):)?(?P<account>\d{12}):function:|function:)?"
@@ -67,7 +67,7 @@ def _not_found(message: str) -> NameRefused:
 
 
 def _foreign(arn: str, account: str) -> NameRefused:
-    """Lambda tells nobody whether another account has a function, unless that account lets them invoke it."""
+    """Lambda does not reveal whether another account has a function, unless that account lets the caller invoke it."""
     return NameRefused(
         HTTPStatus.FORBIDDEN,
         "AccessDeniedException",

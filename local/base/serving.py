@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from local.errors import PortTakenError
+from local.base.errors import PortTakenError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,7 +27,7 @@ class _SilentHandler(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the overridden method's
         """Drop the line."""
 
-    # The time of an answer is its application's to tell, where that goes by a clock of its own.
+    # An application that goes by a clock of its own dates its answers itself.
 
     def send_response(self, code: int, message: str | None = None) -> None:
         """Begin a response, without a date."""

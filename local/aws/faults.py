@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from werkzeug.wrappers import Response
 
 if TYPE_CHECKING:
-    from local.aws import AwsCall
+    from local.aws.call import AwsCall
 
 SERVICES = ("dynamodb", "kms", "secretsmanager", "sqs")
 
@@ -29,7 +29,7 @@ ERRORS = {
 class Fault:
     """How calls of one operation are treated: `after` so many that work, `times` fail (None: until cleared).
 
-    With `act` the call takes effect, and the answer is lost all the same.
+    With `act` the call takes effect, and the answer is lost.
     """
 
     service: str

@@ -36,7 +36,7 @@ class Guard:
     """Decides which requests may go on."""
 
     def __init__(self, is_public: Callable[[str, str], bool] = _nothing, base_url: str = "http://localhost") -> None:
-        """``is_public`` tells of a method and a raw path whether anybody may call it when deployed.
+        """``is_public`` returns whether anybody may call a method and a raw path when deployed.
 
         ``base_url`` is where browsers come. Anywhere but on this machine that is a tunnel.
         """

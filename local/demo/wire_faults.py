@@ -1,4 +1,4 @@
-"""Answers that go wrong on purpose."""
+"""Faults on the wire: answers that are slow, too large, of the wrong kind, or never sent."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 
-from local.environment import REGION
-from local.errors import TemplateError
-from local.references import References
+from local.aws.references import References
+from local.base.environment import REGION
+from local.base.errors import TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -100,7 +100,7 @@ class Deployment:
     tables: Mapping[str, str]
     mappings: tuple[QueueMapping, ...] = ()
     schedules: tuple[Schedule, ...] = ()
-    # The keys of the routes that need no signature, for browsers come there: those of which the template says so.
+    # The keys of the routes that need no signature, since browsers come there: the template marks them.
     public: frozenset[str] = frozenset()
 
 
@@ -134,7 +134,7 @@ def _translated(text: str, path: Path) -> str:
 
     template = yaml_parse(text)
     _leave_out_code(template)
-    # The session tells the partition. Without managed policies to look up nothing is called.
+    # The partition comes from the session. Without managed policies to look up nothing is called.
     translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
     try:
         translated = translator.translate(template, {})
