@@ -8,8 +8,9 @@ import jinja2
 import pytest
 
 ROOT = Path(__file__).parents[2]
+TEMPLATES = [ROOT / place / "templates" for place in ("local/pages", "local/demo", "functions/web")]
 ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.FileSystemLoader([ROOT / "local" / "pages" / "templates", ROOT / "functions" / "web" / "templates"]),
+    loader=jinja2.FileSystemLoader(TEMPLATES),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
 )
