@@ -1,6 +1,6 @@
 """`python -m tests.corpus`: the score of Gatehouse and of Authlib.
 
-With `--misses` all that either misread; with `--write` the table in docs/comparison.md is written anew.
+With `--misses` all that either misread; with `--write` it writes the table in docs/comparison.md.
 """
 
 from __future__ import annotations

@@ -10,11 +10,11 @@ from typing import Any, Literal
 Verdict = Literal["accept", "dead", "operator", "throttled", "unavailable"]
 
 VERDICTS: dict[str, str] = {
-    "accept": "the tokens are stored",
-    "dead": "the grant is gone: only the user can help",
-    "operator": "the registration is wrong: the grant lives on",
-    "throttled": "come again later",
-    "unavailable": "no answer that means anything: come again",
+    "accept": "there are tokens to store",
+    "dead": "the grant is gone; only the customer can help",
+    "operator": "the registration is wrong; the grant lives on",
+    "throttled": "try again later",
+    "unavailable": "the answer means nothing; try again later",
 }
 
 Body = str | bytes | dict[str, Any] | list[Any] | Callable[[int], str | bytes | dict[str, Any]]

@@ -60,7 +60,7 @@ def test_the_corpus_is_what_it_claims_to_be() -> None:
 
 
 def test_the_score_is_as_published() -> None:
-    """Both clients before every answer; `python -m tests.corpus --write` makes the table in docs/comparison.md anew."""
+    """Both clients before every answer; `python -m tests.corpus --write` writes the table in docs/comparison.md."""
     played = contest.rounds()
 
     published = contest.DOCUMENT.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`python -m tests.incidents`: how each story ends. With `--write` docs/comparison.md is written anew."""
+"""`python -m tests.incidents`: how each story ends. `--write` also writes the table in docs/comparison.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Consents: what a second one brings, and what it does not."""
+"""Consents: what a second one brings, and what it does not bring."""
 
 from tests.incidents.story import Scene, story
 
@@ -16,8 +16,8 @@ LONGER_THAN_A_TOKEN = 3700
 def the_second_consent_brought_no_refresh_token(scene: Scene) -> str:
     """The second consent brought no refresh token.
 
-    The server gives one with the first consent of an account, and none with the next ones. Whoever overwrites the
-    record with what came has nothing to refresh with an hour later. The first refresh token is good all the time.
+    The server issues one with the first consent of an account, and none with later ones. The client overwrites its
+    record, and an hour later it has nothing to refresh with. The first refresh token would have worked all the time.
     """
     scene.keeper.connect()
     scene.keeper.connect()

@@ -1,4 +1,4 @@
-"""Disconnecting: what is called revoked lives on at the server."""
+"""Disconnecting: the client says "revoked", and the grant is still alive at the server."""
 
 from tests.incidents.grants import says
 from tests.incidents.story import Scene, lives, story
@@ -26,10 +26,10 @@ def _after_a_day(scene: Scene) -> str:
     ends_naively="revoked, the grant lives",
 )
 def the_access_token_ran_out_before_it_was_revoked(scene: Scene) -> str:
-    """The access token had run out before it was revoked.
+    """The access token had expired before it was revoked.
 
-    A customer disconnects after a day. The server revokes by live access tokens alone, and says with a 200 that this
-    one has expired. The keeper says "revoked", and the grant lives on.
+    A customer disconnects after a day. The server accepts only live access tokens for revocation, and reports with a
+    200 that this one has expired. The client says "revoked", and the grant lives on.
     """
     return _after_a_day(scene)
 
@@ -50,8 +50,8 @@ def the_access_token_ran_out_before_it_was_revoked(scene: Scene) -> str:
 def the_server_answered_422_to_an_expired_token(scene: Scene) -> str:
     """The server answered 422 to the revocation of an expired token.
 
-    A customer disconnects after a day. The server answers 422 to an access token that it does not know any more, and
-    will do so for ever. Only a token that lives ends the grant.
+    A customer disconnects after a day. The server answers 422 to an access token that it no longer knows, however often
+    it is asked. Only a live token ends the grant.
     """
     return _after_a_day(scene)
 
@@ -64,10 +64,10 @@ def the_server_answered_422_to_an_expired_token(scene: Scene) -> str:
     ends_naively="revoked, the grant lives",
 )
 def connected_twice_and_revoked_once(scene: Scene) -> str:
-    """A customer connected twice, and was revoked once.
+    """A customer connected twice, and was disconnected once.
 
-    A customer connects again under the same id. The server keeps two grants, and the keeper overwrites the tokens of
-    the first one. The second is revoked later, and the first lives on with nobody to end it.
+    A customer connects again under the same id. The server keeps two grants, and the client overwrites the tokens of
+    the first one. Later it revokes the second. The first lives on, and nobody can end it.
     """
     scene.keeper.connect()
     scene.keeper.connect()

@@ -1,4 +1,4 @@
-"""Races: two at once, an answer that is lost, and a caller who asks without end."""
+"""Races: two refreshes at once, a lost answer, and a caller who never stops asking."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ AT_ONCE = 0.5
     report="HQBase/hqbase#41",
     registration={"refresh_token_rotation": True},
     server={"rotates": True, "replay": -1},
-    ends="2 tokens of 2, the grant lives",
-    ends_naively="1 tokens of 2, no grant lives",
+    ends="2 of 2 got a token, the grant lives",
+    ends_naively="1 of 2 got a token, no grant lives",
 )
 def two_processes_refreshed_at_once(scene: Scene) -> str:
-    """Two processes refreshed at once.
+    """Two processes refreshed at the same time.
 
-    Both see that the token has run out, and their requests are 13 ms apart. The server rotates refresh tokens, and
-    takes the second request for a thief's. It ends the grant, with what the first process has just got.
+    Both see that the token has expired, and their requests are 13 ms apart. The server rotates refresh tokens, and
+    takes the second request for a thief's. It ends the grant, including the tokens that the first process just got.
     """
     scene.keeper.connect()
     scene.clock.advance(LONGER_THAN_A_TOKEN)
@@ -48,7 +48,7 @@ def two_processes_refreshed_at_once(scene: Scene) -> str:
     with ThreadPoolExecutor(2) as together:
         said = list(together.map(lambda _: scene.keeper.token(), range(2)))
     tokens = sum(scene.server.was_issued(each) for each in said)
-    return f"{tokens} tokens of 2, {lives(scene.server)}"
+    return f"{tokens} of 2 got a token, {lives(scene.server)}"
 
 
 @story(
@@ -60,17 +60,17 @@ def two_processes_refreshed_at_once(scene: Scene) -> str:
     ends_naively="try again, then connect again, no grant lives",
 )
 def the_reply_was_lost_at_the_deadline(scene: Scene) -> str:
-    """The reply to a refresh was lost at the deadline.
+    """The answer to a refresh was lost to a timeout.
 
-    The server has rotated the refresh token, and would repeat its answer for 30 seconds to whoever brings the old one.
-    The keeper comes back a minute later. It is taken for a thief.
+    The server has rotated the refresh token, and would repeat its answer for 30 seconds if it saw the old one again.
+    The client comes back a minute later, and is taken for a thief.
     """
     scene.keeper.connect()
     scene.clock.advance(LONGER_THAN_A_TOKEN)
-    told = threading.Event()
-    scene.server.answers_after(told)
+    timed_out = threading.Event()
+    scene.server.answers_after(timed_out)
     said = scene.token()
-    told.set()
+    timed_out.set()
     scene.clock.advance(scene.keeper.comes_back_after)
     return f"{said}, then {scene.token()}, {lives(scene.server)}"
 
@@ -84,8 +84,8 @@ def the_reply_was_lost_at_the_deadline(scene: Scene) -> str:
 def an_api_refused_for_want_of_a_permission(scene: Scene) -> str:
     """An API answered 401 because the user lacked a permission.
 
-    No token will ever change that. The caller asks for another one and tries again, twelve times in a second. Each time
-    the keeper sends a refresh.
+    No token will change that. The caller asks for another one and tries again, twelve times in a second. The client
+    sends a refresh each time.
     """
     scene.keeper.connect()
     scene.clock.advance(60)

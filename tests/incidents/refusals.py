@@ -1,4 +1,4 @@
-"""Refusals: a "no" that was about something else ends a healthy grant, or a dead one is asked about for ever."""
+"""Refusals: one that was about something else ends a healthy grant, or a dead grant is tried for ever."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def _refused_once(scene: Scene, status: int, document: Mapping[str, object]) -> 
     ends_naively="connect again, then connect again",
 )
 def the_server_was_at_work_on_another_request(scene: Scene) -> str:
-    """The server refused a refresh because it was at work on another one.
+    """The server refused a refresh because it was busy with another one.
 
-    It says `invalid_grant`, and beside it in words what it means. A minute later it would serve the same token. The
-    keeper reads the code alone, and asks the customer to connect again.
+    It answers `invalid_grant`, and says in words what it means. A minute later it would serve the same token. The
+    client reads only the code, and asks the customer to connect again.
     """
     return _refused_once(scene, 400, BUSY)
 
@@ -59,10 +59,10 @@ def the_server_was_at_work_on_another_request(scene: Scene) -> str:
     ends_naively="connect again, then connect again",
 )
 def the_server_asked_to_be_asked_again(scene: Scene) -> str:
-    """The server answered 400, and asked to be asked again.
+    """The server answered 400, and asked the client to retry.
 
-    Its code is its own, and its words are "retry your request". It has failed, and serves the next request. The
-    keeper takes every 400 for the end.
+    The code is its own, and the words are "retry your request". It had an internal error, and serves the next request.
+    The client takes every 400 for the end.
     """
     return _refused_once(scene, 400, TRY_LATER)
 
@@ -75,10 +75,10 @@ def the_server_asked_to_be_asked_again(scene: Scene) -> str:
     ends_naively="connect again, then connect again",
 )
 def a_dead_grant_was_refused_with_the_clients_code(scene: Scene) -> str:
-    """A dead grant was refused with a code that is about the client.
+    """A dead grant was refused with an error code for a bad client.
 
-    The server answers a dead refresh token with 403 `unauthorized_client`. Only its words tell that it does not mean
-    the client. Whoever goes by the code blames the operator, and the customer is never asked.
+    The server answers a dead refresh token with 403 `unauthorized_client`. Only its words say that it does not mean the
+    client. Code that goes by the error code blames the operator, and the customer is never asked.
     """
     return _refused_once(scene, 403, {"error": "unauthorized_client", "error_description": "refresh_token is invalid"})
 
@@ -91,10 +91,10 @@ def a_dead_grant_was_refused_with_the_clients_code(scene: Scene) -> str:
     ends_naively="connect again, then connect again",
 )
 def the_client_was_refused_and_not_the_grant(scene: Scene) -> str:
-    """The client was refused, and not the grant.
+    """The server refused the application, not the grant.
 
-    The server tells in a list what it refuses: the refresh token, or the application. Here it is the application, and
-    once its owner has looked after it, the refresh token is good. The keeper has thrown it away.
+    Its answer lists what it refuses: the refresh token, or the application. Here it is the application. Once the owner
+    has put that right, the refresh token works. The client has thrown it away.
     """
     application = {"resource": "Application", "field": "client_id", "code": "invalid"}
     return _refused_once(scene, 400, {"message": "Bad Request", "errors": [application]})
@@ -110,7 +110,7 @@ def the_client_id_was_changed_by_mistake(scene: Scene) -> str:
     """The client id was changed by mistake.
 
     Every refresh is answered `invalid_grant`: the tokens were issued to another client (RFC 6749 section 5.2). The
-    operator puts the id right. Whoever was refreshed meanwhile is disconnected.
+    operator corrects the id. Every customer whose tokens were refreshed in the meantime is disconnected.
     """
     scene.keeper.connect()
     scene.clock.advance(LONGER_THAN_A_TOKEN)

@@ -1,4 +1,4 @@
-"""A story: what a report tells, the server that it was told of, what happens, and how it ends for either keeper."""
+"""A story: the report it is from, the server in it, what happens, and how it ends for either keeper."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Scene:
     clock: Clock
 
     def token(self) -> str:
-        """Return `a token` where the keeper gives one that the server's API takes, else what it gives."""
+        """Return `a token` if the keeper gives one that the server's API accepts, otherwise what it gives."""
         said = self.keeper.token()
         return "a token" if self.server.accepts(said) else said
 
@@ -32,9 +32,8 @@ class Scene:
 class Story:
     """`ends` and `ends_naively` are what playing it comes to, for Gatehouse and for the naive keeper.
 
-    `report` is where it was told in public (`owner/repository#number`). `provider` is a file of the catalogue, whose
-    endpoints lead to the story's server; `registration` is what the owner says beside them, and `server` how that
-    server is.
+    `report` is the public report (`owner/repository#number`). `provider` is a file of the catalogue, with its endpoints
+    replaced by the story's server; `registration` is what the owner adds, and `server` how that server behaves.
     """
 
     play: Play
@@ -64,9 +63,9 @@ class Story:
         return f"https://github.com/{repository}/issues/{number}"
 
 
-def story(**told: Any) -> Callable[[Play], Story]:
-    """Make a story of the function that plays it; its docstring tells it."""
-    return lambda play: Story(play, **told)
+def story(**details: Any) -> Callable[[Play], Story]:
+    """Make a story of the function that plays it; the docstring is its text."""
+    return lambda play: Story(play, **details)
 
 
 def lives(server: Grants) -> str:
