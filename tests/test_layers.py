@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tools import layout
+
 FUNCTIONS = Path(__file__).parent.parent / "functions"
 HANDLERS = sorted(path.stem for path in FUNCTIONS.glob("*.py") if path.stem != "__init__")
 MODULES = sorted(FUNCTIONS.rglob("*.py"))
@@ -29,18 +31,9 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imports_of(path: Path, root: str = "functions", folder: Path = FUNCTIONS) -> set[str]:
-    """Return the absolute names of all that a module imports, for types alone or late inside a function included."""
-    package = [root, *path.relative_to(folder).parent.parts]
-    found: set[str] = set()
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) + 1 - node.level] if node.level else []
-            origin = ".".join([*above, *([node.module] if node.module else [])])
-            found |= {origin} | {f"{origin}.{alias.name}" for alias in node.names}
-    return found
+def imports_of(path: Path) -> frozenset[str]:
+    """Return the absolute names of all that a module imports."""
+    return layout.imports_of(path, path.relative_to(FUNCTIONS.parent).parent.parts)
 
 
 def name_of(path: Path) -> str:
@@ -92,18 +85,7 @@ def test_imports_go_downward_only(path: Path) -> None:
 @pytest.mark.parametrize("root", ["functions", "local"])
 def test_no_modules_import_each_other_in_a_circle(root: str) -> None:
     """Inside a package, too, there is an order in which the modules can be understood one after the other."""
-    folder = FUNCTIONS.parent / root
-    names = {path: ".".join([root, *path.relative_to(folder).with_suffix("").parts]) for path in folder.rglob("*.py")}
-    imported = {path: imports_of(path, root, folder) for path in names}
-    waiting = {
-        path: {other for other, name in names.items() if other != path and name in imported[path]} for path in names
-    }
-
-    while ready := [path for path, imported in waiting.items() if not imported & waiting.keys()]:
-        for path in ready:
-            del waiting[path]
-
-    assert {names[path] for path in waiting} == set()
+    assert layout.in_circles(layout.arrows(FUNCTIONS.parent / root)) == set()
 
 
 @every_vault_module
@@ -186,6 +168,6 @@ def test_the_local_stacks_imports_go_downward_only(path: Path) -> None:
     below = LOCAL_LAYERS[: LOCAL_LAYERS.index(package) + 1] if package in LOCAL_LAYERS else (*LOCAL_LAYERS, *TOP)
     roots = [f"local.{name}" for name in below]
 
-    ours = {name for name in imports_of(path, "local", LOCAL) if name.startswith("local.")}
+    ours = {name for name in imports_of(path) if name.startswith("local.")}
 
     assert {name for name in ours if not any(name == root or name.startswith(f"{root}.") for root in roots)} == set()
