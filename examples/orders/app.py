@@ -1,4 +1,4 @@
-"""A Lambda function that reads a merchant's orders, and leaves everything about tokens to Gatehouse."""
+"""A Lambda function that reads a merchant's orders and leaves everything about tokens to Gatehouse."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _LONGEST_PAUSE_SECONDS = 5
 
 
 class GatehouseError(Exception):
-    """Gatehouse has no token to give; `code` is one of its stable error codes.
+    """Gatehouse returned no token; `code` is one of its error codes.
 
-    With `connection_not_found`, `reauthorization_required` and `connection_revoked` the merchant has to connect
-    (again): invoke `gatehouse-start:live` and send them to the `authorize_url` that it returns.
+    If it is `connection_not_found`, `reauthorization_required` or `connection_revoked`, the merchant has to connect:
+    invoke `gatehouse-start:live`, and redirect them to the `authorize_url` of its answer.
     """
 
     def __init__(self, code: str, description: str) -> None:
@@ -40,32 +40,32 @@ class GatehouseError(Exception):
 
 @dataclass(frozen=True)
 class AccessToken:
-    """An access token and the version of the token set that it is from."""
+    """An access token, and the version of the token set that it belongs to."""
 
     value: str = field(repr=False)
     version: int
 
 
 class Gatehouse:
-    """The two functions of Gatehouse that a caller of an API needs."""
+    """The two functions of Gatehouse that you need to call a provider's API."""
 
     def __init__(self, client: LambdaClient, sleep: Callable[[float], None] = time.sleep) -> None:
         self._client = client
         self._sleep = sleep
 
     def token(self, connection_id: str) -> AccessToken:
-        """Return an access token that is good for at least a minute; raises GatehouseError."""
+        """Return an access token that is valid for at least a minute. Raises GatehouseError."""
         return self._ask("token", {"connection_id": connection_id, "min_ttl": 60})
 
     def refresh(self, connection_id: str, rejected: AccessToken) -> AccessToken:
-        """Return another token than `rejected`; raises GatehouseError.
+        """Return another access token than `rejected`. Raises GatehouseError.
 
-        `if_version` makes this safe for any number of callers: the first one refreshes, the others get its token.
+        `if_version` makes this safe for any number of callers: the first one refreshes, and the others get its token.
         """
         return self._ask("refresh", {"connection_id": connection_id, "if_version": rejected.version})
 
     def _ask(self, function: str, payload: dict[str, Any]) -> AccessToken:
-        """Invoke, and invoke again while Gatehouse says that it is worth it."""
+        """Invoke a function, and again while Gatehouse says that this may help."""
         answer = self._invoke(function, payload)
         for _ in range(_ATTEMPTS - 1):
             if not answer.get("retryable"):
@@ -80,25 +80,25 @@ class Gatehouse:
         response = self._client.invoke(FunctionName=f"{STACK}-{function}:live", Payload=json.dumps(payload).encode())
         answer: dict[str, Any] = json.load(response["Payload"])
         if response.get("FunctionError"):
-            # Not one of Gatehouse's answers: the function timed out or is broken.
+            # Not an answer of Gatehouse's: the function ran out of time or has a defect.
             raise GatehouseError("server_error", answer.get("errorType", "unknown"))
         return answer
 
 
 class Orders:
-    """What this example does: it knows UltraCart's API, and of OAuth only that a token can be rejected."""
+    """Reads orders. It knows UltraCart's API, and of OAuth only that a token can be rejected."""
 
     def __init__(self, gatehouse: Gatehouse, host: str = ULTRACART_HOST) -> None:
         self._gatehouse = gatehouse
         self._host = host
 
     def recent(self, connection_id: str) -> list[dict[str, str]]:
-        """Return the merchant's latest orders; raises GatehouseError, or the SDK's ApiException."""
+        """Return the merchant's latest orders. Raises GatehouseError, or the SDK's ApiException."""
         token = self._gatehouse.token(connection_id)
         try:
             return self._fetch(token)
         except UnauthorizedException:
-            # Revoked or replaced at UltraCart before its time. One fresh token, and a second 401 is final.
+            # The token was revoked at UltraCart before it expired. Try once with another one: a second 401 is final.
             return self._fetch(self._gatehouse.refresh(connection_id, token))
 
     def _fetch(self, token: AccessToken) -> list[dict[str, str]]:
@@ -110,7 +110,7 @@ class Orders:
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer `{"connection_id": ...}` with `{"orders": [...]}`, or with `{"error": ...}` of Gatehouse."""
+    """Answer `{"connection_id": ...}` with `{"orders": [...]}`, or with `{"error": CODE}`."""
     orders = Orders(Gatehouse(boto3.client("lambda")))
     try:
         return {"orders": orders.recent(event["connection_id"])}
