@@ -3,81 +3,41 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.base.errors import BY_CODE
-from functions.vault.oauth.authorization_response import RESPONSE_ERRORS
-from functions.vault.oauth.outcome import SUBJECT_MISMATCH
 from functions.vault.provider.assembling import register
 from functions.vault.provider.providers import Provider
 from functions.vault.provider.vocabulary import CREDENTIALS, REGISTRATION, checks, validated
 from local.aws import cloudformation
+from tests.documents import page, programs, rows, run, section
 from tests.requirements import ROOT
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
 
     from local.stack import Stack
     from tests.browser import Browser
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-CALLING = (ROOT / "docs" / "calling.md").read_text(encoding="utf-8")
-PROVIDERS = (ROOT / "docs" / "providers.md").read_text(encoding="utf-8")
-OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-DEPLOYING = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
-RUNBOOKS = (ROOT / "docs" / "runbooks.md").read_text(encoding="utf-8")
-DOCUMENTS = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
-
-
-def section(document: str, heading: str) -> str:
-    """Return what stands under a heading, up to the next one that is not below it."""
-    found = re.search(rf"^(#+) {re.escape(heading)}$", document, re.MULTILINE)
-    assert found, heading
-    return re.split(rf"^#{{1,{len(found[1])}}} ", document[found.end() :], flags=re.MULTILINE)[0]
-
-
-def rows(text: str) -> list[list[str]]:
-    """Return the cells of the tables in a text, without their headings and without code marks."""
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    headings = {index - 1 for index, line in enumerate(lines) if line.startswith("|---")}
-    cells = [line.strip("|").split("|") for index, line in enumerate(lines) if index not in headings]
-    return [[cell.strip().strip("`") for cell in row] for row in cells if not row[0].startswith("---")]
-
-
-def programs(document: str, language: str) -> list[str]:
-    """Return the fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
-
-
-def test_the_error_table_is_that_of_the_code() -> None:
-    """Every code that a caller can meet is in the README with its HTTP status and whether asking again helps."""
-    table = {code: (status, retryable) for code, status, retryable, *_ in rows(section(README, "Errors"))}
-
-    assert table == {
-        code: (str(error.http_status), "yes" if error.retryable else "no") for code, error in BY_CODE.items()
-    }
-
-
-def test_every_code_that_a_customer_can_come_back_with_is_named() -> None:
-    """Beside the codes of the table, `return_to` gets what the authorization server may answer to a browser."""
-    named = set(re.findall(r"`(\w+)`", section(README, "Errors")))
-
-    assert RESPONSE_ERRORS | BY_CODE.keys() | {"request_expired", SUBJECT_MISMATCH} <= named
+README = page("README.md")
+CALLING = page("docs/calling.md")
+PROVIDERS = page("docs/providers.md")
+OPERATIONS = page("docs/operations.md")
+DEPLOYING = page("docs/deploying.md")
+RUNBOOKS = page("docs/runbooks.md")
+DOCUMENTS = sorted(path for folder in (".", "docs", "examples/orders") for path in (ROOT / folder).glob("*.md"))
 
 
 def test_the_parameters_are_those_of_the_template() -> None:
     """Whoever deploys finds each parameter that they are asked for, in that order, with its default."""
     template = cloudformation.load(ROOT / "template.yaml")
 
-    table = {name: default for name, default, _ in rows(section(README, "Deploy it"))}
+    table = {name: default for name, default, _ in rows(section(DEPLOYING, "Parameters"))}
 
     declared = {name: str(parameter["Default"]) or "empty" for name, parameter in template["Parameters"].items()}
     assert list(table.items()) == list(declared.items())
@@ -86,7 +46,9 @@ def test_the_parameters_are_those_of_the_template() -> None:
 def test_the_outputs_are_those_of_the_template() -> None:
     """The outputs are all explained, and the README asks for none that is not there."""
     template = cloudformation.load(ROOT / "template.yaml")
-    table = [name for row in rows(section(DEPLOYING, "What is made")) for name in re.split(r"[`, ]+", row[0])]
+    table = [
+        name for row in rows(section(DEPLOYING, "What the stack contains")) for name in re.split(r"[`, ]+", row[0])
+    ]
 
     assert sorted(table) == sorted(template["Outputs"])
     assert set(re.findall(r"`(\w+(?:PolicyArn|Url))`", README + CALLING)) <= set(template["Outputs"]) | {
@@ -115,8 +77,8 @@ def test_what_is_counted_is_what_the_template_makes() -> None:
     metrics = sum(len([m for m in alarm.get("Metrics", [{}]) if "Expression" not in m]) for alarm in alarms)
 
     assert (len(functions), len(mappings)) == (9, 3)
-    assert "nine functions" in section(DEPLOYING, "What is made")
-    cost = " ".join(section(README, "Cost").split())
+    assert "nine functions" in section(DEPLOYING, "What the stack contains")
+    cost = " ".join(section(DEPLOYING, "Cost").split())
     assert "the three queues" in cost
     assert f"alarms on {metrics} metrics" in cost
 
@@ -169,21 +131,6 @@ def test_every_registration_shown_is_accepted(document: str) -> None:
         assert register("example", [own], credentials).auth_method
 
 
-@pytest.mark.parametrize("function", ["start", "token", "refresh", "revoke", "connections"])
-def test_the_fields_of_a_call_are_those_of_the_function(function: str, stack: Stack) -> None:
-    """Each field that a function takes is explained, and no other; a required one is called so."""
-    table = {row[0]: row[1] for row in rows(section(CALLING, function))}
-
-    answers = [
-        json.load(stack.lambda_client().invoke(FunctionName=f"gatehouse-{function}", Payload=payload)["Payload"])
-        for payload in ("[]", "{}")
-    ]
-
-    taken, missing = (str(answer.get("error_description", "")) for answer in answers)
-    assert set(taken.partition("fields: ")[2].rstrip(".").split(", ")) == table.keys()
-    assert set(re.findall(r"(\w+): required", missing)) == {name for name, need in table.items() if need == "required"}
-
-
 def test_the_python_of_the_readme_gets_a_token(stack: Stack, browser: Browser) -> None:
     """The program, copied as it stands, prints the token of `shop-1`."""
     connection_id = browser.connect(connection_id="shop-1")
@@ -195,15 +142,12 @@ def test_the_python_of_the_readme_gets_a_token(stack: Stack, browser: Browser) -
     assert printed == token["access_token"]
 
 
-def test_the_python_for_other_clouds_gets_a_token(stack: Stack, browser: Browser) -> None:
-    """The signed request, copied as it stands, prints the token of `shop-1`."""
-    connection_id = browser.connect(connection_id="shop-1")
+def test_the_readme_is_short_and_leads_to_every_page() -> None:
+    """A newcomer reads it in one go, and finds each of the other documents from it."""
+    linked = {link.partition("#")[0] for link in re.findall(r"\]\((?!https?:)([^)]+)\)", README)}
 
-    printed = run(programs(CALLING, "python")[0], GATEHOUSE_API_URL=stack.base_url)
-
-    token = stack.invoke("token", {"connection_id": connection_id})
-    assert token is not None
-    assert printed == token["access_token"]
+    assert len(README.splitlines()) < 200
+    assert {str(path.relative_to(ROOT)) for path in DOCUMENTS} - {"README.md"} <= linked
 
 
 def test_the_walk_through_the_demo_names_what_is_there(stack: Stack, browser: Browser) -> None:
@@ -221,7 +165,7 @@ def test_the_walk_through_the_demo_names_what_is_there(stack: Stack, browser: Br
         assert re.search(rf"<(?:button|a|label)\b[^>]*>{name}\b", landing + consent), name
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(document: os.PathLike[str]) -> None:
     """Files and headings that the documents link to exist."""
     path = ROOT / document
@@ -241,16 +185,3 @@ def test_every_target_of_make_that_is_named_exists() -> None:
 
     for target in set(re.findall(r"(?:`|^    )make ([a-z-]+)", said, re.MULTILINE)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-
-
-def run(program: str, **environment: str) -> str:
-    """Run a program in an interpreter of its own, as somebody does who copied it, and return what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "AWS_REGION": "us-east-1", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.test_readme import PROVIDERS, programs, section
+from tests.documents import page, programs, section
 from tools import check_registration
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ HEADINGS = {
 def blocks(heading: str, scripted: Scripted) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the registrations under a heading, filled in and with `scripted` as the issuer, and `start`'s payload."""
     scripted.answers[OAUTH] = {**scripted.endpoints, "issuer": scripted.url}
-    text = section(PROVIDERS, heading)
+    text = section(page("docs/providers.md"), heading)
     for placeholder, filled_in in FILLED_IN.items():
         text = text.replace(placeholder, filled_in)
     for issuer in ISSUERS:
