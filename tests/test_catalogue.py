@@ -1,4 +1,4 @@
-"""The catalogue: provider files that say where they were read, and the table that is made of them."""
+"""The catalogue: provider files that name their sources, and the table that is made from them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ACCOUNT = ROOT / "docs" / "catalogue.md"
 
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
-BECAME = ("file: ", "comment", "built in: ", "not: ")
+BECAME = ("file: ", "comment", "built in: ", "not used: ")
 _COUNTED = (
     "airtable 11, amazon-sp-api 12, asana 7, atlassian-jira 10, bigcommerce 7, bitbucket 10, box 6, calendly 8, "
     "clickup 7, discord 11, docusign 9, dropbox 8, ebay 9, etsy 9, facebook 7, figma 7, github 12, gitlab 8, "
@@ -28,18 +28,18 @@ _COUNTED = (
     "stripe 7, stripe-app 6, tiktok-ads 9, x-twitter 9, xero 7, zendesk 8, zoho 13, zoom 9"
 )
 FACTS = {name: int(number) for name, number in (each.split() for each in _COUNTED.split(","))}
-"""How many facts were gathered of each provider from the field: docs/catalogue.md says what became of each."""
+"""How many facts were gathered about each provider; docs/catalogue.md says what became of each."""
 
 
 def facts_of(provider: str) -> list[list[str]]:
-    """Return the rows that docs/catalogue.md has of a provider: number, what it is about, what became of it."""
+    """Return a provider's rows in docs/catalogue.md: number, what the fact is about, what became of it."""
     _, _, section = ACCOUNT.read_text(encoding="utf-8").partition(f"\n## {provider}\n")
     rows = [line for line in section.partition("\n## ")[0].splitlines() if line.startswith("| ")]
     return [row.strip("| ").split(" | ") for row in rows[1:]]
 
 
 def test_the_table_of_providers_is_current() -> None:
-    """It is made of the files; `python -m tools.catalogue` makes it anew."""
+    """It is made from the files; `python -m tools.catalogue` writes it."""
     written = catalogue.DOCUMENT.read_text(encoding="utf-8")
 
     assert catalogue.document(written) == written
@@ -72,14 +72,14 @@ def test_a_file_says_nothing_that_goes_without_saying(path: Path) -> None:
 
 @each_file
 def test_a_file_has_what_a_connection_needs(path: Path) -> None:
-    """Both endpoints, or a word to the owner that one of them is theirs to name."""
+    """Both endpoints, unless the owner has to name one of them."""
     written = tomllib.loads(path.read_text(encoding="utf-8"))
 
     assert {"authorization_endpoint", "token_endpoint"} <= written.keys() | set(written.get("required", ()))
 
 
 @pytest.mark.parametrize("provider", FACTS)
-def test_of_each_fact_from_the_field_it_is_told_what_became_of_it(provider: str) -> None:
+def test_every_fact_has_its_result(provider: str) -> None:
     """None is forgotten, and a key that is said to be used is in the file."""
     written = catalogue.written(ROOT / "functions" / "providers" / f"{provider}.toml")
 
