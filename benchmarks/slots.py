@@ -43,7 +43,7 @@ from tests.world import LONGER_THAN_A_TOKEN_LIVES, running_world
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from functions.vault.oauth.responses import Answer
+    from functions.vault.oauth.transport import Answer
     from tests.world import World
 
 CALLERS, CONNECTIONS = 1000, 200

@@ -28,7 +28,7 @@ from tests.unit.services import MemoryServices
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions.vault.oauth.responses import Answer
+    from functions.vault.oauth.transport import Answer
     from functions.vault.storage.store import Due
 
 HANGING, WORKING = 300, 10

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.vault.oauth import cookies
 from functions.vault.oauth.authorization import Ticket
-from functions.vault.oauth.outcome import Outcome
+from functions.vault.oauth.visit_outcome import Outcome
 from functions.web import replies
 from functions.web.edge import BrowserHandler, Reply
 

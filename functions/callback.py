@@ -14,7 +14,7 @@ from functions.web.edge import BrowserHandler
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline
     from functions.vault.oauth.authorization_response import ValidatedResponse
-    from functions.vault.oauth.outcome import Outcome
+    from functions.vault.oauth.visit_outcome import Outcome
     from functions.vault.services import Services
     from functions.web.edge import About, Reply
 

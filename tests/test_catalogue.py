@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.vault.provider.providers import Provider
+from functions.vault.provider.provider import Provider
 from tools import catalogue
 
 ROOT = Path(__file__).parent.parent

@@ -35,27 +35,38 @@ TABLES = {
 }
 SEALS = {"storage.cipher", "storage.sealing", "grant.token_set"}
 REGISTRATIONS = {
-    "provider.algorithms",
-    "provider.assembling",
-    "provider.providers",
-    "storage.registrations",
-    "provider.rules",
+    "provider.answer_checks",
+    "provider.auth_methods",
+    "provider.merging",
+    "provider.names",
+    "provider.provider",
+    "provider.refusal_rules",
+    "provider.registration",
+    "provider.request_checks",
+    "provider.tenant_checks",
     "provider.tenants",
-    "grant.upkeep",
+    "provider.url_checks",
     "provider.vocabulary",
+    "storage.registrations",
+    "grant.upkeep",
 }
 PROVIDERS = REGISTRATIONS | {
-    "oauth.assertion",
-    "oauth.id_token",
     "oauth.addresses",
+    "oauth.answer_content",
+    "oauth.answer_times",
+    "oauth.assertion",
+    "oauth.authenticated_requests",
     "oauth.authentication",
     "oauth.client",
-    "oauth.dialect",
-    "oauth.meanings",
+    "oauth.id_token",
     "oauth.outbound",
-    "oauth.reading",
-    "oauth.refusals",
+    "oauth.provider_requests",
+    "oauth.refusal",
+    "oauth.refusal_meaning",
+    "oauth.refused_answer",
     "oauth.responses",
+    "oauth.token_fields",
+    "oauth.transport",
     "grant.scopes",
     "storage.signer",
     "grant.tokens",
@@ -64,7 +75,7 @@ PROVIDERS = REGISTRATIONS | {
 COMMITTING = {"usecases.committing", "grant.obtained", "storage.queues", "grant.token_set", "grant.tokens"}
 
 LOADS: dict[str, tuple[set[str], set[str]]] = {
-    "authorize": (AWS, TABLES | {"oauth.authorization", "usecases.binding", "oauth.cookies", "oauth.outcome"}),
+    "authorize": (AWS, TABLES | {"oauth.authorization", "usecases.binding", "oauth.cookies", "oauth.visit_outcome"}),
     "callback": (
         AWS | SEALING,
         TABLES
@@ -77,7 +88,7 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
             "usecases.completing",
             "oauth.cookies",
             "grant.last_attempt",
-            "oauth.outcome",
+            "oauth.visit_outcome",
             "storage.shared",
         },
     ),
@@ -88,14 +99,14 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
         | SEALS
         | PROVIDERS
         | COMMITTING
-        | {"provider.issued", "usecases.refreshing", "storage.shared", "usecases.vending"},
+        | {"provider.registration_changes", "usecases.refreshing", "storage.shared", "usecases.vending"},
     ),
     "rescue": (AWS | SEALING, TABLES | SEALS | COMMITTING | {"usecases.rescuing"}),
     "revoke": (
         AWS | SEALING,
-        TABLES | SEALS | PROVIDERS | {"grant.attempting", "provider.issued", "usecases.revoking"},
+        TABLES | SEALS | PROVIDERS | {"grant.attempting", "provider.registration_changes", "usecases.revoking"},
     ),
-    "start": (AWS, TABLES | REGISTRATIONS | {"oauth.authorization", "oauth.dialect", "usecases.starting"}),
+    "start": (AWS, TABLES | REGISTRATIONS | {"oauth.authorization", "oauth.provider_requests", "usecases.starting"}),
     "sweep": (AWS, TABLES | {"storage.queues", "storage.shared", "usecases.sweeping"}),
     # No provider is asked and nothing is written where the stored token is good: all that comes with the first refresh.
     "token": (AWS | SEALING, TABLES | SEALS | {"usecases.vending"}),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.provider.assembling import register
-from functions.vault.provider.providers import Provider
+from functions.vault.provider.merging import registration_of
+from functions.vault.provider.provider import Provider
 from functions.vault.provider.vocabulary import CREDENTIALS, REGISTRATION, checks, validated
 from local.aws import cloudformation
 from tests.documents import page, programs, rows, run, section
@@ -128,7 +128,7 @@ def test_every_registration_shown_is_accepted(document: str) -> None:
     for registration in shown:
         own = validated(registration, "the example", checks(loopback_http=False) | REGISTRATION)
         credentials = {key: own.pop(key) for key in CREDENTIALS if key in own}
-        assert register("example", [own], credentials).auth_method
+        assert registration_of("example", [own], credentials).auth_method
 
 
 def test_the_python_of_the_readme_gets_a_token(stack: Stack, browser: Browser) -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from functions.vault.base.errors import ProviderMisconfigured
-from functions.vault.oauth.responses import Answer
-from functions.vault.provider import assembling, vocabulary
+from functions.vault.oauth.transport import Answer
+from functions.vault.provider import merging, vocabulary
 from functions.vault.provider.vocabulary import CREDENTIALS, REGISTRATION
 from functions.vault.storage.registrations import Registrations
 from tests.test_catalogue import FILES
@@ -31,7 +31,7 @@ def is_taken(document: Any) -> bool:
     """Tell whether Gatehouse takes a registration by itself, whatever its provider file says."""
     try:
         own = vocabulary.validated(document, "The registration", VOCABULARY)
-        assembling.register("acme", [], {key: own[key] for key in CREDENTIALS if key in own})
+        merging.registration_of("acme", [], {key: own[key] for key in CREDENTIALS if key in own})
     except ProviderMisconfigured:
         return False
     return True

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.provider import vocabulary
-from functions.vault.provider.providers import Provider
+from functions.vault.provider.provider import Provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,8 +27,8 @@ from functions.vault.storage.registrations import Registrations
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from functions.vault.oauth.responses import Answer, Transport
-    from functions.vault.provider.providers import Registration
+    from functions.vault.oauth.transport import Answer, Transport
+    from functions.vault.provider.registration import Registration
 
 SECRET_PREFIX = "gatehouse/providers/"  # noqa: S105 - the name of a secret
 

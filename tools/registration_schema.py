@@ -13,8 +13,17 @@ from typing import Any
 
 from functions.vault.base import fields
 from functions.vault.base.fields import LONGEST_LIFETIME, PROVIDER_NAME
-from functions.vault.provider import rules, tenants, vocabulary
-from functions.vault.provider.algorithms import HMAC_ALGORITHMS, KEY_ALGORITHMS
+from functions.vault.provider import (
+    answer_checks,
+    auth_methods,
+    names,
+    refusal_rules,
+    tenant_checks,
+    tenants,
+    url_checks,
+    vocabulary,
+)
+from functions.vault.provider.auth_methods import HMAC_ALGORITHMS, KEY_ALGORITHMS
 from functions.vault.provider.hints import EXAMPLES
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -96,18 +105,18 @@ def _client() -> Schema:
 def _rule() -> Schema:
     """Return the schema of one rule about refusals."""
     conditions = {
-        "endpoint": _one_of(*rules.ENDPOINTS),
+        "endpoint": _one_of(*refusal_rules.ENDPOINTS),
         "status": _integer(200, 599),
         "code": _whole(_CODE),
-        "words": {**_list(_whole(rules.WORDS), rules.MOST_TEXTS), "minItems": 1},
-        "contains": _members(rules.DEEPEST),
+        "words": {**_list(_whole(refusal_rules.WORDS), refusal_rules.MOST_TEXTS), "minItems": 1},
+        "contains": _members(refusal_rules.DEEPEST),
     }
     return {
         "type": "object",
-        "properties": {**conditions, "means": _one_of(*rules.MEANINGS)},
+        "properties": {**conditions, "means": _one_of(*refusal_rules.MEANINGS)},
         "required": ["means"],
-        "anyOf": [{"required": [name]} for name in rules.CONDITIONS],
-        "if": {"properties": {"means": {"const": rules.ACCESS_DENIED}}},
+        "anyOf": [{"required": [name]} for name in refusal_rules.CONDITIONS],
+        "if": {"properties": {"means": {"const": refusal_rules.ACCESS_DENIED}}},
         "then": {"required": ["endpoint"], "properties": {"endpoint": {"const": "authorization"}}},
         "additionalProperties": False,
     }
@@ -115,38 +124,38 @@ def _rule() -> Schema:
 
 def _members(depth: int) -> Schema:
     """Return the schema of the members that an answer must have, nested at most `depth` deep."""
-    number = _integer(-rules.LARGEST_NUMBER, rules.LARGEST_NUMBER)
+    number = _integer(-refusal_rules.LARGEST_NUMBER, refusal_rules.LARGEST_NUMBER)
     deeper = [_members(depth - 1)] if depth > 1 else []
     return {
         "type": "object",
         "propertyNames": _printable(64),
         "additionalProperties": {"anyOf": [_printable(200), number, {"type": "boolean"}, *deeper]},
         "minProperties": 1,
-        "maxProperties": rules.MOST_MEMBERS,
+        "maxProperties": refusal_rules.MOST_MEMBERS,
     }
 
 
 def _keys() -> dict[str, Schema]:
     """Return the schema of each key."""
-    endpoint = {**_whole(vocabulary.HTTPS_URL), "maxLength": vocabulary.LONGEST_URL}
-    endpoint_or_none = {**_whole(f"{vocabulary.HTTPS_URL}|"), "maxLength": vocabulary.LONGEST_URL}
+    endpoint = {**_whole(url_checks.HTTPS_URL), "maxLength": url_checks.LONGEST_URL}
+    endpoint_or_none = {**_whole(f"{url_checks.HTTPS_URL}|"), "maxLength": url_checks.LONGEST_URL}
     literal: Schema = {**endpoint, "not": {"pattern": r"\{"}}
     flag: Schema = {"type": "boolean"}
-    name, path, method = _whole(_NAME), _whole(_NAME), _one_of(*vocabulary.AUTH_METHODS)
-    token_params = _params(vocabulary.OWN_TOKEN_PARAMS)
+    name, path, method = _whole(_NAME), _whole(_NAME), _one_of(*auth_methods.AUTH_METHODS)
+    token_params = _params(names.OWN_TOKEN_PARAMS)
     credentials = ("client_id", "client_secret")
     refresh_names, grant_type = _names("grant_type", "refresh_token", *credentials), _whole(vocabulary.GRANT_TYPE)
     patterns = {
         "type": "object",
-        "propertyNames": {**_whole(_PARAMETER), "not": {"enum": list(vocabulary.PLACEHOLDERS)}},
+        "propertyNames": {**_whole(_PARAMETER), "not": {"enum": list(names.PLACEHOLDERS)}},
         "additionalProperties": _whole(tenants.PATTERN),
         "maxProperties": 10,
     }
-    names: Schema = {"anyOf": [_whole(f"{_NAME}|"), _list(name, vocabulary.MOST_NAMES)]}
+    field_names: Schema = {"anyOf": [_whole(f"{_NAME}|"), _list(name, answer_checks.MOST_NAMES)]}
     codes = {
         "type": "object",
         "propertyNames": _whole(_CODE),
-        "additionalProperties": _one_of(*rules.MEANINGS),
+        "additionalProperties": _one_of(*refusal_rules.MEANINGS),
         "maxProperties": 50,
     }
     return {
@@ -157,17 +166,17 @@ def _keys() -> dict[str, Schema]:
         "client_signing_kid": _printable(256),
         "previous_clients": _list(_client(), vocabulary.MOST_PREVIOUS_CLIENTS),
         "based_on": _whole(PROVIDER_NAME),
-        "endpoints_moved_from": _list(_whole(vocabulary.ORIGIN), 10),
+        "endpoints_moved_from": _list(_whole(url_checks.ORIGIN), 10),
         "reauthorize_previous": flag,
         **dict.fromkeys(("issuer", "jwks_uri"), literal),
-        **dict.fromkeys(vocabulary.ENDPOINTS, endpoint),
+        **dict.fromkeys(names.ENDPOINTS, endpoint),
         **dict.fromkeys(("revocation_endpoint", "account_endpoint"), endpoint_or_none),
         "authorization_response_iss_parameter_supported": flag,
         "token_endpoint_auth_method": method,
         "token_endpoint_auth_methods_supported": _list(_printable(64), 20),
         "token_endpoint_auth_signing_alg": _one_of(*HMAC_ALGORITHMS, *KEY_ALGORITHMS),
         "token_endpoint_auth_signing_alg_values_supported": _list(_printable(64), 50),
-        "client_assertion_audience": _one_of(*vocabulary.AUDIENCES),
+        "client_assertion_audience": _one_of(*auth_methods.AUDIENCES),
         "client_id_in_body": flag,
         "basic_credentials_encoding": _one_of("form", "none"),
         "require_pushed_authorization_requests": flag,
@@ -181,9 +190,9 @@ def _keys() -> dict[str, Schema]:
         "response_scope_separators": _list(_one_of(*vocabulary.SCOPE_SEPARATORS), len(vocabulary.SCOPE_SEPARATORS)),
         "scope_aliases": {
             "type": "object",
-            "propertyNames": _whole(vocabulary.SCOPE_PATTERN),
-            "additionalProperties": _list(_whole(vocabulary.SCOPE_PATTERN), vocabulary.MOST_ALIASES),
-            "maxProperties": vocabulary.MOST_SCOPES,
+            "propertyNames": _whole(answer_checks.SCOPE_PATTERN),
+            "additionalProperties": _list(_whole(answer_checks.SCOPE_PATTERN), answer_checks.MOST_ALIASES),
+            "maxProperties": answer_checks.MOST_SCOPES,
         },
         "scope_parameter": name,
         "scope_in_refresh": flag,
@@ -197,14 +206,14 @@ def _keys() -> dict[str, Schema]:
         "parameters": patterns,
         "parameter_defaults": _strings(_whole(_PARAMETER), 256, 10),
         "required": _list(_whole(_PARAMETER), 10),
-        "authorization_params": _params(vocabulary.OWN_AUTHORIZATION_PARAMS),
-        "authorization_param_names": _names(*vocabulary.OWN_REQUEST_WORDS),
+        "authorization_params": _params(names.OWN_AUTHORIZATION_PARAMS),
+        "authorization_param_names": _names(*names.RENAMABLE_AUTHORIZATION_PARAMS),
         "code_parameter": name,
         "callback_metadata": {
             "type": "object",
             "propertyNames": name,
             "additionalProperties": {
-                "anyOf": [_whole(tenants.PATTERN), _list(_printable(256), vocabulary.MOST_VALUES)],
+                "anyOf": [_whole(tenants.PATTERN), _list(_printable(256), answer_checks.MOST_VALUES)],
             },
             "maxProperties": 20,
         },
@@ -216,13 +225,13 @@ def _keys() -> dict[str, Schema]:
         },
         "regions": {
             "type": "object",
-            "propertyNames": _whole(vocabulary.REGION_NAME),
+            "propertyNames": _whole(tenant_checks.REGION_NAME),
             "additionalProperties": {
                 "type": "object",
-                "properties": dict.fromkeys(vocabulary.ENDPOINTS, endpoint),
+                "properties": dict.fromkeys(names.ENDPOINTS, endpoint),
                 "additionalProperties": False,
             },
-            "maxProperties": vocabulary.MOST_REGIONS,
+            "maxProperties": tenant_checks.MOST_REGIONS,
         },
         "body_format": _one_of("form", "json"),
         "token_params": token_params,
@@ -241,17 +250,17 @@ def _keys() -> dict[str, Schema]:
             },
             "additionalProperties": False,
         },
-        "token_headers": _headers(vocabulary.OWN_HEADERS),
+        "token_headers": _headers(names.OWN_HEADERS),
         "response_paths": _list(path, 5),
         "response_fields": {
             "type": "object",
-            "properties": dict.fromkeys(vocabulary.TOKEN_FIELDS, names),
+            "properties": dict.fromkeys(answer_checks.TOKEN_FIELDS, field_names),
             "additionalProperties": False,
         },
         "response_success": path,
         "error_fields": _map(("error", "error_description"), _NAME),
         "error_codes": codes,
-        "refusals": _list(_rule(), rules.MOST_RULES),
+        "refusals": _list(_rule(), refusal_rules.MOST_RULES),
         "subject": path,
         "metadata": _list(path, 20),
         "account_scope": path,
@@ -268,7 +277,7 @@ def _keys() -> dict[str, Schema]:
         "revocation_body_format": _one_of("form", "json", "none"),
         "revocation_endpoint_auth_method": method,
         "revocation_endpoint_auth_methods_supported": _list(_printable(64), 20),
-        "revocation_headers": _headers(vocabulary.OWN_HEADERS - {"authorization"}),
+        "revocation_headers": _headers(names.OWN_HEADERS - {"authorization"}),
         "revocation_params": token_params,
         "revocation_param_names": _names("token", "token_type_hint", *credentials),
         "revocation_tokens": _list(_one_of("refresh_token", "access_token"), 2),

@@ -6,14 +6,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from functions.vault.base.errors import BY_CODE, InvalidRequest, ProviderMisconfigured, ServerError
-from functions.vault.oauth.outcome import LOOKS_AGAIN, SUBJECT_MISMATCH
+from functions.vault.oauth.visit_outcome import LOOKS_AGAIN, SUBJECT_MISMATCH
 from functions.web.edge import Reply
 
 if TYPE_CHECKING:
     from functions.vault.base.errors import ProviderError
     from functions.vault.oauth.authorization import AuthorizationRequest
     from functions.vault.oauth.authorization_response import Refused
-    from functions.vault.oauth.outcome import Outcome
+    from functions.vault.oauth.visit_outcome import Outcome
 
 _STATUS = {
     "connected": 200,

@@ -9,13 +9,13 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.provider import providers
+import functions
 from tests.corpus.case import refuses
 
 if TYPE_CHECKING:
     from tests.corpus.case import Case, Verdict
 
-_FILES = Path(providers.__file__).parent.parent.parent / "providers"
+_FILES = Path(functions.__file__).parent / "providers"
 _OF_ANSWERS = ("response_paths", "response_fields", "response_success", "error_fields", "error_codes", "refusals")
 _HTML = {"content-type": "text/html; charset=utf-8"}
 _TWO_WAYS = "The provided authorization grant is invalid, expired, revoked, does not match the redirection URI, or ..."

@@ -14,7 +14,8 @@ from functions.vault.base.errors import (
 )
 from functions.vault.oauth.client import Client
 from functions.vault.oauth.outbound import Outbound
-from functions.vault.provider.providers import Provider, Registration
+from functions.vault.provider.provider import Provider
+from functions.vault.provider.registration import Registration
 from functions.vault.provider.vocabulary import checks, validated
 from tests.corpus.verdict import Result
 from tests.unit.samples import validated_response

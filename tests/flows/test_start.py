@@ -12,7 +12,7 @@ import boto3
 import pytest
 from werkzeug.wrappers import Response
 
-from functions.vault.oauth.responses import LONGEST_TOKEN
+from functions.vault.oauth.token_fields import LONGEST_TOKEN
 from tests.flows.application import FAILURE_KEYS, fresh, request_id_of, table_name, ticket_of, writes
 from tests.flows.scripted import connect
 from tests.flows.scripted import scripted as running_scripted

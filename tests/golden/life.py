@@ -12,7 +12,7 @@ from functions.vault.oauth import cookies
 from functions.vault.oauth.authorization import BrowserBinding, Ticket
 from functions.vault.oauth.authorization_response import validate
 from functions.vault.oauth.client import Client
-from functions.vault.oauth.responses import Answer
+from functions.vault.oauth.transport import Answer
 from functions.vault.storage.registrations import Registrations
 from tests.golden.examples import COMMON, EXAMPLES, body_of
 from tests.unit.services import MemoryServices

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from functions.vault.provider import providers
+import functions
 
-FILES = sorted((Path(providers.__file__).parent.parent.parent / "providers").glob("*.toml"))
+FILES = sorted((Path(functions.__file__).parent / "providers").glob("*.toml"))
 RELEASED = Path(__file__).parent / "origins.json"
 USES = ("token", "refresh", "revocation", "account")
 

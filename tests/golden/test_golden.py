@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from functions.vault.provider import providers
+import functions
 from tests.golden.examples import EXAMPLES
 from tests.golden.life import snapshot
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
-PROVIDERS = sorted(path.stem for path in (Path(providers.__file__).parent.parent.parent / "providers").glob("*.toml"))
+PROVIDERS = sorted(path.stem for path in (Path(functions.__file__).parent / "providers").glob("*.toml"))
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from functions.vault.oauth.id_token import Jwk
-    from functions.vault.provider.providers import Provider
+    from functions.vault.provider.provider import Provider
 
 ISSUER = "https://as.test"
 OLD, NEW = "old", "new"

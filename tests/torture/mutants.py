@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from functions.vault.grant.stored_set import Lease, RefreshedFrom, StoredSet
     from functions.vault.grant.tokens import SealedTokens, TokenResponse
     from functions.vault.oauth.client import Client
-    from functions.vault.oauth.outcome import Outcome
-    from functions.vault.provider.providers import Provider, Registration
+    from functions.vault.oauth.visit_outcome import Outcome
+    from functions.vault.provider.provider import Provider
+    from functions.vault.provider.registration import Registration
     from functions.vault.storage.aws import ClientOf
     from functions.vault.storage.shared import Taken
     from functions.vault.storage.slots import Slot

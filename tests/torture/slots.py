@@ -26,7 +26,7 @@ from tests.unit.samples import answer, registration
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from functions.vault.oauth.responses import Answer
+    from functions.vault.oauth.transport import Answer
 
 START = 1_700_000_000
 TIMEOUT = 2

@@ -16,7 +16,7 @@ from tests.torture.slots import Code, searched
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions.vault.oauth.responses import Answer
+    from functions.vault.oauth.transport import Answer
     from tests.torture.slots import Held, Table
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
     from types import TracebackType
 
-    from functions.vault.oauth.responses import Answer
+    from functions.vault.oauth.transport import Answer
     from functions.vault.storage.aws import ClientOf
     from local.aws.cloudformation import Function
 

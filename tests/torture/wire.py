@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from functions.vault.base.errors import ProviderTimedOut, ProviderUnavailable
-from functions.vault.oauth.responses import Answer
+from functions.vault.oauth.transport import Answer
 from functions.vault.storage.registrations import Registrations
 from tests.torture.id_tokens import ISSUER
 from tests.torture.scheduler import PASSING, Fault, Point
@@ -17,7 +17,7 @@ from tests.torture.server import BUSY_WORDS, UNKNOWN, Refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from functions.vault.oauth.responses import Transport
+    from functions.vault.oauth.transport import Transport
     from tests.torture.scheduler import Actor
     from tests.torture.server import Grant, Profile
     from tests.torture.world import World

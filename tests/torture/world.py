@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from functions.vault.base.errors import GatehouseError
     from functions.vault.grant.tokens import TokenSet
-    from functions.vault.oauth.outcome import Outcome
+    from functions.vault.oauth.visit_outcome import Outcome
     from functions.vault.storage.registrations import Registrations
     from tests.torture.scheduler import Actor, Scheduler
     from tests.torture.server import Profile

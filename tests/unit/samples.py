@@ -11,8 +11,9 @@ from functions.vault.grant.upkeep import Upkeep
 from functions.vault.oauth.authorization import AuthorizationRequest, BrowserBinding, ticket_hash
 from functions.vault.oauth.authorization_response import ValidatedResponse
 from functions.vault.oauth.cookies import RequestCookie
-from functions.vault.oauth.responses import Answer
-from functions.vault.provider.providers import Provider, Registration
+from functions.vault.oauth.transport import Answer
+from functions.vault.provider.provider import Provider
+from functions.vault.provider.registration import Registration
 
 NOW = 1_700_000_000
 TOKENS = TokenSet("AT-1", "RT-1")

@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from functions.vault.grant.tokens import SealedTokens
     from functions.vault.oauth.authorization import AuthorizationRequest
     from functions.vault.oauth.authorization_response import ValidatedResponse
-    from functions.vault.oauth.responses import Answer
-    from functions.vault.provider.providers import Registration
+    from functions.vault.oauth.transport import Answer
+    from functions.vault.provider.registration import Registration
 
     Happening = Callable[[], Any] | Exception | None
 

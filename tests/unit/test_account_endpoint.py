@@ -13,7 +13,7 @@ from functions.vault.grant.connection import Status
 from functions.vault.grant.life import Place
 from functions.vault.grant.stored_set import ASKED_AFTER, LONGEST_UNASKED
 from functions.vault.grant.tokens import TokenSet
-from functions.vault.oauth.responses import Answer
+from functions.vault.oauth.transport import Answer
 from functions.vault.usecases.accounts import LONGEST_ASKING, REFUSED_WITHIN
 from tests.unit.samples import answer, registration, validated_response
 from tests.unit.services import MemoryServices

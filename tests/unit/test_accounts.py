@@ -24,8 +24,8 @@ from tests.unit.test_id_token import public, signed
 if TYPE_CHECKING:
     from functions.vault.grant.stored_set import StoredSet
     from functions.vault.oauth.authorization import AuthorizationRequest
-    from functions.vault.oauth.outcome import Outcome
-    from functions.vault.oauth.responses import Answer
+    from functions.vault.oauth.transport import Answer
+    from functions.vault.oauth.visit_outcome import Outcome
 
 ISSUER = "https://acme.example"
 

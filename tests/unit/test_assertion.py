@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from functions.vault.oauth.assertion import LIFETIME, client_assertion, hmac_signature, jose_signature
-from functions.vault.provider.algorithms import KEY_ALGORITHMS
+from functions.vault.provider.auth_methods import KEY_ALGORITHMS
 from tests.unit.samples import NOW
 
 CURVES: list[Any] = [

@@ -11,12 +11,12 @@ from functions.vault.base.errors import ProviderMisconfigured
 from functions.vault.oauth import authorization_response
 from functions.vault.oauth.authorization import BrowserBinding
 from functions.vault.oauth.authorization_response import Refused, ValidatedResponse, refusal_of, validate
-from functions.vault.provider.rules import of_codes
+from functions.vault.provider.refusal_rules import of_codes
 from tests.unit.samples import BROWSER
 from tests.unit.samples import COOKIE as OURS
 
 if TYPE_CHECKING:
-    from functions.vault.provider.rules import Rule
+    from functions.vault.provider.refusal_rules import Rule
 
 VECTOR = BrowserBinding("AAECAwQFBgcICQoLDA0ODw", "T" * 43, "N" * 43)
 NAME = f"__Host-gatehouse-{BROWSER.request_id}"

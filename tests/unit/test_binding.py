@@ -10,7 +10,7 @@ import pytest
 
 from functions.vault.base.errors import ProviderUnavailable, TemporarilyUnavailable
 from functions.vault.oauth.authorization import MOST_EXCHANGES, Phase, Ticket
-from functions.vault.oauth.outcome import Outcome
+from functions.vault.oauth.visit_outcome import Outcome
 from tests.unit.samples import BROWSER, COOKIE, NOW, answer, authorization_request, registration
 from tests.unit.services import MemoryServices
 

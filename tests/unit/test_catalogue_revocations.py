@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
+import functions
 from functions.vault.base.errors import GatehouseError, ProviderThrottled, TokenTypeNotRevoked
-from functions.vault.oauth.responses import Answer, is_revoked
-from functions.vault.provider import providers
-from functions.vault.provider.providers import Provider
+from functions.vault.oauth.responses import is_revoked
+from functions.vault.oauth.transport import Answer
+from functions.vault.provider.provider import Provider
 from functions.vault.provider.vocabulary import checks, validated
 from tools.catalogue import written
 
-FILES = Path(providers.__file__).parent.parent.parent / "providers"
+FILES = Path(functions.__file__).parent / "providers"
 
 
 def answered(provider: str, status: int, body: Any) -> bool:

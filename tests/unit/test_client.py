@@ -14,9 +14,10 @@ from functions.vault.base.errors import GatehouseError, ProviderMisconfigured, P
 from functions.vault.grant.tokens import Account, TokenResponse, TokenSet
 from functions.vault.oauth.client import Client
 from functions.vault.oauth.id_token import KeyUnknown, NotVerified
-from functions.vault.oauth.responses import Answer
-from functions.vault.provider.assembling import register
-from functions.vault.provider.providers import Provider, Registration
+from functions.vault.oauth.transport import Answer
+from functions.vault.provider.merging import registration_of
+from functions.vault.provider.provider import Provider
+from functions.vault.provider.registration import Registration
 from tests.unit.samples import BROWSER, NOW, answer, registration, validated_response
 from tests.unit.test_id_token import public, signed
 
@@ -617,7 +618,7 @@ def test_no_confidential_value_of_a_registration_is_quoted(server: Server, clien
     secrets = re.findall(r"(?<=[' =])[a-z0-9-]*\d[a-z0-9-]*(?=')", f"{values} {credentials}")
     said = " ".join(secret for secret in secrets if secret not in {"client-1", "old"})
     server.answers = [answer(json.dumps({"error": "nope", "error_description": said}), 400)]
-    known = register("acme", [values], credentials)
+    known = registration_of("acme", [values], credentials)
     acts: dict[str, Callable[[], object]] = {
         "exchange": lambda: client.exchange(known, validated_response(), REDIRECT_URI, 9),
         "refresh": lambda: client.refresh(known, "RT-1", 9),
@@ -642,7 +643,7 @@ def test_what_the_catalogue_says_is_no_secret(server: Server, client: Client) ->
     own = {"token_headers": headers, "authorization_params": {"partner_secret": "p-9", "prompt": "select_account"}}
 
     with pytest.raises(GatehouseError) as caught:
-        client.refresh(register("acme", [file, own], {"client_id": "c"}), "RT-1", 9)
+        client.refresh(registration_of("acme", [file, own], {"client_id": "c"}), "RT-1", 9)
 
     assert caught.value.provider_error is not None
     assert caught.value.provider_error.error_description == (

@@ -38,7 +38,7 @@ from tests.unit.services import MemoryServices, aws_error, down
 if TYPE_CHECKING:
     from functions.vault.oauth.authorization import AuthorizationRequest
     from functions.vault.oauth.authorization_response import ValidatedResponse
-    from functions.vault.oauth.outcome import Outcome
+    from functions.vault.oauth.visit_outcome import Outcome
 
 EVE = BrowserBinding("e" * 22, "T" * 43, "N" * 43)
 AGAIN = BrowserBinding(BROWSER.request_id, BROWSER.ticket_secret, "N" * 43)

@@ -14,7 +14,7 @@ import pytest
 
 from functions.vault.base.errors import GatehouseError
 from functions.vault.oauth.client import Client
-from functions.vault.oauth.responses import Answer
+from functions.vault.oauth.transport import Answer
 from functions.vault.storage.registrations import Registrations
 from tests.unit.samples import BROWSER, NOW, registration, validated_response
 

@@ -14,7 +14,7 @@ from tests.unit.samples import NOW, answer, registration
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions.vault.oauth.responses import Answer
+    from functions.vault.oauth.transport import Answer
 
 PROVIDER = registration(jwks_uri="https://acme.example/jwks").provider
 

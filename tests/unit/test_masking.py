@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from functions.vault.provider.masking import cleaned
+from functions.vault.provider.masking import masked
 
 SECRET = 's3cr3t/+"t&k<n~is=long-enough ü'
 KEY = "Api-Key 9f8E7d6c5B4a"
@@ -40,7 +40,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
 def test_a_secret_is_masked_in_every_spelling(spelling: Callable[[str], str]) -> None:
     """And what stands around it is still to be read."""
-    said = cleaned(f"You sent: {spelling(SECRET)} !", [SECRET])
+    said = masked(f"You sent: {spelling(SECRET)} !", [SECRET])
 
     assert said is not None
     assert said.startswith("You sent: ")
@@ -52,7 +52,7 @@ def test_a_secret_is_masked_in_every_spelling(spelling: Callable[[str], str]) ->
 def test_an_api_key_of_the_registration_is_masked_with_and_without_its_scheme(spelling: Callable[[str], str]) -> None:
     """A server that names the key it does not know names it without what stands before it in the header."""
     for value in (KEY, KEY.partition(" ")[2]):
-        said = cleaned(f"Unknown key {spelling(value)} !", [], [KEY])
+        said = masked(f"Unknown key {spelling(value)} !", [], [KEY])
 
         assert said is not None
         assert said.startswith("Unknown key ")
@@ -71,7 +71,7 @@ def test_an_api_key_of_the_registration_is_masked_with_and_without_its_scheme(sp
 )
 def test_what_no_replacement_finds_is_not_repeated_at_all(words: str) -> None:
     """Who reads the words can put a cut, spaced or escaped key together again."""
-    said = cleaned(words, [], [KEY])
+    said = masked(words, [], [KEY])
 
     assert said is None or "***" in said
 
@@ -80,20 +80,20 @@ def test_credentials_that_a_header_holds_in_base64_are_masked_decoded() -> None:
     """A gateway's own Basic header: the server may read it out."""
     header = "Basic " + b64encode(b"gateway-user:gateway-Pass-7").decode()
 
-    assert cleaned("No user gateway-user with gateway-Pass-7", [], [header]) == "No user *** with ***"
+    assert masked("No user gateway-user with gateway-Pass-7", [], [header]) == "No user *** with ***"
 
 
 @pytest.mark.parametrize("header", ['key="9f8E7d6c5B4a", v=1', "key=9f8E7d6c5B4a;v=1", '{"key":"9f8E7d6c5B4a"}'])
 def test_a_key_among_other_words_of_a_header_is_masked_by_itself(header: str) -> None:
     """A header may have a syntax of its own, and a server that reads it repeats what it has read."""
-    assert cleaned("Unknown key 9f8E7d6c5B4a", [], [header]) == "Unknown key ***"
+    assert masked("Unknown key 9f8E7d6c5B4a", [], [header]) == "Unknown key ***"
 
 
 def test_ordinary_words_of_a_registration_do_not_silence_a_server() -> None:
     """An audience is an address, a flag is a word: what the server says beside them is what an operator needs."""
     private = ["https://api.acme.example/v1", "management api"]
 
-    said = cleaned("Not allowed for https://api.acme.example/v1: see https://docs.acme.example, offline.", [], private)
+    said = masked("Not allowed for https://api.acme.example/v1: see https://docs.acme.example, offline.", [], private)
 
     assert said == "Not allowed for ***: see https://docs.acme.example, offline."
 
@@ -101,4 +101,4 @@ def test_ordinary_words_of_a_registration_do_not_silence_a_server() -> None:
 @pytest.mark.parametrize("text", [None, 7, [], "", " \n", "\u202e"])
 def test_what_is_no_text_is_not_there(text: object) -> None:
     """Nothing is made up for it."""
-    assert cleaned(text, [SECRET]) is None
+    assert masked(text, [SECRET]) is None

@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
+import functions
 from functions.vault.base.errors import ProviderMisconfigured
 from functions.vault.base.fields import Mismatch
-from functions.vault.provider import assembling, providers, vocabulary
-from functions.vault.provider.providers import Provider, Registration
+from functions.vault.provider import auth_methods, issuer_metadata, merging, names, url_checks, vocabulary
+from functions.vault.provider.provider import Provider
+from functions.vault.provider.registration import Registration
 from functions.vault.provider.vocabulary import REGISTRATION
 from tests.unit.samples import registration
 
 VOCABULARY = vocabulary.checks(loopback_http=False)
-FILES = sorted((Path(providers.__file__).parent.parent.parent / "providers").glob("*.toml"))
+FILES = sorted((Path(functions.__file__).parent / "providers").glob("*.toml"))
 
 GOOD: dict[str, list[Any]] = {
     "issuer": ["https://acme.example", "https://acme.example/tenant/1", "https://acme.example/?x=1"],
@@ -25,7 +27,7 @@ GOOD: dict[str, list[Any]] = {
     "account_endpoint": ["", "https://acme.example/me", "https://{shop}.acme.example/userinfo?v=1"],
     "revocation_endpoint": ["", "https://acme.example/revoke", "https://acme.example/{client_id}/{token}"],
     "authorization_response_iss_parameter_supported": [True, False],
-    "token_endpoint_auth_method": [*vocabulary.AUTH_METHODS],
+    "token_endpoint_auth_method": [*auth_methods.AUTH_METHODS],
     "token_endpoint_auth_methods_supported": [[], ["none", "private_key_jwt"]],
     "pkce": ["S256", "none"],
     "nonce": [True, False],
@@ -175,7 +177,7 @@ NOT_TEMPLATE: list[Any] = [
     "https://{name}.acme.com.{tld}/token",
 ]
 NOT_NAMES: list[Any] = [None, "a", [], {"x": "y"}, {"client_id": 1}, {"client_id": "a b"}, {"client_id": "client_id"}]
-OWN_TOKEN_PARAMS = [{name: "x"} for name in sorted(vocabulary.OWN_TOKEN_PARAMS)]
+OWN_TOKEN_PARAMS = [{name: "x"} for name in sorted(names.OWN_TOKEN_PARAMS)]
 NOT_TOKEN_PARAMS = NOT_PARAMS + OWN_TOKEN_PARAMS
 
 BAD: dict[str, list[Any]] = {
@@ -214,7 +216,7 @@ BAD: dict[str, list[Any]] = {
         *(None, "a", [], {"a": "b"}, {"a": None}, {"": []}, {"a b": []}, {"a": ["b c"]}, {"a": [""]}, {"a": [1]}),
         *({"*a*": []}, {"a": ["*b*"]}, {"é": []}, {"a": ["b"] * 11}, {f"s{number}": [] for number in range(101)}),
     ],
-    "authorization_params": NOT_PARAMS + [{name: "x"} for name in sorted(vocabulary.OWN_AUTHORIZATION_PARAMS)],
+    "authorization_params": NOT_PARAMS + [{name: "x"} for name in sorted(names.OWN_AUTHORIZATION_PARAMS)],
     "redirect_uri": [*NOT_TEXT, "a\nb"],
     "parameters": [
         *[None, "shop", [], {"shop": 1}, {"Shop": "[a-z]"}, {"": "[a-z]"}, {"token": "[a-z]"}, {"client_id": "[a-z]"}],
@@ -438,9 +440,9 @@ def test_loopback_may_be_plain_http_where_gatehouse_itself_is(host: str) -> None
     """On one machine only: https anywhere, http on the loopback interface."""
     url = f"http://{host}:8080/token"
 
-    assert vocabulary.endpoint_url(loopback_http=True)(url) == url
+    assert url_checks.endpoint_url(loopback_http=True)(url) == url
     with pytest.raises(Mismatch):
-        vocabulary.endpoint_url(loopback_http=False)(url)
+        url_checks.endpoint_url(loopback_http=False)(url)
 
 
 @pytest.mark.parametrize(
@@ -449,7 +451,7 @@ def test_loopback_may_be_plain_http_where_gatehouse_itself_is(host: str) -> None
 def test_nothing_else_may_be_plain_http(host: str) -> None:
     """A name that looks like loopback is not it."""
     with pytest.raises(Mismatch):
-        vocabulary.endpoint_url(loopback_http=True)(f"http://{host}/token")
+        url_checks.endpoint_url(loopback_http=True)(f"http://{host}/token")
 
 
 METADATA = {
@@ -465,7 +467,7 @@ METADATA = {
 
 def test_metadata_gives_what_gatehouse_uses() -> None:
     """RFC 8414 section 3.2: other keys are passed over, and so is a null."""
-    assert vocabulary.from_metadata(METADATA, "https://acme.example", loopback_http=False) == {
+    assert issuer_metadata.from_metadata(METADATA, "https://acme.example", loopback_http=False) == {
         "issuer": "https://acme.example",
         "authorization_endpoint": "https://acme.example/authorize",
         "token_endpoint": "https://acme.example/token",
@@ -489,7 +491,7 @@ def test_metadata_gives_what_gatehouse_uses() -> None:
 def test_metadata_of_another_issuer_is_refused(issuer: Any) -> None:
     """RFC 8414 section 3.3: the very same string, or the metadata must not be used."""
     with pytest.raises(ProviderMisconfigured, match="issuer is not the configured one"):
-        vocabulary.from_metadata(METADATA | {"issuer": issuer}, "https://acme.example", loopback_http=False)
+        issuer_metadata.from_metadata(METADATA | {"issuer": issuer}, "https://acme.example", loopback_http=False)
 
 
 @pytest.mark.parametrize(
@@ -507,7 +509,7 @@ def test_metadata_of_another_issuer_is_refused(issuer: Any) -> None:
 def test_an_issuer_that_is_written_in_another_way_is_named(issuer: str, found: str, said: str) -> None:
     """A slash at the end, or a tenant: whoever reads it knows what to write."""
     with pytest.raises(ProviderMisconfigured) as caught:
-        vocabulary.from_metadata(METADATA | {"issuer": found}, issuer, loopback_http=False)
+        issuer_metadata.from_metadata(METADATA | {"issuer": found}, issuer, loopback_http=False)
 
     assert said in caught.value.description
 
@@ -516,7 +518,7 @@ def test_an_issuer_that_is_written_in_another_way_is_named(issuer: str, found: s
 def test_an_issuer_of_another_host_is_not_named(found: str) -> None:
     """Whoever copied it would let one server speak for another."""
     with pytest.raises(ProviderMisconfigured) as caught:
-        vocabulary.from_metadata(METADATA | {"issuer": found}, "https://acme.example", loopback_http=False)
+        issuer_metadata.from_metadata(METADATA | {"issuer": found}, "https://acme.example", loopback_http=False)
 
     assert caught.value.description.endswith("is not the configured one (RFC 8414 section 3.3).")
 
@@ -525,7 +527,7 @@ def test_an_issuer_of_another_host_is_not_named(found: str) -> None:
 def test_metadata_is_an_object(document: Any) -> None:
     """An HTML page that was served with a 200 is not."""
     with pytest.raises(ProviderMisconfigured):
-        vocabulary.from_metadata(document, "https://acme.example", loopback_http=False)
+        issuer_metadata.from_metadata(document, "https://acme.example", loopback_http=False)
 
 
 def test_metadata_with_a_bad_endpoint_names_the_key() -> None:
@@ -533,7 +535,7 @@ def test_metadata_with_a_bad_endpoint_names_the_key() -> None:
     bad = METADATA | {"token_endpoint": "http://acme.example/token"}
 
     with pytest.raises(ProviderMisconfigured, match="metadata of the configured issuer: token_endpoint: expected"):
-        vocabulary.from_metadata(bad, "https://acme.example", loopback_http=False)
+        issuer_metadata.from_metadata(bad, "https://acme.example", loopback_http=False)
 
 
 def test_later_layers_go_over_earlier_ones() -> None:
@@ -544,7 +546,7 @@ def test_later_layers_go_over_earlier_ones() -> None:
         {"scopes": ("write",)},
     ]
 
-    made = assembling.register("acme", layers, {"client_id": "client-1", "client_secret": "hunter2"})
+    made = merging.registration_of("acme", layers, {"client_id": "client-1", "client_secret": "hunter2"})
 
     provider = Provider("acme", pkce="none", scopes=("write",), token_endpoint="https://a.example")
     assert made == Registration(provider, "client-1", "hunter2")
@@ -554,7 +556,7 @@ def test_later_layers_go_over_earlier_ones() -> None:
 def test_a_registration_without_client_id_is_named() -> None:
     """There is no client without its id."""
     with pytest.raises(ProviderMisconfigured, match="registration of provider 'acme': client_id: needed"):
-        assembling.register("acme", [], {"client_secret": "hunter2"})
+        merging.registration_of("acme", [], {"client_secret": "hunter2"})
 
 
 def test_rules_about_refusals_add_up() -> None:
@@ -568,8 +570,8 @@ def test_rules_about_refusals_add_up() -> None:
     }
     own = {"refusals": ({"code": "E-3", "means": "busy"},), "error_codes": {"E-1": "invalid_client"}}
 
-    whole = assembling.register("acme", [file, own], {"client_id": "client-1"}).provider.rules
-    alone = assembling.register("acme", [file, {}], {"client_id": "client-1"}).provider.rules
+    whole = merging.registration_of("acme", [file, own], {"client_id": "client-1"}).provider.rules
+    alone = merging.registration_of("acme", [file, {}], {"client_id": "client-1"}).provider.rules
 
     assert whole == (
         {"code": "E-3", "means": "busy"},
@@ -628,7 +630,7 @@ def test_an_endpoint_that_is_known_can_be_left_unused() -> None:
     """By an empty text in the registration: metadata may name one that takes nothing of this client's."""
     layers: list[dict[str, Any]] = [{"revocation_endpoint": "https://acme.example/revoke"}, {"revocation_endpoint": ""}]
 
-    made = assembling.register("acme", layers, {"client_id": "client-1"})
+    made = merging.registration_of("acme", layers, {"client_id": "client-1"})
 
     assert (made.provider.revocation_endpoint, made.revocable_tokens) == (None, ())
 
@@ -639,9 +641,9 @@ def test_an_account_endpoint_needs_the_path_of_the_account(subject: dict[str, An
     layers = [{"account_endpoint": "https://acme.example/me", "jwks_uri": "https://i.example/keys", **subject}]
 
     with pytest.raises(ProviderMisconfigured, match=r"account_endpoint: needs subject, .* like sub"):
-        assembling.register("acme", layers, {"client_id": "client-1"})
+        merging.registration_of("acme", layers, {"client_id": "client-1"})
 
-    left_out = assembling.register("acme", [*layers, {"account_endpoint": ""}], {"client_id": "client-1"})
+    left_out = merging.registration_of("acme", [*layers, {"account_endpoint": ""}], {"client_id": "client-1"})
     assert left_out.provider.account_endpoint is None
 
 
@@ -655,7 +657,7 @@ def test_an_account_endpoint_is_in_its_tenants_region() -> None:
             "regions": {"eu": {"account_endpoint": "https://{shop}.acme.eu/me"}, "us": {}},
         }
     ]
-    made = assembling.register("acme", layers, {"client_id": "client-1"})
+    made = merging.registration_of("acme", layers, {"client_id": "client-1"})
 
     there = made.for_tenant({"shop": "north", "region": "eu"})
 

@@ -16,7 +16,7 @@ from functions.vault.base.errors import (
 )
 from functions.vault.base.timing import Deadline
 from functions.vault.oauth.discovery import TIMEOUT
-from functions.vault.oauth.responses import Answer
+from functions.vault.oauth.transport import Answer
 from functions.vault.storage.aws import ClientOf
 from functions.vault.storage.registrations import KEPT, KEPT_FAILURE, LONGEST_REREAD_PAUSE, Registrations
 from tests.unit.samples import NOW, answer

@@ -20,16 +20,12 @@ from functions.vault.base.errors import (
     UnknownRefusal,
 )
 from functions.vault.grant.tokens import TokenResponse, TokenSet
-from functions.vault.oauth.responses import (
-    Answer,
-    is_revoked,
-    retry_after,
-    token_response,
-    told_by_redirect,
-    with_callback,
-)
-from functions.vault.provider.providers import Provider
-from functions.vault.provider.rules import Rule
+from functions.vault.oauth.answer_times import retry_after
+from functions.vault.oauth.authorization_response import redirect_error
+from functions.vault.oauth.responses import is_revoked, token_response, with_redirect_metadata
+from functions.vault.oauth.transport import Answer
+from functions.vault.provider.provider import Provider
+from functions.vault.provider.refusal_rules import Rule
 from tests.unit.samples import NOW, answer
 
 ACME = Provider("acme")
@@ -335,7 +331,7 @@ def test_a_redirect_may_tell_of_the_account(
     provider = Provider("acme", callback_metadata=metadata, subject=subject)
     response = TokenResponse(TokenSet("AT-1"), metadata={"region": "eu"})
 
-    told = with_callback(response, provider, {"realmId": "46", "empty": "", "state": "not kept"})
+    told = with_redirect_metadata(response, provider, {"realmId": "46", "empty": "", "state": "not kept"})
 
     assert (told.subject, told.metadata) == kept
 
@@ -345,7 +341,7 @@ def test_the_tokens_own_account_goes_over_the_redirects() -> None:
     provider = Provider("acme", callback_metadata={"account": "[a-z-]{1,20}"}, subject="account")
     response = TokenResponse(TokenSet("AT-1"), subject="of-the-token", metadata={"account": "of-the-token"})
 
-    told = with_callback(response, provider, {"account": "of-the-browser"})
+    told = with_redirect_metadata(response, provider, {"account": "of-the-browser"})
 
     assert (told.subject, told.metadata) == ("of-the-token", {"account": "of-the-token"})
 
@@ -753,7 +749,7 @@ def test_what_a_visitor_brings_of_a_servers_words_holds_no_secret(
     error: str | None, description: str | None, told: tuple[str, str | None] | None
 ) -> None:
     """Anybody with a link can write there what he likes; an operator reads words, and nothing that could be a token."""
-    said = told_by_redirect(error, description, ("s3cret-of-ours",))
+    said = redirect_error(error, description, ("s3cret-of-ours",))
 
     assert (None if said is None else (said.error, said.error_description)) == told
 

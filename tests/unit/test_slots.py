@@ -27,7 +27,7 @@ from tests.unit.services import MemoryServices, aws_error, down
 
 if TYPE_CHECKING:
     from functions.vault.grant.connection import Lease
-    from functions.vault.oauth.responses import Answer
+    from functions.vault.oauth.transport import Answer
 
 ONE = registration(max_concurrency=1)
 TIMEOUT = ONE.provider.request_timeout

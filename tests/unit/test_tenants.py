@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from functions.vault.base.errors import InvalidRequest, ProviderMisconfigured
 from functions.vault.base.fields import Mismatch
-from functions.vault.provider import assembling, tenants
-from functions.vault.provider.providers import Provider
+from functions.vault.provider import merging, tenants
+from functions.vault.provider.provider import Provider
 from tests.unit.samples import registration
 
 SHOP = "[a-z0-9][a-z0-9-]{0,62}"
@@ -229,6 +229,6 @@ def test_whatever_is_sent_the_host_is_the_providers(value: str) -> None:
 def test_keys_that_do_not_fit_together_are_named(layer: dict[str, object], said: str) -> None:
     """Each is right by itself: only all layers together can tell."""
     with pytest.raises(ProviderMisconfigured, match=r"^The registration of provider 'acme': ") as caught:
-        assembling.register("acme", [layer], {"client_id": "client-1"})
+        merging.registration_of("acme", [layer], {"client_id": "client-1"})
 
     assert caught.value.description == f"The registration of provider 'acme': {said}."

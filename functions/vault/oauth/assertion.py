@@ -11,7 +11,7 @@ import secrets
 from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING
 
-from functions.vault.provider.algorithms import HMAC_ALGORITHMS
+from functions.vault.provider.auth_methods import HMAC_ALGORITHMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

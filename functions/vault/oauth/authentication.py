@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from functions.vault.base.record import record
-from functions.vault.provider.algorithms import HMAC_ALGORITHMS, KEY_ALGORITHMS
-from functions.vault.provider.vocabulary import AUDIENCES
+from functions.vault.provider.auth_methods import AUDIENCES, HMAC_ALGORITHMS, KEY_ALGORITHMS
 
 from .assertion import ASSERTION_TYPE, client_assertion, hmac_signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from functions.vault.provider.providers import Registration
+    from functions.vault.provider.registration import Registration
 
     # Key, algorithm and octets -> signature.
     Sign = Callable[[str, str, bytes], bytes]

@@ -11,24 +11,29 @@ from dataclasses import field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from functions.vault.base.errors import ProviderMisconfigured
+from functions.vault.base.errors import ProviderError, ProviderMisconfigured
+from functions.vault.base.fields import matches
 from functions.vault.base.record import record
-from functions.vault.provider.rules import ACCESS_DENIED, BUSY
+from functions.vault.provider.refusal_rules import ACCESS_DENIED, BUSY
 
 from . import cookies
+from .answer_content import NAMELESS
 from .authorization import REQUEST_ID, SECRET, ticket_hash
-from .reading import NAMELESS
-from .refusals import Refusal, fitting, plain
+from .refusal import Refusal, matching_rule, normalized
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from functions.vault.provider.rules import Rule
+    from functions.vault.provider.refusal_rules import Rule
 
     from .authorization import BrowserBinding
 
 _STATE = rf"({REQUEST_ID})\.{SECRET}"
 _LONGEST = 8192
+_ERROR_CODE = r"[\x21\x23-\x5b\x5d-\x7e]{1,64}"
+_OPAQUE = r"(?=[A-Za-z_~+=%-]*[0-9])[A-Za-z0-9_~+=%-]{20,}|[A-Za-z0-9_~+=%-]{32,}"
+"""What looks like a code, a state or a token: one long word, with digits in it or longer than words are."""
+
 _MOST_PARAMETERS = 50
 
 CONSENT_REQUIRED = "consent_required"
@@ -219,6 +224,21 @@ def _decoded(text: str, errors: str) -> str:
     return unquote_to_bytes(text.replace("+", " ").encode(errors="surrogateescape")).decode(errors=errors)
 
 
+def redirect_error(error: str | None, description: str | None, secrets: tuple[str, ...]) -> ProviderError | None:
+    """Return the error that a redirect brought (RFC 6749 section 4.1.2.1), as it may be repeated; None if it has none.
+
+    The visitor brings it and can write anything there, even somebody's code: whatever looks like a secret is masked.
+    """
+    from functions.vault.provider.masking import masked  # noqa: PLC0415 - servers seldom refuse
+
+    if error is None and description is None:
+        return None
+    is_a_code = matches(error, _ERROR_CODE) and not re.search(_OPAQUE, error)
+    code = masked(error, secrets) if is_a_code else None
+    words = None if description is None else re.sub(_OPAQUE, "***", description)
+    return ProviderError(code or NAMELESS, masked(words, secrets), None)
+
+
 def refusal_of(response: ValidatedResponse, rules: Iterable[Rule]) -> str | None:
     """Return what a no means, as one of `RESPONSE_ERRORS`; None where the response is none.
 
@@ -229,11 +249,11 @@ def refusal_of(response: ValidatedResponse, rules: Iterable[Rule]) -> str | None
     words = () if response.error_description is None else (response.error_description,)
     said = {**response.parameters, "error": response.error, "error_description": response.error_description}
     refusal = Refusal("authorization", 0, code, words, {name: text for name, text in said.items() if text is not None})
-    rule = fitting(refusal, [rule for rule in rules if rule.get("endpoint") == "authorization"])
+    rule = matching_rule(refusal, [rule for rule in rules if rule.get("endpoint") == "authorization"])
     if rule is not None:
         word = rule["means"]
     elif response.error is not None:
-        word = plain(response.error)
+        word = normalized(response.error)
     elif response.says_no:
         word = ACCESS_DENIED
     else:

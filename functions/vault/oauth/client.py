@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from functions.vault.base.errors import ProviderMisconfigured, ReauthorizationRequired
-from functions.vault.base.timing import CALL, SHORTEST_REQUEST, Deadline
+from functions.vault.base.errors import ProviderMisconfigured
+from functions.vault.base.timing import SHORTEST_REQUEST, Deadline
 from functions.vault.grant.tokens import Account
-from functions.vault.provider.providers import ID_TOKEN_SUBJECT
+from functions.vault.provider.provider import ID_TOKEN_SUBJECT
 
-from . import dialect, id_token
-from .authentication import advice, identities, proof_of
+from . import id_token, provider_requests
+from .authenticated_requests import AuthenticatedRequests
 from .id_token import Expected
 from .responses import account_in, is_revoked, pushed_request_uri, token_response, unverified_id_token
 
@@ -25,23 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from functions.vault.grant.tokens import TokenResponse, TokenSet
-    from functions.vault.provider.providers import Provider, Registration
+    from functions.vault.provider.provider import Provider
+    from functions.vault.provider.registration import Registration
 
+    from .authenticated_requests import Form, Reread
     from .authentication import Identity, Sign
     from .authorization_response import ValidatedResponse
-    from .responses import Answer, Transport
-
-    Form = Sequence[tuple[str, str]]
+    from .transport import Answer, Transport
 
 T = TypeVar("T")
-
-_SPENT = (
-    " The code had come with another client secret before, which the server refuses: this server spends a code then. "
-    "Take that secret out of client_secrets, or try again: for some minutes the other one goes first."
-)
-
-_REFUSED_FOR = 300.0
-"""Seconds for which a secret that the server has refused is shown to it only after the client's other one."""
 
 
 class IssuerKeys(Protocol):
@@ -69,59 +61,43 @@ def _no_key(_key: str, _algorithm: str, _octets: bytes) -> bytes:
 
 
 class Client:
-    """Speaks for a registered client. Every method makes one HTTP request, and repeats it only to say who asks.
-
-    Where the server refuses who asks (`invalid_client`, any 401, a 403 `unauthorized_client`), the next of the client's
-    secrets is tried: the other live one, then what `reread` finds in the registration by now. The first two go for
-    codes, too, although a code is sent once: a server that does not know who asks has to refuse before it looks at the
-    code (RFC 6749 sections 3.2.1 and 5.2), so nothing was issued for it, and nothing can be revoked because it comes
-    again (section 4.1.2). A server that spends the code all the same says `invalid_grant` to the second request: then
-    the user tries again, and the secret that was refused goes last. No other answer, and no silence, ever lets a
-    request be repeated.
-    """
+    """Makes the requests of a registered client. Which of them are repeated is said in `authenticated_requests`."""
 
     def __init__(  # noqa: PLR0913 - all that a client asks of the world around it
         self,
         transport: Transport,
         clock: Callable[[], float],
         sign: Sign = _no_key,
-        reread: Callable[[Registration], Registration | None] = lambda _registration: None,
+        reread: Reread = lambda _registration: None,
         *,
         issuer_keys: IssuerKeys | None = None,
         slots: Slots | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """`sign` signs with a key in KMS; `reread` gives the registration anew where its credentials have changed.
+        """`clock` is the clock of the records. For `sign`, `reread`, `wall_clock` see `AuthenticatedRequests`.
 
-        `issuer_keys` verify ID tokens, where one is to be read. `slots` are asked for providers that have them.
-
-        `clock` is the one that the records go by. Assertions are dated by `wall_clock`: on one machine the first can be
-        moved forward, and a server's cannot.
+        `issuer_keys` verify ID tokens, if one is to be read. `slots` are asked for providers that have them.
         """
-        self._transport = transport
         self._clock = clock
-        self._sign = sign
-        self._reread = reread
         self._issuer_keys = issuer_keys
         self._slots = slots
         self._has_slot = False
         self._wall_clock = wall_clock
-        self._refused: dict[tuple[str, str | None], float] = {}
-        """When a secret was refused (`clock`): known to this process alone, and not for long."""
+        self._requests = AuthenticatedRequests(transport, clock, sign, reread, wall_clock)
 
     @contextmanager
     def in_slot(self, registration: Registration, deadline: Deadline, until: float) -> Iterator[Client]:
-        """Give the client that may send a request now: one that has a slot, where the provider has slots.
+        """Give the client that may send a request now: one that has a slot, if the provider has slots.
 
-        It looks for one until `until` (Unix seconds). Raises `SlotsTaken` where none came free, and
-        `TemporarilyUnavailable` where too little of the call's time is left. By the end of the block what the server
-        answered has to be stored: then the slot is given back. Whoever dies in it lets it lapse.
+        It looks for one until `until` (Unix seconds). Raises `SlotsTaken` if none came free, and
+        `TemporarilyUnavailable` if too little of the call's time is left. Store what the server answered before the end
+        of the block: the slot is given back then. If the process dies in the block, the slot lapses.
         """
         if not registration.provider.has_slots:
             yield self
             return
         assert self._slots is not None  # noqa: S101 - whoever asks providers that have slots has them
-        slot = self._slots.take(registration.provider, self._transport, deadline, until)
+        slot = self._slots.take(registration.provider, self._requests.transport, deadline, until)
         try:
             yield self._with(slot)
         except Exception:
@@ -130,9 +106,9 @@ class Client:
         self._slots.give_back(slot, deadline)
 
     def _with(self, slot: Transport) -> Self:
-        """Return it with a slot, which carries its requests."""
+        """Return this client with a slot, which carries its requests."""
         client = copy.copy(self)
-        client._transport, client._has_slot = slot, True  # noqa: SLF001 - its own class
+        client._requests, client._has_slot = self._requests.over(slot), True  # noqa: SLF001 - its own class
         return client
 
     def exchange(
@@ -190,8 +166,8 @@ class Client:
             expected = Expected(provider.issuer, client_id)
             return Account(id_token.verified_subject(tokens.unverified_id_token, keys, expected))
         self._require_slot(provider)
-        asked = dialect.account_request(provider, tokens.access_token)
-        answer = self._transport.send(asked.method, asked.url, asked.headers, asked.body, timeout)
+        asked = provider_requests.account_request(provider, tokens.access_token)
+        answer = self._requests.transport.send(asked.method, asked.url, asked.headers, asked.body, timeout)
         return account_in(answer, provider, secrets=(tokens.access_token,))
 
     def _require_slot(self, provider: Provider) -> None:
@@ -219,7 +195,7 @@ class Client:
         provider = registration.provider.at_first_refresh if first else registration.provider
         form = {"grant_type": provider.refresh_grant_type, "refresh_token": refresh_token}
         if scope is not None:
-            form["scope"] = dialect.scope_text(registration.provider, scope)
+            form["scope"] = provider_requests.scope_text(registration.provider, scope)
         kind = "first_refresh" if first else "refresh"
         answered = self._tokens(kind, registration, form, (refresh_token,), timeout)
         return answered.keeping(refresh_token)
@@ -235,7 +211,7 @@ class Client:
         def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> bool:
             return is_revoked(answer, identity.registration.provider, secrets=secrets)
 
-        return self._ask("revocation", registration, [*form.items()], (token,), read, timeout)
+        return self._send("revocation", registration, [*form.items()], (token,), read, timeout)
 
     def push(self, registration: Registration, request: Form, timeout: float) -> str:
         """Push an authorization request, and return the `request_uri` that stands for it (RFC 9126 section 2)."""
@@ -244,7 +220,7 @@ class Client:
         def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> str:
             return pushed_request_uri(answer, identity.registration.provider, secrets=secrets)
 
-        return self._ask("push", registration, request, confidential, read, timeout)
+        return self._send("push", registration, request, confidential, read, timeout)
 
     def _tokens(
         self,
@@ -266,9 +242,9 @@ class Client:
             return replace(response, subject=None, tokens=replace(response.tokens, unverified_id_token=unverified))
 
         pairs = [*form.items(), *(("resource", uri) for uri in registration.provider.resource)]
-        return self._ask(kind, registration, pairs, secrets, read, timeout)
+        return self._send(kind, registration, pairs, secrets, read, timeout)
 
-    def _ask(  # noqa: PLR0913, PLR0917 - a request, what is in confidence in it, and how its answer is read
+    def _send(  # noqa: PLR0913, PLR0917 - as `AuthenticatedRequests.send`
         self,
         kind: str,
         registration: Registration,
@@ -277,66 +253,9 @@ class Client:
         read: Callable[[Answer, Identity, tuple[str, ...]], T],
         timeout: float,
     ) -> T:
-        """Send a form as the client, once for each identity that the server refuses, all within `timeout` seconds."""
         if kind != "push":
             self._require_slot(registration.provider)
-        deadline, refused = Deadline.after(timeout), None
-        for identity in self._identities(kind, registration, deadline):
-            if refused is not None and deadline.remaining() < SHORTEST_REQUEST:
-                break
-            endpoint = dialect.endpoint_of(kind, identity.registration.provider)
-            proof = proof_of(identity, self._sign, self._wall_clock(), endpoint)
-            # Where nothing has taken time yet, the request has all of it.
-            has_waited = refused is not None or identity.is_signed_elsewhere
-            left = max(deadline.remaining(), SHORTEST_REQUEST) if has_waited else timeout
-            asked = dialect.request(kind, identity.registration, form, proof.fields, proof.headers)
-            try:
-                answer = self._transport.send(asked.method, asked.url, asked.headers, asked.body, left)
-                # All secrets of the client: a header of the provider's own may hold one, whatever the method is.
-                return read(answer, identity, (*secrets, *identity.registration.secrets, *proof.confidential))
-            except ReauthorizationRequired as error:
-                if refused is not None and kind == "token":
-                    error.description += _SPENT
-                raise
-            except ProviderMisconfigured as error:
-                if not error.refuses_client:
-                    raise
-                self._refused[identity.key] = self._clock()
-                error.description += advice(identity)
-                if kind == "token" and not error.refused_first:
-                    raise
-                refused = error
-        assert refused is not None  # noqa: S101 - a client has at least one identity
-        raise refused
-
-    def _identities(self, kind: str, registration: Registration, deadline: Deadline) -> Iterator[Identity]:
-        yield from self._in_order(identities(registration.for_revocation() if kind == "revocation" else registration))
-        # Reading the registration may take as long as a call to AWS can; the request after it needs time, too.
-        if deadline.remaining() < CALL + SHORTEST_REQUEST:
-            return
-        if (fresh := self._reread(registration.whole or registration)) is not None:
-            fresh = _same(fresh.for_tenant(registration.tenant), registration)
-            if fresh is None:
-                return
-            yield from identities(fresh.for_revocation() if kind == "revocation" else fresh)
-
-    def _in_order(self, known: Iterator[Identity]) -> list[Identity]:
-        """Return the identities in the order in which they are tried: what was refused a moment ago goes last."""
-        since = self._clock() - _REFUSED_FOR
-        for key in [key for key, at in self._refused.items() if at < since]:
-            self._refused.pop(key, None)
-        return sorted(known, key=lambda identity: self._refused.get(identity.key, 0.0))
-
-
-def _same(fresh: Registration, refused: Registration) -> Registration | None:
-    """Return a registration that was read again as the client that the server has refused; None for any other.
-
-    What was issued to one client, or at one origin, is shown to no other.
-    """
-    theirs, tenant = fresh.of_client(refused.client_id), refused.tenant
-    if theirs is None or theirs.whose(tenant).origins != refused.whose(tenant).origins:
-        return None
-    return theirs
+        return self._requests.send(kind, registration, form, secrets, read, timeout)
 
 
 def not_verified(error: id_token.NotVerified) -> ProviderMisconfigured:

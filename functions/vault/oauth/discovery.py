@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 
 from functions.vault.base.errors import GatehouseError, ProviderMisconfigured, ProviderUnavailable, TooLittleTime
 from functions.vault.base.timing import SHORTEST_REQUEST
-from functions.vault.provider import vocabulary
+from functions.vault.provider import issuer_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from functions.vault.base.timing import Deadline
 
-    from .responses import Answer, Transport
+    from .transport import Answer, Transport
 
 KEPT = 240.0
 """Seconds for which metadata is kept: fewer than a registration is, so that with that it is read again."""
@@ -87,7 +87,7 @@ class Discovery:
             document = _json(answer.body) if answer.status == HTTPStatus.OK else None
             # A 200 with a page instead of metadata is what single page applications answer to every path.
             if isinstance(document, dict):
-                return vocabulary.from_metadata(document, issuer, loopback_http=self._loopback_http)
+                return issuer_metadata.from_metadata(document, issuer, loopback_http=self._loopback_http)
         if outage:
             raise ProviderUnavailable("The issuer's metadata cannot be read: its server has an outage.")
         way = "write it without /.well-known/ and what follows" if "/.well-known/" in issuer else "check it"

@@ -14,10 +14,10 @@ from functions.vault.base.timing import SHORTEST_REQUEST
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from functions.vault.provider.providers import Provider
+    from functions.vault.provider.provider import Provider
 
     from .id_token import Jwk
-    from .responses import Transport
+    from .transport import Transport
 
 KEPT = 300.0
 """Seconds for which keys that were read are good enough."""

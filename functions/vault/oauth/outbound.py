@@ -21,7 +21,7 @@ from urllib3.exceptions import (
 from functions.vault.base.errors import ProviderTimedOut, ProviderUnavailable
 
 from . import wire
-from .responses import Answer
+from .transport import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

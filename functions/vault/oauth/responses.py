@@ -1,19 +1,13 @@
-"""What an authorization server's answer is: a success, or a refusal (RFC 6749 section 5, RFC 7009 section 2.2).
+"""What an authorization server's answer means: for a token, revocation, account or pushed authorization request.
 
-What a refusal means is told in `meanings`. Tolerant about form, strict about what matters: an access token is a
-non-empty string of visible ASCII.
+Each function returns what a success brings, or raises the failure. What stands in an answer is read in
+`answer_content` and `token_fields`; what a refusal means is decided in `refusal_meaning`.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from functions.vault.base.errors import (
     ProviderError,
@@ -23,55 +17,28 @@ from functions.vault.base.errors import (
     RevocationRefused,
 )
 from functions.vault.base.fields import matches
-from functions.vault.base.record import record
-from functions.vault.grant import scopes
 from functions.vault.grant.tokens import Account, TokenResponse, TokenSet
 from functions.vault.provider import tenants
 
-from . import meanings
-from .reading import NAMELESS, TWICE, at_path, document_of, error_of, moment_of, seconds_of
-from .refusals import Refusal, fitting
+from . import refusal_meaning
+from .answer_content import at_path, document_of, text_of
+from .refusal import matching_rule
+from .refused_answer import failure_of, masked, refusal_in
+from .token_fields import TokenFields, metadata_in, scope_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from functions.vault.base.errors import GatehouseError
-    from functions.vault.provider.providers import Provider
+    from functions.vault.provider.provider import Provider
 
-LONGEST_RETRY_AFTER = 86400
+    from .refusal import Refusal
+    from .transport import Answer
 
-_MOST_DIGITS = 19
-"""Digits that a Retry-After may have: one with more was not meant for us to wait."""
-
-# RFC 9449 section 5, the drafts before it, and RFC 8693 section 2.2.1.
-_NOT_BEARER = frozenset({"dpop", "pop", "mac", "n_a"})
-
-_VSCHAR = r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?"
-_ERROR_CODE = r"[\x21\x23-\x5b\x5d-\x7e]{1,64}"
 _REQUEST_URI = r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,2048}"
 
-_OPAQUE = r"(?=[A-Za-z_~+=%-]*[0-9])[A-Za-z0-9_~+=%-]{20,}|[A-Za-z0-9_~+=%-]{32,}"
-"""What looks like a code, a state or a token: one long word, with digits in it or longer than words are."""
 
-LONGEST_TOKEN = 16 * 1024
-"""Characters of a token: a record holds the tokens of several consents, and DynamoDB takes 400 KB of it."""
-
-_LONGEST_PAGE = 20_000
-"""Octets of a page in which a rule's words are looked for."""
-
-
-@record
-class Answer:
-    """One HTTP answer, whole: `headers` has lower-case names, `body` is what came, up to the cap."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class Transport(Protocol):
-    """What carries a request: `Outbound`, or in tests whatever answers like it."""
-
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:
-        """Return the whole answer within `timeout` seconds, or raise `ProviderUnavailable`."""
+# Tokens
 
 
 def token_response(  # noqa: PLR0913 - an answer, and what it answers
@@ -83,69 +50,96 @@ def token_response(  # noqa: PLR0913 - an answer, and what it answers
     secrets: tuple[str, ...],
     used: str | None = None,
 ) -> TokenResponse:
-    """Return the tokens that `token` or `refresh` (of `rules.ENDPOINTS`) is answered with, or raise what it means.
+    """Return the tokens in an answer to a `token` or `refresh` request (of `refusal_rules.ENDPOINTS`).
 
-    `secrets` are what the request carried: a server that repeats them in an error text does not get them into ours.
-    `used` is the refresh token among them: one that comes back as it was has not been issued anew.
+    Raises the failure that a refusal means. `secrets` are what the request carried: a server that repeats them in an
+    error text does not get them into ours. `used` is the refresh token among them: if it comes back unchanged, no new
+    one has been issued.
     """
-    document = _document(answer, provider)
-    refused = document is not None and _says_no(answer, document, provider, endpoint)
-    refusal = _refusal(answer, document, provider, endpoint, refused=refused)
+    document = document_of(answer, provider)
+    refused = document is not None and _is_refused_on_success(answer, document, provider, endpoint)
+    refusal = refusal_in(answer, document, provider, endpoint, refused=refused)
     if refusal is not None:
-        raise _failure(refusal, answer, provider, secrets)
+        raise failure_of(refusal, answer, provider, secrets)
     if document is None:
         raise ProviderUnavailable(
             "The token endpoint answered with something that is not an OAuth token response.", outcome_unknown=True
         )
-    fields = _Fields(document, provider, now)
+    fields = TokenFields(document, provider, now)
     tokens = TokenSet(fields.access_token(), fields.refresh_token())
     return TokenResponse(
         tokens=tokens,
-        token_type=_token_type(fields.get("token_type")),
+        token_type=fields.token_type(),
         expires_at=fields.expires_at(),
         refresh_expires_at=fields.refresh_expires_at(issued=tokens.refresh_token not in {None, used}),
-        scope=_scope(fields.get("scope"), provider),
-        subject=_word(at_path(document, provider.subject)) if provider.subject else None,
-        metadata=_metadata(document, provider),
+        scope=fields.scope(),
+        subject=text_of(at_path(document, provider.subject)) if provider.subject else None,
+        metadata=metadata_in(document, provider),
     )
 
 
-def with_callback(response: TokenResponse, provider: Provider, parameters: Mapping[str, str]) -> TokenResponse:
-    """Return the response with what the provider tells of the account in the redirect instead (QuickBooks' realmId).
+def _is_refused_on_success(answer: Answer, document: Mapping[str, Any], provider: Provider, endpoint: str) -> bool:
+    """Return whether an answer without `error` is a refusal although its status is a success.
 
-    The browser brings it: what does not look as the provider's data says is not kept, and nothing goes over what came
-    with the tokens.
+    It has a flag that says no, whatever else it has; or no token, and a code that is known to mean no.
     """
-    told = {
-        name: parameters[name]
+    if provider.response_success is not None and at_path(document, provider.response_success) is not True:
+        return True
+    if any(document.get(name) is False for name in ("ok", "success", "successful")):
+        return True
+    if TokenFields(document, provider, 0).get("access_token"):
+        return False
+    refusal = refusal_in(answer, document, provider, endpoint, refused=True)
+    if refusal is None:
+        return False
+    rule = matching_rule(refusal, provider.rules)
+    return rule is not None or refusal_meaning.meaning_of(refusal, rule) in refusal_meaning.KNOWN
+
+
+def unverified_id_token(answer: Answer) -> Any:
+    """Return what a token endpoint's answer has as its ID token; nobody has verified it."""
+    return (document_of(answer) or {}).get("id_token")
+
+
+def with_redirect_metadata(
+    response: TokenResponse, provider: Provider, unverified_parameters: Mapping[str, str]
+) -> TokenResponse:
+    """Return the response with what the redirect says about the account, for providers that say it only there.
+
+    QuickBooks sends its `realmId` so. The browser brings it: a value that does not fit the provider's data is dropped,
+    and none replaces what came with the tokens.
+    """
+    admitted = {
+        name: unverified_parameters[name]
         for name, expected in provider.callback_metadata.items()
-        if name in parameters and tenants.admits(expected, parameters[name])
+        if name in unverified_parameters and tenants.admits(expected, unverified_parameters[name])
     }
-    # What the server itself is to be asked is not the browser's to say.
-    subject = response.subject if response.asks_account else response.subject or told.get(provider.subject or "")
-    return replace(response, subject=subject, metadata={**told, **response.metadata}) if told else response
+    # If the server itself is to be asked for the account, the browser has no say in it.
+    named = None if response.asks_account else admitted.get(provider.subject or "")
+    if not admitted:
+        return response
+    return replace(response, subject=response.subject or named, metadata={**admitted, **response.metadata})
+
+
+# Revocations
 
 
 def is_revoked(answer: Answer, provider: Provider, *, secrets: tuple[str, ...]) -> bool:
-    """Tell whether the server has revoked the token; false where it says that it knows of none such.
+    """Return whether the server has revoked the token: false if it says that it does not know the token.
 
-    A server of RFC 7009 (section 2.2) says yes to both. Raises the failure where it says neither.
+    A server that follows RFC 7009 (section 2.2) confirms both. Raises the failure if the server says neither.
     """
-    document = _document(answer, provider)
-    refusal = _refusal(answer, document, provider, "revocation")
+    document = document_of(answer, provider)
+    refusal = refusal_in(answer, document, provider, "revocation")
     if refusal is None and _is_unconfirmed(document, provider):
         refusal = _explained(answer, document, provider)
         if refusal is None:
-            said = ProviderError(
-                "not_revoked", _cleaned((document or {}).get("message"), provider, secrets), answer.status
-            )
-            failure = ProviderUnavailable if document is None else RevocationRefused
-            raise failure("The revocation endpoint did not confirm the revocation.", provider_error=said)
+            raise _not_revoked(answer, document, provider, secrets)
     if refusal is None:
         return True
-    problem = _failure(refusal, answer, provider, secrets)
-    if not _is_dead_already(refusal, problem, provider):
-        raise problem
+    failure = failure_of(refusal, answer, provider, secrets)
+    if not _is_dead_already(refusal, failure, provider):
+        raise failure
     return False
 
 
@@ -155,288 +149,74 @@ def _is_unconfirmed(document: Mapping[str, Any] | None, provider: Provider) -> b
 
 
 def _explained(answer: Answer, document: Mapping[str, Any] | None, provider: Provider) -> Refusal | None:
-    """Return what a 200 that does not confirm a revocation says instead, where the provider's data explains that."""
-    refusal = _refusal(answer, document, provider, "revocation", refused=True)
-    return refusal if refusal is not None and fitting(refusal, provider.rules) is not None else None
+    """Return the refusal in a 200 that does not confirm a revocation, if the provider's data explains it."""
+    refusal = refusal_in(answer, document, provider, "revocation", refused=True)
+    return refusal if refusal is not None and matching_rule(refusal, provider.rules) is not None else None
 
 
-def unverified_id_token(answer: Answer) -> Any:
-    """Return what a token endpoint's answer has for an ID token; nobody has verified it."""
-    return (_document(answer) or {}).get("id_token")
+def _not_revoked(
+    answer: Answer, document: Mapping[str, Any] | None, provider: Provider, secrets: tuple[str, ...]
+) -> GatehouseError:
+    message = masked((document or {}).get("message"), provider, secrets)
+    failure = ProviderUnavailable if document is None else RevocationRefused
+    return failure(
+        "The revocation endpoint did not confirm the revocation.",
+        provider_error=ProviderError("not_revoked", message, answer.status),
+    )
 
 
-def pushed_request_uri(answer: Answer, provider: Provider, *, secrets: tuple[str, ...]) -> str:
-    """Return the `request_uri` of a pushed authorization request (RFC 9126 section 2.2), or raise the failure.
-
-    How long it lives (`expires_in`) is not looked at: the browser is sent on with it at once.
-    """
-    document = _document(answer)
-    refusal = _refusal(answer, document, provider, "authorization")
-    if refusal is not None:
-        raise _failure(refusal, answer, provider, secrets)
-    request_uri = (document or {}).get("request_uri")
-    if not matches(request_uri, _REQUEST_URI):
-        raise ProviderUnavailable("The pushed authorization request was answered without a request_uri.")
-    return request_uri
+def _is_dead_already(refusal: Refusal, failure: GatehouseError, provider: Provider) -> bool:
+    """Return whether a revocation failed because the server does not know the token: nobody can use such a token."""
+    # If a token has a URL of its own, a token that is not found there no longer exists.
+    is_at_its_url = provider.revocation_method == "DELETE" and "{token}" in (provider.revocation_endpoint or "")
+    if is_at_its_url and refusal.status in {404, 410}:
+        return True
+    is_gone = refusal_meaning.kills_token(refusal, matching_rule(refusal, provider.rules))
+    return is_gone and isinstance(failure, RevocationRefused)
 
 
-def told_by_redirect(error: str | None, description: str | None, secrets: tuple[str, ...]) -> ProviderError | None:
-    """Return what a server says with a no (RFC 6749 section 4.1.2.1), as it may be repeated; None if nothing.
-
-    It comes by way of the visitor, who can write anything there, a code of somebody's included: whatever looks like a
-    secret is masked.
-    """
-    from functions.vault.provider.masking import cleaned  # noqa: PLC0415 - servers seldom say no
-
-    if error is None and description is None:
-        return None
-    is_a_word = matches(error, _ERROR_CODE) and not re.search(_OPAQUE, error)
-    code = cleaned(error, secrets) if is_a_word else None
-    words = None if description is None else re.sub(_OPAQUE, "***", description)
-    return ProviderError(code or NAMELESS, cleaned(words, secrets), None)
+# Accounts and pushed requests
 
 
 def account_in(answer: Answer, provider: Provider, *, secrets: tuple[str, ...]) -> Account:
     """Return the account that an account endpoint's answer names, or raise why it is not known.
 
-    That it takes no token (401), or not this one (403), says nothing of the grant: it may have run out, and the next
-    one is asked about again.
+    An answer that the endpoint takes no token (401), or not this one (403), says nothing about the grant: the token may
+    have expired, and Gatehouse asks again with the next one.
     """
-    document = _document(answer)
-    refusal = _refusal(answer, document, provider, "account")
+    document = document_of(answer)
+    refusal = refusal_in(answer, document, provider, "account")
     if refusal is not None:
-        problem = _failure(refusal, answer, provider, secrets)
-        if isinstance(problem, ProviderThrottled):
-            raise problem
+        failure = failure_of(refusal, answer, provider, secrets)
+        if isinstance(failure, ProviderThrottled):
+            raise failure
         raise ProviderUnavailable(
             "The account endpoint does not say whose the tokens are.",
-            retry_after=problem.retry_after,
-            provider_error=problem.provider_error,
+            retry_after=failure.retry_after,
+            provider_error=failure.provider_error,
         )
     if document is None:
         raise ProviderUnavailable("The account endpoint answered with something that is not a JSON object.")
-    subject = _word(at_path(document, provider.subject or ""))
+    subject = text_of(at_path(document, provider.subject or ""))
     if subject is None:
         raise ProviderMisconfigured(
             f"The account endpoint's answer has no {provider.subject}, which is where the account is said to be: "
             "correct subject in the registration."
         )
-    scope = _scope(at_path(document, provider.account_scope), provider) if provider.account_scope else None
-    return Account(subject, scope, metadata=_metadata(document, provider))
+    scope = scope_of(at_path(document, provider.account_scope), provider) if provider.account_scope else None
+    return Account(subject, scope, metadata=metadata_in(document, provider))
 
 
-def _metadata(document: Mapping[str, Any], provider: Provider) -> dict[str, str]:
-    """Return what an answer says at the paths of the provider's `metadata`."""
-    found = {path: _word(at_path(document, path)) for path in provider.metadata}
-    return {path: value for path, value in found.items() if value is not None}
+def pushed_request_uri(answer: Answer, provider: Provider, *, secrets: tuple[str, ...]) -> str:
+    """Return the `request_uri` of a pushed authorization request (RFC 9126 section 2.2), or raise the failure.
 
-
-def _is_dead_already(refusal: Refusal, problem: GatehouseError, provider: Provider) -> bool:
-    """Tell whether a revocation failed because the server does not know the token: then nobody can use it any more."""
-    # Where a token has an address of its own, a token that is not there is one that is no more.
-    is_at_its_address = provider.revocation_method == "DELETE" and "{token}" in (provider.revocation_endpoint or "")
-    if is_at_its_address and refusal.status in {404, 410}:
-        return True
-    is_gone = meanings.kills_token(refusal, fitting(refusal, provider.rules))
-    return is_gone and isinstance(problem, RevocationRefused)
-
-
-# Refusals
-
-
-def _refusal(
-    answer: Answer, document: Mapping[str, Any] | None, provider: Provider, endpoint: str, *, refused: bool = False
-) -> Refusal | None:
-    """Return the refusal that an answer is, or None where it is a success; `refused` says that it is none."""
-    failed = not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
-    error, texts = _error_of(document, provider, refused=failed or refused)
-    if error is None and not failed:
-        return None
-    if failed and document is not None and error == NAMELESS and "error" not in document:
-        error = None
-    header = answer.headers.get("uc-rest-error")
-    if document is None and (page := answer.body[:_LONGEST_PAGE].decode(errors="replace").strip()):
-        return Refusal(endpoint, answer.status, None, (page, *([header] if header else [])), None)
-    code = error or f"http_{answer.status}"
-    return Refusal(endpoint, answer.status, code, (*texts, *([header] if header else [])), document)
-
-
-def _error_of(
-    document: Mapping[str, Any] | None, provider: Provider, *, refused: bool
-) -> tuple[str | None, tuple[str, ...]]:
-    """Return the code and the texts of an error; of several codes one that somebody knows."""
-    if document is None:
-        return None, ()
-    explained = {rule["code"].lower() for rule in provider.rules if "code" in rule}
-    return error_of(document, provider.error_fields, meanings.KNOWN | explained, refused=refused)
-
-
-def _failure(refusal: Refusal, answer: Answer, provider: Provider, secrets: tuple[str, ...]) -> GatehouseError:
-    """Return the failure that a refusal means, with the server's words as they may be repeated."""
-    code, texts = refusal.code or "", refusal.texts
-    # A page is not repeated.
-    words = answer.headers.get("uc-rest-error") if refusal.code is None else next(iter(texts), None)
-    said = ProviderError(
-        (_cleaned(code, provider, secrets) if re.fullmatch(_ERROR_CODE, code) else None) or f"http_{answer.status}",
-        _cleaned(words, provider, secrets),
-        answer.status,
-    )
-    wait = retry_after(answer, refusal.document)
-    return meanings.failure_of(refusal, fitting(refusal, provider.rules), said, wait)
-
-
-def _says_no(answer: Answer, document: Mapping[str, Any], provider: Provider, endpoint: str) -> bool:
-    """Tell whether a 200 is a failure without having an `error`.
-
-    It carries a flag that says no, whatever else it carries; or no token, and something that is known to mean no.
+    Its lifetime (`expires_in`) does not matter: the browser is sent on with it at once.
     """
-    if provider.response_success is not None and at_path(document, provider.response_success) is not True:
-        return True
-    if any(document.get(name) is False for name in ("ok", "success", "successful")):
-        return True
-    if _Fields(document, provider, 0).get("access_token"):
-        return False
-    refusal = _refusal(answer, document, provider, endpoint, refused=True)
-    if refusal is None:
-        return False
-    rule = fitting(refusal, provider.rules)
-    return rule is not None or meanings.word_of(refusal, rule) in meanings.KNOWN
-
-
-def retry_after(
-    answer: Answer, document: Mapping[str, Any] | None = None, *, now: datetime | None = None
-) -> int | None:
-    """Return the answer's Retry-After in seconds from now, at most a day (RFC 9110 section 10.2.3).
-
-    Where the header is missing, a body's `retry_after` in seconds stands in for it.
-    """
-    value = answer.headers.get("retry-after", "").strip()
-    if not value and document is not None:
-        told = seconds_of(document.get("retry_after"))
-        return None if told is None else min(told, LONGEST_RETRY_AFTER)
-    if value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS:
-        return min(int(value), LONGEST_RETRY_AFTER)
-    try:
-        at = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    seconds = (at.replace(tzinfo=at.tzinfo or UTC) - (now or _date_of(answer))).total_seconds()
-    return int(min(max(math.ceil(seconds), 0), LONGEST_RETRY_AFTER))
-
-
-def _date_of(answer: Answer) -> datetime:
-    """Return the server's own Date, which a Retry-After date is relative to; ours where it sent none."""
-    try:
-        at = parsedate_to_datetime(answer.headers.get("date", ""))
-    except (ValueError, OverflowError):
-        return datetime.now(UTC)
-    return at.replace(tzinfo=at.tzinfo or UTC)
-
-
-def _document(answer: Answer, provider: Provider | None = None) -> dict[str, Any] | None:
-    """Return the answer's fields, None where it has none; one that contradicts itself about an error has none, too."""
-    names = {"access_token", "error"}
-    if provider is not None:
-        names |= {*provider.names_of("access_token"), provider.error_fields.get("error", "error")}
-    document = document_of(answer.body, answer.headers.get("content-type", "").lower(), frozenset(names))
-    return None if document is not None and document.get("error") is TWICE else document
-
-
-def _cleaned(text: object, provider: Provider, secrets: tuple[str, ...]) -> str | None:
-    """Return a server's words as they may be repeated, without what we had sent in confidence; see `masking`."""
-    from functions.vault.provider.masking import cleaned  # noqa: PLC0415 - servers seldom say no
-
-    return cleaned(text, secrets, provider.private)
-
-
-class _Fields:
-    """The fields of a token response by their RFC's names, wherever the provider has them."""
-
-    def __init__(self, document: Mapping[str, Any], provider: Provider, now: float) -> None:
-        self._provider = provider
-        self._now = now
-        self._holder: Mapping[str, Any] = document
-        for path in provider.response_paths:
-            holder = at_path(document, path)
-            if isinstance(holder, Mapping):
-                self._holder = holder
-                if self.get("access_token"):
-                    break  # never a token from here and its refresh token from elsewhere
-
-    def get(self, name: str) -> Any:
-        found = (at_path(self._holder, path) for path in self._provider.names_of(name))
-        return next((value for value in found if value not in (None, "")), None)
-
-    def access_token(self) -> str:
-        token = self.get("access_token")
-        if not matches(token, _VSCHAR):
-            raise ProviderUnavailable(
-                "The token response has no access_token that is a non-empty string.", outcome_unknown=True
-            )
-        return _bounded(token, "access_token")
-
-    def refresh_token(self) -> str | None:
-        token = self.get("refresh_token")
-        if token is None or token is False or token == "":
-            return None
-        if not matches(token, _VSCHAR):
-            raise ProviderUnavailable("The token response's refresh_token is not a string.", outcome_unknown=True)
-        return _bounded(token, "refresh_token")
-
-    def expires_at(self) -> int | None:
-        provider = self._provider
-        seconds = seconds_of(self.get("expires_in"), provider.expires_in_unit)
-        if seconds is None and (moment := moment_of(self.get("expires_at"), self._now)) is not None:
-            seconds = moment - int(self._now)
-        seconds = seconds or provider.default_expires_in
-        if seconds is None:
-            return None
-        return int(self._now) + min(seconds, provider.max_expires_in or seconds)
-
-    def refresh_expires_at(self, *, issued: bool) -> int | None:
-        """Return when the refresh token ends. What the provider's data says of that counts from a token's issue."""
-        for name in ("refresh_token_expires_in", "refresh_expires_in", "x_refresh_token_expires_in"):
-            if (seconds := seconds_of(self.get(name), self._provider.expires_in_unit)) is not None:
-                return int(self._now) + seconds
-        for name in ("refresh_token_expires_at", "refresh_expires_at"):
-            if (moment := moment_of(self.get(name), self._now)) is not None:
-                return moment
-        seconds = self._provider.default_refresh_token_expires_in if issued else None
-        return None if seconds is None else int(self._now) + seconds
-
-
-def _bounded(token: str, name: str) -> str:
-    """Return a token, if it is of a size that can be kept: what is not would fail every write."""
-    if len(token) > LONGEST_TOKEN:
-        raise ProviderMisconfigured(
-            f"The server issued a token of {len(token)} characters as {name}, and {LONGEST_TOKEN} is the most that is "
-            "kept: ask for fewer scopes, or have the server put less into its tokens."
-        )
-    return token
-
-
-def _token_type(token_type: Any) -> str:
-    if not matches(token_type, _ERROR_CODE) or token_type.lower() == "bearer":
-        return "Bearer"
-    if token_type.lower() in _NOT_BEARER:
-        raise ProviderMisconfigured(
-            "The server issued a token that its bearer alone cannot use (token_type DPoP, PoP, MAC or N_A), which "
-            "Gatehouse does not speak: register the client for Bearer tokens."
-        )
-    return token_type
-
-
-def _scope(value: Any, provider: Provider) -> str | None:
-    scope = scopes.granted(value, provider.separators_of_answers)
-    return None if scope is None else _storable(scope)
-
-
-def _word(value: Any) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return None
-    return _storable(str(value)[:512]) or None
-
-
-def _storable(text: str) -> str:
-    """Return `text` as UTF-8 holds it: half a surrogate pair, valid in JSON, must not fail the write of good tokens."""
-    return text.encode(errors="replace").decode()
+    document = document_of(answer)
+    refusal = refusal_in(answer, document, provider, "authorization")
+    if refusal is not None:
+        raise failure_of(refusal, answer, provider, secrets)
+    request_uri = (document or {}).get("request_uri")
+    if not matches(request_uri, _REQUEST_URI):
+        raise ProviderUnavailable("The pushed authorization request was answered without a request_uri.")
+    return request_uri

@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, unquote_plus
 
-from .vocabulary import SHORTEST_PRIVATE
+from .names import SHORTEST_PRIVATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,7 +40,7 @@ _JWT = r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)*"
 _ENCODED = r"[A-Za-z0-9+/_-]{8,}"
 
 
-def cleaned(text: object, secrets: Iterable[str], private: Iterable[str] = ()) -> str | None:
+def masked(text: object, secrets: Iterable[str], private: Iterable[str] = ()) -> str | None:
     """Return a server's words as they may be repeated: short, visible ASCII, without anything that is in confidence.
 
     `secrets` are credentials, codes and tokens. `private` are values that only the owner's registration has: keys most

@@ -18,8 +18,8 @@ from functions.vault.base.errors import (
 )
 from functions.vault.base.fields import shown
 from functions.vault.base.timing import NEVER
-from functions.vault.provider import assembling, vocabulary
-from functions.vault.provider.providers import Registration
+from functions.vault.provider import merging, vocabulary
+from functions.vault.provider.registration import Registration
 from functions.vault.provider.vocabulary import CREDENTIALS, REGISTRATION
 
 from .aws import ClientError, code_of, outages_are_temporary
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from functions.vault.base.timing import Deadline
     from functions.vault.oauth.discovery import Discovery
-    from functions.vault.oauth.responses import Transport
+    from functions.vault.oauth.transport import Transport
 
     from .aws import ClientOf
 
@@ -91,9 +91,9 @@ class Registrations:
         """
         registration = self.get(name, deadline)
         if self._whole.get(name) is not registration:
-            from functions.vault.provider import checking  # noqa: PLC0415 - only who sends a customer somewhere asks
+            from functions.vault.provider import readiness  # noqa: PLC0415 - only who sends a customer somewhere asks
 
-            if problems := list(checking.problems(registration)):
+            if problems := list(readiness.problems(registration)):
                 raise self._refused(registration, problems, {})
             self._whole[name] = registration
         return registration
@@ -161,7 +161,7 @@ class Registrations:
                 layers.insert(1, {**self._discovery.metadata_of(issuer, deadline), "is_discovered": True})
             except ProviderMisconfigured as failure:
                 problems.append(("issuer", failure.description.rstrip(".")))
-        registration, further = assembling.assembled(name, layers, credentials)
+        registration, further = merging.merge(name, layers, credentials)
         problems += [(key, problem) for key, problem in further if key not in wrong]
         if problems:
             raise self._refused(registration, problems, document)
@@ -171,10 +171,10 @@ class Registrations:
         self, registration: Registration, problems: list[tuple[str, str]], document: Mapping[str, Any]
     ) -> ProviderMisconfigured:
         """Return the failure that names all that is wrong with a registration."""
-        from functions.vault.provider import checking, hints  # noqa: PLC0415 - most registrations are right
+        from functions.vault.provider import hints, readiness  # noqa: PLC0415 - most registrations are right
 
         known = {key for key, _ in problems}
-        further = [each for each in checking.problems(registration) if each[0] not in known]
+        further = [each for each in readiness.problems(registration) if each[0] not in known]
         return hints.refused(
             registration.provider.name,
             document,

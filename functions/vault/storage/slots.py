@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from functions.vault.base.timing import Deadline, Timing
-    from functions.vault.oauth.responses import Answer, Transport
-    from functions.vault.provider.providers import Provider
+    from functions.vault.oauth.transport import Answer, Transport
+    from functions.vault.provider.provider import Provider
 
     from .shared import Shared
 

@@ -25,7 +25,7 @@ from functions.vault.grant.obtained import Obtained
 from functions.vault.grant.stored_set import ASKED_AFTER, LONGEST_UNASKED, TOKENS
 from functions.vault.oauth.client import not_verified
 from functions.vault.oauth.id_token import KeyUnknown, NotVerified
-from functions.vault.provider.issued import as_issued_to
+from functions.vault.provider.registration_changes import as_issued_to
 from functions.vault.storage.store import Conflict
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from functions.vault.grant.token_set import TokenSet
     from functions.vault.grant.tokens import Account, SealedTokens
     from functions.vault.oauth.client import Client
-    from functions.vault.provider.providers import Provider
+    from functions.vault.provider.provider import Provider
     from functions.vault.storage.cipher import Cipher
     from functions.vault.storage.registrations import Registrations
     from functions.vault.storage.shared import Shared

@@ -11,7 +11,7 @@ from functions.vault.base.timing import SHORTEST_REQUEST
 from functions.vault.oauth import authorization
 from functions.vault.oauth.authorization import Phase
 from functions.vault.oauth.cookies import MOST_NONCES, RequestCookie, find
-from functions.vault.oauth.outcome import Outcome
+from functions.vault.oauth.visit_outcome import Outcome
 from functions.vault.storage.store import Conflict
 
 if TYPE_CHECKING:

@@ -24,10 +24,10 @@ from functions.vault.grant.last_attempt import LastAttempt
 from functions.vault.grant.life import Place
 from functions.vault.grant.obtained import Authorized, Obtained
 from functions.vault.oauth.authorization import Phase
-from functions.vault.oauth.authorization_response import CONSENT_REQUIRED, REMEDIES, refusal_of
-from functions.vault.oauth.outcome import SUBJECT_MISMATCH, Became, Outcome, became_of, page_of, waits
-from functions.vault.oauth.responses import told_by_redirect, with_callback
-from functions.vault.provider.rules import ACCESS_DENIED
+from functions.vault.oauth.authorization_response import CONSENT_REQUIRED, REMEDIES, redirect_error, refusal_of
+from functions.vault.oauth.responses import with_redirect_metadata
+from functions.vault.oauth.visit_outcome import SUBJECT_MISMATCH, Became, Outcome, became_of, page_of, waits
+from functions.vault.provider.refusal_rules import ACCESS_DENIED
 from functions.vault.storage.store import Conflict
 
 from .committing import UNREAD, Rescued
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from functions.vault.oauth.authorization import AuthorizationRequest
     from functions.vault.oauth.authorization_response import ValidatedResponse
     from functions.vault.oauth.client import Client
-    from functions.vault.provider.providers import Provider, Registration
+    from functions.vault.provider.provider import Provider
+    from functions.vault.provider.registration import Registration
     from functions.vault.storage.cipher import Cipher
     from functions.vault.storage.registrations import Registrations
     from functions.vault.storage.shared import Shared
@@ -129,7 +130,7 @@ class Completing:
         error = self._of_person(response, error)
         browser, now = response.browser, self.timing.now()
         secrets = (browser.state, browser.ticket_secret, browser.nonce, browser.code_verifier)
-        said = told_by_redirect(response.error, response.error_description, secrets)
+        said = redirect_error(response.error, response.error_description, secrets)
         attempt = LastAttempt(browser.request_id, int(now), page_of(error), error, said)
         try:
             request = self.authorizations.fail(response, attempt, now)
@@ -209,7 +210,7 @@ class Completing:
         with ExitStack() as until_stored:
             try:
                 registration = self.registrations.get(request.provider, deadline)
-                parameters = registration.provider.told_parameters(request.parameters, response.parameters)
+                parameters = registration.provider.redirected_parameters(request.parameters, response.parameters)
                 registration = registration.for_tenant(parameters)
                 response = response.with_code(registration.provider.code_parameter)
                 first_version = request.connection_version + 1
@@ -220,7 +221,7 @@ class Completing:
                 timeout = deadline.for_http(registration.provider.request_timeout)
                 nonce = bool(request.nonce)
                 answered = client.exchange(registration, response, request.redirect_uri, timeout, nonce=nonce)
-                answered = with_callback(answered, registration.provider, response.parameters)
+                answered = with_redirect_metadata(answered, registration.provider, response.parameters)
             except GatehouseError as error:
                 return self._failed(request, error.code, error)
             except Exception:
@@ -424,7 +425,7 @@ def _with_scope(
     One that names none grants what was requested (RFC 6749 section 5.1), if the provider does not say it in the
     redirect instead, whose `parameters` these are.
     """
-    separators, aliases = provider.separators_of_answers, provider.scope_aliases
+    separators, aliases = provider.response_separators, provider.scope_aliases
     scope = response.scope
     if scope is None and provider.scope_parameter is not None:
         scope = scopes.told(parameters.get(provider.scope_parameter), separators, requested, aliases)

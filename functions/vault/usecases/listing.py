@@ -51,7 +51,7 @@ class Listing:
 
     def _attempt_of(self, request: AuthorizationRequest) -> dict[str, Any] | None:
         from functions.vault.oauth.authorization import Phase  # noqa: PLC0415 - few ask for a request; so below
-        from functions.vault.oauth.outcome import Became, became_of  # noqa: PLC0415
+        from functions.vault.oauth.visit_outcome import Became, became_of  # noqa: PLC0415
 
         if request.phase is not Phase.CONSUMED:
             return None if request.last_attempt is None else view_of_attempt(request.last_attempt)

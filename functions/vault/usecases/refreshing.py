@@ -25,7 +25,7 @@ from functions.vault.base.timing import AFTER_HTTP, CALL, RESCUED_WITHIN, SETTLE
 from functions.vault.grant import scopes
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.stored_set import RefreshedFrom, StoredSet
-from functions.vault.provider.issued import as_issued_to
+from functions.vault.provider.registration_changes import as_issued_to
 from functions.vault.storage.store import Conflict
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from functions.vault.grant.token_set import TokenSet
     from functions.vault.grant.tokens import SealedTokens, TokenResponse
     from functions.vault.oauth.client import Client
-    from functions.vault.provider.providers import Registration
+    from functions.vault.provider.registration import Registration
     from functions.vault.storage.cipher import Cipher
     from functions.vault.storage.registrations import Registrations
     from functions.vault.storage.shared import Shared

@@ -23,7 +23,7 @@ from functions.vault.grant.stored_set import (
     LEFT_AT_THE_SERVER,
     REFUSED_AFTER_AN_INTERRUPTION,
 )
-from functions.vault.provider.issued import as_issued_to
+from functions.vault.provider.registration_changes import as_issued_to
 from functions.vault.storage.store import Conflict
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from functions.vault.grant.failure import Failure
     from functions.vault.grant.stored_set import StoredSet
     from functions.vault.oauth.client import Client
-    from functions.vault.provider.providers import Registration
+    from functions.vault.provider.registration import Registration
     from functions.vault.storage.cipher import Cipher
     from functions.vault.storage.registrations import Registrations
     from functions.vault.storage.store import Connections

@@ -11,7 +11,7 @@ from functions.vault.base.errors import InvalidRequest, TemporarilyUnavailable
 from functions.vault.base.record import record
 from functions.vault.grant.connection import Status
 from functions.vault.grant.life import MOST_BYTES, MOST_SETS
-from functions.vault.oauth import authorization, dialect
+from functions.vault.oauth import authorization, provider_requests
 from functions.vault.oauth.authorization import AuthorizationRequest, Ticket, with_query
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from functions.vault.base.timing import Deadline, Timing
     from functions.vault.grant.connection import Connection
-    from functions.vault.provider.providers import Provider, Registration
+    from functions.vault.provider.provider import Provider
+    from functions.vault.provider.registration import Registration
     from functions.vault.storage.registrations import Registrations
     from functions.vault.storage.store import Authorizations, Connections
 
@@ -162,7 +163,9 @@ def _params(
 ) -> list[tuple[str, str]]:
     """Return the authorization request (RFC 6749 section 4.1.1) but for what a browser adds: state and challenge."""
     provider = registration.provider
-    params = dialect.authorization_params(registration, redirect_uri, scope, fields.get("authorization_params", {}))
+    params = provider_requests.authorization_params(
+        registration, redirect_uri, scope, fields.get("authorization_params", {})
+    )
     if provider.response_mode is not None:
         params["response_mode"] = provider.response_mode
     return [*params.items(), *(("resource", uri) for uri in provider.resource)]

@@ -12,7 +12,7 @@ from functions.vault.grant.scopes import OFFLINE_ACCESS
 
 if TYPE_CHECKING:
     from functions.vault.oauth.authorization import AuthorizationRequest
-    from functions.vault.provider.providers import Provider
+    from functions.vault.provider.provider import Provider
 
 
 def note_no_refresh_token(request: AuthorizationRequest, provider: Provider) -> None:

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.oauth import refusals
-from functions.vault.oauth.refusals import Refusal
-from functions.vault.provider import rules
+from functions.vault.oauth.refusal import Refusal, matching_rule
+from functions.vault.provider import refusal_rules
 
 if TYPE_CHECKING:
-    from functions.vault.provider.rules import Rule
+    from functions.vault.provider.refusal_rules import Rule
 
 STRAVA = {
     "message": "Bad Request",
@@ -33,8 +32,8 @@ def refusal(**fields: Any) -> Refusal:
 
 def fits(rule: dict[str, Any], **fields: Any) -> bool:
     """Tell whether one rule fits a refusal."""
-    (checked,) = rules.checked([{**rule, "means": "invalid_grant"}])
-    return refusals.fitting(refusal(**fields), [checked]) is not None
+    (checked,) = refusal_rules.checked([{**rule, "means": "invalid_grant"}])
+    return matching_rule(refusal(**fields), [checked]) is not None
 
 
 @pytest.mark.parametrize(
@@ -173,4 +172,4 @@ MEMBERS: Rule = {"contains": {"error": "E-1"}, "means": "busy"}
 )
 def test_rules_that_look_into_an_answer_come_first(order: list[Rule], first: Rule) -> None:
     """And then the order in which they are written."""
-    assert refusals.fitting(refusal(), order) is first
+    assert matching_rule(refusal(), order) is first

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from functions.vault.oauth.authorization import Phase
-from functions.vault.oauth.outcome import Outcome
+from functions.vault.oauth.visit_outcome import Outcome
 from functions.web import replies
 from tests.unit.samples import authorization_request
 

@@ -15,7 +15,8 @@ from functions.vault.provider.tenants import filled
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from functions.vault.provider.providers import Provider, Registration
+    from functions.vault.provider.provider import Provider
+    from functions.vault.provider.registration import Registration
 
     Pairs = Sequence[tuple[str, str]]
 

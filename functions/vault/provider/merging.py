@@ -1,6 +1,6 @@
-"""A registration out of its layers: what an owner writes, over what an issuer publishes, over a provider file.
+"""How the layers of a registration become one: what the owner writes, over an issuer's metadata, over a provider file.
 
-Each layer is right key by key (`vocabulary`); what does not fit together in all of them is named here.
+Each layer is valid key by key (`vocabulary`). What does not fit together once they are merged is found here.
 """
 
 from __future__ import annotations
@@ -13,62 +13,66 @@ from urllib.parse import parse_qsl, urlsplit
 from functions.vault.base.errors import ProviderMisconfigured
 
 from . import tenants
-from .providers import ID_TOKEN_SUBJECT, Provider, Registration, origin_of
-from .rules import of_codes
-from .vocabulary import ENDPOINTS, NAMES_A_KEY, PARAM_NAMES, PRIVATE, REGION, SHORTEST_PRIVATE
+from .names import ENDPOINTS, MAY_HOLD_API_KEYS, NAMES_A_KEY, PARAM_NAMES, REGION, SHORTEST_PRIVATE
+from .provider import ID_TOKEN_SUBJECT, Provider
+from .refusal_rules import of_codes
+from .registration import Registration, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-def register(name: str, layers: list[dict[str, Any]], credentials: Mapping[str, Any]) -> Registration:
-    """Return the registration of provider `name`; in `layers` the later ones go over the earlier ones."""
-    registration, problems = assembled(name, layers, credentials)
+def registration_of(name: str, layers: list[dict[str, Any]], credentials: Mapping[str, Any]) -> Registration:
+    """Return the registration of provider `name`: in `layers`, later ones take precedence.
+
+    Raises `ProviderMisconfigured` naming every problem.
+    """
+    registration, problems = merge(name, layers, credentials)
     if problems:
-        told = "; ".join(f"{key}: {problem}" for key, problem in problems)
-        raise ProviderMisconfigured(f"The registration of provider {name!r}: {told}.")
+        found = "; ".join(f"{key}: {problem}" for key, problem in problems)
+        raise ProviderMisconfigured(f"The registration of provider {name!r}: {found}.")
     return registration
 
 
-def assembled(
+def merge(
     name: str, layers: list[dict[str, Any]], credentials: Mapping[str, Any]
 ) -> tuple[Registration, list[tuple[str, str]]]:
-    """Return the registration that layers and credentials make, and what keeps it from being one, key by key."""
+    """Return the registration that layers and credentials make, and its problems, each with its key."""
     merged: dict[str, Any] = {}
     for layer in layers:
-        for key in _of_another_server(merged, layer):
+        for key in _endpoints_elsewhere(merged, layer):
             del merged[key]
         merged |= {**_regions_under(layer, merged), **layer, **_rules_over(merged, layer)}
     known = {entry.name for entry in fields(Provider)}
     for key in ("revocation_endpoint", "account_endpoint"):
         if merged.get(key) == "":
-            del merged[key]  # there is one, and it is left unused
-    problems = [*_client_problems(credentials), *_incoherences(merged)]
+            del merged[key]  # it exists, and the owner does not want it used
+    problems = [*_client_problems(credentials), *_conflicts(merged)]
     values = {key: value for key, value in merged.items() if key in known}
     provider = Provider(name=name, **values, private=_private(layers))
     client = {"client_id": "", **_client(credentials)}
     return Registration(provider, **client, is_discovered=bool(merged.get("is_discovered"))), problems
 
 
-def _of_another_server(below: Mapping[str, Any], layer: Mapping[str, Any]) -> list[str]:
-    """Return the endpoints below a layer that tokens of its server must not go to: it has a token endpoint elsewhere.
+def _endpoints_elsewhere(below: Mapping[str, Any], layer: Mapping[str, Any]) -> list[str]:
+    """Return the endpoints below a layer that must not get its tokens, because its token endpoint is elsewhere.
 
-    Who names the endpoints of an installation of their own, and leaves one out, has not said that the file's will do: a
-    stranger would get the tokens, and what it says of them would be believed.
+    An owner who names the endpoints of their own installation, and leaves one out, has not agreed to the file's: a
+    stranger would get the tokens, and Gatehouse would believe what it says about them.
     """
     was, now = (urlsplit(each.get("token_endpoint") or "") for each in (below, layer))
     is_elsewhere = bool(was.netloc and now.netloc) and (was.scheme, was.netloc) != (now.scheme, now.netloc)
-    shown_tokens = [
+    gets_tokens = [
         key for key in (*ENDPOINTS, "first_refresh") if key not in {"authorization_endpoint", "token_endpoint"}
     ]
-    return [key for key in shown_tokens if is_elsewhere and key in below and key not in layer]
+    return [key for key in gets_tokens if is_elsewhere and key in below and key not in layer]
 
 
 def _rules_over(below: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the rules of a layer before those of the layers below it, the short ones written out.
+    """Return the rules of a layer, then those of the layers below it; `error_codes` become rules, too.
 
-    They add up, where every other key goes over the same key below: who explains one more refusal of a server loses
-    nothing of what its file says.
+    Rules add up, whereas any other key replaces the same key below: an owner who explains one more refusal of a server
+    keeps what the server's file says.
     """
     whole = [
         rule for each in (layer, below) for rule in (*each.get("refusals", ()), *of_codes(each.get("error_codes", {})))
@@ -77,7 +81,7 @@ def _rules_over(below: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str,
 
 
 def _regions_under(layer: Mapping[str, Any], below: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the regions below a layer without the endpoints that the layer names: those hold in every region."""
+    """Return the regions below a layer without the endpoints that the layer names: those apply in every region."""
     regions: Mapping[str, Mapping[str, str]] = below.get("regions", {})
     return {
         "regions": {name: {key: url for key, url in urls.items() if key not in layer} for name, urls in regions.items()}
@@ -85,7 +89,7 @@ def _regions_under(layer: Mapping[str, Any], below: Mapping[str, Any]) -> dict[s
 
 
 def _private(layers: list[dict[str, Any]]) -> tuple[str, ...]:
-    """Return what the last layer alone says in headers, in parameters and in the queries of endpoints."""
+    """Return the values in headers, parameters and queries of endpoints that only the last layer has."""
     *below, own = [set(_private_values(layer)) for layer in layers] or [set()]
     return tuple(sorted(own.difference(*below)))
 
@@ -93,17 +97,17 @@ def _private(layers: list[dict[str, Any]]) -> tuple[str, ...]:
 def _private_values(layer: Mapping[str, Any]) -> Iterator[str]:
     given: list[tuple[str, str]] = []
     for part in (layer, layer.get("first_refresh", {}), *layer.get("regions", {}).values()):
-        given += (entry for key in PRIVATE for entry in part.get(key, {}).items())
+        given += (entry for key in MAY_HOLD_API_KEYS for entry in part.get(key, {}).items())
         given += (entry for key in ENDPOINTS for entry in parse_qsl(urlsplit(part.get(key) or "").query))
-    # A shorter one, a flag or a number, is a part of ordinary words, unless its name says what it is. So is what a
-    # customer's browser shows, where the authorization request is not pushed.
+    # A shorter value, a flag or a number, occurs in plain words: it counts only if its name says what it is. The same
+    # goes for authorization_params, which the customer's browser shows unless the request is pushed.
     yield from (value for _, value in given if len(value) >= SHORTEST_PRIVATE)
     given += layer.get("authorization_params", {}).items()
     yield from (value for name, value in given if re.search(NAMES_A_KEY, name.lower()))
 
 
 def _client(credentials: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of the client: `client_secrets` and `client_secret` are two ways to say the same."""
+    """Return the fields of the client: `client_secrets` and `client_secret` are two ways to write the same."""
     client = dict(credentials)
     if "previous_clients" in client:
         client["previous_clients"] = tuple(_client(each) for each in client["previous_clients"])
@@ -122,8 +126,8 @@ def _client_problems(credentials: Mapping[str, Any]) -> Iterator[tuple[str, str]
             yield key, "expected client_secret (one), or client_secrets (one or two, the newest first), not both"
 
 
-def _incoherences(merged: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Give what keys that are right by themselves do not fit together in."""
+def _conflicts(merged: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield where keys that are valid by themselves contradict each other."""
     declared: Mapping[str, str] = merged.get("parameters", {})
     for key in PARAM_NAMES:
         if _are_ambiguous([name for name in merged.get(key, {}).values() if name]):
@@ -143,11 +147,11 @@ def _incoherences(merged: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "first_refresh", "expected its refresh_endpoint at the origin of the one of later refreshes"
     if merged.get("authorization_response_iss_parameter_supported") and "issuer" not in merged:
         yield "issuer", "needed, to compare iss in the responses with (RFC 9207)"
-    yield from _unknown_accounts(merged)
+    yield from _account_problems(merged)
 
 
-def _unknown_accounts(merged: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Give what is missing for saying whose account it is."""
+def _account_problems(merged: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what is missing for finding out whose account it is."""
     if merged.get("subject") == ID_TOKEN_SUBJECT and not {"issuer", "jwks_uri"} <= merged.keys():
         yield "subject", f"{ID_TOKEN_SUBJECT} needs an issuer and a jwks_uri to verify the ID token by"
     if "account_endpoint" in merged and merged.get("subject") in {None, ID_TOKEN_SUBJECT}:

@@ -12,13 +12,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 from functions.vault.base.errors import ProviderMisconfigured
 
-from .algorithms import HMAC_ALGORITHMS, KEY_ALGORITHMS
-from .vocabulary import AUTH_METHODS, ENDPOINTS, OWN_AUTHORIZATION_PARAMS
+from .auth_methods import AUTH_METHODS, HMAC_ALGORITHMS, KEY_ALGORITHMS
+from .names import ENDPOINTS, OWN_AUTHORIZATION_PARAMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .providers import Registration
+    from .registration import Registration
 
     Problem = tuple[str, str]
 

@@ -9,11 +9,11 @@ import pytest
 
 from functions.vault.base.errors import ProviderMisconfigured, ReauthorizationRequired
 from functions.vault.grant.stored_set import Whose
-from functions.vault.provider.issued import as_issued_to
+from functions.vault.provider.registration_changes import as_issued_to
 from tests.unit.samples import registration
 
 if TYPE_CHECKING:
-    from functions.vault.provider.providers import Registration
+    from functions.vault.provider.registration import Registration
 
 OLD = {"client_id": "client-0", "client_secret": "old"}
 

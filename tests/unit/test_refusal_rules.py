@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from functions.vault.base.fields import Mismatch
-from functions.vault.provider import rules
+from functions.vault.provider import refusal_rules
 
 
 def expected(value: Any) -> str:
     """Return what is said of badly written rules."""
     with pytest.raises(Mismatch) as caught:
-        rules.checked(value)
+        refusal_rules.checked(value)
     return str(caught.value)
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from functions.vault.oauth import dialect
-from functions.vault.oauth.dialect import Request
-from functions.vault.provider.providers import Registration
+from functions.vault.oauth import provider_requests
+from functions.vault.oauth.provider_requests import Request
+from functions.vault.provider.registration import Registration
 from tests.unit.samples import registration
 
 FORM = "application/x-www-form-urlencoded"
@@ -18,7 +18,7 @@ PROOF = {"client_id": "client-1", "client_secret": "hunter2"}
 
 def asked(kind: str, known: Registration, fields: list[tuple[str, str]] | None = None, **headers: str) -> Request:
     """Return the request of this kind."""
-    return dialect.request(kind, known, fields or CODE, PROOF, headers)
+    return provider_requests.request(kind, known, fields or CODE, PROOF, headers)
 
 
 def test_parameters_go_by_the_providers_names() -> None:
@@ -185,7 +185,7 @@ def test_an_authorization_request_goes_by_the_providers_names() -> None:
         scope_separator=",",
     )
 
-    made = dialect.authorization_params(known, "https://gate.example/cb", "a b", {"prompt": "none", "x": "1"})
+    made = provider_requests.authorization_params(known, "https://gate.example/cb", "a b", {"prompt": "none", "x": "1"})
 
     assert made == {
         "prompt": "none",

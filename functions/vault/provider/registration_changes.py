@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from functions.vault.grant.stored_set import Whose
 
-    from .providers import Registration
+    from .registration import Registration
 
 _USES = ("token", "refresh", "revocation", "account")
 _NOT_IN_METADATA = ("account",)

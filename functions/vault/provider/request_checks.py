@@ -1,0 +1,100 @@
+"""Checks of the keys that shape requests to a provider: parameters, headers, and other names for parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from functions.vault.base import fields as check
+from functions.vault.base.fields import Mismatch
+
+from .names import FIELD_NAME, HEADER_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from functions.vault.base.fields import Check
+
+
+def params(own: frozenset[str]) -> Check:
+    """Accept additional parameters of a request, none of which is in `own`: Gatehouse sets those itself."""
+    return _without(own, check.string_map(FIELD_NAME, 1024, 20), "names", str)
+
+
+def headers(own: frozenset[str]) -> Check:
+    """Accept additional headers of a request, likewise; their names ignore case, and `own` is in lower case."""
+    return _without(own, check.string_map(HEADER_NAME, 256, 10), "headers", str.lower)
+
+
+def _without(own: frozenset[str], accept_map: Check, what: str, normalize: Callable[[str], str]) -> Check:
+    """Accept what `accept_map` does, unless one of its keys, after `normalize`, is in `own`."""
+
+    def accept(value: Any) -> dict[str, str]:
+        given: dict[str, str] = accept_map(value)
+        if taken := own.intersection(map(normalize, given)):
+            raise Mismatch(f"other {what} than those that Gatehouse sets itself ({', '.join(sorted(taken))})")
+        return given
+
+    return accept
+
+
+def texts_by_key(keys: tuple[str, ...], expected_values: str, what: str) -> Check:
+    """Accept an object whose keys are some of `keys`, and whose values match the pattern `expected_values`."""
+
+    def accept(value: Any) -> dict[str, str]:
+        expected = f"an object with keys of {', '.join(keys)}, and for each {what}"
+        if not isinstance(value, Mapping) or value.keys() - set(keys):
+            raise Mismatch(expected)
+        if not all(check.matches(entry, expected_values) for entry in value.values()):
+            raise Mismatch(expected)
+        return dict(value)
+
+    return accept
+
+
+def other_names(*own: str) -> Check:
+    """Accept other names for the parameters `own`; an empty name leaves the parameter out."""
+    accept_map = texts_by_key(
+        own, f"{FIELD_NAME}|", "the name that the server has for it, or an empty one to leave it out"
+    )
+
+    def accept(value: Any) -> dict[str, str]:
+        names: dict[str, str] = accept_map(value)
+        if set(own).intersection(names.values()):
+            raise Mismatch("other names than those that Gatehouse sets itself (" + ", ".join(own) + ")")
+        return names
+
+    return accept
+
+
+def refresh_token_needs(value: Any) -> dict[str, list[str]]:
+    """Accept what an authorization request has to contain for the server to issue a refresh token."""
+    expected = (
+        "an object of at most 10 parameters of the authorization request, each with a list of 1 to 10 texts, one of "
+        'which it has to have, like {"scope": ["offline_access"]}'
+    )
+    texts = check.list_of(check.printable(256), 10)
+    if not isinstance(value, Mapping) or len(value) > 10:  # noqa: PLR2004 - no server wants more for one token
+        raise Mismatch(expected)
+    try:
+        for name, accepted in value.items():
+            check.text(FIELD_NAME, expected)(name)
+            texts(accepted or None)
+    except Mismatch:
+        raise Mismatch(expected) from None
+    return dict(value)
+
+
+def first_refresh(checks: Mapping[str, Check]) -> Check:
+    """Accept an object of those keys that differ for the first refresh after a consent; `checks` has them all."""
+    expected = f"an object with some of the keys {', '.join(checks)}"
+
+    def accept(value: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping) or value.keys() - checks.keys():
+            raise Mismatch(expected)
+        try:
+            return {key: checks[key](entry) for key, entry in value.items()}
+        except Mismatch as mismatch:
+            raise Mismatch(f"{expected}, each as it is by itself: {mismatch}") from None
+
+    return accept
