@@ -1,6 +1,6 @@
-"""What somebody may have meant who wrote a wrong registration: keys of a near name, and an example of each key.
+"""What the author of an invalid registration may have meant: keys with a similar name, and an example of each key.
 
-Loaded where there is something to say. Names of keys and what was expected are told, never a value.
+Loaded only if there is a problem to report. Reports name keys and what was expected, never a value.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ EXAMPLES: dict[str, Any] = {
     "resource": ["https://api.example.com"],
     "endpoints_moved_from": ["https://old.example.com"],
 }
-"""An example of each key whose values are not few and named, or a number between two others."""
+"""An example of each key that is not a flag, a number or one of a few names."""
 
 _CALLED = {
     "client_id": ("id", "appid", "applicationid", "clientkey", "consumerkey", "apikey", "key", "client"),
@@ -120,7 +120,7 @@ _CALLED = {
     "default_expires_in": ("expiresin", "tokenlifetime", "lifetime"),
     "max_concurrency": ("concurrency", "maxconcurrent"),
 }
-"""What other programs call the keys, with nothing but their letters and digits."""
+"""What other programs call the keys: only the letters and digits of their names."""
 
 _OURS = {
     **dict.fromkeys(
@@ -133,10 +133,10 @@ _OURS = {
     ),
     **dict.fromkeys(("name", "description", "comment", "schema"), "leave it out: no key is for notes"),
 }
-"""Keys that are needless here, and why."""
+"""Keys that a registration does not need, and why."""
 
 _LIKE = 0.78
-"""How near a key has to be to a known one (of 1) to be taken for it."""
+"""How similar to a known key (0 to 1) an unknown one has to be to be taken for it."""
 
 
 def refused(  # noqa: PLR0913 - what was written, and what there is
@@ -148,19 +148,22 @@ def refused(  # noqa: PLR0913 - what was written, and what there is
     parameters: Collection[str],
     files: Collection[str],
 ) -> ProviderMisconfigured:
-    """Return the failure that a registration with these problems is: all of them, with what may have been meant.
+    """Return the failure of a registration with these problems: all of them, and what may have been meant.
 
-    `parameters` are the provider's, `files` the names of the provider files that there are.
+    `parameters` are those of the provider, `files` the names of all provider files.
     """
     meant = {key: near for key in document if key not in checks and (near := _near(key, checks)) is not None}
-    told = [
+    described = [
         f"{check.shown(key)}: {problem}{_hint(key, problem, document, checks, meant, parameters)}"
         for key, problem in dict.fromkeys(problems)
-        # Whoever has misspelt a key is told that, and not that the right one is not there.
+        # If a key is misspelt, that is the problem, and not that the right one is missing.
         if key in document or key not in meant.values() or not problem.startswith("needed")
     ]
     return ProviderMisconfigured(
-        f"The registration of provider {name!r}: " + "; ".join(sorted(told)) + "." + _catalogue(name, problems, files)
+        f"The registration of provider {name!r}: "
+        + "; ".join(sorted(described))
+        + "."
+        + _catalogue(name, problems, files)
     )
 
 
@@ -172,11 +175,11 @@ def _hint(  # noqa: PLR0913, PLR0917 - as above
     meant: Mapping[str, str],
     parameters: Collection[str],
 ) -> str:
-    """Return what helps with one problem."""
+    """Return what helps to solve one problem."""
     if problem == UNKNOWN:
         return _of_unknown(key, document[key], meant, parameters)
-    told = f", like {json.dumps(EXAMPLES[key])}" if key in EXAMPLES else ""
-    return told + (_of_text(document[key], checks[key]) if key in document and key in checks else "")
+    example = f", like {json.dumps(EXAMPLES[key])}" if key in EXAMPLES else ""
+    return example + (_of_text(document[key], checks[key]) if key in document and key in checks else "")
 
 
 def _of_unknown(key: str, value: Any, meant: Mapping[str, str], parameters: Collection[str]) -> str:
@@ -192,9 +195,9 @@ def _of_unknown(key: str, value: Any, meant: Mapping[str, str], parameters: Coll
 
 
 def _of_text(value: Any, accept: Check) -> str:
-    """Return what helps where a text has something at its ends, or is a list, a number or a flag that became a text.
+    """Return what helps if a text has blanks at its ends, or is a list, a number or a flag that became a text.
 
-    The form for keys and values in AWS's console makes one of each.
+    The form for keys and values in AWS's console turns each of them into a text.
     """
     if not isinstance(value, str):
         return ""
@@ -208,7 +211,7 @@ def _of_text(value: Any, accept: Check) -> str:
 
 
 def _near(key: str, known: Iterable[str]) -> str | None:
-    """Return the key that somebody may have meant by an unknown one."""
+    """Return the known key that may have been meant by an unknown one."""
     letters, spelled = _letters(key), {_letters(each): each for each in known}
     if letters in spelled:
         return spelled[letters]
@@ -220,7 +223,7 @@ def _near(key: str, known: Iterable[str]) -> str | None:
 
 
 def _catalogue(name: str, problems: Sequence[tuple[str, str]], files: Collection[str]) -> str:
-    """Return what helps where a second application at a provider of the catalogue has no endpoints."""
+    """Return what helps if the endpoints are missing for a second application at a provider of the catalogue."""
     lacks = any(key == "token_endpoint" and problem.startswith("needed") for key, problem in problems)
     if not lacks or name in files:
         return ""
@@ -230,7 +233,7 @@ def _catalogue(name: str, problems: Sequence[tuple[str, str]], files: Collection
 
 
 def not_json(text: str, error: Exception) -> str:
-    """Return why a text is no JSON, and what may have happened to it: the place, and nothing that stands there."""
+    """Return why a text is not JSON, and what may have happened to it: the position, and nothing of the text."""
     if not text.strip():
         return "it holds no text; store it as text, not as binary"
     if text.strip().startswith(("file://", "fileb://")):
@@ -243,17 +246,17 @@ def not_json(text: str, error: Exception) -> str:
 
 
 def no_object(document: Any) -> str:
-    """Return what is wrong with a document that is no object."""
-    told = 'expected an object, like {"client_id": "...", "client_secret": "..."}'
+    """Return what is wrong with a document that is not an object."""
+    expected = 'expected an object, like {"client_id": "...", "client_secret": "..."}'
     try:
         is_quoted = isinstance(document, str) and isinstance(json.loads(document), dict)
     except (ValueError, RecursionError):
         is_quoted = False
-    return told + (" (it is one within a JSON text: encode it once)" if is_quoted else "")
+    return expected + (" (it is one within a JSON text: encode it once)" if is_quoted else "")
 
 
 def nearest_file(name: str, files: Collection[str]) -> str:
-    """Return what is wrong with the name of a provider file that there is not."""
+    """Return what is wrong with the name of a provider file that does not exist."""
     near = difflib.get_close_matches(name.lower(), files, 1, 0.6)
     return "expected the name of a provider file" + (f" (did you mean {near[0]}?)" if near else f", like {min(files)}")
 

@@ -30,8 +30,8 @@ _IN_METADATA = (
 def from_metadata(document: Any, issuer: str, *, loopback_http: bool) -> dict[str, Any]:
     """Return what Gatehouse uses of an authorization server's metadata (RFC 8414 section 3.2).
 
-    The document's `issuer` must be the very string it was looked up for (section 3.3); keys that Gatehouse does not use
-    are passed over, as the RFC demands.
+    The document's `issuer` must be exactly the configured one (section 3.3). Keys that Gatehouse does not use are
+    ignored, as the RFC demands. Raises `ProviderMisconfigured`.
     """
     source = "the metadata of the configured issuer"
     if not isinstance(document, Mapping) or document.get("issuer") != issuer:
@@ -46,10 +46,10 @@ def from_metadata(document: Any, issuer: str, *, loopback_http: bool) -> dict[st
 
 
 def _near_issuer(document: Any, issuer: str) -> str | None:
-    """Return the issuer that metadata names where it is the configured one's own host that names it.
+    """Return the issuer that metadata names, if it has the host of the configured one.
 
-    A slash at the end, or the tenant in its path, is what people write in another way. Of another host nothing is
-    repeated: whoever copied it would let one server speak for another.
+    Often just a slash at the end or the tenant in the path is written differently. The issuer of another host is not
+    repeated: an operator who copied it would let one server speak for another.
     """
     found = document.get("issuer") if isinstance(document, Mapping) else None
     if not check.matches(found, f"{HTTPS_URL}|{LOOPBACK_URL}"):

@@ -1,6 +1,6 @@
-"""A server's words as they may be repeated: without what we had sent in confidence, however the server spells it.
+"""Masks secrets in a server's words, however the server encodes them, so that the words can be repeated.
 
-The one place where that is taken out: for the log, the record, `provider_error` in an answer, and what a browser sees.
+This is the one place that does so: for the log, the record, and `provider_error` in an answer.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 LONGEST = 200
-"""Characters of a server's words that are repeated."""
+"""Characters of a server's words that are repeated, at the most."""
 
 _LONGEST_READ = 20_000
 _MASK = "***"
-_UNSPEAKABLE = r"[^\x20-\x7e]+"
+_NOT_VISIBLE_ASCII = r"[^\x20-\x7e]+"
 
 _RUN = 8
-"""Characters of a secret in a row by which it is known."""
+"""Consecutive characters of a secret that reveal it."""
 
 _ADDRESS = r"[a-z][a-z0-9+.-]*://.*"
-# An address, or words: a server that uses such words too does not repeat a key for that.
+# A URL, or plain words: a server that uses the same words is not repeating a key.
 _ORDINARY = rf"{_ADDRESS}|[a-z._ /-]+"
 _BETWEEN_WORDS = r"[\s,;=:\"{}\[\]]+"
 
@@ -35,16 +35,17 @@ _HTML = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&
 _ENTITIES = {**{entity: sign for sign, entity in _HTML}, "&#39;": "'", "&#34;": '"', "&#38;": "&", "&apos;": "'"}
 _ESCAPE = r"\\(?:u([0-9a-fA-F]{4})|(.))"
 _JWT = r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)*"
-"""A token of this form nobody here need have sent: a server may quote one that it was about to issue (RFC 7519)."""
+"""Masked even if we have not sent it: a server may quote a JWT (RFC 7519) that it was about to issue."""
 
 _ENCODED = r"[A-Za-z0-9+/_-]{8,}"
 
 
 def masked(text: object, secrets: Iterable[str], private: Iterable[str] = ()) -> str | None:
-    """Return a server's words as they may be repeated: short, visible ASCII, without anything that is in confidence.
+    """Return a server's words as they may be repeated: short, visible ASCII, and with every secret masked.
 
-    `secrets` are credentials, codes and tokens. `private` are values that only the owner's registration has: keys most
-    likely, but they may be addresses or plain words. Returns None where nothing is left, or nothing can be repeated.
+    `secrets` are credentials, codes and tokens. `private` are values that only the owner's registration has: most
+    likely API keys, but they may be URLs or plain words. Returns None if nothing is left, or if a secret is there in a
+    form that cannot be masked.
     """
     if not isinstance(text, str):
         return None
@@ -56,12 +57,12 @@ def masked(text: object, secrets: Iterable[str], private: Iterable[str] = ()) ->
     keys = [*whole, *(part for part in parts if not re.fullmatch(_ORDINARY, part))]
     shown = {run for reading in _readings(text[:2000]) for run in _runs(reading)}
     if any(run in shown for key in keys for run in _runs(key)):
-        return None  # spelled so that no replacement finds it: then nothing is repeated at all
-    return re.sub(_UNSPEAKABLE, " ", text)[:LONGEST].strip() or None
+        return None  # encoded in a way that no replacement finds: then nothing is repeated at all
+    return re.sub(_NOT_VISIBLE_ASCII, " ", text)[:LONGEST].strip() or None
 
 
 def _parts(private: Iterable[str]) -> Iterator[str]:
-    """Give what is to be found of private values: each, its words (`Key KEY`, `key=KEY`), both halves of Basic ones."""
+    """Yield what to look for of private values: each, its words (`Key KEY`, `key=KEY`), both halves if it is Basic."""
     for value in filter(None, private):
         yield value
         words = [] if re.fullmatch(_ADDRESS, value) else re.split(_BETWEEN_WORDS, value)
@@ -70,7 +71,7 @@ def _parts(private: Iterable[str]) -> Iterator[str]:
 
 
 def _spellings(secret: str) -> Iterator[str]:
-    """Give the ways in which a text may hold a secret: in a URL, a form, JSON (also within JSON), HTML, base64."""
+    """Yield the ways to write a secret in a text: in a URL, a form, JSON (also within JSON), HTML, base64."""
     for encoded in (secret, quote(secret, safe=""), quote(secret), quote_plus(secret)):
         yield encoded
         yield re.sub("%[0-9A-F]{2}", lambda octet: octet[0].lower(), encoded)
@@ -80,17 +81,17 @@ def _spellings(secret: str) -> Iterator[str]:
     for sign, entity in _HTML:
         marked = marked.replace(sign, entity)
     yield from (marked, marked.replace("&#x27;", "&#39;"))
-    # Basic has the secret form-encoded below the base64 (RFC 6749 section 2.3.1).
+    # Basic credentials are form-encoded before base64 (RFC 6749 section 2.3.1).
     for text in {secret, quote(secret, safe=""), quote_plus(secret)}:
         octets = text.encode(errors="replace")
         yield from (spelling for spelling in _encodings(octets) if len(spelling) >= _RUN)
 
 
 def _encodings(octets: bytes) -> Iterator[str]:
-    """Give octets in hexadecimal digits and in base64, also as a part of something longer."""
+    """Yield octets in hexadecimal digits and in base64, also as part of something longer."""
     found = [b64encode(octets).decode(), b64encode(octets).decode().rstrip("=")]
     for before in range(3):
-        # What stands before shifts them; the characters at both ends depend on their neighbours.
+        # Octets before them shift the encoding, and the characters at both ends depend on their neighbours.
         encoded = b64encode(b"\0" * before + octets).decode().rstrip("=")
         found.append(encoded[(before * 8 + 5) // 6 : -1])
     yield from (octets.hex(), octets.hex().upper())
@@ -99,7 +100,7 @@ def _encodings(octets: bytes) -> Iterator[str]:
 
 
 def _readings(text: str) -> Iterator[str]:
-    """Give the texts that a reader could make of one, without blanks: percent-decoded, unescaped, decoded."""
+    """Yield what a reader could make of a text, without blanks: percent-decoded, unescaped, base64-decoded."""
     once = unquote_plus(text)
     for reading in (text, once, unquote_plus(once)):
         yield "".join(reading.split())
@@ -116,7 +117,7 @@ def _unescaped(text: str) -> str:
 
 
 def _decoded(text: str) -> str:
-    """Return what base64 holds, or nothing."""
+    """Return what a base64 text encodes; an empty text if it is not base64."""
     padded = text.replace("-", "+").replace("_", "/").rstrip("=")
     try:
         return b64decode(padded + "=" * (-len(padded) % 4), validate=True).decode(errors="replace")
@@ -125,5 +126,5 @@ def _decoded(text: str) -> str:
 
 
 def _runs(text: str) -> Iterator[str]:
-    """Give all runs of so many characters by which a secret is known."""
+    """Yield all runs of `_RUN` characters."""
     return (text[start : start + _RUN] for start in range(len(text) - _RUN + 1))

@@ -120,7 +120,7 @@ class Provider:
 
     @property
     def has_slots(self) -> bool:
-        """Tell whether it takes a limited number of requests at a time; 0 lifts the limit of a file."""
+        """Return whether it takes a limited number of requests at a time; 0 lifts the limit of a file."""
         return bool(self.max_concurrency)
 
     @property
@@ -130,65 +130,66 @@ class Provider:
 
     @property
     def grants_are_apart(self) -> bool:
-        """Tell whether to revoke one grant of an account leaves its others alone. Where nobody says so, it may not."""
+        """Return whether the server says that revoking one grant of an account leaves its other grants alone."""
         return self.revocation_ends_authorization is False
 
     @property
     def first_revocation_ends_all(self) -> bool:
-        """Tell whether nothing is left to revoke after a first success: it ends all, and the server says which is one.
+        """Return whether a first successful revocation leaves nothing to revoke.
 
-        A yes without that (RFC 7009 section 2.2) may be to a token that the server does not know.
+        It ends all grants, and the server says explicitly that it has succeeded. A mere 200 (RFC 7009 section 2.2) may
+        be the answer to a token that the server does not know.
         """
         return self.revocation_ends_authorization is True and self.revocation_success is not None
 
     @property
     def replays_refresh(self) -> bool:
-        """Tell whether a refresh whose answer was lost may be sent again at once, without harm to the grant."""
+        """Return whether a refresh whose answer was lost may be sent again at once, without harm to the grant."""
         return self.refresh_token_rotation is False or bool(self.refresh_token_replay_seconds)
 
     def names_of(self, token_field: str) -> tuple[str, ...]:
-        """Return the names of a token response's field in this provider's answers; none if it is passed over."""
+        """Return the names of a token response's field in this provider's answers; none if it is to be ignored."""
         named = self.response_fields.get(token_field, token_field)
         return tuple(name for name in ([named] if isinstance(named, str) else named) if name)
 
     @property
     def response_separators(self) -> tuple[str, ...]:
-        """Return what separates scopes in answers; what separates them in requests, where data says no other."""
+        """Return what separates scopes in answers: by default what separates them in requests."""
         given = self.response_scope_separators
         return (self.scope_separator,) if given is None else given
 
     @property
     def at_first_refresh(self) -> Provider:
-        """Return the provider as it is asked to refresh what a consent has brought: some call that an exchange."""
+        """Return the provider as it takes the first refresh after a consent: some servers call that an exchange."""
         return replace(self, **self.first_refresh)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Return what this provider's data says of refusals, in order."""
+        """Return the rules in this provider's data about refusals, in order."""
         return (*self.refusals, *of_codes(self.error_codes))
 
     @property
     def has_tenants(self) -> bool:
-        """Tell whether its endpoints depend on a connection's parameters."""
+        """Return whether its endpoints depend on a connection's parameters."""
         return bool(self.parameters or self.regions)
 
     def chosen_parameters(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Return a connection's parameters, the provider's defaults filled in, each held against its pattern.
+        """Return a connection's parameters with the provider's defaults, each of which matches its pattern.
 
-        Raises `InvalidRequest` naming every one that is missing or does not fit.
+        Raises `InvalidRequest` naming every one that is missing or does not match.
         """
         chosen = {**self.parameter_defaults, **given}
         if problems := self._parameter_problems(chosen):
             raise InvalidRequest("; ".join(problems) + ".")
         return chosen
 
-    def redirected_parameters(self, chosen: Mapping[str, str], told: Mapping[str, str]) -> dict[str, str]:
-        """Return a connection's parameters with those that the redirect has `told`: where its code has to go.
+    def redirected_parameters(self, chosen: Mapping[str, str], unverified: Mapping[str, str]) -> dict[str, str]:
+        """Return a connection's parameters with those that the redirect names: they say where its code has to go.
 
-        The browser brings them, so they are held against the same patterns and lists as what `start` is given. Raises
-        `ProviderMisconfigured` naming each that does not fit: whoever sent the code elsewhere would lose it.
+        The browser brings them, so they have to match the same patterns and lists as those that `start` gets. Raises
+        `ProviderMisconfigured` naming each that does not match: a code that is sent elsewhere is lost.
         """
-        named = {name: told[theirs] for name, theirs in self.callback_parameters.items() if theirs in told}
+        named = {name: unverified[theirs] for name, theirs in self.callback_parameters.items() if theirs in unverified}
         whole = {**chosen, **named}
         if named and (problems := self._parameter_problems(whole)):
             raise ProviderMisconfigured(
@@ -200,7 +201,7 @@ class Provider:
     def for_tenant(self, parameters: Mapping[str, str]) -> Provider:
         """Return the provider as it is for a connection with these parameters: in its region, placeholders filled in.
 
-        Raises `ProviderMisconfigured` where they do not fit (any more): start checks them before anything is stored.
+        Raises `ProviderMisconfigured` if they do not match. `start` has checked them, but data can change since.
         """
         if not self.has_tenants:
             return self
@@ -222,7 +223,7 @@ class Provider:
         return {**known, **self.regions.get(region or "", {})}
 
     def _parameter_problems(self, given: Mapping[str, str]) -> list[str]:
-        """Return what is wrong with each parameter by itself, else with the URLs that all of them make."""
+        """Return what is wrong with each parameter by itself, or else with the URLs that all of them make."""
         region = given.get(REGION)
         if self.regions and region is not None and region not in self.regions:
             return [f"parameters.{REGION}: expected one of {', '.join(self.regions)}"]
@@ -242,7 +243,7 @@ class Provider:
         return []
 
     def endpoint(self, name: str) -> str:
-        """Return the endpoint `name`, which the operation at hand cannot do without."""
+        """Return the endpoint `name`; raise `ProviderMisconfigured` if it is not known."""
         url: str | None = getattr(self, name)
         if url is None:
             raise ProviderMisconfigured(

@@ -1,7 +1,7 @@
-"""What is wrong with a registration whose keys are right one by one: nobody could connect by it.
+"""Problems that keep customers from connecting, in a registration whose keys are valid one by one.
 
-Asked before a customer is sent anywhere, by `start` and by `python -m tools.check_registration`. What is connected
-already is not held against it: a registration that works goes on working.
+`start` looks for them before it sends a customer anywhere, and `python -m tools.check_registration` reports them.
+Existing connections are not affected: a registration that works goes on working.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     Problem = tuple[str, str]
 
 _INVISIBLE = "[\u00a0\u00ad\u180e\u200b-\u200f\u2028-\u202f\u2060-\u2064\ufeff]"
-"""What comes along when a text is copied out of a page, and shows nowhere."""
+"""Characters that come along when a text is copied from a page, and are not visible."""
 
-# What stands in examples, in templates that nobody has filled in, and in what a screen shows of a secret.
+# What examples, templates that nobody has filled in, and screens that hide a secret show in its place.
 _PLACEHOLDER = (
     r"(?i)your[ _-].*|(the|its|new|old) (client |app )?(id|secret)|(client|app) (id|secret)|(?-i:NEW|OLD)"
     r"|<.*>|\[.*\]|\$?\{.*\}|(?-i:\$[A-Z_]+|%[A-Z_]+%)|\.{3}|\u2026|x{3,}|.{0,8}(\*{4,}|\u2022{3,}|\u25cf{3,}).{0,8}"
@@ -33,19 +33,19 @@ _PLACEHOLDER = (
 )
 
 _NOBODY = r"(?i)(.*\.)?example\.(com|net|org)"
-"""Hosts of examples (RFC 2606 section 3): no server is there."""
+"""Hosts reserved for examples (RFC 2606 section 3): no server is there."""
 
 
 def problems(registration: Registration) -> Iterator[Problem]:
-    """Give what is wrong, each with the key that is to be changed; never a value."""
-    yield from _of_endpoints(registration)
-    yield from _of_credentials(registration)
-    yield from _of_authentication(registration)
+    """Yield the problems, each with the key to change; never a value."""
+    yield from _endpoint_problems(registration)
+    yield from _credential_problems(registration)
+    yield from _authentication_problems(registration)
 
 
-def _of_endpoints(registration: Registration) -> Iterator[Problem]:
+def _endpoint_problems(registration: Registration) -> Iterator[Problem]:
     provider = registration.provider
-    # An issuer that has not been asked yet may know them.
+    # An issuer whose metadata has not been read yet may name them.
     is_known = provider.issuer is None or registration.is_discovered or provider.token_endpoint is not None
     if is_known:
         needed = ["authorization_endpoint", "token_endpoint"]
@@ -69,7 +69,7 @@ def _of_endpoints(registration: Registration) -> Iterator[Problem]:
         )
 
 
-def _of_credentials(registration: Registration) -> Iterator[Problem]:
+def _credential_problems(registration: Registration) -> Iterator[Problem]:
     second = "client_secrets" if registration.previous_client_secret is not None else "client_secret"
     values = [
         ("client_id", registration.client_id),
@@ -87,7 +87,7 @@ def _of_credentials(registration: Registration) -> Iterator[Problem]:
             yield key, "expected what the provider gave you instead of a placeholder"
 
 
-def _of_authentication(registration: Registration) -> Iterator[Problem]:
+def _authentication_problems(registration: Registration) -> Iterator[Problem]:
     provider = registration.provider
     try:
         lacking = registration.lacking_credential
@@ -97,19 +97,19 @@ def _of_authentication(registration: Registration) -> Iterator[Problem]:
     if lacking is not None:
         yield lacking, f"needed for token_endpoint_auth_method {provider.token_endpoint_auth_method}"
         return
-    yield from _of_signing(registration)
+    yield from _signing_problems(registration)
     if (lacking := registration.for_revocation().lacking_credential) is not None:
         yield lacking, f"needed for revocation_endpoint_auth_method {provider.revocation_endpoint_auth_method}"
     supported = provider.token_endpoint_auth_methods_supported
-    is_said = provider.token_endpoint_auth_method is not None or not supported or "none" in supported
-    # Metadata often leaves out that public clients are taken; a provider file that does means it.
-    if registration.auth_method == "none" and not is_said and not registration.is_discovered:
+    is_explicit = provider.token_endpoint_auth_method is not None or not supported or "none" in supported
+    # Metadata often omits that public clients are accepted. A provider file that omits it means it.
+    if registration.auth_method == "none" and not is_explicit and not registration.is_discovered:
         way = 'for a public client say "token_endpoint_auth_method": "none"'
         taken = ", ".join(each for each in AUTH_METHODS if each in (supported or ()))
         yield "client_secret", f"needed: the provider takes {taken or 'no public clients'}; {way}"
 
 
-def _of_signing(registration: Registration) -> Iterator[Problem]:
+def _signing_problems(registration: Registration) -> Iterator[Problem]:
     usable = {"client_secret_jwt": tuple(HMAC_ALGORITHMS), "private_key_jwt": KEY_ALGORITHMS}
     method = registration.auth_method
     if method not in usable:

@@ -1,7 +1,7 @@
-"""Rules that say what a refusal means at one provider, as they are written in its data.
+"""Rules in a provider's data that say what its refusals mean.
 
-A rule holds conditions on endpoint, status, code, words and members of an answer, and what a refusal means that meets
-all of them. Which of them fits is found by `refusals`.
+A rule has conditions on endpoint, status, code, words and members of an answer, and the meaning of a refusal that meets
+all of them. `oauth.refusal` finds the rule that matches.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ ENDPOINTS = ("authorization", "token", "refresh", "revocation")
 """Where a refusal can come from: `token` is the exchange of a code, `refresh` that of a refresh token."""
 
 BUSY = "busy"
-"""The server is at work on another request for the same grant: this answer says nothing about the grant."""
+"""The server is processing another request for the same grant: this answer says nothing about the grant."""
 
 REVOKED = "revoked"
-"""The grant was ended on purpose, or because its refresh token was used twice: there is nothing to be doubted."""
+"""The grant was ended on purpose, or because its refresh token was used twice: there is no doubt about it."""
 
 ACCESS_DENIED = "access_denied"
 """The customer said no (RFC 6749 section 4.1.2.1), which only the authorization endpoint can say."""
@@ -47,7 +47,7 @@ MOST_RULES = 50
 MOST_TEXTS = 10
 MOST_MEMBERS = 10
 DEEPEST = 4
-"""Objects in one another, in a rule's `contains`."""
+"""How deep objects can be nested in a rule's `contains`."""
 
 LARGEST_NUMBER = 10**15
 
@@ -55,7 +55,7 @@ _EXAMPLE = '{"status": 403, "words": ["refresh token is invalid"], "means": "inv
 
 
 class Rule(TypedDict, total=False):
-    """One rule, as it is written: what it does not name it does not ask for."""
+    """One rule, as it is written. A condition that it does not name is not checked."""
 
     endpoint: str
     status: int
@@ -126,11 +126,11 @@ _CHECKS: dict[str, check.Check] = {
     "means": check.one_of(*MEANINGS),
 }
 CONDITIONS = ("status", "code", "words", "contains")
-"""Of these a rule needs one: an endpoint alone would give all that can go wrong there one meaning."""
+"""A rule needs one of these: by endpoint alone, everything that can go wrong there would mean the same."""
 
 
 def checked(value: Any) -> tuple[Rule, ...]:
-    """Accept a list of rules. Raises `Mismatch` that names each bad one by its number, and what was expected there."""
+    """Accept a list of rules. Raises `Mismatch` that names each invalid one by its number, and what was expected."""
     if not isinstance(value, list | tuple) or len(value) > MOST_RULES:
         raise Mismatch(f"a list of at most {MOST_RULES} rules, like [{_EXAMPLE}]")
     if problems := [problem for number, rule in enumerate(value, 1) for problem in _problems(f"rule {number}", rule)]:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class Registration:
     """The owner's client at a provider (RFC 6749 section 2), with the provider as it is for this owner.
 
-    `client_secret` is the newest; `previous_client_secret` is one that may still be live, or live already. One that was
-    made for a `tenant`, or for revocation, has the `whole` that it was made of. `is_discovered`: the issuer's metadata
-    names its endpoints.
+    `client_secret` is the newest; `previous_client_secret` is another that may work, too. A registration that was made
+    for a `tenant`, for a previous client or for revocation has in `whole` the one that it was made from.
+    `is_discovered`: the issuer's metadata names its endpoints.
     """
 
     provider: Provider
@@ -40,21 +40,21 @@ class Registration:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Return all client secrets, those of previous clients as well: no server's words may repeat them."""
+        """Return all client secrets, also those of previous clients: a server's words may repeat none of them."""
         ours = {"client_secret": self.client_secret, "previous_client_secret": self.previous_client_secret}
         clients: tuple[Mapping[str, str | None], ...] = (ours, *self.previous_clients)
         return tuple(secret for each in clients for name in ours if (secret := each.get(name)))
 
     @property
     def credentials(self) -> tuple[Any, ...]:
-        """Return all that says who the client is, to be compared with another registration's."""
+        """Return everything that the client authenticates with, to compare it with another registration's."""
         secrets = self.client_secret, self.previous_client_secret
         return (self.client_id, *secrets, self.client_signing_key, self.client_signing_kid, self.previous_clients)
 
     def of_client(self, client_id: str) -> Registration | None:
-        """Return this registration as it is for tokens that were issued to a client; None where that has no place here.
+        """Return this registration for tokens that were issued to a client; None if it does not know that client.
 
-        A previous client has its own secrets, or key, and everything else of the one that there is now.
+        A previous client has its own secrets or key, and shares everything else with the current one.
         """
         if client_id == self.client_id:
             return self
@@ -74,15 +74,15 @@ class Registration:
 
     @property
     def revocable_tokens(self) -> tuple[str, ...]:
-        """Return the kinds of token that the server revokes for this client, in order; none where it offers no way."""
+        """Return the kinds of token that the server revokes for this client, in order; none if it revokes none."""
         return () if self.provider.revocation_endpoint is None else self.provider.revocation_tokens
 
     @property
     def has_no_method_for_revocation(self) -> bool:
-        """Tell whether the server's metadata names no way in which this client could authenticate for a revocation.
+        """Return whether the server's metadata names no method by which this client can authenticate for a revocation.
 
-        It is tried: servers let clients revoke that their metadata leaves out. But if this one refuses the client, it
-        has said before that it would.
+        Gatehouse tries nevertheless: some servers accept clients that their metadata excludes. But if the server
+        refuses the client, its metadata had announced that.
         """
         supported = self.provider.revocation_endpoint_auth_methods_supported
         is_configured = self.provider.revocation_endpoint_auth_method is not None
@@ -92,8 +92,8 @@ class Registration:
     def _revocation_method(self) -> str:
         """Return how this client authenticates at the revocation endpoint; a public client stays one there.
 
-        What is configured goes, else the method of the token endpoint, unless the server's metadata (RFC 8414 section
-        2) leaves that out and names another that this client has.
+        It uses the configured method, or else that of the token endpoint, unless the server's metadata (RFC 8414
+        section 2) excludes that and names another that this client can use.
         """
         ours, configured = self.auth_method, self.provider.revocation_endpoint_auth_method
         supported = self.provider.revocation_endpoint_auth_methods_supported
@@ -118,7 +118,7 @@ class Registration:
         return replace(self, provider=provider, whole=self.whole or self)
 
     def whose(self, parameters: Mapping[str, str]) -> Whose:
-        """Return whose the tokens are that this client gets, of a connection with these parameters."""
+        """Return whose the tokens are that this client gets for a connection with these parameters."""
         provider = self.provider
         urls = {
             "token": provider.token_endpoint,
@@ -133,8 +133,9 @@ class Registration:
     def auth_method(self) -> str:
         """Return how this client authenticates at the token endpoint (RFC 6749 section 2.3, RFC 8414 section 2).
 
-        What is configured goes; else neither key nor secret means `none`, a key `private_key_jwt`, and a secret the
-        first supported method, of which RFC 8414 says that silence means `client_secret_basic`.
+        It uses the configured method. By default a client with neither key nor secret uses `none`, one with a key
+        `private_key_jwt`, and one with a secret the first method that the server supports. If the server names none,
+        that is `client_secret_basic` (RFC 8414).
         """
         if (lacking := self.lacking_credential) is not None:
             raise ProviderMisconfigured(
@@ -145,7 +146,7 @@ class Registration:
 
     @property
     def lacking_credential(self) -> str | None:
-        """Return the key of what this client has to authenticate with, and has not; None where nothing lacks."""
+        """Return the key of the credential that this client needs and does not have; None if it has what it needs."""
         needed = {"none": None, "private_key_jwt": "client_signing_key"}.get(self._method, "client_secret")
         return needed if needed is not None and getattr(self, needed) is None else None
 
@@ -168,9 +169,9 @@ class Registration:
         )
 
     def signing_algorithm(self, usable: Collection[str], default: str | None) -> str:
-        """Return how this client signs its assertions: as configured, or as the server's metadata leaves no choice.
+        """Return how this client signs its assertions: as configured, or as the server's metadata demands.
 
-        `usable` are the algorithms of its method; `default` goes where the server does not say.
+        `usable` are the algorithms of its method; `default` applies if the metadata names none.
         """
         algorithm = self.provider.token_endpoint_auth_signing_alg
         if algorithm is None:

@@ -1,7 +1,7 @@
-"""Whether a registration is still the one that a token set was issued under: asked before anything of it is sent.
+"""What has changed in a registration since a token set was issued under it: checked before anything of it is sent.
 
-A registration can be changed by mistake, and a server that is shown another client's refresh token ends the grant, or
-says that it is dead (RFC 6749 section 5.2). A changed endpoint can be anybody's. Where the change is meant, the
+A registration can be changed by mistake. A server that gets another client's refresh token ends the grant, or answers
+that it is dead (RFC 6749 section 5.2), and a changed endpoint may belong to anybody. If a change is intended, the
 registration or the provider's file says so.
 """
 
@@ -27,9 +27,9 @@ _PORTS = {"https": 443, "http": 80}
 def as_issued_to(registration: Registration, whose: Whose) -> Registration:
     """Return a registration, made for the tenant of `whose`, as the client that a token set was issued to.
 
-    Raises `ProviderMisconfigured` that names each difference which is not said to be meant; where all of them are, to
-    the end that customers connect again, `ReauthorizationRequired`. Of what was issued before it was noted to whom
-    nothing is known, and nothing compared.
+    Raises `ProviderMisconfigured` that names each difference which nobody has declared as intended, or
+    `ReauthorizationRequired` if the registration says that customers are to connect again. If `whose` names no client
+    (the tokens were stored before clients were), nothing is compared.
     """
     if whose.client_id is None:
         return registration
@@ -41,14 +41,15 @@ def as_issued_to(registration: Registration, whose: Whose) -> Registration:
         )
     if not differences and theirs is not None:
         return theirs
-    name, told = registration.provider.name, "; ".join(differences)
+    name, found = registration.provider.name, "; ".join(differences)
     if registration.provider.reauthorize_previous:
         raise ReauthorizationRequired(
-            f"The registration of provider {name!r} was replaced after these tokens were issued ({told}): start again.",
+            f"The registration of provider {name!r} was replaced after these tokens were issued ({found}): "
+            "start again.",
             is_final=True,
         )
     raise ProviderMisconfigured(
-        f"The registration of provider {name!r} is not the one that these tokens were issued under: {told}. "
+        f"The registration of provider {name!r} is not the one that these tokens were issued under: {found}. "
         "Nothing was sent, and no grant is lost. If this is a mistake, correct the registration. If it is meant, say "
         "so in it: previous_clients (the old client, with its secret), endpoints_moved_from (the old origins), or "
         "reauthorize_previous, for customers to connect again."
@@ -56,7 +57,7 @@ def as_issued_to(registration: Registration, whose: Whose) -> Registration:
 
 
 def _moved(registration: Registration, whose: Whose) -> Iterator[str]:
-    """Give what is at another origin than it was, and not said to have moved.
+    """Yield the endpoints that are at another origin than they were, unless the move is declared.
 
     An issuer may move the endpoints that its own metadata names.
     """
@@ -64,7 +65,7 @@ def _moved(registration: Registration, whose: Whose) -> Iterator[str]:
     is_the_issuers = registration.is_discovered and provider.issuer == whose.issuer
     uses = _NOT_IN_METADATA if is_the_issuers else _USES
     was, now = _origins(whose), _origins(registration.whose(whose.parameters))
-    expected = {_plain(origin) for origin in provider.endpoints_moved_from}
+    expected = {_normalized(origin) for origin in provider.endpoints_moved_from}
     moves = {(was[use], now[use]): use for use in reversed(uses) if use in was and use in now}
     for (before, after), use in reversed(moves.items()):
         if before != after and before not in expected:
@@ -72,12 +73,12 @@ def _moved(registration: Registration, whose: Whose) -> Iterator[str]:
 
 
 def _origins(whose: Whose) -> dict[str, str]:
-    """Return the origin of each use, as they are compared; a refresh goes to the token endpoint, or to its own."""
-    known = {use: _plain(origin) for use, origin in whose.origins.items()}
+    """Return the normalized origin of each use; without its own endpoint, a refresh uses the token endpoint."""
+    known = {use: _normalized(origin) for use, origin in whose.origins.items()}
     return {"refresh": known["token"], **known} if "token" in known else known
 
 
-def _plain(origin: str) -> str:
+def _normalized(origin: str) -> str:
     parts = urlsplit(origin.lower())
     port = f":{parts.port}" if parts.port not in {None, _PORTS.get(parts.scheme)} else ""
     return f"{parts.scheme}://{parts.hostname}{port}"

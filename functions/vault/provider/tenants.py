@@ -1,8 +1,8 @@
-"""Endpoints of one tenant each: `https://{shop}.myshopify.com/...`, with the names that `start` was given filled in.
+"""Endpoints of one tenant each: `https://{shop}.myshopify.com/...`, with the names that `start` got filled in.
 
-A tenant's name comes from outside, often from a person. It is held against its pattern, then against what its place in
-the URL allows, and the filled-in URL against the template once more: the host below the literal labels, the port, the
-path's depth and everything else stay what the provider's data says.
+A tenant's name comes from outside, often from a person. It has to match its pattern, then fit its place in the URL, and
+at last the expanded URL is compared with the template: the host below the literal labels, the port, the depth of the
+path and everything else stay as the provider's data says.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 PLACEHOLDER = r"\{([a-z][a-z0-9_]{0,31})\}"
 
-# A pattern is a small language of its own: alternatives of literals and of classes, repeated up to 99 times. What it
-# matches is decided in one pass, whatever a person sends, and it can be read by anybody.
+# A pattern is a small subset of regular expressions: alternatives of literals and classes, repeated up to 99 times.
+# Matching takes one pass whatever somebody sends, and anybody can read it.
 _REPEATED = r"(?:\{(?:[01],)?[1-9][0-9]?\})?"
 _CLASS = r"\[(?:a-z|A-Z|0-9|[A-Za-z0-9_.~])+-?\]"
 PATTERN = rf"(?!\|)(?:[A-Za-z0-9_-]|\\\.|{_CLASS}{_REPEATED}|\|(?=[A-Za-z0-9\[])){{1,200}}"
@@ -37,7 +37,7 @@ def names_in(text: str) -> set[str]:
 
 
 def problem_of(name: str, pattern: str, value: str | None, templates: Iterable[str] = ()) -> str | None:
-    """Return what is wrong with a parameter's value, None where nothing is: it fits its pattern and each template."""
+    """Return what is wrong with a parameter's value; None if it matches its pattern and fits each template."""
     if value is None:
         return f"parameters.{name}: required, like {pattern}"
     if not 0 < len(value) <= _LONGEST_VALUE or not re.fullmatch(pattern, value, re.ASCII):
@@ -51,19 +51,19 @@ def problem_of(name: str, pattern: str, value: str | None, templates: Iterable[s
 
 
 def admits(expected: str | Sequence[str], value: str) -> bool:
-    """Tell whether a value from outside fits a pattern, or is one of a list."""
+    """Return whether a value from outside matches a pattern, or is in a list."""
     if isinstance(expected, str):
         return re.fullmatch(expected, value, re.ASCII) is not None
     return value in expected
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
-    """Return a parameter's text with the placeholders filled in that have a value; other braces are the text's own."""
+    """Return a text with those placeholders filled in that have a value; other braces are part of the text."""
     return re.sub(PLACEHOLDER, lambda found: values.get(found[1], found[0]), text)
 
 
 def expanded(template: str, values: Mapping[str, str]) -> str:
-    """Return the URL that an endpoint's template is with these values. Raises `Mismatch` where one does not fit."""
+    """Return the URL that an endpoint's template makes with these values. Raises `Mismatch` if one does not fit."""
     url = _put_in(template, values)
     if not _is_of(template, url):
         raise Mismatch(f"values that leave the URL {template} as it is")
@@ -79,8 +79,8 @@ def _put_in(template: str, values: Mapping[str, str]) -> str:
     )
 
 
-def _put(template: str, values: Mapping[str, str], spelled: Callable[[str], str]) -> str:
-    return re.sub(PLACEHOLDER, lambda found: spelled(values[found[1]]) if found[1] in values else found[0], template)
+def _put(template: str, values: Mapping[str, str], encode: Callable[[str], str]) -> str:
+    return re.sub(PLACEHOLDER, lambda found: encode(values[found[1]]) if found[1] in values else found[0], template)
 
 
 def _host_part(value: str) -> str:
@@ -100,7 +100,7 @@ def _any(value: str) -> str:
 
 
 def _is_of(template: str, url: str) -> bool:
-    """Tell whether a filled-in URL is still one of its template: the second look, at the whole this time."""
+    """Return whether an expanded URL still is one of its template: a second check, of the whole URL."""
     try:
         made, given = urlsplit(url), urlsplit(re.sub(PLACEHOLDER, "0", template))
         same_port = made.port == given.port
@@ -119,7 +119,7 @@ def _is_of(template: str, url: str) -> bool:
 
 
 def _literal_end(template: str) -> str:
-    """Return the labels of a template's host behind the last one with a placeholder: all, where there is none."""
+    """Return the labels of a template's host after the last one with a placeholder; all, if it has none."""
     host = re.sub(r":\d+$", "", template.partition("://")[2].partition("/")[0].partition("?")[0])
     labels = host.lower().split(".")
     last = max((index for index, label in enumerate(labels) if "{" in label), default=-1)
