@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from functions.vault.base.errors import BY_CODE, InvalidRequest, ProviderMisconfigured, ServerError
-from functions.vault.oauth.visit_outcome import LOOKS_AGAIN, SUBJECT_MISMATCH
+from functions.vault.oauth.visit_outcome import RELOADED_PAGES, SUBJECT_MISMATCH
 from functions.web.edge import Reply
 
 if TYPE_CHECKING:
@@ -65,8 +65,10 @@ def of(outcome: Outcome, cookies: tuple[str, ...] = ()) -> Reply:
     location = outcome.return_to
     status, values = (200, {}) if location is not None else (_status(outcome), _values(outcome))
     looks_again_after = _looks_again(outcome)
-    failure = outcome.failure or _remedy(reason, outcome.said)
-    return Reply(outcome.page, status, values, location, cookies, reason, failure, outcome.said, looks_again_after)
+    failure = outcome.failure or _remedy(reason, outcome.provider_error)
+    return Reply(
+        outcome.page, status, values, location, cookies, reason, failure, outcome.provider_error, looks_again_after
+    )
 
 
 def of_refused(refused: Refused, application_url: str | None, requests: list[str]) -> Reply:
@@ -101,7 +103,7 @@ def _link(request_id: str) -> str:
 def _looks_again(outcome: Outcome) -> int | None:
     """Return after how many seconds the page looks again by itself; None for a form, which a browser sends but once."""
     is_a_form = outcome.request is not None and outcome.request.form_post
-    return _LOOKS_AGAIN_AFTER if outcome.page in LOOKS_AGAIN and not is_a_form else None
+    return _LOOKS_AGAIN_AFTER if outcome.page in RELOADED_PAGES and not is_a_form else None
 
 
 def _status(outcome: Outcome) -> int:

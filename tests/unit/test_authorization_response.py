@@ -59,7 +59,7 @@ def test_the_errors_of_the_rfcs_are_taken_as_they_are(error: str) -> None:
     for spelled in (error, error.upper(), f" {error}"):
         response = answered(error=spelled, error_description="<script>")
 
-        assert (response.code, response.says_no, refusal_of(response, ())) == (None, True, error)
+        assert (response.code, response.is_refusal, refusal_of(response, ())) == (None, True, error)
 
 
 @pytest.mark.parametrize("error", ["<script>alert(1)</script>", "nope", "x" * 5000, "access-denied", "\ufffd"])
@@ -247,7 +247,7 @@ def test_a_bare_state_is_a_no(parameters: dict[str, str]) -> None:
     """Some servers send a customer who has declined back with nothing else."""
     response = brought(parameters, [COOKIE])
 
-    assert (response.says_no, refusal_of(response, ())) == (True, "access_denied")
+    assert (response.is_refusal, refusal_of(response, ())) == (True, "access_denied")
 
 
 def test_a_code_and_an_error_are_no_response() -> None:

@@ -157,7 +157,7 @@ def test_an_operator_finds_the_servers_no_with_the_request_and_the_connection(se
 
     said = ProviderError("admin_policy_enforced", "blocked by ***", None)
     expected = LastAttempt(BROWSER.request_id, NOW, "failed", "server_error", said)
-    assert (outcome.error, outcome.said) == ("server_error", said)
+    assert (outcome.error, outcome.provider_error) == ("server_error", said)
     assert (kept(services).last_attempt, services.stored().last_attempt) == (expected, expected)
 
 

@@ -1,6 +1,6 @@
-"""Client assertions: how a client proves who it is without showing what proves it (RFC 7523 section 2.2, RFC 7515).
+"""Client assertions: a client proves who it is without sending its secret or key (RFC 7523 section 2.2, RFC 7515).
 
-The signature itself comes from elsewhere: of a client secret (`hmac_signature`), or of a key that never leaves KMS.
+What signs them is passed in: a client secret (`hmac_signature`), or a key that never leaves KMS.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 LIFETIME = 60
-"""Seconds that an assertion is good for: it is made for one request that is sent at once."""
+"""Seconds for which an assertion is valid: it is made for one request that is sent at once."""
 
 _COORDINATE = {"ES256": 32, "ES384": 48, "ES512": 66}
 """The octets of one coordinate in a signature (RFC 7518 section 3.4)."""
@@ -28,7 +28,7 @@ _COORDINATE = {"ES256": 32, "ES384": 48, "ES512": 66}
 def client_assertion(  # noqa: PLR0913 - the claims and headers of RFC 7523, and what signs them
     client_id: str, audience: str, algorithm: str, sign: Callable[[bytes], bytes], *, now: float, kid: str | None = None
 ) -> str:
-    """Return a signed JWT that says who the client is to `audience`, once (`jti`) and not for long (`exp`)."""
+    """Return a signed JWT that names the client to `audience`, valid once (`jti`) and not for long (`exp`)."""
     header = {"alg": algorithm, "typ": "JWT", **({} if kid is None else {"kid": kid})}
     claims = {
         "iss": client_id,
@@ -43,14 +43,14 @@ def client_assertion(  # noqa: PLR0913 - the claims and headers of RFC 7523, and
 
 
 def hmac_signature(client_secret: str, algorithm: str) -> Callable[[bytes], bytes]:
-    """Return what signs with the octets of a client secret (OpenID Connect Core section 9)."""
+    """Return a function that signs with the octets of a client secret (OpenID Connect Core section 9)."""
     return lambda octets: hmac.digest(client_secret.encode(), octets, HMAC_ALGORITHMS[algorithm])
 
 
 def jose_signature(signature: bytes, algorithm: str) -> bytes:
-    """Return a signature of KMS as JOSE has it: of a curve's key the two bare numbers, not DER (RFC 7518 section 3.4).
+    """Return a signature by KMS in the form of JOSE: for a curve two bare numbers, not DER (RFC 7518 section 3.4).
 
-    Raises `ValueError` where it is not the DER of two numbers that fit the curve.
+    Raises `ValueError` if it is not the DER of two numbers that fit the curve.
     """
     if algorithm not in _COORDINATE:
         return signature

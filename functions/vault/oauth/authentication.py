@@ -1,4 +1,4 @@
-"""Client authentication: what a request says of who sends it (RFC 6749 section 2.3, RFC 7523 section 2.2)."""
+"""Client authentication: what a request contains to prove who sends it (RFC 6749 section 2.3, RFC 7523 section 2.2)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @record
 class Identity:
-    """One way for a client to say who it is. `secret` is a live client secret, `label` what the record calls it."""
+    """One way for a client to authenticate. `secret` is a live client secret, `label` its name in the record."""
 
     registration: Registration
     secret: str | None = None
@@ -31,42 +31,44 @@ class Identity:
 
     @property
     def key(self) -> tuple[str, str | None]:
-        """Return what tells it apart from every other identity, of any client; it is kept in memory alone."""
+        """Return what distinguishes it from every other identity of any client; it is kept only in memory."""
         return f"{self.registration.provider.name} {self.registration.client_id}", self.secret
 
     @property
     def is_signed_elsewhere(self) -> bool:
-        """Tell whether proving it takes a call to KMS, and so time."""
+        """Return whether proving it takes a call to KMS, which takes time."""
         return self.registration.auth_method == "private_key_jwt"
 
 
 def advice(identity: Identity) -> str:
-    """Return what an operator may try whose right credentials are refused; nothing where there is nothing to say."""
-    registration, told = identity.registration, []
+    """Return what an operator can try if the server refuses correct credentials; an empty text if nothing."""
+    registration, advices = identity.registration, []
     method, provider = registration.auth_method, registration.provider
     halves = (registration.client_id, identity.secret or "")
     if method == "client_secret_basic" and any(quote(half, safe="") != half for half in halves):
-        told.append(
+        advices.append(
             "they hold special characters, which this server may not decode in a Basic header"
             " (RFC 6749 section 2.3.1); try basic_credentials_encoding none, or client_secret_post"
         )
     elif method == "client_secret_basic":
-        told.append("this server may want them in the body; try token_endpoint_auth_method client_secret_post")
+        advices.append("this server may want them in the body; try token_endpoint_auth_method client_secret_post")
     if method == "client_secret_basic" and not provider.client_id_in_body:
-        told.append("it may want client_id there as well; try client_id_in_body true")
+        advices.append("it may want client_id there as well; try client_id_in_body true")
     if method == "client_secret_post":
-        told.append("this server may want them in a header; try token_endpoint_auth_method client_secret_basic")
+        advices.append("this server may want them in a header; try token_endpoint_auth_method client_secret_basic")
     if method == "none":
         return " The registration has no client_secret: this server may have given your client one."
     if method in {"client_secret_jwt", "private_key_jwt"}:
         others = " or ".join(each for each in AUDIENCES if each != provider.client_assertion_audience)
-        told.append(f"this server may expect another audience of the assertion; try client_assertion_audience {others}")
-    return f" If they are right: {'; or '.join(told)}." if told else ""
+        advices.append(
+            f"this server may expect another audience of the assertion; try client_assertion_audience {others}"
+        )
+    return f" If they are right: {'; or '.join(advices)}." if advices else ""
 
 
 @record
 class Proof:
-    """What goes into a request: fields of its form, and headers. `confidential` is what must not be repeated."""
+    """What authenticates a request: form fields and headers. `confidential` is what must not be repeated."""
 
     fields: dict[str, str]
     headers: dict[str, str] = field(default_factory=dict)
@@ -74,9 +76,9 @@ class Proof:
 
 
 def identities(registration: Registration) -> Iterator[Identity]:
-    """Give what a client may be known by: its secrets, the newest first; one identity where it has no secret.
+    """Yield a client's identities: one for each secret, the newest first, or a single one if it uses no secret.
 
-    Raises `ProviderMisconfigured` where the registration lacks what its method needs.
+    Raises `ProviderMisconfigured` if the registration lacks what its method needs.
     """
     if registration.auth_method in {"none", "private_key_jwt"}:
         yield Identity(registration)
@@ -87,12 +89,12 @@ def identities(registration: Registration) -> Iterator[Identity]:
 
 
 def proof_of(identity: Identity, sign: Sign, now: float, endpoint: str) -> Proof:
-    """Return what the client has to show with one request to `endpoint`; `sign` signs with a key in KMS."""
+    """Return what authenticates one request to `endpoint`; `sign` signs with a key in KMS."""
     registration, secret = identity.registration, identity.secret or ""
     client_id, basic = registration.client_id, _basic_credentials(identity)
     match registration.auth_method:
         case "client_secret_basic":
-            # Some servers look for the client by a field of the body before they look at the header.
+            # Some servers look the client up by a field of the body before they read the header.
             beside = {"client_id": client_id} if registration.provider.client_id_in_body else {}
             return Proof(beside, {"Authorization": f"Basic {basic}"}, (secret, basic))
         case "client_secret_post":
@@ -117,10 +119,10 @@ def _asserted(identity: Identity, algorithm: str, sign: Callable[[bytes], bytes]
 
 
 def _audience(registration: Registration, endpoint: str) -> str:
-    """Return whom an assertion is for: the issuer, which a mix-up of endpoints cannot forge.
+    """Return the audience of an assertion: the issuer, which a mix-up of endpoints cannot forge.
 
-    The token endpoint only where no issuer is known, or where a server insists on it (RFC 7523 section 3); and the very
-    endpoint that the assertion is sent to, for servers whose endpoints know no other name than their own.
+    It is the token endpoint if no issuer is known or the server insists on it (RFC 7523 section 3), and the endpoint to
+    which the assertion is sent for servers whose endpoints each accept only their own URL.
     """
     provider = registration.provider
     if provider.client_assertion_audience == "endpoint":
@@ -131,10 +133,10 @@ def _audience(registration: Registration, endpoint: str) -> str:
 
 
 def _basic_credentials(identity: Identity) -> str:
-    """Return both halves, form-encoded before they are joined: a colon or an umlaut in either would break them.
+    """Return client id and secret for a Basic header, form-encoded: a colon or an umlaut in either would break it.
 
-    A space is `%20`, which every server decodes; `+` stands for it in forms, and some servers take it for itself here.
-    Others decode nothing: for those the halves are joined as they are.
+    A space becomes `%20`, which every server decodes. Forms also have `+` for it, but some servers read that as a plus
+    sign here. Other servers decode nothing: for those both are joined as they are.
     """
     halves = [identity.registration.client_id, identity.secret or ""]
     if identity.registration.provider.basic_credentials_encoding == "form":

@@ -1,6 +1,6 @@
 """The authorization request (RFC 6749 section 4.1.1, RFC 7636) with no secret at rest.
 
-The ticket's secret is known to the link and the browser, the nonce to the browser alone; `state` and `code_verifier`
+The ticket's secret is known to the link and the browser, the nonce only to the browser; `state` and `code_verifier`
 are derived from both and stored nowhere.
 """
 
@@ -28,10 +28,10 @@ LINK_LIFETIME = 600
 """Seconds from `start` in which a link can be opened for the first time."""
 
 LIFETIME = 2400
-"""Seconds from `start` in which an answer is taken, and in which a browser that has opened the link may do so again."""
+"""Seconds from `start` in which an answer is accepted, and a browser that has opened the link may open it again."""
 
 MOST_EXCHANGES = 5
-"""Codes that are exchanged for one link: each costs the provider a request, and whoever has the link can bring more."""
+"""Codes that are exchanged for one link: each costs the provider a request, and a visitor can bring any number."""
 
 MOST_PUSHES = 5
 """Visits of one link that push its request (RFC 9126), for the same reason: link scanners make some of them."""
@@ -63,7 +63,7 @@ class Ticket:
 
     @classmethod
     def parse(cls, unverified_ticket: str) -> Ticket | None:
-        """Return the ticket of a path, or None where it has not the form of one."""
+        """Return the ticket in a path, or None if the path does not have its form."""
         request_id, dot, secret = unverified_ticket.partition(".")
         if not re.fullmatch(REQUEST_ID, request_id) or (dot and not re.fullmatch(SECRET, secret)):
             return None
@@ -80,7 +80,7 @@ def ticket_hash(secret: str) -> str:
 
 @record
 class BrowserBinding:
-    """The browser's half of a request, as one visit of its link has made it; its cookie holds it."""
+    """The browser's half of a request, made by one visit of its link; the browser's cookie holds it."""
 
     request_id: str
     ticket_secret: str
@@ -89,8 +89,8 @@ class BrowserBinding:
     def _derive(self, label: bytes) -> str:
         """Return 256 bits derived from both secrets: HKDF-SHA-256 (RFC 5869) to K, then HMAC of what it is for.
 
-        Written out here, in six lines of the standard library, because the function that answers every browser's first
-        request should not load a cryptography library for it.
+        Written out here, in six lines of the standard library, so that the function that answers every browser's first
+        request need not load a cryptography library.
         """
         pseudorandom_key = hmac.digest(
             self.request_id.encode(), f"{self.ticket_secret}.{self.nonce}".encode(), "sha256"
@@ -120,7 +120,7 @@ class BrowserBinding:
 
 
 class Phase(StrEnum):
-    """Where a request stands. `consumed` is final unless its exchange is known to have failed."""
+    """The state of a request. `consumed` is final unless its exchange is known to have failed."""
 
     OPEN = "open"
     CONSUMED = "consumed"
@@ -131,10 +131,10 @@ class Phase(StrEnum):
 class AuthorizationRequest:
     """One request to connect, as stored: nothing in it lets its reader complete it.
 
-    `authorization_url` is what is known of it without a browser. Where the request is pushed (RFC 9126), `pushed` holds
-    its parameters, form-encoded, and the URL nothing but the client's id. `has_slots` says that the provider takes a
-    limited number of requests at a time, `nonce` that an OpenID Connect `nonce` goes with the request; where that is
-    not so, nothing is stored.
+    `authorization_url` has all that does not depend on the browser. If the request is pushed (RFC 9126), `pushed` has
+    its parameters, form-encoded, and the URL only the client's id. `has_slots` means that the provider takes a limited
+    number of requests at a time, `nonce` that an OpenID Connect `nonce` goes with the request; both are stored only if
+    true.
     """
 
     request_id: str
@@ -170,16 +170,16 @@ class AuthorizationRequest:
     last_attempt: LastAttempt | None = None
 
     def has_expired(self, now: float) -> bool:
-        """Tell whether it is too late for an answer, or for another visit of a browser that has opened the link."""
+        """Return whether it is too late for an answer, or for another visit by a browser that has opened the link."""
         return now >= self.created_at + LIFETIME
 
     def link_has_expired(self, now: float, *, was_opened_here: bool) -> bool:
-        """Tell whether it is too late for a browser to open the link; `was_opened_here` says that it did so before."""
+        """Return whether it is too late for a browser to open the link; `was_opened_here` if it has done so before."""
         return self.has_expired(now) if was_opened_here else now >= self.expires_at
 
     @property
     def facts(self) -> dict[str, str]:
-        """Return what a line of the log says of it; `request_id` is there what Lambda calls its own id of a call."""
+        """Return what a log line says about it; `request_id` is taken there, by Lambda's own id of a call."""
         return {
             "authorization_request_id": self.request_id,
             "provider": self.provider,
@@ -188,38 +188,38 @@ class AuthorizationRequest:
 
     @property
     def prompt(self) -> frozenset[str]:
-        """Return what the server was asked to ask its user for (OpenID Connect Core section 3.1.2.1)."""
+        """Return the prompts that the request asks for (OpenID Connect Core section 3.1.2.1)."""
         query = self.pushed or urlsplit(self.authorization_url).query
         return frozenset(dict(parse_qsl(query)).get("prompt", "").split())
 
     @property
     def is_used_up(self) -> bool:
-        """Tell whether as many codes were exchanged for this request as may be, and the last of them in vain."""
+        """Return whether this request has used all its exchanges, and the last of them failed."""
         return self.phase is Phase.FAILED and self.exchanges >= MOST_EXCHANGES
 
     def accepts_issuer(self, iss: str | None) -> bool:
-        """Tell whether a response with this `iss` is the issuer's (RFC 9207 section 2.4)."""
+        """Return whether a response with this `iss` is from the issuer (RFC 9207 section 2.4)."""
         if iss is None:
             return not self.iss_required
         return self.issuer in {None, iss}
 
     def admits(self, ticket_secret: str) -> bool:
-        """Tell, in constant time, whether `ticket_secret` is this request's."""
+        """Return, in constant time, whether `ticket_secret` is the one of this request."""
         return hmac.compare_digest(self.ticket_hash, ticket_hash(ticket_secret))
 
     def location(self, browser: BrowserBinding) -> str:
-        """Return the whole authorization URL for this browser (RFC 6749 section 4.1.1), where nothing is pushed."""
-        return with_query(self.authorization_url, self._of(browser))
+        """Return the whole authorization URL for this browser (RFC 6749 section 4.1.1), if nothing is pushed."""
+        return with_query(self.authorization_url, self._browser_params(browser))
 
     def to_push(self, browser: BrowserBinding) -> list[tuple[str, str]]:
-        """Return the whole authorization request of this browser as it is pushed (RFC 9126 section 2.1)."""
-        return [*parse_qsl(self.pushed or "", keep_blank_values=True), *self._of(browser).items()]
+        """Return the whole authorization request of this browser, to be pushed (RFC 9126 section 2.1)."""
+        return [*parse_qsl(self.pushed or "", keep_blank_values=True), *self._browser_params(browser).items()]
 
     def pushed_location(self, request_uri: str) -> str:
-        """Return the authorization URL for a request that was pushed (RFC 9126 section 4)."""
+        """Return the authorization URL of a request that was pushed (RFC 9126 section 4)."""
         return with_query(self.authorization_url, {"request_uri": request_uri})
 
-    def _of(self, browser: BrowserBinding) -> dict[str, str]:
+    def _browser_params(self, browser: BrowserBinding) -> dict[str, str]:
         params = {"state": browser.state}
         if self.pkce:
             params |= {"code_challenge": browser.code_challenge, "code_challenge_method": "S256"}
@@ -229,9 +229,9 @@ class AuthorizationRequest:
 
 
 def with_query(url: str, params: Mapping[str, str] | Sequence[tuple[str, str]]) -> str:
-    """Return `url` with `params` added to its query, which it keeps (RFC 6749 section 3.1).
+    """Return `url` with `params` added to the query that it has (RFC 6749 section 3.1).
 
-    A space is `%20`: in a form it is `+` as well, but not every server reads a query as a form.
+    A space becomes `%20`. A form may have `+` for it, but not every server reads a query as a form.
     """
     parts = urlsplit(url)
     query = "&".join(part for part in (parts.query, urlencode(params, quote_via=quote, safe="")) if part)
@@ -243,7 +243,7 @@ _OURS = frozenset({"connection_id", "request_id", "status", "error", "confirmati
 
 
 def return_to(allowed_origins: frozenset[str]) -> Any:
-    """Accept an absolute URL, without fragment or user name, whose origin is one of `allowed_origins` to the letter."""
+    """Accept an absolute URL without fragment or user name, whose origin is exactly one of `allowed_origins`."""
 
     def accept(value: Any) -> str:
         expected = (

@@ -1,7 +1,7 @@
-"""The authorization response (RFC 6749 section 4.1.2): whose it is, whether it brings a code, and what a no means.
+"""The authorization response (RFC 6749 section 4.1.2): whose it is, whether it brings a code, what its error means.
 
-A response is checked against the browser's cookie without asking anybody, and only `validate` makes the
-`ValidatedResponse` that an exchange takes.
+A response is checked against the browser's cookie without any I/O, and only `validate` makes the `ValidatedResponse`
+that an exchange takes.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _MOST_PARAMETERS = 50
 
 CONSENT_REQUIRED = "consent_required"
 
-# RFC 6749 section 4.1.2.1 and OpenID Connect Core section 3.1.2.6: anything else that a server says becomes
-# `server_error`, unless its data has a word for it.
+# RFC 6749 section 4.1.2.1 and OpenID Connect Core section 3.1.2.6: any other error becomes `server_error`, unless the
+# provider's data explains it.
 RESPONSE_ERRORS = frozenset(
     {
         "invalid_request",
@@ -73,9 +73,9 @@ REMEDIES = {
         "The authorization server refuses a scope: check scopes of the registration, and those that start was given."
     ),
 }
-"""What an operator may do about an error that a redirect brought: it is no person's fault, and comes again."""
+"""What the operator can do about an error in a redirect that is not the visitor's fault, and will come again."""
 
-# What the data may call a refusal by, in the words of an authorization response.
+# Meanings that a rule can give a refusal, as errors of an authorization response.
 _IN_A_RESPONSE = {
     "slow_down": "temporarily_unavailable",
     BUSY: "temporarily_unavailable",
@@ -83,13 +83,13 @@ _IN_A_RESPONSE = {
 }
 
 _READ = frozenset({"state", "code", "error", "error_description", "error_uri", "iss"})
-"""What is read of a response before it is known whose it is; the rest is for who knows the provider."""
+"""Parameters that mean the same for every provider. What the others mean is in the provider's data."""
 
 
 class Refused(Exception):
-    """A response that is not one to a request of this browser. `reason` is a fixed word, fit for a log.
+    """A response that does not answer a request of this browser. `reason` is a fixed word, fit for a log.
 
-    `request_id` is that of the request which it claims to answer, if it names one.
+    `request_id` is the id of the request that it claims to answer, if it names one.
     """
 
     def __init__(self, reason: str, request_id: str | None = None) -> None:
@@ -102,10 +102,10 @@ class Refused(Exception):
 class ValidatedResponse:
     """An authorization response to a request of the browser that brought it.
 
-    Only `validate` makes one. It brings a `code`, or says no: with an `error`, or by bringing nothing but its state.
-    If it has neither, the code can be among the other `parameters`, under a name that the provider has for it:
-    `with_code` finds it there. What the server says in `error` and `error_description` is as it came. `iss` (RFC 9207)
-    still has to be held against the stored request, in the write that takes it.
+    Only `validate` makes one. It has a `code`, or is a refusal: an `error`, or nothing but its state. If it has
+    neither, the code can be among the other `parameters`, under the provider's name for it: `with_code` finds it there.
+    `error` and `error_description` are as the server sent them. `iss` (RFC 9207) still has to be compared with the
+    stored request, in the write that consumes it.
     """
 
     provider: str
@@ -117,12 +117,15 @@ class ValidatedResponse:
     parameters: dict[str, str] = field(default_factory=dict)
 
     @property
-    def says_no(self) -> bool:
-        """Tell whether it is a no whatever the provider."""
+    def is_refusal(self) -> bool:
+        """Return whether it is a refusal for every provider."""
         return self.error is not None or (self.code is None and not self.parameters)
 
     def with_code(self, name: str) -> ValidatedResponse:
-        """Return this response with the code that stands under the provider's name for it, where there is one."""
+        """Return this response with its code, which may be under the provider's own name for it.
+
+        Raises `ProviderMisconfigured` if there is none.
+        """
         code = self.parameters.get(name) or self.code
         if code is None:
             raise ProviderMisconfigured(
@@ -133,7 +136,7 @@ class ValidatedResponse:
 
     @property
     def state_hash(self) -> str:
-        """Return what is kept of a used state."""
+        """Return what is stored of a used state."""
         return ticket_hash(self.browser.state)
 
 
@@ -142,9 +145,9 @@ def validate(
 ) -> ValidatedResponse:
     """Return the authorization response in a raw query, if it answers a request of the browser with these cookies.
 
-    With `form_post` it is the form of a POST instead, and answers only a request that asked for one. Such a request can
-    be answered by a query as well, with a no: some servers post codes alone. No I/O: a forged, foreign, malformed or
-    stale response raises `Refused` and costs nothing.
+    With `form_post` it is the form of a POST instead, and answers only a request that asked for one. Such a request
+    can also be refused by a query: some servers post only codes. There is no I/O: a forged, foreign, malformed or stale
+    response raises `Refused` and costs nothing.
     """
     brought = _Parameters(unverified_query)
     state = brought.one("state")
@@ -158,7 +161,7 @@ def validate(
         raise Refused(refused.reason, form[1]) from None
 
 
-def _validated(  # noqa: PLR0913 - what came, by which way, and to whom
+def _validated(  # noqa: PLR0913 - what came, in which way, and to whom
     provider: str, brought: _Parameters, state: str, unverified_cookies: list[str], *, secure: bool, form_post: bool
 ) -> ValidatedResponse:
     request_id = state.partition(".")[0]
@@ -179,7 +182,7 @@ def _validated(  # noqa: PLR0913 - what came, by which way, and to whom
 
 
 class _Parameters:
-    """The parameters of a response, each decoded when it is read: what is not read may be spelled in any way."""
+    """The parameters of a response, each decoded when it is read: what is not read may be encoded in any way."""
 
     def __init__(self, unverified_query: str) -> None:
         pairs = [pair for pair in unverified_query.split("&") if pair]
@@ -193,7 +196,7 @@ class _Parameters:
             self._values.setdefault(_decoded(name, "replace"), []).append(value)
 
     def one(self, name: str, *, errors: str = "strict") -> str | None:
-        """Return a parameter that may come but once (RFC 6749 section 3.1)."""
+        """Return a parameter that may come only once (RFC 6749 section 3.1)."""
         values = self._values.get(name, [])
         if len(values) > 1:
             raise Refused("parameter_duplicated")
@@ -203,11 +206,11 @@ class _Parameters:
             raise Refused("query_malformed") from None
 
     def any(self, name: str) -> str | None:
-        """Return what can be read of a parameter that nothing depends on."""
+        """Return what can be decoded of a parameter that nothing depends on."""
         return next((_decoded(value, "replace") for value in self._values.get(name, [])), None)
 
     def others(self) -> dict[str, str]:
-        """Return what else there is, but for what is empty, cannot be decoded or came twice."""
+        """Return the other parameters, except those that are empty, cannot be decoded or came twice."""
         others = {}
         for name, values in self._values.items():
             if name in _READ or len(values) > 1:
@@ -220,7 +223,7 @@ class _Parameters:
 
 
 def _decoded(text: str, errors: str) -> str:
-    """Return a name or a value of a query or form. Octets that were no text to begin with are surrogates in it."""
+    """Return a name or value of a query or form, decoded. Octets that were not text are surrogates in `text`."""
     return unquote_to_bytes(text.replace("+", " ").encode(errors="surrogateescape")).decode(errors=errors)
 
 
@@ -240,23 +243,25 @@ def redirect_error(error: str | None, description: str | None, secrets: tuple[st
 
 
 def refusal_of(response: ValidatedResponse, rules: Iterable[Rule]) -> str | None:
-    """Return what a no means, as one of `RESPONSE_ERRORS`; None where the response is none.
+    """Return what a refusal means, as one of `RESPONSE_ERRORS`; None if the response is not a refusal.
 
-    `rules` are the provider's. Of those only what is said of the endpoint `authorization` is asked: the same code at
-    another endpoint is about a token.
+    `rules` are the provider's. Only those for the endpoint `authorization` apply: the same code at another endpoint is
+    about a token.
     """
     code = response.error or NAMELESS
-    words = () if response.error_description is None else (response.error_description,)
-    said = {**response.parameters, "error": response.error, "error_description": response.error_description}
-    refusal = Refusal("authorization", 0, code, words, {name: text for name, text in said.items() if text is not None})
+    texts = () if response.error_description is None else (response.error_description,)
+    members = {**response.parameters, "error": response.error, "error_description": response.error_description}
+    refusal = Refusal(
+        "authorization", 0, code, texts, {name: text for name, text in members.items() if text is not None}
+    )
     rule = matching_rule(refusal, [rule for rule in rules if rule.get("endpoint") == "authorization"])
     if rule is not None:
-        word = rule["means"]
+        meaning = rule["means"]
     elif response.error is not None:
-        word = normalized(response.error)
-    elif response.says_no:
-        word = ACCESS_DENIED
+        meaning = normalized(response.error)
+    elif response.is_refusal:
+        meaning = ACCESS_DENIED
     else:
         return None
-    word = _IN_A_RESPONSE.get(word, word)
-    return word if word in RESPONSE_ERRORS else "server_error"
+    meaning = _IN_A_RESPONSE.get(meaning, meaning)
+    return meaning if meaning in RESPONSE_ERRORS else "server_error"

@@ -1,4 +1,4 @@
-"""Requests to a provider's back channel: token, revocation and pushed authorization request endpoint.
+"""What a client asks of a provider: tokens, revocations, accounts, and to push an authorization request.
 
 RFC 6749 sections 4.1.3 and 6, RFC 7009 section 2.1, RFC 9126 section 2, RFC 8707 section 2.2.
 """
@@ -47,7 +47,7 @@ class IssuerKeys(Protocol):
 
 
 class Slots(Protocol):
-    """What keeps a provider to the requests at a time that it takes: `storage.slots.Slots`."""
+    """What limits the requests to a provider at a time: `storage.slots.Slots`."""
 
     def take(self, provider: Provider, transport: Transport, deadline: Deadline, until: float) -> Transport:
         """Return a slot, which carries one request at a time; raise `SlotsTaken` if none comes free."""
@@ -61,9 +61,9 @@ def _no_key(_key: str, _algorithm: str, _octets: bytes) -> bytes:
 
 
 class Client:
-    """Makes the requests of a registered client. Which of them are repeated is said in `authenticated_requests`."""
+    """Makes the requests of a registered client. `authenticated_requests` says which of them are repeated."""
 
-    def __init__(  # noqa: PLR0913 - all that a client asks of the world around it
+    def __init__(  # noqa: PLR0913 - everything that a client uses
         self,
         transport: Transport,
         clock: Callable[[], float],
@@ -87,7 +87,7 @@ class Client:
 
     @contextmanager
     def in_slot(self, registration: Registration, deadline: Deadline, until: float) -> Iterator[Client]:
-        """Give the client that may send a request now: one that has a slot, if the provider has slots.
+        """Yield the client that may send a request now: one that has a slot, if the provider has slots.
 
         It looks for one until `until` (Unix seconds). Raises `SlotsTaken` if none came free, and
         `TemporarilyUnavailable` if too little of the call's time is left. Store what the server answered before the end
@@ -122,11 +122,11 @@ class Client:
     ) -> TokenResponse:
         """Exchange the code of a validated response for tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
 
-        `nonce` says that one went with the request: an ID token that is read has to hold it.
+        `nonce` means that the authorization request had one: an ID token has to contain it.
         """
         provider, keys = registration.provider, None
         if provider.subject == ID_TOKEN_SUBJECT:
-            # At hand before any code is sent: an issuer that is out of reach costs none.
+            # Read before the code is sent: an issuer that is out of reach costs no code.
             deadline, keys = Deadline.after(timeout), self._keys().of(provider)
             timeout = max(deadline.remaining(), SHORTEST_REQUEST)
         form = {"grant_type": "authorization_code", "code": response.code or "", "redirect_uri": redirect_uri}
@@ -143,10 +143,10 @@ class Client:
 
     @staticmethod
     def _with_account(answered: TokenResponse, keys: Sequence[id_token.Jwk], ours: Expected) -> TokenResponse:
-        """Return the response with the account of its ID token, or with why nobody may believe that.
+        """Return the response with the account of its ID token, or with the reason why that cannot be believed.
 
-        Where a key signed it that is not known yet, the account has to be asked: the ID token stays with it. It has to
-        be good when it was asked for: what we come to late has not expired for that.
+        If a key signed it that is not known yet, the ID token stays in the response, to be verified later. It has to be
+        valid at the time when it was requested: it does not expire because verification comes late.
         """
         try:
             return answered.of_account(id_token.verified_subject(answered.tokens.unverified_id_token, keys, ours))
@@ -156,10 +156,11 @@ class Client:
             return replace(answered.of_account(None), not_verified=not_verified(error))
 
     def account_of(self, provider: Provider, client_id: str, tokens: TokenSet, timeout: float) -> Account:
-        """Return the account that tokens are for: as their ID token says, or else as the account endpoint does.
+        """Return the account that tokens are for, from their ID token or else from the account endpoint.
 
-        An ID token was there before its key was known: it is verified with the newest keys, and its times and its nonce
-        were looked at when it came. Raises `NotVerified`, `KeyUnknown`, or what keeps keys or account from being read.
+        An ID token is still here if its key was not known when it came: it is verified with the newest keys. Its times
+        and its nonce were checked when it came. Raises `NotVerified`, `KeyUnknown`, or the failure to read keys or
+        account.
         """
         if tokens.unverified_id_token is not None:
             keys = self._keys().newest(provider, timeout)
@@ -187,10 +188,10 @@ class Client:
         *,
         first: bool = False,
     ) -> TokenResponse:
-        """Exchange a refresh token for new tokens (RFC 6749 section 6); it is kept where no new one came.
+        """Exchange a refresh token for new tokens (RFC 6749 section 6); it is kept if the answer has no new one.
 
-        `scope` is what is asked for once more, for servers that want that. `first`: a consent has brought the refresh
-        token, and no refresh.
+        `scope` is requested once more, for servers that want that. `first` means that a consent has brought the refresh
+        token, and not a refresh.
         """
         provider = registration.provider.at_first_refresh if first else registration.provider
         form = {"grant_type": provider.refresh_grant_type, "refresh_token": refresh_token}
@@ -203,7 +204,7 @@ class Client:
     def revoke(self, registration: Registration, kind: str, token: str, timeout: float) -> bool:
         """Revoke one token (RFC 7009 section 2.1); `kind` is `access_token` or `refresh_token`.
 
-        Returns false where the server says that it knows of no such token. Raises the failure.
+        Returns false if the server says that it does not know the token. Raises the failure.
         """
         provider = registration.provider
         form = {"token": token, **({"token_type_hint": kind} if provider.revocation_token_type_hint else {})}
@@ -214,7 +215,7 @@ class Client:
         return self._send("revocation", registration, [*form.items()], (token,), read, timeout)
 
     def push(self, registration: Registration, request: Form, timeout: float) -> str:
-        """Push an authorization request, and return the `request_uri` that stands for it (RFC 9126 section 2)."""
+        """Push an authorization request, and return the `request_uri` that refers to it (RFC 9126 section 2)."""
         confidential = tuple(value for name, value in request if name in {"state", "code_challenge", "nonce"})
 
         def read(answer: Answer, identity: Identity, secrets: tuple[str, ...]) -> str:
@@ -237,7 +238,7 @@ class Client:
             response = replace(response, client_secret_used=identity.label)
             if registration.provider.subject != ID_TOKEN_SUBJECT:
                 return response
-            # Nothing else in the answer, whatever its name, speaks for an ID token; and a refresh's is not read.
+            # No other field of the answer can replace the ID token; and that of a refresh is not read.
             unverified = unverified_id_token(answer) if kind == "token" else None
             return replace(response, subject=None, tokens=replace(response.tokens, unverified_id_token=unverified))
 
@@ -259,5 +260,5 @@ class Client:
 
 
 def not_verified(error: id_token.NotVerified) -> ProviderMisconfigured:
-    """Return the failure that an ID token is which does not hold: it says whose the tokens are."""
+    """Return the failure of an ID token that cannot be verified, so that nobody knows whose the tokens are."""
     return ProviderMisconfigured(f"The ID token cannot be verified: {error}.")

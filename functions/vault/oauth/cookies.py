@@ -1,7 +1,7 @@
-"""What a browser keeps of its authorization requests: a cookie for each, and of the cookies a few (RFC 6265).
+"""Cookies that bind authorization requests to a browser: one for each request, and only a few (RFC 6265).
 
-A cookie has the ticket's secret and the nonces of this browser's latest visits of the link, the newest first: each tab
-in which the link was opened has a `state` of its own, and any of them may bring the answer.
+A cookie has the ticket's secret and the nonces of this browser's latest visits of the link, newest first: each tab in
+which the link was opened has its own `state`, and any of them may bring the answer.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 LIFETIME = 3600
-"""Seconds that a browser keeps a cookie: longer than its request, so that one who comes too late is told so."""
+"""Seconds that a browser keeps a cookie: longer than its request, so that a late visitor learns that it is late."""
 
 LIFETIME_AFTER_THE_END = 600
-"""Seconds that it keeps the cookie of a request that has ended: for who loads the last page again."""
+"""Seconds that it keeps the cookie of a request that has ended, in case the visitor reloads the last page."""
 
 MOST_NONCES = 3
 
 MOST_COOKIES = 8
-"""Requests that a browser has cookies of. With all headers together API Gateway takes 10,240 octets."""
+"""Requests that a browser has cookies for. API Gateway takes 10,240 octets of all headers together."""
 
 _BLANKS = " \t"
-"""What RFC 6265 lets stand around a cookie. `str.strip` takes away more, and then another name would pass for ours."""
+"""What RFC 6265 allows around a cookie. `str.strip` removes more, so that another name would pass for ours."""
 
 
 @record
 class RequestCookie:
-    """The cookie of one request. `form_post`: the request's answer is to be posted."""
+    """The cookie of one request. `form_post` if the request's answer is to be posted."""
 
     request_id: str
     form_post: bool
@@ -43,7 +43,7 @@ class RequestCookie:
 
     @classmethod
     def parse(cls, request_id: str, unverified_value: str, *, form_post: bool) -> RequestCookie | None:
-        """Return the cookie with a value, or None where the value has not the form of one."""
+        """Return the cookie that has this value, or None if the value does not have its form."""
         ticket_secret, *nonces = unverified_value.split(".")
         are_secrets = all(re.fullmatch(SECRET, each) for each in (ticket_secret, *nonces))
         if not are_secrets or not 0 < len(nonces) <= MOST_NONCES:
@@ -61,7 +61,7 @@ class RequestCookie:
         return BrowserBinding(self.request_id, self.ticket_secret, self.nonces[0])
 
     def binding_of(self, state: str) -> BrowserBinding | None:
-        """Return the binding of the visit that a state was sent with, compared in constant time; None where of none."""
+        """Return the binding of the visit that sent this state, compared in constant time; None if none did."""
         bindings = [BrowserBinding(self.request_id, self.ticket_secret, nonce) for nonce in self.nonces]
         fitting = [binding for binding in bindings if hmac.compare_digest(binding.state, state)]
         return fitting[0] if fitting else None
@@ -69,9 +69,10 @@ class RequestCookie:
     def set_cookie(self, *, secure: bool, lifetime: int = LIFETIME) -> str:
         """Return the Set-Cookie value that gives it to a browser for `lifetime` seconds.
 
-        `SameSite=Lax` comes along when a link or redirect leads back here, and not with a form of another site: for an
-        answer that is posted (OAuth 2.0 Form Post Response Mode) it has to be `None`, which browsers take with `Secure`
-        alone. On plain http, which is this machine, neither is said: a page of the same host is the same site there.
+        A `SameSite=Lax` cookie comes along when a link or redirect leads back here, and not with a form of another
+        site. For an answer that is posted (OAuth 2.0 Form Post Response Mode) it has to be `None`, which browsers
+        accept only with `Secure`. On plain http, which means this machine, neither is set: a page of the same host is
+        the same site there.
         """
         name = name_of(self.request_id, secure=secure, form_post=self.form_post)
         same_site = "; SameSite=Lax" if not self.form_post else "; SameSite=None" if secure else ""
@@ -80,10 +81,10 @@ class RequestCookie:
 
 
 def name_of(request_id: str, *, secure: bool, form_post: bool) -> str:
-    """Return the name of the cookie that binds a request to a browser; `__Host-` wherever the browser honours it.
+    """Return the name of the cookie that binds a request to a browser, with `__Host-` if the browser honours it.
 
-    Requests whose answer is to be posted have names of their own: their cookies come along with a form that another
-    site sends, and one that does so must not open what was asked for otherwise.
+    Requests whose answer is to be posted have different names. Their cookies come along with a form that another site
+    sends, and such a form must not answer a request that did not ask for one.
     """
     return f"{'__Host-' if secure else ''}gatehouse-{'post-' if form_post else ''}{request_id}"
 
@@ -91,9 +92,10 @@ def name_of(request_id: str, *, secure: bool, form_post: bool) -> str:
 def find(
     request_id: str, unverified_cookies: Iterable[str], *, secure: bool, form_post: bool | None = None
 ) -> RequestCookie | None:
-    """Return the cookie that this browser has of a request (each `name=value`); None where it has none or two.
+    """Return the cookie that this browser has for a request; None if it has none or two.
 
-    Without `form_post` it may be of either kind, as which only the request itself can say.
+    Each of `unverified_cookies` is a `name=value`. Without `form_post` the cookie may be of either kind: only the
+    stored request says which.
     """
     kinds = (False, True) if form_post is None else (form_post,)
     names = {name_of(request_id, secure=secure, form_post=kind): kind for kind in kinds}
@@ -105,14 +107,14 @@ def find(
 
 
 def requests_of(unverified_cookies: Iterable[str], *, secure: bool) -> list[str]:
-    """Return the ids of the requests that a browser has cookies of, in their order."""
+    """Return the ids of the requests that a browser has cookies for, in their order."""
     return [request_id for _, request_id in _ours(unverified_cookies, secure=secure)]
 
 
 def without_the_oldest(unverified_cookies: Iterable[str], new: RequestCookie, *, secure: bool) -> list[str]:
-    """Return the Set-Cookie values that take away all of a browser's cookies but the `new` one and the newest others.
+    """Return the Set-Cookie values that remove all of a browser's cookies except the `new` one and the newest others.
 
-    Browsers send the one first that they have had for the longest time (RFC 6265 section 5.4).
+    Browsers send the oldest cookie first (RFC 6265 section 5.4).
     """
     kept = name_of(new.request_id, secure=secure, form_post=new.form_post)
     others = [name for name, _ in _ours(unverified_cookies, secure=secure) if name != kept]
@@ -121,7 +123,7 @@ def without_the_oldest(unverified_cookies: Iterable[str], new: RequestCookie, *,
 
 
 def _ours(unverified_cookies: Iterable[str], *, secure: bool) -> Iterator[tuple[str, str]]:
-    """Give the name of each cookie that has one of ours, and the request's id in it."""
+    """Yield the name of each cookie of ours, and the request's id in it."""
     name_of_ours = f"{'__Host-' if secure else ''}gatehouse-(?:post-)?({REQUEST_ID})"
     for name, _ in _pairs(unverified_cookies):
         if (ours := re.fullmatch(name_of_ours, name)) is not None:

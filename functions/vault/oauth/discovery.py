@@ -1,4 +1,4 @@
-"""An issuer's metadata (RFC 8414, OpenID Connect Discovery), and for how long it, or a failure to read it, is kept."""
+"""Reading an issuer's metadata (RFC 8414, OpenID Connect Discovery), and how long it, or a failure, is kept."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from .transport import Answer, Transport
 
 KEPT = 240.0
-"""Seconds for which metadata is kept: fewer than a registration is, so that with that it is read again."""
+"""Seconds for which metadata is kept: fewer than a registration is, so that both are read again together."""
 
 TIMEOUT = 5.0
 """Seconds that all requests for an issuer's metadata may take together."""
 
 TIMES_AS_LONG = 10
-"""A failure is kept so many times as long as it took to find out: nobody waits for more than a tenth of the time."""
+"""A failure is kept this many times as long as it took, so that callers wait for a tenth of the time at most."""
 
 SHORTEST_KEPT_FAILURE, LONGEST_KEPT_FAILURE = 5.0, 60.0
 
 TIME_AFTER = 2.0
-"""Seconds of a call's time that are left for what comes after the metadata, be it only to say what is wrong."""
+"""Seconds of a call's time that are left for what follows the metadata, even if that is only an error."""
 
 
 _CLOSE = 0.05
 
 
 class Discovery:
-    """Reads issuers' metadata, each at most once in some minutes, and a failing one at most once in some seconds."""
+    """Reads issuers' metadata: each once in some minutes, a failing one once in some seconds, at the most."""
 
     def __init__(self, transport: Transport, clock: Callable[[], float], *, loopback_http: bool) -> None:
         self._transport = transport
@@ -49,8 +49,8 @@ class Discovery:
     def metadata_of(self, issuer: str, deadline: Deadline | None) -> dict[str, Any]:
         """Return the metadata of `issuer`, known or read now within the caller's time.
 
-        Without a deadline what is known will do, however old. Raises `ProviderMisconfigured` where it publishes none,
-        `ProviderUnavailable` where it cannot be read, `TooLittleTime` where the caller cannot wait for it.
+        Without a deadline, known metadata will do, however old. Raises `ProviderMisconfigured` if the issuer publishes
+        none, `ProviderUnavailable` if it cannot be read, `TooLittleTime` if the caller cannot wait for it.
         """
         kept_until, known = self._known.get(issuer, (-math.inf, None))
         is_old = self._clock() >= kept_until
@@ -62,7 +62,7 @@ class Discovery:
         return known
 
     def _ask(self, issuer: str, seconds: float) -> tuple[float, dict[str, Any] | GatehouseError]:
-        """Ask the issuer, and keep what came of it, from when that is known."""
+        """Ask the issuer, and keep metadata or failure, from the moment it is known."""
         if seconds < SHORTEST_REQUEST:
             raise _too_little_time()
         began = self._clock()
@@ -72,7 +72,7 @@ class Discovery:
             found, kept_for = self._discover(issuer, ends_at), KEPT
         except GatehouseError as failure:
             if seconds < TIMEOUT and self._clock() > ends_at - _CLOSE:
-                raise _too_little_time() from None  # others have more, and may have an answer
+                raise _too_little_time() from None  # other callers have more time, and may get an answer
             took = self._clock() - began
             found, kept_for = failure, min(max(TIMES_AS_LONG * took, SHORTEST_KEPT_FAILURE), LONGEST_KEPT_FAILURE)
         self._known[issuer] = self._clock() + kept_for, found
@@ -85,7 +85,7 @@ class Discovery:
             answer = self._get(url, ends_at)
             outage |= answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status == HTTPStatus.TOO_MANY_REQUESTS
             document = _json(answer.body) if answer.status == HTTPStatus.OK else None
-            # A 200 with a page instead of metadata is what single page applications answer to every path.
+            # Single page applications answer every path with 200 and a page.
             if isinstance(document, dict):
                 return issuer_metadata.from_metadata(document, issuer, loopback_http=self._loopback_http)
         if outage:
@@ -117,7 +117,7 @@ def _json(body: bytes) -> Any:
 
 
 def _urls(issuer: str) -> tuple[str, ...]:
-    """Return where the metadata may be: as RFC 8414 has it, as OpenID has it, and the one as if it were the other."""
+    """Return the URLs at which metadata may be: by RFC 8414, by OpenID, and a mixture that some servers use."""
     parts = urlsplit(issuer)
     path = parts.path.rstrip("/")
     oauth = parts._replace(path="/.well-known/oauth-authorization-server" + path).geturl()

@@ -1,6 +1,6 @@
-"""ID tokens (OpenID Connect Core section 3.1.3.7): nothing that one says is believed unless all of it holds.
+"""Verification of ID tokens (OpenID Connect Core section 3.1.3.7): no claim is believed unless all checks pass.
 
-Read only where a provider's `subject` is said to be in there; who the customer is, is all that is taken from it.
+An ID token is read only if the provider's data says that it names the account, and only its `sub` is used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SUBJECT = r"[\x20-\x7e]{1,255}"  # OpenID Connect Core section 2
 _MOST_KEYS = 20
 _BASE64URL = r"[A-Za-z0-9_-]{1,16384}"
 _LATEST = 2**40
-"""Seconds that no time is beyond: what is, is no time."""
+"""Unix seconds of the latest time that is plausible."""
 
 _SKEW = 120
 """Seconds by which the server's clock and ours may differ."""
@@ -34,25 +34,25 @@ _CURVES = {
 }
 _KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 ALGORITHMS = frozenset({f"{family}{size}" for family in ("RS", "PS", "ES") for size in _HASHES} | {"EdDSA", "Ed25519"})
-"""The signatures that are verified: of private keys alone (RFC 7518 section 3, RFC 8037). `none` is not among them."""
+"""The signatures that are verified: only those of private keys (RFC 7518 section 3, RFC 8037), and never `none`."""
 
 Jwk = Mapping[str, Any]
 
 
 class NotVerified(Exception):
-    """The ID token is not one of this issuer's, for this client, and of now. The text says what does not hold."""
+    """The ID token is not from this issuer, for this client and current. The text says which check failed."""
 
 
 class KeyUnknown(NotVerified):
-    """No known key of the issuer's signed it: the keys may have been changed since they were read."""
+    """No known key of the issuer signed it: the issuer may have changed its keys since they were read."""
 
 
 @record
 class Expected:
-    """Whose an ID token has to be, for which client, and what time it is (Unix seconds), if its times are looked at.
+    """Which issuer and client an ID token has to be from and for, and the time (Unix seconds), if times are checked.
 
-    `asked_at` is when it was asked for: then it had to be good, however late we come to it. `nonce` is the one that
-    went with the authorization request, where one did: then it has to hold the same.
+    `asked_at` is when it was requested: it had to be valid then, however late it is verified. `nonce` is the one in the
+    authorization request, if it had one: the ID token has to contain the same.
     """
 
     issuer: str | None
@@ -63,9 +63,9 @@ class Expected:
 
 
 def verified_subject(unverified_id_token: Any, keys: Sequence[Jwk], expected: Expected) -> str:
-    """Return the `sub` of an ID token that one of the issuer's `keys` has signed, for this client, not long ago.
+    """Return the `sub` of an ID token that one of the issuer's `keys` has signed, for this client, and recently.
 
-    Raises `NotVerified`; `KeyUnknown` where nothing but the key is missing.
+    Raises `NotVerified`; `KeyUnknown` if only the key is missing.
     """
     header, unverified_claims, signed, signature = _parts(unverified_id_token)
     subject = _subject(unverified_claims, expected)
@@ -116,7 +116,7 @@ def _verify_signature(header: Jwk, signed: bytes, signature: bytes, keys: Sequen
     if not candidates:
         raise KeyUnknown("it is signed by no key of the issuer's")
     if not any(_has_signed(key, algorithm, signed, signature) for key in candidates):
-        # One that does not name its key may be signed by a newer one, too.
+        # If it does not name its key, a newer key may have signed it.
         raise NotVerified("its signature is wrong") if "kid" in header else KeyUnknown("its signature is wrong")
 
 
@@ -131,7 +131,7 @@ def _may_have_signed(key: Jwk, header: Jwk) -> bool:
 
 
 def _has_signed(key: Jwk, algorithm: str, signed: bytes, signature: bytes) -> bool:
-    # Half of a cold start: loaded where tokens are about to be sealed with it anyway.
+    # Half of a cold start: loaded only when tokens are about to be sealed with it anyway.
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm  # noqa: PLC0415
 
     try:
@@ -142,7 +142,7 @@ def _has_signed(key: Jwk, algorithm: str, signed: bytes, signature: bytes) -> bo
 
 
 def _check(key: Jwk, algorithm: str, signed: bytes, signature: bytes) -> None:
-    """Return where the key has signed it; raise `InvalidSignature`, or `ValueError` where it is no such key."""
+    """Return if the key has signed it; raise `InvalidSignature`, or `ValueError` if the key is of another kind."""
     from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 - as above
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""The keys that issuers sign their ID tokens with (RFC 7517 section 5), and how often each is asked for them."""
+"""Reading the keys that issuers sign their ID tokens with (RFC 7517 section 5), and how often that is done."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from .transport import Transport
 
 KEPT = 300.0
-"""Seconds for which keys that were read are good enough."""
+"""Seconds for which keys that were read are used."""
 
 ONCE_IN = 60.0
-"""Seconds in which an issuer is asked once, at the most, for newer keys than are known: made-up ones cost nothing."""
+"""Seconds in which newer keys are read once at the most: an ID token with a made-up key costs no request."""
 
 KEPT_FAILURE = 5.0
-"""Seconds for which an issuer that could not be read is not asked again."""
+"""Seconds for which an issuer is not asked again after its keys could not be read."""
 
 TIMEOUT = 5.0
 """Seconds that a request for keys may take."""
@@ -34,7 +34,7 @@ TIMEOUT = 5.0
 
 @record
 class _Known:
-    """What is known of one issuer: its keys as they were last read, and how the last attempt failed, if it did."""
+    """What is known about one issuer: its keys as last read, and how the last attempt failed, if it did."""
 
     keys: list[Jwk] | None = None
     read_at: float = -math.inf
@@ -43,7 +43,7 @@ class _Known:
 
 
 class IssuerKeys:
-    """Reads issuers' keys. One set for each address, in the memory of the process."""
+    """Reads issuers' keys, and keeps one set for each URL in the memory of the process."""
 
     def __init__(self, transport: Transport, clock: Callable[[], float]) -> None:
         self._transport = transport
@@ -51,9 +51,9 @@ class IssuerKeys:
         self._known: dict[str, _Known] = {}
 
     def of(self, provider: Provider) -> Sequence[Jwk]:
-        """Return a provider's keys, read now or minutes ago; while they cannot be read those that are known.
+        """Return a provider's keys, read now or minutes ago; while they cannot be read, those that are known.
 
-        Raises `ProviderMisconfigured` where it has none, `ProviderUnavailable` where they cannot be read.
+        Raises `ProviderMisconfigured` if the provider has no `jwks_uri`, `ProviderUnavailable` if no keys are known.
         """
         known = self._read(provider, KEPT, KEPT_FAILURE, TIMEOUT)
         return _keys_of(known)
@@ -66,7 +66,7 @@ class IssuerKeys:
         return _keys_of(known)
 
     def _read(self, provider: Provider, kept: float, kept_failure: float, timeout: float) -> _Known:
-        """Return what is known, no older than that, after one request at the most."""
+        """Return what is known, no older than `kept` seconds, after one request at the most."""
         uri, now = provider.endpoint("jwks_uri"), self._clock()
         known = self._known.get(uri, _Known())
         if now < known.read_at + kept or now < known.failed_at + kept_failure:

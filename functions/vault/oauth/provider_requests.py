@@ -1,6 +1,6 @@
-"""Requests in a provider's own words: RFC 6749's and 7009's, but for what its data says is different there.
+"""The requests to a provider: those of RFC 6749 and 7009, except for what the provider's data says is different.
 
-Pure: what is sent is decided here, by `client` it is sent.
+Pure: this module decides what is sent, `client` sends it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Request:
 def authorization_params(
     registration: Registration, redirect_uri: str, scope: str | None, extra: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the parameters of the authorization request (RFC 6749 section 4.1.1) but state and code challenge."""
+    """Return the parameters of the authorization request (RFC 6749 section 4.1.1), except state and code challenge."""
     provider = registration.provider
     params = {"response_type": "code", "client_id": registration.client_id, "redirect_uri": redirect_uri}
     if scope is not None:
@@ -46,7 +46,7 @@ def authorization_params(
 
 
 def scope_text(provider: Provider, scope: str) -> str:
-    """Return a scope as the provider takes it in a request: with its own separator."""
+    """Return a scope as the provider expects it in a request: with its own separator."""
     return scope.replace(" ", provider.scope_separator)
 
 
@@ -57,14 +57,15 @@ def request(
     proof_fields: Mapping[str, str],
     proof_headers: Mapping[str, str],
 ) -> Request:
-    """Return the exchange of a code (`token`) or refresh token, a `revocation`, or a request's `push`.
+    """Return the request of one kind: `token`, `refresh`, `first_refresh`, `revocation` or `push`.
 
-    A refresh token goes out by a `refresh`, or by a `first_refresh` if a consent has brought it. `fields` are by the
-    RFCs' names (RFC 6749 sections 4.1.3 and 6, RFC 7009 section 2.1), those of a push as they are (RFC 9126 section
-    2.1); the proof of who asks (RFC 6749 section 2.3) has fields and headers, either of them empty.
+    `token` exchanges a code. A `first_refresh` uses a refresh token that a consent has brought, a `refresh` any later
+    one. `fields` have the RFCs' names (RFC 6749 sections 4.1.3 and 6, RFC 7009 section 2.1), and those of a push are
+    sent as they are (RFC 9126 section 2.1). `proof_fields` and `proof_headers` authenticate the client (RFC 6749
+    section 2.3).
     """
     provider = registration.provider
-    # A pushed request has its client_id in any case: in no body may it be twice.
+    # A pushed request has a client_id of its own, and no body may have it twice.
     whole = [*fields, *(entry for entry in proof_fields.items() if entry not in fields)]
     headers = {**provider.token_headers, **proof_headers}
     if kind == "push":
@@ -83,7 +84,7 @@ def request(
 
 
 def endpoint_of(kind: str, provider: Provider) -> str:
-    """Return where a request of this kind goes; the address of a revocation may have placeholders in it."""
+    """Return the endpoint of a request of this kind; that of a revocation may have placeholders in it."""
     match kind:
         case "push":
             return provider.endpoint("pushed_authorization_request_endpoint")
@@ -98,7 +99,7 @@ def endpoint_of(kind: str, provider: Provider) -> str:
 
 
 def account_request(provider: Provider, access_token: str) -> Request:
-    """Return the question whose an access token is (like OpenID Connect Core section 5.3.1; RFC 6750 section 2.1)."""
+    """Return the request for the account of an access token (OpenID Connect Core section 5.3.1, RFC 6750)."""
     headers = {**provider.token_headers, "Authorization": f"Bearer {access_token}"}
     return _request("GET", provider.endpoint("account_endpoint"), "none", (), headers)
 
@@ -113,7 +114,7 @@ def _revocation(registration: Registration, token: str, pairs: Pairs, headers: M
 
 
 def _request(method: str, url: str, body_format: str, pairs: Pairs, headers: Mapping[str, str]) -> Request:
-    """Return a request with these fields in its body; a GET has none, and takes a form's fields in its query."""
+    """Return a request with these fields in its body, or, as a GET has no body, in its query."""
     known = {"Accept": "application/json", "User-Agent": "gatehouse", **headers}
     if body_format == "none":
         return Request(method, url, known, None)
@@ -124,5 +125,5 @@ def _request(method: str, url: str, body_format: str, pairs: Pairs, headers: Map
 
 
 def _named(fields: Iterable[tuple[str, str]], names: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the fields under the names that the provider has for them, without those that it does not want."""
+    """Return the fields under the provider's names for them, without those that it does not want."""
     return [(name, value) for own, value in fields if (name := names.get(own, own))]

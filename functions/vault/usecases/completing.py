@@ -26,7 +26,7 @@ from functions.vault.grant.obtained import Authorized, Obtained
 from functions.vault.oauth.authorization import Phase
 from functions.vault.oauth.authorization_response import CONSENT_REQUIRED, REMEDIES, redirect_error, refusal_of
 from functions.vault.oauth.responses import with_redirect_metadata
-from functions.vault.oauth.visit_outcome import SUBJECT_MISMATCH, Became, Outcome, became_of, page_of, waits
+from functions.vault.oauth.visit_outcome import SUBJECT_MISMATCH, Became, Outcome, awaits_account, became_of, page_of
 from functions.vault.provider.refusal_rules import ACCESS_DENIED
 from functions.vault.storage.store import Conflict
 
@@ -139,7 +139,7 @@ class Completing:
         self._note_attempt(request, attempt)
         remedy = REMEDIES.get(error)
         failure = None if remedy is None else ProviderMisconfigured(remedy, provider_error=said)
-        return Outcome.failed(request, error, failure, said=said)
+        return Outcome.failed(request, error, failure, provider_error=said)
 
     def _not_declined(self, response: ValidatedResponse, attempt: LastAttempt, deadline: Deadline) -> Outcome:
         """Say why a no could not be taken. One without the issuer's name is not believed, but its words are kept."""
@@ -152,12 +152,12 @@ class Completing:
             return outcome
         if request.accepts_issuer(response.iss):
             # Up to a moment ago another answer had it in hand, and nothing else stood against this one.
-            return Outcome.failed(request, attempt.error, said=attempt.provider_error)
+            return Outcome.failed(request, attempt.error, provider_error=attempt.provider_error)
         refused = replace(attempt, outcome="refused", error=ISSUER_MISMATCH)
         with contextlib.suppress(Conflict):
             self.authorizations.note_attempt(request, refused)
         self._note_attempt(request, refused)
-        return Outcome("refused", reason=ISSUER_MISMATCH, request=request, said=attempt.provider_error)
+        return Outcome("refused", reason=ISSUER_MISMATCH, request=request, provider_error=attempt.provider_error)
 
     def _failed(self, request: AuthorizationRequest, error: str, failure: GatehouseError | None = None) -> Outcome:
         """Open a request again that came to nothing after its code was taken, and return the outcome."""
@@ -306,7 +306,7 @@ class Completing:
         failure: GatehouseError | None = None,
     ) -> Outcome:
         """Return how a visit ended whose code was exchanged, by the record as it is then."""
-        if waits(connection, request):
+        if awaits_account(connection, request):
             return Outcome("unfinished", request.provider, request=request)
         is_ours = connection.authorized_by == request.request_id
         is_anothers = not connection.belongs_to(request.provider, request.owner)
