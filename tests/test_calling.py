@@ -22,7 +22,7 @@ from functions.vault.grant.connection import JUST_OBTAINED
 from functions.vault.oauth.authorization_response import RESPONSE_ERRORS
 from functions.vault.oauth.discovery import TIMEOUT as METADATA_TIMEOUT
 from functions.vault.oauth.visit_outcome import SUBJECT_MISMATCH
-from functions.vault.provider.providers import Provider
+from functions.vault.provider.provider import Provider
 from functions.vault.provider.vocabulary import checks
 from local.aws import cloudformation
 from tests.documents import page, programs, rows, run, section
