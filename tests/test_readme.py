@@ -30,6 +30,7 @@ PROVIDERS = page("docs/providers.md")
 OPERATIONS = page("docs/operations.md")
 DEPLOYING = page("docs/deploying.md")
 RUNBOOKS = page("docs/runbooks.md")
+CONTRIBUTING = page("CONTRIBUTING.md")
 DOCUMENTS = sorted(path for folder in (".", "docs", "examples/orders") for path in (ROOT / folder).glob("*.md"))
 
 
@@ -176,6 +177,18 @@ def test_every_link_leads_somewhere(document: os.PathLike[str]) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, link
+
+
+def test_every_path_that_a_contributor_is_sent_to_exists() -> None:
+    """What CONTRIBUTING.md names is there, and it names each package of the functions."""
+    named = set(
+        re.findall(r"`((?:functions|local|tests|tools|benchmarks|examples|docs|template)[\w/.*-]*)`", CONTRIBUTING)
+    )
+
+    assert [name for name in sorted(named) if "NAME" not in name and not [*ROOT.glob(name.rstrip("/"))]] == []
+    described = {name.rstrip("/") for name in named}
+    packages = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "functions").rglob("*/__init__.py")}
+    assert packages <= described
 
 
 def test_every_target_of_make_that_is_named_exists() -> None:
