@@ -50,8 +50,8 @@ def banner(stack: Stack) -> str:
 
   Open      {stack.local_url}/
             connect a demo merchant, then look at its connection
-  Invoke    aws lambda invoke --function-name gatehouse-connections --endpoint-url {stack.local_url} \\
-              --cli-binary-format raw-in-base64-out --payload '{{}}' /dev/stdout
+  Invoke    echo '{{}}' | aws lambda invoke --function-name gatehouse-connections \\
+              --endpoint-url {stack.local_url} --payload fileb:///dev/stdin /dev/stdout | cat
             (any AWS credentials and region will do; boto3's lambda client takes the same endpoint_url)
   HTTP      curl -d '{{}}' -H 'Content-Type: application/json' {stack.local_url}/v1/connections
             (deployed, /v1 wants a SigV4 signature; there is no IAM on this machine)

@@ -11,7 +11,7 @@ from samtranslator.yaml_helper import yaml_parse
 from tests.requirements import ROOT
 from tools.deploy_check import samconfig
 from tools.deploy_check.adapting import adapt
-from tools.deploy_check.aws_command import as_version_1
+from tools.deploy_check.aws_command import with_endpoint
 from tools.deploy_check.documents import commands
 from tools.deploy_check.report import Report, Wrong
 
@@ -100,14 +100,12 @@ def test_the_commands_are_those_below_a_heading(tmp_path: Path) -> None:
         commands(page, "One", "run c")
 
 
-def test_version_1_of_aws_gets_what_it_knows() -> None:
-    """The option of version 2 is left out with its value, and the endpoint is named for every service."""
-    written = ["lambda", "invoke", "--cli-binary-format", "raw-in-base64-out", "--payload", "{}", "/dev/stdout"]
+def test_every_call_of_aws_gets_the_endpoint() -> None:
+    """Whatever the service; and the command stays as it is written if there is no emulator."""
+    written = ["sqs", "list-queues"]
 
-    assert as_version_1(written, "https://localhost:1") == [
-        *("--endpoint-url", "https://localhost:1", "lambda", "invoke", "--payload", "{}", "/dev/stdout")
-    ]
-    assert as_version_1(["sts", "get-caller-identity"], None) == ["sts", "get-caller-identity"]
+    assert with_endpoint(written, "https://localhost:1") == ["--endpoint-url", "https://localhost:1", *written]
+    assert with_endpoint(written, None) == written
 
 
 def test_a_report_goes_on_with_the_next_part(capsys: pytest.CaptureFixture[str]) -> None:
