@@ -34,7 +34,7 @@ def written(tmp_path: Path) -> Callable[[Any], str]:
     return write
 
 
-def test_a_right_registration_is_told_what_to_register_at_the_provider(
+def test_a_valid_registration_shows_what_to_register_at_the_provider(
     written: Callable[[Any], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The redirect URI is what people get wrong at the other end: it is shown whole."""
@@ -72,8 +72,8 @@ def test_a_redirect_uri_that_leads_elsewhere_is_pointed_out(
         for uri in ("https://app.test/oauth/return", "https://proxy.test/callback/acme", "ACME-Inc-PRD-1")
     ]
 
-    told = ["leads elsewhere" in line for line in capsys.readouterr().out.splitlines()]
-    assert (codes, told) == ([0, 0, 0], [True, False, False])
+    redirected = ["leads elsewhere" in line for line in capsys.readouterr().out.splitlines()]
+    assert (codes, redirected) == ([0, 0, 0], [True, False, False])
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_redirect_uri_that_leads_elsewhere_is_pointed_out(
         (b"[]", 'expected an object, like {"client_id":'),
     ],
 )
-def test_what_is_wrong_in_one_file_is_told_as_start_tells_it(
+def test_problems_in_one_file_are_reported_as_start_reports_them(
     written: Callable[[Any], str], capsys: pytest.CaptureFixture[str], document: Any, said: str
 ) -> None:
     """A provider on this machine is for `make run` alone: it has to be said."""
@@ -106,7 +106,7 @@ def test_what_is_wrong_in_one_file_is_told_as_start_tells_it(
         (WHOLE, "it is one registration: name it, as the last argument"),
     ],
 )
-def test_a_file_that_is_none_is_told_without_what_it_holds(
+def test_a_file_that_is_no_document_is_reported_without_its_content(
     written: Callable[[Any], str], capsys: pytest.CaptureFixture[str], document: Any, said: str
 ) -> None:
     """On standard error, with the place where it is."""
@@ -121,7 +121,7 @@ def test_a_file_that_is_none_is_told_without_what_it_holds(
     assert "hush" not in shown.err
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By its name."""
     assert main([str(tmp_path / "nothing.json"), "acme"]) == 1
     assert "nothing.json: No such file" in capsys.readouterr().err

@@ -28,7 +28,7 @@ KNOWN = sorted(VOCABULARY)
 
 
 def is_taken(document: Any) -> bool:
-    """Tell whether Gatehouse takes a registration by itself, whatever its provider file says."""
+    """Return whether Gatehouse accepts a registration by itself, whatever its provider file says."""
     try:
         own = vocabulary.validated(document, "The registration", VOCABULARY)
         merging.registration_of("acme", [], {key: own[key] for key in CREDENTIALS if key in own})

@@ -49,7 +49,7 @@ class _File:
 
 
 class _Listening:
-    """Sends as it is told, and keeps the last JSON object that was answered: an issuer's metadata."""
+    """Sends requests, and keeps the last JSON object in an answer: an issuer's metadata."""
 
     def __init__(self, web: Transport) -> None:
         self._web = web
@@ -103,18 +103,20 @@ def findings(texts: dict[str, str], base_url: str, *, local: bool) -> Iterator[t
         known = Registrations(_File(text).client_of, SECRET_PREFIX, web, time.time, loopback_http=local)
         try:
             registration = known.whole(name)
-            yield name, " ".join([_told(registration, base_url), *_unpublished(registration, web)]), True
+            yield name, " ".join([_report(registration, base_url), *_unpublished(registration, web)]), True
         except GatehouseError as error:
             yield name, f"{error.code}: {error.description}", False
 
 
-def _told(registration: Registration, base_url: str) -> str:
+def _report(registration: Registration, base_url: str) -> str:
     provider, expected = registration.provider, f"{base_url.rstrip('/')}/callback/{registration.provider.name}"
-    told = f"right. Client authentication: {registration.auth_method}. Register {expected} at the provider."
+    report = f"right. Client authentication: {registration.auth_method}. Register {expected} at the provider."
     redirect_uri = provider.redirect_uri or ""
     if "://" in redirect_uri and not redirect_uri.endswith(f"/callback/{provider.name}"):
-        told += " Its own redirect_uri leads elsewhere: what is there has to send customers on to that, with the query."
-    return told
+        report += (
+            " Its own redirect_uri leads elsewhere: what is there has to send customers on to that, with the query."
+        )
+    return report
 
 
 def _unpublished(registration: Registration, web: _Listening) -> Iterator[str]:
@@ -149,8 +151,8 @@ def main(arguments: list[str]) -> int:
     except Unreadable as error:
         print(f"{options.file}: {error}", file=sys.stderr)
         return 1
-    for name, told, _ in found:
-        print(f"{name}: {told}")
+    for name, report, _ in found:
+        print(f"{name}: {report}")
     return 0 if all(is_right for *_, is_right in found) else 1
 
 

@@ -330,7 +330,7 @@ REFRESH_TOKENS = [
         quirks={"default_refresh_token_expires_in": 86400},
     ),
     accepts(
-        "that life does not begin anew with one that comes back as it was",
+        "that life does not start again with one that comes back unchanged",
         tokens(refresh_token="RT-0"),
         refresh_token="RT-0",
         refresh=True,

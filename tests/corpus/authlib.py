@@ -1,7 +1,7 @@
 """Authlib's client, on requests, before the same answers, as generously read as can be.
 
-Authlib raises what it likes and keeps what came; what its caller can tell from that without reading texts counts as
-told apart. It is given time limits, and follows no redirects, as Gatehouse does not.
+Authlib raises what it likes and keeps what came. What its caller can distinguish by that, without reading texts,
+counts as distinguished. It is given time limits, and follows no redirects, as Gatehouse does not.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def ask(case: Case, url: str, now: int) -> Result:
             return Result(_by_status(error.response.status_code), how="HTTPError")
         except requests.RequestException as error:
             return Result("unavailable", how=type(error).__name__)
-        except Exception as error:  # noqa: BLE001 - whatever else it is, nobody who calls it is told to expect it
+        except Exception as error:  # noqa: BLE001 - whatever else it is, its documents announce none of them
             known = isinstance(error, ValueError) and "is not a JSON object" in str(error)
             return Result("unavailable" if known else None, how=type(error).__name__)
     if not isinstance(token.get("access_token"), str) or not token["access_token"]:
@@ -74,7 +74,7 @@ def _kept(token: dict[str, Any], now: int) -> dict[str, Any]:
 
 
 def agrees(result: Result, case: Case) -> bool:
-    """Tell whether all compared fields are as they should be; the time that it took is none of its fault."""
+    """Return whether all compared fields are as they should be; the time that it took is not its fault."""
     expected = {name: value for name, value in case.stored.items() if name in COMPARED}
     kept = dict(result.stored)
     if isinstance(kept.get("expires_in"), int) and "expires_in" in expected:

@@ -55,5 +55,5 @@ def accepts(name: str, body: Body, *, status: int = 200, headers: dict[str, str]
 
 
 def refuses(verdict: Verdict, name: str, status: int, body: Body, code: str | None = None, **rest: Any) -> Case:
-    """Return an answer that is a failure, with the code that is told on."""
+    """Return an answer that is a failure, with the code that is passed on."""
     return Case(name, verdict, body, status, code=f"http_{status}" if code is None else code, **rest)

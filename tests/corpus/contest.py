@@ -36,22 +36,22 @@ class Round:
 
     @property
     def ours_right(self) -> bool:
-        """Tell whether Gatehouse took the answer for what it is."""
+        """Return whether Gatehouse took the answer for what it is."""
         return self.ours.verdict == self.case.verdict
 
     @property
     def ours_whole(self) -> bool:
-        """Tell whether everything is as it should be, too."""
+        """Return whether everything is as it should be, too."""
         return self.ours_right and self.ours.stored == self.case.stored
 
     @property
     def theirs_right(self) -> bool:
-        """Tell whether Authlib took the answer for what it is."""
+        """Return whether Authlib took the answer for what it is."""
         return self.theirs.verdict == self.case.verdict
 
     @property
     def theirs_whole(self) -> bool:
-        """Tell whether everything that can be compared is as it should be, too."""
+        """Return whether everything that can be compared is as it should be, too."""
         return self.theirs_right and authlib.agrees(self.theirs, self.case)
 
 
@@ -82,8 +82,8 @@ def table(played: list[Round]) -> str:
     ]
     groups += [("all", played), ("all that need no provider data", plain)]
     head = (
-        "| what the answer means | answers | Gatehouse: told apart | with every field "
-        "| Authlib: told apart | with every field |\n|---|---:|---:|---:|---:|---:|"
+        "| what the answer means | answers | Gatehouse: distinguished | with every field "
+        "| Authlib: distinguished | with every field |\n|---|---:|---:|---:|---:|---:|"
     )
     return "\n".join([head, *(_row(name, group) for name, group in groups)]) + "\n"
 

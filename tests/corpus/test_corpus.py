@@ -38,7 +38,7 @@ def test_tokens_are_stored_field_by_field(endpoint: TokenEndpoint, case: Case) -
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
 def test_a_failure_means_one_thing(endpoint: TokenEndpoint, case: Case) -> None:
-    """A dead grant, the operator's fault, a limit and an outage are told apart, with the server's word and wait."""
+    """A dead grant, the operator's fault, a limit and an outage are distinguished, with the server's code and wait."""
     endpoint.answer(case.status, case.headers, case.octets(NOW))
 
     result = gatehouse.ask(case, endpoint.url, NOW)

@@ -1,4 +1,4 @@
-"""`python -m tests.golden`: write the snapshots anew. Hold what changed against the provider's words."""
+"""`python -m tests.golden`: write the snapshots again. Compare what changed with the provider's documents."""
 
 from __future__ import annotations
 

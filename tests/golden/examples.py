@@ -234,7 +234,7 @@ EXAMPLES: dict[str, Example] = {
 }
 
 COMMON = Example()
-"""The life with a provider of which nothing else was read."""
+"""The life with a provider whose documents show no other answers."""
 
 
 def body_of(answer: Any) -> str:

@@ -43,7 +43,7 @@ class Wire:
         return Answer(status, {"content-type": "application/json"}, body_of(said).encode())
 
     def taken(self) -> list[str]:
-        """Return what was written down, and begin anew."""
+        """Return what was written down, and begin the next part."""
         lines, self.lines = self.lines, []
         return lines
 
@@ -67,7 +67,7 @@ def snapshot(provider: str) -> str:
 
 
 class _Life:
-    """One connection's; each part goes one step on, and gives the lines that tell of it."""
+    """One connection's; each part goes one step on, and returns the lines that describe it."""
 
     def __init__(self, provider: str, example: Example) -> None:
         self._provider = provider

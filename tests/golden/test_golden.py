@@ -16,7 +16,7 @@ PROVIDERS = sorted(path.stem for path in (Path(functions.__file__).parent / "pro
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_life_with_each_provider_is_as_written_down(provider: str) -> None:
-    """From start to revocation, through the same code for all of them; `python -m tests.golden` writes it anew."""
+    """From start to revocation, through the same code for all of them; `python -m tests.golden` writes it again."""
     expected = (SNAPSHOTS / f"{provider}.txt").read_text(encoding="utf-8")
 
     assert snapshot(provider) == expected

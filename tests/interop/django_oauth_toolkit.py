@@ -83,7 +83,7 @@ from oauth2_provider.views.generic import ProtectedResourceView  # noqa: E402
 
 
 class _Me(ProtectedResourceView):  # type: ignore[misc]  # Django comes without types
-    """Tells whose a token is."""
+    """Names the account of a token."""
 
     def get(self, request: Any) -> JsonResponse:
         """Answer the bearer of a good token."""

@@ -54,7 +54,7 @@ def test_the_whole_life_of_a_public_clients_connection(server: Callable[..., tup
     whole_life(there)
 
 
-def test_reuse_of_a_refresh_token_is_told_as_what_it_is(server: Callable[..., tuple[There, str]]) -> None:
+def test_reuse_of_a_refresh_token_is_recognized(server: Callable[..., tuple[There, str]]) -> None:
     """The server revokes all that came of it; the person has to consent again, and can."""
     there, url = server(client_secret=AWKWARD_SECRET)
 

@@ -1,4 +1,4 @@
-"""A provider that nobody here has heard of, from nothing to a working connection: one document, and no code."""
+"""A provider that nobody here knows, from nothing to a working connection: one document, and no code."""
 
 from __future__ import annotations
 

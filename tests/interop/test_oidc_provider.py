@@ -106,7 +106,7 @@ def test_the_whole_life_of_a_connection(there: Callable[..., There], client: str
     whole_life(server)
 
 
-def test_reuse_of_a_refresh_token_is_told_as_what_it_is(there: Callable[..., There]) -> None:
+def test_reuse_of_a_refresh_token_is_recognized(there: Callable[..., There]) -> None:
     """The server revokes the grant; the person has to consent again, and can."""
     server = there(*clients()["post"]())
 
@@ -160,7 +160,7 @@ def test_a_token_is_for_the_resource_that_was_named(there: Callable[..., There])
     assert audiences == ["urn:example:orders", "urn:example:orders"]
 
 
-def test_a_person_who_declines_is_told_so(there: Callable[..., There]) -> None:
+def test_a_person_who_declines_sees_that(there: Callable[..., There]) -> None:
     """The error answer of a server that puts `iss` into it, too, is believed; nothing was exchanged."""
     # given
     server = there(*clients()["basic"]())
@@ -234,7 +234,7 @@ def test_the_account_is_in_the_id_token_and_verified(
     assert (allowed.status_code, server.connection(connection_id)["subject"]) == (200, "merchant-2")
 
 
-def test_userinfo_tells_whose_account_it_is(there: Callable[..., There], new_browser: Callable[[], Browser]) -> None:
+def test_userinfo_names_the_account(there: Callable[..., There], new_browser: Callable[[], Browser]) -> None:
     """Instead of an ID token: another account is refused by what the server's own endpoint answers."""
     # given
     client, registration = clients()["post"]()

@@ -1,4 +1,4 @@
-"""Whose account tokens are for, where an account endpoint has to say it: asked when they are safe, told to callers."""
+"""The account of tokens, if an account endpoint has to name it: asked once they are stored, and given to callers."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class Shop:
 
 def registered(services: MemoryServices, **fields: Any) -> None:
     """Register the provider."""
-    told = {"subject": "id", "metadata": ("id", "name"), "account_endpoint": ME, "account_scope": "may"}
-    services.registrations.known["acme"] = registration(**(told | fields))
+    where = {"subject": "id", "metadata": ("id", "name"), "account_endpoint": ME, "account_scope": "may"}
+    services.registrations.known["acme"] = registration(**(where | fields))
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def waiting(known: MemoryServices) -> MemoryServices:
     return known
 
 
-def tell(services: MemoryServices) -> tuple[Any, ...]:
+def vended(services: MemoryServices) -> tuple[Any, ...]:
     """Return what `token` says of the account."""
     vended = services.token()
     return vended["access_token"], vended["subject"], vended["scope"], vended["metadata"]
@@ -119,7 +119,7 @@ def test_a_first_consent_is_asked_about_when_its_tokens_are_stored(services: Mem
     calls = [call for call in services.events.calls if call in {"http", "create", "change"}]
     assert calls == ["http", "create", "http", "change"]
     assert services.server.requests[-1] == (ME, {})
-    assert tell(services) == ("AT-2", *OF_M_1)
+    assert vended(services) == ("AT-2", *OF_M_1)
     stored = services.stored()
     assert (stored.version, shop.asked, stored.due_at) == (1, 1, stored.upkeep_at)
     assert services.shared.authorized["acme", "client-1", "M-1"] == [("merchant-1", int(services.now))]
@@ -131,11 +131,11 @@ def test_a_token_answer_that_names_the_account_is_enough(services: MemoryService
 
     consent(services, "a")
 
-    assert (shop.asked, tell(services)) == (0, ("AT-2", "M-1", None, {"id": "M-1"}))
+    assert (shop.asked, vended(services)) == (0, ("AT-2", "M-1", None, {"id": "M-1"}))
 
 
 def test_what_was_asked_for_and_is_not_granted_is_missing(services: MemoryServices, shop: Shop) -> None:
-    """By the scope that the account endpoint tells, under whatever names."""
+    """By the scope that the account endpoint names, under whatever names."""
     registered(services, scope_aliases={"read": ["items"]})
 
     consent(services, "a", scope="orders read write")
@@ -144,12 +144,12 @@ def test_what_was_asked_for_and_is_not_granted_is_missing(services: MemoryServic
     assert shop.asked == 1
 
 
-@pytest.mark.parametrize("told", [{}, {"may": None}, {"may": {"orders": True}}])
+@pytest.mark.parametrize("members", [{}, {"may": None}, {"may": {"orders": True}}])
 def test_an_answer_without_a_scope_leaves_what_is_known(
-    services: MemoryServices, shop: Shop, told: dict[str, Any]
+    services: MemoryServices, shop: Shop, members: dict[str, Any]
 ) -> None:
     """What was asked for is granted, where nobody says otherwise."""
-    shop.says_instead = answer(json.dumps({"id": "M-1"} | told))
+    shop.says_instead = answer(json.dumps({"id": "M-1"} | members))
 
     consent(services, "a", scope="orders")
 
@@ -174,7 +174,7 @@ def test_an_endpoint_that_does_not_say_it_is_asked_again(services: MemoryService
 
     assert consent(services, "a").page == "connected"
 
-    assert tell(services)[:2] == ("AT-2", None)
+    assert vended(services)[:2] == ("AT-2", None)
     assert services.stored().due_at == int(services.now) + ASKED_AFTER
     services.pass_time(ASKED_AFTER)()
     (failure,) = work_off(services)
@@ -183,7 +183,7 @@ def test_an_endpoint_that_does_not_say_it_is_asked_again(services: MemoryService
     shop.says_instead = None
     services.pass_time(ASKED_AFTER)()
     assert work_off(services) == [None]
-    assert tell(services) == ("AT-2", *OF_M_1)
+    assert vended(services) == ("AT-2", *OF_M_1)
 
 
 def test_the_words_of_a_refusal_are_kept_without_the_token(services: MemoryServices, shop: Shop) -> None:
@@ -204,12 +204,12 @@ def test_what_was_refreshed_meanwhile_is_asked_about(services: MemoryServices, s
     shop.says_instead = UNAUTHORIZED
     consent(services, "a")
     services.pass_time(3700)()
-    assert tell(services)[:2] == ("AT-3", None)
+    assert vended(services)[:2] == ("AT-3", None)
     shop.says_instead = None
 
     assert work_off(services) == [None]
 
-    assert tell(services) == ("AT-3", *OF_M_1)
+    assert vended(services) == ("AT-3", *OF_M_1)
 
 
 def test_a_refresh_that_names_the_account_answers_the_question(services: MemoryServices, shop: Shop) -> None:
@@ -219,12 +219,12 @@ def test_a_refresh_that_names_the_account_answers_the_question(services: MemoryS
     shop.names_merchant, shop.asked = True, 0
     services.pass_time(3700)()
 
-    assert tell(services)[:2] == ("AT-3", "M-1")
+    assert vended(services)[:2] == ("AT-3", "M-1")
     assert work_off(services) == []
     assert shop.asked == 0
 
 
-def test_what_is_not_told_for_a_day_stays_unknown(services: MemoryServices, shop: Shop) -> None:
+def test_an_account_that_is_not_named_for_a_day_stays_unknown(services: MemoryServices, shop: Shop) -> None:
     """Each time it is asked a little later, then no more: the tokens work, and nobody has claimed anything of them."""
     registered(services, default_expires_in=10**6)
     shop.says_instead, shop.lifetime = answer("", 404), 10**6
@@ -237,12 +237,12 @@ def test_what_is_not_told_for_a_day_stays_unknown(services: MemoryServices, shop
 
     assert LONGEST_ASKING <= services.now - began <= LONGEST_ASKING + LONGEST_UNASKED
     assert shop.asked < 40
-    assert (tell(services)[:2], services.stored().due_at) == (("AT-2", None), services.stored().upkeep_at)
+    assert (vended(services)[:2], services.stored().due_at) == (("AT-2", None), services.stored().upkeep_at)
     assert come_back(services, "a").page == "connected"
 
 
 def test_a_limit_is_obeyed(services: MemoryServices, shop: Shop) -> None:
-    """Who is told to come again in half an hour does not come before."""
+    """If the endpoint asks for half an hour of patience, nobody asks it before that."""
     shop.says_instead = Answer(429, {"retry-after": "1800"}, b"")
     consent(services, "a")
     services.pass_time(ASKED_AFTER)()
@@ -264,7 +264,7 @@ def test_the_same_account_goes_on(known: MemoryServices, shop: Shop) -> None:
     calls = [call for call in known.events.calls if call in {"http", "change", "data_key"}]
     assert calls == ["data_key", "http", "data_key", "change", "http", "data_key", "change"]
     assert (shop.asked, places(known), known.tokens()) == (1, ["current", "superseded"], TokenSet("AT-3", "RT-3"))
-    assert tell(known) == ("AT-3", "M-1", "orders items customers", OF_M_1[2])
+    assert vended(known) == ("AT-3", "M-1", "orders items customers", OF_M_1[2])
 
 
 @pytest.mark.parametrize("apart", [True, None])
@@ -276,7 +276,7 @@ def test_another_account_is_refused(known: MemoryServices, shop: Shop, *, apart:
     outcome = consent(known, "b")
 
     assert (outcome.page, outcome.error, outcome.may_try_again) == ("failed", "subject_mismatch", True)
-    assert tell(known) == ("AT-2", *OF_M_1)
+    assert vended(known) == ("AT-2", *OF_M_1)
     work_off(known)
     assert known.server.revoked == (["RT-3", "AT-3"] if apart else [])
     assert places(known) == ["current"]
@@ -284,16 +284,16 @@ def test_another_account_is_refused(known: MemoryServices, shop: Shop, *, apart:
 
 def test_what_waited_is_asked_about_in_the_background(waiting: MemoryServices) -> None:
     """Whoever had it in hand is no more."""
-    assert tell(waiting)[0] == "AT-2"
+    assert vended(waiting)[0] == "AT-2"
 
     assert work_off(waiting) == [None]
 
-    assert tell(waiting) == ("AT-3", *OF_M_1)
+    assert vended(waiting) == ("AT-3", *OF_M_1)
     assert come_back(waiting, "b").page == "connected"
 
 
 def test_what_waits_longer_than_its_token_lives_is_given_up(waiting: MemoryServices, shop: Shop) -> None:
-    """Nothing refreshes it, so nobody will ever be told whose it is; the next consent need not wait for that."""
+    """Nothing refreshes it, so nobody will ever learn whose it is; the next consent need not wait for that."""
     shop.says_instead = UNAUTHORIZED
     work_off(waiting)
     assert places(waiting) == ["current", "pending"]
@@ -304,7 +304,7 @@ def test_what_waits_longer_than_its_token_lives_is_given_up(waiting: MemoryServi
     assert places(waiting) == ["current"]
     shop.says_instead = None
     assert consent(waiting, "c").page == "connected"
-    assert tell(waiting)[1:] == OF_M_1
+    assert vended(waiting)[1:] == OF_M_1
 
 
 def test_what_waits_with_a_token_that_is_refused_is_given_up_in_minutes(waiting: MemoryServices, shop: Shop) -> None:
@@ -318,7 +318,7 @@ def test_what_waits_with_a_token_that_is_refused_is_given_up_in_minutes(waiting:
 
     assert REFUSED_WITHIN <= waiting.now - began <= 3 * REFUSED_WITHIN
     assert places(waiting) == ["current"]
-    assert (tell(waiting)[0], come_back(waiting, "b").page) == ("AT-2", "failed")
+    assert (vended(waiting)[0], come_back(waiting, "b").page) == ("AT-2", "failed")
 
 
 def test_an_access_token_is_shown_to_nobody_else(waiting: MemoryServices, shop: Shop) -> None:
@@ -344,7 +344,7 @@ def test_callback_asks_in_the_slot_that_it_has(services: MemoryServices, shop: S
     assert consent(services, "a").page == "connected"
 
     assert (held, shop.asked) == ([1, 1], 1)
-    assert tell(services) == ("AT-2", *OF_M_1)
+    assert vended(services) == ("AT-2", *OF_M_1)
     assert services.table_of_slots.slots("acme") == {}
 
 
@@ -365,7 +365,7 @@ def test_the_background_waits_for_no_slot(waiting: MemoryServices, shop: Shop) -
     waiting.slots.give_back(slot, waiting.deadline())
     waiting.now = float(due_at)
     assert work_off(waiting) == [None]
-    assert tell(waiting) == ("AT-3", *OF_M_1)
+    assert vended(waiting) == ("AT-3", *OF_M_1)
 
 
 def test_the_redirect_does_not_say_what_the_server_is_asked_for(services: MemoryServices, shop: Shop) -> None:
@@ -381,4 +381,4 @@ def test_the_redirect_does_not_say_what_the_server_is_asked_for(services: Memory
     shop.says_instead = None
     services.pass_time(ASKED_AFTER)()
     assert work_off(services) == [None]
-    assert tell(services) == ("AT-2", *OF_M_1)
+    assert vended(services) == ("AT-2", *OF_M_1)

@@ -95,7 +95,7 @@ RULES: list[tuple[dict[str, str], Rule, str]] = [
 
 @pytest.mark.parametrize(("no", "rule", "means"), RULES)
 def test_a_servers_own_no_is_known_by_its_data(no: dict[str, str], rule: Rule, means: str) -> None:
-    """By its code, its words or whatever else the redirect has; the application is told in the RFC's words."""
+    """By its code, its words or whatever else the redirect has; the application gets the RFC's code."""
     assert refusal_of(brought(no, [COOKIE]), [rule]) == means
 
 
@@ -234,7 +234,7 @@ def test_what_is_not_read_may_be_spelled_in_any_way(more: str) -> None:
     ],
 )
 def test_a_no_is_taken_whatever_its_description_is(description: str, read: str) -> None:
-    """In another encoding, or twice: the customer has declined all the same, and an operator reads what can be read."""
+    """In another encoding, or twice: the customer has declined even so, and an operator reads what can be read."""
     query = f"state={BROWSER.state}&error=access_denied&error_description={description}"
 
     response = validate("acme", query, [COOKIE], secure=True)

@@ -342,7 +342,7 @@ def test_a_server_may_want_the_client_id_beside_the_header(server: Server, clien
         ("client_secret_post", {}, "try token_endpoint_auth_method client_secret_basic"),
     ],
 )
-def test_whoever_is_refused_is_told_what_else_a_server_may_want(
+def test_a_refused_client_gets_advice_on_what_else_the_server_may_want(
     server: Server, client: Client, method: str, fields: dict[str, Any], advised: str
 ) -> None:
     """By the key that says it, for a server only says that it does not know the client."""
@@ -768,8 +768,8 @@ class Keys:
         return self._keys
 
 
-def told_by_id_token() -> Registration:
-    """Return a registration whose provider tells the account in its ID token."""
+def with_id_token_subject() -> Registration:
+    """Return a registration whose provider names the account in its ID token."""
     return at_issuer(subject="id_token.sub")
 
 
@@ -787,7 +787,7 @@ def test_the_account_is_taken_from_a_verified_id_token(server: Server) -> None:
     keys = Keys(public("ES256"))
     client = Client(server, lambda: NOW, issuer_keys=keys, wall_clock=lambda: WALL)
 
-    response = client.exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9)
+    response = client.exchange(with_id_token_subject(), validated_response(), REDIRECT_URI, 9)
 
     assert (response.subject, response.tokens) == ("user-1", TokenSet("AT-2", "RT-2"))
     assert keys.calls == ["keys"]
@@ -798,12 +798,12 @@ def test_the_account_is_taken_from_a_verified_id_token(server: Server) -> None:
     [None, "x", signed({**OURS, "sub": "user-1", "aud": "client-2"}), signed({**OURS, "sub": "user-1"})[:-4] + "AAAA"],
     ids=["none", "no token", "for another", "forged"],
 )
-def test_an_id_token_that_does_not_hold_is_told_with_the_tokens(server: Server, unverified: Any) -> None:
+def test_the_failure_of_an_id_token_comes_with_the_tokens(server: Server, unverified: Any) -> None:
     """It says whose they are: without it nobody knows. What is wrong is said, and nothing of what it says."""
     server.answers = [issues(unverified)]
     client = Client(server, lambda: NOW, issuer_keys=Keys(public("ES256")), wall_clock=lambda: WALL)
 
-    response = client.exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9)
+    response = client.exchange(with_id_token_subject(), validated_response(), REDIRECT_URI, 9)
 
     assert isinstance(response.not_verified, ProviderMisconfigured)
     assert response.not_verified.description.startswith("The ID token cannot be verified: ")
@@ -820,11 +820,11 @@ def test_an_id_token_that_is_read_late_has_not_expired_for_that(server: Server) 
         times = iter([WALL, *[WALL + 900] * 9])
         late = Client(server, lambda: NOW, issuer_keys=keys, wall_clock=times.__next__)
 
-        assert late.exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9).subject == "user-1"
+        assert late.exchange(with_id_token_subject(), validated_response(), REDIRECT_URI, 9).subject == "user-1"
 
     server.answers = [issues(signed({**OURS, "sub": "user-1"}))]
     replayed = Client(server, lambda: NOW, issuer_keys=keys, wall_clock=lambda: WALL + 900)
-    answered = replayed.exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9)
+    answered = replayed.exchange(with_id_token_subject(), validated_response(), REDIRECT_URI, 9)
     assert answered.not_verified is not None
     assert "expired" in answered.not_verified.description
 
@@ -832,8 +832,8 @@ def test_an_id_token_that_is_read_late_has_not_expired_for_that(server: Server) 
 def test_an_account_is_asked_for_with_the_access_token(server: Server, client: Client) -> None:
     """RFC 6750 section 2.1, with the headers that the provider wants; what the token may do is read as in an answer."""
     headers = {"X-Api-Version": "2017-03-01", "Accept": "application/vnd.acme+json"}
-    told: dict[str, Any] = {"subject": "data.id", "metadata": ("data.name", "plan"), "account_scope": "data.scopes"}
-    provider = registration(account_endpoint="https://acme.example/me", token_headers=headers, **told).provider
+    where: dict[str, Any] = {"subject": "data.id", "metadata": ("data.name", "plan"), "account_scope": "data.scopes"}
+    provider = registration(account_endpoint="https://acme.example/me", token_headers=headers, **where).provider
     server.answers = [answer('{"data":{"id":7,"name":"Shop","scopes":["a","b"]},"plan":"free","more":1}')]
 
     account = client.account_of(provider, "client-1", TokenSet("AT-1", "RT-1"), 5)
@@ -857,11 +857,11 @@ def test_an_id_token_of_a_newer_key_is_kept_to_be_asked_about(server: Server) ->
     keys = Keys(public("ES256"))
     client = Client(server, lambda: NOW, issuer_keys=keys, wall_clock=lambda: WALL)
 
-    response = client.exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9)
+    response = client.exchange(with_id_token_subject(), validated_response(), REDIRECT_URI, 9)
 
     assert (response.asks_account, response.subject, response.not_verified) == (True, None, None)
     assert response.tokens == TokenSet("AT-2", "RT-2", unverified)
-    provider, by_now = told_by_id_token().provider, Keys(public("ES256") | {"kid": "k-2"})
+    provider, by_now = with_id_token_subject().provider, Keys(public("ES256") | {"kid": "k-2"})
     asked = Client(server, lambda: NOW, issuer_keys=by_now, wall_clock=lambda: WALL + 86400)
     assert asked.account_of(provider, "client-1", response.tokens, 9) == Account("user-1")
     assert by_now.calls == ["newest"]
@@ -876,14 +876,14 @@ def test_without_the_issuers_keys_no_code_is_sent(server: Server) -> None:
     down = Client(server, lambda: NOW, issuer_keys=Keys(ProviderUnavailable("Down.")))
 
     with pytest.raises(ProviderUnavailable):
-        down.exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9)
+        down.exchange(with_id_token_subject(), validated_response(), REDIRECT_URI, 9)
     with pytest.raises(ProviderMisconfigured):
-        Client(server, lambda: NOW).exchange(told_by_id_token(), validated_response(), REDIRECT_URI, 9)
+        Client(server, lambda: NOW).exchange(with_id_token_subject(), validated_response(), REDIRECT_URI, 9)
 
     assert server.requests == []
 
 
-def test_where_the_account_is_told_otherwise_no_id_token_is_read(server: Server) -> None:
+def test_no_id_token_is_read_if_the_account_comes_from_elsewhere(server: Server) -> None:
     """Nor for a refresh, which changes nothing about whose the grant is."""
     server.answers = [issues("nonsense")]
     keys = Keys(public("ES256"))
@@ -892,7 +892,7 @@ def test_where_the_account_is_told_otherwise_no_id_token_is_read(server: Server)
     client.exchange(at_issuer(subject="account"), validated_response(), REDIRECT_URI, 9)
     client.exchange(at_issuer(), validated_response(), REDIRECT_URI, 9)
     server.answers = [answer('{"access_token":"AT-2","id_token":"nonsense","id_token.sub":"mallory"}')]
-    assert client.refresh(told_by_id_token(), "RT-1", 9).subject is None
+    assert client.refresh(with_id_token_subject(), "RT-1", 9).subject is None
 
     assert keys.calls == []
 

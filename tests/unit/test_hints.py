@@ -15,7 +15,7 @@ VOCABULARY = vocabulary.checks(loopback_http=False) | REGISTRATION
 FILES = ["box", "github", "google", "slack"]
 
 
-def told(document: dict[str, Any], *problems: tuple[str, str], name: str = "acme", parameters: str = "") -> str:
+def message(document: dict[str, Any], *problems: tuple[str, str], name: str = "acme", parameters: str = "") -> str:
     """Return what is said of a registration with these problems, else with those of its keys."""
     found = problems or tuple(vocabulary.checked(document, VOCABULARY)[1].items())
     refused = hints.refused(name, document, found, checks=VOCABULARY, parameters=parameters.split(), files=FILES)
@@ -61,18 +61,18 @@ def test_a_key_without_an_example_says_all_that_it_takes(key: str) -> None:
 )
 def test_a_near_key_is_suggested(key: str, meant: str) -> None:
     """By its letters, by what other programs call it, or as a slip of the finger."""
-    assert told({key: "x"}) == f"The registration of provider 'acme': {key}: unknown key (did you mean {meant}?)."
+    assert message({key: "x"}) == f"The registration of provider 'acme': {key}: unknown key (did you mean {meant}?)."
 
 
 @pytest.mark.parametrize("key", ["zzz", "x", "hunter2"])
 def test_nothing_is_suggested_for_what_is_like_no_key(key: str) -> None:
-    """Whoever is told a wrong key is worse off."""
-    assert told({key: "y"}) == f"The registration of provider 'acme': {key}: unknown key."
+    """A wrong suggestion is worse than none."""
+    assert message({key: "y"}) == f"The registration of provider 'acme': {key}: unknown key."
 
 
 def test_a_misspelt_key_is_not_called_missing_as_well() -> None:
     """One mistake is one message; what is missing beside it is said."""
-    said = told(
+    said = message(
         {"clientid": "c-1"}, ("clientid", UNKNOWN), ("client_id", "needed: the id"), ("token_endpoint", "needed")
     )
 
@@ -81,16 +81,16 @@ def test_a_misspelt_key_is_not_called_missing_as_well() -> None:
     )
 
 
-def test_a_parameter_of_the_provider_is_told_its_place() -> None:
+def test_a_parameter_of_the_provider_is_sent_to_its_place() -> None:
     """A tenant is for `start` to say, or has a default."""
-    said = told({"tenant": "acme"}, parameters="tenant")
+    said = message({"tenant": "acme"}, parameters="tenant")
 
     assert "tenant: unknown key (a parameter of this provider: give it to start in parameters, or write" in said
 
 
 def test_a_registration_with_its_name_around_it_is_recognised() -> None:
     """The file of the local stack has names; the secret is one registration."""
-    said = told({"google": {"client_id": "hunter2"}})
+    said = message({"google": {"client_id": "hunter2"}})
 
     assert "google: unknown key (what it holds is a registration: store that alone" in said
     assert "hunter2" not in said
@@ -101,7 +101,7 @@ def test_a_registration_with_its_name_around_it_is_recognised() -> None:
 )
 def test_a_file_that_may_be_meant_is_named(name: str, meant: str | None) -> None:
     """Where nothing says where the provider is, by the registration's own name."""
-    said = told({}, ("token_endpoint", "needed"), name=name)
+    said = message({}, ("token_endpoint", "needed"), name=name)
 
     assert (f'If this is an application at {meant}: "based_on": "{meant}".' in said) is (meant is not None)
 
@@ -125,7 +125,7 @@ def test_the_nearest_file_is_named(name: str, said: str) -> None:
         (r'{"a": "hunter2\q"}', "line 1, column 15: Invalid \\escape"),
     ],
 )
-def test_what_is_no_json_is_told_by_its_place(text: str, said: str) -> None:
+def test_what_is_not_json_is_named_by_its_position(text: str, said: str) -> None:
     """And by how it came to be none, without a word of it."""
     with pytest.raises(ValueError, match=r".") as caught:
         json.loads(text)
@@ -135,7 +135,7 @@ def test_what_is_no_json_is_told_by_its_place(text: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(("document", "is_quoted"), [([], False), ("x", False), ('{"client_id": "hunter2"}', True)])
-def test_what_is_no_object_is_told_what_it_may_be(document: Any, *, is_quoted: bool) -> None:
+def test_a_document_that_is_no_object_is_explained(document: Any, *, is_quoted: bool) -> None:
     """Encoded twice, by a tool that does that itself."""
     assert ("encode it once" in hints.no_object(document)) is is_quoted
     assert "hunter2" not in hints.no_object(document)

@@ -1,6 +1,6 @@
 """Whatever a server says, at whichever endpoint: a result or a failure of the services, never an error of another kind.
 
-Nothing that it says comes back unescaped, at length, or with what it was told in confidence.
+Nothing that it says comes back unescaped, at length, or with anything that was sent to it in confidence.
 """
 
 from __future__ import annotations

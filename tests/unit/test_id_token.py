@@ -116,7 +116,7 @@ def test_a_key_need_not_be_named() -> None:
     ],
     ids=["another", "another kind", "for encryption", "for another algorithm", "nothing"],
 )
-def test_a_key_that_is_not_known_is_told_apart(key: dict[str, Any]) -> None:
+def test_an_unknown_key_is_distinguished(key: dict[str, Any]) -> None:
     """The issuer may have changed its keys since they were read."""
     with pytest.raises(KeyUnknown):
         verified_subject(signed(), [key], US)

@@ -613,7 +613,7 @@ POST, BASIC, JWT = "client_secret_post", "client_secret_basic", "private_key_jwt
 def test_a_client_revokes_as_the_server_takes_it(
     client: str, supported: list[str] | None, configured: str | None, method: str, *, is_named: bool
 ) -> None:
-    """RFC 8414 section 2. If the metadata names no method that the client has, its usual one is tried all the same."""
+    """RFC 8414 section 2. If the metadata names no method that the client has, its usual one is tried nevertheless."""
     fields: dict[str, Any] = {
         "revocation_endpoint_auth_methods_supported": supported,
         "revocation_endpoint_auth_method": configured,

@@ -1,4 +1,4 @@
-"""A refusal, and the rule that fits it."""
+"""A refusal, and the rule that matches it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def refusal(**fields: Any) -> Refusal:
     return Refusal(**(given | fields))
 
 
-def fits(rule: dict[str, Any], **fields: Any) -> bool:
-    """Tell whether one rule fits a refusal."""
+def matches(rule: dict[str, Any], **fields: Any) -> bool:
+    """Return whether one rule matches a refusal."""
     (checked,) = refusal_rules.checked([{**rule, "means": "invalid_grant"}])
     return matching_rule(refusal(**fields), [checked]) is not None
 
@@ -47,9 +47,9 @@ def fits(rule: dict[str, Any], **fields: Any) -> bool:
         {"endpoint": "refresh", "status": 403, "code": "E-1", "words": ["invalid"], "contains": {"error": "E-1"}},
     ],
 )
-def test_a_rule_fits_where_all_that_it_asks_for_is_there(rule: dict[str, Any]) -> None:
+def test_a_rule_matches_if_all_its_conditions_are_met(rule: dict[str, Any]) -> None:
     """Texts are compared without regard to case and spacing; one of several words is enough."""
-    assert fits(rule)
+    assert matches(rule)
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def test_a_rule_fits_where_all_that_it_asks_for_is_there(rule: dict[str, Any]) -
         {"code": "E-1", "contains": {"error": "E-2"}},
     ],
 )
-def test_a_rule_does_not_fit_where_something_else_is_there(rule: dict[str, Any]) -> None:
+def test_a_rule_does_not_match_if_a_condition_is_not_met(rule: dict[str, Any]) -> None:
     """All of its conditions have to hold, and a code is compared whole."""
-    assert not fits(rule)
+    assert not matches(rule)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_rule_does_not_fit_where_something_else_is_there(rule: dict[str, Any])
 )
 def test_members_are_reached_by_their_content(document: dict[str, Any], contained: dict[str, Any]) -> None:
     """Of a list one member has to be as expected, wherever it stands; what else there is does not matter."""
-    assert fits({"contains": contained}, document=document)
+    assert matches({"contains": contained}, document=document)
 
 
 @pytest.mark.parametrize(
@@ -120,13 +120,13 @@ def test_members_of_other_content_are_not_taken_for_them(
     document: dict[str, Any] | None, contained: dict[str, Any]
 ) -> None:
     """All that is asked of one member has to stand in that one."""
-    assert not fits({"contains": contained}, document=document)
+    assert not matches({"contains": contained}, document=document)
 
 
 def test_words_do_not_run_from_one_text_into_another() -> None:
     """What a server says in two places is not one sentence."""
-    assert not fits({"words": ["token is invalid"]}, texts=("Refresh token", "is invalid"))
-    assert fits({"words": ["is invalid"]}, texts=("Refresh token", "is invalid"))
+    assert not matches({"words": ["token is invalid"]}, texts=("Refresh token", "is invalid"))
+    assert matches({"words": ["is invalid"]}, texts=("Refresh token", "is invalid"))
 
 
 def test_lists_in_lists_without_end_are_not_followed() -> None:
@@ -135,7 +135,7 @@ def test_lists_in_lists_without_end_are_not_followed() -> None:
     for _ in range(5000):
         endless = [endless]
 
-    assert not fits({"contains": {"errors": "x"}}, document={"errors": endless})
+    assert not matches({"contains": {"errors": "x"}}, document={"errors": endless})
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_lists_in_lists_without_end_are_not_followed() -> None:
 )
 def test_a_page_is_known_by_its_words_alone(rule: dict[str, Any], *, is_fitting: bool) -> None:
     """A firewall answers with the status of a dead grant, too."""
-    assert fits(rule, code=None, document=None) is is_fitting
+    assert matches(rule, code=None, document=None) is is_fitting
 
 
 CODE: Rule = {"code": "E-1", "means": "invalid_client"}

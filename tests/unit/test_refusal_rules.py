@@ -33,7 +33,7 @@ GOOD: dict[str, Any] = {"code": "E-1", "means": "invalid_grant"}
         ([{**GOOD, "status": "403"}], "status of rule 1 to be an integer from 200 to 599"),
         (
             [{**GOOD, "words": "invalid"}],
-            "words of rule 1 to be a list of 1 to 10 texts, of which an answer has to hold",
+            "words of rule 1 to be a list of 1 to 10 texts of 1 to 200 characters (an answer has to contain",
         ),
         ([{**GOOD, "contains": ["errors"]}], "contains of rule 1 to be an object of 1 to 10 members"),
         (

@@ -505,7 +505,7 @@ def test_a_known_registration_serves_through_an_outage_of_its_issuer(owner: Owne
 
 
 class Throttled:
-    """A Secrets Manager that refuses for as long as it is told, and counts what it is asked."""
+    """A Secrets Manager that refuses for a given time, and counts its requests."""
 
     def __init__(self, secrets: Any, code: str = "ThrottlingException", text: str = "") -> None:
         self.throttled = True
@@ -523,7 +523,7 @@ class Throttled:
 
 
 def test_an_outage_of_secrets_manager_is_one_too(owner: Owner) -> None:
-    """Not known yet: all are told to come again. Known: all are served."""
+    """While it is unknown, every caller has to come again. Once it is known, every caller is served."""
     owner.registers("acme", {"client_id": "c-1", **ENDPOINTS})
     secrets = Throttled(owner.secrets)
     registrations = Registrations(

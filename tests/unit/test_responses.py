@@ -324,16 +324,16 @@ def test_an_empty_refresh_token_is_none() -> None:
         ({"realmId": ["4", "467"]}, "realmId", (None, {"region": "eu"})),
     ],
 )
-def test_a_redirect_may_tell_of_the_account(
+def test_a_redirect_can_name_the_account(
     metadata: dict[str, str | list[str]], subject: str | None, kept: tuple[str | None, dict[str, str]]
 ) -> None:
     """What looks as the provider's data says is kept beside what came with the tokens, and may name the account."""
     provider = Provider("acme", callback_metadata=metadata, subject=subject)
     response = TokenResponse(TokenSet("AT-1"), metadata={"region": "eu"})
 
-    told = with_redirect_metadata(response, provider, {"realmId": "46", "empty": "", "state": "not kept"})
+    named = with_redirect_metadata(response, provider, {"realmId": "46", "empty": "", "state": "not kept"})
 
-    assert (told.subject, told.metadata) == kept
+    assert (named.subject, named.metadata) == kept
 
 
 def test_the_tokens_own_account_goes_over_the_redirects() -> None:
@@ -341,15 +341,15 @@ def test_the_tokens_own_account_goes_over_the_redirects() -> None:
     provider = Provider("acme", callback_metadata={"account": "[a-z-]{1,20}"}, subject="account")
     response = TokenResponse(TokenSet("AT-1"), subject="of-the-token", metadata={"account": "of-the-token"})
 
-    told = with_redirect_metadata(response, provider, {"account": "of-the-browser"})
+    named = with_redirect_metadata(response, provider, {"account": "of-the-browser"})
 
-    assert (told.subject, told.metadata) == ("of-the-token", {"account": "of-the-token"})
+    assert (named.subject, named.metadata) == ("of-the-token", {"account": "of-the-token"})
 
 
 ERROR = '{"error":"%s","error_description":"why"}'
 
 REFUSALS = [
-    # status, body, what it means, the code that is told on
+    # status, body, what it means, the code that is passed on
     (400, ERROR % "invalid_grant", ReauthorizationRequired, "invalid_grant"),
     (401, ERROR % "invalid_grant", ReauthorizationRequired, "invalid_grant"),
     (200, ERROR % "invalid_grant", ReauthorizationRequired, "invalid_grant"),
@@ -393,7 +393,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("status", "body", "meaning", "code"), REFUSALS)
 def test_each_refusal_has_one_meaning(status: int, body: str, meaning: type[GatehouseError], code: str) -> None:
-    """A dead grant, the operator's fault, a limit and an outage are told apart, and the server's word goes along."""
+    """A dead grant, the operator's fault, a limit and an outage are distinguished; the server's code is passed on."""
     error = refused(answer(body, status))
 
     assert type(error) is meaning
@@ -519,7 +519,7 @@ def test_a_server_that_is_busy_with_us_has_said_nothing_of_the_grant() -> None:
 # What nobody knows
 
 
-UNHEARD_OF = [
+NOBODY_KNOWS = [
     (400, ERROR % "something_new"),
     (400, ERROR % "invalid_request"),
     (400, ERROR % "access_denied"),
@@ -534,7 +534,7 @@ UNHEARD_OF = [
 ]
 
 
-@pytest.mark.parametrize(("status", "body"), UNHEARD_OF)
+@pytest.mark.parametrize(("status", "body"), NOBODY_KNOWS)
 def test_a_refresh_that_is_refused_for_an_unknown_reason_may_succeed_later(status: int, body: str) -> None:
     """It ends no grant and calls nobody: who knows what it means can say so in the registration."""
     error = refused(answer(body, status), endpoint="refresh")
@@ -563,7 +563,7 @@ def test_a_refresh_that_is_refused_for_an_unknown_reason_may_succeed_later(statu
     ],
 )
 def test_what_is_known_to_be_the_operators_is_so_at_a_refresh(status: int, body: str) -> None:
-    """There is no use in asking again: the alarm rings at once."""
+    """Asking again is useless: the alarm fires at once."""
     assert isinstance(refused(answer(body, status), endpoint="refresh"), ProviderMisconfigured)
 
 
@@ -723,7 +723,7 @@ def test_a_servers_words_are_cut_and_cleaned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "description", "told"),
+    ("error", "description", "passed_on"),
     [
         (None, None, None),
         ("access_denied", None, ("access_denied", None)),
@@ -746,12 +746,12 @@ def test_a_servers_words_are_cut_and_cleaned() -> None:
     ],
 )
 def test_what_a_visitor_brings_of_a_servers_words_holds_no_secret(
-    error: str | None, description: str | None, told: tuple[str, str | None] | None
+    error: str | None, description: str | None, passed_on: tuple[str, str | None] | None
 ) -> None:
     """Anybody with a link can write there what he likes; an operator reads words, and nothing that could be a token."""
     said = redirect_error(error, description, ("s3cret-of-ours",))
 
-    assert (None if said is None else (said.error, said.error_description)) == told
+    assert (None if said is None else (said.error, said.error_description)) == passed_on
 
 
 @pytest.mark.parametrize("description", [7, None, [], {"text": "x"}, "", "\n\n", "\u202e"])
@@ -811,7 +811,7 @@ def test_without_the_servers_clock_a_date_is_read_by_ours(date: str) -> None:
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_wait_that_the_server_asks_for_goes_along(status: int) -> None:
-    """Callers are told when to come again."""
+    """Callers learn when to come again."""
     assert refused(answer("", status, retry_after="30")).retry_after == 30
 
 

@@ -227,7 +227,7 @@ def test_whatever_is_sent_the_host_is_the_providers(value: str) -> None:
     ],
 )
 def test_keys_that_do_not_fit_together_are_named(layer: dict[str, object], said: str) -> None:
-    """Each is right by itself: only all layers together can tell."""
+    """Each is right by itself: only all layers together show it."""
     with pytest.raises(ProviderMisconfigured, match=r"^The registration of provider 'acme': ") as caught:
         merging.registration_of("acme", [layer], {"client_id": "client-1"})
 

@@ -34,7 +34,7 @@ def response_fields(value: Any) -> dict[str, str | list[str]]:
     """Accept other names for the fields of a token response."""
     expected = (
         f"an object with keys of {', '.join(TOKEN_FIELDS)}, and for each its name in the answer, an empty one to pass "
-        f"it over, or a list of at most {MOST_NAMES} names, of which the first that is there counts"
+        f"it over, or a list of at most {MOST_NAMES} names (the first that is there counts)"
     )
     names = check.list_of(check.text(FIELD_NAME, expected), MOST_NAMES)
     if not isinstance(value, Mapping) or value.keys() - set(TOKEN_FIELDS):
@@ -80,7 +80,7 @@ def callback_metadata(value: Any) -> dict[str, str | list[str]]:
     """Accept which parameters of the redirect become metadata, and which values they may have."""
     expected = (
         "an object of at most 20 parameters of the redirect, each with a pattern, like [0-9]{1,20}, or with a list of "
-        f"at most {MOST_VALUES} texts, one of which it has to be"
+        f"at most {MOST_VALUES} texts (it has to be one of them)"
     )
     values = check.list_of(check.printable(256), MOST_VALUES)
     if not isinstance(value, Mapping) or len(value) > 20:  # noqa: PLR2004 - no server says more about an account

@@ -174,7 +174,7 @@ class Provider:
         return bool(self.parameters or self.regions)
 
     def chosen_parameters(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Return a connection's parameters with the provider's defaults, each of which matches its pattern.
+        """Return a connection's parameters with the provider's defaults; each matches its pattern.
 
         Raises `InvalidRequest` naming every one that is missing or does not match.
         """

@@ -111,7 +111,7 @@ def _words(value: Any) -> Any:
     texts = check.list_of(check.text(WORDS, "words"), MOST_TEXTS)
     if not isinstance(value, list) or not value or not _takes(texts, value):
         raise Mismatch(
-            f"a list of 1 to {MOST_TEXTS} texts, of which an answer has to hold one, each of 1 to 200 characters, like "
+            f"a list of 1 to {MOST_TEXTS} texts of 1 to 200 characters (an answer has to contain one of them), like "
             '["refresh token is invalid"]'
         )
     return value

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def params(own: frozenset[str]) -> Check:
-    """Accept additional parameters of a request, none of which is in `own`: Gatehouse sets those itself."""
+    """Accept additional parameters of a request, but none in `own`: Gatehouse sets those itself."""
     return _without(own, check.string_map(FIELD_NAME, 1024, 20), "names", str)
 
 
@@ -70,8 +70,8 @@ def other_names(*own: str) -> Check:
 def refresh_token_needs(value: Any) -> dict[str, list[str]]:
     """Accept what an authorization request has to contain for the server to issue a refresh token."""
     expected = (
-        "an object of at most 10 parameters of the authorization request, each with a list of 1 to 10 texts, one of "
-        'which it has to have, like {"scope": ["offline_access"]}'
+        "an object of at most 10 parameters of the authorization request, each with a list of 1 to 10 texts (it has "
+        'to have one of them), like {"scope": ["offline_access"]}'
     )
     texts = check.list_of(check.printable(256), 10)
     if not isinstance(value, Mapping) or len(value) > 10:  # noqa: PLR2004 - no server wants more for one token
