@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from functions.vault.oauth.transport import Answer
-    from functions.vault.storage.store import Due
+    from functions.vault.storage.due import Due
 
 HANGING, WORKING = 300, 10
 WORKERS = 3

@@ -18,21 +18,30 @@ SEALING = {"cryptography", "_cffi_backend", "_openssl"}
 
 PACKAGES = {"base", "grant", "provider", "oauth", "storage", "usecases"}
 
-# Modules of the vault: those that every function has, and those of a layer that a function's usual call goes through.
-TABLES = {
+# Modules of the vault: those that every function has, and those that go together with a part of it.
+EVERY = {
     "storage.attributes",
     "storage.aws",
-    "grant.connection",
     "base.errors",
-    "grant.failure",
+    "storage.expression",
     "base.fields",
-    "grant.life",
+    "storage.items",
     "base.record",
     "services",
-    "storage.store",
-    "grant.stored_set",
+    "storage.table",
     "base.timing",
 }
+CONNECTIONS = {
+    "grant.connection",
+    "storage.connection_item",
+    "storage.connections",
+    "storage.due",
+    "grant.failure",
+    "grant.life",
+    "storage.listed",
+    "grant.stored_set",
+}
+AUTHORIZATIONS = {"oauth.authorization", "storage.authorizations"}
 SEALS = {"storage.cipher", "storage.sealing", "grant.token_set"}
 REGISTRATIONS = {
     "provider.answer_checks",
@@ -75,15 +84,19 @@ PROVIDERS = REGISTRATIONS | {
 COMMITTING = {"usecases.committing", "grant.obtained", "storage.queues", "grant.token_set", "grant.tokens"}
 
 LOADS: dict[str, tuple[set[str], set[str]]] = {
-    "authorize": (AWS, TABLES | {"oauth.authorization", "usecases.binding", "oauth.cookies", "oauth.visit_outcome"}),
+    "authorize": (
+        AWS,
+        EVERY | AUTHORIZATIONS | {"usecases.binding", "oauth.cookies", "grant.life", "oauth.visit_outcome"},
+    ),
     "callback": (
         AWS | SEALING,
-        TABLES
+        EVERY
+        | CONNECTIONS
+        | AUTHORIZATIONS
         | SEALS
         | PROVIDERS
         | COMMITTING
         | {
-            "oauth.authorization",
             "oauth.authorization_response",
             "usecases.completing",
             "oauth.cookies",
@@ -92,24 +105,29 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
             "storage.shared",
         },
     ),
-    "connections": (AWS, TABLES | {"usecases.listing"}),
+    "connections": (AWS, EVERY | CONNECTIONS | {"usecases.listing"}),
     "refresh": (
         AWS | SEALING,
-        TABLES
+        EVERY
+        | CONNECTIONS
         | SEALS
         | PROVIDERS
         | COMMITTING
         | {"provider.registration_changes", "usecases.refreshing", "storage.shared", "usecases.vending"},
     ),
-    "rescue": (AWS | SEALING, TABLES | SEALS | COMMITTING | {"usecases.rescuing"}),
+    "rescue": (AWS | SEALING, EVERY | CONNECTIONS | SEALS | COMMITTING | {"usecases.rescuing"}),
     "revoke": (
         AWS | SEALING,
-        TABLES | SEALS | PROVIDERS | {"grant.attempting", "provider.registration_changes", "usecases.revoking"},
+        EVERY
+        | CONNECTIONS
+        | SEALS
+        | PROVIDERS
+        | {"grant.attempting", "provider.registration_changes", "usecases.revoking"},
     ),
     "start": (AWS, TABLES | REGISTRATIONS | {"oauth.authorization", "oauth.provider_requests", "usecases.starting"}),
     "sweep": (AWS, TABLES | {"storage.queues", "storage.shared", "usecases.sweeping"}),
     # No provider is asked and nothing is written where the stored token is good: all that comes with the first refresh.
-    "token": (AWS | SEALING, TABLES | SEALS | {"usecases.vending"}),
+    "token": (AWS | SEALING, EVERY | CONNECTIONS | SEALS | {"usecases.vending"}),
 }
 
 CODE = """

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from .oauth.client import Client
     from .oauth.issuer_keys import IssuerKeys
     from .oauth.outbound import Outbound
+    from .storage.authorizations import Authorizations
     from .storage.aws import ClientOf
     from .storage.cipher import Cipher
+    from .storage.connections import Connections
     from .storage.queues import Queue
     from .storage.registrations import Registrations
     from .storage.shared import Shared
     from .storage.slots import Slots
-    from .storage.store import Authorizations, Connections
     from .usecases.accounts import Accounts
     from .usecases.background import Background
     from .usecases.binding import Binding
@@ -173,14 +174,14 @@ class Services:
     @cached_property
     def connections(self) -> Connections:
         """Return the table of connections."""
-        from .storage.store import Connections
+        from .storage.connections import Connections
 
         return Connections(self._clients, self._setting("GATEHOUSE_CONNECTIONS_TABLE"), self._on_date)
 
     @cached_property
     def authorizations(self) -> Authorizations:
         """Return the table of authorization requests."""
-        from .storage.store import Authorizations
+        from .storage.authorizations import Authorizations
 
         return Authorizations(self._clients, self._setting("GATEHOUSE_AUTHORIZATIONS_TABLE"), self._on_date)
 

@@ -22,8 +22,10 @@ from functions.vault.grant.belief import SHORTEST_PAUSE, Belief
 from functions.vault.grant.connection import Connection, Status
 from functions.vault.grant.life import Happened, Place
 from functions.vault.grant.obtained import Obtained, Verdict
+from functions.vault.storage.authorizations import Authorizations
+from functions.vault.storage.connections import Connections
 from functions.vault.storage.slots import Slots
-from functions.vault.storage.store import Authorizations, Conflict, Connections
+from functions.vault.storage.table import Conflict
 from functions.vault.usecases.committing import Committing
 from functions.vault.usecases.completing import Completing
 from functions.vault.usecases.looking import Looking

@@ -21,9 +21,9 @@ from functions.vault.base.timing import Deadline, Timing
 from functions.vault.grant.connection import DUE_SHARDS, Connection
 from functions.vault.grant.stored_set import Seal, Whose
 from functions.vault.grant.tokens import SealedTokens
+from functions.vault.storage.connections import Connections
 from functions.vault.storage.queues import Queue
 from functions.vault.storage.shared import Shared
-from functions.vault.storage.store import Connections
 from functions.vault.usecases.sweeping import Sweeping
 from local.aws import cloudformation, tables
 from local.base.environment import isolation

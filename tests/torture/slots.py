@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from functions.vault.base.timing import NEVER, Timing
 from functions.vault.storage.shared import Shared, Taken
 from functions.vault.storage.slots import Slot, Slots, ours
-from functions.vault.storage.store import Conflict
+from functions.vault.storage.table import Conflict
 from tests.torture.dynamo import Dynamo
 from tests.unit.samples import answer, registration
 

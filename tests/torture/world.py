@@ -10,11 +10,12 @@ from functions.vault.base.timing import NEVER, Deadline, SharedClock, Timing
 from functions.vault.oauth.authorization import BrowserBinding, new_secret
 from functions.vault.oauth.authorization_response import ValidatedResponse
 from functions.vault.oauth.client import Client
+from functions.vault.storage.authorizations import Authorizations
 from functions.vault.storage.cipher import Cipher
+from functions.vault.storage.connections import Connections
 from functions.vault.storage.queues import Queue
 from functions.vault.storage.shared import Shared
 from functions.vault.storage.slots import Slots
-from functions.vault.storage.store import Authorizations, Connections
 from functions.vault.usecases.accounts import Accounts
 from functions.vault.usecases.committing import Committing
 from functions.vault.usecases.completing import Completing

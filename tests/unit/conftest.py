@@ -9,9 +9,10 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from functions.vault.storage.authorizations import Authorizations
 from functions.vault.storage.aws import ClientOf
+from functions.vault.storage.connections import Connections
 from functions.vault.storage.shared import Shared
-from functions.vault.storage.store import Authorizations, Connections
 from local.aws import cloudformation
 from local.aws.account import EmulatedAws
 from local.aws.tables import create_tables

@@ -20,12 +20,15 @@ from functions.vault.oauth.authorization import MOST_EXCHANGES, MOST_PUSHES, Pha
 from functions.vault.oauth.client import Client
 from functions.vault.oauth.issuer_keys import IssuerKeys
 from functions.vault.storage import sealing
+from functions.vault.storage.authorizations import Authorizations
 from functions.vault.storage.cipher import Cipher
+from functions.vault.storage.connections import Connections
+from functions.vault.storage.due import Due
 from functions.vault.storage.queues import Queue
 from functions.vault.storage.registrations import Registrations
 from functions.vault.storage.shared import Shared
 from functions.vault.storage.slots import Slots
-from functions.vault.storage.store import Authorizations, Conflict, Connections, Due
+from functions.vault.storage.table import Conflict
 from functions.vault.usecases.accounts import Accounts
 from functions.vault.usecases.background import Background
 from functions.vault.usecases.binding import Binding
@@ -154,7 +157,7 @@ class MemoryConnections(Connections):
             seen = (due.version, due.due_at, due.tell_at)
             if stored is None or (stored.version, stored.due_at, stored.tell_at) != seen:
                 raise Conflict
-            is_refresh = not due.tells and stored.upkeep_at == due.due_at
+            is_refresh = not due.is_revocation and stored.upkeep_at == due.due_at
             times: dict[str, Any] = due.postponed(until, is_refresh=is_refresh)
             self.records[due.connection_id] = replace(stored, **times, changes=stored.changes + 1)
 

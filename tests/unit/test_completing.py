@@ -22,7 +22,7 @@ from functions.vault.grant.last_attempt import LastAttempt
 from functions.vault.grant.life import MOST_SETS
 from functions.vault.grant.tokens import TokenSet
 from functions.vault.oauth.authorization import MOST_EXCHANGES, BrowserBinding, Phase, ticket_hash
-from functions.vault.storage.store import Conflict
+from functions.vault.storage.table import Conflict
 from tests.unit.samples import (
     BROWSER,
     FAILED,

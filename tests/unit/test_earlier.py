@@ -13,7 +13,9 @@ from functions.vault.grant.earlier import ONLY_EARLIER
 from functions.vault.grant.life import Place
 from functions.vault.grant.obtained import Obtained, Verdict
 from functions.vault.grant.stored_set import Seal, Whose
-from functions.vault.storage.store import Conflict, Due, summary_of
+from functions.vault.storage.connection_item import summary_of
+from functions.vault.storage.due import Due
+from functions.vault.storage.table import Conflict
 from functions.vault.usecases.listing import view
 from tests.unit.earlier_items import MESSAGES, RECORDS
 from tests.unit.samples import NOW
@@ -21,7 +23,7 @@ from tests.unit.samples import NOW
 if TYPE_CHECKING:
     from functions.vault.grant.connection import Connection
     from functions.vault.storage.aws import ClientOf
-    from functions.vault.storage.store import Connections
+    from functions.vault.storage.connections import Connections
 
 every_record = pytest.mark.parametrize("kind", RECORDS)
 

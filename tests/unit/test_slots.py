@@ -20,7 +20,7 @@ from functions.vault.grant.tokens import TokenSet
 from functions.vault.oauth.authorization import Phase
 from functions.vault.storage.shared import Shared, Taken
 from functions.vault.storage.slots import Slots
-from functions.vault.storage.store import Conflict
+from functions.vault.storage.table import Conflict
 from tests.unit.conftest import client_of, new_tables
 from tests.unit.samples import BROWSER, NOW, answer, authorization_request, registration, validated_response
 from tests.unit.services import MemoryServices, aws_error, down

@@ -12,7 +12,7 @@ from functions.vault.grant.connection import Status
 from functions.vault.grant.failure import Failure
 from functions.vault.grant.life import Place
 from functions.vault.grant.stored_set import Revocation
-from functions.vault.storage.store import Authorizations
+from functions.vault.storage.authorizations import Authorizations
 from tests.unit.samples import NOW, authorization_request, registration, sealed_tokens
 from tests.unit.services import MemoryServices, aws_error
 

@@ -19,8 +19,12 @@ from functions.vault.grant.connection import Connection, RefreshedFrom, Status
 from functions.vault.grant.last_attempt import LastAttempt
 from functions.vault.grant.tokens import TokenSet
 from functions.vault.oauth.authorization import MOST_EXCHANGES, MOST_PUSHES, BrowserBinding, Phase, ticket_hash
+from functions.vault.storage.authorizations import KEEP_REQUESTS, Authorizations
 from functions.vault.storage.aws import ClientOf
-from functions.vault.storage.store import KEEP_REQUESTS, Authorizations, Conflict, Connections, Due, summary_of
+from functions.vault.storage.connection_item import summary_of
+from functions.vault.storage.connections import Connections
+from functions.vault.storage.due import Due
+from functions.vault.storage.table import Conflict
 from functions.vault.usecases.listing import view
 from tests.unit.samples import (
     BROWSER,
@@ -535,7 +539,7 @@ class TestDue:
             Due("ending", "acme", 7, NOW, NOW),
             Due("merchant-1", "acme", 1, NOW + 100),
         ]
-        assert [due.tells for due in page] == [True, False]
+        assert [due.is_revocation for due in page] == [True, False]
 
     def test_what_is_due_comes_in_pages(self, connections: Connections) -> None:
         """None is too long, and each connection is on one of them."""

@@ -1,23 +1,26 @@
-"""DynamoDB's attribute values, as far as records use them: strings, whole numbers, truth, bytes, sets, lists and maps.
+"""DynamoDB's attribute values, as far as records use them: strings, integers, booleans, bytes, sets, lists and maps.
 
-Written out here because the serializer that AWS publishes comes with boto3, of which nothing else is used. Numbers
-are `int`: no record holds a fraction, and a float would not survive the way.
+Numbers are `int`: no record holds a fraction, and a float would lose precision on the way. boto3 has a serializer, but
+it returns `Decimal`, and a function would load it for nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 Attribute = dict[str, Any]
 """One value with its type, like `{"S": "active"}`."""
 
 
 def write(value: Any) -> Attribute:
-    """Return a value as DynamoDB takes it; an enumeration as its string, and a map without what is None in it.
+    """Return a value in DynamoDB's form; an enumeration as its string, a map without the entries that are None.
 
-    Raises `TypeError` for what no record holds: a defect of the caller.
+    Raises `TypeError` for a type that no record holds, which is a defect of the caller.
     """
     attribute: Attribute
     match value:
@@ -40,6 +43,11 @@ def write(value: Any) -> Attribute:
     return attribute
 
 
+def write_item(item: Mapping[str, Any]) -> dict[str, Attribute]:
+    """Return an item's values in DynamoDB's form."""
+    return {name: write(value) for name, value in item.items()}
+
+
 def read(attribute: Mapping[str, Any]) -> Any:
     """Return the value of an attribute. Raises `TypeError` for a type that `write` never makes."""
     ((kind, value),) = attribute.items()
@@ -55,3 +63,11 @@ def read(attribute: Mapping[str, Any]) -> Any:
         case "SS":
             return set(value)
     raise TypeError(f"{kind}: expected a type of attribute that records use")
+
+
+def read_item(item: Mapping[str, Any], known: Container[str] | None = None) -> dict[str, Any]:
+    """Return an item's values; with `known`, of these attributes only.
+
+    A later version may have added attributes of a type that this version cannot read.
+    """
+    return {name: read(attribute) for name, attribute in item.items() if known is None or name in known}

@@ -1,21 +1,22 @@
-"""The table of what the connections of one registration share. All of it can be lost: it costs a request too many.
+"""The table of what the connections of one registration share: slots, and notes about providers and accounts.
 
-An item is `about` one thing, its key. Notes are best effort: what fails while one is written fails nothing else.
+All of it can be lost: that costs a few requests more than necessary. The key of an item is what it is `about`. Notes
+are best effort: a note that cannot be written makes nothing else fail.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.base.record import record
+from functions.vault.base.record import plain, record
 from functions.vault.base.timing import CALL
 
-from . import attributes as attribute
-from .store import Conflict, Table
+from . import attributes
+from .expression import Expression
+from .table import Conflict, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,7 @@ NOTED_EVERY = 600
 
 @record
 class Taken:
-    """A slot in the hand of `holder`, until it gives it back, or until `until` (Unix seconds)."""
+    """A slot that `holder` has until it gives it back, or until `until` (Unix seconds)."""
 
     holder: str
     until: int
@@ -38,10 +39,10 @@ class Taken:
 
 @record
 class Standing:
-    """What background work has to know of a provider.
+    """What background work has to know about a provider.
 
-    `at_once` are the requests that it takes at a time, where it has slots; `failures` the pieces of background work in
-    a row that its server failed; until `alone_until` (Unix seconds) it gets none.
+    `at_once` is the number of requests that it takes at a time, if it has slots. `failures` counts the pieces of
+    background work in a row that failed because of its server. It gets none until `alone_until` (Unix seconds).
     """
 
     at_once: int | None = None
@@ -52,145 +53,131 @@ class Standing:
 class Shared(Table):
     """The table of what connections share. Times are Unix seconds."""
 
+    KEY = "about"
+
     def __init__(self, client_of: ClientOf, name: str, on_date: Callable[[str | None], None] | None = None) -> None:
-        """Make the table; `on_date` gets the `Date` of each of its answers."""
+        """`on_date` receives the `Date` header of each answer."""
         super().__init__(client_of, name, on_date)
         self._noted: dict[str, float] = {}
 
-    # Who has the slots of a provider
+    # The slots of a provider
 
     def slots(self, provider: str) -> dict[int, Taken]:
-        """Return who took each slot of a provider last, by the slot's number; none was taken that is not there."""
-        found = self._read(_of_provider(provider))
+        """Return who took each slot of a provider last, by the slot's number. A slot that was never taken is absent."""
+        found = self._values(_of_provider(provider))
         return {
             int(name.removeprefix("slot_")): Taken(**value) for name, value in found.items() if name.startswith("slot_")
         }
 
     def take_slot(self, provider: str, number: int, was: Taken | None, now: Taken, at_once: int) -> None:
-        """Take a slot, if it still is as it `was` read; else raise `Conflict`.
+        """Take a slot if it still is as it `was` read; else raise `Conflict`.
 
-        That is its holder and its time: who lets a slot lapse may be the one who takes it next. How many slots there
-        are is written with it, for the sweep.
+        Both holder and time have to match: a caller that let a slot lapse may be the next to take it. The number of
+        slots is stored beside it, for the sweep.
         """
-        names = {"#slot": f"slot_{number}", "#at_once": "at_once"}
-        values: dict[str, Any] = {":now": asdict(now), ":at_once": at_once}
-        update = "SET #slot = :now, #at_once = :at_once"
-        if was is None:
-            self._update(_of_provider(provider), update, "attribute_not_exists(#slot)", names, values)
-        else:
-            self._update_taken(provider, update, was, names, values)
+        expression = Expression()
+        update = expression.assignment({f"slot_{number}": plain(now), "at_once": at_once}, {})
+        self._update(_of_provider(provider), update, _is_taken(number, was, expression), expression)
 
     def give_back_slot(self, provider: str, number: int, mine: Taken) -> None:
-        """Give a slot back, if it still is in the same hand; else raise `Conflict`."""
-        self._update_taken(provider, "REMOVE #slot", mine, {"#slot": f"slot_{number}"}, {})
+        """Give a slot back if the same caller still has it; else raise `Conflict`."""
+        expression = Expression()
+        update = expression.assignment({}, {f"slot_{number}": mine})
+        self._update(_of_provider(provider), update, _is_taken(number, mine, expression), expression)
 
-    def _update_taken(
-        self, provider: str, update: str, was: Taken, names: dict[str, str], values: dict[str, Any]
-    ) -> None:
-        is_as_read = "#slot.#holder = :holder AND #slot.#until = :until"
-        names = {**names, "#holder": "holder", "#until": "until"}
-        values = {**values, ":holder": was.holder, ":until": was.until}
-        self._update(_of_provider(provider), update, is_as_read, names, values)
-
-    # How a provider stands with background work
+    # How a provider's server does with background work
 
     def standing(self, provider: str) -> Standing:
-        """Return how a provider stands."""
-        found = self._read(_of_provider(provider))
+        """Return what is known about a provider."""
+        found = self._values(_of_provider(provider))
         return Standing(found.get("at_once"), found.get("failures", 0), found.get("alone_until", 0))
 
     def note_trouble(self, provider: str, standing: Standing, deadline: Deadline) -> None:
-        """Note that a server has failed background work, and until when it is left alone for that."""
-        names = {"#failures": "failures", "#alone_until": "alone_until"}
-        values = {":failures": standing.failures, ":alone_until": standing.alone_until}
-        update = "SET #failures = :failures, #alone_until = :alone_until"
-        self._note(deadline, lambda: self._update(_of_provider(provider), update, None, names, values))
+        """Note that background work failed because of a provider's server, and until when it gets none."""
+        expression = Expression()
+        noted = {"failures": standing.failures, "alone_until": standing.alone_until}
+        update = expression.assignment(noted, {})
+        self._note(deadline, lambda: self._update(_of_provider(provider), update, [], expression))
 
     def note_answers(self, provider: str, deadline: Deadline) -> None:
-        """Note that a server that had failed answers again."""
-        names = {"#failures": "failures", "#alone_until": "alone_until"}
-        self._note(
-            deadline,
-            lambda: self._update(_of_provider(provider), "REMOVE #failures, #alone_until", None, names, {}),
-        )
+        """Note that a server which had failed answers again."""
+        expression = Expression()
+        update = expression.assignment({}, {}, ("failures", "alone_until"))
+        self._note(deadline, lambda: self._update(_of_provider(provider), update, [], expression))
 
     # When a connection of a client was last refreshed
 
     def note_refreshed(self, provider: str, client_id: str, now: float, deadline: Deadline) -> None:
-        """Note that a connection of this client has got tokens; `last_refreshed` is ten minutes behind at most."""
+        """Note that a connection of this client received tokens. `last_refreshed` lags by ten minutes at most."""
         about = _about("refreshed", provider, client_id)
         if now < self._noted.get(about, 0.0) + NOTED_EVERY:
             return
-        # Before it is written: while the table is out, a process loses one call's time to it, not each call's.
+        # Before the write: while the table is out, that costs a process the time of one call, not of each call.
         self._noted[about] = now
         self._note(deadline, lambda: self._set_latest(about, int(now)))
 
     def last_refreshed(self, provider: str, client_id: str) -> int | None:
-        """Return when a connection of this client was last refreshed; None where nobody noted it."""
-        at: int | None = self._read(_about("refreshed", provider, client_id)).get("at")
+        """Return when a connection of this client was last refreshed; None if nobody noted it."""
+        at: int | None = self._values(_about("refreshed", provider, client_id)).get("at")
         return at
 
     def _set_latest(self, about: str, at: int) -> None:
-        condition = "attribute_not_exists(#at) OR #at < :at"
-        self._update(about, "SET #at = :at", condition, {"#at": "at"}, {":at": at})
+        expression = Expression()
+        update = expression.assignment({"at": at}, {})
+        is_later = f"({expression.is_absent('at')} OR {expression.name('at')} < {expression.value('at', at)})"
+        self._update(about, update, [is_later], expression)
 
     # When an account was last authorized
 
     def note_authorized(  # noqa: PLR0913, PLR0917 - whose account, by which connection, when
         self, provider: str, client_id: str, subject: str, connection_id: str, now: float, deadline: Deadline
     ) -> None:
-        """Note that this account has authorized this client by a connection."""
+        """Note that this account authorized this client for a connection."""
         about = _about("authorized", provider, client_id, subject)
         self._note(deadline, lambda: self._authorized(about, connection_id, int(now)))
 
     def authorized_elsewhere(self, provider: str, client_id: str, subject: str, connection_id: str) -> int | None:
-        """Return when this account last authorized this client by another connection; None where nobody noted it."""
-        found = self._read(_about("authorized", provider, client_id, subject))
+        """Return when this account last authorized this client for another connection; None if nobody noted it."""
+        found = self._values(_about("authorized", provider, client_id, subject))
         at: int | None = found.get("at") if found.get("by") != connection_id else found.get("elsewhere_at")
         return at
 
     def _authorized(self, about: str, connection_id: str, at: int) -> None:
-        """Write who came last. Of who came before, the latest other one stays: `by` may ask for that."""
-        names, values = {"#by": "by", "#at": "at"}, {":by": connection_id, ":at": at}
+        """Store the latest connection, and the latest other one before it: the latest itself may ask for that."""
+        expression = Expression()
+        latest = expression.assignment({"by": connection_id, "at": at}, {})
+        by, mine = expression.name("by"), expression.value("by", connection_id)
         try:
-            self._update(about, "SET #by = :by, #at = :at", "attribute_not_exists(#by) OR #by = :by", names, values)
+            self._update(about, latest, [f"({expression.is_absent('by')} OR {by} = {mine})"], expression)
         except Conflict:
-            others = "SET #elsewhere_at = #at, #by = :by, #at = :at"
-            self._update(about, others, "#by <> :by", {**names, "#elsewhere_at": "elsewhere_at"}, values)
+            before = f"{expression.name('elsewhere_at')} = {expression.name('at')}"
+            self._update(about, f"{latest}, {before}", [f"{by} <> {mine}"], expression)
 
     # Reading and writing
 
-    def _note(self, deadline: Deadline, write: Callable[[], None]) -> None:
-        """Write a note where there is time for it. Whatever keeps it from being written, what it is about stands."""
+    def _note(self, deadline: Deadline, write: Callable[[], Any]) -> None:
+        """Write a note if there is time. If it fails, the work that it is about stands."""
         if deadline.remaining() < CALL:
             return
         try:
             write()
         except Conflict:
-            pass  # another has noted something later
+            pass  # another process has noted something later
         except Exception as error:  # noqa: BLE001 - a note never costs anybody a token
             logging.getLogger("gatehouse").warning("note not written", extra={"error": type(error).__name__})
 
-    def _read(self, about: str) -> dict[str, Any]:
-        item = self._call("get_item", Key=_key(about), ConsistentRead=True).get("Item", {})
-        return {name: attribute.read(value) for name, value in item.items()}
-
-    def _update(
-        self, about: str, update: str, condition: str | None, names: dict[str, str], values: dict[str, Any]
-    ) -> None:
-        written = {name: attribute.write(value) for name, value in values.items()}
-        self._call(
-            "update_item",
-            Key=_key(about),
-            UpdateExpression=update,
-            ExpressionAttributeNames=names,
-            **({"ConditionExpression": condition} if condition else {}),
-            **({"ExpressionAttributeValues": written} if written else {}),
-        )
+    def _values(self, about: str) -> dict[str, Any]:
+        return attributes.read_item(self._read(about) or {})
 
 
-def _key(about: str) -> dict[str, Any]:
-    return {"about": attribute.write(about)}
+def _is_taken(number: int, taken: Taken | None, expression: Expression) -> list[str]:
+    """Return the conditions that a slot was last taken so; None means never, or given back since."""
+    if taken is None:
+        return [expression.is_absent(f"slot_{number}")]
+    return [
+        expression.is_(f"slot_{number}.holder", taken.holder),
+        expression.is_(f"slot_{number}.until", taken.until),
+    ]
 
 
 def _of_provider(provider: str) -> str:
@@ -198,5 +185,5 @@ def _of_provider(provider: str) -> str:
 
 
 def _about(kind: str, provider: str, *whose: str) -> str:
-    """Return the key of an item: a client's id may be longer than a key can be, and an account's is not to be read."""
+    """Return the key of an item: with a digest, because a client's id may be too long, and an account is private."""
     return f"{kind} {provider} {sha256(json.dumps(whose).encode()).hexdigest()[:32]}"

@@ -23,7 +23,7 @@ from functions.vault.base.record import record
 from functions.vault.base.timing import CALL, SHORTEST_REQUEST, SLOT_MARGIN
 
 from .shared import Taken
-from .store import Conflict
+from .table import Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -26,7 +26,7 @@ from functions.vault.grant.stored_set import ASKED_AFTER, LONGEST_UNASKED, TOKEN
 from functions.vault.oauth.client import not_verified
 from functions.vault.oauth.id_token import KeyUnknown, NotVerified
 from functions.vault.provider.registration_changes import as_issued_to
-from functions.vault.storage.store import Conflict
+from functions.vault.storage.table import Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from functions.vault.oauth.client import Client
     from functions.vault.provider.provider import Provider
     from functions.vault.storage.cipher import Cipher
+    from functions.vault.storage.connections import Connections
     from functions.vault.storage.registrations import Registrations
     from functions.vault.storage.shared import Shared
-    from functions.vault.storage.store import Connections
 
     from .committing import Committing
 

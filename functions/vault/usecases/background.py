@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from functions.vault.base.errors import GatehouseError
     from functions.vault.base.timing import Deadline, Timing
     from functions.vault.grant.connection import Connection
+    from functions.vault.storage.connections import Connections
     from functions.vault.storage.shared import Shared
-    from functions.vault.storage.store import Connections
 
     from .revoking import Revoking
     from .vending import Vending

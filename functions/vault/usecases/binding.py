@@ -12,14 +12,14 @@ from functions.vault.oauth import authorization
 from functions.vault.oauth.authorization import Phase
 from functions.vault.oauth.cookies import MOST_NONCES, RequestCookie, find
 from functions.vault.oauth.visit_outcome import Outcome
-from functions.vault.storage.store import Conflict
+from functions.vault.storage.table import Conflict
 
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline, Timing
     from functions.vault.oauth.authorization import AuthorizationRequest, BrowserBinding, Ticket
     from functions.vault.oauth.client import Client
+    from functions.vault.storage.authorizations import Authorizations
     from functions.vault.storage.registrations import Registrations
-    from functions.vault.storage.store import Authorizations
 
 _TIME_TO_ANSWER = 1.0
 """Seconds of the call's time that are kept for sending the browser on."""

@@ -17,7 +17,7 @@ from functions.vault.base.record import record
 from functions.vault.base.timing import CALL, RESERVE
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.obtained import Verdict
-from functions.vault.storage.store import Conflict
+from functions.vault.storage.table import Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline, Timing
     from functions.vault.grant.obtained import Obtained
     from functions.vault.grant.tokens import SealedTokens
+    from functions.vault.storage.connections import Connections
     from functions.vault.storage.queues import Queue
-    from functions.vault.storage.store import Connections
 
     Reseal = Callable[[int, str], SealedTokens]
 

@@ -28,7 +28,7 @@ from functions.vault.oauth.authorization_response import CONSENT_REQUIRED, REMED
 from functions.vault.oauth.responses import with_redirect_metadata
 from functions.vault.oauth.visit_outcome import SUBJECT_MISMATCH, Became, Outcome, awaits_account, became_of, page_of
 from functions.vault.provider.refusal_rules import ACCESS_DENIED
-from functions.vault.storage.store import Conflict
+from functions.vault.storage.table import Conflict
 
 from .committing import UNREAD, Rescued
 
@@ -45,10 +45,11 @@ if TYPE_CHECKING:
     from functions.vault.oauth.client import Client
     from functions.vault.provider.provider import Provider
     from functions.vault.provider.registration import Registration
+    from functions.vault.storage.authorizations import Authorizations
     from functions.vault.storage.cipher import Cipher
+    from functions.vault.storage.connections import Connections
     from functions.vault.storage.registrations import Registrations
     from functions.vault.storage.shared import Shared
-    from functions.vault.storage.store import Authorizations, Connections
 
     from .accounts import Accounts, Asked
     from .committing import Committing, Reseal

@@ -11,7 +11,8 @@ from functions.vault.base.fields import CONNECTION_ID, matches
 from functions.vault.base.record import plain, record
 from functions.vault.grant.connection import REAUTHORIZATION
 from functions.vault.grant.life import Status
-from functions.vault.storage.store import listed_as, lists_for, summary_of
+from functions.vault.storage.connection_item import summary_of
+from functions.vault.storage.listed import listed_as, lists_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from functions.vault.grant.connection import Connection
     from functions.vault.grant.last_attempt import LastAttempt
     from functions.vault.oauth.authorization import AuthorizationRequest
-    from functions.vault.storage.store import Authorizations, Connections
+    from functions.vault.storage.authorizations import Authorizations
+    from functions.vault.storage.connections import Connections
 
 DEFAULT_LIMIT = 50
 

@@ -6,14 +6,14 @@ import uuid
 from typing import TYPE_CHECKING
 
 from functions.vault.base.record import record
-from functions.vault.storage.store import Conflict
+from functions.vault.storage.table import Conflict
 
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline, Timing
     from functions.vault.grant.connection import Connection
+    from functions.vault.storage.connections import Connections
     from functions.vault.storage.registrations import Registrations
     from functions.vault.storage.shared import Shared
-    from functions.vault.storage.store import Connections
 
     from .committing import Committing
     from .refreshing import Refreshing

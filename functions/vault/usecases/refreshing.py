@@ -26,7 +26,7 @@ from functions.vault.grant import scopes
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.stored_set import RefreshedFrom, StoredSet
 from functions.vault.provider.registration_changes import as_issued_to
-from functions.vault.storage.store import Conflict
+from functions.vault.storage.table import Conflict
 
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline, Timing
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from functions.vault.oauth.client import Client
     from functions.vault.provider.registration import Registration
     from functions.vault.storage.cipher import Cipher
+    from functions.vault.storage.connections import Connections
     from functions.vault.storage.registrations import Registrations
     from functions.vault.storage.shared import Shared
-    from functions.vault.storage.store import Connections
 
     from .committing import Committing
 

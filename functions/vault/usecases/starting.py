@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from functions.vault.grant.connection import Connection
     from functions.vault.provider.provider import Provider
     from functions.vault.provider.registration import Registration
+    from functions.vault.storage.authorizations import Authorizations
+    from functions.vault.storage.connections import Connections
     from functions.vault.storage.registrations import Registrations
-    from functions.vault.storage.store import Authorizations, Connections
 
 
 _LONGEST_URL = 6000

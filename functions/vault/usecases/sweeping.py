@@ -12,13 +12,14 @@ from functions.vault.base.errors import TemporarilyUnavailable
 from functions.vault.base.record import record
 from functions.vault.grant.connection import DUE_SHARDS
 from functions.vault.storage.shared import Standing
-from functions.vault.storage.store import Conflict
+from functions.vault.storage.table import Conflict
 
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline, Timing
+    from functions.vault.storage.connections import Connections
+    from functions.vault.storage.due import Due
     from functions.vault.storage.queues import Queue
     from functions.vault.storage.shared import Shared
-    from functions.vault.storage.store import Connections, Due
 
 PAGE = 100
 
@@ -70,7 +71,7 @@ class Sweeping:
         if self.timing.now() < standing.alone_until:
             return 0
         body = json.dumps({"connection_id": due.connection_id, "version": due.version, "provider": due.provider})
-        queue = self.revocations if due.tells else self.refreshes
+        queue = self.revocations if due.is_revocation else self.refreshes
         deduplication = sha256(f"{due.connection_id} {due.version} {due.due_at}".encode()).hexdigest()
         queue.send(body, group=_group(due, standing), deduplication=deduplication)
         try:

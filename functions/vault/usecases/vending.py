@@ -11,13 +11,13 @@ from functions.vault.base.errors import GatehouseError, ReauthorizationRequired,
 from functions.vault.base.record import record
 from functions.vault.base.timing import CALL, SLOT_WAIT
 from functions.vault.grant.connection import Connection
-from functions.vault.storage.store import Conflict
+from functions.vault.storage.table import Conflict
 
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline, Timing
     from functions.vault.grant.stored_set import StoredSet
     from functions.vault.storage.cipher import Cipher
-    from functions.vault.storage.store import Connections
+    from functions.vault.storage.connections import Connections
 
     from .accounts import Accounts
     from .looking import Looking

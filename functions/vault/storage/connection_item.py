@@ -1,0 +1,139 @@
+"""A connection as an item of its table, and back.
+
+The item has what lists show in one map, `summary`, and everything else beside it. The index `listed` projects only
+`summary`, so a list never needs another index.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from functions.vault.base.errors import ProviderError
+from functions.vault.grant.connection import Connection
+from functions.vault.grant.failure import Failure
+from functions.vault.grant.life import Place, Status
+from functions.vault.grant.stored_set import Lease, Pending, RefreshedFrom, Revocation, Revoked, Seal, StoredSet, Whose
+
+from . import attributes, listed
+from .items import filled, item_of, last_attempt_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from functions.vault.grant.belief import Belief
+
+    from .items import Item
+
+IN_SUMMARY = (
+    "status",
+    "scope",
+    "scope_missing",
+    "requested_scope",
+    "subject",
+    "owner",
+    "metadata",
+    "parameters",
+    "tags",
+    "created_at",
+    "updated_at",
+    "refreshed_at",
+    "failure",
+)
+"""The fields of a connection that an item has in its summary and nowhere else."""
+
+COPIED_FROM_CURRENT = ("token_type", "expires_at", "refresh_expires_at", "client_secret_used")
+"""The fields of the current token set that the summary repeats."""
+
+_CONNECTION_FIELDS = frozenset(entry.name for entry in fields(Connection))
+_SET_FIELDS = frozenset(entry.name for entry in fields(StoredSet))
+
+
+# Writing
+
+
+def connection_item(connection: Connection) -> Item:
+    """Return a connection's item."""
+    item = item_of(connection)
+    if "sets" in item:
+        item["sets"] = [filled(each) for each in item["sets"]]
+    summary = {name: item.pop(name) for name in IN_SUMMARY if name in item}
+    return {**item, "summary": {**summary, **_copied(connection)}, **listed.keys_of(connection)}
+
+
+def summary_of(connection: Connection) -> Item:
+    """Return what lists show of a connection, as its item has it."""
+    summary: Item = connection_item(connection)["summary"]
+    return summary
+
+
+def _copied(connection: Connection) -> Item:
+    """Return what the summary repeats from elsewhere in the item, or derives from it."""
+    current = connection.current
+    copied = {"provider": connection.provider, "version": connection.version}
+    copied |= {name: getattr(connection, name) for name in ("refreshable", "needs", "needs_from")}
+    if current is not None:
+        copied |= {name: getattr(current, name) for name in COPIED_FROM_CURRENT}
+    return filled(copied)
+
+
+# Reading
+
+
+def connection_of(stored: Mapping[str, Any]) -> Connection:
+    """Return the connection that a stored item holds, in today's form or in an earlier one."""
+    if "changes" in stored:
+        item = attributes.read_item(stored, _CONNECTION_FIELDS)
+        summary = attributes.read(stored["summary"])
+        item |= {name: summary[name] for name in IN_SUMMARY if name in summary}
+    else:
+        from functions.vault.grant.earlier import record_in_todays_form  # noqa: PLC0415 - none is written any more
+
+        item = record_in_todays_form(attributes.read_item(stored))
+    failure, sets, revocation = item.pop("failure", None), item.pop("sets", ()), item.pop("revocation", ())
+    last_attempt = item.pop("last_attempt", None)
+    return Connection(
+        **{**item, "status": Status(item["status"])},
+        failure=_failure(failure),
+        last_attempt=last_attempt_of(last_attempt),
+        sets=tuple(_stored_set(each) for each in sets),
+        revocation=tuple(Revoked(**each) for each in revocation),
+    )
+
+
+def _stored_set(item: Mapping[str, Any]) -> StoredSet:
+    known = {name: value for name, value in item.items() if name in _SET_FIELDS}
+    records = ("lease", "refreshed_from", "revocation", "pending")
+    lease, source, revocation, pending = (known.pop(name, None) for name in records)
+    belief = known.pop("belief", None)
+    return StoredSet(
+        **{
+            **known,
+            "place": Place(item["place"]),
+            "seal": Seal(**item["seal"]),
+            "whose": Whose(**item["whose"]),
+            "lease": Lease(**lease) if lease else None,
+            "refreshed_from": RefreshedFrom(**source) if source else None,
+            "belief": _belief(belief) if belief else None,
+            "revocation": _revocation(revocation),
+            "pending": Pending(**pending) if pending else None,
+        }
+    )
+
+
+def _belief(stored: Item) -> Belief:
+    from functions.vault.grant.belief import Belief  # noqa: PLC0415 - few grants are believed dead
+
+    return Belief(**stored)
+
+
+def _revocation(stored: Item | None) -> Revocation | None:
+    return Revocation(**{**stored, "failure": _failure(stored.get("failure"))}) if stored else None
+
+
+def _failure(stored: Item | None) -> Failure | None:
+    if stored is None:
+        return None
+    answer = stored.get("provider_error")
+    error = ProviderError(answer["error"], answer.get("error_description"), answer.get("status")) if answer else None
+    return Failure(**{**stored, "provider_error": error})

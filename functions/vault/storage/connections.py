@@ -1,0 +1,244 @@
+"""The table of connections. Every write is conditional: on the state it was decided from, or on being the first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from functions.vault.base.errors import ConnectionNotFound
+from functions.vault.base.record import plain
+
+from . import attributes
+from .connection_item import COPIED_FROM_CURRENT, IN_SUMMARY, connection_item, connection_of
+from .due import due_of
+from .expression import Expression
+from .listed import listed_as, lists_for
+from .table import Conflict, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from functions.vault.grant.connection import Connection
+    from functions.vault.grant.last_attempt import LastAttempt
+
+    from .due import Due
+    from .items import Item
+
+_LAST_WRITE = "last_write"
+"""The attribute that identifies the last write of an item. Each write marks the item with a new value."""
+
+_MOST_READS = 20
+"""Reads for one page of a filtered list. If few match, the page is short and has a cursor: that beats a time-out."""
+
+
+class Connections(Table):
+    """The table of connections."""
+
+    KEY = "connection_id"
+
+    # One connection
+
+    def get(self, connection_id: str) -> Connection | None:
+        """Return the connection as it is now (a consistent read), or None."""
+        stored = self._read(connection_id)
+        return connection_of(stored) if stored else None
+
+    def require(self, connection_id: str) -> Connection:
+        """Return the connection as it is now; raise `ConnectionNotFound` if there is none."""
+        connection = self.get(connection_id)
+        if connection is None:
+            raise ConnectionNotFound(
+                "No connection has this id: it was never authorized, or the id is wrong.", connection_id=connection_id
+            )
+        return connection
+
+    def create(self, new: Connection) -> None:
+        """Store a new connection; raise `Conflict` if its id is taken."""
+        mark = _new_mark()
+        self._write_once(
+            mark,
+            "put_item",
+            Item=attributes.write_item({**connection_item(new), _LAST_WRITE: mark}),
+            ConditionExpression="attribute_not_exists(#connection_id)",
+            ExpressionAttributeNames={"#connection_id": "connection_id"},
+        )
+
+    def change(self, was: Connection, now: Connection) -> None:
+        """Write `now` over `was` if the item still is what `was` says; else raise `Conflict`.
+
+        One number decides that: every write raises `changes`, so nobody overwrites what they have not read. With weaker
+        conditions (on the version, or the lease), two writers of different parts of an item would undo each other's
+        work.
+        """
+        assert now.changes > was.changes  # noqa: S101 - a write that is not counted goes unnoticed by all others
+        expression = Expression()
+        unchanged = self._as_read(was, expression)
+        before, after = connection_item(was), connection_item(now)
+        also_removed: tuple[str, ...] = ()
+        if not was.changes:
+            from functions.vault.grant.earlier import ONLY_EARLIER  # noqa: PLC0415 - few items are that old
+
+            before, also_removed = {"connection_id": was.connection_id}, (*ONLY_EARLIER, *IN_SUMMARY)
+        before.pop("connection_id"), after.pop("connection_id")
+        mark = _new_mark()
+        update = expression.assignment({**after, _LAST_WRITE: mark}, before, also_removed)
+        self._write_once(
+            mark,
+            "update_item",
+            Key=self._key(now.connection_id),
+            UpdateExpression=update,
+            ConditionExpression=unchanged,
+            **expression.arguments(),
+        )
+
+    def _as_read(self, was: Connection, expression: Expression) -> str:
+        """Return the condition that an item is as it was read. Items in an earlier form do not count their changes."""
+        if not was.changes:
+            return f"{expression.is_absent('changes')} AND {expression.exists('connection_id')}"
+        return expression.is_("changes", was.changes)
+
+    def _write_once(self, mark: str, operation: str, **arguments: Any) -> None:
+        """Write under a condition; raise `Conflict` if someone else's write made it fail.
+
+        A write can take effect although its answer is lost. botocore then repeats it, and the condition fails because
+        of the first try: the item has our mark. If others have written since, it is a conflict like any other, and
+        whoever decides again finds their own lease, or their token set, in the item.
+        """
+        try:
+            self._call(operation, ReturnValuesOnConditionCheckFailure="ALL_OLD", **arguments)
+        except Conflict as conflict:
+            if conflict.found.get(_LAST_WRITE) != attributes.write(mark):
+                raise
+
+    def note_attempt(self, connection_id: str, attempt: LastAttempt) -> None:
+        """Store how an attempt to authorize ended that changed nothing else; raise `Conflict` if there is no item.
+
+        It sets one attribute, on which no other write depends, and does not count as a change: otherwise anyone with a
+        link could make others read the item again and again. A new consent removes the attribute.
+        """
+        expression = Expression()
+        update = expression.assignment({"last_attempt": plain(attempt)}, {})
+        self._update(connection_id, update, [expression.exists("changes")], expression)
+
+    # Background work
+
+    def due(self, shard: str, now: int, limit: int) -> Iterator[list[Due]]:
+        """Yield what is due in one shard of the index `due`, in pages of at most `limit`, the longest due first."""
+        key = None
+        while True:
+            answer = self._call(
+                "query",
+                IndexName="due",
+                Limit=limit,
+                KeyConditionExpression="#due_shard = :shard AND #due_at <= :now",
+                ExpressionAttributeNames={"#due_shard": "due_shard", "#due_at": "due_at"},
+                ExpressionAttributeValues={":shard": attributes.write(shard), ":now": attributes.write(now)},
+                **({"ExclusiveStartKey": key} if key else {}),
+            )
+            yield [due_of(item) for item in answer.get("Items", [])]
+            key = answer.get("LastEvaluatedKey")
+            if key is None:
+                return
+
+    def postpone(self, due: Due, until: int) -> None:
+        """Set when background work is due next, if it still is due as `due` says; else raise `Conflict`.
+
+        This write alone is not conditional on `changes`: the index would have to hold that, which costs a write to it
+        with every refresh. It is conditional on the times that it changes, and counts as a change, so that whoever read
+        the item before reads it again. An item in an earlier form has no `changes`, and stays due until its work is
+        done.
+
+        The index does not distinguish a refresh from a question about the account, which is rare. The item does, and
+        for a question the time of the next refresh stays.
+        """
+        if due.is_revocation:
+            self._postpone(due, until, is_refresh=None)
+            return
+        try:
+            self._postpone(due, until, is_refresh=True)
+        except Conflict:
+            self._postpone(due, until, is_refresh=False)
+
+    def _postpone(self, due: Due, until: int, *, is_refresh: bool | None) -> None:
+        expression = Expression()
+        unchanged = [
+            expression.is_("version", due.version),
+            expression.is_("due_at", due.due_at),
+            expression.is_("tell_at", due.tell_at),
+            expression.exists("changes"),
+        ]
+        if is_refresh:
+            unchanged.append(expression.is_("upkeep_at", due.due_at))
+        elif is_refresh is not None:
+            unchanged.append(f"NOT {expression.is_('upkeep_at', due.due_at)}")
+        times = expression.assignment(due.postponed(until, is_refresh=bool(is_refresh)), {})
+        counted = f"ADD {expression.name('changes')} {expression.value('one', 1)}"
+        self._update(due.connection_id, f"{times} {counted}", unchanged, expression)
+
+    # Lists
+
+    def page(
+        self, where: Mapping[str, str], limit: int, start: dict[str, str] | None
+    ) -> tuple[list[Item], dict[str, str] | None]:
+        """Return the summaries of up to `limit` connections that match `where`, and where the next page starts.
+
+        `where` has any of owner, needs, provider and status. With one of the first two this reads lists of the index
+        `listed`, one after the other; without, it reads the table. It never reads a ciphertext.
+        """
+        lists, following = lists_for(where), start
+        found: list[Item] = []
+        for _ in range(_MOST_READS):
+            operation, arguments = _read_of(where, lists, following, limit - len(found))
+            answer = self._call(operation, **arguments)
+            found += [_summary(item) for item in answer.get("Items", [])]
+            following = _following(lists, following, answer.get("LastEvaluatedKey"))
+            if following is None or len(found) >= limit:
+                break
+        return found, following
+
+
+def _new_mark() -> str:
+    return uuid4().hex[:16]
+
+
+def _read_of(
+    where: Mapping[str, str], lists: list[str], start: dict[str, str] | None, limit: int
+) -> tuple[str, dict[str, Any]]:
+    """Return the next read of a page, as operation and arguments."""
+    expression = Expression()
+    arguments: dict[str, Any] = {"Limit": limit}
+    names: tuple[str, ...] = ("connection_id", "summary")
+    key = start or {}
+    if lists:
+        condition = expression.is_("listed_in", key.get("listed_in", lists[0]))
+        if "owner" in where:
+            mine = expression.value("mine", listed_as(where["owner"], ""))
+            condition += f" AND begins_with({expression.name('listed_as')}, {mine})"
+        arguments |= {"IndexName": "listed", "KeyConditionExpression": condition}
+    else:
+        # An item in an earlier form has no summary.
+        names = (*names, *IN_SUMMARY, *COPIED_FROM_CURRENT, "provider", "version", "refreshable")
+    filters = [_has(name, value, expression) for name, value in where.items() if name in {"provider", "status"}]
+    arguments |= {"FilterExpression": " AND ".join(filters)} if filters else {}
+    arguments |= {"ExclusiveStartKey": attributes.write_item(key)} if "connection_id" in key else {}
+    arguments |= {"ProjectionExpression": ", ".join(expression.name(name) for name in names)}
+    return "query" if lists else "scan", {**arguments, **expression.arguments()}
+
+
+def _has(name: str, value: str, expression: Expression) -> str:
+    """Return the condition that a summary has a value; an item in an earlier form has it outside of a summary."""
+    return f"({expression.is_(f'summary.{name}', value)} OR {expression.is_(name, value)})"
+
+
+def _summary(stored: Mapping[str, Any]) -> Item:
+    """Return a connection's summary with its id; an item in an earlier form has it in attributes of its own."""
+    values = attributes.read_item(stored)
+    return {**values.pop("summary", values), "connection_id": values["connection_id"]}
+
+
+def _following(lists: list[str], start: dict[str, str] | None, last: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """Return where to read on after a read from `start`: after its last item, or at the beginning of the next list."""
+    if last is not None:
+        return attributes.read_item(last)
+    number = lists.index((start or {}).get("listed_in", lists[0])) if lists else 0
+    return {"listed_in": lists[number + 1]} if number + 1 < len(lists) else None
