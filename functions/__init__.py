@@ -3,7 +3,7 @@
 import gc
 import sys
 
-# Under Lambda's runtime client a function is being loaded, and what is loaded stays: tens of thousands of objects. To
-# look for garbage among them is a twentieth of a cold start. `web.edge` has it looked for again when all is ready.
+# Under Lambda's runtime client a function is being loaded, and the tens of thousands of objects that it loads stay.
+# Collecting garbage among them is a twentieth of a cold start. `web.handlers` turns the collector on afterwards.
 if "awslambdaric" in sys.modules:
     gc.disable()

@@ -1,4 +1,4 @@
-"""`authorize`: binds the request to this browser, sends it to the authorization endpoint (RFC 6749 section 4.1.1)."""
+"""`authorize`: binds a request to this browser and redirects to the authorization endpoint (RFC 6749 section 4.1.1)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from functions.vault.oauth import cookies
 from functions.vault.oauth.authorization import Ticket
 from functions.vault.oauth.visit_outcome import Outcome
 from functions.web import replies
-from functions.web.edge import BrowserHandler, Reply
+from functions.web.handlers import BrowserHandler
+from functions.web.responses import Reply
 
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline
     from functions.vault.services import Services
-    from functions.web.edge import About
+    from functions.web.log import About
 
 
 def _authorize(services: Services, event: Any, deadline: Deadline, about: About) -> Reply:
@@ -29,8 +30,8 @@ def _authorize(services: Services, event: Any, deadline: Deadline, about: About)
     request, cookie = answer
     about |= replies.about(request)
     set_cookies = (
-        cookie.set_cookie(secure=services.secure),
-        *cookies.without_the_oldest(given, cookie, secure=services.secure),
+        cookie.set_cookie(secure=services.settings.secure),
+        *cookies.without_the_oldest(given, cookie, secure=services.settings.secure),
     )
     location = services.binding.location(request, cookie.newest, deadline)
     if isinstance(location, Outcome):

@@ -1,4 +1,4 @@
-"""`callback`: the redirection endpoint (RFC 6749 section 3.1.2), completing what a browser comes back from."""
+"""`callback`: the redirection endpoint (RFC 6749 section 3.1.2), where a browser arrives with a code or an error."""
 
 from __future__ import annotations
 
@@ -9,28 +9,30 @@ from functions.vault.base import fields
 from functions.vault.oauth import cookies
 from functions.vault.oauth.authorization_response import Refused, validate
 from functions.web import replies
-from functions.web.edge import BrowserHandler
+from functions.web.handlers import BrowserHandler
 
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline
     from functions.vault.oauth.authorization_response import ValidatedResponse
     from functions.vault.oauth.visit_outcome import Outcome
     from functions.vault.services import Services
-    from functions.web.edge import About, Reply
+    from functions.web.log import About
+    from functions.web.responses import Reply
 
 
 def _callback(services: Services, event: Any, deadline: Deadline, about: About) -> Reply:
-    given = event.get("cookies", [])
+    given, secure = event.get("cookies", []), services.settings.secure
     try:
-        response = _validated(event, given, secure=services.secure)
+        response = _validated(event, given, secure=secure)
     except Refused as refused:
         if refused.request_id is not None:
             about["authorization_request_id"] = refused.request_id
-        return replies.of_refused(refused, services.application_url, cookies.requests_of(given, secure=services.secure))
+        requests = cookies.requests_of(given, secure=secure)
+        return replies.of_refused(refused, services.settings.application_url, requests)
     about["authorization_request_id"] = response.browser.request_id
     outcome = services.completing.complete(response, deadline)
     about |= replies.about(outcome.request)
-    return replies.of(outcome, _shortened(outcome, given, secure=services.secure))
+    return replies.of(outcome, _shortened(outcome, given, secure=secure))
 
 
 def _validated(event: Any, given: list[str], *, secure: bool) -> ValidatedResponse:
@@ -43,7 +45,7 @@ def _validated(event: Any, given: list[str], *, secure: bool) -> ValidatedRespon
 
 
 def _shortened(outcome: Outcome, given: list[str], *, secure: bool) -> tuple[str, ...]:
-    """Return the cookie of a request that has ended, to be kept for as long as somebody may load its page again."""
+    """Return the cookie of a request that has ended, with a short life: it is needed only if its page is reloaded."""
     request = outcome.request
     if request is None or not outcome.is_the_end:
         return ()
@@ -52,13 +54,13 @@ def _shortened(outcome: Outcome, given: list[str], *, secure: bool) -> tuple[str
 
 
 def _form(event: Any) -> str:
-    """Return the form of a POST as it was sent (OAuth 2.0 Form Post Response Mode); nothing of its URL counts."""
+    """Return the form of a POST as it was sent (OAuth 2.0 Form Post Response Mode). Its query does not count."""
     content_type = event.get("headers", {}).get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/x-www-form-urlencoded":
         raise Refused("not_a_form")
     body: str = event.get("body", "")
     try:
-        # What is not read of it may be in any encoding, and is kept as the octets that it is.
+        # Fields that are not read may be in any encoding: their octets are kept as they are.
         return b64decode(body, validate=True).decode(errors="surrogateescape") if event.get("isBase64Encoded") else body
     except ValueError:
         raise Refused("form_malformed") from None

@@ -1,4 +1,4 @@
-"""`connections`: what there is to know about one connection, or a page of them; never a token."""
+"""`connections`: everything about one connection, or a page of a list, except tokens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functions.vault.base.errors import InvalidRequest
 from functions.vault.base.fields import Fields
 from functions.vault.grant.connection import NEEDS, Status
 from functions.vault.usecases.listing import DEFAULT_LIMIT
-from functions.web.edge import InvokeHandler
+from functions.web.handlers import InvokeHandler
 
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline

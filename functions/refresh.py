@@ -1,4 +1,4 @@
-"""`refresh`: refreshes now, because a caller got a 401 or a queue says it is due; at most once for all who ask."""
+"""`refresh`: refreshes now: a caller got a 401, or a refresh is due. Simultaneous calls share one refresh."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.vault.base import fields
 from functions.vault.base.fields import Fields
-from functions.web.edge import InvokeHandler
+from functions.web.handlers import InvokeHandler
 
 if TYPE_CHECKING:
     from functions.vault.base.errors import GatehouseError

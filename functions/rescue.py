@@ -1,4 +1,4 @@
-"""`rescue`: commits a token response whose first write failed, from the queue or, by hand, from a line of the log."""
+"""`rescue`: commits a token response whose first write failed: from its queue, or from a line of the log by hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.vault.base.fields import Whole
 from functions.vault.grant.obtained import Obtained
-from functions.web.edge import InvokeHandler
+from functions.web.handlers import InvokeHandler
 
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline

@@ -1,4 +1,4 @@
-"""`revoke`: ends the grant, here at once and at the authorization server (RFC 7009)."""
+"""`revoke`: ends a connection at once, and revokes its grant at the authorization server (RFC 7009)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.vault.base import fields
 from functions.vault.base.fields import Fields
-from functions.web.edge import InvokeHandler
+from functions.web.handlers import InvokeHandler
 
 if TYPE_CHECKING:
     from functions.vault.base.errors import GatehouseError

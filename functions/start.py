@@ -1,4 +1,4 @@
-"""`start`: opens an authorization request for a connection and returns the link to send the user's browser to."""
+"""`start`: opens an authorization request for a connection, and returns the link for the user's browser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functions.vault.base import fields
 from functions.vault.base.fields import Fields, Mismatch
 from functions.vault.oauth import authorization
 from functions.vault.provider import vocabulary
-from functions.web.edge import InvokeHandler
+from functions.web.handlers import InvokeHandler
 
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline
@@ -31,7 +31,7 @@ def _fields(services: Services) -> Fields:
             "connection_id": fields.connection_id,
             "owner": fields.printable(256),
             "scopes": fields.scopes,
-            "return_to": authorization.return_to(services.return_to_origins),
+            "return_to": authorization.return_to(services.settings.return_to_origins),
             "parameters": _strings,
             "authorization_params": vocabulary.authorization_params,
             "tags": _strings,

@@ -1,17 +1,17 @@
-"""`sweep`: finds the connections whose background work is due, and queues it. A schedule calls it."""
+"""`sweep`: finds the background work that is due and queues it. A schedule calls it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.base.fields import Whole
-from functions.web.edge import InvokeHandler
+from functions.web.handlers import InvokeHandler
 
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline
     from functions.vault.services import Services
 
-# What EventBridge sends where a rule names no input of its own.
+# What EventBridge sends if a rule has no input of its own.
 _EVENT = Whole("version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail")
 
 

@@ -1,4 +1,4 @@
-"""`token`: returns an access token that is valid for at least `min_ttl` seconds, refreshing first when needed."""
+"""`token`: returns an access token that is valid for at least `min_ttl` seconds, after a refresh if it needs one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from functions.vault.base import fields
 from functions.vault.base.fields import Fields
 from functions.vault.base.timing import DEFAULT_MIN_TTL
-from functions.web.edge import InvokeHandler
+from functions.web.handlers import InvokeHandler
 
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline

@@ -27,7 +27,9 @@ EVERY = {
     "base.fields",
     "storage.items",
     "base.record",
+    "resources",
     "services",
+    "settings",
     "storage.table",
     "base.timing",
 }
@@ -124,8 +126,11 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
         | PROVIDERS
         | {"grant.attempting", "provider.registration_changes", "usecases.revoking"},
     ),
-    "start": (AWS, TABLES | REGISTRATIONS | {"oauth.authorization", "oauth.provider_requests", "usecases.starting"}),
-    "sweep": (AWS, TABLES | {"storage.queues", "storage.shared", "usecases.sweeping"}),
+    "start": (
+        AWS,
+        EVERY | CONNECTIONS | AUTHORIZATIONS | REGISTRATIONS | {"oauth.provider_requests", "usecases.starting"},
+    ),
+    "sweep": (AWS, EVERY | CONNECTIONS | {"storage.queues", "storage.shared", "usecases.sweeping"}),
     # No provider is asked and nothing is written where the stored token is good: all that comes with the first refresh.
     "token": (AWS | SEALING, EVERY | CONNECTIONS | SEALS | {"usecases.vending"}),
 }

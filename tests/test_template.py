@@ -14,7 +14,7 @@ from botocore.loaders import Loader
 from samtranslator.yaml_helper import yaml_parse
 
 from functions.vault.base.timing import RESCUED_WITHIN
-from functions.web.edge import Handler
+from functions.web.handlers import Handler
 from tests.expressions import KEY_ID, Deployed, translated
 from tests.requirements import ROOT
 from tools import build, trim

@@ -1,27 +1,34 @@
-"""What the functions say to CloudWatch: one line of JSON for each event, on standard output."""
+"""What the functions log: one line of JSON for each call, on standard output, from where CloudWatch takes it."""
 
 from __future__ import annotations
 
 import logging
 import sys
+import traceback
+from collections.abc import Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import Logger
 
+from functions.vault.base.errors import InvalidRequest, ServerError
+from functions.vault.settings import SettingMissing
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from functions.vault.base.errors import GatehouseError, ProviderError
+
 About = dict[str, Any]
-"""What a call is about: noted as soon as it is known, and from then on in every line of the log that it writes."""
+"""What a call is about. A fact is added as soon as it is known, and is in every line that the call logs after that."""
 
 _about: ContextVar[About] = ContextVar("about")
 
 
 @contextmanager
 def call() -> Iterator[About]:
-    """Give what notes what a call is about, for as long as it lasts."""
+    """Collect what a call is about, for as long as the call lasts."""
     about: About = {}
     before = _about.set(about)
     try:
@@ -30,21 +37,21 @@ def call() -> Iterator[About]:
         _about.reset(before)
 
 
-class _Subject(logging.Filter):
-    """Adds to a line what its call is about. A use case that writes a warning need not know the whole of it."""
+class _AboutFilter(logging.Filter):
+    """Adds to each line what its call is about. A use case that logs a warning need not know all of it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Complete a record; what the line says itself stays."""
+        """Complete a record; what the line itself says takes precedence."""
         for name, value in _about.get({}).items():
             record.__dict__.setdefault(name, value)
         return True
 
 
-_SUBJECT = _Subject()
+_ABOUT_FILTER = _AboutFilter()
 
 
 class _Output(logging.StreamHandler):  # type: ignore[type-arg]  # generic for type checkers alone
-    """Standard output as it is when something is written, not as it was when this module was loaded."""
+    """Writes to standard output as it is at the time of writing, not as it was when this module was loaded."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the line of a record."""
@@ -52,22 +59,65 @@ class _Output(logging.StreamHandler):  # type: ignore[type-arg]  # generic for t
         super().emit(record)
 
 
-def logger() -> Logger:
-    """Return the one logger of the functions.
+def _logger() -> Logger:
+    """Return the logger of the functions.
 
-    Its timestamps are RFC 3339: for one in any other form Lambda takes a line for INFO, whatever level it names.
+    Its timestamps are RFC 3339: with any other form, Lambda treats a line as INFO whatever its level is.
     """
-    # Whoever runs thousands of calls may have set a level already.
+    # Programs that make thousands of calls may have set a level already.
     level = logging.getLogger("gatehouse").level or None
     made = Logger(
         service="gatehouse", level=level, location=None, use_rfc3339=True, utc=True, logger_handler=_Output(sys.stdout)
     )
-    made.addFilter(_SUBJECT)
+    made.addFilter(_ABOUT_FILTER)
     return made
 
 
-# At level DEBUG these write whole requests and answers: secrets of ours, in any function whose log level is turned up.
+_LOGGER = _logger()
+
+
+def ended(function: str, outcome: str, seconds: float, request_id: str, **more: Any) -> None:
+    """Log how a call ended; `more` without what is None."""
+    facts = {"outcome": outcome, "duration_ms": round(seconds * 1000, 1), "request_id": request_id}
+    known = {key: value for key, value in more.items() if value is not None}
+    _LOGGER.info(function, extra=facts | known)
+
+
+def defect(function: str, error: Exception, request_id: str) -> None:
+    """Log the type of a defect and where it arose. Its text may repeat the input that caused it, and is not logged."""
+    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    facts: dict[str, Any] = {"type": type(error).__name__, "at": frames[-12:], "request_id": request_id}
+    if isinstance(error, SettingMissing):
+        facts["setting"] = str(error)
+    aws_answer = getattr(error, "response", None)
+    if isinstance(aws_answer, Mapping):
+        facts["aws_error"] = aws_answer.get("Error", {}).get("Code")
+        facts["aws_operation"] = getattr(error, "operation_name", None)
+    _LOGGER.error(function, extra={"outcome": ServerError.code, **facts})
+
+
+def facts_of(error: GatehouseError) -> dict[str, Any]:
+    """Return what the log says about a failure, besides its code."""
+    return {
+        # The description of an invalid request repeats names that the caller chose. Only the caller gets them.
+        "description": None if isinstance(error, InvalidRequest) else error.description,
+        **facts_of_answer(error.provider_error),
+    }
+
+
+def facts_of_answer(error: ProviderError | None) -> dict[str, Any]:
+    """Return what the log says about an authorization server's error, which was shortened and cleaned when it came."""
+    if error is None:
+        return {}
+    return {
+        "provider_error": error.error,
+        "provider_error_description": error.error_description,
+        "provider_status": error.status,
+    }
+
+
+# At level DEBUG these log whole requests and answers, with our secrets in them, whatever level a function has.
 for _library in ("boto3", "botocore", "requests", "urllib3"):
     logging.getLogger(_library).setLevel(logging.WARNING)
-# Its warnings quote whole addresses, and some servers want the token in the address that revokes it.
+# Its warnings contain whole URLs, and some servers take the token to revoke in the URL.
 logging.getLogger("urllib3.connection").setLevel(logging.ERROR)

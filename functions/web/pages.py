@@ -1,8 +1,8 @@
-"""The pages a person sees in the browser: one HTML document for every way a connection can turn out.
+"""The pages that a person sees in the browser: an HTML document for each way in which an attempt to connect can end.
 
-The texts are files in ``templates/``. A value that is put into them is escaped in one place, here, and nothing but
-what this module's callers name ever reaches a page: no query parameter, no answer of an authorization server.
-Standard library only, because this is part of a Lambda function's cold start.
+The texts are files in ``templates/``. Values are escaped in one place, here, and a page shows only what the callers of
+this module pass: never a query parameter, never what an authorization server said. It needs only the standard library,
+because it is loaded in a cold start.
 """
 
 import base64
@@ -24,7 +24,7 @@ _LINK = r"(?:https?://(?=[^/?#])|/(?!/))[!-\[\]-~]*"
 
 
 class _Page(NamedTuple):
-    """What there is to a page beside its text: its heading, the tone of its mark, and the values it takes."""
+    """A page apart from its text: its heading, the color of its icon (`tone`), and the values that it takes."""
 
     title: str
     tone: str
@@ -62,13 +62,13 @@ def render(name: str, **values: str | None) -> str:
     A value that is optional on the page may be ``None`` or left out: ``try_again`` (an http or https URL, or a path, as
     ``application`` is on the page that needs it), ``reference``, and on ``expired`` the ``provider``.
 
-    Raises ``ValueError`` for a name, a value or a link that the page has no place for. Its text names the page and the
-    value but never contains what was passed: a link may carry a ticket.
+    Raises ``ValueError`` for an unknown page, a missing or unknown value, or a link that is not allowed. Its text names
+    the page and the value but never contains what was passed: a link may hold a ticket.
     """
     page = _known(name)
     given = {key: value for key, value in values.items() if value is not None}
     _check(name, page, given)
-    # Where no provider is known, the texts read as well with "your account" in its place.
+    # If no provider is known, the texts also work with "your account" in its place.
     text = {"provider": "your account"} | given
     content = _fill(f"{name}.html", text=text, markup=_optional_parts(name, page, given))
     return _fill(
@@ -106,7 +106,7 @@ def _optional_parts(name: str, page: _Page, given: Mapping[str, str]) -> dict[st
 
 
 def _fill(file: str, *, text: Mapping[str, str], markup: Mapping[str, str] | None = None) -> str:
-    """Fill the template ``file``. This is the one place where text becomes markup."""
+    """Fill the template ``file``. Text becomes markup nowhere else."""
     escaped = {key: escape(value) for key, value in text.items()}
     return Template(_read(file)).substitute(escaped | dict(markup or {}))
 

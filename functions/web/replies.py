@@ -1,4 +1,4 @@
-"""What a browser is shown of an outcome: a page of ours, or the way back to the application."""
+"""Which reply a browser gets for an outcome: one of our pages, or a redirect back to the application."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from functions.vault.base.errors import BY_CODE, InvalidRequest, ProviderMisconfigured, ServerError
 from functions.vault.oauth.visit_outcome import RELOADED_PAGES, SUBJECT_MISMATCH
-from functions.web.edge import Reply
+from functions.web.responses import Reply
 
 if TYPE_CHECKING:
     from functions.vault.base.errors import ProviderError
@@ -26,7 +26,7 @@ _STATUS = {
     "expired": 410,
 }
 
-# What a person reads of a failure: our own words for it, never the server's.
+# What a page says about a failure: our own words, never the server's.
 _REASONS = {
     "provider_unavailable": "The provider did not answer as expected. This usually passes after a moment.",
     "provider_throttled": "The provider is answering too many requests right now. Wait a minute, then try again.",
@@ -42,7 +42,7 @@ _REASONS = {
         "It was connected to another account at the provider before. Sign in there with that one, then try again."
     ),
 }
-_LOOKS_AGAIN_AFTER = 2
+_RELOAD_AFTER = 2
 
 _REMEDIES = {
     "form_expected": (
@@ -54,28 +54,26 @@ _REMEDIES = {
         "server that promises iss in its metadata may leave it out of its errors: provider_error has what it said."
     ),
 }
-"""What the log says to who runs the application about an answer that was not taken; the others are a browser's."""
+"""What the log tells an operator about a response that was refused because of the provider's registration."""
 
 _OTHER_REASON = "The provider reported an error instead of an approval."
 
 
 def of(outcome: Outcome, cookies: tuple[str, ...] = ()) -> Reply:
-    """Return the reply to a browser whose visit ended so."""
+    """Return the reply to a browser whose visit ended with this outcome."""
     reason = outcome.error or outcome.reason
     location = outcome.return_to
     status, values = (200, {}) if location is not None else (_status(outcome), _values(outcome))
-    looks_again_after = _looks_again(outcome)
+    reload_after = _reload_after(outcome)
     failure = outcome.failure or _remedy(reason, outcome.provider_error)
-    return Reply(
-        outcome.page, status, values, location, cookies, reason, failure, outcome.provider_error, looks_again_after
-    )
+    return Reply(outcome.page, status, values, location, cookies, reason, failure, outcome.provider_error, reload_after)
 
 
 def of_refused(refused: Refused, application_url: str | None, requests: list[str]) -> Reply:
-    """Return the reply to an answer that was not taken, in a browser that has cookies of these `requests`.
+    """Return the reply to a response that was refused. `requests` are those that this browser has cookies of.
 
-    A code that nobody here has asked for comes from an install that began at the provider: the application's own
-    address is the way on. An answer that names no request may be a no to one of this browser's.
+    A code without a state comes from an install that began at the provider: the page leads to the application. A
+    response that names no request may be a refusal of one of this browser's.
     """
     if refused.reason == "code_without_state" and application_url is not None:
         return Reply("begin_here", 200, {"application": application_url}, reason=refused.reason)
@@ -85,32 +83,32 @@ def of_refused(refused: Refused, application_url: str | None, requests: list[str
     return Reply("refused", 400, reason=refused.reason, failure=_remedy(refused.reason))
 
 
-def _remedy(reason: str | None, said: ProviderError | None = None) -> ProviderMisconfigured | None:
-    """Return the failure of an answer that was not taken for how the provider is registered; None for all others."""
-    return ProviderMisconfigured(_REMEDIES[reason], provider_error=said) if reason in _REMEDIES else None
+def _remedy(reason: str | None, error: ProviderError | None = None) -> ProviderMisconfigured | None:
+    """Return the failure to log if a response was refused because of the registration; None for any other reason."""
+    return ProviderMisconfigured(_REMEDIES[reason], provider_error=error) if reason in _REMEDIES else None
 
 
 def about(request: AuthorizationRequest | None) -> dict[str, str]:
-    """Return what the log says of a visit's request, where there is one."""
+    """Return what the log says about the request of a visit, if there is one."""
     return {} if request is None else request.facts
 
 
 def _link(request_id: str) -> str:
-    """Return where to try again, without the ticket's secret: this browser's cookie has it, and the page must not."""
+    """Return the link for another try. The ticket's secret is in this browser's cookie and must not be in a page."""
     return f"/authorize/{request_id}"
 
 
-def _looks_again(outcome: Outcome) -> int | None:
-    """Return after how many seconds the page looks again by itself; None for a form, which a browser sends but once."""
+def _reload_after(outcome: Outcome) -> int | None:
+    """Return the seconds until the page reloads itself; None if it answers a form, which a browser must not resend."""
     is_a_form = outcome.request is not None and outcome.request.form_post
-    return _LOOKS_AGAIN_AFTER if outcome.page in RELOADED_PAGES and not is_a_form else None
+    return _RELOAD_AFTER if outcome.page in RELOADED_PAGES and not is_a_form else None
 
 
 def _status(outcome: Outcome) -> int:
     if outcome.error == SUBJECT_MISMATCH:
         return HTTPStatus.CONFLICT
     if outcome.page == "failed":
-        # 500 is for defects of ours, not for a server that calls its own trouble `server_error`.
+        # 500 is for our own defects. A server's `server_error` is not one.
         known = BY_CODE.get(outcome.error or "", InvalidRequest)
         return HTTPStatus.BAD_GATEWAY if known is ServerError else known.http_status
     return _STATUS[outcome.page]

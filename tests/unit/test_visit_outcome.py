@@ -105,7 +105,7 @@ def test_a_page_that_is_not_the_end_looks_again_by_itself(page: str, form_post: 
     """Not where the answer was posted: its address without the form is nobody's answer."""
     outcome = Outcome(page, "acme", request=authorization_request(form_post=form_post))
 
-    assert replies.of(outcome).looks_again_after == after
+    assert replies.of(outcome).reload_after == after
 
 
 def test_an_answer_that_was_posted_and_had_no_turn_can_be_given_again() -> None:

@@ -21,8 +21,11 @@ from functions.vault.base.errors import (
     TemporarilyUnavailable,
 )
 from functions.vault.base.fields import Fields
-from functions.vault.services import Services, SettingMissing
-from functions.web.edge import BrowserHandler, InvokeHandler, Reply, is_queue
+from functions.vault.services import Services
+from functions.vault.settings import SettingMissing
+from functions.web.events import is_queue
+from functions.web.handlers import BrowserHandler, InvokeHandler
+from functions.web.responses import Reply
 from tests.unit.samples import NOW
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 
     from functions.vault.base.errors import GatehouseError
     from functions.vault.storage.aws import ClientOf
-    from functions.web import edge
+    from functions.web.handlers import Handler
 
 SECRET = "hunter2-and-more"
 FIELDS = Fields(required={"connection_id": fields.connection_id})
@@ -51,7 +54,7 @@ class Context:
         return 29_000
 
 
-def call(handler: edge.Handler, event: Any) -> Any:
+def call(handler: Handler, event: Any) -> Any:
     """Invoke a function."""
     context: Any = Context()
     return handler.with_services(BARE)(event, context)
@@ -203,7 +206,7 @@ def test_the_log_of_a_batch_names_connections_and_no_bodies(lines: Callable[[], 
 
 @pytest.mark.parametrize("function", [rescue.handler, revoke.handler])
 def test_a_queue_whose_function_is_not_set_up_keeps_its_messages(
-    function: edge.Handler, lines: Callable[[], list[dict[str, Any]]]
+    function: Handler, lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
     """The deployment's fault is named in the log."""
     assert call(function, batch(*MESSAGES)) == again(1, 2, 3)

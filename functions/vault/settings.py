@@ -1,0 +1,121 @@
+"""The environment of a function as one typed object. Nothing else reads `os.environ`."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class SettingMissing(Exception):
+    """A variable of the function's environment is missing or wrong. The text names it: the deployment is at fault."""
+
+
+def running_in_lambda() -> bool:
+    """Return whether this process is a Lambda function, which can be prepared before its first call."""
+    return "AWS_LAMBDA_RUNTIME_API" in os.environ
+
+
+def snapshot_follows() -> bool:
+    """Return whether Lambda takes a snapshot of this process once the function is loaded (SnapStart)."""
+    return os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
+
+
+class Settings:
+    """The settings of one function.
+
+    Each is read and checked when it is first used, because the environment of a function has only what that function
+    needs. A required one that is missing or wrong raises `SettingMissing`.
+    """
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        """`environ` replaces the environment of the process."""
+        self._environ = os.environ if environ is None else environ
+
+    def _required(self, name: str) -> str:
+        value = self._environ.get(name, "")
+        if not value:
+            raise SettingMissing(f"The environment variable {name} is not set.")
+        return value
+
+    # URLs
+
+    @cached_property
+    def base_url(self) -> str:
+        """Return where browsers reach Gatehouse, without a trailing slash: https, or http on this machine itself."""
+        base_url = self._required("GATEHOUSE_BASE_URL").rstrip("/")
+        parts = urlsplit(base_url)
+        local = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1"}
+        if not parts.hostname or not (parts.scheme == "https" or local) or parts.query or parts.fragment:
+            raise SettingMissing("GATEHOUSE_BASE_URL must be an https URL (or http://localhost, http://127.0.0.1).")
+        return base_url
+
+    @property
+    def secure(self) -> bool:
+        """Return whether browsers reach Gatehouse by https."""
+        return self.base_url.startswith("https:")
+
+    @property
+    def is_on_loopback(self) -> bool:
+        """Return whether this deployment is on one machine. A function that no browser calls may have no base URL."""
+        return urlsplit(self._environ.get("GATEHOUSE_BASE_URL", "")).scheme == "http"
+
+    @cached_property
+    def return_to_origins(self) -> frozenset[str]:
+        """Return the origins to which a callback may send its user back."""
+        origins = self._environ.get("GATEHOUSE_RETURN_TO_ORIGINS", "").split(",")
+        return frozenset(origin.strip().rstrip("/").lower() for origin in origins if origin.strip())
+
+    @cached_property
+    def application_url(self) -> str | None:
+        """Return the application's own address, for installs that begin at a provider; None if it is not set."""
+        url = self._environ.get("GATEHOUSE_APPLICATION_URL", "")
+        if url and urlsplit(url).scheme not in {"https", "http"}:
+            raise SettingMissing("GATEHOUSE_APPLICATION_URL must be an http or https URL.")
+        return url or None
+
+    # Names of AWS resources
+
+    @property
+    def connections_table(self) -> str:
+        """Return the name of the table of connections."""
+        return self._required("GATEHOUSE_CONNECTIONS_TABLE")
+
+    @property
+    def authorizations_table(self) -> str:
+        """Return the name of the table of authorization requests."""
+        return self._required("GATEHOUSE_AUTHORIZATIONS_TABLE")
+
+    @property
+    def shared_table(self) -> str:
+        """Return the name of the table of what connections share."""
+        return self._required("GATEHOUSE_SHARED_TABLE")
+
+    @property
+    def key_id(self) -> str:
+        """Return the id of the KMS key that seals tokens."""
+        return self._required("GATEHOUSE_KEY_ID")
+
+    @property
+    def refresh_queue_url(self) -> str:
+        """Return the URL of the queue of refreshes."""
+        return self._required("GATEHOUSE_REFRESH_QUEUE_URL")
+
+    @property
+    def revoke_queue_url(self) -> str:
+        """Return the URL of the queue of revocations."""
+        return self._required("GATEHOUSE_REVOKE_QUEUE_URL")
+
+    @property
+    def rescue_queue_url(self) -> str:
+        """Return the URL of the rescue queue; empty for `rescue`, which commits what comes from it."""
+        return self._environ.get("GATEHOUSE_RESCUE_QUEUE_URL", "")
+
+    @property
+    def secret_prefix(self) -> str:
+        """Return what the names of the registrations' secrets begin with."""
+        return self._environ.get("GATEHOUSE_SECRET_PREFIX", "gatehouse/providers/")

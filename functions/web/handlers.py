@@ -1,0 +1,207 @@
+"""The handlers: what Lambda calls. An event becomes a call of a use case, and its result or error becomes the answer.
+
+Every call leaves one line in the log. The use cases know nothing of events, HTTP or the log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from functions.vault import settings
+from functions.vault.base.errors import GatehouseError, InvalidRequest, ServerError
+from functions.vault.services import Services
+from functions.web import log
+from functions.web.events import body_of, deadline_of, is_http, is_queue, message_of
+from functions.web.responses import Reply, batch_response, browser_response, json_response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from functions.vault.base.fields import Fields, Whole
+    from functions.vault.base.timing import Deadline
+    from functions.web.events import Context, Event
+    from functions.web.log import About
+
+    Use = Callable[[Services, dict[str, Any], Deadline], dict[str, Any]]
+    # It may return a failure that the record already accounts for: that is logged, and the message is done.
+    Consume = Callable[[Services, dict[str, Any], Deadline], GatehouseError | None]
+    Preload = Callable[[Services], None]
+
+
+def nothing_to_preload(_services: Services) -> None:
+    """Preload nothing: every part is made when it is first used."""
+
+
+class Handler(ABC):
+    """One Lambda function: `Handler: functions.NAME.handler` names an instance.
+
+    `preload` makes what the usual call needs. It runs while Lambda loads the module, when the processor is faster than
+    in a call; with SnapStart the snapshot then holds everything.
+    """
+
+    def __init__(self, name: str, preload: Preload) -> None:
+        self.name = name
+        self._services: Services | None = None
+        if settings.running_in_lambda():
+            self._preload(preload)
+
+    def __call__(self, event: Event, context: Context) -> Any:
+        """Answer an invocation, with services for the environment of this process."""
+        if self._services is None:
+            self._services = Services.from_environ()
+        return self._serve(self._services, event, context)
+
+    def with_services(self, services: Services) -> Callable[[Event, Context], Any]:
+        """Return this function with other services than those of the process's environment."""
+        return lambda event, context: self._serve(services, event, context)
+
+    def _preload(self, preload: Preload) -> None:
+        self._services = Services.from_environ()
+        # What fails now fails again in the call, where it is logged and answered.
+        with contextlib.suppress(Exception):
+            preload(self._services)
+        # The garbage collector need not look at what stays; see functions/__init__.py.
+        gc.freeze()
+        gc.enable()
+        if settings.snapshot_follows():
+            _register_snapshot_hooks(self._services)
+
+    def _serve(self, services: Services, event: Event, context: Context) -> Any:
+        with log.call() as about:
+            return self._answer(services, event, context, about)
+
+    @abstractmethod
+    def _answer(self, services: Services, event: Event, context: Context, about: About) -> Any: ...
+
+    def _log(self, outcome: str, started: float, context: Context, **more: Any) -> None:
+        log.ended(self.name, outcome, time.monotonic() - started, context.aws_request_id, **more)
+
+    def _log_failure(self, error: GatehouseError, started: float, context: Context) -> None:
+        self._log(error.code, started, context, connection_id=error.connection_id, **log.facts_of(error))
+
+    def _log_defect(self, defect: Exception, context: Context) -> None:
+        log.defect(self.name, defect, context.aws_request_id)
+
+
+def _register_snapshot_hooks(services: Services) -> None:
+    import snapshot_restore_py  # noqa: PLC0415 - part of the runtime client, and there only with SnapStart
+
+    snapshot_restore_py.register_before_snapshot(services.before_snapshot)
+    snapshot_restore_py.register_after_restore(services.after_restore)
+
+
+class InvokeHandler(Handler):
+    """A function for other functions: Invoke with a JSON object, or `POST /v1/{function}` with the same object."""
+
+    def __init__(  # noqa: PLR0913 - what a function takes, does and logs
+        self,
+        name: str,
+        fields: Callable[[Services], Fields | Whole],
+        use: Use,
+        consume: Consume | None = None,
+        *,
+        preload: Preload = nothing_to_preload,
+        logged: tuple[str, ...] = ("connection_id",),
+    ) -> None:
+        """`consume` works on one message of a queue. `logged` names the fields of request and result for the log.
+
+        No field in `logged` may hold a secret.
+        """
+        super().__init__(name, preload)
+        self._fields = fields
+        self._use = use
+        self._consume = consume
+        self._logged = logged
+
+    def _answer(self, services: Services, event: Event, context: Context, about: About) -> Any:
+        if self._consume is not None and is_queue(event):
+            return self._answer_batch(self._consume, services, event["Records"], context)
+        started = time.monotonic()
+        by_http = is_http(event)
+        try:
+            request = self._fields(services).read(body_of(event) if by_http else event)
+            about |= self._about(request)
+            result = self._use(services, request, deadline_of(context))
+            status = 200
+            about |= self._about(result)
+            self._log("ok", started, context)
+        except GatehouseError as error:
+            result, status = error.as_result(), error.http_status
+            self._log_failure(error, started, context)
+        except Exception as defect:  # noqa: BLE001 - whatever it was, no detail of it leaves the function
+            self._log_defect(defect, context)
+            report = ServerError(
+                f"A defect of Gatehouse; the details are in its log under request {context.aws_request_id}."
+            )
+            if not by_http:
+                raise report from None
+            result, status = report.as_result(), report.http_status
+        return json_response(status, result) if by_http else result
+
+    def _about(self, fields: Mapping[str, Any]) -> About:
+        """Return what the log repeats of a request or result. `request_id` is renamed: Lambda's own has that name."""
+        named = {name: fields[name] for name in self._logged if fields.get(name) is not None}
+        if "request_id" in named:
+            named["authorization_request_id"] = named.pop("request_id")
+        return named
+
+    def _answer_batch(
+        self, consume: Consume, services: Services, records: list[Mapping[str, Any]], context: Context
+    ) -> dict[str, Any]:
+        """Work on a batch of messages, and report those that have to come again (partial batch response).
+
+        The first failure ends the batch: in a FIFO queue no message may overtake it.
+        """
+        for number, each in enumerate(records):
+            started = time.monotonic()
+            try:
+                message = message_of(each)
+                failure = consume(services, message, deadline_of(context))
+                if failure is not None:
+                    self._log_failure(failure, started, context)
+                    continue
+                self._log(
+                    "ok", started, context, connection_id=message.get("connection_id"), message_id=each["messageId"]
+                )
+            except GatehouseError as error:
+                self._log_failure(error, started, context)
+                return batch_response(records[number:])
+            except Exception as defect:  # noqa: BLE001 - as above; the queue keeps the message, then the dead-letter queue
+                self._log_defect(defect, context)
+                return batch_response(records[number:])
+        return batch_response([])
+
+
+class BrowserHandler(Handler):
+    """A function for a person's browser: it answers with a page or a redirect, whatever happens."""
+
+    def __init__(
+        self,
+        name: str,
+        use: Callable[[Services, Event, Deadline, About], Reply],
+        *,
+        preload: Preload = nothing_to_preload,
+    ) -> None:
+        super().__init__(name, preload)
+        self._use = use
+
+    def _answer(self, services: Services, event: Event, context: Context, about: About) -> Any:
+        started = time.monotonic()
+        try:
+            if not is_http(event):
+                # Not a browser, but an Invoke: the caller gets a result, not a page.
+                return InvalidRequest(f"The function {self.name} answers browsers; call it by its URL.").as_result()
+            present = {name: value for name, value in event.items() if value is not None}
+            reply = self._use(services, present, deadline_of(context), about)
+        except GatehouseError as error:
+            reply = Reply("error", error.http_status, {"reference": context.aws_request_id}, reason=error.code)
+        except Exception as defect:  # noqa: BLE001 - as above; the person gets a page with a reference
+            self._log_defect(defect, context)
+            reply = Reply("error", 500, {"reference": context.aws_request_id}, reason=ServerError.code)
+        more = log.facts_of(reply.failure) if reply.failure else log.facts_of_answer(reply.provider_error)
+        self._log(reply.outcome, started, context, reason=reply.reason, **more)
+        return browser_response(reply)

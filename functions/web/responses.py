@@ -1,0 +1,64 @@
+"""What a function returns to Lambda: an HTTP response with JSON, a page or a redirect, or the failures of a batch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import field
+from typing import TYPE_CHECKING, Any
+
+from functions.vault.base.record import record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from functions.vault.base.errors import GatehouseError, ProviderError
+
+
+@record
+class Reply:
+    """What a browser gets: the page `outcome` with its `values`, or a redirect to `location`.
+
+    `outcome` and `reason` are fixed words for the log. `failure` is an error of ours for the log, and `provider_error`
+    is what an authorization server said; no page shows either. The browser reloads the page after `reload_after`
+    seconds.
+    """
+
+    outcome: str
+    status: int = 200
+    values: Mapping[str, str | None] = field(default_factory=dict)
+    location: str | None = None
+    cookies: tuple[str, ...] = ()
+    reason: str | None = None
+    failure: GatehouseError | None = None
+    provider_error: ProviderError | None = None
+    reload_after: int | None = None
+
+
+def browser_response(reply: Reply) -> dict[str, Any]:
+    """Return the HTTP response that a reply becomes."""
+    from functions.web import pages  # noqa: PLC0415 - most browsers are redirected, and other functions have no pages
+
+    response: dict[str, Any] = {"statusCode": reply.status}
+    if reply.location is not None:
+        headers = {"Location": reply.location, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+        response |= {"statusCode": 302, "headers": headers, "body": ""}
+    else:
+        response |= {"headers": dict(pages.HEADERS), "body": pages.render(reply.outcome, **reply.values)}
+    if reply.reload_after is not None:
+        response["headers"]["Refresh"] = str(reply.reload_after)
+    if reply.cookies:
+        response["cookies"] = list(reply.cookies)
+    return response
+
+
+def json_response(status: int, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the HTTP response with a result in JSON."""
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    if "retry_after" in result:
+        headers["Retry-After"] = str(result["retry_after"])
+    return {"statusCode": status, "headers": headers, "body": json.dumps(result)}
+
+
+def batch_response(to_repeat: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the answer that makes SQS deliver these messages again, and delete the rest of the batch."""
+    return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in to_repeat]}
