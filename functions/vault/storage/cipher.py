@@ -1,4 +1,4 @@
-"""Sealing with KMS: one data key for each written token set, bound to its connection, provider and version."""
+"""Sealing with KMS: one data key for each token set that is stored, bound to its connection, provider and version."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from .aws import ClientOf
 
 _KEPT = 256
-"""Opened token sets kept in memory, the latest used ones."""
+"""The number of opened token sets kept in memory; the least recently used goes first."""
 
 
 class Cipher:
-    """Seals and opens token sets under the KMS key `key_id`. What was opened stays in memory, by its ciphertext."""
+    """Seals and opens token sets under the KMS key `key_id`. Opened ones stay in memory, by their ciphertext."""
 
     def __init__(self, client_of: ClientOf, key_id: str) -> None:
         self._client_of = client_of
@@ -41,10 +41,10 @@ class Cipher:
     def prepare(
         self, connection_id: str, version: int, whose: Whose, set_id: str | None = None, purpose: str = TOKENS
     ) -> Sealer:
-        """Return what seals one token set, as this version of this connection. One `GenerateDataKey`.
+        """Return a sealer for one token set, as this version of this connection. One `GenerateDataKey`.
 
-        It is asked for before the authorization server is: once an answer is here, sealing it depends on nobody. A
-        token set that is sealed again keeps its id.
+        Callers prepare before they ask the authorization server: sealing its answer then depends on nothing outside
+        this process. With `set_id`, a token set that is sealed again keeps its id.
         """
         context = sealing.context_of(connection_id, whose.provider, version, purpose)
         set_id = set_id or secrets.token_hex(8)
@@ -63,15 +63,15 @@ class Cipher:
         return Sealer(set_id, whose, seal)
 
     def open(self, connection_id: str, held: StoredSet | SealedTokens, purpose: str = TOKENS) -> TokenSet:
-        """Return a sealed token set. At most one `Decrypt`; none for one that is in memory.
+        """Return the tokens of a sealed token set. One `Decrypt`, or none if they are in memory.
 
-        Raises `SealBroken` where the ciphertext is not this connection's and this token set's, or was made for another
-        purpose: what waited opens where it waits, and where it is to be revoked. `purpose` is that of what is in no
-        record yet.
+        Raises `SealBroken` if the ciphertext belongs to another connection or token set, or was sealed for another
+        purpose: pending tokens open in the places `pending` and `revoking` only. `purpose` is for sealed tokens that
+        are in no record yet.
         """
         seal = held.seal
         if isinstance(held, StoredSet):
-            purpose = PENDING if _was_sealed_to_wait(held) else TOKENS
+            purpose = PENDING if _was_pending(held) else TOKENS
         context = sealing.context_of(connection_id, held.whose.provider, seal.version, purpose)
         whole: sealing.Context = context
         if seal.ciphertext[:1] != seal.format.to_bytes():
@@ -88,13 +88,13 @@ class Cipher:
         return tokens
 
     def _known(self, key: str | None) -> str:
-        """Return the name of the key that sealed a token set, if it is one that this deployment opens with."""
+        """Return the name of the key that sealed a token set; raise `SealBroken` if this deployment has another."""
         if key != self._key_id:
             raise SealBroken(f"The token set is sealed under the KMS key {key}, and this deployment has another.")
         return self._key_id
 
     def tokens_of(self, connection: Connection) -> TokenSet:
-        """Return the connection's current token set, as `open` does: that of its version, and no other."""
+        """Return the tokens of the current token set, as `open` does. Its version has to be the connection's."""
         current = connection.current
         if current is None:
             raise SealBroken("The connection has no current token set.")
@@ -128,10 +128,10 @@ class Cipher:
                 self._opened.popitem(last=False)
 
 
-def _was_sealed_to_wait(held: StoredSet) -> bool:
+def _was_pending(held: StoredSet) -> bool:
     return held.place is Place.PENDING or (held.place is Place.REVOKING and held.pending is not None)
 
 
 def _cache_key(sealed: bytes, context: sealing.Context) -> bytes:
-    """Return the hash of ciphertext and context: a moved or replaced record never meets another's opened tokens."""
+    """Return a hash of ciphertext and context: a record that was moved or replaced never finds another's tokens."""
     return sha256(sealing.in_bytes(context) + sealed).digest()

@@ -1,4 +1,4 @@
-"""The owner's registrations: a JSON document for each provider in Secrets Manager, over its file or its metadata."""
+"""The owner's registrations: a JSON document in Secrets Manager for each provider, over its file or its metadata."""
 
 from __future__ import annotations
 
@@ -34,18 +34,17 @@ if TYPE_CHECKING:
     from .aws import ClientOf
 
 KEPT = 300.0
-"""Seconds for which a registration, with its discovered metadata, is kept in memory."""
+"""Seconds for which a registration and its discovered metadata stay in memory."""
 
 LONGEST_REREAD_PAUSE = 60
-"""Seconds for which a registration that a server goes on refusing is not read again, at the most."""
+"""The most seconds between two readings of a registration whose credentials a server keeps refusing."""
 
 KEPT_FAILURE = 5.0
-"""Seconds from when it is known for which an outage of Secrets Manager or of an issuer, or a refusal of Secrets
-Manager, is not asked about again."""
+"""Seconds for which a failure of Secrets Manager or of an issuer is remembered, instead of trying again."""
 
 
 class _NotReadable(ProviderMisconfigured):
-    """Secrets Manager refuses to show the secret, and that is a matter of this secret: of its policy, or of its key."""
+    """Secrets Manager refuses to show this one secret, because of its policy or its key."""
 
 
 _Kept = Registration | TemporarilyUnavailable | ProviderUnavailable | _NotReadable
@@ -53,7 +52,7 @@ _FILES = Path(__file__).parent.parent.parent / "providers"
 
 
 class Registrations:
-    """Finds the registration of a provider by its name. Loopback http endpoints only where `loopback_http` says so."""
+    """Finds the registration of a provider by its name. `loopback_http` allows http endpoints on loopback."""
 
     def __init__(
         self, client_of: ClientOf, prefix: str, transport: Transport, clock: Callable[[], float], *, loopback_http: bool
@@ -70,9 +69,9 @@ class Registrations:
         self._whole: dict[str, Registration] = {}
 
     def get(self, name: str, deadline: Deadline = NEVER) -> Registration:
-        """Return the registration of provider `name`; where an issuer has to be asked for it, within the caller's time.
+        """Return the registration of provider `name`. If an issuer has to be asked, `deadline` limits that.
 
-        Raises `UnknownProvider` where there is none, and `ProviderMisconfigured` naming each key that is wrong.
+        Raises `UnknownProvider` if there is none, and `ProviderMisconfigured` naming each key that is wrong.
         """
         now = self._clock()
         kept_until, kept = self._kept.get(name, (0.0, None))
@@ -85,13 +84,13 @@ class Registrations:
         raise type(kept)(kept.description, retry_after=retry_after if kept.retryable else None)
 
     def whole(self, name: str, deadline: Deadline = NEVER) -> Registration:
-        """Return the registration as `get` does, where a customer could be connected by it.
+        """Return the registration as `get` does, if it is complete enough to connect a customer.
 
-        Raises `ProviderMisconfigured` naming all that is wrong or missing, before anybody is sent anywhere.
+        Raises `ProviderMisconfigured` naming everything that is wrong or missing, before a customer is sent anywhere.
         """
         registration = self.get(name, deadline)
         if self._whole.get(name) is not registration:
-            from functions.vault.provider import readiness  # noqa: PLC0415 - only who sends a customer somewhere asks
+            from functions.vault.provider import readiness  # noqa: PLC0415 - only for a function that sends a customer somewhere
 
             if problems := list(readiness.problems(registration)):
                 raise self._refused(registration, problems, {})
@@ -99,9 +98,9 @@ class Registrations:
         return registration
 
     def has_slots(self, name: str) -> bool:
-        """Tell whether provider `name` is known to take a limited number of requests at a time, whoever makes them.
+        """Return whether provider `name` is known to limit how many requests it takes at a time.
 
-        Its issuer is not asked: no metadata has a word for this.
+        This does not ask its issuer: no metadata says it.
         """
         kept_until, kept = self._kept.get(name, (0.0, None))
         if isinstance(kept, Registration) and self._clock() < kept_until:
@@ -112,11 +111,11 @@ class Registrations:
         return False
 
     def reread(self, refused: Registration) -> Registration | None:
-        """Return the registration as it is by now, where its credentials are not those that a server has refused.
+        """Return the registration as it is now, if its credentials are other than those that a server has refused.
 
-        None where they are, where it cannot be read, and for a while after readings that brought nothing: twice it is
-        read at once, then after seconds, then after up to a minute. One call to AWS; discovered metadata will do
-        however old it is, for a request waits for this.
+        Return None if they are the same, or if it cannot be read. After readings that brought nothing new, it is not
+        read for a while: the first two are at once, the next after seconds, later ones up to a minute apart. This makes
+        one call to AWS. Discovered metadata may be old, because a request is waiting.
         """
         name, now = refused.provider.name, self._clock()
         _, kept = self._kept.get(name, (0.0, None))
@@ -131,7 +130,7 @@ class Registrations:
         return kept
 
     def _reload(self, name: str, kept: _Kept | None, deadline: Deadline | None) -> _Kept:
-        """Keep and return the registration, through an outage the old one, or what is the matter."""
+        """Keep and return the registration, the old one during an outage, or the failure."""
         now = self._clock()
         found: _Kept
         try:
@@ -155,7 +154,7 @@ class Registrations:
         credentials = {key: own.pop(key) for key in CREDENTIALS if key in own}
         layers = [self._file_under(name, own, problems), own]
         issuer = own.get("issuer")
-        # Where something is wrong already, nobody is asked about the rest.
+        # If something is wrong already, the issuer is not asked.
         if issuer is not None and "token_endpoint" not in own and not problems:
             try:
                 layers.insert(1, {**self._discovery.metadata_of(issuer, deadline), "is_discovered": True})
@@ -170,7 +169,7 @@ class Registrations:
     def _refused(
         self, registration: Registration, problems: list[tuple[str, str]], document: Mapping[str, Any]
     ) -> ProviderMisconfigured:
-        """Return the failure that names all that is wrong with a registration."""
+        """Return the failure that names everything that is wrong with a registration."""
         from functions.vault.provider import hints, readiness  # noqa: PLC0415 - most registrations are right
 
         known = {key for key, _ in problems}
@@ -186,7 +185,7 @@ class Registrations:
 
     @staticmethod
     def _file_under(name: str, own: dict[str, Any], problems: list[tuple[str, str]]) -> dict[str, Any]:
-        """Return the provider file that a registration is laid over: the one that it names, or the one of its name."""
+        """Return the provider file below a registration: the one that it names, or the one of its own name."""
         based_on = own.pop("based_on", None)
         file = _file(name if based_on is None else based_on)
         if based_on is not None and not file:
@@ -198,7 +197,7 @@ class Registrations:
     @property
     def _discovery(self) -> Discovery:
         if self._discovering is None:
-            from functions.vault.oauth.discovery import Discovery  # noqa: PLC0415 - most registrations know where their endpoints are
+            from functions.vault.oauth.discovery import Discovery  # noqa: PLC0415 - most registrations have their endpoints
 
             self._discovering = Discovery(self._transport, self._clock, loopback_http=self._loopback_http)
         return self._discovering
@@ -208,13 +207,13 @@ class Registrations:
             with outages_are_temporary("Secrets Manager"):
                 secret = self._client_of("secretsmanager").get_secret_value(SecretId=self._prefix + name)
         except ClientError as error:
-            # The second is what a secret that waits for its deletion answers, for up to thirty days.
+            # The second is the error for a secret that is scheduled for deletion, for up to thirty days.
             if code_of(error) in {"ResourceNotFoundException", "InvalidRequestException"}:
                 raise UnknownProvider(
                     f"No provider {name!r} is configured: create the secret {self._prefix}{name} with its registration."
                 ) from None
             raise _NotReadable(_why_not_readable(self._prefix + name, error)) from None
-        text = secret.get("SecretString", "").removeprefix("\ufeff")  # a byte order mark, as some editors put it there
+        text = secret.get("SecretString", "").removeprefix("\ufeff")  # some editors write a byte order mark
         try:
             document = json.loads(text, object_pairs_hook=_unambiguous)
         except (ValueError, RecursionError) as error:
@@ -231,11 +230,11 @@ class Registrations:
 
 
 class _Twice(ValueError):
-    """A key is there twice, with different values; the text is the key."""
+    """A document has a key twice, with different values. The text names the key."""
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object in which no key has two values: nobody knows which of them was meant."""
+    """Return an object; raise `_Twice` if a key has two values, because either could be meant."""
     document: dict[str, Any] = {}
     for key, value in pairs:
         if document.setdefault(key, value) != value:
@@ -244,23 +243,23 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _why_not_readable(secret: str, error: ClientError) -> str:
-    """Return what Secrets Manager says of a secret that it does not show, and what to do. AWS's own text stays here.
+    """Return why Secrets Manager does not show a secret, and what to do, without AWS's own text.
 
-    It answers AccessDeniedException for its own right and for that of KMS alike; only the text tells them apart.
+    AccessDeniedException can be about the secret or about its KMS key. Only AWS's text distinguishes the two.
     """
     code, text = code_of(error), str(error.response.get("Error", {}).get("Message", ""))
-    told = f"The secret {secret} cannot be read (Secrets Manager says {code}): "
+    reason = f"The secret {secret} cannot be read (Secrets Manager says {code}): "
     if code == "DecryptionFailure" or (code == "AccessDeniedException" and "KMS" in text):
-        return told + (
+        return reason + (
             "the function's role lacks kms:Decrypt on the key that encrypts the secret, or the key is disabled. "
             "Allow it in the key's policy and in the role's, or encrypt the secret with the key aws/secretsmanager."
         )
     if code == "AccessDeniedException":
-        return told + (
+        return reason + (
             "the function's role lacks secretsmanager:GetSecretValue on it. Allow it, "
             "and see whether the secret's own policy denies it."
         )
-    return told + "try aws secretsmanager get-secret-value with it, and correct what that says."
+    return reason + "try aws secretsmanager get-secret-value with it, and correct what that says."
 
 
 def _file_names() -> list[str]:
@@ -268,7 +267,7 @@ def _file_names() -> list[str]:
 
 
 def _file(name: str) -> dict[str, Any]:
-    """Return the provider file of that name, where Gatehouse ships one. `name` has been checked to be a plain name."""
+    """Return the provider file of that name, empty if there is none. `name` has been checked to be a plain name."""
     path = _FILES / f"{name}.toml"
     if not path.is_file():
         return {}

@@ -1,20 +1,21 @@
-"""The sealed form of a token set. Pure: the data key comes from elsewhere (`cipher`).
+"""The sealed form of a token set. This module does no I/O: `cipher` gets the data keys.
 
     format (1 byte, 0x02) | length of wrapped key (2, big endian) | wrapped key | salt (32) | commitment (32)
     | nonce (12) | AES-256-GCM ciphertext and tag
 
 HKDF-SHA-512 over the data key and the salt, with the info "gatehouse sealed token set v2", gives the encryption key
 (32) and the commitment. AES-GCM alone is not key-committing: two keys can open one ciphertext to two texts; the
-commitment is checked first, so only one key opens anything. Everything before the ciphertext is authenticated as
-associated data, and after it the context, as JSON with sorted keys, without blanks and in ASCII:
+commitment is checked first, so only one key opens anything. The associated data is everything before the ciphertext,
+followed by the context as JSON with sorted keys, without blanks and in ASCII:
 
     {"connection_id", "key", "provider", "purpose", "set", "version",
      "whose": {"client_id", "issuer", "origins": {...}, "parameters": {...}, "provider"}}
 
-`key` is the name of the KMS key, `set` the id of the token set, `version` a text. `purpose` is `gatehouse/tokens`, or
-`gatehouse/pending` for what waits to be confirmed. KMS is told `purpose`, `connection_id`, `provider` and `version`.
+`key` is the name of the KMS key, `set` the id of the token set, `version` a string. `purpose` is `gatehouse/tokens`, or
+`gatehouse/pending` for tokens that wait for a confirmation. The encryption context for KMS is `purpose`,
+`connection_id`, `provider` and `version`.
 
-Format 1 (0x01, "... v1") had those four in its associated data and no more. It opens, and is not made any more.
+Format 1 (0x01, "... v1") has only those four in its associated data. It still opens, but nothing is sealed in it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from functions.vault.grant.stored_set import Whose
 
 FORMATS = (1, 2)
-"""The formats that open; the last one is what is made."""
+"""The formats that open. Token sets are sealed in the last one."""
 
 _LENGTHS, _SALT, _COMMITMENT, _NONCE, _TAG = 3, 32, 32, 12, 16
 
@@ -46,27 +47,27 @@ Context = Mapping[str, Any]
 
 
 class SealBroken(Exception):
-    """The ciphertext was not sealed for this connection, provider, version and token set, or was changed since."""
+    """The ciphertext was not sealed for this connection, provider, version and token set, or it has been changed."""
 
 
 def context_of(connection_id: str, provider: str, version: int, purpose: str = TOKENS) -> dict[str, str]:
-    """Return the encryption context of one token set: what KMS is told, and all that format 1 binds it to."""
+    """Return the encryption context of a token set for KMS. Format 1 binds the token set to nothing else."""
     return {"purpose": purpose, "connection_id": connection_id, "provider": provider, "version": str(version)}
 
 
 def whole_context_of(context: Mapping[str, str], set_id: str, whose: Whose, key: str) -> Context:
-    """Return all that format 2 binds a token set to: beside `context` its id, whose it is, and what sealed it."""
-    told = {
+    """Return everything that format 2 binds a token set to: `context`, its id, whose it is, and the KMS key."""
+    owned_by = {
         "provider": whose.provider,
         "client_id": whose.client_id,
         "parameters": whose.parameters,
         "issuer": whose.issuer,
         "origins": whose.origins,
     }
-    return {**context, "set": set_id, "whose": told, "key": key}
+    return {**context, "set": set_id, "whose": owned_by, "key": key}
 
 
-def seal(  # noqa: PLR0913 - what is sealed, for where, with what; a test says the rest
+def seal(  # noqa: PLR0913 - what is sealed, for where and with what; a test passes the rest
     plaintext: bytes,
     context: Context,
     data_key: bytes,
@@ -75,7 +76,7 @@ def seal(  # noqa: PLR0913 - what is sealed, for where, with what; a test says t
     made_as: int = FORMATS[-1],
     random: Callable[[int], bytes] = secrets.token_bytes,
 ) -> bytes:
-    """Return `plaintext` sealed under `data_key` (32 bytes), which is fresh and used for nothing else."""
+    """Return `plaintext` sealed under `data_key` (32 bytes), which must be new and used for nothing else."""
     salt, nonce = random(_SALT), random(_NONCE)
     key, commitment = _derive(data_key, salt, made_as)
     header = bytes([made_as]) + len(wrapped_key).to_bytes(2, "big") + wrapped_key + salt + commitment + nonce
@@ -83,12 +84,12 @@ def seal(  # noqa: PLR0913 - what is sealed, for where, with what; a test says t
 
 
 def wrapped_key_of(sealed: bytes) -> bytes:
-    """Return the wrapped data key in a sealed text; raises `SealBroken` where its form is not ours."""
+    """Return the wrapped data key of a sealed token set; raise `SealBroken` if it is not in a known format."""
     return _parts(sealed)[0]
 
 
 def unseal(sealed: bytes, context: Context, data_key: bytes) -> bytes:
-    """Return the plaintext, if `sealed` was sealed with this key for this context; else raise `SealBroken`."""
+    """Return the plaintext if `sealed` was sealed with this key for this context; else raise `SealBroken`."""
     wrapped_key, salt, commitment, nonce = _parts(sealed)
     key, expected = _derive(data_key, salt, sealed[0])
     if not hmac.compare_digest(commitment, expected):
@@ -103,7 +104,7 @@ def unseal(sealed: bytes, context: Context, data_key: bytes) -> bytes:
 
 
 def in_bytes(context: Context) -> bytes:
-    """Return a context as it is authenticated."""
+    """Return the octets of a context in the associated data."""
     return json.dumps(dict(context), sort_keys=True, separators=(",", ":")).encode()
 
 

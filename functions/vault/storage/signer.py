@@ -1,4 +1,4 @@
-"""Signatures of client assertions by KMS: the private key exists nowhere else (RFC 7523 section 2.2)."""
+"""Signs client assertions with KMS (RFC 7523 section 2.2). The private key never leaves it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _FAMILIES = {"ES": "ECDSA", "PS": "RSASSA_PSS", "RS": "RSASSA_PKCS1_V1_5"}
 
-# What KMS says to a key that is not there, not ours, not for signing, not for this algorithm, or switched off.
+# KMS's errors for a key that does not exist, is not ours, is disabled, or is not for signing with this algorithm.
 _UNFIT = frozenset(
     {
         "AccessDeniedException",
@@ -29,15 +29,16 @@ _UNFIT = frozenset(
 
 
 class Signer:
-    """Signs with asymmetric keys in KMS. One `Sign` for each signature; nothing is kept."""
+    """Signs with asymmetric keys in KMS: one `Sign` for each signature, and nothing is cached."""
 
     def __init__(self, client_of: ClientOf) -> None:
         self._client_of = client_of
 
     def sign(self, key: str, algorithm: str, octets: bytes) -> bytes:
-        """Return the JOSE signature of at most 4,096 octets with the key of this ARN or alias (RFC 7518 section 3).
+        """Return the JOSE signature (RFC 7518 section 3) of at most 4,096 octets with the key of this ARN or alias.
 
-        Raises `ProviderMisconfigured` where the key cannot sign so, `TemporarilyUnavailable` where KMS is out.
+        Raises `ProviderMisconfigured` if the key cannot sign with this algorithm, and `TemporarilyUnavailable` if KMS
+        is down.
         """
         family, size = _FAMILIES[algorithm[:2]], algorithm[2:]
         try:

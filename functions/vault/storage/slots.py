@@ -1,14 +1,14 @@
-"""Slots: a provider that names `max_concurrency` gets no more requests at a time than that, whoever makes them.
+"""Slots: if a provider names `max_concurrency`, it gets no more requests at a time than that from all callers together.
 
 The rules:
 
-- A slot is for one request at a time, and a call holds one at most. Whoever needs a lease has it before; nobody waits
-  for a lease with a slot in hand.
-- It is taken by a write that is conditional on what was read of it: nobody has it, or whoever had it let it lapse.
-- It is held to three seconds past the request's own deadline. With less left than that, nothing is sent.
-- Who has stored what the server answered gives it back. Whose request ended without an answer lets it lapse: the server
-  may be at work on it.
-- Waiting only reads. What is written is what looks free.
+- A slot is for one request at a time, and a call has one at most. A call that needs a lease gets the lease first:
+  nobody waits for a lease while holding a slot.
+- A slot is taken by a conditional write: it still is as it was read, which is free or lapsed.
+- A slot lapses three seconds after the deadline of its request. With less time than that, nothing is sent.
+- The caller gives it back after the server's answer is stored. If a request ends without an answer, its slot is left to
+  lapse, because the server may still be working on the request.
+- Waiting for a slot only reads. Only a slot that looks free is written to.
 """
 
 from __future__ import annotations
@@ -34,23 +34,22 @@ if TYPE_CHECKING:
 
     from .shared import Shared
 
-# Who waits sees a slot come free within a third of what it has waited.
+# A waiting call notices a free slot after at most a third of the time that it has waited.
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.02, 0.5, 1.3
 
 
 @record
 class Slots:
-    """Takes slots of providers, and gives them back."""
+    """Takes slots, and gives them back."""
 
     shared: Shared
     timing: Timing
 
     def take(self, provider: Provider, transport: Transport, deadline: Deadline, until: float) -> Slot:
-        """Return a slot for one request of at most the provider's `request_timeout`, looking for one until `until`.
+        """Return a slot for one request of at most the provider's `request_timeout`, sent by `transport`.
 
-        `transport` carries that request.
-
-        Raises `SlotsTaken` where none came free, `TemporarilyUnavailable` where too little of the call's time is left.
+        Waits for one until `until` (Unix seconds). Raises `SlotsTaken` if none became free, and
+        `TemporarilyUnavailable` if too little of the call's time is left.
         """
         holder, pause = uuid.uuid4().hex, _FIRST_PAUSE
         while True:
@@ -60,27 +59,28 @@ class Slots:
                 if (found := self._look(provider, Taken(holder, self.until(seconds)))) is not None:
                     return Slot(provider.name, *found, transport, self.timing)
             except TemporarilyUnavailable as error:
-                outage = error  # a crowd may look more often than DynamoDB lets anybody: it goes on waiting
+                outage = error  # many waiting calls can exceed what DynamoDB allows: go on waiting
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)
             if self.timing.now() + pause > until:
                 raise outage or SlotsTaken(self.timing.jitter())
             self.timing.sleep(pause * (0.5 + 0.5 * self.timing.jitter()))
 
     def give_back(self, slot: Slot, deadline: Deadline) -> None:
-        """Give a slot back, unless the server may be at work on its request. What cannot be written lapses."""
+        """Give a slot back, unless the server may still be working on its request. A slot not given back lapses."""
         if slot.may_be_at_work or deadline.remaining() < CALL:
             return
         try:
             self.shared.give_back_slot(slot.provider, slot.number, slot.taken)
         except Conflict:
-            pass  # it has lapsed, and another has it
-        except Exception as error:  # noqa: BLE001 - the answer is stored: whatever happens to the slot, that stands
+            pass  # it has lapsed, and another call has it
+        except Exception as error:  # noqa: BLE001 - the answer is stored, whatever happens to the slot
             logging.getLogger("gatehouse").warning("slot not given back", extra={"error": type(error).__name__})
 
     def _look(self, provider: Provider, mine: Taken) -> tuple[int, Taken] | None:
-        """Look, and take a slot that looks free; return it with its number, None where all are taken.
+        """Take a slot that looks free, and return it with its number; return None if all are taken.
 
-        Who was not fast enough for one looks again at once: others may be free, and background work looks but once.
+        If another call was faster, this looks again at once: another slot may be free, and background work does not
+        wait.
         """
         for _ in range(provider.max_concurrency or 0):
             seen = self.shared.slots(provider.name)
@@ -96,23 +96,23 @@ class Slots:
         return ours(self.shared.slots(provider.name), mine)
 
     def free(self, provider: Provider, seen: Mapping[int, Taken]) -> int | None:
-        """Return the number of a slot that nobody holds, any of them; None where all are held."""
+        """Return the number of any slot that nobody has; None if all are taken."""
         now, at_once = self.timing.now(), provider.max_concurrency or 0
         free = [each for each in range(at_once) if each not in seen or seen[each].until <= now]
         return free[int(self.timing.jitter() * len(free)) % len(free)] if free else None
 
     def until(self, seconds: float) -> int:
-        """Return until when a slot is held whose request may take so many seconds from now."""
+        """Return when a slot lapses whose request may take this many seconds from now."""
         return math.ceil(self.timing.now() + seconds + SLOT_MARGIN)
 
 
 def ours(seen: Mapping[int, Taken], mine: Taken) -> tuple[int, Taken] | None:
-    """Return the slot that this call has, though it never heard of it: its write took effect, the answer was lost."""
+    """Return the slot that this call already has: an earlier write took effect, and its answer was lost."""
     return next(((number, taken) for number, taken in seen.items() if taken.holder == mine.holder), None)
 
 
 class Slot:
-    """A slot in hand: it carries the request that it is for, and knows whether the server may be at work on that."""
+    """A slot that this call has. It sends the request, and knows whether the server may still be working on it."""
 
     def __init__(self, provider: str, number: int, taken: Taken, transport: Transport, timing: Timing) -> None:
         self.provider = provider
@@ -123,10 +123,10 @@ class Slot:
         self._timing = timing
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:
-        """Send a request that ends, answered or not, three seconds before the slot lapses.
+        """Send a request that ends three seconds before the slot lapses, with an answer or without.
 
-        Raises `TemporarilyUnavailable`, with nothing sent, where that leaves too little time, or where an earlier
-        request in this slot brought no answer.
+        Raises `TemporarilyUnavailable`, and sends nothing, if that leaves too little time, or if an earlier request in
+        this slot got no answer.
         """
         left = min(timeout, self.taken.until - SLOT_MARGIN - self._timing.now())
         if self.may_be_at_work or left < SHORTEST_REQUEST:
@@ -138,7 +138,7 @@ class Slot:
             self.may_be_at_work = error.outcome_unknown
             raise
         except ProviderMisconfigured:
-            self.may_be_at_work = False  # it is not to be asked at all
+            self.may_be_at_work = False  # nothing was sent
             raise
         self.may_be_at_work = False
         return answer
