@@ -19,7 +19,7 @@ from tests.unit.samples import TOKENS, WHOSE, connection, sealed_tokens, token_r
 
 
 class Kms:
-    """A KMS in front of the emulated one that notes what is asked of it, and can be out of order."""
+    """A KMS in front of the emulated one that records its calls, and can fail."""
 
     def __init__(self, kms: Any) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
@@ -27,7 +27,7 @@ class Kms:
         self._kms = kms
 
     def __call__(self, service: str) -> "Kms":
-        """Be the client of a service."""
+        """Return the client of a service."""
         assert service == "kms"
         return self
 
@@ -48,18 +48,18 @@ class Kms:
 
 @pytest.fixture
 def kms(aws: ClientOf) -> Kms:
-    """Give a KMS that notes what is asked of it."""
+    """Return a KMS that records its calls."""
     return Kms(aws("kms"))
 
 
 @pytest.fixture
 def key_id(new_key: Callable[[], str]) -> str:
-    """Give a key of its own to a test."""
+    """Return a new key for the test."""
     return new_key()
 
 
 def stored(kms: Kms, key_id: str, tokens: TokenSet = TOKENS) -> Connection:
-    """Return a connection whose tokens one function has sealed."""
+    """Return a connection whose tokens were sealed by another function."""
     sealer = Cipher(kms, key_id).prepare("merchant-1", 1, WHOSE)
     return connection(tokens=sealed_tokens(token_response(tokens=tokens), sealer))
 
@@ -71,7 +71,7 @@ def current(of: Connection) -> StoredSet:
 
 
 def with_ciphertext(made: Connection, ciphertext: bytes) -> Connection:
-    """Return a connection with something else for a ciphertext."""
+    """Return a connection with another ciphertext."""
     return with_current(made, seal=replace(current(made).seal, ciphertext=ciphertext))
 
 
@@ -81,8 +81,8 @@ def failing(code: str, status: int = 400) -> ClientError:
     return ClientError(answer, "Decrypt")
 
 
-def test_what_one_function_seals_another_opens(kms: Kms, key_id: str) -> None:
-    """One data key and one decryption, under one encryption context that KMS sees (and CloudTrail records)."""
+def test_one_function_opens_what_another_has_sealed(kms: Kms, key_id: str) -> None:
+    """With one data key and one decryption, under an encryption context that KMS checks and CloudTrail records."""
     context = {"purpose": "gatehouse/tokens", "connection_id": "merchant-1", "provider": "acme", "version": "1"}
 
     tokens = Cipher(kms, key_id).tokens_of(stored(kms, key_id))
@@ -95,8 +95,8 @@ def test_what_one_function_seals_another_opens(kms: Kms, key_id: str) -> None:
     assert open_ == {"KeyId": key_id, "EncryptionContext": context}
 
 
-def test_what_is_stored_shows_no_token(kms: Kms, key_id: str) -> None:
-    """Neither does what is held in between."""
+def test_the_stored_form_shows_no_token(kms: Kms, key_id: str) -> None:
+    """Neither do the objects that hold it."""
     cipher = Cipher(kms, key_id)
     sealed = current(stored(kms, key_id, TokenSet("AT-secret", "RT-secret"))).seal.ciphertext
 
@@ -105,7 +105,7 @@ def test_what_is_stored_shows_no_token(kms: Kms, key_id: str) -> None:
 
 
 def test_a_ciphertext_opens_without_a_record(kms: Kms, key_id: str) -> None:
-    """The rescue has it in a document: named in full, it opens the same way."""
+    """The rescue queue holds it in a document that has everything needed to open it."""
     made = stored(kms, key_id)
 
     assert Cipher(kms, key_id).open("merchant-1", current(made)) == TOKENS
@@ -114,8 +114,8 @@ def test_a_ciphertext_opens_without_a_record(kms: Kms, key_id: str) -> None:
         Cipher(kms, key_id).open("merchant-1", other)
 
 
-def test_tokens_that_were_opened_are_kept(kms: Kms, key_id: str) -> None:
-    """A warm function asks KMS once for each token set; one that sealed it itself, never."""
+def test_opened_tokens_stay_in_memory(kms: Kms, key_id: str) -> None:
+    """A warm function asks KMS once for each token set, and never for one that it has sealed itself."""
     warm, made = Cipher(kms, key_id), stored(kms, key_id)
     kms.calls.clear()
 
@@ -124,8 +124,8 @@ def test_tokens_that_were_opened_are_kept(kms: Kms, key_id: str) -> None:
     assert [operation for operation, _ in kms.calls] == ["decrypt"]
 
 
-def test_a_ciphertext_in_memory_is_no_way_around_its_context(kms: Kms, key_id: str) -> None:
-    """A row that holds another row's ciphertext does not open, not even where that one was opened just before."""
+def test_tokens_in_memory_are_bound_to_their_context(kms: Kms, key_id: str) -> None:
+    """A row with the ciphertext of another row does not open, even if that one was opened just before."""
     warm, made = Cipher(kms, key_id), stored(kms, key_id)
     assert warm.tokens_of(made) == TOKENS
 
@@ -138,10 +138,10 @@ def test_a_ciphertext_in_memory_is_no_way_around_its_context(kms: Kms, key_id: s
     "moved", [{"connection_id": "merchant-2"}, {"provider": "acme2"}, {"version": 2}, {"version": 11}]
 )
 def test_a_ciphertext_opens_only_in_its_own_row(kms: Kms, key_id: str, moved: dict[str, Any]) -> None:
-    """KMS itself refuses the data key under another encryption context: nothing of it reaches us."""
+    """KMS refuses the data key under another encryption context."""
     made = stored(kms, key_id)
     seal, whose = current(made).seal, current(made).whose
-    # Whoever moves it tells the same story everywhere in the record.
+    # Someone who moves a ciphertext can change the whole record to match.
     copied = with_current(
         replace(made, **moved),
         seal=replace(seal, version=moved.get("version", 1)),
@@ -163,7 +163,7 @@ def test_a_ciphertext_opens_only_in_its_own_row(kms: Kms, key_id: str, moved: di
     ids=["set", "client", "tenant", "origin"],
 )
 def test_a_ciphertext_opens_only_as_its_own_set(kms: Kms, key_id: str, moved: dict[str, Any]) -> None:
-    """Moved into another set of the same row, or said to be somebody else's, it does not; not out of memory either."""
+    """Moved to another set of the same row, or with another owner, it does not open, not even from memory."""
     warm, made = Cipher(kms, key_id), stored(kms, key_id)
     assert warm.tokens_of(made) == TOKENS
 
@@ -172,8 +172,8 @@ def test_a_ciphertext_opens_only_as_its_own_set(kms: Kms, key_id: str, moved: di
             cipher.tokens_of(with_current(made, **moved))
 
 
-def test_a_ciphertext_does_not_become_one_of_the_format_before(kms: Kms, key_id: str) -> None:
-    """That would ask for less to fit: neither the record's word nor the first octet makes it so."""
+def test_a_ciphertext_cannot_be_made_one_of_an_earlier_format(kms: Kms, key_id: str) -> None:
+    """That format is bound to less. Neither the record nor the first octet can claim it."""
     made = stored(kms, key_id)
     seal = current(made).seal
     for changed in (
@@ -185,8 +185,8 @@ def test_a_ciphertext_does_not_become_one_of_the_format_before(kms: Kms, key_id:
             Cipher(kms, key_id).tokens_of(with_current(made, seal=changed))
 
 
-def test_what_waits_opens_in_its_place_alone(kms: Kms, key_id: str) -> None:
-    """KMS itself is told the purpose: a role that may not open what waits cannot, and none opens it as current."""
+def test_pending_tokens_open_only_in_their_place(kms: Kms, key_id: str) -> None:
+    """KMS checks the purpose: a role without that right cannot open pending tokens, and none opens them as current."""
     sealer = Cipher(kms, key_id).prepare("merchant-1", 1, WHOSE, purpose=PENDING)
     waiting = with_current(connection(tokens=sealed_tokens(sealed=sealer)), place=Place.PENDING)
     (held,) = waiting.in_place(Place.PENDING)
@@ -202,7 +202,7 @@ def test_what_waits_opens_in_its_place_alone(kms: Kms, key_id: str) -> None:
 
 
 def test_a_set_names_the_key_that_sealed_it(kms: Kms, key_id: str) -> None:
-    """Another key's is refused by that name, before KMS is asked."""
+    """A set sealed by another key is refused by its name, before KMS is asked."""
     made = stored(kms, key_id)
     assert (current(made).seal.format, current(made).seal.key) == (2, key_id)
     kms.calls.clear()
@@ -213,8 +213,8 @@ def test_a_set_names_the_key_that_sealed_it(kms: Kms, key_id: str) -> None:
     assert kms.calls == []
 
 
-def test_a_current_set_is_of_its_records_version(kms: Kms, key_id: str) -> None:
-    """A token set of the past, put back in its place, does not open there, although its seal is whole."""
+def test_a_current_set_has_the_version_of_its_record(kms: Kms, key_id: str) -> None:
+    """An old token set that is put back does not open, although its seal is intact."""
     made = stored(kms, key_id)
 
     with pytest.raises(SealBroken, match="of another version or provider than the connection"):
@@ -222,7 +222,7 @@ def test_a_current_set_is_of_its_records_version(kms: Kms, key_id: str) -> None:
 
 
 def test_a_data_key_moved_into_another_ciphertext_does_not_open(kms: Kms, key_id: str) -> None:
-    """Each token set has a key of its own; two of the same row cannot be mixed."""
+    """Each token set has its own key. Two sets of the same row cannot be mixed."""
     first, second = stored(kms, key_id), stored(kms, key_id)
     one, other = current(first).seal.ciphertext, current(second).seal.ciphertext
     end = 3 + len(wrapped_key_of(one))
@@ -233,8 +233,8 @@ def test_a_data_key_moved_into_another_ciphertext_does_not_open(kms: Kms, key_id
         Cipher(kms, key_id).tokens_of(mixed)
 
 
-def test_no_single_changed_octet_opens(kms: Kms, key_id: str) -> None:
-    """Of the whole stored value: format, lengths, wrapped key, salt, commitment, nonce, ciphertext, tag."""
+def test_a_ciphertext_with_a_changed_octet_does_not_open(kms: Kms, key_id: str) -> None:
+    """Whichever it is: format, lengths, wrapped key, salt, commitment, nonce, ciphertext, tag."""
     made, opened = stored(kms, key_id), []
     ciphertext = current(made).seal.ciphertext
 
@@ -246,24 +246,24 @@ def test_no_single_changed_octet_opens(kms: Kms, key_id: str) -> None:
         except SealBroken:
             pass
         except ClientError as error:
-            # The emulated KMS keeps the key's id in the clear at the front, and finds no such key.
+            # The emulated KMS has the key's id in the clear at the front, and finds no such key.
             assert error.response["Error"]["Code"] == "AccessDeniedException"  # noqa: PT017 - one way of two
 
     assert opened == []
 
 
 def test_another_kms_key_does_not_open(kms: Kms, key_id: str, new_key: Callable[[], str]) -> None:
-    """The key is named on decryption: a ciphertext made under somebody else's key is not accepted."""
+    """The request to decrypt names the key: a ciphertext under any other key is not accepted."""
     foreign = stored(kms, new_key())
 
-    # KMS answers IncorrectKeyException; the emulated one refuses with a word of its own.
+    # KMS answers IncorrectKeyException; the emulated one has an error of its own.
     with pytest.raises((SealBroken, ClientError)):
         Cipher(kms, key_id).tokens_of(foreign)
 
 
 @pytest.mark.parametrize("code", ["IncorrectKeyException", "InvalidCiphertextException"])
-def test_what_kms_says_of_a_foreign_ciphertext_is_a_broken_seal(kms: Kms, key_id: str, code: str) -> None:
-    """Both words mean that the ciphertext is not what it should be."""
+def test_an_error_of_kms_about_the_ciphertext_is_a_broken_seal(kms: Kms, key_id: str, code: str) -> None:
+    """Both errors mean that the ciphertext is not what it should be."""
     made = stored(kms, key_id)
     kms.error = failing(code)
 
@@ -272,7 +272,7 @@ def test_what_kms_says_of_a_foreign_ciphertext_is_a_broken_seal(kms: Kms, key_id
 
 
 def test_a_connection_without_ciphertext_does_not_open(kms: Kms, key_id: str) -> None:
-    """A revoked one has none; KMS is not asked."""
+    """A revoked connection has none, and KMS is not asked."""
     with pytest.raises(SealBroken, match="has no current token set"):
         Cipher(kms, key_id).tokens_of(replace(connection(), sets=()))
 
@@ -290,7 +290,7 @@ def test_a_connection_without_ciphertext_does_not_open(kms: Kms, key_id: str) ->
     ],
 )
 def test_an_outage_of_kms_is_temporary(kms: Kms, key_id: str, error: Exception) -> None:
-    """It says nothing about the ciphertext: the caller may try again."""
+    """It says nothing about the ciphertext. The caller may try again."""
     made = stored(kms, key_id)
     kms.error = error
 
@@ -300,7 +300,7 @@ def test_an_outage_of_kms_is_temporary(kms: Kms, key_id: str, error: Exception) 
         Cipher(kms, key_id).prepare("merchant-1", 1, WHOSE)
 
 
-def test_a_missing_permission_stays_the_defect_that_it_is(kms: Kms, key_id: str) -> None:
+def test_a_missing_permission_is_a_defect(kms: Kms, key_id: str) -> None:
     """A wrong role is neither an outage nor a broken seal."""
     made = stored(kms, key_id)
     kms.error = failing("AccessDeniedException")
@@ -310,7 +310,7 @@ def test_a_missing_permission_stays_the_defect_that_it_is(kms: Kms, key_id: str)
 
 
 def test_memory_is_bounded(kms: Kms, key_id: str) -> None:
-    """The latest used 256 token sets stay; an older one is decrypted anew."""
+    """The 256 token sets used last stay in memory. An older one is decrypted again."""
     cipher, sealer = Cipher(kms, key_id), Cipher(kms, key_id).prepare("merchant-1", 1, WHOSE)
     many = [connection(tokens=sealed_tokens(sealed=sealer)) for _ in range(257)]
     for each in many:

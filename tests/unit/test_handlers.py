@@ -1,4 +1,4 @@
-"""The edge: batches of a queue, defects that tell nothing, and logs that hold no secret at any level."""
+"""The handlers: batches of a queue, defects that reveal nothing, and logs that hold no secret at any level."""
 
 from __future__ import annotations
 
@@ -37,31 +37,31 @@ if TYPE_CHECKING:
 
 SECRET = "hunter2-and-more"
 FIELDS = Fields(required={"connection_id": fields.connection_id})
-BARE = Services({}, clock=lambda: NOW)
-"""A services without any setting: whatever is asked of it is missing by name."""
+WITHOUT_SETTINGS = Services({}, clock=lambda: NOW)
+"""Services without any settings: each one that is needed is reported missing, by name."""
 
 
 @dataclass
 class Context:
-    """What Lambda tells of an invocation."""
+    """The context object of an invocation."""
 
     aws_request_id: str = "invocation-1"
     function_name: str = "gatehouse-test"
 
     @staticmethod
     def get_remaining_time_in_millis() -> int:
-        """Leave the usual time."""
+        """Return the usual time."""
         return 29_000
 
 
 def call(handler: Handler, event: Any) -> Any:
     """Invoke a function."""
     context: Any = Context()
-    return handler.with_services(BARE)(event, context)
+    return handler.with_services(WITHOUT_SETTINGS)(event, context)
 
 
 def batch(*bodies: Any) -> dict[str, Any]:
-    """Return a batch of messages, numbered from 1; a body that is no text is written as JSON."""
+    """Return a batch of messages, numbered from 1. A body that is not a string is written as JSON."""
     return {
         "Records": [
             {
@@ -74,26 +74,26 @@ def batch(*bodies: Any) -> dict[str, Any]:
     }
 
 
-def again(*numbers: int) -> dict[str, Any]:
-    """Return the answer that has these messages come again."""
+def to_repeat(*numbers: int) -> dict[str, Any]:
+    """Return the answer that makes SQS deliver these messages again."""
     return {"batchItemFailures": [{"itemIdentifier": str(number)} for number in numbers]}
 
 
 class Worker:
-    """A function's work on messages: what it got, and what it makes of each."""
+    """What a function does with messages: those that it received, and an outcome for each."""
 
     def __init__(self, outcomes: dict[str, Any] | None = None) -> None:
-        self.got: list[str] = []
+        self.received: list[str] = []
         self._outcomes = outcomes or {}
 
     def handler(self) -> InvokeHandler:
-        """Return a function that calls it for messages."""
+        """Return a function that passes its messages here."""
         return InvokeHandler(
             "test", lambda _services: FIELDS, lambda _services, request, _deadline: request, self._consume
         )
 
     def _consume(self, _services: Services, message: dict[str, Any], _deadline: Any) -> GatehouseError | None:
-        self.got.append(message["connection_id"])
+        self.received.append(message["connection_id"])
         outcome = self._outcomes.get(message["connection_id"])
         if isinstance(outcome, Exception):
             raise outcome
@@ -102,7 +102,7 @@ class Worker:
 
 @pytest.fixture
 def lines(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[dict[str, Any]]]:
-    """Read what the function has logged since it was last asked, with all its fields."""
+    """Return the lines that were logged since the last call, with all fields."""
     return lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -112,28 +112,28 @@ MESSAGES = [{"connection_id": name} for name in ("a", "b", "c")]
 # Queues
 
 
-def test_a_batch_is_worked_off_in_order() -> None:
-    """And nothing of it comes again."""
+def test_a_batch_is_processed_in_order() -> None:
+    """No message comes again."""
     worker = Worker()
 
-    assert call(worker.handler(), batch(*MESSAGES)) == again()
+    assert call(worker.handler(), batch(*MESSAGES)) == to_repeat()
 
-    assert worker.got == ["a", "b", "c"]
+    assert worker.received == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("failure", [TemporarilyUnavailable("AWS is down."), RuntimeError(SECRET), KeyError(SECRET)])
-def test_what_failed_comes_again_with_all_that_follows(failure: Exception) -> None:
-    """In a FIFO queue nothing may overtake it; what was done before is not done twice."""
+def test_a_failed_message_comes_again_with_all_that_follow(failure: Exception) -> None:
+    """In a FIFO queue nothing may overtake it. The messages before it are done, and do not come again."""
     worker = Worker({"b": failure})
 
-    assert call(worker.handler(), batch(*MESSAGES)) == again(2, 3)
+    assert call(worker.handler(), batch(*MESSAGES)) == to_repeat(2, 3)
 
-    assert worker.got == ["a", "b"]
+    assert worker.received == ["a", "b"]
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", '"x"', "null", "{}", '{"connection_id":7}'])
-def test_a_message_that_is_none_comes_again_and_ends_with_the_dead_letters(body: str) -> None:
-    """It is not taken for done; what stood before it in the batch is."""
+def test_a_malformed_message_comes_again_until_it_is_a_dead_letter(body: str) -> None:
+    """It does not count as done. The messages before it in the batch do."""
     got: list[str] = []
 
     def strict(_services: Services, message: dict[str, Any], _deadline: Any) -> None:
@@ -141,25 +141,25 @@ def test_a_message_that_is_none_comes_again_and_ends_with_the_dead_letters(body:
 
     handler = InvokeHandler("test", lambda _services: FIELDS, lambda _services, request, _deadline: request, strict)
 
-    assert call(handler, batch(MESSAGES[0], body)) == again(2)
+    assert call(handler, batch(MESSAGES[0], body)) == to_repeat(2)
 
     assert got == ["a"]
 
 
-def test_a_failure_that_is_in_the_record_does_not_come_again(lines: Callable[[], list[dict[str, Any]]]) -> None:
-    """The record says when it is due; here it is only logged, for the alarms."""
+def test_a_failure_that_the_record_accounts_for_does_not_come_again(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    """The record says when to try next. The failure is only logged, for the alarms."""
     about_b = TemporarilyUnavailable("Down.", connection_id="b")
     worker = Worker({"b": lambda: about_b})
 
-    assert call(worker.handler(), batch(*MESSAGES)) == again()
+    assert call(worker.handler(), batch(*MESSAGES)) == to_repeat()
 
-    assert worker.got == ["a", "b", "c"]
+    assert worker.received == ["a", "b", "c"]
     assert [line["outcome"] for line in lines()] == ["ok", "temporarily_unavailable", "ok"]
 
 
 def test_an_empty_batch_is_done() -> None:
-    """SQS never sends one; it is no defect all the same."""
-    assert call(Worker().handler(), {"Records": []}) == again()
+    """SQS never sends one, but it would not be a defect."""
+    assert call(Worker().handler(), {"Records": []}) == to_repeat()
 
 
 @pytest.mark.parametrize(
@@ -174,18 +174,18 @@ def test_an_empty_batch_is_done() -> None:
         None,
     ],
 )
-def test_what_is_no_batch_is_a_request(event: Any) -> None:
-    """And refused as one: nobody gets to the queue's side of a function by something like a batch."""
+def test_anything_but_a_batch_is_a_request(event: Any) -> None:
+    """It is refused as a request: nothing that only resembles a batch reaches the code for queues."""
     worker = Worker()
 
     assert not is_queue(event)
     assert call(worker.handler(), event)["error"] == "invalid_request"
 
-    assert worker.got == []
+    assert worker.received == []
 
 
-def test_a_function_without_a_queue_takes_no_batch() -> None:
-    """To `start` a batch is a request with an unknown field."""
+def test_a_function_without_a_queue_accepts_no_batch() -> None:
+    """For `start`, a batch is a request with an unknown field."""
     answered = call(start.handler, batch(*MESSAGES))
 
     assert answered["error"] == "invalid_request"
@@ -193,7 +193,7 @@ def test_a_function_without_a_queue_takes_no_batch() -> None:
 
 
 def test_the_log_of_a_batch_names_connections_and_no_bodies(lines: Callable[[], list[dict[str, Any]]]) -> None:
-    """One line for each message; what is in it beside the connection stays there."""
+    """It has one line for each message, and nothing of the body except the connection."""
     worker = Worker({"b": RuntimeError(SECRET)})
 
     call(worker.handler(), batch(*[message | {"sealed": SECRET} for message in MESSAGES]))
@@ -205,11 +205,11 @@ def test_the_log_of_a_batch_names_connections_and_no_bodies(lines: Callable[[], 
 
 
 @pytest.mark.parametrize("function", [rescue.handler, revoke.handler])
-def test_a_queue_whose_function_is_not_set_up_keeps_its_messages(
+def test_a_queue_keeps_its_messages_if_its_function_lacks_a_setting(
     function: Handler, lines: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    """The deployment's fault is named in the log."""
-    assert call(function, batch(*MESSAGES)) == again(1, 2, 3)
+    """The log names the setting."""
+    assert call(function, batch(*MESSAGES)) == to_repeat(1, 2, 3)
 
     assert "is not set" in lines()[0]["setting"]
 
@@ -217,8 +217,8 @@ def test_a_queue_whose_function_is_not_set_up_keeps_its_messages(
 # Defects
 
 
-def test_a_defect_is_raised_without_what_it_says(lines: Callable[[], list[dict[str, Any]]]) -> None:
-    """Its text may repeat what it choked on: the caller and the log get where it was, and its type."""
+def test_a_defect_is_raised_without_its_text(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    """Its text may repeat the input that caused it. The log has its type and place, and the caller a reference."""
 
     def defective(*_arguments: Any) -> Any:
         raise RuntimeError(SECRET)
@@ -235,8 +235,8 @@ def test_a_defect_is_raised_without_what_it_says(lines: Callable[[], list[dict[s
     assert any("defective" in frame for frame in line["at"])
 
 
-def test_a_defect_by_http_is_an_answer() -> None:
-    """Status 500, and the same words."""
+def test_a_defect_by_http_is_answered() -> None:
+    """With status 500, and the same text."""
 
     def defective(*_arguments: Any) -> Any:
         raise RuntimeError(SECRET)
@@ -251,7 +251,7 @@ def test_a_defect_by_http_is_an_answer() -> None:
 
 
 def test_a_person_gets_a_page_for_a_defect() -> None:
-    """With a reference, and nothing else of it."""
+    """The page has a reference and no details."""
 
     def defective(*_arguments: Any) -> Any:
         raise RuntimeError(SECRET)
@@ -263,8 +263,8 @@ def test_a_person_gets_a_page_for_a_defect() -> None:
     assert SECRET not in str(answered)
 
 
-def test_an_operator_finds_what_the_server_said_in_the_log(lines: Callable[[], list[dict[str, Any]]]) -> None:
-    """The person's page has our own words for it alone."""
+def test_the_log_has_what_the_server_said(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    """The person's page has only our own words."""
     failure = ProviderMisconfigured("It refuses us.", provider_error=ProviderError("invalid_client", "said so", 401))
 
     def refused(*arguments: Any) -> Reply:
@@ -281,8 +281,8 @@ def test_an_operator_finds_what_the_server_said_in_the_log(lines: Callable[[], l
     assert [word for word in ("refuses us", "invalid_client", "said so") if word in str(answered)] == []
 
 
-def test_every_line_of_a_call_has_what_is_known_of_it_by_then(lines: Callable[[], list[dict[str, Any]]]) -> None:
-    """A warning from deep inside and a defect, too; and the next call begins with nothing."""
+def test_every_line_of_a_call_has_what_is_known_about_it(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    """Warnings from use cases and defects have it, too. The next call starts without it."""
 
     def warns_and_fails(_services: Any, _event: Any, _deadline: Any, about: dict[str, Any]) -> Any:
         about["authorization_request_id"] = "request-1"
@@ -302,7 +302,7 @@ def test_every_line_of_a_call_has_what_is_known_of_it_by_then(lines: Callable[[]
     ]
 
 
-def test_a_browsers_function_answers_no_invocation() -> None:
+def test_a_function_for_browsers_refuses_an_invoke() -> None:
     """The caller gets a result, not a page."""
 
     def never(*_arguments: Any) -> Any:
@@ -311,8 +311,8 @@ def test_a_browsers_function_answers_no_invocation() -> None:
     assert call(BrowserHandler("test", never), {"code": "x"})["error"] == InvalidRequest.code
 
 
-def test_a_function_without_its_key_is_found_out_before_anything_is_used_up() -> None:
-    """A callback whose KMS key is not configured takes no request and sends no code: it is not put together at all."""
+def test_a_missing_key_is_reported_before_anything_is_used_up() -> None:
+    """A callback without a KMS key consumes no request and sends no code: its use case cannot be made."""
     services = Services(
         {
             "GATEHOUSE_BASE_URL": "https://gate.example",
@@ -333,13 +333,13 @@ def test_a_function_without_its_key_is_found_out_before_anything_is_used_up() ->
 
 @pytest.fixture
 def everything_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """Turn the root logger up to DEBUG, as Lambda's runtime does for `LogLevel: DEBUG`."""
+    """Set the root logger to DEBUG, as Lambda's runtime does for `LogLevel: DEBUG`."""
     with caplog.at_level(logging.DEBUG):
         yield caplog
 
 
 def ask_for_secrets(aws: ClientOf) -> list[str]:
-    """Have AWS answer with a client secret and a data key, and return how each of them can be spelled in a log."""
+    """Make AWS answer with a client secret and a data key, and return how a log could spell each of them."""
     name = f"gatehouse/providers/{uuid.uuid4().hex}"
     document = json.dumps({"client_id": "c-1", "client_secret": f'{SECRET}"/+'})
     aws("secretsmanager").create_secret(Name=name, SecretString=document)
@@ -350,23 +350,23 @@ def ask_for_secrets(aws: ClientOf) -> list[str]:
 
 
 def shown(caplog: pytest.LogCaptureFixture) -> str:
-    """Return all that was logged."""
+    """Return everything that was logged."""
     return "\n".join(f"{record.name} {record.getMessage()} {record.args}" for record in caplog.records)
 
 
-def test_no_level_of_the_log_shows_what_aws_answers(
+def test_the_log_shows_no_answers_of_aws_at_any_level(
     aws: ClientOf, everything_is_logged: pytest.LogCaptureFixture
 ) -> None:
-    """The libraries write whole answers at DEBUG: client secrets and data keys among them. Here they are held back."""
+    """At DEBUG, the libraries log whole answers, with client secrets and data keys. Gatehouse limits their level."""
     secrets = ask_for_secrets(aws)
 
     assert [secret for secret in secrets if secret in shown(everything_is_logged)] == []
 
 
-def test_without_being_held_back_they_would_be_shown(
+def test_without_that_limit_the_log_would_show_them(
     aws: ClientOf, everything_is_logged: pytest.LogCaptureFixture
 ) -> None:
-    """The test above looks at the right place: this is what it would find."""
+    """This shows that the test above looks in the right place."""
     library = logging.getLogger("botocore")
     held_at = library.level
     library.setLevel(logging.NOTSET)
@@ -381,10 +381,10 @@ def test_without_being_held_back_they_would_be_shown(
 
 @pytest.mark.parametrize("library", ["boto3", "botocore", "requests", "urllib3"])
 @pytest.mark.parametrize("module", ["", ".parsers", ".endpoint", ".connectionpool"])
-def test_libraries_warn_and_say_no_more(
+def test_libraries_log_warnings_and_no_more(
     everything_is_logged: pytest.LogCaptureFixture, library: str, module: str
 ) -> None:
-    """Whichever part of them it is."""
+    """That holds for every part of them."""
     logging.getLogger(library + module).debug("Response body: %s", SECRET)
     logging.getLogger(library + module).info(SECRET)
     logging.getLogger(library + module).warning("a warning")

@@ -1,4 +1,4 @@
-"""The sealed form: frozen, opened by one key in one place, and by nothing that was changed."""
+"""The sealed form: it never changes, and it opens only with its key, in its place and unaltered."""
 
 import json
 from dataclasses import replace
@@ -18,7 +18,7 @@ CONTEXT = context_of("merchant-1", "acme", 7)
 KEY = bytes(range(32))
 WRAPPED = b"wrapped"
 
-# Sealed with KEY, and random octets 00 01 02 ...: what version 1 of the format is, for ever.
+# Sealed with KEY, and with the octets 00 01 02 ... as random ones. This is version 1 of the format, and never changes.
 VECTOR = bytes.fromhex(
     """
     01 0007 77726170706564
@@ -65,26 +65,26 @@ VECTORS = {VECTOR: CONTEXT, VECTOR_2: WHOLE}
 
 
 def counting(length: int) -> bytes:
-    """Return the octets 00 01 02 ..., which are as random as a test vector needs."""
+    """Return the octets 00 01 02 ..., in place of random ones."""
     return bytes(range(length))
 
 
-def test_the_format_is_frozen() -> None:
-    """What is stored by this version must open in every later one: a change here is a new format, not a new vector."""
+def test_the_format_does_not_change() -> None:
+    """Every later version has to open what this version stores. A change is a new format, not a new vector."""
     assert seal(PLAINTEXT, WHOLE, KEY, WRAPPED, random=counting) == VECTOR_2
     assert unseal(VECTOR_2, WHOLE, KEY) == PLAINTEXT
     assert wrapped_key_of(VECTOR_2) == WRAPPED
 
 
-def test_the_format_before_still_opens() -> None:
-    """As it was made."""
+def test_the_earlier_format_still_opens() -> None:
+    """Although nothing is sealed in it any more."""
     assert seal(PLAINTEXT, CONTEXT, KEY, WRAPPED, made_as=1, random=counting) == VECTOR
     assert unseal(VECTOR, CONTEXT, KEY) == PLAINTEXT
     assert wrapped_key_of(VECTOR) == WRAPPED
 
 
-def test_the_vector_is_what_its_description_says() -> None:
-    """Computed once more from the description alone: HKDF-SHA-512, AES-256-GCM, header and context authenticated."""
+def test_the_vector_matches_the_description_of_the_format() -> None:
+    """Computed here from the description alone: HKDF-SHA-512, AES-256-GCM, header and context as associated data."""
     salt, nonce = counting(32), counting(12)
     derived = HKDF(SHA512(), 64, salt=salt, info=b"gatehouse sealed token set v1").derive(KEY)
     header = b"\x01\x00\x07wrapped" + salt + derived[32:] + nonce
@@ -93,8 +93,8 @@ def test_the_vector_is_what_its_description_says() -> None:
     assert header + AESGCM(derived[:32]).encrypt(nonce, PLAINTEXT, header + context) == VECTOR
 
 
-def test_the_vector_of_format_2_is_what_its_description_says() -> None:
-    """The same, with what it was sealed by and for whom in its context."""
+def test_the_vector_of_format_2_matches_the_description() -> None:
+    """The same, with the key and the owner in its context."""
     salt, nonce = counting(32), counting(12)
     derived = HKDF(SHA512(), 64, salt=salt, info=b"gatehouse sealed token set v2").derive(KEY)
     header = b"\x02\x00\x07wrapped" + salt + derived[32:] + nonce
@@ -108,8 +108,8 @@ def test_the_vector_of_format_2_is_what_its_description_says() -> None:
 
 
 @pytest.mark.parametrize("position", range(len(VECTOR)))
-def test_no_changed_octet_is_let_through(position: int) -> None:
-    """Every single octet, each of its bits and all of them: none opens, as neither format."""
+def test_a_changed_octet_does_not_open(position: int) -> None:
+    """Every octet, with each bit changed and with all of them, in both formats."""
     for flip in (*(1 << bit for bit in range(8)), 0xFF):
         for vector, context in VECTORS.items():
             changed = bytearray(vector)
@@ -120,8 +120,8 @@ def test_no_changed_octet_is_let_through(position: int) -> None:
 
 
 @pytest.mark.parametrize("length", range(len(VECTOR)))
-def test_nothing_that_was_cut_opens(length: int) -> None:
-    """From the front or from the back, down to nothing."""
+def test_a_truncated_text_does_not_open(length: int) -> None:
+    """Cut at the front or at the end, down to nothing."""
     with pytest.raises(SealBroken):
         unseal(VECTOR[:length], CONTEXT, KEY)
     with pytest.raises(SealBroken):
@@ -129,8 +129,8 @@ def test_nothing_that_was_cut_opens(length: int) -> None:
 
 
 @pytest.mark.parametrize("more", [b"\x00", b"x", VECTOR])
-def test_nothing_that_was_extended_opens(more: bytes) -> None:
-    """Not even by a whole sealed text."""
+def test_an_extended_text_does_not_open(more: bytes) -> None:
+    """Not even if it is extended by another sealed text."""
     for changed in (VECTOR + more, more + VECTOR[1:], VECTOR[:70] + more + VECTOR[70:]):
         with pytest.raises(SealBroken):
             unseal(changed, CONTEXT, KEY)
@@ -152,7 +152,7 @@ def test_nothing_that_was_extended_opens(more: bytes) -> None:
     ],
 )
 def test_a_ciphertext_opens_only_where_it_belongs(context: dict[str, str]) -> None:
-    """Copied to another connection, provider or version it is noise."""
+    """Copied to another connection, provider or version, it does not open."""
     with pytest.raises(SealBroken):
         unseal(VECTOR, context, KEY)
 
@@ -169,20 +169,20 @@ def test_a_ciphertext_opens_only_where_it_belongs(context: dict[str, str]) -> No
         *(whole_context_of(CONTEXT, "set-1", other, "key-1") for other in OTHERS),
     ],
 )
-def test_a_ciphertext_of_format_2_opens_for_its_own_set_only(context: dict[str, Any]) -> None:
-    """Moved to another set, to other hands, to another server or out of what waits it is noise."""
+def test_a_ciphertext_of_format_2_opens_only_for_its_own_set(context: dict[str, Any]) -> None:
+    """Moved to another set, owner or server, or out of the pending tokens, it does not open."""
     with pytest.raises(SealBroken):
         unseal(VECTOR_2, context, KEY)
 
 
 @pytest.mark.parametrize("key", [bytes(32), bytes(range(1, 33)), KEY[:31], KEY + b"\x00", KEY[::-1]])
 def test_no_other_key_opens(key: bytes) -> None:
-    """The commitment tells before anything is decrypted."""
+    """The commitment shows it before anything is decrypted."""
     with pytest.raises(SealBroken, match="not the one that this was sealed with"):
         unseal(VECTOR, CONTEXT, key)
 
 
-def test_every_seal_is_fresh() -> None:
+def test_each_seal_is_different() -> None:
     """The same tokens sealed twice have nothing in common but the wrapped key."""
     first, second = (seal(PLAINTEXT, CONTEXT, KEY, WRAPPED) for _ in range(2))
 
@@ -194,15 +194,15 @@ def test_every_seal_is_fresh() -> None:
 
 @pytest.mark.parametrize("plaintext", [b"", b"x", b"x" * 300_000])
 @pytest.mark.parametrize("wrapped", [b"", b"w" * 65_535])
-def test_any_length_survives(plaintext: bytes, wrapped: bytes) -> None:
-    """From nothing to more than any server answers, with any wrapped key."""
+def test_tokens_of_any_length_are_sealed(plaintext: bytes, wrapped: bytes) -> None:
+    """From none to more than any server issues, with any wrapped key."""
     sealed = seal(plaintext, CONTEXT, KEY, wrapped)
 
     assert unseal(sealed, CONTEXT, KEY) == plaintext
     assert wrapped_key_of(sealed) == wrapped
 
 
-def test_a_breach_of_the_seal_names_no_secret() -> None:
+def test_a_broken_seal_names_no_secret() -> None:
     """The text of the exception is fixed."""
     with pytest.raises(SealBroken) as caught:
         unseal(VECTOR, context_of("merchant-2", "acme", 7), KEY)
@@ -211,7 +211,7 @@ def test_a_breach_of_the_seal_names_no_secret() -> None:
     assert caught.value.__cause__ is None
 
 
-# AES-GCM is not key-committing: whoever knows two keys can make one ciphertext that both open, to two texts.
+# AES-GCM is not key-committing: with two keys, one can make a ciphertext that each of them opens to another text.
 
 
 def _times(left: int, right: int) -> int:
@@ -268,7 +268,7 @@ def _derived(data_key: bytes) -> tuple[bytes, bytes]:
 
 
 def test_a_ciphertext_made_for_two_keys_opens_with_one() -> None:
-    """The commitment closes what AES-GCM leaves open: shown on a ciphertext that two keys do open without it."""
+    """Without the commitment, both keys open it: AES-GCM alone does not prevent that."""
     other = bytes(range(32, 64))
     (key, commitment), (other_key, other_commitment) = _derived(KEY), _derived(other)
     for chosen, opens, refuses in ((commitment, KEY, other), (other_commitment, other, KEY)):
@@ -285,7 +285,7 @@ def test_a_ciphertext_made_for_two_keys_opens_with_one() -> None:
 
 
 def test_a_forged_commitment_does_not_help() -> None:
-    """A commitment to another key, put over the real one, is authenticated along with everything else."""
+    """Replacing the commitment changes the associated data."""
     other = bytes(range(32, 64))
     forged = VECTOR[:42] + _derived(other)[1] + VECTOR[74:]
 

@@ -1,4 +1,4 @@
-"""What connections share: what is noted is read again, and a note never costs anybody a token."""
+"""The table of what connections share: notes are read as they were written, and a note never costs anybody a token."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ ACME = ("acme", "client-1")
 
 
 def test_a_refresh_of_any_connection_of_the_client_is_known(shared: Shared) -> None:
-    """It is the client's, whichever connection it was; another client, or another provider's, has its own."""
+    """Whichever connection it was. Other clients and other providers have notes of their own."""
     assert shared.last_refreshed(*ACME) is None
 
     shared.note_refreshed(*ACME, NOW + 0.7, NEVER)
@@ -26,7 +26,7 @@ def test_a_refresh_of_any_connection_of_the_client_is_known(shared: Shared) -> N
 
 
 def test_a_process_notes_refreshes_every_ten_minutes_at_most(shared: Shared) -> None:
-    """However many connections it refreshes: the one item that they share is not written with each."""
+    """However many connections it refreshes, their shared item is not written for each of them."""
     for second in range(NOTED_EVERY):
         shared.note_refreshed(*ACME, NOW + second, NEVER)
     before = shared.last_refreshed(*ACME)
@@ -35,8 +35,8 @@ def test_a_process_notes_refreshes_every_ten_minutes_at_most(shared: Shared) -> 
     assert (before, shared.last_refreshed(*ACME)) == (NOW, NOW + NOTED_EVERY)
 
 
-def test_a_note_never_goes_back(shared: Shared, engine: ClientOf, shared_table: str) -> None:
-    """A process that was slow, or whose clock is, changes nothing that another has noted."""
+def test_a_note_never_replaces_a_later_one(shared: Shared, engine: ClientOf, shared_table: str) -> None:
+    """A process that is slow, or whose clock is, changes nothing that another has noted later."""
     another = Shared(engine, shared_table)
     shared.note_refreshed(*ACME, NOW, NEVER)
 
@@ -46,7 +46,7 @@ def test_a_note_never_goes_back(shared: Shared, engine: ClientOf, shared_table: 
 
 
 def test_an_authorization_elsewhere_is_one_by_another_connection(shared: Shared) -> None:
-    """Of the same account and client; the connection's own does not count, whether it came before or after."""
+    """For the same account and client. The connection's own do not count, whether they came before or after."""
 
     def elsewhere(connection_id: str, subject: str = "m-1") -> int | None:
         return shared.authorized_elsewhere(*ACME, subject, connection_id)
@@ -65,8 +65,8 @@ def test_an_authorization_elsewhere_is_one_by_another_connection(shared: Shared)
     assert (elsewhere("a", "m-2"), shared.authorized_elsewhere("acme", "client-2", "m-1", "a")) == (None, None)
 
 
-def test_no_item_can_be_read_as_an_account(shared: Shared, engine: ClientOf, shared_table: str) -> None:
-    """The key holds a digest of the subject, and a client's id of any length has its place."""
+def test_no_item_shows_an_account(shared: Shared, engine: ClientOf, shared_table: str) -> None:
+    """The key has a digest of the subject, and a client id can have any length."""
     shared.note_authorized("acme", "c" * 4000, "m-1@example.com", "a", NOW, NEVER)
 
     (item,) = engine("dynamodb").scan(TableName=shared_table)["Items"]
@@ -76,7 +76,7 @@ def test_no_item_can_be_read_as_an_account(shared: Shared, engine: ClientOf, sha
 
 
 class _Refusing:
-    """A table that takes nothing."""
+    """A table that refuses every call."""
 
     def __init__(self, code: str, status: int) -> None:
         self.calls = 0
@@ -90,8 +90,8 @@ class _Refusing:
 
 
 @pytest.mark.parametrize(("code", "status"), [("AccessDeniedException", 400), ("InternalServerError", 500)])
-def test_a_note_that_cannot_be_written_fails_nothing(code: str, status: int, caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody goes without a token for it, nobody waits for it twice, and the log says that it is missing."""
+def test_a_note_that_cannot_be_written_is_only_logged(code: str, status: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody goes without a token, nobody waits for it twice, and the log says that the note is missing."""
     table = _Refusing(code, status)
     shared = Shared(lambda _service: table, "shared")
 
@@ -103,16 +103,16 @@ def test_a_note_that_cannot_be_written_fails_nothing(code: str, status: int, cap
     assert [record.message for record in caplog.records] == ["note not written"] * 2
 
 
-def test_whoever_asks_learns_that_the_table_is_out() -> None:
-    """That nothing is known is not the same as that nothing was noted."""
+def test_an_outage_of_the_table_is_reported_to_readers() -> None:
+    """Not knowing is not the same as knowing that there is no note."""
     shared = Shared(lambda _service: _Refusing("InternalServerError", 500), "shared")
 
     with pytest.raises(TemporarilyUnavailable):
         shared.authorized_elsewhere(*ACME, "m-1", "a")
 
 
-def test_a_note_takes_no_time_that_the_answer_needs() -> None:
-    """With less left than a call of AWS may take, it is left out."""
+def test_a_note_is_skipped_if_time_is_short() -> None:
+    """With less time left than a call of AWS can take, it is not written."""
     table = _Refusing("InternalServerError", 500)
     shared = Shared(lambda _service: table, "shared")
 
