@@ -1,4 +1,4 @@
-"""The owner's registrations: read from Secrets Manager, completed by discovery, kept for minutes, named where wrong."""
+"""The owner's registrations: read from Secrets Manager, completed by discovery, cached for minutes, and checked."""
 
 import json
 import uuid
@@ -31,14 +31,14 @@ OPENID = "https://id.example/.well-known/openid-configuration"
 
 
 class Web:
-    """Pages by URL; what is asked for is noted, and every other URL is a 404."""
+    """Pages by URL. Requests are recorded, and every other URL is a 404."""
 
     def __init__(self) -> None:
         self.pages: dict[str, Answer | Exception | Callable[[float], Answer]] = {}
         self.requests: list[str] = []
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:
-        """Give the page."""
+        """Return the page."""
         assert (method, dict(headers), body) == ("GET", {"Accept": "application/json"}, None)
         assert 0 < timeout <= 10
         self.requests.append(url)
@@ -49,7 +49,7 @@ class Web:
 
 
 class Owner:
-    """An owner of registrations, with a clock and a web."""
+    """An owner of registrations, with a clock and web pages."""
 
     def __init__(self, aws: ClientOf) -> None:
         self.secrets = aws("secretsmanager")
@@ -67,7 +67,7 @@ class Owner:
         return self._aws(service)
 
     def registers(self, name: str, document: Any) -> None:
-        """Put a registration into Secrets Manager, or another in its place."""
+        """Create or replace a registration in Secrets Manager."""
         text = document if isinstance(document, str) else json.dumps(document)
         known = self.secrets.list_secrets(Filters=[{"Key": "name", "Values": [self.prefix + name]}])["SecretList"]
         if known:
@@ -78,7 +78,7 @@ class Owner:
 
 @pytest.fixture
 def owner(aws: ClientOf) -> Owner:
-    """Give an owner without registrations."""
+    """Return an owner without registrations."""
     return Owner(aws)
 
 
@@ -96,7 +96,7 @@ def metadata(**fields: Any) -> Answer:
 
 
 def test_a_registration_may_be_a_whole_provider(owner: Owner) -> None:
-    """Endpoints, quirks and credentials in one document: no file and no request needed."""
+    """Endpoints, quirks and credentials in one document, without a file and without a request."""
     owner.registers(
         "acme", {"client_id": "c-1", "client_secret": "s-1", "scopes": ["read"], "pkce": "none", **ENDPOINTS}
     )
@@ -111,7 +111,7 @@ def test_a_registration_may_be_a_whole_provider(owner: Owner) -> None:
 
 
 def test_a_registration_completes_a_file(owner: Owner) -> None:
-    """UltraCart needs the client's id alone; a key of the registration goes over the file's."""
+    """UltraCart needs only a client id. A key of the registration overrides the file's."""
     owner.registers("ultracart", {"client_id": "c-1", "pkce": "S256"})
 
     registration = owner.registrations.get("ultracart")
@@ -126,7 +126,7 @@ def test_a_registration_completes_a_file(owner: Owner) -> None:
 def test_an_installation_of_ones_own_does_not_revoke_at_the_files_host(
     owner: Owner, token_host: str, *, is_left_out: bool
 ) -> None:
-    """Who names two endpoints and forgets the third has not said that tokens may go to a stranger."""
+    """Naming two endpoints and forgetting the third does not mean that tokens may go to another host."""
     owner.registers(
         "github",
         {
@@ -144,7 +144,7 @@ def test_an_installation_of_ones_own_does_not_revoke_at_the_files_host(
 
 
 def test_an_installation_of_ones_own_does_not_refresh_at_the_files_host(owner: Owner) -> None:
-    """Not for the first time either, which may be another request at another address."""
+    """Not even for the first refresh, which may be another kind of request at another address."""
     owner.registers(
         "instagram",
         {"client_id": "c-1", "client_secret": "s-1", "token_endpoint": "https://instagram.corp.example/access_token"},
@@ -155,15 +155,15 @@ def test_an_installation_of_ones_own_does_not_refresh_at_the_files_host(owner: O
     assert (provider.refresh_endpoint, provider.first_refresh) == (None, {})
 
 
-def test_a_secret_with_a_file_is_used_as_the_file_says(owner: Owner) -> None:
-    """A confidential client of UltraCart's sends its secret in the form."""
+def test_a_secret_is_sent_as_the_provider_file_says(owner: Owner) -> None:
+    """A confidential client of UltraCart sends its secret in the form."""
     owner.registers("ultracart", {"client_id": "c-1", "client_secret": "s-1"})
 
     assert owner.registrations.get("ultracart").auth_method == "client_secret_post"
 
 
 def test_an_unknown_provider_is_named_with_what_to_do(owner: Owner) -> None:
-    """A file without a registration is not configured either: there is no client."""
+    """A provider with a file but no registration is not configured: there is no client."""
     for name in ("nobody", "ultracart"):
         with pytest.raises(UnknownProvider) as caught:
             owner.registrations.get(name)
@@ -171,7 +171,7 @@ def test_an_unknown_provider_is_named_with_what_to_do(owner: Owner) -> None:
 
 
 def test_a_registration_that_was_deleted_is_unknown(owner: Owner) -> None:
-    """Secrets Manager keeps a deleted secret for days, and has another word for it then."""
+    """Secrets Manager keeps a deleted secret for days, and answers with another error."""
     owner.registers("acme", {"client_id": "c-1", **ENDPOINTS})
     owner.secrets.delete_secret(SecretId=owner.prefix + "acme", RecoveryWindowInDays=7)
 
@@ -180,8 +180,8 @@ def test_a_registration_that_was_deleted_is_unknown(owner: Owner) -> None:
 
 
 @pytest.mark.parametrize("text", ["x", "{", "client_id=c-1", "{'client_id': 'hunter2'}", "[" * 100_000])
-def test_what_is_no_json_is_named(owner: Owner, text: str) -> None:
-    """By the name of the secret, without a word of what it holds."""
+def test_a_secret_that_is_not_json_is_reported(owner: Owner, text: str) -> None:
+    """With the name of the secret, and nothing of its content."""
     owner.registers("acme", text)
 
     with pytest.raises(ProviderMisconfigured) as caught:
@@ -192,8 +192,8 @@ def test_what_is_no_json_is_named(owner: Owner, text: str) -> None:
     assert caught.value.__cause__ is None
 
 
-def test_a_secret_of_octets_is_no_json(owner: Owner) -> None:
-    """A secret that was stored as binary has no text."""
+def test_a_binary_secret_is_reported(owner: Owner) -> None:
+    """It has no text."""
     owner.secrets.create_secret(Name=owner.prefix + "acme", SecretBinary=b"{}")
 
     with pytest.raises(ProviderMisconfigured, match="does not hold a JSON document"):
@@ -216,8 +216,8 @@ def test_a_secret_of_octets_is_no_json(owner: Owner) -> None:
         ),
     ],
 )
-def test_what_is_wrong_in_a_registration_is_named(owner: Owner, document: Any, said: str) -> None:
-    """With the provider it is about, and without its secrets."""
+def test_a_mistake_in_a_registration_is_reported(owner: Owner, document: Any, said: str) -> None:
+    """With the name of the provider, and without its secrets."""
     owner.registers("acme", document)
 
     with pytest.raises(ProviderMisconfigured, match=said) as caught:
@@ -227,8 +227,8 @@ def test_what_is_wrong_in_a_registration_is_named(owner: Owner, document: Any, s
     assert "hunter2" not in caught.value.description
 
 
-def test_a_byte_order_mark_before_a_registration_is_read_over(owner: Owner) -> None:
-    """Some editors put one at the front of a file, and it comes along into the secret."""
+def test_a_byte_order_mark_is_ignored(owner: Owner) -> None:
+    """Some editors write one at the beginning of a file, from where it gets into the secret."""
     owner.registers("acme", "\ufeff" + json.dumps({"client_id": "c-1", **ENDPOINTS}))
 
     assert owner.registrations.get("acme").client_id == "c-1"
@@ -242,8 +242,8 @@ def test_a_byte_order_mark_before_a_registration_is_read_over(owner: Owner) -> N
         ('{"client_id": "c-1", "client_id": "c-1"}', True),
     ],
 )
-def test_a_key_that_is_there_twice_is_named(owner: Owner, text: str, *, is_taken: bool) -> None:
-    """Nobody knows which of two values was meant."""
+def test_a_key_with_two_values_is_reported(owner: Owner, text: str, *, is_taken: bool) -> None:
+    """Either could be meant."""
     owner.registers("acme", text)
 
     if is_taken:
@@ -257,7 +257,7 @@ def test_a_key_that_is_there_twice_is_named(owner: Owner, text: str, *, is_taken
 
 
 def test_a_registration_may_be_based_on_a_file_of_another_name(owner: Owner) -> None:
-    """A second application at the same provider: what is known of that, under a name and with limits of its own."""
+    """This is for a second application at the same provider, with its own name and limits."""
     owner.registers("ultracart-eu", {"based_on": "ultracart", "client_id": "c-2", "pkce": "S256"})
 
     registration = owner.registrations.get("ultracart-eu")
@@ -269,8 +269,8 @@ def test_a_registration_may_be_based_on_a_file_of_another_name(owner: Owner) -> 
     assert owner.new_function().has_slots("ultracart-eu")
 
 
-def test_a_registration_based_on_no_file_is_named(owner: Owner) -> None:
-    """With the one that may have been meant."""
+def test_a_registration_based_on_an_unknown_file_is_reported(owner: Owner) -> None:
+    """With the file that may have been meant."""
     owner.registers("acme", {"based_on": "ultra-cart", "client_id": "c-2", **ENDPOINTS})
 
     with pytest.raises(ProviderMisconfigured, match=r"based_on: expected the name of a provider file .*ultracart\?"):
@@ -305,10 +305,10 @@ def test_a_registration_based_on_no_file_is_named(owner: Owner) -> None:
         ({"require_pushed_authorization_requests": True}, "pushed_authorization_request_endpoint: needed before"),
     ],
 )
-def test_what_nobody_could_connect_by_is_named_before_anybody_tries(
+def test_a_registration_that_cannot_connect_anybody_is_reported_at_the_start(
     owner: Owner, changed: dict[str, Any], said: str
 ) -> None:
-    """Each key by itself is right; `get` gives it to who is connected already."""
+    """Each key by itself is right, and `get` returns it for connections that exist."""
     owner.registers("acme", {"client_id": "c-1", **ENDPOINTS, **changed})
     owner.registrations.get("acme")
 
@@ -334,15 +334,15 @@ def test_what_nobody_could_connect_by_is_named_before_anybody_tries(
         "secret",
     ],
 )
-def test_odd_credentials_are_taken(owner: Owner, secret: str) -> None:
-    """A provider may make secrets of any signs: only what is surely none is refused."""
+def test_unusual_credentials_are_accepted(owner: Owner, secret: str) -> None:
+    """A secret may have any characters. Only what cannot be one is refused."""
     owner.registers("acme", {"client_id": "my-app", "client_secret": secret, **ENDPOINTS})
 
     assert owner.registrations.whole("acme").client_secret == secret
 
 
-def test_metadata_that_leaves_public_clients_out_is_no_reason_to_refuse_one(owner: Owner) -> None:
-    """Servers take more than they publish. A provider file that leaves them out means it, and can be overruled."""
+def test_a_public_client_is_accepted_even_if_metadata_does_not_list_it(owner: Owner) -> None:
+    """Servers accept more than they publish. A provider file that leaves them out means it, and can be overridden."""
     owner.web.pages[OAUTH] = metadata(token_endpoint_auth_methods_supported=["client_secret_basic"])
     owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
     owner.registers("box", {"client_id": "c-1", "token_endpoint_auth_method": "none"})
@@ -352,15 +352,15 @@ def test_metadata_that_leaves_public_clients_out_is_no_reason_to_refuse_one(owne
 
 
 @pytest.mark.parametrize("name", ["airtable", "etsy", "ultracart", "zendesk"])
-def test_a_provider_file_can_say_that_public_clients_are_taken(owner: Owner, name: str) -> None:
-    """Where its own documentation has applications without a secret, nobody asks for one."""
+def test_a_provider_file_can_allow_public_clients(owner: Owner, name: str) -> None:
+    """If the provider's documentation has applications without a secret, none is required."""
     owner.registers(name, {"client_id": "c-1"})
 
     assert owner.registrations.whole(name).auth_method == "none"
 
 
-def test_what_metadata_leaves_out_is_named(owner: Owner) -> None:
-    """An issuer that publishes no token endpoint: give it yourself."""
+def test_a_missing_endpoint_in_metadata_is_reported(owner: Owner) -> None:
+    """If an issuer publishes no token endpoint, the registration has to name it."""
     owner.web.pages[OAUTH] = metadata(token_endpoint=None)
     owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
 
@@ -368,8 +368,8 @@ def test_what_metadata_leaves_out_is_named(owner: Owner) -> None:
         owner.registrations.whole("acme")
 
 
-def test_an_issuer_is_not_asked_by_a_registration_that_is_wrong(owner: Owner) -> None:
-    """And what it may know is not called missing."""
+def test_a_wrong_registration_does_not_ask_its_issuer(owner: Owner) -> None:
+    """What the issuer might know is not reported as missing."""
     owner.registers("acme", {"clientid": "c-1", "issuer": ISSUER})
 
     with pytest.raises(ProviderMisconfigured) as caught:
@@ -381,8 +381,8 @@ def test_an_issuer_is_not_asked_by_a_registration_that_is_wrong(owner: Owner) ->
     assert owner.web.requests == []
 
 
-def test_a_mistake_that_was_corrected_is_forgotten(owner: Owner) -> None:
-    """Only what is right is kept: the operator need not wait."""
+def test_a_corrected_registration_works_at_once(owner: Owner) -> None:
+    """Only correct registrations are cached, so the operator need not wait."""
     owner.registers("acme", {"client_id": "c-1", "pkce": "plain", **ENDPOINTS})
     with pytest.raises(ProviderMisconfigured):
         owner.registrations.get("acme")
@@ -392,8 +392,8 @@ def test_a_mistake_that_was_corrected_is_forgotten(owner: Owner) -> None:
     assert owner.registrations.get("acme").client_id == "c-1"
 
 
-def test_a_registration_is_kept_for_minutes(owner: Owner) -> None:
-    """A change is seen when the time is over, discovery included; until then nothing is asked again."""
+def test_a_registration_is_cached_for_minutes(owner: Owner) -> None:
+    """A change is seen after that time, and so is changed metadata. Until then nothing is read again."""
     owner.web.pages[OAUTH] = metadata()
     owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
     first = owner.registrations.get("acme")
@@ -409,7 +409,7 @@ def test_a_registration_is_kept_for_minutes(owner: Owner) -> None:
 
 
 def test_a_provider_is_discovered_from_its_issuer(owner: Owner) -> None:
-    """RFC 8414 section 3: the document under the issuer's well-known path; OpenID's is not needed then."""
+    """RFC 8414 section 3: from the document at the issuer's well-known path. OpenID's is not needed then."""
     owner.web.pages[OAUTH] = metadata()
     owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER, "scopes": ["read"]})
 
@@ -422,8 +422,8 @@ def test_a_provider_is_discovered_from_its_issuer(owner: Owner) -> None:
     assert owner.web.requests == [OAUTH]
 
 
-def test_openid_discovery_is_the_second_place(owner: Owner) -> None:
-    """Where the first has nothing."""
+def test_openid_discovery_comes_second(owner: Owner) -> None:
+    """It is read if there is nothing at the first place."""
     owner.web.pages[OPENID] = metadata()
     owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
 
@@ -433,7 +433,7 @@ def test_openid_discovery_is_the_second_place(owner: Owner) -> None:
 
 @pytest.mark.parametrize("issuer", [f"{ISSUER}/tenant/1", f"{ISSUER}/tenant/1/"])
 def test_an_issuer_may_have_a_path(owner: Owner, issuer: str) -> None:
-    """RFC 8414 puts the well-known part before it (section 3.1), OpenID after it."""
+    """RFC 8414 puts the well-known part before it (section 3.1), and OpenID puts it after it."""
     after = f"{ISSUER}/tenant/1/.well-known/openid-configuration"
     owner.web.pages[after] = metadata(issuer=issuer)
     owner.registers("acme", {"client_id": "c-1", "issuer": issuer})
@@ -444,7 +444,7 @@ def test_an_issuer_may_have_a_path(owner: Owner, issuer: str) -> None:
 
 @pytest.mark.parametrize("url", [OAUTH, OPENID])
 def test_another_issuers_metadata_is_refused(owner: Owner, url: str) -> None:
-    """RFC 8414 section 3.3: or one server could speak for another (a mix-up attack)."""
+    """RFC 8414 section 3.3: otherwise one server could pose as another (a mix-up attack)."""
     owner.web.pages[url] = metadata(issuer="https://evil.example")
     owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
 
@@ -452,8 +452,8 @@ def test_another_issuers_metadata_is_refused(owner: Owner, url: str) -> None:
         owner.registrations.get("acme")
 
 
-def test_an_issuer_without_metadata_is_named(owner: Owner) -> None:
-    """The operator learns what else can be done."""
+def test_an_issuer_without_metadata_is_reported(owner: Owner) -> None:
+    """The error says what else the operator can do."""
     owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
 
     with pytest.raises(ProviderMisconfigured, match=r"publishes no metadata .* or give the endpoints"):
@@ -465,7 +465,7 @@ OUTAGES = [answer("", 500), answer("", 503), answer("", 429), ProviderUnavailabl
 
 @pytest.mark.parametrize("failure", OUTAGES)
 def test_an_issuer_that_is_down_is_an_outage(owner: Owner, failure: Answer | Exception) -> None:
-    """It is left alone for seconds, not for minutes; and that it has no metadata in the second place is no mistake."""
+    """It is not asked again for seconds, not for minutes. Having no metadata at the second place is no mistake."""
     owner.web.pages |= {OAUTH: failure, OPENID: answer("<html>", 404)}
     owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
     for _ in range(10):
@@ -485,7 +485,7 @@ def test_an_issuer_that_is_down_is_an_outage(owner: Owner, failure: Answer | Exc
 
 @pytest.mark.parametrize("failure", OUTAGES)
 def test_a_known_registration_serves_through_an_outage_of_its_issuer(owner: Owner, failure: Answer | Exception) -> None:
-    """Its token endpoint may well work. The issuer is asked again every few seconds, and then its answer counts."""
+    """Its token endpoint may well work. The issuer is asked again every few seconds, until it answers."""
     owner.web.pages[OAUTH] = metadata()
     owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
     known = owner.registrations.get("acme")
@@ -505,7 +505,7 @@ def test_a_known_registration_serves_through_an_outage_of_its_issuer(owner: Owne
 
 
 class Throttled:
-    """A Secrets Manager that refuses for a given time, and counts its requests."""
+    """A Secrets Manager that fails for as long as a test wants, and counts its calls."""
 
     def __init__(self, secrets: Any, code: str = "ThrottlingException", text: str = "") -> None:
         self.throttled = True
@@ -514,7 +514,7 @@ class Throttled:
         self._secrets = secrets
 
     def get_secret_value(self, **arguments: Any) -> Any:
-        """Give a secret, or fail."""
+        """Return a secret, or fail."""
         self.asked += 1
         if self.throttled:
             error: Any = {"Error": self._said, "ResponseMetadata": {"HTTPStatusCode": 400}}
@@ -522,8 +522,8 @@ class Throttled:
         return self._secrets.get_secret_value(**arguments)
 
 
-def test_an_outage_of_secrets_manager_is_one_too(owner: Owner) -> None:
-    """While it is unknown, every caller has to come again. Once it is known, every caller is served."""
+def test_an_outage_of_secrets_manager_is_temporary(owner: Owner) -> None:
+    """If a registration is not cached, callers have to try again. If it is cached, it is used."""
     owner.registers("acme", {"client_id": "c-1", **ENDPOINTS})
     secrets = Throttled(owner.secrets)
     registrations = Registrations(
@@ -557,10 +557,10 @@ ACCESS = "User: arn:aws:sts::1:assumed-role/r/f is not authorized to perform: se
         ("ValidationException", "hunter2", "aws secretsmanager get-secret-value"),
     ],
 )
-def test_a_secret_that_may_not_be_read_is_named_with_the_right_that_lacks(
+def test_a_secret_that_cannot_be_read_is_reported_with_the_missing_permission(
     owner: Owner, code: str, text: str, named: str
 ) -> None:
-    """It is no defect, and none of AWS's words are repeated. Nobody asks again for seconds; then the answer counts."""
+    """It is not a defect, and AWS's text is not repeated. The secret is read again after a few seconds."""
     owner.registers("acme", {"client_id": "c-1", **ENDPOINTS})
     secrets = Throttled(owner.secrets, code, text)
     registrations = Registrations(
@@ -581,8 +581,8 @@ def test_a_secret_that_may_not_be_read_is_named_with_the_right_that_lacks(
     assert registrations.get("acme").client_id == "c-1"
 
 
-def test_whether_there_are_slots_asks_no_issuer(owner: Owner) -> None:
-    """It is in the registration, or in the file, or nobody says so; and what is kept is not read again."""
+def test_an_issuer_is_not_asked_whether_there_are_slots(owner: Owner) -> None:
+    """The registration says it, or the file, or nobody. A cached registration is not read again."""
     owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER, "max_concurrency": 7})
     owner.registers("plain", {"client_id": "c-1", "issuer": ISSUER})
     owner.registers("ultracart", {"client_id": "c-1"})
@@ -597,8 +597,8 @@ def test_whether_there_are_slots_asks_no_issuer(owner: Owner) -> None:
     assert not owner.registrations.has_slots("ultracart")
 
 
-def test_a_registration_that_was_withdrawn_is_not_kept_over_its_time(owner: Owner) -> None:
-    """A wrong or deleted document is no outage: the owner has decided."""
+def test_a_deleted_registration_is_not_used_after_its_time_in_the_cache(owner: Owner) -> None:
+    """A wrong or deleted document is not an outage: the owner has decided."""
     owner.registers("acme", {"client_id": "c-1", **ENDPOINTS})
     owner.registrations.get("acme")
     owner.registers("acme", {"client_id": "c-1", "pkce": "plain", **ENDPOINTS})
@@ -609,8 +609,8 @@ def test_a_registration_that_was_withdrawn_is_not_kept_over_its_time(owner: Owne
         owner.registrations.get("acme")
 
 
-def test_a_promise_of_iss_without_an_issuer_is_named(owner: Owner) -> None:
-    """RFC 9207: there would be nothing to compare it with, and every `iss` would pass."""
+def test_a_promise_of_iss_without_an_issuer_is_reported(owner: Owner) -> None:
+    """RFC 9207: there is nothing to compare it with, so every `iss` would pass."""
     promise = {"authorization_response_iss_parameter_supported": True}
     owner.registers("acme", {"client_id": "c-1", **promise, **ENDPOINTS})
 
@@ -621,8 +621,8 @@ def test_a_promise_of_iss_without_an_issuer_is_named(owner: Owner) -> None:
     assert owner.registrations.get("acme").provider.issuer == ISSUER
 
 
-def test_the_registration_goes_over_what_was_discovered(owner: Owner) -> None:
-    """The owner has the last word, key by key."""
+def test_the_registration_overrides_discovered_metadata(owner: Owner) -> None:
+    """Key by key."""
     owner.web.pages[OAUTH] = metadata()
     own = {"revocation_endpoint": "https://acme.example/revoke", "token_endpoint_auth_method": "client_secret_post"}
     owner.registers("acme", {"client_id": "c-1", "client_secret": "s-1", "issuer": ISSUER, **own})
@@ -633,8 +633,8 @@ def test_the_registration_goes_over_what_was_discovered(owner: Owner) -> None:
     assert registration.auth_method == "client_secret_post"
 
 
-def test_an_issuer_beside_endpoints_is_not_looked_up(owner: Owner) -> None:
-    """Full metadata in the registration: the issuer is there to hold `iss` against."""
+def test_an_issuer_beside_endpoints_is_not_asked(owner: Owner) -> None:
+    """The registration has everything, and the issuer is only for comparing `iss`."""
     owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER, **ENDPOINTS})
 
     assert owner.registrations.get("acme").provider.issuer == ISSUER
@@ -642,7 +642,7 @@ def test_an_issuer_beside_endpoints_is_not_looked_up(owner: Owner) -> None:
 
 
 def test_loopback_endpoints_are_for_a_loopback_deployment(owner: Owner) -> None:
-    """Where browsers reach Gatehouse by https, a provider on plain http is refused, wherever it is."""
+    """If browsers reach Gatehouse by https, a provider on plain http is refused, wherever it is."""
     owner.registers("acme", {"client_id": "c-1", **ENDPOINTS, "token_endpoint": "http://127.0.0.1:1/token"})
 
     assert owner.new_function(loopback_http=True).get("acme").provider.token_endpoint == "http://127.0.0.1:1/token"
@@ -654,7 +654,7 @@ def test_loopback_endpoints_are_for_a_loopback_deployment(owner: Owner) -> None:
 
 
 def takes(owner: Owner, seconds: float, said: Answer | None = None) -> Callable[[float], Answer]:
-    """Return a page that comes after some seconds, if who asks waits for so long."""
+    """Return a page that takes some seconds, for a caller that waits that long."""
 
     def answered(timeout: float) -> Answer:
         owner.now += min(seconds, timeout)
@@ -676,7 +676,7 @@ SLOW_ANSWERS = [(60.0, None), (4.5, answer("<html>", 404)), (4.5, answer("", 503
 
 @pytest.mark.parametrize(("seconds", "said"), SLOW_ANSWERS)
 def test_a_silent_issuer_takes_a_tenth_of_the_time_at_most(owner: Owner, seconds: float, said: Answer | None) -> None:
-    """Its failure is remembered from when it is known, ten times as long as it took: 200 calls wait for it once."""
+    """Its failure is remembered for ten times as long as it took, so 200 calls wait for it once."""
     owner.web.pages |= {OAUTH: takes(owner, seconds, said), OPENID: takes(owner, seconds, said)}
     owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
     began = owner.now
@@ -694,8 +694,8 @@ def test_a_silent_issuer_takes_a_tenth_of_the_time_at_most(owner: Owner, seconds
     assert owner.registrations.get("acme").provider.issuer == ISSUER
 
 
-def test_that_an_issuer_publishes_nothing_is_remembered_too(owner: Owner) -> None:
-    """And another issuer in the registration is asked at once: the operator need not wait."""
+def test_an_issuer_without_metadata_is_remembered_too(owner: Owner) -> None:
+    """Another issuer in the registration is asked at once, so the operator need not wait."""
     owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
     for _ in range(10):
         with pytest.raises(ProviderMisconfigured, match="publishes no metadata") as caught:
@@ -711,7 +711,7 @@ def test_that_an_issuer_publishes_nothing_is_remembered_too(owner: Owner) -> Non
 
 
 def test_an_issuer_is_asked_within_the_callers_time(owner: Owner) -> None:
-    """Two seconds are left to say so; and who had little time has found out nothing for others."""
+    """Two seconds remain for the answer. A caller with little time does not decide for others."""
     owner.web.pages[OAUTH] = takes(owner, 4.5, metadata())
     owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
 
@@ -724,8 +724,8 @@ def test_an_issuer_is_asked_within_the_callers_time(owner: Owner) -> None:
     assert owner.registrations.get("acme", within(owner, 10)).provider.issuer == ISSUER
 
 
-def test_a_known_registration_serves_who_has_too_little_time(owner: Owner) -> None:
-    """To look at it again is for who has more."""
+def test_a_cached_registration_is_used_if_time_is_short(owner: Owner) -> None:
+    """A caller with more time reads it again."""
     owner.web.pages[OAUTH] = metadata()
     owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
     known = owner.registrations.get("acme")
@@ -737,8 +737,8 @@ def test_a_known_registration_serves_who_has_too_little_time(owner: Owner) -> No
     assert owner.web.requests == [OAUTH]
 
 
-def test_a_refused_request_waits_for_no_issuer(owner: Owner) -> None:
-    """A new secret in the registration is found beside metadata that would be read again otherwise."""
+def test_a_refused_request_does_not_wait_for_an_issuer(owner: Owner) -> None:
+    """It finds a new secret in the registration, with the metadata that is cached."""
     owner.web.pages[OAUTH] = metadata()
     owner.registers("acme", {"client_id": "c-1", "client_secret": "s-1", "issuer": ISSUER})
     refused = owner.registrations.get("acme")
@@ -759,8 +759,8 @@ JWKS = f"{ISSUER}/jwks"
 
 
 @pytest.mark.parametrize("missing", ["issuer", "jwks_uri"])
-def test_an_account_in_an_id_token_needs_what_verifies_it(owner: Owner, missing: str) -> None:
-    """Whoever registers it so learns that, before any customer does."""
+def test_an_account_in_an_id_token_needs_keys_to_verify_it(owner: Owner, missing: str) -> None:
+    """The operator is told before any customer fails."""
     document = {"client_id": "c-1", "issuer": ISSUER, "jwks_uri": JWKS, "subject": "id_token.sub", **ENDPOINTS}
     owner.registers("acme", {name: value for name, value in document.items() if name != missing})
 
@@ -782,7 +782,7 @@ def test_an_account_in_an_id_token_needs_what_verifies_it(owner: Owner, missing:
 def test_a_registration_may_hold_two_live_secrets(
     owner: Owner, given: dict[str, Any], newest: str, previous: str | None
 ) -> None:
-    """The newest first; neither is shown."""
+    """The newest comes first. Neither is shown."""
     owner.registers("acme", {"client_id": "c-1", **given, **ENDPOINTS})
 
     registration = owner.registrations.get("acme")
@@ -793,8 +793,8 @@ def test_a_registration_may_hold_two_live_secrets(
 
 
 @pytest.mark.parametrize("given", [{"client_secrets": []}, {"client_secret": "s-1", "client_secrets": ["s-2"]}])
-def test_secrets_that_are_said_twice_or_not_at_all_are_named(owner: Owner, given: dict[str, Any]) -> None:
-    """Which of them is the newest, nobody guesses."""
+def test_contradicting_or_missing_secrets_are_reported(owner: Owner, given: dict[str, Any]) -> None:
+    """Which of them is the newest is not guessed."""
     owner.registers("acme", {"client_id": "c-1", **given, **ENDPOINTS})
 
     with pytest.raises(
@@ -815,8 +815,8 @@ def test_secrets_that_are_said_twice_or_not_at_all_are_named(owner: Owner, given
         "arn:aws-us-gov:kms:us-gov-west-1:123456789012:alias/gatehouse-client-acme",
     ],
 )
-def test_a_key_of_kms_goes_by_any_of_its_names(owner: Owner, key: str) -> None:
-    """With one there is nothing else to say about how the client authenticates."""
+def test_a_kms_key_can_be_named_by_arn_or_alias(owner: Owner, key: str) -> None:
+    """It determines how the client authenticates."""
     owner.registers("acme", {"client_id": "c-1", "client_signing_key": key, "client_signing_kid": "k-1", **ENDPOINTS})
 
     registration = owner.registrations.get("acme")
@@ -825,7 +825,7 @@ def test_a_key_of_kms_goes_by_any_of_its_names(owner: Owner, key: str) -> None:
 
 
 def test_a_refused_registration_is_read_again_at_once(owner: Owner) -> None:
-    """A new secret in it is there for this request, and for all that follow; the metadata is not asked for again."""
+    """A new secret in it is used for this request and all that follow. The metadata is not read again."""
     owner.web.pages[OAUTH] = metadata()
     owner.registers("acme", {"client_id": "c-1", "client_secret": "s-1", "issuer": ISSUER})
     refused = owner.registrations.get("acme")
@@ -839,8 +839,8 @@ def test_a_refused_registration_is_read_again_at_once(owner: Owner) -> None:
     assert owner.web.requests == [OAUTH]
 
 
-def test_what_was_read_again_by_another_is_not_read_once_more(owner: Owner) -> None:
-    """Of many who are refused at one time, one reads."""
+def test_a_registration_that_was_just_reread_is_not_read_again(owner: Owner) -> None:
+    """Of many requests that are refused at one time, one reads it."""
     owner.registers("acme", {"client_id": "c-1", "client_secret": "s-1", **ENDPOINTS})
     refused = owner.registrations.get("acme")
     owner.registers("acme", {"client_id": "c-1", "client_secret": "s-2", **ENDPOINTS})
@@ -850,8 +850,8 @@ def test_what_was_read_again_by_another_is_not_read_once_more(owner: Owner) -> N
     assert owner.registrations.reread(refused) is fresh
 
 
-def test_a_mistake_that_is_corrected_at_once_is_read_again_at_once(owner: Owner) -> None:
-    """The first reading found nothing new; whoever corrects the registration in the next second need not wait."""
+def test_a_correction_in_the_next_second_is_read_at_once(owner: Owner) -> None:
+    """The first reading found nothing new. An operator who corrects the registration then need not wait."""
     owner.registers("acme", {"client_id": "c-1", "client_secret": "s-1", **ENDPOINTS})
     refused = owner.registrations.get("acme")
     assert owner.registrations.reread(refused) is None
@@ -864,8 +864,8 @@ def test_a_mistake_that_is_corrected_at_once_is_read_again_at_once(owner: Owner)
     assert fresh.client_secret == "s-2"
 
 
-def test_an_error_that_stays_is_not_read_about_again_and_again(owner: Owner) -> None:
-    """Each reading in vain is followed by a longer pause, up to a minute; other changes are no new credentials."""
+def test_a_lasting_refusal_does_not_cause_endless_readings(owner: Owner) -> None:
+    """Each reading in vain is followed by a longer pause, up to a minute. Other changes are not new credentials."""
     owner.registers("acme", {"client_id": "c-1", "client_secret": "s-1", **ENDPOINTS})
     owner.registers("acme", {"client_id": "c-1", "client_secret": "s-1", "scopes": ["read"], **ENDPOINTS})
     readings = []
@@ -881,7 +881,7 @@ def test_an_error_that_stays_is_not_read_about_again_and_again(owner: Owner) -> 
 
 @pytest.mark.parametrize("document", ["{", {"client_id": "c-1", "pkce": "plain"}])
 def test_a_registration_that_cannot_be_read_again_changes_nothing(owner: Owner, document: Any) -> None:
-    """The refusal is what is reported; that the document is wrong by now is found out when its time is over."""
+    """The refusal is reported. That the document is wrong is reported when the cached one expires."""
     owner.registers("acme", {"client_id": "c-1", "client_secret": "s-1", **ENDPOINTS})
     refused = owner.registrations.get("acme")
     owner.registers("acme", document)

@@ -1,4 +1,4 @@
-"""Slots: a provider that takes a limited number of requests at a time gets no more, and nobody waits for ever."""
+"""Slots: a provider with a limit gets no more requests at a time than that, and nobody waits forever."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TIMEOUT = ONE.provider.request_timeout
 
 @pytest.fixture
 def services() -> MemoryServices:
-    """Give a services with a provider that takes one request at a time, and a connection whose token has expired."""
+    """Return services with a provider that takes one request at a time, and a connection whose token has expired."""
     made = MemoryServices()
     made.registrations.known["acme"] = ONE
     made.connect()
@@ -49,7 +49,7 @@ def taken(services: MemoryServices) -> dict[int, Taken]:
 
 
 def take(services: MemoryServices, seconds: float = 60.0, number: int = 0) -> Taken:
-    """Let another take a slot for so many seconds."""
+    """Let another call take a slot for this many seconds."""
     mine = Taken("another", int(services.now + seconds))
     services.table_of_slots.take_slot("acme", number, taken(services).get(number), mine, 1)
     return mine
@@ -63,8 +63,8 @@ def lease_of(services: MemoryServices) -> Lease | None:
 # The table
 
 
-def test_a_slot_is_taken_by_one_alone(shared: Shared) -> None:
-    """Of those who read that nobody had it, or that it had lapsed, one gets it; nobody takes what he has not read."""
+def test_only_one_call_can_take_a_slot(shared: Shared) -> None:
+    """Of all that read it as free or lapsed, one gets it. Nobody takes a slot that is not as they read it."""
     first, second, third = (Taken(holder, NOW + 60) for holder in ("a", "b", "c"))
     assert shared.slots("acme") == {}
 
@@ -80,8 +80,8 @@ def test_a_slot_is_taken_by_one_alone(shared: Shared) -> None:
     assert shared.slots("other") == {}
 
 
-def test_a_slot_is_given_back_by_its_holder_alone(shared: Shared) -> None:
-    """Who comes back late gives back nothing that is another's by now."""
+def test_only_its_holder_can_give_a_slot_back(shared: Shared) -> None:
+    """A late holder does not give back a slot that another call has by then."""
     first, second = Taken("a", NOW), Taken("b", NOW + 60)
     shared.take_slot("acme", 0, None, first, 1)
     shared.take_slot("acme", 0, first, second, 1)
@@ -95,7 +95,7 @@ def test_a_slot_is_given_back_by_its_holder_alone(shared: Shared) -> None:
 
 
 class _Gauge:
-    """A server that counts how many requests it has at a time."""
+    """A server that counts how many requests it gets at a time."""
 
     def __init__(self) -> None:
         self.at_once = self.most = self.answered = 0
@@ -117,7 +117,7 @@ class _Gauge:
 def test_processes_that_race_for_slots_keep_to_the_limit(
     dynalite: str, table_definitions: dict[str, Any], at_once: int
 ) -> None:
-    """Each with a table of its own, on an engine that is atomic by itself, until each has had its requests answered."""
+    """Each has a client of its own, on an engine that is atomic, and goes on until its requests are answered."""
     provider, gauge, engine = registration(max_concurrency=at_once).provider, _Gauge(), client_of(dynalite)
     (name,) = new_tables(engine, table_definitions, "SharedTable")
 
@@ -138,10 +138,10 @@ def test_processes_that_race_for_slots_keep_to_the_limit(
 # A refresh
 
 
-def test_a_refresh_has_its_lease_before_its_slot_and_stores_the_answer_before_it_gives_that_back(
+def test_a_refresh_takes_its_lease_before_its_slot_and_stores_the_answer_before_it_gives_the_slot_back(
     services: MemoryServices,
 ) -> None:
-    """In this order: lease, slot, the attempt in the record, the request, the commit, and the slot is free again."""
+    """The order is: lease, slot, attempt in the record, request, commit, slot given back."""
     seen: list[tuple[str, bool, bool, int]] = []
 
     def look(what: str) -> None:
@@ -169,8 +169,8 @@ def test_a_refresh_has_its_lease_before_its_slot_and_stores_the_answer_before_it
     ]
 
 
-def test_a_provider_that_names_no_limit_has_no_slots(services: MemoryServices) -> None:
-    """It costs no read and no write, and the lease is an attempt from the start."""
+def test_a_provider_without_a_limit_has_no_slots(services: MemoryServices) -> None:
+    """That costs no read and no write, and the lease counts as an attempt from the start."""
     services.registrations.known["acme"] = registration()
     services.events.before["http"] = [lambda: None]
 
@@ -180,8 +180,8 @@ def test_a_provider_that_names_no_limit_has_no_slots(services: MemoryServices) -
     assert services.events.calls == ["get", "registration", "change", "decrypt", "data_key", "http", "change", "note"]
 
 
-def test_a_caller_waits_for_five_seconds_and_is_told_when_to_come(services: MemoryServices) -> None:
-    """Waiting only reads. Nothing was sent, and nothing is left of the attempt but the time of the next one."""
+def test_a_caller_waits_for_five_seconds_and_gets_a_time_to_retry(services: MemoryServices) -> None:
+    """Waiting only reads. Nothing was sent, and nothing is left of the attempt but the time for the next one."""
     take(services)
     before, writes = services.stored(), services.dynamo.before["shared"].copy()
 
@@ -194,8 +194,8 @@ def test_a_caller_waits_for_five_seconds_and_is_told_when_to_come(services: Memo
     assert stored == replace(before, changes=before.changes + 2, updated_at=stored.updated_at)
 
 
-def test_a_slot_that_comes_free_is_taken_by_who_waits(services: MemoryServices) -> None:
-    """Given back by its holder, or left to lapse."""
+def test_a_waiting_call_takes_a_slot_that_becomes_free(services: MemoryServices) -> None:
+    """Whether its holder gave it back or let it lapse."""
     another = take(services)
     services.events.before["sleep"] = [None, None, lambda: services.table_of_slots.give_back_slot("acme", 0, another)]
     assert services.token()["access_token"] == "AT-2"
@@ -205,8 +205,8 @@ def test_a_slot_that_comes_free_is_taken_by_who_waits(services: MemoryServices) 
     assert services.token()["access_token"] == "AT-3"
 
 
-def test_who_waits_for_another_that_waits_for_a_slot_waits_no_longer_than_that(services: MemoryServices) -> None:
-    """The five seconds are a call's own, whoever holds the lease meanwhile."""
+def test_waiting_for_a_call_that_waits_for_a_slot_takes_no_longer(services: MemoryServices) -> None:
+    """Each call has its own five seconds, whoever holds the lease."""
     held = services.stored().leased("holder-9", services.now + 30, services.now, waiting=True)
     services.connections.records["merchant-1"] = held
 
@@ -217,8 +217,8 @@ def test_who_waits_for_another_that_waits_for_a_slot_waits_no_longer_than_that(s
     assert services.stored() == held
 
 
-def test_an_attempt_that_waited_and_vanished_was_none(services: MemoryServices) -> None:
-    """It sent nothing: the next one asks at once, and a refusal is said without talk of an interruption."""
+def test_a_call_that_died_while_waiting_made_no_attempt(services: MemoryServices) -> None:
+    """It sent nothing: the next call asks at once, and a refusal does not mention an interruption."""
     services.connections.records["merchant-1"] = services.stored().leased(
         "holder-9", services.now, services.now, waiting=True
     )
@@ -231,8 +231,8 @@ def test_an_attempt_that_waited_and_vanished_was_none(services: MemoryServices) 
     assert "sleep" not in services.events.calls
 
 
-def test_what_was_interrupted_before_stays_known_while_another_waits(services: MemoryServices) -> None:
-    """An attempt that may have been sent is not forgotten for one that was not."""
+def test_an_earlier_interruption_stays_known_while_a_call_waits(services: MemoryServices) -> None:
+    """An attempt that may have been sent is not forgotten because of one that was not."""
     sent = services.stored().leased("holder-8", services.now - 40, services.now - 70)
     waited = sent.leased("holder-9", services.now - 5, services.now - 20, waiting=True)
     again = waited.leased("holder-10", services.now + 20, services.now)
@@ -241,8 +241,8 @@ def test_what_was_interrupted_before_stays_known_while_another_waits(services: M
     assert (again.lease.interrupted_at, again.lease.attempt) == (int(services.now - 20), 2)
 
 
-def test_a_token_that_is_good_is_vended_without_waiting_for_a_slot(services: MemoryServices) -> None:
-    """A refresh that is not needed yet looks once."""
+def test_a_valid_token_is_vended_without_waiting_for_a_slot(services: MemoryServices) -> None:
+    """A refresh that is not needed yet looks for a slot once."""
     services.now = NOW + 3600 - 120
     take(services)
 
@@ -252,8 +252,8 @@ def test_a_token_that_is_good_is_vended_without_waiting_for_a_slot(services: Mem
 
 
 @pytest.mark.parametrize("caught", [True, False])
-def test_background_work_does_not_wait_but_is_put_off_for_minutes(services: MemoryServices, caught: bool) -> None:  # noqa: FBT001 - a parameter
-    """It is no failure that would lengthen the next pause, and no message that comes again at once."""
+def test_background_work_does_not_wait_but_is_postponed_for_minutes(services: MemoryServices, caught: bool) -> None:  # noqa: FBT001 - a parameter
+    """That is not a failure that lengthens the next pause, and the message does not come again at once."""
     services.connections.records["merchant-1"] = replace(services.stored(), upkeep_at=int(services.now) + 3600)
     if caught:
         take(services)
@@ -268,8 +268,8 @@ def test_background_work_does_not_wait_but_is_put_off_for_minutes(services: Memo
         assert stored.due_at == stored.upkeep_at
 
 
-def test_a_slot_is_held_to_three_seconds_past_the_requests_deadline(services: MemoryServices) -> None:
-    """And the request is cut, so that it ends so long before, whatever came between."""
+def test_a_slot_lapses_three_seconds_after_the_requests_deadline(services: MemoryServices) -> None:
+    """The request is shortened, so that it ends that long before, whatever took time in between."""
     services.events.before["change"] = [None, services.pass_time(4)]
     held: list[Taken] = []
     services.events.before["http"] = [lambda: held.extend(taken(services).values())]
@@ -280,8 +280,8 @@ def test_a_slot_is_held_to_three_seconds_past_the_requests_deadline(services: Me
     assert services.server.timeouts == [TIMEOUT - 4]
 
 
-def test_with_too_little_left_of_a_slot_nothing_is_sent(services: MemoryServices) -> None:
-    """The attempt is given back, and so is the slot."""
+def test_nothing_is_sent_if_the_slot_is_about_to_lapse(services: MemoryServices) -> None:
+    """The lease is given back, and so is the slot."""
     services.events.before["change"] = [None, services.pass_time(TIMEOUT - 0.5)]
 
     result = services.token(60)
@@ -302,10 +302,10 @@ def test_with_too_little_left_of_a_slot_nothing_is_sent(services: MemoryServices
         (answer("<html>"), False),
     ],
 )
-def test_a_request_that_ended_without_an_answer_leaves_its_slot_to_lapse(
+def test_a_request_without_an_answer_leaves_its_slot_to_lapse(
     services: MemoryServices, failure: Any, *, is_left: bool
 ) -> None:
-    """The server may be at work on it. An answer, whatever it says, and what was never sent are over."""
+    """The server may still be working on it. After any answer, or if nothing was sent, the slot is given back."""
     services.server.answers = [failure]
 
     if isinstance(failure, RuntimeError):
@@ -317,8 +317,8 @@ def test_a_request_that_ended_without_an_answer_leaves_its_slot_to_lapse(
     assert (0 in taken(services)) is is_left
 
 
-def test_an_answer_that_was_lost_is_not_asked_for_again_in_the_same_slot(services: MemoryServices) -> None:
-    """Where the server would repeat it: the first request may still be at work."""
+def test_a_lost_answer_is_not_requested_again_in_the_same_slot(services: MemoryServices) -> None:
+    """Even if the server would repeat it: the first request may still be running."""
     services.registrations.known["acme"] = registration(max_concurrency=1, refresh_token_replay_seconds=30)
     services.server.answers = [ProviderUnavailable("Cut off.", outcome_unknown=True)]
 
@@ -327,8 +327,8 @@ def test_an_answer_that_was_lost_is_not_asked_for_again_in_the_same_slot(service
     assert (result["error"], len(services.server.requests)) == ("provider_unavailable", 1)
 
 
-def test_a_write_whose_answer_was_lost_is_recognised(services: MemoryServices) -> None:
-    """The SDK sends it again, which fails; the slot is ours all the same, and nobody waits for it to lapse."""
+def test_a_write_whose_answer_was_lost_is_recognized(services: MemoryServices) -> None:
+    """The SDK sends it again, which fails. The slot is ours, and nobody waits for it to lapse."""
     update = services.dynamo.update_item
 
     def twice(**arguments: Any) -> Any:
@@ -342,7 +342,7 @@ def test_a_write_whose_answer_was_lost_is_recognised(services: MemoryServices) -
 
 @pytest.mark.parametrize("failure", [down(), aws_error("AccessDeniedException")])
 def test_a_slot_that_cannot_be_given_back_costs_nobody_a_token(services: MemoryServices, failure: Exception) -> None:
-    """The answer is stored by then; the slot lapses."""
+    """The answer is already stored, and the slot lapses."""
     update, calls = services.dynamo.update_item, iter([None, failure])
 
     def second_fails(**arguments: Any) -> Any:
@@ -356,8 +356,8 @@ def test_a_slot_that_cannot_be_given_back_costs_nobody_a_token(services: MemoryS
     assert 0 in taken(services)
 
 
-def test_while_the_table_of_slots_is_out_nothing_is_sent(services: MemoryServices) -> None:
-    """Nobody can know what is under way. Who waits hears of it within his five seconds."""
+def test_nothing_is_sent_while_the_table_of_slots_is_down(services: MemoryServices) -> None:
+    """Nobody can know which requests are running. A waiting call gets an error within its five seconds."""
     services.dynamo.get_item = lambda **_arguments: _raise(down())  # type: ignore[method-assign]
 
     result = services.token()
@@ -370,8 +370,8 @@ def _raise(error: Exception) -> Any:
     raise error
 
 
-def test_who_lost_the_lease_while_it_waited_gives_the_slot_back_unused(services: MemoryServices) -> None:
-    """Another has it: that one asks."""
+def test_a_call_that_lost_its_lease_while_waiting_gives_the_slot_back_unused(services: MemoryServices) -> None:
+    """The call that has the lease makes the request."""
     held = take(services)
 
     def is_anothers() -> None:
@@ -387,8 +387,8 @@ def test_who_lost_the_lease_while_it_waited_gives_the_slot_back_unused(services:
     assert taken(services) == {}
 
 
-def test_a_client_without_a_slot_sends_nothing_to_a_provider_that_has_them(services: MemoryServices) -> None:
-    """A use case that forgot to ask for one is a defect, not a request too many."""
+def test_a_client_without_a_slot_sends_nothing_to_a_provider_with_slots(services: MemoryServices) -> None:
+    """A use case that forgot to take one is a defect, and must not exceed the limit."""
     with pytest.raises(AssertionError, match="slots"):
         services.client.refresh(ONE, "RT-1", 10)
 
@@ -406,8 +406,8 @@ def open_request(services: MemoryServices, **fields: Any) -> None:
     services.events.calls.clear()
 
 
-def test_a_consent_takes_its_slot_before_its_request(services: MemoryServices) -> None:
-    """What is in the request is read first: whether it can be taken at all."""
+def test_a_callback_takes_its_slot_before_it_consumes_its_request(services: MemoryServices) -> None:
+    """It reads the request first, to see whether it could consume it."""
     open_request(services)
 
     outcome = services.completing.complete(validated_response(), services.deadline())
@@ -418,8 +418,8 @@ def test_a_consent_takes_its_slot_before_its_request(services: MemoryServices) -
     ]
 
 
-def test_a_consent_without_a_slot_has_taken_nothing(services: MemoryServices) -> None:
-    """The page looks again, as often as it likes, with the same code; none of the five exchanges is used."""
+def test_a_callback_without_a_slot_consumes_nothing(services: MemoryServices) -> None:
+    """The page can reload as often as it likes with the same code: none of the five exchanges is used up."""
     open_request(services, return_to="https://app.example/back")
     another = take(services)
 
@@ -442,10 +442,10 @@ def test_a_consent_without_a_slot_has_taken_nothing(services: MemoryServices) ->
         {"provider": "other"},
     ],
 )
-def test_an_answer_that_could_not_take_its_request_takes_no_slot(
+def test_a_response_that_cannot_consume_its_request_takes_no_slot(
     services: MemoryServices, fields: dict[str, Any]
 ) -> None:
-    """Nobody's turn is spent on what would be refused."""
+    """No slot is spent on a response that would be refused."""
     open_request(services, **fields)
 
     outcome = services.completing.complete(validated_response(), services.deadline())
@@ -454,8 +454,8 @@ def test_an_answer_that_could_not_take_its_request_takes_no_slot(
     assert (services.dynamo.items["shared"], services.server.requests) == ({}, [])
 
 
-def test_a_no_needs_no_slot(services: MemoryServices) -> None:
-    """There is nothing to be sent."""
+def test_an_error_response_needs_no_slot(services: MemoryServices) -> None:
+    """There is nothing to send."""
     open_request(services)
     take(services)
 
@@ -464,8 +464,8 @@ def test_a_no_needs_no_slot(services: MemoryServices) -> None:
     assert outcome.page == "denied"
 
 
-def test_a_provider_that_came_by_slots_after_the_link_was_made_keeps_to_them(services: MemoryServices) -> None:
-    """The request does not know of them: it is taken, and its exchange has its turn, or is to be tried again."""
+def test_a_limit_that_is_set_after_the_link_was_made_holds(services: MemoryServices) -> None:
+    """The stored request does not know about slots: it is consumed, and its exchange needs a slot or another try."""
     open_request(services)
     services.authorizations.create(authorization_request(owner="owner-1"))
     another = take(services)
@@ -479,8 +479,8 @@ def test_a_provider_that_came_by_slots_after_the_link_was_made_keeps_to_them(ser
     assert (outcome.page, len(services.server.codes)) == ("connected", 1)
 
 
-def test_a_provider_whose_registration_is_gone_takes_no_request(services: MemoryServices) -> None:
-    """What is wrong is said, and the same link works once it is mended."""
+def test_a_request_is_not_consumed_if_the_registration_is_gone(services: MemoryServices) -> None:
+    """The page says what is wrong, and the same link works once it is corrected."""
     open_request(services)
     services.events.before["registration"] = [ProviderMisconfigured("The secret cannot be read.")]
 
@@ -493,8 +493,8 @@ def test_a_provider_whose_registration_is_gone_takes_no_request(services: Memory
 # A revocation
 
 
-def test_a_revocation_has_its_slot_too(services: MemoryServices) -> None:
-    """It is ended here at once, and at the server when there is a turn."""
+def test_a_revocation_takes_a_slot_too(services: MemoryServices) -> None:
+    """The connection ends at once, and the grant is revoked at the server when there is a slot."""
     another = take(services)
 
     first = services.revoke()
@@ -505,8 +505,8 @@ def test_a_revocation_has_its_slot_too(services: MemoryServices) -> None:
     assert taken(services) == {}
 
 
-def test_an_answer_within_the_callers_time_or_none(services: MemoryServices) -> None:
-    """Who has too little time for a request and for storing what comes of it takes no slot."""
+def test_a_call_with_too_little_time_takes_no_slot(services: MemoryServices) -> None:
+    """It has to have enough time for the request and for storing the answer."""
     with (
         pytest.raises(TemporarilyUnavailable),
         services.client.in_slot(ONE, services.deadline(RESERVE), services.now + 5),
