@@ -24,7 +24,7 @@ class Browser:
         """``merchant_id`` is who consents at the demo authorization server, its usual merchant by default."""
         self._stack = stack
         self._session = requests.Session()
-        # A proxy or a .netrc of this machine has no part in it.
+        # Ignore this machine's proxy settings and .netrc.
         self._session.trust_env = False
         self._merchant = {MERCHANT_HEADER: merchant_id} if merchant_id else {}
 
@@ -69,7 +69,7 @@ class Browser:
         raise AssertionError(f"more than {_LONGEST_CHAIN} redirects")
 
     def start(self, provider: str = "ultracart", **fields: Any) -> dict[str, Any]:
-        """Have the application start an authorization, and return what it got."""
+        """Start an authorization as the application, and return the result."""
         return invoke(self._stack, "start", {"provider": provider, **fields})
 
     def connect(self, provider: str = "ultracart", **start_fields: Any) -> str:
@@ -81,10 +81,10 @@ class Browser:
 
 
 def invoke(stack: Stack, function: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Invoke ``gatehouse-{function}`` as an application does, through boto3; a function that raised fails the test."""
+    """Invoke ``gatehouse-{function}`` through boto3, as an application does. A function that raises fails the test."""
     answer = stack.lambda_client().invoke(FunctionName=f"gatehouse-{function}", Payload=json.dumps(event))
     document: dict[str, Any] = json.load(answer["Payload"])
-    # The stubs say that the key is always there; it is there when the function raised.
+    # The stubs say that the key is always there. It is there only if the function raised.
     assert dict(answer).get("FunctionError") is None, document
     return document
 

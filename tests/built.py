@@ -1,6 +1,6 @@
-"""The built package at work for a stack: its functions answer from their own folder, with nothing else beside them.
+"""A stack that runs the built package: its functions can import only what is in their own folder.
 
-So whatever runs on such a stack shows, too, that nothing that the build left out was needed.
+A test on such a stack also shows that the build has left out nothing that is needed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from local.base.clock import Clock
     from local.gateway.invoker import Context, Inside
 
-# An environment that leads nowhere: whoever calls AWS fails at once.
+# An environment without AWS: any call of it fails at once.
 NO_AWS = {
     "AWS_ACCESS_KEY_ID": "none",
     "AWS_SECRET_ACCESS_KEY": "none",
@@ -59,7 +59,7 @@ class BuiltStack(Stack):
     _process: subprocess.Popen[str] | None = None
 
     def make_invoker(self) -> Invoker:
-        """Return what has that process run the functions, by this stack's clock."""
+        """Return an invoker that runs the functions in that process, by this stack's clock."""
         # -I and -S: neither this environment's packages nor this checkout can be imported there.
         command = [sys.executable, "-I", "-S", "-B", str(_SERVER), str(package(for_lambda=False))]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
@@ -108,10 +108,10 @@ class _Handler:
         with socket.create_connection(("127.0.0.1", self._port)) as connection, connection.makefile("rw") as file:
             file.write(json.dumps(call) + "\n")
             file.flush()
-            said = json.loads(file.readline())
-        sys.stdout.write(said["log"])
-        if "raised" in said:
-            name, text = said["raised"]
+            result = json.loads(file.readline())
+        sys.stdout.write(result["log"])
+        if "raised" in result:
+            name, text = result["raised"]
             raised: Callable[[str], Exception] = type(name, (Exception,), {})
             raise raised(text)
-        return said["answer"]
+        return result["answer"]

@@ -1,7 +1,7 @@
-"""Serves built functions to `tests.built`, in a process that has the built folder and the standard library alone.
+"""Serves built functions to `tests.built`, in a process that has only the built folder and the standard library.
 
-Each connection is one invocation: a line of JSON comes, a line of JSON goes back, with what was written to the standard
-output meanwhile.
+Each connection is one invocation: a line of JSON comes in, and a line of JSON goes back, with what was written to
+standard output in between.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from typing import Any
 
 
 class Output(io.TextIOBase):
-    """Standard output, collected for each invocation by itself."""
+    """Standard output, collected separately for each invocation."""
 
     def __init__(self) -> None:
         self._thread = threading.local()
 
     def begin(self) -> None:
-        """Forget what this thread has written."""
+        """Discard what this thread has written."""
         self._thread.text = ""
 
     def write(self, text: str) -> int:
-        """Keep a text."""
+        """Collect a text."""
         self._thread.text = self.written + text
         return len(text)
 
@@ -39,22 +39,22 @@ class Output(io.TextIOBase):
 
 
 class Context:
-    """What Lambda tells of an invocation."""
+    """The context object of an invocation."""
 
-    def __init__(self, told: dict[str, str], remaining_ms: int) -> None:
-        self.aws_request_id = told["aws_request_id"]
-        self.function_name = told["function_name"]
-        self.function_version = told["function_version"]
-        self.invoked_function_arn = told["invoked_function_arn"]
+    def __init__(self, fields: dict[str, str], remaining_ms: int) -> None:
+        self.aws_request_id = fields["aws_request_id"]
+        self.function_name = fields["function_name"]
+        self.function_version = fields["function_version"]
+        self.invoked_function_arn = fields["invoked_function_arn"]
         self._ends = time.monotonic() + remaining_ms / 1000
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return what is left of the milliseconds."""
+        """Return the milliseconds that are left."""
         return max(0, int((self._ends - time.monotonic()) * 1000))
 
 
 class Functions:
-    """The functions, each set up at its first invocation and kept."""
+    """The functions. Each is set up at its first invocation."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -62,7 +62,7 @@ class Functions:
         self._lock = threading.Lock()
 
     def invoke(self, call: dict[str, Any]) -> Any:
-        """Return what a function answers; the clock is put as far ahead as the caller's."""
+        """Return a function's answer. Its clock is as far ahead as the caller's."""
         self.ahead = call["ahead"]
         key = json.dumps([call["handler"], call["environment"]], sort_keys=True)
         with self._lock:
@@ -86,13 +86,13 @@ class Invocation(socketserver.StreamRequestHandler):
         if not line:
             return
         output.begin()
-        said: dict[str, Any] = {}
+        result: dict[str, Any] = {}
         try:
-            said["answer"] = functions.invoke(json.loads(line))
+            result["answer"] = functions.invoke(json.loads(line))
         except Exception as error:  # noqa: BLE001 - as Lambda does: the caller gets it
             traceback.print_exc()
-            said["raised"] = [type(error).__name__, str(error)]
-        self.wfile.write(json.dumps(said | {"log": output.written}).encode() + b"\n")
+            result["raised"] = [type(error).__name__, str(error)]
+        self.wfile.write(json.dumps(result | {"log": output.written}).encode() + b"\n")
 
 
 class Server(socketserver.ThreadingTCPServer):

@@ -1,4 +1,4 @@
-"""Callers of the functions in several processes, as Lambda runs them: all they share is tables, key and time."""
+"""Callers of the functions in several processes, as Lambda runs them: they share only tables, key and time."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from local.aws.cloudformation import Function
     from local.gateway.invoker import Invoker
 
-# Only a failing test ever waits so long.
+# Only a failing test ever waits this long.
 _PATIENCE = 60.0
 
-# A fork would inherit the locks and sockets of the stack in the middle of their use.
 PATIENCE = 90
 """Seconds that a call in a process may take."""
 
+# A fork would inherit locks and sockets of the stack that are in use.
 _spawning = multiprocessing.get_context("spawn")
 
 
@@ -43,7 +43,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What an invocation came to. ``began`` and ``ended`` are monotonic seconds, the same for all processes."""
+    """The result of an invocation. ``began`` and ``ended`` are monotonic seconds, the same for all processes."""
 
     function: str
     result: dict[str, Any] = field(repr=False)
@@ -58,15 +58,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class SharedTime:
-    """What the processes share with the test: how far the clock is ahead, and how many calls have begun to decide."""
+    """What the processes share with the test: how far the clock is ahead, and how many calls have read their record."""
 
-    # Raw values without a lock where there is one writer: a killed process must not take a lock with it.
+    # No lock for a value with one writer: a process that is killed must not take a lock with it.
     ahead: Any = field(default_factory=lambda: _spawning.Value("d", 0.0, lock=False))
     deciding: Any = field(default_factory=lambda: _spawning.Value("i", 0))
 
 
 class _Clock:
-    """The clock of a process. It notes a call's first question for the time: by then that call has read the record."""
+    """The clock of a process. It counts a call when that first asks for the time: by then it has read the record."""
 
     def __init__(self, shared: SharedTime) -> None:
         self._shared = shared
@@ -87,18 +87,18 @@ class _Clock:
 
 
 class Volley:
-    """Calls that were begun at one moment, and may still be under way."""
+    """Calls that were started at one moment, and may still be running."""
 
     def __init__(self, connections: Sequence[Connection[Any, Any]]) -> None:
         self._connections = connections
         self._answers: list[Answer] | None = None
 
     def is_over(self) -> bool:
-        """Tell whether a process has answered all its calls, or died."""
+        """Return whether a process has answered all its calls, or died."""
         return any(connection.poll() for connection in self._connections)
 
     def answers(self) -> list[Answer]:
-        """Wait for all answers; those of a process that was killed never come."""
+        """Wait for all answers. Those of a process that was killed never come."""
         if self._answers is None:
             self._answers = [answer for connection in self._connections for answer in _received(connection)]
         return self._answers
@@ -114,7 +114,7 @@ def _received(connection: Connection[Any, Any]) -> list[Answer]:
 
 
 class Callers:
-    """Processes that call a deployment's functions, each function set up in each process, as in warm environments."""
+    """Processes that call the functions of a deployment. Each has all functions set up, like warm environments."""
 
     def __init__(self, functions: Mapping[str, Function], processes: int = 4) -> None:
         self.processes = processes
@@ -141,11 +141,11 @@ class Callers:
             connection.close()
 
     def set_clock(self, ahead: float) -> None:
-        """Put the processes' clocks so many seconds ahead of the real time."""
+        """Set the processes' clocks this many seconds ahead of the real time."""
         self._shared.ahead.value = ahead
 
     def begin(self, calls: Sequence[Call], among: Sequence[int] | None = None) -> Volley:
-        """Deal the calls out to the processes (or to some of them), a thread for each call, and let all go at once."""
+        """Distribute the calls over the processes (or some of them), a thread for each call, and start all at once."""
         chosen = range(self.processes) if among is None else among
         connections = [self._running[index][1] for index in chosen]
         self._shared.deciding.value = 0
@@ -159,7 +159,7 @@ class Callers:
         return volley
 
     def settle(self) -> None:
-        """Wait until nothing is under way any more: a test that failed may have left something behind."""
+        """Wait until no call is running: a test that failed may have left some."""
         for index in range(self.processes):
             self.resume(index)
         for volley in self._volleys:
@@ -171,22 +171,22 @@ class Callers:
         return self.begin(calls).answers()
 
     def wait_until_deciding(self, count: int) -> None:
-        """Wait until so many calls of the latest volley have read the record and now decide what to do."""
+        """Wait until this many calls of the latest volley have read the record and are deciding what to do."""
         give_up = time.monotonic() + _PATIENCE
         while self._shared.deciding.value < count:
             assert time.monotonic() < give_up, f"only {self._shared.deciding.value} of {count} calls have come"
             time.sleep(0.01)
 
     def suspend(self, index: int) -> None:
-        """Stop a process in the middle of what it does, as one that gets no processor or no network."""
+        """Stop a process in the middle of its work, like one that gets no processor time."""
         os.kill(self._pid(index), signal.SIGSTOP)
 
     def resume(self, index: int) -> None:
-        """Let a suspended process go on."""
+        """Let a suspended process continue."""
         os.kill(self._pid(index), signal.SIGCONT)
 
     def kill(self, index: int) -> None:
-        """Kill a process in the middle of what it does (SIGKILL), and put a new one in its place."""
+        """Kill a process in the middle of its work (SIGKILL), and start a new one in its place."""
         process, connection = self._running[index]
         process.kill()
         process.join()
@@ -215,14 +215,14 @@ def _expect(connection: Connection[Any, Any], word: str) -> None:
 
 
 def _work(connection: Connection[Any, Any], functions: dict[str, Function], shared: SharedTime) -> None:
-    """Be one of the processes, until the other end is closed."""
-    # A line for each of thousands of calls helps nobody; defects are still told.
+    """Run as one of the processes until the other end is closed."""
+    # A line for each of thousands of calls helps nobody. Defects are still logged.
     logging.getLogger("gatehouse").setLevel(logging.ERROR)
     from functions.vault.services import Services  # noqa: PLC0415 - after the environment is set
     from local.gateway.invoker import Invoker  # noqa: PLC0415
 
     clock = _Clock(shared)
-    # What a call's own time ends is proven elsewhere; here a busy machine must not use it up.
+    # Other tests show what a short deadline does. Here a busy machine must not exceed it.
     patient = {name: replace(function, timeout=PATIENCE) for name, function in functions.items()}
     invoker = Invoker(patient, lambda environment: Services.from_environ(environment, clock=clock.now))
     invoker.warm_up()
@@ -236,7 +236,7 @@ def _work(connection: Connection[Any, Any], functions: dict[str, Function], shar
 
 
 def _made(calls: Sequence[Call], invoker: Invoker, clock: _Clock, connection: Connection[Any, Any]) -> list[Answer]:
-    """Make the calls in a thread each, when told to go."""
+    """Make each call in a thread of its own, once the other end says "go"."""
     go = threading.Event()
     with ThreadPoolExecutor(max(1, len(calls))) as pool:
         under_way = [pool.submit(_make, call, invoker, clock, go) for call in calls]
@@ -254,7 +254,7 @@ def _make(call: Call, invoker: Invoker, clock: _Clock, go: threading.Event) -> l
         began = time.monotonic()
         invocation = invoker.invoke(f"gatehouse-{call.function}", call.event)
         ended = time.monotonic()
-        clock.note_the_call()  # one that failed before it could decide is not waited for either
+        clock.note_the_call()  # a call that failed before it asked for the time counts, too
         result = {"error": "raised"} if invocation.unhandled else json.loads(invocation.payload)
         answers.append(Answer(call.function, result, began, ended))
     return answers

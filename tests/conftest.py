@@ -1,4 +1,4 @@
-"""What the tests share: one running stack, a browser, an engine that is atomic by itself, and honest skipping."""
+"""What the tests share: a running stack, browsers, an atomic engine, and the rules for skipping."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the markers known."""
+    """Register the markers."""
     for need in NEEDS:
         config.addinivalue_line("markers", f"{need.marker}: needs {need.what}, skipped without it")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what cannot run here; where all must run (REQUIRE_ALL=1), fail instead."""
+    """Skip a test that cannot run here; with REQUIRE_ALL=1, fail it."""
     for need in NEEDS:
         if item.get_closest_marker(need.marker) is None or need.is_met():
             continue
@@ -43,7 +43,7 @@ def _reason(need: Need) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say plainly what was left out, and how to get it; the reports come from whichever process ran a test."""
+    """Report what was skipped, and how to get what was missing. Any of the processes may have skipped it."""
     reasons = {str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())}
     skipped = [need for need in NEEDS if any(reason.count(_reason(need)) for reason in reasons)]
     if skipped:
@@ -58,9 +58,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def stack() -> Iterator[Stack]:
     """Give the local stack, one for all tests: it holds other tests' connections, and its clock only goes forward.
 
-    Its functions are the built ones, as they are deployed but for the processor that they are built for. With
+    Its functions are built as they are deployed, except that they are built for this machine's processor. With
     GATEHOUSE_FUNCTIONS=source they run from the checkout in the tests' own process, where a debugger reaches them. The
-    demo's UltraCart takes any number of requests at a time there.
+    demo's UltraCart has no limit of requests at a time here.
     """
     from_source = os.environ.get("GATEHOUSE_FUNCTIONS") == "source"
     with Stack() if from_source else BuiltStack() as running:
@@ -70,7 +70,7 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture
 def demo(stack: Stack) -> Iterator[DemoServer]:
-    """Give the demo authorization server with no faults set and no requests noted."""
+    """Give the demo authorization server without faults and without recorded requests."""
     stack.demo.reset()
     yield stack.demo
     stack.demo.reset()
@@ -85,18 +85,18 @@ def aws_calls(stack: Stack) -> list[AwsCall]:
 
 @pytest.fixture
 def new_browser(stack: Stack) -> Callable[..., Browser]:
-    """Open browsers that know nothing of one another; ``merchant_id`` says whose they are."""
+    """Open browsers that share nothing. ``merchant_id`` is the merchant that uses one."""
     return lambda merchant_id=None: Browser(stack, merchant_id)
 
 
 @pytest.fixture
 def browser(new_browser: Callable[..., Browser]) -> Browser:
-    """Open a fresh browser."""
+    """Open a new browser."""
     return new_browser()
 
 
 @pytest.fixture(scope="session")
 def dynalite() -> Iterator[str]:
-    """Run dynalite, a DynamoDB engine that is atomic by itself, and give its URL. Mark the test `needs_node`."""
+    """Run dynalite, a DynamoDB engine with atomic writes, and give its URL. Mark the test `needs_node`."""
     with running_dynalite() as url:
         yield url

@@ -1,4 +1,4 @@
-"""A gate before the demo server's back channel: it holds answers back, so that a test says what happens meanwhile."""
+"""A gate in front of the demo server's endpoints: it holds answers back while a test makes other things happen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-# Only a failing test ever waits so long.
+# Only a failing test ever waits this long.
 _PATIENCE = 60.0
 
 _PASSED_ON = ("Accept", "Authorization", "Content-Type", "X-UltraCart-Api-Version")
@@ -31,7 +31,7 @@ class _Held:
 
 
 class Gate:
-    """Passes every request on at once: the server has acted. While the gate holds, the answers wait here."""
+    """Forwards every request at once, so the server acts on it. While the gate is closed, the answers wait here."""
 
     def __init__(self) -> None:
         self._targets: dict[str, str] = {}
@@ -48,34 +48,34 @@ class Gate:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let everything through and stop."""
+        """Open the gate and stop."""
         self.open()
         self._server.close()
 
     def before(self, name: str, endpoint: str) -> str:
-        """Stand before an endpoint, and return the URL to register in its place."""
+        """Put the gate in front of an endpoint, and return the URL to register instead."""
         self._targets[f"/{name}"] = endpoint
         return f"{self._server.url}/{name}"
 
     def hold(self, kind: str) -> None:
-        """Hold the answers to requests of this kind from now on: a grant type, or the name of another endpoint."""
+        """Hold the answers to requests of this kind from now on: a grant type, or the name of an endpoint."""
         with self._changed:
             self._holding, self._held = kind, []
 
     def open(self) -> None:
-        """Let all that is held go, in no order, and hold nothing more."""
+        """Release all answers, in no particular order, and hold no more."""
         with self._changed:
             self._holding = None
             for held in self._held:
                 held.release.set()
 
     def wait_for(self, count: int) -> None:
-        """Wait until so many answers have been held."""
+        """Wait until this many answers are held."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self._held) >= count, _PATIENCE), f"held {len(self._held)}"
 
     def release(self, number: int) -> None:
-        """Let one answer go, by the order in which they came (the first is 0)."""
+        """Release one answer, by the order in which they came (the first is 0)."""
         self._held[number].release.set()
 
     @property
@@ -95,8 +95,8 @@ class Gate:
         except requests.ConnectionError:
             hang_up(request)
         self._wait_at(request.form.get("grant_type") or request.path.strip("/"))
-        told = {name: answer.headers[name] for name in _PASSED_BACK if name in answer.headers}
-        return Response(answer.content, answer.status_code, told)
+        passed_back = {name: answer.headers[name] for name in _PASSED_BACK if name in answer.headers}
+        return Response(answer.content, answer.status_code, passed_back)
 
     def _wait_at(self, kind: str) -> None:
         with self._changed:

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def lift_the_limit(stack: Stack) -> None:
-    """Register the demo's UltraCart anew, so that it takes any number of requests at a time."""
+    """Change the registration of the demo's UltraCart, so that it takes any number of requests at a time."""
     limit(stack, 0)
 
 
 def limit(stack: Stack, at_once: int) -> None:
-    """Register the demo's UltraCart so that it takes so many requests at a time: functions learn it in minutes."""
+    """Change the registration so that it takes this many requests at a time. Functions see that within minutes."""
     stack.registrations["ultracart"] = stack.registrations["ultracart"] | {"max_concurrency": at_once}
     secret = json.dumps(stack.registrations["ultracart"])
     boto3.client("secretsmanager").put_secret_value(SecretId="gatehouse/providers/ultracart", SecretString=secret)

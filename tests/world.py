@@ -1,4 +1,4 @@
-"""A stack whose functions are called from several processes, with a gate before its token and revocation endpoints."""
+"""A stack whose functions are called from several processes, with a gate in front of its provider's endpoints."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ LONGER_THAN_A_SERVER_IS_LEFT_ALONE = 400
 LONGER_THAN_A_LEASE = 40
 
 _CROWD = 64
-# The emulated account answers one request after the other, and the functions give AWS two seconds for an answer.
+# The emulated account handles one request at a time, and the functions wait two seconds for an answer of AWS.
 _CROWD_AT_ONE_LOCK = 24
 
 
 class World:
-    """What the concurrency flows act in. Its clock is one for the functions, the processes and the demo server."""
+    """What the tests of concurrency run in. The functions, the processes and the demo server have the same clock."""
 
     def __init__(self, stack: Stack, callers: Callers, gate: Gate, crowd: int) -> None:
-        """``crowd`` is how many callers the engine can bear at once, without keeping one waiting until it gives up."""
+        """``crowd`` is how many simultaneous callers the engine can serve before one of them times out."""
         self.stack = stack
         self.callers = callers
         self.gate = gate
@@ -45,25 +45,25 @@ class World:
         self.crowd = crowd
 
     def reset(self) -> None:
-        """Let the demo server work and forget what it saw, and let the gate hold nothing."""
+        """Reset the demo server and its record of requests, and open the gate."""
         self.gate.open()
         self.callers.settle()
         self.demo.reset()
         self.stack.aws_calls.clear()
 
     def advance(self, seconds: float) -> None:
-        """Move everybody's clock forward."""
+        """Move the clock forward."""
         self.stack.clock.advance(seconds)
         self.callers.set_clock(self.stack.clock.offset)
 
     def connect(self, merchant_id: str | None = None, **start_fields: Any) -> str:
-        """Connect a merchant, and return the connection_id; the exchange is not among the noted requests."""
+        """Connect a merchant, and return the connection_id. The exchange is not among the recorded requests."""
         connection_id = Browser(self.stack, merchant_id).connect(**start_fields)
         self.demo.reset()
         return connection_id
 
     def start(self, **fields: Any) -> dict[str, Any]:
-        """Have the application start an authorization, and return what it got."""
+        """Start an authorization as the application, and return the result."""
         return invoke(self.stack, "start", {"provider": "ultracart", **fields})
 
     @staticmethod
@@ -72,19 +72,19 @@ class World:
         return f"concurrent-{uuid.uuid4().hex}"
 
     def merchant_of(self, vended: dict[str, Any]) -> str:
-        """Return for whom the authorization server takes the bearer of an access token."""
+        """Return whose access token this is, according to the authorization server."""
         headers = {"Authorization": f"Bearer {vended['access_token']}", "X-UltraCart-Api-Version": "2017-03-01"}
         answer = requests.get(f"{self.demo.url}/rest/v2/oauth/me", headers=headers, timeout=10)
         return str(answer.json()["merchant_id"])
 
     def connect_expired(self) -> str:
-        """Connect a merchant whose access token has expired since."""
+        """Connect a merchant, and let its access token expire."""
         connection_id = self.connect()
         self.advance(LONGER_THAN_A_TOKEN_LIVES)
         return connection_id
 
     def callback_event(self, started: dict[str, Any], merchant_id: str | None = None) -> dict[str, Any]:
-        """Go with a browser up to its callback, and return the event of that (payload format 2.0), not sent."""
+        """Take a browser up to its callback, and return the event of that request (payload format 2.0) unsent."""
         browser = Browser(self.stack, merchant_id)
         callback = urlsplit(browser.consent(browser.authorize(started["authorize_url"])))
         return {
@@ -110,24 +110,24 @@ class World:
         return dict(boto3.client("dynamodb").get_item(TableName=table, Key=key, ConsistentRead=True)["Item"])
 
     def token(self, connection_id: str) -> dict[str, Any]:
-        """Return what a single, late caller of `token` gets."""
+        """Return the result of one call of `token`."""
         return invoke(self.stack, "token", {"connection_id": connection_id})
 
     def token_requests(self) -> int:
-        """Return how many requests the token endpoint saw."""
+        """Return how many requests the token endpoint got."""
         return len(self.demo.requests("token"))
 
     def most_at_once(self) -> int:
-        """Return how many token requests of one grant were ever under way at once."""
+        """Return the most token requests of one grant that ran at the same time."""
         return max((grant["max_simultaneous"] for grant in self.demo.grants()), default=0)
 
 
 @contextmanager
 def running_world(dynamodb_endpoint: str | None = None, processes: int = 4) -> Iterator[World]:
-    """Run a stack (its tables in another engine where one is named), a gate and the calling processes."""
+    """Run a stack, a gate and the calling processes. ``dynamodb_endpoint`` names another engine for the tables."""
     with Stack(dynamodb_endpoint=dynamodb_endpoint) as stack, Gate() as gate:
         registration = stack.registrations["ultracart"]
-        # The longest timeout that a provider may have: an answer is held until the test lets it go.
+        # The longest timeout that a provider can have: answers are held until the test releases them.
         stack.registrations["ultracart"] = registration | {
             "token_endpoint": gate.before("token", registration["token_endpoint"]),
             "revocation_endpoint": gate.before("revoke", registration["revocation_endpoint"]),
@@ -140,7 +140,7 @@ def running_world(dynamodb_endpoint: str | None = None, processes: int = 4) -> I
 
 @dataclass(frozen=True)
 class Storm:
-    """What came of many calls at once. ``most_at_once`` are requests under way at the token endpoint."""
+    """What many simultaneous calls resulted in. ``most_at_once`` counts requests at the token endpoint."""
 
     calls: int
     processes: int
@@ -153,9 +153,9 @@ class Storm:
 
 
 def storm(world: World, calls: Sequence[Call]) -> tuple[Storm, list[Answer]]:
-    """Let all of these calls read the same record before the authorization server's answer gets out.
+    """Make all of these calls read the same record before the authorization server's answer is released.
 
-    Without a gate a fast server would have answered before the last call has begun, and that one proves nothing.
+    Without a gate, a fast server could answer before the last call begins, and that call would show nothing.
     """
     requests_before = world.token_requests()
     world.gate.hold("refresh_token")
@@ -182,7 +182,7 @@ def distinct(answers: Sequence[Answer]) -> set[str]:
 
 
 def _most_under_way(answers: Sequence[Answer]) -> int:
-    """Return how many calls were under way at one moment."""
+    """Return the most calls that were running at one moment."""
     changes = sorted([(answer.began, 1) for answer in answers] + [(answer.ended, -1) for answer in answers])
     under_way = most = 0
     for _, change in changes:

@@ -1,4 +1,4 @@
-"""AWS for the unit tests: moto behind its lock, dynalite beside it, and the tables as the template describes them."""
+"""AWS for the unit tests: moto behind a lock, dynalite beside it, and the tables of the template."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ Tables = tuple[Connections, Authorizations]
 
 
 def client_of(endpoint: str) -> ClientOf:
-    """Return what gives boto3's client of each service at `endpoint`, without retries."""
+    """Return a function that returns boto3's client of a service at `endpoint`, without retries."""
 
     @cache
     def of(service: str) -> Any:
@@ -45,14 +45,14 @@ def aws() -> Iterator[ClientOf]:
 
 @pytest.fixture(scope="session")
 def table_definitions() -> dict[str, Any]:
-    """Give the tables as they are deployed: the template's own keys, attributes and indexes."""
+    """Give the definitions of the tables as they are deployed, from the template."""
     with isolation({}):
         return dict(cloudformation.table_definitions(cloudformation.load(TEMPLATE)))
 
 
 @pytest.fixture(scope="session", params=["moto", pytest.param("dynalite", marks=pytest.mark.needs_node)])
 def engine(request: pytest.FixtureRequest) -> ClientOf:
-    """Give a DynamoDB: every test that asks for it runs on each."""
+    """Give a DynamoDB. A test that uses it runs on each engine."""
     if request.param == "moto":
         moto: ClientOf = request.getfixturevalue("aws")
         return moto
@@ -67,7 +67,7 @@ def tables(engine: ClientOf, table_definitions: dict[str, Any]) -> Tables:
 
 
 def new_tables(engine: ClientOf, definitions: dict[str, Any], *logical_ids: str) -> list[str]:
-    """Make these tables, new and empty; return their names."""
+    """Create these tables, new and empty, and return their names."""
     names = {logical_id: f"{logical_id}-{uuid.uuid4().hex}" for logical_id in logical_ids}
     with isolation({}):
         create_tables(engine("dynamodb").meta.endpoint_url, {name: definitions[name] for name in names}, names)
@@ -76,14 +76,14 @@ def new_tables(engine: ClientOf, definitions: dict[str, Any], *logical_ids: str)
 
 @pytest.fixture
 def shared_table(engine: ClientOf, table_definitions: dict[str, Any]) -> str:
-    """Give the name of a table of what connections share, new and empty."""
+    """Give the name of a new, empty table of what connections share."""
     (name,) = new_tables(engine, table_definitions, "SharedTable")
     return name
 
 
 @pytest.fixture
 def shared(engine: ClientOf, shared_table: str) -> Shared:
-    """Give that table as one process has it."""
+    """Give that table as one process uses it."""
     return Shared(engine, shared_table)
 
 

@@ -1,4 +1,4 @@
-"""Services in memory: the use cases as they are, in worlds that are small and real, and fail when they are to."""
+"""Services in memory: the real use cases on small real stores and servers, which fail when a test wants them to."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ def down() -> TemporarilyUnavailable:
 
 
 class Events:
-    """What is called, in order, and what happens `before` and `after` the effect of the next calls of each kind.
+    """The calls, in order, and what happens `before` and `after` the effect of the next calls of each kind.
 
-    An exception is raised: before the effect it is a call that failed, after it one whose answer was lost. A function
-    is run: whatever else goes on in the world at that moment.
+    An exception is raised: before the effect, the call failed; after it, its answer was lost. A function is called: it
+    is what happens elsewhere at that moment.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Events:
 
     @contextmanager
     def call(self, kind: str) -> Iterator[None]:
-        """Note a call, and let happen what is to happen around its effect."""
+        """Record a call, and make happen what is planned around its effect."""
         self.calls.append(kind)
         _happen(self.before[kind])
         yield
@@ -97,9 +97,9 @@ def _no_aws(service: str) -> Any:
 
 
 def aws_error(code: str, operation: str = "Operation") -> ClientError:
-    """Return an error of AWS that is no outage."""
-    said: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-    return ClientError(said, operation)
+    """Return an error of AWS that is not an outage."""
+    response: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    return ClientError(response, operation)
 
 
 class MemoryConnections(Connections):
@@ -116,7 +116,7 @@ class MemoryConnections(Connections):
             return self.records.get(connection_id)
 
     def change(self, was: Connection, now: Connection) -> None:
-        """Write over what is as it was read."""
+        """Replace a record that is as it was read."""
         with self._events.call("change"):
             stored = self.records.get(now.connection_id)
             assert now.changes > was.changes
@@ -125,7 +125,7 @@ class MemoryConnections(Connections):
             self.records[now.connection_id] = now
 
     def create(self, new: Connection) -> None:
-        """Write what never was."""
+        """Write a new record."""
         with self._events.call("create"):
             if new.connection_id in self.records:
                 raise Conflict
@@ -215,7 +215,7 @@ class MemoryAuthorizations(Authorizations):
             self.records[request.request_id] = replace(was, pushes=was.pushes + 1)
 
     def fail(self, response: ValidatedResponse, attempt: LastAttempt, now: float) -> AuthorizationRequest:
-        """Note a no."""
+        """Store an error response."""
         with self._events.call("fail"):
             was = self.records.get(response.browser.request_id)
             if was is None or not _fits(response, was, now):
@@ -225,12 +225,12 @@ class MemoryAuthorizations(Authorizations):
         return failed
 
     def note_attempt(self, request: AuthorizationRequest, attempt: LastAttempt) -> None:
-        """Note what was refused."""
+        """Note a refused response."""
         with self._events.call("note_refused"):
             self.records[request.request_id] = replace(self.records[request.request_id], last_attempt=attempt)
 
     def reopen(self, request: AuthorizationRequest, attempt: LastAttempt) -> AuthorizationRequest:
-        """Open a request that has failed."""
+        """Reopen a request that has failed."""
         with self._events.call("reopen"):
             if self.records[request.request_id].consumed_by != request.consumed_by:
                 raise Conflict
@@ -250,7 +250,7 @@ def _fits(response: ValidatedResponse, was: AuthorizationRequest, now: float) ->
 
 
 class MemoryShared(Shared):
-    """What connections share, in a dictionary, as far as it is noted."""
+    """The notes of what connections share, in a dictionary."""
 
     def __init__(self, events: Events) -> None:
         super().__init__(_no_aws, "shared")
@@ -259,7 +259,7 @@ class MemoryShared(Shared):
         self._events = events
 
     def note_refreshed(self, provider: str, client_id: str, now: float, _deadline: Deadline) -> None:
-        """Note it, each time."""
+        """Note it each time."""
         with self._events.call("note"):
             self.refreshed[provider, client_id] = int(now)
 
@@ -296,7 +296,7 @@ class MemoryRegistrations(Registrations):
             return self.known[name]
 
     def has_slots(self, name: str) -> bool:
-        """Tell whether the provider takes a limited number of requests at a time."""
+        """Return whether the provider limits how many requests it takes at a time."""
         return name in self.known and self.known[name].provider.has_slots
 
     def reread(self, _refused: Registration) -> Registration | None:
@@ -306,21 +306,21 @@ class MemoryRegistrations(Registrations):
 
 
 class MemoryKms:
-    """A KMS: data keys that it gives out and, under the same encryption context, opens again."""
+    """A KMS: it makes data keys, and decrypts them under the same encryption context."""
 
     def __init__(self, events: Events) -> None:
         self.keys: dict[bytes, tuple[bytes, Mapping[str, str]]] = {}
         self._events = events
 
     def generate_data_key(self, **arguments: Any) -> dict[str, bytes]:
-        """Give out a key."""
+        """Return a new key."""
         with self._events.call("data_key"):
             key, wrapped = os.urandom(32), os.urandom(48)
             self.keys[wrapped] = key, arguments["EncryptionContext"]
             return {"Plaintext": key, "CiphertextBlob": wrapped}
 
     def decrypt(self, **arguments: Any) -> dict[str, bytes]:
-        """Open a key."""
+        """Decrypt a key."""
         with self._events.call("decrypt"):
             key, context = self.keys[arguments["CiphertextBlob"]]
             if context != arguments["EncryptionContext"]:
@@ -329,9 +329,9 @@ class MemoryKms:
 
 
 class Server:
-    """An authorization server: it issues AT-2 and RT-2, AT-3 and RT-3, ..., and says yes to every revocation.
+    """An authorization server: it issues AT-2 and RT-2, AT-3 and RT-3, ..., and confirms every revocation.
 
-    `answers` go before that, one for each request; what is callable is called with the request's form.
+    `answers` come first, one for each request. A callable is called with the request's form.
     """
 
     def __init__(self, events: Events) -> None:
@@ -347,10 +347,10 @@ class Server:
             form = dict(parse_qsl(body or ""))
             self.requests.append((url, form))
             self.timeouts.append(timeout)
-            said = self.answers.pop(0) if self.answers else self.issue
-            if isinstance(said, Exception):
-                raise said
-            return said(form) if callable(said) else said
+            following = self.answers.pop(0) if self.answers else self.issue
+            if isinstance(following, Exception):
+                raise following
+            return following(form) if callable(following) else following
 
     def issue(self, form: dict[str, str]) -> Answer:
         """Issue the next tokens, or confirm a revocation."""
@@ -372,12 +372,12 @@ class Server:
 
     @property
     def revoked(self) -> list[str]:
-        """Return the tokens that were shown for revocation, in order."""
+        """Return the tokens that were sent for revocation, in order."""
         return [form["token"] for _, form in self.requests if "token" in form]
 
 
 class MemoryQueue(Queue):
-    """A queue that keeps what it got."""
+    """A queue that keeps its messages."""
 
     def __init__(self, events: Events, kind: str) -> None:
         super().__init__(_no_aws, "")
@@ -386,18 +386,18 @@ class MemoryQueue(Queue):
         self._kind = kind
 
     def send(self, body: str, *, group: str = "", deduplication: str = "") -> None:
-        """Take a message."""
+        """Keep a message."""
         with self._events.call(self._kind):
             self.messages.append({"body": body, "group": group, "deduplication": deduplication})
 
     def is_empty(self) -> bool:
-        """Tell whether nothing is in it."""
+        """Return whether it is empty."""
         with self._events.call(f"{self._kind}_is_empty"):
             return not self.messages
 
 
 class MemoryServices:
-    """All parts together, at the time `NOW`, which passes only by sleeping and by `pass_time`."""
+    """All parts together, at the time `NOW`. Time passes only by sleeping and by `pass_time`."""
 
     def __init__(self) -> None:
         self.now = float(NOW)
@@ -465,11 +465,11 @@ class MemoryServices:
             self.logged.append(line)
 
     def new_cipher(self) -> Cipher:
-        """Return a cipher as a newly started function has it: nothing is in its memory."""
+        """Return the cipher of a newly started function, with nothing in memory."""
         return Cipher(lambda _service: self.kms, "key-1")
 
     def pass_time(self, seconds: float) -> Callable[[], None]:
-        """Return what lets time pass, in the middle of something."""
+        """Return a function that lets time pass in the middle of a call."""
 
         def passing() -> None:
             self.now += seconds
@@ -482,7 +482,7 @@ class MemoryServices:
         return Deadline(lambda: ends_at - self.now)
 
     def connect(self, tokens: TokenSet | None = None, **fields: Any) -> Connection:
-        """Store a connection at version 1, with AT-1 and RT-1 in it, and forget what that took."""
+        """Store a connection at version 1 with AT-1 and RT-1, and clear the list of calls."""
         given = tokens or TokenSet("AT-1", "RT-1")
         version, provider = fields.get("version", 1), fields.get("provider", "acme")
         whose = replace(WHOSE, provider=provider, parameters=fields.get("parameters", WHOSE.parameters))
@@ -494,12 +494,12 @@ class MemoryServices:
         return made
 
     def sealed(self, given: TokenSet, version: int, **response: Any) -> SealedTokens:
-        """Return tokens as a function that has nothing in its memory seals them."""
+        """Return tokens sealed by a function with nothing in memory."""
         sealer = self.new_cipher().prepare("merchant-1", version, WHOSE)
         return sealed_tokens(token_response(tokens=given, **response), sealer)
 
     def sealed_before(self, given: TokenSet, version: int = 1) -> Seal:
-        """Return tokens as they were sealed in format 1."""
+        """Return tokens sealed in format 1."""
         context = sealing.context_of("merchant-1", "acme", version)
         key, wrapped = os.urandom(32), os.urandom(48)
         self.kms.keys[wrapped] = key, context
@@ -510,19 +510,19 @@ class MemoryServices:
         return self.connections.records[connection_id]
 
     def tokens(self, connection_id: str = "merchant-1") -> TokenSet:
-        """Return the tokens that are stored, opened by nobody who takes part."""
+        """Return the stored tokens, opened without a call that the test would see."""
         opened = Cipher(lambda _service: _Opening(self.kms), "key-1")
         return opened.tokens_of(self.stored(connection_id))
 
     def token(self, seconds: float = 29.0, min_ttl: int = 60) -> dict[str, Any]:
-        """Ask for a token, and return the result or the failure's result."""
+        """Ask for a token, and return the result or the error."""
         try:
             return self.vending.token("merchant-1", min_ttl, self.deadline(seconds))
         except GatehouseError as error:
             return error.as_result()
 
     def refresh(self, if_version: int | None = None) -> dict[str, Any]:
-        """Ask for another token, likewise."""
+        """Ask for a refresh, likewise."""
         try:
             return self.vending.refresh("merchant-1", if_version, self.deadline())
         except GatehouseError as error:
@@ -534,7 +534,7 @@ class MemoryServices:
 
 
 class _Opening:
-    """A look into the KMS that leaves no trace."""
+    """The KMS without the record of its calls."""
 
     def __init__(self, kms: MemoryKms) -> None:
         self._keys = kms.keys

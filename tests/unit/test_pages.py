@@ -1,4 +1,4 @@
-"""What a person sees at the end of a connection: the result pages, as documents and as text."""
+"""The pages that a person sees at the end of an attempt to connect, as documents and as text."""
 
 import base64
 import hashlib
@@ -33,7 +33,7 @@ every_page = pytest.mark.parametrize("name", sorted(EXAMPLES))
 
 
 class Document(HTMLParser):
-    """A page, taken apart: its elements in order, and the text inside each kind of element."""
+    """A parsed page: its elements in order, and the text inside each kind of element."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -43,13 +43,13 @@ class Document(HTMLParser):
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note the element, and that it is open unless it is one that never is."""
+        """Add the element, and open it unless it is a void element."""
         self.elements.append((tag, dict(attrs)))
         if tag not in {"meta", "link", "circle", "path", "input"}:
             self._open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        """Close the element, and what was left open inside it."""
+        """Close the element and everything that is still open inside it."""
         if tag in self._open:
             while self._open.pop() != tag:
                 pass
@@ -65,12 +65,12 @@ class Document(HTMLParser):
 
 
 def document(name: str) -> Document:
-    """Return the page with its example values, taken apart."""
+    """Return the page with its example values, parsed."""
     return Document(pages.render(name, **EXAMPLES[name]))
 
 
 def test_the_examples_here_cover_every_page() -> None:
-    """A page that is added is a page that these tests look at."""
+    """A new page has to be added to these tests."""
     assert set(EXAMPLES) == pages.NAMES
 
 
@@ -86,7 +86,7 @@ def test_a_page_is_a_whole_document_with_landmarks(name: str) -> None:
 
 @every_page
 def test_a_page_needs_no_script_and_nothing_from_elsewhere(name: str) -> None:
-    """The page is readable without JavaScript, and asks no other server (or this one) for anything."""
+    """It is readable without JavaScript, and loads nothing from any server."""
     page = document(name)
 
     tags = {tag for tag, _ in page.elements}
@@ -98,7 +98,7 @@ def test_a_page_needs_no_script_and_nothing_from_elsewhere(name: str) -> None:
 
 
 def test_every_page_has_a_title_of_its_own() -> None:
-    """Tabs and histories tell the pages apart, and the title says what the heading says."""
+    """Tabs and history show different titles, and each title is the heading of its page."""
     documents = [document(name) for name in sorted(EXAMPLES)]
 
     assert len({page.text["title"] for page in documents}) == len(EXAMPLES)
@@ -107,7 +107,7 @@ def test_every_page_has_a_title_of_its_own() -> None:
 
 @every_page
 def test_a_page_says_what_to_do_next(name: str) -> None:
-    """Nobody is left on a page without a way on."""
+    """No page is a dead end."""
     text = document(name).text["main"]
 
     assert re.search(r"close this window|[Gg]o (back )?to the application|Try again|Check again", text)
@@ -128,7 +128,7 @@ HOSTILE = """<script>alert("1")</script>&'$provider ${reason}"""
     [(name, field) for name in sorted(EXAMPLES) for field in sorted(EXAMPLES[name]) if field not in LINKS],
 )
 def test_a_value_stays_text(name: str, field: str) -> None:
-    """Whatever a value holds, it is shown and never becomes markup, nor a place for another value."""
+    """Whatever a value contains is shown as text. It becomes neither markup nor a placeholder."""
     html = pages.render(name, **(EXAMPLES[name] | {field: HOSTILE}))
 
     page = Document(html)
@@ -143,14 +143,14 @@ def test_a_value_stays_text(name: str, field: str) -> None:
     ["/authorize/a.b", "/", "https://app.example/connect?x=1&y=2#z", "http://localhost:8787/authorize/a.b"],
 )
 def test_try_again_is_a_link(name: str, url: str) -> None:
-    """Where there is another try, it is one click away, exactly where the caller says."""
+    """If there is another try, it is one click away, at the URL that the caller passes."""
     page = Document(pages.render(name, **(EXAMPLES[name] | {"try_again": url})))
 
     assert [link["href"] for link in page.all("a")] == [url]
     assert page.text["a"] == "Try again"
 
 
-def test_who_began_at_the_provider_is_led_to_the_application() -> None:
+def test_a_person_who_began_at_the_provider_is_led_to_the_application() -> None:
     """One click, to the address that the application's owner has set."""
     page = document("begin_here")
 
@@ -159,7 +159,7 @@ def test_who_began_at_the_provider_is_led_to_the_application() -> None:
 
 @pytest.mark.parametrize("name", ["denied", "failed", "not_connected"])
 def test_without_another_try_the_page_says_where_to_start_again(name: str) -> None:
-    """No dead button: the way on is then the application."""
+    """It has no button without a link: the person goes back to the application."""
     page = Document(pages.render(name, **(EXAMPLES[name] | {"try_again": None})))
 
     assert not page.all("a")
@@ -187,7 +187,7 @@ def test_without_another_try_the_page_says_where_to_start_again(name: str) -> No
     ],
 )
 def test_anything_but_a_web_link_is_refused(url: str) -> None:
-    """A link that a browser might read as a script or another host is a defect of the caller, not a link."""
+    """A link that a browser might read as a script or as another host is a defect of the caller."""
     with pytest.raises(ValueError, match="try_again is not an http or https URL, nor a path"):
         pages.render("failed", provider="ultracart", reason="No.", try_again=url)
     with pytest.raises(ValueError, match="application is not an http or https URL, nor a path"):
@@ -204,8 +204,8 @@ def test_anything_but_a_web_link_is_refused(url: str) -> None:
         ("refused", {"reason": "x"}, r"page refused: missing \[\], unknown \['reason'\]"),
     ],
 )
-def test_a_page_takes_its_own_values_only(name: str, values: dict[str, str | None], message: str) -> None:
-    """A forgotten or misspelt value shows in the first test that renders the page, not to a person."""
+def test_a_page_takes_only_its_own_values(name: str, values: dict[str, str | None], message: str) -> None:
+    """A missing or misspelled value fails in the first test that renders the page, and not in front of a person."""
     with pytest.raises(ValueError, match=f"^{message}$"):
         pages.render(name, **values)
 
@@ -214,8 +214,8 @@ def test_a_page_takes_its_own_values_only(name: str, values: dict[str, str | Non
     ("name", "values"),
     [("nowhere-S3CRET", {}), ("failed", {"provider": "p", "reason": "r", "try_again": "S3CRET"})],
 )
-def test_an_error_does_not_repeat_what_it_was_given(name: str, values: dict[str, str | None]) -> None:
-    """A link may carry a ticket, so it is never part of an exception's text."""
+def test_an_error_does_not_repeat_a_value(name: str, values: dict[str, str | None]) -> None:
+    """A link may hold a ticket, so it is never part of an exception's text."""
     with pytest.raises(ValueError, match="page") as caught:
         pages.render(name, **values)
 
@@ -223,7 +223,7 @@ def test_an_error_does_not_repeat_what_it_was_given(name: str, values: dict[str,
 
 
 def test_optional_values_may_be_missing() -> None:
-    """An expired link of an unknown provider and an error without a reference still make whole sentences."""
+    """The page of an expired link without a provider and an error without a reference are whole sentences."""
     expired = Document(pages.render("expired", provider=None)).text["main"]
     error = Document(pages.render("error")).text["main"]
 
@@ -242,8 +242,8 @@ def test_the_policy_allows_exactly_the_style_of_the_page() -> None:
     )
 
 
-def test_the_headers_keep_the_address_of_the_page_to_itself() -> None:
-    """The address holds the code: it goes into no cache, no Referer and no search engine."""
+def test_the_headers_keep_the_url_of_the_page_private() -> None:
+    """The URL has the code: it gets into no cache, no Referer and no search engine."""
     assert {**pages.HEADERS, "Content-Security-Policy": ""} == {
         "Content-Type": "text/html; charset=utf-8",
         "Cache-Control": "no-store",
@@ -254,8 +254,8 @@ def test_the_headers_keep_the_address_of_the_page_to_itself() -> None:
     }
 
 
-def test_pages_need_the_standard_library_only() -> None:
-    """They are part of a cold start, so they load where no package is installed (-S: no site-packages)."""
+def test_pages_need_only_the_standard_library() -> None:
+    """They are loaded in a cold start, so they load without any installed package (-S: no site-packages)."""
     done = subprocess.run(
         [sys.executable, "-S", "-c", "import functions.web.pages as p; p.render('refused')"],
         cwd=ROOT,
@@ -291,7 +291,7 @@ def contrast(one: str, other: str) -> float:
     ["functions/web/templates/style.css", "local/demo/templates/consent.html"],
 )
 def test_colours_are_readable(file: str, mode: str) -> None:
-    """WCAG 2 AA in both modes: 4.5 to 1 for text, 3 to 1 for the edges of what can be operated."""
+    """WCAG 2 AA in both modes: 4.5 to 1 for text, 3 to 1 for the borders of controls."""
     light, dark = (ROOT / file).read_text(encoding="utf-8").split("@media (prefers-color-scheme: dark)")
     shown = colours(light) | (colours(dark) if mode == "dark" else {})
 

@@ -23,8 +23,8 @@ def new_key(aws: ClientOf, key_spec: str) -> tuple[str, bytes]:
     return arn, aws("kms").get_public_key(KeyId=arn)["PublicKey"]
 
 
-def test_a_key_on_a_curve_signs_as_jose_has_it(aws: ClientOf) -> None:
-    """Two numbers of 32 octets; the private key was never here."""
+def test_an_elliptic_curve_key_makes_a_jose_signature(aws: ClientOf) -> None:
+    """It is two numbers of 32 octets each. The private key stays in KMS."""
     arn, public = new_key(aws, "ECC_NIST_P256")
 
     bare = Signer(aws).sign(arn, "ES256", b"header.claims")
@@ -36,7 +36,7 @@ def test_a_key_on_a_curve_signs_as_jose_has_it(aws: ClientOf) -> None:
 
 
 def test_an_rsa_key_signs(aws: ClientOf) -> None:
-    """RS256, for servers that know nothing else; the key is named by an alias, as the owner may."""
+    """RS256, for servers that support nothing else. An alias can name the key."""
     arn, public = new_key(aws, "RSA_2048")
     aws("kms").create_alias(AliasName="alias/gatehouse-client-acme", TargetKeyId=arn)
 
@@ -47,8 +47,8 @@ def test_an_rsa_key_signs(aws: ClientOf) -> None:
     key.verify(signature, b"header.claims", padding.PKCS1v15(), hashes.SHA256())
 
 
-def test_an_rsa_key_salts_as_jose_wants_it(aws: ClientOf) -> None:
-    """PS256: as many octets as the hash has (RFC 7518 section 3.5), in the emulated account as in AWS."""
+def test_an_rsa_key_uses_the_salt_that_jose_requires(aws: ClientOf) -> None:
+    """PS256: as many octets as the hash has (RFC 7518 section 3.5)."""
     arn, public = new_key(aws, "RSA_2048")
 
     signature = Signer(aws).sign(arn, "PS256", b"header.claims")
@@ -60,7 +60,7 @@ def test_an_rsa_key_salts_as_jose_wants_it(aws: ClientOf) -> None:
 
 
 def asked_with(algorithm: str) -> dict[str, Any]:
-    """Return what KMS is asked for a signature by this algorithm."""
+    """Return the request to KMS for a signature with this algorithm."""
     asked: dict[str, Any] = {}
 
     class Kms:
@@ -81,8 +81,8 @@ def asked_with(algorithm: str) -> dict[str, Any]:
         ("RS256", "RSASSA_PKCS1_V1_5_SHA_256"),
     ],
 )
-def test_kms_has_its_own_names(algorithm: str, aws_name: str) -> None:
-    """It hashes the octets itself."""
+def test_the_algorithm_has_kmss_own_name(algorithm: str, aws_name: str) -> None:
+    """KMS computes the hash itself."""
     assert asked_with(algorithm) == {
         "KeyId": "key",
         "Message": b"octets",
@@ -95,8 +95,8 @@ def test_kms_has_its_own_names(algorithm: str, aws_name: str) -> None:
     ("key", "algorithm"),
     [("curve", "RS256"), ("curve", "ES384"), ("seals", "ES256"), ("nobody", "ES256")],
 )
-def test_a_key_that_cannot_sign_so_is_the_operators_fault(aws: ClientOf, key: str, algorithm: str) -> None:
-    """Another kind of key, a key for sealing, no key at all: the registration is what has to be looked at."""
+def test_a_key_that_cannot_sign_is_a_mistake_in_the_registration(aws: ClientOf, key: str, algorithm: str) -> None:
+    """It may be another kind of key, a key for encryption, or no key at all."""
     arns = {
         "curve": new_key(aws, "ECC_NIST_P256")[0],
         "seals": aws("kms").create_key()["KeyMetadata"]["Arn"],
@@ -108,31 +108,31 @@ def test_a_key_that_cannot_sign_so_is_the_operators_fault(aws: ClientOf, key: st
 
 
 class Refusing:
-    """A KMS that says no."""
+    """A KMS that refuses."""
 
     def __init__(self, code: str) -> None:
         self._code = code
 
     def sign(self, **_arguments: Any) -> Any:
-        """Say no."""
+        """Refuse."""
         raise aws_error(self._code, "Sign")
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "KMSInternalException"])
-def test_an_outage_of_kms_passes(code: str) -> None:
-    """Nothing was sent; whoever asked may ask again."""
+def test_an_outage_of_kms_is_temporary(code: str) -> None:
+    """Nothing was sent, and the caller may try again."""
     with pytest.raises(TemporarilyUnavailable):
         Signer(lambda _service: Refusing(code)).sign("key", "ES256", b"octets")
 
 
-def test_a_key_without_the_alias_is_named_as_that() -> None:
-    """What IAM refuses, the operator can grant by an alias."""
+def test_a_key_without_the_alias_is_reported() -> None:
+    """IAM refuses it, and the operator can grant it with an alias."""
     with pytest.raises(ProviderMisconfigured, match="an alias that Gatehouse may use"):
         Signer(lambda _service: Refusing("AccessDeniedException")).sign("key", "ES256", b"octets")
 
 
-def test_what_else_kms_says_is_a_defect() -> None:
-    """It stays the error that it is."""
+def test_any_other_error_of_kms_is_a_defect() -> None:
+    """It is raised as it is."""
     with pytest.raises(Exception, match="Surprise"):
         Signer(lambda _service: Refusing("Surprise")).sign("key", "ES256", b"octets")
 
@@ -143,8 +143,8 @@ def number(encoded: str) -> int:
 
 
 @pytest.mark.parametrize("key_spec", ["ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521"])
-def test_a_curves_key_becomes_a_jwk(aws: ClientOf, key_spec: str) -> None:
-    """RFC 7518 section 6.2: what is printed is the key that signs."""
+def test_an_elliptic_curve_key_becomes_a_jwk(aws: ClientOf, key_spec: str) -> None:
+    """RFC 7518 section 6.2: it is the key that signs."""
     _, public = new_key(aws, key_spec)
 
     jwk = jwk_of(public)
@@ -173,11 +173,11 @@ def test_a_jwk_is_named_by_its_thumbprint() -> None:
 
 
 def test_a_key_of_another_kind_is_refused() -> None:
-    """No server that wants an assertion takes it."""
+    """No server accepts it for client assertions."""
     with pytest.raises(ValueError, match="P-256"):
         jwk_of(der(ec.generate_private_key(ec.SECP256K1()).public_key()))
 
 
 def der(key: Any) -> bytes:
-    """Return a public key as KMS gives it."""
+    """Return a public key in the form that KMS returns."""
     return bytes(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
