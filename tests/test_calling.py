@@ -123,6 +123,56 @@ def test_the_python_for_other_clouds_gets_a_token(stack: Stack, browser: Browser
     assert printed == token["access_token"]
 
 
+def test_both_links_of_a_repeated_start_work(stack: Stack, browser: Browser) -> None:
+    """An SDK that repeats `start` makes a second request: whichever link the customer has leads to the connection."""
+    first, second = (browser.start(connection_id="start-repeated") for _ in range(2))
+
+    pages = [browser.visit(started["authorize_url"]) for started in (second, first)]
+
+    assert first["request_id"] != second["request_id"]
+    assert [page.status_code for page in pages] == [200, 200]
+    assert status_of("start-repeated", stack) == "active"
+
+
+def test_a_repeated_refresh_is_one_refresh(stack: Stack, browser: Browser) -> None:
+    """With `if_version` at any time; without it while the token set is younger than ten seconds."""
+    request = {"connection_id": browser.connect(connection_id="refresh-repeated")}
+    stack.clock.advance(JUST_OBTAINED)
+
+    versions = [version_of(stack.invoke("refresh", request)) for _ in range(2)]
+    stack.clock.advance(JUST_OBTAINED)
+    versions += [version_of(stack.invoke("refresh", {**request, "if_version": 2})) for _ in range(2)]
+
+    assert versions == [2, 2, 3, 3]
+
+
+def test_a_late_repeat_of_revoke_ends_what_was_connected_since(stack: Stack, browser: Browser) -> None:
+    """It is harmless at once; but it names no version, so a queue must not repeat it hours later."""
+    request = {"connection_id": browser.connect(connection_id="revoke-repeated")}
+
+    answers = [stack.invoke("revoke", request) for _ in range(2)]
+    browser.connect(connection_id="revoke-repeated")
+    reconnected = status_of("revoke-repeated", stack)
+    stack.invoke("revoke", request)
+
+    assert answers[0] == answers[1]
+    assert reconnected == "active"
+    assert status_of("revoke-repeated", stack) == "revoked"
+
+
+def status_of(connection_id: str, stack: Stack) -> str:
+    """Return where a connection stands."""
+    answer = stack.invoke("connections", {"connection_id": connection_id})
+    assert answer is not None
+    return str(answer["connection"]["status"])
+
+
+def version_of(answer: dict[str, Any] | None) -> int:
+    """Return the version of the token set in an answer."""
+    assert answer is not None
+    return int(answer["version"])
+
+
 def test_a_call_ends_when_the_page_says() -> None:
     """The times are the template's; HTTP ends, and a killed call's lease, as the code has it."""
     text = section(CALLING, "How long a call takes")
