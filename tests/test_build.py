@@ -1,4 +1,4 @@
-"""What is built is whole: each function answers from its own folder alone, with nothing of this checkout beside it."""
+"""The build is complete: each function works with its own folder alone, without this checkout."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LOCKS = ("requirements.txt", "requirements-local.txt", "requirements-dev.txt")
 EM_AARCH64 = 183
 UNCHECKED_HASH = 0b01
 
-# Loads a handler the way Lambda does, with the built folder in front of the standard library and nothing else.
+# Loads a handler the way Lambda does, with only the built folder and the standard library on the path.
 AS_LAMBDA = """
 import importlib, json, sys
 from types import SimpleNamespace
@@ -59,7 +59,7 @@ print(json.dumps({"answer": answer, "strangers": sorted(strangers)}))
 def run_isolated(
     code: str, *arguments: str, stdin: str = "", env: Mapping[str, str], cwd: Path, python: str = sys.executable
 ) -> str:
-    """Run Python code without an environment's packages (-I, -S) and return the last line that it printed."""
+    """Run Python code without installed packages (-I, -S), and return the last line that it printed."""
     command = [python, "-I", "-S", "-B", "-c", code, *arguments]
     done = subprocess.run(command, input=stdin, env=dict(env), cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -67,7 +67,7 @@ def run_isolated(
 
 
 def magic_number(python: str) -> int:
-    """Return the magic number of an interpreter's bytecode, as CPython lists them."""
+    """Return the magic number of an interpreter's bytecode."""
     asked = "import importlib.util; print(int.from_bytes(importlib.util.MAGIC_NUMBER[:2], 'little'))"
     return int(subprocess.run([python, "-I", "-c", asked], capture_output=True, text=True, check=True).stdout)
 
@@ -82,7 +82,7 @@ def invoke(folder: Path, name: str, event: Any, cwd: Path, env: Mapping[str, str
 
 @cache
 def lambdas_python() -> str | None:
-    """Return what compiles for Lambda and reads what was compiled for it; None where no Python 3.13 is."""
+    """Return a Python that compiles for Lambda; None if this machine has no Python 3.13."""
     try:
         return build.compiler(os.environ)
     except build.Refused:
@@ -90,7 +90,7 @@ def lambdas_python() -> str | None:
 
 
 def http_event(route: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the HTTP API sends for a browser's request without cookies."""
+    """Return the HTTP API's event for a browser's request without cookies."""
     return {
         "version": "2.0",
         "routeKey": route,
@@ -104,7 +104,7 @@ def http_event(route: str, parameters: Mapping[str, str]) -> dict[str, Any]:
 
 
 def sam_build(folder: Path, env: Mapping[str, str], *names: str) -> subprocess.CompletedProcess[str]:
-    """Let SAM build into a folder, as for a deployment: all functions, or some; return what it said, in one."""
+    """Run `sam build` into a folder, for all functions or some. Return the process, with its output in one text."""
     sam = ROOT / ".venv-sam" / "bin" / "sam"
     found = str(sam) if sam.exists() else shutil.which("sam")
     assert found, "SAM CLI is not here: `make .venv-sam/stamp` installs it"
@@ -117,9 +117,9 @@ def sam_build(folder: Path, env: Mapping[str, str], *names: str) -> subprocess.C
 
 @pytest.fixture(scope="session")
 def for_lambda(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder with the functions that SAM built from the template: with bytecode where Python 3.13 is."""
+    """Give the folder with the functions that SAM built from the template, with bytecode if there is a Python 3.13."""
     folder = tmp_path_factory.mktemp("sam")
-    # What whoever runs the tests has set must not change what is tested.
+    # The variables of the person who runs the tests must not change what is tested.
     env = {name: value for name, value in os.environ.items() if name not in {"GATEHOUSE_BUILD", "GATEHOUSE_BYTECODE"}}
     done = sam_build(folder, env if lambdas_python() else env | {"GATEHOUSE_BYTECODE": "none"})
     assert done.returncode == 0, done.stdout
@@ -128,7 +128,7 @@ def for_lambda(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A `sam build` into a folder: its exit code, and what a person has on the terminal."""
+    """A `sam build` into a folder: its exit code and its output on the terminal."""
 
     folder: Path
     returncode: int
@@ -137,15 +137,15 @@ class Attempt:
 
 @pytest.fixture(scope="session")
 def without_lambdas_python(tmp_path_factory: pytest.TempPathFactory) -> tuple[Attempt, Attempt]:
-    """Let SAM build where there is nothing that compiles for Lambda: as it is, and with GATEHOUSE_BYTECODE=none."""
+    """Run SAM without a Python that compiles for Lambda: by default, and with GATEHOUSE_BYTECODE=none."""
     home = tmp_path_factory.mktemp("home")
     for name in ("make", "sh"):
         (home / name).symlink_to(shutil.which(name) or name)
     env = {"PATH": str(home), "HOME": str(home)}
-    # Where the tests run on Python 3.13, the build is for a runtime whose bytecode it does not make.
+    # If the tests run on Python 3.13, build for a runtime whose bytecode that does not make.
     if magic_number(sys.executable) == build.LAMBDA_MAGIC_NUMBER:
         env["GATEHOUSE_BUILD_ARGS"] = "--magic-number 1"
-    build.package(for_lambda=True, python=None)  # here, because pip may need what the real HOME has
+    build.package(for_lambda=True, python=None)  # now, because pip may need the real HOME
 
     def attempt(names: tuple[str, ...], more: dict[str, str]) -> Attempt:
         folder = tmp_path_factory.mktemp("sam") / "built"
@@ -160,7 +160,7 @@ def without_lambdas_python(tmp_path_factory: pytest.TempPathFactory) -> tuple[At
 
 @pytest.fixture(scope="session")
 def for_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build a function for the interpreter that runs the tests."""
+    """Build for the interpreter that runs the tests."""
     folder = tmp_path_factory.mktemp("host")
     command = [sys.executable, "-m", "tools.build", str(folder)]
     subprocess.run(command, cwd=ROOT, env={**os.environ, "GATEHOUSE_BUILD": "host"}, capture_output=True, check=True)
@@ -168,8 +168,8 @@ def for_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_deployed_function_answers_from_its_own_folder(name: str, for_lambda: Path, tmp_path: Path) -> None:
-    """What SAM built has all that a function imports, up to the modules compiled for Lambda's processor."""
+def test_a_deployed_function_needs_only_its_own_folder(name: str, for_lambda: Path, tmp_path: Path) -> None:
+    """SAM's build has everything that a function imports, with modules compiled for Lambda's processor."""
     folder = for_lambda / f"{name.capitalize()}Function"
 
     answer = invoke(folder, name, ["nonsense"], tmp_path, python=lambdas_python() or sys.executable)
@@ -188,7 +188,7 @@ def test_a_deployed_function_answers_from_its_own_folder(name: str, for_lambda: 
 def test_a_deployed_function_has_its_pages(
     name: str, route: str, parameters: dict[str, str], for_lambda: Path, tmp_path: Path
 ) -> None:
-    """A browser that comes with nothing gets a whole page; the templates were built in."""
+    """A browser without a cookie gets a whole page: the templates are in the build."""
     folder = for_lambda / f"{name.capitalize()}Function"
 
     answer = invoke(folder, name, http_event(route, parameters), tmp_path, python=lambdas_python() or sys.executable)
@@ -206,7 +206,7 @@ def test_a_built_function_answers_on_this_machine(name: str, for_host: Path, tmp
 
 
 def test_a_built_function_works(for_host: Path, stack: Stack, tmp_path: Path) -> None:
-    """With its deployment's environment a built function does its work, and needs nothing that the build left out."""
+    """With the environment of a deployment it does its work, and needs nothing that the build has left out."""
     # given
     client = boto3.client("lambda", endpoint_url=stack.aws_endpoint)
     deployed = client.get_function_configuration(FunctionName=f"{STACK_NAME}-start")["Environment"]["Variables"]
@@ -220,7 +220,7 @@ def test_a_built_function_works(for_host: Path, stack: Stack, tmp_path: Path) ->
 
 
 def test_a_built_function_can_seal(for_host: Path, tmp_path: Path) -> None:
-    """The compiled modules load: a token set is sealed by them."""
+    """Its compiled modules load, and seal a token set."""
     code = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -232,8 +232,8 @@ print(key.decrypt(b"0" * 12, key.encrypt(b"0" * 12, b"sealed", b"context"), b"co
     assert run_isolated(code, str(for_host), env=NO_AWS, cwd=tmp_path) == "sealed"
 
 
-def test_all_that_is_compiled_is_for_lambda(for_lambda: Path) -> None:
-    """No module for the machine that built it slips in: Lambda would fail at the first import."""
+def test_all_compiled_modules_are_for_lambda(for_lambda: Path) -> None:
+    """With a module for the machine that built it, Lambda would fail at the first import."""
     compiled = list(for_lambda.rglob("*.so"))
 
     assert any("cryptography" in found.parts for found in compiled)
@@ -244,7 +244,7 @@ def test_all_that_is_compiled_is_for_lambda(for_lambda: Path) -> None:
 
 
 def test_a_built_function_holds_nothing_else(for_lambda: Path) -> None:
-    """The package, its data and its pinned dependencies go to Lambda: no tests, no tools, nothing that lay around."""
+    """It holds the package, its data and its pinned dependencies: no tests, no tools, no stray files."""
     folder = for_lambda / "TokenFunction"
     metadata = folder.glob("*.dist-info/METADATA")
     names = {re.findall(r"^Name: (.+)$", found.read_text("utf-8"), re.MULTILINE)[0].lower() for found in metadata}
@@ -259,7 +259,7 @@ def test_a_built_function_holds_nothing_else(for_lambda: Path) -> None:
 
 
 def test_lambda_gets_bytecode_that_its_python_reads(for_lambda: Path) -> None:
-    """Another's would not be taken; so there is either none, where the tests ask for that, or that of Lambda's own."""
+    """It would ignore another version's. There is none if the tests ask for a build without bytecode."""
     folder = for_lambda / "TokenFunction"
     python = lambdas_python()
     compiled = {found.read_bytes()[:4] for found in folder.rglob("*.pyc")}
@@ -269,7 +269,7 @@ def test_lambda_gets_bytecode_that_its_python_reads(for_lambda: Path) -> None:
 
 
 def test_the_magic_number_is_that_of_lambdas_python() -> None:
-    """Each release of Python 3.13 that is on this machine has the number that the build wants; no other version has."""
+    """Every Python 3.13 on this machine has the number that the build expects, and no other version has it."""
     paths = [sys.executable, *interpreters.installed(build.LAMBDA_PYTHON, os.environ)]
     here = [found for path in paths if (found := interpreters.ask(path))]
 
@@ -281,10 +281,10 @@ def test_the_magic_number_is_that_of_lambdas_python() -> None:
             assert each.magic_number != build.LAMBDA_MAGIC_NUMBER, each
 
 
-def test_a_built_module_is_loaded_without_a_look_at_its_source(for_host: Path) -> None:
-    """Ours have their bytecode beside them, to be taken unchecked; of the rest there is the bytecode alone.
+def test_a_built_module_is_loaded_without_checking_its_source(for_host: Path) -> None:
+    """Our modules have their bytecode beside them, to be loaded unchecked. Of the others there is only the bytecode.
 
-    It names the place where Lambda puts the package, for what the log says of a defect.
+    It names the folder to which Lambda unpacks the package, so that the log of a defect has the right paths.
     """
     sources = list(for_host.rglob("*.py"))
     ours = {Path(importlib.util.cache_from_source(str(module))): module for module in sources}
@@ -301,9 +301,9 @@ def test_a_built_module_is_loaded_without_a_look_at_its_source(for_host: Path) -
 
 
 def test_sam_says_how_to_go_on_without_lambdas_python(without_lambdas_python: tuple[Attempt, Attempt]) -> None:
-    """The build of a deployment fails, and the person at the terminal reads once what is missing and what they can do.
+    """The build fails, and the terminal shows once what is missing and what to do.
 
-    SAM shows no warning of a build that succeeds: it would be read by nobody.
+    A warning would not do: SAM shows none if a build succeeds.
     """
     done, _ = without_lambdas_python
 
@@ -319,8 +319,8 @@ def test_sam_says_how_to_go_on_without_lambdas_python(without_lambdas_python: tu
     assert not list(done.folder.rglob("*.py"))
 
 
-def test_sam_builds_without_bytecode_where_that_is_wanted(without_lambdas_python: tuple[Attempt, Attempt]) -> None:
-    """Whoever does what the failed build said has, on the same machine, a function that has its sources alone."""
+def test_sam_builds_without_bytecode_on_request(without_lambdas_python: tuple[Attempt, Attempt]) -> None:
+    """After the step that the failed build suggested, the function has only its sources."""
     _, done = without_lambdas_python
 
     function = done.folder / "TokenFunction"
@@ -330,8 +330,8 @@ def test_sam_builds_without_bytecode_where_that_is_wanted(without_lambdas_python
     assert (function / "botocore" / "session.py").exists()
 
 
-def test_what_going_without_bytecode_costs_is_what_was_measured() -> None:
-    """The build says the figure of docs/performance.md: new measurements are written into tools/build.py, too."""
+def test_the_cost_of_a_build_without_bytecode_was_measured() -> None:
+    """The build prints the figure of docs/performance.md. After new measurements, tools/build.py has to change, too."""
     performance = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
 
     measured = re.search(r"^\| without bytecode \| \*\*([\d.]+)\*\*", performance, re.MULTILINE)
@@ -340,8 +340,8 @@ def test_what_going_without_bytecode_costs_is_what_was_measured() -> None:
     assert float(measured[1]) == build.SLOWER_WITHOUT_BYTECODE
 
 
-def test_whoever_deploys_reads_what_a_build_needs() -> None:
-    """The README names Lambda's Python beside make, and its page on building the ways to go on without."""
+def test_the_documents_say_what_a_build_needs() -> None:
+    """The README names Lambda's Python and make, and its page on building says what to do without them."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Deploy it")[2]
     deploying = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
 
@@ -351,8 +351,8 @@ def test_whoever_deploys_reads_what_a_build_needs() -> None:
 
 
 @pytest.mark.parametrize("named", ["unfit", "absent", "shim"])
-def test_a_named_python_that_does_not_fit_is_refused(named: str, tmp_path: Path) -> None:
-    """It is refused by its name, with what it is and what is wanted; no other is taken in its place."""
+def test_an_unsuitable_python_that_was_named_is_refused(named: str, tmp_path: Path) -> None:
+    """The error says what it is and what is needed. No other is used instead."""
     # given
     shim = tmp_path / "shim"
     shim.write_text("#!/bin/sh\necho 'python3.13: command not found' >&2\nexit 127\n", "utf-8")
@@ -376,8 +376,8 @@ def test_a_named_python_that_does_not_fit_is_refused(named: str, tmp_path: Path)
     assert not (tmp_path / "built").exists()
 
 
-def test_a_named_python_is_taken_before_the_one_that_builds(tmp_path: Path) -> None:
-    """Where both fit, the variable decides: by a path or by a command on the PATH. Without it, no other is needed."""
+def test_a_named_python_takes_precedence(tmp_path: Path) -> None:
+    """The variable has a path, or a command on the PATH. Without it, the Python that builds is used if it fits."""
     # given
     named = tmp_path / "mine"
     named.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', "utf-8")
@@ -394,8 +394,8 @@ def test_a_named_python_is_taken_before_the_one_that_builds(tmp_path: Path) -> N
     assert (by_path, by_name, unnamed) == (str(named), str(named), sys.executable)
 
 
-def test_the_build_ends_with_what_was_built(for_lambda: Path) -> None:
-    """`make build` says at its end what SAM does not: how large a function is, and whether it has bytecode."""
+def test_the_build_ends_with_a_summary(for_lambda: Path) -> None:
+    """`make build` prints what SAM does not: how large a function is, and whether it has bytecode."""
     # given
     command = [
         "make",
@@ -428,8 +428,8 @@ def test_the_build_ends_with_what_was_built(for_lambda: Path) -> None:
         ((3571, 3495), "with bytecode that Lambda's Python 3.13 does not read (magic number 3495)."),
     ],
 )
-def test_bytecode_is_described_by_who_reads_it(numbers: tuple[int, ...], said: str, tmp_path: Path) -> None:
-    """What was built for another Python by mistake is not called a function for Lambda."""
+def test_the_summary_says_which_python_reads_the_bytecode(numbers: tuple[int, ...], said: str, tmp_path: Path) -> None:
+    """A build for another Python by mistake is not called a function for Lambda."""
     (tmp_path / "token.py").write_bytes(b"#" * 1_200_000)
     for index, number in enumerate(numbers):
         (tmp_path / f"{index}.pyc").write_bytes(number.to_bytes(2, "little") + b"\r\n")
@@ -445,7 +445,7 @@ def test_bytecode_is_described_by_who_reads_it(numbers: tuple[int, ...], said: s
     ],
 )
 def test_an_unknown_kind_of_build_is_refused(variable: str, word: str, said: str, tmp_path: Path) -> None:
-    """A variable with another word than there are is named, and nothing is built."""
+    """The error names the variable, and nothing is built."""
     command = [sys.executable, "-m", "tools.build", str(tmp_path / "built")]
 
     env = {**os.environ, variable: word}
@@ -456,8 +456,8 @@ def test_an_unknown_kind_of_build_is_refused(variable: str, word: str, said: str
     assert not (tmp_path / "built").exists()
 
 
-def test_the_functions_are_uploaded_once(for_lambda: Path) -> None:
-    """All folders are alike, so that `sam deploy`, which uploads by content, uploads one archive."""
+def test_all_functions_are_uploaded_as_one_archive(for_lambda: Path) -> None:
+    """All folders have the same content, and `sam deploy` uploads each content once."""
     contents = [
         {(str(f.relative_to(folder)), f.stat().st_size) for f in folder.rglob("*") if f.is_file()}
         for folder in (for_lambda / f"{name.capitalize()}Function" for name in FUNCTIONS)
@@ -467,7 +467,7 @@ def test_the_functions_are_uploaded_once(for_lambda: Path) -> None:
 
 
 def test_the_built_botocore_knows_every_service_in_use() -> None:
-    """Each service that the code asks a client of is among those that the build keeps, and none is kept for nothing."""
+    """The build keeps each service that the code has a client for, and no other."""
     nodes = [
         node for path in (ROOT / "functions").rglob("*.py") for node in ast.walk(ast.parse(path.read_text("utf-8")))
     ]
@@ -487,8 +487,8 @@ def pins(name: str) -> dict[str, str]:
     return {match[1]: match[2] for match in found if match}
 
 
-def test_the_tests_run_on_what_is_deployed() -> None:
-    """The environments agree: a version that is tested is the version that is shipped."""
+def test_the_tests_run_with_the_deployed_versions() -> None:
+    """The tested version of each package is the version that is shipped."""
     runtime, local, dev = map(pins, LOCKS)
 
     assert runtime.items() <= local.items() <= dev.items()
@@ -496,7 +496,7 @@ def test_the_tests_run_on_what_is_deployed() -> None:
 
 @pytest.mark.parametrize("name", [*LOCKS, "requirements-sam.txt", "requirements-bench.txt"])
 def test_every_pin_has_its_hash(name: str) -> None:
-    """A package that was changed after it was pinned is not installed; where it comes from is left to who installs."""
+    """A package that was changed after it was pinned is not installed. No pin says where to get the package."""
     text = (ROOT / name).read_text(encoding="utf-8")
     entries = re.split(r"\n(?=\S)", text)
 
@@ -507,8 +507,8 @@ def test_every_pin_has_its_hash(name: str) -> None:
     assert "://" not in text
 
 
-def test_a_python_that_is_too_old_is_named() -> None:
-    """A newcomer without a fitting Python is told what is needed and how to name one, not shown a traceback."""
+def test_a_python_that_is_too_old_is_reported() -> None:
+    """The error says what is needed and how to name another Python, without a traceback."""
     command = ["make", "--no-print-directory", "require-python"]
 
     none = subprocess.run([*command, "PYTHON="], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What each built function loads before its first call. A cold start pays for every module: none may slip in."""
+"""What each built function loads before its first call. A cold start pays for every module."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
         EVERY | CONNECTIONS | AUTHORIZATIONS | REGISTRATIONS | {"oauth.provider_requests", "usecases.starting"},
     ),
     "sweep": (AWS, EVERY | CONNECTIONS | {"storage.queues", "storage.shared", "usecases.sweeping"}),
-    # No provider is asked and nothing is written where the stored token is good: all that comes with the first refresh.
+    # A stored token that is still valid needs no provider and no write: all that is loaded with the first refresh.
     "token": (AWS | SEALING, EVERY | CONNECTIONS | SEALS | {"usecases.vending"}),
 }
 
@@ -146,14 +146,14 @@ print(json.dumps(sorted(sys.modules)))
 
 @cache
 def loaded(name: str) -> frozenset[str]:
-    """Return the modules that a built function has loaded when Lambda's runtime asks for its first event."""
+    """Return the modules that a built function has loaded before it gets its first event."""
     command = [sys.executable, "-I", "-S", "-B", "-c", CODE, str(package(for_lambda=False)), f"functions.{name}"]
     done = subprocess.run(command, env=LAMBDA_ENVIRONMENT, capture_output=True, text=True, check=True)
     return frozenset(json.loads(done.stdout))
 
 
 def test_every_function_is_in_the_table() -> None:
-    """A new function is given its place before it can be deployed."""
+    """A new function has to be added before it can be deployed."""
     handlers = {path.stem for path in (package(for_lambda=False) / "functions").glob("*.py")}
 
     assert handlers - {"__init__"} == set(LOADS)
@@ -161,7 +161,7 @@ def test_every_function_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("name", LOADS)
 def test_a_function_loads_no_other_package(name: str) -> None:
-    """A package more is a slower start of every environment, for good."""
+    """Another package would slow every cold start down."""
     roots = {module.partition(".")[0] for module in loaded(name)}
 
     assert roots - sys.stdlib_module_names - {"__main__", "functions"} == LOADS[name][0]
@@ -169,7 +169,7 @@ def test_a_function_loads_no_other_package(name: str) -> None:
 
 @pytest.mark.parametrize("name", LOADS)
 def test_a_function_loads_what_its_usual_call_needs_and_no_more(name: str) -> None:
-    """What it needs is there before the first call, and what it seldom needs is not."""
+    """What it needs is loaded before the first call, and what it seldom needs is not."""
     vault = {
         module.removeprefix("functions.vault.") for module in loaded(name) if module.startswith("functions.vault.")
     }
@@ -179,5 +179,5 @@ def test_a_function_loads_what_its_usual_call_needs_and_no_more(name: str) -> No
 
 @pytest.mark.parametrize("name", LOADS)
 def test_pages_are_loaded_with_the_first_page(name: str) -> None:
-    """Most browsers are sent on, and most functions never meet one."""
+    """Most browsers are redirected, and most functions serve none."""
     assert "functions.web.pages" not in loaded(name)

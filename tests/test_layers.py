@@ -1,4 +1,4 @@
-"""The direction of imports: a package of the vault imports only from those below it, and nothing runs in a circle."""
+"""The direction of imports: a package of the vault imports only from those below it, and there are no circles."""
 
 import ast
 from collections.abc import Iterator
@@ -17,23 +17,23 @@ LAYERS = ("base", "grant", "provider", "oauth", "storage", "settings", "resource
 PACKAGES = [name for name in LAYERS if (FUNCTIONS / "vault" / name).is_dir()]
 VAULT = sorted(path for path in (FUNCTIONS / "vault").rglob("*.py") if path.stem != "__init__")
 
-# Reaching the world outside: AWS, the network, files, other processes.
+# Modules that do I/O: AWS, the network, files, other processes.
 IO = {"boto3", "botocore", "requests", "urllib3", "socket", "ssl", "os", "pathlib", "subprocess", "http.client"}
 WITHOUT_IO = {"base", "grant", "provider"}
 CONNECTING = {"outbound", "wire"}
-"""The modules of `oauth` that open connections; the rest of it is given what does."""
+"""The modules of `oauth` that open connections. The others get a transport passed in."""
 
 every_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(FUNCTIONS)))
 every_vault_module = pytest.mark.parametrize("path", VAULT, ids=lambda path: str(path.relative_to(FUNCTIONS)))
 
 
 def tree_of(path: Path) -> ast.Module:
-    """Return a module, parsed."""
+    """Return a parsed module."""
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def imports_of(path: Path) -> frozenset[str]:
-    """Return the absolute names of all that a module imports."""
+    """Return the absolute names of everything that a module imports."""
     return layout.imports_of(path, path.relative_to(FUNCTIONS.parent).parent.parts)
 
 
@@ -54,7 +54,7 @@ def vault_imports_of(path: Path) -> set[Path]:
 
 
 def texts_of(tree: ast.Module) -> Iterator[str]:
-    """Give every string in a module's code; a string that is a statement by itself is a description, not code."""
+    """Yield every string in a module's code. A string that is a statement by itself is a description, not code."""
     described = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in described:
@@ -62,13 +62,13 @@ def texts_of(tree: ast.Module) -> Iterator[str]:
 
 
 def test_every_module_of_the_vault_is_in_a_package() -> None:
-    """A new module is given its place before it can be imported anywhere."""
+    """A new module has to have a layer."""
     assert {layer_of(path) for path in VAULT} == set(LAYERS)
 
 
 @pytest.mark.parametrize("package", ["web", *(f"vault/{name}" for name in PACKAGES)])
-def test_every_package_says_in_a_few_lines_what_lives_there(package: str) -> None:
-    """Whoever opens a package first reads what is in it, and what is not; it holds nothing else."""
+def test_every_package_says_in_a_few_lines_what_it_holds(package: str) -> None:
+    """Its `__init__` says what is in it and what is not, and has no code."""
     tree = tree_of(FUNCTIONS / package / "__init__.py")
 
     assert [type(node) for node in tree.body] == [ast.Expr]
@@ -77,7 +77,7 @@ def test_every_package_says_in_a_few_lines_what_lives_there(package: str) -> Non
 
 @every_vault_module
 def test_imports_go_downward_only(path: Path) -> None:
-    """No module imports from a package above its own, be it for types alone, or late inside a function."""
+    """No module imports from a package above its own, not even for types, or inside a function."""
     above = LAYERS[LAYERS.index(layer_of(path)) + 1 :]
 
     assert {name_of(other) for other in vault_imports_of(path) if layer_of(other) in above} == set()
@@ -85,13 +85,13 @@ def test_imports_go_downward_only(path: Path) -> None:
 
 @pytest.mark.parametrize("root", ["functions", "local"])
 def test_no_modules_import_each_other_in_a_circle(root: str) -> None:
-    """Inside a package, too, there is an order in which the modules can be understood one after the other."""
+    """The modules inside a package can be understood one after the other, too."""
     assert layout.in_circles(layout.arrows(FUNCTIONS.parent / root)) == set()
 
 
 @every_vault_module
-def test_what_decides_touches_nothing_outside(path: Path) -> None:
-    """Values and decisions are without I/O: no network, no files, no AWS, no environment."""
+def test_decisions_do_no_io(path: Path) -> None:
+    """Values and decisions need no network, no files, no AWS and no environment."""
     layer = layer_of(path)
     if layer in WITHOUT_IO or (layer == "oauth" and path.stem not in CONNECTING):
         imported = imports_of(path)
@@ -100,24 +100,24 @@ def test_what_decides_touches_nothing_outside(path: Path) -> None:
 
 
 @every_vault_module
-def test_the_vault_knows_nothing_of_handlers_events_or_pages(path: Path) -> None:
-    """Use cases could be called from anywhere: all that they import of Gatehouse is in the vault."""
+def test_the_vault_does_not_import_handlers_events_or_pages(path: Path) -> None:
+    """Use cases could be called from anywhere: everything that they import of Gatehouse is in the vault."""
     ours = {name for name in imports_of(path) if name.partition(".")[0] == "functions"}
 
     assert {name for name in ours if name != "functions.vault" and not name.startswith("functions.vault.")} == set()
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_handler_imports_what_is_shared_and_no_other_handler(handler: str) -> None:
-    """A function's own module imports `web` and the vault; never another function's."""
+def test_a_functions_module_imports_no_other_functions_module(handler: str) -> None:
+    """It imports `web` and the vault."""
     imported = imports_of(FUNCTIONS / f"{handler}.py")
 
     assert {name.split(".")[1] for name in imported if name.startswith("functions.")} <= {"web", "vault"}
 
 
 @every_module
-def test_what_is_deployed_imports_nothing_that_is_not(path: Path) -> None:
-    """The local stack, the tests and the examples stay out of the functions."""
+def test_deployed_code_imports_only_deployed_code(path: Path) -> None:
+    """The functions do not import the local stack, the tests or the examples."""
     roots = {name.partition(".")[0] for name in imports_of(path)}
 
     assert roots & {"local", "tests", "examples", "tools", "moto", "pytest"} == set()
@@ -125,7 +125,7 @@ def test_what_is_deployed_imports_nothing_that_is_not(path: Path) -> None:
 
 @every_module
 def test_only_settings_read_the_environment(path: Path) -> None:
-    """One module reads the environment; everything else is given what it needs."""
+    """Everything else gets its settings passed in."""
     reads = {
         node.attr
         for node in ast.walk(tree_of(path))
@@ -137,7 +137,7 @@ def test_only_settings_read_the_environment(path: Path) -> None:
 
 @every_module
 def test_code_never_asks_for_a_provider_by_name(path: Path) -> None:
-    """Providers are data: no code holds a provider's name, and none compares one with a text."""
+    """Providers are data: no code has a provider's name, and none compares a name with a text."""
     tree = tree_of(path)
     known = {file.stem for file in (FUNCTIONS / "providers").glob("*.toml")}
 

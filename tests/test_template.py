@@ -1,4 +1,4 @@
-"""What `template.yaml` must say, whoever edits it: least rights, two public routes, no secret logged, nothing lost."""
+"""What `template.yaml` has to keep: least privilege, few public routes, no secret in a log, nothing lost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FUNCTIONS = ("start", "authorize", "callback", "token", "refresh", "revoke", "connections", "sweep", "rescue")
 WITHOUT_ROUTE = {"sweep", "rescue"}
 SNAPSHOT = {"start", "authorize", "callback", "token", "refresh"}
-# Whose log can hold the last copy of somebody's tokens.
+# The functions whose log can hold the last copy of a customer's tokens.
 LAST_COPY = {"callback", "token", "refresh", "revoke"}
 PUBLIC_ROUTES = {
     "GET /authorize/{ticket}": "authorize",
@@ -34,7 +34,7 @@ PUBLIC_ROUTES = {
 }
 SECRETS = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretPrefix}*"
 
-# All that each function may do besides writing its own log.
+# Everything that each function may do, besides writing its own log.
 READ_AND_UPDATE_CONNECTIONS = {
     ("dynamodb:GetItem", "ConnectionsTable.Arn"),
     ("dynamodb:UpdateItem", "ConnectionsTable.Arn"),
@@ -52,7 +52,7 @@ ASK_THE_RESCUE = {("sqs:GetQueueAttributes", "RescueQueue.Arn")}
 
 
 def polls(queue: str) -> set[tuple[str, str]]:
-    """Return what Lambda needs of a function's role to read a queue for it."""
+    """Return the rights that Lambda needs to read a queue for a function."""
     return {(f"sqs:{action}", f"{queue}.Arn") for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")}
 
 
@@ -127,8 +127,8 @@ RIGHTS = {
     "rescue": READ_AND_UPDATE_CONNECTIONS | NEW_CONNECTIONS | SEAL | OPEN | polls("RescueQueue"),
 }
 
-# What each function is told, after GATEHOUSE_. Whoever talks to providers has to know the base URL: endpoints on
-# loopback are for a deployment that is on loopback itself.
+# The settings of each function, without GATEHOUSE_. A function that talks to providers needs the base URL: endpoints on
+# loopback are allowed only if the deployment is there, too.
 SETTINGS = {
     "start": {"BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE", "RETURN_TO_ORIGINS", "SECRET_PREFIX"},
     "authorize": {"BASE_URL", "AUTHORIZATIONS_TABLE", "SECRET_PREFIX"},
@@ -144,7 +144,7 @@ SETTINGS = {
     "rescue": {"CONNECTIONS_TABLE", "KEY_ID"},
 }
 
-# The queues of background work: queue -> its dead letters, its consumer.
+# The queues: queue -> its dead letters, its consumer.
 QUEUES = {
     "RescueQueue": ("RescueDeadLetters", "rescue"),
     "RefreshQueue": ("RefreshDeadLetters", "refresh"),
@@ -186,12 +186,12 @@ def function(name: str) -> Any:
 
 
 def alias(name: str) -> dict[str, str]:
-    """Return what refers to a function's alias, which SAM makes."""
+    """Return a reference to a function's alias, which SAM creates."""
     return {"Ref": f"{name.capitalize()}Function.Alias"}
 
 
 def timeout(name: str) -> int:
-    """Return the seconds that a function may run for."""
+    """Return the timeout of a function in seconds."""
     seconds: int = function(name).get("Timeout", template()["Globals"]["Function"]["Timeout"])
     return seconds
 
@@ -207,12 +207,12 @@ def statements(policies: list[Any]) -> list[Any]:
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return what IAM lets be one thing or a list of things as a list."""
+    """Return a value as a list: IAM allows one value or a list of them."""
     return value if isinstance(value, list) else [value]
 
 
 def target(resource: Any) -> str:
-    """Return a policy's resource as a word, `Table.Arn` or a Sub's text; the stack's own where another can be named."""
+    """Return a policy's resource as text, `Table.Arn` or a Sub's text; for a replaceable one, the stack's own."""
     if not isinstance(resource, dict):
         return str(resource)
     ((name, value),) = resource.items()
@@ -223,19 +223,19 @@ def target(resource: Any) -> str:
 
 
 def rights(statement: Any) -> set[tuple[str, str]]:
-    """Return (action, resource) for all that a statement allows."""
+    """Return (action, resource) for everything that a statement allows."""
     return {(a, target(r)) for a in as_list(statement["Action"]) for r in as_list(statement["Resource"])}
 
 
 def routes() -> Iterator[tuple[str, Any]]:
-    """Give each route's key and its operation in the OpenAPI document."""
+    """Yield each route's key and its operation in the OpenAPI document."""
     for path, operations in template()["Resources"]["Api"]["Properties"]["DefinitionBody"]["paths"].items():
         for method, operation in operations.items():
             yield f"{method.upper()} {path}", operation
 
 
-def test_these_are_all_the_functions() -> None:
-    """The tables in this file speak of every function, and of no other."""
+def test_the_tables_here_cover_every_function() -> None:
+    """A new function has to be added to the tables in this file."""
     expected = {f"{name.capitalize()}Function" for name in FUNCTIONS}
 
     assert set(resources("AWS::Serverless::Function")) == expected
@@ -244,7 +244,7 @@ def test_these_are_all_the_functions() -> None:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_has_a_role_of_its_own(name: str) -> None:
-    """No function borrows another's rights, and none takes SAM's, which may write to every log."""
+    """No function shares another's rights, and none has the default role of SAM, which may write to every log."""
     properties = function(name)
 
     assert properties["Role"] == {"Fn::GetAtt": [f"{name.capitalize()}Role", "Arn"]}
@@ -256,7 +256,7 @@ def test_a_function_has_a_role_of_its_own(name: str) -> None:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_may_do_what_it_needs_and_no_more(name: str) -> None:
-    """Its rights are those of the table above, and writing to the log that is its own."""
+    """Its rights are those of the table above, and writing to its own log."""
     own_log = {
         ("logs:CreateLogStream", f"{name.capitalize()}LogGroup.Arn"),
         ("logs:PutLogEvents", f"{name.capitalize()}LogGroup.Arn"),
@@ -269,15 +269,15 @@ def test_a_function_may_do_what_it_needs_and_no_more(name: str) -> None:
 
 
 def test_the_public_functions_cannot_open_any_token() -> None:
-    """Whoever takes over what faces the internet can decrypt nothing."""
+    """An attacker who takes over a public function can decrypt nothing."""
     for name in set(PUBLIC_ROUTES.values()):
         actions = {action for statement in statements(role(name)["Policies"]) for action, _ in rights(statement)}
 
         assert not actions & {"kms:Decrypt", "kms:ReEncryptFrom", "kms:*", "*"}
 
 
-def test_a_client_key_is_one_that_the_owner_has_named_so() -> None:
-    """No other key of the account signs for Gatehouse, and the names of a second stack's keys are others."""
+def test_client_keys_are_recognized_by_their_alias() -> None:
+    """No other key of the account signs for Gatehouse, and a second stack's keys have other names."""
     found = [s for name in FUNCTIONS for s in statements(role(name)["Policies"]) if rights(s) & SIGN]
 
     assert len(found) == 5
@@ -289,7 +289,7 @@ def test_a_client_key_is_one_that_the_owner_has_named_so() -> None:
 
 TOKENS, PENDING = "gatehouse/tokens", "gatehouse/pending"
 
-# What each function may do with the key, for tokens that are used and for tokens that wait.
+# What each function may do with the key, for tokens in use and for pending tokens.
 FOR_A_PURPOSE = {
     "callback": {TOKENS: SEAL, PENDING: SEAL},
     "token": {TOKENS: SEAL | OPEN},
@@ -300,8 +300,8 @@ FOR_A_PURPOSE = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_the_key_is_used_for_a_purpose(name: str) -> None:
-    """Every right on the key holds for one encryption context; what waits is opened by nobody who vends."""
+def test_every_right_on_the_key_is_for_one_purpose(name: str) -> None:
+    """It is limited to one encryption context. No function that vends tokens can open pending ones."""
     found = {}
     for statement in statements(role(name)["Policies"]):
         if any(resource == "TokensKey.Arn" for _, resource in rights(statement)):
@@ -313,7 +313,7 @@ def test_the_key_is_used_for_a_purpose(name: str) -> None:
 
 
 def test_the_build_keeps_the_operations_that_are_allowed() -> None:
-    """What a role allows a function to call is what the built botocore can call. Queues are polled by Lambda itself."""
+    """The built botocore can call what the roles allow, and no more. Lambda itself polls the queues."""
     polled = {action for action, _ in polls("any")} - {action for action, _ in ASK_THE_RESCUE}
     allowed = {action for granted in RIGHTS.values() for action, _ in granted} - polled
 
@@ -323,7 +323,7 @@ def test_the_build_keeps_the_operations_that_are_allowed() -> None:
 
 
 def test_no_policy_allows_everything() -> None:
-    """No policy of a role or for callers has a wildcard for an action or for a whole resource."""
+    """No policy has a wildcard for an action or for a whole resource."""
     managed = [found["Properties"] for found in resources("AWS::IAM::ManagedPolicy").values()]
     inline = [policy for name in FUNCTIONS for policy in role(name)["Policies"]]
 
@@ -333,8 +333,8 @@ def test_no_policy_allows_everything() -> None:
             assert resource not in {"*", "arn:aws:*"}
 
 
-def test_callers_can_be_given_tokens_and_nothing_else() -> None:
-    """The policy for functions that use tokens reaches `token` and `refresh`; the other one reaches no token."""
+def test_callers_can_be_allowed_to_get_tokens_and_nothing_else() -> None:
+    """The policy for functions that use tokens allows `token` and `refresh`. The other one gives no tokens."""
     policies = resources("AWS::IAM::ManagedPolicy")
 
     reach = {
@@ -353,8 +353,8 @@ def test_callers_can_be_given_tokens_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_handler_is_a_handler(name: str) -> None:
-    """The handler that the template names exists in the package `functions`."""
+def test_every_handler_exists(name: str) -> None:
+    """It is in the package `functions`, where the template names it."""
     module_name, _, attribute = function(name)["Handler"].rpartition(".")
 
     spec = importlib.util.find_spec(module_name)
@@ -365,7 +365,7 @@ def test_a_handler_is_a_handler(name: str) -> None:
 
 
 def test_lambda_knows_the_runtime() -> None:
-    """The runtime exists, which linters do not check, and is the one that the build chooses wheels for."""
+    """It exists, which linters do not check, and the build chooses wheels for it."""
     shared = template()["Globals"]["Function"]
     known = Loader().load_service_model("lambda", "service-2")["shapes"]
 
@@ -375,8 +375,8 @@ def test_lambda_knows_the_runtime() -> None:
     assert all(name.endswith("_aarch64") for name in build.LAMBDA_PLATFORMS)
 
 
-def test_whoever_is_waited_for_can_begin_from_a_snapshot() -> None:
-    """SnapStart is for published versions, and is chosen by a parameter; tests/test_versions.py has the versions."""
+def test_functions_that_someone_waits_for_can_start_from_a_snapshot() -> None:
+    """A parameter turns SnapStart on, for published versions: those are in tests/test_versions.py."""
     assert {name for name in FUNCTIONS if "SnapStart" in function(name)} == SNAPSHOT
     for name in SNAPSHOT:
         assert function(name)["SnapStart"] == {"ApplyOn": {"Ref": "SnapStart"}}
@@ -394,10 +394,8 @@ def test_whoever_is_waited_for_can_begin_from_a_snapshot() -> None:
         ({"TokensKeyId": OTHER_KEY}, KEY_ID, f"arn:aws:kms:us-east-1:123456789012:key/{OTHER_KEY}"),
     ],
 )
-def test_a_table_or_key_that_was_there_before_can_be_taken_over(
-    taken_over: dict[str, str], own: str, other: str
-) -> None:
-    """With its name given, every role, setting and output has it in place of the stack's own, which is not made."""
+def test_an_existing_table_or_key_can_be_used(taken_over: dict[str, str], own: str, other: str) -> None:
+    """If it is named, all roles, settings and outputs have it, and the stack creates none of its own."""
     before, after = Deployed(), Deployed(taken_over)
     (name,) = taken_over
     logical_id = {"ConnectionsTableName": "ConnectionsTable", "TokensKeyId": "TokensKey"}[name]
@@ -408,15 +406,15 @@ def test_a_table_or_key_that_was_there_before_can_be_taken_over(
         return json.dumps([*parts, deployed.resolve(translated()["Outputs"])])
 
     assert (before.has(logical_id), after.has(logical_id)) == (True, False)
-    # A function or an alias knows it by its name, a role by its ARN.
+    # Functions and aliases refer to it by name, roles by ARN.
     expected = said(before).replace(f"{own}.Arn", other).replace(own, taken_over[name])
     assert said(after) == expected
     assert own not in said(after)
     assert said(after).count(other) >= 10
 
 
-def test_what_browsers_reach_can_be_kept_free() -> None:
-    """By a parameter, off by default: in a small account AWS refuses a reservation, and the deployment with it."""
+def test_concurrency_can_be_reserved_for_browsers() -> None:
+    """By a parameter, off by default: in a small account AWS refuses a reservation, and the deployment fails."""
     reserved = {
         name: function(name)["ReservedConcurrentExecutions"]
         for name in FUNCTIONS
@@ -431,15 +429,15 @@ def test_what_browsers_reach_can_be_kept_free() -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_is_told_what_it_uses(name: str) -> None:
-    """The rights and the settings of a function agree: none knows of a table or key that it may not touch."""
+def test_a_function_has_the_settings_that_it_uses(name: str) -> None:
+    """They agree with its rights: no function has the name of a table or key that it may not use."""
     variables = function(name)["Environment"]["Variables"]
 
     assert set(variables) == {f"GATEHOUSE_{setting}" for setting in SETTINGS[name]}
 
 
 def test_a_function_ends_before_the_api_gives_up() -> None:
-    """An HTTP API waits 30 seconds: what talks to providers gets 29, the rest 10. Behind queues nobody waits."""
+    """An HTTP API waits 30 seconds: functions that talk to providers get 29, the rest 10. Nobody waits for a queue."""
     long = {"authorize", "callback", "token", "refresh", "revoke"}
 
     timeouts = {name: timeout(name) for name in FUNCTIONS}
@@ -448,14 +446,14 @@ def test_a_function_ends_before_the_api_gives_up() -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_writes_to_a_log_that_ends(name: str) -> None:
-    """The log is made with its retention before the function first writes to it; the role could not make it."""
+def test_a_functions_log_has_a_retention(name: str) -> None:
+    """The log is created with its retention before the function writes to it. The role cannot create it."""
     group = template()["Resources"][f"{name.capitalize()}LogGroup"]
 
     assert function(name)["LoggingConfig"]["LogGroup"] == {"Ref": f"{name.capitalize()}LogGroup"}
     assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
     assert min(template()["Parameters"]["LogRetentionDays"]["AllowedValues"]) * 86400 >= FORTNIGHT
-    # A name that is fixed is one that a stack made anew runs into where the group is still there.
+    # A fixed name would be taken if the group still exists when the stack is created again.
     is_fixed = group["Properties"].get("LogGroupName") == {"Fn::Sub": f"/aws/lambda/${{AWS::StackName}}-{name}"}
     outlives = ("RetainExceptOnCreate", "Retain")
     assert (group["DeletionPolicy"], group["UpdateReplacePolicy"]) == (("Delete", "Delete") if is_fixed else outlives)
@@ -463,7 +461,7 @@ def test_a_function_writes_to_a_log_that_ends(name: str) -> None:
 
 
 def test_three_routes_are_public() -> None:
-    """Browsers reach `authorize` and, both ways, `callback`; everything else is signed, or has no route at all."""
+    """Browsers reach `authorize` and, with two methods, `callback`. All other requests are signed or have no route."""
     signed = {f"POST /v1/{name}" for name in FUNCTIONS if name not in {*PUBLIC_ROUTES.values(), *WITHOUT_ROUTE}}
 
     security = {key: operation["security"] for key, operation in routes()}
@@ -473,8 +471,8 @@ def test_three_routes_are_public() -> None:
     assert set(security) == signed | set(PUBLIC_ROUTES)
 
 
-def test_signed_means_by_aws_credentials() -> None:
-    """The scheme that the signed routes name is the API's own check of SigV4."""
+def test_signed_routes_require_aws_credentials() -> None:
+    """They name the security scheme that makes the API check SigV4."""
     schemes = template()["Resources"]["Api"]["Properties"]["DefinitionBody"]["components"]["securitySchemes"]
 
     assert list(schemes) == ["sigv4"]
@@ -483,7 +481,7 @@ def test_signed_means_by_aws_credentials() -> None:
 
 
 def test_a_route_leads_to_its_function() -> None:
-    """Each route calls the function of its name, with payload format 2.0, and the API may call it there."""
+    """Each route calls the function of its name with payload format 2.0, and the API has the permission for that."""
     for key, operation in routes():
         name = PUBLIC_ROUTES.get(key, key.rpartition("/")[2])
         integration = operation["x-amazon-apigateway-integration"]
@@ -500,7 +498,7 @@ def test_a_route_leads_to_its_function() -> None:
 
 
 def test_the_access_log_holds_no_secret() -> None:
-    """It is JSON of the fields above and of no other; what a ticket or a code could be in is not among them."""
+    """It is JSON with the fields above and no others. None of them can contain a ticket or a code."""
     settings = template()["Resources"]["Api"]["Properties"]["AccessLogSettings"]
 
     assert json.loads(settings["Format"]) == LOGGED
@@ -519,10 +517,10 @@ def test_the_api_throttles() -> None:
     }
 
 
-def test_what_cannot_be_made_again_outlives_the_stack() -> None:
-    """Tables and key stay when the stack is deleted or replaces them; the key rotates, the tables can be restored.
+def test_data_that_cannot_be_recreated_outlives_the_stack() -> None:
+    """Tables and key stay if the stack is deleted or replaces them. The key rotates, and the tables can be restored.
 
-    A first deployment that fails leaves the tables, which nobody can delete by mistake, and not the key.
+    A first deployment that fails leaves the tables, which are protected from deletion, but not the key.
     """
     tables, keys = resources("AWS::DynamoDB::Table"), resources("AWS::KMS::Key")
 
@@ -538,8 +536,8 @@ def test_what_cannot_be_made_again_outlives_the_stack() -> None:
     assert key["Properties"]["EnableKeyRotation"] is True
 
 
-def test_what_can_be_lost_goes_with_the_stack() -> None:
-    """What connections share is known again within minutes: no backup is paid for, and nothing is left behind."""
+def test_the_shared_table_is_deleted_with_the_stack() -> None:
+    """What connections share is known again within minutes, so it needs no backup."""
     table = resources("AWS::DynamoDB::Table")["SharedTable"]
 
     assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Delete", "Delete")
@@ -548,16 +546,16 @@ def test_what_can_be_lost_goes_with_the_stack() -> None:
 
 
 @pytest.mark.parametrize("queue", ["RescueQueue", "RescueDeadLetters"])
-def test_tokens_that_wait_outlive_the_stack(queue: str) -> None:
-    """What is in there is nowhere else. A stack that is made anew does not run into the queue's name."""
+def test_queued_token_responses_outlive_the_stack(queue: str) -> None:
+    """They are nowhere else. The queue has no fixed name, which would be taken when the stack is created again."""
     found = resources("AWS::SQS::Queue")[queue]
 
     assert (found["DeletionPolicy"], found["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     assert "QueueName" not in found["Properties"]
 
 
-def test_every_queue_is_encrypted_and_patient() -> None:
-    """A message is encrypted at rest, and kept as long as SQS can keep it: there are no other queues."""
+def test_every_queue_is_encrypted_and_keeps_messages_for_as_long_as_possible() -> None:
+    """That covers all queues of the template."""
     queues = resources("AWS::SQS::Queue")
 
     assert set(queues) == {name for queue, (dead_letters, _) in QUEUES.items() for name in (queue, dead_letters)}
@@ -568,10 +566,10 @@ def test_every_queue_is_encrypted_and_patient() -> None:
 
 @pytest.mark.parametrize(("queue", "dead_letters", "consumer"), [(queue, *rest) for queue, rest in QUEUES.items()])
 def test_a_queue_hands_its_messages_to_its_function(queue: str, dead_letters: str, consumer: str) -> None:
-    """One at a time and with room to fail: hidden for six times the function's time, tried again, then put by.
+    """A message comes alone, is hidden for six times the function's timeout, comes again, and becomes a dead letter.
 
-    A rescue is hidden for little more than its function's time: it tries for that long, and has to come again at once.
-    So is a refresh: a server may repeat the answer that died with a process, for a minute or two.
+    A rescue is hidden for little more than the timeout, because it has to come again at once. So is a refresh: for a
+    minute or two, a server may repeat an answer that was lost with a process.
     """
     properties = resources("AWS::SQS::Queue")[queue]["Properties"]
     mapping = resources("AWS::Lambda::EventSourceMapping")[f"{consumer.capitalize()}Mapping"]["Properties"]
@@ -587,16 +585,16 @@ def test_a_queue_hands_its_messages_to_its_function(queue: str, dead_letters: st
     assert len(resources("AWS::Lambda::EventSourceMapping")) == len(QUEUES)
 
 
-def test_rescue_is_tried_until_long_after_an_alarm() -> None:
-    """A token response waits out an outage of two days in its queue, while a person knows of it since minutes."""
+def test_a_rescue_is_tried_until_long_after_the_alarm() -> None:
+    """A token response survives an outage of two days in its queue, and the alarm fires within minutes."""
     queue = resources("AWS::SQS::Queue")["RescueQueue"]["Properties"]
 
     assert queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"] >= 2 * 86400
 
 
 @pytest.mark.parametrize("in_all", template()["Parameters"]["BackgroundConcurrency"]["AllowedValues"])
-def test_background_work_keeps_to_its_share(in_all: int) -> None:
-    """Refreshes and revocations have together what the parameter says; Lambda takes two or more for a queue."""
+def test_background_work_has_limited_concurrency(in_all: int) -> None:
+    """The parameter is for refreshes and revocations together. Lambda requires at least two for a queue."""
     deployed = Deployed({"BackgroundConcurrency": in_all})
 
     at_once = {
@@ -609,13 +607,13 @@ def test_background_work_keeps_to_its_share(in_all: int) -> None:
     assert min(at_once.values()) >= 2
 
 
-def test_a_small_account_serves_its_customers() -> None:
-    """Of the ten runs at once that a new account may have, background work takes five."""
+def test_a_small_account_has_concurrency_left_for_customers() -> None:
+    """Background work takes five of the ten concurrent executions that a new account has."""
     assert template()["Parameters"]["BackgroundConcurrency"]["Default"] == 5
 
 
 def test_a_refresh_is_tried_for_longer_than_it_waits_for_a_rescue() -> None:
-    """It is put by when nobody will come for it any more, not while a token response may still come in."""
+    """It becomes a dead letter only when no token response can arrive any more."""
     queue = resources("AWS::SQS::Queue")["RefreshQueue"]["Properties"]
 
     assert queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"] >= 2 * RESCUED_WITHIN
@@ -623,7 +621,7 @@ def test_a_refresh_is_tried_for_longer_than_it_waits_for_a_rescue() -> None:
 
 
 def test_refreshes_of_one_slot_come_one_after_the_other() -> None:
-    """The queue of refreshes is FIFO, and so are its dead letters; message groups do not slow each other down."""
+    """The queue of refreshes is FIFO, and so are its dead letters. Message groups do not slow each other down."""
     queues = {name: queue["Properties"] for name, queue in resources("AWS::SQS::Queue").items()}
 
     assert {name for name, queue in queues.items() if queue.get("FifoQueue")} == {"RefreshQueue", "RefreshDeadLetters"}
@@ -633,8 +631,8 @@ def test_refreshes_of_one_slot_come_one_after_the_other() -> None:
     assert queues["RefreshQueue"]["DeduplicationScope"] == "messageGroup"
 
 
-def test_queues_are_reached_by_tls_alone() -> None:
-    """The one policy on the queues denies, for all of them; who may use them is in the roles."""
+def test_queues_are_reached_only_by_tls() -> None:
+    """One policy denies everything else for all queues. The roles say who may use them."""
     (policy,) = resources("AWS::SQS::QueuePolicy").values()
     (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
 
@@ -643,7 +641,7 @@ def test_queues_are_reached_by_tls_alone() -> None:
 
 
 def test_the_schedule_calls_the_sweep() -> None:
-    """One rule, at the rate that the deployment chose, and nobody else may call in its name."""
+    """One rule, at the rate that the parameter says, and no other rule may call it."""
     (rule,) = resources("AWS::Events::Rule").values()
     permission = template()["Resources"]["SweepPermission"]["Properties"]
 
@@ -659,13 +657,13 @@ def alarms() -> dict[str, Any]:
     return {name: found["Properties"] for name, found in resources("AWS::CloudWatch::Alarm").items()}
 
 
-def test_every_alarm_says_what_it_is_about_and_whom_it_tells() -> None:
-    """A sentence, and the topic that the operator has named. What each fires for is in tests/test_alarms.py."""
-    tell = [{"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}]
+def test_every_alarm_has_a_description_and_a_topic() -> None:
+    """The topic is the one that the operator has named. tests/test_alarms.py has what each alarm fires for."""
+    actions = [{"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}]
 
     for alarm in alarms().values():
         assert alarm["AlarmDescription"]
-        assert [alarm["AlarmActions"]] == tell
+        assert [alarm["AlarmActions"]] == actions
 
 
 @pytest.mark.parametrize(
@@ -683,7 +681,7 @@ def test_every_alarm_says_what_it_is_about_and_whom_it_tells() -> None:
     ],
 )
 def test_the_logs_are_watched(metric: str, pattern: str, watched: set[str]) -> None:
-    """Every function that can log such a line has its log filtered for it."""
+    """There is a metric filter on the log of each function that can write such a line."""
     namespace = {"Fn::Sub": "Gatehouse/${AWS::StackName}"}
     filters = [
         found["Properties"]
@@ -698,13 +696,13 @@ def test_the_logs_are_watched(metric: str, pattern: str, watched: set[str]) -> N
         assert (transformation["MetricNamespace"], transformation["MetricValue"]) == (namespace, "1")
 
 
-def test_the_log_never_leaves_out_what_tokens_and_alarms_hang_on() -> None:
-    """No level may be chosen that drops the ladder's last rung, or the outcomes that alarms read."""
+def test_the_log_level_never_drops_token_responses_or_outcomes() -> None:
+    """The log is the last place that takes a token response, and alarms read outcomes there."""
     assert template()["Parameters"]["LogLevel"]["AllowedValues"] == ["DEBUG", "INFO"]
 
 
 def test_authorization_requests_are_cleaned_up() -> None:
-    """Their table has a time to live; connections have none."""
+    """Their table has a TTL. Connections have none."""
     tables = resources("AWS::DynamoDB::Table")
 
     assert tables["AuthorizationsTable"]["Properties"]["TimeToLiveSpecification"] == {
@@ -714,8 +712,8 @@ def test_authorization_requests_are_cleaned_up() -> None:
     assert "TimeToLiveSpecification" not in tables["ConnectionsTable"]["Properties"]
 
 
-def test_a_ciphertext_is_in_the_table_alone() -> None:
-    """Neither index projects token sets, nor would it take on new attributes by itself."""
+def test_no_index_has_a_ciphertext() -> None:
+    """Neither index projects token sets, nor would it project new attributes."""
     indexes = template()["Resources"]["ConnectionsTable"]["Properties"]["GlobalSecondaryIndexes"]
 
     assert [index["IndexName"] for index in indexes] == ["due", "listed"]
@@ -724,23 +722,23 @@ def test_a_ciphertext_is_in_the_table_alone() -> None:
         assert "sets" not in index["Projection"]["NonKeyAttributes"]
 
 
-def test_lists_never_want_another_index() -> None:
-    """DynamoDB changes no projection in place: this one is of a single map, which may hold more from day to day."""
+def test_lists_never_need_another_index() -> None:
+    """DynamoDB cannot change a projection. This one has a single map, and that can get more entries."""
     listed = template()["Resources"]["ConnectionsTable"]["Properties"]["GlobalSecondaryIndexes"][1]
 
     assert [key["AttributeName"] for key in listed["KeySchema"]] == ["listed_in", "listed_as"]
     assert listed["Projection"]["NonKeyAttributes"] == ["summary"]
 
 
-def test_the_account_alone_administers_the_key() -> None:
-    """The key's own policy names no other principal, so that IAM says who uses it."""
+def test_only_the_account_administers_the_key() -> None:
+    """The key's own policy names no other principal, so IAM says who may use it."""
     (statement,) = template()["Resources"]["TokensKey"]["Properties"]["KeyPolicy"]["Statement"]
 
     assert statement["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
 
 
 def test_every_parameter_is_explained() -> None:
-    """A person who deploys sees a label, a group and a sentence for each parameter, and a reason for each refusal."""
+    """Each has a label, a group and a description, and says why it refuses a value."""
     interface = template()["Metadata"]["AWS::CloudFormation::Interface"]
     grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
 
@@ -800,8 +798,8 @@ def test_every_parameter_is_explained() -> None:
         ("SecretPrefix", ["gatehouse/providers/", "staging/gatehouse/providers/"], ["", "/", "*", "gatehouse", "a//"]),
     ],
 )
-def test_a_parameter_refuses_what_could_not_work(name: str, good: list[str], bad: list[str]) -> None:
-    """Values that would break the deployment, or widen its rights, are refused before anything is made."""
+def test_a_parameter_refuses_values_that_cannot_work(name: str, good: list[str], bad: list[str]) -> None:
+    """A value that would break the deployment, or widen its rights, is refused before anything is created."""
     pattern = template()["Parameters"][name]["AllowedPattern"]
 
     assert all(re.fullmatch(pattern, value) for value in good)
@@ -809,7 +807,7 @@ def test_a_parameter_refuses_what_could_not_work(name: str, good: list[str], bad
 
 
 def test_the_outputs_say_what_to_register() -> None:
-    """Whoever deployed reads the redirect URI from the outputs, with and without a custom domain."""
+    """They have the redirect URI, with and without a custom domain."""
     outputs = template()["Outputs"]
 
     for name, provider in (("CallbackUrl", "PROVIDER"), ("UltraCartCallbackUrl", "ultracart")):

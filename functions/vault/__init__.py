@@ -1,4 +1,4 @@
-"""The vault. Six packages, each of which imports only from those below it; `tests/test_layers.py` holds that.
+"""The vault: six packages. Each imports only from those below it, which `tests/test_layers.py` checks.
 
 From the top: `usecases`, `storage`, `oauth`, `provider`, `grant`, `base`. `services` puts them together, and `settings`
 is the only reader of the environment. Begin with `grant/life.py`, the life of a connection.

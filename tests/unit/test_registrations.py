@@ -760,7 +760,7 @@ JWKS = f"{ISSUER}/jwks"
 
 @pytest.mark.parametrize("missing", ["issuer", "jwks_uri"])
 def test_an_account_in_an_id_token_needs_keys_to_verify_it(owner: Owner, missing: str) -> None:
-    """The operator is told before any customer fails."""
+    """The operator learns that before any customer fails."""
     document = {"client_id": "c-1", "issuer": ISSUER, "jwks_uri": JWKS, "subject": "id_token.sub", **ENDPOINTS}
     owner.registers("acme", {name: value for name, value in document.items() if name != missing})
 
