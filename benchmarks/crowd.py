@@ -22,7 +22,6 @@ from greenlet import getcurrent, greenlet
 from benchmarks.measure import PAIRS, say
 from functions.vault.base.errors import TemporarilyUnavailable
 from functions.vault.base.timing import Deadline, Timing
-from functions.vault.usecases.refreshing import Refreshing
 from functions.vault.usecases.vending import Vending
 from tests.unit.services import Events, MemoryServices
 
@@ -138,10 +137,8 @@ class _Storm(MemoryServices):
         timing = Timing(now=self.at, sleep=self._hub.sleep, jitter=self._random.random)
         client = type(self.client)(self.server, self.at, reread=self.registrations.reread)
         cipher = self.new_cipher()
-        refreshing = Refreshing(
-            self.connections, self.registrations, cipher, client, self.committing, self.shared, timing
-        )
-        vending = Vending(self.connections, cipher, refreshing, self.looking, timing, self.accounts)
+        refreshing = self.refreshing_with(cipher=cipher, client=client, timing=timing)
+        vending = Vending(self.connections, cipher, refreshing, self.second_look, self.account_lookup, timing)
         deadline = Deadline(lambda: _TIMEOUT - (self._hub.now - came))
         answer = vending.token("merchant-1", 60, deadline)
         assert answer["access_token"] == "AT-2", answer  # noqa: S105 - made up

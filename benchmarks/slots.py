@@ -30,7 +30,6 @@ from functions.vault.base.timing import Deadline, Timing
 from functions.vault.grant.tokens import TokenSet
 from functions.vault.storage.shared import Shared
 from functions.vault.storage.slots import Slots
-from functions.vault.usecases.refreshing import Refreshing
 from functions.vault.usecases.vending import Vending
 from local.demo import Faults
 from tests.callers import Call
@@ -189,10 +188,8 @@ class _Rush(MemoryServices):
         slots = Slots(Shared(lambda _service: self.table, "shared"), timing)
         client = type(self.client)(self.asked, self.at, reread=self.registrations.reread, slots=slots)
         cipher = self.new_cipher()
-        refreshing = Refreshing(
-            self.connections, self.registrations, cipher, client, self.committing, self.shared, timing
-        )
-        vending = Vending(self.connections, cipher, refreshing, self.looking, timing, self.accounts)
+        refreshing = self.refreshing_with(cipher=cipher, client=client, timing=timing)
+        vending = Vending(self.connections, cipher, refreshing, self.second_look, self.account_lookup, timing)
         try:
             vending.token(whom, 60, Deadline(lambda: _TIMEOUT - (self.hub.now - began)))
         except GatehouseError as error:

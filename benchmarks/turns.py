@@ -20,7 +20,7 @@ from benchmarks.crowd import AWS, Hub
 from functions.vault.base.errors import ProviderTimedOut
 from functions.vault.base.timing import Deadline, Timing
 from functions.vault.storage.shared import Shared, Standing
-from functions.vault.usecases.background import Background
+from functions.vault.usecases.background_work import BackgroundWork
 from functions.vault.usecases.sweeping import Sweeping
 from tests.unit.samples import answer, registration
 from tests.unit.services import MemoryServices
@@ -91,10 +91,10 @@ class World(MemoryServices):
         timing = Timing(now=self.at, sleep=self.hub.sleep, jitter=lambda: 0.5)
         table = Shared(lambda _service: self.dynamo, "shared") if knows else _Ignorant(lambda _: self.dynamo, "shared")
         client = type(self.client)(self.asked, self.at, reread=self.registrations.reread)
-        refreshing = replace(self.refreshing, client=client, timing=timing)
+        refreshing = self.refreshing_with(client=client, timing=timing)
         vending = replace(self.vending, refreshing=refreshing, timing=timing)
-        revoking = replace(self.revoking, timing=timing)
-        self.background = Background(self.connections, table, vending, revoking, timing)
+        revoking = self.revoking_with(timing=timing)
+        self.background_work = BackgroundWork(self.connections, table, vending, revoking, timing)
         kind = Sweeping if knows else _WithoutTurns
         self.sweeping = kind(self.connections, table, self.refresh_queue, self.revoke_queue, timing)
         for number in range(HANGING + WORKING):
@@ -145,7 +145,7 @@ class World(MemoryServices):
             self.busy.add(message["group"])
             due, deadline = json.loads(message["body"]), self._deadline(29.0)
             self.hub.sleep(sum(AWS.values()))
-            self.background.keep(due["connection_id"], due["version"], due["provider"], deadline)
+            self.background_work.refresh_due(due["connection_id"], due["version"], due["provider"], deadline)
             self.busy.remove(message["group"])
             if due["provider"] == "works" and self.stored(due["connection_id"]).version > 1:
                 self.done[due["connection_id"]] = self.hub.now

@@ -28,7 +28,7 @@ _MESSAGE = Fields(
 
 def _keep(services: Services, message: dict[str, Any], deadline: Deadline) -> GatehouseError | None:
     due = _MESSAGE.read(message)
-    return services.background.keep(due["connection_id"], due["version"], due.get("provider"), deadline)
+    return services.background_work.refresh_due(due["connection_id"], due["version"], due.get("provider"), deadline)
 
 
 def _preload(services: Services) -> None:

@@ -28,7 +28,7 @@ _MESSAGE = Fields(
 
 def _retry(services: Services, message: dict[str, Any], deadline: Deadline) -> GatehouseError | None:
     due = _MESSAGE.read(message)
-    return services.background.retry(due["connection_id"], due.get("provider"), deadline)
+    return services.background_work.retry_revocation(due["connection_id"], due.get("provider"), deadline)
 
 
 def _preload(services: Services) -> None:

@@ -101,6 +101,7 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
         | {
             "oauth.authorization_response",
             "usecases.completing",
+            "usecases.exchanging",
             "oauth.cookies",
             "grant.last_attempt",
             "oauth.visit_outcome",
@@ -115,7 +116,14 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
         | SEALS
         | PROVIDERS
         | COMMITTING
-        | {"provider.registration_changes", "usecases.refreshing", "storage.shared", "usecases.vending"},
+        | {
+            "provider.registration_changes",
+            "usecases.refresh_results",
+            "usecases.refreshing",
+            "storage.shared",
+            "usecases.token_refresh",
+            "usecases.vending",
+        },
     ),
     "rescue": (AWS | SEALING, EVERY | CONNECTIONS | SEALS | COMMITTING | {"usecases.rescuing"}),
     "revoke": (
@@ -124,7 +132,13 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
         | CONNECTIONS
         | SEALS
         | PROVIDERS
-        | {"grant.attempting", "provider.registration_changes", "usecases.revoking"},
+        | {
+            "grant.revocation_attempt",
+            "provider.registration_changes",
+            "usecases.revocation_results",
+            "usecases.revoking",
+            "usecases.token_revocation",
+        },
     ),
     "start": (
         AWS,

@@ -8,18 +8,25 @@ from typing import TYPE_CHECKING
 from .resources import Resources
 
 if TYPE_CHECKING:
-    from .usecases.accounts import Accounts
-    from .usecases.background import Background
+    from .usecases.account_lookup import AccountLookup
+    from .usecases.background_work import BackgroundWork
     from .usecases.binding import Binding
     from .usecases.committing import Committing
     from .usecases.completing import Completing
+    from .usecases.declining import Declining
+    from .usecases.exchanging import Exchanging
     from .usecases.listing import Listing
-    from .usecases.looking import Looking
+    from .usecases.refresh_to_revoke import RefreshToRevoke
     from .usecases.refreshing import Refreshing
     from .usecases.rescuing import Rescuing
+    from .usecases.revocation_results import RevocationResults
     from .usecases.revoking import Revoking
+    from .usecases.second_look import SecondLook
     from .usecases.starting import Starting
+    from .usecases.stored_outcomes import StoredOutcomes
     from .usecases.sweeping import Sweeping
+    from .usecases.token_refresh import TokenRefresh
+    from .usecases.token_revocation import TokenRevocation
     from .usecases.vending import Vending
 
 
@@ -47,7 +54,17 @@ class Services(Resources):
         """Return the use case callback."""
         from .usecases.completing import Completing
 
-        return Completing(
+        # Most responses bring a code, and take their request.
+        declining, stored_outcomes = map(self._later, ("declining", "stored_outcomes"))
+        parts = (self.authorizations, self.registrations, self.exchanging, declining, stored_outcomes)
+        return Completing(*parts, self.timing)
+
+    @cached_property
+    def exchanging(self) -> Exchanging:
+        """Return what exchanges the code of a request."""
+        from .usecases.exchanging import Exchanging
+
+        return Exchanging(
             self.connections,
             self.authorizations,
             self.registrations,
@@ -55,9 +72,24 @@ class Services(Resources):
             self.client,
             self.committing,
             self.shared,
+            self._later("account_lookup"),  # most providers name no account, and a response without a code needs none
+            self._later("stored_outcomes"),
             self.timing,
-            self._later("accounts"),
         )
+
+    @cached_property
+    def declining(self) -> Declining:
+        """Return what stores a response that brings no code."""
+        from .usecases.declining import Declining
+
+        return Declining(self.authorizations, self.stored_outcomes, self.timing)
+
+    @cached_property
+    def stored_outcomes(self) -> StoredOutcomes:
+        """Return what reads how requests have ended."""
+        from .usecases.stored_outcomes import StoredOutcomes
+
+        return StoredOutcomes(self.connections, self.authorizations, self.timing)
 
     @cached_property
     def vending(self) -> Vending:
@@ -65,49 +97,79 @@ class Services(Resources):
         from .usecases.vending import Vending
 
         # A stored token that is still valid needs none of these.
-        refreshing, looking, accounts = map(self._later, ("refreshing", "looking", "accounts"))
-        return Vending(self.connections, self.cipher, refreshing, looking, self.timing, accounts)
+        refreshing, second_look, account_lookup = map(self._later, ("refreshing", "second_look", "account_lookup"))
+        return Vending(self.connections, self.cipher, refreshing, second_look, account_lookup, self.timing)
+
+    @cached_property
+    def second_look(self) -> SecondLook:
+        """Return what checks whether a grant that was refused is alive after all."""
+        from .usecases.second_look import SecondLook
+
+        parts = (self.connections, self.registrations, self.committing, self.shared, self.refreshing)
+        return SecondLook(*parts, self.timing)
 
     @cached_property
     def refreshing(self) -> Refreshing:
-        """Return what refreshes a token set."""
+        """Return what refreshes a connection's token set for whoever needs that."""
+        from .usecases.refresh_results import RefreshResults
         from .usecases.refreshing import Refreshing
 
-        parts = (self.connections, self.registrations, self.cipher, self.client, self.committing, self.shared)
+        results = RefreshResults(self.connections, self.shared, self.timing)
+        parts = (self.connections, self.registrations, self.client, self.token_refresh, results)
         return Refreshing(*parts, self.timing)
 
     @cached_property
-    def looking(self) -> Looking:
-        """Return what checks whether a grant that is believed dead still works."""
-        from .usecases.looking import Looking
+    def token_refresh(self) -> TokenRefresh:
+        """Return what refreshes a token set whose lease somebody holds."""
+        from .usecases.token_refresh import TokenRefresh
 
-        parts = (self.connections, self.registrations, self.committing, self.shared, self.refreshing)
-        return Looking(*parts, self.timing)
+        return TokenRefresh(self.connections, self.cipher, self.committing, self.shared, self.timing)
 
     @cached_property
-    def accounts(self) -> Accounts:
-        """Return what asks a provider whose account tokens are for, if the token response does not say it."""
-        from .usecases.accounts import Accounts
+    def account_lookup(self) -> AccountLookup:
+        """Return what looks up which account tokens belong to, if the token response does not say it."""
+        from .usecases.account_lookup import AccountLookup
 
         parts = (self.connections, self.registrations, self.cipher, self.client, self.committing, self.shared)
-        return Accounts(*parts, self.timing)
+        return AccountLookup(*parts, self.timing)
 
     @cached_property
     def revoking(self) -> Revoking:
         """Return the use case revoke."""
         from .usecases.revoking import Revoking
 
-        # Only for a server that revokes nothing but a live access token, if ours has expired.
-        refreshing = self._later("refreshing")
-        return Revoking(self.connections, self.registrations, self.cipher, self.client, refreshing, self.timing)
+        return Revoking(self.connections, self.registrations, self.token_revocation, self.timing)
 
     @cached_property
-    def background(self) -> Background:
+    def token_revocation(self) -> TokenRevocation:
+        """Return what revokes one token set at its server."""
+        from .usecases.token_revocation import TokenRevocation
+
+        # Only for a server that revokes nothing but a live access token, if ours has expired.
+        token_refresh, refresh_to_revoke = map(self._later, ("token_refresh", "refresh_to_revoke"))
+        parts = (self.registrations, self.cipher, self.client, token_refresh, refresh_to_revoke)
+        return TokenRevocation(*parts, self._revocation_results, self.timing)
+
+    @cached_property
+    def refresh_to_revoke(self) -> RefreshToRevoke:
+        """Return what refreshes a token set for its revocation."""
+        from .usecases.refresh_to_revoke import RefreshToRevoke
+
+        return RefreshToRevoke(self.token_refresh, self._revocation_results, self.timing)
+
+    @cached_property
+    def _revocation_results(self) -> RevocationResults:
+        from .usecases.revocation_results import RevocationResults
+
+        return RevocationResults(self.connections, self.timing)
+
+    @cached_property
+    def background_work(self) -> BackgroundWork:
         """Return what does the work that a sweep has queued."""
-        from .usecases.background import Background
+        from .usecases.background_work import BackgroundWork
 
         vending, revoking = map(self._later, ("vending", "revoking"))  # a function does one of the two
-        return Background(self.connections, self.shared, vending, revoking, self.timing)
+        return BackgroundWork(self.connections, self.shared, vending, revoking, self.timing)
 
     @cached_property
     def sweeping(self) -> Sweeping:

@@ -20,7 +20,7 @@ from werkzeug.wrappers import Response
 from functions.vault.grant.connection import JUST_OBTAINED
 from functions.vault.grant.upkeep import ASSUMED_IDLE_SECONDS
 from functions.vault.storage.registrations import KEPT
-from functions.vault.usecases.background import LONGEST_PAUSE
+from functions.vault.usecases.background_work import LONGEST_PAUSE
 from functions.vault.usecases.revoking import GIVE_UP_AFTER
 from functions.vault.usecases.sweeping import AGAIN_AFTER
 from local.aws.cloudformation import STACK_NAME

@@ -80,9 +80,9 @@ class _Life:
         shared: dict[str, Any] = {"registrations": registrations}
         self._starting = replace(services.starting, **shared)
         shared["client"] = Client(self._wire, lambda: services.now, slots=services.slots)
-        self._completing = replace(services.completing, **shared)
-        self._vending = replace(services.vending, refreshing=replace(services.refreshing, **shared))
-        self._revoking = replace(services.revoking, **shared)
+        self._completing = services.completing_with(**shared)
+        self._vending = replace(services.vending, refreshing=services.refreshing_with(**shared))
+        self._revoking = services.revoking_with(**shared)
 
     def opening(self) -> Iterator[str]:
         """Start, and be sent on."""

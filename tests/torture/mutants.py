@@ -17,20 +17,24 @@ from functions.vault.base.errors import (
 )
 from functions.vault.base.record import record
 from functions.vault.base.timing import LEASE_MARGIN, Deadline
-from functions.vault.grant.attempting import Attempt
 from functions.vault.grant.belief import SHORTEST_PAUSE, Belief
 from functions.vault.grant.connection import Connection, Status
 from functions.vault.grant.life import Happened, Place
 from functions.vault.grant.obtained import Obtained, Verdict
+from functions.vault.grant.revocation_attempt import RevocationAttempt
 from functions.vault.storage.authorizations import Authorizations
 from functions.vault.storage.connections import Connections
 from functions.vault.storage.slots import Slots
 from functions.vault.storage.table import Conflict
 from functions.vault.usecases.committing import Committing
-from functions.vault.usecases.completing import Completing
-from functions.vault.usecases.looking import Looking
+from functions.vault.usecases.exchanging import Exchanging
+from functions.vault.usecases.refresh_results import RefreshResults
 from functions.vault.usecases.refreshing import Refreshing
+from functions.vault.usecases.revocation_results import RevocationResults
 from functions.vault.usecases.revoking import Revoking
+from functions.vault.usecases.second_look import SecondLook
+from functions.vault.usecases.token_refresh import TokenRefresh
+from functions.vault.usecases.token_revocation import TokenRevocation
 from functions.vault.usecases.vending import Vending, _Wanted
 from tests.torture.world import Parts
 
@@ -46,7 +50,7 @@ if TYPE_CHECKING:
     from functions.vault.storage.aws import ClientOf
     from functions.vault.storage.shared import Taken
     from functions.vault.storage.slots import Slot
-    from functions.vault.usecases.refreshing import After
+    from functions.vault.usecases.refresh_results import After
 
 
 def _without(*attributes: str) -> type[Connections]:
@@ -121,13 +125,13 @@ class _ConsumesTwice(Authorizations):
         return super()._call(operation, **arguments)
 
 
-class _DoesNotReread(Refreshing):
+class _DoesNotReread(RefreshResults):
     """Takes `invalid_grant` for the end, whatever has become of the record meanwhile."""
 
-    def _conclude(self, held: Connection, after: After, *rest: Any) -> Connection:
+    def write(self, held: Connection, after: After, *rest: Any) -> Connection:
         dead = after(held)
         if dead.status is not Status.REAUTHORIZATION_REQUIRED:
-            return super()._conclude(held, after, *rest)
+            return super().write(held, after, *rest)
         while True:
             sets = tuple(replace(each, lease=None) for each in held.sets)
             buried = replace(held, status=dead.status, failure=dead.failure, sets=sets, changes=held.changes + 1)
@@ -155,32 +159,36 @@ class _ShortLease(Refreshing):
             connection, holder, Deadline(lambda: 2.0 - LEASE_MARGIN), waiting=waiting, by_caller=by_caller
         )
 
-    def _ask(self, used: StoredSet, plan: Any, client: Client, deadline: Deadline) -> TokenResponse:  # noqa: ARG002 - as it is called
+
+class _IgnoresItsLease(TokenRefresh):
+    """Gives its request the usual time, however soon its lease ends."""
+
+    def _request(self, used: StoredSet, plan: Any, client: Client, deadline: Deadline) -> TokenResponse:  # noqa: ARG002 - as it is called
         timeout = deadline.for_http(plan.registration.provider.request_timeout)
         return client.refresh(plan.registration, plan.refresh_token, timeout)
 
 
-class _Impatient(Refreshing):
+class _Impatient(TokenRefresh):
     """Sends the refresh token of an interrupted attempt again without asking whether its answer may come yet."""
 
-    def came_late(self, held: Connection, used: StoredSet) -> bool:  # noqa: ARG002 - as it is called
+    def has_late_answer(self, held: Connection, used: StoredSet) -> bool:  # noqa: ARG002 - as it is called
         return False
 
 
-class _AsksAtOnce(Refreshing):
+class _AsksAtOnce(TokenRefresh):
     """Takes a time-out for any other failure: the server is asked again after seconds, or at once."""
 
-    def _ask(self, used: StoredSet, plan: Any, client: Client, deadline: Deadline) -> TokenResponse:
+    def _request(self, used: StoredSet, plan: Any, client: Client, deadline: Deadline) -> TokenResponse:
         try:
-            return super()._ask(used, plan, client, deadline)
+            return super()._request(used, plan, client, deadline)
         except ProviderTimedOut as error:
             raise ProviderUnavailable(error.description, outcome_unknown=True) from None
 
 
-class _NeverLooks(Looking):
+class _NeverLooks(SecondLook):
     """Believes every refusal for good."""
 
-    def look(self, connection: Connection, _deadline: Deadline, *, by_caller: bool) -> Connection:  # noqa: ARG002 - as it is called
+    def take(self, connection: Connection, _deadline: Deadline, *, by_caller: bool) -> Connection:  # noqa: ARG002 - as it is called
         return connection
 
 
@@ -198,14 +206,14 @@ class _LooksWithoutEnd(Vending):
         return super()._looked_at(connection, wanted, deadline, for_slot)
 
 
-class _LooksInSpiteOfTheQueue(Looking):
+class _LooksInSpiteOfTheQueue(SecondLook):
     """Asks about a refused grant although the rescue queue may hold an answer."""
 
     def _may_be_rescued(self, connection: Connection) -> bool:  # noqa: ARG002 - as it is called
         return False
 
 
-class _LooksInSpiteOfAnother(Looking):
+class _LooksInSpiteOfAnother(SecondLook):
     """Asks about a refused grant although its account has authorized elsewhere since."""
 
     def _is_authorized_elsewhere(self, connection: Connection, deadline: Deadline) -> bool:  # noqa: ARG002 - as it is called
@@ -241,29 +249,29 @@ class _KeepsToPauses(Vending):
         return super()._obtain(connection, _Stubborn(**values), deadline)
 
 
-class _NeverConcludes(Refreshing):
+class _NeverConcludes(RefreshResults):
     """Takes a refusal that nobody knows for one that will pass, however long it lasts."""
 
     def _refused_unknown(
-        self, held: Connection, _plan: Any, error: Any, deadline: Deadline, *, needed: bool
+        self, held: Connection, _registration: Any, error: Any, deadline: Deadline, *, needed: bool
     ) -> Connection:
         passing = ProviderUnavailable(error.description, provider_error=error.provider_error)
-        return self._fail(held, passing, deadline, needed=needed)
+        return self._failed(held, passing, deadline, needed=needed)
 
 
-class _ConcludesAtOnce(Refreshing):
+class _ConcludesAtOnce(RefreshResults):
     """Takes the first refusal that nobody knows for the end."""
 
     def _refused_unknown(
         self,
         held: Connection,
-        _plan: Any,
+        _registration: Any,
         error: Any,
         deadline: Deadline,
         *,
         needed: bool,  # noqa: ARG002 - as it is called
     ) -> Connection:
-        return self._conclude(held, self._dead_of(ReauthorizationRequired(error.description)), deadline)
+        return self.dead(held, ReauthorizationRequired(error.description), deadline)
 
 
 class _OwnClock(Connections):
@@ -276,11 +284,11 @@ class _OwnClock(Connections):
 class _NoQueue(Committing):
     """Has the record and nothing behind it."""
 
-    def _send(self, in_hand: Any) -> None:
+    def _send(self, unstored: Any) -> None:
         """Forget it."""
 
 
-class _NoLadder(_NoQueue):
+class _NoFallback(_NoQueue):
     """Writes the record once, and leaves it at that."""
 
     def _pause(self, deadline: Deadline) -> None:  # noqa: ARG002 - as it is called
@@ -306,25 +314,25 @@ class _Pushy(Obtained):
 class _LateWins(Committing):
     """Stores every answer, however late."""
 
-    def _write(self, in_hand: Any, *rest: Any) -> Connection:
-        in_hand.obtained = _Pushy(**{entry.name: getattr(in_hand.obtained, entry.name) for entry in fields(Obtained)})
-        return super()._write(in_hand, *rest)
+    def _write(self, unstored: Any, *rest: Any) -> Connection:
+        unstored.obtained = _Pushy(**{entry.name: getattr(unstored.obtained, entry.name) for entry in fields(Obtained)})
+        return super()._write(unstored, *rest)
 
 
 class _UsesAtOnce(Committing):
     """Takes the tokens of a consent for the connection's own, whose-ever they may turn out to be."""
 
-    def _write(self, in_hand: Any, *rest: Any) -> Connection:
-        in_hand.obtained = replace(in_hand.obtained, tokens=replace(in_hand.obtained.tokens, asks_account=False))
-        return super()._write(in_hand, *rest)
+    def _write(self, unstored: Any, *rest: Any) -> Connection:
+        unstored.obtained = replace(unstored.obtained, tokens=replace(unstored.obtained.tokens, asks_account=False))
+        return super()._write(unstored, *rest)
 
 
 class _TakesForApart(Committing):
     """Takes all grants for separate ones, whatever the registration says, or does not say."""
 
-    def _write(self, in_hand: Any, *rest: Any) -> Connection:
-        in_hand.obtained = replace(in_hand.obtained, grants_are_apart=True)
-        return super()._write(in_hand, *rest)
+    def _write(self, unstored: Any, *rest: Any) -> Connection:
+        unstored.obtained = replace(unstored.obtained, grants_are_apart=True)
+        return super()._write(unstored, *rest)
 
 
 def _forgotten(connection: Connection, theirs: StoredSet, now: float) -> Connection:
@@ -343,11 +351,11 @@ class _Uncounted(Revoking):
         return uncounted
 
 
-class _ForgetsLate(Revoking):
+class _ForgetsLate(RevocationResults):
     """Takes its own answer for the end of it, whatever tokens came back meanwhile."""
 
-    def _conclude(self, *arguments: Any) -> Connection:
-        stored = super()._conclude(*arguments)
+    def conclude(self, *arguments: Any) -> Connection:
+        stored = super().conclude(*arguments)
         while stored.to_revoke:
             forgotten = stored.revocation_confirmed(stored.to_revoke[0], self.timing.now())
             self.connections.change(stored, forgotten)
@@ -366,11 +374,11 @@ class _ForgetsSuperseded(Revoking):
         return super()._end_here(connection_id, *rest)
 
 
-class _ForgetsReplaced(Completing):
+class _ForgetsReplaced(Exchanging):
     """Stores a consent as if there had been none before it."""
 
-    def complete(self, *arguments: Any) -> Outcome:
-        outcome = super().complete(*arguments)
+    def exchange(self, *arguments: Any) -> Outcome:
+        outcome = super().exchange(*arguments)
         held = self.connections.get("c")
         if held is not None and held.in_place(Place.SUPERSEDED):
             sets = tuple(each for each in held.sets if each.place is not Place.SUPERSEDED)
@@ -379,42 +387,42 @@ class _ForgetsReplaced(Completing):
         return outcome
 
 
-class _TellsAllTheSame(Revoking):
+class _RevokesInSpiteOfAConsent(TokenRevocation):
     """Sends what is to be revoked although a newer consent stands that may end with it."""
 
     def _is_put_off(self, *_: Any) -> bool:
         return False
 
 
-class _IgnoresLeases(Revoking):
+class _IgnoresLeases(TokenRevocation):
     """Takes a token set to revoke it, whoever else has it in hand."""
 
-    def _claim(self, connection: Connection, over: StoredSet, *rest: Any) -> Connection:
-        free = tuple(replace(each, lease=None) if each.id == over.id else each for each in connection.sets)
-        return super()._claim(replace(connection, sets=free), over, *rest)
+    def _claim(self, connection: Connection, token_set: StoredSet, *rest: Any) -> Connection:
+        free = tuple(replace(each, lease=None) if each.id == token_set.id else each for each in connection.sets)
+        return super()._claim(replace(connection, sets=free), token_set, *rest)
 
 
-class _TrustsAnyYes(Revoking):
+class _TrustsAnyYes(TokenRevocation):
     """Takes a yes about an access token that has run out for the end of its grant."""
 
-    def _ask(self, held: Connection, mine: StoredSet, *rest: Any) -> Attempt:
+    def _ask(self, held: Connection, mine: StoredSet, *rest: Any) -> RevocationAttempt:
         return super()._ask(held, replace(mine, expires_at=None), *rest)
 
 
-class _TrustsTheBelief(Revoking):
+class _TrustsTheBelief(TokenRevocation):
     """Takes a grant that is believed dead for one that has ended."""
 
-    def _ask(self, held: Connection, mine: StoredSet, *rest: Any) -> Attempt:
-        return Attempt() if mine.was_dead else super()._ask(held, mine, *rest)
+    def _ask(self, held: Connection, mine: StoredSet, *rest: Any) -> RevocationAttempt:
+        return RevocationAttempt() if mine.was_dead else super()._ask(held, mine, *rest)
 
 
-class _TrustsAnAccessToken(Revoking):
+class _TrustsAnAccessToken(TokenRevocation):
     """Takes the end of an access token for that of the grant, although the refresh token was refused."""
 
-    def _ask(self, held: Connection, mine: StoredSet, *rest: Any) -> Attempt:
+    def _ask(self, held: Connection, mine: StoredSet, *rest: Any) -> RevocationAttempt:
         attempt = super()._ask(held, mine, *rest)
         has_ended = attempt.answers.get("access_token", {}).get("answer") == "revoked"
-        return Attempt(attempt.answers) if has_ended else attempt
+        return RevocationAttempt(attempt.answers) if has_ended else attempt
 
 
 class _SendsAsAnybody(Refreshing):
@@ -424,11 +432,12 @@ class _SendsAsAnybody(Refreshing):
         return self.registrations.get(connection.provider, deadline).for_tenant(connection.parameters)
 
 
-class _RevokesAsAnybody(Revoking):
+class _RevokesAsAnybody(TokenRevocation):
     """Revokes as whatever client the registration names by now."""
 
-    def _registration_of(self, over: StoredSet, deadline: Deadline) -> Registration:
-        return self.registrations.get(over.whose.provider, deadline).for_tenant(over.whose.parameters)
+    def _registration_of(self, token_set: StoredSet, deadline: Deadline) -> Registration:
+        whose = token_set.whose
+        return self.registrations.get(whose.provider, deadline).for_tenant(whose.parameters)
 
 
 _TOO_SHORT = 11
@@ -464,12 +473,12 @@ class _GivesAnySlotBack(Slots):
 class _NeverCompares(Committing):
     """Lets every consent be of another account."""
 
-    def _write(self, in_hand: Any, *rest: Any) -> Connection:
-        authorized = in_hand.obtained.authorized
+    def _write(self, unstored: Any, *rest: Any) -> Connection:
+        authorized = unstored.obtained.authorized
         if authorized is not None:
             allowed = replace(authorized, allow_new_subject=True)
-            in_hand.obtained = replace(in_hand.obtained, authorized=allowed)
-        return super()._write(in_hand, *rest)
+            unstored.obtained = replace(unstored.obtained, authorized=allowed)
+        return super()._write(unstored, *rest)
 
 
 MUTANTS: dict[str, Parts] = {
@@ -478,37 +487,37 @@ MUTANTS: dict[str, Parts] = {
     "the fence: the version, not every change": Parts(connections=_ByVersion),
     "the fence: a new record over another": Parts(connections=_without("connection_id")),
     "the fence: a response used twice": Parts(authorizations=_ConsumesTwice),
-    "the lease: shorter than its request": Parts(refreshing=_ShortLease),
+    "the lease: shorter than its request": Parts(refreshing=_ShortLease, token_refresh=_IgnoresItsLease),
     "the lease: by each process's own clock": Parts(connections=_OwnClock),
-    "the wait for a response in the rescue queue": Parts(refreshing=_Impatient),
-    "the wait for the lease after a time-out": Parts(refreshing=_AsksAtOnce),
-    "the looks at what is believed dead": Parts(looking=_NeverLooks),
+    "the wait for a response in the rescue queue": Parts(token_refresh=_Impatient),
+    "the wait for the lease after a time-out": Parts(token_refresh=_AsksAtOnce),
+    "the looks at what is believed dead": Parts(second_look=_NeverLooks),
     "the number of looks, and the time between them": Parts(vending=_LooksWithoutEnd),
-    "the look: while the rescue queue holds an answer": Parts(looking=_LooksInSpiteOfTheQueue),
-    "the look: after a consent elsewhere": Parts(looking=_LooksInSpiteOfAnother),
+    "the look: while the rescue queue holds an answer": Parts(second_look=_LooksInSpiteOfTheQueue),
+    "the look: after a consent elsewhere": Parts(second_look=_LooksInSpiteOfAnother),
     "the look: after an attempt before the refused one": Parts(connections=_reading(_belief=_doubts_any_refusal)),
     "the pause: where a token is needed by now": Parts(vending=_KeepsToPauses),
-    "the unknown refusal: never the end": Parts(refreshing=_NeverConcludes),
-    "the unknown refusal: the end at once": Parts(refreshing=_ConcludesAtOnce),
-    "the re-read on invalid_grant": Parts(refreshing=_DoesNotReread),
-    "the ladder: one write, no queue, no log": Parts(committing=_NoLadder),
+    "the unknown refusal: never the end": Parts(refresh_results=_NeverConcludes),
+    "the unknown refusal: the end at once": Parts(refresh_results=_ConcludesAtOnce),
+    "the re-read on invalid_grant": Parts(refresh_results=_DoesNotReread),
+    "the ladder: one write, no queue, no log": Parts(committing=_NoFallback),
     "the ladder: no queue, no log": Parts(committing=_NoQueue),
     "the order: a late answer wins": Parts(committing=_LateWins),
     "the count of revocations": Parts(revoking=_Uncounted),
-    "the second look after a revocation": Parts(revoking=_ForgetsLate),
+    "the second look after a revocation": Parts(revocation_results=_ForgetsLate),
     "the superseded: forgotten by a revocation": Parts(revoking=_ForgetsSuperseded),
-    "the superseded: forgotten by a consent": Parts(completing=_ForgetsReplaced),
-    "the superseded: revoked while a newer consent stands": Parts(revoking=_TellsAllTheSame),
+    "the superseded: forgotten by a consent": Parts(exchanging=_ForgetsReplaced),
+    "the superseded: revoked while a newer consent stands": Parts(token_revocation=_RevokesInSpiteOfAConsent),
     "the kept: superseded by a consent without a refresh token": Parts(
         connections=_reading(goes_on_beside=lambda _connection, _tokens: None)
     ),
     "the kept: whose-ever it is": Parts(connections=_reading(goes_on_beside=_goes_on_whose_ever)),
     "the kept: refreshed without its lease": Parts(connections=_reading(lease=property(_lease_of_the_current))),
     "the kept: a late answer to it": Parts(connections=_reading(kept_came_late=_came_late_to_nothing)),
-    "the revocation: of what another has in hand": Parts(revoking=_IgnoresLeases),
-    "the revocation: with an access token that has run out": Parts(revoking=_TrustsAnyYes),
-    "the revocation: of a grant that is believed dead": Parts(revoking=_TrustsTheBelief),
-    "the revocation: with an access token, after a refusal": Parts(revoking=_TrustsAnAccessToken),
+    "the revocation: of what another has in hand": Parts(token_revocation=_IgnoresLeases),
+    "the revocation: with an access token that has run out": Parts(token_revocation=_TrustsAnyYes),
+    "the revocation: of a grant that is believed dead": Parts(token_revocation=_TrustsTheBelief),
+    "the revocation: with an access token, after a refusal": Parts(token_revocation=_TrustsAnAccessToken),
     "the kept: revoked by a consent": Parts(connections=_reading(_settled=_settles_what_is_kept)),
     "the account: not compared": Parts(committing=_NeverCompares),
     "the waiting: used before its account is known": Parts(committing=_UsesAtOnce),
@@ -519,7 +528,7 @@ MUTANTS: dict[str, Parts] = {
         connections=_reading(was_just_obtained=lambda _connection, _now: False)
     ),
     "the client: not compared by a refresh": Parts(refreshing=_SendsAsAnybody),
-    "the client: not compared by a revocation": Parts(revoking=_RevokesAsAnybody),
+    "the client: not compared by a revocation": Parts(token_revocation=_RevokesAsAnybody),
     "the slot: whoever has it": Parts(slots=_TakesAnySlot),
     "the slot: shorter than its request": Parts(slots=_ShortSlot),
     "the slot: given back while the server may be at work": Parts(slots=_GivesAnySlotBack),

@@ -252,7 +252,7 @@ def _consumer(world: World, queue: str) -> Callable[[Actor, Message], Any]:
         if queue == "rescue":
             return process.rescuing.rescue(document, process.deadline)
         if queue == "refresh":
-            return process.vending.keep(document["connection_id"], document["version"], process.deadline)
+            return process.vending.refresh_due(document["connection_id"], document["version"], process.deadline)
         return process.revoking.retry(document["connection_id"], process.deadline)
 
     return consume

@@ -16,15 +16,23 @@ from functions.vault.storage.connections import Connections
 from functions.vault.storage.queues import Queue
 from functions.vault.storage.shared import Shared
 from functions.vault.storage.slots import Slots
-from functions.vault.usecases.accounts import Accounts
+from functions.vault.usecases.account_lookup import AccountLookup
 from functions.vault.usecases.committing import Committing
 from functions.vault.usecases.completing import Completing
-from functions.vault.usecases.looking import Looking
+from functions.vault.usecases.declining import Declining
+from functions.vault.usecases.exchanging import Exchanging
+from functions.vault.usecases.refresh_results import RefreshResults
+from functions.vault.usecases.refresh_to_revoke import RefreshToRevoke
 from functions.vault.usecases.refreshing import Refreshing
 from functions.vault.usecases.rescuing import Rescuing
+from functions.vault.usecases.revocation_results import RevocationResults
 from functions.vault.usecases.revoking import Revoking
+from functions.vault.usecases.second_look import SecondLook
 from functions.vault.usecases.starting import Starting
+from functions.vault.usecases.stored_outcomes import StoredOutcomes
 from functions.vault.usecases.sweeping import Sweeping
+from functions.vault.usecases.token_refresh import TokenRefresh
+from functions.vault.usecases.token_revocation import TokenRevocation
 from functions.vault.usecases.vending import Vending
 from tests.torture import edges, records
 from tests.torture.dynamo import Dynamo
@@ -60,11 +68,15 @@ class Parts:
     connections: type[Connections] = Connections
     authorizations: type[Authorizations] = Authorizations
     committing: type[Committing] = Committing
+    token_refresh: type[TokenRefresh] = TokenRefresh
+    refresh_results: type[RefreshResults] = RefreshResults
     refreshing: type[Refreshing] = Refreshing
-    looking: type[Looking] = Looking
+    second_look: type[SecondLook] = SecondLook
     vending: type[Vending] = Vending
+    revocation_results: type[RevocationResults] = RevocationResults
+    token_revocation: type[TokenRevocation] = TokenRevocation
     revoking: type[Revoking] = Revoking
-    completing: type[Completing] = Completing
+    exchanging: type[Exchanging] = Exchanging
     slots: type[Slots] = Slots
 
 
@@ -187,18 +199,46 @@ class Process:
         slots = parts.slots(shared, self.timing)
         self.client = Client(wire, now, issuer_keys=WarmKeys(wire, now), wall_clock=now, slots=slots)
         common = (self.registrations, self.cipher, self.client, self.committing, shared, self.timing)
-        self.refreshing = parts.refreshing(self.connections, *common)
-        accounts = Accounts(self.connections, *common)
-        self.looking = parts.looking(
+        self.token_refresh = parts.token_refresh(self.connections, self.cipher, self.committing, shared, self.timing)
+        results = parts.refresh_results(self.connections, shared, self.timing)
+        self.refreshing = parts.refreshing(
+            self.connections, self.registrations, self.client, self.token_refresh, results, self.timing
+        )
+        account_lookup = AccountLookup(self.connections, *common)
+        self.second_look = parts.second_look(
             self.connections, self.registrations, self.committing, shared, self.refreshing, self.timing
         )
         self.vending = parts.vending(
-            self.connections, self.cipher, self.refreshing, self.looking, self.timing, accounts
+            self.connections, self.cipher, self.refreshing, self.second_look, account_lookup, self.timing
         )
-        self.completing = parts.completing(self.connections, self.authorizations, *common, accounts)
-        self.revoking = parts.revoking(
-            self.connections, self.registrations, self.cipher, self.client, self.refreshing, self.timing
+        stored_outcomes = StoredOutcomes(self.connections, self.authorizations, self.timing)
+        exchanging = parts.exchanging(
+            self.connections,
+            self.authorizations,
+            self.registrations,
+            self.cipher,
+            self.client,
+            self.committing,
+            shared,
+            account_lookup,
+            stored_outcomes,
+            self.timing,
         )
+        declining = Declining(self.authorizations, stored_outcomes, self.timing)
+        self.completing = Completing(
+            self.authorizations, self.registrations, exchanging, declining, stored_outcomes, self.timing
+        )
+        revocation_results = parts.revocation_results(self.connections, self.timing)
+        token_revocation = parts.token_revocation(
+            self.registrations,
+            self.cipher,
+            self.client,
+            self.token_refresh,
+            RefreshToRevoke(self.token_refresh, revocation_results, self.timing),
+            revocation_results,
+            self.timing,
+        )
+        self.revoking = parts.revoking(self.connections, self.registrations, token_revocation, self.timing)
         self.rescuing = Rescuing(self.cipher, self.committing)
         self.sweeping = Sweeping(
             self.connections,

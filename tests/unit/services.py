@@ -29,17 +29,25 @@ from functions.vault.storage.registrations import Registrations
 from functions.vault.storage.shared import Shared
 from functions.vault.storage.slots import Slots
 from functions.vault.storage.table import Conflict
-from functions.vault.usecases.accounts import Accounts
-from functions.vault.usecases.background import Background
+from functions.vault.usecases.account_lookup import AccountLookup
+from functions.vault.usecases.background_work import BackgroundWork
 from functions.vault.usecases.binding import Binding
 from functions.vault.usecases.committing import Committing
 from functions.vault.usecases.completing import Completing
-from functions.vault.usecases.looking import Looking
+from functions.vault.usecases.declining import Declining
+from functions.vault.usecases.exchanging import Exchanging
+from functions.vault.usecases.refresh_results import RefreshResults
+from functions.vault.usecases.refresh_to_revoke import RefreshToRevoke
 from functions.vault.usecases.refreshing import Refreshing
 from functions.vault.usecases.rescuing import Rescuing
+from functions.vault.usecases.revocation_results import RevocationResults
 from functions.vault.usecases.revoking import Revoking
+from functions.vault.usecases.second_look import SecondLook
 from functions.vault.usecases.starting import Starting
+from functions.vault.usecases.stored_outcomes import StoredOutcomes
 from functions.vault.usecases.sweeping import Sweeping
+from functions.vault.usecases.token_refresh import TokenRefresh
+from functions.vault.usecases.token_revocation import TokenRevocation
 from functions.vault.usecases.vending import Vending
 from tests.torture.dynamo import Dynamo
 from tests.unit.samples import NOW, WHOSE, answer, connection, registration, sealed_tokens, token_response
@@ -433,27 +441,82 @@ class MemoryServices:
         )
         parts = (self.registrations, self.cipher, self.client)
         self.binding = Binding(True, self.authorizations, self.registrations, self.client, self.timing)  # noqa: FBT003 - over https
-        self.refreshing = Refreshing(self.connections, *parts, self.committing, self.shared, self.timing)
-        self.accounts = Accounts(self.connections, *parts, self.committing, self.shared, self.timing)
-        self.looking = Looking(
+        self.token_refresh = self.token_refresh_with()
+        self.refreshing = self.refreshing_with()
+        self.account_lookup = AccountLookup(self.connections, *parts, self.committing, self.shared, self.timing)
+        self.second_look = SecondLook(
             self.connections, self.registrations, self.committing, self.shared, self.refreshing, self.timing
         )
-        self.vending = Vending(self.connections, self.cipher, self.refreshing, self.looking, self.timing, self.accounts)
-        self.revoking = Revoking(self.connections, *parts, self.refreshing, self.timing)
-        self.completing = Completing(
-            self.connections,
-            self.authorizations,
-            *parts,
-            self.committing,
-            self.shared,
-            self.timing,
-            self.accounts,
+        self.vending = Vending(
+            self.connections, self.cipher, self.refreshing, self.second_look, self.account_lookup, self.timing
         )
+        self.revoking = self.revoking_with()
+        self.stored_outcomes = StoredOutcomes(self.connections, self.authorizations, self.timing)
+        self.completing = self.completing_with()
         self.rescuing = Rescuing(self.new_cipher(), self.committing)
         self.sweeping = Sweeping(
             self.connections, self.table_of_slots, self.refresh_queue, self.revoke_queue, self.timing
         )
-        self.background = Background(self.connections, self.table_of_slots, self.vending, self.revoking, self.timing)
+        self.background_work = BackgroundWork(
+            self.connections, self.table_of_slots, self.vending, self.revoking, self.timing
+        )
+
+    def token_refresh_with(self, *, cipher: Cipher | None = None, timing: Timing | None = None) -> TokenRefresh:
+        """Return what refreshes a token set, with these parts in place of its own."""
+        cipher, timing = cipher or self.cipher, timing or self.timing
+        return TokenRefresh(self.connections, cipher, self.committing, self.shared, timing)
+
+    def refreshing_with(
+        self,
+        *,
+        registrations: Any = None,
+        cipher: Cipher | None = None,
+        client: Client | None = None,
+        timing: Timing | None = None,
+    ) -> Refreshing:
+        """Return what refreshes a connection's token set, with these parts in place of its own."""
+        registrations, client = registrations or self.registrations, client or self.client
+        timing = timing or self.timing
+        token_refresh = self.token_refresh_with(cipher=cipher, timing=timing)
+        results = RefreshResults(self.connections, self.shared, timing)
+        return Refreshing(self.connections, registrations, client, token_refresh, results, timing)
+
+    def revoking_with(
+        self, *, registrations: Any = None, client: Client | None = None, timing: Timing | None = None
+    ) -> Revoking:
+        """Return what revokes connections, with these parts in place of its own."""
+        registrations, client = registrations or self.registrations, client or self.client
+        timing = timing or self.timing
+        results = RevocationResults(self.connections, timing)
+        token_revocation = TokenRevocation(
+            registrations,
+            self.cipher,
+            client,
+            self.token_refresh,
+            RefreshToRevoke(self.token_refresh, results, timing),
+            results,
+            timing,
+        )
+        return Revoking(self.connections, registrations, token_revocation, timing)
+
+    def completing_with(self, *, registrations: Any = None, client: Client | None = None) -> Completing:
+        """Return what completes authorization requests, with these parts in place of its own."""
+        registrations, client = registrations or self.registrations, client or self.client
+        exchanging = Exchanging(
+            self.connections,
+            self.authorizations,
+            registrations,
+            self.cipher,
+            client,
+            self.committing,
+            self.shared,
+            self.account_lookup,
+            self.stored_outcomes,
+            self.timing,
+        )
+        declining = Declining(self.authorizations, self.stored_outcomes, self.timing)
+        parts = (self.authorizations, registrations, exchanging, declining, self.stored_outcomes)
+        return Completing(*parts, self.timing)
 
     def _sleep(self, seconds: float) -> None:
         with self.events.call("sleep"):

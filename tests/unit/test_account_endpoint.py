@@ -14,10 +14,10 @@ from functions.vault.grant.life import Place
 from functions.vault.grant.stored_set import ASKED_AFTER, LONGEST_UNASKED
 from functions.vault.grant.tokens import TokenSet
 from functions.vault.oauth.transport import Answer
-from functions.vault.usecases.accounts import LONGEST_ASKING, REFUSED_WITHIN
+from functions.vault.usecases.account_lookup import LONGEST_LOOKUP, REFUSED_WITHIN
 from tests.unit.samples import answer, registration, validated_response
 from tests.unit.services import MemoryServices
-from tests.unit.test_accounts import (
+from tests.unit.test_account_lookup import (
     Killed,
     browser,
     come_back,
@@ -235,7 +235,7 @@ def test_an_account_that_is_not_named_for_a_day_stays_unknown(services: MemorySe
         services.now = float(current.account_at)
         work_off(services)
 
-    assert LONGEST_ASKING <= services.now - began <= LONGEST_ASKING + LONGEST_UNASKED
+    assert LONGEST_LOOKUP <= services.now - began <= LONGEST_LOOKUP + LONGEST_UNASKED
     assert shop.asked < 40
     assert (vended(services)[:2], services.stored().due_at) == (("AT-2", None), services.stored().upkeep_at)
     assert come_back(services, "a").page == "connected"

@@ -384,6 +384,6 @@ def test_background_work_keeps_it_alive(services: MemoryServices) -> None:
     """It is what an idle grant would die with."""
     services.server.answers = [granted("AT-3", "RT-3")]
 
-    assert services.vending.keep("merchant-1", 2, services.deadline()) is None
+    assert services.vending.refresh_due("merchant-1", 2, services.deadline()) is None
 
     assert services.server.refresh_tokens == ["RT-1"]

@@ -258,7 +258,7 @@ def test_background_work_does_not_wait_but_is_postponed_for_minutes(services: Me
     if caught:
         take(services)
 
-    failure = services.vending.keep("merchant-1", 1, services.deadline())
+    failure = services.vending.refresh_due("merchant-1", 1, services.deadline())
 
     assert isinstance(failure, SlotsTaken) is caught
     assert services.now == NOW + 7200

@@ -306,7 +306,7 @@ def test_a_pause_after_work_in_the_background_keeps_no_caller_waiting(services: 
     """Nobody waited for its outcome, so it has grown for nobody; but it holds for work in the background."""
     services.server.answers = [NO_PLACE]
 
-    kept = [services.vending.keep("merchant-1", 1, services.deadline()) for _ in range(2)]
+    kept = [services.vending.refresh_due("merchant-1", 1, services.deadline()) for _ in range(2)]
     asked = len(services.server.requests)
 
     assert [each and each.code for each in kept] == ["provider_unavailable"] * 2
@@ -850,7 +850,7 @@ def test_a_person_is_asked_before_a_token_ends_that_cannot_be_refreshed(services
 
     def looked_at(seconds: float) -> tuple[Any, ...]:
         services.now = NOW + seconds
-        services.vending.keep("merchant-1", 1, services.deadline())
+        services.vending.refresh_due("merchant-1", 1, services.deadline())
         stored = services.stored()
         return stored.status, stored.needs, stored.due_at
 
@@ -865,7 +865,7 @@ def test_a_person_is_asked_before_a_token_ends_that_cannot_be_refreshed(services
 def test_background_work_refreshes_what_is_still_at_its_version(services: MemoryServices) -> None:
     """A message that comes twice, or late, finds another version and sends nothing."""
     for _ in range(3):
-        services.vending.keep("merchant-1", 1, services.deadline())
+        services.vending.refresh_due("merchant-1", 1, services.deadline())
 
     assert (services.stored().version, len(services.server.requests)) == (2, 1)
 
@@ -877,7 +877,7 @@ def test_background_work_that_failed_is_in_the_record_and_not_in_the_queue(
     """The record says when it is due again; a message that came again would be a second schedule."""
     services.server.answers = [failure]
 
-    told = services.vending.keep("merchant-1", 1, services.deadline())
+    told = services.vending.refresh_due("merchant-1", 1, services.deadline())
 
     stored = services.stored().failure
     assert stored is not None
@@ -888,10 +888,10 @@ def test_background_work_that_failed_is_in_the_record_and_not_in_the_queue(
 def test_background_work_that_was_not_begun_comes_again(services: MemoryServices) -> None:
     """There was no time, or no AWS: the message has to stay in the queue."""
     with pytest.raises(TemporarilyUnavailable):
-        services.vending.keep("merchant-1", 1, services.deadline(5))
+        services.vending.refresh_due("merchant-1", 1, services.deadline(5))
     services.events.before["get"] = [down()]
     with pytest.raises(TemporarilyUnavailable):
-        services.vending.keep("merchant-1", 1, services.deadline())
+        services.vending.refresh_due("merchant-1", 1, services.deadline())
 
     assert services.server.requests == []
 
@@ -902,7 +902,7 @@ def test_background_work_on_what_is_no_more_is_done(services: MemoryServices, go
     services.revoke()
     services.server.requests.clear()
 
-    services.vending.keep(gone, 1, services.deadline())
+    services.vending.refresh_due(gone, 1, services.deadline())
 
     assert services.server.requests == []
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SUBJECT_MISMATCH = "subject_mismatch"
 """The error that the application gets if the customer has consented with another account than the connection's."""
 
+ISSUER_MISMATCH = "issuer_mismatch"
+"""Why a response is refused that does not name its server, or names another (RFC 9207)."""
 
 RELOADED_PAGES = frozenset({"unfinished", "waiting"})
 """Pages that are not the end of a visit: they reload themselves, and the application learns nothing yet."""

@@ -1,5 +1,6 @@
-"""What Gatehouse does, one module for each thing: start, bind, complete, vend, refresh, revoke, sweep, rescue, list.
+"""What Gatehouse does: start, bind, complete, vend, refresh, revoke, sweep, rescue and list, each in its own modules.
 
-A use case reads, decides by the types of `grant`, asks the provider, and writes. It knows no event, no page and no log.
-How a token response is stored, with its fallbacks, is in `committing`. What all of them are given, `services` makes.
+A use case reads, decides with the types of `grant`, calls the provider, and writes. It knows no events and no pages.
+Every token response is stored by `committing`, with its fallbacks. The parts of a use case are put together in
+`services`.
 """

@@ -1,4 +1,4 @@
-"""Binding an authorization request to the browser that brought its link, and putting it to the server."""
+"""Binding an authorization request to the browser that opened its link, and where to send that browser."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from functions.vault.storage.registrations import Registrations
 
 _TIME_TO_ANSWER = 1.0
-"""Seconds of the call's time that are kept for sending the browser on."""
+"""Seconds of the call's time that are kept for the redirect."""
 
 
 @record
@@ -36,12 +36,11 @@ class Binding:
     timing: Timing
 
     def bind(self, ticket: Ticket, cookies: list[str]) -> tuple[AuthorizationRequest, RequestCookie] | Outcome:
-        """Bind the request to this browser: one read, no write.
+        """Return the request and the cookie that binds it to this browser, or how the visit ended: one read, no write.
 
-        Returns the request and the cookie that is to bind it, or how the visit ended.
-
-        A ticket without its secret is the "try again" of a page of ours; the browser's cookie has the secret then. A
-        browser with the cookie can open the link for as long as an answer is taken, any other for ten minutes.
+        A ticket without its secret comes from "try again" on a page of ours; then the browser's cookie has the secret.
+        A browser that has the cookie can open the link for as long as a response is accepted, any other for ten
+        minutes.
         """
         earlier = find(ticket.request_id, cookies, secure=self.secure)
         secret = ticket.secret or (earlier.ticket_secret if earlier else None)
@@ -51,7 +50,7 @@ class Binding:
         if request.phase is Phase.CONSUMED:
             return Outcome("already", request.provider, request=request)
         if request.is_used_up:
-            # A consent would be for nothing: no code is exchanged for this link any more.
+            # A consent would be in vain: no code is exchanged for this link any more.
             return Outcome.failed(request, request.outcome or ServerError.code)
         nonces = earlier.nonces if earlier is not None and earlier.ticket_secret == secret else ()
         if request.link_has_expired(self.timing.now(), was_opened_here=bool(nonces)):
@@ -62,13 +61,13 @@ class Binding:
     def location(self, request: AuthorizationRequest, browser: BrowserBinding, deadline: Deadline) -> str | Outcome:
         """Return where to send this browser, or how the visit ended.
 
-        A server may want the request pushed to it before (RFC 9126). That can happen here alone: what is pushed holds
-        the state and the code challenge, and both are derived from a nonce that this browser has just been given. So
-        whoever opens the link makes the server an offer, a link scanner and a second tab included. It does no harm:
-        only a ticket that is valid, open and not expired gets this far, so that nobody can make us knock at a server
-        without a link of ours; what is pushed dies within a minute or so, unused; and what a scanner pushed is bound to
-        a cookie that only the scanner has. Nor can a link be opened again and again at the server's cost: each push is
-        counted, which is the one write. The price is one round trip of the user's time.
+        A server may require that the request is pushed to it first (RFC 9126). That can only happen here: the pushed
+        request holds the state and the code challenge, and both are derived from a nonce that this browser has just
+        been given. So everything that opens the link causes a push, also a link scanner or a second tab. It does no
+        harm: the ticket has to be valid, open and not expired, so nobody can make Gatehouse call a server without a
+        link of ours; a request that is pushed and not used expires within about a minute; and what a scanner pushed is
+        bound to a cookie that only the scanner has. Nor can somebody open a link again and again at the server's cost:
+        each push is counted, which is the only write. The price is one round trip of the user's time.
         """
         if request.pushed is None:
             return request.location(browser)
@@ -82,5 +81,5 @@ class Binding:
         except Conflict:
             return Outcome("expired", request.provider, reason="pushed_too_often", request=request)
         except GatehouseError as error:
-            # Nothing more is written of it: the link is as good as before, and so is "try again".
+            # Nothing is written about it: the link still works, and so does "try again".
             return Outcome.failed(replace(request, phase=Phase.FAILED), error.code, error)

@@ -1,7 +1,8 @@
-"""The commit ladder: a token response that reached us is written down, as long as anything can still be written to.
+"""Storing a token response, with fallbacks: in the table, or else in the rescue queue, or else in the log.
 
-The record first. When a write fails, the rescue queue gets the response at once, and the record is tried on while there
-is time: a process that dies meanwhile takes nothing with it. What neither took goes to the log. All get it sealed.
+The table comes first. If a write fails, the queue gets the response at once, and the table is tried again while there
+is time: if the process dies meanwhile, nothing is lost. What neither accepts goes to the log. All of them get it
+sealed.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ if TYPE_CHECKING:
     Reseal = Callable[[int, str], SealedTokens]
 
 _LONGEST_WAIT = 40.0
-"""Seconds for which an answer waits for what comes first, about: longer than a lease. The queue waits for longer."""
+"""About the seconds that a response waits for what must come first: longer than a lease. The queue waits longer."""
 
 _PAUSE = 0.5
-"""Seconds between two tries, about: short, so that a rescue comes in within `timing.SETTLE` of an outage's end."""
+"""About the seconds between two tries: short, so that a rescue is done within `timing.SETTLE` of an outage's end."""
 
 
 class Unread(Enum):
-    """In place of a record: nobody has read it yet. The ladder does, so that a failing read costs no tokens."""
+    """In place of a record that nobody has read yet. `commit` reads it: if that fails, the tokens are still queued."""
 
     UNREAD = auto()
 
@@ -47,20 +48,20 @@ UNREAD = Unread.UNREAD
 
 
 @dataclass
-class _InHand:
-    """A response on the ladder: as it is to be written now, and whether the queue has it, in whatever form."""
+class _Unstored:
+    """A response to be stored: as it is to be written now, and whether the queue has it, in whatever form."""
 
     obtained: Obtained
     is_queued: bool = False
 
 
 class Rescued(TemporarilyUnavailable):
-    """The answer is safe, but not yet in the record: it soon will be."""
+    """The response is in the queue or in the log, but not yet in the record."""
 
 
 @record
 class Committing:
-    """Brings what was obtained into the record. `last_resort` gets it as JSON, sealed, where nothing else takes it."""
+    """Stores what was obtained. `last_resort` gets it as JSON, sealed, if neither table nor queue accepts it."""
 
     connections: Connections
     rescue: Queue
@@ -70,15 +71,16 @@ class Committing:
     def commit(
         self, obtained: Obtained, reseal: Reseal, deadline: Deadline, stored: Connection | Unread | None
     ) -> Connection:
-        """Return the record as it stands with, or in spite of, this answer; `stored` is what it is thought to be now.
+        """Store a response, and return the record. `stored` is the record as the caller knows it.
 
-        Raises `Rescued` where the answer is safe but the record could not be written.
+        The record may be without the response, if `Obtained.decide` says so. Raises `Rescued` if the response is safe
+        but the record could not be written.
         """
-        in_hand = _InHand(obtained)
+        unstored = _Unstored(obtained)
         try:
-            return self._write(in_hand, reseal, deadline, stored)
+            return self._write(unstored, reseal, deadline, stored)
         except Exception as error:
-            self._save(in_hand)
+            self._save(unstored)
             raise Rescued(
                 "The tokens are safe, but storing them takes longer than usual: try again.",
                 connection_id=obtained.connection_id,
@@ -86,48 +88,48 @@ class Committing:
             ) from error
 
     def settle(self, obtained: Obtained, reseal: Reseal, deadline: Deadline) -> Connection:
-        """Do the same without the ladder: for what lies in the queue already, which keeps it until this returns."""
-        return self._write(_InHand(obtained, is_queued=True), reseal, deadline, UNREAD)
+        """Store a response without fallbacks: it comes from the queue, which keeps it until this returns."""
+        return self._write(_Unstored(obtained, is_queued=True), reseal, deadline, UNREAD)
 
     def may_hold_another(self) -> bool:
-        """Tell whether the rescue queue has any response that is not in its record yet: nobody can look whose it is."""
+        """Return whether the rescue queue has any response. It does not show for which connection."""
         return not self.rescue.is_empty()
 
     def _write(
-        self, in_hand: _InHand, reseal: Reseal, deadline: Deadline, stored: Connection | Unread | None
+        self, unstored: _Unstored, reseal: Reseal, deadline: Deadline, stored: Connection | Unread | None
     ) -> Connection:
         gives_up_at = self.timing.now() + _LONGEST_WAIT
         while True:
-            obtained = in_hand.obtained
+            obtained = unstored.obtained
             try:
                 if stored is UNREAD:
                     stored = self.connections.get(obtained.connection_id)
                 verdict = obtained.decide(stored, self.timing.now())
                 if isinstance(verdict, Connection):
                     self._put(stored, verdict)
-                    _note_what_is_left_to_its_server(stored, verdict)
+                    _log_sets_left_at_server(stored, verdict)
                     return verdict
                 if verdict in {Verdict.STORED, Verdict.FOREIGN}:
                     return stored or self.connections.require(obtained.connection_id)
                 if verdict is Verdict.RESEAL:
                     version = (stored.version if stored else 0) + 1
                     purpose = obtained.purpose_over(stored)
-                    in_hand.obtained = replace(obtained, tokens=reseal(version, purpose), purpose=purpose)
+                    unstored.obtained = replace(obtained, tokens=reseal(version, purpose), purpose=purpose)
                     continue
                 waits = True
             except Conflict:
                 waits, stored = False, UNREAD
             except TemporarilyUnavailable:
                 waits = False
-                self._queue(in_hand, deadline)
+                self._queue(unstored, deadline)
                 self._pause(deadline)
             if waits:
-                self._wait(in_hand, deadline, gives_up_at)
+                self._wait(unstored, deadline, gives_up_at)
                 stored = UNREAD
 
-    def _wait(self, in_hand: _InHand, deadline: Deadline, gives_up_at: float) -> None:
-        """Let something else come first. Meanwhile the response is safe; and the queue can wait for longer than we."""
-        self._queue(in_hand, deadline)
+    def _wait(self, unstored: _Unstored, deadline: Deadline, gives_up_at: float) -> None:
+        """Wait for what must come first, with the response safe in the queue, which can wait longer than this call."""
+        self._queue(unstored, deadline)
         if self.timing.now() > gives_up_at:
             raise TemporarilyUnavailable("Something else comes first, and takes too long.", retry_after=2)
         self._pause(deadline)
@@ -139,31 +141,31 @@ class Committing:
             self.connections.change(stored, record)
 
     def _pause(self, deadline: Deadline) -> None:
-        """Wait a little, or give up while there is still time for the next rung."""
+        """Wait a little, or give up while there is still time for the queue and the log."""
         if deadline.remaining() < 2 * CALL:
             raise TemporarilyUnavailable("The record could not be written in time.", retry_after=2)
         self.timing.sleep(_PAUSE * (0.5 + self.timing.jitter()))
 
-    def _queue(self, in_hand: _InHand, deadline: Deadline) -> None:
-        """Make the response safe early, if there is time for more than the last try."""
-        if not in_hand.is_queued and deadline.remaining() > RESERVE:
-            with contextlib.suppress(Exception):  # whatever keeps the queue from taking it, the record is tried on
-                self._send(in_hand)
+    def _queue(self, unstored: _Unstored, deadline: Deadline) -> None:
+        """Make the response safe early, unless the time that is left is needed for the last try."""
+        if not unstored.is_queued and deadline.remaining() > RESERVE:
+            with contextlib.suppress(Exception):  # whatever is wrong with the queue, the table is tried again
+                self._send(unstored)
 
-    def _save(self, in_hand: _InHand) -> None:
+    def _save(self, unstored: _Unstored) -> None:
         try:
-            self._send(in_hand)
-        except Exception:  # noqa: BLE001 - whatever keeps the queue from taking it, the log is what is left
-            self.last_resort(in_hand.obtained.to_json())
+            self._send(unstored)
+        except Exception:  # noqa: BLE001 - whatever is wrong with the queue, the log is left
+            self.last_resort(unstored.obtained.to_json())
 
-    def _send(self, in_hand: _InHand) -> None:
-        if not in_hand.is_queued:
-            self.rescue.send(in_hand.obtained.to_json(), group=in_hand.obtained.connection_id)
-            in_hand.is_queued = True
+    def _send(self, unstored: _Unstored) -> None:
+        if not unstored.is_queued:
+            self.rescue.send(unstored.obtained.to_json(), group=unstored.obtained.connection_id)
+            unstored.is_queued = True
 
 
-def _note_what_is_left_to_its_server(before: Connection | None, after: Connection) -> None:
-    """Write a line about each token set that had to go for want of room: its grant may live, and nobody will end it."""
+def _log_sets_left_at_server(before: Connection | None, after: Connection) -> None:
+    """Log each token set that was dropped because there was no room: its grant may live, and nobody will revoke it."""
     for left in before.left_behind(after) if before is not None else ():
         logging.getLogger("gatehouse").warning(
             "grant left at its server",

@@ -1,4 +1,4 @@
-"""What there is to know about connections, and never a token."""
+"""What callers can read about connections: everything but their tokens."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Listing:
         return {"connection": {**seen, "last_attempt": _last_attempt_of(connection)}}
 
     def attempt(self, request_id: str) -> dict[str, Any]:
-        """Return `{last_attempt}`: how the latest answer to an authorization request ended; None before the first."""
+        """Return `{last_attempt}`: how the latest response to an authorization request ended; None before the first."""
         request = self.authorizations.get(request_id)
         if request is None:
             raise ConnectionNotFound(
@@ -68,9 +68,9 @@ class Listing:
             case Became.LOST:
                 return {**about, "outcome": "failed", "error": ServerError.code}
 
-    def page(self, where: dict[str, str], limit: int, cursor: str | None) -> dict[str, Any]:
-        """Return `{connections, cursor?}`: up to `limit` of those that match, and where to go on if there is more."""
-        found, last = self.connections.page(where, limit, _start(cursor, where) if cursor else None)
+    def page(self, filters: dict[str, str], limit: int, cursor: str | None) -> dict[str, Any]:
+        """Return `{connections, cursor?}`: up to `limit` that match, and a cursor if there are more."""
+        found, last = self.connections.page(filters, limit, _start(cursor, filters) if cursor else None)
         now = self.timing.now()
         page: dict[str, Any] = {"connections": [view(summary["connection_id"], summary, now) for summary in found]}
         if last is not None:
@@ -79,7 +79,7 @@ class Listing:
 
 
 def view(connection_id: str, summary: Mapping[str, Any], now: float) -> dict[str, Any]:
-    """Return a connection as callers see it, of its summary: nothing that only our own work needs."""
+    """Return a connection as callers see it, from its summary: nothing that only Gatehouse itself needs."""
     failure, needs_from = summary.get("failure"), summary.get("needs_from")
     ends_soon = needs_from is not None and now >= needs_from
     seen = {name: summary.get(name) for name in _SEEN}
@@ -114,7 +114,7 @@ _SEEN = (
 
 
 def _last_attempt_of(connection: Connection) -> dict[str, Any] | None:
-    """Return how the latest attempt to connect it ended: in vain since it was connected, or with that."""
+    """Return how the latest attempt to connect it ended: a failure since it was connected, or the success itself."""
     if (attempt := connection.last_attempt) is not None and attempt.at >= (connection.authorized_at or 0):
         return view_of_attempt(attempt)
     if connection.authorized_by is None:
@@ -135,21 +135,25 @@ def _view_of_failure(failure: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _start(cursor: str, where: dict[str, str]) -> dict[str, str]:
-    """Return the place that a cursor stands for. It is ours, but it comes from outside: its form is checked, whole."""
+def _start(cursor: str, filters: dict[str, str]) -> dict[str, str]:
+    """Return the key that a cursor stands for. Gatehouse made it, but a caller sends it: its form is checked."""
     try:
         key = json.loads(urlsafe_b64decode(cursor.encode()))
     except (ValueError, RecursionError):
         key = None
     # The table would answer an empty or endless key with an error that looks like a defect of ours.
-    if not isinstance(key, dict) or not all(isinstance(value, str) for value in key.values()) or not _fits(key, where):
+    if (
+        not isinstance(key, dict)
+        or not all(isinstance(value, str) for value in key.values())
+        or not _fits(key, filters)
+    ):
         raise InvalidRequest("cursor: expected the cursor of an earlier page of this same list.")
     return dict(key)
 
 
-def _fits(key: Mapping[str, str], where: Mapping[str, str]) -> bool:
-    """Tell whether a key is of the table, or of one of the lists that are read for `where`."""
-    lists = lists_for(where)
+def _fits(key: Mapping[str, str], filters: Mapping[str, str]) -> bool:
+    """Return whether a key is one of the table, or of one of the lists that are read for `filters`."""
+    lists = lists_for(filters)
     if lists and key.get("listed_in") not in lists:
         return False
     if lists and key.keys() == {"listed_in"}:
@@ -159,9 +163,9 @@ def _fits(key: Mapping[str, str], where: Mapping[str, str]) -> bool:
     connection_id = key["connection_id"]
     if not matches(connection_id, CONNECTION_ID):
         return False
-    if "owner" in where:
-        return key["listed_as"] == listed_as(where["owner"], connection_id)
-    # Whose it is nobody can tell by a digest.
+    if "owner" in filters:
+        return key["listed_as"] == listed_as(filters["owner"], connection_id)
+    # A digest does not show which owner it is of.
     return not lists or matches(key["listed_as"].removesuffix(f" {connection_id}"), _DIGEST)
 
 

@@ -1,4 +1,4 @@
-"""The rescue: a token response whose first write failed comes into the record after all."""
+"""The rescue: storing a token response whose first write failed, from the queue or from a line of the log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Rescuing:
     committing: Committing
 
     def rescue(self, document: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
-        """Commit what a message, or a line of the log, holds, by the rules and conditions of its first holder."""
+        """Store the response that a document holds, by the same rules and conditions as the first time."""
         try:
             obtained = Obtained.from_document(document)
         except ValueError as error:

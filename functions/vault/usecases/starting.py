@@ -51,39 +51,10 @@ class Starting:
         given = fields.get("parameters", existing.parameters if existing else {})
         parameters = registration.provider.chosen_parameters(given)
         registration = registration.for_tenant(parameters)
-        scope = _scope(registration.provider, fields.get("scopes"))
-        redirect_uri = registration.provider.redirect_uri or f"{self.base_url}/callback/{registration.provider.name}"
-        params = _params(registration, redirect_uri, scope, fields)
-        authorization_url, pushed = _authorization_url(registration, params)
-        now = int(self.timing.now())
         ticket = Ticket(authorization.new_request_id(), authorization.new_secret())
-        request = AuthorizationRequest(
-            request_id=ticket.request_id,
-            ticket_hash=authorization.ticket_hash(ticket.secret or ""),
-            provider=registration.provider.name,
-            connection_id=connection_id,
-            created_at=now,
-            expires_at=now + authorization.LINK_LIFETIME,
-            authorization_url=authorization_url,
-            redirect_uri=redirect_uri,
-            pkce=registration.provider.pkce == "S256",
-            connection_version=existing.version if existing else 0,
-            connection_revocations=existing.revocations if existing else 0,
-            issuer=registration.provider.issuer,
-            iss_required=registration.provider.authorization_response_iss_parameter_supported,
-            scope=scope,
-            return_to=fields.get("return_to"),
-            owner=fields.get("owner", existing.owner if existing else None),
-            parameters=parameters,
-            tags=fields.get("tags", existing.tags if existing else {}),
-            pushed=pushed,
-            form_post=registration.provider.response_mode == "form_post",
-            allow_new_subject=fields.get("allow_new_subject", False),
-            has_slots=registration.provider.has_slots or None,
-            nonce=_sends_nonce(registration.provider, scope, params) or None,
-        )
+        request, params = self._request(ticket, registration, connection_id, existing, parameters, fields)
         self.authorizations.create(request)
-        _note_what_a_refresh_token_needs(registration.provider, request, dict(params))
+        _warn_if_no_refresh_token_will_come(registration.provider, request, params)
         return {
             "connection_id": connection_id,
             "request_id": request.request_id,
@@ -91,11 +62,53 @@ class Starting:
             "expires_at": request.expires_at,
         }
 
+    def _request(  # noqa: PLR0913, PLR0917 - all that a request is made from
+        self,
+        ticket: Ticket,
+        registration: Registration,
+        connection_id: str,
+        existing: Connection | None,
+        parameters: dict[str, str],
+        fields: dict[str, Any],
+    ) -> tuple[AuthorizationRequest, dict[str, str]]:
+        """Return the request as it is stored, and the parameters that it sends to the authorization server."""
+        provider, now = registration.provider, int(self.timing.now())
+        scope = _scope(provider, fields.get("scopes"))
+        redirect_uri = provider.redirect_uri or f"{self.base_url}/callback/{provider.name}"
+        params = _params(registration, redirect_uri, scope, fields)
+        authorization_url, pushed = _authorization_url(registration, params)
+        request = AuthorizationRequest(
+            request_id=ticket.request_id,
+            ticket_hash=authorization.ticket_hash(ticket.secret or ""),
+            provider=provider.name,
+            connection_id=connection_id,
+            created_at=now,
+            expires_at=now + authorization.LINK_LIFETIME,
+            authorization_url=authorization_url,
+            redirect_uri=redirect_uri,
+            pkce=provider.pkce == "S256",
+            connection_version=existing.version if existing else 0,
+            connection_revocations=existing.revocations if existing else 0,
+            issuer=provider.issuer,
+            iss_required=provider.authorization_response_iss_parameter_supported,
+            scope=scope,
+            return_to=fields.get("return_to"),
+            owner=fields.get("owner", existing.owner if existing else None),
+            parameters=parameters,
+            tags=fields.get("tags", existing.tags if existing else {}),
+            pushed=pushed,
+            form_post=provider.response_mode == "form_post",
+            allow_new_subject=fields.get("allow_new_subject", False),
+            has_slots=provider.has_slots or None,
+            nonce=_sends_nonce(provider, scope, params) or None,
+        )
+        return request, dict(params)
+
 
 def _require_same_party(existing: Connection, fields: dict[str, Any]) -> None:
-    """Raise `InvalidRequest` where a re-authorization would hand a connection to another provider or owner.
+    """Raise `InvalidRequest` if a re-authorization would hand a connection to another provider or owner.
 
-    A revoked one is free.
+    A revoked connection is free.
     """
     if existing.status is Status.REVOKED:
         return
@@ -114,9 +127,9 @@ def _require_same_party(existing: Connection, fields: dict[str, Any]) -> None:
 
 
 def _require_room(existing: Connection, now: float) -> None:
-    """Raise `TemporarilyUnavailable` where a connection has so many token sets that there is no room for another.
+    """Raise `TemporarilyUnavailable` if a connection has so many token sets that there is no room for another.
 
-    Each is kept, sealed, in its record until its server has heard of its end. DynamoDB takes 400 KB, and a response
+    Each is kept, sealed, in its record until its server has confirmed its end. DynamoDB takes 400 KB, and a response
     that comes late must find room, too.
     """
     waiting = len(existing.to_revoke)
@@ -124,17 +137,17 @@ def _require_room(existing: Connection, now: float) -> None:
     if len(existing.sets) >= MOST_SETS or size > MOST_BYTES:
         raise TemporarilyUnavailable(
             f"The connection holds {len(existing.sets)} token sets in {size} octets; {waiting} of them are revoked "
-            "here, and their authorization server has not heard of it yet: try again when it has, or choose another "
-            "connection_id.",
+            "here, and their authorization server has not confirmed that yet: try again when it has, or choose "
+            "another connection_id.",
             connection_id=existing.connection_id,
             retry_after=max(1, (existing.tell_at or 0) - int(now)),
         )
 
 
-def _note_what_a_refresh_token_needs(
+def _warn_if_no_refresh_token_will_come(
     provider: Provider, request: AuthorizationRequest, params: Mapping[str, str]
 ) -> None:
-    """Write a line if no refresh token will come of a request: that shows only when its access token has run out."""
+    """Write a line if a request asks for no refresh token: otherwise that shows only when its access token runs out."""
     asked = {name: {text} for name, text in params.items()} | {"scope": set((request.scope or "").split())}
     lacks = [name for name, texts in provider.refresh_token_needs.items() if asked.get(name, set()).isdisjoint(texts)]
     if lacks:
@@ -162,7 +175,7 @@ def _scope(provider: Provider, requested: tuple[str, ...] | None) -> str | None:
 def _params(
     registration: Registration, redirect_uri: str, scope: str | None, fields: dict[str, Any]
 ) -> list[tuple[str, str]]:
-    """Return the authorization request (RFC 6749 section 4.1.1) but for what a browser adds: state and challenge."""
+    """Return the authorization request (RFC 6749 section 4.1.1) without state and challenge: `authorize` adds them."""
     provider = registration.provider
     params = provider_requests.authorization_params(
         registration, redirect_uri, scope, fields.get("authorization_params", {})
@@ -173,9 +186,9 @@ def _params(
 
 
 def _sends_nonce(provider: Provider, scope: str | None, params: list[tuple[str, str]]) -> bool:
-    """Tell whether a nonce of ours goes with the request: some servers refuse `openid` without one.
+    """Return whether the request carries a nonce of ours: some servers refuse `openid` without one.
 
-    One that the caller or the registration has put there stays the only one, and nobody here can check it.
+    If the caller or the registration has put one there, it stays the only one, and Gatehouse cannot check it.
     """
     if "nonce" in dict(params):
         return False
@@ -183,9 +196,9 @@ def _sends_nonce(provider: Provider, scope: str | None, params: list[tuple[str, 
 
 
 def _authorization_url(registration: Registration, params: list[tuple[str, str]]) -> tuple[str, str | None]:
-    """Return how the request is put to the server: the authorization URL, and what is to be pushed (RFC 9126).
+    """Return the authorization URL, and what is pushed to the server before (RFC 9126).
 
-    It is pushed where the server requires it, and not wherever it could be: that costs the user a round trip.
+    A request is pushed only if the server requires that: it costs the user a round trip.
     """
     provider = registration.provider
     endpoint = provider.endpoint("authorization_endpoint")
@@ -196,5 +209,7 @@ def _authorization_url(registration: Registration, params: list[tuple[str, str]]
         )
     if not provider.require_pushed_authorization_requests:
         return whole, None
-    provider.endpoint("pushed_authorization_request_endpoint")  # or the user would be the first to learn that it lacks
+    provider.endpoint(
+        "pushed_authorization_request_endpoint"
+    )  # if it is missing, the caller learns it now, and not the user
     return with_query(endpoint, {"client_id": registration.client_id}), urlencode(params)

@@ -1,4 +1,4 @@
-"""Background work: what is due is found by its index and handed to the queues; nothing else adds to the cost."""
+"""The sweep: finds the background work that is due by its index, and queues it. Its cost depends on nothing else."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 PAGE = 100
 
 AT_ONCE = 5
-"""Pieces of background work that a provider gets at a time, where it has no slots."""
+"""Pieces of background work that a provider without slots gets at a time."""
 
 AGAIN_AFTER = 3600
-"""Seconds until what was handed to a queue is due again, should nothing have come of it."""
+"""Seconds until queued work is due again, unless it was done by then."""
 
 _ENOUGH_FOR_A_PAGE = 10.0
 
@@ -43,12 +43,12 @@ class Sweeping:
     timing: Timing
 
     def sweep(self, deadline: Deadline) -> dict[str, Any]:
-        """Queue what is due, a page at a time while there is time; what is left stays due for the next sweep.
+        """Queue what is due, page by page while there is time; the rest stays due for the next sweep.
 
-        Providers take turns, and one that is left alone is passed over.
+        Providers take turns, and one whose background work is paused is skipped.
         """
         queued, providers = 0, _Providers(self.shared)
-        # Anywhere: with more due than there is time for, the last shards would else never have their turn.
+        # Begin with any shard: if more is due than there is time for, the last shards would never have their turn.
         first = int(self.timing.jitter() * DUE_SHARDS)
         for number in range(DUE_SHARDS):
             shard = (first + number) % DUE_SHARDS
@@ -59,7 +59,7 @@ class Sweeping:
         return {"queued": queued, "complete": True}
 
     def _in_turns(self, page: list[Due]) -> list[Due]:
-        """Return a page's work so that each provider's turn comes after the others'."""
+        """Return a page's work in the order in which providers take turns."""
         of_each: dict[str, list[Due]] = {}
         for due in page:
             of_each.setdefault(due.provider, []).append(due)
@@ -67,7 +67,7 @@ class Sweeping:
         return [due for each in rounds for due in each if due is not None]
 
     def _queue(self, due: Due, standing: Standing) -> int:
-        """Hand on one piece of work, then postpone it. Between the two we may fall: done twice, it does no harm."""
+        """Queue one piece of work, then postpone it. If this fails in between, the work is done twice: no harm."""
         if self.timing.now() < standing.alone_until:
             return 0
         body = json.dumps({"connection_id": due.connection_id, "version": due.version, "provider": due.provider})
@@ -88,23 +88,23 @@ def _group(due: Due, standing: Standing) -> str:
 
 
 class _Providers:
-    """How the providers of one sweep stand: each is looked up once. While that cannot be read, all have their turn."""
+    """How the providers of one sweep stand, each read once. If that cannot be read, none is skipped."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._known: dict[str, Standing] = {}
-        self._is_out = False
+        self._is_unreadable = False
 
     def of(self, due: Due) -> Standing:
         """Return how the provider of one piece of work stands."""
         if due.provider not in self._known:
-            self._known[due.provider] = self._looked_up(due.provider)
+            self._known[due.provider] = self._read(due.provider)
         return self._known[due.provider]
 
-    def _looked_up(self, provider: str) -> Standing:
-        if not self._is_out:
+    def _read(self, provider: str) -> Standing:
+        if not self._is_unreadable:
             try:
                 return self._shared.standing(provider)
             except TemporarilyUnavailable:
-                self._is_out = True
+                self._is_unreadable = True
         return Standing()

@@ -1,4 +1,4 @@
-"""A valid access token for whoever asks: served as it is, refreshed at most once for all, or refused with a reason."""
+"""Vending a valid access token: as it is stored, or refreshed once for all who ask, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from functions.vault.storage.cipher import Cipher
     from functions.vault.storage.connections import Connections
 
-    from .accounts import Accounts
-    from .looking import Looking
+    from .account_lookup import AccountLookup
     from .refreshing import Refreshing
+    from .second_look import SecondLook
 
-# Who waits sees the end within a third of what it has waited; and a thousand who wait for long stay below the 3,000
-# reads a second that DynamoDB gives of one item.
+# A caller that waits sees the result within a third of the time it has waited. A thousand callers that wait for long
+# stay below the 3,000 reads a second that DynamoDB allows of one item.
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.02, 0.5, 1.3
 
 Test = Callable[[Connection, float], bool]
-"""What is told of a record's token set at a time (Unix seconds)."""
+"""A condition on a record's token set at a time (Unix seconds)."""
 
 
 @record
 class _Wanted:
     """What a call wants.
 
-    `best`: the token of this record is it. `enough`: it will do where nothing better can be had at once. `may_look`: a
-    grant that is believed dead may be looked at again for it. For work in the background nobody waits.
+    `best`: the token of this record is what it wants. `enough`: the token will do if nothing better can be had at once.
+    `may_look`: a second look may be taken for it at a grant that is believed dead. `is_background`: nobody waits.
     """
 
     enough: Test
@@ -45,11 +45,11 @@ class _Wanted:
     is_background: bool = False
 
     def is_needed(self, connection: Connection, at: float) -> bool:
-        """Tell whether this call needs a refresh: somebody waits for a token, and the one that is there will not do."""
+        """Return whether this call needs a refresh: somebody waits for a token, and the stored one will not do."""
         return not self.is_background and not self.enough(connection, at)
 
     def has_to_wait_until(self, connection: Connection, now: float) -> int | None:
-        """Return until when this call leaves the server alone after the last failure; None where nothing failed."""
+        """Return until when this call must not call the server after the last failure; None if nothing failed."""
         failure = connection.failure
         if failure is None:
             return None
@@ -58,7 +58,7 @@ class _Wanted:
 
 
 class _SlotWait:
-    """How long one call waits for a slot of the provider: `seconds`, from when it first needs one."""
+    """How long one call waits for a slot of the provider: `seconds`, counted from when it first needs one."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -77,12 +77,12 @@ class Vending:
     connections: Connections
     cipher: Cipher
     refreshing: Refreshing
-    looking: Looking
+    second_look: SecondLook
+    account_lookup: AccountLookup
     timing: Timing
-    accounts: Accounts
 
     def token(self, connection_id: str, min_ttl: int, deadline: Deadline) -> dict[str, Any]:
-        """Return an access token that lives `min_ttl` seconds more, refreshing first where that is needed or due."""
+        """Return an access token that is valid for `min_ttl` more seconds, refreshed first if that is needed or due."""
 
         def enough(connection: Connection, at: float) -> bool:
             return connection.is_valid_for(min_ttl, at)
@@ -95,21 +95,21 @@ class Vending:
     def refresh(self, connection_id: str, if_version: int | None, deadline: Deadline) -> dict[str, Any]:
         """Refresh now, at most once for all who ask; with `if_version`, only while that is still the stored version.
 
-        A token set of a moment ago is returned as it is, whichever version was asked about.
+        A token set that was obtained a moment ago is returned as it is, whatever `if_version` says.
         """
         return self._obtain(self.connections.require(connection_id), _another_than(if_version), deadline)
 
-    def keep(self, connection_id: str, version: int, deadline: Deadline) -> GatehouseError | None:
-        """Refresh in the background what is still at `version`; or ask whose account it is for, where that is due.
+    def refresh_due(self, connection_id: str, version: int, deadline: Deadline) -> GatehouseError | None:
+        """Refresh a connection in the background if it is still at `version`; or look up its account, if that is due.
 
-        Returns the failure, for the log; it is in the record, which says when it is due. Raises
-        `TemporarilyUnavailable` where there was no time or no AWS to begin it.
+        Returns the failure, for the log; the record has it, too, and says when the work is due again. Raises
+        `TemporarilyUnavailable` if there was no time to begin, or AWS failed.
         """
         try:
             connection = self.connections.require(connection_id)
-            asked = connection.asked_first
-            if asked is not None and self.timing.now() >= (asked.ask_at or 0):
-                return self.accounts.ask_due(connection, asked, deadline)
+            unknown = connection.asked_first
+            if unknown is not None and self.timing.now() >= (unknown.ask_at or 0):
+                return self.account_lookup.look_up_due(connection, unknown, deadline)
             self._obtain(connection, _another_than(version, is_background=True), deadline)
         except TemporarilyUnavailable:
             raise
@@ -118,7 +118,7 @@ class Vending:
         return None
 
     def _obtain(self, connection: Connection, wanted: _Wanted, deadline: Deadline) -> dict[str, Any]:
-        """Decide on what is stored: serve it, wait for another's refresh, share its failure, or refresh; and again."""
+        """Decide by what is stored until there is a result: vend, refresh, wait for another's, or share its failure."""
         connection_id = connection.connection_id
         first_version, first_failure = connection.version, connection.failure
         pause, has_tried, for_slot = _FIRST_PAUSE, False, _SlotWait(0 if wanted.is_background else SLOT_WAIT)
@@ -127,7 +127,7 @@ class Vending:
         while True:
             connection.require_vendable()
             now, lease, failure = self.timing.now(), connection.lease, connection.failure
-            # A newer token set is what there is to be had, unless it came so late that it has run out meanwhile.
+            # A newer token set is the result, unless it came so late that it has expired meanwhile.
             is_newer = connection.version != first_version and (has_tried or connection.is_valid_for(0, now))
             if is_newer or wanted.best(connection, now):
                 return self._vended(connection)
@@ -136,9 +136,9 @@ class Vending:
                     return self._vended(connection)
                 self._wait(connection, pause, deadline, for_slot)
                 pause = min(pause * _GROWTH, _LONGEST_PAUSE)
-                connection = self._seen_again(connection, deadline)
+                connection = self._read_again(connection, deadline)
                 continue
-            # What failed since this call came was tried for this call too, however late it learns of that.
+            # A refresh that failed since this call began was tried for this call, too, however late the call sees it.
             is_shared = failure is not None and failure != first_failure
             until = wanted.has_to_wait_until(connection, now)
             if failure is not None and until is not None and (is_shared or now < until):
@@ -158,16 +158,16 @@ class Vending:
     def _looked_at(
         self, connection: Connection, wanted: _Wanted, deadline: Deadline, for_slot: _SlotWait
     ) -> Connection:
-        """Return the record of a grant that was believed dead after a look at it: ours, or another's that is under way.
+        """Return the record of a grant that is believed dead after a second look: ours, or one that is under way.
 
-        It is as it was where it is not time for one.
+        If no look is due, the record is as it was.
         """
         pause, has_looked = _FIRST_PAUSE, False
         while connection.is_believed_dead and not wanted.best(connection, now := self.timing.now()):
             if connection.lease is not None and connection.lease.is_at_work(now):
                 self._wait(connection, pause, deadline, for_slot)
                 pause = min(pause * _GROWTH, _LONGEST_PAUSE)
-                connection = self._seen_again(connection, deadline)
+                connection = self._read_again(connection, deadline)
             elif has_looked or not connection.may_be_looked_at(now, by_caller=not wanted.is_background):
                 break
             else:
@@ -176,22 +176,22 @@ class Vending:
 
     def _look(self, connection: Connection, wanted: _Wanted, deadline: Deadline) -> Connection:
         try:
-            return self.looking.look(connection, deadline, by_caller=not wanted.is_background)
+            return self.second_look.take(connection, deadline, by_caller=not wanted.is_background)
         except TemporarilyUnavailable:
             raise
         except GatehouseError:
-            # A caller is told what is believed, and not what is wrong with us: the background is there for that.
+            # The caller gets the stored refusal, and not a failure of our own: the background will look again.
             if wanted.is_background:
                 raise
             return self.connections.require(connection.connection_id)
 
     def _attempt(self, connection: Connection, wanted: _Wanted, deadline: Deadline, for_slot: _SlotWait) -> Connection:
-        """Refresh, or bury a grant that cannot be; return the record to decide on next."""
+        """Refresh, or write that the grant has ended if it cannot be refreshed; return the record to decide on next."""
         if connection.to_refresh is None:
             return self._without_refresh_token(connection)
         now = self.timing.now()
         needed = wanted.is_needed(connection, now)
-        # What nobody needs yet waits for nobody: it looks for a slot once.
+        # A refresh that nobody needs yet does not wait for a slot: it looks for one once.
         slot_by = for_slot.until(now) if needed else now
         holder, is_background = uuid.uuid4().hex, wanted.is_background
         return self.refreshing.refresh(
@@ -199,9 +199,9 @@ class Vending:
         )
 
     def _without_refresh_token(self, connection: Connection) -> Connection:
-        """Return the record of a grant that has run out; raise where its access token still lives, irreplaceable.
+        """Return the record of a grant that has run out; raise if its access token is still valid, as the last one.
 
-        When its end comes near the record says that a person is needed, whoever finds that out.
+        When its end is near, the record says that a person is needed, whichever call finds that out.
         """
         error = ReauthorizationRequired(
             "The access token cannot be refreshed, the grant came without a refresh token: start again. If each grant "
@@ -216,7 +216,7 @@ class Vending:
         raise error
 
     def _changed(self, was: Connection, now: Connection) -> Connection:
-        """Return what is stored, which is `now` unless another has changed it meanwhile."""
+        """Return what is stored: `now`, unless another has changed the record meanwhile."""
         try:
             self.connections.change(was, now)
         except Conflict:
@@ -224,7 +224,7 @@ class Vending:
         return now
 
     def _wait(self, connection: Connection, pause: float, deadline: Deadline, for_slot: _SlotWait) -> None:
-        """Wait for another's refresh a little longer, be it for its slot or for its answer."""
+        """Wait a little longer for another's refresh: for its slot, or for its answer."""
         connection_id, now = connection.connection_id, self.timing.now()
         if connection.lease is not None and connection.lease.waiting and now > for_slot.until(now):
             raise SlotsTaken(self.timing.jitter()).about(connection_id)
@@ -236,10 +236,10 @@ class Vending:
             )
         self.timing.sleep(pause * (0.5 + 0.5 * self.timing.jitter()))
 
-    def _seen_again(self, connection: Connection, deadline: Deadline) -> Connection:
-        """Return the record of who waits as it is now, or as it was where the table is throttling just then.
+    def _read_again(self, connection: Connection, deadline: Deadline) -> Connection:
+        """Return the record as it is now, or as it was if the table throttles the read.
 
-        A thousand who have come at once look more often, at first, than DynamoDB lets anybody. They go on waiting.
+        A thousand callers that come at once read more often, at first, than DynamoDB allows. They go on waiting.
         """
         try:
             return self.connections.require(connection.connection_id)
@@ -264,7 +264,7 @@ class Vending:
 
 
 def _another_than(version: int | None, *, is_background: bool = False) -> _Wanted:
-    """Return the wish for a newer token set than that of a version; one of a moment ago is as new as there can be."""
+    """Return the wish for a newer token set than that of a version. One of a moment ago is new enough for any."""
 
     def is_another(connection: Connection, at: float) -> bool:
         is_another_version = version is not None and connection.version != version
@@ -274,6 +274,6 @@ def _another_than(version: int | None, *, is_background: bool = False) -> _Wante
 
 
 def _require_current(connection: Connection) -> StoredSet:
-    """Return the current token set of a connection that has one: an active one, or one that is leased."""
+    """Return the current token set of a connection that has one: it is active, or its set is leased."""
     assert connection.current is not None  # noqa: S101 - nothing ends a connection and leaves it vendable
     return connection.current

@@ -37,7 +37,7 @@ def services() -> MemoryServices:
 def background(services: MemoryServices, after: float = 0.0) -> GatehouseError | None:
     """Let so many seconds pass, and the background do its work."""
     services.pass_time(after)()
-    return services.vending.keep("merchant-1", services.stored().version, services.deadline())
+    return services.vending.refresh_due("merchant-1", services.stored().version, services.deadline())
 
 
 def code(result: GatehouseError | dict[str, Any] | None) -> str | None:

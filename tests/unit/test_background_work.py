@@ -32,7 +32,7 @@ def services() -> MemoryServices:
 
 def keep(services: MemoryServices, number: int, provider: str | None = "acme") -> GatehouseError | None:
     """Do what a message of the refresh queue asks for."""
-    return services.background.keep(f"merchant-{number}", 1, provider, services.deadline())
+    return services.background_work.refresh_due(f"merchant-{number}", 1, provider, services.deadline())
 
 
 def standing(services: MemoryServices) -> Standing:
@@ -106,7 +106,7 @@ def test_revocations_in_the_background_leave_it_alone_too(services: MemoryServic
     services.table_of_slots.note_trouble("acme", Standing(None, 2, int(services.now) + 60), NEVER)
     sent = len(services.server.requests)
 
-    failure = services.background.retry("merchant-0", "acme", services.deadline())
+    failure = services.background_work.retry_revocation("merchant-0", "acme", services.deadline())
 
     assert failure is not None
     assert (failure.code, len(services.server.requests)) == ("provider_unavailable", sent)
@@ -134,15 +134,15 @@ def test_a_person_is_still_called_when_a_revocation_has_failed_too_often(service
         services.revoking.retry("merchant-0", services.deadline())
     services.pass_time(7200)()
     services.table_of_slots.note_trouble("acme", Standing(None, 9, int(services.now) + 900), NEVER)
-    assert services.background.retry("merchant-0", "acme", services.deadline()) is not None
+    assert services.background_work.retry_revocation("merchant-0", "acme", services.deadline()) is not None
     services.pass_time(900)()
     with pytest.raises(NotRevokedYet):
-        services.background.retry("merchant-0", "acme", services.deadline())
+        services.background_work.retry_revocation("merchant-0", "acme", services.deadline())
 
     services.table_of_slots.note_trouble("acme", Standing(None, 9, int(services.now) + 900), NEVER)
 
     with pytest.raises(NotRevokedYet):
-        services.background.retry("merchant-0", "acme", services.deadline())
+        services.background_work.retry_revocation("merchant-0", "acme", services.deadline())
 
 
 def test_ten_are_refreshed_in_their_minutes_beside_three_hundred_that_hang() -> None:

@@ -1,6 +1,6 @@
-"""What the log says of a connection that cannot be refreshed: it works today, and ends with its access token.
+"""The warning in the log about a connection without a refresh token: it works today, and ends with its access token.
 
-Most servers give a refresh token only to those who ask for one, and each has its own way to be asked.
+Most servers give a refresh token only if one is asked for, and each has its own way to be asked.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from functions.vault.provider.provider import Provider
 
 
-def note_no_refresh_token(request: AuthorizationRequest, provider: Provider) -> None:
-    """Write a line about a connection that was made without a refresh token, and what may bring it one.
+def warn_that_none_came(request: AuthorizationRequest, provider: Provider) -> None:
+    """Write a line about a connection that was made without a refresh token, and what may bring one.
 
-    Where the data says that a provider is never to be refreshed, that is known.
+    Nothing is written for a provider whose data says that it is never refreshed.
     """
     if provider.background_refresh == "never":
         return
@@ -29,7 +29,7 @@ def note_no_refresh_token(request: AuthorizationRequest, provider: Provider) -> 
 
 
 def _advice(request: AuthorizationRequest) -> str:
-    """Return how this server may want to be asked for a refresh token, by how it was asked."""
+    """Return how this server may want to be asked for a refresh token, given how it was asked."""
     if OFFLINE_ACCESS not in (request.scope or "").split():
         return (
             "To be given a refresh token, most servers have to be asked: add offline_access to scopes, or what the "

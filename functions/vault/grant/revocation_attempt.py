@@ -42,7 +42,7 @@ _ON_ITS_WAY = 10
 
 
 @record
-class Attempt:
+class RevocationAttempt:
     """What an attempt came to: the answers that are known now, and why the grant has not ended where it has not.
 
     `needs_refresh`: with newer tokens it may end.
@@ -79,19 +79,19 @@ class _Asked:
         self._known = self._known.answered(kind, answer, self._now())
         self._answers[kind] = self._known.answers[kind]
 
-    def ended(self, grant: str | None = None) -> Attempt:
+    def ended(self, grant: str | None = None) -> RevocationAttempt:
         if grant is not None:
             self.answered("grant", grant)
-        return Attempt(self._answers)
+        return RevocationAttempt(self._answers)
 
-    def failed(self, failure: GatehouseError) -> Attempt:
-        return Attempt(self._answers, failure)
+    def failed(self, failure: GatehouseError) -> RevocationAttempt:
+        return RevocationAttempt(self._answers, failure)
 
-    def may_end_with_newer_tokens(self) -> Attempt:
-        return Attempt(self._answers, needs_refresh=True)
+    def may_end_with_newer_tokens(self) -> RevocationAttempt:
+        return RevocationAttempt(self._answers, needs_refresh=True)
 
 
-def ask(  # noqa: PLR0913 - a token set, how its server is asked, and what is known besides
+def attempt_revocation(  # noqa: PLR0913 - a token set, how its server is asked, and what is known besides
     over: StoredSet,
     tokens: TokenSet,
     kinds: Iterable[str],
@@ -102,7 +102,7 @@ def ask(  # noqa: PLR0913 - a token set, how its server is asked, and what is kn
     ends_all: bool = False,
     first_ends_all: bool = False,
     refuses_us: bool = False,
-) -> Attempt:
+) -> RevocationAttempt:
     """Ask the server to revoke each token of the `kinds` that it takes, if it has not answered about it yet.
 
     `revoke` sends a token of a kind, and tells whether the server knew it. `had_ended`: the server has confirmed the
@@ -157,7 +157,7 @@ def _is_about_us(refusal: GatehouseError) -> bool:
     return isinstance(refusal, ProviderMisconfigured) and (refusal.refuses_client or refusal.provider_error is None)
 
 
-def _judged(asked: _Asked, now: float, *, had_ended: bool) -> Attempt:
+def _judged(asked: _Asked, now: float, *, had_ended: bool) -> RevocationAttempt:
     """Return what the answers come to when all was asked."""
     over = asked.over
     is_interrupted = over.lease is not None and over.lease.is_after_an_interruption
@@ -177,7 +177,7 @@ def _judged(asked: _Asked, now: float, *, had_ended: bool) -> Attempt:
     return asked.ended(LEFT_AT_THE_SERVER)
 
 
-def _judged_confirmed(asked: _Asked, *, is_in_doubt: bool, is_interrupted: bool) -> Attempt:
+def _judged_confirmed(asked: _Asked, *, is_in_doubt: bool, is_interrupted: bool) -> RevocationAttempt:
     """Return what it comes to that the end of a token is confirmed; `is_in_doubt`: the refresh token was refused."""
     if is_interrupted:
         return asked.ended(INTERRUPTED)
@@ -186,7 +186,7 @@ def _judged_confirmed(asked: _Asked, *, is_in_doubt: bool, is_interrupted: bool)
     return asked.ended(ENDED_WITH_ALL if asked.ends_all else None)
 
 
-def _judged_refused(asked: _Asked, now: float) -> Attempt:
+def _judged_refused(asked: _Asked, now: float) -> RevocationAttempt:
     """Return what it comes to that the server took none of the tokens: whether the grant lives, its refresh tells."""
     over = asked.over
     if over.refreshable and not over.is_fresh(now):

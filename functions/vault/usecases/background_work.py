@@ -1,8 +1,8 @@
-"""Background work on one connection, unless its provider is left alone: one that hangs takes nobody else's turn.
+"""Background work on one connection, behind a circuit breaker for its provider: one that hangs delays no other.
 
-After two pieces of background work in a row to which a server gave no answer, or one of its own trouble (5xx), it gets
-no more of it for a minute, and longer with each further one. What a message asked for then is due again within the
-hour, as the sweep has written. Who calls is served as always.
+After two failures in a row (no answer, or a 5xx), a server gets no background work for a minute, and longer with each
+further failure. What a message asked for meanwhile is due again within the hour, as the sweep has written. Callers are
+served as always.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from .vending import Vending
 
 LONGEST_PAUSE = 900.0
-"""Seconds for which a server that fails gets no background work, at the most."""
+"""The most seconds for which a server that fails gets no background work."""
 
 _FIRST_PAUSE = 60.0
 _SERVER_ERRORS = 500
 
 
 @record
-class Background:
-    """What the queues of refreshes and revocations are worked off by."""
+class BackgroundWork:
+    """Does what the messages of the refresh and the revocation queue ask for."""
 
     connections: Connections
     shared: Shared
@@ -43,15 +43,17 @@ class Background:
     revoking: Revoking
     timing: Timing
 
-    def keep(self, connection_id: str, version: int, provider: str | None, deadline: Deadline) -> GatehouseError | None:
-        """Refresh what is still at `version`; return the failure, as `Vending.keep` does."""
+    def refresh_due(
+        self, connection_id: str, version: int, provider: str | None, deadline: Deadline
+    ) -> GatehouseError | None:
+        """Refresh a connection that is still at `version`; return the failure, as `Vending.refresh_due` does."""
 
         def work() -> GatehouseError | None:
-            return self.vending.keep(connection_id, version, deadline)
+            return self.vending.refresh_due(connection_id, version, deadline)
 
-        return self._unless_left_alone(connection_id, provider, deadline, work)
+        return self._unless_paused(connection_id, provider, deadline, work)
 
-    def retry(self, connection_id: str, provider: str | None, deadline: Deadline) -> GatehouseError | None:
+    def retry_revocation(self, connection_id: str, provider: str | None, deadline: Deadline) -> GatehouseError | None:
         """Try to revoke once more; return the failure, as `Revoking.retry` does."""
 
         def work() -> GatehouseError | None:
@@ -60,9 +62,9 @@ class Background:
         def instead() -> None:
             self.revoking.put_off(connection_id)
 
-        return self._unless_left_alone(connection_id, provider, deadline, work, instead)
+        return self._unless_paused(connection_id, provider, deadline, work, instead)
 
-    def _unless_left_alone(
+    def _unless_paused(
         self,
         connection_id: str,
         provider: str | None,
@@ -71,7 +73,7 @@ class Background:
         instead: Callable[[], None] = lambda: None,
     ) -> GatehouseError | None:
         if provider is None:
-            return work()  # a message of before
+            return work()  # a message of an earlier release
         began, standing = self.timing.now(), self._standing(provider)
         if began < standing.alone_until:
             instead()
@@ -94,15 +96,15 @@ class Background:
             return Standing()
 
     def _after_another(self, before: Standing) -> Standing:
-        """Return how a provider stands after another failure. A single one may be that connection's alone."""
+        """Return how a provider stands after another failure. The first may be one connection's own: no pause yet."""
         failures = before.failures + 1
         pause = 0.0 if failures == 1 else min(_FIRST_PAUSE * 2 ** min(failures - 2, 10), LONGEST_PAUSE)
         return Standing(before.at_once, failures, int(self.timing.now() + pause))
 
     def _is_trouble(self, failure: GatehouseError, connection_id: str, began: float) -> bool:
-        """Tell whether the server has just failed to answer, or answered with its own trouble.
+        """Return whether the server has just failed: it gave no answer, or a 5xx.
 
-        What a connection remembers of an earlier failure was noted then.
+        A failure that the connection only remembers was counted when it happened.
         """
         if not isinstance(failure, ProviderUnavailable) or isinstance(failure, UnknownRefusal):
             return False
@@ -114,6 +116,6 @@ class Background:
 
 
 def _failed_at(connection: Connection) -> list[int]:
-    """Return when what is still to be done of a connection has failed last."""
+    """Return when the work that is left on a connection last failed."""
     failures = [connection.failure, *(each.revocation.failure for each in connection.to_revoke if each.revocation)]
     return [failure.at for failure in failures if failure is not None]

@@ -16,7 +16,7 @@ from functions.vault.grant.stored_set import ASKED_AFTER, LONGEST_UNASKED, PENDI
 from functions.vault.grant.tokens import Account, TokenSet
 from functions.vault.oauth.authorization import BrowserBinding, ticket_hash
 from functions.vault.storage.sealing import SealBroken
-from functions.vault.usecases.accounts import KEY_IS_OUT_WITHIN, LONGEST_ASKING
+from functions.vault.usecases.account_lookup import KEY_IS_OUT_WITHIN, LONGEST_LOOKUP
 from tests.unit.samples import answer, authorization_request, registration, validated_response
 from tests.unit.services import MemoryServices, down
 from tests.unit.test_id_token import public, signed
@@ -175,7 +175,7 @@ def work_off(services: MemoryServices) -> list[Any]:
         while queue.messages:
             due = json.loads(queue.messages.pop(0)["body"])
             if queue is services.refresh_queue:
-                failures.append(services.vending.keep(due["connection_id"], due["version"], services.deadline()))
+                failures.append(services.vending.refresh_due(due["connection_id"], due["version"], services.deadline()))
             else:
                 failures.append(services.revoking.retry(due["connection_id"], services.deadline()))
     return failures
@@ -341,7 +341,7 @@ def test_an_issuer_that_is_down_is_asked_later(waiting: MemoryServices, issuer: 
             waiting.now = float(due_at)
 
     assert (pauses[0], max(pauses)) == (ASKED_AFTER, LONGEST_UNASKED)
-    assert waiting.now - began <= LONGEST_ASKING + LONGEST_UNASKED
+    assert waiting.now - began <= LONGEST_LOOKUP + LONGEST_UNASKED
     assert len(pauses) < 40
     assert (places(waiting), come_back(waiting, "b").page) == (["current"], "failed")
 
@@ -352,7 +352,7 @@ def test_without_aws_the_message_comes_again(waiting: MemoryServices) -> None:
     before = waiting.stored()
 
     with pytest.raises(Exception, match="AWS is down"):
-        waiting.vending.keep("merchant-1", 1, waiting.deadline())
+        waiting.vending.refresh_due("merchant-1", 1, waiting.deadline())
 
     assert waiting.stored() == before
     assert work_off(waiting) == [None]
@@ -363,7 +363,7 @@ def test_a_registration_that_is_gone_is_asked_for_later(waiting: MemoryServices)
     known = waiting.registrations.known
     waiting.events.before["registration"] = [ProviderUnavailable("No metadata.")]
 
-    failure = waiting.vending.keep("merchant-1", 1, waiting.deadline())
+    failure = waiting.vending.refresh_due("merchant-1", 1, waiting.deadline())
 
     assert failure is not None
     assert known
@@ -447,7 +447,7 @@ def test_a_first_consent_of_nobody_known(services: MemoryServices, issuer: Issue
         services.sweeping.sweep(services.deadline(60))
         while services.refresh_queue.messages:
             services.refresh_queue.messages.pop()
-            services.vending.keep("merchant-1", 1, services.deadline())
+            services.vending.refresh_due("merchant-1", 1, services.deadline())
         services.pass_time(ASKED_AFTER)()
 
     refused = services.token()

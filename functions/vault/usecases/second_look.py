@@ -1,4 +1,4 @@
-"""A look whether a grant that is believed dead lives: one refresh, if nothing that we can know of speaks against it."""
+"""A second look at a grant that was refused: one more refresh may show that it is alive after all."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 @record
-class Looking:
-    """Asks once more for grants that were refused; see `belief`."""
+class SecondLook:
+    """Takes second looks; `belief` says when one is due, and how many there are."""
 
     connections: Connections
     registrations: Registrations
@@ -30,12 +30,12 @@ class Looking:
     refreshing: Refreshing
     timing: Timing
 
-    def look(self, connection: Connection, deadline: Deadline, *, by_caller: bool) -> Connection:
-        """Return the record after a look at its grant: recovered, refused once more, or as it was where none is taken.
+    def take(self, connection: Connection, deadline: Deadline, *, by_caller: bool) -> Connection:
+        """Return the record after a second look: recovered, refused again, or as it was if no look was taken.
 
-        An answer of an earlier attempt may lie in the rescue queue: the look is put off. Where the account has
-        authorized the client elsewhere since the grant was last known to live, nobody looks any more: that may have
-        ended it, and a server that sees the old refresh token again may end the new grant for it.
+        While the rescue queue may hold the answer of an earlier attempt, the look is put off. If the account has
+        authorized the client elsewhere since the grant was last known to be alive, nobody looks any more: the new
+        authorization may have ended this grant, and a server that sees the old refresh token again may end the new one.
         """
         if self._is_authorized_elsewhere(connection, deadline):
             return self._given_up_on(connection)

@@ -1,0 +1,245 @@
+"""Finding out which account tokens belong to, if the token response did not say it or it has yet to be verified.
+
+The tokens are safe before that: they are stored, and used or waiting. Whoever has the response in hand looks up the
+account; the background does if that fails. Tokens whose account is found take their place in the connection; if it
+cannot be found, they are not the connection's own.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from functions.vault.base.errors import (
+    GatehouseError,
+    ProviderUnavailable,
+    ReauthorizationRequired,
+    SlotsTaken,
+    TemporarilyUnavailable,
+)
+from functions.vault.base.record import record
+from functions.vault.grant import scopes
+from functions.vault.grant.life import Place
+from functions.vault.grant.obtained import Obtained
+from functions.vault.grant.stored_set import ASKED_AFTER, LONGEST_UNASKED, TOKENS
+from functions.vault.oauth.client import not_verified
+from functions.vault.oauth.id_token import KeyUnknown, NotVerified
+from functions.vault.provider.registration_changes import as_issued_to
+from functions.vault.storage.table import Conflict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from functions.vault.base.timing import Deadline, Timing
+    from functions.vault.grant.connection import Connection
+    from functions.vault.grant.stored_set import Seal, StoredSet
+    from functions.vault.grant.token_set import TokenSet
+    from functions.vault.grant.tokens import Account, SealedTokens
+    from functions.vault.oauth.client import Client
+    from functions.vault.provider.provider import Provider
+    from functions.vault.storage.cipher import Cipher
+    from functions.vault.storage.connections import Connections
+    from functions.vault.storage.registrations import Registrations
+    from functions.vault.storage.shared import Shared
+
+    from .committing import Committing
+
+    After = Callable[[Connection, StoredSet], Connection]
+
+TIMEOUT = 5.0
+"""Seconds that a lookup may take."""
+
+KEY_IS_OUT_WITHIN = 600
+"""Seconds after an ID token came within which its issuer publishes the key that signed it, whatever caches it has."""
+
+REFUSED_WITHIN = 600
+"""Seconds after tokens came within which an account endpoint may refuse their access token only temporarily."""
+
+LONGEST_LOOKUP = 86400
+"""Seconds after which an account that could not be looked up is given up."""
+
+
+@record
+class LookedUp:
+    """The record after a lookup, and the account, or the failure because of which it was not found."""
+
+    connection: Connection
+    subject: str | None = None
+    failure: GatehouseError | None = None
+
+
+@record
+class _Lookup:
+    """A lookup of the account of a token set, which began `at` a time (Unix seconds); `connection` as it was read.
+
+    `is_claimed`: an ID token came with the set and names an account; else the provider's account endpoint is asked.
+    `grants_are_apart`: to revoke the set ends no other grant of its account.
+    """
+
+    connection: Connection
+    token_set: StoredSet
+    at: float
+    is_claimed: bool
+    grants_are_apart: bool = False
+
+    @property
+    def age(self) -> float:
+        """Return how long ago the tokens came when the lookup began: the process may have been suspended since."""
+        pending = self.token_set.pending
+        return self.at - ((pending.obtained_at if pending else self.connection.authorized_at) or 0)
+
+    def is_hopeless(self, failure: GatehouseError, now: float) -> bool:
+        """Return whether no lookup will succeed after this failure: a day has passed, or the access token is dead.
+
+        An account endpoint accepts no access token that has expired, or that it has refused for long. A set that waits
+        is not refreshed, so there will be no other access token; and while it waits, so does the next consent.
+        """
+        if self.age >= LONGEST_LOOKUP:
+            return True
+        if self.is_claimed or self.token_set.place is not Place.PENDING:
+            return False
+        status = failure.provider_error.status if failure.provider_error else None
+        is_refused = status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+        return self.token_set.has_run_out(now) or (is_refused and self.age >= REFUSED_WITHIN)
+
+
+@record
+class AccountLookup:
+    """Looks up accounts, and moves token sets to where they belong then."""
+
+    connections: Connections
+    registrations: Registrations
+    cipher: Cipher
+    client: Client
+    committing: Committing
+    shared: Shared
+    timing: Timing
+
+    def look_up_due(self, connection: Connection, token_set: StoredSet, deadline: Deadline) -> GatehouseError | None:
+        """Look up the account of a token set in the background; return the failure if it is not found, for the log.
+
+        Raises `TemporarilyUnavailable` if there was no time for it, or AWS failed.
+        """
+        whose, tokens = token_set.whose, self.cipher.open(connection.connection_id, token_set)
+        lookup = _Lookup(connection, token_set, self.timing.now(), is_claimed=tokens.unverified_id_token is not None)
+        with ExitStack() as until_stored:
+            try:
+                registration = self.registrations.get(whose.provider, deadline).for_tenant(whose.parameters)
+                client = self.client
+                if not lookup.is_claimed:
+                    # The access token is sent: only to whom it was issued for, as with any other token.
+                    registration = as_issued_to(registration, whose)
+                    client = until_stored.enter_context(self.client.in_slot(registration, deadline, lookup.at))
+            except TemporarilyUnavailable:
+                raise
+            except SlotsTaken as error:
+                return self._put_off(lookup, self.timing.after_no_slot(), error).failure
+            except GatehouseError as error:
+                return self._not_found_yet(lookup, error).failure
+            return self.look_up(connection, token_set, tokens, registration.provider, deadline, client).failure
+
+    def look_up(  # noqa: PLR0913, PLR0917 - a token set, and who is asked about it
+        self,
+        connection: Connection,
+        token_set: StoredSet,
+        tokens: TokenSet,
+        provider: Provider,
+        deadline: Deadline,
+        client: Client,
+    ) -> LookedUp:
+        """Look up the account of a token set, and move the set to its place if that is found.
+
+        `client` has a slot, if the provider has slots. Raises `TemporarilyUnavailable` if there was no time for it, or
+        AWS failed.
+        """
+        timeout, client_id = deadline.for_http(TIMEOUT), token_set.whose.client_id or ""
+        is_claimed = tokens.unverified_id_token is not None
+        lookup = _Lookup(connection, token_set, self.timing.now(), is_claimed, provider.grants_are_apart)
+        try:
+            account = client.account_of(provider, client_id, tokens, timeout)
+        except NotVerified as error:
+            if isinstance(error, KeyUnknown) and lookup.age < KEY_IS_OUT_WITHIN:
+                return self._not_found_yet(lookup, ProviderUnavailable(not_verified(error).description))
+            return self._given_up(lookup, not_verified(error))
+        except TemporarilyUnavailable:
+            raise
+        except GatehouseError as error:
+            return self._not_found_yet(lookup, error)
+        requested = token_set.pending.requested_scope if token_set.pending else connection.requested_scope
+        missing = scopes.missing(requested, account.scope, provider.scope_aliases, refreshable=token_set.refreshable)
+        after = self._found(lookup, replace(account, scope_missing=missing), tokens, deadline)
+        about = (token_set.whose.provider, client_id, account.subject, connection.connection_id)
+        self.shared.note_authorized(*about, self.timing.now(), deadline)
+        return LookedUp(after, account.subject)
+
+    def _found(self, lookup: _Lookup, account: Account, tokens: TokenSet, deadline: Deadline) -> Connection:
+        connection, token_set = lookup.connection, lookup.token_set
+        if token_set.place is not Place.PENDING:
+            return self._change(lookup, lambda stored, _: stored.account_found(account, self.timing.now()))
+        usable = replace(tokens, unverified_id_token=None)
+
+        def sealed(version: int, purpose: str = TOKENS) -> Seal:
+            sealer = self.cipher.prepare(connection.connection_id, version, token_set.whose, token_set.id, purpose)
+            return sealer.seal(usable)
+
+        obtained = Obtained.of_waiting(connection.connection_id, token_set, sealed(connection.version + 1), account)
+
+        def reseal(version: int, purpose: str) -> SealedTokens:
+            return replace(obtained.tokens, seal=sealed(version, purpose))
+
+        return self.committing.commit(obtained, reseal, deadline, connection)
+
+    def _not_found_yet(self, lookup: _Lookup, failure: GatehouseError) -> LookedUp:
+        """Leave the lookup to the background, unless it is hopeless. If it is not due yet, the background has it."""
+        now = self.timing.now()
+        if lookup.is_hopeless(failure, now):
+            return self._given_up(lookup, failure)
+        if now < (lookup.token_set.ask_at or 0):
+            return LookedUp(lookup.connection, failure=failure)
+        pause = max(min(max(lookup.age, ASKED_AFTER), LONGEST_UNASKED), failure.retry_after or 0)
+        return self._put_off(lookup, int(now + pause), failure)
+
+    def _put_off(self, lookup: _Lookup, until: int, failure: GatehouseError) -> LookedUp:
+        now = self.timing.now()
+        after = self._change(lookup, lambda stored, token_set: stored.account_put_off(token_set, until, now))
+        return LookedUp(after, failure=failure)
+
+    def _given_up(self, lookup: _Lookup, failure: GatehouseError) -> LookedUp:
+        """Take away tokens whose account nobody can find out.
+
+        A connection's first tokens stay if nothing claimed an account: it is then unknown, and not in doubt.
+        """
+        now = self.timing.now()
+        unknown = ReauthorizationRequired(
+            f"Nobody can find out whose account it is. {failure.description} Start again."
+        )
+
+        def not_its_own(stored: Connection, token_set: StoredSet) -> Connection:
+            if token_set.place is Place.PENDING:
+                return stored.disowned(token_set, now)
+            if not lookup.is_claimed:
+                return stored.account_left_unknown(now)
+            return stored.never_verified(unknown, now, grants_are_apart=lookup.grants_are_apart)
+
+        return LookedUp(self._change(lookup, not_its_own), failure=failure)
+
+    def _change(self, lookup: _Lookup, after: After) -> Connection:
+        """Write what a lookup came to, while the account is still wanted; return what is stored."""
+        connection = lookup.connection
+        while (token_set := _still_wanted(connection, lookup.token_set)) is not None:
+            changed = after(connection, token_set)
+            try:
+                self.connections.change(connection, changed)
+            except Conflict:
+                connection = self.connections.require(connection.connection_id)
+            else:
+                return changed
+        return connection
+
+
+def _still_wanted(connection: Connection, token_set: StoredSet) -> StoredSet | None:
+    """Return the set of the same consent whose account is still to be found: it may have been refreshed since."""
+    unknown = (each for each in connection.sets if each.ask_at is not None)
+    return next((each for each in unknown if each.request_id == token_set.request_id), None)
