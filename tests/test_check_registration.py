@@ -1,4 +1,4 @@
-"""The command that looks at registrations before they are stored: by one file for each, or one file for all."""
+"""The command that checks registrations before they are stored: one file each, or one file for all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WHOLE = {
 
 @pytest.fixture
 def written(tmp_path: Path) -> Callable[[Any], str]:
-    """Give what writes a file and returns its path."""
+    """Return a function that writes a file and returns its path."""
 
     def write(document: Any) -> str:
         path = tmp_path / "registration.local.json"
@@ -37,7 +37,7 @@ def written(tmp_path: Path) -> Callable[[Any], str]:
 def test_a_valid_registration_shows_what_to_register_at_the_provider(
     written: Callable[[Any], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The redirect URI is what people get wrong at the other end: it is shown whole."""
+    """People often register a wrong redirect URI at the provider: it is shown in full."""
     code = main([written(WHOLE), "acme", "--base-url", "https://gate.test/"])
 
     assert code == 0
@@ -47,10 +47,10 @@ def test_a_valid_registration_shows_what_to_register_at_the_provider(
     )
 
 
-def test_a_registration_is_laid_over_the_file_of_its_name_or_of_the_one_that_it_names(
+def test_a_registration_is_based_on_the_file_of_its_name_or_on_the_one_that_it_names(
     written: Callable[[Any], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file of many has a line for each; one that is wrong is enough for the exit code."""
+    """A file of several has a line for each; a single invalid one sets the exit code."""
     secret = {"client_id": "c-1", "client_secret": "hush-7f0b"}
 
     code = main([written({"box": secret, "box-eu": {**secret, "based_on": "box"}, "box-us": secret})])
@@ -66,7 +66,7 @@ def test_a_registration_is_laid_over_the_file_of_its_name_or_of_the_one_that_it_
 def test_a_redirect_uri_that_leads_elsewhere_is_pointed_out(
     written: Callable[[Any], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It may be meant, where somebody sends customers on from there; often it is another program's."""
+    """It may be intended, if something forwards customers from there; often it is a leftover."""
     codes = [
         main([written({**WHOLE, "redirect_uri": uri}), "acme"])
         for uri in ("https://app.test/oauth/return", "https://proxy.test/callback/acme", "ACME-Inc-PRD-1")
@@ -87,7 +87,7 @@ def test_a_redirect_uri_that_leads_elsewhere_is_pointed_out(
 def test_problems_in_one_file_are_reported_as_start_reports_them(
     written: Callable[[Any], str], capsys: pytest.CaptureFixture[str], document: Any, said: str
 ) -> None:
-    """A provider on this machine is for `make run` alone: it has to be said."""
+    """A provider on this machine is only for `make run`, and needs an option."""
     code = main([written(document), "acme"])
 
     out = capsys.readouterr().out
@@ -109,7 +109,7 @@ def test_problems_in_one_file_are_reported_as_start_reports_them(
 def test_a_file_that_is_no_document_is_reported_without_its_content(
     written: Callable[[Any], str], capsys: pytest.CaptureFixture[str], document: Any, said: str
 ) -> None:
-    """On standard error, with the place where it is."""
+    """On standard error, with the position of the mistake."""
     path = written(document)
 
     code = main([path])
@@ -127,7 +127,7 @@ def test_a_missing_file_is_reported(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "nothing.json: No such file" in capsys.readouterr().err
 
 
-def test_a_name_that_is_none_is_refused(written: Callable[[Any], str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_name_is_refused(written: Callable[[Any], str], capsys: pytest.CaptureFixture[str]) -> None:
     """It becomes the end of a redirect URI."""
     with pytest.raises(SystemExit):
         main([written(WHOLE), "not/a/name"])

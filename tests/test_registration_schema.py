@@ -1,4 +1,4 @@
-"""The JSON Schema of a registration takes what Gatehouse takes, and nothing else."""
+"""The JSON Schema of a registration accepts what Gatehouse accepts, and nothing else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CLIENT = {"client_id": "client-1"}
 KNOWN = sorted(VOCABULARY)
 
 
-def is_taken(document: Any) -> bool:
+def is_accepted(document: Any) -> bool:
     """Return whether Gatehouse accepts a registration by itself, whatever its provider file says."""
     try:
         own = vocabulary.validated(document, "The registration", VOCABULARY)
@@ -38,20 +38,20 @@ def is_taken(document: Any) -> bool:
 
 
 def test_the_schema_is_current() -> None:
-    """It is made of the code's own patterns and of the document's words; `python -m tools.registration_schema`."""
+    """`python -m tools.registration_schema` writes it from the code's patterns and the document's words."""
     assert registration_schema.DOCUMENT.read_text(encoding="utf-8") == registration_schema.text()
     Draft202012Validator.check_schema(PUBLISHED)
 
 
 def test_the_schema_explains_every_key() -> None:
-    """Whoever writes a registration in an editor reads what a key is for."""
+    """An author who writes a registration in an editor reads what a key is for."""
     assert PUBLISHED["properties"].keys() == VOCABULARY.keys()
     assert [key for key, demanded in PUBLISHED["properties"].items() if len(demanded["description"]) < 10] == []
 
 
 @pytest.mark.parametrize(("key", "value"), EACH_GOOD)
-def test_what_is_taken_is_valid(key: str, value: Any) -> None:
-    """Each good value that the validator's own test knows."""
+def test_an_accepted_value_is_valid(key: str, value: Any) -> None:
+    """Each valid value in the validator's own test."""
     assert SCHEMA.is_valid(CLIENT | {key: value})
 
 
@@ -63,14 +63,14 @@ def _is_json(value: Any) -> bool:
 
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, value in EACH_BAD if _is_json(value)])
-def test_what_is_refused_is_not_valid(key: str, value: Any) -> None:
-    """Each bad value, too."""
+def test_a_refused_value_is_not_valid(key: str, value: Any) -> None:
+    """Each invalid value, too."""
     assert not SCHEMA.is_valid(CLIENT | {key: value})
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_provider_file_with_a_client_is_a_registration(path: Any) -> None:
-    """The vocabulary is one: what a file says a registration can say."""
+    """Both have one vocabulary: a registration can say whatever a file says."""
     written = catalogue.written(path)
 
     assert list(SCHEMA.iter_errors(CLIENT | written)) == []
@@ -86,7 +86,7 @@ def test_a_provider_file_with_a_client_is_a_registration(path: Any) -> None:
     ],
 )
 def test_a_mistake_is_named(document: dict[str, Any], said: str) -> None:
-    """In any validator's words, before anything is deployed."""
+    """By any validator, before anything is deployed."""
     assert [error.message for error in SCHEMA.iter_errors(document)] == [said]
 
 
@@ -100,7 +100,7 @@ _VALUES = st.recursive(
 )
 
 
-def _bent(value: Any, draw: Any) -> Any:
+def _changed(value: Any, draw: Any) -> Any:
     """Return a known value with one thing in it changed."""
     if isinstance(value, str):
         place = draw(st.integers(0, len(value)))
@@ -108,16 +108,16 @@ def _bent(value: Any, draw: Any) -> Any:
         return value[:place] + draw(_TEXTS) + kept
     if isinstance(value, list) and value:
         place = draw(st.integers(0, len(value) - 1))
-        return [*value[:place], _bent(value[place], draw), *value[place + 1 :]]
+        return [*value[:place], _changed(value[place], draw), *value[place + 1 :]]
     if isinstance(value, dict) and value:
         key = draw(st.sampled_from(sorted(value, key=str)))
-        return {**value, key: _bent(value[key], draw)}
+        return {**value, key: _changed(value[key], draw)}
     return draw(_VALUES)
 
 
 @st.composite
 def _registrations(draw: Any) -> dict[str, Any]:
-    """Draw a registration in which most keys are known, and most values nearly right."""
+    """Draw a registration in which most keys are known, and most values nearly valid."""
     document: dict[str, Any] = dict(CLIENT) if draw(st.integers(0, 9)) else {}
     unknown = draw(st.lists(_TEXTS, max_size=1)) if draw(st.integers(0, 9)) == 0 else []
     for key in [*draw(st.lists(st.sampled_from(KNOWN), max_size=4)), *unknown]:
@@ -128,7 +128,7 @@ def _registrations(draw: Any) -> dict[str, Any]:
             case 1:
                 document[key] = draw(st.sampled_from(bad))
             case 2 | 3 | 4:
-                document[key] = _bent(draw(st.sampled_from(good)), draw)
+                document[key] = _changed(draw(st.sampled_from(good)), draw)
             case _:
                 document[key] = draw(st.sampled_from(good))
     return document
@@ -137,12 +137,12 @@ def _registrations(draw: Any) -> dict[str, Any]:
 @settings(max_examples=1500, deadline=None)
 @given(document=_registrations().filter(_is_json))
 def test_schema_and_validator_agree(document: dict[str, Any]) -> None:
-    """Whatever is written, both take it or both refuse it."""
-    assert SCHEMA.is_valid(document) == is_taken(document)
+    """Whatever somebody writes, both accept it or both refuse it."""
+    assert SCHEMA.is_valid(document) == is_accepted(document)
 
 
 class _Secret:
-    """Secrets Manager, with one registration in it."""
+    """A Secrets Manager with one registration in it."""
 
     def __init__(self, document: Any) -> None:
         self._text = json.dumps(document)
@@ -152,26 +152,26 @@ class _Secret:
 
 
 class _Nowhere:
-    """The web, where no issuer publishes anything."""
+    """A web in which no issuer publishes anything."""
 
     def send(self, *_request: Any) -> Answer:
         return Answer(404, {}, b"")
 
 
-def _planted(value: Any) -> Any:
-    """Return a value in which each text begins with a word that is found again."""
+def _marked(value: Any) -> Any:
+    """Return a value in which each text begins with a word that can be found again."""
     if isinstance(value, str):
         return f"hush-{value}"
     if isinstance(value, list):
-        return [_planted(each) for each in value]
-    return {key: _planted(each) for key, each in value.items()} if isinstance(value, dict) else value
+        return [_marked(each) for each in value]
+    return {key: _marked(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 @settings(max_examples=80, deadline=None)
 @given(document=_registrations().filter(_is_json), is_planted=st.booleans())
-def test_whatever_is_written_is_refused_in_words(document: dict[str, Any], *, is_planted: bool) -> None:
-    """No registration makes a function fail in another way, and nothing of what stands in it is repeated."""
-    secret = _Secret(_planted(document) if is_planted else document)
+def test_whatever_is_written_gets_a_readable_message(document: dict[str, Any], *, is_planted: bool) -> None:
+    """No registration makes a function fail in another way, and the message repeats none of its values."""
+    secret = _Secret(_marked(document) if is_planted else document)
     registrations = Registrations(lambda _: secret, "", _Nowhere(), lambda: 0.0, loopback_http=False)
 
     said = ""

@@ -1,11 +1,12 @@
-"""Looks at a registration before it is stored: says what `start` would say of it, without AWS and without a customer.
+"""Checks a registration before it is stored, as `start` would check it, without AWS and without a customer.
 
     python -m tools.check_registration FILE NAME    FILE is the document of the secret gatehouse/providers/NAME
     python -m tools.check_registration FILE         FILE holds {NAME: registration}, as `make run` takes it
 
-It is laid over the provider file of its name, or over the one that its `based_on` names; if it names an issuer, that is
-asked. One line for each registration; the exit code is 1 where something is wrong, and then the line says what. Where
-what the issuer publishes and what the registration asks for differ, the line says that, too: it need not be wrong.
+The registration is merged with the provider file of its name, or with the one that its `based_on` names. If it names an
+issuer, the issuer is asked. The output has a line for each registration; the exit code is 1 if one is invalid, and its
+line says why. The line also says what the registration asks for and the issuer does not publish, and the other way
+round: that need not be wrong.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ SECRET_PREFIX = "gatehouse/providers/"  # noqa: S105 - the name of a secret
 
 
 class _File:
-    """A file in the place of Secrets Manager: it has the one secret that is asked for."""
+    """A file in place of Secrets Manager, with one secret in it."""
 
     def __init__(self, text: str) -> None:
         self._text = text
 
     def client_of(self, _service: str) -> Any:
-        """Return it as the client of Secrets Manager, the one service that is asked for."""
+        """Return it as the client of Secrets Manager, the only service that is used."""
         return self
 
     def get_secret_value(self, SecretId: str) -> dict[str, str]:  # noqa: N803 - boto3's own name for it
@@ -64,13 +65,13 @@ class _Listening:
         return answer
 
     def names(self, key: str) -> set[str] | None:
-        """Return what the metadata lists under a key; None where it lists nothing."""
+        """Return what the metadata lists under a key; None if it lists nothing."""
         listed = self.metadata.get(key)
         return {each for each in listed if isinstance(each, str)} if isinstance(listed, list) and listed else None
 
 
 class Unreadable(Exception):
-    """The file cannot be read as what it should be; the text says why, and nothing that it holds."""
+    """The file cannot be read; the text says why, and nothing of what the file contains."""
 
 
 def documents(path: Path, name: str | None) -> dict[str, str]:
@@ -96,7 +97,7 @@ def documents(path: Path, name: str | None) -> dict[str, str]:
 
 
 def findings(texts: dict[str, str], base_url: str, *, local: bool) -> Iterator[tuple[str, str, bool]]:
-    """Give what there is to say of each registration: its name, in words, and whether it is right."""
+    """Yield a report on each registration: its name, the report, and whether it is valid."""
     for name, text in texts.items():
         # With the file in the place of the secret, the rest is what `start` does.
         web = _Listening(Outbound(loopback=local))
@@ -120,9 +121,9 @@ def _report(registration: Registration, base_url: str) -> str:
 
 
 def _unpublished(registration: Registration, web: _Listening) -> Iterator[str]:
-    """Give what the registration asks for and the issuer does not publish, or the other way round.
+    """Yield what the registration asks for and the issuer does not publish, or the other way round.
 
-    A server may leave out what it takes (RFC 8414 section 2), so nothing of it is wrong for that.
+    A server may omit what it accepts (RFC 8414 section 2), so that none of this need be wrong.
     """
     provider, scopes = registration.provider, web.names("scopes_supported")
     if not registration.is_discovered:
@@ -137,7 +138,7 @@ def _unpublished(registration: Registration, web: _Listening) -> Iterator[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Print what there is to say, and return 1 where something is wrong."""
+    """Print the reports, and return 1 if a registration is invalid."""
     parser = argparse.ArgumentParser(prog="check_registration", description=__doc__.partition("\n")[0])
     parser.add_argument("file", type=Path)
     parser.add_argument("name", nargs="?", type=_name, help="what the registration is called; else FILE says it")

@@ -1,6 +1,6 @@
 """`python -m tools.registration_schema`: write docs/registration.schema.json, the JSON Schema of a registration.
 
-It accepts for each key what `functions/vault/provider/vocabulary.py` accepts; a test compares the two. The explanation
+For each key it accepts what `functions/vault/provider/vocabulary.py` accepts; a test compares the two. The description
 of a key is the one in docs/providers.md.
 """
 
@@ -39,7 +39,7 @@ Schema = dict[str, Any]
 
 
 def _whole(pattern: str) -> Schema:
-    """Match the whole string: a lone dollar sign lets a line break through in some languages."""
+    """Match the whole string: in some languages a lone dollar sign also matches before a final line break."""
     return {"type": "string", "pattern": f"^(?:{pattern})$(?!\\n)"}
 
 
@@ -84,7 +84,7 @@ def _map(keys: tuple[str, ...], values: str) -> Schema:
 
 
 def _client() -> Schema:
-    """Return the schema of a client that was registered before."""
+    """Return the schema of a previous client."""
     keys = {
         "client_id": _printable(1024),
         "client_secret": _printable(4096),

@@ -1,4 +1,4 @@
-"""Answers with tokens in them that a client should take."""
+"""Answers with tokens in them that a client should accept."""
 
 from __future__ import annotations
 

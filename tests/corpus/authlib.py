@@ -1,7 +1,7 @@
-"""Authlib's client, on requests, before the same answers, as generously read as can be.
+"""Authlib's client, on requests, with the same answers, judged as generously as possible.
 
-Authlib raises what it likes and keeps what came. What its caller can distinguish by that, without reading texts,
-counts as distinguished. It is given time limits, and follows no redirects, as Gatehouse does not.
+Authlib raises any exception, and keeps whatever came. What its caller can distinguish by that, without reading texts,
+counts as distinguished. It has time limits, and follows no redirects, like Gatehouse.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _by_status(status: int) -> Verdict:
 
 
 def _kept(token: dict[str, Any], now: int) -> dict[str, Any]:
-    """Return the fields that can be compared, in the form that the corpus has them in."""
+    """Return the fields that can be compared, in the corpus's form."""
     expires_at = token.get("expires_at")
     token_type = token.get("token_type") or "Bearer"
     fields = {

@@ -24,8 +24,8 @@ Body = str | bytes | dict[str, Any] | list[Any] | Callable[[int], str | bytes | 
 class Case:
     """`body` is what the server sends: text, octets, JSON, or a function of the time in Unix seconds.
 
-    `stored` are the fields of an accepted response, times in seconds from now; what it does not name is not stored.
-    `quirks` are what the provider's data has to say for it. `refresh` is a refresh, with the refresh token RT-0.
+    `stored` are the fields of an accepted response, times in seconds from now; no other field may be stored. `quirks`
+    are the provider data that it takes. `refresh` means that the request was a refresh, with the refresh token RT-0.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The corpus before Gatehouse and before Authlib, counted."""
+"""Gatehouse and Authlib with every answer of the corpus, counted."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ class Round:
 
     @property
     def ours_right(self) -> bool:
-        """Return whether Gatehouse took the answer for what it is."""
+        """Return whether Gatehouse recognized what the answer means."""
         return self.ours.verdict == self.case.verdict
 
     @property
     def ours_whole(self) -> bool:
-        """Return whether everything is as it should be, too."""
+        """Return whether every field is as it should be, too."""
         return self.ours_right and self.ours.stored == self.case.stored
 
     @property
     def theirs_right(self) -> bool:
-        """Return whether Authlib took the answer for what it is."""
+        """Return whether Authlib recognized what the answer means."""
         return self.theirs.verdict == self.case.verdict
 
     @property
     def theirs_whole(self) -> bool:
-        """Return whether everything that can be compared is as it should be, too."""
+        """Return whether every field that can be compared is as it should be, too."""
         return self.theirs_right and authlib.agrees(self.theirs, self.case)
 
 

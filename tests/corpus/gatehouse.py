@@ -1,4 +1,4 @@
-"""Gatehouse's client before an answer, over a real connection."""
+"""Gatehouse's client with one answer, over a real connection."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def ask(case: Case, url: str, now: int) -> Result:
 
 
 def _stored(response: TokenResponse, now: int) -> dict[str, Any]:
-    """Return all that is stored of a response; times in seconds from now, nothing that is empty."""
+    """Return everything that is stored of a response: times in seconds from now, and nothing that is empty."""
     fields = {
         "access_token": response.tokens.access_token,
         "refresh_token": response.tokens.refresh_token,

@@ -38,7 +38,7 @@ def _unavailable(name: str, status: int, body: Any, code: str | None = None, **r
 
 
 def _rule(means: str, **conditions: Any) -> dict[str, Any]:
-    """Return what a provider's data has to say for an answer: one rule."""
+    """Return provider data that explains an answer: one rule."""
     return {"refusals": [{"endpoint": "refresh", **conditions, "means": means}]}
 
 

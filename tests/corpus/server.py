@@ -1,4 +1,4 @@
-"""A token endpoint that gives one answer, to the octet."""
+"""A token endpoint that always gives one answer, to the octet."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _WITHOUT_BODY = {204, 205, 304}
 
 
 class TokenEndpoint:
-    """`answer` says what every request gets from now on."""
+    """`answer` sets what every request gets from now on."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.status, self.headers, self.body = 404, dict[str, str](), b""
 
     def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Answer with this; without a content type of its own it is called JSON, with an empty one it has none."""
+        """Set the answer; without a content type of its own it is JSON, with an empty one it has none."""
         self.status, self.body = status, body
         self.headers = {"content-type": "application/json", **headers}
 
@@ -47,7 +47,7 @@ def token_endpoint() -> Iterator[TokenEndpoint]:
             self.close_connection = True
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the standard library's
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     endpoint = TokenEndpoint(f"http://127.0.0.1:{server.server_port}/token")

@@ -1,4 +1,4 @@
-"""What token endpoints answer, and what is made of it: over a real connection, stored field by field."""
+"""What token endpoints answer, and what is stored of it, field by field, over a real connection."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def endpoint() -> Iterator[TokenEndpoint]:
 
 @pytest.mark.parametrize("case", ACCEPTED, ids=lambda case: case.name)
 def test_tokens_are_stored_field_by_field(endpoint: TokenEndpoint, case: Case) -> None:
-    """What the answer says is stored, in one form whatever its own; what it does not say is not."""
+    """Everything in the answer is stored, in one form whatever its own, and nothing else."""
     endpoint.answer(case.status, case.headers, case.octets(NOW))
 
     result = gatehouse.ask(case, endpoint.url, NOW)
@@ -52,7 +52,7 @@ def test_a_failure_means_one_thing(endpoint: TokenEndpoint, case: Case) -> None:
 
 
 def test_the_corpus_is_what_it_claims_to_be() -> None:
-    """At least 150 different answers, each under a name of its own, of every kind."""
+    """At least 150 different answers of every kind, each with its own name."""
     corpus = [*ACCEPTED, *REFUSED]
 
     assert len({case.name for case in corpus}) == len(corpus) >= 150
@@ -60,7 +60,7 @@ def test_the_corpus_is_what_it_claims_to_be() -> None:
 
 
 def test_the_score_is_as_published() -> None:
-    """Both clients before every answer; `python -m tests.corpus --write` writes the table in docs/comparison.md."""
+    """Both clients with every answer; `python -m tests.corpus --write` writes the table in docs/comparison.md."""
     played = contest.rounds()
 
     published = contest.DOCUMENT.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What each provider answers, as far as it was read; where nothing special was, the answers of RFC 6749's examples."""
+"""What each provider answers, as far as its documents show; otherwise the answers in RFC 6749's examples."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def tokens(number: int, **fields: Any) -> dict[str, Any]:
 
 
 def _alone(**fields: Any) -> dict[str, Any]:
-    """Return a refresh's answer that brings an access token and its expiry, and nothing else."""
+    """Return the answer to a refresh that has only an access token and its expiry."""
     return tokens(2, refresh_token=None, scope=None, **fields)
 
 

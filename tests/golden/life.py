@@ -1,4 +1,4 @@
-"""The life of one connection to a provider, through the use cases as they are, written down as it went by wire."""
+"""The life of one connection to a provider through the real use cases, written down as it went over the wire."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _NONCE = "n" * 43
 
 
 class Wire:
-    """The provider's endpoints: they answer in turn, and what came is written down."""
+    """The provider's endpoints: they answer in turn, and record what came."""
 
     def __init__(self) -> None:
         self.answers: list[tuple[int, Any]] = []
         self.lines: list[str] = []
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, _timeout: float) -> Answer:
-        """Take one request."""
+        """Answer one request."""
         self.lines += [f"{method} {url}", *(f"{name}: {value}" for name, value in headers.items()), ""]
         if body is not None:
             self.lines += [*_split(body), ""]
@@ -49,7 +49,7 @@ class Wire:
 
 
 class _Secrets:
-    """Secrets Manager, with one registration in it."""
+    """A Secrets Manager with one registration in it."""
 
     def __init__(self, registration: Mapping[str, Any]) -> None:
         self._document = json.dumps(registration)
@@ -59,7 +59,7 @@ class _Secrets:
 
 
 def snapshot(provider: str) -> str:
-    """Return the life of a connection to this provider, for a person to hold against its documentation."""
+    """Return the life of a connection to this provider, for a person to compare with its documentation."""
     life = _Life(provider, EXAMPLES.get(provider, COMMON))
     return "\n".join(
         ["\n".join(part()) + "\n" for part in (life.opening, life.exchange, life.refresh, life.revocation)]
@@ -67,7 +67,7 @@ def snapshot(provider: str) -> str:
 
 
 class _Life:
-    """One connection's; each part goes one step on, and returns the lines that describe it."""
+    """The life of one connection; each method goes one step on, and returns the lines that describe it."""
 
     def __init__(self, provider: str, example: Example) -> None:
         self._provider = provider
@@ -85,7 +85,7 @@ class _Life:
         self._revoking = services.revoking_with(**shared)
 
     def opening(self) -> Iterator[str]:
-        """Start, and be sent on."""
+        """Start, and be redirected."""
         fields = {"provider": self._provider, "connection_id": "merchant-1", **self._example.start}
         ticket = Ticket.parse(self._starting.start(fields, NEVER)["authorize_url"].rpartition("/")[2])
         assert ticket is not None
@@ -114,7 +114,7 @@ class _Life:
         yield from _stored(self._services)
 
     def refresh(self) -> Iterator[str]:
-        """Refresh once, where there is a refresh token."""
+        """Refresh once, if there is a refresh token."""
         self._wire.answers = [(200, self._example.refreshed)]
         yield "== refresh request"
         if self._services.tokens().refresh_token is None:
@@ -126,7 +126,7 @@ class _Life:
         yield from _stored(self._services)
 
     def revocation(self) -> Iterator[str]:
-        """Revoke what there is."""
+        """Revoke the connection."""
         self._wire.answers = [self._example.revoked] * 2
         self._revoking.revoke("merchant-1", self._services.deadline())
         assert self._services.stored().status == "revoked", self._services.stored()
@@ -134,7 +134,7 @@ class _Life:
         yield from self._wire.taken() or ["none: no revocation endpoint is known; the connection ends here alone"]
 
     def _named(self, lines: list[str]) -> Iterator[str]:
-        """Give lines in which what is drawn at random has a name."""
+        """Yield lines in which random values have names."""
         browser = self._browser
         names = {
             browser.state: "STATE",
@@ -155,7 +155,7 @@ def _split(text: str) -> list[str]:
 
 
 def _stored(services: MemoryServices) -> Iterator[str]:
-    """Give what is stored of an answer, times in seconds from now."""
+    """Yield what is stored of an answer, times in seconds from now."""
     stored, tokens = services.stored(), services.tokens()
     current = stored.current
     assert current is not None

@@ -1,7 +1,7 @@
 """`python -m tests.golden.origins`: write down, at a release, where each provider's endpoints are.
 
-A connection is used at the origins where it was made, and nowhere else. So a release that moves a provider's host has
-to say where that was before, in the file's `endpoints_moved_from`.
+A connection is used only at the origins at which it was made. A release that moves a provider's host has to say where
+that was before, in the file's `endpoints_moved_from`.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def test_a_life_with_each_provider_is_as_written_down(provider: str) -> None:
 
 
 def test_there_is_a_snapshot_for_each_provider_and_no_other() -> None:
-    """Neither is forgotten when a provider comes or goes; and at least forty came."""
+    """None is forgotten when a provider comes or goes; and there are at least forty."""
     assert sorted(path.stem for path in SNAPSHOTS.glob("*")) == PROVIDERS
     assert set(EXAMPLES) <= set(PROVIDERS)
     assert len(PROVIDERS) > 40

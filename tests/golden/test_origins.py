@@ -1,4 +1,4 @@
-"""Where the catalogue's providers were at the last release, connections have to go on."""
+"""Connections made with the last release's provider files have to keep working."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ WERE = json.loads(RELEASED.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_who_moves_a_provider_says_from_where(path: Path) -> None:
-    """Else every connection to it would be misconfigured; `python -m tests.golden.origins` writes them at a release."""
+def test_a_provider_that_moves_says_from_where(path: Path) -> None:
+    """Otherwise every connection to it would fail; `python -m tests.golden.origins` writes them at a release."""
     file, were = written(path), WERE.get(path.stem, {})
     now, said = origins_of(file), file.get("endpoints_moved_from", [])
 

@@ -1,4 +1,4 @@
-"""A stack of its own for each module: what the others do to the clock would make assertions and tokens too old."""
+"""A stack for each module: what other tests do to its clock would make assertions and tokens too old."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """Give a stack whose clock is right at first."""
+    """Return a stack whose clock is right at first."""
     with Stack() as running:
         yield running

@@ -86,7 +86,7 @@ class _Me(ProtectedResourceView):  # type: ignore[misc]  # Django comes without 
     """Names the account of a token."""
 
     def get(self, request: Any) -> JsonResponse:
-        """Answer the bearer of a good token."""
+        """Answer the bearer of a valid token."""
         return JsonResponse({"name": request.resource_owner.username})
 
 
@@ -99,11 +99,11 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def main() -> None:
-    """Make the tables, the person and the clients, and serve."""
+    """Create the tables, the person and the clients, and serve."""
     logging.disable(logging.CRITICAL)
     call_command("migrate", verbosity=0)
     user = User.objects.create(username="merchant")

@@ -1,4 +1,4 @@
-"""Authorization servers that were not written here, each in a process of its own, and a person who consents there."""
+"""Authorization servers that were not written here, each in its own process, and a person who consents there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LONGEST_WAY = 20
 
 @contextmanager
 def oidc_provider(*clients: dict[str, Any], **settings: Any) -> Iterator[str]:
-    """Run oidc-provider (npm) with these clients, and give its issuer. Mark the test `needs_node`."""
+    """Run oidc-provider (npm) with these clients, and yield its issuer. Mark the test `needs_node`."""
     command = [shutil.which("node") or "node", str(_FOLDER / "oidc_provider.mjs")]
     with _running(command, {"clients": clients, "requirePushedAuthorizationRequests": False, **settings}) as port:
         yield f"http://127.0.0.1:{port}"
@@ -35,7 +35,7 @@ def oidc_provider(*clients: dict[str, Any], **settings: Any) -> Iterator[str]:
 
 @contextmanager
 def django_oauth_toolkit(*clients: dict[str, Any], **settings: Any) -> Iterator[str]:
-    """Run django-oauth-toolkit (PyPI) with these applications, and give its origin."""
+    """Run django-oauth-toolkit (PyPI) with these applications, and yield its origin."""
     command = [sys.executable, str(_FOLDER / "django_oauth_toolkit.py")]
     with _running(command, {"clients": clients, **settings}) as port:
         yield f"http://127.0.0.1:{port}"
@@ -43,7 +43,7 @@ def django_oauth_toolkit(*clients: dict[str, Any], **settings: Any) -> Iterator[
 
 @contextmanager
 def _running(command: Sequence[str], settings: dict[str, Any]) -> Iterator[str]:
-    """Run a program that reads its settings, prints its port and serves until it is ended."""
+    """Run a program that reads its settings, prints its port and serves until it is stopped."""
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

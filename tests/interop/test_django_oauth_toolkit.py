@@ -1,4 +1,4 @@
-"""The whole life of a connection at django-oauth-toolkit, which is not ours, as it comes: PKCE, rotation, no reuse."""
+"""The whole life of a connection at django-oauth-toolkit, unmodified: PKCE, rotation, no reuse."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def server(stack: Stack, browser: Browser) -> Iterator[Callable[..., tuple[There, str]]]:
-    """Run the server with one client, whose owner registers the issuer and what a test adds to it; gives its URL."""
+    """Run the server with one client; its owner registers the issuer and what a test adds. Yields its URL."""
     with ExitStack() as running:
 
         def start(client: dict[str, Any] | None = None, **registration: Any) -> tuple[There, str]:
@@ -41,21 +41,21 @@ def server(stack: Stack, browser: Browser) -> Iterator[Callable[..., tuple[There
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
 def test_the_whole_life_of_a_connection(server: Callable[..., tuple[There, str]], method: str) -> None:
-    """Found by its issuer; either way to show a secret full of special characters."""
+    """Discovered from its issuer, with a secret full of special characters in either place."""
     there, _ = server(client_secret=AWKWARD_SECRET, token_endpoint_auth_method=method)
 
     whole_life(there)
 
 
 def test_the_whole_life_of_a_public_clients_connection(server: Callable[..., tuple[There, str]]) -> None:
-    """No secret, and PKCE all the more."""
+    """Without a secret, PKCE matters all the more."""
     there, _ = server({"client_type": "public"})
 
     whole_life(there)
 
 
 def test_reuse_of_a_refresh_token_is_recognized(server: Callable[..., tuple[There, str]]) -> None:
-    """The server revokes all that came of it; the person has to consent again, and can."""
+    """The server revokes all its successors; the person has to consent again, and can."""
     there, url = server(client_secret=AWKWARD_SECRET)
 
     stolen_refresh_token(there, f"{url}/o/token/")
@@ -63,7 +63,7 @@ def test_reuse_of_a_refresh_token_is_recognized(server: Callable[..., tuple[Ther
 
 @pytest.mark.parametrize("good", [0, 1])
 def test_either_of_two_live_secrets_connects(server: Callable[..., tuple[There, str]], good: int) -> None:
-    """A code that came with the wrong secret first is still good: the server had not looked at it."""
+    """A code that came with the wrong secret first is still valid: the server had not looked at it."""
     secrets = ["not-known-there", "not-known-there"]
     secrets[good] = AWKWARD_SECRET
     there, _ = server(client_secrets=secrets)

@@ -36,7 +36,7 @@ DOCUMENT = """\
 
 
 def from_django(redirect_uri: str) -> AbstractContextManager[str]:
-    """Run django-oauth-toolkit with the client that the document names."""
+    """Run django-oauth-toolkit with the client in the document."""
     return django_oauth_toolkit(
         {
             "client_id": "shop",
@@ -49,7 +49,7 @@ def from_django(redirect_uri: str) -> AbstractContextManager[str]:
 
 
 def from_npm(redirect_uri: str) -> AbstractContextManager[str]:
-    """Run oidc-provider with the client that the document names, and pushed requests required."""
+    """Run oidc-provider with the client in the document, and pushed requests required."""
     client = {
         "client_id": "shop",
         "client_secret": "a secret of more than thirty-two octets",
@@ -71,7 +71,7 @@ def from_npm(redirect_uri: str) -> AbstractContextManager[str]:
 def test_one_document_makes_a_provider(
     tmp_path: Path, run: Callable[[str], AbstractContextManager[str]], path: str, scopes: list[str]
 ) -> None:
-    """As a person does it: write it, start the stack with it, connect, and get, refresh and end the token."""
+    """As a person does it: write it, start the stack with it, connect, get, refresh and revoke the token."""
     with ExitStack() as running:
         # given
         port = free_port()
@@ -105,7 +105,7 @@ def free_port() -> int:
 
 @contextmanager
 def local_stack(port: int, registrations: Path) -> Iterator[str]:
-    """Run `python -m local` on a port with a file of registrations, and give its URL."""
+    """Run `python -m local` on a port with a file of registrations, and yield its URL."""
     command = [sys.executable, "-m", "local", "--port", str(port), "--registrations", str(registrations)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
@@ -123,5 +123,5 @@ def call(base_url: str, function: str, **fields: Any) -> dict[str, Any]:
 
 
 def stand_in(base_url: str) -> Any:
-    """Return what a browser asks of a stack that runs in another process."""
+    """Return what a browser needs of a stack that runs in another process."""
     return SimpleNamespace(base_url=base_url, demo=SimpleNamespace(url=base_url))

@@ -1,4 +1,4 @@
-"""The whole life of a connection at oidc-provider, which is not ours, with the settings that hurt."""
+"""The whole life of a connection at oidc-provider, with its strictest settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.needs_node
 
 @pytest.fixture
 def there(stack: Stack, browser: Browser) -> Iterator[Callable[..., There]]:
-    """Run the server with a client, which is given as the server has it and as its owner registers it here."""
+    """Run the server with a client, in the form of the server and in that of a registration."""
     with ExitStack() as running:
 
         def start(client: dict[str, Any], registration: dict[str, Any], **settings: Any) -> There:
@@ -49,14 +49,14 @@ def there(stack: Stack, browser: Browser) -> Iterator[Callable[..., There]]:
 
 
 def signing_key(key_spec: Any) -> tuple[str, dict[str, Any]]:
-    """Make a key in KMS, and return its ARN and its public half as a JWK."""
+    """Create a key in KMS, and return its ARN and its public half as a JWK."""
     kms = boto3.client("kms")
     arn = kms.create_key(KeySpec=key_spec, KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
     return arn, jwk_of(kms.get_public_key(KeyId=arn)["PublicKey"])
 
 
 def clients() -> dict[str, Callable[[], tuple[dict[str, Any], dict[str, Any]]]]:
-    """Return the ways for a client to authenticate: what the server knows of it, and what its owner registers."""
+    """Return the ways for a client to authenticate: what the server stores, and what its owner registers."""
 
     def secret(method: str, **registration: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         client = {
@@ -100,7 +100,7 @@ def clients() -> dict[str, Callable[[], tuple[dict[str, Any], dict[str, Any]]]]:
 @pytest.mark.parametrize("pushed", [True, False], ids=["pushed", "by URL"])
 @pytest.mark.parametrize("client", list(clients()))
 def test_the_whole_life_of_a_connection(there: Callable[..., There], client: str, *, pushed: bool) -> None:
-    """Each way to authenticate, with PKCE, pushed and not."""
+    """With each way to authenticate, with PKCE, pushed and not."""
     server = there(*clients()[client](), requirePushedAuthorizationRequests=pushed)
 
     whole_life(server)
@@ -114,7 +114,7 @@ def test_reuse_of_a_refresh_token_is_recognized(there: Callable[..., There]) -> 
 
 
 def test_many_who_ask_at_once_do_not_trip_reuse_detection(there: Callable[..., There]) -> None:
-    """One refresh for all of them: at this server a second use of a refresh token would have ended the grant."""
+    """One refresh serves all of them: at this server a second use would have ended the grant."""
     # given
     server = there(*clients()["basic"]())
     connection_id, _ = server.connect()
@@ -145,7 +145,7 @@ def test_an_answer_may_be_posted(there: Callable[..., There], *, pushed: bool) -
 
 
 def test_a_token_is_for_the_resource_that_was_named(there: Callable[..., There]) -> None:
-    """RFC 8707: the resource goes into the authorization, the code exchange and the refresh; the token is for it."""
+    """RFC 8707: authorization, exchange and refresh name the resource, and the token is for it."""
     # given
     client, registration = clients()["basic"]()
     orders = {"resource": ["urn:example:orders"], "scopes": ["openid", "offline_access", "orders"]}
@@ -161,7 +161,7 @@ def test_a_token_is_for_the_resource_that_was_named(there: Callable[..., There])
 
 
 def test_a_person_who_declines_sees_that(there: Callable[..., There]) -> None:
-    """The error answer of a server that puts `iss` into it, too, is believed; nothing was exchanged."""
+    """The error is believed, with the `iss` that this server adds to it; nothing was exchanged."""
     # given
     server = there(*clients()["basic"]())
     started = server.application.call("start", provider=server.provider)
@@ -177,7 +177,7 @@ def test_a_person_who_declines_sees_that(there: Callable[..., There]) -> None:
 
 @pytest.mark.parametrize("good", [0, 1])
 def test_either_of_two_live_secrets_connects_and_refreshes(there: Callable[..., There], good: int) -> None:
-    """A rotation in which the server knows the new one already, or not yet; the record says which one it took."""
+    """During a rotation the server may know the new secret, or not yet; the record says which one it accepted."""
     # given
     client, registration = clients()["basic"]()
     del registration["client_secret"]
@@ -197,7 +197,7 @@ def test_either_of_two_live_secrets_connects_and_refreshes(there: Callable[..., 
 
 
 def test_a_secret_that_was_replaced_takes_effect_at_once(there: Callable[..., There]) -> None:
-    """The registration is kept for minutes, but where the server does not take its secret it is read again."""
+    """The registration is kept for minutes, but read again when the server refuses its secret."""
     # given
     client, registration = clients()["post"]()
     server = there(client, registration | {"client_secret": "mistyped"})
@@ -215,7 +215,7 @@ def test_a_secret_that_was_replaced_takes_effect_at_once(there: Callable[..., Th
 def test_the_account_is_in_the_id_token_and_verified(
     there: Callable[..., There], new_browser: Callable[..., Browser]
 ) -> None:
-    """Who consented is known; with another account the connection cannot be taken over, unless `start` allows it."""
+    """Nobody can take the connection over with another account, unless `start` allows it."""
     # given
     client, registration = clients()["basic"]()
     server = there(client, registration | {"subject": "id_token.sub"})
@@ -235,7 +235,7 @@ def test_the_account_is_in_the_id_token_and_verified(
 
 
 def test_userinfo_names_the_account(there: Callable[..., There], new_browser: Callable[[], Browser]) -> None:
-    """Instead of an ID token: another account is refused by what the server's own endpoint answers."""
+    """Without an ID token, the server's own endpoint shows that an account is another one."""
     # given
     client, registration = clients()["post"]()
     server = there(client, registration)
@@ -262,14 +262,14 @@ def issuer_of(server: There) -> str:
 
 
 def introspect(server: There, token: str) -> dict[str, Any]:
-    """Return what the server says of a token (RFC 7662)."""
+    """Return what the server says about a token (RFC 7662)."""
     halves = (quote_plus(AWKWARD_ID), quote_plus(AWKWARD_SECRET))
     said = requests.post(f"{issuer_of(server)}/token/introspection", {"token": token}, auth=halves, timeout=10)
     return dict(said.json())
 
 
 def decline(server: There, authorization_request: str) -> requests.Response:
-    """Leave the server's first page by its link back."""
+    """Follow the link back on the server's first page."""
     to_sign_in = server.browser.open(authorization_request).headers["Location"]
     page = server.browser.open(urljoin(issuer_of(server), to_sign_in))
     link = re.search(r'href="([^"]*)">\[ Cancel', page.text)

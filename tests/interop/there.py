@@ -1,4 +1,4 @@
-"""One client at a server that is not ours, and the provider that its owner registered here for it."""
+"""One client at a server that was not written here, and the provider that its owner registered for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LONGER_THAN_A_TOKEN_LIVES = 3700
 
 
 class There:
-    """The words of the tests: `connect`, `live`, and what else comes of them."""
+    """What the tests do at a server: `connect`, `live`, and what follows from them."""
 
     def __init__(self, stack: Stack, browser: Browser, **answers: str) -> None:
         """``answers`` are what a person fills in at the server."""
@@ -36,7 +36,7 @@ class There:
         self._answers = answers
 
     def with_person(self, browser: Browser, **answers: str) -> There:
-        """Return the same as another person, with a browser of their own, meets it."""
+        """Return the same, as met by another person with a new browser."""
         other = copy(self)
         other.browser, other._answers = browser, answers  # noqa: SLF001 - its own class
         return other
@@ -47,7 +47,7 @@ class There:
         return f"{self.stack.base_url}/callback/{self.provider}"
 
     def register(self, document: dict[str, Any]) -> None:
-        """Store the registration of the provider, or another in its place."""
+        """Store the registration of the provider, or replace it."""
         secrets, name = boto3.client("secretsmanager"), f"gatehouse/providers/{self.provider}"
         try:
             secrets.create_secret(Name=name, SecretString=json.dumps(document))
@@ -59,7 +59,7 @@ class There:
         return self.application.call(function, connection_id=connection_id, **fields)
 
     def refresh(self, connection_id: str) -> dict[str, Any]:
-        """Have a token set that is not of a moment ago refreshed."""
+        """Refresh a token set that is old enough for that."""
         return self.application.refresh_later(connection_id)
 
     def connect(self, connection_id: str | None = None, **fields: Any) -> tuple[str, requests.Response]:
@@ -69,29 +69,29 @@ class There:
         return connection_id, consent(self.browser, started["authorize_url"], self._answers, self.stack.base_url)
 
     def live(self, connection_id: str) -> dict[str, Any]:
-        """Return what `token` vends, which has to be a token."""
+        """Return what `token` answers, which has to be a token."""
         vended = self.call("token", connection_id)
         assert "access_token" in vended, vended
         return vended
 
     def account(self, access_token: str) -> int:
-        """Ask who the bearer of a token is: 200 while the token is good, 401 or 403 after."""
+        """Ask for the account of a token: 200 while the token is valid, 401 or 403 after."""
         headers = {"Authorization": f"Bearer {access_token}"}
         return requests.get(self.account_url, headers=headers, timeout=10).status_code
 
     def connection(self, connection_id: str) -> dict[str, Any]:
-        """Return what `connections` says of a connection."""
+        """Return what `connections` says about a connection."""
         return dict(self.call("connections", connection_id)["connection"])
 
     def refresh_token(self, connection_id: str) -> str:
-        """Return what only our own functions can open."""
+        """Return what only our own functions can decrypt."""
         environment = self.stack.deployment.functions["gatehouse-refresh"].environment
         services = Services.from_environ(environment, clock=self.stack.clock.now)
         return str(services.cipher.tokens_of(services.connections.require(connection_id)).refresh_token)
 
 
 def whole_life(there: There) -> None:
-    """Authorize, exchange, refresh when asked and when due, revoke; and see at the server that each took effect."""
+    """Authorize, exchange, refresh on demand and when due, revoke; check at the server that each took effect."""
     connection_id, page = there.connect()
     assert page.status_code == 200, page.text
     first = there.live(connection_id)
@@ -109,7 +109,7 @@ def whole_life(there: There) -> None:
 
 
 def stolen_refresh_token(there: There, token_endpoint: str) -> None:
-    """Somebody else uses our refresh token: the server notices, the grant dies, and a new consent brings it back."""
+    """Somebody else uses our refresh token: the server notices, the grant ends, and a new consent restores it."""
     connection_id, _ = there.connect()
     form = {"grant_type": "refresh_token", "refresh_token": there.refresh_token(connection_id)}
     credentials = {"client_id": AWKWARD_ID, "client_secret": AWKWARD_SECRET}

@@ -34,7 +34,7 @@ UNAUTHORIZED = answer('{"error":{"developer_message":"no","error_code":"401"}}',
 
 
 class Shop:
-    """An authorization server that says in its token answers whose they are, or not, and at its account endpoint."""
+    """An authorization server that may name the account in its token answers, and at its account endpoint."""
 
     def __init__(self, services: MemoryServices) -> None:
         self._services = services
@@ -67,7 +67,7 @@ def registered(services: MemoryServices, **fields: Any) -> None:
 
 @pytest.fixture
 def services() -> MemoryServices:
-    """Give a services without connections."""
+    """Return services without connections."""
     made = MemoryServices()
     registered(made)
     return made
@@ -75,7 +75,7 @@ def services() -> MemoryServices:
 
 @pytest.fixture
 def shop(services: MemoryServices) -> Shop:
-    """Give the provider."""
+    """Return the provider."""
     made = Shop(services)
     services.server.answers = [made] * 1000
     return made
@@ -83,7 +83,7 @@ def shop(services: MemoryServices) -> Shop:
 
 @pytest.fixture
 def known(services: MemoryServices, shop: Shop) -> MemoryServices:
-    """Give a services with a connection to M-1."""
+    """Return services with a connection to M-1."""
     assert consent(services, "a").page == "connected"
     services.pass_time(100)()
     shop.asked = 0
@@ -92,7 +92,7 @@ def known(services: MemoryServices, shop: Shop) -> MemoryServices:
 
 @pytest.fixture
 def waiting(known: MemoryServices) -> MemoryServices:
-    """Give the same services after a consent whose process died when its tokens were safe."""
+    """Return the same services after a consent whose process died when its tokens were stored."""
     known.events.after["change"] = [killed]
     with pytest.raises(Killed):
         consent(known, "b")
@@ -101,7 +101,7 @@ def waiting(known: MemoryServices) -> MemoryServices:
 
 
 def vended(services: MemoryServices) -> tuple[Any, ...]:
-    """Return what `token` says of the account."""
+    """Return what `token` answers about the account."""
     vended = services.token()
     return vended["access_token"], vended["subject"], vended["scope"], vended["metadata"]
 
@@ -112,8 +112,10 @@ OF_M_1 = ("M-1", "orders items", {"id": "M-1", "name": "Shop M-1"})
 # A first consent
 
 
-def test_a_first_consent_is_asked_about_when_its_tokens_are_stored(services: MemoryServices, shop: Shop) -> None:
-    """Then `token` says the account, what it is called and what the tokens may do."""
+def test_after_a_first_consent_the_account_is_asked_for_once_tokens_are_stored(
+    services: MemoryServices, shop: Shop
+) -> None:
+    """Then `token` names the account, its metadata and the scope."""
     assert consent(services, "a").page == "connected"
 
     calls = [call for call in services.events.calls if call in {"http", "create", "change"}]
@@ -126,7 +128,7 @@ def test_a_first_consent_is_asked_about_when_its_tokens_are_stored(services: Mem
 
 
 def test_a_token_answer_that_names_the_account_is_enough(services: MemoryServices, shop: Shop) -> None:
-    """Nothing is asked; its scope is what the answer says, or what was asked for."""
+    """Nothing is asked; the scope is the one in the answer, or the requested one."""
     shop.names_merchant = True
 
     consent(services, "a")
@@ -134,7 +136,7 @@ def test_a_token_answer_that_names_the_account_is_enough(services: MemoryService
     assert (shop.asked, vended(services)) == (0, ("AT-2", "M-1", None, {"id": "M-1"}))
 
 
-def test_what_was_asked_for_and_is_not_granted_is_missing(services: MemoryServices, shop: Shop) -> None:
+def test_a_requested_scope_that_is_not_granted_is_missing(services: MemoryServices, shop: Shop) -> None:
     """By the scope that the account endpoint names, under whatever names."""
     registered(services, scope_aliases={"read": ["items"]})
 
@@ -145,10 +147,10 @@ def test_what_was_asked_for_and_is_not_granted_is_missing(services: MemoryServic
 
 
 @pytest.mark.parametrize("members", [{}, {"may": None}, {"may": {"orders": True}}])
-def test_an_answer_without_a_scope_leaves_what_is_known(
+def test_an_answer_without_a_scope_changes_nothing(
     services: MemoryServices, shop: Shop, members: dict[str, Any]
 ) -> None:
-    """What was asked for is granted, where nobody says otherwise."""
+    """The requested scope counts as granted unless the server says otherwise."""
     shop.says_instead = answer(json.dumps({"id": "M-1"} | members))
 
     consent(services, "a", scope="orders")
@@ -168,8 +170,8 @@ def test_an_answer_without_a_scope_leaves_what_is_known(
         answer("", 503),
     ],
 )
-def test_an_endpoint_that_does_not_say_it_is_asked_again(services: MemoryServices, shop: Shop, silence: Answer) -> None:
-    """Whoever connects is connected, and the grant is not dead for it: the background asks."""
+def test_an_endpoint_that_does_not_answer_is_asked_again(services: MemoryServices, shop: Shop, silence: Answer) -> None:
+    """The customer is connected, and the grant is not taken for dead: the background asks."""
     shop.says_instead = silence
 
     assert consent(services, "a").page == "connected"
@@ -186,8 +188,8 @@ def test_an_endpoint_that_does_not_say_it_is_asked_again(services: MemoryService
     assert vended(services) == ("AT-2", *OF_M_1)
 
 
-def test_the_words_of_a_refusal_are_kept_without_the_token(services: MemoryServices, shop: Shop) -> None:
-    """For the log; what was sent in confidence is not repeated."""
+def test_a_refusal_is_logged_without_the_token(services: MemoryServices, shop: Shop) -> None:
+    """Nothing confidential that was sent is repeated."""
     shop.says_instead = answer('{"error":"bad_token","error_description":"AT-2-and-more is no good"}', 401)
     services.server.issued = 1
     consent(services, "a")
@@ -199,8 +201,8 @@ def test_the_words_of_a_refusal_are_kept_without_the_token(services: MemoryServi
     assert "AT-2" not in str(failure.as_result())
 
 
-def test_what_was_refreshed_meanwhile_is_asked_about(services: MemoryServices, shop: Shop) -> None:
-    """With the token that there is by then: the one before may have run out."""
+def test_after_a_refresh_the_new_token_asks(services: MemoryServices, shop: Shop) -> None:
+    """The one before may have expired."""
     shop.says_instead = UNAUTHORIZED
     consent(services, "a")
     services.pass_time(3700)()
@@ -212,7 +214,7 @@ def test_what_was_refreshed_meanwhile_is_asked_about(services: MemoryServices, s
     assert vended(services) == ("AT-3", *OF_M_1)
 
 
-def test_a_refresh_that_names_the_account_answers_the_question(services: MemoryServices, shop: Shop) -> None:
+def test_a_refresh_that_names_the_account_is_enough(services: MemoryServices, shop: Shop) -> None:
     """Nothing is asked any more."""
     shop.says_instead = UNAUTHORIZED
     consent(services, "a")
@@ -225,7 +227,7 @@ def test_a_refresh_that_names_the_account_answers_the_question(services: MemoryS
 
 
 def test_an_account_that_is_not_named_for_a_day_stays_unknown(services: MemoryServices, shop: Shop) -> None:
-    """Each time it is asked a little later, then no more: the tokens work, and nobody has claimed anything of them."""
+    """Each attempt comes a little later, until there is none: the tokens work, and nobody needs the account."""
     registered(services, default_expires_in=10**6)
     shop.says_instead, shop.lifetime = answer("", 404), 10**6
     consent(services, "a")
@@ -255,8 +257,8 @@ def test_a_limit_is_obeyed(services: MemoryServices, shop: Shop) -> None:
 # A consent for a connection whose account is known
 
 
-def test_the_same_account_goes_on(known: MemoryServices, shop: Shop) -> None:
-    """The tokens wait, sealed, while it is asked; then they are the connection's, with what it may do now."""
+def test_the_same_account_gets_the_new_tokens(known: MemoryServices, shop: Shop) -> None:
+    """They wait, sealed, until the account is known; then they are current, with their own scope."""
     shop.scopes = ["orders", "items", "customers"]
 
     assert consent(known, "b").page == "connected"
@@ -282,8 +284,8 @@ def test_another_account_is_refused(known: MemoryServices, shop: Shop, *, apart:
     assert places(known) == ["current"]
 
 
-def test_what_waited_is_asked_about_in_the_background(waiting: MemoryServices) -> None:
-    """Whoever had it in hand is no more."""
+def test_the_background_asks_for_tokens_that_wait(waiting: MemoryServices) -> None:
+    """The process that had them is gone."""
     assert vended(waiting)[0] == "AT-2"
 
     assert work_off(waiting) == [None]
@@ -292,8 +294,8 @@ def test_what_waited_is_asked_about_in_the_background(waiting: MemoryServices) -
     assert come_back(waiting, "b").page == "connected"
 
 
-def test_what_waits_longer_than_its_token_lives_is_given_up(waiting: MemoryServices, shop: Shop) -> None:
-    """Nothing refreshes it, so nobody will ever learn whose it is; the next consent need not wait for that."""
+def test_tokens_that_wait_longer_than_they_live_are_given_up(waiting: MemoryServices, shop: Shop) -> None:
+    """Nothing refreshes them, so nobody will ever learn whose they are; the next consent need not wait for that."""
     shop.says_instead = UNAUTHORIZED
     work_off(waiting)
     assert places(waiting) == ["current", "pending"]
@@ -307,8 +309,8 @@ def test_what_waits_longer_than_its_token_lives_is_given_up(waiting: MemoryServi
     assert vended(waiting)[1:] == OF_M_1
 
 
-def test_what_waits_with_a_token_that_is_refused_is_given_up_in_minutes(waiting: MemoryServices, shop: Shop) -> None:
-    """The server may have ended that grant, and no other token will come of it: the next consent is what counts."""
+def test_waiting_tokens_that_are_refused_are_given_up_in_minutes(waiting: MemoryServices, shop: Shop) -> None:
+    """The server may have ended that grant, and there will be no other token: the next consent counts."""
     shop.says_instead = UNAUTHORIZED
     began = waiting.now - ASKED_AFTER
 
@@ -321,8 +323,8 @@ def test_what_waits_with_a_token_that_is_refused_is_given_up_in_minutes(waiting:
     assert (vended(waiting)[0], come_back(waiting, "b").page) == ("AT-2", "failed")
 
 
-def test_an_access_token_is_shown_to_nobody_else(waiting: MemoryServices, shop: Shop) -> None:
-    """The endpoint is at another origin by now, and nobody has said that it moved: nothing is sent."""
+def test_an_access_token_is_sent_to_nobody_else(waiting: MemoryServices, shop: Shop) -> None:
+    """The endpoint has another origin by now, and no data says that it moved: nothing is sent."""
     registered(waiting, account_endpoint="https://elsewhere.example/me")
 
     (failure,) = work_off(waiting)
@@ -336,7 +338,7 @@ def test_an_access_token_is_shown_to_nobody_else(waiting: MemoryServices, shop: 
 
 
 def test_callback_asks_in_the_slot_that_it_has(services: MemoryServices, shop: Shop) -> None:
-    """One request after the other: it is never without one, and takes no second."""
+    """One request after the other: it never lacks a slot, and takes no second one."""
     registered(services, max_concurrency=1)
     held: list[int] = []
     services.events.before["http"] = [lambda: held.append(len(services.table_of_slots.slots("acme")))] * 2
@@ -349,7 +351,7 @@ def test_callback_asks_in_the_slot_that_it_has(services: MemoryServices, shop: S
 
 
 def test_the_background_waits_for_no_slot(waiting: MemoryServices, shop: Shop) -> None:
-    """Nothing is sent, and it is due again within minutes."""
+    """Nothing is sent, and the work is due again within minutes."""
     registered(waiting, max_concurrency=1)
     slot = waiting.slots.take(
         waiting.registrations.known["acme"].provider, waiting.server, waiting.deadline(), waiting.now
@@ -368,8 +370,8 @@ def test_the_background_waits_for_no_slot(waiting: MemoryServices, shop: Shop) -
     assert vended(waiting) == ("AT-3", *OF_M_1)
 
 
-def test_the_redirect_does_not_say_what_the_server_is_asked_for(services: MemoryServices, shop: Shop) -> None:
-    """The browser brings it; the account endpoint goes before."""
+def test_the_redirect_does_not_name_what_the_server_is_asked_for(services: MemoryServices, shop: Shop) -> None:
+    """The browser brings it; the account endpoint takes precedence."""
     registered(services, callback_metadata={"id": "[A-Z0-9-]{1,9}"})
     shop.says_instead = UNAUTHORIZED
     opened = replace(validated_response(browser("a")), parameters={"id": "M-9"})

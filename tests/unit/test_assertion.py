@@ -1,4 +1,4 @@
-"""Client assertions: their claims to the letter, signatures that others verify, and DER that is no signature."""
+"""Client assertions: their claims, signatures that others verify, and DER that is no signature."""
 
 import hashlib
 import hmac
@@ -28,8 +28,8 @@ def parts(assertion: str) -> tuple[Any, Any, bytes]:
     return json.loads(header), json.loads(claims), signature
 
 
-def test_an_assertion_says_who_to_whom_once_and_not_for_long() -> None:
-    """RFC 7523 section 3: issuer and subject are the client, the audience is the server, exp and jti are there."""
+def test_an_assertion_names_client_and_audience_and_is_valid_once() -> None:
+    """RFC 7523 section 3: issuer and subject are the client, the audience is the server; it has exp and jti."""
     made = [
         client_assertion("client-1", "https://id.example", "HS256", hmac_signature("s", "HS256"), now=NOW + 0.9)
         for _ in range(2)
@@ -54,7 +54,7 @@ def test_an_assertion_says_who_to_whom_once_and_not_for_long() -> None:
 
 
 def test_a_key_may_be_named() -> None:
-    """RFC 7515 section 4.1.4: a server with several keys of ours has to know which."""
+    """RFC 7515 section 4.1.4: a server that has several keys of ours has to know which."""
     made = client_assertion("client-1", "https://id.example", "ES256", lambda _: b"s" * 64, now=NOW, kid="key-1")
 
     assert parts(made)[0] == {"alg": "ES256", "typ": "JWT", "kid": "key-1"}
@@ -62,7 +62,7 @@ def test_a_key_may_be_named() -> None:
 
 @pytest.mark.parametrize(("algorithm", "name"), [("HS256", "sha256"), ("HS384", "sha384"), ("HS512", "sha512")])
 def test_a_secret_signs_with_its_octets(algorithm: str, name: str) -> None:
-    """Computed here once more by other means, over what was signed."""
+    """Computed here once more by other means."""
     secret = "s:ü 1/+"
 
     made = client_assertion("c", "https://id.example", algorithm, hmac_signature(secret, algorithm), now=NOW)
@@ -75,7 +75,7 @@ def test_a_secret_signs_with_its_octets(algorithm: str, name: str) -> None:
 def test_a_signature_in_der_becomes_two_bare_numbers(
     algorithm: str, curve: ec.EllipticCurve, digest: hashes.HashAlgorithm, size: int
 ) -> None:
-    """Real signatures, as many as it takes to meet short numbers and high first bits; each is two numbers of a size."""
+    """Real signatures, until there were short numbers and high first bits; each becomes two numbers of one size."""
     key = ec.generate_private_key(curve)
 
     for number in range(64):
@@ -88,16 +88,16 @@ def test_a_signature_in_der_becomes_two_bare_numbers(
 
 
 @pytest.mark.parametrize(("r", "s"), [(1, 1), (2**255, 2**256 - 1), (255, 2**8)])
-def test_numbers_keep_their_places(r: int, s: int) -> None:
-    """A short one is filled up in front; the octet that DER puts before a high first bit is dropped."""
+def test_numbers_are_padded_to_their_size(r: int, s: int) -> None:
+    """A short one is padded in front; the octet that DER puts before a high first bit is dropped."""
     bare = jose_signature(encode_dss_signature(r, s), "ES256")
 
     assert bare == r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
 @pytest.mark.parametrize("algorithm", [known for known in KEY_ALGORITHMS if not known.startswith("ES")])
-def test_other_signatures_are_as_jose_has_them(algorithm: str) -> None:
-    """RSA signatures are plain octets on both sides."""
+def test_other_signatures_stay_as_they_are(algorithm: str) -> None:
+    """RSA signatures are plain octets in KMS and in JOSE."""
     assert jose_signature(b"signature", algorithm) == b"signature"
 
 
@@ -117,7 +117,7 @@ def test_other_signatures_are_as_jose_has_them(algorithm: str) -> None:
         encode_dss_signature(1, 2**256),
     ],
 )
-def test_what_is_no_signature_in_der_is_not_sent(octets: bytes) -> None:
+def test_invalid_der_is_not_sent(octets: bytes) -> None:
     """Cut short, overlong, of other types, or of another curve."""
     with pytest.raises(ValueError, match=r"signature|curve"):
         jose_signature(octets, "ES256")

@@ -1,4 +1,4 @@
-"""The authorization request has no secret at rest, and its user is sent back to no stranger."""
+"""The authorization request leaves no secret at rest, and sends its user back to no stranger."""
 
 import hmac
 from base64 import urlsafe_b64encode
@@ -30,7 +30,7 @@ def s256(code_verifier: str) -> str:
 # What is derived
 
 
-def test_state_and_verifier_are_frozen() -> None:
+def test_state_and_verifier_never_change() -> None:
     """A deployment in the middle of somebody's consent must not change what both sides derive."""
     assert VECTOR.state == "AAECAwQFBgcICQoLDA0ODw.flPoZ3iu3xGxeeD-DcBihs-n9qEZVSOSEfrq8ylpQWc"
     assert VECTOR.code_verifier == "YHtNgd2ERn31w8PmyOO_3qv-onUAwmxeCX8tZphiS-c"
@@ -39,7 +39,7 @@ def test_state_and_verifier_are_frozen() -> None:
 
 
 def test_the_derivation_is_that_of_the_rfcs() -> None:
-    """The six lines of our own agree with the library's HKDF (RFC 5869) and HMAC over it."""
+    """Our six lines agree with the library's HKDF (RFC 5869) and HMAC over it."""
     secrets = f"{VECTOR.ticket_secret}.{VECTOR.nonce}".encode()
     hkdf = HKDF(SHA256(), 32, salt=VECTOR.request_id.encode(), info=b"gatehouse authorization request")
     key = hkdf.derive(secrets)
@@ -50,7 +50,7 @@ def test_the_derivation_is_that_of_the_rfcs() -> None:
 
 
 def test_the_challenge_is_s256_of_the_verifier() -> None:
-    """Checked as a server would, whose own computation is that of RFC 7636 appendix B."""
+    """Checked as a server would, whose computation follows RFC 7636 appendix B."""
     appendix_b = s256("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
 
     assert appendix_b == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
@@ -59,7 +59,7 @@ def test_the_challenge_is_s256_of_the_verifier() -> None:
 
 
 def test_every_part_of_the_binding_changes_what_is_derived() -> None:
-    """Another request, another link or another browser has another state, verifier and challenge."""
+    """Another request, link or browser has another state, verifier and challenge."""
     others = [
         VECTOR,
         BrowserBinding("BAECAwQFBgcICQoLDA0ODw", VECTOR.ticket_secret, VECTOR.nonce),
@@ -71,8 +71,8 @@ def test_every_part_of_the_binding_changes_what_is_derived() -> None:
     assert len({other.code_verifier for other in others}) == 4
 
 
-def test_fresh_ids_and_secrets_have_the_bits_that_they_claim() -> None:
-    """128 bits for the request's id, 256 for each secret, in the form that is parsed."""
+def test_new_ids_and_secrets_have_as_many_bits_as_they_claim() -> None:
+    """128 bits for a request's id, 256 for each secret, in the form that is parsed."""
     request_id, secret = authorization.new_request_id(), authorization.new_secret()
 
     ticket = Ticket.parse(f"{request_id}.{secret}")
@@ -83,7 +83,7 @@ def test_fresh_ids_and_secrets_have_the_bits_that_they_claim() -> None:
 
 
 def test_nothing_secret_shows_in_a_representation() -> None:
-    """Tickets, bindings, requests and responses can be in an exception without giving anything away."""
+    """An exception may contain tickets, bindings, requests and responses without revealing anything."""
     response = validated_response(code="CODE-secret")
     ticket = Ticket(VECTOR.request_id, "T" * 43)
 
@@ -97,7 +97,7 @@ def test_nothing_secret_shows_in_a_representation() -> None:
 
 
 def test_a_stored_request_cannot_be_completed_by_its_reader() -> None:
-    """What is stored of the ticket is its hash: it admits the secret, and is not it."""
+    """It has the hash of the ticket secret, which admits the secret and does not contain it."""
     request = authorization_request()
 
     assert request.admits(BROWSER.ticket_secret)
@@ -108,7 +108,7 @@ def test_a_stored_request_cannot_be_completed_by_its_reader() -> None:
 
 @pytest.mark.parametrize(("age", "expired"), [(0, False), (599.9, False), (600, True), (601, True)])
 def test_a_link_ends_on_the_second(age: float, *, expired: bool) -> None:
-    """It can be opened for ten minutes; and by who has opened it, for as long as an answer is taken."""
+    """A link can be opened for ten minutes, and by a browser that has opened it while answers are accepted."""
     request = authorization_request()
 
     assert request.link_has_expired(NOW + age, was_opened_here=False) is expired
@@ -117,7 +117,7 @@ def test_a_link_ends_on_the_second(age: float, *, expired: bool) -> None:
 
 @pytest.mark.parametrize(("age", "expired"), [(0, False), (2399.9, False), (2400, True), (2401, True)])
 def test_a_request_ends_on_the_second(age: float, *, expired: bool) -> None:
-    """Forty minutes from `start`, for everybody: sign-in and a second factor take their time."""
+    """Forty minutes from `start`, for everybody: sign-in and a second factor take time."""
     request = authorization_request()
 
     assert request.has_expired(NOW + age) is expired
@@ -139,8 +139,8 @@ def test_the_browser_is_sent_with_state_and_challenge() -> None:
     assert BROWSER.code_verifier not in location
 
 
-def test_a_nonce_goes_along_where_one_is_wanted() -> None:
-    """Of OpenID Connect, whether the request goes by the browser or is pushed."""
+def test_a_nonce_goes_along_if_one_is_wanted() -> None:
+    """That of OpenID Connect, in the browser's URL as well as in a pushed request."""
     request = authorization_request(nonce=True, pushed="response_type=code")
 
     assert parse_qs(urlsplit(request.location(BROWSER)).query)["nonce"] == [BROWSER.openid_nonce]
@@ -163,8 +163,8 @@ def test_without_pkce_only_the_state_is_added() -> None:
         ("https://a.example/p?x=%20y", "https://a.example/p?x=%20y&k=v%20%26%3D"),
     ],
 )
-def test_a_query_that_is_there_is_kept_as_it_is(url: str, whole: str) -> None:
-    """RFC 6749 section 3.1: an endpoint's own query is retained."""
+def test_an_endpoints_own_query_is_kept(url: str, whole: str) -> None:
+    """RFC 6749 section 3.1."""
     assert with_query(url, {"k": "v &="}) == whole
 
 
@@ -185,13 +185,13 @@ def test_a_query_that_is_there_is_kept_as_it_is(url: str, whole: str) -> None:
         "../" * 9,
     ],
 )
-def test_what_is_no_ticket_is_none(ticket: str) -> None:
-    """A path that could not have come from `start` is not looked up."""
+def test_a_malformed_ticket_is_none(ticket: str) -> None:
+    """A path that cannot come from `start` is not looked up."""
     assert Ticket.parse(ticket) is None
 
 
 def test_a_ticket_without_its_secret_is_a_second_visit() -> None:
-    """The "try again" of a page has the id alone; the cookie has the secret."""
+    """The "try again" link of a page has only the id; the cookie has the secret."""
     assert Ticket.parse("A" * 22) == Ticket("A" * 22, None)
 
 
@@ -216,7 +216,7 @@ ALLOWED = authorization.return_to(
     ],
 )
 def test_the_user_may_be_sent_back_to_an_allowed_origin(url: str) -> None:
-    """Any path and query of it, as it was given."""
+    """To any path and query of it, unchanged."""
     assert ALLOWED(url) == url
 
 
@@ -278,7 +278,7 @@ def test_the_user_may_be_sent_back_to_an_allowed_origin(url: str) -> None:
     ],
 )
 def test_the_user_is_sent_nowhere_else(url: object) -> None:
-    """An open redirector is a gift to every phisher: the origin is compared to the letter."""
+    """An open redirector helps phishers: the origin has to be exactly the same."""
     with pytest.raises(Mismatch, match="of an origin that the deployment allows"):
         ALLOWED(url)
 
@@ -297,15 +297,15 @@ def test_the_user_is_sent_nowhere_else(url: object) -> None:
         "x=1&&status=connected",
     ],
 )
-def test_an_answer_is_not_forged_by_the_address_it_goes_to(query: str) -> None:
-    """An application that passes on a user's `return_to` would read the user's own outcome before ours."""
+def test_return_to_cannot_forge_an_answer(query: str) -> None:
+    """An application that passes on a visitor's `return_to` would read the visitor's own outcome before ours."""
     with pytest.raises(Mismatch, match="without the parameters that the answer adds"):
         ALLOWED(f"https://app.example/done?{query}")
 
 
 @pytest.mark.parametrize("query", ["my_status=1", "Status=1", "x=status=connected", "next=/%3Fstatus%3D1", "errors=0"])
-def test_parameters_that_only_look_like_the_answers_are_let_through(query: str) -> None:
-    """They are the application's own."""
+def test_parameters_that_only_resemble_the_answers_are_accepted(query: str) -> None:
+    """They belong to the application."""
     assert ALLOWED(f"https://app.example/done?{query}").endswith(query)
 
 

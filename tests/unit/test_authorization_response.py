@@ -1,4 +1,4 @@
-"""A response is believed only in its own browser, and a no is a no in whatever form it comes."""
+"""A response is believed only in its own browser, and a refusal is recognized in whatever form it comes."""
 
 from __future__ import annotations
 
@@ -34,28 +34,28 @@ def brought(parameters: dict[str, str], cookies: list[str], *, secure: bool = Tr
 
 
 def refusal(query: str, cookies: list[str] | None = None) -> str:
-    """Return why a response is refused."""
+    """Return the reason why a response is refused."""
     with pytest.raises(Refused) as caught:
         validate("acme", query, [COOKIE] if cookies is None else cookies, secure=True)
     return caught.value.reason
 
 
 def test_a_response_with_a_code_is_validated() -> None:
-    """The one way to a validated response, and all that it holds."""
+    """`validate` is the only way to a validated response; this is everything in it."""
     response = answered(code="CODE-1", iss="https://acme.example")
 
     assert response == ValidatedResponse("acme", BROWSER, "https://acme.example", "CODE-1")
     assert response.state_hash != BROWSER.state
 
 
-def test_parameters_that_nobody_knows_are_passed_over() -> None:
+def test_unknown_parameters_are_ignored() -> None:
     """RFC 6749 section 4.1.2: the client must ignore them."""
     assert answered(code="CODE-1", session_state="x", scope="read").code == "CODE-1"
 
 
 @pytest.mark.parametrize("error", sorted(authorization_response.RESPONSE_ERRORS))
-def test_the_errors_of_the_rfcs_are_taken_as_they_are(error: str) -> None:
-    """Each is a word that we know, spelled in capitals or not."""
+def test_the_errors_of_the_rfcs_keep_their_meaning(error: str) -> None:
+    """In capitals or not."""
     for spelled in (error, error.upper(), f" {error}"):
         response = answered(error=spelled, error_description="<script>")
 
@@ -64,7 +64,7 @@ def test_the_errors_of_the_rfcs_are_taken_as_they_are(error: str) -> None:
 
 @pytest.mark.parametrize("error", ["<script>alert(1)</script>", "nope", "x" * 5000, "access-denied", "\ufffd"])
 def test_any_other_error_is_only_an_error(error: str) -> None:
-    """What comes from outside is not passed on: it could end up in a page or in an application's URL."""
+    """It is not passed on: it could end up in a page or in an application's URL."""
     assert refusal_of(answered(error=error), ()) == "server_error"
 
 
@@ -94,20 +94,20 @@ RULES: list[tuple[dict[str, str], Rule, str]] = [
 
 
 @pytest.mark.parametrize(("no", "rule", "means"), RULES)
-def test_a_servers_own_no_is_known_by_its_data(no: dict[str, str], rule: Rule, means: str) -> None:
-    """By its code, its words or whatever else the redirect has; the application gets the RFC's code."""
+def test_data_explains_a_servers_own_refusal(no: dict[str, str], rule: Rule, means: str) -> None:
+    """By its code, its text or anything else in the redirect; the application gets the RFC's code."""
     assert refusal_of(brought(no, [COOKIE]), [rule]) == means
 
 
-def test_what_a_word_means_of_a_token_is_not_asked_of_a_redirect() -> None:
-    """`access_denied` is said of dead grants as well, by servers that say so in a rule without an endpoint."""
+def test_a_rule_about_tokens_does_not_apply_to_a_redirect() -> None:
+    """Servers send `access_denied` about dead grants, too, and rules for that name no endpoint."""
     rules: list[Rule] = [{"code": "access_denied", "means": "invalid_grant"}]
 
     assert refusal_of(answered(error="access_denied"), rules) == "access_denied"
 
 
-def test_a_short_rule_that_means_a_no_is_about_the_redirect() -> None:
-    """`error_codes` has no endpoint to name, and nobody else can say that the customer declined."""
+def test_an_error_code_that_means_a_refusal_is_about_the_redirect() -> None:
+    """`error_codes` name no endpoint, and no other endpoint can say that the customer declined."""
     assert refusal_of(answered(error="user_denied"), of_codes({"user_denied": "access_denied"})) == "access_denied"
 
 
@@ -152,7 +152,7 @@ def test_no_changed_cookie_is_believed(position: int) -> None:
         f"../{BROWSER.state}",
     ],
 )
-def test_what_is_no_state_is_refused_by_its_form(state: str) -> None:
+def test_a_malformed_state_is_refused_by_its_form(state: str) -> None:
     """Before anything is computed or compared."""
     assert refusal(urlencode({"state": state, "code": "CODE-1"})) == "state_malformed"
 
@@ -182,19 +182,19 @@ def test_what_is_no_state_is_refused_by_its_form(state: str) -> None:
     ],
 )
 def test_without_exactly_its_cookie_a_browser_is_unknown(cookies: list[str]) -> None:
-    """Missing, renamed, odd or doubled (a planted second one): there is no choosing between cookies."""
+    """Missing, renamed, malformed or doubled (somebody planted a second one): none of two cookies is chosen."""
     assert refusal(urlencode({"state": BROWSER.state, "code": "CODE-1"}), cookies) == "browser_unknown"
 
 
 def test_other_requests_cookies_do_no_harm() -> None:
-    """A browser with several requests under way has a cookie for each."""
+    """A browser with several open requests has a cookie for each."""
     others = [f"__Host-gatehouse-{'A' * 22}={'T' * 43}.{'N' * 43}", "theme=dark", f" {COOKIE} "]
 
     assert answered(others, code="CODE-1").browser == BROWSER
 
 
 def test_on_plain_http_the_cookie_has_its_plain_name() -> None:
-    """A browser honours `__Host-` by https only; each deployment knows one name."""
+    """A browser honours `__Host-` only on https; each deployment accepts one name."""
     plain = COOKIE.removeprefix("__Host-")
 
     assert brought({"code": "CODE-1"}, [plain], secure=False).browser == BROWSER
@@ -205,7 +205,7 @@ def test_on_plain_http_the_cookie_has_its_plain_name() -> None:
 @pytest.mark.parametrize("name", ["state", "code", "error", "iss"])
 @pytest.mark.parametrize("second", ["same", "other", ""])
 def test_a_parameter_that_comes_twice_is_an_error(name: str, second: str) -> None:
-    """RFC 6749 section 3.1: none that we read more than once, not even with the same value."""
+    """RFC 6749 section 3.1: none that we read may come twice, not even with the same value."""
     parameters = {"state": BROWSER.state, "code": "CODE-1", **({name: "same"} if name not in {"state", "code"} else {})}
     doubled = urlencode([*parameters.items(), (name, parameters[name] if second == "same" else second)])
 
@@ -215,8 +215,8 @@ def test_a_parameter_that_comes_twice_is_an_error(name: str, second: str) -> Non
 @pytest.mark.parametrize(
     "more", ["&x=%FF", "&x=1&x=1", "&%FF=1", "&x=%D1%84%FB", "&x=\xff", "&error_uri=1&error_uri=%FF"]
 )
-def test_what_is_not_read_may_be_spelled_in_any_way(more: str) -> None:
-    """The provider's own parameters are its own affair, unless its data says that they are read."""
+def test_what_is_not_read_may_be_encoded_in_any_way(more: str) -> None:
+    """A provider may add any parameters, unless its data says that they are read."""
     query = f"{urlencode({'state': BROWSER.state, 'code': 'CODE-1', 'realm': '7'})}{more}"
 
     response = validate("acme", query, [COOKIE], secure=True)
@@ -233,8 +233,8 @@ def test_what_is_not_read_may_be_spelled_in_any_way(more: str) -> None:
         ("", ""),
     ],
 )
-def test_a_no_is_taken_whatever_its_description_is(description: str, read: str) -> None:
-    """In another encoding, or twice: the customer has declined even so, and an operator reads what can be read."""
+def test_a_refusal_counts_whatever_its_description_is(description: str, read: str) -> None:
+    """In another encoding, or twice: the customer has declined, and an operator reads what can be decoded."""
     query = f"state={BROWSER.state}&error=access_denied&error_description={description}"
 
     response = validate("acme", query, [COOKIE], secure=True)
@@ -243,7 +243,7 @@ def test_a_no_is_taken_whatever_its_description_is(description: str, read: str) 
 
 
 @pytest.mark.parametrize("parameters", [{}, {"code": ""}, {"error": ""}, {"code": "", "error": "", "scope": ""}])
-def test_a_bare_state_is_a_no(parameters: dict[str, str]) -> None:
+def test_a_state_alone_is_a_refusal(parameters: dict[str, str]) -> None:
     """Some servers send a customer who has declined back with nothing else."""
     response = brought(parameters, [COOKIE])
 
@@ -251,30 +251,30 @@ def test_a_bare_state_is_a_no(parameters: dict[str, str]) -> None:
 
 
 def test_a_code_and_an_error_are_no_response() -> None:
-    """No authorization server says both."""
+    """No authorization server sends both."""
     both = {"state": BROWSER.state, "code": "CODE-1", "error": "access_denied"}
 
     assert refusal(urlencode(both)) == "code_or_error_expected"
 
 
 @pytest.mark.parametrize("no", [{"error": "access_denied"}, {"error": "access_denied", "x": "1"}, {}])
-def test_a_no_may_come_by_redirect_where_the_code_is_to_be_posted(no: dict[str, str]) -> None:
-    """Servers know one way for codes, and another for everything that goes wrong before."""
+def test_a_refusal_may_come_by_redirect_although_the_code_is_to_be_posted(no: dict[str, str]) -> None:
+    """Servers have one way for codes, and another for everything that fails before."""
     posted = [COOKIE.replace("gatehouse-", "gatehouse-post-")]
 
     assert refusal_of(brought(no, posted), ()) == "access_denied"
 
 
 @pytest.mark.parametrize("code", [{"code": "CODE-1"}, {"auth_code": "CODE-1"}])
-def test_a_code_that_is_to_be_posted_is_taken_from_no_query(code: dict[str, str]) -> None:
-    """It was asked for where no history, no log and no referrer has it."""
+def test_a_code_that_is_to_be_posted_is_not_accepted_in_a_query(code: dict[str, str]) -> None:
+    """It was requested in a form so that it is in no history, log or referrer."""
     posted = [COOKIE.replace("gatehouse-", "gatehouse-post-")]
 
     assert refusal(urlencode({"state": BROWSER.state, **code}), posted) == "form_expected"
 
 
 def test_an_error_needs_the_state_and_the_cookie_too() -> None:
-    """Nobody can end another's request with a made-up error."""
+    """Nobody can end another visitor's request with a made-up error."""
     assert refusal("error=access_denied") == "state_missing"
     assert refusal(urlencode({"error": "access_denied", "state": BROWSER.state}), []) == "browser_unknown"
 
@@ -296,13 +296,13 @@ def test_an_error_needs_the_state_and_the_cookie_too() -> None:
         ("code=%ed%a0%80", "query_malformed"),
     ],
 )
-def test_what_is_no_query_is_refused(query: str, reason: str) -> None:
-    """Too long, too many parameters, or not UTF-8 where it is read."""
+def test_an_unreadable_query_is_refused(query: str, reason: str) -> None:
+    """Too long, too many parameters, or not UTF-8 in what is read."""
     assert refusal(query) == reason
 
 
 def test_a_code_may_come_under_another_name() -> None:
-    """What else stands in a response is kept for whoever knows the provider, and shows in no representation."""
+    """The other parameters are kept until the provider is known, and show in no representation."""
     response = answered(spapi_oauth_code="CODE-1", selling_partner_id="A1", empty="")
 
     assert response.code is None
@@ -311,7 +311,7 @@ def test_a_code_may_come_under_another_name() -> None:
     assert "CODE-1" not in repr(response)
 
 
-def test_a_response_without_the_code_that_its_provider_sends_is_the_operators_affair() -> None:
-    """The registration names the parameter, and may name it wrong; whatever came is not taken for a code."""
+def test_a_response_without_its_providers_code_is_for_the_operator() -> None:
+    """The registration may name the wrong parameter; no other one is taken for a code."""
     with pytest.raises(ProviderMisconfigured, match="neither an error nor the code, expected as 'code'"):
         answered(spapi_oauth_code="CODE-1").with_code("code")

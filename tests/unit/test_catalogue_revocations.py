@@ -1,4 +1,4 @@
-"""What the catalogue's providers answer to a revocation, as reported or documented, read with their own files."""
+"""How the catalogue's providers answer a revocation, as reported or documented, read with their own files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILES = Path(functions.__file__).parent / "providers"
 
 
 def answered(provider: str, status: int, body: Any) -> bool:
-    """Return whether the provider has revoked the token; false where it knows of none such."""
+    """Return whether the provider has revoked the token; false if it does not know it."""
     known = validated(written(FILES / f"{provider}.toml"), provider, checks(loopback_http=False))
     octets = (body if isinstance(body, str) else json.dumps(body)).encode()
     answer = Answer(status, {"content-type": "application/json"}, octets)
@@ -46,7 +46,7 @@ def answered(provider: str, status: int, body: Any) -> bool:
         ("zoho", 200, {"status": "success"}),
     ],
 )
-def test_an_end_is_confirmed(provider: str, status: int, body: Any) -> None:
+def test_a_revocation_is_confirmed(provider: str, status: int, body: Any) -> None:
     """In whatever form the server has for it."""
     assert answered(provider, status, body)
 
@@ -72,8 +72,8 @@ def test_an_end_is_confirmed(provider: str, status: int, body: Any) -> None:
         ("zoho", 400, {"status": "failure"}),
     ],
 )
-def test_a_token_that_is_dead_is_known(provider: str, status: int, body: Any) -> None:
-    """For an access token that says nothing of its grant: where there is a refresh token, that is asked next."""
+def test_a_dead_token_is_recognized(provider: str, status: int, body: Any) -> None:
+    """A dead access token says nothing about the grant: if there is a refresh token, that comes next."""
     assert not answered(provider, status, body)
 
 
@@ -89,9 +89,9 @@ def test_a_token_that_is_dead_is_known(provider: str, status: int, body: Any) ->
         ("tiktok-ads", 200, {"code": 40105, "message": "why", "data": {}}, GatehouseError),
     ],
 )
-def test_what_confirms_nothing_is_a_failure(
+def test_an_answer_that_confirms_nothing_is_a_failure(
     provider: str, status: int, body: Any, failure: type[GatehouseError]
 ) -> None:
-    """The grant may live: it is tried again, or left to a person."""
+    """The grant may live: the revocation is retried, or left to a person."""
     with pytest.raises(failure):
         answered(provider, status, body)

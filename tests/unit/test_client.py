@@ -38,7 +38,7 @@ HEADERS = {
 
 @dataclass
 class Server:
-    """An authorization server that notes each request, and answers with what it was given, the last answer for ever."""
+    """An authorization server that records each request, and sends the given answers, the last one repeatedly."""
 
     answers: list[Answer] = field(default_factory=lambda: [TOKEN_ANSWER])
     requests: list[tuple[str, str, dict[str, str], str, float]] = field(default_factory=list)
@@ -58,13 +58,13 @@ class Server:
 
 @pytest.fixture
 def server() -> Server:
-    """Give a server that hands out tokens."""
+    """Return a server that issues tokens."""
     return Server()
 
 
 @pytest.fixture
 def client(server: Server) -> Client:
-    """Give a client of it, at the time `NOW`."""
+    """Return a client of it, at the time `NOW`."""
     return Client(server, lambda: NOW, wall_clock=lambda: WALL)
 
 
@@ -88,7 +88,7 @@ def test_without_pkce_no_verifier_is_sent(server: Server, client: Client) -> Non
 
 
 def test_a_refresh_token_is_exchanged(server: Server, client: Client) -> None:
-    """The whole request (RFC 6749 section 6); the old refresh token stays where no new one came."""
+    """The whole request (RFC 6749 section 6); the old refresh token stays if no new one came."""
     response = client.refresh(registration(), "RT-1", 9)
 
     assert response.tokens == TokenSet("AT-2", "RT-1")
@@ -97,7 +97,7 @@ def test_a_refresh_token_is_exchanged(server: Server, client: Client) -> None:
 
 
 def test_a_rotated_refresh_token_replaces_the_old_one(server: Server, client: Client) -> None:
-    """The one that came is the one that is kept."""
+    """The new one is kept."""
     server.answers = [answer('{"access_token":"AT-2","refresh_token":"RT-2"}')]
 
     assert client.refresh(registration(), "RT-1", 9).tokens == TokenSet("AT-2", "RT-2")
@@ -117,7 +117,7 @@ def test_a_secret_goes_into_the_form(server: Server, client: Client) -> None:
 
 
 def test_a_secret_goes_into_the_header(server: Server, client: Client) -> None:
-    """client_secret_basic: both halves form-encoded before they are joined, and neither in the form as well."""
+    """client_secret_basic: both parts are form-encoded before they are joined, and neither is in the form as well."""
     basic = Registration(registration(token_endpoint_auth_method="client_secret_basic").provider, "c:1", "s:ü %+&")
 
     client.refresh(basic, "RT-1", 9)
@@ -128,7 +128,7 @@ def test_a_secret_goes_into_the_header(server: Server, client: Client) -> None:
 
 
 def test_quirks_are_sent_where_they_belong(server: Server, client: Client) -> None:
-    """Each of a provider's extra parameters goes into its own kind of request, its headers into every one."""
+    """Each extra parameter of a provider goes into its own kind of request, its headers into every one."""
     quirky = registration(
         token_params={"audience": "exchange"},
         refresh_params={"audience": "refresh"},
@@ -155,8 +155,8 @@ def test_a_token_is_revoked(server: Server, client: Client, kind: str, token: st
     assert server.requests == [("POST", "https://acme.example/revoke", HEADERS, body, 9)]
 
 
-def test_a_server_may_want_no_hint_and_say_yes_in_words(server: Server, client: Client) -> None:
-    """UltraCart: a 200 alone is no yes."""
+def test_a_server_may_want_no_hint_and_confirm_in_the_body(server: Server, client: Client) -> None:
+    """UltraCart: a mere 200 confirms nothing."""
     server.answers = [answer('{"successful":true}')]
     one = registration(revocation_token_type_hint=False, revocation_success="successful")
 
@@ -178,7 +178,7 @@ def test_a_server_may_want_no_hint_and_say_yes_in_words(server: Server, client: 
 def test_a_revocation_that_is_refused_is_a_failure(
     server: Server, client: Client, said: Answer, error: type[GatehouseError]
 ) -> None:
-    """The token lives on, and that is said; what to do about it is not for the client to decide."""
+    """The token lives on. What to do about that is not for the client to decide."""
     server.answers = [said]
 
     with pytest.raises(error):
@@ -188,7 +188,7 @@ def test_a_revocation_that_is_refused_is_a_failure(
 
 
 def test_a_missing_endpoint_is_named_and_nothing_is_sent(server: Server, client: Client) -> None:
-    """Before the code or token leaves the services."""
+    """The code or token stays here."""
     with pytest.raises(ProviderMisconfigured, match="no token_endpoint"):
         client.refresh(registration(token_endpoint=None), "RT-1", 9)
 
@@ -200,7 +200,7 @@ def test_a_missing_endpoint_is_named_and_nothing_is_sent(server: Server, client:
 def test_a_server_that_repeats_the_request_gets_nothing_into_the_error(
     server: Server, client: Client, act: str, method: str
 ) -> None:
-    """Code, verifier, tokens, client secret and Authorization header: none of them in what callers and logs see."""
+    """Code, verifier, tokens, client secret, Authorization header: none of them reaches callers or logs."""
     secrets = ["CODE-1", BROWSER.code_verifier, "RT-1", "AT-1", "hunter2/+"]
     basic = b64encode(b"client-1:hunter2%2F%2B").decode()
     said = " ".join([*secrets, basic, "hunter2%2F%2B"])
@@ -231,12 +231,12 @@ def claims_of(form: Mapping[str, str]) -> dict[str, Any]:
 
 
 def at_issuer(client_secret: str | None = None, **fields: Any) -> Registration:
-    """Return the registration of a client at a server whose issuer is known."""
+    """Return the registration of a client at a server with a known issuer."""
     return registration(client_secret, **{"issuer": "https://acme.example", **fields})
 
 
 def test_a_secret_signs_an_assertion_and_is_not_sent(server: Server, client: Client) -> None:
-    """client_secret_jwt (RFC 7523 section 2.2), for the issuer, dated by the wall and not by the records' clock."""
+    """client_secret_jwt (RFC 7523 section 2.2), for the issuer, dated by the wall clock and not the records' clock."""
     client.refresh(at_issuer("s-1", token_endpoint_auth_method="client_secret_jwt"), "RT-1", 9)
 
     (form,) = server.forms
@@ -249,7 +249,7 @@ def test_a_secret_signs_an_assertion_and_is_not_sent(server: Server, client: Cli
 
 
 def test_a_key_in_kms_signs_an_assertion(server: Server) -> None:
-    """private_key_jwt: with a key there is nothing else to configure but how it signs."""
+    """private_key_jwt: with a key, only the algorithm has to be configured."""
     signed: list[tuple[str, str, bytes]] = []
 
     def sign(key: str, algorithm: str, octets: bytes) -> bytes:
@@ -282,10 +282,10 @@ def test_a_key_in_kms_signs_an_assertion(server: Server) -> None:
         ),
     ],
 )
-def test_an_assertion_is_for_the_issuer_where_one_is_known(
+def test_an_assertion_is_for_the_issuer_if_it_is_known(
     server: Server, client: Client, fields: dict[str, Any], audience: str
 ) -> None:
-    """A server that insists on its token endpoint gets that; so does one whose issuer nobody knows."""
+    """It is for the token endpoint if the server insists on that, or if no issuer is known."""
     client.refresh(at_issuer("s-1", token_endpoint_auth_method="client_secret_jwt", **fields), "RT-1", 9)
 
     assert claims_of(server.forms[0])["aud"] == audience
@@ -302,7 +302,7 @@ def test_an_assertion_is_for_the_issuer_where_one_is_known(
 def test_each_endpoint_may_want_assertions_for_itself(
     server: Server, client: Client, audience: str, revocation: str, push: str
 ) -> None:
-    """A revocation endpoint that takes no other than its own address never confirmed anything."""
+    """A revocation endpoint that accepts only its own URL would never confirm anything otherwise."""
     server.answers = [answer('{"request_uri":"urn:x:1"}')]
     known = par("s-1", issuer="https://acme.example", token_endpoint_auth_method="client_secret_jwt")
     known = replace(known, provider=replace(known.provider, client_assertion_audience=audience))
@@ -315,7 +315,7 @@ def test_each_endpoint_may_want_assertions_for_itself(
 
 @pytest.mark.parametrize("act", ["exchange", "refresh", "revoke", "push"])
 def test_a_server_may_want_the_client_id_beside_the_header(server: Server, client: Client, act: str) -> None:
-    """It looks for the client by a field of the form before it looks at the header; once is enough in any form."""
+    """It looks the client up by a form field before it reads the header; no form has the field twice."""
     server.answers = [TOKEN_ANSWER if act in {"exchange", "refresh"} else answer('{"request_uri":"urn:x:1"}')]
     known = par("s-1", token_endpoint_auth_method="client_secret_basic", client_id_in_body=True)
     acts: dict[str, Callable[[], object]] = {
@@ -345,7 +345,7 @@ def test_a_server_may_want_the_client_id_beside_the_header(server: Server, clien
 def test_a_refused_client_gets_advice_on_what_else_the_server_may_want(
     server: Server, client: Client, method: str, fields: dict[str, Any], advised: str
 ) -> None:
-    """By the key that says it, for a server only says that it does not know the client."""
+    """The advice names the key: the server only says that it does not know the client."""
     server.answers = [answer('{"error":"invalid_client"}', 401)]
 
     with pytest.raises(ProviderMisconfigured) as caught:
@@ -373,7 +373,7 @@ def test_a_refused_client_gets_advice_on_what_else_the_server_may_want(
 def test_how_assertions_are_signed(
     server: Server, method: str, configured: str | None, supported: tuple[str, ...] | None, algorithm: str | None
 ) -> None:
-    """As configured, or as the metadata leaves no choice: which of a server's algorithms fits a key nobody guesses."""
+    """As configured, or as the metadata leaves no choice. Nobody guesses which algorithm a key is for."""
     known = replace(
         at_issuer(
             "s-1",
@@ -411,10 +411,10 @@ def test_a_server_may_not_decode_basic_credentials(server: Server, client: Clien
         ("client_secret_post", "s 1+", False),
     ],
 )
-def test_who_is_refused_learns_what_else_there_is_to_try(
+def test_a_refused_client_learns_what_else_to_try(
     server: Server, client: Client, method: str, client_secret: str, *, is_advised: bool
 ) -> None:
-    """Special characters in a Basic header are what servers read differently."""
+    """Servers differ in how they decode special characters in a Basic header."""
     server.answers = [REFUSED]
 
     with pytest.raises(ProviderMisconfigured) as caught:
@@ -425,7 +425,7 @@ def test_who_is_refused_learns_what_else_there_is_to_try(
 
 
 def test_without_kms_no_key_signs(server: Server, client: Client) -> None:
-    """A function that has no right to sign says so, and sends nothing."""
+    """A function without permission to sign says so, and sends nothing."""
     known = replace(at_issuer(token_endpoint_auth_signing_alg="ES256"), client_signing_key="alias/key")
 
     with pytest.raises(ProviderMisconfigured):
@@ -463,7 +463,7 @@ def two_secrets(method: str = "client_secret_post") -> Registration:
 def test_the_newest_secret_is_tried_first(  # noqa: PLR0913, PLR0917 - pytest passes them by name
     server: Server, client: Client, answers: list[Answer], shown: list[str], label: str, act: str
 ) -> None:
-    """And the other where the server does not know it; the response says which one was taken, and nothing of it."""
+    """The other one follows if the server refuses it. The response says which was accepted, but never the secret."""
     server.answers = list(answers)
     acts: dict[str, Callable[[], TokenResponse]] = {
         "exchange": lambda: client.exchange(two_secrets(), validated_response(), REDIRECT_URI, 9),
@@ -481,7 +481,7 @@ def test_the_newest_secret_is_tried_first(  # noqa: PLR0913, PLR0917 - pytest pa
 def test_a_client_that_is_not_authorized_may_have_another_secret(
     server: Server, client: Client, act: str, refusal: Answer
 ) -> None:
-    """Some servers say in this way that a secret is wrong. What may come twice is sent with the other one."""
+    """Some servers mean by this that a secret is wrong. A request that may be repeated is sent with the other one."""
     server.answers = [refusal, TOKEN_ANSWER if act == "refresh" else answer('{"request_uri":"urn:x:1"}')]
     known = replace(par(token_endpoint_auth_method="client_secret_post"), **TWO)
     acts: dict[str, Callable[[], object]] = {
@@ -497,10 +497,10 @@ def test_a_client_that_is_not_authorized_may_have_another_secret(
 
 @pytest.mark.parametrize("refusal", [REFUSED, UNAUTHORIZED, FORBIDDEN, answer("", 401)])
 @pytest.mark.parametrize("act", ["exchange", "refresh"])
-def test_whoever_is_refused_is_advised_about_special_characters(
+def test_a_refused_client_gets_advice_about_special_characters(
     server: Server, client: Client, act: str, refusal: Answer
 ) -> None:
-    """Whatever the server calls it: a secret that it reads differently is refused like a wrong one."""
+    """Whatever the server calls it: a secret that it decodes differently is refused like a wrong one."""
     server.answers = [refusal]
     known = registration("s 1+", token_endpoint_auth_method="client_secret_basic")
 
@@ -527,7 +527,7 @@ def test_whoever_is_refused_is_advised_about_special_characters(
     ],
 )
 def test_no_other_refusal_of_a_refresh_is_about_the_secret(server: Server, client: Client, refusal: Answer) -> None:
-    """Who is refused for another reason asks once: the server knew the client."""
+    """A client that is refused for another reason asks once: the server did know it."""
     server.answers = [refusal, TOKEN_ANSWER]
     rules = ({"words": ["token expired"], "means": "invalid_grant"},)
 
@@ -548,7 +548,7 @@ def test_no_other_refusal_of_a_refresh_is_about_the_secret(server: Server, clien
 def test_a_server_may_say_in_its_own_words_that_it_does_not_know_the_client(
     server: Server, client: Client, body: str, codes: dict[str, str]
 ) -> None:
-    """GitHub's and Slack's words, on a 200, and what a provider's data explains, mean what `invalid_client` means."""
+    """Codes of GitHub and Slack on a 200, and rules in the data, mean the same as `invalid_client`."""
     server.answers = [answer(body), TOKEN_ANSWER]
     known = two_secrets()
     known = replace(known, provider=replace(known.provider, error_codes=codes))
@@ -557,7 +557,7 @@ def test_a_server_may_say_in_its_own_words_that_it_does_not_know_the_client(
 
 
 def test_a_registration_that_is_read_again_is_for_the_same_tenant(server: Server) -> None:
-    """What is read is the whole registration; what is asked is the connection's own server, and no other."""
+    """The whole registration is read, but only the connection's own server is asked."""
     tenants: dict[str, Any] = {
         "token_endpoint": "https://{shop}.acme.example/token",
         "parameters": {"shop": "[a-z]{1,9}"},
@@ -580,7 +580,7 @@ def test_a_registration_that_is_read_again_is_for_the_same_tenant(server: Server
 
 
 def test_a_secret_in_a_header_of_the_providers_own_is_not_quoted(server: Server, client: Client) -> None:
-    """Square's revocation: the secret goes along although the client does not authenticate with it."""
+    """Square's revocation sends the secret although the client does not authenticate with it."""
     server.answers = [answer('{"error":"nope","error_description":"Client s3cret-of-square is unknown"}', 400)]
     known = registration(
         "s3cret-of-square",
@@ -597,7 +597,7 @@ def test_a_secret_in_a_header_of_the_providers_own_is_not_quoted(server: Server,
 
 @pytest.mark.parametrize("act", ["exchange", "refresh", "revoke", "push"])
 def test_no_confidential_value_of_a_registration_is_quoted(server: Server, client: Client, act: str) -> None:
-    """Keys in headers, parameters and queries, and each secret that it holds: a server may repeat all that it knows."""
+    """Keys in headers, parameters and queries, and every secret: a server may repeat anything that it knows."""
     values = {
         "token_headers": {"X-Api-Key": "Key h34der-k3y"},
         "token_params": {"api_key": "c0de-par4m-1"},
@@ -634,8 +634,8 @@ def test_no_confidential_value_of_a_registration_is_quoted(server: Server, clien
     assert caught.value.provider_error.error_description == " ".join(["***"] * 13)
 
 
-def test_what_the_catalogue_says_is_no_secret(server: Server, client: Client) -> None:
-    """A version that everybody sends is a word like any other: the operator reads which one the server refuses."""
+def test_values_from_the_catalogue_are_no_secrets(server: Server, client: Client) -> None:
+    """Everybody sends the same version: the operator may read which one the server refuses."""
     said = "Version 2017-03-01 is gone, h34der-k3y, k-7, offline, p-9, select_account"
     server.answers = [answer(json.dumps({"error": "nope", "error_description": said}), 400)]
     file = {"token_headers": {"X-Version": "2017-03-01"}, "token_endpoint": "https://acme.example/token"}
@@ -651,7 +651,7 @@ def test_what_the_catalogue_says_is_no_secret(server: Server, client: Client) ->
     )
 
 
-def test_a_revocation_tries_both_too(server: Server, client: Client) -> None:
+def test_a_revocation_tries_both_secrets_too(server: Server, client: Client) -> None:
     """With Basic as well."""
     server.answers = [REFUSED, answer("")]
 
@@ -678,7 +678,7 @@ def test_a_revocation_tries_both_too(server: Server, client: Client) -> None:
     ],
 )
 def test_nothing_else_lets_a_code_be_sent_again(server: Server, client: Client, said: Answer) -> None:
-    """Only of a server that says it does not know the client is it known that it has not looked at the code."""
+    """Only a server that says it does not know the client has surely not looked at the code."""
     server.answers = [said, TOKEN_ANSWER]
 
     with pytest.raises(GatehouseError):
@@ -688,7 +688,7 @@ def test_nothing_else_lets_a_code_be_sent_again(server: Server, client: Client, 
 
 
 def test_a_lost_answer_lets_nothing_be_sent_again() -> None:
-    """Whether the server got the code, nobody knows."""
+    """Nobody knows whether the server got the code."""
 
     class Silent(Server):
         def send(self, *request: Any) -> Answer:
@@ -703,8 +703,8 @@ def test_a_lost_answer_lets_nothing_be_sent_again() -> None:
     assert len(silent.requests) == 1
 
 
-def test_where_every_secret_is_refused_the_registration_is_read_again(server: Server) -> None:
-    """What the owner has put there meanwhile is tried; where that is nothing new, the refusal stands."""
+def test_if_every_secret_is_refused_the_registration_is_read_again(server: Server) -> None:
+    """A new secret in it is tried; if there is none, the refusal is the result."""
     server.answers = [REFUSED, REFUSED, TOKEN_ANSWER]
     fresh = [registration("fresh", token_endpoint_auth_method="client_secret_post")]
     client = Client(server, lambda: NOW, reread=lambda _refused: fresh.pop() if fresh else None)
@@ -721,7 +721,7 @@ def test_where_every_secret_is_refused_the_registration_is_read_again(server: Se
 
 
 def test_a_request_without_time_to_read_the_registration_again_does_without(server: Server) -> None:
-    """A lease and a caller wait for it: all of it has to end within the time that was given."""
+    """A lease and a caller wait for it: everything has to end within the given time."""
     server.answers = [REFUSED]
     asked: list[Registration] = []
     client = Client(server, lambda: NOW, reread=asked.append)
@@ -733,7 +733,7 @@ def test_a_request_without_time_to_read_the_registration_again_does_without(serv
 
 
 def test_a_second_secret_needs_time_for_a_request(server: Server) -> None:
-    """What is left of the timeout is the second request's; where that is too little, the first refusal stands."""
+    """The second request gets what is left of the timeout; if that is too little, the first refusal is the result."""
     server.answers = [REFUSED, TOKEN_ANSWER]
     client = Client(server, lambda: NOW)
 
@@ -747,18 +747,18 @@ def test_a_second_secret_needs_time_for_a_request(server: Server) -> None:
 
 
 class Keys:
-    """An issuer's keys; what is asked for is noted."""
+    """An issuer's keys; records what is asked for."""
 
     def __init__(self, *keys: dict[str, Any] | Exception) -> None:
         self.calls: list[str] = []
         self._keys = list(keys)
 
     def of(self, _provider: Provider) -> list[Any]:
-        """Give them."""
+        """Return the keys."""
         return self._given("keys")
 
     def newest(self, _provider: Provider, _timeout: float) -> list[Any]:
-        """Give them, as they are by now."""
+        """Return the newest keys."""
         return self._given("newest")
 
     def _given(self, which: str) -> list[Any]:
@@ -782,7 +782,7 @@ OURS = {"iss": "https://acme.example", "aud": "client-1", "exp": WALL + 60, "iat
 
 
 def test_the_account_is_taken_from_a_verified_id_token(server: Server) -> None:
-    """The keys are there before the code is sent; by the wall clock, which is the server's, it is of now."""
+    """The keys are read before the code is sent, and the ID token is valid by the wall clock."""
     server.answers = [issues(signed({**OURS, "sub": "user-1"}))]
     keys = Keys(public("ES256"))
     client = Client(server, lambda: NOW, issuer_keys=keys, wall_clock=lambda: WALL)
@@ -799,7 +799,7 @@ def test_the_account_is_taken_from_a_verified_id_token(server: Server) -> None:
     ids=["none", "no token", "for another", "forged"],
 )
 def test_the_failure_of_an_id_token_comes_with_the_tokens(server: Server, unverified: Any) -> None:
-    """It says whose they are: without it nobody knows. What is wrong is said, and nothing of what it says."""
+    """Nobody knows whose they are. The failure says what is wrong, and nothing that the ID token says."""
     server.answers = [issues(unverified)]
     client = Client(server, lambda: NOW, issuer_keys=Keys(public("ES256")), wall_clock=lambda: WALL)
 
@@ -811,8 +811,8 @@ def test_the_failure_of_an_id_token_comes_with_the_tokens(server: Server, unveri
     assert (response.asks_account, response.subject, response.tokens) == (False, None, TokenSet("AT-2", "RT-2"))
 
 
-def test_an_id_token_that_is_read_late_has_not_expired_for_that(server: Server) -> None:
-    """It was good when it was asked for, however long our process lay still since; one of long ago was not."""
+def test_an_id_token_does_not_expire_because_it_is_read_late(server: Server) -> None:
+    """It was valid when it was requested, however long our process was frozen since; an old one is refused."""
     keys = Keys(public("ES256"))
     for issued_at in (WALL, WALL + 900):
         claims = {**OURS, "iat": issued_at, "exp": issued_at + 60, "sub": "user-1"}
@@ -830,7 +830,7 @@ def test_an_id_token_that_is_read_late_has_not_expired_for_that(server: Server) 
 
 
 def test_an_account_is_asked_for_with_the_access_token(server: Server, client: Client) -> None:
-    """RFC 6750 section 2.1, with the headers that the provider wants; what the token may do is read as in an answer."""
+    """RFC 6750 section 2.1, with the provider's headers; the scope is read as in a token response."""
     headers = {"X-Api-Version": "2017-03-01", "Accept": "application/vnd.acme+json"}
     where: dict[str, Any] = {"subject": "data.id", "metadata": ("data.name", "plan"), "account_scope": "data.scopes"}
     provider = registration(account_endpoint="https://acme.example/me", token_headers=headers, **where).provider
@@ -850,8 +850,8 @@ def test_an_account_is_asked_for_with_the_access_token(server: Server, client: C
     ]
 
 
-def test_an_id_token_of_a_newer_key_is_kept_to_be_asked_about(server: Server) -> None:
-    """With the keys read once more it may hold; by then its times do not count, which were right when it came."""
+def test_an_id_token_of_a_newer_key_is_kept_to_be_verified_later(server: Server) -> None:
+    """It is verified once the keys are read again. Its times were valid when it came, and no longer count."""
     unverified = signed({**OURS, "sub": "user-1"}, kid="k-2")
     server.answers = [issues(unverified)]
     keys = Keys(public("ES256"))
@@ -872,7 +872,7 @@ def test_an_id_token_of_a_newer_key_is_kept_to_be_asked_about(server: Server) ->
 
 
 def test_without_the_issuers_keys_no_code_is_sent(server: Server) -> None:
-    """An outage is one before anything is used up; and where nothing verifies, nothing is sent either."""
+    """An outage shows before the code is spent; and if nothing can verify ID tokens, nothing is sent either."""
     down = Client(server, lambda: NOW, issuer_keys=Keys(ProviderUnavailable("Down.")))
 
     with pytest.raises(ProviderUnavailable):
@@ -884,7 +884,7 @@ def test_without_the_issuers_keys_no_code_is_sent(server: Server) -> None:
 
 
 def test_no_id_token_is_read_if_the_account_comes_from_elsewhere(server: Server) -> None:
-    """Nor for a refresh, which changes nothing about whose the grant is."""
+    """Nor at a refresh, which does not change whose the grant is."""
     server.answers = [issues("nonsense")]
     keys = Keys(public("ES256"))
     client = Client(server, lambda: NOW, issuer_keys=keys)
@@ -947,7 +947,7 @@ def test_a_request_is_pushed_as_it_is(server: Server, client: Client) -> None:
 def test_an_answer_without_a_request_uri_is_a_failure(
     server: Server, client: Client, said: Answer, error: type[GatehouseError]
 ) -> None:
-    """Nobody is sent on with what is none."""
+    """Nobody is sent on with anything else."""
     server.answers = [said]
 
     with pytest.raises(error):
@@ -957,10 +957,10 @@ def test_an_answer_without_a_request_uri_is_a_failure(
 @pytest.mark.parametrize(
     ("endpoint", "error"), [("authorization", ProviderUnavailable), ("token", ProviderMisconfigured)]
 )
-def test_what_the_refusal_of_a_pushed_request_means_can_be_said(
+def test_data_can_explain_the_refusal_of_a_pushed_request(
     server: Server, client: Client, endpoint: str, error: type[GatehouseError]
 ) -> None:
-    """It is one of the authorization endpoint's, and of no other."""
+    """Its rules are those of the authorization endpoint, and of no other."""
     server.answers = [answer('{"error":"invalid_request","error_description":"Closed for maintenance"}', 400)]
     rules = ({"endpoint": endpoint, "words": ["maintenance"], "means": "temporarily_unavailable"},)
 
@@ -969,7 +969,7 @@ def test_what_the_refusal_of_a_pushed_request_means_can_be_said(
 
 
 def test_the_other_secret_is_tried_for_a_pushed_request(server: Server, client: Client) -> None:
-    """Here, before any code is made, is where a wrong secret costs least."""
+    """This is where a wrong secret costs least: no code exists yet."""
     server.answers = [REFUSED, answer('{"request_uri":"urn:example:1"}', 201)]
 
     assert client.push(replace(par(token_endpoint_auth_method="client_secret_post"), **TWO), REQUEST, 9)
@@ -981,7 +981,7 @@ def test_the_other_secret_is_tried_for_a_pushed_request(server: Server, client: 
 
 
 def test_resources_are_named_in_exchange_and_refresh(server: Server, client: Client) -> None:
-    """RFC 8707 section 2.2: each once more, so that the token is for them; a revocation has no use for them."""
+    """RFC 8707 section 2.2: each once more, so that the token is for them. A revocation does not need them."""
     known = registration(resource=("https://api.example/v1", "urn:example:2"))
 
     client.exchange(known, validated_response(), REDIRECT_URI, 9)

@@ -1,4 +1,4 @@
-"""A browser keeps a cookie for each request, with its latest visits in it, and of the cookies a few."""
+"""A browser has a cookie for each request, with its latest visits in it, and only a few cookies."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def cookie_of(number: int, *, secure: bool = True, form_post: bool = False) -> s
 
 @pytest.mark.parametrize("visit", VISITS)
 def test_each_of_the_latest_visits_knows_its_own_state(visit: BrowserBinding) -> None:
-    """Two tabs of one link have a state each, and either may come back."""
+    """Two tabs of one link have a state each, and either may bring the answer."""
     assert THREE.binding_of(visit.state) == visit
     assert THREE.binding_of(BROWSER.state) is None
 
 
-def test_a_cookie_survives_the_browser() -> None:
-    """What is set is what is found, whichever way the answer is to come."""
+def test_a_cookie_comes_back_as_it_was_set() -> None:
+    """For answers by redirect and for posted ones."""
     for form_post in (False, True):
         cookie = RequestCookie(BROWSER.request_id, form_post, BROWSER.ticket_secret, THREE.nonces)
         sent = cookie.set_cookie(secure=True).partition(";")[0]
@@ -41,15 +41,15 @@ def test_a_cookie_survives_the_browser() -> None:
 
 
 @pytest.mark.parametrize("nonces", [(), ("n" * 43,) * 4, ("n" * 42,), ("n" * 43, "")])
-def test_what_has_not_the_form_of_a_cookie_is_none(nonces: tuple[str, ...]) -> None:
-    """A secret and one to three nonces, no more and no less."""
+def test_a_malformed_cookie_is_none(nonces: tuple[str, ...]) -> None:
+    """It has a secret and one to three nonces, no more and no less."""
     value = ".".join((BROWSER.ticket_secret, *nonces))
 
     assert RequestCookie.parse(BROWSER.request_id, value, form_post=False) is None
 
 
-def test_a_new_cookie_takes_the_place_of_the_oldest() -> None:
-    """Of eighty connections made in an hour the browser keeps what fits into a header many times over."""
+def test_a_new_cookie_replaces_the_oldest() -> None:
+    """Of eighty connections made in an hour, the browser keeps what easily fits into a header."""
     header = [cookie_of(number, form_post=number % 2 == 1) for number in range(80)]
 
     dropped = without_the_oldest(header, COOKIE, secure=True)
@@ -60,7 +60,7 @@ def test_a_new_cookie_takes_the_place_of_the_oldest() -> None:
 
 
 def test_a_browser_with_few_cookies_keeps_them() -> None:
-    """Seven others beside the new one; the same request's cookie is no other, and strangers' are none of ours."""
+    """Seven beside the new one; the same request's old cookie does not count, nor do those of other sites."""
     header = [cookie_of(number) for number in range(7)]
     own = f"{name_of(COOKIE.request_id, secure=True, form_post=False)}={COOKIE.value}"
     strangers = [
@@ -75,7 +75,7 @@ def test_a_browser_with_few_cookies_keeps_them() -> None:
     assert requests_of([*strangers, *header], secure=True) == [request_id(number) for number in range(7)]
 
 
-def test_on_plain_http_cookies_are_taken_away_as_they_were_set() -> None:
+def test_on_plain_http_cookies_are_removed_as_they_were_set() -> None:
     """Without `__Host-` and Secure."""
     header = [cookie_of(number, secure=False) for number in range(8)]
 

@@ -101,19 +101,19 @@ STATUSES = [200, 201, 204, 299, 302, 304, 400, 401, 403, 404, 405, 408, 410, 418
 
 
 class Hostile:
-    """A server that says one thing to everybody."""
+    """A server that gives everybody the same answer."""
 
     def __init__(self, said: Answer) -> None:
         self._said = said
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:
-        """Say it."""
+        """Return the answer."""
         del method, url, headers, body, timeout
         return self._said
 
 
 def acts(said: Answer) -> dict[str, Callable[[], object]]:
-    """Return all that is asked of a server."""
+    """Return every kind of request to a server."""
     client = Client(Hostile(said), lambda: NOW)
     known = registration(
         "hunter2-of-the-client",
@@ -138,7 +138,7 @@ class Secrets:
     """A Secrets Manager with one registration."""
 
     def get_secret_value(self, **_arguments: Any) -> dict[str, str]:
-        """Give it."""
+        """Return the secret."""
         return {"SecretString": json.dumps({"client_id": "client-1", "issuer": ISSUER})}
 
 
@@ -148,7 +148,7 @@ def discovered(said: Answer) -> object:
 
 
 def hold(said: Answer) -> None:
-    """Ask the server everything: each answer is taken, or refused in order."""
+    """Send every request: each answer is accepted, or fails in order."""
     for act in acts(said).values():
         try:
             act()
@@ -157,7 +157,7 @@ def hold(said: Answer) -> None:
 
 
 def check(error: GatehouseError) -> None:
-    """Look at what is said of a refusal."""
+    """Check the failure that an answer means."""
     result = error.as_result()
     echoed = result.get("provider_error") or {}
     words = [echoed.get("error"), echoed.get("error_description")]
@@ -177,7 +177,7 @@ def test_a_body_of_any_kind(body: bytes) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_member_of_any_kind(name: str) -> None:
-    """Beside an access token that is good, and alone."""
+    """Beside a valid access token, and alone."""
     good = {"access_token": '"AT-1"', "request_uri": '"urn:a"', "issuer": f'"{ISSUER}"'}
     for value in [*NUMBERS, *STRINGS, *CONTAINERS]:
         for others in (good, {}):
@@ -189,7 +189,7 @@ def test_a_member_of_any_kind(name: str) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_anything_at_all(seed: int) -> None:
-    """Made up at random, repeatably: members and values of all kinds, some of it cut short or flipped."""
+    """Random and repeatable: members and values of all kinds, some cut short or with flipped bits."""
     chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be kept secret
 
     for _ in range(150):

@@ -1,4 +1,4 @@
-"""ID tokens: signed by real keys of every kind, and all the ways in which one does not hold."""
+"""ID tokens signed by real keys of every kind, and all the ways in which verification fails."""
 
 import json
 from base64 import urlsafe_b64encode
@@ -24,7 +24,7 @@ ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", *CURVES, "Ed
 
 @cache
 def private_key(kind: str) -> Any:
-    """Make a key of the kind that an algorithm takes, once."""
+    """Return a key for an algorithm, made once."""
     if kind in CURVES:
         return ec.generate_private_key(CURVES[kind])
     if kind.startswith("Ed"):
@@ -33,7 +33,7 @@ def private_key(kind: str) -> Any:
 
 
 def key_for(algorithm: str) -> Any:
-    """Return the key that signs so."""
+    """Return the key that signs with an algorithm."""
     return private_key(algorithm if algorithm in CURVES else algorithm[:2].replace("PS", "RS"))
 
 
@@ -60,7 +60,7 @@ def signed(claims: Any = None, algorithm: str = "ES256", key: Any = None, **head
 
 
 def signature(octets: bytes, algorithm: str, key: Any) -> bytes:
-    """Return what a key signs."""
+    """Return the signature by a key."""
     if algorithm.startswith("Ed"):
         return bytes(key.sign(octets))
     digest = getattr(hashes, f"SHA{algorithm[2:]}")()
@@ -71,7 +71,7 @@ def signature(octets: bytes, algorithm: str, key: Any) -> bytes:
 
 
 def why_not(token: Any, *keys: dict[str, Any], expected: Expected = US) -> str:
-    """Return why an ID token is not believed."""
+    """Return the reason why an ID token is not believed."""
     with pytest.raises(NotVerified) as caught:
         verified_subject(token, keys or [public("ES256")], expected)
     return str(caught.value)
@@ -79,15 +79,15 @@ def why_not(token: Any, *keys: dict[str, Any], expected: Expected = US) -> str:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_what_the_issuer_has_signed_is_believed(algorithm: str) -> None:
-    """By each kind of key, among others of its."""
+    """By each kind of key, among other keys of the issuer."""
     others = [public("RS256", kid="k-0"), public("ES256", kid="k-2"), {"kty": "oct", "k": "AAAA", "kid": "k-1"}]
 
     assert verified_subject(signed(algorithm=algorithm), [*others, public(algorithm)], US) == "user-1"
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_what_was_changed_is_not(algorithm: str) -> None:
-    """Claims of another, under the signature of the first; and a signature with one bit turned."""
+def test_what_was_changed_is_not_believed(algorithm: str) -> None:
+    """Other claims under the signature of the first, and a signature with one bit flipped."""
     head, _, mark = signed(algorithm=algorithm).split(".")
     others = encoded(json.dumps({**CLAIMS, "sub": "user-2"}).encode())
     turned = ("A" if mark[0] != "A" else "B") + mark[1:]
@@ -99,7 +99,7 @@ def test_what_was_changed_is_not(algorithm: str) -> None:
 
 
 def test_a_key_need_not_be_named() -> None:
-    """Where the token names none, any of the right kind may have signed it."""
+    """If the token names none, any key of the right kind may have signed it."""
     token = signed(kid=None)
 
     assert verified_subject(token, [public("ES256", kid="a"), public("ES256", kid="b")], US) == "user-1"
@@ -124,7 +124,7 @@ def test_an_unknown_key_is_distinguished(key: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "RS1", "", None, 7, ["ES256"], {"a": 1}, "es256"])
 def test_only_signatures_of_private_keys_count(algorithm: Any) -> None:
-    """Neither none nor one that is made with something that others know; and no public key taken for a secret."""
+    """Neither `none` nor a shared secret counts, and no public key is used as a secret."""
     head = encoded(json.dumps({"alg": algorithm, "kid": "k-1"}).encode())
     body = encoded(json.dumps(CLAIMS).encode())
 
@@ -132,7 +132,7 @@ def test_only_signatures_of_private_keys_count(algorithm: Any) -> None:
     assert why_not(f"{head}.{body}.") in {"it is not base64url", "it is signed in a way that is not verified here"}
 
 
-def test_what_must_be_understood_and_is_not_is_refused() -> None:
+def test_a_critical_header_is_refused() -> None:
     """RFC 7515 section 4.1.11."""
     assert "signed in a way" in why_not(signed(crit=["b64"]))
 
@@ -149,13 +149,13 @@ def test_what_must_be_understood_and_is_not_is_refused() -> None:
         {"x": "*"},
     ],
 )
-def test_a_key_that_is_none_verifies_nothing(members: dict[str, Any]) -> None:
-    """And raises nothing else."""
+def test_an_invalid_ec_key_verifies_nothing(members: dict[str, Any]) -> None:
+    """And it raises nothing else."""
     assert why_not(signed(), public("ES256", **members)) == "its signature is wrong"
 
 
 @pytest.mark.parametrize("members", [{"n": "AQAB"}, {"n": None}, {"e": "AQ"}, {"e": None}])
-def test_an_rsa_key_that_is_none_verifies_nothing(members: dict[str, Any]) -> None:
+def test_an_invalid_rsa_key_verifies_nothing(members: dict[str, Any]) -> None:
     """The same for the other kind."""
     assert why_not(signed(algorithm="RS256"), public("RS256", **members)) == "its signature is wrong"
 
@@ -170,7 +170,7 @@ def test_an_rsa_key_that_is_too_short_verifies_nothing() -> None:
 
 
 @pytest.mark.parametrize("members", [{"crv": "X25519"}, {"x": "AAAA"}, {"x": None}])
-def test_an_ed25519_key_that_is_none_verifies_nothing(members: dict[str, Any]) -> None:
+def test_an_invalid_ed25519_key_verifies_nothing(members: dict[str, Any]) -> None:
     """The same for the third."""
     assert why_not(signed(algorithm="EdDSA"), public("EdDSA", **members)) == "its signature is wrong"
 
@@ -187,7 +187,7 @@ def test_an_ed25519_key_that_is_none_verifies_nothing(members: dict[str, Any]) -
     ],
     ids=range(19),
 )
-def test_what_is_no_signed_jwt_is_refused(token: Any) -> None:
+def test_anything_but_a_signed_jwt_is_refused(token: Any) -> None:
     """Whatever it is instead."""
     assert why_not(token)
 
@@ -235,8 +235,8 @@ def test_claims_that_can_be_read_in_two_ways_are_refused() -> None:
         ({"sub": "\u00fc"}, "no sub"),
     ],
 )
-def test_what_is_not_ours_and_of_now_is_refused(claims: dict[str, Any], said: str) -> None:
-    """OpenID Connect Core section 3.1.3.7, with a good signature each time."""
+def test_an_id_token_that_is_not_ours_or_not_current_is_refused(claims: dict[str, Any], said: str) -> None:
+    """OpenID Connect Core section 3.1.3.7, with a valid signature each time."""
     assert said in why_not(signed({**CLAIMS, **claims}))
 
 
@@ -251,8 +251,8 @@ def test_what_is_not_ours_and_of_now_is_refused(claims: dict[str, Any], said: st
         {"exp": NOW + 0.5, "nonce": "x", "extra": {"a": [1]}},
     ],
 )
-def test_what_is_ours_and_of_now_is_believed(claims: dict[str, Any]) -> None:
-    """To the limits."""
+def test_an_id_token_that_is_ours_and_current_is_believed(claims: dict[str, Any]) -> None:
+    """Up to the limits."""
     assert verified_subject(signed({**CLAIMS, **claims}), [public("ES256")], US) == "user-1"
 
 
@@ -271,7 +271,7 @@ def test_what_is_ours_and_of_now_is_believed(claims: dict[str, Any]) -> None:
 def test_an_id_token_is_for_the_request_whose_nonce_it_has(
     claims: dict[str, Any], sent: str | None, *, is_ours: bool
 ) -> None:
-    """OpenID Connect Core section 3.1.3.7: one that was sent has to come back, and where none was any will do."""
+    """OpenID Connect Core section 3.1.3.7: the nonce that was sent has to come back; if none was, any will do."""
     token = signed({**CLAIMS, **claims})
     expected = Expected(ISSUER, "client-1", NOW, nonce=sent)
 
@@ -282,5 +282,5 @@ def test_an_id_token_is_for_the_request_whose_nonce_it_has(
 
 
 def test_without_an_issuer_nothing_is_believed() -> None:
-    """There would be nothing to hold it against."""
+    """There would be nothing to compare `iss` with."""
     assert "another issuer" in why_not(signed(), expected=Expected(None, "client-1", NOW))

@@ -1,4 +1,4 @@
-"""The keys of issuers: kept for minutes, read once more for what is newer, and through an outage."""
+"""The keys of issuers: kept for minutes, read again if a newer one is needed, and available through an outage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROVIDER = registration(jwks_uri="https://acme.example/jwks").provider
 
 
 class Web:
-    """What is at the address of the keys, and how often that was read."""
+    """What is at the URL of the keys, and how often it was read."""
 
     def __init__(self) -> None:
         self.now = float(NOW)
@@ -47,19 +47,19 @@ class Web:
 
 @pytest.fixture
 def web() -> Web:
-    """Give an issuer with one key."""
+    """Return an issuer with one key."""
     made = Web()
     made.has("k-1")
     return made
 
 
 def kids(keys: Any) -> list[str]:
-    """Return the names of keys."""
+    """Return the ids of keys."""
     return [key["kid"] for key in keys]
 
 
 def test_keys_are_kept_for_minutes(web: Web) -> None:
-    """What is no key is none."""
+    """Entries that are no keys are dropped."""
     web.page = answer('{"keys":[{"kid":"k-1"},"not a key",{"kid":"k-2"}]}')
 
     assert [kids(web.keys.of(PROVIDER)) for _ in range(3)] == [["k-1", "k-2"]] * 3
@@ -71,8 +71,8 @@ def test_keys_are_kept_for_minutes(web: Web) -> None:
     assert web.times == 2
 
 
-def test_newer_ones_are_read_once_in_a_minute(web: Web) -> None:
-    """Whoever makes up keys that nobody knows costs the issuer no more than that."""
+def test_newer_keys_are_read_once_a_minute(web: Web) -> None:
+    """Made-up keys cost the issuer no more requests than that."""
     web.keys.of(PROVIDER)
     web.has("k-1", "k-2")
 
@@ -83,8 +83,8 @@ def test_newer_ones_are_read_once_in_a_minute(web: Web) -> None:
     assert kids(web.keys.of(PROVIDER)) == ["k-1", "k-2"]
 
 
-def test_through_an_outage_the_known_ones_will_do_but_for_who_wants_the_newest(web: Web) -> None:
-    """Neither asks again at once."""
+def test_through_an_outage_known_keys_will_do_unless_the_newest_are_needed(web: Web) -> None:
+    """In neither case are they asked for again at once."""
     web.keys.of(PROVIDER)
     web.now += KEPT
     web.page = ProviderUnavailable("Down.")
@@ -116,8 +116,8 @@ def test_keys_that_cannot_be_read_are_an_outage(web: Web, page: Answer) -> None:
     assert kids(web.keys.of(PROVIDER)) == ["k-1"]
 
 
-def test_a_provider_without_an_address_for_them_has_none(web: Web) -> None:
-    """It says so before anything is sent."""
+def test_a_provider_without_jwks_uri_has_no_keys(web: Web) -> None:
+    """It fails before anything is sent."""
     with pytest.raises(ProviderMisconfigured):
         web.keys.of(registration().provider)
     assert web.times == 0

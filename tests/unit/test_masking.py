@@ -1,4 +1,4 @@
-"""A server's words as they may be repeated: nothing that was sent in confidence is in them, however it is spelled."""
+"""A server's words as they may be repeated, with everything confidential masked, however it is encoded."""
 
 import json
 from base64 import b64encode, urlsafe_b64encode
@@ -38,8 +38,8 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
-def test_a_secret_is_masked_in_every_spelling(spelling: Callable[[str], str]) -> None:
-    """And what stands around it is still to be read."""
+def test_a_secret_is_masked_in_every_encoding(spelling: Callable[[str], str]) -> None:
+    """The words around it stay readable."""
     said = masked(f"You sent: {spelling(SECRET)} !", [SECRET])
 
     assert said is not None
@@ -50,7 +50,7 @@ def test_a_secret_is_masked_in_every_spelling(spelling: Callable[[str], str]) ->
 
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
 def test_an_api_key_of_the_registration_is_masked_with_and_without_its_scheme(spelling: Callable[[str], str]) -> None:
-    """A server that names the key it does not know names it without what stands before it in the header."""
+    """A server that names the unknown key does not repeat the scheme before it in the header."""
     for value in (KEY, KEY.partition(" ")[2]):
         said = masked(f"Unknown key {spelling(value)} !", [], [KEY])
 
@@ -70,14 +70,14 @@ def test_an_api_key_of_the_registration_is_masked_with_and_without_its_scheme(sp
     ],
 )
 def test_what_no_replacement_finds_is_not_repeated_at_all(words: str) -> None:
-    """Who reads the words can put a cut, spaced or escaped key together again."""
+    """A reader could put a cut, spaced or escaped key together again."""
     said = masked(words, [], [KEY])
 
     assert said is None or "***" in said
 
 
-def test_credentials_that_a_header_holds_in_base64_are_masked_decoded() -> None:
-    """A gateway's own Basic header: the server may read it out."""
+def test_credentials_in_base64_are_masked_when_decoded() -> None:
+    """A gateway's own Basic header: the server may quote what is in it."""
     header = "Basic " + b64encode(b"gateway-user:gateway-Pass-7").decode()
 
     assert masked("No user gateway-user with gateway-Pass-7", [], [header]) == "No user *** with ***"
@@ -85,12 +85,12 @@ def test_credentials_that_a_header_holds_in_base64_are_masked_decoded() -> None:
 
 @pytest.mark.parametrize("header", ['key="9f8E7d6c5B4a", v=1', "key=9f8E7d6c5B4a;v=1", '{"key":"9f8E7d6c5B4a"}'])
 def test_a_key_among_other_words_of_a_header_is_masked_by_itself(header: str) -> None:
-    """A header may have a syntax of its own, and a server that reads it repeats what it has read."""
+    """A header may have its own syntax, and a server repeats the part that it has parsed."""
     assert masked("Unknown key 9f8E7d6c5B4a", [], [header]) == "Unknown key ***"
 
 
 def test_ordinary_words_of_a_registration_do_not_silence_a_server() -> None:
-    """An audience is an address, a flag is a word: what the server says beside them is what an operator needs."""
+    """An audience is a URL, a flag is a word: an operator needs what the server says beside them."""
     private = ["https://api.acme.example/v1", "management api"]
 
     said = masked("Not allowed for https://api.acme.example/v1: see https://docs.acme.example, offline.", [], private)
@@ -99,6 +99,6 @@ def test_ordinary_words_of_a_registration_do_not_silence_a_server() -> None:
 
 
 @pytest.mark.parametrize("text", [None, 7, [], "", " \n", "\u202e"])
-def test_what_is_no_text_is_not_there(text: object) -> None:
+def test_what_is_no_text_is_left_out(text: object) -> None:
     """Nothing is made up for it."""
     assert masked(text, [SECRET]) is None

@@ -1,4 +1,4 @@
-"""Requests in a provider's own words."""
+"""Requests as a provider's data wants them."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ def asked(kind: str, known: Registration, fields: list[tuple[str, str]] | None =
 
 
 def test_parameters_go_by_the_providers_names() -> None:
-    """Ours are renamed or left out, the provider's own are added, and none of them takes the place of one of ours."""
+    """Ours are renamed or left out, the provider's own are added, and none of them replaces one of ours."""
     known = registration(
         token_param_names={"client_id": "client_key", "grant_type": ""},
         token_params={"audience": "api", "client_key": "not mine"},
@@ -32,14 +32,14 @@ def test_parameters_go_by_the_providers_names() -> None:
 
 
 def test_each_kind_of_request_has_its_own_names() -> None:
-    """What the exchange calls so, the refresh need not."""
+    """The exchange may name a field otherwise than the refresh."""
     known = registration(token_param_names={"client_id": "a"}, refresh_param_names={"client_id": "b"})
 
     assert "&b=client-1" in (asked("refresh", known).body or "")
 
 
 def test_a_refresh_may_have_an_endpoint_of_its_own() -> None:
-    """Elsewhere than where codes are exchanged."""
+    """Another than the one where codes are exchanged."""
     known = registration(refresh_endpoint="https://acme.example/refresh")
 
     assert asked("refresh", known).url == "https://acme.example/refresh"
@@ -47,7 +47,7 @@ def test_a_refresh_may_have_an_endpoint_of_its_own() -> None:
 
 
 def test_a_refresh_may_be_a_get() -> None:
-    """Its fields are in the address then, and nowhere else."""
+    """Then its fields are in the query, and nowhere else."""
     known = registration(refresh_method="GET", refresh_param_names={"refresh_token": "access_token", "grant_type": ""})
 
     made = asked("refresh", known, REFRESH)
@@ -58,7 +58,7 @@ def test_a_refresh_may_be_a_get() -> None:
 
 
 def test_the_first_refresh_may_be_another_request() -> None:
-    """What it does not say is as in the later ones."""
+    """What its data does not name is as in later ones."""
     known = registration(
         refresh_endpoint="https://acme.example/later",
         refresh_params={"later": "1"},
@@ -73,7 +73,7 @@ def test_the_first_refresh_may_be_another_request() -> None:
 
 
 def test_a_body_may_be_json() -> None:
-    """The same names and values, and the content type says it."""
+    """With the same names and values, and its content type."""
     made = asked("token", registration(body_format="json", token_headers={"X-Version": "1"}), Authorization="Basic x")
 
     assert json.loads(made.body or "") == dict(CODE) | PROOF
@@ -139,7 +139,7 @@ REVOCATIONS: list[tuple[dict[str, Any], Request]] = [
 
 @pytest.mark.parametrize(("quirks", "expected"), REVOCATIONS)
 def test_a_revocation_has_the_form_that_the_provider_wants(quirks: dict[str, Any], expected: Request) -> None:
-    """Methods, bodies, headers of its own, the token in the path: escaped, so that it stays there."""
+    """Its method, body and headers, or the token in the path: escaped, so that it stays there."""
     known = Registration(registration(**quirks).provider, "client-1", "hunter2")
 
     made = asked("revocation", known, [("token", "A/T 1")])
@@ -148,8 +148,8 @@ def test_a_revocation_has_the_form_that_the_provider_wants(quirks: dict[str, Any
     assert made == expected
 
 
-def test_a_request_shows_nothing_of_itself() -> None:
-    """Its address, too, can hold a token."""
+def test_the_representation_of_a_request_shows_nothing() -> None:
+    """Even its URL can contain a token."""
     quirks: dict[str, Any] = {
         "revocation_endpoint": "https://a.example/{token}",
         "revocation_headers": {"X": "{client_secret}"},
@@ -171,14 +171,14 @@ def test_a_request_shows_nothing_of_itself() -> None:
     ],
 )
 def test_a_revocation_may_authenticate_otherwise(secret: str | None, configured: str | None, method: str) -> None:
-    """RFC 8414's `revocation_endpoint_auth_methods_supported`; a public client has nothing to do it with."""
+    """RFC 8414's `revocation_endpoint_auth_methods_supported`; a public client has nothing to authenticate with."""
     known = registration(secret, revocation_endpoint_auth_method=configured)
 
     assert known.for_revocation().auth_method == method
 
 
-def test_an_authorization_request_goes_by_the_providers_names() -> None:
-    """Ours win over whatever else is asked for."""
+def test_an_authorization_request_has_the_providers_names() -> None:
+    """Ours take precedence over any other parameter."""
     known = registration(
         authorization_param_names={"client_id": "app_id", "scope": "user_scope", "response_type": ""},
         authorization_params={"prompt": "consent", "app_id": "not mine"},

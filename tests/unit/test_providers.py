@@ -374,22 +374,22 @@ EACH_BAD = [(key, value) for key, values in BAD.items() for value in values]
 
 
 def problem(document: Any, source: str = "providers/acme.toml") -> str:
-    """Return what is said of a bad document."""
+    """Return the message about an invalid document."""
     with pytest.raises(ProviderMisconfigured) as caught:
         vocabulary.validated(document, source, VOCABULARY | REGISTRATION)
     return caught.value.description
 
 
 def test_every_key_is_tested() -> None:
-    """The tables below cover the vocabulary, and the vocabulary is what a provider is made of."""
+    """The tables below cover the vocabulary, and a `Provider` has exactly its keys."""
     assert GOOD.keys() == VOCABULARY.keys()
     assert BAD.keys() == VOCABULARY.keys() | REGISTRATION.keys()
     assert VOCABULARY.keys() == {field.name for field in fields(Provider)} - {"name", "private"}
 
 
 @pytest.mark.parametrize(("key", "value"), EACH_GOOD)
-def test_a_good_value_is_taken(key: str, value: Any) -> None:
-    """As it is, lists as tuples."""
+def test_a_valid_value_is_accepted(key: str, value: Any) -> None:
+    """It stays as it is, except that lists become tuples."""
     taken = vocabulary.validated({key: value}, "providers/acme.toml", VOCABULARY)
 
     assert taken == {key: tuple(value) if isinstance(value, list) else value}
@@ -397,14 +397,14 @@ def test_a_good_value_is_taken(key: str, value: Any) -> None:
 
 @pytest.mark.parametrize(("key", "value"), EACH_BAD)
 def test_a_bad_value_names_the_file_and_the_key(key: str, value: Any) -> None:
-    """The operator knows where to look, and the value (which may be a secret in the wrong place) is not repeated."""
+    """The operator learns where to look. The value, which may be a misplaced secret, is not repeated."""
     said = problem({key: value})
 
     assert said.startswith(f"providers/acme.toml: {key}: expected ")
 
 
 def test_all_mistakes_are_named_at_once() -> None:
-    """Unknown keys among them: a quirk that was misspelled must not be silently without effect."""
+    """Including unknown keys: a misspelt quirk must not silently have no effect."""
     said = problem({"tokenendpoint": "x", "pkce": "plain", "<b>": 1}, "The registration of provider 'acme'")
 
     assert said == (
@@ -415,7 +415,7 @@ def test_all_mistakes_are_named_at_once() -> None:
 
 @pytest.mark.parametrize("document", [None, [], "x", 1, True])
 def test_a_document_is_an_object(document: Any) -> None:
-    """Anything else is named as a whole."""
+    """Anything else is refused as a whole."""
     assert problem(document) == "providers/acme.toml: expected an object."
 
 
@@ -428,7 +428,7 @@ def test_a_secret_in_the_wrong_place_is_not_repeated() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_the_files_that_come_with_gatehouse_are_valid(path: Path) -> None:
-    """And hold no credentials, which are the owner's."""
+    """They contain no credentials, which belong to the owner."""
     document = tomllib.loads(path.read_text(encoding="utf-8"))
 
     assert vocabulary.validated(document, path.name, VOCABULARY)
@@ -436,7 +436,7 @@ def test_the_files_that_come_with_gatehouse_are_valid(path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
-def test_loopback_may_be_plain_http_where_gatehouse_itself_is(host: str) -> None:
+def test_loopback_may_be_plain_http_if_gatehouse_is_on_it_too(host: str) -> None:
     """On one machine only: https anywhere, http on the loopback interface."""
     url = f"http://{host}:8080/token"
 
@@ -449,7 +449,7 @@ def test_loopback_may_be_plain_http_where_gatehouse_itself_is(host: str) -> None
     "host", ["acme.example", "localhost.acme.example", "127.0.0.2", "127.1", "0.0.0.1", "2130706433"]
 )
 def test_nothing_else_may_be_plain_http(host: str) -> None:
-    """A name that looks like loopback is not it."""
+    """A name that only looks like loopback is not."""
     with pytest.raises(Mismatch):
         url_checks.endpoint_url(loopback_http=True)(f"http://{host}/token")
 
@@ -465,8 +465,8 @@ METADATA = {
 }
 
 
-def test_metadata_gives_what_gatehouse_uses() -> None:
-    """RFC 8414 section 3.2: other keys are passed over, and so is a null."""
+def test_metadata_is_reduced_to_what_gatehouse_uses() -> None:
+    """RFC 8414 section 3.2: other keys are ignored, and so is null."""
     assert issuer_metadata.from_metadata(METADATA, "https://acme.example", loopback_http=False) == {
         "issuer": "https://acme.example",
         "authorization_endpoint": "https://acme.example/authorize",
@@ -489,7 +489,7 @@ def test_metadata_gives_what_gatehouse_uses() -> None:
     ],
 )
 def test_metadata_of_another_issuer_is_refused(issuer: Any) -> None:
-    """RFC 8414 section 3.3: the very same string, or the metadata must not be used."""
+    """RFC 8414 section 3.3: unless it is exactly the same string, the metadata must not be used."""
     with pytest.raises(ProviderMisconfigured, match="issuer is not the configured one"):
         issuer_metadata.from_metadata(METADATA | {"issuer": issuer}, "https://acme.example", loopback_http=False)
 
@@ -506,8 +506,8 @@ def test_metadata_of_another_issuer_is_refused(issuer: Any) -> None:
         ),
     ],
 )
-def test_an_issuer_that_is_written_in_another_way_is_named(issuer: str, found: str, said: str) -> None:
-    """A slash at the end, or a tenant: whoever reads it knows what to write."""
+def test_an_issuer_that_is_written_differently_is_named(issuer: str, found: str, said: str) -> None:
+    """A slash at the end, or the tenant: the operator learns what to write."""
     with pytest.raises(ProviderMisconfigured) as caught:
         issuer_metadata.from_metadata(METADATA | {"issuer": found}, issuer, loopback_http=False)
 
@@ -516,7 +516,7 @@ def test_an_issuer_that_is_written_in_another_way_is_named(issuer: str, found: s
 
 @pytest.mark.parametrize("found", ["https://evil.example/", "https://acme.example.evil.example", "http://acme.example"])
 def test_an_issuer_of_another_host_is_not_named(found: str) -> None:
-    """Whoever copied it would let one server speak for another."""
+    """An operator who copied it would let one server speak for another."""
     with pytest.raises(ProviderMisconfigured) as caught:
         issuer_metadata.from_metadata(METADATA | {"issuer": found}, "https://acme.example", loopback_http=False)
 
@@ -531,15 +531,15 @@ def test_metadata_is_an_object(document: Any) -> None:
 
 
 def test_metadata_with_a_bad_endpoint_names_the_key() -> None:
-    """An http endpoint in it would send codes and secrets in the clear."""
+    """An http endpoint in it would send codes and secrets in clear text."""
     bad = METADATA | {"token_endpoint": "http://acme.example/token"}
 
     with pytest.raises(ProviderMisconfigured, match="metadata of the configured issuer: token_endpoint: expected"):
         issuer_metadata.from_metadata(bad, "https://acme.example", loopback_http=False)
 
 
-def test_later_layers_go_over_earlier_ones() -> None:
-    """File, then metadata, then the registration; credentials are kept apart and out of sight."""
+def test_later_layers_take_precedence() -> None:
+    """File, then metadata, then the registration; credentials are kept apart and are not shown."""
     layers: list[dict[str, Any]] = [
         {"pkce": "none", "scopes": ("read",)},
         {"token_endpoint": "https://a.example"},
@@ -553,14 +553,14 @@ def test_later_layers_go_over_earlier_ones() -> None:
     assert "hunter2" not in repr(made)
 
 
-def test_a_registration_without_client_id_is_named() -> None:
+def test_a_registration_without_client_id_is_refused() -> None:
     """There is no client without its id."""
     with pytest.raises(ProviderMisconfigured, match="registration of provider 'acme': client_id: needed"):
         merging.registration_of("acme", [], {"client_secret": "hunter2"})
 
 
 def test_rules_about_refusals_add_up() -> None:
-    """The registration's come before the file's and do away with none of them; `error_codes` are rules by code."""
+    """The registration's rules come before the file's and replace none of them; `error_codes` become rules by code."""
     file = {
         "refusals": (
             {"words": ["dead"], "means": "invalid_grant"},
@@ -585,7 +585,7 @@ def test_rules_about_refusals_add_up() -> None:
 
 
 def test_a_missing_endpoint_is_named_when_it_is_needed() -> None:
-    """A provider without revocation is fine, until somebody asks for it."""
+    """A provider without a revocation endpoint is fine until somebody needs it."""
     with pytest.raises(ProviderMisconfigured, match="Provider 'acme' has no revocation_endpoint"):
         registration(revocation_endpoint=None).provider.endpoint("revocation_endpoint")
 
@@ -610,10 +610,10 @@ POST, BASIC, JWT = "client_secret_post", "client_secret_basic", "private_key_jwt
         ("key", [POST], None, JWT, False),
     ],
 )
-def test_a_client_revokes_as_the_server_takes_it(
+def test_a_client_revokes_by_a_method_that_the_server_accepts(
     client: str, supported: list[str] | None, configured: str | None, method: str, *, is_named: bool
 ) -> None:
-    """RFC 8414 section 2. If the metadata names no method that the client has, its usual one is tried nevertheless."""
+    """RFC 8414 section 2. If the metadata names none of its methods, the client tries its usual one nevertheless."""
     fields: dict[str, Any] = {
         "revocation_endpoint_auth_methods_supported": supported,
         "revocation_endpoint_auth_method": configured,
@@ -626,8 +626,8 @@ def test_a_client_revokes_as_the_server_takes_it(
     assert made.has_no_method_for_revocation is not is_named
 
 
-def test_an_endpoint_that_is_known_can_be_left_unused() -> None:
-    """By an empty text in the registration: metadata may name one that takes nothing of this client's."""
+def test_a_known_endpoint_can_be_turned_off() -> None:
+    """By an empty text in the registration: metadata may name one that does not serve this client."""
     layers: list[dict[str, Any]] = [{"revocation_endpoint": "https://acme.example/revoke"}, {"revocation_endpoint": ""}]
 
     made = merging.registration_of("acme", layers, {"client_id": "client-1"})
@@ -637,7 +637,7 @@ def test_an_endpoint_that_is_known_can_be_left_unused() -> None:
 
 @pytest.mark.parametrize("subject", [{}, {"subject": "id_token.sub", "issuer": "https://i.example"}])
 def test_an_account_endpoint_needs_the_path_of_the_account(subject: dict[str, Any]) -> None:
-    """Which an ID token is not: that one speaks for itself. An empty endpoint asks for nothing."""
+    """The ID token is not such a path: it needs no endpoint. An empty endpoint needs nothing."""
     layers = [{"account_endpoint": "https://acme.example/me", "jwks_uri": "https://i.example/keys", **subject}]
 
     with pytest.raises(ProviderMisconfigured, match=r"account_endpoint: needs subject, .* like sub"):
@@ -648,7 +648,7 @@ def test_an_account_endpoint_needs_the_path_of_the_account(subject: dict[str, An
 
 
 def test_an_account_endpoint_is_in_its_tenants_region() -> None:
-    """Like every other endpoint; and where it is, is noted with what is issued."""
+    """Like every other endpoint; its origin is stored with what is issued."""
     layers: list[dict[str, Any]] = [
         {
             "account_endpoint": "https://{shop}.acme.example/me",
@@ -688,7 +688,7 @@ def test_an_account_endpoint_is_in_its_tenants_region() -> None:
 def test_how_a_client_authenticates(
     secret: str | None, configured: str | None, supported: list[str] | None, method: str
 ) -> None:
-    """What is configured goes; else what the server supports; silence means basic (RFC 8414 section 2)."""
+    """As configured, or else by what the server supports; silence means basic (RFC 8414 section 2)."""
     fields = {
         "token_endpoint_auth_method": configured,
         "token_endpoint_auth_methods_supported": tuple(supported) if supported else None,
@@ -697,13 +697,13 @@ def test_how_a_client_authenticates(
     assert registration(secret, **fields).auth_method == method
 
 
-def test_a_method_that_needs_a_secret_says_so_where_there_is_none() -> None:
-    """Rather than sending an empty one."""
+def test_a_method_that_needs_a_secret_says_so_if_there_is_none() -> None:
+    """An empty one is not sent."""
     with pytest.raises(ProviderMisconfigured, match="'acme' authenticates with client_secret_post, but"):
         _ = registration(token_endpoint_auth_method="client_secret_post").auth_method
 
 
-def test_a_server_that_speaks_no_method_of_ours_is_named() -> None:
+def test_a_server_that_supports_no_method_of_ours_is_named() -> None:
     """The operator learns which methods there are."""
     with pytest.raises(ProviderMisconfigured, match="supports none of the client authentication methods"):
         _ = registration("s", token_endpoint_auth_methods_supported=("private_key_jwt",)).auth_method

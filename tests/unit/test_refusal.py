@@ -19,7 +19,7 @@ STRAVA = {
 
 
 def refusal(**fields: Any) -> Refusal:
-    """Return the refusal of a refresh with a code of the server's own."""
+    """Return the refusal of a refresh with a server's own code."""
     given: dict[str, Any] = {
         "endpoint": "refresh",
         "status": 403,
@@ -68,7 +68,7 @@ def test_a_rule_matches_if_all_its_conditions_are_met(rule: dict[str, Any]) -> N
     ],
 )
 def test_a_rule_does_not_match_if_a_condition_is_not_met(rule: dict[str, Any]) -> None:
-    """All of its conditions have to hold, and a code is compared whole."""
+    """All conditions have to be met, and a code is compared whole."""
     assert not matches(rule)
 
 
@@ -91,8 +91,8 @@ def test_a_rule_does_not_match_if_a_condition_is_not_met(rule: dict[str, Any]) -
         ({"a": {"b": {"c": {"d": "x"}}}}, {"a": {"b": {"c": {"d": "x"}}}}),
     ],
 )
-def test_members_are_reached_by_their_content(document: dict[str, Any], contained: dict[str, Any]) -> None:
-    """Of a list one member has to be as expected, wherever it stands; what else there is does not matter."""
+def test_members_are_found_by_their_content(document: dict[str, Any], contained: dict[str, Any]) -> None:
+    """One member of a list has to be as expected, at any position; other members do not matter."""
     assert matches({"contains": contained}, document=document)
 
 
@@ -116,21 +116,19 @@ def test_members_are_reached_by_their_content(document: dict[str, Any], containe
         (None, {"error": "E-1"}),
     ],
 )
-def test_members_of_other_content_are_not_taken_for_them(
-    document: dict[str, Any] | None, contained: dict[str, Any]
-) -> None:
-    """All that is asked of one member has to stand in that one."""
+def test_members_with_other_content_do_not_match(document: dict[str, Any] | None, contained: dict[str, Any]) -> None:
+    """One and the same member of a list has to meet everything that is expected."""
     assert not matches({"contains": contained}, document=document)
 
 
-def test_words_do_not_run_from_one_text_into_another() -> None:
-    """What a server says in two places is not one sentence."""
+def test_words_do_not_match_across_texts() -> None:
+    """Two texts of a server are not one sentence."""
     assert not matches({"words": ["token is invalid"]}, texts=("Refresh token", "is invalid"))
     assert matches({"words": ["is invalid"]}, texts=("Refresh token", "is invalid"))
 
 
-def test_lists_in_lists_without_end_are_not_followed() -> None:
-    """A server that nests them deeper than Python can go fails no call."""
+def test_deeply_nested_lists_are_not_followed() -> None:
+    """A server that nests them deeper than Python can recurse fails no call."""
     endless: Any = "x"
     for _ in range(5000):
         endless = [endless]
@@ -148,8 +146,8 @@ def test_lists_in_lists_without_end_are_not_followed() -> None:
         ({"code": "http_403", "words": ["token is invalid"]}, False),
     ],
 )
-def test_a_page_is_known_by_its_words_alone(rule: dict[str, Any], *, is_fitting: bool) -> None:
-    """A firewall answers with the status of a dead grant, too."""
+def test_a_page_is_recognized_only_by_its_words(rule: dict[str, Any], *, is_fitting: bool) -> None:
+    """A firewall may answer with the status of a dead grant."""
     assert matches(rule, code=None, document=None) is is_fitting
 
 
@@ -171,5 +169,5 @@ MEMBERS: Rule = {"contains": {"error": "E-1"}, "means": "busy"}
     ],
 )
 def test_rules_that_look_into_an_answer_come_first(order: list[Rule], first: Rule) -> None:
-    """And then the order in which they are written."""
+    """Then the order in which they are written."""
     assert matching_rule(refusal(), order) is first

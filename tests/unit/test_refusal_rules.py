@@ -1,4 +1,4 @@
-"""Rules about refusals as they are written: what is said of one that is not as it should be."""
+"""Rules about refusals in data: every mistake in them is named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functions.vault.provider import refusal_rules
 
 
 def expected(value: Any) -> str:
-    """Return what is said of badly written rules."""
+    """Return what was expected instead of invalid rules."""
     with pytest.raises(Mismatch) as caught:
         refusal_rules.checked(value)
     return str(caught.value)
@@ -43,12 +43,12 @@ GOOD: dict[str, Any] = {"code": "E-1", "means": "invalid_grant"}
     ],
 )
 def test_a_mistake_is_named_with_its_rule(value: Any, said: str) -> None:
-    """Which rule, which key, and what was expected there."""
+    """The rule, the key, and what was expected there."""
     assert expected(value).startswith(said)
 
 
 def test_all_mistakes_are_named_at_once() -> None:
-    """And no value is repeated: a secret may have been put into the wrong place."""
+    """No value is repeated: it may be a misplaced secret."""
     said = expected([{**GOOD, "status": "hunter2"}, {**GOOD, "means": "hunter2", "hunter2!": 1}])
 
     assert said.startswith("status of rule 1 to be an integer from 200 to 599, and rule 2 to have none but the keys")

@@ -1,4 +1,4 @@
-"""A registration, and the token sets that were issued under it or under another."""
+"""Token sets that were issued under a registration, and under one that has changed since."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OLD = {"client_id": "client-0", "client_secret": "old"}
 
 
 def issued(**fields: Any) -> Whose:
-    """Return whose tokens of the usual client are."""
+    """Return whose the tokens of the usual client are."""
     return replace(registration().whose({}), **fields)
 
 
@@ -38,7 +38,7 @@ def moved(**fields: Any) -> Registration:
     ],
 )
 def test_what_was_issued_under_a_registration_is_used_with_it(whose: Whose) -> None:
-    """As it is; and where nobody noted whose a set is, nothing can be compared."""
+    """Unchanged; and if nobody recorded whose a set is, nothing can be compared."""
     ours = registration("secret-1")
 
     assert as_issued_to(ours, whose) is ours
@@ -71,7 +71,7 @@ def test_what_was_issued_under_a_registration_is_used_with_it(whose: Whose) -> N
     ],
 )
 def test_another_client_or_origin_is_the_operators_fault(ours: Registration, whose: Whose, said: str) -> None:
-    """It names what differs, once, and says what can be done about it."""
+    """The message names each difference once, and what can be done about it."""
     with pytest.raises(ProviderMisconfigured) as caught:
         as_issued_to(ours, whose)
 
@@ -81,8 +81,8 @@ def test_another_client_or_origin_is_the_operators_fault(ours: Registration, who
     assert not caught.value.refuses_client
 
 
-def test_a_previous_client_goes_on_with_its_own_secret() -> None:
-    """And with nothing of the new one's; from the whole registration all of it can be found again."""
+def test_a_previous_client_keeps_its_own_secret() -> None:
+    """It uses nothing of the new one; `whole` is the registration that it came from."""
     ours = replace(registration("secret-1"), previous_client_secret="secret-0", previous_clients=(OLD,))
 
     theirs = as_issued_to(ours, issued(client_id="client-0"))
@@ -99,7 +99,7 @@ def test_endpoints_that_have_moved_on_purpose_are_used() -> None:
 
 
 def test_an_issuer_may_move_what_its_metadata_names() -> None:
-    """As long as it is the same issuer, and the endpoints are its own words."""
+    """As long as it is the same issuer, and its metadata names the endpoints."""
     whose, ours = issued(issuer="https://i.example"), replace(moved(issuer="https://i.example"), is_discovered=True)
 
     assert as_issued_to(ours, whose) is ours
@@ -109,7 +109,7 @@ def test_an_issuer_may_move_what_its_metadata_names() -> None:
 
 
 def test_an_issuer_does_not_move_what_is_not_in_its_metadata() -> None:
-    """An account endpoint is the owner's own word: an access token is not sent to another one by mistake."""
+    """The owner names the account endpoint: an access token is not sent to another one by mistake."""
     elsewhere = registration(issuer="https://i.example", account_endpoint="https://new.example/me")
     whose = issued(issuer="https://i.example", origins={"account": "https://i.example"})
 
@@ -117,8 +117,8 @@ def test_an_issuer_does_not_move_what_is_not_in_its_metadata() -> None:
         as_issued_to(replace(elsewhere, is_discovered=True), whose)
 
 
-def test_customers_may_be_meant_to_connect_again() -> None:
-    """Then their grants are over here, and beyond doubt."""
+def test_an_owner_can_have_customers_connect_again() -> None:
+    """Their grants are over here, without doubt."""
     with pytest.raises(ReauthorizationRequired) as caught:
         as_issued_to(moved(reauthorize_previous=True), issued())
 

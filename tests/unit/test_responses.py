@@ -33,7 +33,7 @@ YEARS = 10 * 365 * 86400
 
 
 def accepted(body: Any, provider: Provider = ACME, **headers: str) -> TokenResponse:
-    """Return what an answer with status 200 is taken for; `body` is JSON, or text as it is."""
+    """Return the tokens that a 200 with this body brings; `body` is JSON, or text that is sent as it is."""
     text = body if isinstance(body, str | bytes) else json.dumps(body)
     return token_response(answer(text, 200, **headers), provider, "token", now=NOW + 0.9, secrets=())
 
@@ -46,7 +46,7 @@ def refused(given: Answer, *secrets: str, provider: Provider = ACME, endpoint: s
 
 
 def test_a_whole_token_response_is_kept_field_by_field() -> None:
-    """Times become absolute, and nothing is stored that was not asked for."""
+    """Times become absolute, and nothing is stored that the provider data does not ask for."""
     provider = Provider("acme", subject="account", metadata=("account", "region", "missing"))
     body = {
         "access_token": "AT-1",
@@ -106,15 +106,15 @@ def test_the_least_token_response_is_an_access_token() -> None:
     ],
 )
 def test_a_lifetime_may_come_in_any_form(expires_in: Any, seconds: int | None) -> None:
-    """A number, or a string with one; what is no lifetime leaves the expiry unknown, and the tokens are kept."""
+    """A number, or a string with one. Anything else leaves the expiry unknown, and the tokens are kept."""
     response = accepted({"access_token": "AT-1", "expires_in": expires_in})
 
     assert response.expires_at == (None if seconds is None else NOW + seconds)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "9" * 5000, "-" + "9" * 5000])
-def test_a_number_that_is_none_costs_nothing(number: str) -> None:
-    """Numbers that JSON or Python cannot hold leave the expiry unknown, and the tokens are kept."""
+def test_a_number_that_cannot_be_represented_costs_nothing(number: str) -> None:
+    """Numbers that JSON or Python cannot represent leave the expiry unknown, and the tokens are kept."""
     response = accepted(
         f'{{"access_token":"AT-1","expires_in":{number},"merchant":{number}}}', Provider("a", subject="merchant")
     )
@@ -122,8 +122,8 @@ def test_a_number_that_is_none_costs_nothing(number: str) -> None:
     assert response == TokenResponse(TokenSet("AT-1"))
 
 
-def test_a_silent_server_may_have_a_known_lifetime() -> None:
-    """`default_expires_in` of the provider stands in where the answer says nothing, and only there."""
+def test_data_can_give_the_lifetime_that_a_server_omits() -> None:
+    """The provider's `default_expires_in` applies only if the answer names no lifetime."""
     provider = Provider("acme", default_expires_in=7200)
 
     assert accepted({"access_token": "AT-1"}, provider).expires_at == NOW + 7200
@@ -131,14 +131,14 @@ def test_a_silent_server_may_have_a_known_lifetime() -> None:
 
 
 @pytest.mark.parametrize("name", ["refresh_token_expires_in", "refresh_expires_in", "x_refresh_token_expires_in"])
-def test_the_end_of_the_refresh_token_is_read_where_servers_put_it(name: str) -> None:
-    """No RFC has a name for it; these three are in use."""
+def test_the_expiry_of_the_refresh_token_is_read_from_the_names_in_use(name: str) -> None:
+    """No RFC has a name for it; servers use these three."""
     assert accepted({"access_token": "AT-1", name: "60"}).refresh_expires_at == NOW + 60
 
 
 @pytest.mark.parametrize("lifetime", [0, "0", -1, 0.5, "never"])
-def test_a_refresh_token_that_does_not_expire_has_no_end(lifetime: Any) -> None:
-    """Zero is what servers send for that."""
+def test_a_refresh_token_that_does_not_expire_has_no_expiry(lifetime: Any) -> None:
+    """Servers send zero for that."""
     assert accepted({"access_token": "AT-1", "refresh_token_expires_in": lifetime}).refresh_expires_at is None
 
 
@@ -161,8 +161,8 @@ def test_a_token_type_is_one_word(sent: Any, kept: str) -> None:
 
 
 @pytest.mark.parametrize("token_type", ["DPoP", "dpop", "MAC", "pop", "N_A"])
-def test_a_token_that_is_bound_to_a_key_is_the_operators_affair(token_type: str) -> None:
-    """Such a token is of no use to whoever gets it from Gatehouse."""
+def test_a_token_that_is_bound_to_a_key_is_for_the_operator(token_type: str) -> None:
+    """Such a token is useless to whoever gets it from Gatehouse."""
     error = refused(answer(json.dumps({"access_token": "AT-1", "token_type": token_type})))
 
     assert isinstance(error, ProviderMisconfigured)
@@ -178,8 +178,8 @@ def test_a_token_that_is_bound_to_a_key_is_the_operators_affair(token_type: str)
         ({"expires_in_sec": "60", "expires_in": "x"}, 60),
     ],
 )
-def test_of_several_names_of_a_field_the_first_that_is_there_counts(sent: dict[str, Any], lives: int) -> None:
-    """Servers of one provider differ, and a server may change a name: both are known meanwhile."""
+def test_the_first_name_that_is_present_counts(sent: dict[str, Any], lives: int) -> None:
+    """Servers of one provider differ, and a server may change a name: meanwhile both are known."""
     provider = Provider("acme", response_fields={"expires_in": ["expires_in_sec", "expires_in"]})
 
     assert accepted({"access_token": "AT-1", **sent}, provider).expires_at == NOW + lives
@@ -221,14 +221,14 @@ def test_a_scope_is_kept_as_the_rfc_writes_it(sent: Any, separator: str, kept: s
     ],
 )
 def test_a_subject_is_one_short_word(sent: Any, kept: str | None) -> None:
-    """A string or a whole number; anything else is not an account."""
+    """A string or a whole number; anything else does not name an account."""
     response = accepted({"access_token": "AT-1", "sub": sent}, Provider("acme", subject="sub", metadata=("sub",)))
 
     assert (response.subject, response.metadata) == (kept, {"sub": kept} if kept else {})
 
 
-def test_text_that_no_store_could_take_does_not_cost_the_tokens() -> None:
-    """Half a surrogate pair is valid JSON and invalid everywhere else: it must not fail the write of good tokens."""
+def test_text_that_cannot_be_stored_does_not_cost_the_tokens() -> None:
+    """Half a surrogate pair is valid only in JSON: it must not fail the write of good tokens."""
     body = '{"access_token":"AT-1","scope":"re\\ud800ad","sub":"\\udfff1"}'
 
     response = accepted(body, Provider("acme", subject="sub", metadata=("sub",)))
@@ -253,12 +253,12 @@ def test_a_form_is_read_too(body: str, content_type: str) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "text/javascript", "application/octet-stream", ""])
-def test_json_is_read_under_any_name(content_type: str) -> None:
-    """The body says what it is."""
+def test_json_is_read_whatever_the_content_type(content_type: str) -> None:
+    """The body shows what it is."""
     assert accepted('{"access_token":"AT-1"}', content_type=content_type).tokens == TokenSet("AT-1")
 
 
-def test_a_byte_order_mark_is_passed_over() -> None:
+def test_a_byte_order_mark_is_ignored() -> None:
     """Some frameworks write one before the JSON."""
     assert accepted(b'\xef\xbb\xbf{"access_token":"AT-1"}').tokens == TokenSet("AT-1")
 
@@ -299,8 +299,8 @@ def test_a_field_that_comes_twice_with_one_value_is_that_value() -> None:
         '{"a":' * 50_000,
     ],
 )
-def test_what_is_no_token_response_is_an_outage_with_an_unknown_outcome(body: str | bytes) -> None:
-    """A 200 may have used the code or refresh token up, whatever its body is."""
+def test_an_answer_that_is_no_token_response_is_an_outage_with_an_unknown_outcome(body: str | bytes) -> None:
+    """A 200 may have consumed the code or refresh token, whatever its body is."""
     error = refused(answer(body))
 
     assert isinstance(error, ProviderUnavailable)
@@ -327,7 +327,7 @@ def test_an_empty_refresh_token_is_none() -> None:
 def test_a_redirect_can_name_the_account(
     metadata: dict[str, str | list[str]], subject: str | None, kept: tuple[str | None, dict[str, str]]
 ) -> None:
-    """What looks as the provider's data says is kept beside what came with the tokens, and may name the account."""
+    """Values that match the provider's data are kept beside what came with the tokens, and can name the account."""
     provider = Provider("acme", callback_metadata=metadata, subject=subject)
     response = TokenResponse(TokenSet("AT-1"), metadata={"region": "eu"})
 
@@ -336,8 +336,8 @@ def test_a_redirect_can_name_the_account(
     assert (named.subject, named.metadata) == kept
 
 
-def test_the_tokens_own_account_goes_over_the_redirects() -> None:
-    """The provider's word over the browser's."""
+def test_the_account_in_the_answer_takes_precedence_over_the_redirects() -> None:
+    """The server's word counts more than the browser's."""
     provider = Provider("acme", callback_metadata={"account": "[a-z-]{1,20}"}, subject="account")
     response = TokenResponse(TokenSet("AT-1"), subject="of-the-token", metadata={"account": "of-the-token"})
 
@@ -476,12 +476,12 @@ IN_WORK = '{"error":"invalid_grant","error_description":"token request is alread
 def test_data_says_what_a_refusal_means(
     provider: Provider, status: int, body: str, meaning: type[GatehouseError]
 ) -> None:
-    """By code, by words, by members of lists, and where there is no body at all."""
+    """By code, by words, by members of lists, and even if there is no body."""
     assert type(refused(answer(body, status), provider=provider, endpoint="refresh")) is meaning
 
 
-def test_data_goes_before_what_a_missing_page_usually_means() -> None:
-    """A server may say with a 404 that it does not know the client: that the address is wrong is a guess."""
+def test_data_takes_precedence_over_the_usual_meaning_of_a_404() -> None:
+    """A server may answer 404 if it does not know the client; that the URL is wrong is only a guess."""
     provider = explained({"status": 404, "code": "no_such_client", "means": "invalid_client"})
 
     error = refused(answer(ERROR % "no_such_client", 404), provider=provider, endpoint="refresh")
@@ -491,15 +491,15 @@ def test_data_goes_before_what_a_missing_page_usually_means() -> None:
     assert "check client_id" in error.description
 
 
-def test_data_goes_for_its_endpoint_alone() -> None:
-    """The same words to a code are about the client."""
+def test_a_rule_applies_only_to_its_endpoint() -> None:
+    """The same words about a code are about the client."""
     error = refused(answer(UNKNOWN_TOKEN, 403), provider=explained(JIRA), endpoint="token")
 
     assert isinstance(error, ProviderMisconfigured)
 
 
-def test_data_takes_no_success_for_a_refusal() -> None:
-    """Tokens came: whatever else stands in the answer, they are stored."""
+def test_no_rule_turns_a_success_into_a_refusal() -> None:
+    """If tokens came, they are stored, whatever else the answer contains."""
     provider = explained({"status": 200, "means": "invalid_grant"}, {"words": ["expired"], "means": "invalid_grant"})
 
     response = accepted({"access_token": "AT-1", "message": "Your trial has expired."}, provider)
@@ -507,8 +507,8 @@ def test_data_takes_no_success_for_a_refusal() -> None:
     assert response.tokens == TokenSet("AT-1")
 
 
-def test_a_server_that_is_busy_with_us_has_said_nothing_of_the_grant() -> None:
-    """It may be asked again, and the words say of what it is busy."""
+def test_a_busy_server_says_nothing_about_the_grant() -> None:
+    """It can be asked again, and the message says what it is busy with."""
     error = refused(answer(IN_WORK, 400, retry_after="2"), provider=explained(WORKING), endpoint="refresh")
 
     assert isinstance(error, ProviderUnavailable)
@@ -536,7 +536,7 @@ NOBODY_KNOWS = [
 
 @pytest.mark.parametrize(("status", "body"), NOBODY_KNOWS)
 def test_a_refresh_that_is_refused_for_an_unknown_reason_may_succeed_later(status: int, body: str) -> None:
-    """It ends no grant and calls nobody: who knows what it means can say so in the registration."""
+    """It ends no grant and alarms nobody. An operator who knows what it means can say so in the registration."""
     error = refused(answer(body, status), endpoint="refresh")
 
     assert type(error) is UnknownRefusal
@@ -562,7 +562,7 @@ def test_a_refresh_that_is_refused_for_an_unknown_reason_may_succeed_later(statu
         (302, ""),
     ],
 )
-def test_what_is_known_to_be_the_operators_is_so_at_a_refresh(status: int, body: str) -> None:
+def test_a_known_fault_of_the_operator_is_one_at_a_refresh_too(status: int, body: str) -> None:
     """Asking again is useless: the alarm fires at once."""
     assert isinstance(refused(answer(body, status), endpoint="refresh"), ProviderMisconfigured)
 
@@ -583,12 +583,12 @@ TRY_AGAIN = '{"error":"%s","error_description":"Something went wrong. Please TRY
     ],
 )
 def test_a_server_that_asks_to_try_again_is_taken_at_its_word(body: str, meaning: type[GatehouseError]) -> None:
-    """Unless its code is known to mean something else."""
+    """Unless its code has a known meaning."""
     assert type(refused(answer(body, 400), endpoint="token")) is meaning
 
 
-def test_a_sentence_in_the_place_of_a_code_is_passed_on_as_words() -> None:
-    """The operator reads it; `error` has the status, as where there is no code."""
+def test_a_sentence_in_place_of_a_code_is_passed_on_as_the_description() -> None:
+    """The operator reads it; `error` has the status, as it does if there is no code."""
     error = refused(answer('{"error":"Refresh token has expired"}', 400), endpoint="refresh")
 
     assert error.provider_error is not None
@@ -600,7 +600,7 @@ def test_a_sentence_in_the_place_of_a_code_is_passed_on_as_words() -> None:
 
 
 def test_a_page_is_not_passed_on() -> None:
-    """A rule may look for words in it, and nobody else reads it."""
+    """A rule may look for words in it, but nobody else reads it."""
     provider = explained({"words": ["revoked"], "means": "invalid_grant"})
 
     error = refused(answer("<html>Token hunter2 revoked</html>", 400), provider=provider, endpoint="refresh")
@@ -611,7 +611,7 @@ def test_a_page_is_not_passed_on() -> None:
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_a_gateways_error_leaves_the_outcome_open(status: int) -> None:
+def test_a_gateways_error_leaves_the_outcome_unknown(status: int) -> None:
     """A 504 says nothing about what the server behind it did with the refresh token."""
     error = refused(answer("", status))
 
@@ -620,8 +620,8 @@ def test_a_gateways_error_leaves_the_outcome_open(status: int) -> None:
 
 
 @pytest.mark.parametrize(("status", "body"), [(400, ERROR % "temporarily_unavailable"), (408, ""), (400, "<html>")])
-def test_a_refusal_of_the_server_itself_is_a_known_outcome(status: int, body: str) -> None:
-    """With a 4xx the server says that it did nothing."""
+def test_a_refusal_by_the_server_itself_is_a_known_outcome(status: int, body: str) -> None:
+    """By a 4xx the server says that it did nothing."""
     error = refused(answer(body, status))
 
     assert isinstance(error, ProviderUnavailable)
@@ -629,13 +629,13 @@ def test_a_refusal_of_the_server_itself_is_a_known_outcome(status: int, body: st
 
 
 @pytest.mark.parametrize("error", ["null", '""', "false", "0"])
-def test_an_error_field_with_nothing_in_it_is_no_error(error: str) -> None:
-    """Servers that generate their answers from a class send every field."""
+def test_an_empty_error_field_is_no_error(error: str) -> None:
+    """Servers that serialize a class send every field."""
     assert accepted(f'{{"access_token":"AT-1","error":{error},"error_description":null}}').tokens == TokenSet("AT-1")
 
 
 def test_the_reason_may_be_in_a_header() -> None:
-    """Where the body has no words, UltraCart's header has."""
+    """If the body has no text, UltraCart's header has."""
     error = refused(answer("", 429, uc_rest_error="rate of 10000 per 86400 second(s) exceeded."))
 
     assert error.provider_error is not None
@@ -681,8 +681,8 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
 @pytest.mark.parametrize("place", ["error_description", "object", "header"])
-def test_no_spelling_of_a_secret_is_quoted(place: str, spelling: Callable[[str], str]) -> None:
-    """What no replacement finds is not repeated at all: who reads the text can undo every one of these."""
+def test_no_encoding_of_a_secret_is_quoted(place: str, spelling: Callable[[str], str]) -> None:
+    """If no replacement finds it, nothing is repeated at all: a reader could decode every one of these."""
     secret = 's3cr3t/+"tokeN&thAt~is=long-enough'
     said = f"Bad token {spelling(secret)} given."
     bodies = {
@@ -701,7 +701,7 @@ def test_no_spelling_of_a_secret_is_quoted(place: str, spelling: Callable[[str],
 
 
 def test_words_that_are_no_secret_are_quoted() -> None:
-    """The operator reads what the server has to say, also where a word of it is a part of a secret's."""
+    """The operator reads what the server says, even if a word of it is part of a secret."""
     said = "The refresh token has expired; 100% of them do (see https://acme.example/?a=b+c)."
 
     error = refused(
@@ -712,8 +712,8 @@ def test_words_that_are_no_secret_are_quoted() -> None:
     assert error.provider_error.error_description == said
 
 
-def test_a_servers_words_are_cut_and_cleaned() -> None:
-    """They may stand in a log line or a terminal: visible ASCII, at most 200 characters."""
+def test_a_servers_words_are_cut_and_made_printable() -> None:
+    """They go into log lines and terminals: visible ASCII, at most 200 characters."""
     said = "first\nsecond\x1b[31m\u202e" + "x" * 500
 
     error = refused(answer(json.dumps({"error": "invalid_grant", "error_description": said}), 400))
@@ -745,18 +745,18 @@ def test_a_servers_words_are_cut_and_cleaned() -> None:
         (None, "said so", ("error", "said so")),
     ],
 )
-def test_what_a_visitor_brings_of_a_servers_words_holds_no_secret(
+def test_an_error_in_a_redirect_contains_no_secret(
     error: str | None, description: str | None, passed_on: tuple[str, str | None] | None
 ) -> None:
-    """Anybody with a link can write there what he likes; an operator reads words, and nothing that could be a token."""
+    """Anybody with a link can write anything there. An operator reads words, and nothing that could be a token."""
     said = redirect_error(error, description, ("s3cret-of-ours",))
 
     assert (None if said is None else (said.error, said.error_description)) == passed_on
 
 
 @pytest.mark.parametrize("description", [7, None, [], {"text": "x"}, "", "\n\n", "\u202e"])
-def test_words_that_are_none_are_left_out(description: Any) -> None:
-    """A description that is no text is absent."""
+def test_a_description_that_is_no_text_is_left_out(description: Any) -> None:
+    """It is as if it were absent."""
     error = refused(answer(json.dumps({"error": "invalid_grant", "error_description": description}), 400))
 
     assert error.provider_error is not None
@@ -790,14 +790,14 @@ def test_words_that_are_none_are_left_out(description: Any) -> None:
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value: str, seconds: int | None) -> None:
-    """RFC 9110 section 10.2.3, at most a day; what cannot be read is as if it were not there."""
+    """RFC 9110 section 10.2.3, at most a day; anything else is ignored."""
     given = answer("", 429, retry_after=value)
 
     assert retry_after(given, now=datetime.fromtimestamp(NOW, UTC)) == seconds
 
 
 def test_a_date_is_read_by_the_servers_own_clock() -> None:
-    """Ours and the server's may differ; the distance to its own Date is what it means."""
+    """Its clock and ours may differ: what counts is the distance to the answer's own Date."""
     given = answer("", 429, retry_after="Sat, 01 Jan 2000 00:01:00 GMT", date="Sat, 01 Jan 2000 00:00:00 GMT")
 
     assert retry_after(given) == 60
@@ -805,12 +805,12 @@ def test_a_date_is_read_by_the_servers_own_clock() -> None:
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Sat, 01 Jan 2000 00:00:00 +99999999999999999999"])
 def test_without_the_servers_clock_a_date_is_read_by_ours(date: str) -> None:
-    """A date long past is no wait."""
+    """A date in the past means no wait."""
     assert retry_after(answer("", 429, retry_after="Sat, 01 Jan 2000 00:01:00 GMT", date=date)) == 0
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_wait_that_the_server_asks_for_goes_along(status: int) -> None:
+def test_a_wait_that_the_server_asks_for_is_passed_on(status: int) -> None:
     """Callers learn when to come again."""
     assert refused(answer("", status, retry_after="30")).retry_after == 30
 
@@ -849,7 +849,7 @@ REPEATED = Provider(
     ],
 )
 def test_a_revocation_is_believed(provider: Provider, given: Answer, *, is_known: bool) -> None:
-    """RFC 7009 section 2.2: a 200 is a success whatever it holds. That a token is unknown is no end of it."""
+    """RFC 7009 section 2.2: any 200 is a success. That a token is unknown does not confirm its end."""
     assert is_revoked(given, provider, secrets=()) is is_known
 
 
@@ -886,10 +886,10 @@ def test_a_revocation_is_believed(provider: Provider, given: Answer, *, is_known
         (ACME, answer("", 302), ProviderMisconfigured, ("http_302", None)),
     ],
 )
-def test_a_revocation_that_was_none_is_a_failure(
+def test_a_revocation_that_is_not_confirmed_is_a_failure(
     provider: Provider, given: Answer, meaning: type[GatehouseError], said: tuple[str, str | None]
 ) -> None:
-    """Also a 200 that says no, where the provider is known to answer so."""
+    """Even with a 200, if the provider is known to answer so."""
     with pytest.raises(meaning) as caught:
         is_revoked(given, provider, secrets=())
 
@@ -899,7 +899,7 @@ def test_a_revocation_that_was_none_is_a_failure(
 
 
 def test_a_refused_revocation_does_not_repeat_the_token() -> None:
-    """The message of a 200 that says no is cleaned like any other."""
+    """The message of an unconfirming 200 is masked like any other."""
     given = answer('{"successful":false,"message":"token AT-1 is unknown"}')
 
     with pytest.raises(ProviderUnavailable) as caught:
@@ -909,7 +909,7 @@ def test_a_refused_revocation_does_not_repeat_the_token() -> None:
 
 
 def test_an_answer_shows_neither_its_headers_nor_its_body() -> None:
-    """An exception that holds an answer does not hold the tokens in it."""
+    """An exception that holds an answer does not show the tokens in it."""
     shown = repr(answer('{"access_token":"AT-1"}', set_cookie="session=1"))
 
     assert "AT-1" not in shown

@@ -1,4 +1,4 @@
-"""Endpoints of one tenant each: a tenant's name never decides whose host it is that codes and secrets go to."""
+"""Endpoints of one tenant each: no tenant's name decides whose host gets codes and secrets."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -68,8 +68,8 @@ def provider(pattern: str = SHOP, template: str = TEMPLATE, **fields: Any) -> Pr
 
 
 @pytest.mark.parametrize("value", HOSTILE)
-def test_a_name_that_is_no_label_is_refused_before_anything_is_stored(value: str) -> None:
-    """Whoever calls start learns which parameter it is and what it should be like, and never reads the value again."""
+def test_an_invalid_name_is_refused_before_anything_is_stored(value: str) -> None:
+    """The caller of `start` learns which parameter it is and what is expected; the value is not repeated."""
     with pytest.raises(InvalidRequest) as caught:
         provider().chosen_parameters({"shop": value})
 
@@ -79,13 +79,13 @@ def test_a_name_that_is_no_label_is_refused_before_anything_is_stored(value: str
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_a_loose_pattern_lets_no_name_out_of_its_place(value: str) -> None:
-    """The pattern is the provider's; whatever it lets through, a host's label is a label, or nothing is asked."""
+    """Whatever a provider's pattern admits: if the value is no label of a host, nothing is sent."""
     with pytest.raises(Mismatch):
         tenants.expanded(TEMPLATE, {"shop": value})
 
 
-def test_names_that_only_together_make_no_host_are_refused_before_anything_is_stored() -> None:
-    """It is the caller who can do something about it."""
+def test_names_that_make_no_host_together_are_refused_before_anything_is_stored() -> None:
+    """The caller can do something about it."""
     known = registration(
         token_endpoint="https://{a}.{b}.{c}.{d}.acme.example/token", parameters=dict.fromkeys("abcd", "[a-z]{1,63}")
     ).provider
@@ -95,13 +95,13 @@ def test_names_that_only_together_make_no_host_are_refused_before_anything_is_st
 
 
 def test_a_missing_parameter_is_named() -> None:
-    """Nothing is guessed where it decides which server is asked."""
+    """Nothing is guessed that decides which server is asked."""
     with pytest.raises(InvalidRequest, match=r"^parameters.shop: required, like \[a-z0-9\]"):
         provider().chosen_parameters({"other": "acme"})
 
 
-def test_a_default_stands_in_where_the_caller_is_silent() -> None:
-    """And is kept with the connection, so that it stays with its tenant when the default changes."""
+def test_a_default_replaces_a_parameter_that_the_caller_omits() -> None:
+    """It is stored with the connection, which keeps its tenant if the default changes."""
     known = provider(parameter_defaults={"shop": "acme"})
 
     assert known.chosen_parameters({}) == {"shop": "acme"}
@@ -109,7 +109,7 @@ def test_a_default_stands_in_where_the_caller_is_silent() -> None:
 
 
 def test_every_template_is_filled_in() -> None:
-    """Endpoints and parameters; braces that are no placeholder are the parameter's own."""
+    """Endpoints and parameters; braces that are no placeholder stay."""
     known = provider(
         revocation_endpoint="https://{shop}.myshopify.com/{client_id}/{token}",
         authorization_params={"context": "stores/{shop}", "claims": '{"a":{"b":null}}', "x": "{unknown}"},
@@ -125,15 +125,15 @@ def test_every_template_is_filled_in() -> None:
     assert made.token_params == {"context": "stores/acme"}
 
 
-def test_a_provider_without_parameters_is_as_it_is() -> None:
-    """Whatever an application keeps with its connections."""
+def test_a_provider_without_parameters_stays_as_it_is() -> None:
+    """Whatever parameters an application stores with its connections."""
     known = registration()
 
     assert known.for_tenant({"shop": "../evil"}) is known
 
 
-def test_stored_parameters_that_no_longer_fit_are_the_operators_affair() -> None:
-    """A pattern may have become stricter since: the connection is not sent anywhere else, and not taken for dead."""
+def test_stored_parameters_that_no_longer_fit_are_for_the_operator() -> None:
+    """A pattern may have become stricter: nothing is sent elsewhere, and the connection is not taken for dead."""
     with pytest.raises(ProviderMisconfigured, match=r"parameters do not fit provider 'acme': parameters\.shop"):
         provider().for_tenant({"shop": "evil.example/"})
 
@@ -151,14 +151,14 @@ def test_stored_parameters_that_no_longer_fit_are_the_operators_affair() -> None
         ("https://acme.example/{name}/token", ""),
     ],
 )
-def test_a_segment_stays_one(template: str, value: str) -> None:
-    """A tenant in a path cannot climb out of it, end it or begin a query."""
+def test_a_path_segment_stays_one(template: str, value: str) -> None:
+    """A tenant in a path cannot leave it, end it or begin a query."""
     with pytest.raises(Mismatch):
         tenants.expanded(template, {"name": value})
 
 
 def test_a_value_in_a_query_is_escaped() -> None:
-    """There anything may stand, and changes nothing."""
+    """Any value is allowed there, and cannot change the URL otherwise."""
     assert (
         tenants.expanded("https://acme.example/a?t={name}&x=1", {"name": "a&b=c#d/é"})
         == "https://acme.example/a?t=a%26b%3Dc%23d%2F%C3%A9&x=1"
@@ -172,7 +172,7 @@ def test_a_value_in_a_query_is_escaped() -> None:
         ("login|test|[a-z0-9][a-z0-9-]{0,62}\\.my", "acme--uat.my", "acme--uat.my.salesforce.com"),
     ],
 )
-def test_a_pattern_may_take_more_than_one_label(pattern: str, value: str, host: str) -> None:
+def test_a_pattern_may_admit_more_than_one_label(pattern: str, value: str, host: str) -> None:
     """Below the domain that the provider's data names."""
     made = registration(
         token_endpoint="https://{domain}.salesforce.com/token", parameters={"domain": pattern}
@@ -182,7 +182,7 @@ def test_a_pattern_may_take_more_than_one_label(pattern: str, value: str, host: 
 
 
 def test_a_host_that_is_too_long_is_refused() -> None:
-    """Each label fits, and all of them together do not (RFC 1035 section 2.3.4)."""
+    """Each label is valid, but all of them together are too long (RFC 1035 section 2.3.4)."""
     with pytest.raises(Mismatch, match="leave the URL"):
         tenants.expanded("https://{a}.{b}.{c}.{d}.acme.example/", dict.fromkeys("abcd", "x" * 63))
 
@@ -190,7 +190,7 @@ def test_a_host_that_is_too_long_is_refused() -> None:
 @settings(max_examples=500, deadline=None)
 @given(value=st.text(max_size=80) | st.from_regex(r"[a-z0-9.@:/%\\-]{1,40}", fullmatch=True))
 def test_whatever_is_sent_the_host_is_the_providers(value: str) -> None:
-    """The property behind all of the above: it is refused, or the host ends in what the data says, and nothing else."""
+    """The property behind all of the above: a value is refused, or the host ends as the data says."""
     for template in (TEMPLATE, "https://a-{shop}.b.example.com:8443/x/{shop}/y?z={shop}"):
         try:
             made = urlsplit(tenants.expanded(template, {"shop": value}))
@@ -227,7 +227,7 @@ def test_whatever_is_sent_the_host_is_the_providers(value: str) -> None:
     ],
 )
 def test_keys_that_do_not_fit_together_are_named(layer: dict[str, object], said: str) -> None:
-    """Each is right by itself: only all layers together show it."""
+    """Each is valid by itself: only all layers together show it."""
     with pytest.raises(ProviderMisconfigured, match=r"^The registration of provider 'acme': ") as caught:
         merging.registration_of("acme", [layer], {"client_id": "client-1"})
 

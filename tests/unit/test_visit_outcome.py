@@ -21,7 +21,7 @@ RETURN_TO = "https://app.example/done?tab=1"
     ],
 )
 def test_the_application_gets_its_user_back(outcome: dict[str, Any], query: str) -> None:
-    """With what became of it, added to the query that was there."""
+    """With the outcome added to the query that its URL has."""
     request = authorization_request(return_to=RETURN_TO)
 
     about = f"connection_id=merchant-1&request_id={request.request_id}"
@@ -49,8 +49,8 @@ def test_otherwise_the_user_sees_a_page(outcome: Outcome) -> None:
 @pytest.mark.parametrize(
     ("error", "page"), [("access_denied", "denied"), ("server_error", "failed"), ("provider_throttled", "failed")]
 )
-def test_a_no_is_not_a_failure(error: str, page: str) -> None:
-    """The person who said no reads another page than the one for whom something went wrong; both may try again."""
+def test_declining_is_not_a_failure(error: str, page: str) -> None:
+    """A person who declined reads another page than one for whom something failed; both may try again."""
     outcome = Outcome.failed(authorization_request(phase=Phase.FAILED), error)
 
     assert (outcome.page, outcome.error, outcome.provider) == (page, error, "acme")
@@ -58,16 +58,16 @@ def test_a_no_is_not_a_failure(error: str, page: str) -> None:
 
 
 @pytest.mark.parametrize("phase", [Phase.OPEN, Phase.CONSUMED])
-def test_a_failure_after_which_the_request_stays_used_cannot_be_tried_again(phase: Phase) -> None:
-    """Its code may have been exchanged: a page that offers another try would lead to one that says no."""
+def test_a_failure_that_leaves_the_request_consumed_cannot_be_tried_again(phase: Phase) -> None:
+    """Its code may have been exchanged: another try would only lead to an error."""
     assert not Outcome.failed(authorization_request(phase=phase), "server_error").may_try_again
 
 
 @pytest.mark.parametrize(
     "page", ["connected", "already", "unfinished", "waiting", "refused", "expired", "invalid_link"]
 )
-def test_only_what_came_to_nothing_can_be_tried_again(page: str) -> None:
-    """The others are over, or not ours; and their pages have no place for it."""
+def test_only_failed_visits_can_be_tried_again(page: str) -> None:
+    """The others are over, or not ours."""
     assert not Outcome(page).may_try_again
     if page not in {"refused", "invalid_link"}:
         assert not Outcome(page, "acme", request=authorization_request(phase=Phase.FAILED)).may_try_again
@@ -86,8 +86,8 @@ def test_only_what_came_to_nothing_can_be_tried_again(page: str) -> None:
         (Outcome("refused"), False),
     ],
 )
-def test_a_request_ends_when_no_other_answer_is_waited_for(outcome: Outcome, is_the_end: bool) -> None:  # noqa: FBT001 - a parameter
-    """From then on its cookie is good for a reload, and for nothing else."""
+def test_a_request_ends_when_no_other_answer_is_expected(outcome: Outcome, is_the_end: bool) -> None:  # noqa: FBT001 - a parameter
+    """From then on its cookie is only good for a reload."""
     assert outcome.is_the_end is is_the_end
 
 
@@ -101,15 +101,15 @@ def test_a_request_ends_when_no_other_answer_is_waited_for(outcome: Outcome, is_
         ("connected", False, None),
     ],
 )
-def test_a_page_that_is_not_the_end_looks_again_by_itself(page: str, form_post: bool, after: int | None) -> None:  # noqa: FBT001 - a parameter
-    """Not where the answer was posted: its address without the form is nobody's answer."""
+def test_a_page_that_is_not_the_end_reloads_itself(page: str, form_post: bool, after: int | None) -> None:  # noqa: FBT001 - a parameter
+    """Unless the answer was posted: without the form, its URL answers nothing."""
     outcome = Outcome(page, "acme", request=authorization_request(form_post=form_post))
 
     assert replies.of(outcome).reload_after == after
 
 
-def test_an_answer_that_was_posted_and_had_no_turn_can_be_given_again() -> None:
-    """The browser sends a form but once: the person goes to the provider again. Else the page comes back by itself."""
+def test_a_posted_answer_without_a_slot_can_be_given_again() -> None:
+    """A browser sends a form only once: the person goes to the provider again. Other pages reload themselves."""
     posted, redirected = (
         replies.of(Outcome("waiting", "acme", request=authorization_request(form_post=form_post)))
         for form_post in (True, False)
