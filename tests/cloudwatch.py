@@ -27,22 +27,22 @@ _CONDITION = re.compile(r'\$\.(?P<name>\w+) (?:= "(?P<text>[^"]*)"|IS (?P<truth>
 
 @dataclass(frozen=True)
 class Metric:
-    """What tells one metric from another: ``dimensions`` are its names and values."""
+    """The identity of a metric. ``dimensions`` are pairs of name and value."""
 
     namespace: str
     name: str
     dimensions: frozenset[tuple[str, str]] = frozenset()
 
     @staticmethod
-    def of(said: Mapping[str, Any]) -> Metric:
+    def of(properties: Mapping[str, Any]) -> Metric:
         """Return the metric that an alarm names."""
-        dimensions = {(each["Name"], each["Value"]) for each in said.get("Dimensions", [])}
-        return Metric(said["Namespace"], said["MetricName"], frozenset(dimensions))
+        dimensions = {(each["Name"], each["Value"]) for each in properties.get("Dimensions", [])}
+        return Metric(properties["Namespace"], properties["MetricName"], frozenset(dimensions))
 
 
 @dataclass
 class Metrics:
-    """Values by metric and minute. A minute without any has no value: that is not zero."""
+    """Values by metric and minute. A minute without any has no value, which is not zero."""
 
     values: dict[Metric, dict[int, list[float]]] = field(default_factory=dict)
 
@@ -51,14 +51,14 @@ class Metrics:
         self.values.setdefault(metric, {}).setdefault(minute, []).append(value)
 
     def statistic(self, metric: Metric, name: str, first: int, minutes: int) -> float | None:
-        """Return a statistic over some minutes from ``first`` on; None where there is no value."""
+        """Return a statistic over some minutes from ``first`` on; None if there is no value."""
         series = self.values.get(metric, {})
         found = [value for minute in range(first, first + minutes) for value in series.get(minute, [])]
         return _STATISTICS[name](found) if found else None
 
 
 def matches(pattern: str, line: str) -> bool:
-    """Tell whether a metric filter's pattern takes a line of a log; a line that is not JSON is never taken."""
+    """Return whether the pattern of a metric filter matches a line of a log. It matches only JSON."""
     inner = re.fullmatch(r"\{ (.*) \}", pattern)
     assert inner, pattern
     try:
@@ -81,18 +81,18 @@ def _holds(condition: str, document: Mapping[str, Any]) -> bool:
 
 
 def count(metrics: Metrics, function: str, lines: Iterable[str], minute: int, deployed: Deployed | None = None) -> None:
-    """Put what the template's metric filters count of some lines in a function's log."""
+    """Add what the template's metric filters count in some lines of a function's log."""
     deployed = deployed or Deployed()
     for name, resource in translated()["Resources"].items():
         if resource["Type"] != "AWS::Logs::MetricFilter":
             continue
-        said = deployed.properties(name)
-        if said["LogGroupName"] != f"{function.capitalize()}LogGroup":
+        properties = deployed.properties(name)
+        if properties["LogGroupName"] != f"{function.capitalize()}LogGroup":
             continue
-        (transformation,) = said["MetricTransformations"]
+        (transformation,) = properties["MetricTransformations"]
         metric = Metric(transformation["MetricNamespace"], transformation["MetricName"])
         for line in lines:
-            if matches(said["FilterPattern"], line):
+            if matches(properties["FilterPattern"], line):
                 metrics.put(metric, minute, float(transformation["MetricValue"]))
 
 
@@ -101,8 +101,8 @@ class Alarm:
 
     def __init__(self, name: str, properties: Mapping[str, Any] | None = None) -> None:
         self.name = name
-        self._said = _as_deployed(name) if properties is None else properties
-        self._missing = self._said["TreatMissingData"]
+        self._properties = _as_deployed(name) if properties is None else properties
+        self._missing = self._properties["TreatMissingData"]
         self._state = "OK"
 
     @property
@@ -115,9 +115,9 @@ class Alarm:
         return next((minute for minute in range(begins, begins + minutes) if self.is_firing(metrics, minute)), None)
 
     def is_firing(self, metrics: Metrics, now: int) -> bool:
-        """Tell the state after the minute before ``now``. It keeps in mind what it was, as ``ignore`` wants it."""
+        """Return the state after the minute before ``now``, and keep it: with ``ignore`` it is the next one, too."""
         period = self._period()
-        wanted = self._said["EvaluationPeriods"]
+        wanted = self._properties["EvaluationPeriods"]
         ends = [now - period * number for number in range(wanted)]
         values = [self._value(metrics, end - period, period) for end in ends]
         present = [value for value in values if value is not None]
@@ -126,14 +126,14 @@ class Alarm:
             return self._state == "ALARM"
         breaching = sum(self._is_breaching(value) for value in present)
         breaching += absent if self._missing == "breaching" else 0
-        self._state = "ALARM" if breaching >= self._said.get("DatapointsToAlarm", wanted) else "OK"
+        self._state = "ALARM" if breaching >= self._properties.get("DatapointsToAlarm", wanted) else "OK"
         return self._state == "ALARM"
 
     def _parts(self) -> list[Any]:
-        if "Metrics" in self._said:
-            return [each for each in self._said["Metrics"] if "MetricStat" in each]
-        metric = {name: self._said.get(name, []) for name in ("Namespace", "MetricName", "Dimensions")}
-        stat = {"Metric": metric, "Period": self._said["Period"], "Stat": self._said["Statistic"]}
+        if "Metrics" in self._properties:
+            return [each for each in self._properties["Metrics"] if "MetricStat" in each]
+        metric = {name: self._properties.get(name, []) for name in ("Namespace", "MetricName", "Dimensions")}
+        stat = {"Metric": metric, "Period": self._properties["Period"], "Stat": self._properties["Statistic"]}
         return [{"Id": "only", "MetricStat": stat}]
 
     def _period(self) -> int:
@@ -148,7 +148,7 @@ class Alarm:
             )
             for each in self._parts()
         }
-        expressions = [each["Expression"] for each in self._said.get("Metrics", []) if "Expression" in each]
+        expressions = [each["Expression"] for each in self._properties.get("Metrics", []) if "Expression" in each]
         if not expressions:
             return parts["only"]
         (expression,) = expressions
@@ -161,7 +161,7 @@ class Alarm:
         return None if None in values else sum(value for value in values if value is not None)
 
     def _is_breaching(self, value: float) -> bool:
-        return _COMPARISONS[self._said["ComparisonOperator"]](value, self._said["Threshold"])
+        return _COMPARISONS[self._properties["ComparisonOperator"]](value, self._properties["Threshold"])
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Each alarm fires for what it is for, in time, and not for an ordinary day: tried against what AWS's services count.
+"""Each alarm fires for its cause, in time, and not on an ordinary day: tried against what AWS's services count.
 
 What is read from the functions' logs is in flows/test_alarms_on_logs.py, with lines that the functions wrote.
 """
@@ -35,7 +35,7 @@ def lambda_metric(function: str, name: str) -> Metric:
 
 @dataclass
 class Message:
-    """A message of a queue: minutes at which it came, and until which nobody sees it."""
+    """A message of a queue: the minutes in which it came and until which it is hidden."""
 
     came: float
     hidden_until: float = 0.0
@@ -77,8 +77,8 @@ def queue_metrics(  # noqa: PLR0913 - a small world, described in full
     return metrics
 
 
-def test_token_responses_that_are_stuck_are_told_of_in_time() -> None:
-    """Three that the table does not take: within 20 minutes, and for as long as they are there."""
+def test_stuck_token_responses_raise_an_alarm_in_time() -> None:
+    """Three that the table does not take raise it within 20 minutes, and for as long as they are there."""
     stuck = queue_metrics("RescueQueue", [0, 1, 2], LONG, at_once=2, is_done=lambda _message, _minute: False)
     alarm = alarms()["RescueDelayedAlarm"]
 
@@ -89,8 +89,8 @@ def test_token_responses_that_are_stuck_are_told_of_in_time() -> None:
     assert all(alarm.is_firing(stuck, minute) for minute in range(20, LONG))
 
 
-def test_the_age_of_the_oldest_message_would_tell_nobody() -> None:
-    """Why messages are counted: after their third receipt SQS leaves them out of the age, long before 15 minutes."""
+def test_the_age_of_the_oldest_message_would_raise_no_alarm() -> None:
+    """That is why messages are counted: after their third receipt, SQS leaves them out of the age."""
     stuck = queue_metrics("RescueQueue", [0, 1, 2], LONG, at_once=2, is_done=lambda _message, _minute: False)
     by_age = {
         "Namespace": "AWS/SQS",
@@ -107,8 +107,8 @@ def test_the_age_of_the_oldest_message_would_tell_nobody() -> None:
     assert Alarm("by age", by_age).fires_within(stuck, LONG) is None
 
 
-def test_a_rescue_that_works_tells_nobody() -> None:
-    """A short outage: the messages come again after three minutes, and are stored then."""
+def test_a_successful_rescue_raises_no_alarm() -> None:
+    """After a short outage the messages come again within three minutes, and are stored."""
     short = queue_metrics(
         "RescueQueue", [0, 1, 2, 3], LONG, at_once=2, is_done=lambda message, _minute: message.received == 2
     )
@@ -117,8 +117,8 @@ def test_a_rescue_that_works_tells_nobody() -> None:
 
 
 @pytest.mark.parametrize("queue", ["RefreshQueue", "RevokeQueue"])
-def test_a_backlog_is_told_of_when_its_oldest_has_waited_for_an_hour(queue: str) -> None:
-    """Four come each minute and two are done. After an hour the sweep would queue the same connection again."""
+def test_a_backlog_raises_an_alarm_when_its_oldest_message_is_an_hour_old(queue: str) -> None:
+    """Four come each minute, and two are done. After an hour the sweep would queue the same connection again."""
     arrivals = [minute for minute in range(LONG) for _ in range(4)]
     grows = queue_metrics(queue, arrivals, 300, at_once=2, per_minute=2, is_done=lambda _message, _minute: True)
 
@@ -129,16 +129,16 @@ def test_a_backlog_is_told_of_when_its_oldest_has_waited_for_an_hour(queue: str)
 
 
 @pytest.mark.parametrize("queue", ["RefreshQueue", "RevokeQueue"])
-def test_a_sweep_with_much_to_do_is_no_backlog(queue: str) -> None:
-    """What one sweep has queued is done half an hour later."""
+def test_a_sweep_with_much_work_is_not_a_backlog(queue: str) -> None:
+    """The work of one sweep is done half an hour later."""
     burst = queue_metrics(queue, [0] * 60, LONG, at_once=2, per_minute=2, is_done=lambda _message, _minute: True)
 
     assert alarms()[f"{queue.removesuffix('Queue')}DelayedAlarm"].fires_within(burst, LONG) is None
 
 
 @pytest.mark.parametrize("queue", ["RescueDeadLetters", "RefreshDeadLetters", "RevokeDeadLetters"])
-def test_a_dead_letter_is_told_of_until_it_is_gone(queue: str) -> None:
-    """Once SQS says nothing more of a queue that nobody touches, the alarm stays as it was."""
+def test_a_dead_letter_keeps_its_alarm_until_it_is_gone(queue: str) -> None:
+    """When SQS stops sending metrics of an idle queue, the alarm keeps its state."""
     metrics, alarm = Metrics(), alarms()[f"{queue}Alarm"]
     for minute in range(10, 370):
         metrics.put(queue_metric(queue, "ApproximateNumberOfMessagesVisible"), minute, 1)
@@ -153,8 +153,8 @@ def test_a_dead_letter_is_told_of_until_it_is_gone(queue: str) -> None:
 
 @pytest.mark.parametrize("kind", ["Errors", "Throttles"])
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_errors_and_throttles_of_every_function_are_told_of(function: str, kind: str) -> None:
-    """Within ten minutes where somebody waits for the function; a throttle in the background when it goes on."""
+def test_errors_and_throttles_of_every_function_raise_an_alarm(function: str, kind: str) -> None:
+    """They do so within ten minutes if somebody waits for the function. In the background, throttles have to last."""
     metrics = Metrics()
     for minute in range(60, 120):
         metrics.put(lambda_metric(function, kind), minute)
@@ -172,8 +172,8 @@ def test_errors_and_throttles_of_every_function_are_told_of(function: str, kind:
     assert false == []
 
 
-def test_a_throttle_or_two_in_the_background_tell_nobody() -> None:
-    """What is throttled there is tried again; once is no reason to wake anybody."""
+def test_a_throttle_or_two_in_the_background_raise_no_alarm() -> None:
+    """Throttled work is tried again. That is no reason to wake anybody."""
     metrics = Metrics()
     metrics.put(lambda_metric("SweepFunction", "Throttles"), 30)
     metrics.put(lambda_metric("SweepFunction", "Throttles"), 45)
@@ -181,16 +181,16 @@ def test_a_throttle_or_two_in_the_background_tell_nobody() -> None:
     assert alarms()["ThrottlesInBackgroundAlarm"].fires_within(metrics, LONG) is None
 
 
-def test_no_alarm_has_more_metrics_than_an_expression_has_room_for() -> None:
-    """CloudWatch takes ten; the functions to come need a place, too."""
+def test_no_alarm_has_more_metrics_than_an_expression_allows() -> None:
+    """CloudWatch allows ten, and later functions need room, too."""
     assert all(len(alarm.metrics) <= ROOM_IN_AN_EXPRESSION for alarm in alarms().values())
     assert all(
         len(alarm.metrics) < ROOM_IN_AN_EXPRESSION for name, alarm in alarms().items() if name.startswith("Errors")
     )
 
 
-def test_no_metric_is_watched_twice_or_under_a_name_that_nobody_counts() -> None:
-    """Each metric of an alarm is one that AWS's services or the template's own filters count, and has one alarm."""
+def test_every_metric_of_an_alarm_exists_and_has_one_alarm() -> None:
+    """AWS's services or the template's own filters count it."""
     watched = Counter(metric for alarm in alarms().values() for metric in alarm.metrics)
     counted = {
         (said["MetricNamespace"], said["MetricName"])

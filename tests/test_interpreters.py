@@ -1,4 +1,4 @@
-"""Where a Python that fits is looked for, with the interpreter that runs the tests in the part of the one that does."""
+"""Where a suitable Python is searched for. The interpreter that runs the tests plays the suitable one."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ OWN = int.from_bytes(importlib.util.MAGIC_NUMBER[:2], "little")
 
 
 def install(path: Path, python: str = sys.executable) -> str:
-    """Put a command that runs a Python where somebody may have installed it."""
+    """Install a command that runs a Python."""
     return script(path, f'exec "{python}" "$@"')
 
 
 def shim(path: Path) -> str:
-    """Put a version manager's command where it is for a version that is not chosen: it only says so."""
+    """Install a version manager's command for a version that is not selected: it only says so."""
     return script(path, "echo 'python3.13: command not found' >&2; exit 127")
 
 
 def script(path: Path, line: str) -> str:
-    """Put a command there."""
+    """Install a command."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{line}\n", "utf-8")
     path.chmod(0o755)
@@ -48,7 +48,7 @@ def script(path: Path, line: str) -> str:
     ],
 )
 def test_a_python_is_found_where_it_was_installed(variable: str, value: str, place: str, tmp_path: Path) -> None:
-    """On the PATH, and off it where pyenv and uv put versions, by their own variables and by default."""
+    """On the PATH, or in the folders of pyenv and uv, by their own variables or by default."""
     # given
     there = install(tmp_path / place)
     environ = {"HOME": str(tmp_path), variable: value.format(home=tmp_path)}
@@ -61,8 +61,8 @@ def test_a_python_is_found_where_it_was_installed(variable: str, value: str, pla
     assert found.name == f"{platform.python_implementation()} {platform.python_version()}"
 
 
-def test_a_shim_in_front_hides_nothing(tmp_path: Path) -> None:
-    """The command of a version manager that only says that it is not chosen is passed over for one behind it."""
+def test_a_shim_in_front_hides_no_python(tmp_path: Path) -> None:
+    """A version manager's command that only says that it is not selected is skipped for one behind it."""
     shim(tmp_path / "shims" / "python3.13")
     there = install(tmp_path / "bin" / "python3.13")
     environ = {"HOME": str(tmp_path), "PATH": f"{tmp_path}/shims{os.pathsep}{tmp_path}/bin"}
@@ -73,7 +73,7 @@ def test_a_shim_in_front_hides_nothing(tmp_path: Path) -> None:
 
 
 def test_the_newest_installed_version_is_taken(tmp_path: Path) -> None:
-    """Of several patch releases that fit, 3.13.10 goes before 3.13.9, whose defects it does not have."""
+    """Of several suitable patch releases, 3.13.10 comes before 3.13.9."""
     for version in ("3.13.9", "3.13.10", "3.13.0", "3.12.12"):
         install(tmp_path / ".pyenv" / "versions" / version / "bin" / "python3.13")
 
@@ -83,7 +83,7 @@ def test_the_newest_installed_version_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_python_of_the_right_name_with_another_magic_number_is_passed_over(tmp_path: Path) -> None:
-    """An early build or another implementation is told apart by what its bytecode begins with, and said with it."""
+    """The magic number of its bytecode shows an early build or another implementation, and the message has it."""
     # given
     other = install(tmp_path / "python3.13")
     absent = shim(tmp_path / ".pyenv" / "versions" / "3.13.2" / "bin" / "python3.13")
@@ -99,8 +99,8 @@ def test_a_python_of_the_right_name_with_another_magic_number_is_passed_over(tmp
 
 
 @pytest.mark.parametrize("content", ["", "not a program", "#!/nowhere/python\n"])
-def test_what_is_no_python_is_none(content: str, tmp_path: Path) -> None:
-    """A file that cannot be run, or that runs and does not answer as Python does, stops nothing."""
+def test_a_file_that_is_not_a_python_is_skipped(content: str, tmp_path: Path) -> None:
+    """It cannot be run, or does not answer as Python does."""
     file = tmp_path / "python3.13"
     file.write_text(content, "utf-8")
     file.chmod(0o755)

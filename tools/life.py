@@ -1,4 +1,4 @@
-"""`python -m tools.life`: write docs/life.md anew: the pictures of a connection's life, from the table in the code."""
+"""`python -m tools.life`: write docs/life.md: the pictures of a connection's life, from the table in the code."""
 
 from __future__ import annotations
 

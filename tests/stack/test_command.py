@@ -55,7 +55,7 @@ def test_serves_until_interrupted() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_at_the_first_moment_is_not_missed(number: signal.Signals) -> None:
-    """Told to stop while the banner is still being written, it stops."""
+    """It stops even if the signal comes while it writes the banner."""
     # given
     with running("--port", "0") as (process, output):
         next(line for line in output if "Open " in line)

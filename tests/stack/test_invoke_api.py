@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ARN = "arn:aws:lambda:us-east-1:100000000001:function"
 ECHO = Function("echo", f"{ARN}:echo", "echo", 10, 512, {"NAME": "value"}, {"1": "1", "live": "1"})
 PLAIN = Function("plain", f"{ARN}:plain", "plain", 10, 512, {"NAME": "value"})
-"""A function of which nothing is published."""
+"""A function without a published version."""
 
 
 class FakeHandler:

@@ -85,14 +85,14 @@ def test_the_documents_name_flags_that_are_there(capsys: pytest.CaptureFixture[s
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     named = re.findall(r"--[a-z][a-z-]+", readme.partition("## Try it")[2].partition("\n## ")[0])
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    (told,) = [line for line in makefile.splitlines() if line.startswith("\t@echo 'make run ")]
+    (shown,) = [line for line in makefile.splitlines() if line.startswith("\t@echo 'make run ")]
 
     with pytest.raises(SystemExit):
         options.parse(["--help"])
 
     said = capsys.readouterr().out
     assert set(PARAMETERS) <= set(named)
-    assert [flag for flag in (*named, *re.findall(r"--[a-z][a-z-]+", told)) if flag not in said] == []
+    assert [flag for flag in (*named, *re.findall(r"--[a-z][a-z-]+", shown)) if flag not in said] == []
 
 
 @pytest.mark.parametrize(("flag", "parameter"), PARAMETERS.items())

@@ -115,7 +115,7 @@ def _run(check: Check) -> None:
     with report.part("Deleted again, taken away, and made again"):
         check.left += deleting.deletion(report, check.project, check.account, before, check.left)
         deleting.take_away(report, check.project, check.account, before, check.left)
-        _anew(check)
+        _deployed_again(check)
 
 
 def _build(check: Check) -> None:
@@ -152,7 +152,7 @@ def _walk(check: Check, installation: Installation) -> None:
     installation.connected("shop-kept")
 
 
-def _anew(check: Check) -> None:
+def _deployed_again(check: Check) -> None:
     with check.report.step("plain `sam deploy` makes the same stack again, with a table and a key of its own") as seen:
         check.project.edit({"ConnectionsTableName": "", "TokensKeyId": ""})
         check.project.deploy()
