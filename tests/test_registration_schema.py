@@ -16,7 +16,7 @@ from functions.vault.provider import merging, vocabulary
 from functions.vault.provider.vocabulary import CREDENTIALS, REGISTRATION
 from functions.vault.storage.registrations import Registrations
 from tests.test_catalogue import FILES
-from tests.unit.test_providers import BAD, EACH_BAD, EACH_GOOD, GOOD
+from tests.unit.test_vocabulary import BAD, EACH_BAD, EACH_GOOD, GOOD
 from tools import catalogue, registration_schema
 
 PUBLISHED: dict[str, Any] = json.loads(registration_schema.DOCUMENT.read_text(encoding="utf-8"))
