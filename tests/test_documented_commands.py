@@ -1,0 +1,206 @@
+"""Every shell command of the documents is run here as it stands, or named below with the reason why it is not."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+
+from local.stack import Stack
+from tests.commands import blocks
+from tests.commands.account import Account
+from tests.commands.aws_cli import UsageError, parse
+from tests.commands.terminal import Terminal
+from tests.requirements import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FILES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
+BLOCKS = {path.relative_to(ROOT).as_posix(): blocks.of(path) for path in FILES}
+
+DEPLOYS = "needs SAM CLI and an account: `make deploy-check` deploys by the documented commands, to an emulator"
+BUILDS = "tests/test_build.py runs `sam build`"
+PART = "this is a part of it"
+STARTS = "tests/stack/test_command.py starts the stack with its options"
+NOT_RUN_HERE = {
+    "make run": STARTS,
+    'make run ARGS="--registrations providers.local.json"': STARTS,
+    "make test": PART,
+    'make test PYTEST_ARGS="-k lease"': PART,
+    "make lint": "`make test` begins with it",
+    "make format": "writes into the checkout; `make lint` holds that there is nothing to write",
+    ".venv/bin/python -m tests.golden": "writes into the checkout; tests/golden/test_golden.py holds what it writes",
+    ".venv/bin/python -m tools.catalogue": "writes into the checkout; tests/test_catalogue.py holds what it writes",
+    "sam build": BUILDS,
+    "GATEHOUSE_LAMBDA_PYTHON=/path/to/python3.13 sam build": f"names an interpreter of the reader's; {BUILDS}",
+    "GATEHOUSE_BYTECODE=none sam build": f"{BUILDS}, and tries the option",
+    "sam build && sam deploy": DEPLOYS,
+    "sam deploy": DEPLOYS,
+    "sam deploy --config-env staging": DEPLOYS,
+    "sam deploy --config-env production": DEPLOYS,
+    "make check-deployment STACK=gatehouse-staging": "one stack is deployed here; with its name the command is run",
+    "git checkout COMMIT": "changes the checkout that the tests run in",
+}
+"""Commands that are not run here, each with the reason."""
+
+PLACEHOLDERS = {"NAME": "acme"}
+"""What a reader puts something of their own for, beside what the account has."""
+
+DEAD_LETTER, LEFT_MESSAGE = '{"moved": "back"}', '{"left": "by an old stack"}'
+
+PRINTED = {
+    ("README.md", "gatehouse-token:live"): r'"access_token": "',
+    ("README.md", "gatehouse-start:live"): r'"authorize_url": "http',
+    ("README.md", "create-secret"): r'"Name": "gatehouse/providers/ultracart"',
+    (
+        "docs/does-not-connect.md",
+        "THE_REQUEST_ID",
+    ): r'"outcome": "?connected|"message":"callback".*"outcome":"connected"',
+    ("docs/does-not-connect.md", '"shop-1"'): r'"status": "active".*"last_attempt": \{',
+    ("docs/first-hour.md", "get-routes"): r"(?s)GET /authorize/.*NONE.*POST /v1/token.*AWS_IAM",
+    ("docs/first-hour.md", "test-metric-filter"): r"^1\n0$",
+    ("docs/operations.md", "gatehouse-sweep:live"): r'\{"queued": \d+, "complete": true\}',
+    ("docs/operations.md", "sns subscribe"): r'AlarmTopicArn = "arn:aws:sns:[^"]+:gatehouse-alarms"',
+    ("docs/operations.md", "gatehouse-rescue:live"): r'"status": "active", "version": 2\}',
+    ("docs/providers.md", "get-public-key"): r'"kty": "EC"',
+    ("docs/runbooks.md", "make check-deployment"): r"All \d+ are as they should be\.",
+    ("docs/runbooks.md", 'make versions ARGS="back"'): r"gatehouse-token: live goes from 2 back to 1",
+    ("docs/runbooks.md", "make take-over"): r"\d+ taken over; \d+ left, because the new table has something newer\.",
+    ("docs/runbooks.md", "cat left.txt"): r"AWS::KMS::Key\s+TokensKey\s+\S+",
+}
+"""What must be found in what a block prints, by its page and by something that stands in it."""
+
+
+ARRIVED = {"docs/operations.md": [DEAD_LETTER], "docs/runbooks.md": [LEFT_MESSAGE]}
+"""What the commands of a page have moved into the queue that `rescue` works off."""
+
+REGISTRATION = {
+    "authorization_endpoint": "https://login.acme.test/authorize",
+    "token_endpoint": "https://login.acme.test/token",
+    "client_id": "a-client",
+    "client_secret": "a-secret-of-its-own",
+}
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[Account]:
+    """Give an account with a deployed stack, of this module alone: the commands delete and switch off."""
+    with Stack() as stack:
+        yield Account(stack)
+
+
+@pytest.fixture
+def terminal(account: Account, tmp_path: Path) -> Iterator[Terminal]:
+    """Open a terminal in the folder in which a reader works, with the files that the pages have them write."""
+    account.as_deployed()
+    written = {"ultracart": account.stack.registrations["ultracart"], "acme": REGISTRATION}
+    written["dropbox"] = {name: value for name, value in REGISTRATION.items() if name.startswith("client_")}
+    written["providers"] = {"acme": REGISTRATION}
+    for name, document in written.items():
+        (tmp_path / f"{name}.local.json").write_text(json.dumps(document), encoding="utf-8")
+    with Terminal(tmp_path, account.answer) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("page", [page for page, found in BLOCKS.items() if found])
+def test_the_commands_of_a_page_do_what_it_says(page: str, account: Account, terminal: Terminal) -> None:
+    """Its blocks, one after the other in one shell, succeed, and print what a reader is told to expect."""
+    # given
+    queue = prepared(page, account)
+    made = boto3.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]
+    values = {"KEY_ID": made["KeyId"], "THE_REQUEST_ID": account.request_id, "URL_OF_THE_OLD_RESCUE_QUEUE": queue}
+    runnable = [
+        (block.line, filled(command, values))
+        for block in BLOCKS[page]
+        for command in ["\n".join(each for each in block.commands if each not in NOT_RUN_HERE)]
+        if command
+    ]
+
+    # when
+    ran = terminal.run(runnable, then="1970-01-01T00:00:00Z")
+
+    # then
+    assert ran.failed is None, f"{page}:{ran.failed} ended with {ran.code}: {ran.complaints}"
+    assert [f"{page}:{line}: {wanted}\n{ran.printed[line]}" for line, wanted in unprinted(page, ran.printed)] == []
+    assert account.bodies(account.names["RescueQueue"]) == ARRIVED.get(page, [])
+    assert account.still_left() == []
+
+
+def prepared(page: str, account: Account) -> str:
+    """Have the account be as the page finds it, and return the URL of the queue that an old stack has left."""
+    commands = "\n".join(command for block in BLOCKS[page] for command in block.commands)
+    created = set(re.findall(r"create-secret --name (\S+)", commands))
+    for name in created | set(re.findall(r"put-secret-value --secret-id (\S+)", commands)):
+        account.have_secret(filled(name, {}), there=name not in created)
+    if page == "docs/operations.md":
+        account.lose_a_commit()
+        account.wait_in("RescueDeadLetters", DEAD_LETTER)
+    return account.leave(LEFT_MESSAGE) if page == "docs/runbooks.md" else ""
+
+
+def filled(command: str, values: dict[str, str]) -> str:
+    """Return a command with a value for each placeholder that there is a value for."""
+    for placeholder, value in (PLACEHOLDERS | values).items():
+        command = re.sub(rf"\b{placeholder}\b", value, command)
+    return command
+
+
+def unprinted(page: str, printed: dict[int, str]) -> Iterator[tuple[int, str]]:
+    """Give the lines of the blocks of a page that lack what they should print."""
+    for block in BLOCKS[page]:
+        text = "\n".join(block.commands)
+        for (of_page, part), wanted in PRINTED.items():
+            if of_page == page and part in text and not re.search(wanted, printed[block.line], re.MULTILINE):
+                yield block.line, wanted
+
+
+def test_what_is_named_as_not_run_here_is_in_a_document() -> None:
+    """An entry of the table goes with the command that it is about."""
+    documented = {command for found in BLOCKS.values() for block in found for command in block.commands}
+
+    assert [command for command in NOT_RUN_HERE if command not in documented] == []
+    assert [key for key in PRINTED if not any(key[1] in "\n".join(block.commands) for block in BLOCKS[key[0]])] == []
+
+
+def test_the_tests_that_the_reasons_name_are_there() -> None:
+    """Where a command is run elsewhere, the reason says by what."""
+    named = {name for reason in NOT_RUN_HERE.values() for name in re.findall(r"tests/[\w/]+\.py", reason)}
+
+    assert named
+    assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_command_in_a_sentence_is_one_that_both_versions_take(path: Path) -> None:
+    """What stands between two words of a page is copied, too: `aws kms enable-key --key-id KEY`."""
+    for command in blocks.spans(path):
+        parse(command.split()[1:], lambda _: b"{}")
+
+
+@pytest.mark.parametrize(
+    ("command", "because"),
+    [
+        ("lambda invoke --function-name f --cli-binary-format raw-in-base64-out --payload {} o", "--cli-binary-format"),
+        ("lambda invoke --function-name f --payload {} out", "fileb://"),
+        ("lambda invoke --function-name f", "a file for the answer"),
+        ("logs tail group", "aws logs tail"),
+        ("configure export-credentials --format env", "configure"),
+        ("kms enable-key", "KeyId"),
+        ("events enable-rule --nam x", "--nam"),
+        ("dynamodb wait table-exits --table-name t", "table-exits"),
+        ("kms create-key --key-usage SIGN", "SIGN_VERIFY"),
+        (
+            "dynamodb update-continuous-backups --table-name t --point-in-time-recovery-specification Enabled=true",
+            "Enabled",
+        ),
+    ],
+)
+def test_what_one_version_does_not_take_is_an_error(command: str, because: str) -> None:
+    """Whoever writes such a command into a document is told what is wrong with it."""
+    with pytest.raises(UsageError, match=because):
+        parse(command.split(), lambda _: b"{}")
