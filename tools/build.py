@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--magic-number", type=int, default=LAMBDA_MAGIC_NUMBER, help=number)
     given = parser.parse_args(arguments)
     try:
-        _build_as_told(given.folder, os.environ, given.magic_number)
+        _build_as_asked(given.folder, os.environ, given.magic_number)
     except Refused as refusal:
         print(refusal, file=sys.stderr)
         return 2
@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _build_as_told(folder: Path, environ: Mapping[str, str], magic_number: int) -> None:
+def _build_as_asked(folder: Path, environ: Mapping[str, str], magic_number: int) -> None:
     """Build what the environment says. Raises ``Refused`` before anything is built."""
     target = environ.get("GATEHOUSE_BUILD") or "lambda"
     if target not in {"lambda", "host"}:
@@ -185,7 +185,7 @@ def compile_all(folder: Path, lies_at: str, python: str, *, instead: bool = Fals
 
     A deployed function cannot write bytecode, and would compile everything that it imports at each cold start: about
     half of it. The bytecode is marked as to be taken without a look at the source: what is deployed does not change,
-    and its files have times of which an archive keeps nothing that could be relied on.
+    and an archive does not keep the times of its files reliably.
     """
     options = ["-q", "-q", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", lies_at]
     # -I: neither this folder nor the environment of whoever builds has a say in it.

@@ -2,7 +2,7 @@
 
 botocore describes some 400 services in 25 MB: the operations in use stay, described in full but for the prose, where
 botocore's own loader looks for them. Its list of endpoints keeps every partition and region. Packages that
-dependencies load and of which no function calls anything are hollow.
+dependencies load and no function calls are hollow.
 """
 
 from __future__ import annotations

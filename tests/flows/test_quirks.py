@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def scripted(scripted: Scripted) -> Scripted:
-    """Run a server that says what it is told, and grants at first."""
+    """Run a server that answers as scripted, and grants at first."""
     scripted.answers["/token"] = TOKENS
     return scripted
 

@@ -1,4 +1,4 @@
-"""Answers of authorization servers as they are, met by what they publish alone: docs/providers.md names them."""
+"""Answers of real authorization servers, registered by nothing but their metadata; docs/providers.md names them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_connection_that_cannot_be_refreshed_says_so_when_it_is_made(  # noqa:
 ) -> None:
     """LemonLDAP::NG gives no refresh token without `prompt=consent`, Better Auth none without `offline_access`.
 
-    When the access token has run out, whoever asks is told where the reason stands, and not only to start again.
+    When the access token has expired, the error says where the reason is, and not only to start again.
     """
     # given
     scripted.answers["/token"] = {"access_token": "of-an-hour", "expires_in": 3600}
@@ -89,12 +89,12 @@ def test_a_connection_that_cannot_be_refreshed_says_so_when_it_is_made(  # noqa:
 
     # when
     started, _ = connect(application, browser, provider)
-    (told,) = lines(capsys, "no refresh token came")
+    (line,) = lines(capsys, "no refresh token came")
     refused = application.refresh_later(started["connection_id"])
 
     # then
-    assert (told["level"], told["provider"], told["connection_id"]) == ("WARNING", provider, started["connection_id"])
-    assert advice in told["description"]
+    assert (line["level"], line["provider"], line["connection_id"]) == ("WARNING", provider, started["connection_id"])
+    assert advice in line["description"]
     assert refused["error"] == "reauthorization_required"
     assert "offline_access" in refused["error_description"]
 
@@ -263,7 +263,7 @@ def test_a_token_that_a_server_does_not_know_is_no_fault_of_the_client(
 
 
 @pytest.mark.parametrize(
-    ("asked", "page_status", "told"),
+    ("asked", "page_status", "error"),
     [({"prompt": "consent"}, 200, "access_denied"), ({}, 200, "access_denied"), ({"prompt": "none"}, 400, None)],
     ids=["asked for consent", "asked for nothing", "asked for silence"],
 )
@@ -273,7 +273,7 @@ def test_a_consent_that_was_refused_is_a_no(  # noqa: PLR0913, PLR0917 - pytest 
     scripted: Scripted,
     asked: dict[str, str],
     page_status: int,
-    told: str | None,
+    error: str | None,
 ) -> None:
     """LemonLDAP::NG says `consent_required` when a person refuses; without a page it means what the standard says."""
     # given
@@ -285,8 +285,8 @@ def test_a_consent_that_was_refused_is_a_no(  # noqa: PLR0913, PLR0917 - pytest 
 
     # then
     attempt = application.call("connections", request_id=started["request_id"])["last_attempt"]
-    assert (page.status_code, "You declined access" in page.text) == (page_status, told is not None)
-    assert attempt["error"] == (told or "consent_required")
+    assert (page.status_code, "You declined access" in page.text) == (page_status, error is not None)
+    assert attempt["error"] == (error or "consent_required")
     assert attempt["provider_error"]["error"] == "consent_required"
 
 
@@ -349,7 +349,7 @@ def test_a_token_that_a_server_quotes_from_its_own_database_is_in_no_log(
 
 
 @pytest.mark.parametrize(
-    ("registration", "published", "told"),
+    ("registration", "published", "expected"),
     [
         ({"scopes": ["public", "wirte"]}, {"scopes_supported": ["public", "write"]}, "these scopes: wirte."),
         ({"scopes": ["read"]}, {"scopes_supported": ["read", "offline_access"]}, "offline_access"),
@@ -364,7 +364,7 @@ def test_the_command_tells_what_a_server_does_not_publish(  # noqa: PLR0913, PLR
     capsys: pytest.CaptureFixture[str],
     registration: dict[str, Any],
     published: dict[str, Any],
-    told: str | None,
+    expected: str | None,
 ) -> None:
     """Doorkeeper shows a wrong scope to the customer alone; LemonLDAP::NG takes `offline_access`, unlisted."""
     # given
@@ -380,4 +380,4 @@ def test_the_command_tells_what_a_server_does_not_publish(  # noqa: PLR0913, PLR
     line = capsys.readouterr().out
     assert code == 0
     assert line.startswith("acme: right.")
-    assert line.endswith("at the provider.\n") if told is None else told in line
+    assert line.endswith("at the provider.\n") if expected is None else expected in line
