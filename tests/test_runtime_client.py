@@ -1,4 +1,4 @@
-"""Built functions under AWS's own runtime client: how they start, what they say, and what SnapStart asks of them."""
+"""Built functions under AWS's own runtime client: how they start, what they log, and what SnapStart requires."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ROLE = {
 
 
 class Aws:
-    """AWS as far as a function sees it here: an endpoint for its role's credentials, and a table that has nothing."""
+    """A minimal AWS: an endpoint for the credentials of the role, and an empty table."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str]] = []
@@ -62,21 +62,21 @@ class Aws:
                 self.wfile.write(body)
 
             def log_message(self, *_arguments: Any) -> None:
-                """Keep quiet."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
-        """Stop answering."""
+        """Stop."""
         self._server.shutdown()
         self._server.server_close()
 
 
 @pytest.fixture
 def aws() -> Iterator[Aws]:
-    """Give an AWS that is watched."""
+    """Give an AWS that records its requests."""
     made = Aws()
     yield made
     made.close()
@@ -84,18 +84,18 @@ def aws() -> Iterator[Aws]:
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder with the runtime client alone."""
+    """Give a folder with only the runtime client."""
     return runtime_client(tmp_path_factory.mktemp("client"))
 
 
 def running(name: str, client: Path, env: Mapping[str, str], *, snap_start: bool = False) -> RunningFunction:
-    """Return a built function, to be started."""
+    """Return a built function that is ready to be started."""
     handler = f"functions.{name}.handler"
     return RunningFunction(handler, env, package(for_lambda=False), client, snap_start=snap_start)
 
 
 def with_role(aws: Aws) -> dict[str, str]:
-    """Return the environment in which a restored function finds its role's credentials."""
+    """Return the environment from which a restored function gets its role's credentials."""
     env = {name: value for name, value in LAMBDA_ENVIRONMENT.items() if not name.startswith("AWS_ACCESS_KEY")}
     del env["AWS_SECRET_ACCESS_KEY"]
     return env | {
@@ -112,7 +112,7 @@ def sockets_of(pid: int) -> int:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_starts_and_answers(name: str, client: Path) -> None:
-    """As Lambda starts it: from its folder, by the handler that the template names."""
+    """Lambda starts it from its folder, by the handler that the template names."""
     with running(name, client, LAMBDA_ENVIRONMENT) as function:
         function.initialized()
         answer = function.invoke(["nonsense"])
@@ -121,8 +121,8 @@ def test_a_function_starts_and_answers(name: str, client: Path) -> None:
     assert answer.document["error"] == "invalid_request"
 
 
-def test_a_line_of_the_log_is_there_once(client: Path) -> None:
-    """The runtime client has a handler of its own for all that is logged, and would write every line again."""
+def test_every_line_is_logged_once(client: Path) -> None:
+    """The runtime client's own log handler would write every line a second time."""
     with running("token", client, LAMBDA_ENVIRONMENT) as function:
         function.initialized()
         function.invoke({})
@@ -133,8 +133,8 @@ def test_a_line_of_the_log_is_there_once(client: Path) -> None:
     ]
 
 
-def test_a_function_that_cannot_be_made_ready_says_why_when_it_is_called(client: Path) -> None:
-    """What a deployment left out does not end the process, which would name nothing: the call names it, in the log."""
+def test_a_function_that_lacks_a_setting_says_so_when_it_is_called(client: Path) -> None:
+    """Ending the process at its start would say nothing. The call logs the name of the setting."""
     env = {name: value for name, value in LAMBDA_ENVIRONMENT.items() if name != "GATEHOUSE_CONNECTIONS_TABLE"}
 
     with running("token", client, env) as function:
@@ -147,8 +147,8 @@ def test_a_function_that_cannot_be_made_ready_says_why_when_it_is_called(client:
     assert line["setting"] == "The environment variable GATEHOUSE_CONNECTIONS_TABLE is not set."
 
 
-def test_without_a_role_a_call_is_a_defect_and_not_the_start(client: Path, aws: Aws) -> None:
-    """Credentials are looked for with the first signature; where there are none, the log says so."""
+def test_missing_credentials_fail_the_call_and_not_the_start(client: Path, aws: Aws) -> None:
+    """Credentials are looked up for the first signature. If there are none, the log says so."""
     env = {name: value for name, value in with_role(aws).items() if "CONTAINER" not in name}
 
     with running("token", client, env) as function:
@@ -161,7 +161,7 @@ def test_without_a_role_a_call_is_a_defect_and_not_the_start(client: Path, aws: 
 
 
 def test_a_warm_function_keeps_its_connection(client: Path, aws: Aws) -> None:
-    """A handshake with AWS is made once for an environment, not once for a call; and a call is one read."""
+    """An environment makes one handshake with AWS, and each call is one read."""
     with running("token", client, LAMBDA_ENVIRONMENT | {"AWS_ENDPOINT_URL": aws.url}) as function:
         function.initialized()
         for _ in range(3):
@@ -173,7 +173,7 @@ def test_a_warm_function_keeps_its_connection(client: Path, aws: Aws) -> None:
 
 @pytest.mark.parametrize("name", ["start", "authorize", "callback", "token", "refresh"])
 def test_a_snapshot_holds_no_credentials_and_no_connection(name: str, client: Path, aws: Aws) -> None:
-    """Until the snapshot nothing was asked of anybody: not for credentials, not for a secret, not by a connection."""
+    """Before the snapshot, the function has asked for no credentials and no secret, and opened no connection."""
     with running(name, client, with_role(aws), snap_start=True) as function:
         function.api.received("restore/next")
 
@@ -182,7 +182,7 @@ def test_a_snapshot_holds_no_credentials_and_no_connection(name: str, client: Pa
 
 
 def test_a_restored_function_signs_with_the_credentials_of_its_own_environment(client: Path, aws: Aws) -> None:
-    """They are asked for after the restoration, once, and every call is signed with them."""
+    """It gets them once after the restoration, and signs every call with them."""
     with running("token", client, with_role(aws), snap_start=True) as function:
         function.api.received("restore/next")
         function.api.restore()
@@ -196,7 +196,7 @@ def test_a_restored_function_signs_with_the_credentials_of_its_own_environment(c
 
 
 def test_two_processes_from_one_snapshot_do_not_pause_alike() -> None:
-    """The source of jitter is in the snapshot; after the restoration each process goes on with one of its own."""
+    """The source of jitter is in the snapshot. After the restoration each process has one of its own."""
     services = Services.from_environ(LAMBDA_ENVIRONMENT)
     random.seed(1)
     in_the_snapshot = random.getstate()

@@ -32,7 +32,7 @@ class FakeHandler:
         self._use = use
 
     def with_services(self, services: Any) -> Callable[[Any, Any], Any]:
-        """Return the function; the services is of no use to it."""
+        """Return the function, which needs no services."""
         assert services == {"NAME": "value"}
         return self._use
 
