@@ -10,7 +10,13 @@ import pytest
 from functions.vault.base.errors import ProviderMisconfigured
 from functions.vault.oauth import authorization_response
 from functions.vault.oauth.authorization import BrowserBinding
-from functions.vault.oauth.authorization_response import Refused, ValidatedResponse, refusal_of, validate
+from functions.vault.oauth.authorization_response import (
+    Refused,
+    ValidatedResponse,
+    redirect_error,
+    refusal_of,
+    validate,
+)
 from functions.vault.provider.refusal_rules import of_codes
 from tests.unit.samples import BROWSER
 from tests.unit.samples import COOKIE as OURS
@@ -315,3 +321,35 @@ def test_a_response_without_its_providers_code_is_for_the_operator() -> None:
     """The registration may name the wrong parameter; no other one is taken for a code."""
     with pytest.raises(ProviderMisconfigured, match="neither an error nor the code, expected as 'code'"):
         answered(spapi_oauth_code="CODE-1").with_code("code")
+
+
+@pytest.mark.parametrize(
+    ("error", "description", "passed_on"),
+    [
+        (None, None, None),
+        ("access_denied", None, ("access_denied", None)),
+        (
+            "admin_policy_enforced",
+            "blocked\nby the organization",
+            ("admin_policy_enforced", "blocked by the organization"),
+        ),
+        (
+            "access_denied",
+            "AADSTS65004: User declined to consent.",
+            ("access_denied", "AADSTS65004: User declined to consent."),
+        ),
+        ("access_denied", "no, " + "aB3-_x" * 8 + "!", ("access_denied", "no, ***!")),
+        ("access_denied", "state%3D" + "x" * 32, ("access_denied", "***")),
+        ("access_denied", "you sent s3cret-of-ours", ("access_denied", "you sent ***")),
+        ("4f1c2d3e-" * 4, None, ("error", None)),
+        ("two words", "said so", ("error", "said so")),
+        (None, "said so", ("error", "said so")),
+    ],
+)
+def test_an_error_in_a_redirect_contains_no_secret(
+    error: str | None, description: str | None, passed_on: tuple[str, str | None] | None
+) -> None:
+    """Anybody with a link can write anything there. An operator reads words, and nothing that could be a token."""
+    said = redirect_error(error, description, ("s3cret-of-ours",))
+
+    assert (None if said is None else (said.error, said.error_description)) == passed_on
