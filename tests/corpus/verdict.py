@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """`verdict` is None where a client fell over; `how` says in which way it came to it, `took` how many seconds."""
+    """`verdict` is None if a client crashed; `how` says how it came to its verdict, `took` in how many seconds."""
 
     verdict: Verdict | None
     stored: dict[str, Any] = field(default_factory=dict)

@@ -61,7 +61,7 @@ def _running(command: Sequence[str], settings: dict[str, Any]) -> Iterator[str]:
 
 @dataclass
 class Form:
-    """A form of a page: where it goes, and the fields that are filled in already."""
+    """A form of a page: its target, and the fields that already have values."""
 
     action: str
     fields: dict[str, str]
@@ -89,7 +89,7 @@ def form_of(page: requests.Response) -> Form:
 
 
 def consent(browser: Browser, authorization_request: str, answers: dict[str, str], home: str) -> requests.Response:
-    """Go through a server's pages, filling in `answers` where a form asks for them, to the page of ours at the end.
+    """Go through a server's pages, filling in `answers` if a form asks for them, up to our own last page.
 
     Redirects and forms are followed wherever they lead, as a browser does: to `home`, which is ours.
     """

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 REDIRECT_URI = "https://gate.example/callback/acme"
 WALL = NOW - 86400
-"""What the clock on the wall says, where the records' clock was moved forward."""
+"""The wall clock: the clock of the records was moved forward by a day."""
 
 TOKEN_ANSWER = answer('{"access_token":"AT-2","expires_in":3600}')
 HEADERS = {
