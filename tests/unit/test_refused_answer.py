@@ -76,6 +76,9 @@ def test_each_refusal_has_one_meaning(status: int, body: str, meaning: type[Gate
     assert error.provider_error.error_description == next((word for word in ("why", "Forbidden") if word in body), None)
 
 
+# What a provider's data says of a refusal
+
+
 JIRA: Rule = {
     "endpoint": "refresh",
     "code": "unauthorized_client",
@@ -180,6 +183,9 @@ def test_a_busy_server_says_nothing_about_the_grant() -> None:
     assert isinstance(error, ProviderUnavailable)
     assert (error.retryable, error.retry_after, error.outcome_unknown) == (True, 2, False)
     assert "busy with another request" in error.description
+
+
+# Unknown refusals
 
 
 NOBODY_KNOWS = [
