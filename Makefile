@@ -1,13 +1,13 @@
 # make run      the whole stack on this machine: make run ARGS="--port N --registrations FILE", ARGS=--help for all
-# make test     everything that has to hold, as .ci/run checks it
+# make test     check everything that has to hold, as .ci/run does
 # make help     the other targets
 
-# The first of these that works and is new enough; or name one: make run PYTHON=/path/to/python3
+# The first of these that is installed and new enough. To choose another: make run PYTHON=/path/to/python3
 CANDIDATES = python3 python3.14 python3.13 python3.12 python3.11 python
 NEW_ENOUGH = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in $(CANDIDATES); do $$p $(NEW_ENOUGH) 2>/dev/null && { echo $$p; break; }; done)
 
-# Every pin has its hash, and each file holds its whole closure: nothing is resolved, so that this takes seconds.
+# Each file pins its whole closure, with hashes. Nothing has to be resolved, so installing takes seconds.
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes
 BIN = .venv/bin
 BUILT = .aws-sam/build
@@ -17,33 +17,34 @@ SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 .DEFAULT_GOAL := help
 
 help:
-	@echo 'make run               the whole stack on this machine; ARGS="--port N --registrations FILE", ARGS=--help for all'
-	@echo 'make test              lint, types, template, build and tests; PYTEST_ARGS="-k NAME" narrows the last'
-	@echo 'make torture           the proofs at full length; SCENARIO="name" those of one cast, SEED=n replays one'
-	@echo 'make bench             measure it beside others, and write docs/performance.md; twenty minutes'
-	@echo 'make deploy-check      deploy it to an emulator of AWS that evaluates IAM, and walk through it; some minutes'
-	@echo 'make lint              ruff and mypy alone'
+	@echo 'make run               start the whole stack on this machine; ARGS="--port N --registrations FILE", ARGS=--help for all'
+	@echo 'make test              check lint, types, template, build and tests; PYTEST_ARGS="-k NAME" narrows the tests'
+	@echo 'make torture           run the proofs at full length; SCENARIO="name" runs one scenario, SEED=n repeats a run'
+	@echo 'make bench             measure Gatehouse beside others, and write docs/performance.md; takes twenty minutes'
+	@echo 'make deploy-check      deploy to an emulator of AWS that evaluates IAM, and try everything; takes some minutes'
+	@echo 'make lint              run ruff and mypy alone'
 	@echo 'make format            let ruff rewrite the code'
-	@echo 'make check-template    sam validate and cfn-lint alone'
-	@echo 'make build             sam build: what is deployed, in .aws-sam/build'
-	@echo 'make check-deployment  look at a deployed stack; STACK=name, if it is not gatehouse'
-	@echo 'make check-registration  look at a registration before it is stored; ARGS="FILE NAME"'
-	@echo 'make versions          the versions of a deployed stack; ARGS="back" undoes a deployment, ARGS="prune" clears away'
-	@echo 'make take-over         into a restored table, what changed since; ARGS="OLD NEW --since TIME"'
-	@echo 'make lock              pin the newest versions of everything again'
-	@echo 'make clean             remove all that these made'
+	@echo 'make check-template    run sam validate and cfn-lint alone'
+	@echo 'make build             run sam build: what is deployed, in .aws-sam/build'
+	@echo 'make check-deployment  check a deployed stack; STACK=name if it is not gatehouse'
+	@echo 'make check-registration  check a registration before you store it; ARGS="FILE NAME"'
+	@echo 'make versions          list the versions of a deployed stack; ARGS="back" rolls back, ARGS="prune" deletes old ones'
+	@echo 'make take-over         copy what changed since into a restored table; ARGS="OLD NEW --since TIME"'
+	@echo 'make lock              pin the newest version of every package'
+	@echo 'make clean             remove everything that these have made'
 
 run: .venv/run.stamp
 	@exec $(BIN)/python -m local $(ARGS)
 
-# The checks that answer fastest come first, and pytest's own closing line last. tests/test_build.py runs `sam build`.
-# Much of the tests' time is waiting: two processes take little more than half of it. A file's tests stay in one. Both
-# hash alike, another way each time: they have to name the same tests, and a set has no order.
+# The fastest checks come first, and pytest's closing line last. tests/test_build.py runs `sam build`.
+# Much of the tests' time is waiting, so two processes take little more than half of it. The tests of a file stay in one
+# process. Both processes get the same hash seed, a new one for each run: they have to name the same tests, and the order
+# of a set depends on the seed.
 test: .venv/test.stamp node_modules/stamp
 	@$(MAKE) --no-print-directory lint check-template
 	PYTHONHASHSEED=$$(date +%s) $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
-# Exits with 1 where something did not hold, and says how to replay it.
+# If something does not hold, exits with 1 and says how to repeat it.
 torture: .venv/test.stamp node_modules/stamp
 	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--scenario "$(SCENARIO)") $(ARGS)
 	@$(if $(SEED)$(SCENARIO)$(ARGS),true,said=$$(mktemp); failed=0; \
@@ -52,19 +53,19 @@ torture: .venv/test.stamp node_modules/stamp
 		echo 'python -m tests.torture.crashes'; $(BIN)/python -m tests.torture.crashes || failed=1; \
 		wait $$beside || failed=1; cat $$said; rm $$said; exit $$failed)
 
-# Others' packages, where only the benchmarks find them: as `sam build` installs them, without bytecode.
+# The packages of others go where only the benchmarks find them, installed without bytecode, as `sam build` does it.
 bench: .venv/test.stamp node_modules/stamp .venv-bench/stamp
 	$(BIN)/python -m benchmarks
 
 .venv-bench/stamp: requirements-bench.txt benchmarks/subjects/grant/package-lock.json | .venv/test.stamp
-	@echo 'Installing what is measured beside it (once) ...'
+	@echo 'Installing what Gatehouse is measured beside (once) ...'
 	@rm -rf $(@D) && mkdir $(@D)
 	@$(BIN)/python $(PIP_INSTALL) --no-compile --target $(@D)/packages --requirement requirements-bench.txt
 	@cp -R benchmarks/subjects/grant $(@D)/grant && cp .npmrc $(@D)/grant
 	@if command -v npm >/dev/null; then cd $(@D)/grant && npm ci --silent; else echo 'npm is not here: no grant'; fi
 	@touch $@
 
-# Deployed as a person does it, to an emulator on this machine. Exits with 1 where something does not hold.
+# Deploys as a person does, to an emulator on this machine. If something does not hold, exits with 1.
 deploy-check: .venv/test.stamp .venv-sam/stamp .venv-deploy/stamp
 	@$(BIN)/python -m tools.deploy_check $(ARGS)
 
@@ -81,7 +82,8 @@ check-template: .venv-sam/stamp
 	$(SAM) validate --lint
 	.venv-sam/bin/cfn-lint template.yaml
 
-# What a build that succeeds has to say is said here, once: SAM would not show it, or nine times. All are built alike.
+# All functions are built alike. What a successful build reports is printed here, once: SAM would print it nine times, or not
+# at all.
 build: .venv-sam/stamp | require-python
 	$(SAM) build
 	@$(PYTHON) -m tools.describe $(BUILT)/TokenFunction
@@ -98,15 +100,15 @@ take-over: .venv/run.stamp
 versions: .venv/run.stamp
 	@$(BIN)/python -m tools.versions $(or $(ARGS),list) $(if $(STACK),--stack $(STACK))
 
-# `sam build` calls this for each function, with the folder to fill in ARTIFACTS_DIR; GATEHOUSE_BUILD_ARGS are options.
+# `sam build` calls this for each function, with the folder to fill in ARTIFACTS_DIR. GATEHOUSE_BUILD_ARGS holds options.
 build-%Function: require-python
 	@$(PYTHON) -m tools.build $(GATEHOUSE_BUILD_ARGS) "$(ARTIFACTS_DIR)"
 
 .PHONY: require-python
 require-python:
 	@test -n "$(PYTHON)" || { \
-		echo 'Gatehouse needs Python 3.11 or newer, and none of these is: $(CANDIDATES)'; \
-		echo 'Install one, or say where it is: make run PYTHON=/path/to/python3'; \
+		echo 'Gatehouse needs Python 3.11 or newer, and found none among: $(CANDIDATES)'; \
+		echo 'Install one, or name it: make run PYTHON=/path/to/python3'; \
 		exit 1; } >&2
 	@$(PYTHON) $(NEW_ENOUGH) || { echo 'Gatehouse needs Python 3.11 or newer, and $(PYTHON) is not.' >&2; exit 1; }
 
@@ -119,7 +121,7 @@ require-python:
 	@$(PYTHON) -m venv --clear $(@D)
 	@touch $@
 
-# A stamp says that this version of the pins is installed. The first start comes soon after: compiling is left to it.
+# A stamp says that this version of the pins is installed. The modules are compiled at the first start, which follows soon.
 .venv/run.stamp: requirements-local.txt .venv/made
 	@echo 'Installing what the stack needs (once) ...'
 	@$(BIN)/python $(PIP_INSTALL) --no-compile --requirement requirements-local.txt
@@ -130,19 +132,19 @@ require-python:
 	@$(BIN)/python $(PIP_INSTALL) --requirement requirements-dev.txt
 	@touch $@
 
-# SAM CLI holds boto3 back to a version of its own: an environment of its own.
+# SAM CLI needs an older boto3, so it has its own environment.
 .venv-sam/stamp: requirements-sam.txt .venv-sam/made
 	@echo 'Installing SAM CLI (once) ...'
 	@.venv-sam/bin/python $(PIP_INSTALL) --requirement requirements-sam.txt
 	@touch $@
 
-# The emulator pins botocore, and runs the functions itself: an environment of its own.
+# The emulator pins botocore and runs the functions itself, so it has its own environment.
 .venv-deploy/stamp: requirements-deploy.txt .venv-deploy/made
 	@echo 'Installing the emulator of AWS (once) ...'
 	@.venv-deploy/bin/python $(PIP_INSTALL) --requirement requirements-deploy.txt
 	@touch $@
 
-# Without npm, or without network, the tests that need it say what they miss.
+# Without npm or without a network, the tests that need dynalite are skipped and say so.
 node_modules/stamp: package-lock.json
 	@if command -v npm >/dev/null; then npm ci --silent && touch $@; else echo 'npm is not here: no dynalite'; fi \
 		|| echo 'npm ci failed: no dynalite'
