@@ -78,7 +78,7 @@ def measures(workshop: Workshop, scene: Scene) -> dict[str, Compared]:
         "with all of botocore's data": workshop.function(scene, workshop.with_all_of_botocore()),
         "with garbage collected while it is loaded": workshop.function(scene, workshop.with_collection()),
         "the ordinary stack, with bytecode": workshop.ordinary_compiled(scene),
-        "*the floor: its two calls on the same packages, and nothing else*": workshop.floor(scene),
+        "*the minimum: its two calls on the same packages, and nothing else*": workshop.minimum(scene),
     }
     found = {}
     with Playing(scene.answers()) as playing:

@@ -93,10 +93,10 @@ class Workshop:
         """Return a handler that does nothing."""
         return Subject("empty.handler", (self._compiled_subjects, self._client))
 
-    def floor(self, scene: Scene) -> Subject:
+    def minimum(self, scene: Scene) -> Subject:
         """Return what makes the scene's requests with the package's own libraries, and nothing else."""
         folders = (self._compiled_subjects, self.built, self._client)
-        return Subject("floor.handler", folders, {"PLAN": _plan(scene)})
+        return Subject("minimum.handler", folders, {"PLAN": _plan(scene)})
 
     def ordinary(self, scene: Scene) -> Subject:
         """Return what makes the scene's requests as such functions are usually written, and as `sam build` ships it."""

@@ -42,12 +42,12 @@ def handshake(scene: Scene, folder: Path) -> Compared:
         def new() -> HTTPSConnectionPool:
             return HTTPSConnectionPool("127.0.0.1", port, ssl_context=trust, retries=False)
 
-        def ask_anew() -> float:
+        def ask_on_new_connection() -> float:
             with new() as pool:
                 return ask(pool)
 
         with new() as kept:
-            found = in_turn(ask_anew, lambda: ask(kept), _PAIRS)
+            found = in_turn(ask_on_new_connection, lambda: ask(kept), _PAIRS)
     say(f"a token request on its own connection: {found.ours_ms - found.other_ms:.2f} ms more, without the network")
     return found
 

@@ -86,7 +86,7 @@ def plot(measured: Measured) -> str:
                 [(row.name, row.answered.ratio, COLD_LIMITS.get(row.name)) for row in measured.cold],
             ),
             (
-                "warm call, beside its floor: the same requests and nothing else",
+                "warm call, beside its minimum: the same requests and nothing else",
                 [(row.name, row.in_time.ratio, WARM_LIMITS.get(row.name)) for row in measured.warm],
             ),
             (
@@ -168,7 +168,7 @@ figures includes that.
 
 {_table(("a cold start of token", "times as long"), rows)}
 
-What is left is botocore, as the row of the floor shows. Gatehouse could sign with botocore and send without its
+What is left is botocore, as the row of the minimum shows. Gatehouse could sign with botocore and send without its
 client. That would gain little, because signing loads most of what the client loads, and Gatehouse would have to
 maintain the retries, endpoints and errors of four services. So it does not.
 
@@ -188,11 +188,11 @@ def _warm(measured: Measured) -> str:
         )
         for row in measured.warm
     ]
-    head = ("", "of its floor", "AWS at once", "ms of our own", "requests", "bytes")
+    head = ("", "of its minimum", "AWS at once", "ms of our own", "requests", "bytes")
     return f"""## Warm calls
 
-The *floor* is a script that makes exactly these requests with the same libraries and settings, and does nothing else
-({WARM_PAIRS} pairs). In the first column, AWS answers after {SECONDS_OF_AWS * 1000:.0f} ms, which is about what
+The *minimum* is a script that makes exactly these requests with the same libraries and settings, and does nothing
+else ({WARM_PAIRS} pairs). In the first column, AWS answers after {SECONDS_OF_AWS * 1000:.0f} ms, which is about what
 DynamoDB takes. In the second it answers at once, so that only processor time is left.
 
 {_table(head, rows)}"""

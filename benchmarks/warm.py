@@ -31,7 +31,7 @@ OPENED_BEFORE = {name: frozenset({"Decrypt"}) for name in ("token", "refresh", I
 
 @dataclass(frozen=True)
 class Warm:
-    """The warm calls of one function beside its floor: where AWS answers at once, and where it takes its time."""
+    """The warm calls of one function beside its minimum: where AWS answers at once, and where it takes its time."""
 
     name: str
     at_once: Compared
@@ -45,13 +45,14 @@ def warm(workshop: Workshop, scenes: Mapping[str, Scene]) -> list[Warm]:
     for name in FUNCTIONS:
         scene = scenes[name]
         skipped = IN_A_COLD_CALL_ONLY | OPENED_BEFORE.get(name, frozenset())
-        floor = workshop.floor(scene.without(skipped))
+        minimum = workshop.minimum(scene.without(skipped))
         ours = workshop.function(scene)
-        at_once, counts = side_by_side(ours, floor, scene)
-        in_time, _ = side_by_side(ours, floor, scene.slowed(aws=SECONDS_OF_AWS, provider=SECONDS_OF_AWS))
+        at_once, counts = side_by_side(ours, minimum, scene)
+        in_time, _ = side_by_side(ours, minimum, scene.slowed(aws=SECONDS_OF_AWS, provider=SECONDS_OF_AWS))
         rows.append(Warm(name, at_once, in_time, counts))
         say(
-            f"warm {name:<12} {in_time.ratio:.2f} of its floor ({in_time.ours_ms:.2f} ms, {in_time.other_ms:.2f} ms); "
+            f"warm {name:<12} {in_time.ratio:.2f} of its minimum "
+            f"({in_time.ours_ms:.2f} ms, {in_time.other_ms:.2f} ms); "
             f"{at_once.ratio:.2f} with answers at once ({at_once.ours_ms:.2f} ms, {at_once.other_ms:.2f} ms)"
         )
     return rows

@@ -109,7 +109,7 @@ def terminal(account: Account, tmp_path: Path) -> Iterator[Terminal]:
 
 @pytest.mark.parametrize("page", [page for page, found in BLOCKS.items() if found])
 def test_the_commands_of_a_page_do_what_it_says(page: str, account: Account, terminal: Terminal) -> None:
-    """Its blocks, one after the other in one shell, succeed, and print what a reader is told to expect."""
+    """Its blocks, one after the other in one shell, succeed, and print what the page says."""
     # given
     queue = prepared(page, account)
     made = boto3.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]
@@ -201,6 +201,6 @@ def test_a_command_in_a_sentence_is_one_that_both_versions_take(path: Path) -> N
     ],
 )
 def test_what_one_version_does_not_take_is_an_error(command: str, because: str) -> None:
-    """Whoever writes such a command into a document is told what is wrong with it."""
+    """If somebody writes such a command into a document, the test says what is wrong with it."""
     with pytest.raises(UsageError, match=because):
         parse(command.split(), lambda _: b"{}")

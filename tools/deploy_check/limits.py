@@ -22,7 +22,7 @@ BY_ITS_MAKING = (
     "No cold start is like one of Lambda's, and of SnapStart there are the hooks alone.",
     "Whoever deploys is the account's root user: what rights a deployment needs is not seen.",
     "The SAM transform is the package aws-sam-translator's, without the values of parameters; AWS runs one of its own.",
-    "`aws` is version 1, which pip can install: the documents' `aws logs tail` is of version 2 alone, and not run.",
+    "`aws` is version 1, which pip can install. Version 2 is in no registry, and was not tried.",
 )
 
 

@@ -1,4 +1,4 @@
-"""The floor: the same requests, by the same libraries and with the same settings, and nothing else."""
+"""The minimum: the same requests, by the same libraries and with the same settings, and nothing else."""
 
 from __future__ import annotations
 
