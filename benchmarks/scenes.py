@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.replay import SHARED
-from functions.vault.grant.connection import JUST_OBTAINED, RefreshedFrom
+from functions.vault.grant import obtained_document
+from functions.vault.grant.connection import JUST_OBTAINED
 from functions.vault.grant.obtained import Obtained
+from functions.vault.grant.stored_set import RefreshedFrom
 from functions.vault.grant.tokens import SealedTokens
 from functions.vault.services import Services
 from functions.vault.storage.registrations import KEPT
@@ -187,7 +189,7 @@ def _rescued(stack: Stack, connection_id: str) -> dict[str, Any]:
         obtained_at=stored.updated_at,
     )
     obtained = Obtained(connection_id, "holder", tokens, refreshed_from=RefreshedFrom("another", 0))
-    document: dict[str, Any] = json.loads(obtained.to_json())
+    document: dict[str, Any] = json.loads(obtained_document.to_json(obtained))
     return document
 
 

@@ -27,7 +27,7 @@ from benchmarks.crowd import AWS, Hub
 from benchmarks.environments import ROOT
 from functions.vault.base.errors import GatehouseError
 from functions.vault.base.timing import Deadline, Timing
-from functions.vault.grant.tokens import TokenSet
+from functions.vault.grant.token_set import TokenSet
 from functions.vault.storage.shared import Shared
 from functions.vault.storage.slots import Slots
 from functions.vault.usecases.vending import Vending

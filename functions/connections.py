@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from functions.vault.base import fields
 from functions.vault.base.errors import InvalidRequest
 from functions.vault.base.fields import Fields
-from functions.vault.grant.connection import NEEDS, Status
+from functions.vault.grant.connection import NEEDS
+from functions.vault.grant.life import Status
 from functions.vault.usecases.listing import DEFAULT_LIMIT
 from functions.web.handlers import InvokeHandler
 

@@ -39,7 +39,11 @@ CONNECTIONS = {
     "storage.connections",
     "storage.due",
     "grant.failure",
+    "grant.lease",
     "grant.life",
+    "grant.revocation",
+    "grant.revoked",
+    "grant.seal",
     "storage.listed",
     "grant.stored_set",
 }
@@ -83,7 +87,15 @@ PROVIDERS = REGISTRATIONS | {
     "grant.tokens",
     "oauth.wire",
 }
-COMMITTING = {"usecases.committing", "grant.obtained", "storage.queues", "grant.token_set", "grant.tokens"}
+CHANGING = {"grant.transition", "grant.consents", "grant.refreshes"}
+COMMITTING = CHANGING | {
+    "usecases.committing",
+    "grant.late_answers",
+    "grant.obtained",
+    "storage.queues",
+    "grant.token_set",
+    "grant.tokens",
+}
 
 LOADS: dict[str, tuple[set[str], set[str]]] = {
     "authorize": (
@@ -125,15 +137,20 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
             "usecases.vending",
         },
     ),
-    "rescue": (AWS | SEALING, EVERY | CONNECTIONS | SEALS | COMMITTING | {"usecases.rescuing"}),
+    "rescue": (
+        AWS | SEALING,
+        EVERY | CONNECTIONS | SEALS | COMMITTING | {"grant.obtained_document", "usecases.rescuing"},
+    ),
     "revoke": (
         AWS | SEALING,
         EVERY
         | CONNECTIONS
         | SEALS
         | PROVIDERS
+        | CHANGING
         | {
             "grant.revocation_attempt",
+            "grant.revocations",
             "provider.registration_changes",
             "usecases.revocation_results",
             "usecases.revoking",

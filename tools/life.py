@@ -31,7 +31,7 @@ What leads from one status to another. What changes no status is not drawn.
 _PLACES = """
 ## Token sets
 
-Where a token set can be, and what moves it. It comes in with an answer of the authorization server; when it leaves, its
+Where a token set can be, and what moves it. It comes in with an answer of the authorization server. When it leaves, its
 ciphertext is deleted.
 
 """
@@ -57,12 +57,12 @@ def document() -> str:
 def _rules() -> str:
     """Return the rules in prose: the module's own."""
     text = life.__doc__ or ""
-    begin, end = text.index("A record has one"), text.index("No other module sets")
+    begin, end = text.index("A connection has one"), text.index("Only `transition.after`")
     return text[begin:end].strip() + "\n"
 
 
 def _diagram(steps: Iterable[tuple[str, str, str]]) -> str:
-    """Return a state diagram in Mermaid; what leads the same way is on one arrow."""
+    """Return a state diagram in Mermaid, with one arrow for all that leads the same way."""
     labels: dict[tuple[str, str], list[str]] = defaultdict(list)
     for start, end, label in steps:
         if label not in labels[start, end]:

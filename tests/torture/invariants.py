@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from functions.vault.base.errors import GatehouseError
 from functions.vault.base.timing import TOLERATED
+from functions.vault.grant import obtained_document
 from functions.vault.grant.belief import BACKGROUND, BY_CALLERS, QUEUE_SPEAKS_FOR, SHORTEST_PAUSE
 from functions.vault.grant.connection import JUST_OBTAINED
 from functions.vault.grant.life import Happened
-from functions.vault.grant.obtained import Obtained
 from functions.vault.usecases.revoking import NotRevokedYet
 from tests.torture import records
 from tests.torture.edges import CONNECTIONS
@@ -31,7 +31,7 @@ from tests.torture.world import Observer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions.vault.grant.tokens import TokenSet
+    from functions.vault.grant.token_set import TokenSet
     from tests.torture.rows import Row
     from tests.torture.scheduler import Actor
     from tests.torture.server import Grant, Issue
@@ -238,7 +238,7 @@ class Watch(Observer):
     def queued(self, queue: str, body: str) -> None:
         """Note the tokens that a queue or the log holds now, sealed."""
         if queue in {"rescue", "log"}:
-            obtained = Obtained.from_document(json.loads(body))
+            obtained = obtained_document.from_document(json.loads(body))
             tokens = self.world.truth.open(obtained.connection_id, obtained.tokens, obtained.purpose)
             self._secure(tokens, queue)
             self.counts[f"answers that the {queue} held"] += 1

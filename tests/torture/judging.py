@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from functions.vault.grant.belief import BACKGROUND
 from functions.vault.grant.connection import REAUTHORIZATION
-from functions.vault.grant.stored_set import INTERRUPTED, LEFT_AT_THE_SERVER
+from functions.vault.grant.revocation import INTERRUPTED, LEFT_AT_THE_SERVER
 from tests.torture import records
 from tests.torture.invariants import ENDED, UNDER_WAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions.vault.grant.tokens import TokenSet
+    from functions.vault.grant.token_set import TokenSet
     from tests.torture.invariants import Watch
     from tests.torture.server import Grant, Issue
 

@@ -17,9 +17,10 @@ from functions.vault.base.errors import (
 )
 from functions.vault.base.record import record
 from functions.vault.base.timing import LEASE_MARGIN, Deadline
+from functions.vault.grant import late_answers, refreshes, revocations, transition
 from functions.vault.grant.belief import SHORTEST_PAUSE, Belief
-from functions.vault.grant.connection import Connection, Status
-from functions.vault.grant.life import Happened, Place
+from functions.vault.grant.connection import Connection
+from functions.vault.grant.life import Happened, Place, Status
 from functions.vault.grant.obtained import Obtained, Verdict
 from functions.vault.grant.revocation_attempt import RevocationAttempt
 from functions.vault.storage.authorizations import Authorizations
@@ -41,7 +42,9 @@ from tests.torture.world import Parts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from functions.vault.grant.stored_set import Lease, RefreshedFrom, StoredSet
+    from functions.vault.grant.lease import Lease
+    from functions.vault.grant.obtained import Authorized
+    from functions.vault.grant.stored_set import Pending, RefreshedFrom, StoredSet
     from functions.vault.grant.tokens import SealedTokens, TokenResponse
     from functions.vault.oauth.client import Client
     from functions.vault.oauth.visit_outcome import Outcome
@@ -97,23 +100,6 @@ def _lease_of_the_current(connection: Connection) -> Lease | None:
 
 def _goes_on_whose_ever(connection: Connection, tokens: SealedTokens) -> StoredSet | None:
     return None if tokens.refreshable or connection.status is not Status.ACTIVE else connection.to_refresh
-
-
-def _came_late_to_nothing(
-    connection: Connection, tokens: SealedTokens, gives_way: StoredSet, _holder: str, now: float, source: RefreshedFrom
-) -> Connection:
-    return connection.came_late(tokens, None, gives_way.request_id, now, source)
-
-
-def _settles_what_is_kept(connection: Connection, now: float, *, grants_are_apart: bool) -> Connection:
-    settled = Connection._settled(connection, now, grants_are_apart=grants_are_apart)  # noqa: SLF001 - what it breaks
-    if not grants_are_apart:
-        return settled
-    sets = tuple(
-        replace(each.to_be_revoked(now), place=Place.REVOKING) if each.place is Place.KEPT else each
-        for each in settled.sets
-    )
-    return replace(settled, sets=sets, tell_at=int(now), due_at=int(now))
 
 
 class _ConsumesTwice(Authorizations):
@@ -220,18 +206,29 @@ class _LooksInSpiteOfAnother(SecondLook):
         return False
 
 
-def _doubts_any_refusal(
-    connection: Connection,
-    _error: Any,
-    now: float,
-    jitter: float,
-    *,
-    after_loss: bool,  # noqa: ARG001 - as it is called
-) -> Belief | None:
-    used = connection.to_refresh
-    if used is None or used.place is Place.KEPT:
-        return None
-    return used.belief.answered(now, jitter) if used.belief else Belief.begin(now, jitter)
+class _DoubtsAnyRefusal(RefreshResults):
+    """Looks again at whatever was refused, also if a request came before that or the server named its cause."""
+
+    def write(self, held: Connection, after: After, *rest: Any) -> Connection:
+        jitter = self.timing.jitter()
+
+        def doubted(stored: Connection) -> Connection:
+            following, used, now = after(stored), stored.to_refresh, self.timing.now()
+            if used is None or used.place is Place.KEPT or not _is_refused_now(following, used.id):
+                return following
+            belief = used.belief.answered(now, jitter) if used.belief else Belief.begin(now, jitter)
+            refused = replace(following.require_current(), belief=belief)
+            looked_at = transition.after(following, Happened.LOOKS_ENDED, now, [refused], upkeep_at=belief.next_at)
+            return replace(looked_at, changes=following.changes)
+
+        return super().write(held, doubted, *rest)
+
+
+def _is_refused_now(following: Connection, set_id: str) -> bool:
+    """Return whether an attempt has just ended with a refusal of this token set."""
+    current = following.set_of(set_id)
+    was_refused = current is not None and current.was_refused and current.lease is None
+    return was_refused and following.status is Status.REAUTHORIZATION_REQUIRED
 
 
 class _Stubborn(_Wanted):
@@ -307,16 +304,58 @@ class _Pushy(Obtained):
         return (
             Verdict.RESEAL
             if self.version != stored.version + 1
-            else stored.refreshed(self.tokens, self.refreshed_from, self.holder, now)
+            else refreshes.refreshed(stored, self.tokens, self.refreshed_from, self.holder, now)
         )
 
 
-class _LateWins(Committing):
-    """Stores every answer, however late."""
+@record
+class _LosesThePlaceOfTheKept(Obtained):
+    """Comes late to nothing where a kept token set waits for it."""
 
-    def _write(self, unstored: Any, *rest: Any) -> Connection:
-        unstored.obtained = _Pushy(**{entry.name: getattr(unstored.obtained, entry.name) for entry in fields(Obtained)})
-        return super()._write(unstored, *rest)
+    def _in_the_place_of(
+        self, replaces: StoredSet, stored: Connection, source: RefreshedFrom, now: float
+    ) -> Connection | Verdict:
+        decided = Obtained._in_the_place_of(self, replaces, stored, source, now)  # noqa: SLF001 - what it breaks
+        is_kept = replaces.place is Place.KEPT and self.version != stored.version + 1
+        if not is_kept or not isinstance(decided, Connection):
+            return decided
+        return late_answers.came_late(stored, self.tokens, None, replaces.request_id, now, source)
+
+
+@record
+class _RevokesTheKept(Obtained):
+    """Has what is kept revoked at once where grants are separate, as what is superseded is."""
+
+    def decide(self, stored: Connection | None, now: float) -> Connection | Verdict:
+        decided = Obtained.decide(self, stored, now)
+        if not isinstance(decided, Connection) or not self.grants_are_apart or not decided.in_place(Place.KEPT):
+            return decided
+        sets = tuple(
+            replace(each.to_be_revoked(now), place=Place.REVOKING) if each.place is Place.KEPT else each
+            for each in decided.sets
+        )
+        return replace(decided, sets=sets, revocation_due_at=int(now), due_at=int(now))
+
+
+@record
+class _ForgetsUnwanted(Obtained):
+    """Waits for its account, and has what is not the connection's own forgotten, although grants are separate."""
+
+    def _pending(self, authorized: Authorized, now: float) -> Pending:
+        pending = Obtained._pending(self, authorized, now)  # noqa: SLF001 - what it breaks
+        return replace(pending, grants_are_apart=False)
+
+
+def _deciding(answer: type[Obtained]) -> type[Committing]:
+    """Return what stores every answer by the decision of a broken one."""
+
+    class Deciding(Committing):
+        def _write(self, unstored: Any, *rest: Any) -> Connection:
+            values = {entry.name: getattr(unstored.obtained, entry.name) for entry in fields(Obtained)}
+            unstored.obtained = answer(**values)
+            return super()._write(unstored, *rest)
+
+    return Deciding
 
 
 class _UsesAtOnce(Committing):
@@ -333,10 +372,6 @@ class _TakesForApart(Committing):
     def _write(self, unstored: Any, *rest: Any) -> Connection:
         unstored.obtained = replace(unstored.obtained, grants_are_apart=True)
         return super()._write(unstored, *rest)
-
-
-def _forgotten(connection: Connection, theirs: StoredSet, now: float) -> Connection:
-    return connection._after(Happened.FORGOTTEN, now, [theirs])  # noqa: SLF001 - as it does itself
 
 
 class _Uncounted(Revoking):
@@ -357,7 +392,7 @@ class _ForgetsLate(RevocationResults):
     def conclude(self, *arguments: Any) -> Connection:
         stored = super().conclude(*arguments)
         while stored.to_revoke:
-            forgotten = stored.revocation_confirmed(stored.to_revoke[0], self.timing.now())
+            forgotten = revocations.revocation_confirmed(stored, stored.to_revoke[0], self.timing.now())
             self.connections.change(stored, forgotten)
             stored = forgotten
         return stored
@@ -495,14 +530,14 @@ MUTANTS: dict[str, Parts] = {
     "the number of looks, and the time between them": Parts(vending=_LooksWithoutEnd),
     "the look: while the rescue queue holds an answer": Parts(second_look=_LooksInSpiteOfTheQueue),
     "the look: after a consent elsewhere": Parts(second_look=_LooksInSpiteOfAnother),
-    "the look: after an attempt before the refused one": Parts(connections=_reading(_belief=_doubts_any_refusal)),
+    "the look: after an attempt before the refused one": Parts(refresh_results=_DoubtsAnyRefusal),
     "the pause: where a token is needed by now": Parts(vending=_KeepsToPauses),
     "the unknown refusal: never the end": Parts(refresh_results=_NeverConcludes),
     "the unknown refusal: the end at once": Parts(refresh_results=_ConcludesAtOnce),
     "the re-read on invalid_grant": Parts(refresh_results=_DoesNotReread),
     "the ladder: one write, no queue, no log": Parts(committing=_NoFallback),
     "the ladder: no queue, no log": Parts(committing=_NoQueue),
-    "the order: a late answer wins": Parts(committing=_LateWins),
+    "the order: a late answer wins": Parts(committing=_deciding(_Pushy)),
     "the count of revocations": Parts(revoking=_Uncounted),
     "the second look after a revocation": Parts(revocation_results=_ForgetsLate),
     "the superseded: forgotten by a revocation": Parts(revoking=_ForgetsSuperseded),
@@ -513,16 +548,16 @@ MUTANTS: dict[str, Parts] = {
     ),
     "the kept: whose-ever it is": Parts(connections=_reading(goes_on_beside=_goes_on_whose_ever)),
     "the kept: refreshed without its lease": Parts(connections=_reading(lease=property(_lease_of_the_current))),
-    "the kept: a late answer to it": Parts(connections=_reading(kept_came_late=_came_late_to_nothing)),
+    "the kept: a late answer to it": Parts(committing=_deciding(_LosesThePlaceOfTheKept)),
     "the revocation: of what another has in hand": Parts(token_revocation=_IgnoresLeases),
     "the revocation: with an access token that has run out": Parts(token_revocation=_TrustsAnyYes),
     "the revocation: of a grant that is believed dead": Parts(token_revocation=_TrustsTheBelief),
     "the revocation: with an access token, after a refusal": Parts(token_revocation=_TrustsAnAccessToken),
-    "the kept: revoked by a consent": Parts(connections=_reading(_settled=_settles_what_is_kept)),
+    "the kept: revoked by a consent": Parts(committing=_deciding(_RevokesTheKept)),
     "the account: not compared": Parts(committing=_NeverCompares),
     "the waiting: used before its account is known": Parts(committing=_UsesAtOnce),
     "the waiting: asked for by nobody": Parts(connections=_reading(asked_first=property(lambda _connection: None))),
-    "the unwanted: forgotten where grants are apart": Parts(connections=_reading(disowned=_forgotten)),
+    "the unwanted: forgotten where grants are apart": Parts(committing=_deciding(_ForgetsUnwanted)),
     "the unwanted: revoked where nobody says that grants are apart": Parts(committing=_TakesForApart),
     "the refresh: of tokens of a moment ago": Parts(
         connections=_reading(was_just_obtained=lambda _connection, _now: False)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.grant.life import Place
-from functions.vault.grant.stored_set import Pending, Seal, StoredSet, Whose
+from functions.vault.grant.seal import Seal, Whose
+from functions.vault.grant.stored_set import Pending, StoredSet
 from functions.vault.storage import attributes
 
 if TYPE_CHECKING:

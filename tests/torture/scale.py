@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from functions.vault.base.timing import Deadline, Timing
-from functions.vault.grant.connection import DUE_SHARDS, Connection
-from functions.vault.grant.stored_set import Seal, Whose
+from functions.vault.grant import consents
+from functions.vault.grant.connection import DUE_SHARDS
+from functions.vault.grant.seal import Seal, Whose
 from functions.vault.grant.tokens import SealedTokens
 from functions.vault.storage.connections import Connections
 from functions.vault.storage.queues import Queue
@@ -32,6 +33,8 @@ from tests.engines import running_dynalite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from functions.vault.grant.connection import Connection
 
 
 NOW = 1_800_000_000
@@ -76,7 +79,7 @@ def connection(number: int, due_at: int) -> Connection:
         obtained_at=NOW - DAY,
         due_at=due_at,
     )
-    made = Connection.authorized(
+    made = consents.consented(
         f"connection-{number:07d}",
         "as",
         tokens,

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from functions.vault.base.errors import GatehouseError
-    from functions.vault.grant.tokens import TokenSet
+    from functions.vault.grant.token_set import TokenSet
     from functions.vault.oauth.visit_outcome import Outcome
     from functions.vault.storage.registrations import Registrations
     from tests.torture.scheduler import Actor, Scheduler

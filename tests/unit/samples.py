@@ -3,10 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
+from functions.vault.grant import consents
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.last_attempt import LastAttempt
-from functions.vault.grant.stored_set import Seal, Sealer, Whose
-from functions.vault.grant.tokens import SealedTokens, TokenResponse, TokenSet
+from functions.vault.grant.seal import Seal, Sealer, Whose
+from functions.vault.grant.token_set import TokenSet
+from functions.vault.grant.tokens import SealedTokens, TokenResponse
 from functions.vault.grant.upkeep import Upkeep
 from functions.vault.oauth.authorization import AuthorizationRequest, BrowserBinding, ticket_hash
 from functions.vault.oauth.authorization_response import ValidatedResponse
@@ -87,7 +89,7 @@ def connection(response: TokenResponse | None = None, tokens: SealedTokens | Non
     made = tokens or sealed_tokens(response)
     made = made if version is None else for_version(made, version)
     whose = replace(made.whose, provider=given["provider"], parameters=given["parameters"])
-    return Connection.authorized(tokens=replace(made, whose=whose), **given)
+    return consents.consented(tokens=replace(made, whose=whose), **given)
 
 
 def registration(client_secret: str | None = None, **fields: Any) -> Registration:

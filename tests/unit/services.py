@@ -14,8 +14,9 @@ from botocore.exceptions import ClientError
 
 from functions.vault.base.errors import GatehouseError, TemporarilyUnavailable
 from functions.vault.base.timing import NEVER, Deadline, Timing
-from functions.vault.grant.stored_set import Seal
-from functions.vault.grant.tokens import TokenResponse, TokenSet
+from functions.vault.grant.seal import Seal
+from functions.vault.grant.token_set import TokenSet
+from functions.vault.grant.tokens import TokenResponse
 from functions.vault.oauth.authorization import MOST_EXCHANGES, MOST_PUSHES, Phase, ticket_hash
 from functions.vault.oauth.client import Client
 from functions.vault.oauth.issuer_keys import IssuerKeys
@@ -149,7 +150,7 @@ class MemoryConnections(Connections):
     def due(self, shard: str, now: int, limit: int) -> Iterator[list[Due]]:
         """Yield what is due, in pages."""
         found = [
-            Due(made.connection_id, made.provider, made.version, made.due_at, made.tell_at)
+            Due(made.connection_id, made.provider, made.version, made.due_at, made.revocation_due_at)
             for made in self.records.values()
             if made.due_shard == shard and made.due_at is not None and made.due_at <= now
         ]
@@ -162,8 +163,8 @@ class MemoryConnections(Connections):
         """Set when work is due."""
         with self._events.call("postpone"):
             stored = self.records.get(due.connection_id)
-            seen = (due.version, due.due_at, due.tell_at)
-            if stored is None or (stored.version, stored.due_at, stored.tell_at) != seen:
+            seen = (due.version, due.due_at, due.revocation_due_at)
+            if stored is None or (stored.version, stored.due_at, stored.revocation_due_at) != seen:
                 raise Conflict
             is_refresh = not due.is_revocation and stored.upkeep_at == due.due_at
             times: dict[str, Any] = due.postponed(until, is_refresh=is_refresh)

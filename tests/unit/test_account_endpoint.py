@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from functions.vault.base.errors import ProviderMisconfigured, ProviderUnavailable
-from functions.vault.grant.connection import Status
-from functions.vault.grant.life import Place
+from functions.vault.grant.life import Place, Status
 from functions.vault.grant.stored_set import ASKED_AFTER, LONGEST_UNASKED
-from functions.vault.grant.tokens import TokenSet
+from functions.vault.grant.token_set import TokenSet
 from functions.vault.oauth.transport import Answer
 from functions.vault.usecases.account_lookup import LONGEST_LOOKUP, REFUSED_WITHIN
 from tests.unit.samples import answer, registration, validated_response

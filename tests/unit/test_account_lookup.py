@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions.vault.base.errors import ProviderUnavailable, TemporarilyUnavailable
-from functions.vault.grant.connection import Connection, Status
-from functions.vault.grant.life import Place
-from functions.vault.grant.obtained import Obtained, Verdict
-from functions.vault.grant.stored_set import ASKED_AFTER, LONGEST_UNASKED, PENDING
-from functions.vault.grant.tokens import Account, TokenSet
+from functions.vault.grant import after_waiting, obtained_document
+from functions.vault.grant.connection import Connection
+from functions.vault.grant.life import Place, Status
+from functions.vault.grant.obtained import Verdict
+from functions.vault.grant.seal import PENDING
+from functions.vault.grant.stored_set import ASKED_AFTER, LONGEST_UNASKED
+from functions.vault.grant.token_set import TokenSet
+from functions.vault.grant.tokens import Account
 from functions.vault.oauth.authorization import BrowserBinding, ticket_hash
 from functions.vault.storage.sealing import SealBroken
 from functions.vault.usecases.account_lookup import KEY_IS_OUT_WITHIN, LONGEST_LOOKUP
@@ -578,11 +581,11 @@ def test_what_an_answer_is_sealed_for_is_what_it_is_rescued_for(known: MemorySer
     document = json.loads(known.rescue_queue.messages[-1]["body"])
 
     assert document["purpose"] == PENDING
-    assert Obtained.from_document({**document, "purpose": "gatehouse/tokens"}).purpose == "gatehouse/tokens"
+    assert obtained_document.from_document({**document, "purpose": "gatehouse/tokens"}).purpose == "gatehouse/tokens"
     earlier = {name: value for name, value in document.items() if name not in {"purpose", "not_verified"}}
-    assert Obtained.from_document(earlier).purpose == "gatehouse/tokens"
+    assert obtained_document.from_document(earlier).purpose == "gatehouse/tokens"
     with pytest.raises(ValueError, match="not a token response"):
-        Obtained.from_document({**document, "purpose": "another"})
+        obtained_document.from_document({**document, "purpose": "another"})
 
 
 def test_without_kms_for_its_place_the_queue_has_it(known: MemoryServices) -> None:
@@ -603,7 +606,7 @@ def test_what_waits_is_written_once(waiting: MemoryServices) -> None:
     """Its own write is known again; when its account is known it is not."""
     pending = one_in(waiting, Place.PENDING)
 
-    later = Obtained.of_waiting("merchant-1", pending, replace(pending.seal, version=2), Account("account-1"))
+    later = after_waiting.obtained_from("merchant-1", pending, replace(pending.seal, version=2), Account("account-1"))
 
     assert isinstance(later.decide(waiting.stored(), waiting.now), Connection)
     asking = replace(later, tokens=replace(later.tokens, asks_account=True), purpose=PENDING)

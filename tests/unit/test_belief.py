@@ -13,7 +13,9 @@ from functions.vault.base.errors import (
     ReauthorizationRequired,
     TemporarilyUnavailable,
 )
-from functions.vault.grant.connection import RefreshedFrom, Status
+from functions.vault.grant import refreshes
+from functions.vault.grant.life import Status
+from functions.vault.grant.stored_set import RefreshedFrom
 from tests.unit.samples import NOW, connection, sealed_tokens, with_current
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def current(of: Connection) -> StoredSet:
 
 def leased(was: Connection | None = None) -> Connection:
     """Return a connection whose refresh is under way."""
-    return (was or connection()).leased("holder-1", NOW + 30, NOW)
+    return refreshes.leased(was or connection(), "holder-1", NOW + 30, NOW)
 
 
 def dead(refusal: ReauthorizationRequired = REFUSED, **lease: Any) -> Connection:
@@ -42,13 +44,13 @@ def dead(refusal: ReauthorizationRequired = REFUSED, **lease: Any) -> Connection
     if lease:
         assert held.lease
         held = with_current(held, lease=replace(held.lease, **lease))
-    return held.died(refusal, NOW)
+    return refreshes.refused(held, refusal, NOW)
 
 
 def looked(was: Connection, now: float, *, by_caller: bool = False) -> Connection:
     """Return it with a look under way."""
     assert was.may_be_looked_at(now, by_caller=by_caller)
-    return was.leased("holder-9", now + 30, now, by_caller=by_caller)
+    return refreshes.leased(was, "holder-9", now + 30, now, by_caller=by_caller)
 
 
 @pytest.mark.parametrize(
@@ -57,8 +59,11 @@ def looked(was: Connection, now: float, *, by_caller: bool = False) -> Connectio
         pytest.param(dead(ReauthorizationRequired("Revoked.", is_final=True, provider_error=SAID)), id="for good"),
         pytest.param(dead(ReauthorizationRequired("There is no refresh token.")), id="by nobody"),
         pytest.param(dead(interrupted_at=NOW - 60), id="after an interruption"),
-        pytest.param(leased().died(REFUSED, NOW, after_loss=True), id="after a lost answer"),
-        pytest.param(leased(leased().refresh_failed(FAILED, NOW, 0.5)).died(REFUSED, NOW), id="at the second attempt"),
+        pytest.param(refreshes.refused(leased(), REFUSED, NOW, after_loss=True), id="after a lost answer"),
+        pytest.param(
+            refreshes.refused(leased(refreshes.refresh_failed(leased(), FAILED, NOW, 0.5)), REFUSED, NOW),
+            id="at the second attempt",
+        ),
     ],
 )
 def test_a_refusal_that_more_speaks_for_is_not_looked_at(refused: Connection) -> None:
@@ -71,14 +76,16 @@ def test_a_refusal_that_more_speaks_for_is_not_looked_at(refused: Connection) ->
 @pytest.mark.parametrize(
     "before",
     [
-        pytest.param(leased().lease_given_back(NOW), id="given back"),
-        pytest.param(leased().refresh_failed(TemporarilyUnavailable("No KMS."), NOW, 0.5), id="no KMS"),
-        pytest.param(leased().refresh_failed(ProviderUnavailable("No connection."), NOW, 0.5), id="no connection"),
+        pytest.param(refreshes.lease_given_back(leased(), NOW), id="given back"),
+        pytest.param(refreshes.refresh_failed(leased(), TemporarilyUnavailable("No KMS."), NOW, 0.5), id="no KMS"),
+        pytest.param(
+            refreshes.refresh_failed(leased(), ProviderUnavailable("No connection."), NOW, 0.5), id="no connection"
+        ),
     ],
 )
 def test_an_attempt_that_sent_nothing_is_none(before: Connection) -> None:
     """The refusal after it is of the first request with this token set."""
-    refused = leased(before).died(REFUSED, NOW)
+    refused = refreshes.refused(leased(before), REFUSED, NOW)
 
     assert refused.may_be_looked_at(NOW + 300, by_caller=False)
 
@@ -89,7 +96,7 @@ def test_the_background_looks_three_times() -> None:
     while was.upkeep_at is not None:
         assert not was.may_be_looked_at(was.upkeep_at - 1, by_caller=False)
         times.append((was.upkeep_at - NOW) / 60)
-        was = looked(was, was.upkeep_at).died(REFUSED, was.upkeep_at + 1)
+        was = refreshes.refused(looked(was, was.upkeep_at), REFUSED, was.upkeep_at + 1)
 
     assert times == [5, 15, 240]
     assert was.failure
@@ -101,19 +108,19 @@ def test_a_caller_looks_once_and_never_within_a_minute() -> None:
     was = dead()
     assert not was.may_be_looked_at(NOW + 59, by_caller=True)
 
-    once = looked(was, NOW + 290, by_caller=True).died(REFUSED, NOW + 291)
+    once = refreshes.refused(looked(was, NOW + 290, by_caller=True), REFUSED, NOW + 291)
 
     assert not once.may_be_looked_at(NOW + 10**6, by_caller=True)
     assert once.upkeep_at == NOW + 351
     assert not once.may_be_looked_at(NOW + 350, by_caller=False)
-    twice = looked(once, NOW + 351).died(REFUSED, NOW + 352)
+    twice = refreshes.refused(looked(once, NOW + 351), REFUSED, NOW + 352)
     assert twice.upkeep_at == NOW + 900
 
 
 @pytest.mark.parametrize("by_caller", [False, True])
 def test_a_look_that_sent_nothing_does_not_count(*, by_caller: bool) -> None:
     """A minute lies between it and the next all the same."""
-    back = looked(dead(), NOW + 400, by_caller=by_caller).lease_given_back(NOW + 401)
+    back = refreshes.lease_given_back(looked(dead(), NOW + 400, by_caller=by_caller), NOW + 401)
 
     assert not back.may_be_looked_at(NOW + 460, by_caller=by_caller)
     assert back.may_be_looked_at(NOW + 461, by_caller=by_caller)
@@ -121,8 +128,8 @@ def test_a_look_that_sent_nothing_does_not_count(*, by_caller: bool) -> None:
 
 def test_the_failure_of_a_look_is_no_news_of_the_grant() -> None:
     """What is told is its refusal; the look counts, and the next one is due in its time."""
-    failed = looked(dead(), NOW + 300).refresh_failed(FAILED, NOW + 301, 0.5)
-    silent = looked(dead(), NOW + 300).refresh_timed_out(FAILED, NOW + 330, NOW + 310, 0.5, needed=False)
+    failed = refreshes.refresh_failed(looked(dead(), NOW + 300), FAILED, NOW + 301, 0.5)
+    silent = refreshes.refresh_timed_out(looked(dead(), NOW + 300), FAILED, NOW + 330, NOW + 310, 0.5, needed=False)
 
     for each in (failed, silent):
         assert (each.status, each.failure, each.upkeep_at) == (dead().status, dead().failure, NOW + 900)
@@ -131,7 +138,7 @@ def test_the_failure_of_a_look_is_no_news_of_the_grant() -> None:
 
 def test_a_second_refusal_for_good_ends_the_looks() -> None:
     """The server says now what it did not say at first."""
-    over = looked(dead(), NOW + 300).died(ReauthorizationRequired("Revoked.", is_final=True), NOW + 301)
+    over = refreshes.refused(looked(dead(), NOW + 300), ReauthorizationRequired("Revoked.", is_final=True), NOW + 301)
 
     assert (over.upkeep_at, current(over).belief) == (None, None)
 
@@ -140,7 +147,7 @@ def test_a_look_that_finds_the_grant_alive_makes_the_connection_active() -> None
     """As if nothing had been, with new tokens and all that a refresh brings."""
     tokens = sealed_tokens(sealed=b"sealed-2", at=NOW + 301, version=2)
 
-    after = looked(dead(), NOW + 300).refreshed(tokens, RefreshedFrom("sealed-1", 2), "holder-9", NOW + 301)
+    after = refreshes.refreshed(looked(dead(), NOW + 300), tokens, RefreshedFrom("sealed-1", 2), "holder-9", NOW + 301)
 
     assert (after.status, after.failure, after.upkeep_at) == (Status.ACTIVE, None, tokens.due_at)
     assert (current(after).belief, current(after).was_refused) == (None, False)

@@ -10,8 +10,9 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from functions.vault.base.errors import TemporarilyUnavailable
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.life import Place
-from functions.vault.grant.stored_set import PENDING, StoredSet
-from functions.vault.grant.tokens import TokenSet
+from functions.vault.grant.seal import PENDING
+from functions.vault.grant.stored_set import StoredSet
+from functions.vault.grant.token_set import TokenSet
 from functions.vault.storage.aws import ClientOf
 from functions.vault.storage.cipher import Cipher
 from functions.vault.storage.sealing import SealBroken, wrapped_key_of

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from functions.vault.base.errors import GatehouseError, ProviderMisconfigured, ProviderUnavailable, TokenTypeNotRevoked
-from functions.vault.grant.tokens import Account, TokenResponse, TokenSet
+from functions.vault.grant.token_set import TokenSet
+from functions.vault.grant.tokens import Account, TokenResponse
 from functions.vault.oauth.client import Client
 from functions.vault.oauth.id_token import KeyUnknown, NotVerified
 from functions.vault.oauth.transport import Answer

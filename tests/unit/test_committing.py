@@ -12,10 +12,14 @@ import pytest
 
 from functions.vault.base.errors import TemporarilyUnavailable
 from functions.vault.base.timing import CALL
-from functions.vault.grant.connection import Lease, RefreshedFrom, Status
+from functions.vault.grant import obtained_document, refreshes
+from functions.vault.grant.lease import Lease
+from functions.vault.grant.life import Status
 from functions.vault.grant.obtained import Authorized, Obtained, Verdict
-from functions.vault.grant.stored_set import TOKENS
-from functions.vault.grant.tokens import TokenResponse, TokenSet
+from functions.vault.grant.seal import TOKENS
+from functions.vault.grant.stored_set import RefreshedFrom
+from functions.vault.grant.token_set import TokenSet
+from functions.vault.grant.tokens import TokenResponse
 from functions.vault.grant.upkeep import Upkeep
 from functions.vault.storage.sealing import SealBroken
 from functions.vault.usecases.committing import UNREAD, Rescued
@@ -37,7 +41,7 @@ class Answered:
 
     def __init__(self, services: MemoryServices) -> None:
         self.services = services
-        self.held = services.connect().leased("holder-1", NOW + 30, NOW)
+        self.held = refreshes.leased(services.connect(), "holder-1", NOW + 30, NOW)
         services.connections.records["merchant-1"] = self.held
         self.versions: list[int] = []
         self.obtained = Obtained("merchant-1", "holder-1", self.sealed(2), RefreshedFrom("set-1", 1))
@@ -109,7 +113,7 @@ def test_a_record_that_cannot_be_written_is_tried_again(
     assert services.tokens() == SECRETS
     assert services.logged == []
     (message,) = services.rescue_queue.messages
-    assert Obtained.from_document(json.loads(message["body"])) == answered.obtained
+    assert obtained_document.from_document(json.loads(message["body"])) == answered.obtained
     assert answered.obtained.decide(after, NOW) is Verdict.STORED, "whoever takes it from the queue finds it done"
 
 
@@ -138,7 +142,9 @@ def test_a_write_whose_answer_was_lost_is_known_again(services: MemoryServices, 
 def test_what_came_in_between_is_read_and_decided_on(services: MemoryServices, answered: Answered) -> None:
     """Another took the lapsed lease meanwhile: the write fails, and the newer record gets the answer, lease and all."""
     other = Lease("holder-2", 2, NOW + 99)
-    services.connections.records["merchant-1"] = with_current(answered.held.lease_ended(NOW), lease=other, attempts=2)
+    services.connections.records["merchant-1"] = with_current(
+        refreshes.lease_ended(answered.held, NOW), lease=other, attempts=2
+    )
 
     after = answered.commit()
 
@@ -159,7 +165,7 @@ def test_what_is_newer_stands(services: MemoryServices, answered: Answered) -> N
 
 def test_an_answer_to_a_later_attempt_is_sealed_anew(services: MemoryServices, answered: Answered) -> None:
     """An earlier attempt's came in first: ours follows it, under a seal for the next version."""
-    first = answered.held.refreshed(FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
+    first = refreshes.refreshed(answered.held, FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
     services.connections.records["merchant-1"] = with_current(first, lease=None)
     answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
 
@@ -172,7 +178,7 @@ def test_an_answer_to_a_later_attempt_is_sealed_anew(services: MemoryServices, a
 
 def test_a_seal_that_fails_is_tried_again(services: MemoryServices, answered: Answered) -> None:
     """KMS may be down just then."""
-    first = answered.held.refreshed(FIRST, RefreshedFrom("set-1", 1), "holder-1", NOW)
+    first = refreshes.refreshed(answered.held, FIRST, RefreshedFrom("set-1", 1), "holder-1", NOW)
     services.connections.records["merchant-1"] = first
     answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
     services.events.before["data_key"] = [down(), down()]
@@ -185,7 +191,7 @@ def test_a_seal_that_fails_is_tried_again(services: MemoryServices, answered: An
 
 def test_while_another_is_at_work_on_what_follows_it_waits(services: MemoryServices, answered: Answered) -> None:
     """Until that one's lease ends or its answer is there; then it is decided anew."""
-    first = answered.held.refreshed(FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
+    first = refreshes.refreshed(answered.held, FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
     at_work = with_current(first, lease=Lease("holder-9", 1, NOW + 3))
     services.connections.records["merchant-1"] = at_work
     answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
@@ -213,7 +219,7 @@ def test_what_no_record_takes_is_queued(services: MemoryServices, answered: Answ
         answered.commit(UNREAD if call == "get" else "held")
 
     (message,) = services.rescue_queue.messages
-    assert Obtained.from_document(json.loads(message["body"])) == answered.obtained
+    assert obtained_document.from_document(json.loads(message["body"])) == answered.obtained
     assert message["group"] == "merchant-1"
     assert isinstance(caught.value, TemporarilyUnavailable)
     assert (caught.value.retryable, caught.value.retry_after, caught.value.connection_id) == (True, 2, "merchant-1")
@@ -294,7 +300,7 @@ def test_without_time_to_wait_it_is_queued_at_once(services: MemoryServices, ans
 
 def test_the_latest_seal_is_what_is_queued(services: MemoryServices, answered: Answered) -> None:
     """It was sealed anew for the next version before the table went down."""
-    first = answered.held.refreshed(FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
+    first = refreshes.refreshed(answered.held, FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
     services.connections.records["merchant-1"] = with_current(first, lease=None)
     answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
     services.events.before["change"] = [None, *(down() for _ in range(1000))]
@@ -302,14 +308,14 @@ def test_the_latest_seal_is_what_is_queued(services: MemoryServices, answered: A
     with pytest.raises(Rescued):
         answered.commit()
 
-    queued = Obtained.from_document(json.loads(services.rescue_queue.messages[0]["body"]))
+    queued = obtained_document.from_document(json.loads(services.rescue_queue.messages[0]["body"]))
     assert queued.version == 3
     assert services.new_cipher().open("merchant-1", queued.tokens) == SECRETS
 
 
 def test_what_cannot_be_sealed_anew_is_queued_as_it_is(services: MemoryServices, answered: Answered) -> None:
     """KMS refuses: under the seal of its first version it is still safe."""
-    first = answered.held.refreshed(FIRST, RefreshedFrom("set-1", 1), "holder-1", NOW)
+    first = refreshes.refreshed(answered.held, FIRST, RefreshedFrom("set-1", 1), "holder-1", NOW)
     services.connections.records["merchant-1"] = first
     answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
     services.events.before["data_key"] = [aws_error("AccessDeniedException")]
@@ -317,12 +323,12 @@ def test_what_cannot_be_sealed_anew_is_queued_as_it_is(services: MemoryServices,
     with pytest.raises(Rescued):
         answered.commit()
 
-    assert Obtained.from_document(json.loads(services.rescue_queue.messages[0]["body"])) == answered.obtained
+    assert obtained_document.from_document(json.loads(services.rescue_queue.messages[0]["body"])) == answered.obtained
 
 
 def test_what_waits_too_long_for_another_is_queued(services: MemoryServices, answered: Answered) -> None:
     """The rescue has more patience."""
-    first = answered.held.refreshed(FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
+    first = refreshes.refreshed(answered.held, FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
     services.connections.records["merchant-1"] = with_current(first, lease=Lease("holder-9", 1, NOW + 999))
     answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
 
@@ -348,7 +354,7 @@ def test_what_no_queue_takes_is_logged(services: MemoryServices, answered: Answe
     assert answered.writes[-2:] == ["rescue_queue", "log"]
     assert set(answered.writes[:-2]) == {"change", "rescue_queue"}
     (line,) = services.logged
-    assert Obtained.from_document(json.loads(line)) == answered.obtained
+    assert obtained_document.from_document(json.loads(line)) == answered.obtained
 
 
 @pytest.mark.parametrize("queue_works", [True, False])

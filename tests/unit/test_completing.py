@@ -17,10 +17,11 @@ from functions.vault.base.errors import (
     TemporarilyUnavailable,
 )
 from functions.vault.base.timing import RESERVE
-from functions.vault.grant.connection import RefreshedFrom, Status
+from functions.vault.grant import refreshes, revocations
 from functions.vault.grant.last_attempt import LastAttempt
-from functions.vault.grant.life import MOST_SETS
-from functions.vault.grant.tokens import TokenSet
+from functions.vault.grant.life import MOST_SETS, Status
+from functions.vault.grant.stored_set import RefreshedFrom
+from functions.vault.grant.token_set import TokenSet
 from functions.vault.oauth.authorization import MOST_EXCHANGES, BrowserBinding, Phase, ticket_hash
 from functions.vault.storage.table import Conflict
 from tests.unit.samples import (
@@ -346,8 +347,8 @@ def test_no_failure_after_the_exchange_loses_its_tokens(services: MemoryServices
     """Whatever it is that fails, and for good: the queue has them, and the person is asked for a little patience."""
     services.connect()
     asked(services)
-    refreshed = services.stored().refreshed(
-        sealed_tokens(sealed=b"rt-9", version=2), RefreshedFrom("set-1", 1), "h", NOW
+    refreshed = refreshes.refreshed(
+        services.stored(), sealed_tokens(sealed=b"rt-9", version=2), RefreshedFrom("set-1", 1), "h", NOW
     )
 
     def overtaken() -> None:
@@ -378,7 +379,7 @@ def test_a_commit_that_took_effect_is_a_success(services: MemoryServices) -> Non
         was = services.stored()
         assert was.current
         source = RefreshedFrom(was.current.id, 1)
-        after = was.refreshed(sealed_tokens(sealed=b"rt-9", version=2), source, "h", NOW)
+        after = refreshes.refreshed(was, sealed_tokens(sealed=b"rt-9", version=2), source, "h", NOW)
         services.connections.records["merchant-1"] = after
         raise down()
 
@@ -457,7 +458,7 @@ def test_tokens_of_another_party_are_revoked_where_grants_are_apart(
     outcome = complete(services, validated_response(EVE, provider=foreign.get("provider", "acme")))
 
     assert (outcome.page, outcome.error) == ("failed", InvalidRequest.code)
-    assert (services.stored().status, services.stored().tell_at) == (Status.ACTIVE, NOW)
+    assert (services.stored().status, services.stored().revocation_due_at) == (Status.ACTIVE, NOW)
     services.revoking.retry("merchant-1", services.deadline())
     assert services.server.revoked == ["RT-3", "AT-3"]
     assert services.stored().to_revoke == ()
@@ -474,7 +475,7 @@ def test_what_comes_too_late_for_another_party_is_revoked_where_grants_are_apart
     services.connect()
     stored = services.stored()
     if status is Status.REVOKING:
-        stored = stored.revoking(NOW)
+        stored = revocations.revoked(stored, NOW)
     services.connections.records["merchant-1"] = replace(stored, status=status)
 
     outcome = complete(services, validated_response(EVE))

@@ -14,12 +14,19 @@ from functions.vault.base.errors import (
     ProviderUnavailable,
     ReauthorizationRequired,
 )
+from functions.vault.grant import late_answers, refreshes, revocations, transition
 from functions.vault.grant.belief import Belief
-from functions.vault.grant.connection import MOST_REVOKED, Connection, Lease, RefreshedFrom, Status
+from functions.vault.grant.connection import Connection
 from functions.vault.grant.failure import FIRST_DELAY, LONGEST_DELAY, LONGEST_REVOCATION_DELAY, Failure
-from functions.vault.grant.life import MOST_SUPERSEDED, Place
-from functions.vault.grant.stored_set import REFUSED_AFTER_AN_INTERRUPTION, Revocation, Revoked, Seal, StoredSet
-from functions.vault.grant.tokens import SealedTokens, TokenSet
+from functions.vault.grant.lease import Lease
+from functions.vault.grant.life import MOST_SUPERSEDED, Place, Status
+from functions.vault.grant.revocation import REFUSED_AFTER_AN_INTERRUPTION, Revocation
+from functions.vault.grant.revocations import MOST_REVOKED
+from functions.vault.grant.revoked import Revoked
+from functions.vault.grant.seal import Seal
+from functions.vault.grant.stored_set import RefreshedFrom, StoredSet
+from functions.vault.grant.token_set import TokenSet
+from functions.vault.grant.tokens import SealedTokens
 from tests.unit.samples import NOW, WHOSE, connection, sealed_tokens, token_response, with_current
 
 SAID = ProviderError("invalid_grant", "expired", 400)
@@ -35,7 +42,7 @@ def current(of: Connection) -> StoredSet:
 
 def leased(was: Connection | None = None, holder: str = "holder-1") -> Connection:
     """Return a connection with a lease from `NOW + 10` to `NOW + 40`."""
-    return (was or connection()).leased(holder, NOW + 39.5, NOW + 10.9)
+    return refreshes.leased(was or connection(), holder, NOW + 39.5, NOW + 10.9)
 
 
 # Authorized
@@ -126,10 +133,10 @@ def test_what_cannot_be_refreshed_is_due_for_saying_so(
     assert (made.refreshable, current(made).refresh_at, current(made).refreshable) == (False, None, False)
     assert not made.is_due(NOW + 10**9)
     if needs_from is not None:
-        near = made.ends_soon(needs_from)
+        near = refreshes.ends_soon(made, needs_from)
         assert (near.status, near.needs, near.due_at) == (Status.ACTIVE, "reauthorization", expires_at)
         near.require_vendable()
-        gone = near.died(ReauthorizationRequired("It has ended."), needs_from)
+        gone = refreshes.refused(near, ReauthorizationRequired("It has ended."), needs_from)
         assert (gone.needs, gone.due_at) == ("reauthorization", None)
 
 
@@ -227,20 +234,20 @@ def test_a_new_consent_supersedes_the_token_set_before_it() -> None:
 
     assert (current(anew).id, anew.version, anew.lease) == ("consent-2", 2, None)
     assert anew.in_place(Place.SUPERSEDED) == (replace(current(held), place=Place.SUPERSEDED),)
-    assert (anew.tell_at, anew.due_at) == (None, anew.upkeep_at)
+    assert (anew.revocation_due_at, anew.due_at) == (None, anew.upkeep_at)
 
 
 def test_revoking_ends_what_was_superseded_too() -> None:
     """The current token set first: a server that ends all at once then has nothing left to say no to."""
-    dead = leased().died(ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 12)
+    dead = refreshes.refused(leased(), ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 12)
     twice = superseding(superseding(dead, 2), 3)
 
-    ending = twice.revoking(NOW + 20, "holder-1", NOW + 50)
+    ending = revocations.revoked(twice, NOW + 20, "holder-1", NOW + 50)
 
     assert [each.id for each in ending.to_revoke] == ["consent-3", "consent-2", "sealed-1"]
     assert [each.is_held_by("holder-1") for each in ending.to_revoke] == [True, False, False]
     assert [each.was_dead for each in ending.to_revoke] == [False, False, True]
-    assert ending.tell_at == NOW + 20
+    assert ending.revocation_due_at == NOW + 20
 
 
 def test_no_more_are_kept_than_there_is_room_for() -> None:
@@ -253,8 +260,8 @@ def test_no_more_are_kept_than_there_is_room_for() -> None:
     after = superseding(many, 99)
 
     assert len(after.in_place(Place.SUPERSEDED)) == MOST_SUPERSEDED
-    assert [each.id for each in many.left_behind(after)] == ["sealed-1"]
-    assert many.left_behind(many.leased("holder-1", NOW + 30, NOW)) == ()
+    assert [each.id for each in transition.left_behind(many, after)] == ["sealed-1"]
+    assert transition.left_behind(many, refreshes.leased(many, "holder-1", NOW + 30, NOW)) == ()
 
 
 # Leased
@@ -292,8 +299,8 @@ def test_the_latest_of_two_interruptions_counts() -> None:
     """Its answer may be on its way into the record still, whenever the one before it was noticed."""
     second = leased(leased(), "holder-2")
 
-    third = second.leased("holder-3", NOW + 140, NOW + 100)
-    fourth = third.lease_given_back(NOW + 101).leased("holder-4", NOW + 240, NOW + 200)
+    third = refreshes.leased(second, "holder-3", NOW + 140, NOW + 100)
+    fourth = refreshes.leased(refreshes.lease_given_back(third, NOW + 101), "holder-4", NOW + 240, NOW + 200)
     to_revoke = current(third).to_be_revoked(NOW + 300).claimed("holder-5", NOW + 340, NOW + 300, revokes=True)
 
     since = [held.lease and held.lease.interrupted_at for held in (second, third, fourth, to_revoke)]
@@ -302,7 +309,7 @@ def test_the_latest_of_two_interruptions_counts() -> None:
 
 def test_an_attempt_after_a_failure_is_a_further_one_too() -> None:
     """Attempts number the uses of one token set, however each ended: two answers of them are told apart by it."""
-    failed = leased().refresh_failed(ProviderUnavailable("Down."), NOW + 11, 0.5)
+    failed = refreshes.refresh_failed(leased(), ProviderUnavailable("Down."), NOW + 11, 0.5)
 
     second = leased(failed, "holder-2")
 
@@ -312,7 +319,7 @@ def test_an_attempt_after_a_failure_is_a_further_one_too() -> None:
 
 def test_a_lease_that_sent_nothing_leaves_no_trace() -> None:
     """Given back, it is as if it had not been, but for its number, which is never used again."""
-    back = leased().lease_given_back(NOW + 12.5)
+    back = refreshes.lease_given_back(leased(), NOW + 12.5)
 
     assert back == replace(with_current(connection(), attempts=1, unsent=1), updated_at=NOW + 12, changes=3)
     assert not back.was_interrupted
@@ -321,7 +328,7 @@ def test_a_lease_that_sent_nothing_leaves_no_trace() -> None:
 
 def test_a_lease_that_sent_nothing_keeps_what_was_unknown_before_it() -> None:
     """A first holder vanished, a second one found no time: the third still learns of the first."""
-    back = leased(leased(), "holder-2").lease_given_back(NOW + 12)
+    back = refreshes.lease_given_back(leased(leased(), "holder-2"), NOW + 12)
 
     assert back.lease is not None
     assert not back.lease.is_live(NOW)
@@ -333,7 +340,7 @@ def test_a_lease_that_sent_nothing_keeps_what_was_unknown_before_it() -> None:
 
 def test_a_lease_on_a_token_set_of_the_past_is_let_go() -> None:
     """Nothing is written of what its holder came to know."""
-    assert leased().lease_ended(NOW + 13.9) == replace(
+    assert refreshes.lease_ended(leased(), NOW + 13.9) == replace(
         with_current(connection(), attempts=1), updated_at=NOW + 13, changes=3
     )
 
@@ -343,11 +350,11 @@ def test_a_lease_on_a_token_set_of_the_past_is_let_go() -> None:
 
 def test_a_refresh_makes_the_next_version() -> None:
     """New tokens, no lease, no failure; what belongs to the owner or to the authorization stays."""
-    failed = leased().refresh_failed(ProviderUnavailable("Down."), NOW + 11, 0.5)
+    failed = refreshes.refresh_failed(leased(), ProviderUnavailable("Down."), NOW + 11, 0.5)
     response = token_response(expires_at=NOW + 9000, scope="write", subject="acct", metadata={"region": "us"})
     tokens = sealed_tokens(response, b"sealed-2", at=NOW + 5400, version=2)
 
-    after = leased(failed).refreshed(tokens, RefreshedFrom("sealed-1", 2), "holder-1", NOW + 5402.9)
+    after = refreshes.refreshed(leased(failed), tokens, RefreshedFrom("sealed-1", 2), "holder-1", NOW + 5402.9)
 
     assert after == replace(
         connection(),
@@ -381,7 +388,7 @@ def test_what_a_refresh_is_silent_about_stays() -> None:
     first = token_response(subject="acct", metadata={"a": "1", "b": "1"}, refresh_expires_at=NOW + 86400)
     silent = sealed_tokens(token_response(scope=None, metadata={"b": "2"}), b"sealed-2")
 
-    after = leased(connection(first)).refreshed(silent, ORIGIN, "holder-1", NOW)
+    after = refreshes.refreshed(leased(connection(first)), silent, ORIGIN, "holder-1", NOW)
 
     assert (after.scope, after.subject, current(after).refresh_expires_at) == ("read", "acct", NOW + 86400)
     assert after.metadata == {"a": "1", "b": "2"}
@@ -391,7 +398,7 @@ def test_an_expiry_that_a_refresh_is_silent_about_is_unknown() -> None:
     """The old token's end says nothing about the new one's."""
     silent = sealed_tokens(token_response(expires_at=None), b"sealed-2", background="keep_fresh")
 
-    after = leased().refreshed(silent, ORIGIN, "holder-1", NOW)
+    after = refreshes.refreshed(leased(), silent, ORIGIN, "holder-1", NOW)
 
     assert (after.expires_at, current(after).refresh_at, after.due_at) == (None, None, None)
 
@@ -400,7 +407,7 @@ def test_a_refresh_without_a_refresh_token_is_the_last_one() -> None:
     """The client keeps the old refresh token where none came; where there really is none, a person is asked."""
     last = sealed_tokens(token_response(tokens=TokenSet("AT-2")), b"sealed-2")
 
-    after = leased().refreshed(last, ORIGIN, "holder-1", NOW)
+    after = refreshes.refreshed(leased(), last, ORIGIN, "holder-1", NOW)
 
     assert (current(after).refreshable, current(after).refresh_at) == (False, None)
     assert (after.refreshable, after.due_at) == (False, after.needs_from)
@@ -408,9 +415,9 @@ def test_a_refresh_without_a_refresh_token_is_the_last_one() -> None:
 
 def test_a_dead_grant_lives_again_by_a_late_answer() -> None:
     """A server that issued tokens for it has not ended it: it is active, and forgets its death."""
-    dead = leased().died(ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 12)
+    dead = refreshes.refused(leased(), ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 12)
 
-    after = dead.refreshed(NEXT, ORIGIN, "holder-1", NOW + 15)
+    after = refreshes.refreshed(dead, NEXT, ORIGIN, "holder-1", NOW + 15)
 
     assert (after.status, after.version, after.failure) == (Status.ACTIVE, 2, None)
     assert after.due_at == NEXT.due_at
@@ -422,10 +429,10 @@ def test_another_that_is_at_work_keeps_its_lease(now: float, *, kept: bool) -> N
     """A stale holder commits late: the one at work since goes on, but a lease that has lapsed is nobody's."""
     since = leased(leased(), "holder-2")
 
-    after = since.refreshed(NEXT, ORIGIN, "holder-1", now)
+    after = refreshes.refreshed(since, NEXT, ORIGIN, "holder-1", now)
 
     assert after.lease == (since.lease if kept else None)
-    assert leased().refreshed(NEXT, ORIGIN, "holder-1", now).lease is None
+    assert refreshes.refreshed(leased(), NEXT, ORIGIN, "holder-1", now).lease is None
 
 
 # Failed
@@ -447,7 +454,7 @@ def test_a_failing_server_is_left_alone_longer_each_time(failures: int, jitter: 
     """Doubled from 5 seconds to 5 minutes, spread by a fifth to each side."""
     after = connection()
     for _ in range(failures):
-        after = leased(after).refresh_failed(ProviderUnavailable("Down."), NOW + 10, jitter)
+        after = refreshes.refresh_failed(leased(after), ProviderUnavailable("Down."), NOW + 10, jitter)
 
     assert after.failure is not None
     assert (after.failure.count, after.failure.at) == (failures, NOW + 10)
@@ -460,7 +467,7 @@ def test_a_failure_keeps_the_tokens_and_the_status() -> None:
     """A token that is still good is still vended."""
     held = leased()
 
-    after = held.refresh_failed(ProviderMisconfigured("No.", provider_error=SAID), NOW + 12, 0.5)
+    after = refreshes.refresh_failed(held, ProviderMisconfigured("No.", provider_error=SAID), NOW + 12, 0.5)
 
     assert after.failure == Failure(
         "provider_misconfigured", 1, NOW + 12, NOW + 17, "holder-1", "No.", provider_error=SAID, pauses=1
@@ -473,15 +480,15 @@ def test_background_work_waits_as_long_as_the_server_is_left_alone(due_at: int |
     """Not due before `retry_at`, and not sooner than it was: a failing provider makes no work for every sweep."""
     held = replace(leased(), due_at=due_at, upkeep_at=due_at)
 
-    after = held.refresh_failed(ProviderUnavailable("Down."), NOW + 12, 0.5)
+    after = refreshes.refresh_failed(held, ProviderUnavailable("Down."), NOW + 12, 0.5)
 
     assert after.due_at == then
 
 
 def test_the_servers_own_wait_is_the_least() -> None:
     """Retry-After goes over our own delay, never under it."""
-    long = leased().refresh_failed(ProviderThrottled("Wait.", retry_after=3600), NOW, 1.0)
-    short = leased().refresh_failed(ProviderThrottled("Wait.", retry_after=1), NOW, 0.5)
+    long = refreshes.refresh_failed(leased(), ProviderThrottled("Wait.", retry_after=3600), NOW, 1.0)
+    short = refreshes.refresh_failed(leased(), ProviderThrottled("Wait.", retry_after=1), NOW, 0.5)
 
     assert [after.failure and after.failure.retry_at for after in (long, short)] == [NOW + 3600, NOW + 5]
 
@@ -490,9 +497,9 @@ def test_pauses_that_grew_while_a_refresh_was_an_offer_count_for_nothing_once_it
     """They are over for who has no token, and begin to grow again; those of a need hold for everybody."""
     offered = connection()
     for _ in range(6):
-        offered = leased(offered).refresh_failed(ProviderUnavailable("Down."), NOW + 10, 0.5)
-    needed = leased(offered).refresh_failed(ProviderUnavailable("Down."), NOW + 20, 0.5, needed=True)
-    again = leased(needed).refresh_failed(ProviderUnavailable("Down."), NOW + 30, 0.5, needed=True)
+        offered = refreshes.refresh_failed(leased(offered), ProviderUnavailable("Down."), NOW + 10, 0.5)
+    needed = refreshes.refresh_failed(leased(offered), ProviderUnavailable("Down."), NOW + 20, 0.5, needed=True)
+    again = refreshes.refresh_failed(leased(needed), ProviderUnavailable("Down."), NOW + 30, 0.5, needed=True)
 
     said = [
         (each.failure.count, each.failure.pauses, each.failure.retry_at) for each in (needed, again) if each.failure
@@ -509,8 +516,8 @@ def test_pauses_that_grew_while_a_refresh_was_an_offer_count_for_nothing_once_it
 
 def test_the_time_that_a_server_names_holds_for_everybody() -> None:
     """Retry-After is its word; a wait that is our own is not."""
-    its = leased().refresh_failed(ProviderThrottled("Wait.", retry_after=60, provider_error=SAID), NOW, 0.5)
-    ours = leased().refresh_failed(ProviderUnavailable("No metadata.", retry_after=60), NOW, 0.5)
+    its = refreshes.refresh_failed(leased(), ProviderThrottled("Wait.", retry_after=60, provider_error=SAID), NOW, 0.5)
+    ours = refreshes.refresh_failed(leased(), ProviderUnavailable("No metadata.", retry_after=60), NOW, 0.5)
 
     assert [each.failure and each.failure.in_force_until(needed=True, was_needed=False) for each in (its, ours)] == [
         NOW + 60,
@@ -520,9 +527,9 @@ def test_the_time_that_a_server_names_holds_for_everybody() -> None:
 
 def test_an_unknown_outcome_is_remembered_until_a_success() -> None:
     """The refresh token may have been used up: a known failure after that does not undo it, a success does."""
-    unknown = leased().refresh_failed(ProviderUnavailable("Lost.", outcome_unknown=True), NOW, 0.5)
-    known = leased(unknown).refresh_failed(ProviderThrottled("Wait."), NOW, 0.5)
-    better = leased(known).refreshed(NEXT, ORIGIN, "holder-1", NOW)
+    unknown = refreshes.refresh_failed(leased(), ProviderUnavailable("Lost.", outcome_unknown=True), NOW, 0.5)
+    known = refreshes.refresh_failed(leased(unknown), ProviderThrottled("Wait."), NOW, 0.5)
+    better = refreshes.refreshed(leased(known), NEXT, ORIGIN, "holder-1", NOW)
 
     assert unknown.was_interrupted
     assert known.was_interrupted
@@ -531,7 +538,7 @@ def test_an_unknown_outcome_is_remembered_until_a_success() -> None:
 
 def test_a_lapsed_lease_is_remembered_through_a_failure() -> None:
     """The second holder's outage does not hide that the first one vanished."""
-    after = leased(leased(), "holder-2").refresh_failed(ProviderThrottled("Wait."), NOW, 0.5)
+    after = refreshes.refresh_failed(leased(leased(), "holder-2"), ProviderThrottled("Wait."), NOW, 0.5)
 
     assert after.lease is None
     assert after.was_interrupted
@@ -561,7 +568,7 @@ def test_a_dead_grant_keeps_its_reason() -> None:
     """A look is due, and nothing else; whoever asks is told why, in the same words."""
     held = leased()
 
-    dead = held.died(ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 12)
+    dead = refreshes.refused(held, ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 12)
 
     belief = Belief(NOW + 12, NOW + 12, next_at=NOW + 312)
     assert dead == replace(
@@ -584,7 +591,7 @@ def test_a_death_after_an_interruption_says_so() -> None:
     """The operator learns that a lost answer, not the merchant, may have ended the grant."""
     interrupted = leased(leased(), "holder-2")
 
-    dead = interrupted.died(ReauthorizationRequired("Gone."), NOW)
+    dead = refreshes.refused(interrupted, ReauthorizationRequired("Gone."), NOW)
 
     assert dead.failure is not None
     assert dead.failure.description.startswith("Gone. An earlier refresh was interrupted")
@@ -592,7 +599,10 @@ def test_a_death_after_an_interruption_says_so() -> None:
 
 def test_a_death_after_an_answer_that_was_lost_says_so_too() -> None:
     """The same attempt asked twice: its own first answer was lost, and no lease tells of that."""
-    said = [leased().died(ReauthorizationRequired("Gone."), NOW, after_loss=lost).failure for lost in (False, True)]
+    said = [
+        refreshes.refused(leased(), ReauthorizationRequired("Gone."), NOW, after_loss=lost).failure
+        for lost in (False, True)
+    ]
 
     assert [failure and "was interrupted" in failure.description for failure in said] == [False, True]
 
@@ -606,7 +616,7 @@ def test_revoking_ends_it_here() -> None:
     assert held.lease
     assert held.lease.is_live(NOW + 20)
 
-    ending = held.revoking(NOW + 20.5, "holder-2", NOW + 50)
+    ending = revocations.revoked(held, NOW + 20.5, "holder-2", NOW + 50)
 
     assert ending == replace(
         held,
@@ -616,7 +626,7 @@ def test_revoking_ends_it_here() -> None:
         sets=(replace(current(held), place=Place.REVOKING, revocation=Revocation(NOW + 20)),),
         changes=held.changes + 1,
         due_at=held.lease.until,
-        tell_at=held.lease.until,
+        revocation_due_at=held.lease.until,
         upkeep_at=None,
     )
     with pytest.raises(ConnectionRevoked):
@@ -627,8 +637,8 @@ def test_what_need_no_upkeep_is_due_for_its_revocation() -> None:
     """A connection that lay in no shard comes into its own, so that the sweep finds it."""
     bare = connection(token_response(tokens=TokenSet("AT-1"), expires_at=None))
 
-    ending = bare.revoking(NOW)
-    in_hand = bare.revoking(NOW, "holder-1", NOW + 30)
+    ending = revocations.revoked(bare, NOW)
+    in_hand = revocations.revoked(bare, NOW, "holder-1", NOW + 30)
 
     assert bare.due_shard is None
     assert in_hand.due_at == NOW + 30
@@ -637,9 +647,9 @@ def test_what_need_no_upkeep_is_due_for_its_revocation() -> None:
 
 def test_revoking_a_dead_grant_remembers_that_it_was_dead() -> None:
     """Nothing of its failure stays but that: the server has refused the refresh token once."""
-    dead = leased().died(ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 12)
+    dead = refreshes.refused(leased(), ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 12)
 
-    ending = dead.revoking(NOW + 20)
+    ending = revocations.revoked(dead, NOW + 20)
 
     assert [over.was_dead for over in ending.to_revoke] == [True]
     assert ending.to_revoke[0].answers == {}
@@ -648,19 +658,21 @@ def test_revoking_a_dead_grant_remembers_that_it_was_dead() -> None:
 
 def revoked(was: Connection) -> Connection:
     """Return a connection that was revoked here and there."""
-    ending = was.revoking(NOW + 20)
-    return ending.revocation_confirmed(ending.to_revoke[0].answered("refresh_token", "revoked", NOW + 21), NOW + 22)
+    ending = revocations.revoked(was, NOW + 20)
+    return revocations.revocation_confirmed(
+        ending, ending.to_revoke[0].answered("refresh_token", "revoked", NOW + 21), NOW + 22
+    )
 
 
 def test_what_the_server_said_of_each_token_is_kept_and_the_ciphertext_is_not() -> None:
     """It is the record of the revocation: nothing is left that opens, nothing is due."""
-    ending = connection(token_response(refresh_expires_at=NOW + 86400)).revoking(NOW)
+    ending = revocations.revoked(connection(token_response(refresh_expires_at=NOW + 86400)), NOW)
     (told,) = ending.to_revoke
     told = told.answered("refresh_token", "revoked", NOW + 1.5).answered(
         "access_token", "unsupported_token_type", NOW + 2
     )
 
-    ended = ending.revocation_confirmed(told, NOW + 3)
+    ended = revocations.revocation_confirmed(ending, told, NOW + 3)
 
     said = {
         "refresh_token": {"answer": "revoked", "at": NOW + 1},
@@ -685,8 +697,8 @@ def test_a_record_of_revocations_does_not_grow_for_ever() -> None:
     ended = revoked(connection())
 
     for number in range(MOST_REVOKED + 5):
-        ended = ended.came_after_revocation(late(b"%d" % number), None, "request-1", NOW)
-        ended = ended.revocation_confirmed(ended.to_revoke[0], NOW)
+        ended = late_answers.came_after_revocation(ended, late(b"%d" % number), None, "request-1", NOW)
+        ended = revocations.revocation_confirmed(ended, ended.to_revoke[0], NOW)
 
     assert len(ended.revocation) == MOST_REVOKED
 
@@ -697,15 +709,15 @@ def late(sealed: bytes = b"sealed-2", provider: str = "acme", **parameters: str)
     return replace(sealed_tokens(sealed=sealed, version=2), whose=whose)
 
 
-@pytest.mark.parametrize("ended", [connection().revoking(NOW + 20), revoked(connection())])
+@pytest.mark.parametrize("ended", [revocations.revoked(connection(), NOW + 20), revoked(connection())])
 def test_tokens_that_come_after_the_end_are_held_for_their_revocation(ended: Connection) -> None:
     """Vended to nobody, due at once, beside whatever else the server is to be told of."""
-    held = ended.came_after_revocation(late(), None, "request-1", NOW + 31.5)
+    held = late_answers.came_after_revocation(ended, late(), None, "request-1", NOW + 31.5)
 
     assert (held.status, held.version, held.current) == (Status.REVOKING, 1, None)
     assert [each.id for each in held.to_revoke] == [each.id for each in ended.to_revoke] + ["sealed-2"]
     assert held.due_shard == connection().due_shard
-    assert held.due_at == held.tell_at == min(each.revoke_at or 0 for each in held.to_revoke)
+    assert held.due_at == held.revocation_due_at == min(each.revoke_at or 0 for each in held.to_revoke)
     assert held.changes == ended.changes + 1
     assert held.revocations == ended.revocations
     with pytest.raises(ConnectionRevoked):
@@ -716,12 +728,14 @@ def test_tokens_that_come_late_do_not_disturb_a_connection_made_anew() -> None:
     """It vends, and is kept alive when that is due; the server is told meanwhile."""
     anew = connection(before=revoked(connection()), version=2)
 
-    held = anew.came_after_revocation(late(), None, "request-1", NOW + 31)
-    told = held.revocation_confirmed(held.to_revoke[0].answered("refresh_token", "revoked", NOW + 40), NOW + 40)
+    held = late_answers.came_after_revocation(anew, late(), None, "request-1", NOW + 31)
+    told = revocations.revocation_confirmed(
+        held, held.to_revoke[0].answered("refresh_token", "revoked", NOW + 40), NOW + 40
+    )
 
     assert (held.status, held.current, held.due_at) == (Status.ACTIVE, anew.current, NOW + 31)
     assert (told.status, told.current, told.due_at) == (Status.ACTIVE, anew.current, anew.due_at)
-    assert (told.due_at, told.tell_at) == (anew.upkeep_at, None)
+    assert (told.due_at, told.revocation_due_at) == (anew.upkeep_at, None)
     held.require_vendable()
 
 
@@ -731,11 +745,15 @@ def test_tokens_that_come_late_do_not_disturb_a_connection_made_anew() -> None:
 )
 def test_tokens_of_a_grant_that_had_ended_are_known_to_be_so(said: str, *, had_ended: bool) -> None:
     """The server had confirmed an end before they came: where it refuses to revoke them too, nothing is left to do."""
-    ending = connection().revoking(NOW + 20)
+    ending = revocations.revoked(connection(), NOW + 20)
     told = ending.to_revoke[0].answered("refresh_token", said, NOW + 25)
 
-    before = ending.came_after_revocation(late(), None, "request-1", NOW + 22).revocation_confirmed(told, NOW + 31)
-    after = ending.revocation_confirmed(told, NOW + 25).came_after_revocation(late(), None, "request-1", NOW + 31)
+    before = revocations.revocation_confirmed(
+        late_answers.came_after_revocation(ending, late(), None, "request-1", NOW + 22), told, NOW + 31
+    )
+    after = late_answers.came_after_revocation(
+        revocations.revocation_confirmed(ending, told, NOW + 25), late(), None, "request-1", NOW + 31
+    )
 
     for held in (before, after):
         (only,) = held.to_revoke
@@ -746,7 +764,7 @@ def test_tokens_of_a_grant_that_had_ended_are_known_to_be_so(said: str, *, had_e
 @pytest.mark.parametrize("other", [late(provider="other"), late(shop="2")])
 def test_what_one_server_says_is_not_taken_for_anothers(other: SealedTokens) -> None:
     """A revoked connection is free for another provider, and another tenant of a provider is another server."""
-    held = revoked(connection()).came_after_revocation(other, None, "request-1", NOW + 31)
+    held = late_answers.came_after_revocation(revoked(connection()), other, None, "request-1", NOW + 31)
 
     (only,) = held.to_revoke
     assert not held.has_ended_the_grant_of(only, ends_all=True)
@@ -755,7 +773,7 @@ def test_what_one_server_says_is_not_taken_for_anothers(other: SealedTokens) -> 
 @pytest.mark.parametrize("ends_all", [False, True])
 def test_the_end_of_one_grant_is_that_of_another_only_where_all_end_at_once(*, ends_all: bool) -> None:
     """Of two consents of one account one was ended. Elsewhere the server may refuse the other for another reason."""
-    other = revoked(connection()).came_after_revocation(late(), None, "request-2", NOW + 31)
+    other = late_answers.came_after_revocation(revoked(connection()), late(), None, "request-2", NOW + 31)
 
     (only,) = other.to_revoke
     assert other.has_ended_the_grant_of(only, ends_all=ends_all) is ends_all
@@ -764,30 +782,30 @@ def test_the_end_of_one_grant_is_that_of_another_only_where_all_end_at_once(*, e
 @pytest.mark.parametrize(("count", "delay"), [(1, 5), (2, 10), (3, 20), (9, 1280), (10, 2560), (11, 3600), (500, 3600)])
 def test_a_revocation_that_failed_is_due_again(count: int, delay: int) -> None:
     """With the same growing delays as a refresh, but up to an hour: nobody waits for it."""
-    ending = connection().revoking(NOW)
+    ending = revocations.revoked(connection(), NOW)
 
     for _ in range(count):
         failed = ending.to_revoke[0].attempt_failed(ProviderUnavailable("Down."), NOW, 0.5)
-        ending = ending.revocation_failed(failed, NOW)
+        ending = revocations.revocation_failed(ending, failed, NOW)
 
     assert LONGEST_REVOCATION_DELAY == 3600
     assert ending.status is Status.REVOKING
     assert ending.failure is not None
     assert ending.failure.count == count
-    assert ending.due_at == ending.tell_at == ending.failure.retry_at == NOW + delay
+    assert ending.due_at == ending.revocation_due_at == ending.failure.retry_at == NOW + delay
 
 
 def test_the_failure_to_tell_is_that_of_a_connection_that_has_ended_only() -> None:
     """One that was made anew vends: what an old token set meets is no failure of the new one."""
-    ending = connection().revoking(NOW)
+    ending = revocations.revoked(connection(), NOW)
     failed = ending.to_revoke[0].attempt_failed(ProviderUnavailable("Down."), NOW, 0.5)
 
-    anew = connection(tokens=NEXT, before=ending).revocation_failed(failed, NOW)
+    anew = revocations.revocation_failed(connection(tokens=NEXT, before=ending), failed, NOW)
 
     assert failed.revocation
-    assert ending.revocation_failed(failed, NOW).failure == failed.revocation.failure
+    assert revocations.revocation_failed(ending, failed, NOW).failure == failed.revocation.failure
     assert anew.failure is None
-    assert (anew.due_at, anew.tell_at) == (NOW + 5, NOW + 5)
+    assert (anew.due_at, anew.revocation_due_at) == (NOW + 5, NOW + 5)
 
 
 @pytest.mark.parametrize(("unknown", "left"), [(False, 0), (True, 1)])
@@ -807,7 +825,7 @@ def test_what_is_never_told_of_an_attempt_is_known_with_the_next(*, revokes: boo
     assert not lapsed.is_in_hand(NOW + 30)
 
     again = lapsed.claimed("holder-2", NOW + 90, NOW + 60, revokes=True)
-    once_more = again.released().claimed("holder-3", NOW + 190, NOW + 160, revokes=False)
+    once_more = again.lease_ended().claimed("holder-3", NOW + 190, NOW + 160, revokes=False)
 
     for each in (again, once_more):
         assert each.lease
@@ -817,9 +835,9 @@ def test_what_is_never_told_of_an_attempt_is_known_with_the_next(*, revokes: boo
 
 def test_what_only_the_connection_knows_of_a_refresh_goes_with_its_token_set() -> None:
     """Its answer was lost: there may be tokens that we do not have, whatever the server says to those that we have."""
-    lost = leased().refresh_failed(ProviderUnavailable("Lost.", outcome_unknown=True), NOW + 5, 0.5)
+    lost = refreshes.refresh_failed(leased(), ProviderUnavailable("Lost.", outcome_unknown=True), NOW + 5, 0.5)
 
-    (over,) = lost.revoking(NOW + 10, "holder-2", NOW + 40).to_revoke
+    (over,) = revocations.revoked(lost, NOW + 10, "holder-2", NOW + 40).to_revoke
 
     assert over.lease
     assert (over.lease.holder, over.lease.interrupted_at, over.lease.revokes) == ("holder-2", NOW + 5, True)
@@ -852,9 +870,9 @@ def test_the_ciphertext_shows_in_no_representation() -> None:
 
 def test_a_refresh_that_narrows_the_scope_shows_too() -> None:
     """RFC 6749 section 6: what was asked for stays what it was."""
-    asked = connection(requested_scope="read write").leased("holder-1", NOW + 30, NOW)
+    asked = refreshes.leased(connection(requested_scope="read write"), "holder-1", NOW + 30, NOW)
 
     narrower = token_response(scope="read", scope_missing=("write",))
-    after = asked.refreshed(sealed_tokens(narrower), RefreshedFrom("sealed-1", 1), "holder-1", NOW + 1)
+    after = refreshes.refreshed(asked, sealed_tokens(narrower), RefreshedFrom("sealed-1", 1), "holder-1", NOW + 1)
 
     assert (after.requested_scope, after.scope, after.scope_missing) == ("read write", "read", ("write",))

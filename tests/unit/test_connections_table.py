@@ -14,9 +14,12 @@ from functions.vault.base.errors import (
     ProviderUnavailable,
     ReauthorizationRequired,
 )
-from functions.vault.grant.connection import Connection, RefreshedFrom, Status
+from functions.vault.grant import late_answers, refreshes, revocations
+from functions.vault.grant.connection import Connection
 from functions.vault.grant.last_attempt import LastAttempt
-from functions.vault.grant.tokens import TokenSet
+from functions.vault.grant.life import Status
+from functions.vault.grant.stored_set import RefreshedFrom
+from functions.vault.grant.token_set import TokenSet
 from functions.vault.storage.aws import ClientOf
 from functions.vault.storage.connection_item import summary_of
 from functions.vault.storage.connections import Connections
@@ -37,7 +40,7 @@ DENIED = LastAttempt(BROWSER.request_id, NOW, "denied", "access_denied", Provide
 
 def leased(was: Connection, holder: str = "holder-1") -> Connection:
     """Return the connection with a lease."""
-    return was.leased(holder, NOW + 60, NOW + 1)
+    return refreshes.leased(was, holder, NOW + 60, NOW + 1)
 
 
 def refreshed(was: Connection) -> Connection:
@@ -46,36 +49,38 @@ def refreshed(was: Connection) -> Connection:
     holder = was.lease.holder if was.lease else "holder-0"
     tokens = sealed_tokens(sealed=b"sealed-%d" % (was.version + 1), version=was.version + 1)
     source = RefreshedFrom(f"sealed-{was.version}", attempt)
-    return was.refreshed(tokens, source, holder, NOW + 2)
+    return refreshes.refreshed(was, tokens, source, holder, NOW + 2)
 
 
 def lease_given_back(was: Connection) -> Connection:
     """Return the connection after an attempt that sent nothing."""
-    return was.lease_given_back(NOW + 2)
+    return refreshes.lease_given_back(was, NOW + 2)
 
 
 def partly_revoked(was: Connection) -> Connection:
     """Return the connection after the server has revoked one of its tokens."""
     claimed = was.to_revoke[0].claimed("holder-3", NOW + 30, NOW + 1, revokes=True)
     answered = claimed.answered("refresh_token", "revoked", NOW + 2)
-    return was.revocation_failed(answered, NOW + 2)
+    return revocations.revocation_failed(was, answered, NOW + 2)
 
 
 def revocation_failed(was: Connection) -> Connection:
     """Return the connection after an attempt to revoke its tokens that failed."""
     error = ProviderUnavailable("Down.", outcome_unknown=True, provider_error=REFUSAL)
-    return was.revocation_failed(was.to_revoke[0].attempt_failed(error, NOW + 2, 0.5), NOW + 2)
+    return revocations.revocation_failed(was, was.to_revoke[0].attempt_failed(error, NOW + 2, 0.5), NOW + 2)
 
 
 def came_late(was: Connection) -> Connection:
     """Return the connection with tokens that came back after it was revoked."""
-    return was.came_after_revocation(sealed_tokens(sealed=b"sealed-late", version=2), None, "request-1", NOW + 2)
+    return late_answers.came_after_revocation(
+        was, sealed_tokens(sealed=b"sealed-late", version=2), None, "request-1", NOW + 2
+    )
 
 
 def came_beside(was: Connection) -> Connection:
     """Return the connection with tokens that came back after newer ones."""
     late = sealed_tokens(sealed=b"sealed-beside", version=2)
-    return was.came_late(late, None, "request-1", NOW + 2, RefreshedFrom("sealed-0", 2))
+    return late_answers.came_late(was, late, None, "request-1", NOW + 2, RefreshedFrom("sealed-0", 2))
 
 
 def reconnected(was: Connection) -> Connection:
@@ -86,23 +91,23 @@ def reconnected(was: Connection) -> Connection:
 
 def failed(was: Connection) -> Connection:
     """Return the connection after an attempt that failed."""
-    return was.refresh_failed(ProviderUnavailable("Down.", provider_error=REFUSAL), NOW + 2, 0.5)
+    return refreshes.refresh_failed(was, ProviderUnavailable("Down.", provider_error=REFUSAL), NOW + 2, 0.5)
 
 
 def dead(was: Connection) -> Connection:
     """Return the connection with a dead grant."""
-    return was.died(ReauthorizationRequired("Gone.", provider_error=REFUSAL), NOW + 2)
+    return refreshes.refused(was, ReauthorizationRequired("Gone.", provider_error=REFUSAL), NOW + 2)
 
 
 def revoking(was: Connection) -> Connection:
     """Return the connection revoked at Gatehouse."""
-    return was.revoking(NOW + 2)
+    return revocations.revoked(was, NOW + 2)
 
 
 def revoked(was: Connection) -> Connection:
     """Return the connection after the server has revoked the first token set that was left."""
-    was = was if was.to_revoke else was.revoking(NOW + 2)
-    return was.revocation_confirmed(was.to_revoke[0].answered("access_token", "revoked", NOW + 2), NOW + 2)
+    was = was if was.to_revoke else revocations.revoked(was, NOW + 2)
+    return revocations.revocation_confirmed(was, was.to_revoke[0].answered("access_token", "revoked", NOW + 2), NOW + 2)
 
 
 STEPS: list[list[Callable[[Connection], Connection]]] = [
@@ -287,7 +292,9 @@ class TestConnections:
         ending = revoking(connection())
         connections.create(ending)
 
-        after = ending.revocation_confirmed(ending.to_revoke[0].answered("refresh_token", "revoked", NOW + 2), NOW + 2)
+        after = revocations.revocation_confirmed(
+            ending, ending.to_revoke[0].answered("refresh_token", "revoked", NOW + 2), NOW + 2
+        )
         connections.change(ending, after)
 
         assert connections.get("merchant-1") == after
@@ -434,7 +441,7 @@ class TestConnections:
 
         before, _ = connections.page(needing, 50, None)
         shown = [view("merchant-1", summary_of(made), now)["needs"] for now in (NOW + 2699, NOW + 2700)]
-        connections.change(made, made.ends_soon(NOW + 2700))
+        connections.change(made, refreshes.ends_soon(made, NOW + 2700))
 
         assert (before, shown) == ([], [None, "reauthorization"])
         assert [each["connection_id"] for each in connections.page(needing, 50, None)[0]] == ["merchant-1"]
@@ -521,7 +528,7 @@ class TestDue:
         connections.create(replace(alive, connection_id="later", due_at=NOW + 101))
         connections.create(replace(alive, connection_id="never", due_at=None, due_shard=None))
         connections.create(replace(alive, connection_id="elsewhere", due_shard="other"))
-        connections.create(replace(alive, connection_id="ending", due_at=NOW, tell_at=NOW, version=7))
+        connections.create(replace(alive, connection_id="ending", due_at=NOW, revocation_due_at=NOW, version=7))
         assert alive.due_shard is not None
 
         assert list(connections.due(alive.due_shard, NOW - 1, 10)) == [[]]
@@ -554,8 +561,8 @@ class TestDue:
 
     def test_postponing_a_revocation_does_not_postpone_a_refresh(self, connections: Connections) -> None:
         """Nor does postponing a refresh postpone a revocation."""
-        revokes = replace(connection(), due_at=NOW, upkeep_at=NOW + 10, tell_at=NOW)
-        refreshes = replace(revokes, connection_id="merchant-2", upkeep_at=NOW, tell_at=NOW + 3700)
+        revokes = replace(connection(), due_at=NOW, upkeep_at=NOW + 10, revocation_due_at=NOW)
+        refreshes = replace(revokes, connection_id="merchant-2", upkeep_at=NOW, revocation_due_at=NOW + 3700)
         for made in (revokes, refreshes):
             connections.create(made)
 
@@ -589,7 +596,7 @@ class TestDue:
             connections.change(made, leased(made))
 
     @pytest.mark.parametrize(
-        "seen", [{"version": 2}, {"tell_at": NOW}, {"due_at": NOW - 1}, {"connection_id": "merchant-2"}]
+        "seen", [{"version": 2}, {"revocation_due_at": NOW}, {"due_at": NOW - 1}, {"connection_id": "merchant-2"}]
     )
     def test_work_that_has_changed_is_not_postponed(self, connections: Connections, seen: dict[str, Any]) -> None:
         """If a refresh or another sweep was first, its time stands. A connection that is gone is not created again."""

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.grant.connection import Lease, RefreshedFrom, Status
+from functions.vault.grant import obtained_document, revocations
 from functions.vault.grant.earlier import ONLY_EARLIER
-from functions.vault.grant.life import Place
+from functions.vault.grant.lease import Lease
+from functions.vault.grant.life import Place, Status
 from functions.vault.grant.obtained import Obtained, Verdict
-from functions.vault.grant.stored_set import Seal, Whose
+from functions.vault.grant.seal import Seal, Whose
+from functions.vault.grant.stored_set import RefreshedFrom
 from functions.vault.storage.connection_item import summary_of
 from functions.vault.storage.due import Due
 from functions.vault.storage.table import Conflict
@@ -22,6 +24,7 @@ from tests.unit.samples import NOW
 
 if TYPE_CHECKING:
     from functions.vault.grant.connection import Connection
+    from functions.vault.grant.obtained import Obtained
     from functions.vault.storage.aws import ClientOf
     from functions.vault.storage.connections import Connections
 
@@ -96,7 +99,7 @@ def test_nothing_of_it_is_lost(connections: Connections, engine: ClientOf) -> No
     assert dead.failure
     assert dead.failure.provider_error
     assert (dead.failure.provider_error.error_description, dead.needs) == ("expired", "reauthorization")
-    assert dead.revoking(NOW).to_revoke[0].was_dead
+    assert revocations.revoked(dead, NOW).to_revoke[0].was_dead
     assert stored(connections, engine, "revoking what was dead").to_revoke[0].was_dead
     first, late = stored(connections, engine, "revoking several").to_revoke
     assert first.revocation
@@ -184,7 +187,7 @@ def test_it_is_in_the_list_of_all(connections: Connections, engine: ClientOf) ->
 
 def message(kind: str) -> Obtained:
     """Return an answer that the rescue queue, or the log, has from before."""
-    return Obtained.from_document(json.loads(MESSAGES[kind]))
+    return obtained_document.from_document(json.loads(MESSAGES[kind]))
 
 
 def test_a_message_of_before_is_what_it_was() -> None:

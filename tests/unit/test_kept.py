@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions.vault.base.errors import ProviderUnavailable, ReauthorizationRequired
-from functions.vault.grant.connection import Connection, RefreshedFrom, Status
-from functions.vault.grant.life import MOST_SUPERSEDED, Place
+from functions.vault.grant import late_answers, refreshes, revocations, transition
+from functions.vault.grant.connection import Connection
+from functions.vault.grant.life import MOST_SUPERSEDED, Place, Status
 from functions.vault.grant.obtained import Authorized, Obtained, Verdict
-from functions.vault.grant.tokens import TokenSet
+from functions.vault.grant.stored_set import RefreshedFrom
+from functions.vault.grant.token_set import TokenSet
 from functions.vault.oauth.authorization import BrowserBinding, ticket_hash
 from tests.unit.samples import (
     NOW,
@@ -28,7 +30,7 @@ from tests.unit.samples import (
 from tests.unit.services import MemoryServices
 
 if TYPE_CHECKING:
-    from functions.vault.grant.stored_set import Whose
+    from functions.vault.grant.seal import Whose
 
 
 LATER = NOW + 1000
@@ -95,7 +97,7 @@ def test_where_an_account_is_asked_for_is_of_no_matter() -> None:
     ("stored", "coming"),
     [
         (OFFLINE, consent(b"online", 2, TokenSet("AT-1", "RT-2"))),
-        (OFFLINE.died(GONE, NOW), consent(b"online", 2)),
+        (refreshes.refused(OFFLINE, GONE, NOW), consent(b"online", 2)),
         (replace(OFFLINE, subject=None), consent(b"online", 2)),
         (OFFLINE, consent(b"online", 2, subject=None)),
         (replace(OFFLINE, subject=None), consent(b"online", 2, subject=None)),
@@ -155,15 +157,15 @@ def test_the_next_consent_with_one_supersedes_both(coming: Obtained) -> None:
     again = after(coming, KEEPING)
 
     assert places(again) == {"again": "current", "online": "superseded", "sealed-1": "superseded"}
-    assert [each.id for each in again.revoking(LATER).to_revoke] == ["again", "online", "sealed-1"]
+    assert [each.id for each in revocations.revoked(again, LATER).to_revoke] == ["again", "online", "sealed-1"]
 
 
 def test_it_is_revoked_with_the_connection_and_with_its_lease() -> None:
     """Not before: a consent ends no grant that the connection may go on with."""
-    at_work = KEEPING.leased("holder-1", LATER + 30, LATER)
+    at_work = refreshes.leased(KEEPING, "holder-1", LATER + 30, LATER)
 
     assert KEEPING.to_revoke == ()
-    _, kept = at_work.revoking(LATER).to_revoke
+    _, kept = revocations.revoked(at_work, LATER).to_revoke
     assert (kept.id, kept.lease, kept.attempts) == ("sealed-1", at_work.lease, 1)
 
 
@@ -177,7 +179,7 @@ def test_what_has_no_refresh_token_is_the_first_to_go_for_want_of_room() -> None
 
     assert places(last)["sealed-1"] == "superseded"
     assert len(last.in_place(Place.SUPERSEDED)) == MOST_SUPERSEDED
-    assert {each.id for each in many.left_behind(last)} == {"online", "consent-3"}
+    assert {each.id for each in transition.left_behind(many, last)} == {"online", "consent-3"}
 
 
 # Refreshing with it
@@ -189,16 +191,16 @@ def refreshed(sealed: bytes, version: int, attempt: int = 1, source: str = "seal
     return Obtained("merchant-1", f"holder-{attempt}", tokens, RefreshedFrom(source, attempt), **fields)
 
 
-LEASED = KEEPING.leased("holder-1", LATER + 30, LATER)
+LEASED = refreshes.leased(KEEPING, "holder-1", LATER + 30, LATER)
 
 
 def test_it_has_the_lease_at_which_all_callers_look() -> None:
     """And the current token set has none."""
     assert LEASED.lease is not None
     assert [(each.id, each.lease is not None) for each in LEASED.sets] == [("online", False), ("sealed-1", True)]
-    assert LEASED.lease_given_back(LATER).lease is None
-    assert LEASED.lease_ended(LATER).lease is None
-    assert LEASED.refresh_failed(ProviderUnavailable("Down."), LATER, 0.5).lease is None
+    assert refreshes.lease_given_back(LEASED, LATER).lease is None
+    assert refreshes.lease_ended(LEASED, LATER).lease is None
+    assert refreshes.refresh_failed(LEASED, ProviderUnavailable("Down."), LATER, 0.5).lease is None
 
 
 def test_its_answer_is_current_then_and_ends_it() -> None:
@@ -208,7 +210,7 @@ def test_its_answer_is_current_then_and_ends_it() -> None:
     assert places(done) == {"new": "current", "online": "superseded"}
     assert (done.version, done.scope, done.subject) == (3, "offline", "account-1")
     assert done.to_refresh == done.current
-    assert LEASED.left_behind(done) == ()
+    assert transition.left_behind(LEASED, done) == ()
 
 
 def test_its_answer_after_a_newer_consent_takes_its_place() -> None:
@@ -226,7 +228,7 @@ def test_its_answer_after_a_newer_consent_takes_its_place() -> None:
 
 def test_an_answer_to_what_was_current_before_the_consent_is_kept() -> None:
     """Its refresh was begun when nobody knew of the consent."""
-    begun = OFFLINE.leased("holder-1", LATER, NOW)
+    begun = refreshes.leased(OFFLINE, "holder-1", LATER, NOW)
     meanwhile = after(consent(b"online", 2), begun)
     assert meanwhile.lease == begun.lease
 
@@ -237,7 +239,7 @@ def test_an_answer_to_what_was_current_before_the_consent_is_kept() -> None:
 
 def test_an_answer_to_a_later_attempt_goes_over_an_earlier_ones() -> None:
     """Who is at work with it keeps the lease, and learns; who comes late waits for him."""
-    meanwhile = after(consent(b"again", 3), LEASED.leased("holder-2", LATER + 90, LATER + 40))
+    meanwhile = after(consent(b"again", 3), refreshes.leased(LEASED, "holder-2", LATER + 90, LATER + 40))
     earlier = after(refreshed(b"first", 3), meanwhile, LATER + 50)
     assert earlier.lease == meanwhile.lease
 
@@ -246,13 +248,13 @@ def test_an_answer_to_a_later_attempt_goes_over_an_earlier_ones() -> None:
         "online": "superseded",
         "second": "kept",
     }
-    by_another = earlier.lease_ended(LATER + 55).leased("holder-3", LATER + 99, LATER + 60)
+    by_another = refreshes.leased(refreshes.lease_ended(earlier, LATER + 55), "holder-3", LATER + 99, LATER + 60)
     assert refreshed(b"second", 3, attempt=2).decide(by_another, LATER + 61) is Verdict.WAIT
 
 
 def test_refused_it_goes_and_the_current_tokens_are_vended_to_their_end() -> None:
     """Nothing more is tried with them; and it is revoked with the connection, for the server may have been wrong."""
-    refused = LEASED.died(GONE, LATER + 10)
+    refused = refreshes.refused(LEASED, GONE, LATER + 10)
 
     assert (refused.status, places(refused)) == (Status.ACTIVE, {"online": "current", "sealed-1": "superseded"})
     assert (refused.to_refresh, refused.lease, refused.upkeep_at) == (None, None, refused.needs_from)
@@ -260,12 +262,12 @@ def test_refused_it_goes_and_the_current_tokens_are_vended_to_their_end() -> Non
     assert not refused.is_due(LATER + 3600)
     assert refused.failure is not None
     refused.require_vendable()
-    assert [each.was_dead for each in refused.revoking(LATER).to_revoke] == [False, True]
+    assert [each.was_dead for each in revocations.revoked(refused, LATER).to_revoke] == [False, True]
 
 
 def test_a_revocation_meets_its_answer() -> None:
     """Begun before, it is revoked in the place of what it came from."""
-    late = after(refreshed(b"new", 3), LEASED.revoking(LATER + 5))
+    late = after(refreshed(b"new", 3), revocations.revoked(LEASED, LATER + 5))
 
     assert [each.id for each in late.to_revoke] == ["online", "new"]
 
@@ -339,14 +341,14 @@ def test_an_answer_that_came_late_is_not_asked_for_again(services: MemoryService
     """The record has it in the place of the kept one, and its version is what it was."""
     source = services.stored().to_refresh
     assert source is not None
-    interrupted = services.stored().leased("holder-9", services.now - 1, services.now - 30)
+    interrupted = refreshes.leased(services.stored(), "holder-9", services.now - 1, services.now - 30)
     services.connections.records["merchant-1"] = interrupted
     late = services.sealed(TokenSet("AT-8", "RT-8"), 2)
 
     def comes_in() -> None:
         stored = services.stored()
-        services.connections.records["merchant-1"] = stored.kept_came_late(
-            late, stored.in_place(Place.KEPT)[0], "holder-9", services.now, RefreshedFrom(source.id, 1)
+        services.connections.records["merchant-1"] = late_answers.kept_came_late(
+            stored, late, stored.in_place(Place.KEPT)[0], "holder-9", services.now, RefreshedFrom(source.id, 1)
         )
 
     services.events.after["sleep"] = [comes_in]

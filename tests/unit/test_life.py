@@ -12,10 +12,11 @@ import pytest
 
 from functions import vault
 from functions.vault.base.errors import ProviderError, ProviderUnavailable, ReauthorizationRequired
-from functions.vault.grant.connection import RefreshedFrom
+from functions.vault.grant import consents, late_answers, refreshes, revocations
 from functions.vault.grant.life import LIFE, MOST_SUPERSEDED, Happened, Place, Status, becomes
-from functions.vault.grant.stored_set import Pending
-from functions.vault.grant.tokens import Account, TokenSet
+from functions.vault.grant.stored_set import Pending, RefreshedFrom
+from functions.vault.grant.token_set import TokenSet
+from functions.vault.grant.tokens import Account
 from tests.unit.samples import NOW, connection, sealed_tokens, token_response
 from tools.life import DOCUMENT, document
 
@@ -100,7 +101,7 @@ def consented(was: Connection, response: TokenResponse = ACCOUNT, *, grants_are_
 
 def late_apart(was: Connection) -> Connection:
     """Let tokens come too late at a server that keeps grants apart."""
-    return was.came_late(answer(was), None, None, NOW, grants_are_apart=True)
+    return late_answers.came_late(was, answer(was), None, None, NOW, grants_are_apart=True)
 
 
 def sealed_for(waiting: StoredSet, response: TokenResponse = ACCOUNT, version: int = 1) -> SealedTokens:
@@ -111,7 +112,7 @@ def sealed_for(waiting: StoredSet, response: TokenResponse = ACCOUNT, version: i
 def has_to_wait(was: Connection, *, grants_are_apart: bool = False) -> Connection:
     """Let a consent come whose account has to be asked."""
     pending = Pending(until=NOW + 120, obtained_at=NOW, revocations=0, grants_are_apart=grants_are_apart)
-    return was.waits(answer(was), pending, f"consent-{was.changes}", NOW)
+    return consents.has_to_wait(was, answer(was), pending, f"consent-{was.changes}", NOW)
 
 
 def one_that_waits(was: Connection) -> StoredSet:
@@ -149,20 +150,20 @@ def with_grants_apart(waiting: StoredSet, *, apart: bool) -> StoredSet:
 
 def waited_too_long(was: Connection) -> Connection:
     """Let it be found that what waits is the connection's own, after a newer consent."""
-    return was.came_late(sealed_for(one_that_waits(was)), None, "consent-1", NOW)
+    return late_answers.came_late(was, sealed_for(one_that_waits(was)), None, "consent-1", NOW)
 
 
 def revoked_without(was: Connection) -> Connection:
     """Revoke what has no tokens."""
     assert not was.sets
-    return was.revoking(NOW)
+    return revocations.revoked(was, NOW)
 
 
 def revoked(was: Connection) -> Connection:
     """Revoke what has some."""
     assert was.sets
     assert not was.in_place(Place.PENDING)
-    return was.revoking(NOW)
+    return revocations.revoked(was, NOW)
 
 
 def consented_keeping(was: Connection) -> Connection:
@@ -188,7 +189,7 @@ def without_kept(was: Connection) -> Connection:
 def kept_came_late(was: Connection) -> Connection:
     """Let the tokens come that a kept set was refreshed to before the consent."""
     (kept,) = was.in_place(Place.KEPT)
-    return was.kept_came_late(answer(was), kept, "holder-9", NOW, RefreshedFrom(kept.id, 1))
+    return late_answers.kept_came_late(was, answer(was), kept, "holder-9", NOW, RefreshedFrom(kept.id, 1))
 
 
 def answer(was: Connection) -> SealedTokens:
@@ -198,34 +199,34 @@ def answer(was: Connection) -> SealedTokens:
 
 def refreshed(was: Connection) -> Connection:
     """Let an answer come in time."""
-    return was.refreshed(answer(was), RefreshedFrom("any", 1), "holder-1", NOW)
+    return refreshes.refreshed(was, answer(was), RefreshedFrom("any", 1), "holder-1", NOW)
 
 
 def late_over(was: Connection) -> Connection:
     """Let the tokens come that a superseded set was refreshed to."""
     (source, *_) = was.in_place(Place.SUPERSEDED)
-    return was.came_late(answer(was), source, "request-1", NOW, RefreshedFrom(source.id, 1))
+    return late_answers.came_late(was, answer(was), source, "request-1", NOW, RefreshedFrom(source.id, 1))
 
 
 def confirmed(was: Connection) -> Connection:
     """Let a server confirm a revocation, one of several."""
     first, *others = was.to_revoke
     assert others or was.status not in ENDED
-    return was.revocation_confirmed(first, NOW)
+    return revocations.revocation_confirmed(was, first, NOW)
 
 
 def last_confirmed(was: Connection) -> Connection:
     """Let a server confirm the last revocation."""
     (over,) = was.to_revoke
     assert was.status in ENDED
-    return was.revocation_confirmed(over, NOW)
+    return revocations.revocation_confirmed(was, over, NOW)
 
 
 def full(was: Connection) -> Connection:
     """Let so many tokens come late that one has no room."""
     while len(was.in_place(Place.SUPERSEDED)) < MOST_SUPERSEDED:
-        was = was.came_late(answer(was), None, None, NOW)
-    return was.came_late(answer(was), None, None, NOW)
+        was = late_answers.came_late(was, answer(was), None, None, NOW)
+    return late_answers.came_late(was, answer(was), None, None, NOW)
 
 
 def alive(was: Connection) -> Connection:
@@ -247,62 +248,68 @@ STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
     Happened.CONSENTED: [consented, came_out],
     Happened.CONSENTED_KEEPING: [consented_keeping, came_out_keeping],
     Happened.HAS_TO_WAIT: [has_to_wait, lambda was: has_to_wait(was, grants_are_apart=True)],
-    Happened.ACCOUNT_FOUND: [lambda was: asked(was).account_found(Account("account-1"), NOW)],
+    Happened.ACCOUNT_FOUND: [lambda was: consents.account_found(asked(was), Account("account-1"), NOW)],
     Happened.ACCOUNT_PUT_OFF: [
-        lambda was: was.account_put_off(one_that_waits(was), NOW + 999, NOW),
-        lambda was: was.account_put_off(was._require_current(), NOW + 999, NOW),  # noqa: SLF001 - if there is one
+        lambda was: consents.account_put_off(was, one_that_waits(was), NOW + 999, NOW),
+        lambda was: consents.account_put_off(was, was.require_current(), NOW + 999, NOW),
     ],
-    Happened.ACCOUNT_LEFT_UNKNOWN: [lambda was: was.account_left_unknown(NOW)],
+    Happened.ACCOUNT_LEFT_UNKNOWN: [lambda was: consents.account_left_unknown(was, NOW)],
     Happened.DISOWNED: [
-        lambda was: was.disowned(with_grants_apart(one_that_waits(was), apart=True), NOW),
-        lambda was: was.never_verified(GONE, NOW, grants_are_apart=True),
+        lambda was: consents.disowned(was, with_grants_apart(one_that_waits(was), apart=True), NOW),
+        lambda was: consents.never_verified(was, GONE, NOW, grants_are_apart=True),
     ],
     Happened.FORGOTTEN: [
-        lambda was: was.disowned(with_grants_apart(one_that_waits(was), apart=False), NOW),
-        lambda was: was.never_verified(GONE, NOW, grants_are_apart=False),
+        lambda was: consents.disowned(was, with_grants_apart(one_that_waits(was), apart=False), NOW),
+        lambda was: consents.never_verified(was, GONE, NOW, grants_are_apart=False),
     ],
     Happened.LEASED: [
-        lambda was: was.leased("holder-1", NOW + 30, NOW),
-        lambda was: was.refresh_to_revoke_began(
-            was.to_revoke[0].claimed(f"holder-{was.changes}", NOW + 30, NOW, revokes=False), NOW
+        lambda was: refreshes.leased(was, "holder-1", NOW + 30, NOW),
+        lambda was: revocations.refresh_to_revoke_began(
+            was, was.to_revoke[0].claimed(f"holder-{was.changes}", NOW + 30, NOW, revokes=False), NOW
         ),
     ],
-    Happened.GOT_SLOT: [lambda was: was.got_slot(NOW + 30, NOW)],
-    Happened.LEASE_GIVEN_BACK: [lambda was: was.lease_given_back(NOW)],
+    Happened.GOT_SLOT: [lambda was: refreshes.got_slot(was, NOW + 30, NOW)],
+    Happened.LEASE_GIVEN_BACK: [lambda was: refreshes.lease_given_back(was, NOW)],
     Happened.LEASE_ENDED: [
-        lambda was: was.lease_ended(NOW),
-        lambda was: was.lease_ended_aside(was.in_place(Place.SUPERSEDED)[0].answer_lost(NOW), NOW),
-        lambda was: was.lease_ended_aside(was.to_revoke[0].answer_lost(NOW), NOW),
+        lambda was: refreshes.lease_ended(was, NOW),
+        lambda was: refreshes.lease_ended_aside(was, was.in_place(Place.SUPERSEDED)[0].answer_lost(NOW), NOW),
+        lambda was: refreshes.lease_ended_aside(was, was.to_revoke[0].answer_lost(NOW), NOW),
     ],
     Happened.REFRESHED: [lambda was: refreshed(alive(without_kept(was)))],
-    Happened.REFRESH_FAILED: [lambda was: was.refresh_failed(DOWN, NOW, 0.5)],
-    Happened.REFUSED: [lambda was: without_kept(was).died(REFUSED, NOW)],
+    Happened.REFRESH_FAILED: [lambda was: refreshes.refresh_failed(was, DOWN, NOW, 0.5)],
+    Happened.REFUSED: [lambda was: refreshes.refused(without_kept(was), REFUSED, NOW)],
     Happened.RECOVERED: [lambda was: refreshed(believed_dead(was))],
-    Happened.LOOKS_ENDED: [lambda was: believed_dead(was).not_looked_at_again(NOW)],
+    Happened.LOOKS_ENDED: [lambda was: refreshes.looks_ended(believed_dead(was), NOW)],
     Happened.KEPT_REFRESHED: [lambda was: refreshed(with_kept(was))],
-    Happened.KEPT_REFUSED: [lambda was: with_kept(was).died(GONE, NOW)],
+    Happened.KEPT_REFUSED: [lambda was: refreshes.refused(with_kept(was), GONE, NOW)],
     Happened.KEPT_CAME_LATE: [kept_came_late],
-    Happened.CAME_LATE: [late_over, waited_too_long, lambda was: was.came_late(answer(was), None, None, NOW)],
-    Happened.ENDS_SOON: [lambda was: was.ends_soon(NOW)],
+    Happened.CAME_LATE: [
+        late_over,
+        waited_too_long,
+        lambda was: late_answers.came_late(was, answer(was), None, None, NOW),
+    ],
+    Happened.ENDS_SOON: [lambda was: refreshes.ends_soon(was, NOW)],
     Happened.LEFT_TO_SERVER: [full],
     Happened.REVOKED: [revoked],
     Happened.REVOKED_WITHOUT: [revoked_without],
     Happened.REVOKED_APART: [lambda was: consented(was, grants_are_apart=True), late_apart],
     Happened.CAME_AFTER_REVOCATION: [
-        lambda was: was.came_after_revocation(answer(was), None, None, NOW),
-        lambda was: was.came_after_revocation(answer(was), was.in_place(Place.SUPERSEDED)[0], None, NOW),
-        lambda was: was.came_after_revocation(answer(was), was.to_revoke[0], None, NOW),
+        lambda was: late_answers.came_after_revocation(was, answer(was), None, None, NOW),
+        lambda was: late_answers.came_after_revocation(was, answer(was), was.in_place(Place.SUPERSEDED)[0], None, NOW),
+        lambda was: late_answers.came_after_revocation(was, answer(was), was.to_revoke[0], None, NOW),
     ],
     Happened.CAME_UNWANTED: [
-        lambda was: was.came_unwanted(answer(was), None, None, NOW),
-        lambda was: was.came_unwanted(answer(was), was.to_revoke[0], None, NOW),
+        lambda was: late_answers.came_unwanted(was, answer(was), None, None, NOW),
+        lambda was: late_answers.came_unwanted(was, answer(was), was.to_revoke[0], None, NOW),
     ],
-    Happened.REVOCATION_PUT_OFF: [lambda was: was.revocation_put_off(was.to_revoke[0], NOW)],
+    Happened.REVOCATION_PUT_OFF: [lambda was: revocations.revocation_put_off(was, was.to_revoke[0], NOW)],
     Happened.REVOCATION_BEGAN: [
-        lambda was: was.revocation_began(was.to_revoke[0].claimed("holder-1", NOW + 30, NOW, revokes=True), NOW)
+        lambda was: revocations.revocation_began(
+            was, was.to_revoke[0].claimed("holder-1", NOW + 30, NOW, revokes=True), NOW
+        )
     ],
     Happened.REVOCATION_FAILED: [
-        lambda was: was.revocation_failed(was.to_revoke[0].attempt_failed(DOWN, NOW, 0.5), NOW)
+        lambda was: revocations.revocation_failed(was, was.to_revoke[0].attempt_failed(DOWN, NOW, 0.5), NOW)
     ],
     Happened.REVOCATION_CONFIRMED: [confirmed],
     Happened.LAST_CONFIRMED: [last_confirmed],

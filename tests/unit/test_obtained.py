@@ -8,20 +8,23 @@ from typing import Any
 import pytest
 
 from functions.vault.base.errors import ProviderUnavailable, ReauthorizationRequired
-from functions.vault.grant.connection import Connection, Lease, RefreshedFrom, Status
-from functions.vault.grant.life import Place
+from functions.vault.grant import consents, obtained_document, refreshes, revocations, transition
+from functions.vault.grant.connection import Connection
+from functions.vault.grant.lease import Lease
+from functions.vault.grant.life import Place, Status
 from functions.vault.grant.obtained import Authorized, Obtained, Verdict
-from functions.vault.grant.stored_set import Seal
-from functions.vault.grant.tokens import TokenSet
+from functions.vault.grant.seal import Seal
+from functions.vault.grant.stored_set import RefreshedFrom
+from functions.vault.grant.token_set import TokenSet
 from tests.unit.samples import NOW, WHOSE, connection, for_version, sealed_tokens, token_response, with_current
 
 LATE = NOW + 60
 """When the answer arrives: every lease below is lapsed by then, unless it says otherwise."""
 
-ASKED = connection().leased("holder-1", NOW + 30, NOW)
+ASKED = refreshes.leased(connection(), "holder-1", NOW + 30, NOW)
 """Version 1, whose refresh token `holder-1` has sent to the server."""
 
-RETRIED = ASKED.leased("holder-2", LATE + 30, NOW + 31)
+RETRIED = refreshes.leased(ASKED, "holder-2", LATE + 30, NOW + 31)
 """The same, after `holder-2` has taken the lapsed lease: it is at work when the first answer arrives."""
 
 FIRST_ANSWER = sealed_tokens(sealed=b"sealed-first")
@@ -59,18 +62,18 @@ def consented(version: int = 2, provider: str = "acme", **fields: Any) -> Obtain
 
 def dead(was: Connection) -> Connection:
     """Return a connection whose grant the server has called dead."""
-    return was.died(ReauthorizationRequired("Gone."), NOW + 50)
+    return refreshes.refused(was, ReauthorizationRequired("Gone."), NOW + 50)
 
 
 def gone(was: Connection) -> Connection:
     """Return a connection that was revoked, here and at the server."""
-    return heard(was.revoking(NOW + 50), NOW + 51)
+    return heard(revocations.revoked(was, NOW + 50), NOW + 51)
 
 
 def heard(was: Connection, now: int = LATE) -> Connection:
     """Return a connection of whose revoked token sets the server has heard."""
     for over in was.to_revoke:
-        was = was.revocation_confirmed(over.answered("refresh_token", "revoked", now), now)
+        was = revocations.revocation_confirmed(was, over.answered("refresh_token", "revoked", now), now)
     return was
 
 
@@ -88,7 +91,9 @@ def refreshed(attempt: int, lease: Lease | None = None, was: Connection = RETRIE
     """Return version 2 as that attempt with version 1 made it."""
     tokens = FIRST_ANSWER if attempt == 1 else SECOND_ANSWER
     source = RefreshedFrom("sealed-1", attempt)
-    return with_current(was.refreshed(for_version(tokens, 2), source, f"holder-{attempt}", NOW + 45), lease=lease)
+    return with_current(
+        refreshes.refreshed(was, for_version(tokens, 2), source, f"holder-{attempt}", NOW + 45), lease=lease
+    )
 
 
 ANEW = connection(tokens=FIRST_ANSWER, version=2, authorized_by="request-9")
@@ -104,8 +109,8 @@ ANEW = connection(tokens=FIRST_ANSWER, version=2, authorized_by="request-9")
         (ASKED, None),
         (RETRIED, RETRIED.lease),
         (with_current(RETRIED, lease=Lease("holder-2", 2, LATE)), None),
-        (ASKED.refresh_failed(ProviderUnavailable("Lost.", outcome_unknown=True), NOW + 50, 0.5), None),
-        (ASKED.lease_ended(NOW + 50), None),
+        (refreshes.refresh_failed(ASKED, ProviderUnavailable("Lost.", outcome_unknown=True), NOW + 50, 0.5), None),
+        (refreshes.lease_ended(ASKED, NOW + 50), None),
         (dead(ASKED), None),
         (dead(RETRIED), None),
     ],
@@ -194,7 +199,9 @@ def test_an_answer_never_goes_over_what_is_newer(stored: Connection, version: in
     assert (after.status, after.version, after.current) == (stored.status, stored.version, stored.current)
     (late,) = after.in_place(Place.SUPERSEDED)
     assert (late.id, late.seal.version, late.request_id) == ("sealed-ours", version, "request-1")
-    assert late in [replace(each, place=late.place, revocation=None) for each in after.revoking(LATE).to_revoke]
+    assert late in [
+        replace(each, place=late.place, revocation=None) for each in revocations.revoked(after, LATE).to_revoke
+    ]
 
 
 def test_an_answer_for_a_connection_that_never_was_is_nobodys() -> None:
@@ -217,7 +224,7 @@ def test_an_answer_takes_the_place_of_the_token_set_that_it_came_from(attempt: i
     assert isinstance(after, Connection)
     assert (after.status, after.current) == (Status.ACTIVE, anew.current)
     assert [each.id for each in after.in_place(Place.SUPERSEDED)] == ["sealed-ours"]
-    assert anew.left_behind(after) == ()
+    assert transition.left_behind(anew, after) == ()
 
 
 def test_an_answer_to_an_earlier_attempt_is_held_beside_a_later_ones() -> None:
@@ -235,13 +242,13 @@ def test_an_answer_to_an_earlier_attempt_is_held_beside_a_later_ones() -> None:
 @pytest.mark.parametrize(
     "stored",
     [
-        ASKED.revoking(NOW + 50),
+        revocations.revoked(ASKED, NOW + 50),
         gone(ASKED),
-        dead(ASKED).revoking(NOW + 55),
+        revocations.revoked(dead(ASKED), NOW + 55),
         gone(refreshed(attempt=1)),
         gone(refreshed(attempt=2)),
         gone(ANEW),
-        ANEW.revoking(NOW + 50),
+        revocations.revoked(ANEW, NOW + 50),
     ],
     ids=[
         "revoking",
@@ -296,9 +303,9 @@ def test_an_answer_is_written_for_its_own_version_only(stored: Connection) -> No
     "since",
     [
         lambda stored: stored,
-        lambda stored: stored.leased("holder-9", LATE + 30, LATE),
+        lambda stored: refreshes.leased(stored, "holder-9", LATE + 30, LATE),
         dead,
-        lambda stored: stored.revoking(LATE),
+        lambda stored: revocations.revoked(stored, LATE),
     ],
     ids=["as written", "leased since", "dead since", "revoking since"],
 )
@@ -320,7 +327,7 @@ def test_a_first_consent_makes_a_connection() -> None:
 
     made = ours.decide(None, LATE + 0.5)
 
-    assert made == Connection.authorized(
+    assert made == consents.consented(
         "merchant-1",
         "acme",
         ours.tokens,
@@ -341,7 +348,7 @@ def test_a_first_consent_makes_a_connection() -> None:
         (dead(ASKED), 0),
         (connection(authorized_by="request-9", tokens=sealed_tokens(at=NOW + 40)), 0),
         (gone(connection()), 1),
-        (connection().revoking(NOW + 20), 1),
+        (revocations.revoked(connection(), NOW + 20), 1),
     ],
     ids=[
         "active",
@@ -386,10 +393,10 @@ def test_a_consent_for_a_record_that_vanished_is_sealed_anew() -> None:
     "since",
     [
         lambda stored: stored,
-        lambda stored: stored.leased("h", LATE + 9, LATE).refreshed(
-            SECOND_ANSWER, RefreshedFrom("sealed-ours", 1), "h", LATE
+        lambda stored: refreshes.refreshed(
+            refreshes.leased(stored, "h", LATE + 9, LATE), SECOND_ANSWER, RefreshedFrom("sealed-ours", 1), "h", LATE
         ),
-        lambda stored: heard(stored.revoking(LATE)),
+        lambda stored: heard(revocations.revoked(stored, LATE)),
     ],
     ids=["as written", "refreshed since", "revoked since"],
 )
@@ -411,8 +418,8 @@ def test_a_consent_is_stored_once(since: Any) -> None:
         (connection(), "acme", None),
         (connection(owner=None), "acme", "owner-1"),
         (dead(ASKED), "acme", "owner-2"),
-        (connection().revoking(NOW + 50), "acme", "owner-2"),
-        (connection().revoking(NOW + 50), "other", "owner-1"),
+        (revocations.revoked(connection(), NOW + 50), "acme", "owner-2"),
+        (revocations.revoked(connection(), NOW + 50), "other", "owner-1"),
     ],
 )
 @pytest.mark.parametrize("revocations", [0, 1])
@@ -439,7 +446,7 @@ def test_a_revoked_connection_is_free_for_another_party() -> None:
         gone(connection()),
         gone(dead(connection())),
         gone(connection(tokens=FIRST_ANSWER, version=1, authorized_by="request-9")),
-        connection().revoking(NOW + 50),
+        revocations.revoked(connection(), NOW + 50),
         replace(connection(version=2, authorized_by="request-9"), revocations=1),
     ],
     ids=[
@@ -465,13 +472,13 @@ def test_a_consent_asked_for_before_a_revocation_is_withdrawn(stored: Connection
 
 def test_a_consent_leaves_to_the_server_what_it_has_not_heard() -> None:
     """Asked for after a revocation that the server was not told of yet: both go on."""
-    revoking = connection().revoking(NOW + 20)
+    revoking = revocations.revoked(connection(), NOW + 20)
 
     after = consented(revocations=1).decide(revoking, LATE)
 
     assert isinstance(after, Connection)
     assert (after.status, ciphertext(after), after.to_revoke) == (Status.ACTIVE, b"sealed-ours", revoking.to_revoke)
-    assert (after.tell_at, after.due_at) == (NOW + 20, NOW + 20)
+    assert (after.revocation_due_at, after.due_at) == (NOW + 20, NOW + 20)
 
 
 def test_a_later_consent_stands() -> None:
@@ -502,15 +509,15 @@ BARE = replace(
 @pytest.mark.parametrize("written", [REFRESH, AUTHORIZATION, BARE], ids=["refresh", "authorization", "bare"])
 def test_an_answer_comes_back_from_paper_as_it_was(written: Obtained) -> None:
     """One line of JSON, for a queue or a log."""
-    line = written.to_json()
+    line = obtained_document.to_json(written)
 
     assert "\n" not in line
-    assert Obtained.from_document(json.loads(line)) == written
+    assert obtained_document.from_document(json.loads(line)) == written
 
 
 def test_the_paper_holds_no_plaintext() -> None:
     """Tokens are in it sealed only; nothing else of `Obtained` is a secret."""
-    document = json.loads(REFRESH.to_json())
+    document = json.loads(obtained_document.to_json(REFRESH))
 
     assert document["tokens"]["seal"]["ciphertext"] == b64encode(bytes(range(256))).decode()
     assert not {"access_token", "refresh_token"} & (document.keys() | document["tokens"].keys())
@@ -518,7 +525,7 @@ def test_the_paper_holds_no_plaintext() -> None:
 
 def malformed(**changes: Any) -> Any:
     """Return the document of a refresh with some of its members changed, or dropped where they are `...`."""
-    document = json.loads(REFRESH.to_json())
+    document = json.loads(obtained_document.to_json(REFRESH))
     for path, value in changes.items():
         *parents, name = path.split("__")
         within = document
@@ -568,7 +575,7 @@ def malformed(**changes: Any) -> Any:
 def test_what_is_no_such_answer_is_refused(document: Any) -> None:
     """With a fixed text: what it is instead is not repeated."""
     with pytest.raises(ValueError, match=r"^not a token response as Gatehouse writes them to the rescue queue$"):
-        Obtained.from_document(document)
+        obtained_document.from_document(document)
 
 
 # Whose account it is
@@ -641,7 +648,9 @@ def test_a_refresh_is_of_the_account_that_it_is_of() -> None:
 
 def test_what_was_asked_for_is_kept_beside_what_was_granted() -> None:
     """Through the queue and into the record."""
-    told = Obtained.from_document(json.loads(consented(requested_scope="read write").to_json()))
+    told = obtained_document.from_document(
+        json.loads(obtained_document.to_json(consented(requested_scope="read write")))
+    )
 
     after = told.decide(connection(), LATE)
 

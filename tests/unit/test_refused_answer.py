@@ -16,7 +16,7 @@ from functions.vault.base.errors import (
     ReauthorizationRequired,
     UnknownRefusal,
 )
-from functions.vault.grant.tokens import TokenSet
+from functions.vault.grant.token_set import TokenSet
 from functions.vault.provider.provider import Provider
 from functions.vault.provider.refusal_rules import Rule
 from tests.unit.samples import answer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions.vault.base.errors import ProviderMisconfigured, ReauthorizationRequired
-from functions.vault.grant.stored_set import Whose
+from functions.vault.grant.seal import Whose
 from functions.vault.provider.registration_changes import as_issued_to
 from tests.unit.samples import registration
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions.vault.base.errors import InvalidRequest, TemporarilyUnavailable
-from functions.vault.grant.connection import Status
-from functions.vault.grant.life import Place
-from functions.vault.grant.stored_set import RefreshedFrom, Whose
-from functions.vault.grant.tokens import TokenSet
+from functions.vault.grant import refreshes
+from functions.vault.grant.life import Place, Status
+from functions.vault.grant.seal import Whose
+from functions.vault.grant.stored_set import RefreshedFrom
+from functions.vault.grant.token_set import TokenSet
 from functions.vault.storage.sealing import SealBroken
 from tests.unit.samples import BROWSER, authorization_request, validated_response, with_current
 from tests.unit.services import MemoryServices, aws_error, down
@@ -199,9 +200,9 @@ def test_a_message_of_before_takes_format_2_on_where_it_is_sealed_again(services
     """Whose it is nobody noted then, and that is what its new seal says."""
     document = interrupted_consent(services)
     tokens = document["tokens"]
-    was = services.stored().leased("holder-9", services.now + 30, services.now)
-    after = was.refreshed(
-        services.sealed(TokenSet("AT-9", "RT-9"), 2), RefreshedFrom("set-1", 1), "holder-9", services.now
+    was = refreshes.leased(services.stored(), "holder-9", services.now + 30, services.now)
+    after = refreshes.refreshed(
+        was, services.sealed(TokenSet("AT-9", "RT-9"), 2), RefreshedFrom("set-1", 1), "holder-9", services.now
     )
     services.connections.records["merchant-1"] = after
     tokens["sealed"] = b64encode(services.sealed_before(TokenSet("AT-2", "RT-2"), 2).ciphertext).decode()

@@ -10,7 +10,8 @@ from functions.vault.base.errors import (
     RevocationRefused,
     TokenTypeNotRevoked,
 )
-from functions.vault.grant.tokens import TokenResponse, TokenSet
+from functions.vault.grant.token_set import TokenSet
+from functions.vault.grant.tokens import TokenResponse
 from functions.vault.oauth.responses import is_revoked, with_redirect_metadata
 from functions.vault.oauth.transport import Answer
 from functions.vault.provider.provider import Provider

@@ -15,9 +15,10 @@ from functions.vault.base.errors import (
     TemporarilyUnavailable,
 )
 from functions.vault.base.timing import RESCUED_WITHIN
-from functions.vault.grant.connection import RefreshedFrom, Status
-from functions.vault.grant.life import Place
-from functions.vault.grant.tokens import TokenSet
+from functions.vault.grant import late_answers, refreshes, revocations
+from functions.vault.grant.life import Place, Status
+from functions.vault.grant.stored_set import RefreshedFrom
+from functions.vault.grant.token_set import TokenSet
 from functions.vault.usecases.revoking import GIVE_UP_AFTER, NotRevokedYet
 from tests.unit.samples import NOW, WHOSE, answer, registration, sealed_tokens, token_response, with_current
 from tests.unit.services import MemoryServices, aws_error, down
@@ -58,8 +59,8 @@ def arriving(services: MemoryServices, number: int, *, replacing: bool = False) 
     sealer = services.new_cipher().prepare("merchant-1", number, WHOSE)
     late = sealed_tokens(token_response(tokens=issued), sealer)
     source = was.to_revoke[0] if replacing else None
-    services.connections.records["merchant-1"] = was.came_after_revocation(
-        late, source, "request-1", services.now, RefreshedFrom(source.id, 1) if source else None
+    services.connections.records["merchant-1"] = late_answers.came_after_revocation(
+        was, late, source, "request-1", services.now, RefreshedFrom(source.id, 1) if source else None
     )
 
 
@@ -190,7 +191,7 @@ def test_the_record_of_what_was_heard_is_lost_with_a_crash_and_it_is_told_again(
     services.events.before["change"] = [None, down()]
     with pytest.raises(TemporarilyUnavailable):
         services.revoke()
-    assert (services.stored().status, services.stored().tell_at) == (Status.REVOKING, NOW + 32)
+    assert (services.stored().status, services.stored().revocation_due_at) == (Status.REVOKING, NOW + 32)
 
     retry(services)
     assert services.server.revoked == ["RT-1", "AT-1"]
@@ -374,7 +375,7 @@ def test_a_grant_that_ended_unseen_is_gone_when_its_refresh_token_was_refused_tw
     services.server.answers = [UNSUCCESSFUL, INVALID_GRANT]
 
     assert services.revoke() == "revoking"
-    assert (services.stored().tell_at, services.stored().failure is None) == (NOW + 60, False)
+    assert (services.stored().revocation_due_at, services.stored().failure is None) == (NOW + 60, False)
     services.pass_time(60)()
     services.server.answers = [UNSUCCESSFUL, INVALID_GRANT]
     retry(services)
@@ -559,7 +560,7 @@ def test_a_lost_confirmation_makes_refusals_a_yes(services: MemoryServices, *, c
     """The server refuses to end a grant twice. That it is gone, and not only refused, its refresh token tells."""
     by_access_token(services)
     if crashes:
-        services.connections.records["merchant-1"] = services.stored().revoking(NOW, "holder-1", NOW + 30)
+        services.connections.records["merchant-1"] = revocations.revoked(services.stored(), NOW, "holder-1", NOW + 30)
         services.pass_time(30)()
     else:
         services.server.answers = [ProviderUnavailable("Lost.", outcome_unknown=True)]
@@ -735,7 +736,7 @@ def test_an_answer_that_cannot_be_stored_is_rescued_into_its_place(live: MemoryS
     assert (live.server.refresh_tokens, live.server.revoked) == (["RT-1"], [])
     live.rescuing.rescue(json.loads(live.rescue_queue.messages.pop()["body"]), live.deadline())
     (came,) = live.stored().to_revoke
-    assert (live.stored().status, live.stored().tell_at) == (Status.REVOKING, int(live.now))
+    assert (live.stored().status, live.stored().revocation_due_at) == (Status.REVOKING, int(live.now))
     retry(live)
 
     assert came.refreshed_from is not None
@@ -773,7 +774,7 @@ def test_a_server_that_is_still_at_work_on_the_refresh_is_left_alone(live: Memor
     """After a time-out no other request of ours meets the first: the token set waits until its lease has lapsed."""
     live.server.answers = [ProviderTimedOut("Silent.")]
     assert live.revoke() == "revoking"
-    waits = live.stored().tell_at or 0
+    waits = live.stored().revocation_due_at or 0
     assert waits > live.now + 20
 
     retry(live)
@@ -800,12 +801,12 @@ def test_a_defect_in_a_refresh_holds_nothing(live: MemoryServices) -> None:
 
 def test_a_token_set_that_is_being_refreshed_waits(services: MemoryServices) -> None:
     """To revoke it now would meet the refresh at the server. It is due when its lease lapses, or the answer is here."""
-    services.connections.records["merchant-1"] = services.stored().leased("holder-1", NOW + 30, NOW)
+    services.connections.records["merchant-1"] = refreshes.leased(services.stored(), "holder-1", NOW + 30, NOW)
 
     assert services.revoke() == "revoking"
     retry(services)
 
-    assert (services.server.requests, services.stored().tell_at) == ([], NOW + 30)
+    assert (services.server.requests, services.stored().revocation_due_at) == ([], NOW + 30)
 
 
 def test_a_token_set_that_is_being_revoked_waits(services: MemoryServices) -> None:
@@ -820,7 +821,9 @@ def test_a_token_set_that_is_being_revoked_waits(services: MemoryServices) -> No
 
 def interrupted(services: MemoryServices) -> None:
     """Let a refresh have begun of which nobody knows how it ended."""
-    services.connections.records["merchant-1"] = services.stored().leased("holder-1", services.now, services.now)
+    services.connections.records["merchant-1"] = refreshes.leased(
+        services.stored(), "holder-1", services.now, services.now
+    )
     services.pass_time(1)()
 
 
@@ -841,8 +844,8 @@ def test_what_was_interrupted_ends_with_whatever_the_server_says(services: Memor
 def test_an_answer_that_was_lost_is_waited_for_by_nobody(services: MemoryServices) -> None:
     """Whoever lost it has told so: nobody has it in hand, and no rescue can bring it."""
     lost = ProviderUnavailable("The connection broke.", outcome_unknown=True)
-    held = services.stored().leased("holder-1", services.now + 30, services.now)
-    services.connections.records["merchant-1"] = held.refresh_failed(lost, services.now, 0.5)
+    held = refreshes.leased(services.stored(), "holder-1", services.now + 30, services.now)
+    services.connections.records["merchant-1"] = refreshes.refresh_failed(held, lost, services.now, 0.5)
     services.rescue_queue.send("{}")
 
     assert services.revoke() == "revoked"
@@ -883,7 +886,7 @@ def test_what_the_rescue_queue_may_hold_is_waited_for(services: MemoryServices) 
     assert services.revoke() == "revoking"
     assert services.server.requests == []
     for _ in range(4):
-        services.pass_time((services.stored().tell_at or 0) - services.now)()
+        services.pass_time((services.stored().revocation_due_at or 0) - services.now)()
         retry(services)
         assert services.server.requests == []
     services.pass_time(RESCUED_WITHIN)()
@@ -915,7 +918,7 @@ def test_who_loses_the_race_to_end_it_ends_what_he_finds(services: MemoryService
         tokens = sealed_tokens(token_response(tokens=TokenSet("AT-2", "RT-2")), sealer)
         assert was.current
         source = RefreshedFrom(was.current.id, 1)
-        services.connections.records["merchant-1"] = was.refreshed(tokens, source, "holder-1", NOW)
+        services.connections.records["merchant-1"] = refreshes.refreshed(was, tokens, source, "holder-1", NOW)
 
     services.events.before["change"] = [refreshed]
 
@@ -932,7 +935,7 @@ def test_a_confirmed_end_stands_over_the_failure_of_another(services: MemoryServ
         services.pass_time(40)()
         other = was.to_revoke[0].claimed("holder-2", services.now + 30, services.now, revokes=True)
         failed = other.attempt_failed(ProviderUnavailable("Not successful."), services.now, 0.5)
-        services.connections.records["merchant-1"] = was.revocation_failed(failed, services.now)
+        services.connections.records["merchant-1"] = revocations.revocation_failed(was, failed, services.now)
 
     services.events.before["http"] = [None, failed_meanwhile]
 
@@ -949,7 +952,7 @@ def test_a_failure_is_written_on_our_own_lease_alone(services: MemoryServices) -
         was = services.stored()
         services.pass_time(40)()
         claimed = was.to_revoke[0].claimed("holder-2", services.now + 30, services.now, revokes=True)
-        others.append(was.revocation_began(claimed, services.now))
+        others.append(revocations.revocation_began(was, claimed, services.now))
         services.connections.records["merchant-1"] = others[0]
 
     services.events.before["http"] = [claimed_meanwhile]
@@ -965,7 +968,7 @@ def test_a_failure_does_not_stand_over_a_confirmed_end(services: MemoryServices)
 
     def confirmed_meanwhile() -> None:
         was = services.stored()
-        services.connections.records["merchant-1"] = was.revocation_confirmed(was.to_revoke[0], NOW)
+        services.connections.records["merchant-1"] = revocations.revocation_confirmed(was, was.to_revoke[0], NOW)
 
     services.server.answers = [DOWN]
     services.events.after["http"] = [None]
@@ -982,7 +985,7 @@ def test_a_connection_made_anew_meanwhile_is_left_alone(services: MemoryServices
 
     def anew() -> None:
         was = services.stored()
-        ended = was.revocation_confirmed(was.to_revoke[0], NOW)
+        ended = revocations.revocation_confirmed(was, was.to_revoke[0], NOW)
         made.append(services.connect(version=2, authorized_by="request-2", before=ended))
 
     services.events.after["http"] = [None, anew]
@@ -1029,7 +1032,7 @@ def test_the_old_tokens_wait_while_a_newer_consent_stands(services: MemoryServic
     retry(services)
 
     assert services.server.revoked == ["RT-1"]
-    assert (services.stored().status, services.stored().to_revoke, services.stored().tell_at) == (
+    assert (services.stored().status, services.stored().to_revoke, services.stored().revocation_due_at) == (
         Status.ACTIVE,
         (),
         None,
@@ -1048,7 +1051,7 @@ def test_a_revocation_that_is_put_off_for_a_consent_is_not_when_that_is_revoked_
     reconnected(services)
 
     def revoked_meanwhile() -> None:
-        services.connections.records["merchant-1"] = services.stored().revoking(NOW)
+        services.connections.records["merchant-1"] = revocations.revoked(services.stored(), NOW)
 
     services.events.before["registration"] = [revoked_meanwhile]
     retry(services)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from functions.vault.grant.stored_set import PENDING, Whose
+from functions.vault.grant.seal import PENDING, Whose
 from functions.vault.storage.sealing import SealBroken, context_of, seal, unseal, whole_context_of, wrapped_key_of
 
 PLAINTEXT = b'{"access_token":"AT-1","refresh_token":"RT-1"}'

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions.vault.base.errors import TemporarilyUnavailable
-from functions.vault.grant.connection import RefreshedFrom, Status
-from functions.vault.grant.tokens import TokenSet
+from functions.vault.grant import refreshes
+from functions.vault.grant.life import Status
+from functions.vault.grant.stored_set import RefreshedFrom
+from functions.vault.grant.token_set import TokenSet
 from tests.unit.samples import answer, registration
 from tests.unit.services import MemoryServices, down
 
@@ -118,12 +120,12 @@ def test_a_caller_who_names_another_version_is_told_what_is_believed(services: M
 def test_who_comes_during_a_look_waits_for_it(services: MemoryServices) -> None:
     """One request for all of them, and one outcome."""
     services.pass_time(60)()
-    held = services.stored().leased("holder-9", services.now + 30, services.now)
+    held = refreshes.leased(services.stored(), "holder-9", services.now + 30, services.now)
     services.connections.records["merchant-1"] = held
 
     def is_found_alive() -> None:
         tokens = services.sealed(TokenSet("AT-9", "RT-9"), 2, expires_at=int(services.now) + 3600)
-        found = held.refreshed(tokens, RefreshedFrom("set-1", 2), "holder-9", services.now)
+        found = refreshes.refreshed(held, tokens, RefreshedFrom("set-1", 2), "holder-9", services.now)
         services.connections.records["merchant-1"] = found
 
     services.events.before["sleep"] = [None, None, is_found_alive]

@@ -16,7 +16,8 @@ from functions.vault.base.errors import (
     TemporarilyUnavailable,
 )
 from functions.vault.base.timing import NEVER, RESERVE, SLOT_MARGIN, SLOT_WAIT, Timing
-from functions.vault.grant.tokens import TokenSet
+from functions.vault.grant import refreshes
+from functions.vault.grant.token_set import TokenSet
 from functions.vault.oauth.authorization import Phase
 from functions.vault.storage.shared import Shared, Taken
 from functions.vault.storage.slots import Slots
@@ -26,7 +27,7 @@ from tests.unit.samples import BROWSER, NOW, answer, authorization_request, regi
 from tests.unit.services import MemoryServices, aws_error, down
 
 if TYPE_CHECKING:
-    from functions.vault.grant.connection import Lease
+    from functions.vault.grant.lease import Lease
     from functions.vault.oauth.transport import Answer
 
 ONE = registration(max_concurrency=1)
@@ -207,7 +208,7 @@ def test_a_waiting_call_takes_a_slot_that_becomes_free(services: MemoryServices)
 
 def test_waiting_for_a_call_that_waits_for_a_slot_takes_no_longer(services: MemoryServices) -> None:
     """Each call has its own five seconds, whoever holds the lease."""
-    held = services.stored().leased("holder-9", services.now + 30, services.now, waiting=True)
+    held = refreshes.leased(services.stored(), "holder-9", services.now + 30, services.now, waiting=True)
     services.connections.records["merchant-1"] = held
 
     result = services.token()
@@ -219,8 +220,8 @@ def test_waiting_for_a_call_that_waits_for_a_slot_takes_no_longer(services: Memo
 
 def test_a_call_that_died_while_waiting_made_no_attempt(services: MemoryServices) -> None:
     """It sent nothing: the next call asks at once, and a refusal does not mention an interruption."""
-    services.connections.records["merchant-1"] = services.stored().leased(
-        "holder-9", services.now, services.now, waiting=True
+    services.connections.records["merchant-1"] = refreshes.leased(
+        services.stored(), "holder-9", services.now, services.now, waiting=True
     )
     services.server.answers = [answer('{"error":"invalid_grant"}', 400)]
 
@@ -233,9 +234,9 @@ def test_a_call_that_died_while_waiting_made_no_attempt(services: MemoryServices
 
 def test_an_earlier_interruption_stays_known_while_a_call_waits(services: MemoryServices) -> None:
     """An attempt that may have been sent is not forgotten because of one that was not."""
-    sent = services.stored().leased("holder-8", services.now - 40, services.now - 70)
-    waited = sent.leased("holder-9", services.now - 5, services.now - 20, waiting=True)
-    again = waited.leased("holder-10", services.now + 20, services.now)
+    sent = refreshes.leased(services.stored(), "holder-8", services.now - 40, services.now - 70)
+    waited = refreshes.leased(sent, "holder-9", services.now - 5, services.now - 20, waiting=True)
+    again = refreshes.leased(waited, "holder-10", services.now + 20, services.now)
 
     assert again.lease is not None
     assert (again.lease.interrupted_at, again.lease.attempt) == (int(services.now - 20), 2)
@@ -376,7 +377,9 @@ def test_a_call_that_lost_its_lease_while_waiting_gives_the_slot_back_unused(ser
 
     def is_anothers() -> None:
         stored = services.stored()
-        services.connections.records["merchant-1"] = stored.leased("holder-9", services.now + 2, services.now)
+        services.connections.records["merchant-1"] = refreshes.leased(
+            stored, "holder-9", services.now + 2, services.now
+        )
         services.table_of_slots.give_back_slot("acme", 0, held)
 
     services.events.before["sleep"] = [is_anothers]

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions.vault.base.errors import InvalidRequest, TemporarilyUnavailable
-from functions.vault.grant.connection import Status
 from functions.vault.grant.failure import Failure
-from functions.vault.grant.life import Place
-from functions.vault.grant.stored_set import Revocation
+from functions.vault.grant.life import Place, Status
+from functions.vault.grant.revocation import Revocation
 from functions.vault.storage.authorizations import Authorizations
 from tests.unit.samples import NOW, authorization_request, registration, sealed_tokens
 from tests.unit.services import MemoryServices, aws_error
@@ -83,7 +82,7 @@ def test_a_record_that_is_full_of_revoked_grants_waits_for_their_server(
     """An outage in which a connection is revoked and authorized over and over does not burst its record."""
     services.connect()
     sets = tuple(revoked(number, size) for number in range(waiting))
-    record = replace(services.stored(), status=Status.REVOKING, sets=sets, tell_at=NOW + 20)
+    record = replace(services.stored(), status=Status.REVOKING, sets=sets, revocation_due_at=NOW + 20)
     services.connections.records["merchant-1"] = record
 
     if is_taken:

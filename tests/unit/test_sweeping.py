@@ -12,7 +12,8 @@ import pytest
 
 from functions.vault.base.errors import TemporarilyUnavailable
 from functions.vault.base.timing import NEVER
-from functions.vault.grant.connection import DUE_SHARDS, Status
+from functions.vault.grant.connection import DUE_SHARDS
+from functions.vault.grant.life import Status
 from functions.vault.storage.shared import Standing, Taken
 from functions.vault.usecases.sweeping import AGAIN_AFTER, AT_ONCE, PAGE
 from tests.unit.samples import NOW, connection
@@ -45,9 +46,9 @@ def ids(queue: MemoryQueue) -> list[str]:
 def test_what_is_due_goes_to_its_queue(services: MemoryServices) -> None:
     """To refresh, or to be told to the server; with the version that it is about."""
     add(services, "idle", version=3)
-    add(services, "ending", status=Status.REVOKING, tell_at=NOW - 60)
-    add(services, "made anew", tell_at=NOW - 60)
-    add(services, "made anew, idle first", tell_at=NOW - 59)
+    add(services, "ending", status=Status.REVOKING, revocation_due_at=NOW - 60)
+    add(services, "made anew", revocation_due_at=NOW - 60)
+    add(services, "made anew, idle first", revocation_due_at=NOW - 59)
     add(services, "later", due_at=NOW + 1)
     add(services, "never", due_at=None, due_shard=None)
 
@@ -63,14 +64,14 @@ def test_what_is_due_goes_to_its_queue(services: MemoryServices) -> None:
 
 def test_what_else_is_due_of_a_connection_keeps_its_time(services: MemoryServices) -> None:
     """Tokens of before are told to a server while the connection is kept alive: neither waits for the other's hour."""
-    add(services, "idle", upkeep_at=NOW - 60, tell_at=NOW + 300)
-    add(services, "old", due_at=NOW - 60, upkeep_at=NOW + 900, tell_at=NOW - 60)
+    add(services, "idle", upkeep_at=NOW - 60, revocation_due_at=NOW + 300)
+    add(services, "old", due_at=NOW - 60, upkeep_at=NOW + 900, revocation_due_at=NOW - 60)
 
     services.sweeping.sweep(services.deadline(60))
 
     idle, old = services.stored("idle"), services.stored("old")
-    assert (idle.upkeep_at, idle.tell_at, idle.due_at) == (NOW + AGAIN_AFTER, NOW + 300, NOW + 300)
-    assert (old.upkeep_at, old.tell_at, old.due_at) == (NOW + 900, NOW - 60, NOW + AGAIN_AFTER)
+    assert (idle.upkeep_at, idle.revocation_due_at, idle.due_at) == (NOW + AGAIN_AFTER, NOW + 300, NOW + 300)
+    assert (old.upkeep_at, old.revocation_due_at, old.due_at) == (NOW + 900, NOW - 60, NOW + AGAIN_AFTER)
 
 
 def test_what_was_handed_on_is_not_handed_on_again(services: MemoryServices) -> None:

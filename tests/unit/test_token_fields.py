@@ -9,7 +9,8 @@ from functions.vault.base.errors import (
     ProviderMisconfigured,
     ProviderUnavailable,
 )
-from functions.vault.grant.tokens import TokenResponse, TokenSet
+from functions.vault.grant.token_set import TokenSet
+from functions.vault.grant.tokens import TokenResponse
 from functions.vault.provider.provider import Provider
 from tests.unit.samples import NOW, answer
 from tests.unit.token_answers import accepted, refused

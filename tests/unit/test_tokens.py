@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from functions.vault.grant.tokens import TokenResponse, TokenSet
+from functions.vault.grant.token_set import TokenSet
+from functions.vault.grant.tokens import TokenResponse
 from tests.unit.samples import NOW, token_response
 
 

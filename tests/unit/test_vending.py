@@ -22,14 +22,17 @@ from functions.vault.base.timing import (
     SETTLE,
     SHORTEST_REQUEST,
 )
-from functions.vault.grant.connection import RefreshedFrom, Status
-from functions.vault.grant.stored_set import Whose
-from functions.vault.grant.tokens import TokenSet
+from functions.vault.grant import refreshes, revocations
+from functions.vault.grant.life import Status
+from functions.vault.grant.seal import Whose
+from functions.vault.grant.stored_set import RefreshedFrom
+from functions.vault.grant.token_set import TokenSet
 from tests.unit.samples import NOW, answer, registration, with_current
 from tests.unit.services import MemoryServices, aws_error, down
 
 if TYPE_CHECKING:
-    from functions.vault.grant.connection import Connection, Lease
+    from functions.vault.grant.connection import Connection
+    from functions.vault.grant.lease import Lease
 
 INVALID_GRANT = answer('{"error":"invalid_grant"}', 400)
 THROTTLED = answer("", 429)
@@ -78,7 +81,7 @@ def replaying(services: MemoryServices, seconds: int = 30) -> None:
 
 def lapsed(services: MemoryServices) -> Connection:
     """Let an attempt with the refresh token have vanished without a word."""
-    held = services.stored().leased("holder-0", services.now - 1, services.now - 30)
+    held = refreshes.leased(services.stored(), "holder-0", services.now - 1, services.now - 30)
     services.connections.records["merchant-1"] = held
     return held
 
@@ -106,14 +109,16 @@ def test_a_refresh_is_noted_for_the_other_connections_of_the_client(services: Me
 def test_who_comes_second_waits_for_the_first_and_asks_nobody(services: MemoryServices) -> None:
     """He read the record before the lease was taken, and finds it taken when he tries."""
     before = services.stored()
-    other = before.leased("holder-9", services.now + 20, services.now)
+    other = refreshes.leased(before, "holder-9", services.now + 20, services.now)
 
     def is_taken() -> None:
         services.connections.records["merchant-1"] = other
 
     def is_done() -> None:
         tokens = services.sealed(TokenSet("AT-9", "RT-9"), 2)
-        services.connections.records["merchant-1"] = other.refreshed(tokens, SOURCE, "holder-9", services.now)
+        services.connections.records["merchant-1"] = refreshes.refreshed(
+            other, tokens, SOURCE, "holder-9", services.now
+        )
 
     services.events.before["change"] = [is_taken]
     services.events.before["sleep"] = [None, None, is_done]
@@ -127,12 +132,14 @@ def test_who_comes_second_waits_for_the_first_and_asks_nobody(services: MemorySe
 @pytest.mark.parametrize("throttled", [1, 5])
 def test_who_waits_goes_on_waiting_where_the_table_throttles(services: MemoryServices, throttled: int) -> None:
     """So many may wait for one record that DynamoDB does not answer all of them: the next look will do."""
-    other = services.stored().leased("holder-9", services.now + 20, services.now)
+    other = refreshes.leased(services.stored(), "holder-9", services.now + 20, services.now)
     services.connections.records["merchant-1"] = other
 
     def is_done() -> None:
         tokens = services.sealed(TokenSet("AT-9", "RT-9"), 2, expires_at=int(services.now) + 3600)
-        services.connections.records["merchant-1"] = other.refreshed(tokens, SOURCE, "holder-9", services.now)
+        services.connections.records["merchant-1"] = refreshes.refreshed(
+            other, tokens, SOURCE, "holder-9", services.now
+        )
 
     services.events.before["get"] = [None, *[down()] * throttled, is_done]
 
@@ -145,7 +152,9 @@ def test_who_waits_goes_on_waiting_where_the_table_throttles(services: MemorySer
 
 def test_who_waits_hears_of_an_outage_before_its_time_is_up(services: MemoryServices) -> None:
     """A table that does not come back is a retryable failure, told while there is time to tell it."""
-    services.connections.records["merchant-1"] = services.stored().leased("holder-9", services.now + 40, services.now)
+    services.connections.records["merchant-1"] = refreshes.leased(
+        services.stored(), "holder-9", services.now + 40, services.now
+    )
     services.events.before["get"] = [None, *[down()] * 1000]
 
     began, result = services.now, services.token()
@@ -627,7 +636,7 @@ def test_an_interrupted_attempts_answer_may_still_come_in(services: MemoryServic
         leased = services.stored()
         tokens = services.sealed(TokenSet("AT-9", "RT-9"), 2)
         tokens = replace(tokens, expires_at=int(services.now) + 3600, refresh_at=int(services.now) + 3300)
-        services.connections.change(leased, leased.refreshed(tokens, SOURCE, "holder-0", services.now))
+        services.connections.change(leased, refreshes.refreshed(leased, tokens, SOURCE, "holder-0", services.now))
 
     services.events.before["sleep"] = [rescued]
 
@@ -678,7 +687,7 @@ def test_what_is_rescued_while_the_queue_is_asked_is_found(services: MemoryServi
         leased = services.stored()
         tokens = services.sealed(TokenSet("AT-9", "RT-9"), 2)
         tokens = replace(tokens, expires_at=int(services.now) + 3600, refresh_at=int(services.now) + 3300)
-        services.connections.change(leased, leased.refreshed(tokens, SOURCE, "holder-0", services.now))
+        services.connections.change(leased, refreshes.refreshed(leased, tokens, SOURCE, "holder-0", services.now))
         services.rescue_queue.messages.clear()
 
     services.events.after["rescue_queue_is_empty"] = [rescued]
@@ -783,7 +792,9 @@ def test_a_refusal_does_not_kill_what_a_stale_holder_has_just_stored(services: M
         held = services.stored()
         tokens = services.sealed(TokenSet("AT-9", "RT-9"), 2)
         tokens = replace(tokens, expires_at=int(services.now) + 3600, refresh_at=int(services.now) + 3300)
-        services.connections.change(held, held.refreshed(tokens, RefreshedFrom("set-1", 1), "holder-0", services.now))
+        services.connections.change(
+            held, refreshes.refreshed(held, tokens, RefreshedFrom("set-1", 1), "holder-0", services.now)
+        )
 
     services.server.answers = [INVALID_GRANT]
     services.events.after["http"] = [late_answer]
@@ -804,7 +815,7 @@ def test_tokens_that_arrive_after_the_end_go_to_nobody_and_are_revoked(services:
     result = services.token()
 
     assert result["error"] == "connection_revoked"
-    assert (services.stored().status, services.stored().tell_at) == (Status.REVOKING, int(services.now))
+    assert (services.stored().status, services.stored().revocation_due_at) == (Status.REVOKING, int(services.now))
     assert services.server.revoked == []
     assert services.revoke() == "revoked"
     assert services.server.revoked == ["RT-2", "AT-2"]
@@ -818,7 +829,7 @@ def test_a_failure_after_the_end_changes_nothing(services: MemoryServices) -> No
 
     assert services.token()["error"] == "connection_revoked"
 
-    assert (services.stored().status, services.stored().tell_at) == (Status.REVOKING, int(services.now))
+    assert (services.stored().status, services.stored().revocation_due_at) == (Status.REVOKING, int(services.now))
     assert services.revoke() == "revoked"
 
 
@@ -854,7 +865,7 @@ def test_a_person_is_asked_before_a_token_ends_that_cannot_be_refreshed(services
         stored = services.stored()
         return stored.status, stored.needs, stored.due_at
 
-    services.connections.records["merchant-1"] = services.stored().lease_ended(NOW)
+    services.connections.records["merchant-1"] = refreshes.lease_ended(services.stored(), NOW)
     assert looked_at(2699) == (Status.ACTIVE, None, NOW + 2700)
     assert looked_at(2700) == (Status.ACTIVE, "reauthorization", NOW + 3600)
     assert services.token()["access_token"] == "AT-1"
@@ -956,7 +967,7 @@ def test_a_refresh_in_vain_gives_its_lease_back_wherever_the_token_set_is(
     def happen() -> None:
         was = services.stored()
         if moved == "revoked":
-            services.connections.records["merchant-1"] = was.revoking(services.now)
+            services.connections.records["merchant-1"] = revocations.revoked(was, services.now)
         else:
             tokens = TokenSet("AT-8", "RT-8")
             services.connect(tokens, version=was.version + 1, authorized_by="request-8", before=was)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from functions.vault.base.errors import GatehouseError, ProviderMisconfigured, RevocationRefused, TokenTypeNotRevoked
 from functions.vault.base.record import record
 
-from .stored_set import (
+from .revocation import (
     DEAD,
     ENDED_WITH_ALL,
     GONE,
@@ -29,7 +29,8 @@ from .stored_set import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from .stored_set import Answers, StoredSet
+    from .revocation import Answers
+    from .stored_set import StoredSet
     from .token_set import TokenSet
 
     Revoke = Callable[[str, str], bool]

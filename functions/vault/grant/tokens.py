@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from functions.vault.base.record import record
 
 from .stored_set import StoredSet
-from .token_set import TokenSet
 
 if TYPE_CHECKING:
     from functions.vault.base.errors import GatehouseError
 
     from .life import Place
-    from .stored_set import Seal, Sealer, Whose
+    from .seal import Seal, Sealer, Whose
+    from .token_set import TokenSet
     from .upkeep import Upkeep
 
 
@@ -139,5 +139,14 @@ class SealedTokens:
             request_id=request_id,
         )
 
-
-__all__ = ["Account", "SealedTokens", "TokenResponse", "TokenSet"]
+    def values_for_connection(self) -> dict[str, Any]:
+        """Return the values that a connection takes from it: all that its token set does not hold."""
+        return {
+            "scope": self.scope,
+            "scope_missing": self.scope_missing,
+            "subject": self.subject,
+            "metadata": self.metadata,
+            "refreshed_at": self.obtained_at,
+            "upkeep_at": self.due_at,
+            "failure": None,
+        }

@@ -24,7 +24,8 @@ from .responses import account_in, is_revoked, pushed_request_uri, token_respons
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from functions.vault.grant.tokens import TokenResponse, TokenSet
+    from functions.vault.grant.token_set import TokenSet
+    from functions.vault.grant.tokens import TokenResponse
     from functions.vault.provider.provider import Provider
     from functions.vault.provider.registration import Registration
 

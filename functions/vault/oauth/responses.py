@@ -17,7 +17,8 @@ from functions.vault.base.errors import (
     RevocationRefused,
 )
 from functions.vault.base.fields import matches
-from functions.vault.grant.tokens import Account, TokenResponse, TokenSet
+from functions.vault.grant.token_set import TokenSet
+from functions.vault.grant.tokens import Account, TokenResponse
 from functions.vault.provider import tenants
 
 from . import refusal_meaning

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from functions.vault.base.errors import ProviderMisconfigured
 from functions.vault.base.record import record
-from functions.vault.grant.stored_set import Whose
+from functions.vault.grant.seal import Whose
 
 from .auth_methods import SECRET_METHODS
 

@@ -15,7 +15,7 @@ from functions.vault.base.errors import ProviderMisconfigured, ReauthorizationRe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from functions.vault.grant.stored_set import Whose
+    from functions.vault.grant.seal import Whose
 
     from .registration import Registration
 

@@ -9,7 +9,8 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from functions.vault.grant.life import Place
-from functions.vault.grant.stored_set import PENDING, TOKENS, Seal, Sealer, StoredSet
+from functions.vault.grant.seal import PENDING, TOKENS, Seal, Sealer
+from functions.vault.grant.stored_set import StoredSet
 from functions.vault.grant.token_set import TokenSet
 
 from . import sealing
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from functions.vault.grant.connection import Connection
-    from functions.vault.grant.stored_set import Whose
+    from functions.vault.grant.seal import Whose
     from functions.vault.grant.tokens import SealedTokens
 
     from .aws import ClientOf

@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any
 from functions.vault.base.errors import ProviderError
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.failure import Failure
+from functions.vault.grant.lease import Lease
 from functions.vault.grant.life import Place, Status
-from functions.vault.grant.stored_set import Lease, Pending, RefreshedFrom, Revocation, Revoked, Seal, StoredSet, Whose
+from functions.vault.grant.revocation import Revocation
+from functions.vault.grant.revoked import Revoked
+from functions.vault.grant.seal import Seal, Whose
+from functions.vault.grant.stored_set import Pending, RefreshedFrom, StoredSet
 
 from . import attributes, listed
 from .items import filled, item_of, last_attempt_of
@@ -45,7 +49,12 @@ IN_SUMMARY = (
 COPIED_FROM_CURRENT = ("token_type", "expires_at", "refresh_expires_at", "client_secret_used")
 """The fields of the current token set that the summary repeats."""
 
-_CONNECTION_FIELDS = frozenset(entry.name for entry in fields(Connection))
+_STORED_AS = {"revocation_due_at": "tell_at"}
+"""The fields of a connection whose attribute has another name: an older one, which records and the index have."""
+
+_FIELD_OF = {_STORED_AS.get(entry.name, entry.name): entry.name for entry in fields(Connection)}
+"""The field of a connection by its attribute."""
+
 _SET_FIELDS = frozenset(entry.name for entry in fields(StoredSet))
 
 
@@ -54,7 +63,7 @@ _SET_FIELDS = frozenset(entry.name for entry in fields(StoredSet))
 
 def connection_item(connection: Connection) -> Item:
     """Return a connection's item."""
-    item = item_of(connection)
+    item = {_STORED_AS.get(name, name): value for name, value in item_of(connection).items()}
     if "sets" in item:
         item["sets"] = [filled(each) for each in item["sets"]]
     summary = {name: item.pop(name) for name in IN_SUMMARY if name in item}
@@ -83,13 +92,14 @@ def _copied(connection: Connection) -> Item:
 def connection_of(stored: Mapping[str, Any]) -> Connection:
     """Return the connection that a stored item holds, in today's form or in an earlier one."""
     if "changes" in stored:
-        item = attributes.read_item(stored, _CONNECTION_FIELDS)
+        item = attributes.read_item(stored, _FIELD_OF)
         summary = attributes.read(stored["summary"])
         item |= {name: summary[name] for name in IN_SUMMARY if name in summary}
     else:
         from functions.vault.grant.earlier import record_in_todays_form  # noqa: PLC0415 - none is written any more
 
         item = record_in_todays_form(attributes.read_item(stored))
+    item = {_FIELD_OF[name]: value for name, value in item.items()}
     failure, sets, revocation = item.pop("failure", None), item.pop("sets", ()), item.pop("revocation", ())
     last_attempt = item.pop("last_attempt", None)
     return Connection(

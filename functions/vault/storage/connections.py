@@ -164,7 +164,7 @@ class Connections(Table):
         unchanged = [
             expression.is_("version", due.version),
             expression.is_("due_at", due.due_at),
-            expression.is_("tell_at", due.tell_at),
+            expression.is_("tell_at", due.revocation_due_at),
             expression.exists("changes"),
         ]
         if is_refresh:

@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 class Due:
     """What the index says about a connection with background work. Times are Unix seconds.
 
-    `tell_at` is when its next revocation has to be attempted at the provider.
+    `revocation_due_at` is when its next revocation has to be attempted at the provider.
     """
 
     connection_id: str
     provider: str
     version: int
     due_at: int
-    tell_at: int | None = None
+    revocation_due_at: int | None = None
 
     @property
     def is_revocation(self) -> bool:
         """Return whether the work is to attempt a revocation. If not, it is the upkeep of a grant."""
-        return self.tell_at is not None and self.tell_at <= self.due_at
+        return self.revocation_due_at is not None and self.revocation_due_at <= self.due_at
 
     def postponed(self, until: int, *, is_refresh: bool) -> dict[str, int]:
         """Return the times to store while this work is in a queue. Other work of the connection keeps its time."""
-        due_at = until if self.is_revocation or self.tell_at is None else min(until, self.tell_at)
+        due_at = until if self.is_revocation or self.revocation_due_at is None else min(until, self.revocation_due_at)
         return {"due_at": due_at, "upkeep_at": until} if is_refresh else {"due_at": due_at}
 
 

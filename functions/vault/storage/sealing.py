@@ -31,12 +31,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from functions.vault.grant.stored_set import TOKENS
+from functions.vault.grant.seal import TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from functions.vault.grant.stored_set import Whose
+    from functions.vault.grant.seal import Whose
 
 FORMATS = (1, 2)
 """The formats that open. Token sets are sealed in the last one."""

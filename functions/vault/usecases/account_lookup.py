@@ -20,10 +20,10 @@ from functions.vault.base.errors import (
     TemporarilyUnavailable,
 )
 from functions.vault.base.record import record
-from functions.vault.grant import scopes
+from functions.vault.grant import after_waiting, consents, scopes
 from functions.vault.grant.life import Place
-from functions.vault.grant.obtained import Obtained
-from functions.vault.grant.stored_set import ASKED_AFTER, LONGEST_UNASKED, TOKENS
+from functions.vault.grant.seal import TOKENS
+from functions.vault.grant.stored_set import ASKED_AFTER, LONGEST_UNASKED
 from functions.vault.oauth.client import not_verified
 from functions.vault.oauth.id_token import KeyUnknown, NotVerified
 from functions.vault.provider.registration_changes import as_issued_to
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
     from functions.vault.base.timing import Deadline, Timing
     from functions.vault.grant.connection import Connection
-    from functions.vault.grant.stored_set import Seal, StoredSet
+    from functions.vault.grant.seal import Seal
+    from functions.vault.grant.stored_set import StoredSet
     from functions.vault.grant.token_set import TokenSet
     from functions.vault.grant.tokens import Account, SealedTokens
     from functions.vault.oauth.client import Client
@@ -177,14 +178,16 @@ class AccountLookup:
     def _found(self, lookup: _Lookup, account: Account, tokens: TokenSet, deadline: Deadline) -> Connection:
         connection, token_set = lookup.connection, lookup.token_set
         if token_set.place is not Place.PENDING:
-            return self._change(lookup, lambda stored, _: stored.account_found(account, self.timing.now()))
+            return self._change(lookup, lambda stored, _: consents.account_found(stored, account, self.timing.now()))
         usable = replace(tokens, unverified_id_token=None)
 
         def sealed(version: int, purpose: str = TOKENS) -> Seal:
             sealer = self.cipher.prepare(connection.connection_id, version, token_set.whose, token_set.id, purpose)
             return sealer.seal(usable)
 
-        obtained = Obtained.of_waiting(connection.connection_id, token_set, sealed(connection.version + 1), account)
+        obtained = after_waiting.obtained_from(
+            connection.connection_id, token_set, sealed(connection.version + 1), account
+        )
 
         def reseal(version: int, purpose: str) -> SealedTokens:
             return replace(obtained.tokens, seal=sealed(version, purpose))
@@ -203,7 +206,7 @@ class AccountLookup:
 
     def _put_off(self, lookup: _Lookup, until: int, failure: GatehouseError) -> LookedUp:
         now = self.timing.now()
-        after = self._change(lookup, lambda stored, token_set: stored.account_put_off(token_set, until, now))
+        after = self._change(lookup, lambda stored, token_set: consents.account_put_off(stored, token_set, until, now))
         return LookedUp(after, failure=failure)
 
     def _given_up(self, lookup: _Lookup, failure: GatehouseError) -> LookedUp:
@@ -218,10 +221,10 @@ class AccountLookup:
 
         def not_its_own(stored: Connection, token_set: StoredSet) -> Connection:
             if token_set.place is Place.PENDING:
-                return stored.disowned(token_set, now)
+                return consents.disowned(stored, token_set, now)
             if not lookup.is_claimed:
-                return stored.account_left_unknown(now)
-            return stored.never_verified(unknown, now, grants_are_apart=lookup.grants_are_apart)
+                return consents.account_left_unknown(stored, now)
+            return consents.never_verified(stored, unknown, now, grants_are_apart=lookup.grants_are_apart)
 
         return LookedUp(self._change(lookup, not_its_own), failure=failure)
 

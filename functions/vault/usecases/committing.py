@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from functions.vault.base.errors import TemporarilyUnavailable
 from functions.vault.base.record import record
 from functions.vault.base.timing import CALL, RESERVE
+from functions.vault.grant import transition
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.obtained import Verdict
 from functions.vault.storage.table import Conflict
@@ -113,7 +114,7 @@ class Committing:
                     return stored or self.connections.require(obtained.connection_id)
                 if verdict is Verdict.RESEAL:
                     version = (stored.version if stored else 0) + 1
-                    purpose = obtained.purpose_over(stored)
+                    purpose = obtained.purpose_for(stored)
                     unstored.obtained = replace(obtained, tokens=reseal(version, purpose), purpose=purpose)
                     continue
                 waits = True
@@ -156,17 +157,23 @@ class Committing:
         try:
             self._send(unstored)
         except Exception:  # noqa: BLE001 - whatever is wrong with the queue, the log is left
-            self.last_resort(unstored.obtained.to_json())
+            self.last_resort(_written_down(unstored.obtained))
 
     def _send(self, unstored: _Unstored) -> None:
         if not unstored.is_queued:
-            self.rescue.send(unstored.obtained.to_json(), group=unstored.obtained.connection_id)
+            self.rescue.send(_written_down(unstored.obtained), group=unstored.obtained.connection_id)
             unstored.is_queued = True
+
+
+def _written_down(obtained: Obtained) -> str:
+    from functions.vault.grant.obtained_document import to_json  # noqa: PLC0415 - few answers need queue or log
+
+    return to_json(obtained)
 
 
 def _log_sets_left_at_server(before: Connection | None, after: Connection) -> None:
     """Log each token set that was dropped because there was no room: its grant may live, and nobody will revoke it."""
-    for left in before.left_behind(after) if before is not None else ():
+    for left in transition.left_behind(before, after) if before is not None else ():
         logging.getLogger("gatehouse").warning(
             "grant left at its server",
             extra={"connection_id": after.connection_id, "provider": left.whose.provider, "version": left.seal.version},

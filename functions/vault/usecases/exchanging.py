@@ -16,9 +16,8 @@ from functions.vault.base.errors import (
 )
 from functions.vault.base.record import record
 from functions.vault.grant import scopes
-from functions.vault.grant.connection import ENDED
 from functions.vault.grant.last_attempt import LastAttempt
-from functions.vault.grant.life import Place
+from functions.vault.grant.life import ENDED, Place
 from functions.vault.grant.obtained import Authorized, Obtained
 from functions.vault.oauth.responses import with_redirect_metadata
 from functions.vault.oauth.visit_outcome import SUBJECT_MISMATCH, Outcome, awaits_account, page_of
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
     from functions.vault.base.timing import Deadline, Timing
     from functions.vault.grant.connection import Connection
-    from functions.vault.grant.stored_set import Sealer
+    from functions.vault.grant.seal import Sealer
     from functions.vault.grant.tokens import SealedTokens, TokenResponse
     from functions.vault.oauth.authorization import AuthorizationRequest
     from functions.vault.oauth.authorization_response import ValidatedResponse

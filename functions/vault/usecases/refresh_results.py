@@ -16,6 +16,7 @@ from functions.vault.base.errors import (
 )
 from functions.vault.base.record import record
 from functions.vault.base.timing import CALL
+from functions.vault.grant import refreshes
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.stored_set import StoredSet
 from functions.vault.storage.table import Conflict
@@ -47,7 +48,7 @@ class RefreshResults:
 
     def lease_given_back(self, held: Connection, deadline: Deadline) -> Connection:
         """Give the lease back: nothing was sent. What is known of an interruption before it stays known."""
-        return self.write(held, lambda stored: stored.lease_given_back(self.timing.now()), deadline)
+        return self.write(held, lambda stored: refreshes.lease_given_back(stored, self.timing.now()), deadline)
 
     def lease_ended(self, held: Connection, deadline: Deadline) -> Connection:
         """End the lease: the token set was replaced meanwhile."""
@@ -57,7 +58,7 @@ class RefreshResults:
         """Give the lease back, and the work to the background: its provider had no slot free."""
 
         def put_off(stored: Connection) -> Connection:
-            return stored.lease_given_back(self.timing.now(), self.timing.after_no_slot())
+            return refreshes.lease_given_back(stored, self.timing.now(), self.timing.after_no_slot())
 
         return self.write(held, put_off, deadline)
 
@@ -66,7 +67,7 @@ class RefreshResults:
         jitter = self.timing.jitter()
 
         def dead(stored: Connection) -> Connection:
-            return stored.died(error, self.timing.now(), jitter, after_loss=error.after_loss)
+            return refreshes.refused(stored, error, self.timing.now(), jitter, after_loss=error.after_loss)
 
         return self.write(held, dead, deadline, _refused)
 
@@ -84,11 +85,11 @@ class RefreshResults:
         jitter = self.timing.jitter()
 
         def failed(stored: Connection) -> Connection:
-            return stored.refresh_failed(error, self.timing.now(), jitter, needed=needed)
+            return refreshes.refresh_failed(stored, error, self.timing.now(), jitter, needed=needed)
 
         def aside(moved: StoredSet) -> StoredSet:
             is_unknown = isinstance(error, ProviderUnavailable) and error.outcome_unknown
-            return moved.answer_lost(self.timing.now()) if is_unknown else moved.released()
+            return moved.answer_lost(self.timing.now()) if is_unknown else moved.lease_ended()
 
         return _raise_if_second_look(self.write(held, failed, deadline, aside), held, error)
 
@@ -125,13 +126,13 @@ class RefreshResults:
             until = min(until, now + window / 2)
 
         def timed_out(stored: Connection) -> Connection:
-            return stored.refresh_timed_out(error, until, self.timing.now(), jitter, needed=needed)
+            return refreshes.refresh_timed_out(stored, error, until, self.timing.now(), jitter, needed=needed)
 
         written = self.write(held, timed_out, deadline, lambda moved: moved.timed_out(until, now))
         return _raise_if_second_look(written, held, error)
 
     def write(
-        self, held: Connection, after: After, deadline: Deadline, aside: Aside = StoredSet.released
+        self, held: Connection, after: After, deadline: Deadline, aside: Aside = StoredSet.lease_ended
     ) -> Connection:
         """Write a result on our own lease; return the record as it is stored then.
 
@@ -145,7 +146,7 @@ class RefreshResults:
                 # If a late answer replaced the token set, our result is about one that is not used any more.
                 concluded = after(stored) if _used_id(stored) == used.id else self._lease_ended(stored)
             elif moved is not None and used.lease is not None and moved.is_held_by(used.lease.holder):
-                concluded = stored.lease_ended_aside(aside(moved), self.timing.now())
+                concluded = refreshes.lease_ended_aside(stored, aside(moved), self.timing.now())
             else:
                 return stored
             try:
@@ -160,7 +161,7 @@ class RefreshResults:
                 return concluded
 
     def _lease_ended(self, stored: Connection) -> Connection:
-        return stored.lease_ended(self.timing.now())
+        return refreshes.lease_ended(stored, self.timing.now())
 
 
 def require_used(held: Connection) -> StoredSet:

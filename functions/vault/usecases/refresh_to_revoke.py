@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from functions.vault.base.errors import GatehouseError, ReauthorizationRequired, RevocationRefused
 from functions.vault.base.record import record
-from functions.vault.grant.stored_set import DEAD, INTERRUPTED, REFUSED_AFTER_AN_INTERRUPTION
+from functions.vault.grant import refreshes, revocations
+from functions.vault.grant.revocation import DEAD, INTERRUPTED, REFUSED_AFTER_AN_INTERRUPTION
 
 from .revocation_results import given_back, is_ours, to_revoke
 
@@ -54,7 +55,7 @@ class RefreshToRevoke:
                 return None
             answered = current.with_answers(attempt.answers)
             leased = answered.claimed(holder, now + deadline.for_lease(), now, revokes=False)
-            return stored.refresh_to_revoke_began(leased, now)
+            return revocations.refresh_to_revoke_began(stored, leased, now)
 
         leased = self.results.change(held, mine, claimed)
         used = to_revoke(leased, mine)
@@ -87,8 +88,8 @@ class RefreshToRevoke:
             if not is_ours(current, used):
                 return None
             if end := _end_by_refusal(current, after_loss=error.after_loss):
-                return stored.revocation_confirmed(current.answered("grant", end, now), now)
-            return stored.revocation_failed(current.refused().attempt_failed(refusal, now, jitter), now)
+                return revocations.revocation_confirmed(stored, current.answered("grant", end, now), now)
+            return revocations.revocation_failed(stored, current.refused().attempt_failed(refusal, now, jitter), now)
 
         return self.results.change(leased, used, after)
 
@@ -98,7 +99,7 @@ class RefreshToRevoke:
         def after(stored: Connection, current: StoredSet, now: float) -> Connection | None:
             if not is_ours(current, used):
                 return None
-            return stored.revocation_failed(current.refresh_failed(error, now, jitter), now)
+            return revocations.revocation_failed(stored, current.refresh_failed(error, now, jitter), now)
 
         return self.results.change(leased, used, after)
 
@@ -113,4 +114,4 @@ def _end_by_refusal(current: StoredSet, *, after_loss: bool) -> str | None:
 
 
 def _answer_lost(stored: Connection, token_set: StoredSet, now: float) -> Connection:
-    return stored.lease_ended_aside(token_set.answer_lost(now), now)
+    return refreshes.lease_ended_aside(stored, token_set.answer_lost(now), now)

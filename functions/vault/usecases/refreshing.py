@@ -17,6 +17,7 @@ from functions.vault.base.errors import (
     TemporarilyUnavailable,
 )
 from functions.vault.base.record import record
+from functions.vault.grant import refreshes
 from functions.vault.provider.registration_changes import as_issued_to
 from functions.vault.storage.table import Conflict
 
@@ -67,7 +68,7 @@ class Refreshing:
         try:
             registration = self._registration_of(connection, deadline)
         except ReauthorizationRequired as error:
-            return self._changed(connection, connection.died(error, self.timing.now()))
+            return self._changed(connection, refreshes.refused(connection, error, self.timing.now()))
         deadline.for_http(registration.provider.request_timeout)  # with too little time nothing is begun
         has_slots = registration.provider.has_slots
         held = self._claim(connection, holder, deadline, waiting=has_slots, by_caller=not is_background)
@@ -109,7 +110,9 @@ class Refreshing:
         The lease is the journal entry of the attempt, unless it is `waiting` for a slot.
         """
         now = self.timing.now()
-        held = connection.leased(holder, now + deadline.for_lease(), now, waiting=waiting, by_caller=by_caller)
+        held = refreshes.leased(
+            connection, holder, now + deadline.for_lease(), now, waiting=waiting, by_caller=by_caller
+        )
         return self._changed(connection, held)
 
     def _refresh_in_slot(  # noqa: PLR0913 - an attempt, and how long it waits for a slot
@@ -146,7 +149,7 @@ class Refreshing:
 
         def got_slot(stored: Connection) -> Connection:
             now = self.timing.now()
-            return stored.got_slot(now + deadline.for_lease(), now)
+            return refreshes.got_slot(stored, now + deadline.for_lease(), now)
 
         return self.results.write(held, got_slot, deadline)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.vault.base.errors import InvalidRequest
 from functions.vault.base.record import record
-from functions.vault.grant.obtained import Obtained
+from functions.vault.grant import obtained_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ class Rescuing:
     def rescue(self, document: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
         """Store the response that a document holds, by the same rules and conditions as the first time."""
         try:
-            obtained = Obtained.from_document(document)
+            obtained = obtained_document.from_document(document)
         except ValueError as error:
             raise InvalidRequest(f"The document is {error}.") from None
 

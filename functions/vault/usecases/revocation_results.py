@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from functions.vault.base.record import record
+from functions.vault.grant import refreshes, revocations
 from functions.vault.storage.table import Conflict
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ class RevocationResults:
         def after(stored: Connection, current: StoredSet, now: float) -> Connection | None:
             known = current.with_answers(attempt.answers)
             if failure is None:
-                return stored.revocation_confirmed(known, now)
+                return revocations.revocation_confirmed(stored, known, now)
             if not is_ours(current, mine):
                 return None
-            return stored.revocation_failed(known.attempt_failed(failure, now, jitter), now)
+            return revocations.revocation_failed(stored, known.attempt_failed(failure, now, jitter), now)
 
         ended = mine.with_answers(attempt.answers) if failure is None else None
         return self.change(held, mine, after, ended=ended)
@@ -64,7 +65,7 @@ class RevocationResults:
             if current is not None:
                 changed = after(connection, current, now)
             elif ended is not None and _was_replaced(connection, token_set):
-                changed = connection.end_noted(ended, now)
+                changed = revocations.end_noted(connection, ended, now)
             if changed is None:
                 return connection
             try:
@@ -87,7 +88,7 @@ def is_ours(current: StoredSet, mine: StoredSet) -> bool:
 
 def given_back(stored: Connection, token_set: StoredSet, now: float) -> Connection:
     """Return a record in which the lease of a token set is given back."""
-    return stored.lease_ended_aside(token_set.released(), now)
+    return refreshes.lease_ended_aside(stored, token_set.lease_ended(), now)
 
 
 def _was_replaced(connection: Connection, token_set: StoredSet) -> bool:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from functions.vault.base.record import record
 from functions.vault.base.timing import SLOT_WAIT
-from functions.vault.grant.connection import ENDED, Status
-from functions.vault.grant.stored_set import ENDED_WITH_ALL, LEFT_AT_THE_SERVER
+from functions.vault.grant import revocations
+from functions.vault.grant.life import ENDED, Status
+from functions.vault.grant.revocation import ENDED_WITH_ALL, LEFT_AT_THE_SERVER
 from functions.vault.storage.table import Conflict
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Revoking:
                 return connection
             waiting = self.registrations.has_slots(connection.provider)
             now = self.timing.now()
-            ending = connection.revoking(now, holder, now + deadline.for_lease(), waiting=waiting)
+            ending = revocations.revoked(connection, now, holder, now + deadline.for_lease(), waiting=waiting)
             try:
                 self.connections.change(connection, ending)
             except Conflict:

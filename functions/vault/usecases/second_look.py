@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from functions.vault.base.record import record
+from functions.vault.grant import refreshes
 from functions.vault.storage.table import Conflict
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class SecondLook:
         return at is not None and at >= connection.refreshed_at
 
     def _given_up_on(self, connection: Connection) -> Connection:
-        over = connection.not_looked_at_again(self.timing.now())
+        over = refreshes.looks_ended(connection, self.timing.now())
         try:
             self.connections.change(connection, over)
         except Conflict:

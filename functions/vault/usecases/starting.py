@@ -9,8 +9,7 @@ from urllib.parse import urlencode
 
 from functions.vault.base.errors import InvalidRequest, TemporarilyUnavailable
 from functions.vault.base.record import record
-from functions.vault.grant.connection import Status
-from functions.vault.grant.life import MOST_BYTES, MOST_SETS
+from functions.vault.grant.life import MOST_BYTES, MOST_SETS, Status
 from functions.vault.oauth import authorization, provider_requests
 from functions.vault.oauth.authorization import AuthorizationRequest, Ticket, with_query
 
@@ -140,7 +139,7 @@ def _require_room(existing: Connection, now: float) -> None:
             "here, and their authorization server has not confirmed that yet: try again when it has, or choose "
             "another connection_id.",
             connection_id=existing.connection_id,
-            retry_after=max(1, (existing.tell_at or 0) - int(now)),
+            retry_after=max(1, (existing.revocation_due_at or 0) - int(now)),
         )
 
 

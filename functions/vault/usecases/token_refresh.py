@@ -22,7 +22,8 @@ from functions.vault.grant.stored_set import RefreshedFrom
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline, Timing
     from functions.vault.grant.connection import Connection
-    from functions.vault.grant.stored_set import Sealer, StoredSet
+    from functions.vault.grant.seal import Sealer
+    from functions.vault.grant.stored_set import StoredSet
     from functions.vault.grant.token_set import TokenSet
     from functions.vault.grant.tokens import SealedTokens, TokenResponse
     from functions.vault.oauth.client import Client

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from functions.vault.base.errors import GatehouseError, ReauthorizationRequired, SlotsTaken
 from functions.vault.base.record import record
+from functions.vault.grant import revocations
 from functions.vault.grant.revocation_attempt import RevocationAttempt, attempt_revocation
 from functions.vault.provider.registration_changes import as_issued_to
 
@@ -81,7 +82,9 @@ class TokenRevocation:
             if current.is_in_hand(now):
                 return None
             until = now + deadline.for_lease()
-            return stored.revocation_began(current.claimed(holder, until, now, revokes=True, waiting=waiting), now)
+            return revocations.revocation_began(
+                stored, current.claimed(holder, until, now, revokes=True, waiting=waiting), now
+            )
 
         return self.results.change(connection, token_set, claimed)
 
@@ -114,7 +117,7 @@ class TokenRevocation:
         def got_slot(stored: Connection, current: StoredSet, now: float) -> Connection | None:
             if not is_ours(current, mine):
                 return None
-            return stored.revocation_began(current.got_slot(now + deadline.for_lease()), now)
+            return revocations.revocation_began(stored, current.got_slot(now + deadline.for_lease()), now)
 
         return self.results.change(held, mine, got_slot)
 
@@ -171,5 +174,5 @@ def _has_newer_consent(connection: Connection, token_set: StoredSet) -> bool:
 def _put_off(stored: Connection, token_set: StoredSet, now: float) -> Connection:
     """Return a record in which the set waits, unless the connection was revoked meanwhile: then it is next."""
     if _has_newer_consent(stored, token_set):
-        return stored.revocation_put_off(token_set, now)
+        return revocations.revocation_put_off(stored, token_set, now)
     return given_back(stored, token_set, now)

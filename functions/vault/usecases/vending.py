@@ -208,11 +208,13 @@ class Vending:
             "comes without one, the registration may have to ask for it: with offline_access among its scopes, or with "
             "what the server documents in authorization_params."
         )
+        from functions.vault.grant import refreshes  # noqa: PLC0415 - a usual call changes nothing
+
         now = self.timing.now()
         if not connection.is_valid_for(0, now):
-            return self._changed(connection, connection.died(error, now))
+            return self._changed(connection, refreshes.refused(connection, error, now))
         if connection.needs is None and now >= (connection.needs_from or math.inf):
-            self._changed(connection, connection.ends_soon(now))
+            self._changed(connection, refreshes.ends_soon(connection, now))
         raise error
 
     def _changed(self, was: Connection, now: Connection) -> Connection:

@@ -1,0 +1,141 @@
+"""What a user's consent does to a connection, and what follows when its account has to be asked for first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from .connection import Connection
+from .life import Happened, Place, Status
+from .stored_set import ASKED_AFTER
+from .transition import after, settled
+
+if TYPE_CHECKING:
+    from functions.vault.base.errors import GatehouseError
+
+    from .stored_set import Pending, StoredSet
+    from .tokens import Account, SealedTokens
+
+
+def consented(  # noqa: PLR0913 - one argument for each thing that an authorization brings
+    connection_id: str,
+    provider: str,
+    tokens: SealedTokens,
+    now: float,
+    *,
+    before: Connection | None,
+    authorized_by: str,
+    owner: str | None,
+    parameters: dict[str, str],
+    tags: dict[str, str],
+    requested_scope: str | None = None,
+    grants_are_apart: bool = False,
+) -> Connection:
+    """Return the connection that an authorization makes, or makes of the one `before`.
+
+    The token sets of an earlier grant stay, each in its place: they may have to be revoked one day. If
+    `grants_are_apart` they are revoked at once, since that ends no other grant.
+    """
+    at = int(now)
+    fresh = Connection(
+        connection_id,
+        provider,
+        before.status if before else Status.ACTIVE,
+        version=tokens.seal.version,
+        created_at=before.created_at if before else at,
+        updated_at=at,
+        refreshed_at=at,
+        sets=before.sets if before else (),
+        owner=owner,
+        parameters=parameters,
+        tags=tags,
+        requested_scope=requested_scope,
+        authorized_by=authorized_by,
+        authorized_at=tokens.obtained_at,
+        revocations=before.revocations if before else 0,
+        revocation=before.revocation if before else (),
+        changes=before.changes if before else 0,
+    )
+    new = replace(tokens.stored(Place.OUTSIDE, authorized_by), account_at=_account_at(tokens, now))
+    goes_on = before.goes_on_beside(tokens) if before is not None else None
+    if before is not None and goes_on is not None:
+        return _consented_beside(fresh, before, goes_on, tokens, new, now, grants_are_apart=grants_are_apart)
+    replaced = fresh.in_place(Place.CURRENT) + fresh.in_place(Place.KEPT)
+    following = after(
+        fresh, Happened.CONSENTED, now, replaced, new, is_first=before is None, **tokens.values_for_connection()
+    )
+    return settled(following, now, grants_are_apart=grants_are_apart)
+
+
+def _consented_beside(  # noqa: PLR0913, PLR0917 - as above
+    fresh: Connection,
+    before: Connection,
+    goes_on: StoredSet,
+    tokens: SealedTokens,
+    new: StoredSet,
+    now: float,
+    *,
+    grants_are_apart: bool,
+) -> Connection:
+    """Return it with the tokens of a consent without a refresh token, beside the token set whose own goes on.
+
+    The upkeep of that one goes on too: it is the refresh token that an idle grant would die with.
+    """
+    values = {**tokens.values_for_connection(), "upkeep_at": before.upkeep_at}
+    new = replace(new, refresh_at=tokens.refresh_at)
+    if goes_on.place is Place.KEPT:
+        following = after(fresh, Happened.CONSENTED, now, fresh.in_place(Place.CURRENT), new, **values)
+        return settled(following, now, grants_are_apart=grants_are_apart)
+    kept = replace(goes_on, scope=before.scope)
+    return after(fresh, Happened.CONSENTED_KEEPING, now, [kept], new, **values)
+
+
+def _account_at(tokens: SealedTokens, now: float) -> int | None:
+    """Return when the background asks for the account of a consent's tokens, if it has to be asked for."""
+    return int(now) + ASKED_AFTER if tokens.asks_account else None
+
+
+def has_to_wait(
+    connection: Connection, tokens: SealedTokens, pending: Pending, request_id: str | None, now: float
+) -> Connection:
+    """Return it with tokens of a consent that wait until their account is known."""
+    new = replace(tokens.stored(Place.OUTSIDE, request_id), refresh_at=tokens.refresh_at, pending=pending)
+    return after(connection, Happened.HAS_TO_WAIT, now, (), new)
+
+
+def account_found(connection: Connection, account: Account, now: float) -> Connection:
+    """Return it with the account that its current tokens are for, which nobody knew before."""
+    known = replace(connection.require_current(), account_at=None)
+    values: dict[str, Any] = {"subject": account.subject, "metadata": {**connection.metadata, **account.metadata}}
+    if account.scope is not None:
+        values |= {"scope": account.scope, "scope_missing": account.scope_missing}
+    return after(connection, Happened.ACCOUNT_FOUND, now, [known], **values)
+
+
+def account_put_off(connection: Connection, asked: StoredSet, until: int, now: float) -> Connection:
+    """Return it with a token set whose account could not be asked for, and is asked for again at `until`."""
+    return after(connection, Happened.ACCOUNT_PUT_OFF, now, [asked.asked_again_at(until)])
+
+
+def account_left_unknown(connection: Connection, now: float) -> Connection:
+    """Return it with first tokens whose account nobody asks for any more: nothing has claimed to know it."""
+    left = replace(connection.require_current(), account_at=None)
+    return after(connection, Happened.ACCOUNT_LEFT_UNKNOWN, now, [left])
+
+
+def disowned(connection: Connection, theirs: StoredSet, now: float) -> Connection:
+    """Return it without waiting tokens that are not its own: revoked if that ends nothing else, else forgotten."""
+    if theirs.pending is not None and theirs.pending.grants_are_apart:
+        return after(connection, Happened.DISOWNED, now, [theirs.to_be_revoked(now)])
+    return after(connection, Happened.FORGOTTEN, now, [theirs])
+
+
+def never_verified(connection: Connection, error: GatehouseError, now: float, *, grants_are_apart: bool) -> Connection:
+    """Return it without its first tokens, because nobody could tell whose they are."""
+    theirs, failure = connection.require_current(), connection.failure_after(error, now)
+    dead = connection
+    if connection.status is Status.ACTIVE:
+        dead = after(connection, Happened.REFUSED, now, [theirs], upkeep_at=None)
+    if grants_are_apart:
+        return after(dead, Happened.DISOWNED, now, [theirs.to_be_revoked(now)], failure=failure)
+    return after(dead, Happened.FORGOTTEN, now, [theirs], failure=failure)

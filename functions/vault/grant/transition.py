@@ -1,0 +1,121 @@
+"""The one way from a connection's record to the next: by the table in `life`. Nothing else sets a status or a place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from .connection import DUE_SHARDS
+from .life import ENDED, MOST_SUPERSEDED, Happened, Place, becomes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .connection import Connection
+    from .life import Status
+    from .stored_set import StoredSet
+
+
+def after(  # noqa: PLR0913 - what has happened, to what, and what else it changes
+    connection: Connection,
+    happened: Happened,
+    now: float,
+    concerned: Iterable[StoredSet],
+    new: StoredSet | None = None,
+    *,
+    is_first: bool = False,
+    **fields: Any,
+) -> Connection:
+    """Return what becomes of a connection when something has happened to some of its token sets; one may have come in.
+
+    `concerned` are those token sets as they are afterwards, apart from their places: where each goes, and which status
+    the connection has then, is in the table. A token set that comes in may have waited here.
+    `is_first`: there was no connection.
+    """
+    was = None if is_first else connection.status
+    changed = {each.id: each for each in concerned}
+    if new is not None and connection.set_of(new.id) is not None:
+        changed[new.id], new = new, None
+    status, held = _moved(connection, was, happened, changed)
+    if happened is Happened.REVOKED_WITHOUT:
+        status, _ = becomes(was, Place.OUTSIDE, happened)
+    if new is not None:
+        status, place = becomes(was, Place.OUTSIDE, happened)
+        new = replace(new, place=place)
+        held = [new, *held] if place is Place.CURRENT else [*held, new]
+    if status in ENDED:
+        failures = (each.revocation.failure for each in held if each.revocation)
+        fields["failure"] = next((failure for failure in failures if failure), None)
+    following = replace(
+        connection, status=status, sets=tuple(held), changes=connection.changes + 1, updated_at=int(now), **fields
+    )
+    return _scheduled(following)
+
+
+def _moved(
+    connection: Connection, was: Status | None, happened: Happened, changed: dict[str, StoredSet]
+) -> tuple[Status, list[StoredSet]]:
+    """Return the status and the token sets that are left when what happens has moved the changed ones."""
+    status, held = connection.status, []
+    for each in connection.sets:
+        if each.id not in changed:
+            held.append(each)
+            continue
+        status, place = becomes(was, each.place, happened)
+        if place is not Place.OUTSIDE:
+            held.append(replace(changed[each.id], place=place))
+    return status, held
+
+
+def settled(connection: Connection, now: float, *, grants_are_apart: bool) -> Connection:
+    """Return it with what is superseded to be revoked, if that ends nothing else; if not, within its bounds."""
+    if not grants_are_apart:
+        return within_bounds(connection, now)
+    revoking = [each.to_be_revoked(now) for each in connection.in_place(Place.SUPERSEDED)]
+    return after(connection, Happened.REVOKED_APART, now, revoking) if revoking else connection
+
+
+def within_bounds(connection: Connection, now: float) -> Connection:
+    """Return it without the oldest superseded token sets, if there are more than it keeps.
+
+    Those without a refresh token go first: what is left of their grants expires by itself.
+    """
+    superseded = sorted(connection.in_place(Place.SUPERSEDED), key=lambda each: (each.refreshable, each.seal.version))
+    too_many = superseded[: max(0, len(superseded) - MOST_SUPERSEDED)]
+    return after(connection, Happened.LEFT_TO_SERVER, now, too_many) if too_many else connection
+
+
+def left_behind(before: Connection, now: Connection) -> tuple[StoredSet, ...]:
+    """Return the token sets that went for lack of room: the record has them no more, and nothing took their place."""
+    held = {each.id for each in now.sets}
+    sources = {each.refreshed_from.set_id for each in now.sets if each.refreshed_from is not None}
+    return tuple(
+        each
+        for each in before.sets
+        if each.place in {Place.CURRENT, Place.KEPT, Place.SUPERSEDED}
+        and each.id not in held | sources
+        and (each.refreshed_from is None or each.refreshed_from.set_id not in sources)
+    )
+
+
+def _scheduled(connection: Connection) -> Connection:
+    """Return it due at the first of its background work: its place in the `due` index.
+
+    If nothing refreshes its tokens, it is due when a person is to be asked for that, and once more when they expire.
+    """
+    upkeep_at = connection.upkeep_at
+    if connection.needs_from is not None:
+        upkeep_at = connection.expires_at if connection.needs else connection.needs_from
+    revoking = (each.revoke_at for each in connection.sets if each.revoke_at is not None)
+    revocation_due_at = min(revoking, default=None)
+    asked = connection.asked_first
+    ask_at = asked.ask_at if asked else None
+    due_at = min((at for at in (upkeep_at, revocation_due_at, ask_at) if at is not None), default=None)
+    shard = None if due_at is None else _shard(connection.connection_id)
+    return replace(connection, upkeep_at=upkeep_at, revocation_due_at=revocation_due_at, due_at=due_at, due_shard=shard)
+
+
+def _shard(connection_id: str) -> str:
+    """Return the shard of the `due` index that a connection is in: spread evenly, and always the same."""
+    return str(crc32(connection_id.encode()) % DUE_SHARDS)
