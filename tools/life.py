@@ -25,7 +25,7 @@ This page is made by `python -m tools.life` from the table in `functions/vault/g
 _STATUS = """
 ## Status
 
-What leads from one status to another. What changes no status is not drawn.
+What leads from one status to another; a slash stands between several causes. What changes no status is not drawn.
 
 """
 _PLACES = """
@@ -67,7 +67,7 @@ def _diagram(steps: Iterable[tuple[str, str, str]]) -> str:
     for start, end, label in steps:
         if label not in labels[start, end]:
             labels[start, end].append(label)
-    arrows = (f"    {start} --> {end}: {', or '.join(label)}\n" for (start, end), label in labels.items())
+    arrows = (f"    {start} --> {end}: {' / '.join(label)}\n" for (start, end), label in labels.items())
     return "```mermaid\nstateDiagram-v2\n" + "".join(arrows) + "```\n"
 
 

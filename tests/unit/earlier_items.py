@@ -451,7 +451,7 @@ RECORDS: dict[str, dict[str, Any]] = {
         "withdrawal_changes": {"N": "2"},
         "attempts": {"N": "0"},
     },
-    "connected anew beside a revocation": {
+    "authorized again beside a revocation": {
         "connection_id": {"S": "merchant-1"},
         "provider": {"S": "acme"},
         "status": {"S": "active"},

@@ -1,4 +1,4 @@
-"""What is believed of a grant that was refused: whether, and when, it is looked at again."""
+"""A refused grant: whether, and when, its refresh token is tried again (a look)."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def looked(was: Connection, now: float, *, by_caller: bool = False) -> Connectio
         ),
     ],
 )
-def test_a_refusal_that_more_speaks_for_is_not_looked_at(refused: Connection) -> None:
-    """Nothing is due, and whoever asks gets the same answer, however much later."""
+def test_there_is_no_look_if_more_than_the_answer_supports_the_refusal(refused: Connection) -> None:
+    """Nothing is due, and every caller gets the same answer, however much later."""
     assert refused.status is Status.REAUTHORIZATION_REQUIRED
     assert (refused.upkeep_at, current(refused).belief) == (None, None)
     assert not any(refused.may_be_looked_at(NOW + 10**6, by_caller=each) for each in (False, True))
@@ -83,7 +83,7 @@ def test_a_refusal_that_more_speaks_for_is_not_looked_at(refused: Connection) ->
         ),
     ],
 )
-def test_an_attempt_that_sent_nothing_is_none(before: Connection) -> None:
+def test_an_attempt_that_sent_nothing_does_not_count(before: Connection) -> None:
     """The refusal after it is of the first request with this token set."""
     refused = refreshes.refused(leased(before), REFUSED, NOW)
 
@@ -104,7 +104,7 @@ def test_the_background_looks_three_times() -> None:
 
 
 def test_a_caller_looks_once_and_never_within_a_minute() -> None:
-    """After the refusal, or after another look; the background's come beside it, and not within a minute either."""
+    """After the refusal, or after another look; the background looks besides, and not within a minute either."""
     was = dead()
     assert not was.may_be_looked_at(NOW + 59, by_caller=True)
 
@@ -119,15 +119,15 @@ def test_a_caller_looks_once_and_never_within_a_minute() -> None:
 
 @pytest.mark.parametrize("by_caller", [False, True])
 def test_a_look_that_sent_nothing_does_not_count(*, by_caller: bool) -> None:
-    """A minute lies between it and the next all the same."""
+    """The next one still comes a minute later at the earliest."""
     back = refreshes.lease_given_back(looked(dead(), NOW + 400, by_caller=by_caller), NOW + 401)
 
     assert not back.may_be_looked_at(NOW + 460, by_caller=by_caller)
     assert back.may_be_looked_at(NOW + 461, by_caller=by_caller)
 
 
-def test_the_failure_of_a_look_is_no_news_of_the_grant() -> None:
-    """What is told is its refusal; the look counts, and the next one is due in its time."""
+def test_a_failed_look_says_nothing_new_about_the_grant() -> None:
+    """Callers still get the refusal; the look counts, and the next one is due in its time."""
     failed = refreshes.refresh_failed(looked(dead(), NOW + 300), FAILED, NOW + 301, 0.5)
     silent = refreshes.refresh_timed_out(looked(dead(), NOW + 300), FAILED, NOW + 330, NOW + 310, 0.5, needed=False)
 
@@ -136,15 +136,15 @@ def test_the_failure_of_a_look_is_no_news_of_the_grant() -> None:
     assert not silent.may_be_looked_at(NOW + 329, by_caller=True)
 
 
-def test_a_second_refusal_for_good_ends_the_looks() -> None:
-    """The server says now what it did not say at first."""
-    over = refreshes.refused(looked(dead(), NOW + 300), ReauthorizationRequired("Revoked.", is_final=True), NOW + 301)
+def test_a_second_refusal_that_is_final_ends_the_looks() -> None:
+    """The server names a cause now that it did not name at first."""
+    final = refreshes.refused(looked(dead(), NOW + 300), ReauthorizationRequired("Revoked.", is_final=True), NOW + 301)
 
-    assert (over.upkeep_at, current(over).belief) == (None, None)
+    assert (final.upkeep_at, current(final).belief) == (None, None)
 
 
 def test_a_look_that_finds_the_grant_alive_makes_the_connection_active() -> None:
-    """As if nothing had been, with new tokens and all that a refresh brings."""
+    """With new tokens and everything else that a refresh brings."""
     tokens = sealed_tokens(sealed=b"sealed-2", at=NOW + 301, version=2)
 
     after = refreshes.refreshed(looked(dead(), NOW + 300), tokens, RefreshedFrom("sealed-1", 2), "holder-9", NOW + 301)

@@ -1,4 +1,4 @@
-"""A connection's life: what each thing that can happen makes of it, and what may be done with it then."""
+"""What each thing that can happen makes of a connection, and what may be done with it afterwards."""
 
 from dataclasses import replace
 
@@ -103,7 +103,7 @@ def test_an_authorization_makes_an_active_connection() -> None:
     [(3600, 300, 3300), (3600, 0, 3600), (1200, 300, 900), (1199, 300, 900), (60, 300, 45), (3, 300, 3), (1, 300, 1)],
 )
 def test_tokens_are_due_a_margin_before_their_end(lifetime: int, margin: int, due_after: int) -> None:
-    """The margin is at most a quarter of the life: a token of a minute is not due when it is born."""
+    """The margin is at most a quarter of the lifetime: a token of a minute is not due when it is issued."""
     response = token_response(expires_at=NOW + lifetime)
     # The latest that a policy to keep the access token fresh may spread its work to.
     latest = sealed_tokens(response, margin=margin, background="keep_fresh", jitter=1.0)
@@ -119,10 +119,10 @@ def test_tokens_are_due_a_margin_before_their_end(lifetime: int, margin: int, du
 @pytest.mark.parametrize(
     ("lifetime", "due_after"), [(None, None), (3600, 2700), (20 * 86400, 15 * 86400), (60 * 86400, 53 * 86400)]
 )
-def test_what_cannot_be_refreshed_is_due_for_saying_so(
+def test_tokens_that_nothing_refreshes_are_due_when_a_person_is_needed(
     lifetime: int | None, due_after: int | None, background: str
 ) -> None:
-    """Without a refresh token there is nothing to refresh: a person is asked in time, and it is over in the end."""
+    """Without a refresh token a person is asked for in time; at the expiry the connection needs one for certain."""
     expires_at = None if lifetime is None else NOW + lifetime
     response = token_response(tokens=TokenSet("AT-1"), expires_at=expires_at)
 
@@ -140,8 +140,8 @@ def test_what_cannot_be_refreshed_is_due_for_saying_so(
         assert (gone.needs, gone.due_at) == ("reauthorization", None)
 
 
-def test_what_need_not_be_refreshed_is_due_for_its_grants_sake_only() -> None:
-    """A token without known expiry has no margin to come into; its idle refresh token may still want to be used."""
+def test_a_token_without_expiry_is_refreshed_only_to_keep_its_grant_alive() -> None:
+    """It has no margin to come into, but an idle refresh token may have to be used before it expires."""
     endless = token_response(expires_at=None)
 
     fresh, alive, never = (
@@ -173,7 +173,7 @@ def test_the_shard_is_always_the_same_and_the_shards_are_even() -> None:
     [(0, 3600), (60, 3540), (3599, 1), (3600, 1800), (7200, 1800)],
 )
 def test_a_token_is_valid_until_its_end_less_what_is_asked_for(seconds: int, valid_for: int) -> None:
-    """A life longer than the token's own cannot be had: then its first half will do."""
+    """If a caller asks for more than the token's lifetime, the first half of that will do."""
     made = connection()
 
     assert made.is_valid_for(seconds, NOW + valid_for - 0.001)
@@ -183,14 +183,14 @@ def test_a_token_is_valid_until_its_end_less_what_is_asked_for(seconds: int, val
 @pytest.mark.parametrize(
     ("age", "lifetime", "expected"), [(0, 3600, True), (9, 3600, True), (10, 3600, False), (4, 5, True), (5, 5, False)]
 )
-def test_a_good_token_set_is_of_a_moment_ago_for_ten_seconds(age: int, lifetime: int, *, expected: bool) -> None:
-    """For so long a refresh would not better it; one that has run out by then can be bettered."""
+def test_a_valid_token_set_counts_as_just_obtained_for_ten_seconds(age: int, lifetime: int, *, expected: bool) -> None:
+    """A refresh would bring no better one, unless it has expired by then."""
     made = connection(token_response(expires_at=NOW + lifetime))
 
     assert made.was_just_obtained(NOW + age) is expected
 
 
-def test_a_token_without_known_end_is_valid() -> None:
+def test_a_token_without_known_expiry_is_valid() -> None:
     """Until a caller says otherwise with `refresh`."""
     assert connection(token_response(expires_at=None)).is_valid_for(10**9, NOW + 10**9)
 
@@ -227,18 +227,18 @@ def superseding(was: Connection, number: int) -> Connection:
 
 
 def test_a_new_consent_supersedes_the_token_set_before_it() -> None:
-    """It is vended to nobody, and not forgotten: it is the way to end its grant one day."""
+    """It is vended to nobody, but kept: with it the grant can be revoked one day."""
     held = leased()
 
-    anew = superseding(held, 2)
+    again = superseding(held, 2)
 
-    assert (current(anew).id, anew.version, anew.lease) == ("consent-2", 2, None)
-    assert anew.in_place(Place.SUPERSEDED) == (replace(current(held), place=Place.SUPERSEDED),)
-    assert (anew.revocation_due_at, anew.due_at) == (None, anew.upkeep_at)
+    assert (current(again).id, again.version, again.lease) == ("consent-2", 2, None)
+    assert again.in_place(Place.SUPERSEDED) == (replace(current(held), place=Place.SUPERSEDED),)
+    assert (again.revocation_due_at, again.due_at) == (None, again.upkeep_at)
 
 
-def test_revoking_ends_what_was_superseded_too() -> None:
-    """The current token set first: a server that ends all at once then has nothing left to say no to."""
+def test_revoking_revokes_superseded_token_sets_too() -> None:
+    """The current one first: if the server ends all grants at once, it refuses none of the others afterwards."""
     dead = refreshes.refused(leased(), ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 12)
     twice = superseding(superseding(dead, 2), 3)
 
@@ -251,7 +251,7 @@ def test_revoking_ends_what_was_superseded_too() -> None:
 
 
 def test_no_more_are_kept_than_there_is_room_for() -> None:
-    """The oldest is left to its server, and whoever writes that can say which."""
+    """The oldest goes, and whoever writes the record can say which."""
     many = connection()
     for number in range(MOST_SUPERSEDED):
         many = superseding(many, number)
@@ -268,7 +268,7 @@ def test_no_more_are_kept_than_there_is_room_for() -> None:
 
 
 def test_a_lease_is_a_journal_entry() -> None:
-    """It says who, the which attempt, and until when; nothing else changes but the time of the change."""
+    """It says who, which attempt, and until when; nothing else changes but the time of the change."""
     was = connection()
 
     held = leased(was)
@@ -280,12 +280,12 @@ def test_a_lease_is_a_journal_entry() -> None:
 
 @pytest.mark.parametrize(("now", "live"), [(NOW, True), (NOW + 39.9, True), (NOW + 40, False), (NOW + 41, False)])
 def test_a_lease_ends_on_the_second(now: float, *, live: bool) -> None:
-    """It holds until, but not at, its `until`."""
+    """It holds before `until`, and not at `until`."""
     assert Lease("holder-1", 1, NOW + 40).is_live(now) is live
 
 
 def test_a_lease_over_a_lapsed_one_is_a_further_attempt() -> None:
-    """Whoever takes it knows that an attempt before it has an unknown outcome."""
+    """Whoever takes it knows that an earlier attempt has an unknown outcome."""
     second = leased(leased(), "holder-2")
     third = leased(second, "holder-3")
 
@@ -296,7 +296,7 @@ def test_a_lease_over_a_lapsed_one_is_a_further_attempt() -> None:
 
 
 def test_the_latest_of_two_interruptions_counts() -> None:
-    """Its answer may be on its way into the record still, whenever the one before it was noticed."""
+    """Its answer may still be on its way into the record, whenever the earlier one was noticed."""
     second = leased(leased(), "holder-2")
 
     third = refreshes.leased(second, "holder-3", NOW + 140, NOW + 100)
@@ -307,8 +307,8 @@ def test_the_latest_of_two_interruptions_counts() -> None:
     assert since == [NOW + 10, NOW + 100, NOW + 100, NOW + 300]
 
 
-def test_an_attempt_after_a_failure_is_a_further_one_too() -> None:
-    """Attempts number the uses of one token set, however each ended: two answers of them are told apart by it."""
+def test_an_attempt_after_a_failure_has_the_next_number() -> None:
+    """Attempts number the uses of one token set, whatever their outcome: so answers can be distinguished."""
     failed = refreshes.refresh_failed(leased(), ProviderUnavailable("Down."), NOW + 11, 0.5)
 
     second = leased(failed, "holder-2")
@@ -318,7 +318,7 @@ def test_an_attempt_after_a_failure_is_a_further_one_too() -> None:
 
 
 def test_a_lease_that_sent_nothing_leaves_no_trace() -> None:
-    """Given back, it is as if it had not been, but for its number, which is never used again."""
+    """When it is given back only its number is left, which is never used again."""
     back = refreshes.lease_given_back(leased(), NOW + 12.5)
 
     assert back == replace(with_current(connection(), attempts=1, unsent=1), updated_at=NOW + 12, changes=3)
@@ -327,7 +327,7 @@ def test_a_lease_that_sent_nothing_leaves_no_trace() -> None:
 
 
 def test_a_lease_that_sent_nothing_keeps_what_was_unknown_before_it() -> None:
-    """A first holder vanished, a second one found no time: the third still learns of the first."""
+    """A first holder was interrupted, a second had no time: the third still learns of the first."""
     back = refreshes.lease_given_back(leased(leased(), "holder-2"), NOW + 12)
 
     assert back.lease is not None
@@ -338,8 +338,8 @@ def test_a_lease_that_sent_nothing_keeps_what_was_unknown_before_it() -> None:
     assert third.lease == Lease("holder-3", 3, NOW + 40, interrupted_at=NOW + 10)
 
 
-def test_a_lease_on_a_token_set_of_the_past_is_let_go() -> None:
-    """Nothing is written of what its holder came to know."""
+def test_a_lease_of_an_earlier_token_set_ends() -> None:
+    """Nothing is written of what its holder has learned."""
     assert refreshes.lease_ended(leased(), NOW + 13.9) == replace(
         with_current(connection(), attempts=1), updated_at=NOW + 13, changes=3
     )
@@ -383,7 +383,7 @@ def test_a_refresh_makes_the_next_version() -> None:
     )
 
 
-def test_what_a_refresh_is_silent_about_stays() -> None:
+def test_what_a_refresh_does_not_say_stays() -> None:
     """Scope (RFC 6749 section 5.1), subject, metadata and the end of the refresh token."""
     first = token_response(subject="acct", metadata={"a": "1", "b": "1"}, refresh_expires_at=NOW + 86400)
     silent = sealed_tokens(token_response(scope=None, metadata={"b": "2"}), b"sealed-2")
@@ -394,8 +394,8 @@ def test_what_a_refresh_is_silent_about_stays() -> None:
     assert after.metadata == {"a": "1", "b": "2"}
 
 
-def test_an_expiry_that_a_refresh_is_silent_about_is_unknown() -> None:
-    """The old token's end says nothing about the new one's."""
+def test_an_expiry_that_a_refresh_does_not_say_is_unknown() -> None:
+    """The expiry of the old token says nothing about the new one's."""
     silent = sealed_tokens(token_response(expires_at=None), b"sealed-2", background="keep_fresh")
 
     after = refreshes.refreshed(leased(), silent, ORIGIN, "holder-1", NOW)
@@ -404,7 +404,7 @@ def test_an_expiry_that_a_refresh_is_silent_about_is_unknown() -> None:
 
 
 def test_a_refresh_without_a_refresh_token_is_the_last_one() -> None:
-    """The client keeps the old refresh token where none came; where there really is none, a person is asked."""
+    """The old refresh token is kept if none came before this; if there really is none, a person is needed."""
     last = sealed_tokens(token_response(tokens=TokenSet("AT-2")), b"sealed-2")
 
     after = refreshes.refreshed(leased(), last, ORIGIN, "holder-1", NOW)
@@ -413,8 +413,8 @@ def test_a_refresh_without_a_refresh_token_is_the_last_one() -> None:
     assert (after.refreshable, after.due_at) == (False, after.needs_from)
 
 
-def test_a_dead_grant_lives_again_by_a_late_answer() -> None:
-    """A server that issued tokens for it has not ended it: it is active, and forgets its death."""
+def test_a_late_answer_makes_a_connection_active_whose_grant_was_refused() -> None:
+    """A server that has issued tokens for it has not ended it: nothing is left of the refusal."""
     dead = refreshes.refused(leased(), ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 12)
 
     after = refreshes.refreshed(dead, NEXT, ORIGIN, "holder-1", NOW + 15)
@@ -425,8 +425,8 @@ def test_a_dead_grant_lives_again_by_a_late_answer() -> None:
 
 
 @pytest.mark.parametrize(("now", "kept"), [(NOW + 39, True), (NOW + 40, False)])
-def test_another_that_is_at_work_keeps_its_lease(now: float, *, kept: bool) -> None:
-    """A stale holder commits late: the one at work since goes on, but a lease that has lapsed is nobody's."""
+def test_another_holder_that_is_at_work_keeps_its_lease(now: float, *, kept: bool) -> None:
+    """A stale holder commits late: whoever is at work since goes on, but a lapsed lease goes."""
     since = leased(leased(), "holder-2")
 
     after = refreshes.refreshed(since, NEXT, ORIGIN, "holder-1", now)
@@ -450,7 +450,7 @@ def test_another_that_is_at_work_keeps_its_lease(now: float, *, kept: bool) -> N
         (500, 0.5, LONGEST_DELAY),
     ],
 )
-def test_a_failing_server_is_left_alone_longer_each_time(failures: int, jitter: float, delay: float) -> None:
+def test_pauses_grow_with_each_failure(failures: int, jitter: float, delay: float) -> None:
     """Doubled from 5 seconds to 5 minutes, spread by a fifth to each side."""
     after = connection()
     for _ in range(failures):
@@ -476,8 +476,8 @@ def test_a_failure_keeps_the_tokens_and_the_status() -> None:
 
 
 @pytest.mark.parametrize(("due_at", "then"), [(None, None), (NOW + 1, NOW + 17), (NOW + 9000, NOW + 9000)])
-def test_background_work_waits_as_long_as_the_server_is_left_alone(due_at: int | None, then: int | None) -> None:
-    """Not due before `retry_at`, and not sooner than it was: a failing provider makes no work for every sweep."""
+def test_background_work_is_not_due_during_a_pause(due_at: int | None, then: int | None) -> None:
+    """It is not due before `retry_at`, nor earlier than it was: a failing provider is not work for every sweep."""
     held = replace(leased(), due_at=due_at, upkeep_at=due_at)
 
     after = refreshes.refresh_failed(held, ProviderUnavailable("Down."), NOW + 12, 0.5)
@@ -485,26 +485,26 @@ def test_background_work_waits_as_long_as_the_server_is_left_alone(due_at: int |
     assert after.due_at == then
 
 
-def test_the_servers_own_wait_is_the_least() -> None:
-    """Retry-After goes over our own delay, never under it."""
+def test_a_pause_is_never_shorter_than_the_server_asks_for() -> None:
+    """Retry-After makes a pause longer, never shorter."""
     long = refreshes.refresh_failed(leased(), ProviderThrottled("Wait.", retry_after=3600), NOW, 1.0)
     short = refreshes.refresh_failed(leased(), ProviderThrottled("Wait.", retry_after=1), NOW, 0.5)
 
     assert [after.failure and after.failure.retry_at for after in (long, short)] == [NOW + 3600, NOW + 5]
 
 
-def test_pauses_that_grew_while_a_refresh_was_an_offer_count_for_nothing_once_it_is_needed() -> None:
-    """They are over for who has no token, and begin to grow again; those of a need hold for everybody."""
+def test_pauses_that_grew_while_a_refresh_was_optional_do_not_count_once_it_is_needed() -> None:
+    """They are over for a caller without a token, and begin to grow again; from then on they hold for everybody."""
     offered = connection()
     for _ in range(6):
         offered = refreshes.refresh_failed(leased(offered), ProviderUnavailable("Down."), NOW + 10, 0.5)
     needed = refreshes.refresh_failed(leased(offered), ProviderUnavailable("Down."), NOW + 20, 0.5, needed=True)
     again = refreshes.refresh_failed(leased(needed), ProviderUnavailable("Down."), NOW + 30, 0.5, needed=True)
 
-    said = [
+    pauses = [
         (each.failure.count, each.failure.pauses, each.failure.retry_at) for each in (needed, again) if each.failure
     ]
-    assert said == [(7, 1, NOW + 25), (8, 2, NOW + 40)]
+    assert pauses == [(7, 1, NOW + 25), (8, 2, NOW + 40)]
     assert offered.failure
     assert offered.failure.in_force_until(needed=True, was_needed=False) == NOW + 10
     assert offered.failure.in_force_until(needed=False, was_needed=False) == NOW + 170
@@ -515,7 +515,7 @@ def test_pauses_that_grew_while_a_refresh_was_an_offer_count_for_nothing_once_it
 
 
 def test_the_time_that_a_server_names_holds_for_everybody() -> None:
-    """Retry-After is its word; a wait that is our own is not."""
+    """Retry-After is; a pause of our own is not."""
     its = refreshes.refresh_failed(leased(), ProviderThrottled("Wait.", retry_after=60, provider_error=SAID), NOW, 0.5)
     ours = refreshes.refresh_failed(leased(), ProviderUnavailable("No metadata.", retry_after=60), NOW, 0.5)
 
@@ -526,7 +526,7 @@ def test_the_time_that_a_server_names_holds_for_everybody() -> None:
 
 
 def test_an_unknown_outcome_is_remembered_until_a_success() -> None:
-    """The refresh token may have been used up: a known failure after that does not undo it, a success does."""
+    """The refresh token may have been used up. A later failure with a known outcome does not change that."""
     unknown = refreshes.refresh_failed(leased(), ProviderUnavailable("Lost.", outcome_unknown=True), NOW, 0.5)
     known = refreshes.refresh_failed(leased(unknown), ProviderThrottled("Wait."), NOW, 0.5)
     better = refreshes.refreshed(leased(known), NEXT, ORIGIN, "holder-1", NOW)
@@ -537,7 +537,7 @@ def test_an_unknown_outcome_is_remembered_until_a_success() -> None:
 
 
 def test_a_lapsed_lease_is_remembered_through_a_failure() -> None:
-    """The second holder's outage does not hide that the first one vanished."""
+    """The second holder's failure does not hide that the first one was interrupted."""
     after = refreshes.refresh_failed(leased(leased(), "holder-2"), ProviderThrottled("Wait."), NOW, 0.5)
 
     assert after.lease is None
@@ -547,8 +547,8 @@ def test_a_lapsed_lease_is_remembered_through_a_failure() -> None:
 @pytest.mark.parametrize(
     ("now", "retry_after"), [(NOW, 60), (NOW + 4.9, 60), (NOW + 5, 55), (NOW + 59.5, 1), (NOW + 60, 1), (NOW + 100, 1)]
 )
-def test_who_shares_a_failure_is_told_when_to_come_again(now: float, retry_after: int) -> None:
-    """All who asked together get one answer; later ones get what is left; nobody is told to come at once."""
+def test_callers_that_share_a_failure_get_the_time_to_try_again(now: float, retry_after: int) -> None:
+    """All who ask together get one answer; later ones get the time that is left; nobody gets 0."""
     failure = Failure("provider_unavailable", 1, NOW, NOW + 60, "holder-1", "Down.", provider_error=SAID)
 
     error = failure.as_error("merchant-1", now)
@@ -565,7 +565,7 @@ def test_who_shares_a_failure_is_told_when_to_come_again(now: float, retry_after
 
 
 def test_a_dead_grant_keeps_its_reason() -> None:
-    """A look is due, and nothing else; whoever asks is told why, in the same words."""
+    """Only a look is due; every caller gets the reason, in the same words."""
     held = leased()
 
     dead = refreshes.refused(held, ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 12)
@@ -587,8 +587,8 @@ def test_a_dead_grant_keeps_its_reason() -> None:
     assert caught.value.provider_error == SAID
 
 
-def test_a_death_after_an_interruption_says_so() -> None:
-    """The operator learns that a lost answer, not the merchant, may have ended the grant."""
+def test_a_refusal_after_an_interruption_says_so() -> None:
+    """The operator learns that a lost answer, and not the customer, may have ended the grant."""
     interrupted = leased(leased(), "holder-2")
 
     dead = refreshes.refused(interrupted, ReauthorizationRequired("Gone."), NOW)
@@ -597,21 +597,21 @@ def test_a_death_after_an_interruption_says_so() -> None:
     assert dead.failure.description.startswith("Gone. An earlier refresh was interrupted")
 
 
-def test_a_death_after_an_answer_that_was_lost_says_so_too() -> None:
-    """The same attempt asked twice: its own first answer was lost, and no lease tells of that."""
-    said = [
+def test_a_refusal_after_a_lost_answer_says_so_too() -> None:
+    """The same attempt asked twice: its own first answer was lost, and no lease shows that."""
+    failures = [
         refreshes.refused(leased(), ReauthorizationRequired("Gone."), NOW, after_loss=lost).failure
         for lost in (False, True)
     ]
 
-    assert [failure and "was interrupted" in failure.description for failure in said] == [False, True]
+    assert [failure and "was interrupted" in failure.description for failure in failures] == [False, True]
 
 
 # Ended
 
 
-def test_revoking_ends_it_here() -> None:
-    """At once, even in the middle of a refresh, whose token set waits for its end. It is in nobody else's hand."""
+def test_revoking_ends_a_connection_here() -> None:
+    """At once, even during a refresh: its token set is not revoked before that lease ends, and nobody else gets it."""
     held = leased()
     assert held.lease
     assert held.lease.is_live(NOW + 20)
@@ -633,8 +633,8 @@ def test_revoking_ends_it_here() -> None:
         ending.require_vendable()
 
 
-def test_what_need_no_upkeep_is_due_for_its_revocation() -> None:
-    """A connection that lay in no shard comes into its own, so that the sweep finds it."""
+def test_a_connection_without_upkeep_is_due_for_its_revocation() -> None:
+    """It was in no shard of the index, and comes into its own, so that the sweep finds it."""
     bare = connection(token_response(tokens=TokenSet("AT-1"), expires_at=None))
 
     ending = revocations.revoked(bare, NOW)
@@ -645,36 +645,36 @@ def test_what_need_no_upkeep_is_due_for_its_revocation() -> None:
     assert (ending.due_shard, ending.due_at) == (connection().due_shard, NOW)
 
 
-def test_revoking_a_dead_grant_remembers_that_it_was_dead() -> None:
-    """Nothing of its failure stays but that: the server has refused the refresh token once."""
+def test_revoking_a_refused_grant_remembers_the_refusal() -> None:
+    """All that stays of the failure is that the server has refused the refresh token once."""
     dead = refreshes.refused(leased(), ReauthorizationRequired("Gone.", provider_error=SAID), NOW + 12)
 
     ending = revocations.revoked(dead, NOW + 20)
 
-    assert [over.was_dead for over in ending.to_revoke] == [True]
+    assert [each.was_dead for each in ending.to_revoke] == [True]
     assert ending.to_revoke[0].answers == {}
     assert ending.failure is None
 
 
 def revoked(was: Connection) -> Connection:
-    """Return a connection that was revoked here and there."""
+    """Return a connection that was revoked, here and at the server."""
     ending = revocations.revoked(was, NOW + 20)
     return revocations.revocation_confirmed(
         ending, ending.to_revoke[0].answered("refresh_token", "revoked", NOW + 21), NOW + 22
     )
 
 
-def test_what_the_server_said_of_each_token_is_kept_and_the_ciphertext_is_not() -> None:
-    """It is the record of the revocation: nothing is left that opens, nothing is due."""
+def test_what_the_server_answered_about_each_token_is_kept_and_the_ciphertext_is_not() -> None:
+    """That is the record of the revocation: nothing is left to open, nothing is due."""
     ending = revocations.revoked(connection(token_response(refresh_expires_at=NOW + 86400)), NOW)
-    (told,) = ending.to_revoke
-    told = told.answered("refresh_token", "revoked", NOW + 1.5).answered(
+    (confirmed,) = ending.to_revoke
+    confirmed = confirmed.answered("refresh_token", "revoked", NOW + 1.5).answered(
         "access_token", "unsupported_token_type", NOW + 2
     )
 
-    ended = revocations.revocation_confirmed(ending, told, NOW + 3)
+    ended = revocations.revocation_confirmed(ending, confirmed, NOW + 3)
 
-    said = {
+    answered = {
         "refresh_token": {"answer": "revoked", "at": NOW + 1},
         "access_token": {"answer": "unsupported_token_type", "at": NOW + 2},
     }
@@ -682,7 +682,7 @@ def test_what_the_server_said_of_each_token_is_kept_and_the_ciphertext_is_not() 
         connection(),
         status=Status.REVOKED,
         revocations=1,
-        revocation=(Revoked("acme", 1, said, {"shop": "1"}, "sealed-1", "request-1"),),
+        revocation=(Revoked("acme", 1, answered, {"shop": "1"}, "sealed-1", "request-1"),),
         changes=3,
         sets=(),
         due_shard=None,
@@ -704,14 +704,14 @@ def test_a_record_of_revocations_does_not_grow_for_ever() -> None:
 
 
 def late(sealed: bytes = b"sealed-2", provider: str = "acme", **parameters: str) -> SealedTokens:
-    """Return tokens that came back after the end."""
+    """Return tokens that came after the revocation."""
     whose = replace(WHOSE, provider=provider, parameters=parameters or {"shop": "1"})
     return replace(sealed_tokens(sealed=sealed, version=2), whose=whose)
 
 
 @pytest.mark.parametrize("ended", [revocations.revoked(connection(), NOW + 20), revoked(connection())])
-def test_tokens_that_come_after_the_end_are_held_for_their_revocation(ended: Connection) -> None:
-    """Vended to nobody, due at once, beside whatever else the server is to be told of."""
+def test_tokens_that_come_after_a_revocation_are_held_to_be_revoked(ended: Connection) -> None:
+    """They are vended to nobody and due at once, beside whatever else is to be revoked."""
     held = late_answers.came_after_revocation(ended, late(), None, "request-1", NOW + 31.5)
 
     assert (held.status, held.version, held.current) == (Status.REVOKING, 1, None)
@@ -724,35 +724,35 @@ def test_tokens_that_come_after_the_end_are_held_for_their_revocation(ended: Con
         held.require_vendable()
 
 
-def test_tokens_that_come_late_do_not_disturb_a_connection_made_anew() -> None:
-    """It vends, and is kept alive when that is due; the server is told meanwhile."""
-    anew = connection(before=revoked(connection()), version=2)
+def test_late_tokens_do_not_disturb_a_connection_that_was_authorized_again() -> None:
+    """It vends, and is refreshed when that is due; the late tokens are revoked meanwhile."""
+    again = connection(before=revoked(connection()), version=2)
 
-    held = late_answers.came_after_revocation(anew, late(), None, "request-1", NOW + 31)
-    told = revocations.revocation_confirmed(
+    held = late_answers.came_after_revocation(again, late(), None, "request-1", NOW + 31)
+    confirmed = revocations.revocation_confirmed(
         held, held.to_revoke[0].answered("refresh_token", "revoked", NOW + 40), NOW + 40
     )
 
-    assert (held.status, held.current, held.due_at) == (Status.ACTIVE, anew.current, NOW + 31)
-    assert (told.status, told.current, told.due_at) == (Status.ACTIVE, anew.current, anew.due_at)
-    assert (told.due_at, told.revocation_due_at) == (anew.upkeep_at, None)
+    assert (held.status, held.current, held.due_at) == (Status.ACTIVE, again.current, NOW + 31)
+    assert (confirmed.status, confirmed.current, confirmed.due_at) == (Status.ACTIVE, again.current, again.due_at)
+    assert (confirmed.due_at, confirmed.revocation_due_at) == (again.upkeep_at, None)
     held.require_vendable()
 
 
 @pytest.mark.parametrize(
-    ("said", "had_ended"),
+    ("answered", "had_ended"),
     [("revoked", True), (REFUSED_AFTER_AN_INTERRUPTION, True), ("none", False), ("unsupported_token_type", False)],
 )
-def test_tokens_of_a_grant_that_had_ended_are_known_to_be_so(said: str, *, had_ended: bool) -> None:
-    """The server had confirmed an end before they came: where it refuses to revoke them too, nothing is left to do."""
+def test_tokens_are_known_to_be_of_a_grant_that_had_ended(answered: str, *, had_ended: bool) -> None:
+    """The server had confirmed a revocation before they came: if it refuses them, nothing is left to do."""
     ending = revocations.revoked(connection(), NOW + 20)
-    told = ending.to_revoke[0].answered("refresh_token", said, NOW + 25)
+    confirmed = ending.to_revoke[0].answered("refresh_token", answered, NOW + 25)
 
     before = revocations.revocation_confirmed(
-        late_answers.came_after_revocation(ending, late(), None, "request-1", NOW + 22), told, NOW + 31
+        late_answers.came_after_revocation(ending, late(), None, "request-1", NOW + 22), confirmed, NOW + 31
     )
     after = late_answers.came_after_revocation(
-        revocations.revocation_confirmed(ending, told, NOW + 25), late(), None, "request-1", NOW + 31
+        revocations.revocation_confirmed(ending, confirmed, NOW + 25), late(), None, "request-1", NOW + 31
     )
 
     for held in (before, after):
@@ -762,7 +762,7 @@ def test_tokens_of_a_grant_that_had_ended_are_known_to_be_so(said: str, *, had_e
 
 
 @pytest.mark.parametrize("other", [late(provider="other"), late(shop="2")])
-def test_what_one_server_says_is_not_taken_for_anothers(other: SealedTokens) -> None:
+def test_what_one_server_answers_says_nothing_about_another(other: SealedTokens) -> None:
     """A revoked connection is free for another provider, and another tenant of a provider is another server."""
     held = late_answers.came_after_revocation(revoked(connection()), other, None, "request-1", NOW + 31)
 
@@ -771,8 +771,8 @@ def test_what_one_server_says_is_not_taken_for_anothers(other: SealedTokens) -> 
 
 
 @pytest.mark.parametrize("ends_all", [False, True])
-def test_the_end_of_one_grant_is_that_of_another_only_where_all_end_at_once(*, ends_all: bool) -> None:
-    """Of two consents of one account one was ended. Elsewhere the server may refuse the other for another reason."""
+def test_the_end_of_one_grant_is_that_of_another_only_if_all_end_at_once(*, ends_all: bool) -> None:
+    """Of two consents of one account one was revoked. Otherwise a refusal of the other has another cause."""
     other = late_answers.came_after_revocation(revoked(connection()), late(), None, "request-2", NOW + 31)
 
     (only,) = other.to_revoke
@@ -781,7 +781,7 @@ def test_the_end_of_one_grant_is_that_of_another_only_where_all_end_at_once(*, e
 
 @pytest.mark.parametrize(("count", "delay"), [(1, 5), (2, 10), (3, 20), (9, 1280), (10, 2560), (11, 3600), (500, 3600)])
 def test_a_revocation_that_failed_is_due_again(count: int, delay: int) -> None:
-    """With the same growing delays as a refresh, but up to an hour: nobody waits for it."""
+    """With growing pauses like those of a refresh, but up to an hour: nobody waits for it."""
     ending = revocations.revoked(connection(), NOW)
 
     for _ in range(count):
@@ -795,22 +795,22 @@ def test_a_revocation_that_failed_is_due_again(count: int, delay: int) -> None:
     assert ending.due_at == ending.revocation_due_at == ending.failure.retry_at == NOW + delay
 
 
-def test_the_failure_to_tell_is_that_of_a_connection_that_has_ended_only() -> None:
-    """One that was made anew vends: what an old token set meets is no failure of the new one."""
+def test_a_failed_revocation_is_a_failure_of_a_revoked_connection_only() -> None:
+    """One that was authorized again vends: a failure with an old token set is none of the new one."""
     ending = revocations.revoked(connection(), NOW)
     failed = ending.to_revoke[0].attempt_failed(ProviderUnavailable("Down."), NOW, 0.5)
 
-    anew = revocations.revocation_failed(connection(tokens=NEXT, before=ending), failed, NOW)
+    again = revocations.revocation_failed(connection(tokens=NEXT, before=ending), failed, NOW)
 
     assert failed.revocation
     assert revocations.revocation_failed(ending, failed, NOW).failure == failed.revocation.failure
-    assert anew.failure is None
-    assert (anew.due_at, anew.revocation_due_at) == (NOW + 5, NOW + 5)
+    assert again.failure is None
+    assert (again.due_at, again.revocation_due_at) == (NOW + 5, NOW + 5)
 
 
 @pytest.mark.parametrize(("unknown", "left"), [(False, 0), (True, 1)])
-def test_an_attempt_to_revoke_is_over_when_its_end_is_known(left: int, *, unknown: bool) -> None:
-    """What became of a request whose answer was lost, nobody knows: the server may have heard it."""
+def test_attempts_to_revoke_with_an_unknown_outcome_are_counted(left: int, *, unknown: bool) -> None:
+    """If the answer was lost, the server may have carried out the request."""
     begun = current(connection()).to_be_revoked(NOW).claimed("holder-1", NOW + 30, NOW, revokes=True)
 
     failed = begun.attempt_failed(ProviderUnavailable("Down.", outcome_unknown=unknown), NOW, 0.5)
@@ -819,8 +819,8 @@ def test_an_attempt_to_revoke_is_over_when_its_end_is_known(left: int, *, unknow
 
 
 @pytest.mark.parametrize("revokes", [False, True])
-def test_what_is_never_told_of_an_attempt_is_known_with_the_next(*, revokes: bool) -> None:
-    """A lapsed lease: a revocation may have been heard, or a refresh may have replaced the tokens."""
+def test_an_interrupted_attempt_is_noticed_by_the_next(*, revokes: bool) -> None:
+    """Its lease lapsed: a revocation may have reached the server, or a refresh may have replaced the tokens."""
     lapsed = current(connection()).to_be_revoked(NOW).claimed("holder-1", NOW + 30, NOW, revokes=revokes)
     assert not lapsed.is_in_hand(NOW + 30)
 
@@ -834,13 +834,13 @@ def test_what_is_never_told_of_an_attempt_is_known_with_the_next(*, revokes: boo
 
 
 def test_what_only_the_connection_knows_of_a_refresh_goes_with_its_token_set() -> None:
-    """Its answer was lost: there may be tokens that we do not have, whatever the server says to those that we have."""
+    """If its answer was lost there may be tokens that we do not have, whatever the server answers to ours."""
     lost = refreshes.refresh_failed(leased(), ProviderUnavailable("Lost.", outcome_unknown=True), NOW + 5, 0.5)
 
-    (over,) = revocations.revoked(lost, NOW + 10, "holder-2", NOW + 40).to_revoke
+    (revoking,) = revocations.revoked(lost, NOW + 10, "holder-2", NOW + 40).to_revoke
 
-    assert over.lease
-    assert (over.lease.holder, over.lease.interrupted_at, over.lease.revokes) == ("holder-2", NOW + 5, True)
+    assert revoking.lease
+    assert (revoking.lease.holder, revoking.lease.interrupted_at, revoking.lease.revokes) == ("holder-2", NOW + 5, True)
 
 
 @pytest.mark.parametrize(
@@ -859,7 +859,7 @@ def test_what_only_the_connection_knows_of_a_refresh_goes_with_its_token_set() -
     ],
 )
 def test_a_connection_belongs_to_one_party(status: Status, provider: str, owner: str | None, *, belongs: bool) -> None:
-    """Only what is revoked is free: until then its id is not to be had for another owner or provider."""
+    """Its id is free for another owner or provider only when it is revoked."""
     assert replace(connection(), status=status).belongs_to(provider, owner) is belongs
 
 

@@ -1,4 +1,4 @@
-"""Records and messages of before read as what they were, and are written back in today's form."""
+"""Records and messages of earlier releases are read as what they were, and written in today's form."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ STATES: dict[str, tuple[Status, int, list[tuple[Place, bytes, int]]]] = {
     "revoking several": (ENDING, 1, [(REVOKING, b"sealed-1", 1), (REVOKING, b"sealed-late", 2)]),
     "revoking what was dead": (ENDING, 1, [(REVOKING, b"sealed-1", 1)]),
     "revoked": (Status.REVOKED, 1, []),
-    "connected anew beside a revocation": (
+    "authorized again beside a revocation": (
         ACTIVE,
         2,
         [(CURRENT, b"sealed-9", 2), (REVOKING, b"sealed-1", 1), (REVOKING, b"sealed-late", 2)],
@@ -56,21 +56,21 @@ STATES: dict[str, tuple[Status, int, list[tuple[Place, bytes, int]]]] = {
 
 
 def stored(connections: Connections, engine: ClientOf, kind: str) -> Connection:
-    """Put a record of before into the table, and read it."""
+    """Put an earlier record into the table, and read it."""
     engine("dynamodb").put_item(TableName=connections._name, Item=RECORDS[kind])  # noqa: SLF001 - its own table
     return connections.require("merchant-1")
 
 
 def written(connections: Connections, read: Connection) -> Connection:
-    """Let the next write happen, whatever it is for."""
+    """Return the record after its next write, whatever that is for."""
     after = replace(read, updated_at=NOW + 100, changes=read.changes + 1)
     connections.change(read, after)
     return after
 
 
 @every_record
-def test_a_record_of_before_is_what_it_was(connections: Connections, engine: ClientOf, kind: str) -> None:
-    """One of each kind, as the code of then wrote it."""
+def test_an_earlier_record_is_read_as_what_it_was(connections: Connections, engine: ClientOf, kind: str) -> None:
+    """One of each kind, as the code of that time wrote it."""
     read = stored(connections, engine, kind)
 
     sets = [(each.place, each.seal.ciphertext, each.seal.version) for each in read.sets]
@@ -85,7 +85,7 @@ def test_a_record_of_before_is_what_it_was(connections: Connections, engine: Cli
 
 
 def test_nothing_of_it_is_lost(connections: Connections, engine: ClientOf) -> None:
-    """The lease and its number, where its tokens come from, its failure, what a server has answered."""
+    """The lease and its number, the source of its tokens, its failure, what a server has answered."""
     interrupted = stored(connections, engine, "interrupted").current
     assert interrupted
     assert (interrupted.lease, interrupted.attempts) == (Lease("holder-2", 2, NOW + 90, NOW + 60), 2)
@@ -109,8 +109,8 @@ def test_nothing_of_it_is_lost(connections: Connections, engine: ClientOf) -> No
     assert (end.ended_the_grant, end.answers["refresh_token"]["at"]) == (True, NOW + 11)
 
 
-def test_what_its_scope_lacks_is_told_by_the_words(connections: Connections, engine: ClientOf) -> None:
-    """Records of then said what was asked for, and not what is missing; its next refresh knows more."""
+def test_missing_scopes_are_found_by_comparing_the_texts(connections: Connections, engine: ClientOf) -> None:
+    """Earlier records say what was asked for, and not what is missing; the next refresh knows more."""
     asked = RECORDS["active"] | {"requested_scope": {"S": "read write"}}
     engine("dynamodb").put_item(TableName=connections._name, Item=asked)  # noqa: SLF001 - its own table
 
@@ -124,7 +124,7 @@ def test_what_its_scope_lacks_is_told_by_the_words(connections: Connections, eng
 
 @every_record
 def test_its_next_write_puts_it_into_todays_form(connections: Connections, engine: ClientOf, kind: str) -> None:
-    """Whole, and under the condition that nobody has done so before: what was is gone, what is comes back as it is."""
+    """As a whole, if nobody has done so before: the old attributes are gone, and it is read as it was written."""
     read = stored(connections, engine, kind)
 
     after = written(connections, read)
@@ -137,8 +137,8 @@ def test_its_next_write_puts_it_into_todays_form(connections: Connections, engin
         written(connections, read)
 
 
-def test_a_record_of_before_that_is_gone_is_not_made_anew(connections: Connections, engine: ClientOf) -> None:
-    """A change of what does not exist is a conflict."""
+def test_an_earlier_record_that_is_gone_is_not_written(connections: Connections, engine: ClientOf) -> None:
+    """To change a record that does not exist is a conflict."""
     read = stored(connections, engine, "active")
     key = {"connection_id": {"S": "merchant-1"}}
     engine("dynamodb").delete_item(TableName=connections._name, Key=key)  # noqa: SLF001 - its own table
@@ -150,7 +150,7 @@ def test_a_record_of_before_that_is_gone_is_not_made_anew(connections: Connectio
 
 
 def test_its_work_is_found_and_stays_due_until_it_is_done(connections: Connections, engine: ClientOf) -> None:
-    """A sweep that wrote its times alone would make half a record of today's form of it."""
+    """A sweep that wrote only its times would leave half a record of today's form."""
     read = stored(connections, engine, "active")
     assert read.due_shard is not None
     assert read.due_at is not None
@@ -165,7 +165,7 @@ def test_its_work_is_found_and_stays_due_until_it_is_done(connections: Connectio
 
 
 def test_it_is_in_the_list_of_all(connections: Connections, engine: ClientOf) -> None:
-    """By each filter that reads the table; an owner's list has it from its next write on."""
+    """Each filter that reads the table finds it; an owner's list has it from its next write on."""
     read = stored(connections, engine, "active")
 
     everybody, provider = (
@@ -186,12 +186,12 @@ def test_it_is_in_the_list_of_all(connections: Connections, engine: ClientOf) ->
 
 
 def message(kind: str) -> Obtained:
-    """Return an answer that the rescue queue, or the log, has from before."""
+    """Return an answer that an earlier release has put into the rescue queue, or the log."""
     return obtained_document.from_document(json.loads(MESSAGES[kind]))
 
 
-def test_a_message_of_before_is_what_it_was() -> None:
-    """To the last field that an answer has today."""
+def test_an_earlier_message_is_read_as_what_it_was() -> None:
+    """In every field that an answer has today."""
     refresh, authorization = message("refresh"), message("authorization")
 
     for each in (refresh, authorization):
@@ -204,7 +204,7 @@ def test_a_message_of_before_is_what_it_was() -> None:
 
 
 @pytest.mark.parametrize("kind", MESSAGES)
-def test_it_comes_into_a_record_of_before_once(connections: Connections, engine: ClientOf, kind: str) -> None:
+def test_it_comes_into_an_earlier_record_once(connections: Connections, engine: ClientOf, kind: str) -> None:
     """By the rules of today."""
     read = stored(connections, engine, "leased")
 
@@ -217,13 +217,13 @@ def test_it_comes_into_a_record_of_before_once(connections: Connections, engine:
 
 
 @pytest.mark.parametrize("kind", ["refreshed"])
-def test_it_is_known_again_in_a_record_of_before(connections: Connections, engine: ClientOf, kind: str) -> None:
-    """The same answer was stored by the code of then."""
+def test_it_is_recognised_in_an_earlier_record(connections: Connections, engine: ClientOf, kind: str) -> None:
+    """The code of that time has stored the same answer."""
     assert message("refresh").decide(stored(connections, engine, kind), NOW + 60) is Verdict.STORED
 
 
-def test_it_is_revoked_where_the_record_was(connections: Connections, engine: ClientOf) -> None:
-    """As any answer to what was begun before a revocation."""
+def test_it_is_revoked_if_the_record_was(connections: Connections, engine: ClientOf) -> None:
+    """Like any answer to a request from before a revocation."""
     after: Any = message("refresh").decide(stored(connections, engine, "revoked"), NOW + 60)
 
     assert (after.status, [each.seal.version for each in after.to_revoke]) == (Status.REVOKING, [2])

@@ -32,7 +32,7 @@ def test_the_codes_are_those_of_the_contract() -> None:
     assert {code: (error.http_status, error.retryable) for code, error in BY_CODE.items()} == CONTRACT
 
 
-def test_a_bare_failure_has_three_fields() -> None:
+def test_a_failure_without_evidence_has_three_fields() -> None:
     """What is not known is left out, not null."""
     assert InvalidRequest("owner: required.").as_result() == {
         "error": "invalid_request",
@@ -42,10 +42,10 @@ def test_a_bare_failure_has_three_fields() -> None:
 
 
 def test_a_full_failure_has_its_evidence() -> None:
-    """The server's own words come apart from ours, with its HTTP status."""
-    said = ProviderError("slow_down", "not so fast", 429)
+    """What the server answered is apart from our description, with its HTTP status."""
+    error_of_server = ProviderError("slow_down", "not so fast", 429)
 
-    error = ProviderThrottled("Limited.", connection_id="merchant-1", retry_after=30, provider_error=said)
+    error = ProviderThrottled("Limited.", connection_id="merchant-1", retry_after=30, provider_error=error_of_server)
 
     assert error.as_result() == {
         "error": "provider_throttled",
@@ -57,13 +57,13 @@ def test_a_full_failure_has_its_evidence() -> None:
     }
 
 
-def test_waiting_no_time_is_said_too() -> None:
-    """A `retry_after` of 0 is an answer, not the absence of one."""
+def test_a_retry_after_of_0_is_part_of_the_answer() -> None:
+    """It differs from having none."""
     assert ProviderUnavailable("Down.", retry_after=0).as_result()["retry_after"] == 0
 
 
-def test_a_failure_can_be_told_about_a_connection_later() -> None:
-    """Who knows the connection adds it; the failure stays the same."""
+def test_the_connection_can_be_added_to_a_failure_later() -> None:
+    """Whoever knows the connection adds it; the failure stays the same."""
     error = ProviderUnavailable("Down.", outcome_unknown=True)
 
     about = error.about("merchant-1")
@@ -74,13 +74,13 @@ def test_a_failure_can_be_told_about_a_connection_later() -> None:
 
 
 @pytest.mark.parametrize("code", sorted(CONTRACT))
-def test_every_failure_that_is_stored_can_be_told_again(code: str) -> None:
-    """Whoever shares a stored failure gets it with its code, description and evidence."""
-    said = ProviderError("oops", None, 500)
-    stored = Failure(code, 1, 1000, 1010, "holder", "What happened.", provider_error=said)
+def test_every_stored_failure_becomes_the_same_error_again(code: str) -> None:
+    """Callers that meet a stored failure get its code, description and evidence."""
+    error_of_server = ProviderError("oops", None, 500)
+    stored = Failure(code, 1, 1000, 1010, "holder", "What happened.", provider_error=error_of_server)
 
     shared = stored.as_error("merchant-1", 1000)
 
     assert isinstance(shared, GatehouseError)
-    assert (shared.code, shared.description, shared.provider_error) == (code, "What happened.", said)
+    assert (shared.code, shared.description, shared.provider_error) == (code, "What happened.", error_of_server)
     assert shared.retry_after == (10 if CONTRACT[code][1] else None)

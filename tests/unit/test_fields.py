@@ -104,7 +104,7 @@ def test_a_bad_value_is_refused_by_the_name_of_its_field(name: str, value: Any) 
     assert caught.value.description.startswith(f"{name}: expected ")
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_named_at_once() -> None:
     """A caller corrects a request once, not field after field."""
     with pytest.raises(InvalidRequest) as caught:
         REQUEST.read({"owner": "", "min_ttl": -1, "colour": "red"})

@@ -1,4 +1,4 @@
-"""A consent that brings no refresh token: the one before goes on beside it, if it is the same account's."""
+"""A consent that brings no refresh token: the earlier one goes on beside it, if it is for the same account."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def consent(
     subject: str | None = "account-1",
     whose: Whose = WHOSE,
 ) -> Obtained:
-    """Return the answer to the code of a consent; it has no refresh token if nothing else is said."""
+    """Return the answer to the code of a consent, by default without a refresh token."""
     made = sealed_tokens(
         token_response(tokens=tokens, subject=subject, scope="online"), sealed, version=version, at=LATER
     )
@@ -56,14 +56,14 @@ def consent(
 
 
 def after(obtained: Obtained, stored: Connection, now: float = LATER) -> Connection:
-    """Return the record that an answer makes of what is stored."""
+    """Return the record that an answer makes of the stored one."""
     made = obtained.decide(stored, now)
     assert isinstance(made, Connection)
     return made
 
 
 def places(of: Connection) -> dict[str, str]:
-    """Return where each token set is."""
+    """Return the place of each token set."""
     return {each.id: str(each.place) for each in of.sets}
 
 
@@ -86,7 +86,7 @@ def test_the_refresh_token_goes_on_beside_a_consent_without_one() -> None:
     assert KEEPING.is_due(LATER + 3600)
 
 
-def test_where_an_account_is_asked_for_is_of_no_matter() -> None:
+def test_the_account_endpoint_does_not_matter() -> None:
     """A release that names the endpoint costs no connection the refresh token that it had before."""
     named = replace(WHOSE, origins={**WHOSE.origins, "account": "https://acme.example"})
 
@@ -122,20 +122,20 @@ def test_where_an_account_is_asked_for_is_of_no_matter() -> None:
         "nothing to keep",
     ],
 )
-def test_otherwise_it_is_superseded(stored: Connection, coming: Obtained) -> None:
-    """It may be another grant's; or there is none to be kept."""
+def test_under_other_conditions_it_is_superseded(stored: Connection, coming: Obtained) -> None:
+    """It may be of another grant, or there is nothing to keep."""
     assert places(after(coming, stored)) == {"online": "current", "sealed-1": "superseded"}
 
 
-def test_what_was_sealed_before_anybody_noted_for_whom_is_superseded() -> None:
-    """Of format 1 nobody knows the client: it may have been another."""
+def test_a_token_set_of_an_unknown_client_is_superseded() -> None:
+    """One of format 1 does not say its client: that may have been another."""
     unknown = tuple(replace(each, whose=replace(each.whose, client_id=None)) for each in OFFLINE.sets)
     coming = consent(b"online", 2, whose=replace(WHOSE, client_id=None))
 
     assert places(after(coming, replace(OFFLINE, sets=unknown)))["sealed-1"] == "superseded"
 
 
-def test_the_next_consent_without_one_leaves_it_where_it_is() -> None:
+def test_the_next_consent_without_a_refresh_token_keeps_it() -> None:
     """Under the same conditions; the tokens before are superseded."""
     again = after(consent(b"again", 3), KEEPING)
 
@@ -152,16 +152,16 @@ def test_the_next_consent_without_one_leaves_it_where_it_is() -> None:
     ],
     ids=["with one", "of another account", "of another client"],
 )
-def test_the_next_consent_with_one_supersedes_both(coming: Obtained) -> None:
-    """Nothing is dropped: all of it is revoked with the connection."""
+def test_the_next_consent_with_a_refresh_token_supersedes_both(coming: Obtained) -> None:
+    """Nothing is dropped: everything is revoked with the connection."""
     again = after(coming, KEEPING)
 
     assert places(again) == {"again": "current", "online": "superseded", "sealed-1": "superseded"}
     assert [each.id for each in revocations.revoked(again, LATER).to_revoke] == ["again", "online", "sealed-1"]
 
 
-def test_it_is_revoked_with_the_connection_and_with_its_lease() -> None:
-    """Not before: a consent ends no grant that the connection may go on with."""
+def test_it_is_revoked_with_the_connection_and_keeps_its_lease() -> None:
+    """And not before: a consent ends no grant that the connection may go on with."""
     at_work = refreshes.leased(KEEPING, "holder-1", LATER + 30, LATER)
 
     assert KEEPING.to_revoke == ()
@@ -169,8 +169,8 @@ def test_it_is_revoked_with_the_connection_and_with_its_lease() -> None:
     assert (kept.id, kept.lease, kept.attempts) == ("sealed-1", at_work.lease, 1)
 
 
-def test_what_has_no_refresh_token_is_the_first_to_go_for_want_of_room() -> None:
-    """A kept one is older than the tokens beside it, and what is worth keeping."""
+def test_token_sets_without_a_refresh_token_are_the_first_to_go_for_lack_of_room() -> None:
+    """A kept one is older than the tokens beside it, and worth more."""
     many = KEEPING
     for number in range(3, 3 + MOST_SUPERSEDED):
         many = after(consent(b"consent-%d" % number, number), many)
@@ -194,8 +194,8 @@ def refreshed(sealed: bytes, version: int, attempt: int = 1, source: str = "seal
 LEASED = refreshes.leased(KEEPING, "holder-1", LATER + 30, LATER)
 
 
-def test_it_has_the_lease_at_which_all_callers_look() -> None:
-    """And the current token set has none."""
+def test_it_has_the_lease_that_all_callers_go_by() -> None:
+    """The current token set has none."""
     assert LEASED.lease is not None
     assert [(each.id, each.lease is not None) for each in LEASED.sets] == [("online", False), ("sealed-1", True)]
     assert refreshes.lease_given_back(LEASED, LATER).lease is None
@@ -203,8 +203,8 @@ def test_it_has_the_lease_at_which_all_callers_look() -> None:
     assert refreshes.refresh_failed(LEASED, ProviderUnavailable("Down."), LATER, 0.5).lease is None
 
 
-def test_its_answer_is_current_then_and_ends_it() -> None:
-    """With the scope that it was granted, where the answer is silent about it; the tokens beside it are superseded."""
+def test_its_answer_becomes_current_and_replaces_it() -> None:
+    """With the scope that it was granted, if the answer does not say one; the tokens beside it are superseded."""
     done = after(refreshed(b"new", 3), LEASED)
 
     assert places(done) == {"new": "current", "online": "superseded"}
@@ -214,7 +214,7 @@ def test_its_answer_is_current_then_and_ends_it() -> None:
 
 
 def test_its_answer_after_a_newer_consent_takes_its_place() -> None:
-    """What the user has consented to since is what is vended; the next refresh uses what came."""
+    """The newer consent's tokens are vended; the next refresh uses the answer."""
     meanwhile = after(consent(b"again", 3), LEASED)
 
     late = after(refreshed(b"new", 3), meanwhile)
@@ -226,8 +226,8 @@ def test_its_answer_after_a_newer_consent_takes_its_place() -> None:
     assert refreshed(b"new", 3).decide(late, LATER) is Verdict.STORED
 
 
-def test_an_answer_to_what_was_current_before_the_consent_is_kept() -> None:
-    """Its refresh was begun when nobody knew of the consent."""
+def test_an_answer_to_a_refresh_from_before_the_consent_is_kept() -> None:
+    """Its token set was current when the refresh began."""
     begun = refreshes.leased(OFFLINE, "holder-1", LATER, NOW)
     meanwhile = after(consent(b"online", 2), begun)
     assert meanwhile.lease == begun.lease
@@ -237,8 +237,8 @@ def test_an_answer_to_what_was_current_before_the_consent_is_kept() -> None:
     assert places(late) == {"online": "current", "new": "kept"}
 
 
-def test_an_answer_to_a_later_attempt_goes_over_an_earlier_ones() -> None:
-    """Who is at work with it keeps the lease, and learns; who comes late waits for him."""
+def test_an_answer_to_a_later_attempt_replaces_an_earlier_ones() -> None:
+    """Whoever is at work with it keeps the lease; a late answer waits for that."""
     meanwhile = after(consent(b"again", 3), refreshes.leased(LEASED, "holder-2", LATER + 90, LATER + 40))
     earlier = after(refreshed(b"first", 3), meanwhile, LATER + 50)
     assert earlier.lease == meanwhile.lease
@@ -252,8 +252,8 @@ def test_an_answer_to_a_later_attempt_goes_over_an_earlier_ones() -> None:
     assert refreshed(b"second", 3, attempt=2).decide(by_another, LATER + 61) is Verdict.WAIT
 
 
-def test_refused_it_goes_and_the_current_tokens_are_vended_to_their_end() -> None:
-    """Nothing more is tried with them; and it is revoked with the connection, for the server may have been wrong."""
+def test_if_it_is_refused_it_goes_and_the_current_tokens_are_vended_until_they_expire() -> None:
+    """Nothing more is tried; and it is revoked with the connection, since the server may have been wrong."""
     refused = refreshes.refused(LEASED, GONE, LATER + 10)
 
     assert (refused.status, places(refused)) == (Status.ACTIVE, {"online": "current", "sealed-1": "superseded"})
@@ -265,8 +265,8 @@ def test_refused_it_goes_and_the_current_tokens_are_vended_to_their_end() -> Non
     assert [each.was_dead for each in revocations.revoked(refused, LATER).to_revoke] == [False, True]
 
 
-def test_a_revocation_meets_its_answer() -> None:
-    """Begun before, it is revoked in the place of what it came from."""
+def test_its_answer_after_a_revocation_is_revoked() -> None:
+    """It takes the place of the token set that it came from."""
     late = after(refreshed(b"new", 3), revocations.revoked(LEASED, LATER + 5))
 
     assert [each.id for each in late.to_revoke] == ["online", "new"]
@@ -277,7 +277,7 @@ def test_a_revocation_meets_its_answer() -> None:
 
 @pytest.fixture
 def services() -> MemoryServices:
-    """Give a services with a connection that has a kept refresh token; its access token has run out."""
+    """Return services with a connection that has a kept refresh token; its access token has expired."""
     made = MemoryServices()
     made.registrations.known["acme"] = registration(subject="account")
     for number, refresh_token in enumerate(("RT-1", None), 1):
@@ -305,7 +305,7 @@ def granted(access_token: str, refresh_token: str | None) -> Any:
 
 
 def kept(services: MemoryServices) -> list[str]:
-    """Return the ids of what is kept."""
+    """Return the ids of the kept token sets."""
     return [each.id for each in services.stored().in_place(Place.KEPT)]
 
 
@@ -320,8 +320,8 @@ def test_a_token_is_refreshed_with_the_one_that_is_kept(services: MemoryServices
     assert (kept(services), services.tokens()) == ([], TokenSet("AT-3", "RT-3"))
 
 
-def test_a_consent_comes_while_it_is_used(services: MemoryServices) -> None:
-    """Its tokens are vended; what the kept one brought is kept."""
+def test_a_consent_comes_during_its_refresh(services: MemoryServices) -> None:
+    """The consent's tokens are vended; those that the kept one brought are kept."""
     sealer = services.new_cipher().prepare("merchant-1", 3, services.stored().sets[0].whose)
     newer = sealed_tokens(token_response(tokens=ONLINE, subject="account-1"), sealer, at=int(services.now))
     coming = Obtained("merchant-1", "r", newer, authorized=Authorized("r"), request_id="r")
@@ -338,7 +338,7 @@ def test_a_consent_comes_while_it_is_used(services: MemoryServices) -> None:
 
 
 def test_an_answer_that_came_late_is_not_asked_for_again(services: MemoryServices) -> None:
-    """The record has it in the place of the kept one, and its version is what it was."""
+    """The record has it in the place of the kept one, and the version has not changed."""
     source = services.stored().to_refresh
     assert source is not None
     interrupted = refreshes.leased(services.stored(), "holder-9", services.now - 1, services.now - 30)
@@ -358,8 +358,8 @@ def test_an_answer_that_came_late_is_not_asked_for_again(services: MemoryService
     assert services.server.refresh_tokens == ["RT-8"]
 
 
-def test_refused_the_current_token_is_vended_to_its_end(services: MemoryServices) -> None:
-    """And then, and not before, somebody has to start again; nothing more is sent."""
+def test_after_a_refusal_the_current_token_is_vended_until_it_expires(services: MemoryServices) -> None:
+    """Only then does somebody have to start again; nothing more is sent."""
     services.now -= 120
     services.server.answers = [answer('{"error":"invalid_grant"}', 400)]
 
@@ -373,7 +373,7 @@ def test_refused_the_current_token_is_vended_to_its_end(services: MemoryServices
 
 
 def test_a_failure_leaves_it(services: MemoryServices) -> None:
-    """It is tried again when the server has had its time."""
+    """It is tried again after the pause."""
     services.server.answers = [ProviderUnavailable("Down."), granted("AT-3", "RT-3")]
 
     assert services.token()["error"] == "provider_unavailable"
@@ -383,7 +383,7 @@ def test_a_failure_leaves_it(services: MemoryServices) -> None:
 
 
 def test_background_work_keeps_it_alive(services: MemoryServices) -> None:
-    """It is what an idle grant would die with."""
+    """An idle grant would die with it."""
     services.server.answers = [granted("AT-3", "RT-3")]
 
     assert services.vending.refresh_due("merchant-1", 2, services.deadline()) is None

@@ -1,4 +1,4 @@
-"""The table of a connection's life: what it says of itself holds in every row, and the methods go by it."""
+"""The table of a connection's life: its rules hold in every row, and the code goes by it."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ ENDED = {Status.REVOKING, Status.REVOKED}
 
 
 def test_what_has_no_row_cannot_happen() -> None:
-    """It is a defect of whoever tries, and says what was tried."""
+    """To try it is a defect, and the error says what was tried."""
     with pytest.raises(LookupError, match=r"revoked.*a refresh began"):
         becomes(Status.REVOKED, Place.CURRENT, Happened.LEASED)
 
 
 def test_every_row_is_read_as_it_is_written() -> None:
-    """From status, place and what happened to status and place."""
+    """From status, place and what happens to the status and place afterwards."""
     for (status, place, happened), then in LIFE.items():
         assert becomes(status, place, happened) == then
 
 
 def test_what_happens_at_once_gives_one_status() -> None:
-    """Of a status and what happens to it only one status can follow, whichever token set is looked at."""
+    """From one status, one thing that happens leads to one status, whichever token set it happens to."""
     following: dict[tuple[Status | None, Happened], set[Status]] = {}
     for (status, _, happened), (then, _) in LIFE.items():
         following.setdefault((status, happened), set()).add(then)
@@ -56,22 +56,22 @@ def test_what_happens_at_once_gives_one_status() -> None:
 
 
 def test_everything_that_can_happen_has_a_row_and_none_leads_nowhere() -> None:
-    """No word of the table is idle, and no token set comes from outside only to stay there."""
+    """Everything in `Happened` is used, and no token set comes from outside only to stay there."""
     assert {happened for _, _, happened in LIFE} == set(Happened)
     leading_nowhere = {row[2] for row, (_, place) in LIFE.items() if row[1] is place is Place.OUTSIDE}
-    assert leading_nowhere == {Happened.REVOKED_WITHOUT}, "where there is no token set to tell what becomes of it"
+    assert leading_nowhere == {Happened.REVOKED_WITHOUT}, "there is no token set, so no row of one"
 
 
-def test_what_has_ended_vends_nothing() -> None:
-    """Nothing is current in a connection that has ended; only a consent brings one back."""
+def test_a_revoked_connection_vends_nothing() -> None:
+    """Nothing is current in a connection that was revoked; only a consent brings it back."""
     for (status, place, happened), (then, after) in LIFE.items():
         assert (status in ENDED) <= (place is not Place.CURRENT)
         assert (then in ENDED) <= (after is not Place.CURRENT)
         assert (status in ENDED and then not in ENDED) <= (happened is Happened.CONSENTED)
 
 
-def test_what_is_to_be_revoked_only_goes_for_a_reason() -> None:
-    """Its end is confirmed, its refresh has replaced it, or it waits for a newer consent's end. No consent does it."""
+def test_a_token_set_leaves_the_place_revoking_only_for_a_reason() -> None:
+    """Its revocation was confirmed, a refresh has replaced it, or a newer consent is in use. No consent moves it."""
     leaving = {
         happened
         for (_, place, happened), (_, after) in LIFE.items()
@@ -93,42 +93,42 @@ ONLINE = token_response(subject="account-1", tokens=TokenSet("AT-1"))
 
 
 def consented(was: Connection, response: TokenResponse = ACCOUNT, *, grants_are_apart: bool = False) -> Connection:
-    """Let another consent come."""
+    """Let another consent's tokens come."""
     number = was.changes
     tokens = sealed_tokens(response, b"consent-%d" % number, version=was.version + 1)
     return connection(tokens=tokens, before=was, authorized_by=f"consent-{number}", grants_are_apart=grants_are_apart)
 
 
 def late_apart(was: Connection) -> Connection:
-    """Let tokens come too late at a server that keeps grants apart."""
+    """Let tokens come too late, from a server with separate grants."""
     return late_answers.came_late(was, answer(was), None, None, NOW, grants_are_apart=True)
 
 
 def sealed_for(waiting: StoredSet, response: TokenResponse = ACCOUNT, version: int = 1) -> SealedTokens:
-    """Return what has waited, sealed to be used."""
+    """Return a token set that has waited, sealed to be used."""
     return sealed_tokens(response, waiting.id.encode(), version=version)
 
 
 def has_to_wait(was: Connection, *, grants_are_apart: bool = False) -> Connection:
-    """Let a consent come whose account has to be asked."""
+    """Let a consent's tokens come whose account has to be asked for."""
     pending = Pending(until=NOW + 120, obtained_at=NOW, revocations=0, grants_are_apart=grants_are_apart)
     return consents.has_to_wait(was, answer(was), pending, f"consent-{was.changes}", NOW)
 
 
 def one_that_waits(was: Connection) -> StoredSet:
-    """Return what waits; where nothing does, that cannot be."""
+    """Return the token set that waits; raise `LookupError` if none does."""
     assert was.in_place(Place.PENDING)
     return was.in_place(Place.PENDING)[0]
 
 
 def came_out(was: Connection, response: TokenResponse = ACCOUNT) -> Connection:
-    """Let it be found that what waits is the connection's own."""
+    """Let what waits be found to be the connection's own."""
     tokens = sealed_for(one_that_waits(was), response, was.version + 1)
     return connection(tokens=tokens, before=was, authorized_by=f"consent-{was.changes}")
 
 
 def came_out_keeping(was: Connection) -> Connection:
-    """Let it be found so, where the refresh token of the one before goes on."""
+    """Let it be found so, beside an earlier refresh token that goes on."""
     assert was.current
     assert was.current.refreshable
     assert was.status is Status.ACTIVE
@@ -136,38 +136,38 @@ def came_out_keeping(was: Connection) -> Connection:
 
 
 def asked(was: Connection) -> Connection:
-    """Return a connection of whose current tokens nobody knows whose they are."""
+    """Return a connection whose current tokens are for an account that nobody knows."""
     assert was.current is not None
     held = tuple(replace(each, account_at=NOW) if each is was.current else each for each in was.sets)
     return replace(was, sets=held)
 
 
 def with_grants_apart(waiting: StoredSet, *, apart: bool) -> StoredSet:
-    """Return what waits, of a provider whose grants are apart or not."""
+    """Return what waits, of a provider with separate grants or not."""
     assert waiting.pending is not None
     return replace(waiting, pending=replace(waiting.pending, grants_are_apart=apart))
 
 
 def waited_too_long(was: Connection) -> Connection:
-    """Let it be found that what waits is the connection's own, after a newer consent."""
+    """Let what waits be found to be the connection's own, after a newer consent."""
     return late_answers.came_late(was, sealed_for(one_that_waits(was)), None, "consent-1", NOW)
 
 
 def revoked_without(was: Connection) -> Connection:
-    """Revoke what has no tokens."""
+    """Revoke a connection without tokens."""
     assert not was.sets
     return revocations.revoked(was, NOW)
 
 
 def revoked(was: Connection) -> Connection:
-    """Revoke what has some."""
+    """Revoke a connection with tokens."""
     assert was.sets
     assert not was.in_place(Place.PENDING)
     return revocations.revoked(was, NOW)
 
 
 def consented_keeping(was: Connection) -> Connection:
-    """Let a consent come beside which the refresh token of the one before goes on."""
+    """Let a consent's tokens come beside which the earlier refresh token goes on."""
     assert was.current
     assert was.current.refreshable
     assert was.status is Status.ACTIVE
@@ -175,35 +175,35 @@ def consented_keeping(was: Connection) -> Connection:
 
 
 def with_kept(was: Connection) -> Connection:
-    """Return a connection that refreshes with a kept refresh token; what has none cannot."""
+    """Return a connection with a kept refresh token; raise `LookupError` if it has none."""
     assert was.in_place(Place.KEPT)
     return was
 
 
 def without_kept(was: Connection) -> Connection:
-    """Return a connection that does not."""
+    """Return a connection without a kept refresh token; raise `LookupError` if it has one."""
     assert not was.in_place(Place.KEPT)
     return was
 
 
 def kept_came_late(was: Connection) -> Connection:
-    """Let the tokens come that a kept set was refreshed to before the consent."""
+    """Let the tokens come from a refresh of the kept token set that began before the consent."""
     (kept,) = was.in_place(Place.KEPT)
     return late_answers.kept_came_late(was, answer(was), kept, "holder-9", NOW, RefreshedFrom(kept.id, 1))
 
 
 def answer(was: Connection) -> SealedTokens:
-    """Return tokens that a server has issued just now."""
+    """Return tokens that a server has just issued."""
     return sealed_tokens(sealed=b"answer-%d" % was.changes, version=was.version + 1)
 
 
 def refreshed(was: Connection) -> Connection:
-    """Let an answer come in time."""
+    """Let the answer to a refresh come in time."""
     return refreshes.refreshed(was, answer(was), RefreshedFrom("any", 1), "holder-1", NOW)
 
 
 def late_over(was: Connection) -> Connection:
-    """Let the tokens come that a superseded set was refreshed to."""
+    """Let the tokens come from a refresh of a superseded token set."""
     (source, *_) = was.in_place(Place.SUPERSEDED)
     return late_answers.came_late(was, answer(was), source, "request-1", NOW, RefreshedFrom(source.id, 1))
 
@@ -217,26 +217,26 @@ def confirmed(was: Connection) -> Connection:
 
 def last_confirmed(was: Connection) -> Connection:
     """Let a server confirm the last revocation."""
-    (over,) = was.to_revoke
+    (last,) = was.to_revoke
     assert was.status in ENDED
-    return revocations.revocation_confirmed(was, over, NOW)
+    return revocations.revocation_confirmed(was, last, NOW)
 
 
 def full(was: Connection) -> Connection:
-    """Let so many tokens come late that one has no room."""
+    """Let so many tokens come late that there is no room for one."""
     while len(was.in_place(Place.SUPERSEDED)) < MOST_SUPERSEDED:
         was = late_answers.came_late(was, answer(was), None, None, NOW)
     return late_answers.came_late(was, answer(was), None, None, NOW)
 
 
 def alive(was: Connection) -> Connection:
-    """Return one whose grant nobody has refused."""
+    """Return a connection whose grant was not refused; raise `LookupError` if it was."""
     assert not was.is_believed_dead
     return was
 
 
 def believed_dead(was: Connection) -> Connection:
-    """Return one whose grant was refused."""
+    """Return a connection whose grant was refused; raise `LookupError` if it was not."""
     assert was.is_believed_dead
     return was
 
@@ -317,7 +317,7 @@ STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
 
 
 def rows_between(was: Connection, now: Connection, happened: Happened) -> set[Row]:
-    """Return the rows that one step has gone by: of the token sets that it has changed, or else of all."""
+    """Return the rows that a step has used: those of the token sets that it has changed, or else of all."""
     before, after = ({each.id: each for each in of.sets} for of in (was, now))
     changed = {set_id for set_id in before.keys() | after.keys() if before.get(set_id) != after.get(set_id)}
     return {
@@ -326,8 +326,8 @@ def rows_between(was: Connection, now: Connection, happened: Happened) -> set[Ro
     }
 
 
-def test_every_row_is_gone_by() -> None:
-    """Whatever can happen to a connection, again and again, from its first consent on."""
+def test_every_row_is_used() -> None:
+    """By all that can happen to a connection, again and again, from its first consent on."""
     seen: set[Row] = {(None, Place.OUTSIDE, Happened.CONSENTED)}
     waiting, known = [connection(ACCOUNT)], set()
     while waiting:
@@ -350,18 +350,18 @@ def test_every_row_is_gone_by() -> None:
     assert seen == set(LIFE)
 
 
-def test_the_picture_is_of_this_table() -> None:
-    """It is made of it; `python -m tools.life` makes it anew."""
+def test_the_picture_is_up_to_date() -> None:
+    """It is made from the table; `python -m tools.life` writes it."""
     assert DOCUMENT.read_text(encoding="utf-8") == document()
     assert document().count("\n| ") == len(LIFE) + 1
 
 
 def test_nobody_else_sets_a_status_or_a_place() -> None:
-    """In no module of the vault but the one that goes by the table."""
+    """No module of the vault does, except `transition`, which goes by the table."""
     found = [
         (path.stem, node.value.lineno)
-        for path in Path(vault.__file__).parent.glob("*.py")
-        if path.stem not in {"connection", "store", "life"}
+        for path in Path(vault.__file__).parent.rglob("*.py")
+        if path.stem not in {"transition", "life"}
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.keyword) and node.arg in {"status", "place"} and _is_one_of_ours(node.value)
     ]
@@ -370,7 +370,7 @@ def test_nobody_else_sets_a_status_or_a_place() -> None:
 
 
 def _is_one_of_ours(value: ast.expr) -> bool:
-    """Tell whether a value is a member of `Status` or `Place`, where it is not something that was read."""
+    """Return whether a value is a member of `Status` or `Place`, and not something that was read."""
     return (
         isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name) and value.value.id in {"Status", "Place"}
     )

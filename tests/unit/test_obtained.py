@@ -1,4 +1,4 @@
-"""What may be written over what: every verdict on an answer that comes early, late, twice, or for nobody any more."""
+"""What may be written over what: every decision on an answer that comes early, late, twice, or too late for anybody."""
 
 import json
 from base64 import b64encode
@@ -19,7 +19,7 @@ from functions.vault.grant.token_set import TokenSet
 from tests.unit.samples import NOW, WHOSE, connection, for_version, sealed_tokens, token_response, with_current
 
 LATE = NOW + 60
-"""When the answer arrives: every lease below is lapsed by then, unless it says otherwise."""
+"""When the answer arrives: every lease below has lapsed by then, unless it says otherwise."""
 
 ASKED = refreshes.leased(connection(), "holder-1", NOW + 30, NOW)
 """Version 1, whose refresh token `holder-1` has sent to the server."""
@@ -61,24 +61,24 @@ def consented(version: int = 2, provider: str = "acme", **fields: Any) -> Obtain
 
 
 def dead(was: Connection) -> Connection:
-    """Return a connection whose grant the server has called dead."""
+    """Return a connection whose grant the server has refused."""
     return refreshes.refused(was, ReauthorizationRequired("Gone."), NOW + 50)
 
 
 def gone(was: Connection) -> Connection:
     """Return a connection that was revoked, here and at the server."""
-    return heard(revocations.revoked(was, NOW + 50), NOW + 51)
+    return confirmed(revocations.revoked(was, NOW + 50), NOW + 51)
 
 
-def heard(was: Connection, now: int = LATE) -> Connection:
-    """Return a connection of whose revoked token sets the server has heard."""
-    for over in was.to_revoke:
-        was = revocations.revocation_confirmed(was, over.answered("refresh_token", "revoked", now), now)
+def confirmed(was: Connection, now: int = LATE) -> Connection:
+    """Return a connection whose revocations the server has confirmed."""
+    for each in was.to_revoke:
+        was = revocations.revocation_confirmed(was, each.answered("refresh_token", "revoked", now), now)
     return was
 
 
 def ciphertext(of: Connection) -> bytes | None:
-    """Return what a connection holds of its current tokens."""
+    """Return the ciphertext of a connection's current tokens."""
     return of.current.seal.ciphertext if of.current else None
 
 
@@ -96,8 +96,8 @@ def refreshed(attempt: int, lease: Lease | None = None, was: Connection = RETRIE
     )
 
 
-ANEW = connection(tokens=FIRST_ANSWER, version=2, authorized_by="request-9")
-"""Version 2, by another consent; of the token set before it nothing is left."""
+AGAIN = connection(tokens=FIRST_ANSWER, version=2, authorized_by="request-9")
+"""Version 2, by another consent; nothing is left of the earlier token set."""
 
 
 # The answer to a refresh
@@ -130,8 +130,8 @@ def test_an_answer_follows_the_token_set_that_was_used(stored: Connection, lease
 
 
 @pytest.mark.parametrize("lease", [None, LAPSED, replace(AT_WORK, holder="holder-2")])
-def test_a_later_attempts_answer_goes_over_an_earlier_ones(lease: Lease | None) -> None:
-    """Both used the same refresh token; the server answered us last. It is sealed anew, for the version after."""
+def test_a_later_attempts_answer_replaces_an_earlier_ones(lease: Lease | None) -> None:
+    """Both used the same refresh token; the server answered us last. It is sealed again, for the next version."""
     stored = refreshed(attempt=1, lease=lease)
     ours = answered(attempt=2, holder="holder-2")
 
@@ -146,16 +146,16 @@ def test_a_later_attempts_answer_goes_over_an_earlier_ones(lease: Lease | None) 
     assert (after.status, after.lease) == (Status.ACTIVE, None)
 
 
-def test_a_later_attempts_answer_goes_over_an_earlier_ones_death_too() -> None:
-    """The earlier set was tried meanwhile and called dead; ours was issued after it."""
+def test_a_later_attempts_answer_replaces_an_earlier_one_that_was_refused_since() -> None:
+    """The earlier token set was tried and refused meanwhile; ours was issued after it."""
     after = answered(attempt=2, holder="holder-2", version=3).decide(dead(refreshed(attempt=1)), LATE)
 
     assert isinstance(after, Connection)
     assert (after.status, after.version) == (Status.ACTIVE, 3)
 
 
-def test_an_answer_waits_for_another_that_is_at_work_on_what_follows() -> None:
-    """The earlier answer is being used by the one who holds the lease; how that ends decides."""
+def test_an_answer_waits_while_another_holder_uses_an_earlier_one() -> None:
+    """Whoever holds the lease is using the earlier answer; its outcome decides."""
     stored = refreshed(attempt=1, lease=AT_WORK)
     ours = answered(attempt=2, holder="holder-2")
 
@@ -171,7 +171,7 @@ def test_an_answer_waits_for_another_that_is_at_work_on_what_follows() -> None:
         refreshed(attempt=2, lease=AT_WORK),
         dead(refreshed(attempt=2)),
         refreshed(attempt=1),
-        ANEW,
+        AGAIN,
         with_current(refreshed(attempt=1), refreshed_from=RefreshedFrom("sealed-2", 1)),
         with_current(refreshed(attempt=1), refreshed_from=RefreshedFrom("sealed-2", 9)),
         connection(tokens=FIRST_ANSWER, version=5),
@@ -188,7 +188,7 @@ def test_an_answer_waits_for_another_that_is_at_work_on_what_follows() -> None:
     ],
 )
 @pytest.mark.parametrize("version", [2, 3, 4])
-def test_an_answer_never_goes_over_what_is_newer(stored: Connection, version: int) -> None:
+def test_an_answer_never_replaces_what_is_newer(stored: Connection, version: int) -> None:
     """A stale holder overwrites nothing, whatever version it is sealed for.
 
     Its token set is gone; what it brings may live, is vended to nobody, and is revoked when the connection is.
@@ -204,33 +204,33 @@ def test_an_answer_never_goes_over_what_is_newer(stored: Connection, version: in
     ]
 
 
-def test_an_answer_for_a_connection_that_never_was_is_nobodys() -> None:
+def test_an_answer_for_a_connection_that_never_was_is_foreign() -> None:
     """There is no record to hold it."""
     assert answered().decide(None, LATE) is Verdict.FOREIGN
 
 
 @pytest.mark.parametrize("attempt", [1, 2])
 def test_an_answer_takes_the_place_of_the_token_set_that_it_came_from(attempt: int) -> None:
-    """A consent has superseded that one meanwhile: its newest refresh token is what will end its grant one day."""
-    anew = connection(tokens=SECOND_ANSWER, version=2, authorized_by="request-9", before=ASKED)
-    assert [each.id for each in anew.in_place(Place.SUPERSEDED)] == ["sealed-1"]
+    """A consent has superseded that one meanwhile: with its newest refresh token it can be revoked one day."""
+    again = connection(tokens=SECOND_ANSWER, version=2, authorized_by="request-9", before=ASKED)
+    assert [each.id for each in again.in_place(Place.SUPERSEDED)] == ["sealed-1"]
     if attempt == 2:
-        first = replace(answered(), tokens=FIRST_ANSWER).decide(anew, LATE)
+        first = replace(answered(), tokens=FIRST_ANSWER).decide(again, LATE)
         assert isinstance(first, Connection)
-        anew = first
+        again = first
 
-    after = answered(attempt).decide(anew, LATE)
+    after = answered(attempt).decide(again, LATE)
 
     assert isinstance(after, Connection)
-    assert (after.status, after.current) == (Status.ACTIVE, anew.current)
+    assert (after.status, after.current) == (Status.ACTIVE, again.current)
     assert [each.id for each in after.in_place(Place.SUPERSEDED)] == ["sealed-ours"]
-    assert transition.left_behind(anew, after) == ()
+    assert transition.left_behind(again, after) == ()
 
 
-def test_an_answer_to_an_earlier_attempt_is_held_beside_a_later_ones() -> None:
-    """Neither is known to be the server's newest."""
-    anew = connection(tokens=SECOND_ANSWER, version=2, authorized_by="request-9", before=ASKED)
-    later = replace(answered(attempt=2), tokens=FIRST_ANSWER).decide(anew, LATE)
+def test_an_answer_to_an_earlier_attempt_is_held_beside_a_later_answer() -> None:
+    """Nobody knows which of them is the server's newest."""
+    again = connection(tokens=SECOND_ANSWER, version=2, authorized_by="request-9", before=ASKED)
+    later = replace(answered(attempt=2), tokens=FIRST_ANSWER).decide(again, LATE)
     assert isinstance(later, Connection)
 
     after = answered(attempt=1).decide(later, LATE)
@@ -247,8 +247,8 @@ def test_an_answer_to_an_earlier_attempt_is_held_beside_a_later_ones() -> None:
         revocations.revoked(dead(ASKED), NOW + 55),
         gone(refreshed(attempt=1)),
         gone(refreshed(attempt=2)),
-        gone(ANEW),
-        revocations.revoked(ANEW, NOW + 50),
+        gone(AGAIN),
+        revocations.revoked(AGAIN, NOW + 50),
     ],
     ids=[
         "revoking",
@@ -261,11 +261,11 @@ def test_an_answer_to_an_earlier_attempt_is_held_beside_a_later_ones() -> None:
     ],
 )
 @pytest.mark.parametrize("version", [2, 3, 7])
-def test_an_answer_after_a_revocation_is_withdrawn(stored: Connection, version: int) -> None:
-    """The connection does not live again; the server is told of these tokens, beside whatever else it is told of.
+def test_an_answer_after_a_revocation_is_revoked(stored: Connection, version: int) -> None:
+    """The connection does not become active again; these tokens are to be revoked, beside whatever else is.
 
-    They take the place of those that they came from, where these are still to be revoked. They keep the version that
-    they were sealed for: nothing is sealed anew, and the version does not move.
+    They take the place of those that they came from, if these are still to be revoked. They keep the version that they
+    were sealed for: nothing is sealed again, and the version does not change.
     """
     ours = answered(attempt=2, holder="holder-2", version=version)
 
@@ -279,15 +279,15 @@ def test_an_answer_after_a_revocation_is_withdrawn(stored: Connection, version: 
     assert after.revocations == stored.revocations
 
 
-def test_an_answer_after_a_revocation_is_withdrawn_from_a_connection_made_anew() -> None:
-    """The user has consented once more since: that stands, and the old tokens go all the same."""
-    anew = consented(revocations=1).decide(gone(ASKED), LATE)
-    assert isinstance(anew, Connection)
+def test_an_answer_after_a_revocation_is_revoked_beside_a_newer_consent() -> None:
+    """The user has consented once more since: that consent is in use, and the old tokens are revoked too."""
+    again = consented(revocations=1).decide(gone(ASKED), LATE)
+    assert isinstance(again, Connection)
 
-    after = replace(answered(), tokens=FIRST_ANSWER).decide(anew, LATE + 1)
+    after = replace(answered(), tokens=FIRST_ANSWER).decide(again, LATE + 1)
 
     assert isinstance(after, Connection)
-    assert (after.status, after.current, after.version) == (Status.ACTIVE, anew.current, anew.version)
+    assert (after.status, after.current, after.version) == (Status.ACTIVE, again.current, again.version)
     assert [(late.id, late.revoke_at) for late in after.to_revoke] == [("sealed-first", LATE + 1)]
 
 
@@ -310,7 +310,7 @@ def test_an_answer_is_written_for_its_own_version_only(stored: Connection) -> No
     ids=["as written", "leased since", "dead since", "revoking since"],
 )
 @pytest.mark.parametrize("ours", [answered(), consented()], ids=["refresh", "authorization"])
-def test_our_own_write_is_known_again(ours: Obtained, since: Any) -> None:
+def test_our_own_write_is_recognised(ours: Obtained, since: Any) -> None:
     """Its answer was lost, and it was repeated: whatever happened since, it is not done twice."""
     stored = ours.decide(ASKED, LATE)
     assert isinstance(stored, Connection)
@@ -322,7 +322,7 @@ def test_our_own_write_is_known_again(ours: Obtained, since: Any) -> None:
 
 
 def test_a_first_consent_makes_a_connection() -> None:
-    """Field by field, as `Connection.authorized` does."""
+    """Field by field, as `consents.consented` does."""
     ours = consented(version=1, revocations=0, parameters={"shop": "2"}, tags={"tier": "x"})
 
     made = ours.decide(None, LATE + 0.5)
@@ -360,7 +360,7 @@ def test_a_first_consent_makes_a_connection() -> None:
     ],
 )
 def test_a_consent_replaces_what_was(stored: Connection, revocations: int) -> None:
-    """Nothing of the grant before it is left: no lease, no failure, no origin; only since when the connection is."""
+    """Nothing of the earlier grant is left, no lease and no failure; only `created_at` stays."""
     stored = replace(stored, created_at=NOW - 1000)
 
     after = consented(revocations=revocations).decide(stored, LATE)
@@ -374,8 +374,8 @@ def test_a_consent_replaces_what_was(stored: Connection, revocations: int) -> No
 
 
 @pytest.mark.parametrize("version", [1, 2, 4])
-def test_a_consent_stands_over_every_version(version: int) -> None:
-    """A refresh came in between: it is sealed anew for the version after."""
+def test_a_consent_replaces_every_version(version: int) -> None:
+    """A refresh came in between: it is sealed again for the next version."""
     stored = refreshed(attempt=1)
 
     assert consented(version=version).decide(stored, LATE) is Verdict.RESEAL
@@ -384,8 +384,8 @@ def test_a_consent_stands_over_every_version(version: int) -> None:
     assert (after.version, after.authorized_by) == (3, "request-2")
 
 
-def test_a_consent_for_a_record_that_vanished_is_sealed_anew() -> None:
-    """It was sealed for the version after one that is no more."""
+def test_a_consent_for_a_record_that_vanished_is_sealed_again() -> None:
+    """It was sealed for a version after one that is gone."""
     assert consented(version=2).decide(None, LATE) is Verdict.RESEAL
 
 
@@ -396,16 +396,16 @@ def test_a_consent_for_a_record_that_vanished_is_sealed_anew() -> None:
         lambda stored: refreshes.refreshed(
             refreshes.leased(stored, "h", LATE + 9, LATE), SECOND_ANSWER, RefreshedFrom("sealed-ours", 1), "h", LATE
         ),
-        lambda stored: heard(revocations.revoked(stored, LATE)),
+        lambda stored: confirmed(revocations.revoked(stored, LATE)),
     ],
     ids=["as written", "refreshed since", "revoked since"],
 )
 def test_a_consent_is_stored_once(since: Any) -> None:
-    """A redelivered answer of the same request changes nothing, though it may be sealed anew."""
+    """A redelivered answer of the same request changes nothing, although it may have been sealed again."""
     stored = consented().decide(connection(), LATE)
     assert isinstance(stored, Connection)
     again = consented(version=3)
-    again = replace(again, tokens=replace(again.tokens, id="another", seal=Seal(b"sealed-anew", 1, 3)))
+    again = replace(again, tokens=replace(again.tokens, id="another", seal=Seal(b"sealed-again", 1, 3)))
 
     assert again.decide(since(stored), LATE) is Verdict.STORED
 
@@ -452,14 +452,14 @@ def test_a_revoked_connection_is_free_for_another_party() -> None:
     ids=[
         "revoked",
         "dead, then revoked",
-        "consented anew, then revoked",
+        "consented again, then revoked",
         "revoking",
-        "revoked, and consented anew",
+        "revoked, and consented again",
     ],
 )
 @pytest.mark.parametrize("version", [1, 2, 3])
-def test_a_consent_asked_for_before_a_revocation_is_withdrawn(stored: Connection, version: int) -> None:
-    """Whoever revoked meant this one too: its tokens go the way of the others, and what stands, stands."""
+def test_a_consent_from_before_a_revocation_is_revoked(stored: Connection, version: int) -> None:
+    """Whoever revoked the connection meant this one too: its tokens are to be revoked, and a newer consent stays."""
     after = consented(version, revocations=0).decide(stored, LATE)
 
     assert isinstance(after, Connection)
@@ -470,8 +470,8 @@ def test_a_consent_asked_for_before_a_revocation_is_withdrawn(stored: Connection
     assert after.revocations == stored.revocations
 
 
-def test_a_consent_leaves_to_the_server_what_it_has_not_heard() -> None:
-    """Asked for after a revocation that the server was not told of yet: both go on."""
+def test_a_consent_leaves_what_is_yet_to_be_revoked() -> None:
+    """It came after a revocation that the server has not confirmed yet: that goes on."""
     revoking = revocations.revoked(connection(), NOW + 20)
 
     after = consented(revocations=1).decide(revoking, LATE)
@@ -481,7 +481,7 @@ def test_a_consent_leaves_to_the_server_what_it_has_not_heard() -> None:
     assert (after.revocation_due_at, after.due_at) == (NOW + 20, NOW + 20)
 
 
-def test_a_later_consent_stands() -> None:
+def test_a_later_consent_stays_current() -> None:
     """The user went through it again meanwhile: what came later counts."""
     stored = connection(tokens=sealed_tokens(at=NOW + 41), authorized_by="request-9")
 
@@ -507,7 +507,7 @@ BARE = replace(
 
 
 @pytest.mark.parametrize("written", [REFRESH, AUTHORIZATION, BARE], ids=["refresh", "authorization", "bare"])
-def test_an_answer_comes_back_from_paper_as_it_was(written: Obtained) -> None:
+def test_an_answer_that_was_written_down_is_read_as_it_was(written: Obtained) -> None:
     """One line of JSON, for a queue or a log."""
     line = obtained_document.to_json(written)
 
@@ -515,8 +515,8 @@ def test_an_answer_comes_back_from_paper_as_it_was(written: Obtained) -> None:
     assert obtained_document.from_document(json.loads(line)) == written
 
 
-def test_the_paper_holds_no_plaintext() -> None:
-    """Tokens are in it sealed only; nothing else of `Obtained` is a secret."""
+def test_an_answer_that_was_written_down_has_no_plaintext() -> None:
+    """The only tokens in it are sealed; nothing else of `Obtained` is a secret."""
     document = json.loads(obtained_document.to_json(REFRESH))
 
     assert document["tokens"]["seal"]["ciphertext"] == b64encode(bytes(range(256))).decode()
@@ -524,7 +524,7 @@ def test_the_paper_holds_no_plaintext() -> None:
 
 
 def malformed(**changes: Any) -> Any:
-    """Return the document of a refresh with some of its members changed, or dropped where they are `...`."""
+    """Return the document of a refresh with some of its members changed, or dropped if they are `...`."""
     document = json.loads(obtained_document.to_json(REFRESH))
     for path, value in changes.items():
         *parents, name = path.split("__")
@@ -572,8 +572,8 @@ def malformed(**changes: Any) -> Any:
         malformed(authorized={"request_id": "request-1"}),
     ],
 )
-def test_what_is_no_such_answer_is_refused(document: Any) -> None:
-    """With a fixed text: what it is instead is not repeated."""
+def test_a_document_that_is_no_such_answer_is_refused(document: Any) -> None:
+    """With a fixed text, which repeats nothing of it."""
     with pytest.raises(ValueError, match=r"^not a token response as Gatehouse writes them to the rescue queue$"):
         obtained_document.from_document(document)
 
@@ -603,10 +603,10 @@ def connected_to(subject: str | None) -> Connection:
         (None, None, False, True),
     ],
 )
-def test_a_consent_of_another_account_has_no_place(
+def test_a_consent_of_another_account_is_foreign(
     stored: str | None, given: str | None, *, allowed: bool, stands: bool
 ) -> None:
-    """Unless `start` allowed it. Where either account is not known, nobody can tell, and the consent stands."""
+    """Unless `start` allowed it. If either account is unknown they cannot be compared, and the consent is stored."""
     verdict = of_account(given, allow_new_subject=allowed).decide(connected_to(stored), LATE)
 
     if stands:
@@ -617,15 +617,15 @@ def test_a_consent_of_another_account_has_no_place(
 
 
 @pytest.mark.parametrize("status", [Status.REAUTHORIZATION_REQUIRED, Status.UNCONFIRMED])
-def test_a_connection_that_vends_nothing_is_to_its_account_all_the_same(status: Status) -> None:
-    """What dies of its own accord, comes back as what it was."""
+def test_a_connection_that_vends_nothing_still_has_its_account(status: Status) -> None:
+    """Only its account can authorize it again, unless it was revoked."""
     stored = replace(connected_to("account-1"), status=status)
 
     assert of_account("account-2").decide(stored, LATE) is Verdict.FOREIGN
 
 
-def test_a_connection_that_was_ended_is_to_nobodys_account() -> None:
-    """It was revoked, and started anew: whose it is now, the new consent says."""
+def test_a_connection_that_was_revoked_is_free_for_any_account() -> None:
+    """The new consent says whose it is."""
     stored = gone(connected_to("account-1"))
 
     verdict = of_account("account-2", revocations=stored.revocations).decide(stored, LATE)
@@ -634,8 +634,8 @@ def test_a_connection_that_was_ended_is_to_nobodys_account() -> None:
     assert (verdict.status, verdict.subject) == (Status.ACTIVE, "account-2")
 
 
-def test_a_refresh_is_of_the_account_that_it_is_of() -> None:
-    """Nobody consented to anything: what the server says of the account is taken."""
+def test_the_account_of_a_refresh_is_not_compared() -> None:
+    """Nobody consented to anything: what the server says about the account is stored."""
     ours = answered()
 
     after = replace(ours, tokens=replace(ours.tokens, subject="account-2")).decide(
@@ -648,11 +648,11 @@ def test_a_refresh_is_of_the_account_that_it_is_of() -> None:
 
 def test_what_was_asked_for_is_kept_beside_what_was_granted() -> None:
     """Through the queue and into the record."""
-    told = obtained_document.from_document(
+    read = obtained_document.from_document(
         json.loads(obtained_document.to_json(consented(requested_scope="read write")))
     )
 
-    after = told.decide(connection(), LATE)
+    after = read.decide(connection(), LATE)
 
     assert isinstance(after, Connection)
     assert (after.requested_scope, after.scope) == ("read write", "read")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from functions.vault.grant.scopes import granted, missing, told
+from functions.vault.grant.scopes import granted, missing, named_by_redirect
 
 GOOGLE = {"email": ["https://acme.example/auth/userinfo.email"], "profile": ["https://acme.example/auth/profile"]}
 CONTAINED = {"read_*": ["write_*"], "public": ["repo", "all"]}
@@ -92,4 +92,4 @@ def test_a_redirect_takes_away_from_what_was_asked_for(
     value: Any, requested: str | None, aliases: dict[str, list[str]], words: str | None
 ) -> None:
     """It is the visitor's word, and adds nothing."""
-    assert told(value, (",",), requested, aliases) == words
+    assert named_by_redirect(value, (",",), requested, aliases) == words

@@ -1,4 +1,4 @@
-"""What is left of a call's time, and what may be begun in it."""
+"""What is left of a call's time, what may be begun in it, and the clock that all functions share."""
 
 from email.utils import formatdate
 
@@ -22,7 +22,7 @@ NOW = 1_700_000_000
     ],
 )
 def test_a_request_gets_its_time_or_what_is_left(remaining: float, request_timeout: float, seconds: float) -> None:
-    """What it takes to store the answer stays: the longest write and, where that fails, the queue."""
+    """The time to store its answer is kept: the longest write and, if that fails, the queue."""
     assert Deadline(lambda: remaining).for_http(request_timeout) == pytest.approx(seconds)
 
 
@@ -46,7 +46,7 @@ def test_a_lease_outlives_all_that_its_holder_may_still_do() -> None:
 
 
 def test_a_deadline_in_the_future_is_not_over() -> None:
-    """It runs by the machine's own clock, whatever clock the records go by."""
+    """It goes by the machine's own clock, whatever clock the records go by."""
     assert 3000 < Deadline.after(3600).remaining() <= 3600
     assert Deadline.after(-1).remaining() < 0
 
@@ -60,8 +60,8 @@ def date(at: float) -> str:
 
 
 @pytest.mark.parametrize("off", [-300, -3, 3, 300, FURTHEST_OFF - 1])
-def test_a_clock_that_is_off_is_put_right(off: float) -> None:
-    """By what the table's answer says, to a second; and it goes on from there at its own pace."""
+def test_a_clock_that_is_off_is_corrected(off: float) -> None:
+    """By the date of the table's answer, to a second; it goes on from there at its own pace."""
     own = [NOW + off]
     clock = SharedClock(lambda: own[0])
     assert clock.now() == NOW + off
@@ -74,8 +74,8 @@ def test_a_clock_that_is_off_is_put_right(off: float) -> None:
 
 
 @pytest.mark.parametrize("off", [-1.4, 0.0, 0.6, 1.4])
-def test_a_clock_that_is_right_is_left_alone(off: float) -> None:
-    """The table tells whole seconds: within two of them nothing is known better."""
+def test_a_clock_that_is_right_is_not_corrected(off: float) -> None:
+    """The table gives whole seconds: within two of them it is no more exact."""
     clock = SharedClock(lambda: NOW + off)
 
     clock.correct_by(date(NOW))
@@ -83,18 +83,18 @@ def test_a_clock_that_is_right_is_left_alone(off: float) -> None:
     assert clock.now() == NOW + off
 
 
-@pytest.mark.parametrize("said", [None, "", "yesterday", "0", date(0), date(NOW + 2 * FURTHEST_OFF)])
-def test_an_odd_date_changes_nothing(said: str | None) -> None:
-    """No header, none that is a date, or one that no request could have got: AWS had refused it."""
+@pytest.mark.parametrize("header", [None, "", "yesterday", "0", date(0), date(NOW + 2 * FURTHEST_OFF)])
+def test_an_odd_date_changes_nothing(header: str | None) -> None:
+    """No header, none that is a date, or one that no request can get: AWS would have refused that."""
     clock = SharedClock(lambda: float(NOW))
 
-    clock.correct_by(said)
+    clock.correct_by(header)
 
     assert clock.now() == NOW
 
 
 def test_the_latest_answer_counts() -> None:
-    """A clock may have been put right by the machine itself meanwhile."""
+    """The machine may have corrected its clock itself meanwhile."""
     own = [NOW + 300.0]
     clock = SharedClock(lambda: own[0])
     clock.correct_by(date(NOW))

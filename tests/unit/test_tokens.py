@@ -33,7 +33,7 @@ def test_the_plaintext_is_canonical() -> None:
     assert json.loads(TokenSet("AT-1").to_bytes()) == {"access_token": "AT-1", "refresh_token": None}
 
 
-def test_the_old_refresh_token_stays_where_none_came() -> None:
+def test_the_old_refresh_token_stays_if_none_came() -> None:
     """RFC 6749 section 6: a server need not issue a new one."""
     silent = TokenResponse(TokenSet("AT-2"), expires_at=NOW)
 

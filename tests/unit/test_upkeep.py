@@ -32,7 +32,7 @@ def test_a_token_comes_into_its_margin_in_its_last_quarter_at_the_earliest(
     assert Upkeep(margin).refresh_at(NOW, NOW + lifetime) == NOW + after
 
 
-def test_without_a_known_end_there_is_no_margin() -> None:
+def test_without_a_known_expiry_there_is_no_margin() -> None:
     """Such a token is good until a caller objects."""
     assert Upkeep().refresh_at(NOW, None) is None
 
@@ -46,7 +46,7 @@ def test_without_a_known_end_there_is_no_margin() -> None:
         (Upkeep(idle_seconds=10 * DAY), None, None, 0.0, 4 * DAY),
         # or the one that is assumed
         (Upkeep(), HOUR, None, 0.5, int(ASSUMED_IDLE_SECONDS * 0.55)),
-        # or the end of the refresh token itself, where that is sooner
+        # or the expiry of the refresh token itself, if that is sooner
         (Upkeep(idle_seconds=10 * DAY), HOUR, DAY, 0.0, int(0.4 * DAY)),
         (Upkeep(idle_seconds=10 * DAY), HOUR, 90 * DAY, 0.0, 4 * DAY),
         (Upkeep(), HOUR, 10 * DAY, 1.0, 7 * DAY),
@@ -66,7 +66,7 @@ def test_without_a_known_end_there_is_no_margin() -> None:
 def test_background_work_is_due_by_the_providers_policy(
     policy: Upkeep, expires_in: int | None, refresh_expires_in: int | None, jitter: float, after: int | None
 ) -> None:
-    """Early enough for a failure to be made good, and seldom enough for a server that counts."""
+    """Early enough to try again after a failure, and seldom enough for a server that counts requests."""
     expires_at = None if expires_in is None else NOW + expires_in
     refresh_expires_at = None if refresh_expires_in is None else NOW + refresh_expires_in
 
@@ -108,7 +108,7 @@ def test_background_work_is_due_before_it_is_too_late(policy: Upkeep, jitter: fl
 def test_the_first_refresh_after_a_consent_may_be_due_at_once_and_never_later_than_any(
     policy: Upkeep, span: int
 ) -> None:
-    """From nothing up to where later ones end; what is asked as it is for those who do nothing stays so."""
+    """It is due at any time from now to the latest of the others; without background work it is never due."""
     dues = [policy.due_at(NOW, NOW + HOUR, None, number / 1000, first=True) for number in range(1001)]
     latest = policy.due_at(NOW, NOW + HOUR, None, 1.0, first=False)
 

@@ -1,14 +1,17 @@
-"""Everything that Gatehouse says no with: one small tree, a stable code for each branch.
+"""All errors that callers can get: one small tree with a stable code for each branch.
 
-`edge` turns these into Invoke results and HTTP answers in one place. A description is written by Gatehouse; what a
-server said travels apart in `ProviderError`, already cut and cleaned.
+`edge` turns them into Invoke results and HTTP answers in one place. Descriptions are written by Gatehouse; what an
+authorization server answered is kept apart in a `ProviderError`, already shortened and cleaned.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .record import record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @record
@@ -18,6 +21,11 @@ class ProviderError:
     error: str
     error_description: str | None
     status: int | None
+
+    @classmethod
+    def from_item(cls, stored: Mapping[str, Any]) -> ProviderError:
+        """Return the error that a record has."""
+        return cls(stored["error"], stored.get("error_description"), stored.get("status"))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the `provider_error` object of a failure result."""
@@ -50,11 +58,11 @@ class GatehouseError(Exception):
 
     @property
     def sent_nothing(self) -> bool:
-        """Tell whether no request can have reached an authorization server."""
+        """Return whether no request can have reached an authorization server."""
         return False
 
     def about(self, connection_id: str) -> GatehouseError:
-        """Return this same error, saying which connection it is about."""
+        """Return this error with the connection that it is about."""
         self.connection_id = connection_id
         return self
 
@@ -106,8 +114,8 @@ class ConfirmationRequired(GatehouseError):
 class ReauthorizationRequired(GatehouseError):
     """The grant is dead: only a new authorization helps.
 
-    `after_loss` says that the answer to an earlier request with the same token was lost, and may have replaced it;
-    `is_final` that the server named a cause that it cannot be wrong about: its revocation, or a second use.
+    `after_loss`: the answer to an earlier request with the same token was lost, and may have replaced it.
+    `is_final`: the server named a cause that it cannot be wrong about, a revocation or a second use.
     """
 
     code = "reauthorization_required"
@@ -129,8 +137,8 @@ class ConnectionRevoked(GatehouseError):
 class ProviderMisconfigured(GatehouseError):
     """The operator's fault (credentials, endpoints, registration). It never marks a connection dead.
 
-    `refuses_client` says that the server refuses who asks, so that another secret of the client may be the right one;
-    `refused_first` that it has looked at nothing else of the request before that.
+    `refuses_client`: the server refuses the client, so that another of its secrets may be the right one.
+    `refused_first`: it has looked at nothing else of the request before that.
     """
 
     code = "provider_misconfigured"
@@ -145,7 +153,7 @@ class ProviderMisconfigured(GatehouseError):
 
 
 class LastingRefusal(ProviderMisconfigured):
-    """An unknown refusal that has lasted: the operator's fault, or the grant's end. Connecting again shows which."""
+    """A lasting refusal for an unknown reason: the operator's fault, or a dead grant. To connect again shows which."""
 
 
 class ProviderThrottled(GatehouseError):
@@ -159,7 +167,7 @@ class ProviderThrottled(GatehouseError):
 class SlotsTaken(ProviderThrottled):
     """As many requests as the provider takes at a time are under way: ours was not sent.
 
-    Who got no slot is told to come again in two to nine seconds, by a `jitter` from 0 to 1: not all at once.
+    Callers may try again after two to nine seconds, spread by a `jitter` from 0 to 1: not all at once.
     """
 
     def __init__(self, jitter: float) -> None:
@@ -172,7 +180,7 @@ class SlotsTaken(ProviderThrottled):
 class ProviderUnavailable(GatehouseError):
     """Network, 5xx, or an answer that is not OAuth.
 
-    `outcome_unknown` says that the request may have taken effect at the server although no answer came.
+    `outcome_unknown`: the request may have taken effect at the server although no answer came.
     """
 
     code = "provider_unavailable"
@@ -185,23 +193,23 @@ class ProviderUnavailable(GatehouseError):
 
     @property
     def sent_nothing(self) -> bool:
-        """Tell whether no request can have reached an authorization server: it has no answer, and none was lost."""
+        """Return whether no request can have reached an authorization server: no answer came, and none was lost."""
         return self.provider_error is None and not self.outcome_unknown
 
 
 class ProviderTimedOut(ProviderUnavailable):
-    """No answer came in time, although the connection stood: the server may be at work on the request still."""
+    """No answer came in time, although the connection stood: the server may still be at work on the request."""
 
     def __init__(self, description: str, **evidence: Any) -> None:
         super().__init__(description, outcome_unknown=True, **evidence)
 
 
 class UnknownRefusal(ProviderUnavailable):
-    """The server refused a refresh, and nobody knows whether that is the grant's end, our fault or will pass."""
+    """The server refused a refresh for an unknown reason: a dead grant, our own fault, or one that will pass."""
 
 
 class RevocationRefused(ProviderUnavailable):
-    """The server has looked at a token and does not end it: it may have nothing left to end."""
+    """The server has looked at a token and does not revoke it: it may have nothing left to revoke."""
 
 
 class TokenTypeNotRevoked(RevocationRefused):
@@ -217,12 +225,12 @@ class TemporarilyUnavailable(GatehouseError):
 
     @property
     def sent_nothing(self) -> bool:
-        """Tell whether no request can have reached an authorization server: it is raised before one is sent."""
+        """Return whether no request can have reached an authorization server: it is raised before one is sent."""
         return True
 
 
 class TooLittleTime(TemporarilyUnavailable):
-    """The caller's time does not suffice: that is no failure of whom there was no time to ask."""
+    """The caller's time does not suffice. That is no failure of the server that was not asked for lack of time."""
 
 
 class ServerError(GatehouseError):

@@ -1,4 +1,4 @@
-"""The shape of requests: every bad field is named, with what was expected, and no value is ever repeated."""
+"""Checks of a request's fields: every bad field is named, with what was expected, and no value is ever repeated."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ LONGEST_LIFETIME = 10 * 365 * 86400
 
 
 def matches(value: object, pattern: str) -> TypeGuard[str]:
-    """Tell whether a value is a string that matches a pattern whole.
+    """Return whether a value is a string that matches a pattern as a whole.
 
-    Patterns are kept as texts. Python compiles one when it is first used and remembers it: a cold start has no part in
-    those that its call does not need.
+    Patterns are kept as texts. Python compiles one when it is first used and remembers it, so that a cold start does
+    not pay for those that its call does not need.
     """
     return isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
@@ -38,7 +38,7 @@ class Mismatch(ValueError):
 
 
 def text(pattern: str, expected: str) -> Check:
-    """Accept a string that matches `pattern` whole."""
+    """Accept a string that matches `pattern` as a whole."""
 
     def check(value: Any) -> str:
         if not matches(value, pattern):
@@ -173,6 +173,6 @@ class Whole:
         self._fields = Fields(optional=dict.fromkeys(names, anything))
 
     def read(self, payload: Any) -> dict[str, Any]:
-        """Return `payload`; raises `InvalidRequest` where it is not an object, and names the fields it may not have."""
+        """Return `payload`; raise `InvalidRequest` if it is no object, or has other fields, which that names."""
         self._fields.read(payload)
         return dict(payload)

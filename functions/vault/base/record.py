@@ -1,4 +1,4 @@
-"""What the vault's records are made by, and the parts that work on them."""
+"""How the vault's records are defined, and how they become plain values."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def record(cls: type[T]) -> type[T]:
-    """Make a dataclass that is written once and shows none of its values: what has no text cannot tell a secret.
+    """Make a dataclass that is never changed and has no text with its values: so no log or error can show a secret.
 
-    The type checker refuses whoever writes to it. Python itself would, too (``frozen=True``), and take twice as long to
-    make the class: a function loads up to thirty, and they were a tenth of its cold start.
+    The type checker refuses code that changes one. Python itself would too (``frozen=True``), but it takes twice as
+    long to make such a class: a function loads up to thirty, and they were a tenth of its cold start.
     """
     return dataclass(slots=True, repr=False)(cls)
 

@@ -1,4 +1,4 @@
-"""Time, as the use cases see it: a clock to compare with what is stored, and what is left of the caller's time."""
+"""Time: the clock that stored times are compared with, what is left of the caller's time, and how long things take."""
 
 from __future__ import annotations
 
@@ -15,43 +15,44 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEFAULT_MIN_TTL = 60
-"""Seconds for which a vended access token is valid, where the caller does not say."""
+"""Seconds for which a vended access token is valid at least, if the caller does not say."""
 
 CALL = 6.5
-"""Seconds that one call to AWS takes at the worst: two tries of `aws`, and the pause between them."""
+"""Seconds that one call to AWS takes at most: two attempts by `aws`, and the pause between them."""
 
 RESERVE = 2 * CALL + 1
-"""Seconds of a call's time that are kept for storing what came of HTTP: a write, and where that fails, the queue."""
+"""Seconds of a call's time that are kept for storing an answer: a write and, if that fails, the queue."""
 
 AFTER_HTTP = 8.0
-"""Seconds of a lease for what comes after the request, the commit: a request ends so long before its lease."""
+"""Seconds of a lease that are kept for the commit: a request ends that long before its lease."""
 
 LONGEST_CALL = 30.0
-"""Seconds that a call which refreshes may take: the API waits for no longer."""
+"""Seconds that a call with a refresh may take: the API waits no longer."""
 
 LEASE_MARGIN = 3.0
-"""Seconds that a lease outlives its holder's time: clocks are together within two."""
+"""Seconds that a lease outlives its holder's time: clocks differ by two at most."""
 
 SETTLE = 4.0
-"""Seconds that a rescue gets to come in first, before the refresh token of an interrupted attempt is sent again."""
+"""Seconds that a rescue has before the refresh token of an interrupted attempt is sent again."""
 
 RESCUED_WITHIN = 220.0
-"""Seconds after an interruption was noticed in which its refresh token is not sent again while the rescue queue holds a
-response, be it another's: longer than a message stays hidden whose rescuer has died."""
+"""Seconds after an interruption was noticed in which its refresh token is not sent again while the rescue queue holds
+any response: longer than a message stays hidden if its rescuer dies."""
 
 SHORTEST_REQUEST = 1.0
+"""Seconds without which no request to an authorization server is begun."""
 
 SLOT_WAIT = 5.0
-"""Seconds that a caller waits for a slot of the provider, at the most. Background work does not."""
+"""Seconds that a caller waits for a slot of the provider, at most. Background work does not wait."""
 
 SLOT_MARGIN = 3.0
-"""Seconds that a slot is held past its request's own deadline: a server may be at work on it that long, and clocks are
-together within two."""
+"""Seconds that a slot is held past its request's own deadline: a server may be at work on it that long, and clocks
+differ by two at most."""
 
 
 @record
 class Deadline:
-    """When the caller's time is up. `remaining` gives the seconds left; real time, whatever clock the records go by."""
+    """When the caller's time is up. `remaining` returns the seconds left of real time, whatever the records go by."""
 
     remaining: Callable[[], float]
 
@@ -62,7 +63,7 @@ class Deadline:
         return cls(lambda: ends_at - time.monotonic())
 
     def for_http(self, request_timeout: float) -> float:
-        """Return the seconds that a request may take; raise `TemporarilyUnavailable` where too few are left for one."""
+        """Return the seconds that a request may take; raise `TemporarilyUnavailable` if too few are left for one."""
         seconds = min(request_timeout, self.remaining() - RESERVE)
         if seconds < SHORTEST_REQUEST:
             raise TemporarilyUnavailable(
@@ -71,31 +72,31 @@ class Deadline:
         return seconds
 
     def for_lease(self) -> float:
-        """Return the seconds that a lease is taken for: Lambda ends its holder before, whatever keeps that so long.
+        """Return the seconds that a lease is taken for. It outlives its holder: Lambda ends that first in any case.
 
-        A lease that only outlived the request would lapse under a holder that is slow to store its answer, and the
-        next one would send the same refresh token.
+        A lease that only outlived the request would lapse while its holder is still storing the answer, and the next
+        holder would send the same refresh token.
         """
         return min(self.remaining(), LONGEST_CALL) + LEASE_MARGIN
 
 
 _PUT_OFF_FOR = 60.0, 300.0
-"""Seconds until background work that got no slot is due again: soon, and not all of it at once."""
+"""Seconds until background work without a slot is due again, from and to: soon, and not all of it at once."""
 
 NEVER = Deadline(lambda: math.inf)
-"""The deadline of who has all the time there is."""
+"""The deadline of a call that has no end."""
 
 TOLERATED = 2.0
-"""Seconds that a clock may be off: the table tells the time in whole seconds, and its answer takes a while."""
+"""Seconds that a clock may be off: the table gives the time in whole seconds, and its answer takes a while."""
 
 FURTHEST_OFF = 900.0
-"""Seconds that a clock can be off at the most: AWS takes no request that is signed by one further off (SigV4)."""
+"""Seconds that a clock can be off at most: AWS refuses requests that are signed by one further off (SigV4)."""
 
 
 class SharedClock:
-    """The time as the table tells it: what one function writes there (a lease, above all) another compares with.
+    """The time by the table's clock, which all functions share: one compares with what another wrote (a lease, mostly).
 
-    The clock is the process's `own`, put right by the `Date` of the table's latest answer where it is off.
+    It is the process's `own` clock, corrected by the `Date` of the table's latest answer if it is off.
     """
 
     def __init__(self, own: Callable[[], float]) -> None:
@@ -107,13 +108,13 @@ class SharedClock:
         return self._own() + self._off
 
     def correct_by(self, date: str | None) -> None:
-        """Take the `Date` header of an answer that has just come in; what is none changes nothing."""
+        """Correct the clock by the `Date` header of an answer that has just come in; anything else changes nothing."""
         try:
-            told = parsedate_to_datetime(date or "").timestamp() + 0.5
+            date_time = parsedate_to_datetime(date or "").timestamp() + 0.5
         except ValueError:
             return
-        off = told - self._own()
-        # With a clock that is off by hours the request would have been refused: it is the answer's that is odd.
+        off = date_time - self._own()
+        # With a clock that is off by hours the request would have been refused: then it is the header that is wrong.
         self._off = off if TOLERATED < abs(off) <= FURTHEST_OFF else 0.0
 
 
@@ -126,6 +127,6 @@ class Timing:
     jitter: Callable[[], float] = random.random
 
     def after_no_slot(self) -> int:
-        """Return when background work that got no slot now is due again (Unix seconds)."""
+        """Return when background work that gets no slot now is due again (Unix seconds)."""
         earliest, latest = _PUT_OFF_FOR
         return int(self.now() + earliest + (latest - earliest) * self.jitter())

@@ -1,5 +1,6 @@
-"""A connection and its life: its token sets, what may happen to them, failures and upkeep. Read `life` first.
+"""A connection and its life: its token sets, what can happen to them, failures and upkeep. Read `life` first.
 
-`life` is the table of every transition, and `connection` the one type that goes by it. Nothing else sets a status.
+`life` is the table of every transition, `connection` what a record holds. What happens has a function of its name in
+`consents`, `refreshes`, `late_answers` or `revocations`; `transition`, by which they go, alone sets a status.
 There is no I/O. How a record is stored is in `storage`; what a server's answer means is in `oauth`.
 """

@@ -1,8 +1,8 @@
-"""That a grant is dead is a belief: what it rests on, and when the server may be asked once more whether it is so.
+"""When a refused grant may be tried again. That it is dead is a belief: the server may have been wrong.
 
-A server that has refused a grant once may have been wrong: one of its replicas was behind, or it was restored from a
-backup. So a refusal is believed at once, and looked at again a few times, unless more than the server's word speaks for
-it. If the refresh token may have been used before, a look could be taken for its theft.
+One of its replicas may have been behind, or it was restored from a backup. So a refusal is believed at once, but the
+refresh token is tried a few times more: each time is a *look*. There is none if more than the server's answer supports
+the refusal, or if the refresh token may have been used before: the server could take a look for its theft.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ BACKGROUND = (300, 900, 14400)
 """Seconds after the refusal, about, at which the background looks again."""
 
 BY_CALLERS = 1
-"""Looks that callers may take beside those, by calling `refresh`."""
+"""Looks that callers may take in addition, by calling `refresh`."""
 
 SHORTEST_PAUSE = 60
-"""Seconds that have to lie between two requests."""
+"""Seconds at least between two requests."""
 
 QUEUE_SPEAKS_FOR = 3600
-"""Seconds after the refusal in which a token response in the rescue queue, be it another's, puts a look off."""
+"""Seconds after the refusal in which a look is put off while the rescue queue holds any token response."""
 
 
 @record
@@ -29,8 +29,8 @@ class Belief:
     """What is believed of a refused token set that may still be good. Times are Unix seconds.
 
     `since` is the refusal, `asked_at` the latest request. `looks` counts those in the background, `by_callers` the
-    others, and `latest_by_caller` says which the latest was. `next_at` is when the background looks next, None where it
-    never does.
+    others, and `latest_by_caller` says whether the latest was of those. `next_at` is when the background looks next, or
+    None if it does not.
     """
 
     since: int
@@ -53,12 +53,12 @@ class Belief:
         return replace(self, asked_at=int(now), next_at=max(int(about), int(now) + SHORTEST_PAUSE))
 
     def may_be_looked_at(self, now: float, *, by_caller: bool) -> bool:
-        """Tell whether it is time for a look, by a caller or in the background."""
+        """Return whether it is time for a look, by a caller or in the background."""
         has_look = self.by_callers < BY_CALLERS if by_caller else self.next_at is not None and now >= self.next_at
         return has_look and now >= self.asked_at + SHORTEST_PAUSE
 
     def looked_at(self, until: float, *, by_caller: bool) -> Belief:
-        """Return it with a look begun, which counts whatever becomes of it; its request is over `until` then."""
+        """Return it with a look begun, which counts whatever its outcome; its request has ended by `until`."""
         return replace(self._counted(1, by_caller=by_caller), asked_at=int(until), latest_by_caller=by_caller)
 
     def not_looked_at(self, now: float) -> Belief:
@@ -71,5 +71,5 @@ class Belief:
         return replace(self, looks=self.looks + more)
 
     def may_be_held_back(self, now: float) -> bool:
-        """Tell whether a response in the rescue queue is still a reason not to look."""
+        """Return whether a response in the rescue queue is still a reason not to look."""
         return now < self.since + QUEUE_SPEAKS_FOR

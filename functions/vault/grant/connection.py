@@ -142,13 +142,13 @@ class Connection:
         """Raise the error that says why this connection has no token to give, if it has none."""
         about = self.connection_id
         if self.status in ENDED:
-            raise ConnectionRevoked("The connection was revoked; start again to connect anew.", connection_id=about)
+            raise ConnectionRevoked("The connection was revoked: start again to connect it.", connection_id=about)
         if self.status is Status.UNCONFIRMED:
             raise ConfirmationRequired("The connection waits for the application's confirmation.", connection_id=about)
         if self.status is Status.REAUTHORIZATION_REQUIRED:
             failure = self.failure
             raise ReauthorizationRequired(
-                failure.description if failure else "The grant is dead: start again, so that the user consents anew.",
+                failure.description if failure else "The grant is dead: start again, so that the user consents again.",
                 connection_id=about,
                 provider_error=failure.provider_error if failure else None,
             )

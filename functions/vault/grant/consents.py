@@ -131,7 +131,7 @@ def disowned(connection: Connection, theirs: StoredSet, now: float) -> Connectio
 
 
 def never_verified(connection: Connection, error: GatehouseError, now: float, *, grants_are_apart: bool) -> Connection:
-    """Return it without its first tokens, because nobody could tell whose they are."""
+    """Return it without its first tokens, because it cannot be found out whose they are."""
     theirs, failure = connection.require_current(), connection.failure_after(error, now)
     dead = connection
     if connection.status is Status.ACTIVE:

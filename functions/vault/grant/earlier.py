@@ -1,8 +1,8 @@
-"""What was written before records held token sets, in today's form: loaded where such a record or message is met.
+"""Records and messages of earlier releases, turned into today's form. Loaded only when one is met.
 
-A record was of one token set (`sealed`, with its times and its lease beside it) and of `withdrawals`, whose ends a
-server was yet to be told of. It had no `changes`. A token set had no id: it was known by its version, and the one that
-an answer came from is `v` and that version to this day.
+A record had one token set (`sealed`, with its times and its lease beside it) and `withdrawals`, which were yet to be
+revoked at their server. It had no `changes`. A token set had no id, only a version. An answer that came from
+one refers to it as `v` and that version, to this day.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ONLY_EARLIER = (
     "withdrawals",
     "withdrawal_changes",
 )
-"""Attributes that a record has no more, once it is written in today's form."""
+"""Attributes that go when a record is written in today's form."""
 
 _OF_THE_SET = (
     "token_type",
@@ -45,10 +45,10 @@ _OF_THE_SET = (
 
 
 def record_in_todays_form(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a record of before in today's form; it has no `changes` until it is written."""
+    """Return the values of an earlier record in today's form; it has no `changes` until it is written."""
     later = {name: value for name, value in item.items() if name not in ONLY_EARLIER}
     sets = [_current(item)] if "sealed" in item else []
-    sets += [_withdrawn(each) for each in item.get("withdrawals", ())]
+    sets += [_revoking(each) for each in item.get("withdrawals", ())]
     revoked = tuple(
         {"answers": _answers(each.get("said", {})), **{name: each[name] for name in each if name != "said"}}
         for each in item.get("revocation", ())
@@ -70,7 +70,7 @@ def _current(item: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _withdrawn(each: Mapping[str, Any]) -> dict[str, Any]:
+def _revoking(each: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": _id_by(each["sealed"]),
         "place": Place.REVOKING,
@@ -86,7 +86,7 @@ def _withdrawn(each: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def obtained_in_todays_form(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of an answer on its way, as it was written before, in today's form."""
+    """Return the document of an answer on its way, as earlier releases wrote it, in today's form."""
     later = {
         name: value for name, value in document.items() if name not in {"provider", "version", "origin", "parameters"}
     }
@@ -112,8 +112,8 @@ def _refreshed_from(origin: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {"set_id": _id_of(origin["version"]), "attempt": origin["attempt"]} if origin else None
 
 
-def _answers(said: Mapping[str, Any]) -> dict[str, Any]:
-    return {kind: {"answer": entry["said"], "at": entry["at"]} for kind, entry in said.items()}
+def _answers(earlier: Mapping[str, Any]) -> dict[str, Any]:
+    return {kind: {"answer": entry["said"], "at": entry["at"]} for kind, entry in earlier.items()}
 
 
 def _seal(ciphertext: Any, version: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A failure that is remembered: until when the server is left alone, and what all who share it are told."""
+"""A failure that is remembered: until when nobody asks the server, and the error that everybody gets meanwhile."""
 
 from __future__ import annotations
 
@@ -13,30 +13,32 @@ if TYPE_CHECKING:
     from functions.vault.base.errors import GatehouseError, ProviderError
 
 FIRST_DELAY = 5.0
-"""Seconds to leave a failing server alone after a first failure; doubled with each further one."""
+"""Seconds without a request after a first failure; doubled with each further one."""
 
 LONGEST_DELAY = 300.0
+"""Seconds without a request after any failure of a refresh."""
 
 LONGEST_REVOCATION_DELAY = 3600.0
+"""Seconds without a request after any failed attempt to revoke a token set."""
 
 SHARED_FOR = 5
-"""Seconds after a failure in which all who ask are told the same wait: they asked together and get one answer."""
-
+"""Seconds after a failure in which everybody gets the same `retry_after`: they asked together and get one answer."""
 
 LASTS_AFTER = 86400
-"""Seconds after which a refusal that nobody knows is not taken for a passing one any more."""
+"""Seconds after which a refusal for an unknown reason is not expected to pass any more."""
 
 LASTS_FOR = 10
-"""Times that it has to have been met by then."""
+"""Times that it must have been met by then."""
 
 
 @record
 class Failure:
     """The last failure, kept until a success. Times are Unix seconds; `holder` is the attempt that it ended.
 
-    The server is left alone until `retry_at`; until `not_before` also by who needs a token, since it said so itself, or
-    may be at work still. `pauses` numbers the pause, since they began to grow. `needed_since` is when somebody first
-    had no token for it. `unknown` counts refusals that nobody knows, since `unknown_since`.
+    Nobody asks the server before `retry_at`. Before `not_before` not even a caller that needs a token does: the server
+    has named that time, or may still be at work.
+    `pauses` numbers the pauses since they began to grow. `needed_since` is when a caller first went without a token
+    because of this. `unknown` counts refusals for an unknown reason, since `unknown_since`.
     """
 
     code: str
@@ -67,11 +69,11 @@ class Failure:
     ) -> Failure:
         """Return what is remembered of `error`, the next one after `before`.
 
-        The server is left alone for a while, which is spread by `jitter` (0 to 1); not without one. `needed`: who asked
-        has no token that will do. What grew before anybody needed a refresh does not count for that.
+        The pause until the next request is spread by `jitter` (0 to 1); without one there is no pause. `needed`: the
+        caller has no token that will do. Pauses that grew before anybody needed a refresh do not count then.
         """
-        begins_anew = before is None or (needed and before.needed_since is None)
-        pauses = 1 if begins_anew or before is None else (before.pauses or before.count) + 1
+        is_first = before is None or (needed and before.needed_since is None)
+        pauses = 1 if is_first or before is None else (before.pauses or before.count) + 1
         is_unknown = isinstance(error, UnknownRefusal | LastingRefusal)
         named = error.retry_after if error.provider_error is not None else None
         delay = 0.0 if jitter is None else max(_delay_of(pauses, jitter, longest), error.retry_after or 0)
@@ -93,25 +95,25 @@ class Failure:
 
     @property
     def lasts(self) -> bool:
-        """Tell whether a refusal that nobody knows has gone on for so long, and so often, that it will not pass."""
+        """Return whether a refusal for an unknown reason was met for so long, and so often, that it will not pass."""
         return self.unknown >= LASTS_FOR and self.at >= (self.unknown_since or self.at) + LASTS_AFTER
 
     def with_no_request_before(self, at: int) -> Failure:
-        """Return it with a time until which the server is left alone by everybody."""
+        """Return it with a time before which nobody asks the server."""
         return replace(self, retry_at=max(self.retry_at, at), not_before=max(self.not_before or at, at))
 
     def in_force_until(self, *, needed: bool, was_needed: bool) -> int:
-        """Return until when the server is left alone by one who needs a refresh, or to whom it is an offer.
+        """Return until when the server is not asked, for a caller that needs a refresh or one that could do without.
 
-        An offer never stands in the way of a need: for who needs a refresh, and did not yet as this failed
-        (`was_needed`), the pause is over, unless there is more to it than that it has failed.
+        An optional refresh never stands in the way of a needed one. If a refresh is `needed` now and was not when this
+        failed (`was_needed`), the pause is over, unless the server has named it or may still be at work.
         """
         if needed and (self.needed_since is None or not was_needed):
             return self.not_before or self.at
         return self.retry_at
 
     def as_error(self, connection_id: str, now: float, until: int | None = None) -> GatehouseError:
-        """Return the failure for one who shares it, and may come again at `until`; by default when all may."""
+        """Return the error for a caller that meets the failure, and may try again at `until`, by default `retry_at`."""
         error = BY_CODE[self.code](self.description, connection_id=connection_id, provider_error=self.provider_error)
         if error.retryable:
             remaining = (until or self.retry_at) - (self.at if now < self.at + SHARED_FOR else now)

@@ -1,4 +1,4 @@
-"""How the latest attempt to authorize ended, where it came to nothing: for who operates Gatehouse, and for no page."""
+"""How the latest authorization ended that came to nothing: for the operators of Gatehouse, never for a page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class LastAttempt:
     """One answer to an authorization request. `at` is Unix seconds; `outcome` is `denied`, `failed` or `refused`.
 
-    `error` is what the application is told, or why the answer was refused; `provider_error` what the server said.
+    `error` is the code that the application gets, or why the answer was refused; `provider_error` is the server's own.
     """
 
     request_id: str
@@ -27,6 +27,6 @@ class LastAttempt:
     @classmethod
     def from_item(cls, stored: Mapping[str, Any]) -> LastAttempt:
         """Return the attempt that a record has."""
-        said = stored.get("provider_error")
-        error = ProviderError(said["error"], said.get("error_description"), said.get("status")) if said else None
+        stored_error = stored.get("provider_error")
+        error = ProviderError.from_item(stored_error) if stored_error else None
         return cls(**{**stored, "provider_error": error})

@@ -17,8 +17,8 @@ The rules that the rows follow:
 - **Refusal.** If the server refuses the grant, that is believed at once, and it may be wrong. If nothing but the
   server's answer supports it, the refresh token is tried a few more times (`belief`).
 - **Recovery.** A server that issues tokens for a grant has not ended it. So a consent and the answer to a refresh make
-  a connection active, even if its grant was believed dead. There is one exception: the answer to a request from before
-  a revocation never does. It is revoked too, whatever the connection holds by now.
+  a connection active, even if its grant was believed dead. The exception is an answer to a request from before a
+  revocation: it never does, and is revoked too, whatever the connection holds by now.
 - **Late answers.** A late answer takes the place of the token set that it came from. If that token set is gone, the
   answer is `superseded`. Nothing that a server has issued is dropped, except for the oldest of more than
   `MOST_SUPERSEDED` superseded token sets.
@@ -38,10 +38,11 @@ The rules that the rows follow:
 - **An account that has to be asked for.** If the provider has to be asked whose account a consent's tokens are for, and
   the connection has an account to compare it with, the tokens are `pending` meanwhile, one token set at a time: they
   are vended to nobody, and what worked before goes on working. If they turn out to be for that account, they leave as a
-  consent's tokens do, or as a late answer. If they are for another account, or nobody can tell, they are not the
-  connection's own; neither are those that a revocation finds `pending`. The tokens of a first consent are current at
-  once. If nobody can tell whose they are, the connection loses them if an ID token has claimed to say it. If only an
-  endpoint would not say it, the connection keeps them, and its account stays unknown.
+  consent's tokens do, or as a late answer. If they are for another account, or their account cannot be found out, they
+  are not the connection's own; neither are those that a revocation finds `pending`. The tokens of a first consent are
+  current at once. If their account cannot be found out, it depends on where it was to come from: if an ID token claims
+  to name it, the connection loses the tokens; if an endpoint was to name it, the connection keeps them, with an unknown
+  account.
 - **Revocation** ends a connection here at once. It is `revoking` while any of its token sets is still to be revoked at
   its server, and `revoked` when none is left. Only a new consent makes it active again; what is yet to be revoked then
   stays beside the new tokens.

@@ -1,11 +1,11 @@
 """One attempt to revoke a token set: what the server is asked, in which order, and what its answers come to.
 
-A grant has ended when the server has confirmed the end of its refresh token, or of an access token that was alive. To
-end one that had run out confirms nothing: it says yes to what it does not know, or no. Nor does the end of an access
-token, if the refresh token was refused with it: that may have been in passing, and is believed at the second time.
-Where the first success is known to end all, it is enough, whichever token it was.
+A grant has ended when the server has confirmed the end of its refresh token, or of an access token that was alive.
+An access token that had expired confirms nothing: a server may say yes to a token that it does not know. Nor does the
+end of an access token if the refresh token was refused in the same attempt: that refusal may be temporary, and is
+believed the second time. If a server is known to end the grant with the first token, its first success is enough.
 
-What the words of a refusal mean is in `meanings`.
+What the words of a refusal mean is in `refusal_meaning`.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ _ON_ITS_WAY = 10
 
 @record
 class RevocationAttempt:
-    """What an attempt came to: the answers that are known now, and why the grant has not ended where it has not.
+    """The outcome of an attempt: the answers that are known now, and the failure that kept the grant from ending.
 
-    `needs_refresh`: with newer tokens it may end.
+    `needs_refresh`: the grant may end with newer tokens.
     """
 
     answers: Answers = field(default_factory=dict)
@@ -57,15 +57,15 @@ class RevocationAttempt:
 class _Asked:
     """What the server was asked about a token set, and what it has answered."""
 
-    def __init__(self, over: StoredSet, now: Callable[[], float], *, ends_all: bool) -> None:
-        self.over = over
+    def __init__(self, token_set: StoredSet, now: Callable[[], float], *, ends_all: bool) -> None:
+        self.token_set = token_set
         self.ends_all = ends_all
         self.refusal: GatehouseError | None = None
         self.has_run_out = False
         self.is_gone = False
         self.is_refresh_refused = False
         self._now = now
-        self._known = over
+        self._known = token_set
         self._answers: Answers = {}
 
     @property
@@ -93,7 +93,7 @@ class _Asked:
 
 
 def attempt_revocation(  # noqa: PLR0913 - a token set, how its server is asked, and what is known besides
-    over: StoredSet,
+    token_set: StoredSet,
     tokens: TokenSet,
     kinds: Iterable[str],
     revoke: Revoke,
@@ -104,17 +104,18 @@ def attempt_revocation(  # noqa: PLR0913 - a token set, how its server is asked,
     first_ends_all: bool = False,
     refuses_us: bool = False,
 ) -> RevocationAttempt:
-    """Ask the server to revoke each token of the `kinds` that it takes, if it has not answered about it yet.
+    """Ask the server to revoke each token of the `kinds` that it takes, unless it has answered about that token before.
 
-    `revoke` sends a token of a kind, and tells whether the server knew it. `had_ended`: the server has confirmed the
-    end of this grant by another token set. `ends_all`: with any grant it ends all of the account. `first_ends_all`: so
-    it does, and its yes is to this very token. `refuses_us`: it has published that it takes no revocation of this
-    client.
+    `revoke` sends a token of a kind, and returns whether the server knew it.
+    `had_ended`: the server has confirmed the end of this grant in answer to another token set.
+    `ends_all`: with any grant it ends all grants of the account. `first_ends_all`: it ends them with the first token,
+    and a success shows that it knew that token.
+    `refuses_us`: it has published that it takes no revocation from this client.
     """
-    asked = _Asked(over, now, ends_all=ends_all)
+    asked = _Asked(token_set, now, ends_all=ends_all)
     try:
         for kind in kinds:
-            if kind not in over.answers and not (first_ends_all and asked.has_revoked):
+            if kind not in token_set.answers and not (first_ends_all and asked.has_revoked):
                 _ask_about(asked, kind, getattr(tokens, kind), revoke, now())
     except GatehouseError as error:
         if refuses_us and isinstance(error, ProviderMisconfigured) and error.refuses_client:
@@ -124,11 +125,11 @@ def attempt_revocation(  # noqa: PLR0913 - a token set, how its server is asked,
 
 
 def _ask_about(asked: _Asked, kind: str, token: str | None, revoke: Revoke, now: float) -> None:
-    """Ask about one token, unless it has run out and nothing else could confirm the end."""
+    """Ask about one token, unless it has expired and nothing else could confirm the end."""
     alone = kind == _ACCESS and not asked.is_confirmed
     if token is None:
         asked.answered(kind, _NONE)
-    elif alone and asked.over.has_run_out(now + _ON_ITS_WAY) and not asked.over.is_fresh(now):
+    elif alone and asked.token_set.has_run_out(now + _ON_ITS_WAY) and not asked.token_set.is_fresh(now):
         asked.has_run_out = True
     elif (answer := _answer(asked, kind, token, revoke)) == GONE and alone:
         asked.is_gone = True
@@ -137,13 +138,13 @@ def _ask_about(asked: _Asked, kind: str, token: str | None, revoke: Revoke, now:
 
 
 def _answer(asked: _Asked, kind: str, token: str, revoke: Revoke) -> str | None:
-    """Return what the server answers; None for a refusal. When the end is confirmed already, that is of no matter."""
+    """Return what the server answers; None for a refusal, unless the end is confirmed already."""
     try:
         return REVOKED if revoke(kind, token) else GONE
     except TokenTypeNotRevoked:
         return _UNSUPPORTED
     except (RevocationRefused, ProviderMisconfigured) as refusal:
-        is_refused_again = kind != _REFRESH or _ACCESS in asked.over.answers
+        is_refused_again = kind != _REFRESH or _ACCESS in asked.token_set.answers
         if asked.is_confirmed and is_refused_again and refusal.provider_error is not None:
             return _REFUSED
         if _is_about_us(refusal):
@@ -154,24 +155,24 @@ def _answer(asked: _Asked, kind: str, token: str, revoke: Revoke) -> str | None:
 
 
 def _is_about_us(refusal: GatehouseError) -> bool:
-    """Tell whether no token has been looked at: the server refuses the client, or was not asked at all."""
+    """Return whether the server has looked at no token: it refuses the client, or was not asked at all."""
     return isinstance(refusal, ProviderMisconfigured) and (refusal.refuses_client or refusal.provider_error is None)
 
 
 def _judged(asked: _Asked, now: float, *, had_ended: bool) -> RevocationAttempt:
-    """Return what the answers come to when all was asked."""
-    over = asked.over
-    is_interrupted = over.lease is not None and over.lease.is_after_an_interruption
+    """Return the outcome when everything was asked."""
+    token_set = asked.token_set
+    is_interrupted = token_set.lease is not None and token_set.lease.is_after_an_interruption
     if asked.is_confirmed:
         is_in_doubt = asked.is_refresh_refused and not had_ended
         return _judged_confirmed(asked, is_in_doubt=is_in_doubt, is_interrupted=is_interrupted)
-    if asked.has_run_out and over.refreshable:
+    if asked.has_run_out and token_set.refreshable:
         return asked.may_end_with_newer_tokens()
     is_refused = asked.is_gone or isinstance(asked.refusal, RevocationRefused)
     if is_refused and (is_interrupted or had_ended):
         return asked.ended(INTERRUPTED if is_interrupted else REVOKED)
-    # What the server has said of our client, or nobody can explain, says nothing of a grant that is alive here.
-    if is_refused or (asked.refusal is not None and over.was_dead):
+    # A refusal of our client, or one that nobody can explain, says nothing about a grant that is alive here.
+    if is_refused or (asked.refusal is not None and token_set.was_dead):
         return _judged_refused(asked, now)
     if asked.refusal is not None:
         return asked.failed(asked.refusal)
@@ -179,7 +180,7 @@ def _judged(asked: _Asked, now: float, *, had_ended: bool) -> RevocationAttempt:
 
 
 def _judged_confirmed(asked: _Asked, *, is_in_doubt: bool, is_interrupted: bool) -> RevocationAttempt:
-    """Return what it comes to that the end of a token is confirmed; `is_in_doubt`: the refresh token was refused."""
+    """Return the outcome if the end of a token is confirmed; `is_in_doubt`: the refresh token was refused."""
     if is_interrupted:
         return asked.ended(INTERRUPTED)
     if is_in_doubt and asked.refusal is not None:
@@ -188,13 +189,13 @@ def _judged_confirmed(asked: _Asked, *, is_in_doubt: bool, is_interrupted: bool)
 
 
 def _judged_refused(asked: _Asked, now: float) -> RevocationAttempt:
-    """Return what it comes to that the server took none of the tokens: whether the grant lives, its refresh tells."""
-    over = asked.over
-    if over.refreshable and not over.is_fresh(now):
+    """Return the outcome if the server took none of the tokens: a refresh shows whether the grant lives."""
+    token_set = asked.token_set
+    if token_set.refreshable and not token_set.is_fresh(now):
         return asked.may_end_with_newer_tokens()
-    if not over.refreshable:
-        if over.was_dead or over.open_attempts:
-            return asked.ended(DEAD if over.was_dead else REFUSED_AFTER_AN_INTERRUPTION)
+    if not token_set.refreshable:
+        if token_set.was_dead or token_set.open_attempts:
+            return asked.ended(DEAD if token_set.was_dead else REFUSED_AFTER_AN_INTERRUPTION)
         if asked.is_gone:
             asked.answered(_ACCESS, GONE)
             return asked.ended()

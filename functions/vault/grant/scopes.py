@@ -1,7 +1,7 @@
-"""Scopes in both directions: what an answer grants is read from it, and held against what was asked for.
+"""Scopes: what an answer grants is read from it, and compared with what was asked for.
 
-A server may write a scope otherwise than it was asked for: with another separator, under its full name, not at all
-where a wider one contains it. Which of these it does is data (`scope_aliases`).
+A server may write a scope in another way than it was asked for: with another separator, under its full name, or not at
+all if a wider one contains it. Which of these it does is data (`scope_aliases`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def granted(value: Any, separators: Iterable[str]) -> str | None:
     return " ".join(value.split())[:_LONGEST] or None
 
 
-def told(value: Any, separators: Iterable[str], requested: str | None, aliases: Aliases) -> str | None:
+def named_by_redirect(value: Any, separators: Iterable[str], requested: str | None, aliases: Aliases) -> str | None:
     """Return the scope that a redirect names; None if it names none, or nobody knows what was asked for.
 
     A browser brings it: it can take away from what was asked for, and add nothing.
@@ -60,7 +60,7 @@ def missing(
 
 
 def _is_covered(scope: str, there: set[str], aliases: Aliases) -> bool:
-    """Tell whether a scope is granted: under its own name, under one of its aliases, or silently as it always is."""
+    """Return whether a scope is granted: under its own name, under an alias, or silently because it always is."""
     return scope in there or any(not names or not there.isdisjoint(names) for names in _aliases_of(scope, aliases))
 
 

@@ -28,7 +28,7 @@ class Seal:
 
 @record
 class Whose:
-    """To whom a token set was issued, and where: all of this must still hold before any of it is sent.
+    """To whom a token set was issued, and by which server: compared with the registration before any of it is sent.
 
     `origins` are those of the token, refresh, revocation and account endpoints. If `client_id` is None, only provider
     and parameters are known.
@@ -49,7 +49,7 @@ class Whose:
     def is_used_like(self, other: Whose) -> bool:
         """Return whether both are known to be of one client and one tenant, and are refreshed and revoked alike.
 
-        It does not matter where their accounts are asked for.
+        The endpoint that is asked for their account does not matter.
         """
         return self.client_id is not None and self._without_account == other._without_account
 

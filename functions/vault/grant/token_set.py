@@ -1,4 +1,4 @@
-"""What is sealed. By itself, because whoever opens a token set does not need what a server's answer is made of."""
+"""What is sealed. In a module of its own: opening a token set needs nothing of what an answer is made of."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from functions.vault.base.record import record
 
 @record
 class TokenSet:
-    """What is sealed: an access token and, where the server gave one, a refresh token.
+    """What is sealed: an access token and, if the server gave one, a refresh token.
 
-    An ID token is among it for as long as nobody has verified it, and so it has to be asked whose account they are for.
+    An ID token is part of it until somebody has verified it: until then the account has to be asked for.
     """
 
     access_token: str

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class TokenResponse:
     """A successful token response (RFC 6749 section 5.1), validated; times are absolute Unix seconds.
 
-    `scope_missing` is what was asked for and is not in `scope`. `client_secret_used` tells which of the client's
-    secrets the server took: `newest`, `previous`, None for neither. `not_verified` is why nobody may believe whose
-    account it is for. `asks_endpoint`: the provider's account endpoint is to tell that.
+    `scope_missing` is what was asked for and is not in `scope`. `client_secret_used` says which of the client's secrets
+    the server took: `newest`, `previous`, None for neither. `not_verified` is why what it says of its account must not
+    be believed. `asks_endpoint`: the provider's account endpoint has to be asked for the account.
     """
 
     tokens: TokenSet
@@ -41,23 +41,23 @@ class TokenResponse:
 
     @property
     def asks_account(self) -> bool:
-        """Tell whether it has to be asked whose account it is for."""
+        """Return whether its account has to be asked for."""
         return self.asks_endpoint or self.tokens.unverified_id_token is not None
 
     def asking_with(self, unverified_id_token: str | None) -> TokenResponse:
-        """Return this response with an ID token that came before it, and names the account of both."""
+        """Return this response with an ID token that came earlier, and names the account of both."""
         return replace(self, tokens=replace(self.tokens, unverified_id_token=unverified_id_token))
 
     def asking_endpoint(self) -> TokenResponse:
-        """Return this response with the question whose account it is for, if it does not say so itself."""
+        """Return this response as one whose account has to be asked for, unless it names it itself."""
         return replace(self, asks_endpoint=self.subject is None)
 
     def of_account(self, subject: str | None) -> TokenResponse:
-        """Return this response when nothing has to be asked any more."""
+        """Return this response with its account, which has not to be asked for any more."""
         return replace(self, subject=subject, tokens=replace(self.tokens, unverified_id_token=None))
 
     def keeping(self, refresh_token: str | None) -> TokenResponse:
-        """Return this response with the refresh token that was used, where the server sent no new one (section 6)."""
+        """Return this response with the refresh token that was used, if the server sent no new one (section 6)."""
         if self.tokens.refresh_token is not None:
             return self
         return replace(self, tokens=replace(self.tokens, refresh_token=refresh_token))
@@ -88,9 +88,9 @@ class TokenResponse:
 
 @record
 class Account:
-    """Whose tokens are, as it was found out by asking after they had come. Each is as in a `TokenResponse`.
+    """The account that tokens are for, as found by asking after they had come. Each field is as in a `TokenResponse`.
 
-    Where `scope` is None, that of the tokens stays.
+    If `scope` is None, that of the tokens stays.
     """
 
     subject: str
@@ -103,7 +103,7 @@ class Account:
 class SealedTokens:
     """A token response as it is stored: `seal` holds its secrets, all else may be read. Times are Unix seconds.
 
-    `asks_account`: it has to be asked whose account they are for.
+    `asks_account`: their account has to be asked for.
     """
 
     id: str

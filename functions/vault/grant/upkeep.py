@@ -11,7 +11,7 @@ from math import sqrt
 from functions.vault.base.record import record
 
 ASSUMED_IDLE_SECONDS = 14 * 86400
-"""How long an unused refresh token is taken to live where nobody says."""
+"""Seconds that an unused refresh token is taken to live if nobody says."""
 
 
 @record
@@ -31,7 +31,7 @@ class Upkeep:
     def due_at(
         self, now: int, expires_at: int | None, refresh_expires_at: int | None, jitter: float, *, first: bool
     ) -> int | None:
-        """Return when background work is due; `jitter` is from 0 to 1. None where nothing is to be done.
+        """Return when background work is due; `jitter` is from 0 to 1. None if nothing is to be done.
 
         `first` is for tokens that a user's consent has brought, and not a refresh.
         """
@@ -54,10 +54,11 @@ def _between(earliest: float, latest: float, jitter: float) -> float:
 
 
 def _after_consent(earliest: float, latest: float, jitter: float) -> float:
-    """Return how long after a consent its first refresh is due, where the later ones are due after `_between` each.
+    """Return how long after a consent its first refresh is due; each later one is due `_between` after the one before.
 
-    As long as a passer-by would find still to wait, of refreshes that have gone on for ever: anything from nothing to
-    `latest`. So a crowd that consents together is as evenly spread from the first refresh on as it ever will be.
+    It is the time that is left until the next refresh at a random moment, of refreshes that have gone on for ever:
+    anything from nothing to `latest`. So many connections that are made together are spread evenly from the first
+    refresh on, as evenly as they ever will be.
     """
     mean = (earliest + latest) / 2
     if jitter * mean <= earliest:

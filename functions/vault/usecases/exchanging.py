@@ -248,7 +248,7 @@ def _with_scope(
     separators, aliases = provider.response_separators, provider.scope_aliases
     scope = response.scope
     if scope is None and provider.scope_parameter is not None:
-        scope = scopes.told(parameters.get(provider.scope_parameter), separators, requested, aliases)
+        scope = scopes.named_by_redirect(parameters.get(provider.scope_parameter), separators, requested, aliases)
     scope = requested if scope is None else scope
     refreshable = response.tokens.refresh_token is not None
     missing = scopes.missing(requested, scope, aliases, refreshable=refreshable)
