@@ -173,12 +173,12 @@ class Provider:
         """Return whether its endpoints depend on a connection's parameters."""
         return bool(self.parameters or self.regions)
 
-    def chosen_parameters(self, given: Mapping[str, str]) -> dict[str, str]:
+    def chosen_parameters(self, unverified: Mapping[str, str]) -> dict[str, str]:
         """Return a connection's parameters with the provider's defaults; each matches its pattern.
 
         Raises `InvalidRequest` naming every one that is missing or does not match.
         """
-        chosen = {**self.parameter_defaults, **given}
+        chosen = {**self.parameter_defaults, **unverified}
         if problems := self._parameter_problems(chosen):
             raise InvalidRequest("; ".join(problems) + ".")
         return chosen
@@ -222,19 +222,19 @@ class Provider:
         known = {key: url for key in ENDPOINTS if (url := getattr(self, key)) is not None}
         return {**known, **self.regions.get(region or "", {})}
 
-    def _parameter_problems(self, given: Mapping[str, str]) -> list[str]:
+    def _parameter_problems(self, unverified: Mapping[str, str]) -> list[str]:
         """Return what is wrong with each parameter by itself, or else with the URLs that all of them make."""
-        region = given.get(REGION)
+        region = unverified.get(REGION)
         if self.regions and region is not None and region not in self.regions:
             return [f"parameters.{REGION}: expected one of {', '.join(self.regions)}"]
         urls = self._endpoints(region)
         found = [
-            tenants.problem_of(name, pattern, given.get(name), urls.values())
+            tenants.problem_of(name, pattern, unverified.get(name), urls.values())
             for name, pattern in self.parameters.items()
         ]
         if any(found):
             return [problem for problem in found if problem is not None]
-        values = {name: given[name] for name in self.parameters}
+        values = {name: unverified[name] for name in self.parameters}
         try:
             for url in urls.values():
                 tenants.expanded(url, values)

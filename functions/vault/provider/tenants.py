@@ -36,25 +36,25 @@ def names_in(text: str) -> set[str]:
     return set(re.findall(PLACEHOLDER, text))
 
 
-def problem_of(name: str, pattern: str, value: str | None, templates: Iterable[str] = ()) -> str | None:
+def problem_of(name: str, pattern: str, unverified: str | None, templates: Iterable[str] = ()) -> str | None:
     """Return what is wrong with a parameter's value; None if it matches its pattern and fits each template."""
-    if value is None:
+    if unverified is None:
         return f"parameters.{name}: required, like {pattern}"
-    if not 0 < len(value) <= _LONGEST_VALUE or not re.fullmatch(pattern, value, re.ASCII):
+    if not 0 < len(unverified) <= _LONGEST_VALUE or not re.fullmatch(pattern, unverified, re.ASCII):
         return f"parameters.{name}: expected a value like {pattern}"
     try:
         for template in templates:
-            _put_in(template, {name: value})
+            _put_in(template, {name: unverified})
     except Mismatch as mismatch:
         return f"parameters.{name}: expected {mismatch}"
     return None
 
 
-def admits(expected: str | Sequence[str], value: str) -> bool:
+def admits(expected: str | Sequence[str], unverified: str) -> bool:
     """Return whether a value from outside matches a pattern, or is in a list."""
     if isinstance(expected, str):
-        return re.fullmatch(expected, value, re.ASCII) is not None
-    return value in expected
+        return re.fullmatch(expected, unverified, re.ASCII) is not None
+    return unverified in expected
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
