@@ -130,6 +130,7 @@ require-python:
 .venv/test.stamp: requirements-dev.txt .venv/run.stamp
 	@echo 'Installing what the tests need (once) ...'
 	@$(BIN)/python $(PIP_INSTALL) --requirement requirements-dev.txt
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true
 	@touch $@
 
 # SAM CLI needs an older boto3, so it has its own environment.
