@@ -7,32 +7,72 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from functions.vault.grant import life
-from functions.vault.grant.life import LIFE, Happened, Place
+from functions.vault.grant.life import LIFE, Happened, Place, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from functions.vault.grant.life import Status
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "life.md"
 
 _HEAD = """# The life of a connection
 
-This page is made by `python -m tools.life` from the table in `functions/vault/grant/life.py`, which the code goes by.
+You see a status in `connections`, and want to know how the connection got there and what can happen next. This page
+has the [statuses](#status), the places in which a connection keeps its [token sets](#token-sets), the
+[rules](#the-rules), and the whole [table](#the-table). `python -m tools.life` generates it from
+`functions/vault/grant/life.py`, and the code follows that same table.
 
 """
-_STATUS = """
-## Status
+_STATUS = """## Status
 
-What leads from one status to another; a slash stands between several causes. What changes no status is not drawn.
+| status | what it means | what you do |
+|---|---|---|
+"""
+_STATUS_MEANS = {
+    Status.ACTIVE: ("`token` vends access tokens", "nothing"),
+    Status.UNCONFIRMED: ("not in use yet: nothing leads to it", "nothing"),
+    Status.REAUTHORIZATION_REQUIRED: (
+        "the provider refused the grant",
+        "`start` again, and send the customer to the link",
+    ),
+    Status.REVOKING: (
+        "you called `revoke`: nothing is vended any more, and Gatehouse is still revoking at the provider",
+        "nothing; or call `start`, if the customer wants to reconnect",
+    ),
+    Status.REVOKED: (
+        "ended here, and nothing is left to revoke",
+        "nothing; or call `start`, if the customer wants to reconnect",
+    ),
+}
+"""What each status means to whoever calls Gatehouse."""
+
+_STATUS_PICTURE = """
+What leads from one status to another. A slash stands between several causes; what changes no status is not drawn.
 
 """
 _PLACES = """
 ## Token sets
 
-Where a token set can be, and what moves it. It comes in with an answer of the authorization server. When it leaves, its
-ciphertext is deleted.
+What the provider issued at one time is a *token set*. A connection may hold several, each in one place:
+
+| place | the token set in it |
+|---|---|
+"""
+_PLACE_MEANS = {
+    Place.CURRENT: "is the one that `token` vends from",
+    Place.KEPT: "has the refresh token that is still in use, because a later consent brought none",
+    Place.PENDING: "waits until its account is known",
+    Place.SUPERSEDED: "is not used any more, and is revoked with the connection",
+    Place.REVOKING: "is being revoked at the provider",
+}
+"""What is in each place of a record."""
+
+_PLACES_PICTURE = """
+A token set comes in with an answer of the authorization server. When it leaves, its ciphertext is deleted.
+
+"""
+_RULES = """
+## The rules
 
 """
 _TABLE = """
@@ -51,7 +91,15 @@ def document() -> str:
     places = _diagram(
         (_end(start), _end(end), str(happened)) for (_, start, happened), (_, end) in LIFE.items() if start is not end
     )
-    return _HEAD + _rules() + _STATUS + status + _PLACES + places + _TABLE + "".join(_rows())
+    statuses = "".join(f"| `{each}` | {' | '.join(_STATUS_MEANS[each])} |\n" for each in Status)
+    kept = "".join(f"| `{each}` | {_PLACE_MEANS[each]} |\n" for each in Place if each is not Place.OUTSIDE)
+    return "".join(
+        (
+            *(_HEAD, _STATUS, statuses, _STATUS_PICTURE, status),
+            *(_PLACES, kept, _PLACES_PICTURE, places),
+            *(_RULES, _rules(), _TABLE, *_rows()),
+        )
+    )
 
 
 def _rules() -> str:
