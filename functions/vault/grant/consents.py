@@ -77,7 +77,7 @@ def _consented_beside(  # noqa: PLR0913, PLR0917 - as above
     *,
     grants_are_apart: bool,
 ) -> Connection:
-    """Return it with the tokens of a consent without a refresh token, beside the token set whose own goes on.
+    """Return the connection with the tokens of a consent that brings no refresh token, beside the one that goes on.
 
     The upkeep of that one goes on too: it is the refresh token that an idle grant would die with.
     """
@@ -98,13 +98,13 @@ def _account_at(tokens: SealedTokens, now: float) -> int | None:
 def has_to_wait(
     connection: Connection, tokens: SealedTokens, pending: Pending, request_id: str | None, now: float
 ) -> Connection:
-    """Return it with tokens of a consent that wait until their account is known."""
+    """Return the connection with tokens of a consent that wait until their account is known."""
     new = replace(tokens.stored(Place.OUTSIDE, request_id), refresh_at=tokens.refresh_at, pending=pending)
     return after(connection, Happened.HAS_TO_WAIT, now, (), new)
 
 
 def account_found(connection: Connection, account: Account, now: float) -> Connection:
-    """Return it with the account that its current tokens are for, which nobody knew before."""
+    """Return the connection with the account that its current tokens are for, which nobody knew before."""
     known = replace(connection.require_current(), account_at=None)
     values: dict[str, Any] = {"subject": account.subject, "metadata": {**connection.metadata, **account.metadata}}
     if account.scope is not None:
@@ -113,25 +113,25 @@ def account_found(connection: Connection, account: Account, now: float) -> Conne
 
 
 def account_put_off(connection: Connection, asked: StoredSet, until: int, now: float) -> Connection:
-    """Return it with a token set whose account could not be asked for, and is asked for again at `until`."""
+    """Return the connection with a token set whose account could not be asked for: it is again at `until`."""
     return after(connection, Happened.ACCOUNT_PUT_OFF, now, [asked.asked_again_at(until)])
 
 
 def account_left_unknown(connection: Connection, now: float) -> Connection:
-    """Return it with first tokens whose account nobody asks for any more: nothing has claimed to know it."""
+    """Return the connection with first tokens whose account nobody asks for any more: nothing claims to know it."""
     left = replace(connection.require_current(), account_at=None)
     return after(connection, Happened.ACCOUNT_LEFT_UNKNOWN, now, [left])
 
 
 def disowned(connection: Connection, theirs: StoredSet, now: float) -> Connection:
-    """Return it without waiting tokens that are not its own: revoked if that ends nothing else, else forgotten."""
+    """Return the connection without waiting tokens that are not its own: revoked if that ends nothing else."""
     if theirs.pending is not None and theirs.pending.grants_are_apart:
         return after(connection, Happened.DISOWNED, now, [theirs.to_be_revoked(now)])
     return after(connection, Happened.FORGOTTEN, now, [theirs])
 
 
 def never_verified(connection: Connection, error: GatehouseError, now: float, *, grants_are_apart: bool) -> Connection:
-    """Return it without its first tokens, because it cannot be found out whose they are."""
+    """Return the connection without its first tokens, because it cannot be found out whose they are."""
     theirs, failure = connection.require_current(), connection.failure_after(error, now)
     dead = connection
     if connection.status is Status.ACTIVE:

@@ -27,7 +27,7 @@ def came_late(  # noqa: PLR0913, PLR0917 - tokens, where they come from and wher
     *,
     grants_are_apart: bool = False,
 ) -> Connection:
-    """Return it with tokens that came after something newer.
+    """Return the connection with tokens that came after something newer.
 
     They are revoked when the connection is, or at once if `grants_are_apart`.
     """
@@ -44,7 +44,7 @@ def kept_came_late(  # noqa: PLR0913, PLR0917 - tokens, where they come from and
     now: float,
     source: RefreshedFrom,
 ) -> Connection:
-    """Return it with tokens that a kept refresh token brought after a newer consent: they are kept in its place."""
+    """Return the connection with tokens from a kept refresh token, after a newer consent: kept in the place of that."""
     whole = replace(tokens, refresh_expires_at=tokens.refresh_expires_at or replaces.refresh_expires_at)
     new = replace(
         whole.stored(Place.OUTSIDE, replaces.request_id),
@@ -63,7 +63,7 @@ def came_after_revocation(  # noqa: PLR0913, PLR0917 - tokens, where they come f
     now: float,
     source: RefreshedFrom | None = None,
 ) -> Connection:
-    """Return it with tokens of a request from before it was revoked: they are to be revoked too."""
+    """Return the connection with tokens of a request from before it was revoked: they are to be revoked too."""
     new = replace(tokens.stored(Place.OUTSIDE, request_id), refreshed_from=source)
     to_revoke = new.to_be_revoked(now, tokens.obtained_at)
     return after(connection, Happened.CAME_AFTER_REVOCATION, now, _all_of(replaces), to_revoke)
@@ -77,7 +77,7 @@ def came_unwanted(  # noqa: PLR0913, PLR0917 - tokens, where they come from and 
     now: float,
     source: RefreshedFrom | None = None,
 ) -> Connection:
-    """Return it with tokens that are to be revoked although nobody has asked for that.
+    """Return the connection with tokens that are to be revoked although nobody has asked for that.
 
     They are not the connection's own, or come from a token set that is being revoked while the connection goes on.
     """

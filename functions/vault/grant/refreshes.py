@@ -37,9 +37,9 @@ def leased(  # noqa: PLR0913 - who takes the lease, and what for
     waiting: bool = False,
     by_caller: bool = True,
 ) -> Connection:
-    """Return it with the lease taken by `holder`; a lease that was never given back is an interrupted attempt.
+    """Return the connection with the lease taken by `holder`. One that was never given back is an interrupted attempt.
 
-    One that is `waiting` for a slot is not: nothing was sent with it. If its grant is believed dead this is a look,
+    A lease that is `waiting` for a slot is not: nothing was sent with it. If the grant is believed dead this is a look,
     `by_caller` or in the background.
     """
     used = connection.require_used()
@@ -51,7 +51,7 @@ def leased(  # noqa: PLR0913 - who takes the lease, and what for
 
 
 def got_slot(connection: Connection, until: float, now: float) -> Connection:
-    """Return it with the attempt recorded that the lease has waited with: from now on a request may have been sent."""
+    """Return the connection with the attempt that its lease has waited with: a request may be sent from now on."""
     used = connection.require_used()
     assert used.lease is not None  # noqa: S101 - only a holder waits for a slot
     attempt = used.attempts + 1
@@ -60,7 +60,7 @@ def got_slot(connection: Connection, until: float, now: float) -> Connection:
 
 
 def lease_given_back(connection: Connection, now: float, again_at: int | None = None) -> Connection:
-    """Return it after an attempt that sent nothing; what was unknown before it stays unknown.
+    """Return the connection after an attempt that sent nothing; what was unknown before it stays unknown.
 
     Upkeep that could not be done now is due `again_at`.
     """
@@ -73,12 +73,12 @@ def lease_given_back(connection: Connection, now: float, again_at: int | None = 
 
 
 def lease_ended(connection: Connection, now: float) -> Connection:
-    """Return it without its lease: what the holder learned is about a token set that is not used any more."""
+    """Return the connection without its lease: its holder has learned about a token set that is not used any more."""
     return after(connection, Happened.LEASE_ENDED, now, [replace(connection.require_used(), lease=None)])
 
 
 def lease_ended_aside(connection: Connection, moved: StoredSet, now: float) -> Connection:
-    """Return it after an attempt with a token set that was replaced or revoked meanwhile; `moved` is that set now."""
+    """Return the connection after an attempt with a token set that has `moved` since: it was replaced or revoked."""
     return after(connection, Happened.LEASE_ENDED, now, [moved])
 
 
@@ -91,7 +91,7 @@ def refreshed(  # noqa: PLR0913 - tokens, where they come from, and who brings t
     *,
     grants_are_apart: bool = False,
 ) -> Connection:
-    """Return it with its next token set; what the response does not say stays as it was (RFC 6749 section 6).
+    """Return the connection with its next token set. What the response does not say stays (RFC 6749 section 6).
 
     A grant that was believed dead lives: a server that issues tokens for it has not ended it. If somebody else is at
     work with the lease it stays theirs.
@@ -122,7 +122,7 @@ def refreshed(  # noqa: PLR0913 - tokens, where they come from, and who brings t
 def refresh_failed(
     connection: Connection, error: GatehouseError, now: float, jitter: float, *, needed: bool = False
 ) -> Connection:
-    """Return it after an attempt that failed but did not kill the grant. `jitter` is from 0 to 1.
+    """Return the connection after an attempt that failed but did not kill the grant. `jitter` is from 0 to 1.
 
     `needed`: whoever made the attempt cannot do with the access token that there is.
     """
@@ -134,7 +134,7 @@ def refresh_failed(
 def refresh_timed_out(  # noqa: PLR0913 - as `refresh_failed`, and until when
     connection: Connection, error: GatehouseError, until: float, now: float, jitter: float, *, needed: bool
 ) -> Connection:
-    """Return it after an attempt that got no answer in time: the lease is kept until `until` (Unix seconds)."""
+    """Return the connection after an attempt without an answer in time: its lease stays `until` then (Unix seconds)."""
     used = connection.require_used()
     assert used.lease is not None  # noqa: S101 - only a holder can give up on its request
     lease = replace(used.lease, until=math.ceil(until), interrupted_at=None, timed_out=True)
@@ -161,8 +161,9 @@ def refused(
     *,
     after_loss: bool = False,
 ) -> Connection:
-    """Return it with a dead grant, saying so if an interruption or the loss of an answer (`after_loss`) came before.
+    """Return the connection with a dead grant. If an earlier attempt was interrupted, its failure says so.
 
+    `after_loss`: the answer to an earlier request with the same refresh token was lost; the failure says that too.
     If it was a kept refresh token that was refused, the current tokens are vended until they expire. `jitter` (0 to 1)
     spreads the looks at a grant that may live.
     """
@@ -199,11 +200,11 @@ def _belief_after(
 
 
 def looks_ended(connection: Connection, now: float) -> Connection:
-    """Return it with a refused grant that is not tried any more: its account has authorized the client elsewhere."""
+    """Return the connection with a refused grant that is not tried any more: its account authorized elsewhere."""
     used = replace(connection.require_used(), belief=None)
     return after(connection, Happened.LOOKS_ENDED, now, [used], upkeep_at=None)
 
 
 def ends_soon(connection: Connection, now: float) -> Connection:
-    """Return it as one that needs a person, who can connect it again before its tokens expire."""
+    """Return the connection as one that needs a person, who can connect it again before its tokens expire."""
     return after(connection, Happened.ENDS_SOON, now, [connection.require_current()])

@@ -21,7 +21,7 @@ MOST_REVOKED = 20
 def revoked(
     connection: Connection, now: float, holder: str | None = None, until: float = 0.0, *, waiting: bool = False
 ) -> Connection:
-    """Return it ended here: nothing is vended any more, and its token sets are to be revoked.
+    """Return the connection ended here: nothing is vended any more, and its token sets are to be revoked.
 
     Unless the current one is being refreshed, `holder` has its lease from then on, `until` that time; it may be
     `waiting` for a slot.
@@ -51,35 +51,35 @@ def _as_known(connection: Connection, used: StoredSet) -> StoredSet:
 
 
 def revocation_began(connection: Connection, claimed: StoredSet, now: float) -> Connection:
-    """Return it with a token set that somebody has claimed to revoke it: the journal entry of an attempt."""
+    """Return the connection with a token set claimed by somebody to revoke it: the journal entry of an attempt."""
     return after(connection, Happened.REVOCATION_BEGAN, now, [claimed])
 
 
 def refresh_to_revoke_began(connection: Connection, claimed: StoredSet, now: float) -> Connection:
-    """Return it with a token set that somebody has claimed to refresh it, so that it can be revoked."""
+    """Return the connection with a token set claimed by somebody to refresh it, so that it can be revoked."""
     return after(connection, Happened.LEASED, now, [claimed])
 
 
 def revocation_failed(connection: Connection, failed: StoredSet, now: float) -> Connection:
-    """Return it with a token set as a failed attempt to revoke it has left it."""
+    """Return the connection with a token set as a failed attempt to revoke it has left it."""
     return after(connection, Happened.REVOCATION_FAILED, now, [failed])
 
 
 def revocation_put_off(connection: Connection, token_set: StoredSet, now: float) -> Connection:
-    """Return it with a token set that is not revoked while a newer consent is in use, which that could end too."""
+    """Return the connection with a token set that waits: to revoke it could end the newer consent that is in use."""
     superseded = replace(token_set.lease_ended(), revocation=None)
     return within_bounds(after(connection, Happened.REVOCATION_PUT_OFF, now, [superseded]), now)
 
 
 def revocation_confirmed(connection: Connection, token_set: StoredSet, now: float) -> Connection:
-    """Return it without a token set whose revocation has ended; what the server answered stays."""
+    """Return the connection without a token set whose revocation has ended; what the server answered stays."""
     is_last = connection.status is Status.REVOKING and len(connection.to_revoke) == 1
     happened = Happened.LAST_CONFIRMED if is_last else Happened.REVOCATION_CONFIRMED
     return after(connection, happened, now, [token_set], revocation=_noted(connection, token_set))
 
 
 def end_noted(connection: Connection, token_set: StoredSet, now: float) -> Connection:
-    """Return it after a server has confirmed the end of a token set that a late answer has replaced since."""
+    """Return the connection after a server has confirmed the end of a token set that is not there any more."""
     return after(connection, Happened.REVOCATION_CONFIRMED, now, (), revocation=_noted(connection, token_set))
 
 

@@ -69,7 +69,7 @@ def _moved(
 
 
 def settled(connection: Connection, now: float, *, grants_are_apart: bool) -> Connection:
-    """Return it with what is superseded to be revoked, if that ends nothing else; if not, within its bounds."""
+    """Return the connection with superseded token sets to be revoked, if `grants_are_apart`; else within its bounds."""
     if not grants_are_apart:
         return within_bounds(connection, now)
     revoking = [each.to_be_revoked(now) for each in connection.in_place(Place.SUPERSEDED)]
@@ -77,7 +77,7 @@ def settled(connection: Connection, now: float, *, grants_are_apart: bool) -> Co
 
 
 def within_bounds(connection: Connection, now: float) -> Connection:
-    """Return it without the oldest superseded token sets, if there are more than it keeps.
+    """Return the connection without the oldest superseded token sets, if there are more than it keeps.
 
     Those without a refresh token go first: what is left of their grants expires by itself.
     """
@@ -100,7 +100,7 @@ def left_behind(before: Connection, now: Connection) -> tuple[StoredSet, ...]:
 
 
 def _scheduled(connection: Connection) -> Connection:
-    """Return it due at the first of its background work: its place in the `due` index.
+    """Return the connection due at the first of its background work: its place in the `due` index.
 
     If nothing refreshes its tokens, it is due when a person is to be asked for that, and once more when they expire.
     """
