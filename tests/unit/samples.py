@@ -3,10 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from functions.vault.grant import consents
+from functions.vault.grant import consents, refreshes
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.last_attempt import LastAttempt
 from functions.vault.grant.seal import Seal, Sealer, Whose
+from functions.vault.grant.stored_set import StoredSet
 from functions.vault.grant.token_set import TokenSet
 from functions.vault.grant.tokens import SealedTokens, TokenResponse
 from functions.vault.grant.upkeep import Upkeep
@@ -67,9 +68,8 @@ def for_version(tokens: SealedTokens, version: int) -> SealedTokens:
 
 def with_current(made: Connection, **fields: Any) -> Connection:
     """Return a connection whose current token set has other values."""
-    current = made.current
-    assert current is not None
-    return replace(made, sets=tuple(replace(each, **fields) if each is current else each for each in made.sets))
+    changed = current(made)
+    return replace(made, sets=tuple(replace(each, **fields) if each is changed else each for each in made.sets))
 
 
 def connection(response: TokenResponse | None = None, tokens: SealedTokens | None = None, **fields: Any) -> Connection:
@@ -90,6 +90,17 @@ def connection(response: TokenResponse | None = None, tokens: SealedTokens | Non
     made = made if version is None else for_version(made, version)
     whose = replace(made.whose, provider=given["provider"], parameters=given["parameters"])
     return consents.consented(tokens=replace(made, whose=whose), **given)
+
+
+def current(of: Connection) -> StoredSet:
+    """Return the current token set of a connection that has one."""
+    assert of.current is not None
+    return of.current
+
+
+def leased(was: Connection | None = None, holder: str = "holder-1") -> Connection:
+    """Return a connection with a lease from `NOW + 10` to `NOW + 40`."""
+    return refreshes.leased(was or connection(), holder, NOW + 39.5, NOW + 10.9)
 
 
 def registration(client_secret: str | None = None, **fields: Any) -> Registration:

@@ -16,21 +16,14 @@ from functions.vault.base.errors import (
 from functions.vault.grant import refreshes
 from functions.vault.grant.life import Status
 from functions.vault.grant.stored_set import RefreshedFrom
-from tests.unit.samples import NOW, connection, sealed_tokens, with_current
+from tests.unit.samples import NOW, connection, current, sealed_tokens, with_current
 
 if TYPE_CHECKING:
     from functions.vault.grant.connection import Connection
-    from functions.vault.grant.stored_set import StoredSet
 
 SAID = ProviderError("invalid_grant", None, 400)
 REFUSED = ReauthorizationRequired("Gone.", provider_error=SAID)
 FAILED = ProviderUnavailable("Down.", provider_error=SAID)
-
-
-def current(of: Connection) -> StoredSet:
-    """Return the token set that a connection has."""
-    assert of.current is not None
-    return of.current
 
 
 def leased(was: Connection | None = None) -> Connection:

@@ -1,0 +1,180 @@
+"""What a consent makes of a connection, and what becomes of the token set before it."""
+
+from dataclasses import replace
+
+import pytest
+
+from functions.vault.base.errors import (
+    ProviderError,
+    ReauthorizationRequired,
+)
+from functions.vault.grant import refreshes, revocations, transition
+from functions.vault.grant.connection import Connection
+from functions.vault.grant.life import MOST_SUPERSEDED, Place, Status
+from functions.vault.grant.seal import Seal
+from functions.vault.grant.stored_set import StoredSet
+from functions.vault.grant.token_set import TokenSet
+from tests.unit.samples import NOW, WHOSE, connection, current, leased, sealed_tokens, token_response
+
+EXPIRED = ProviderError("invalid_grant", "expired", 400)
+
+
+def test_an_authorization_makes_an_active_connection() -> None:
+    """Field by field; tokens of an hour with a margin of 300 s come into it after 55 minutes.
+
+    The record is written five seconds after the server answered: the times are those of the answer.
+    """
+    response = token_response(subject="acct", metadata={"region": "eu"}, refresh_expires_at=NOW + 86400)
+
+    before = replace(connection(), sets=(), created_at=NOW - 100, revocations=2)
+
+    made = connection(response, now=NOW + 5.9, before=before)
+
+    assert made == Connection(
+        connection_id="merchant-1",
+        provider="acme",
+        status=Status.ACTIVE,
+        version=1,
+        created_at=NOW - 100,
+        updated_at=NOW + 5,
+        refreshed_at=NOW,
+        sets=(
+            StoredSet(
+                "sealed-1",
+                Place.CURRENT,
+                Seal(b"sealed-1", 1, 1),
+                WHOSE,
+                expires_at=NOW + 3600,
+                refresh_at=NOW + 3300,
+                refresh_expires_at=NOW + 86400,
+                refreshable=True,
+                request_id="request-1",
+            ),
+        ),
+        scope="read",
+        subject="acct",
+        owner="owner-1",
+        metadata={"region": "eu"},
+        parameters={"shop": "1"},
+        tags={"tier": "gold"},
+        authorized_by="request-1",
+        authorized_at=NOW,
+        revocations=2,
+        changes=2,
+        due_shard=made.due_shard,
+        due_at=made.due_at,
+        upkeep_at=made.due_at,
+    )
+    assert made.due_shard in {str(number) for number in range(16)}
+    assert made.due_at is not None
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "margin", "due_after"),
+    [(3600, 300, 3300), (3600, 0, 3600), (1200, 300, 900), (1199, 300, 900), (60, 300, 45), (3, 300, 3), (1, 300, 1)],
+)
+def test_tokens_are_due_a_margin_before_their_end(lifetime: int, margin: int, due_after: int) -> None:
+    """The margin is at most a quarter of the lifetime: a token of a minute is not due when it is issued."""
+    response = token_response(expires_at=NOW + lifetime)
+    # The latest that a policy to keep the access token fresh may spread its work to.
+    latest = sealed_tokens(response, margin=margin, background="keep_fresh", jitter=1.0)
+
+    made = connection(tokens=latest)
+
+    assert (current(made).refresh_at, made.due_at) == (NOW + due_after, NOW + due_after)
+    assert not made.is_due(NOW + due_after - 1)
+    assert made.is_due(NOW + due_after)
+
+
+@pytest.mark.parametrize("background", ["keep_alive", "keep_fresh", "never"])
+@pytest.mark.parametrize(
+    ("lifetime", "due_after"), [(None, None), (3600, 2700), (20 * 86400, 15 * 86400), (60 * 86400, 53 * 86400)]
+)
+def test_tokens_that_nothing_refreshes_are_due_when_a_person_is_needed(
+    lifetime: int | None, due_after: int | None, background: str
+) -> None:
+    """Without a refresh token a person is asked for in time; at the expiry the connection needs one for certain."""
+    expires_at = None if lifetime is None else NOW + lifetime
+    response = token_response(tokens=TokenSet("AT-1"), expires_at=expires_at)
+
+    made = connection(tokens=sealed_tokens(response, background=background))
+
+    needs_from = None if due_after is None else NOW + due_after
+    assert (made.needs_from, made.due_at, made.needs) == (needs_from, needs_from, None)
+    assert (made.refreshable, current(made).refresh_at, current(made).refreshable) == (False, None, False)
+    assert not made.is_due(NOW + 10**9)
+    if needs_from is not None:
+        near = refreshes.ends_soon(made, needs_from)
+        assert (near.status, near.needs, near.due_at) == (Status.ACTIVE, "reauthorization", expires_at)
+        near.require_vendable()
+        gone = refreshes.refused(near, ReauthorizationRequired("It has ended."), needs_from)
+        assert (gone.needs, gone.due_at) == ("reauthorization", None)
+
+
+def test_a_token_without_expiry_is_refreshed_only_to_keep_its_grant_alive() -> None:
+    """It has no margin to come into, but an idle refresh token may have to be used before it expires."""
+    endless = token_response(expires_at=None)
+
+    fresh, alive, never = (
+        connection(tokens=sealed_tokens(endless, background=policy)) for policy in ("keep_fresh", "keep_alive", "never")
+    )
+
+    assert [current(made).refresh_at for made in (fresh, alive, never)] == [None, None, None]
+    assert [(made.due_shard, made.due_at) for made in (fresh, never)] == [(None, None), (None, None)]
+    assert alive.due_shard is not None
+    assert alive.due_at is not None
+    assert not alive.is_due(NOW + 10**9)
+
+
+def test_the_shard_is_always_the_same_and_the_shards_are_even() -> None:
+    """A connection stays in its shard, and a thousand connections use all sixteen, none twice as much as its share."""
+    shards = [connection(connection_id=f"merchant-{number}").due_shard for number in range(1000)]
+
+    assert shards == [connection(connection_id=f"merchant-{number}").due_shard for number in range(1000)]
+    counts = {shard: shards.count(shard) for shard in shards}
+    assert counts.keys() == {str(number) for number in range(16)}
+    assert max(counts.values()) < 125
+
+
+def superseding(was: Connection, number: int) -> Connection:
+    """Return a connection after one more consent."""
+    tokens = sealed_tokens(sealed=b"consent-%d" % number, version=was.version + 1)
+    return connection(tokens=tokens, before=was, authorized_by=f"consent-{number}", now=NOW + number)
+
+
+def test_a_new_consent_supersedes_the_token_set_before_it() -> None:
+    """It is vended to nobody, but kept: with it the grant can be revoked one day."""
+    held = leased()
+
+    again = superseding(held, 2)
+
+    assert (current(again).id, again.version, again.lease) == ("consent-2", 2, None)
+    assert again.in_place(Place.SUPERSEDED) == (replace(current(held), place=Place.SUPERSEDED),)
+    assert (again.revocation_due_at, again.due_at) == (None, again.upkeep_at)
+
+
+def test_revoking_revokes_superseded_token_sets_too() -> None:
+    """The current one first: if the server ends all grants at once, it refuses none of the others afterwards."""
+    dead = refreshes.refused(leased(), ReauthorizationRequired("Gone.", provider_error=EXPIRED), NOW + 12)
+    twice = superseding(superseding(dead, 2), 3)
+
+    ending = revocations.revoked(twice, NOW + 20, "holder-1", NOW + 50)
+
+    assert [each.id for each in ending.to_revoke] == ["consent-3", "consent-2", "sealed-1"]
+    assert [each.is_held_by("holder-1") for each in ending.to_revoke] == [True, False, False]
+    assert [each.was_dead for each in ending.to_revoke] == [False, False, True]
+    assert ending.revocation_due_at == NOW + 20
+
+
+def test_no_more_are_kept_than_there_is_room_for() -> None:
+    """The oldest goes, and whoever writes the record can say which."""
+    many = connection()
+    for number in range(MOST_SUPERSEDED):
+        many = superseding(many, number)
+    assert len(many.in_place(Place.SUPERSEDED)) == MOST_SUPERSEDED
+
+    after = superseding(many, 99)
+
+    assert len(after.in_place(Place.SUPERSEDED)) == MOST_SUPERSEDED
+    assert [each.id for each in transition.left_behind(many, after)] == ["sealed-1"]
+    assert transition.left_behind(many, refreshes.leased(many, "holder-1", NOW + 30, NOW)) == ()
