@@ -33,7 +33,7 @@ _STATUS_MEANS = {
     Status.UNCONFIRMED: ("not in use yet: nothing leads to it", "nothing"),
     Status.REAUTHORIZATION_REQUIRED: (
         "the provider refused the grant",
-        "`start` again, and send the customer to the link",
+        "call `start` again, and send the customer to the link",
     ),
     Status.REVOKING: (
         "you called `revoke`: nothing is vended any more, and Gatehouse is still revoking at the provider",
