@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FILES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
+FILES = [path for kind in ("*.md", "docs/*.md", "examples/*/*.md", "local/*/*.md") for path in sorted(ROOT.glob(kind))]
 BLOCKS = {path.relative_to(ROOT).as_posix(): blocks.of(path) for path in FILES}
 
 DEPLOYS = "needs SAM CLI and an account: `make deploy-check` deploys by the documented commands, to an emulator"
@@ -45,6 +45,10 @@ NOT_RUN_HERE = {
     "sam deploy --config-env production": DEPLOYS,
     "make check-deployment STACK=gatehouse-staging": "one stack is deployed here; with its name the command is run",
     "git checkout COMMIT": "changes the checkout that the tests run in",
+    "python3 -m venv /tmp/orders && /tmp/orders/bin/pip install boto3 -r examples/orders/requirements.txt": "installs",
+    "/tmp/orders/bin/python examples/orders/app.py shop-1": (  # noqa: S108 - a command of the page
+        "needs what that installs; tests/flows/test_example_orders.py runs it"
+    ),
 }
 """Commands that are not run here, each with the reason."""
 
@@ -71,6 +75,7 @@ PRINTED = {
     ("docs/runbooks.md", "make check-deployment"): r"All \d+ are as they should be\.",
     ("docs/runbooks.md", 'make versions ARGS="back"'): r"gatehouse-token: live goes from 2 back to 1",
     ("docs/runbooks.md", "make take-over"): r"\d+ taken over; \d+ left, because the new table has something newer\.",
+    ("local/demo/README.md", '"status": 429'): '"retry_after": 7',
     ("docs/runbooks.md", "cat left.txt"): r"AWS::KMS::Key\s+TokensKey\s+\S+",
 }
 """What must be found in what a block prints, by its page and by something that stands in it."""
@@ -113,7 +118,13 @@ def test_the_commands_of_a_page_do_what_it_says(page: str, account: Account, ter
     # given
     queue = prepared(page, account)
     made = boto3.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]
-    values = {"KEY_ID": made["KeyId"], "THE_REQUEST_ID": account.request_id, "URL_OF_THE_OLD_RESCUE_QUEUE": queue}
+    here = account.stack.local_url.removeprefix("http://")
+    values = {
+        "localhost:8787": here,
+        "KEY_ID": made["KeyId"],
+        "THE_REQUEST_ID": account.request_id,
+        "URL_OF_THE_OLD_RESCUE_QUEUE": queue,
+    }
     runnable = [
         (block.line, filled(command, values))
         for block in BLOCKS[page]
@@ -122,7 +133,7 @@ def test_the_commands_of_a_page_do_what_it_says(page: str, account: Account, ter
     ]
 
     # when
-    ran = terminal.run(runnable, then="1970-01-01T00:00:00Z")
+    ran = terminal.run(runnable, then="1970-01-01T00:00:00Z", DEMO=account.stack.demo.url)
 
     # then
     assert ran.failed is None, f"{page}:{ran.failed} ended with {ran.code}: {ran.complaints}"

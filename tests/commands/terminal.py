@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TARGETS = ("check-deployment", "check-registration", "take-over", "versions")
 """The targets of the Makefile that look at an account, or change something in it, and are done."""
 
-_ORDINARY = ("cat", "curl", "date", "grep", "rm", "sort")
+_ORDINARY = ("cat", "date", "grep", "python3", "rm", "sort")
 _MARK = "@@ block "
 _WITHIN = 120
 """Seconds for the commands of a page, however busy the machine is; they take a few."""
@@ -58,7 +58,7 @@ PATH={path} PYTHONPATH={root} exec make --no-print-directory -f {root}/Makefile 
 _PYTHON = """#!/bin/sh
 PYTHONPATH={root} exec {python} "$@"
 """
-# Where there is no jq: a path is all that the documents ask it for.
+# Where these are not installed: a path is all that the documents ask jq for, and curl for one request.
 _JQ = """#!{python}
 import json, sys
 options, path = sys.argv[1], sys.argv[2].lstrip(".")
@@ -74,6 +74,24 @@ while text:
     as_text = isinstance(last, str) and ("r" in options or "j" in options)
     sys.stdout.write((last if as_text else json.dumps(last)) + ("" if "j" in options else "\\n"))
 """
+
+
+_CURL = """#!{python}
+import sys, urllib.request
+method, url, data, words = None, "", None, sys.argv[1:]
+while words:
+    word = words.pop(0)
+    if word == "-X":
+        method = words.pop(0)
+    elif word == "-d":
+        data = words.pop(0).encode()
+    elif word != "-s":
+        url = word if "://" in word else "http://" + word
+with urllib.request.urlopen(urllib.request.Request(url, data, method=method)) as answer:
+    sys.stdout.write(answer.read().decode())
+"""
+
+_IN_PLACE_OF = {"curl": _CURL, "jq": _JQ}
 
 
 @dataclass(frozen=True)
@@ -123,8 +141,9 @@ class Terminal:
         self._program("../.venv/bin/python", _PYTHON, values)
         for name in _ORDINARY:
             self._link(name)
-        if not self._link("jq"):
-            self._program("jq", _JQ, values)
+        for name, text in _IN_PLACE_OF.items():
+            if not self._link(name):
+                self._program(name, text, values)
         return self
 
     def __exit__(self, *_: object) -> None:
