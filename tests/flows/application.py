@@ -155,7 +155,7 @@ def token_requests(demo: DemoServer) -> int:
 
 
 def browser_event(request: Request, route_key: str, **path: str) -> dict[str, Any]:
-    """Return the HTTP API's event for a request, for handlers in a services that the stack does not serve."""
+    """Return the HTTP API's event for a request, for handlers in services that the stack does not serve."""
     return http_api_event(request, Match(route_key, path), 0, "000000000000")
 
 

@@ -1,4 +1,4 @@
-"""What flow tests share: who calls, a server that says what it is told, and a real Chromium, driven as by a person."""
+"""What flow tests share: who calls, a server that answers as scripted, and a real Chromium, driven as by a person."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def owner(stack: Stack) -> Iterator[Owner]:
 
 @pytest.fixture
 def scripted() -> Iterator[Scripted]:
-    """Run a server that says what it is told."""
+    """Run a server that answers as scripted."""
     with running_scripted() as server:
         yield server
 

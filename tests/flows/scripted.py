@@ -1,4 +1,4 @@
-"""An authorization server of very few words: it answers what it is told to and keeps what came, to the byte."""
+"""An authorization server of very few words: it answers as scripted and keeps what came, to the byte."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Scripted:
 
 
 TOKENS = {"access_token": "scripted-access", "refresh_token": "scripted-refresh", "expires_in": 3600}
-"""A token response that such a server may be told to give."""
+"""A token response that such a server may give."""
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def of(merchant: str) -> tuple[str, dict[str, str]]:
     return merchant, {"merchant_id": merchant, "merchant_name": f"Demo merchant {merchant}"}
 
 
-def told(answer: dict[str, Any]) -> tuple[str | None, dict[str, str]]:
+def account_in(answer: dict[str, Any]) -> tuple[str | None, dict[str, str]]:
     """Return what an answer says of the account."""
     return answer["subject"], answer["metadata"]
 
@@ -53,7 +53,7 @@ def test_merchant_name_and_permissions_are_asked_for(
     # then
     vended = application.call("token", connection_id=connection_id)
     connection = application.call("connections", connection_id=connection_id)["connection"]
-    assert told(vended) == told(connection) == of(merchant)
+    assert account_in(vended) == account_in(connection) == of(merchant)
     assert vended["scope"] == connection["scope"] == PERMISSIONS
     (asked,) = older.requests("me")
     assert (asked["method"], asked["answer"]) == ("GET", 200)
@@ -119,7 +119,7 @@ def test_another_merchant_is_sent_back(
     ],
     ids=["401", "dropped", "a page", "a redirect", "too large"],
 )
-def test_who_is_not_told_connects_all_the_same(
+def test_who_is_not_named_connects_even_so(
     application: Application, new_browser: Callable[..., Browser], older: DemoServer, merchant: str, silence: Faults
 ) -> None:
     """Whatever the endpoint answers says nothing of the grant: it works, and it is unknown whose it is."""
@@ -131,7 +131,7 @@ def test_who_is_not_told_connects_all_the_same(
 
     # then
     vended = application.call("token", connection_id=connection_id)
-    assert told(vended) == (None, {})
+    assert account_in(vended) == (None, {})
     assert len(older.requests("me")) == 1
 
 
@@ -152,5 +152,5 @@ def test_userinfo_is_of_the_same_kind(
 
     # then
     vended = application.call("token", connection_id=connection_id)
-    assert told(vended) == (merchant, {"merchant_name": f"Demo merchant {merchant}"})
+    assert account_in(vended) == (merchant, {"merchant_name": f"Demo merchant {merchant}"})
     assert vended["scope"] == "orders:read orders:write"

@@ -54,7 +54,7 @@ def expired(stack: Stack, browser: Browser) -> str:
 
 
 def fired(function: str, log: str, every: int = HOURS, begins: int = 0) -> dict[str, int]:
-    """Return the alarms that fire, with the minute, where these lines are written anew ``every`` so many minutes."""
+    """Return the alarms that fire, with the minute, if these lines are written again ``every`` so many minutes."""
     metrics = Metrics()
     for minute in range(begins, HOURS, every):
         count(metrics, function, log.splitlines(), minute)
@@ -62,7 +62,7 @@ def fired(function: str, log: str, every: int = HOURS, begins: int = 0) -> dict[
     return {name: minute for name, minute in found.items() if minute is not None}
 
 
-def test_tokens_that_the_log_alone_has_are_told_of_at_once(
+def test_tokens_that_the_log_alone_has_fire_an_alarm_at_once(
     stack: Stack, application: Application, expired: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Neither the table nor the queue takes a token response."""
@@ -79,7 +79,7 @@ def test_tokens_that_the_log_alone_has_are_told_of_at_once(
 
 
 @pytest.mark.parametrize("function", ["token", "refresh"])
-def test_a_server_that_refuses_our_credentials_is_told_of(
+def test_a_server_that_refuses_our_credentials_fires_an_alarm(
     application: Application, expired: str, demo: DemoServer, function: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The connection is unharmed, and only the operator can do something about it."""
@@ -97,7 +97,7 @@ def test_a_server_that_refuses_our_credentials_is_told_of(
     assert found.keys() == {"OperatorFaultsAlarm", "SweepMissingAlarm"}
 
 
-def test_a_defect_is_told_of(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_defect_fires_an_alarm(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     """A setting that the deployment forgot: the function says so at level ERROR."""
     # given
     broken = with_services(stack, start.handler, GATEHOUSE_AUTHORIZATIONS_TABLE="")
@@ -126,7 +126,9 @@ def test_an_outage_of_a_server_wakes_nobody(
     assert fired("token", capsys.readouterr().out, begins=60).keys() == {"SweepMissingAlarm"}
 
 
-def test_sweeps_that_do_not_come_are_told_of_within_the_hour(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sweeps_that_do_not_come_fire_an_alarm_within_the_hour(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The schedule is switched off for a while, and forgotten."""
     # given
     capsys.readouterr()
@@ -178,7 +180,7 @@ def test_a_healthy_schedule_wakes_nobody(stack: Stack, capsys: pytest.CaptureFix
     assert {name for name, alarm in alarms().items() if alarm.fires_within(metrics, HOURS - 60, begins=60)} == set()
 
 
-def test_sweeps_that_do_not_keep_up_are_told_of(
+def test_sweeps_that_do_not_keep_up_fire_an_alarm(
     stack: Stack, browser: Browser, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each runs out of time before all that is due is queued; one of them is nothing to wake anybody for."""
@@ -199,7 +201,7 @@ def test_sweeps_that_do_not_keep_up_are_told_of(
 
 
 def test_a_sweep_says_how_much_it_has_queued(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
-    """The line of a sweep has what its caller would be told: nobody else is there to read it."""
+    """The line of a sweep has what its caller would get: nobody reads the answer."""
     capsys.readouterr()
 
     answer: Any = invoke(stack, "sweep", {})

@@ -1,4 +1,4 @@
-"""`authorize`: binds a request to a browser, changes nothing, and tells apart what a link can be."""
+"""`authorize`: binds a request to a browser, changes nothing, and distinguishes what a link can be."""
 
 from __future__ import annotations
 
@@ -299,7 +299,7 @@ def test_used_link_says_that_all_is_well(application: Application, browser: Brow
 
 
 def test_pages_carry_security_headers(application: Application, browser: Browser) -> None:
-    """No page may be framed, sniffed, cached, indexed, or tell its address; redirects are not cached either."""
+    """No page may be framed, sniffed, cached, indexed, or reveal its address; redirects are not cached either."""
     # given
     started = application.call("start", provider="ultracart")
 
@@ -354,7 +354,7 @@ def test_other_methods_are_not_routed(stack: Stack, application: Application, aw
 
 @pytest.mark.parametrize("function", ["authorize", "callback"])
 def test_functions_for_browsers_refuse_to_be_invoked(application: Application, function: str) -> None:
-    """An Invoke of a browser's function is told what it is."""
+    """An Invoke of a browser's function is answered that it is one."""
     # when
     answer = application.call(function, provider="ultracart")
 
@@ -369,5 +369,5 @@ def _cookie(header: str) -> tuple[str, Any]:
 
 
 def _deployed(stack: Stack, handler: Any) -> Callable[[Any, Context], Any]:
-    """Return a handler in a services that browsers reach by https."""
+    """Return a handler in services that browsers reach by https."""
     return with_services(stack, handler, GATEHOUSE_BASE_URL="https://connect.example")

@@ -118,8 +118,8 @@ def places(application: Application, connection_id: str) -> list[str]:
 
 def status(application: Application, connection_id: str) -> str:
     """Return the connection's status, as the application learns it."""
-    told: str = application.call("connections", connection_id=connection_id)["connection"]["status"]
-    return told
+    answered: str = application.call("connections", connection_id=connection_id)["connection"]["status"]
+    return answered
 
 
 def queue_url(logical_id: str) -> str:
@@ -145,7 +145,7 @@ def _count(logical_id: str, name: Any) -> int:
 
 
 def speaks_for_somebody(stack: Stack, access_token: str, me: str = "/rest/v2/oauth/me") -> bool:
-    """Tell whether the authorization server takes an access token for a live one."""
+    """Return whether the authorization server takes an access token for a live one."""
     headers = {"Authorization": f"Bearer {access_token}", "X-UltraCart-Api-Version": "2017-03-01"}
     return requests.get(stack.demo.url + me, headers=headers, timeout=10).ok
 
@@ -369,8 +369,8 @@ def test_failure_in_the_background_harms_nobody_and_is_tried_again(
     # then
     assert (worked, worked_later, length("RefreshQueue")) == (1, 1, 0)
     assert failure["code"] == "provider_unavailable"
-    told = application.call("connections", connection_id=connection_id)["connection"]
-    assert (told["version"], told["status"], told["failure"]) == (2, "active", None)
+    answered = application.call("connections", connection_id=connection_id)["connection"]
+    assert (answered["version"], answered["status"], answered["failure"]) == (2, "active", None)
 
 
 def test_a_secret_that_may_not_be_read_holds_up_nobody_else(
@@ -462,10 +462,10 @@ def test_outage_of_aws_leaves_the_message_in_its_queue(
 # Revocations
 
 
-def test_revocation_goes_on_until_the_server_has_heard(
+def test_revocation_goes_on_until_the_server_confirms_it(
     stack: Stack, application: Application, browser: Browser, demo: DemoServer, standard: Callable[..., str]
 ) -> None:
-    """Revoked here at once; the server, out of order for a while, is told of each token later; the ciphertext goes."""
+    """Revoked here at once; a server that fails for a while confirms each token's end later; the ciphertext goes."""
     # given
     connection_id = browser.connect(standard(), connection_id=fresh())
     demo.put_faults(Faults(endpoint="revoke", status=503))
@@ -485,8 +485,8 @@ def test_revocation_goes_on_until_the_server_has_heard(
     assert worked == [0, 1, 1]
     assert status(application, connection_id) == "revoked"
     assert attribute(application, connection_id, "sets") is None
-    (told,) = attribute(application, connection_id, "revocation")
-    assert {kind: entry["M"]["answer"]["S"] for kind, entry in told["M"]["answers"]["M"].items()} == {
+    (answered,) = attribute(application, connection_id, "revocation")
+    assert {kind: entry["M"]["answer"]["S"] for kind, entry in answered["M"]["answers"]["M"].items()} == {
         "refresh_token": "revoked",
         "access_token": "revoked",
     }
@@ -494,10 +494,10 @@ def test_revocation_goes_on_until_the_server_has_heard(
 
 
 @pytest.mark.parametrize("dialect", ["standard", "ultracart"])
-def test_who_consents_anew_before_the_server_has_heard_keeps_the_new_grant(
+def test_who_consents_again_before_the_server_confirms_keeps_the_new_grant(
     stack: Stack, application: Application, browser: Browser, standard: Callable[..., str], dialect: str
 ) -> None:
-    """Revoked in an outage, connected anew, and the outage is over: the new grant goes on.
+    """Revoked in an outage, connected again, and the outage is over: the new grant goes on.
 
     The old one ends where grants are known to be separate. UltraCart knows one authorization of the merchant: what is
     left of the old one there is the new one, and ends with the connection.
@@ -522,8 +522,8 @@ def test_who_consents_anew_before_the_server_has_heard_keeps_the_new_grant(
     assert worked == 1
     assert status(application, connection_id) == "active"
     assert places(application, connection_id) == (["current"] if is_separate else ["current", "superseded"])
-    told = len(demo.requests("revoke"))
-    assert told == (2 if is_separate else 0)
+    revocations = len(demo.requests("revoke"))
+    assert revocations == (2 if is_separate else 0)
     refreshed = application.call("token", connection_id=connection_id)
     assert refreshed["version"] == vended["version"] + 1
     ended = [grant["revoked"] for grant in demo.grants()[others:]]
@@ -550,15 +550,15 @@ def test_whose_account_it_is_is_asked_for_in_the_background(
 
     # then
     assert (vended["version"], vended["subject"]) == (2, None)
-    told = application.call("token", connection_id=connection_id)
-    assert (told["subject"], told["metadata"]["merchant_name"]) == ("DEMO", "Demo Outfitters")
+    answered = application.call("token", connection_id=connection_id)
+    assert (answered["subject"], answered["metadata"]["merchant_name"]) == ("DEMO", "Demo Outfitters")
     assert [seen["answer"] for seen in demo.requests("me")] == [503, 503, 200]
 
 
-def test_server_is_not_told_twice_of_one_token(
+def test_one_token_is_not_revoked_twice(
     stack: Stack, application: Application, browser: Browser, demo: DemoServer, standard: Callable[..., str]
 ) -> None:
-    """It failed between the two: only the token that it has not heard of is told again."""
+    """It failed between the two: only the token that it has not confirmed is sent again."""
     # given
     connection_id = browser.connect(standard(), connection_id=fresh())
     demo.reset()
@@ -575,10 +575,10 @@ def test_server_is_not_told_twice_of_one_token(
     assert [seen["answer"] for seen in demo.requests("revoke")] == [200, 503, 200]
 
 
-def test_server_that_stays_out_of_reach_is_a_dead_letter_and_is_told_in_the_end(
+def test_server_that_stays_out_of_reach_is_a_dead_letter_and_confirms_in_the_end(
     stack: Stack, application: Application, browser: Browser, demo: DemoServer, standard: Callable[..., str]
 ) -> None:
-    """After a day and more of failures a person is called; when the server is back, it is told without that person."""
+    """After a day and more of failures a person is called; when the server is back, it goes on without them."""
     # given
     connection_id = browser.connect(standard(), connection_id=fresh())
     demo.put_faults(Faults(endpoint="revoke", status=503))
@@ -625,7 +625,7 @@ def refused_at_first(application: Application, browser: Browser, server: Scripte
 def test_a_grant_that_was_refused_once_and_lives_comes_back_by_itself(
     stack: Stack, application: Application, browser: Browser, scripted: Scripted, vain: int
 ) -> None:
-    """Whoever asks meanwhile is told what is believed, and costs the server nothing; the looks come in their time."""
+    """A caller meanwhile gets what is believed, and costs the server nothing; the looks come in their time."""
     # given
     connection_id = refused_at_first(application, browser, scripted, stack)
     began, minutes = len(scripted.received), [6, 11, 253]
@@ -636,11 +636,11 @@ def test_a_grant_that_was_refused_once_and_lives_comes_back_by_itself(
         work_off(stack)
     scripted.answers["/token"] = TOKENS
     stack.clock.advance(60 * minutes[vain])
-    told = application.call("token", connection_id=connection_id)
+    answered = application.call("token", connection_id=connection_id)
     work_off(stack)
 
     # then
-    assert told["error"] == "reauthorization_required"
+    assert answered["error"] == "reauthorization_required"
     assert status(application, connection_id) == "active"
     assert application.call("token", connection_id=connection_id)["version"] == 2
     assert len(scripted.received) - began == vain + 1
@@ -792,7 +792,7 @@ def test_commit_whose_answer_was_lost_is_recognized(
 def test_tokens_that_the_table_does_not_take_come_back_by_the_queue(
     stack: Stack, application: Application, expired: str, demo: DemoServer
 ) -> None:
-    """The caller is told to try again; by then the rescue has stored what the server was asked for once."""
+    """The caller is asked to try again; by then the rescue has stored what the server was asked for once."""
     # given
     commits_fail(stack)
     answer = application.call("token", connection_id=expired)

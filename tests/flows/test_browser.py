@@ -219,7 +219,7 @@ def test_without_its_cookie_the_browser_is_a_stranger(
     assert code_exchanges(demo) == 0
 
 
-def test_whoever_comes_too_late_is_told_to_start_again(
+def test_whoever_comes_too_late_is_asked_to_start_again(
     stack: Stack, demo: DemoServer, visitor: OpenVisitor, authorize_url: AuthorizeUrl
 ) -> None:
     """Forty minutes are over: neither the answer nor the link works any longer, and both pages say so."""

@@ -266,7 +266,7 @@ def test_denial_with_a_wrong_issuer_is_not_believed(
 def test_answer_that_comes_too_late_is_refused(
     stack: Stack, application: Application, browser: Browser, demo: DemoServer, aws_calls: list[AwsCall]
 ) -> None:
-    """Forty minutes after `start` the code is not used any more, and the person is told what to do."""
+    """Forty minutes after `start` the code is not used any more, and the page says what to do."""
     # given
     started = application.call("start", provider="ultracart", connection_id=fresh())
     true_url = browser.consent(browser.authorize(started["authorize_url"]))
@@ -561,10 +561,10 @@ def test_denial_connects_nothing_and_can_be_reconsidered(
         ("temporarily_unavailable", 503, "usually passes"),
         ("invalid_scope", 400, "does not accept this application"),
         ("login_required", 400, "reported an error"),
-        ("zq7marker_unheard_of", 502, "reported an error"),
+        ("zq7marker_unknown", 502, "reported an error"),
     ],
 )
-def test_errors_of_the_authorization_endpoint_are_told_apart(  # noqa: PLR0913, PLR0917 - pytest passes them by name
+def test_errors_of_the_authorization_endpoint_are_distinguished(  # noqa: PLR0913, PLR0917 - pytest passes them by name
     application: Application, browser: Browser, demo: DemoServer, error: str, status: int, shown: str
 ) -> None:
     """Known errors have words of ours; an unknown one is never shown."""
@@ -736,7 +736,7 @@ def test_old_token_works_until_the_new_one_is_stored(
 def test_authorization_wins_over_a_refresh_in_between(
     application: Application, new_browser: Callable[..., Browser]
 ) -> None:
-    """A refresh between `start` and `callback` moves the version; the new grant is stored over it all the same."""
+    """A refresh between `start` and `callback` moves the version; the new grant is stored over it even so."""
     # given
     connection_id = new_browser().connect(connection_id=fresh())
     browser = new_browser("ANOTHER")

@@ -118,7 +118,7 @@ def test_one_failure_is_the_answer_of_all_who_ask_at_once(world: World) -> None:
     ids=["dropped", "html", "throttled", "invalid_client", "invalid_grant"],
 )
 def test_every_kind_of_failure_is_shared(world: World, fault: Faults, error: str) -> None:
-    """Whatever the one request comes to, all who asked with it are told the same, and nobody tries again."""
+    """Whatever the one request comes to, all who asked with it get the same, and nobody tries again."""
     # given
     connection_id = world.connect_expired()
     world.demo.put_faults(fault)
@@ -133,7 +133,7 @@ def test_every_kind_of_failure_is_shared(world: World, fault: Faults, error: str
 
 
 def test_a_waiting_caller_shares_the_failure_however_late_it_learns_of_it(world: World) -> None:
-    """Callers that were suspended while they waited are told what the others were, and do not begin an attempt."""
+    """Callers that were suspended while they waited get what the others got, and do not begin an attempt."""
     # given
     connection_id = world.connect_expired()
     world.demo.put_faults(Faults(endpoint="token", status=503))
@@ -305,7 +305,7 @@ def test_of_two_accounts_at_once_one_is_connected(world: World) -> None:
     assert world.merchant_of(world.token(connection_id)) == connection["subject"]
 
 
-# Consent given anew
+# Consent given again
 
 
 def test_a_refresh_in_flight_does_not_overwrite_a_new_consent(world: World) -> None:
@@ -380,7 +380,7 @@ def test_a_refresh_in_flight_does_not_resurrect_a_revoked_connection(world: Worl
 
 
 def assert_ends_for_good(world: World, connection_id: str) -> None:
-    """Tokens that came back after the end are held until the server has heard of them; then nothing of them is left."""
+    """Tokens that came back after the end are kept until the server confirms their end; then nothing is left."""
     assert invoke(world.stack, "revoke", {"connection_id": connection_id})["status"] == "revoked"
     assert world.item(connection_id).keys().isdisjoint({"sets", "due_shard", "due_at"})
     assert world.token(connection_id)["error"] == "connection_revoked"

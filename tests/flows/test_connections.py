@@ -65,7 +65,7 @@ def shop(stack: Stack) -> dict[str, Any]:
     return {"owner": owner, "provider": provider, "ids": sorted(ids), "foreign": foreign["connection_id"]}
 
 
-def test_get_tells_all_there_is_but_secrets(application: Application, browser: Browser) -> None:
+def test_get_shows_all_there_is_but_secrets(application: Application, browser: Browser) -> None:
     """Exactly these fields, whatever the connection lacks; nothing of the seal, the lease or the background work."""
     # given
     connection_id = browser.connect(connection_id=fresh(), owner="alice", tags={"a": "b"})
@@ -87,7 +87,7 @@ def test_get_tells_all_there_is_but_secrets(application: Application, browser: B
     assert all(isinstance(time, int) for time in times)
 
 
-def test_get_tells_of_a_failure(application: Application, browser: Browser, demo: DemoServer) -> None:
+def test_get_shows_a_failure(application: Application, browser: Browser, demo: DemoServer) -> None:
     """What went wrong last, how often, and until when the server is left alone."""
     # given
     connection_id = browser.connect(connection_id=fresh())
@@ -105,7 +105,7 @@ def test_get_tells_of_a_failure(application: Application, browser: Browser, demo
 
 
 def test_get_and_list_agree(application: Application, shop: dict[str, Any]) -> None:
-    """A connection looks the same alone, in its owner's list, and in the list of all; alone it tells a little more."""
+    """A connection looks the same alone, in its owner's list, and in the list of all; alone it shows a little more."""
     # given
     connection_id = shop["foreign"]
     alone = application.call("connections", connection_id=connection_id)["connection"]

@@ -94,7 +94,7 @@ def called(function: Callable[[Any, Context], Any]) -> Answer:
 
 
 def is_answer(answer: Any) -> bool:
-    """Tell whether a function has answered by its contract: a result, a failure, a response, or what comes again."""
+    """Return whether a function has answered by its contract: a result, a failure, a response, or what comes again."""
     return isinstance(answer, dict) and json.dumps(answer) != "" and "server_error" not in str(answer)
 
 
@@ -141,7 +141,7 @@ def test_what_only_looks_like_a_batch_is_refused_by_name(
 
 @pytest.mark.parametrize("function", QUEUED)
 def test_a_batch_with_anything_beside_it_is_none(functions: dict[str, Answer], function: str) -> None:
-    """SQS sends `Records` alone: who adds a field has a request in mind, and is told what it may hold."""
+    """SQS sends `Records` alone: who adds a field means a request, and the answer says what it may hold."""
     # when
     answer = functions[function](BATCH | {"connection_id": "nobody"})
 

@@ -29,7 +29,7 @@ REAUTHORIZE = {"error": "reauthorization_required", "error_description": "Start 
 
 
 class ScriptedLambda:
-    """A Lambda client whose functions answer what they are told, one after the other."""
+    """A Lambda client whose functions give scripted answers, one after the other."""
 
     def __init__(self, *answers: dict[str, Any], function_error: str | None = None) -> None:
         self._answers = list(answers)
@@ -90,7 +90,7 @@ def test_a_final_failure_is_reported_at_once() -> None:
 
 
 def test_a_function_that_broke_is_not_taken_for_an_answer() -> None:
-    """A Lambda timeout has no `error` field, and is an error all the same."""
+    """A Lambda timeout has no `error` field, and is an error even so."""
     functions = ScriptedLambda({"errorType": "Sandbox.Timedout"}, function_error="Unhandled")
 
     with pytest.raises(GatehouseError) as failure:

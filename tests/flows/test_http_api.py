@@ -156,7 +156,7 @@ def test_every_error_has_its_status(
 
 
 def test_too_little_time_is_a_503(stack: Stack, browser: Browser) -> None:
-    """`temporarily_unavailable` tells by Retry-After when to come back."""
+    """`temporarily_unavailable` says by Retry-After when to come back."""
     # given
     connection_id = browser.connect(connection_id=fresh())
     stack.clock.advance(3600)
@@ -174,7 +174,7 @@ def test_too_little_time_is_a_503(stack: Stack, browser: Browser) -> None:
 
 
 def test_defect_is_a_500_without_details(stack: Stack, application: Application, browser: Browser) -> None:
-    """By HTTP `server_error` with a reference to the log, by Invoke an exception; neither tells what it choked on."""
+    """By HTTP `server_error` with a reference to the log, by Invoke an exception; neither reveals what caused it."""
     # given
     connection_id = browser.connect(connection_id=fresh())
     _damage(stack, connection_id)

@@ -118,18 +118,18 @@ class Witness:
     def invoke(self, function: str, event: Any, *, keep_answer: bool = True) -> Any:
         """Invoke a function; of the answer everything is kept but the access token or link that it is there to give."""
         url = f"{self.base_url}/2015-03-31/functions/gatehouse-{function}/invocations"
-        return self._told(function, requests.post(url, json=event, timeout=TIMEOUT), keep_answer=keep_answer)
+        return self._kept(function, requests.post(url, json=event, timeout=TIMEOUT), keep_answer=keep_answer)
 
     def post(self, function: str, body: str) -> Any:
         """Call a function by HTTP, likewise."""
         url = f"{self.base_url}/v1/{function}"
-        return self._told(function, requests.post(url, body.encode(), timeout=TIMEOUT), keep_answer=True)
+        return self._kept(function, requests.post(url, body.encode(), timeout=TIMEOUT), keep_answer=True)
 
     def pass_time(self, seconds: int) -> None:
         """Move the stack's clock."""
         requests.post(f"{self.base_url}/_local/clock", json={"advance_seconds": seconds}, timeout=TIMEOUT)
 
-    def _told(self, function: str, answer: requests.Response, *, keep_answer: bool) -> Any:
+    def _kept(self, function: str, answer: requests.Response, *, keep_answer: bool) -> Any:
         document = answer.json()
         given = {"start": "authorize_url", "token": "access_token", "refresh": "access_token"}.get(function, "")
         kept = {name: value for name, value in document.items() if name != given}
@@ -369,7 +369,7 @@ def _put_secrets_where_they_do_not_belong(witness: Witness) -> None:
                 browser.open(wrong)
                 WatchedBrowser(witness).open(wrong)
             for function in ("start", "token", "refresh", "revoke", "connections", "authorize", "callback"):
-                # A caller is told the names of its own fields, and only the caller: the log has to be without them.
+                # A caller gets the names of its own fields, and only the caller: the log has to be without them.
                 witness.invoke(function, {secret: secret}, keep_answer=False)
                 witness.invoke(function, {"x": secret, "provider": f" {secret}", "connection_id": f" {secret}"})
                 witness.invoke(function, {"pathParameters": {"ticket": secret}, "cookies": [f"{secret}={secret}"]})
@@ -445,7 +445,7 @@ def _let_it_be_rude(
 def _let_its_back_channel_be_rude(
     witness: Witness, rude: Scripted, provider: str, tokens: dict[str, Any], rudeness: Callable[[Received], Response]
 ) -> None:
-    """The same where the request is pushed, with assertions, and with two secrets, of which neither is taken."""
+    """The same if the request is pushed, with assertions, and with two secrets that are both refused."""
     rude.received.clear()
     browser = WatchedBrowser(witness)
     started = witness.invoke("start", {"provider": provider})

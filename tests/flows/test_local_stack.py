@@ -74,10 +74,10 @@ def test_landing_page_revokes(stack: Stack, browser: Browser) -> None:
     assert invoke(stack, "connections", {"connection_id": connection_id})["connection"]["status"] == "revoked"
 
 
-def test_landing_page_tells_what_a_function_refused(browser: Browser) -> None:
+def test_landing_page_shows_what_a_function_refused(browser: Browser) -> None:
     """An error of a function is shown with its code, and a reload of the page does nothing again."""
     # when
-    answer = browser.post("/_local/token", {"connection_id": "never-heard-of"})
+    answer = browser.post("/_local/token", {"connection_id": "never-existed"})
     page = browser.open(answer.headers["Location"])
 
     # then
@@ -176,7 +176,7 @@ def test_clock_refuses_what_is_not_a_step_forward(stack: Stack, body: str, named
     assert stack.clock.offset == before
 
 
-def test_stack_tells_what_runs(stack: Stack) -> None:
+def test_stack_says_what_runs(stack: Stack) -> None:
     """`GET /_local` names the URLs, functions, tables and providers."""
     # when
     info = requests.get(f"{stack.base_url}/_local", timeout=10).json()

@@ -35,7 +35,7 @@ PUSHED = {"request_uri": "urn:ietf:params:oauth:request_uri:6esc_11ACC5bwc014ltc
 
 @pytest.fixture
 def scripted(scripted: Scripted) -> Scripted:
-    """Run a server that says what it is told, and grants at first."""
+    """Run a server that answers as scripted, and grants at first."""
     scripted.answers |= {"/token": TOKENS, "/par": PUSHED, "/revoke": {}}
     return scripted
 
@@ -462,7 +462,7 @@ def test_a_token_that_is_too_large_is_refused_as_an_answer(
 
 
 def test_when_the_refresh_token_ends_is_shown(application: Application, browser: Browser, scripted: Scripted) -> None:
-    """Where the server tells; a new refresh token ends when it says."""
+    """If the server says it; a new refresh token ends when it says."""
     # given
     scripted.answers["/token"] = TOKENS | {"refresh_token_expires_in": 86400}
     started, _ = connect(application, browser, application.register(scripted.registration))
@@ -512,7 +512,7 @@ def test_another_account_takes_a_connection_over_only_where_start_allows_it(
         assert "/authorize/" in page.text
 
 
-def test_the_application_is_told_of_another_account(
+def test_the_application_learns_of_another_account(
     stack: Stack, application: Application, browser: Browser, scripted: Scripted
 ) -> None:
     """By a code of its own, where it wants its user back."""
@@ -553,7 +553,7 @@ def test_a_key_that_is_not_there_is_the_operators_fault(
 
 
 def test_an_assertion_is_made_for_each_request(application: Application, browser: Browser, scripted: Scripted) -> None:
-    """Exchange, refresh and two revocations: four signatures, none of which is worth anything a second time."""
+    """Exchange, refresh and two revocations: four signatures, and none is worth anything a second time."""
     # given
     kms = boto3.client("kms")
     arn = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]

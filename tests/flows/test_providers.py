@@ -41,7 +41,7 @@ ULTRACART = {
 
 @pytest.fixture
 def scripted(scripted: Scripted) -> Scripted:
-    """Run a server that says what it is told, and grants at first."""
+    """Run a server that answers as scripted, and grants at first."""
     scripted.answers["/token"] = TOKENS
     return scripted
 
@@ -291,7 +291,7 @@ def test_metadata_of_another_issuer_is_not_believed(
         (Response(b" " * (1024 * 1024), 200), "provider_unavailable"),
     ],
 )
-def test_odd_metadata_is_told_apart(
+def test_odd_metadata_is_distinguished(
     application: Application, scripted: Scripted, metadata: Response, error: str
 ) -> None:
     """An outage passes, a wrong issuer does not; redirects are not followed, and endless documents not read."""
@@ -429,8 +429,8 @@ def test_revocation_endpoint_may_take_assertions_for_itself_alone(
     # given
     def revoke(received: Received) -> Response:
         claims = dict(received.form)["client_assertion"].split(".")[1]
-        told = json.loads(base64.urlsafe_b64decode(claims + "=="))["aud"]
-        return Response(b"", 200) if told == f"{scripted.url}/revoke" else _json({"error": "invalid_client"}, 401)
+        audience = json.loads(base64.urlsafe_b64decode(claims + "=="))["aud"]
+        return Response(b"", 200) if audience == f"{scripted.url}/revoke" else _json({"error": "invalid_client"}, 401)
 
     scripted.answers["/revoke"] = revoke
     own = {"issuer": scripted.url, "client_secret": "x", "token_endpoint_auth_method": "client_secret_jwt"}
@@ -556,7 +556,7 @@ def test_answers_without_a_usable_token_connect_nothing(
 
 
 def test_sender_constrained_tokens_are_refused(application: Application, browser: Browser, scripted: Scripted) -> None:
-    """A DPoP token vended as Bearer would fail at every caller: the operator is told instead."""
+    """A DPoP token vended as Bearer would fail at every caller: the operator gets an error instead."""
     # given
     scripted.answers["/token"] = TOKENS | {"token_type": "DPoP"}
 

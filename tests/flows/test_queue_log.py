@@ -44,7 +44,7 @@ def log(capsys: pytest.CaptureFixture[str]) -> Lines:
 
 @pytest.fixture
 def scripted(scripted: Scripted) -> Scripted:
-    """Run a server that says what it is told, and grants at first."""
+    """Run a server that answers as scripted, and grants at first."""
     scripted.answers["/token"] = TOKENS
     return scripted
 
@@ -65,14 +65,14 @@ def deliver(application: Application, function: str, connection_id: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    "told", [(TOKENS, "ok"), (REFUSED, "provider_misconfigured"), (OUTAGE, "provider_unavailable")]
+    "said", [(TOKENS, "ok"), (REFUSED, "provider_misconfigured"), (OUTAGE, "provider_unavailable")]
 )
-def test_a_refresh_in_the_background_tells_how_it_ended(
-    application: Application, scripted: Scripted, connection_id: str, log: Lines, told: tuple[Any, str]
+def test_a_refresh_in_the_background_logs_how_it_ended(
+    application: Application, scripted: Scripted, connection_id: str, log: Lines, said: tuple[Any, str]
 ) -> None:
     """The record has taken care of a failure, so that the message is done with; the line in the log names it."""
     # given
-    scripted.answers["/token"], outcome = told
+    scripted.answers["/token"], outcome = said
     log.new()
 
     # when
@@ -83,15 +83,15 @@ def test_a_refresh_in_the_background_tells_how_it_ended(
     assert log.new() == [{"message": "refresh", "outcome": outcome, "connection_id": connection_id}]
 
 
-@pytest.mark.parametrize("told", [({}, "ok"), (REFUSED, "provider_misconfigured"), (OUTAGE, "provider_unavailable")])
-def test_a_revocation_from_the_queue_tells_how_it_ended(
-    application: Application, scripted: Scripted, connection_id: str, log: Lines, told: tuple[Any, str]
+@pytest.mark.parametrize("said", [({}, "ok"), (REFUSED, "provider_misconfigured"), (OUTAGE, "provider_unavailable")])
+def test_a_revocation_from_the_queue_logs_how_it_ended(
+    application: Application, scripted: Scripted, connection_id: str, log: Lines, said: tuple[Any, str]
 ) -> None:
-    """A server that refuses our credentials is the operator's to hear of, not only the connection's."""
+    """A server that refuses our credentials concerns the operator, and not only the connection."""
     # given
     scripted.answers["/revoke"] = OUTAGE
     assert application.call("revoke", connection_id=connection_id)["status"] == "revoking"
-    scripted.answers["/revoke"], outcome = told
+    scripted.answers["/revoke"], outcome = said
     log.new()
 
     # when

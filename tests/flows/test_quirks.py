@@ -115,7 +115,7 @@ def test_tenant_of_the_registration_stands_in_and_stays(
 # What comes with the redirect
 
 
-def test_what_the_redirect_tells_of_the_account_is_kept(
+def test_what_the_redirect_says_of_the_account_is_kept(
     application: Application, browser: Browser, scripted: Scripted
 ) -> None:
     """QuickBooks' realmId: named in the registration, kept through refreshes; what is not named is not kept."""

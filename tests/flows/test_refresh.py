@@ -178,7 +178,7 @@ def test_all_who_got_a_401_at_once_share_one_refresh(  # noqa: PLR0913, PLR0917 
 def test_failure_is_shared_with_token(
     stack: Stack, application: Application, connection_id: str, demo: DemoServer
 ) -> None:
-    """A failed refresh leaves a good token alone: `token` serves it, `refresh` tells the failure, the server rests."""
+    """A failed refresh leaves a good token alone: `token` serves it, `refresh` fails, and the server is left alone."""
     # given
     demo.put_faults(Faults(endpoint="token", status=503, retry_after=120))
 
@@ -222,7 +222,7 @@ def test_dead_grant(application: Application, new_browser: Callable[..., Browser
 def test_grant_without_refresh_token_is_not_harmed_by_a_refresh(
     application: Application, browser: Browser, scripted: Scripted
 ) -> None:
-    """The caller is told that only a new consent helps; the access token that lives on is still vended."""
+    """The answer says that only a new consent helps; the access token that lives on is still vended."""
     # given
     scripted.answers["/token"] = {"access_token": "lonely-access-token", "expires_in": 3600}
     started, _ = connect(application, browser, application.register(scripted.registration))

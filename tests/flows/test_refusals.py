@@ -77,7 +77,7 @@ def test_salesforce_at_work_on_another_request_has_ended_nothing(
 def test_no_second_request_of_ours_meets_a_first_one_at_work(
     application: Application, owner: Owner, scripted: Scripted, connected: Connect, stack: Stack
 ) -> None:
-    """Salesforce is slow once: whoever asks meanwhile is told to come again, and then there is a token."""
+    """Salesforce is slow once: callers meanwhile are asked to come again, and then there is a token."""
     # given
     owner.registers("salesforce", **scripted.endpoints, request_timeout=1)
     connection_id = connected("salesforce")
@@ -163,7 +163,7 @@ def test_jira_says_two_things_with_one_code(  # noqa: PLR0913, PLR0917 - pytest 
     error: str,
     status: str,
 ) -> None:
-    """The words tell a dead refresh token from a client that may not refresh."""
+    """The words distinguish a dead refresh token from a client that may not refresh."""
     # given
     owner.registers("atlassian-jira", **scripted.endpoints)
     connection_id = connected("atlassian-jira")
@@ -212,7 +212,7 @@ ITEMS = {
     ("resource", "error"),
     [("RefreshToken", "reauthorization_required"), ("Application", "provider_misconfigured")],
 )
-def test_members_of_a_list_tell_whose_fault_it_is(
+def test_members_of_a_list_show_whose_fault_it_is(
     application: Application, scripted: Scripted, connected: Connect, resource: str, error: str
 ) -> None:
     """Strava's errors have one code for all that is invalid, and say beside it what that is."""
@@ -334,16 +334,16 @@ def test_a_refusal_that_nobody_knows_is_understood_in_the_end(  # noqa: PLR0913 
     scripted.answers["/token"] = answer
 
     # when
-    told = []
+    answers = []
     for _ in range(10):
-        told.append(application.call("token", connection_id=dead)["error"])
+        answers.append(application.call("token", connection_id=dead)["error"])
         stack.clock.advance(9000)
         application.call("token", connection_id=other)
-    told.append(application.call("token", connection_id=dead)["error"])
+    answers.append(application.call("token", connection_id=dead)["error"])
 
     # then
     listed = application.call("connections", connection_id=dead)["connection"]
-    assert told == ["provider_unavailable"] * 10 + [error]
+    assert answers == ["provider_unavailable"] * 10 + [error]
     assert (listed["status"], listed["needs"]) == (status, "reauthorization")
 
 
@@ -367,7 +367,7 @@ def test_a_client_id_that_was_changed_by_mistake_ends_no_grant(
     scripted.answers["/token"], sent = refusal(400, {"error": "invalid_grant"}), len(scripted.received)
 
     # when
-    told = [application.call("token", connection_id=each) for each in connections for _ in range(2)]
+    answers = [application.call("token", connection_id=each) for each in connections for _ in range(2)]
     revoked = application.call("revoke", connection_id=connections[2])
     sent_as_another = len(scripted.received) - sent
     application.register_again(provider, scripted.registration)
@@ -376,8 +376,8 @@ def test_a_client_id_that_was_changed_by_mistake_ends_no_grant(
     after = [application.call("token", connection_id=each) for each in connections[:2]]
 
     # then
-    assert {each["error"] for each in told} == {"provider_misconfigured"}
-    assert "'scripted-client', and the registration names 'another-client'" in told[0]["error_description"]
+    assert {each["error"] for each in answers} == {"provider_misconfigured"}
+    assert "'scripted-client', and the registration names 'another-client'" in answers[0]["error_description"]
     assert (sent_as_another, revoked["status"]) == (0, "revoking")
     assert [each["version"] for each in after] == [2, 2]
     assert application.call("revoke", connection_id=connections[2])["status"] == "revoked"

@@ -20,7 +20,7 @@ EU_SERVER = "https://accounts.zoho.eu"
 
 @pytest.fixture
 def scripted(scripted: Scripted) -> Scripted:
-    """Run a server that says what it is told, and grants in two regions."""
+    """Run a server that answers as scripted, and grants in two regions."""
     for path in ("/token", "/eu/token"):
         scripted.answers[path] = TOKENS
     for path in ("/revoke", "/eu/revoke"):
@@ -142,7 +142,7 @@ def test_customers_of_a_region_can_begin_there(application: Application, browser
 
 
 def test_a_redirect_can_name_the_tenant(application: Application, browser: Browser, scripted: Scripted) -> None:
-    """Within its pattern: what `start` was not told, or the customer has chosen since."""
+    """Within its pattern: what `start` did not say, or the customer has chosen since."""
     # given
     quirks = {
         "token_endpoint": f"{scripted.url}/{{shop}}/token",
@@ -190,7 +190,7 @@ def test_a_host_in_the_redirect_is_kept_only_from_a_list(
     }
     provider = application.register(scripted.registration | quirks)
     kept = []
-    for told, api in (
+    for redirected, api in (
         ({"api": "https://api.example.eu", "realm": "12"}, None),
         ({"api": "https://api.example.evil.example", "realm": "12x"}, None),
         ({"api": "https://api.example.eu"}, "https://api.example"),
@@ -199,7 +199,7 @@ def test_a_host_in_the_redirect_is_kept_only_from_a_list(
         started = application.call("start", provider=provider)
 
         # when
-        come_back(browser, started, code=CODE, **told)
+        come_back(browser, started, code=CODE, **redirected)
         kept.append(application.call("token", connection_id=started["connection_id"])["metadata"])
 
     # then

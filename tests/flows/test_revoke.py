@@ -51,7 +51,7 @@ def connection_id(new_browser: Callable[..., Browser], demo: DemoServer, merchan
 def test_ends_the_grant_here_and_there(
     application: Application, connection_id: str, demo: DemoServer, merchant: str
 ) -> None:
-    """The server is told once, nothing is vended any more, and no ciphertext stays."""
+    """The server is asked once, nothing is vended any more, and no ciphertext stays."""
     # when
     answer = application.call("revoke", connection_id=connection_id)
 
@@ -142,7 +142,7 @@ def test_a_write_whose_answer_was_lost_is_no_interruption(
 def test_second_revoke_finishes_what_the_first_could_not(
     application: Application, connection_id: str, demo: DemoServer
 ) -> None:
-    """The server is back: it is told, and the ciphertext goes."""
+    """The server is back: it confirms the end, and the ciphertext goes."""
     # given
     demo.put_faults(Faults(endpoint="revoke", status=500))
     assert application.call("revoke", connection_id=connection_id)["status"] == "revoking"
@@ -239,7 +239,7 @@ def test_dead_grant_is_revoked_though_the_server_has_nothing_to_revoke(
     assert application.call("token", connection_id=connection_id)["error"] == "connection_revoked"
 
 
-def test_standards_server_is_told_of_both_tokens(
+def test_standards_server_is_asked_to_revoke_both_tokens(
     application: Application, new_browser: Callable[..., Browser], demo: DemoServer
 ) -> None:
     """RFC 7009: the refresh token first, then the access token, each with its hint; an unknown token is no failure."""
@@ -261,7 +261,7 @@ def test_standards_server_is_told_of_both_tokens(
 def test_server_without_revocation_endpoint_is_not_asked(
     application: Application, browser: Browser, scripted: Scripted
 ) -> None:
-    """Where there is nobody to tell, what is here ends here; and the answer says that this is all."""
+    """If there is nobody to ask, what is here ends here; and the answer says that this is all."""
     # given
     registration = scripted.registration
     del registration["revocation_endpoint"]
@@ -279,7 +279,7 @@ def test_server_without_revocation_endpoint_is_not_asked(
 def test_missing_registration_keeps_nobody_from_revoking(
     application: Application, new_browser: Callable[..., Browser], demo: DemoServer
 ) -> None:
-    """The operator removed the provider first: the connection ends here, and the server waits to be told."""
+    """The operator removed the provider first: the connection ends here, and the revocation at the server waits."""
     # given
     provider = application.register(demo.standard_registration("standard"))
     connection_id = new_browser().connect(provider, connection_id=fresh())
@@ -328,8 +328,8 @@ def test_refresh_in_flight_cannot_bring_a_revoked_connection_back(
     assert application.call("token", connection_id=connection_id)["error"] == "connection_revoked"
     item = application.connection_item(connection_id) or {}
     assert (item["summary"]["M"]["status"]["S"], "sets" in item) == ("revoked", False)
-    told = {dict(seen.form)["token"] for seen in scripted.received if seen.path == "/revoke"}
-    assert {"refresh-2", "access-2"} <= told if endpoint else told == set()
+    sent = {dict(seen.form)["token"] for seen in scripted.received if seen.path == "/revoke"}
+    assert {"refresh-2", "access-2"} <= sent if endpoint else sent == set()
 
 
 # Where the server takes a live access token alone
@@ -454,11 +454,11 @@ def test_what_the_customer_has_revoked_at_quickbooks_is_over(
 
     # then
     assert answer == {"connection_id": started["connection_id"], "status": "revoked"}
-    assert told(scripted)[0] == "refresh-1"
+    assert asked_to_revoke(scripted)[0] == "refresh-1"
 
 
 def test_the_end_of_the_refresh_token_is_enough(application: Application, browser: Browser, scripted: Scripted) -> None:
-    """It has ended the access token, of which some servers then say that the request is not valid."""
+    """It has ended the access token: some servers then say that the request is not valid."""
     # given
     provider = application.register(scripted.registration)
     scripted.answers["/token"] = _issued("1")
@@ -471,7 +471,7 @@ def test_the_end_of_the_refresh_token_is_enough(application: Application, browse
 
     # then
     assert answer["status"] == "revoked"
-    assert told(scripted) == ["refresh-1", "access-1"]
+    assert asked_to_revoke(scripted) == ["refresh-1", "access-1"]
 
 
 @pytest.mark.parametrize(
@@ -516,11 +516,11 @@ def test_a_discovered_endpoint_that_takes_nothing_of_a_public_client_is_left_alo
     # then
     assert result["status"] == ("revoking" if answer == "revoking" else "revoked")
     assert result.get("grant") == ("left at the server" if answer == "left" else None)
-    assert told(scripted) == tokens
+    assert asked_to_revoke(scripted) == tokens
 
 
-def told(scripted: Scripted) -> list[str]:
-    """Return the tokens that the server was told to revoke, in order."""
+def asked_to_revoke(scripted: Scripted) -> list[str]:
+    """Return the tokens that the server was asked to revoke, in order."""
     return [dict(seen.form)["token"] for seen in scripted.received if seen.path == "/revoke"]
 
 
@@ -549,7 +549,7 @@ def test_both_grants_of_a_connection_that_was_connected_twice_end(
 
     # when
     work_off(application, connection_id)
-    at_once = told(scripted)
+    at_once = asked_to_revoke(scripted)
     vended = application.call("token", connection_id=connection_id)["access_token"]
     answer = application.call("revoke", connection_id=connection_id)
 
@@ -557,14 +557,14 @@ def test_both_grants_of_a_connection_that_was_connected_twice_end(
     assert at_once == (["refresh-1", "access-1"] if ends_all is False else [])
     assert vended == "access-2"
     assert answer["status"] == "revoked"
-    assert sorted(told(scripted)) == ["access-1", "access-2", "refresh-1", "refresh-2"]
+    assert sorted(asked_to_revoke(scripted)) == ["access-1", "access-2", "refresh-1", "refresh-2"]
     assert "sets" not in (application.connection_item(connection_id) or {})
 
 
 def test_tokens_of_another_account_are_revoked_where_that_ends_nothing_else(
     application: Application, browser: Browser, scripted: Scripted
 ) -> None:
-    """Kept, sealed and vended to nobody, until the server has heard: also where it was down at first."""
+    """Kept, sealed and vended to nobody, until the server confirms their end: also if it was down at first."""
     # given
     separate = {"subject": "account", "revocation_ends_authorization": False}
     provider = application.register(scripted.registration | separate)
@@ -581,7 +581,7 @@ def test_tokens_of_another_account_are_revoked_where_that_ends_nothing_else(
     work_off(application, connection_id)
 
     # then
-    assert told(scripted) == ["refresh-2", "refresh-2", "access-2"]
+    assert asked_to_revoke(scripted) == ["refresh-2", "refresh-2", "access-2"]
     assert application.call("token", connection_id=connection_id)["access_token"] == "access-1"
 
 

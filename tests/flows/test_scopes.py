@@ -21,7 +21,7 @@ USERINFO = "https://www.googleapis.com/auth/userinfo."
 
 @pytest.fixture
 def scripted(scripted: Scripted) -> Scripted:
-    """Run a server that says what it is told, and grants at first."""
+    """Run a server that answers as scripted, and grants at first."""
     scripted.answers["/token"] = TOKENS
     return scripted
 
@@ -95,7 +95,7 @@ def test_a_refresh_without_a_scope_leaves_what_is_missing_as_it_is(
 
 
 @pytest.mark.parametrize(
-    ("told", "scope", "missing"),
+    ("redirected", "scope", "missing"),
     [
         ({"scope": "read,write"}, "read write", []),
         ({"scope": "read"}, "read", ["write"]),
@@ -108,7 +108,7 @@ def test_the_redirect_may_name_what_was_granted(  # noqa: PLR0913, PLR0917 - pyt
     application: Application,
     browser: Browser,
     scripted: Scripted,
-    told: dict[str, str],
+    redirected: dict[str, str],
     scope: str,
     missing: list[str],
 ) -> None:
@@ -118,7 +118,7 @@ def test_the_redirect_may_name_what_was_granted(  # noqa: PLR0913, PLR0917 - pyt
     started = application.call("start", provider=application.register(scripted.registration | quirks))
 
     # when
-    come_back(browser, started, code=CODE, **told)
+    come_back(browser, started, code=CODE, **redirected)
 
     # then
     assert shown(application, started) == (scope, missing)
@@ -205,7 +205,7 @@ def test_no_server_gets_a_scope_with_a_refresh_unasked(
         ),
     ],
 )
-def test_a_request_that_brings_no_refresh_token_is_told_of(  # noqa: PLR0913, PLR0917 - pytest passes them by name
+def test_a_request_that_brings_no_refresh_token_is_logged(  # noqa: PLR0913, PLR0917 - pytest passes them by name
     application: Application,
     scripted: Scripted,
     capsys: pytest.CaptureFixture[str],
@@ -224,8 +224,8 @@ def test_a_request_that_brings_no_refresh_token_is_told_of(  # noqa: PLR0913, PL
 
     # then
     log = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
-    told = [line for line in log if line["message"] == "no refresh token will come"]
-    assert [(line["level"], line["provider"], line["connection_id"]) for line in told] == (
+    logged = [line for line in log if line["message"] == "no refresh token will come"]
+    assert [(line["level"], line["provider"], line["connection_id"]) for line in logged] == (
         [("WARNING", provider, started["connection_id"])] if lacks else []
     )
-    assert all(lacks in line["description"] for line in told if lacks)
+    assert all(lacks in line["description"] for line in logged if lacks)

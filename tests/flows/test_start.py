@@ -96,14 +96,14 @@ def test_carries_owner_tags_and_parameters_to_the_connection(
 ) -> None:
     """What the application says of a connection comes back with it."""
     # given
-    told: dict[str, Any] = {"owner": "Zoë & Söhne 😀", "tags": {"plan": "pro"}, "parameters": {"shop-id": "7"}}
+    given: dict[str, Any] = {"owner": "Zoë & Söhne 😀", "tags": {"plan": "pro"}, "parameters": {"shop-id": "7"}}
 
     # when
-    connection_id = new_browser().connect("ultracart", connection_id=fresh(), **told)
+    connection_id = new_browser().connect("ultracart", connection_id=fresh(), **given)
 
     # then
     connection = application.call("connections", connection_id=connection_id)["connection"]
-    assert {name: connection[name] for name in told} == told
+    assert {name: connection[name] for name in given} == given
 
 
 def test_sends_the_scopes_that_were_asked_for(application: Application, browser: Browser) -> None:
@@ -356,8 +356,8 @@ def test_reauthorization_keeps_what_is_known_of_the_connection(
 ) -> None:
     """Owner, parameters and tags stay where the second start is silent, and change where it speaks."""
     # given
-    told: dict[str, Any] = {"owner": "alice", "tags": {"a": "1"}, "parameters": {"p": "1"}}
-    connection_id = new_browser().connect(connection_id=fresh(), **told)
+    given: dict[str, Any] = {"owner": "alice", "tags": {"a": "1"}, "parameters": {"p": "1"}}
+    connection_id = new_browser().connect(connection_id=fresh(), **given)
     created_at = application.call("connections", connection_id=connection_id)["connection"]["created_at"]
 
     # when
@@ -432,10 +432,10 @@ def test_slow_issuer_is_answered_for_within_the_functions_time(application: Appl
     assert asked == (1 if status is None else 2)
 
 
-def test_connection_without_room_is_told_before_its_customer_consents(
+def test_connection_without_room_is_refused_before_its_customer_consents(
     stack: Stack, application: Application, browser: Browser, scripted: Scripted
 ) -> None:
-    """Grants whose server does not hear of their end stay in the record, and a record is bounded: `start` says so."""
+    """Grants whose server does not confirm their end stay in the record, and a record is bounded: `start` says so."""
     # given
     large = {name: secrets.token_hex(LONGEST_TOKEN // 2) for name in ("access_token", "refresh_token")}
     scripted.answers |= {"/token": large, "/revoke": Response(b"", 503)}

@@ -28,7 +28,7 @@ APPLICATION = "https://app.example/start"
 
 @pytest.fixture
 def scripted(scripted: Scripted) -> Scripted:
-    """Run a server that says what it is told, and grants."""
+    """Run a server that answers as scripted, and grants."""
     scripted.answers["/token"] = TOKENS
     return scripted
 
@@ -80,7 +80,7 @@ def test_a_servers_own_words_for_no_are_a_no(  # noqa: PLR0913, PLR0917 - pytest
     provider: str,
     error: str,
 ) -> None:
-    """The person reads that they declined, and the application is told `access_denied`."""
+    """The person reads that they declined, and the application gets `access_denied`."""
     # given
     owner.registers(provider, **scripted.endpoints)
     page = Visit(application, browser, provider)
@@ -111,7 +111,7 @@ NOES = {
 def test_a_no_is_a_no_in_whatever_form_it_comes(  # noqa: PLR0913, PLR0917 - pytest passes them by name
     stack: Stack, application: Application, browser: Browser, scripted: Scripted, no: str, mode: str
 ) -> None:
-    """By redirect, too, where the code was to be posted. The application is told, and the link goes on being good."""
+    """By redirect, too, if the code was to be posted. The application learns of it, and the link still works."""
     # given
     provider = application.register(scripted.registration | {"response_mode": mode})
     visit = Visit(application, browser, provider, return_to=f"{stack.base_url}/app")
@@ -120,8 +120,8 @@ def test_a_no_is_a_no_in_whatever_form_it_comes(  # noqa: PLR0913, PLR0917 - pyt
     answer = visit.back(no)
 
     # then
-    told = parse_qs(urlsplit(answer.headers["Location"]).query)
-    assert (told["error"], told["request_id"]) == (["access_denied"], [visit.started["request_id"]])
+    returned = parse_qs(urlsplit(answer.headers["Location"]).query)
+    assert (returned["error"], returned["request_id"]) == (["access_denied"], [visit.started["request_id"]])
     assert visit.back(no).headers["Location"] == answer.headers["Location"]
     assert browser.open(visit.started["authorize_url"]).status_code == 302
     assert scripted.received == []
@@ -215,18 +215,18 @@ def test_an_attempt_can_be_asked_for_by_its_own_id(application: Application, bro
         return application.call("connections", request_id=visit.started["request_id"])["last_attempt"]
 
     # when
-    told = [last_attempt()]
+    attempts = [last_attempt()]
     visit.back("error=server_error&error_description=not+now")
-    told.append(last_attempt())
+    attempts.append(last_attempt())
     visit.allowed()
-    told.append(last_attempt())
+    attempts.append(last_attempt())
     Visit(application, browser, visit.provider, connection_id=visit.started["connection_id"]).allowed()
-    told.append(last_attempt())
+    attempts.append(last_attempt())
 
     # then
     said = {"error": "server_error", "error_description": "not now"}
-    assert [each and each["outcome"] for each in told] == [None, "failed", "connected", "replaced"]
-    assert told[1]["provider_error"].items() >= said.items()
+    assert [each and each["outcome"] for each in attempts] == [None, "failed", "connected", "replaced"]
+    assert attempts[1]["provider_error"].items() >= said.items()
     assert application.call("connections", request_id="A" * 22)["error"] == "connection_not_found"
     assert "expected alone" in str(application.call("connections", request_id="A" * 22, owner="alice"))
 

@@ -80,11 +80,11 @@ class Grants:
         self.instead.extend(partial(_same, answer) for answer in answers)
 
     def accepts(self, access_token: str | None) -> bool:
-        """Tell whether the API of this server would take an access token."""
+        """Return whether the API of this server would take an access token."""
         return any(each.lives and each.access_tokens.get(access_token or "", 0) > self.now() for each in self.grants)
 
     def was_issued(self, access_token: str) -> bool:
-        """Tell whether an access token is one of this server's, whatever has become of it."""
+        """Return whether an access token is one of this server's, whatever has become of it."""
         return any(access_token in each.access_tokens for each in self.grants)
 
     def answers_after(self, event: threading.Event) -> None:

@@ -91,7 +91,7 @@ def test_is_a_story_worth_telling(server: Scripted, story: Story) -> None:
     assert ended == story.ends_naively
 
 
-def test_the_document_tells_them_as_they_end() -> None:
+def test_the_document_shows_how_they_end() -> None:
     """What the tests hold is what is printed: `python -m tests.incidents --write` makes it so."""
     written = DOCUMENT.read_text(encoding="utf-8")
 

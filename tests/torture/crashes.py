@@ -17,7 +17,7 @@ from tests.torture.stories import (
     Refreshing,
     Rescue,
     Revoking,
-    died_on_the_ladder,
+    died_before_the_queue,
     has_answer,
     has_stored,
 )
@@ -44,7 +44,7 @@ STORIES: tuple[Story, ...] = (
     Refreshing("refresh, by the queue, very short replay window", "refresh", window=SHORT_WINDOW, by_queue=True),
     Refreshing("refresh, by the queue, replay window of a minute", "refresh", window=ONE_MINUTE, by_queue=True),
     Refreshing("refresh, by the queue, long replay window", "refresh", window=LONG_REPLAY_WINDOW, by_queue=True),
-    Revoking("revoke, two tokens to tell"),
+    Revoking("revoke, two tokens"),
     Revoking("revoke, UltraCart's way", provider="ultracart"),
     Revoking("revoke, by the queue", by_queue=True),
     Revoking("revoke, when the access token has run out, one request at a time", "ultracart", run_out=True),
@@ -108,7 +108,7 @@ def _crash(scene: Scene, story: Story, boundary: Boundary, counts: Counter[str])
     if fate.word == LOST:
         in_hand = has_answer(report) and not has_stored(report)
         counts["died with the answer in hand" if in_hand else "tokens lost"] += 1
-        counts["died on the ladder"] += died_on_the_ladder(report)
+        counts["died before the queue"] += died_before_the_queue(report)
     return Crash(story.name, boundary, report.killed, fate)
 
 
@@ -134,7 +134,7 @@ def summary(figures: Figures, seconds: float) -> list[str]:
     counts, violations = figures.counts, len(figures.violations)
     slowest = max((crash.fate.seconds for crash in figures.crashes), default=0)
     points = f"{figures.covered} of {figures.existing} crash points covered, {violations} violations, {seconds:.0f} s"
-    in_hand = f"{counts['died with the answer in hand']}, {counts['died on the ladder']} of them on the ladder"
+    in_hand = f"{counts['died with the answer in hand']}, {counts['died before the queue']} of them before the queue"
     return [
         points,
         f"tokens lost {counts['tokens lost']}, resurrections {counts['resurrections']}",

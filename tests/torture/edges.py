@@ -67,7 +67,7 @@ class _DynamoEdge:
                 faults=faults[0] if scheduler.two_sided else faults[1],
                 time_limit=CALL,
                 detail=lambda: _shown(arguments),
-                told=_told,
+                answered=_answered,
             )
             actor = scheduler.running
             answer = scheduler.call(point, lambda: self._effect(actor, operation, arguments), aws_failure)
@@ -97,7 +97,7 @@ class _DynamoEdge:
 
 
 def _is_note(arguments: Mapping[str, Any]) -> bool:
-    """Tell whether a call is about a note: nothing can be lost by when it is written, or whether it is."""
+    """Return whether a call is about a note: nothing can be lost by when it is written, or whether it is."""
     return arguments["TableName"] == SHARED and not arguments["Key"]["about"]["S"].startswith("provider ")
 
 
@@ -185,7 +185,7 @@ def _shown(arguments: Mapping[str, Any]) -> str:
     return f"{arguments['TableName']} {update}".rstrip()
 
 
-def _told(answer: Any) -> str:
+def _answered(answer: Any) -> str:
     item = (answer or {}).get("Item")
     if item is None:
         return "ok" if not (answer or {}).get("Items") else f"{len(answer['Items'])} due"

@@ -52,7 +52,7 @@ TOLD_SEPARATE = "ended because the registration says that grants are separate, a
 class Book:
     """What was seen of one connection, by steps of the scheduler; `stored_at` is by the numbers of grants.
 
-    `to_end` are the grants that the server is to hear of, `asked_for` those of a connection that was revoked.
+    `to_end` are the grants that are to be revoked at the server, `asked_for` those of a connection that was revoked.
     """
 
     stored_at: dict[int, int] = field(default_factory=dict)
@@ -196,7 +196,7 @@ class Watch(Observer):
             self.book(now["connection_id"]).left |= {self.issue_of(gone).grant} if gone else set()
 
     def _sets_written(self, now: Mapping[str, Any], *, is_asked_for: bool) -> None:
-        """Note what the record holds, and of whom the server is to be told: each of these grants has to end there."""
+        """Note what the record holds, and which grants are to be revoked: each of them has to end at the server."""
         book = self.book(now["connection_id"])
         if records.current_of(now).get("refreshable", True):
             book.kept = None
@@ -279,7 +279,7 @@ class Watch(Observer):
                 self.violated(f"two token requests in flight with {request.token}")
 
     def refused(self, actor: Actor, connection_id: str, error: GatehouseError) -> None:
-        """Judge whether the server was asked for a token that somebody needs, before that one is told that it is down.
+        """Judge whether the server was asked for a token that a caller needs before the answer is that it is down.
 
         What was tried while the token was still good is no reason; a request that timed out is, while it has its lease.
         """
@@ -348,11 +348,11 @@ class Watch(Observer):
             self.violated(f"{request.token} is asked about, and its account has authorized elsewhere since")
 
     def _is_leased(self, request: TokenRequest) -> bool:
-        """Tell whether a request's lease is live, by any clock that a process may have."""
+        """Return whether a request's lease is live, by any clock that a process may have."""
         return request.lease_until is not None and self.world.scheduler.now + TOLERATED + 1 < request.lease_until
 
     def _is_stale(self, request: TokenRequest) -> bool:
-        """Tell whether its lease has run out by its own clock: it slept, and should not be at work any more.
+        """Return whether its lease has run out by its own clock: it slept, and should not be at work any more.
 
         Only where processes outlive their deadline: where they do not, no lease may be over before its request is, and
         one that is so is a violation, not an excuse.
@@ -395,7 +395,7 @@ class Watch(Observer):
         return None
 
     def _is_relied_on(self, grant: Grant) -> bool:
-        """Tell whether a connection has tokens of this grant to vend, or to refresh."""
+        """Return whether a connection has tokens of this grant to vend, or to refresh."""
         for connection_id in self.world.accounts:
             for each in records.sets_in(self.world.item(connection_id)).values():
                 held = self.opened(connection_id, each) if each["place"] in {"current", "kept"} else None
@@ -429,7 +429,7 @@ class Watch(Observer):
     # What the books say
 
     def is_lost(self, issue: Issue) -> bool:
-        """Tell whether an answer reached nobody who lived to write it down."""
+        """Return whether an answer reached nobody who lived to write it down."""
         if issue.access_token in self.secured:
             return False
         return not any(
@@ -437,7 +437,7 @@ class Watch(Observer):
         )
 
     def was_refused_beside(self, grant: Grant) -> bool:
-        """Tell whether a refresh token of a grant was refused that had brought tokens already."""
+        """Return whether a refresh token of a grant was refused that had brought tokens already."""
         brought = {each.token for each in self.world.requests if "access_token" in each.answered}
         tokens = {issue.refresh_token for issue in grant.issues}
         return any(each.token in brought & tokens and each.is_refused for each in self.world.requests)

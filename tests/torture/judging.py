@@ -102,8 +102,8 @@ class _Judge:
         newest = grant.issues[-1]
         held = [issue.refresh_token for issue in self._reached_us(grant)]
         if self.watch.is_lost(newest) and newest.refresh_token not in held:
-            is_untold = self.status in ENDED and not self._is_said(grant, INTERRUPTED, LEFT_AT_THE_SERVER)
-            return None if is_untold else "live on: the tokens that would end them reached nobody"
+            is_unsaid = self.status in ENDED and not self._is_said(grant, INTERRUPTED, LEFT_AT_THE_SERVER)
+            return None if is_unsaid else "live on: the tokens that would end them reached nobody"
         if not self.world.profile.revocable and self._is_said(grant, LEFT_AT_THE_SERVER):
             return "live on: the server offers no revocation, and the record says so"
         if self._refused_in_passing(grant) >= _BELIEVED:
@@ -130,7 +130,7 @@ class _Judge:
         return self.watch.issue_of(self.world.opened(self.connection_id, stored)).grant
 
     def _is_said(self, grant: Grant, *answers: str) -> bool:
-        """Tell whether the record says one of these of how a grant's revocation ended."""
+        """Return whether the record says one of these of how a grant's revocation ended."""
         return any(
             end.get("request_id") == grant.request_id and end["answers"].get("grant", {}).get("answer") in answers
             for end in self.item.get("revocation", ())
@@ -153,7 +153,7 @@ class _Judge:
             self._violated(f"the connection is {self.status} and has no tokens")
             return
         if records.to_revoke(self.item):
-            self._violated("a server was never told of a revocation")
+            self._violated("a revocation was never sent to its server")
         self._judge_its_place(self.watch.issue_of(held).grant)
         used = records.to_refresh(self.item)
         goes_on = self.watch.opened(self.connection_id, used) if used else None
@@ -198,7 +198,7 @@ class _Judge:
     def _judge_dead(self, grant: Grant) -> None:
         """Judge a grant that is over: something must have been lost that nobody could have kept."""
         if self.status == "active" and self.item.get("needs") == REAUTHORIZATION:
-            self.watch.counts["dead or the client's fault, which nobody can tell: a person is asked for"] += 1
+            self.watch.counts["dead or the client's fault, and nobody can know which: a person is asked for"] += 1
         elif self.status == "active":
             self._violated(f"grant {grant.number} is dead at the server ({grant.ended}) and active here")
         self._judge_why_dead(grant)
@@ -219,7 +219,7 @@ class _Judge:
             self._violated(f"grant {grant.number} is dead ({grant.ended}), and nothing was lost of it")
 
     def _met_a_zombie(self, grant: Grant) -> bool:
-        """Tell whether two processes asked with one refresh token at once, one of which had outlived its lease."""
+        """Return whether two processes asked with one refresh token at once, and one of them had outlived its lease."""
         met = any(call.overlapped for issue in grant.issues for call in issue.calls if call is not None)
         self.watch.counts["histories with a zombie's answer"] += met
         return met
@@ -232,7 +232,7 @@ class _Judge:
             self.watch.counts[name] += 1
 
     def _why_it_is_taken_for_dead(self, refresh_token: str) -> str | None:
-        """Return why nobody can tell that a grant lives; None where somebody can."""
+        """Return why nobody can know that a grant is alive; None if somebody can."""
         asked = self.watch.asked_since_tokens_came(refresh_token)
         refused = [request for request in asked if request.is_refused]
         if sum(request.actor.role == "refresh-queue" for request in asked) >= len(BACKGROUND):
@@ -242,7 +242,7 @@ class _Judge:
             return "taken for dead: their account has authorized elsewhere since they were known to live"
         current = records.current_of(self.item)
         was_tried = current["attempts"] - current.get("unsent", 0) > 1 or (refused and refused[0] is not asked[0])
-        # Who died with its lease in hand may have sent nothing: nobody can tell that.
+        # A process that died with its lease may have sent nothing: nobody can know that.
         may_be = any(actor.has_died or actor.error for actor in self.world.scheduler.actors) or len(asked) > 1
         if was_tried and may_be and "belief" not in current and not self.world.begins_refused:
             return "taken for dead: an attempt before the refused one may have used its refresh token up"
@@ -260,12 +260,12 @@ class _Judge:
             and grant.issues
             and not self.watch.is_lost(grant.issues[0])
             and not self._is_a_strangers(grant)
-            and not self._is_told_by_nobody(grant)
+            and not self._is_named_too_late(grant)
             and (self.watch.read_at.get(grant.request_id, -1) > since or since < 0)
         ]
 
-    def _is_told_by_nobody(self, grant: Grant) -> bool:
-        """Tell whether its account was asked for too late: its access token, which nothing refreshes, was dead."""
+    def _is_named_too_late(self, grant: Grant) -> bool:
+        """Return whether its account was asked for too late: its access token, which nothing refreshes, was dead."""
         return grant in self.world.server.asked_in_vain
 
     def _reached_us(self, grant: Grant) -> list[Issue]:
@@ -280,7 +280,7 @@ class _Judge:
         ]
 
     def _is_a_strangers(self, grant: Grant) -> bool:
-        """Tell whether a consent was given with another account than the connection is to, and everybody knows it."""
+        """Return whether a consent was given with another account than the connection is to, and everybody knows it."""
         account = self.book.account or self.world.accounts[self.connection_id]
         return self.world.profile.names_account and grant.account != account
 

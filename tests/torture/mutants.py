@@ -375,7 +375,7 @@ class _TakesForApart(Committing):
 
 
 class _Uncounted(Revoking):
-    """Does not count revocations, so that nothing tells an authorization begun before one from one begun after."""
+    """Does not count revocations, so that one which began before a revocation looks like one after it."""
 
     def _end_here(self, *arguments: Any) -> Connection:
         ending = super()._end_here(*arguments)
@@ -535,8 +535,8 @@ MUTANTS: dict[str, Parts] = {
     "the unknown refusal: never the end": Parts(refresh_results=_NeverConcludes),
     "the unknown refusal: the end at once": Parts(refresh_results=_ConcludesAtOnce),
     "the re-read on invalid_grant": Parts(refresh_results=_DoesNotReread),
-    "the ladder: one write, no queue, no log": Parts(committing=_NoFallback),
-    "the ladder: no queue, no log": Parts(committing=_NoQueue),
+    "the fallbacks: one write, no queue, no log": Parts(committing=_NoFallback),
+    "the fallbacks: no queue, no log": Parts(committing=_NoQueue),
     "the order: a late answer wins": Parts(committing=_deciding(_Pushy)),
     "the count of revocations": Parts(revoking=_Uncounted),
     "the second look after a revocation": Parts(revocation_results=_ForgetsLate),
@@ -579,7 +579,7 @@ FAMILY_OF = {
     "the wait for a response in the rescue queue": "failing writes",
     "the wait for the lease after a time-out": "late requests",
     "the re-read on invalid_grant": "late answers",
-    "the ladder: no queue, no log": "failing writes",
+    "the fallbacks: no queue, no log": "failing writes",
     "the order: a late answer wins": "oversleeping",
     "the superseded: forgotten by a revocation": "revoked after consents",
     "the superseded: forgotten by a consent": "revoked after consents",

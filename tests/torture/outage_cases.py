@@ -72,14 +72,14 @@ def _expired(scene: Scene, provider: str = "demo", window: int = 0) -> tuple[str
 
 def _says(fate: Fate, report: Report, expected: str) -> None:
     said = report.result.get("error", "ok") if isinstance(report.result, dict) else "nothing"
-    fate.require(f"the caller is told {said}", holds=said == expected)
+    fate.require(f"the caller gets {said}", holds=said == expected)
 
 
 # DynamoDB
 
 
 def _writes_fail(scene: Scene, *, error: tuple[int, str], times: int, act: bool = False) -> Fate:
-    """Fail so many writes from the server's answer on: the ladder goes on in the same call."""
+    """Fail so many writes from the server's answer on: the same call goes on with the fallbacks."""
     connection_id, event = _expired(scene)
     scene.dynamodb.fail(WRITES, error, times=times, act=act, when=lambda: bool(scene.token_requests()))
     report = scene.victim(Job("token", event))
@@ -165,7 +165,7 @@ def _kms_fails(scene: Scene, *, operation: str, error: tuple[int, str]) -> Fate:
 
 
 def _kms_fails_the_rescue(scene: Scene) -> Fate:
-    """Let KMS refuse the rescuer that has to seal anew: the message stays."""
+    """Let KMS refuse the rescuer that has to seal again: the message stays."""
     story = Rescue("", what="version taken")
     job = story.begin(scene)
     scene.other_aws.fail({"Decrypt", "GenerateDataKey"}, THROTTLED)
@@ -181,7 +181,7 @@ def _kms_fails_the_rescue(scene: Scene) -> Fate:
 
 
 def _answer_lost(scene: Scene, *, fault: Faults, window: int = 0, known: bool = False) -> Fate:
-    """Let the server act and its answer never come; `known`: the registration tells of the replay window."""
+    """Let the server act and its answer never come; `known`: the registration names the replay window."""
     connection_id, event = _expired(scene)
     scene.registered(request_timeout=2, **({"refresh_token_replay_seconds": window} if known else {}))
     then = Faults(endpoint="token", replay_window_seconds=window)
@@ -309,7 +309,7 @@ def _asleep(scene: Scene, *, call: str, side: str, window: int = 0) -> Fate:
         fate = Fate(KEPT, "it sent nothing" if not woken.answered("POST token") else "its late answer is not stored")
         is_kept = current_of(plain(after)) == current_of(plain(stored))
         fate.require("a stale holder wrote over a newer token set", holds=is_kept)
-        fate.require(f"the other was told {other.outcome}", holds=other.outcome == "ok")
+        fate.require(f"the other got {other.outcome}", holds=other.outcome == "ok")
         return _judged(scene, connection_id, fate, requests=len(scene.token_requests()))
     fate = Fate(ASLEEP, "the used refresh token was sent once more, and the server ended the grant")
     fate.require("sent more than twice", holds=len(scene.token_requests()) == 2)
@@ -329,7 +329,7 @@ def _asleep_at_a_server_that_keeps(scene: Scene) -> Fate:
     scene.resume(sleeper)
     after = plain(scene.item(connection_id))
     fate = Fate(KEPT, "its late answer is superseded, for the server may end it on its own")
-    fate.require(f"the other was told {other.outcome}", holds=other.outcome == "ok")
+    fate.require(f"the other got {other.outcome}", holds=other.outcome == "ok")
     is_kept = current_of(after) == current_of(plain(stored))
     fate.require("a stale holder wrote over a newer token set", holds=is_kept)
     fate.require(
@@ -379,7 +379,7 @@ CASES = (
     Case("KMS throttles GenerateDataKey", partial(_kms_fails, operation="GenerateDataKey", error=THROTTLED)),
     Case("KMS denies Decrypt", partial(_kms_fails, operation="Decrypt", error=DENIED)),
     Case("KMS denies GenerateDataKey", partial(_kms_fails, operation="GenerateDataKey", error=DENIED)),
-    Case("KMS throttles a rescue that seals anew", _kms_fails_the_rescue),
+    Case("KMS throttles a rescue that seals again", _kms_fails_the_rescue),
     Case("the server answers too late", partial(_answer_lost, fault=_SLOW)),
     Case("the server hangs up", partial(_answer_lost, fault=_DROPPED)),
     Case("the server hangs up, and replays", partial(_answer_lost, fault=_DROPPED, window=LONG_REPLAY_WINDOW)),

@@ -38,7 +38,7 @@ def to_refresh(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_revoke(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the token sets among an item's plain values whose server is yet to be told."""
+    """Return the token sets among an item's plain values that are yet to be revoked at their server."""
     return [each for each in values.get("sets", ()) if each["place"] == Place.REVOKING]
 
 

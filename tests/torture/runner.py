@@ -138,7 +138,7 @@ def _work_in_the_background(world: World, watch: Watch) -> None:
 
 
 def _refresh_a_last_time(world: World, watch: Watch, connection_id: str) -> bool:
-    """Refresh a connection; tell whether what comes of it is known, and not only that the server refuses somehow."""
+    """Refresh a connection; return whether the result is known, and not only that the server refuses somehow."""
     scheduler = world.scheduler
     if world.item(connection_id).get("status") != "active":
         return True

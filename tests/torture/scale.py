@@ -146,7 +146,7 @@ def _table() -> Iterator[tuple[Any, str]]:
 
 
 def swept(due: int, among: int) -> Sweep:
-    """Sweep once over so many connections, of which so many are due."""
+    """Sweep once over so many connections, with so many due."""
     with _table() as (client, table):
         _fill(client, table, due, among)
         counted: Counter[str] = Counter()

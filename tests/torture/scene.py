@@ -213,7 +213,7 @@ class Scene:
         return load_handler(deployed.handler).with_services(self._services)(event, _Context(deployed, self.clock))
 
     def settle(self, function: str, event: dict[str, Any], most: float = 600) -> Settled:
-        """Let the survivor call a function until it succeeds or is told that it cannot."""
+        """Let the survivor call a function until it succeeds, or gets an error that is final."""
         began, calls = self.clock.now(), 0
         while True:
             result, calls = self.call(function, event), calls + 1

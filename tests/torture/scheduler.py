@@ -104,7 +104,7 @@ class Point:
     time_limit: float | None = None
     wake_at: float | None = None
     detail: Callable[[], str] = str
-    told: Callable[[Any], str] = lambda _result: "ok"
+    answered: Callable[[Any], str] = lambda _result: "ok"
     about: Any = None
 
     def title(self) -> str:
@@ -133,12 +133,12 @@ class Actor:
 
     @property
     def is_over(self) -> bool:
-        """Tell whether it returned, failed or died."""
+        """Return whether it returned, failed or died."""
         return self.outcome != "at work"
 
     @property
     def has_died(self) -> bool:
-        """Tell whether it was killed."""
+        """Return whether it was killed."""
         return self.outcome in {"crashed", "killed at its deadline"}
 
 
@@ -275,7 +275,7 @@ class Scheduler:
         except Exception as error:  # noqa: BLE001 - the answer's way back is still to be chosen
             result, problem = None, error
         if self.recording:
-            said = _code(problem) if problem else point.told(result)
+            said = _code(problem) if problem else point.answered(result)
             self.note(self.running.name, point.title(), said)
         return result, problem
 
@@ -404,7 +404,7 @@ class Scheduler:
         return [message for message in first.values() if message.visible_at <= self.now]
 
     def _duplicable(self) -> list[Message]:
-        """Return the messages in somebody's hand that may, by SQS's word, be delivered once more all the same."""
+        """Return the messages in somebody's hand that may, by SQS's word, be delivered once more even so."""
         return [m for m in self.messages if m.in_hand and m.queue != "refresh" and m.deliveries <= _DELIVERIES]
 
     def _deliver(self, message: Message) -> None:
@@ -425,7 +425,7 @@ class Scheduler:
         self._polls = 0
         try:
             orphan.effect()
-        except Exception as error:  # noqa: BLE001 - nobody is there to be told
+        except Exception as error:  # noqa: BLE001 - nobody is there to get it
             self.note(f"({orphan.actor.name})", f"{orphan.what}, late", _code(error))
         else:
             self.note(f"({orphan.actor.name})", f"{orphan.what}, late", "took effect")

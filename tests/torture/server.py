@@ -1,6 +1,6 @@
 """An authorization server as a pure state machine: what it issued, what it still accepts, and to whom it said so.
 
-It knows the truth that the invariants are held against: which refresh token is the newest of which consent, and
+It knows the truth that the invariants are held against: for each consent, which refresh token is the newest, and
 whether the answer that carried it ever reached a client.
 """
 
@@ -19,12 +19,13 @@ class Profile:
 
     Refresh tokens (RFC 6749 section 6, RFC 9700 section 4.14.2). `rotates`: every refresh replaces the refresh token.
     `detects_reuse`: a replaced one, used again, ends the grant. `replay_seconds`: for so long a replaced one is
-    answered again: with the same tokens, or with `fresh_replays` anew. `replay_is_known`: the registration says so.
-    `refuses_with` is the code with which it refuses what is dead: the standard's, or one that nobody knows.
+    answered again: with the same tokens, or, with `fresh_replays`, with new ones. `replay_is_known`: the
+    registration says so. `refuses_with` is the code with which it refuses what is dead: the standard's, or one that
+    nobody knows.
 
-    Consents. `names_account`: the server says whose tokens are, as `tells_by` has it: in the token response; in an ID
-    token alone, signed by a key that is new; or at an endpoint, to who shows it an access token that lives. The new key
-    is published, and the endpoint answers, after `tells_after` seconds. `one_refresh_token`: a further consent of an
+    Consents. `names_account`: the server says whose tokens are, as `names_it_by` has it: in the token response; in an
+    ID token alone, signed by a key that is new; or at an endpoint, for an access token that is alive. The new key is
+    published, and the endpoint answers, after `names_it_after` seconds. `one_refresh_token`: a further consent of an
     account that has a grant brings no refresh token; the old one goes on.
 
     Revocations (RFC 7009). `revocable`: there is an endpoint for them. `revokes_by_old`: a replaced refresh token still
@@ -48,8 +49,8 @@ class Profile:
     refuses_with: str = "invalid_grant"
     lifetime: int = 3600
     names_account: bool = False
-    tells_by: Literal["response", "ID token", "endpoint"] = "response"
-    tells_after: int = 0
+    names_it_by: Literal["response", "ID token", "endpoint"] = "response"
+    names_it_after: int = 0
     one_refresh_token: bool = False
     revocable: bool = True
     revokes_by_old: bool = False
@@ -104,7 +105,7 @@ class Refusal(Exception):
 
 
 UNKNOWN = "flux_capacitor"
-"""A code of which nobody knows what it means."""
+"""A code whose meaning nobody knows."""
 
 BUSY_WORDS = "another request with this token is being processed"
 
@@ -129,7 +130,7 @@ class Server:
         self.new_key_since: float | None = None
         """When ID tokens began to be signed by a key that nobody knew before, and the endpoint stopped to answer."""
         self.asked_in_vain: set[Grant] = set()
-        """Grants of which an access token was shown to the endpoint when it was dead."""
+        """Grants whose access token was dead when it was shown to the endpoint."""
         self._numbers = count(1)
 
     def consent(self, connection_id: str, request_id: str, account: str) -> str:
@@ -194,12 +195,12 @@ class Server:
 
     def keys(self, now: float) -> dict[str, Any]:
         """Return the keys that are published (RFC 7517 section 5)."""
-        is_out = self.new_key_since is not None and self._tells(now)
+        is_out = self.new_key_since is not None and self._names_it(now)
         return {"keys": [public(OLD), public(NEW)] if is_out else [public(OLD)]}
 
     def account(self, access_token: str, now: float) -> dict[str, Any]:
         """Return whose an access token is (like OpenID Connect Core section 5.3), if that lives."""
-        if not self._tells(now):
+        if not self._names_it(now):
             raise Refusal("", 503)
         issue = self.by_access_token.get(access_token)
         if issue is None or not self.is_alive(issue, now):
@@ -207,8 +208,8 @@ class Server:
             raise Refusal("invalid_token", 401)
         return {"account": issue.grant.account}
 
-    def _tells(self, now: float) -> bool:
-        return self.new_key_since is None or now >= self.new_key_since + self.profile.tells_after
+    def _names_it(self, now: float) -> bool:
+        return self.new_key_since is None or now >= self.new_key_since + self.profile.names_it_after
 
     def remove(self, connection_id: str) -> None:
         """Let the user take back all that a connection was allowed, in the server's own settings."""
@@ -217,16 +218,16 @@ class Server:
                 self._end(grant, "removed by the user", None)
 
     def accepts(self, refresh_token: str | None) -> bool:
-        """Tell whether a refresh with this token would succeed now, whatever the replay window."""
+        """Return whether a refresh with this token would succeed now, whatever the replay window."""
         issue = self.by_refresh_token.get(refresh_token or "")
         return issue is not None and not issue.grant.ended and issue.successor is None
 
     def lives(self, grant: Grant, now: float) -> bool:
-        """Tell whether anything that was issued for a grant still serves."""
+        """Return whether anything that was issued for a grant still serves."""
         return any(self.accepts(issue.refresh_token) or self.is_alive(issue, now) for issue in grant.issues)
 
     def is_alive(self, issue: Issue, now: float) -> bool:
-        """Tell whether an access token opens anything."""
+        """Return whether an access token opens anything."""
         is_young = now < issue.at + self.profile.lifetime
         return is_young and not issue.grant.ended and issue.access_token not in self.dead_access_tokens
 
@@ -276,9 +277,9 @@ class Server:
     def _answer(self, issue: Issue, call: Any, *, with_refresh_token: bool) -> dict[str, Any]:
         issue.calls.append(call)
         answer = {"access_token": issue.access_token, "token_type": "Bearer", "expires_in": self.profile.lifetime}
-        if self.profile.tells_by == "ID token":
+        if self.profile.names_it_by == "ID token":
             answer["id_token"] = signed(NEW if self.new_key_since is not None else OLD, issue.grant.account, issue.at)
-        elif self.profile.names_account and self.profile.tells_by == "response":
+        elif self.profile.names_account and self.profile.names_it_by == "response":
             answer["account"] = issue.grant.account
         return answer | ({"refresh_token": issue.refresh_token} if with_refresh_token else {})
 

@@ -66,18 +66,18 @@ class Story(Protocol):
 
 
 def has_answer(report: Report) -> bool:
-    """Tell whether the token endpoint's answer had reached the process."""
+    """Return whether the token endpoint's answer had reached the process."""
     return bool(report.answered("POST token"))
 
 
 def has_stored(report: Report) -> bool:
-    """Tell whether something took the answer before the end: the table, or the rescue queue."""
+    """Return whether something took the answer before the end: the table, or the rescue queue."""
     answers = report.answered("POST token")
     return bool(answers) and any(each.number > answers[0].number for each in report.answered(*_STORES))
 
 
-def died_on_the_ladder(report: Report) -> bool:
-    """Tell whether the table had refused the answer before the end, and the queue had not been asked yet."""
+def died_before_the_queue(report: Report) -> bool:
+    """Return whether the table had refused the answer before the end, and the queue had not been asked yet."""
     answers = report.answered("POST token")
     later = [each for each in report.passed if answers and each.number > answers[0].number and each.side == AFTER]
     return any(each.call in _STORES and each.outcome != "200" for each in later) and not has_stored(report)
@@ -236,7 +236,7 @@ class CallingBack:
 
 @dataclass
 class Revoking:
-    """`revoke` by a caller, or by the queue after the server could not be told at first.
+    """`revoke` by a caller, or by the queue after the server could not be reached at first.
 
     With `run_out` the access token has run out, at a server that takes no other token, and one request at a time.
     """
@@ -269,8 +269,8 @@ class Revoking:
         return Job("revoke", self._event)
 
     def end(self, scene: Scene, report: Report) -> Fate:
-        """Ask for a token, then let the sweep and the queue go on; or call again where nothing had begun."""
-        fate = Fate(REVOKED, "ended here; the sweep finds it, and the server is told")
+        """Ask for a token, then let the sweep and the queue go on; or call again if nothing had begun."""
+        fate = Fate(REVOKED, "ended here; the sweep finds it, and the server confirms it")
         begun = self.by_queue or bool(report.answered("dynamodb UpdateItem"))
         first = scene.token(self._connection_id).outcome
         fate.require(f"token says {first}", holds=first == ("connection_revoked" if begun else "ok"))
@@ -285,8 +285,8 @@ class Revoking:
             scene.advance(LEASE + SLACK)  # nobody else revokes what the victim may still have in hand
             scene.poll()
             if self.run_out:
-                # A server that has ended the grant refuses to end it again. That it is gone, the refresh token tells,
-                # which is not used again within ten minutes; nor is the server asked again without a pause.
+                # A server that has ended the grant refuses to end it again. The refresh token shows that it is gone,
+                # and is not used again within ten minutes; nor is the server asked again without a pause.
                 for _ in range(3):
                     scene.advance(LONGER_THAN_A_REPLAY_WINDOW)
                     scene.poll()
@@ -304,7 +304,7 @@ class Revoking:
         live = [
             grant for grant in scene.demo.grants() if grant["merchant_id"] == scene.merchant_of(self._connection_id)
         ]
-        fate.require("the server was not told", holds=all(grant["revoked"] for grant in live) and bool(live))
+        fate.require("the server was not asked", holds=all(grant["revoked"] for grant in live) and bool(live))
         for function in ("token", "refresh"):
             outcome = scene.settle(function, {"connection_id": self._connection_id}).outcome
             if outcome != "connection_revoked":

@@ -21,7 +21,7 @@ SHORT = [
     "token, expired",
     "token, DynamoDB takes no write after the answer",
     "refresh, by the queue, long replay window",
-    "revoke, two tokens to tell",
+    "revoke, two tokens",
     "rescue of a refresh whose version is taken",
 ]
 

@@ -71,8 +71,8 @@ def _answer(operation: Any, arguments: dict[str, Any]) -> dict[str, Any] | Clien
 def _comparable(answer: dict[str, Any] | ClientError) -> Any:
     if isinstance(answer, ClientError):
         return answer.response["Error"]["Code"]
-    told = {name: answer[name] for name in ("Item", "Items", "Attributes") if name in answer}
-    return _sorted_sets(told)
+    shown = {name: answer[name] for name in ("Item", "Items", "Attributes") if name in answer}
+    return _sorted_sets(shown)
 
 
 def _sorted_sets(value: Any) -> Any:

@@ -45,7 +45,7 @@ def test_an_outage_loses_no_token_that_reached_us(scene: Scene, name: str, word:
 
 
 def test_the_table_names_each_outage_and_what_became_of_the_token() -> None:
-    """One line for each case; a violation is told with its case."""
+    """One line for each case; a violation is shown with its case."""
     figures = Figures({"an outage": Fate(KEPT, "for a reason", violations=["something is wrong"])})
 
     assert [line.split() for line in rows(figures)] == [["an", "outage", "kept", "for", "a", "reason"]]

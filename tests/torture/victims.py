@@ -55,7 +55,7 @@ class Boundary:
     outcome: str = ""
 
     def is_at(self, other: Boundary) -> bool:
-        """Tell whether the other is the same side of the same call."""
+        """Return whether the other is the same side of the same call."""
         return (self.side, self.call) == (other.side, other.call) and other.number in {self.number, ANY}
 
 

@@ -53,7 +53,7 @@ class TokenRequest:
 
     @property
     def is_refused(self) -> bool:
-        """Tell whether the server said that the grant is dead."""
+        """Return whether the server said that the grant is dead."""
         return "invalid_grant" in self.answered
 
 
@@ -106,11 +106,11 @@ def _of_refreshes(profile: Profile) -> dict[str, Any]:
         document["refresh_token_replay_seconds"] = profile.replay_seconds
     if profile.at_once is not None:
         document["max_concurrency"] = profile.at_once
-    if profile.tells_by == "ID token":
+    if profile.names_it_by == "ID token":
         document |= {"subject": "id_token.sub", "issuer": ISSUER, "jwks_uri": f"{ISSUER}/keys"}
     elif profile.names_account:
         document["subject"] = "account"
-    if profile.tells_by == "endpoint":
+    if profile.names_it_by == "endpoint":
         document["account_endpoint"] = "https://as.test/account"
     if profile.busy == "explained":
         document["refusals"] = [{"endpoint": "refresh", "words": [BUSY_WORDS], "means": "busy"}]
@@ -283,7 +283,7 @@ class _HttpEdge:
             faults=faults,
             time_limit=timeout,
             detail=lambda: token,
-            told=lambda answer: f"{answer.status} {answer.body.decode()[:160]}",
+            answered=lambda answer: f"{answer.status} {answer.body.decode()[:160]}",
             about=about,
         )
 
@@ -310,7 +310,7 @@ class _HttpEdge:
         return _answered(lambda: answer(request.token, world.scheduler.now, request))
 
     def _is_at_work_on(self, token: str) -> bool:
-        """Tell whether the server has another request with a token, whose sender no longer waits for the answer."""
+        """Return whether the server has another request with a token, whose sender no longer waits for the answer."""
         abandoned = [orphan.about for orphan in self._world.scheduler.orphans]
         return any(isinstance(about, TokenRequest) and about.token == token for about in abandoned)
 

@@ -81,7 +81,7 @@ class Parts:
 
 
 class Observer:
-    """What the world tells of itself; `invariants.Watch` is the one that judges it."""
+    """What the world reports of itself; `invariants.Watch` is the one that judges it."""
 
     def wrote(self, actor: Actor | None, table: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """OnDate of a write that took effect."""

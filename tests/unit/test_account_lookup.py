@@ -94,7 +94,7 @@ def registered(services: MemoryServices, *, apart: bool | None = None) -> None:
 
 @pytest.fixture
 def services() -> MemoryServices:
-    """Give a services without connections."""
+    """Give services without connections."""
     made = MemoryServices()
     registered(made)
     return made
@@ -141,7 +141,7 @@ def come_back(services: MemoryServices, name: str) -> Outcome:
 
 @pytest.fixture
 def known(services: MemoryServices, issuer: Issuer) -> MemoryServices:
-    """Give a services with a connection to account-1, whose provider has just changed its key; its keys are known."""
+    """Give services with a connection to account-1, whose provider has just changed its key; its keys are known."""
     assert consent(services, "a").page == "connected"
     issuer.changes_its_key()
     services.pass_time(100)()
@@ -394,7 +394,7 @@ def test_another_accounts_tokens_are_not_its_own(known: MemoryServices, issuer: 
 
 
 def test_another_account_may_be_allowed(known: MemoryServices, issuer: Issuer) -> None:
-    """It is compared all the same: what was there is superseded, and not kept."""
+    """It is compared even so: what was there is superseded, and not kept."""
     issuer.account, issuer.refresh_token = "account-2", False
 
     assert consent(known, "b", allow_new_subject=True).page == "connected"

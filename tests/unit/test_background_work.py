@@ -22,7 +22,7 @@ HANGS = ProviderTimedOut("It did not answer in time.")
 
 @pytest.fixture
 def services() -> MemoryServices:
-    """Give a services with six connections whose tokens have expired."""
+    """Give services with six connections whose tokens have expired."""
     made = MemoryServices()
     for number in range(6):
         made.connect(connection_id=f"merchant-{number}")

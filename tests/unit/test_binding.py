@@ -26,7 +26,7 @@ TAKEN = answer('{"request_uri":"urn:example:1+2","expires_in":60}', 201)
 
 @pytest.fixture
 def services() -> MemoryServices:
-    """Give a services whose provider wants requests pushed."""
+    """Give services whose provider wants requests pushed."""
     services = MemoryServices()
     par: Any = {
         "pushed_authorization_request_endpoint": "https://acme.example/par",
@@ -144,7 +144,7 @@ def test_a_link_is_pushed_five_times_and_no_more(services: MemoryServices) -> No
     assert (locations[-1].page, locations[-1].reason) == ("expired", "pushed_too_often")
 
 
-def test_an_outage_of_ours_is_told_as_one(services: MemoryServices) -> None:
+def test_an_outage_of_ours_is_shown_as_one(services: MemoryServices) -> None:
     """The registration cannot be read: nothing is pushed."""
     services.events.before["registration"] = [TemporarilyUnavailable("AWS is down.")]
 

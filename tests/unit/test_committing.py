@@ -1,4 +1,4 @@
-"""The commit ladder: the record, again and again; then the queue; then the log; and nowhere a token in the clear."""
+"""Storing a token response: in the table, again and again; or in the queue; or in the log; and always sealed."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Answered:
 
 @pytest.fixture
 def services() -> MemoryServices:
-    """Give a services."""
+    """Give services."""
     return MemoryServices()
 
 
@@ -119,7 +119,7 @@ def test_a_record_that_cannot_be_written_is_tried_again(
 
 @pytest.mark.parametrize("failures", [1, 2, 10])
 def test_a_read_that_fails_is_tried_again(services: MemoryServices, answered: Answered, failures: int) -> None:
-    """Where the record has yet to be read, the answer waits for that on the ladder too."""
+    """If the record has yet to be read, a failing read loses no answer either."""
     services.events.before["get"] = [down() for _ in range(failures)]
 
     answered.commit(UNREAD)
@@ -154,16 +154,16 @@ def test_what_came_in_between_is_read_and_decided_on(services: MemoryServices, a
 
 def test_what_is_newer_stands(services: MemoryServices, answered: Answered) -> None:
     """Another consent came in between: it is returned, and nothing of ours is kept anywhere."""
-    anew = services.connect(version=2, authorized_by="request-9")
+    reconnected = services.connect(version=2, authorized_by="request-9")
 
     after = answered.commit()
 
-    assert (after, services.stored()) == (anew, anew)
+    assert (after, services.stored()) == (reconnected, reconnected)
     assert answered.writes == ["change", "get"]
     assert services.rescue_queue.messages == []
 
 
-def test_an_answer_to_a_later_attempt_is_sealed_anew(services: MemoryServices, answered: Answered) -> None:
+def test_an_answer_to_a_later_attempt_is_sealed_again(services: MemoryServices, answered: Answered) -> None:
     """An earlier attempt's came in first: ours follows it, under a seal for the next version."""
     first = refreshes.refreshed(answered.held, FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
     services.connections.records["merchant-1"] = with_current(first, lease=None)
@@ -190,7 +190,7 @@ def test_a_seal_that_fails_is_tried_again(services: MemoryServices, answered: An
 
 
 def test_while_another_is_at_work_on_what_follows_it_waits(services: MemoryServices, answered: Answered) -> None:
-    """Until that one's lease ends or its answer is there; then it is decided anew."""
+    """Until that one's lease ends or its answer is there; then it is decided again."""
     first = refreshes.refreshed(answered.held, FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
     at_work = with_current(first, lease=Lease("holder-9", 1, NOW + 3))
     services.connections.records["merchant-1"] = at_work
@@ -288,7 +288,7 @@ def test_a_slow_outage_of_both_leaves_time_for_the_log(services: MemoryServices,
 
 
 def test_without_time_to_wait_it_is_queued_at_once(services: MemoryServices, answered: Answered) -> None:
-    """The record is tried, once, and then the next rung."""
+    """The table is tried once, and then the queue."""
     services.events.before["change"] = [down()]
 
     with pytest.raises(Rescued):
@@ -299,7 +299,7 @@ def test_without_time_to_wait_it_is_queued_at_once(services: MemoryServices, ans
 
 
 def test_the_latest_seal_is_what_is_queued(services: MemoryServices, answered: Answered) -> None:
-    """It was sealed anew for the next version before the table went down."""
+    """It was sealed again for the next version before the table went down."""
     first = refreshes.refreshed(answered.held, FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
     services.connections.records["merchant-1"] = with_current(first, lease=None)
     answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
@@ -313,7 +313,7 @@ def test_the_latest_seal_is_what_is_queued(services: MemoryServices, answered: A
     assert services.new_cipher().open("merchant-1", queued.tokens) == SECRETS
 
 
-def test_what_cannot_be_sealed_anew_is_queued_as_it_is(services: MemoryServices, answered: Answered) -> None:
+def test_what_cannot_be_sealed_again_is_queued_as_it_is(services: MemoryServices, answered: Answered) -> None:
     """KMS refuses: under the seal of its first version it is still safe."""
     first = refreshes.refreshed(answered.held, FIRST, RefreshedFrom("set-1", 1), "holder-1", NOW)
     services.connections.records["merchant-1"] = first
@@ -344,7 +344,7 @@ def test_what_waits_too_long_for_another_is_queued(services: MemoryServices, ans
 
 @pytest.mark.parametrize("failure", OUTAGES, ids=["outage", "no right", "defect"])
 def test_what_no_queue_takes_is_logged(services: MemoryServices, answered: Answered, failure: Any) -> None:
-    """The last rung: record, queue, log, in this order; and still the caller may come again."""
+    """Table, queue, log, in this order; and still the caller may come again."""
     services.events.before["change"] = [down() for _ in range(1000)]
     services.events.before["rescue_queue"] = [failure() for _ in range(1000)]
 
@@ -358,7 +358,7 @@ def test_what_no_queue_takes_is_logged(services: MemoryServices, answered: Answe
 
 
 @pytest.mark.parametrize("queue_works", [True, False])
-def test_no_rung_shows_a_token(services: MemoryServices, answered: Answered, *, queue_works: bool) -> None:
+def test_no_fallback_shows_a_token(services: MemoryServices, answered: Answered, *, queue_works: bool) -> None:
     """Neither in any spelling, nor inside what is encoded, nor the data key that opens it."""
     services.events.before["change"] = [down() for _ in range(1000)]
     services.events.before["rescue_queue"] = [] if queue_works else [down() for _ in range(1000)]
@@ -381,7 +381,7 @@ def test_no_rung_shows_a_token(services: MemoryServices, answered: Answered, *, 
     assert not any(key in shown for key, _ in services.kms.keys.values())
 
 
-# Without the ladder
+# Without fallbacks
 
 
 def test_what_lies_in_the_queue_is_committed_by_the_same_rules(services: MemoryServices, answered: Answered) -> None:

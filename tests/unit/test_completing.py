@@ -48,7 +48,7 @@ AGAIN = BrowserBinding(BROWSER.request_id, BROWSER.ticket_secret, "N" * 43)
 
 @pytest.fixture
 def services() -> MemoryServices:
-    """Give a services without connections."""
+    """Give services without connections."""
     return MemoryServices()
 
 
@@ -162,7 +162,7 @@ def test_an_operator_finds_the_servers_no_with_the_request_and_the_connection(se
     assert (kept(services).last_attempt, services.stored().last_attempt) == (expected, expected)
 
 
-def test_a_no_is_told_though_it_cannot_be_noted(services: MemoryServices) -> None:
+def test_a_no_is_shown_though_it_cannot_be_noted(services: MemoryServices) -> None:
     """What is for the operator alone keeps nobody waiting."""
     services.connect()
     asked(services)
@@ -210,8 +210,8 @@ def test_a_no_while_a_code_is_exchanged_changes_nothing(services: MemoryServices
     assert (outcome.page, kept(services)) == ("already", taken)
 
 
-def test_a_no_that_is_too_late_is_told_so(services: MemoryServices) -> None:
-    """The application hears the same as of a code that is."""
+def test_a_no_that_is_too_late_is_answered_so(services: MemoryServices) -> None:
+    """The application gets the same error as for a code that is too late."""
     asked(services)
     services.pass_time(2400)()
 
@@ -352,7 +352,7 @@ def test_no_failure_after_the_exchange_loses_its_tokens(services: MemoryServices
     )
 
     def overtaken() -> None:
-        # A refresh was stored meanwhile: the consent has to be sealed anew, for the version after.
+        # A refresh was stored meanwhile: the consent has to be sealed again, for the version after.
         services.connections.records["merchant-1"] = refreshed
         services.events.before[call] = [down() for _ in range(1000)]
 
@@ -372,7 +372,7 @@ def ciphertext(services: MemoryServices) -> bytes | None:
 
 
 def test_a_commit_that_took_effect_is_a_success(services: MemoryServices) -> None:
-    """Its answer was lost; the record tells, by the request, whatever was refreshed since."""
+    """Its answer was lost; the record shows it by the request, whatever was refreshed since."""
     asked(services)
 
     def lost_and_refreshed() -> None:
@@ -449,7 +449,7 @@ def test_a_connection_does_not_change_hands(
 def test_tokens_of_another_party_are_revoked_where_grants_are_apart(
     services: MemoryServices, foreign: dict[str, Any]
 ) -> None:
-    """They wait in the record until the server has heard, and are vended to nobody."""
+    """They wait in the record until the server has confirmed their end, and are vended to nobody."""
     apart(services)
     asked(services)
     asked(services, EVE, **foreign)
@@ -487,7 +487,7 @@ def test_what_comes_too_late_for_another_party_is_revoked_where_grants_are_apart
 
 
 def test_a_full_record_takes_no_strangers_tokens(services: MemoryServices) -> None:
-    """They would keep the connection's own customer from consenting anew."""
+    """They would keep the connection's own customer from connecting again."""
     apart(services)
     services.connect()
     made = services.stored()
@@ -518,7 +518,7 @@ def test_a_request_from_before_a_revocation_brings_nothing_back(services: Memory
     assert services.server.revoked == ["RT-1", "AT-1", "RT-2", "AT-2"]
 
 
-def test_while_a_revocation_is_yet_to_be_heard_its_tokens_are_not_lost_either(services: MemoryServices) -> None:
+def test_while_a_revocation_is_unconfirmed_its_tokens_are_not_lost_either(services: MemoryServices) -> None:
     """The server is out: neither the first grant's tokens nor the second's may be forgotten."""
     services.connect()
     asked(services)
@@ -533,7 +533,7 @@ def test_while_a_revocation_is_yet_to_be_heard_its_tokens_are_not_lost_either(se
     assert services.server.revoked == ["RT-1", "RT-1", "AT-1", "RT-2", "AT-2"]
 
 
-def test_a_request_from_after_a_revocation_connects_anew(services: MemoryServices) -> None:
+def test_a_request_from_after_a_revocation_connects_again(services: MemoryServices) -> None:
     """It was opened for just that."""
     services.connect()
     services.revoke()
@@ -617,7 +617,7 @@ def test_a_request_that_could_not_be_opened_again_has_failed_after_a_minute(serv
 
 
 def test_the_result_page_of_long_ago_is_answered_at_once(services: MemoryServices) -> None:
-    """Connected, and connected anew since: the first page's reload costs three reads, and no waiting."""
+    """Connected, and connected again since: the first page's reload costs three reads, and no waiting."""
     asked(services)
     complete(services)
     services.pass_time(90)()
@@ -690,7 +690,7 @@ def test_what_fits_no_request_is_refused(
     assert complete(services).page == "connected"
 
 
-def test_what_comes_after_its_time_is_told_so(services: MemoryServices) -> None:
+def test_what_comes_after_its_time_is_answered_so(services: MemoryServices) -> None:
     """The request is forty minutes old."""
     asked(services)
     services.pass_time(2400)()
@@ -710,7 +710,7 @@ def of_account(subject: str) -> Any:
 
 @pytest.fixture
 def accounts(services: MemoryServices) -> MemoryServices:
-    """Give a services whose provider says whose tokens they are, and a connection to account-1."""
+    """Give services whose provider says whose tokens they are, and a connection to account-1."""
     services.registrations.known["acme"] = registration(subject="account")
     asked(services)
     services.server.answers = [of_account("account-1")]
@@ -761,13 +761,13 @@ def test_what_may_end_all_that_an_account_has_allowed_is_not_revoked(
     asked(accounts, EVE)
     if is_revoked:
         assert accounts.revoke() == "revoked"
-    before, told = accounts.stored(), accounts.server.revoked
+    before, revoked = accounts.stored(), accounts.server.revoked
     accounts.server.answers = [of_account("account-2")]
 
     outcome = complete(accounts, validated_response(EVE))
 
     assert outcome.error == ("connection_revoked" if is_revoked else "subject_mismatch")
-    assert accounts.server.revoked == told
+    assert accounts.server.revoked == revoked
     assert replace(accounts.stored(), last_attempt=None) == before
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def services() -> MemoryServices:
-    """Give a services with a connection at version 1."""
+    """Give services with a connection at version 1."""
     made = MemoryServices()
     made.connect()
     return made
@@ -171,7 +171,7 @@ def test_a_message_that_comes_after_a_revocation_brings_nothing_back(
 
 
 def test_a_dead_connection_comes_back_to_life(services: MemoryServices) -> None:
-    """Another attempt used the same refresh token meanwhile and was told that it is dead; what was issued lives."""
+    """Another attempt used the same refresh token meanwhile and was refused; what was issued is alive."""
     document = interrupted_refresh(services)
     services.connections.records["merchant-1"] = replace(
         with_current(services.stored(), lease=None), status=Status.REAUTHORIZATION_REQUIRED, due_at=None, due_shard=None

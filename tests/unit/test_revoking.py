@@ -1,4 +1,4 @@
-"""The end of a grant: here at once, there until it is heard, of every token that there is, and of each once."""
+"""The end of a grant: here at once, at the server until it confirms it; every token is revoked, and each once."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ UNSUCCESSFUL = answer('{"successful":false}')
 
 @pytest.fixture
 def services() -> MemoryServices:
-    """Give a services with a connection."""
+    """Give services with a connection."""
     made = MemoryServices()
     made.connect()
     return made
 
 
 def said(services: MemoryServices) -> dict[str, str]:
-    """Return the record of what the server said of the token set that it is being told of, else of the last one."""
+    """Return what the server answered about the token set that is being revoked, or else about the last one."""
     stored = services.stored()
     records = [over.answers for over in stored.revocation] + [each.answers for each in stored.to_revoke[:1]]
     return {kind: entry["answer"] for kind, entry in records[-1].items()}
@@ -74,7 +74,7 @@ def by_access_token(services: MemoryServices) -> None:
     )
 
 
-def test_both_tokens_are_told_the_refresh_token_first(services: MemoryServices) -> None:
+def test_both_tokens_are_revoked_the_refresh_token_first(services: MemoryServices) -> None:
     """It ends here before the server is asked; afterwards no ciphertext stays, but a record of what was said."""
     here: list[Status] = []
     services.events.before["http"] = [lambda: here.append(services.stored().status)]
@@ -87,7 +87,7 @@ def test_both_tokens_are_told_the_refresh_token_first(services: MemoryServices) 
     assert (services.stored().sets, services.stored().due_at, services.stored().status) == ((), None, Status.REVOKED)
 
 
-def test_a_token_that_is_not_there_is_not_told(services: MemoryServices) -> None:
+def test_a_token_that_is_not_there_is_not_sent(services: MemoryServices) -> None:
     """A grant without a refresh token."""
     services.connect(TokenSet("AT-1"))
 
@@ -112,7 +112,7 @@ LEFT = {"connection_id": "merchant-1", "status": "revoked", "grant": "left at th
 def test_what_the_server_would_not_take_is_left_there(
     services: MemoryServices, tokens: TokenSet, age: int, answers: list[Any], fields: dict[str, Any]
 ) -> None:
-    """It has no revocation endpoint, takes neither kind of token, or nothing of what is left. Whoever asks is told."""
+    """It has no revocation endpoint, takes neither kind of token, or nothing of what is left. The answer says so."""
     services.registrations.known["acme"] = registration(**fields)
     services.connect(tokens)
     services.pass_time(age)()
@@ -148,14 +148,14 @@ def test_what_was_never_there_cannot_be_revoked(services: MemoryServices) -> Non
     assert services.connections.records == {}
 
 
-# Until it is heard
+# Until it is confirmed
 
 
 @pytest.mark.parametrize(
     "failure", [DOWN, REFUSED, answer("", 429), UNSUCCESSFUL, ProviderUnavailable("Lost.", outcome_unknown=True)]
 )
-def test_what_the_server_did_not_hear_is_told_again(services: MemoryServices, failure: Any) -> None:
-    """Nothing is vended from the first moment; it is due again after a delay, and ends when the server has heard."""
+def test_what_the_server_did_not_confirm_is_sent_again(services: MemoryServices, failure: Any) -> None:
+    """Nothing is vended from the first moment; it is due again after a delay, until the server confirms it."""
     services.registrations.known["acme"] = registration(revocation_success="successful")
     services.server.answers = [failure]
 
@@ -171,8 +171,8 @@ def test_what_the_server_did_not_hear_is_told_again(services: MemoryServices, fa
     assert services.stored().current is None
 
 
-def test_each_token_is_told_once(services: MemoryServices) -> None:
-    """The first was heard, the second was not: only that one is told again, also by another function."""
+def test_each_token_is_revoked_once(services: MemoryServices) -> None:
+    """The first was confirmed, the second was not: only that one is sent again, also by another function."""
     services.server.answers = [YES, DOWN, DOWN, YES]
 
     assert services.revoke() == "revoking"
@@ -180,13 +180,13 @@ def test_each_token_is_told_once(services: MemoryServices) -> None:
     failure = services.revoking.retry("merchant-1", services.deadline())
     nothing = services.revoking.retry("merchant-1", services.deadline())
 
-    assert failure is not None, "the log, and its alarms, hear of it"
+    assert failure is not None, "it is for the log, and its alarms"
     assert (failure.code, failure.connection_id, nothing) == ("provider_unavailable", "merchant-1", None)
     assert services.server.revoked == ["RT-1", "AT-1", "AT-1", "AT-1"]
     assert said(services) == {"refresh_token": "revoked", "access_token": "revoked"}
 
 
-def test_the_record_of_what_was_heard_is_lost_with_a_crash_and_it_is_told_again(services: MemoryServices) -> None:
+def test_what_was_confirmed_before_a_crash_is_sent_again(services: MemoryServices) -> None:
     """Twice is better than never, when the lease has lapsed: RFC 7009 takes a token that is no more for a success."""
     services.events.before["change"] = [None, down()]
     with pytest.raises(TemporarilyUnavailable):
@@ -224,8 +224,8 @@ def test_the_delays_grow_to_an_hour_and_then_a_person_has_to_look(services: Memo
 
 
 @pytest.mark.parametrize("state", ["active", "dead", "revoked"])
-def test_a_message_that_comes_late_tells_nobody_anything(services: MemoryServices, state: str) -> None:
-    """Revoked long since, or connected anew."""
+def test_a_message_that_comes_late_sends_nothing(services: MemoryServices, state: str) -> None:
+    """Revoked long since, or connected again."""
     if state == "revoked":
         services.revoke()
     if state == "dead":
@@ -240,8 +240,8 @@ def test_a_message_that_comes_late_tells_nobody_anything(services: MemoryService
 
 
 @pytest.mark.parametrize("call", ["registration", "decrypt"])
-def test_an_outage_of_ours_is_a_failure_to_tell(services: MemoryServices, call: str) -> None:
-    """It ends here all the same, and is due again."""
+def test_an_outage_of_ours_is_a_failed_attempt(services: MemoryServices, call: str) -> None:
+    """It ends here even so, and is due again."""
     services.events.before[call] = [down()]
 
     assert services.revoke() == "revoking"
@@ -249,7 +249,7 @@ def test_an_outage_of_ours_is_a_failure_to_tell(services: MemoryServices, call: 
     assert (services.stored().due_at, services.server.requests) == (NOW + 5, [])
 
 
-def test_with_too_little_time_the_server_is_told_later(services: MemoryServices) -> None:
+def test_with_too_little_time_it_is_sent_later(services: MemoryServices) -> None:
     """What is left is enough to end it here."""
     assert services.revoke(seconds=10) == "revoking"
 
@@ -269,7 +269,7 @@ def test_a_slow_server_does_not_take_the_time_of_two_requests(services: MemorySe
 
 
 def test_a_defect_is_raised_and_it_stays_due(services: MemoryServices) -> None:
-    """Ended here, told later: whoever asked is told that something is wrong."""
+    """Ended here, revoked there later: the caller learns that something is wrong."""
     services.events.before["decrypt"] = [aws_error("AccessDeniedException")]
 
     with pytest.raises(Exception, match="AccessDenied"):
@@ -301,7 +301,7 @@ def test_a_kind_that_the_server_does_not_revoke_is_passed_over(
 
 
 def test_a_kind_that_is_not_revoked_is_passed_over_after_an_outage_too(services: MemoryServices) -> None:
-    """The other kind was heard before."""
+    """The other kind was confirmed before."""
     services.server.answers = [YES, DOWN, UNSUPPORTED]
     services.revoke()
 
@@ -419,7 +419,7 @@ def test_tokens_that_came_just_now_are_not_refreshed_again_for_a_refusal(
 def test_what_the_server_refuses_when_the_refresh_token_has_ended_is_no_matter(
     services: MemoryServices, refusal: Any
 ) -> None:
-    """The end of the refresh token has ended the access token, of which the server then knows nothing any more."""
+    """The end of the refresh token has ended the access token: the server does not know it any more."""
     services.registrations.known["acme"] = registration(revocation_success="successful")
     services.server.answers = [answer('{"successful":true}'), refusal]
 
@@ -470,7 +470,7 @@ def test_a_refresh_token_that_the_server_does_not_know_has_ended(services: Memor
 
 @pytest.mark.parametrize("failure", [DOWN, answer("", 429)])
 def test_an_outage_is_no_refusal_of_a_dead_grant(services: MemoryServices, failure: Any) -> None:
-    """Nobody has said no: it is told again."""
+    """Nobody has said no: it is sent again."""
     believed_dead(services)
     services.server.answers = [failure]
 
@@ -480,7 +480,7 @@ def test_an_outage_is_no_refusal_of_a_dead_grant(services: MemoryServices, failu
 # Tokens that come back
 
 
-def test_tokens_that_come_back_while_the_server_is_told_are_told_too(services: MemoryServices) -> None:
+def test_tokens_that_come_during_an_attempt_are_revoked_too(services: MemoryServices) -> None:
     """In the same call: a refresh in flight was answered after its connection had ended."""
     services.events.after["http"] = [lambda: arriving(services, 2)]
 
@@ -488,10 +488,10 @@ def test_tokens_that_come_back_while_the_server_is_told_are_told_too(services: M
 
     assert services.server.revoked == ["RT-1", "AT-1", "RT-2", "AT-2"]
     assert (services.stored().status, services.stored().to_revoke) == (Status.REVOKED, ())
-    assert [told.version for told in services.stored().revocation] == [1, 2]
+    assert [each.version for each in services.stored().revocation] == [1, 2]
 
 
-def test_tokens_that_come_back_later_are_told_by_the_queue(services: MemoryServices) -> None:
+def test_tokens_that_come_later_are_revoked_by_the_queue(services: MemoryServices) -> None:
     """The connection was revoked, and is revoking again: due at once."""
     services.revoke()
     arriving(services, 2)
@@ -519,7 +519,7 @@ def test_a_server_that_ends_whole_grants_refuses_the_tokens_that_came_back(servi
 
 
 @pytest.mark.parametrize("replacing", [False, True])
-def test_the_same_while_the_server_is_being_told(services: MemoryServices, *, replacing: bool) -> None:
+def test_the_same_during_an_attempt(services: MemoryServices, *, replacing: bool) -> None:
     """The confirmation reached us after they had come back: what it confirmed is not forgotten for that."""
     by_access_token(services)
     services.server.answers = [answer('{"successful":true}'), UNSUCCESSFUL]
@@ -533,7 +533,7 @@ def test_the_same_while_the_server_is_being_told(services: MemoryServices, *, re
 
 @pytest.mark.parametrize("failure", [REFUSED, DOWN])
 def test_a_server_that_refuses_us_has_not_said_that_they_are_gone(services: MemoryServices, failure: Any) -> None:
-    """Wrong credentials say nothing about the tokens: they are told again."""
+    """Wrong credentials say nothing about the tokens: they are sent again."""
     services.revoke()
     arriving(services, 2)
     services.server.answers = [failure]
@@ -557,7 +557,7 @@ def test_an_unconfirmed_end_makes_no_refusal_a_yes(services: MemoryServices) -> 
 
 @pytest.mark.parametrize("crashes", [False, True])
 def test_a_lost_confirmation_makes_refusals_a_yes(services: MemoryServices, *, crashes: bool) -> None:
-    """The server refuses to end a grant twice. That it is gone, and not only refused, its refresh token tells."""
+    """The server refuses to end a grant twice. Its refresh token shows that it is gone, and not only refused."""
     by_access_token(services)
     if crashes:
         services.connections.records["merchant-1"] = revocations.revoked(services.stored(), NOW, "holder-1", NOW + 30)
@@ -574,7 +574,7 @@ def test_a_lost_confirmation_makes_refusals_a_yes(services: MemoryServices, *, c
 
 
 def test_a_request_that_was_lost_on_its_way_ended_nothing(services: MemoryServices) -> None:
-    """The refusal after it is for another reason: the grant lives, its refresh token tells, and it is revoked."""
+    """The refusal after it has another reason: the refresh token shows that the grant is alive, and it is revoked."""
     by_access_token(services)
     services.server.answers = [ProviderUnavailable("Lost.", outcome_unknown=True)]
     services.revoke()
@@ -586,7 +586,7 @@ def test_a_request_that_was_lost_on_its_way_ended_nothing(services: MemoryServic
 
 
 def test_a_lost_confirmation_of_an_only_token_makes_a_refusal_a_yes(services: MemoryServices) -> None:
-    """There is nothing else to tell by."""
+    """Nothing else can show it."""
     by_access_token(services)
     services.connect(TokenSet("AT-1"))
     services.server.answers = [ProviderUnavailable("Lost.", outcome_unknown=True), UNSUCCESSFUL]
@@ -647,7 +647,7 @@ def test_a_run_out_access_token_confirms_nothing_there_either(services: MemorySe
 
 
 def test_a_200_that_says_no_to_both_is_no_end(services: MemoryServices) -> None:
-    """Nothing is called revoked for it: whether the grant lives, its refresh tells, and it is tried again."""
+    """Nothing is called revoked for it: a refresh shows whether the grant is alive, and it is tried again."""
     by_either_token(services)
     services.server.answers = [UNSUCCESSFUL, UNSUCCESSFUL, services.server.issue, UNSUCCESSFUL, UNSUCCESSFUL]
 
@@ -658,7 +658,7 @@ def test_a_200_that_says_no_to_both_is_no_end(services: MemoryServices) -> None:
 
 
 def test_a_yes_that_may_be_to_an_unknown_token_is_not_the_end_of_all(services: MemoryServices) -> None:
-    """RFC 7009 has it for every token: where the server does not say which one it ended, both are told."""
+    """RFC 7009 has it for every token: if the server does not say which one it ended, both are sent."""
     services.registrations.known["acme"] = registration(revocation_ends_authorization=True)
 
     assert services.revoke() == "revoked"
@@ -787,7 +787,7 @@ def test_a_server_that_is_still_at_work_on_the_refresh_is_left_alone(live: Memor
 
 
 def test_a_defect_in_a_refresh_holds_nothing(live: MemoryServices) -> None:
-    """Whoever asks is told, it is due again, and nothing counts for sent."""
+    """The answer says so, it is due again, and nothing counts as sent."""
     live.events.before["data_key"] = [aws_error("AccessDeniedException")]
 
     with pytest.raises(Exception, match="AccessDenied"):
@@ -810,7 +810,7 @@ def test_a_token_set_that_is_being_refreshed_waits(services: MemoryServices) -> 
 
 
 def test_a_token_set_that_is_being_revoked_waits(services: MemoryServices) -> None:
-    """Two who ask at once: the second is told that it is on its way, and sends nothing."""
+    """Two who ask at once: the second learns that it is on its way, and sends nothing."""
     second: list[str] = []
     services.events.before["http"] = [lambda: second.append(services.revoke())]
 
@@ -820,7 +820,7 @@ def test_a_token_set_that_is_being_revoked_waits(services: MemoryServices) -> No
 
 
 def interrupted(services: MemoryServices) -> None:
-    """Let a refresh have begun of which nobody knows how it ended."""
+    """Let a refresh have begun whose outcome nobody knows."""
     services.connections.records["merchant-1"] = refreshes.leased(
         services.stored(), "holder-1", services.now, services.now
     )
@@ -829,7 +829,7 @@ def interrupted(services: MemoryServices) -> None:
 
 @pytest.mark.parametrize("answers", [[YES, YES], [INVALID_GRANT, YES], [UNSUCCESSFUL, UNSUCCESSFUL]])
 def test_what_was_interrupted_ends_with_whatever_the_server_says(services: MemoryServices, answers: list[Any]) -> None:
-    """Its refresh token may have been replaced, and no answer about it tells: so the record says."""
+    """Its refresh token may have been replaced, and no answer about it shows that: so the record says."""
     is_strict = answers[0] is UNSUCCESSFUL
     services.registrations.known["acme"] = registration(revocation_success="successful" if is_strict else None)
     interrupted(services)
@@ -842,7 +842,7 @@ def test_what_was_interrupted_ends_with_whatever_the_server_says(services: Memor
 
 
 def test_an_answer_that_was_lost_is_waited_for_by_nobody(services: MemoryServices) -> None:
-    """Whoever lost it has told so: nobody has it in hand, and no rescue can bring it."""
+    """Whoever lost it has written that: nobody has it in hand, and no rescue can bring it."""
     lost = ProviderUnavailable("The connection broke.", outcome_unknown=True)
     held = refreshes.leased(services.stored(), "holder-1", services.now + 30, services.now)
     services.connections.records["merchant-1"] = refreshes.refresh_failed(held, lost, services.now, 0.5)
@@ -910,7 +910,7 @@ def test_an_answer_that_comes_in_while_it_is_waited_for_is_revoked_instead(servi
 
 
 def test_who_loses_the_race_to_end_it_ends_what_he_finds(services: MemoryServices) -> None:
-    """A refresh was stored in between: its tokens are the ones that are told."""
+    """A refresh was stored in between: its tokens are the ones that are revoked."""
 
     def refreshed() -> None:
         was = services.stored()
@@ -979,16 +979,16 @@ def test_a_failure_does_not_stand_over_a_confirmed_end(services: MemoryServices)
     assert services.stored().status is Status.REVOKED
 
 
-def test_a_connection_made_anew_meanwhile_is_left_alone(services: MemoryServices) -> None:
+def test_a_connection_that_was_made_again_meanwhile_is_left_alone(services: MemoryServices) -> None:
     """The server was slow to confirm; another had confirmed it, and the user has consented again since."""
     made: list[Connection] = []
 
-    def anew() -> None:
+    def made_again() -> None:
         was = services.stored()
         ended = revocations.revocation_confirmed(was, was.to_revoke[0], NOW)
         made.append(services.connect(version=2, authorized_by="request-2", before=ended))
 
-    services.events.after["http"] = [None, anew]
+    services.events.after["http"] = [None, made_again]
 
     assert services.revoke() == "revoked"
 
@@ -999,14 +999,14 @@ def test_a_connection_made_anew_meanwhile_is_left_alone(services: MemoryServices
 
 
 def reconnected(services: MemoryServices, **fields: Any) -> Connection:
-    """Let the user consent anew, to a request opened after the revocation."""
+    """Let the user consent again, to a request opened after the revocation."""
     was = services.stored()
     tokens = TokenSet("AT-8", "RT-8")
     return services.connect(tokens, version=was.version + 1, authorized_by="request-8", before=was, **fields)
 
 
-def test_a_server_hears_of_the_old_tokens_when_the_user_has_consented_anew(services: MemoryServices) -> None:
-    """It was down when they were revoked, and keeps grants apart. The new ones vend, and are told to nobody."""
+def test_the_old_tokens_are_revoked_when_the_user_has_consented_again(services: MemoryServices) -> None:
+    """It was down when they were revoked, and keeps grants apart. The new ones are vended, and not revoked."""
     services.registrations.known["acme"] = registration(revocation_ends_authorization=False)
     services.server.answers = [DOWN]
     assert services.revoke() == "revoking"
@@ -1045,7 +1045,7 @@ def test_the_old_tokens_wait_while_a_newer_consent_stands(services: MemoryServic
 def test_a_revocation_that_is_put_off_for_a_consent_is_not_when_that_is_revoked_meanwhile(
     services: MemoryServices,
 ) -> None:
-    """Between the look and the write the connection was revoked: it stays to be told of, and nobody has been told."""
+    """Between the look and the write the connection was revoked: it is still to be revoked, and nothing was sent."""
     services.server.answers = [DOWN]
     services.revoke()
     reconnected(services)
@@ -1076,7 +1076,7 @@ def test_what_a_consent_replaces_is_revoked_at_once_where_grants_are_apart(servi
 
 
 @pytest.mark.parametrize("moved", [{"provider": "other"}, {"parameters": {"shop": "2"}}])
-def test_another_server_is_told_whatever_the_user_has_consented_to_since(
+def test_another_server_is_asked_whatever_the_user_has_consented_to_since(
     services: MemoryServices, moved: dict[str, Any]
 ) -> None:
     """The id went to another provider, or to another tenant of the same: that is another authorization."""
@@ -1091,8 +1091,8 @@ def test_another_server_is_told_whatever_the_user_has_consented_to_since(
     assert services.stored().status is Status.ACTIVE
 
 
-def test_to_revoke_again_tells_of_both(services: MemoryServices) -> None:
-    """The server was down the first time, the user consented anew, and it is revoked once more."""
+def test_to_revoke_again_revokes_both(services: MemoryServices) -> None:
+    """The server was down the first time, the user consented again, and it is revoked once more."""
     services.server.answers = [DOWN]
     services.revoke()
     reconnected(services)
@@ -1102,7 +1102,7 @@ def test_to_revoke_again_tells_of_both(services: MemoryServices) -> None:
     assert services.server.revoked == ["RT-1", "RT-8", "AT-8", "RT-1", "AT-1"]
 
 
-def test_one_server_that_is_down_keeps_no_other_from_being_told(services: MemoryServices) -> None:
+def test_one_server_that_is_down_keeps_no_other_from_being_asked(services: MemoryServices) -> None:
     """Each token set is tried in each turn."""
     services.server.answers = [DOWN]
     services.revoke()

@@ -24,7 +24,7 @@ BY = ("acme", "client-1", "account-1")
 
 @pytest.fixture
 def services() -> MemoryServices:
-    """Give a services with a connection whose first refresh was refused just now."""
+    """Give services with a connection whose first refresh was refused just now."""
     made = MemoryServices()
     made.connect()
     made.connections.records["merchant-1"] = replace(made.stored(), subject="account-1")
@@ -48,7 +48,7 @@ def code(result: GatehouseError | dict[str, Any] | None) -> str | None:
 
 
 def test_token_sends_nothing_whatever_is_due(services: MemoryServices) -> None:
-    """The grant is dead, as far as anybody knows: a caller is told so at once."""
+    """The grant is dead, as far as anybody knows: a caller is answered so at once."""
     services.pass_time(10**6)()
 
     assert services.token()["error"] == "reauthorization_required"
@@ -99,7 +99,7 @@ def test_all_looks_are_in_vain_where_the_grant_is_dead(services: MemoryServices)
 
 
 def test_a_caller_of_refresh_looks_and_is_given_what_it_finds(services: MemoryServices) -> None:
-    """Once, a minute after the refusal; before that it is told what is believed."""
+    """Once, a minute after the refusal; before that the answer is what is believed."""
     assert code(services.refresh()) == "reauthorization_required"
     assert services.server.requests == []
     services.pass_time(60)()
@@ -109,7 +109,7 @@ def test_a_caller_of_refresh_looks_and_is_given_what_it_finds(services: MemorySe
     assert len(services.server.requests) == 1
 
 
-def test_a_caller_who_names_another_version_is_told_what_is_believed(services: MemoryServices) -> None:
+def test_a_caller_who_names_another_version_gets_what_is_believed(services: MemoryServices) -> None:
     """Its token was not the one that was refused."""
     services.pass_time(3600)()
 
@@ -193,7 +193,7 @@ def test_what_cannot_be_known_puts_a_look_off(services: MemoryServices, where: s
     assert background(services) is None
 
 
-def test_what_is_wrong_with_us_is_not_told_to_who_asks_of_a_dead_grant(services: MemoryServices) -> None:
+def test_a_caller_gets_the_dead_grant_and_not_a_failure_of_ours(services: MemoryServices) -> None:
     """A caller can do nothing about our registration; the background's line in the log is the operator's."""
     services.registrations.known["acme"] = registration(token_endpoint=None)
     services.pass_time(240)()

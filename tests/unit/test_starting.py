@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def services() -> MemoryServices:
-    """Give a services."""
+    """Give services."""
     return MemoryServices()
 
 
@@ -42,7 +42,7 @@ class RepeatingDynamoDB:
 
 
 def test_a_write_whose_answer_was_lost_is_no_defect(services: MemoryServices) -> None:
-    """DynamoDB acted, its answer was lost, the SDK sends it again: the caller gets the link all the same."""
+    """DynamoDB acted, its answer was lost, the SDK sends it again: the caller gets the link even so."""
     table = RepeatingDynamoDB()
     starting = replace(services.starting, authorizations=Authorizations(lambda _service: table, "authorizations"))
 

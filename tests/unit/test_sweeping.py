@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def services() -> MemoryServices:
-    """Give a services."""
+    """Give services."""
     return MemoryServices()
 
 
@@ -44,11 +44,11 @@ def ids(queue: MemoryQueue) -> list[str]:
 
 
 def test_what_is_due_goes_to_its_queue(services: MemoryServices) -> None:
-    """To refresh, or to be told to the server; with the version that it is about."""
+    """To refresh or to revoke; with the version that it is about."""
     add(services, "idle", version=3)
     add(services, "ending", status=Status.REVOKING, revocation_due_at=NOW - 60)
-    add(services, "made anew", revocation_due_at=NOW - 60)
-    add(services, "made anew, idle first", revocation_due_at=NOW - 59)
+    add(services, "made again", revocation_due_at=NOW - 60)
+    add(services, "made again, idle first", revocation_due_at=NOW - 59)
     add(services, "later", due_at=NOW + 1)
     add(services, "never", due_at=None, due_shard=None)
 
@@ -58,12 +58,12 @@ def test_what_is_due_goes_to_its_queue(services: MemoryServices) -> None:
     assert {"connection_id": "idle", "version": 3, "provider": "acme"} in [
         json.loads(message["body"]) for message in services.refresh_queue.messages
     ]
-    assert ids(services.refresh_queue) == ["idle", "made anew, idle first"]
-    assert ids(services.revoke_queue) == ["ending", "made anew"]
+    assert ids(services.refresh_queue) == ["idle", "made again, idle first"]
+    assert ids(services.revoke_queue) == ["ending", "made again"]
 
 
 def test_what_else_is_due_of_a_connection_keeps_its_time(services: MemoryServices) -> None:
-    """Tokens of before are told to a server while the connection is kept alive: neither waits for the other's hour."""
+    """Earlier tokens are revoked at a server while the connection is kept alive: neither waits for the other's hour."""
     add(services, "idle", upkeep_at=NOW - 60, revocation_due_at=NOW + 300)
     add(services, "old", due_at=NOW - 60, upkeep_at=NOW + 900, revocation_due_at=NOW - 60)
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 INVALID_GRANT = answer('{"error":"invalid_grant"}', 400)
 THROTTLED = answer("", 429)
 SOURCE = RefreshedFrom("set-1", 1)
-"""The first attempt with the token set that a services connects with."""
+"""The first attempt with the token set that the services connect with."""
 
 NO_PLACE = ProviderUnavailable("It cannot be reached.")
 
@@ -54,7 +54,7 @@ def silent() -> ProviderTimedOut:
 
 @pytest.fixture
 def services() -> MemoryServices:
-    """Give a services with a connection whose access token has expired an hour ago."""
+    """Give services with a connection whose access token has expired an hour ago."""
     made = MemoryServices()
     made.connect()
     made.pass_time(7200)()
@@ -63,7 +63,7 @@ def services() -> MemoryServices:
 
 @pytest.fixture
 def due(services: MemoryServices) -> MemoryServices:
-    """Give a services with a connection whose access token lives two minutes more, and so is in its margin."""
+    """Give services with a connection whose access token lives two minutes more, and so is in its margin."""
     services.now = NOW + 3600 - 120
     return services
 
@@ -150,8 +150,8 @@ def test_who_waits_goes_on_waiting_where_the_table_throttles(services: MemorySer
     assert services.server.requests == []
 
 
-def test_who_waits_hears_of_an_outage_before_its_time_is_up(services: MemoryServices) -> None:
-    """A table that does not come back is a retryable failure, told while there is time to tell it."""
+def test_who_waits_gets_an_outage_before_its_time_is_up(services: MemoryServices) -> None:
+    """A table that does not come back is a retryable failure, answered while there is time for it."""
     services.connections.records["merchant-1"] = refreshes.leased(
         services.stored(), "holder-9", services.now + 40, services.now
     )
@@ -296,7 +296,7 @@ def test_what_is_too_short_is_refused_while_a_failure_is_in_force(due: MemorySer
 
 
 def test_who_needs_a_token_asks_though_it_was_offered_in_vain(due: MemoryServices) -> None:
-    """The pause after it is over for who needs more than is left, who is told of the next pause, a first one."""
+    """The pause after it is over for who needs more than is left, and whose answer has the next pause, a first one."""
     due.server.answers = [NO_PLACE, NO_PLACE, NO_PLACE]
     for _ in range(2):
         assert due.token()["version"] == 1
@@ -323,7 +323,7 @@ def test_a_pause_after_work_in_the_background_keeps_no_caller_waiting(services: 
 
 
 def test_a_time_that_the_server_named_holds_for_who_needs_a_token(due: MemoryServices) -> None:
-    """It was asked in vain while the old token was good; nobody asks it before the time that it has told."""
+    """It was asked in vain while the old token was good; nobody asks it before the time that it has named."""
     due.server.answers = [answer("", 503, retry_after="100")]
     assert due.token()["version"] == 1
 
@@ -410,7 +410,7 @@ def test_no_request_of_ours_meets_an_earlier_one_at_work(
 ) -> None:
     """After a time-out the server may be at work still: until the lease lapses nobody asks it with this token set.
 
-    Where it repeats answers, the next request comes while it would. Callers are told when that is, and nobody waits.
+    If it repeats answers, the next request comes while it would. The answers say when that is, and nobody waits.
     """
     services.registrations.known["acme"] = registration(**provider)
     services.server.answers = [silent()]
@@ -551,7 +551,7 @@ def test_a_lasting_refusal_is_judged_when_that_can_be_known(services: MemoryServ
     assert set(refused_for_long(services, 24.1, 10)) == {"provider_unavailable"}
 
 
-def test_without_time_for_a_second_request_the_loss_is_what_is_told(services: MemoryServices) -> None:
+def test_without_time_for_a_second_request_the_loss_is_the_answer(services: MemoryServices) -> None:
     """Not that the time was up: the outcome is unknown, and the record has to say so."""
     replaying(services)
     services.server.answers = [lost()]
@@ -651,7 +651,7 @@ def test_while_a_response_waits_to_be_rescued_an_interrupted_one_is_not_asked_fo
 ) -> None:
     """It may be that very one, and the server would take its old refresh token for stolen: the caller tries again.
 
-    Nothing of the interruption is forgotten by that, and nobody is told of a failing server.
+    Nothing of the interruption is forgotten by that, and no answer speaks of a failing server.
     """
     lapsed(services)
     services.rescue_queue.messages.append({"body": "somebody's"})
@@ -709,7 +709,7 @@ def test_a_queue_that_cannot_be_asked_may_hold_it(services: MemoryServices) -> N
 
 
 def test_a_grant_that_is_dead_after_an_interruption_says_so(services: MemoryServices) -> None:
-    """Only then is it concluded that the customer has to connect anew."""
+    """Only then is it concluded that the customer has to connect again."""
     lapsed(services)
     services.server.answers = [INVALID_GRANT]
 
@@ -736,7 +736,7 @@ def test_an_outage_while_waiting_for_a_late_answer_does_not_hold_the_lease(servi
 
 
 def test_a_defect_does_not_hold_the_lease(services: MemoryServices) -> None:
-    """It is raised; the others get a failure of which the outcome is unknown, at once, and the server is left alone."""
+    """It is raised; the others get a failure with an unknown outcome, at once, and the server is left alone."""
     services.server.answers = [RuntimeError("a defect")]
 
     with pytest.raises(RuntimeError):
@@ -888,12 +888,12 @@ def test_background_work_that_failed_is_in_the_record_and_not_in_the_queue(
     """The record says when it is due again; a message that came again would be a second schedule."""
     services.server.answers = [failure]
 
-    told = services.vending.refresh_due("merchant-1", 1, services.deadline())
+    returned = services.vending.refresh_due("merchant-1", 1, services.deadline())
 
     stored = services.stored().failure
     assert stored is not None
-    assert told is not None, "the log, and its alarms, hear of it"
-    assert (told.code, told.connection_id) == (stored.code, "merchant-1")
+    assert returned is not None, "it is for the log, and its alarms"
+    assert (returned.code, returned.connection_id) == (stored.code, "merchant-1")
 
 
 def test_background_work_that_was_not_begun_comes_again(services: MemoryServices) -> None:
@@ -961,7 +961,7 @@ def test_the_lease_outlives_its_holder(services: MemoryServices, seconds: float,
 def test_a_refresh_in_vain_gives_its_lease_back_wherever_the_token_set_is(
     services: MemoryServices, moved: str, said: Any, *, was_refused: bool, is_unknown: bool
 ) -> None:
-    """Else it would count as interrupted for ever: what became of it is known, and told with the token set."""
+    """Else it would count as interrupted for ever: what became of it is known, and kept with the token set."""
     services.pass_time(7200)()
 
     def happen() -> None:

@@ -24,7 +24,7 @@ TIMEOUT = 10
 
 
 class Clock:
-    """A time that moves when told."""
+    """A time that moves only when a test moves it."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -158,7 +158,7 @@ class Standard:
 
 
 def query_of(answer: requests.Response) -> dict[str, str]:
-    """Return the parameters of a redirect, each of which is there once."""
+    """Return the parameters of a redirect; each is there once."""
     parameters = parse_qs(urlsplit(answer.headers["Location"]).query, strict_parsing=True)
     assert all(len(values) == 1 for values in parameters.values())
     return {name: values[0] for name, values in parameters.items()}

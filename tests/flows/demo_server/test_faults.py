@@ -98,8 +98,8 @@ def test_an_error_comes_in_any_form(
     answer = ultracart.refresh("unknown")
 
     assert answer.status_code == status
-    told = answer.json()["error"]
-    assert told == error or error.items() <= told.items()  # type: ignore[attr-defined]
+    answered = answer.json()["error"]
+    assert answered == error or error.items() <= answered.items()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("literal", ["0", '"3600"', "3600.5", '"abc"', "-1", "null", "1e400", "99999999999999999999"])

@@ -1,4 +1,4 @@
-"""What the server tells about what it saw."""
+"""What the server reports about what it saw."""
 
 from __future__ import annotations
 
