@@ -64,7 +64,7 @@ class Application:
         return document
 
     def post(self, function: str, body: Any) -> requests.Response:
-        """`POST /v1/{function}`; `body` is sent as JSON, or as it is where it is text or bytes."""
+        """`POST /v1/{function}`; `body` is sent as JSON, or as it is if it is text or bytes."""
         data = body if isinstance(body, str | bytes) else json.dumps(body)
         return requests.post(
             f"{self._stack.base_url}/v1/{function}",

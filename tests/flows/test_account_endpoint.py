@@ -1,4 +1,4 @@
-"""Whose account it is, where the token response does not say it: UltraCart before its answers had a `merchant_id`."""
+"""Whose account it is, if the token response does not say it: UltraCart before its answers had a `merchant_id`."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_permissions_are_those_of_the_consent(
 def test_another_merchant_is_sent_back(
     application: Application, new_browser: Callable[..., Browser], older: DemoServer, merchant: str
 ) -> None:
-    """The same page as where the token answer names the merchant, and the connection stays the first one's."""
+    """The same page as with an answer that names the merchant, and the connection stays the first one's."""
     # given
     connection_id = new_browser(merchant).connect(connection_id=fresh())
     before = application.call("token", connection_id=connection_id)

@@ -104,7 +104,7 @@ def work_off(stack: Stack) -> int:
 
 
 def attribute(application: Application, connection_id: str, name: str) -> Any:
-    """Return an attribute of the stored connection, a number as such; None where it has none."""
+    """Return an attribute of the stored connection, a number as such; None if it has none."""
     item = application.connection_item(connection_id)
     assert item is not None
     ((kind, value),) = item.get(name, {"NULL": None}).items()
@@ -499,7 +499,7 @@ def test_who_consents_again_before_the_server_confirms_keeps_the_new_grant(
 ) -> None:
     """Revoked in an outage, connected again, and the outage is over: the new grant goes on.
 
-    The old one ends where grants are known to be separate. UltraCart knows one authorization of the merchant: what is
+    The old one ends if grants are known to be separate. UltraCart knows one authorization of the merchant: what is
     left of the old one there is the new one, and ends with the connection.
     """
     # given
@@ -915,7 +915,7 @@ def test_revocation_meanwhile_reaches_the_rescued_tokens_too(
 
 @pytest.mark.usefixtures("stack")
 def test_the_stack_does_all_this_by_itself() -> None:
-    """Where it is asked to, it polls and keeps its schedule: the clock goes on, and a refresh has happened soon."""
+    """If it is asked to, it polls and keeps its schedule: the clock goes on, and a refresh has happened soon."""
     # given
     with Stack(background=True) as own:
         connection_id = Browser(own).connect()

@@ -214,7 +214,7 @@ def test_answer_at_another_providers_callback_is_refused(
 def test_wrong_or_missing_issuer_is_refused(
     application: Application, browser: Browser, demo: DemoServer, iss: str
 ) -> None:
-    """Where the server advertises `iss`, it must come, and be the server's own to the letter (RFC 9207)."""
+    """If the server advertises `iss`, it must come, and be the server's own to the letter (RFC 9207)."""
     # given
     started = application.call("start", provider="demo", connection_id=fresh())
     true_url = browser.consent(browser.authorize(started["authorize_url"]))
@@ -392,7 +392,7 @@ def test_eight_at_once_make_one_exchange_and_show_one_outcome(
 
 
 def test_eight_at_once_share_a_failure(application: Application, browser: Browser, demo: DemoServer) -> None:
-    """Where the one exchange fails, everybody reads that it failed, and nobody tries again unasked."""
+    """If the one exchange fails, everybody reads that it failed, and nobody tries again unasked."""
     # given
     started = application.call("start", provider="ultracart", connection_id=fresh())
     answer_url = browser.consent(browser.authorize(started["authorize_url"]))

@@ -242,7 +242,7 @@ def test_while_keys_cannot_be_read_what_worked_goes_on(
 def test_tokens_that_are_not_the_connections_own_are_given_back(
     stack: Stack, application: Application, browser: Browser, scripted: Scripted, issuer: Issuer
 ) -> None:
-    """Of another account, or for another client: nothing of it is vended, and where grants are apart it is revoked."""
+    """Of another account, or for another client: nothing of it is vended, and if grants are apart it is revoked."""
     # given
     scripted.answers["/token"] = issuer.granted(1)
     started, _ = connect(application, browser, issuer.provider)

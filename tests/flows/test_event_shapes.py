@@ -216,7 +216,7 @@ def test_a_malformed_message_goes_back_without_an_alarm_of_its_own(
 
 
 def test_the_sweep_takes_what_a_schedule_sends(functions: dict[str, Answer]) -> None:
-    """The template's own input, and the event that EventBridge sends where a rule has none; nothing else."""
+    """The template's own input, and the event that EventBridge sends if a rule has none; nothing else."""
     # when
     answers = [functions["sweep"](event) for event in ({}, SCHEDULED)]
     refused = functions["sweep"]({"provider": fresh()})

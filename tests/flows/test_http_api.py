@@ -115,7 +115,7 @@ def test_form_encoded_body_is_refused(stack: Stack) -> None:
 def test_every_error_has_its_status(
     stack: Stack, application: Application, new_browser: Callable[..., Browser], demo: DemoServer
 ) -> None:
-    """The error table of the design, row by row; Retry-After stands where there is a `retry_after`, with its value."""
+    """The error table of the design, row by row; Retry-After is there if `retry_after` is, with its value."""
     # given
     merchant = fresh("merchant")
     names = ("dead", "revoked", "misconfigured", "throttled", "unavailable")

@@ -73,7 +73,7 @@ def spellings(secret: str) -> set[str]:
     raw = secret.encode()
     found = {secret, quote(secret, safe=""), quote_plus(secret), quote(secret), html.escape(secret), raw.hex()}
     quoted = json.dumps(secret)[1:-1]
-    # Escaped once, and again where one JSON text is quoted within another.
+    # Escaped once, and again if one JSON text is quoted within another.
     found |= {json.dumps(quoted)[1:-1], quoted, json.dumps(secret, ensure_ascii=False)[1:-1], raw.decode("latin-1")}
     # HTTP Basic has the secret form-encoded below the base64 (RFC 6749 section 2.3.1).
     for octets in {raw, quote_plus(secret).encode()}:
@@ -330,7 +330,7 @@ def _live(witness: Witness) -> None:
             witness.faults("token")
             witness.invoke("connections", event)
             if "drop_answer" not in fault:
-                # Where an answer was lost, a revocation waits some seconds for it: once is enough.
+                # If an answer was lost, a revocation waits some seconds for it: once is enough.
                 event = {"connection_id": _connect(witness, provider)}
             witness.faults("revoke", **fault)
             witness.invoke("revoke", event)

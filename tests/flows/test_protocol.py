@@ -265,7 +265,7 @@ def test_what_is_not_posted_as_asked_for_is_refused(
 def test_a_posted_form_does_not_open_what_was_asked_for_otherwise(
     application: Application, browser: Browser, scripted: Scripted, aws_calls: list[AwsCall]
 ) -> None:
-    """The cookie of an ordinary request is not looked at for a form, even where a browser sends it along."""
+    """The cookie of an ordinary request is not looked at for a form, even if a browser sends it along."""
     # given
     ordinary = Posted(application, browser, application.register(scripted.registration))
     aws_calls.clear()

@@ -397,7 +397,7 @@ def test_secret_without_a_method_is_basic(application: Application, browser: Bro
 def test_server_may_look_for_the_client_id_in_the_body(
     application: Application, browser: Browser, scripted: Scripted, capsys: pytest.CaptureFixture[str], *, in_body: bool
 ) -> None:
-    """Beside Basic, for the exchange, the refresh and the revocation; where it is missing the log names the key."""
+    """Beside Basic, for the exchange, the refresh and the revocation; if it is missing the log names the key."""
 
     # given
     def answer(received: Received) -> Any:

@@ -86,7 +86,7 @@ def test_a_token_set_of_a_moment_ago_is_not_refreshed_again(
 def test_a_token_set_of_a_moment_ago_that_has_run_out_is_refreshed(
     stack: Stack, application: Application, browser: Browser, scripted: Scripted
 ) -> None:
-    """Where access tokens live for seconds, a good one is what the caller needs."""
+    """If access tokens live for seconds, a good one is what the caller needs."""
     # given
     scripted.answers["/token"] = TOKENS | {"expires_in": 5}
     started, _ = connect(application, browser, application.register(scripted.registration))

@@ -238,7 +238,7 @@ def test_members_of_a_list_show_whose_fault_it_is(
 def test_an_answer_without_a_body_means_what_the_data_says(
     application: Application, scripted: Scripted, connected: Connect, stack: Stack, says: dict[str, Any]
 ) -> None:
-    """Where a server has nothing else to say of a dead grant, its status is enough; a firewall's page never is."""
+    """If a server has nothing else to say of a dead grant, its status is enough; a firewall's page never is."""
     # given
     connection_id = connected(application.register(scripted.registration | says))
 

@@ -70,7 +70,7 @@ def test_a_connection_lives_in_the_region_that_its_redirect_names(
 def test_a_lifetime_in_seconds_goes_before_one_in_milliseconds(
     application: Application, browser: Browser, scripted: Scripted, owner: Owner
 ) -> None:
-    """Zoho's expires_in_sec, where it is there: an hour, and not 41 days."""
+    """Zoho's expires_in_sec, if it is there: an hour, and not 41 days."""
     # given
     owner.registers("zoho", **scripted.endpoints)
     lives = []

@@ -332,7 +332,7 @@ def test_refresh_in_flight_cannot_bring_a_revoked_connection_back(
     assert {"refresh-2", "access-2"} <= sent if endpoint else sent == set()
 
 
-# Where the server takes a live access token alone
+# With a server that takes nothing but a live access token
 
 
 def live_token(scripted: Scripted, dead: Any, done: Any) -> None:
@@ -534,7 +534,7 @@ def work_off(application: Application, connection_id: str) -> None:
 def test_both_grants_of_a_connection_that_was_connected_twice_end(
     application: Application, browser: Browser, scripted: Scripted, *, ends_all: bool | None
 ) -> None:
-    """The first at once where that is known to end nothing else, and with the second where it is not.
+    """The first at once if that is known to end nothing else, and with the second if it is not.
 
     https://github.com/xorbitsai/xagent/issues/1491
     """

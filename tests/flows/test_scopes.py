@@ -112,7 +112,7 @@ def test_the_redirect_may_name_what_was_granted(  # noqa: PLR0913, PLR0917 - pyt
     scope: str,
     missing: list[str],
 ) -> None:
-    """Where data says so and the tokens come without a scope. It cannot grant what was not asked for."""
+    """If data says so, and the tokens come without a scope. It cannot grant what was not asked for."""
     # given
     quirks = {"scopes": ["read", "write"], "scope_parameter": "scope", "response_scope_separators": [","]}
     started = application.call("start", provider=application.register(scripted.registration | quirks))

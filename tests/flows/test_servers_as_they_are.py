@@ -311,7 +311,7 @@ def test_an_answer_by_another_way_than_asked_for_names_the_key(
 def test_an_error_without_the_issuers_name_says_what_was_missed(
     application: Application, browser: Browser, scripted: Scripted, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Canaille promises `iss`, and leaves it out where it finds the request wrong."""
+    """Canaille promises `iss`, and leaves it out if it finds the request wrong."""
     # given
     promise = {"issuer": scripted.url, "authorization_response_iss_parameter_supported": True}
     started = application.call("start", provider=application.register(scripted.registration | promise))

@@ -33,7 +33,7 @@ LONE_SURROGATE = "\ud800"
 
 
 def test_answers_with_a_link_that_lives_ten_minutes(stack: Stack, application: Application) -> None:
-    """The answer has exactly four fields; the connection gets a UUIDv4 where the caller chose no id."""
+    """The answer has exactly four fields; the connection gets a UUIDv4 if the caller chose no id."""
     # given
     before = int(stack.clock.now())
 

@@ -1,4 +1,4 @@
-"""`token`: a valid access token for whoever asks, at the least cost; one shared outcome where it must be fetched."""
+"""`token`: a valid access token for whoever asks, at the least cost; one shared outcome if it must be fetched."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_min_ttl_beyond_the_tokens_life_does_not_wear_out_the_refresh_token(
 def test_refresh_keeps_or_replaces_the_refresh_token(
     stack: Stack, application: Application, connection_id: str, demo: DemoServer
 ) -> None:
-    """Where the server sends no new refresh token the old one stays; where it rotates, the new one is used next."""
+    """If the server sends no new refresh token the old one stays; if it rotates, the new one is used next."""
     # when
     versions = []
     for rotate in (False, True, True, False):

@@ -19,7 +19,7 @@ SCHEDULES = 20_000
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return 0 where everything held."""
+    """Return 0 if everything held."""
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     parser.add_argument("--seed", type=int, help="replay the history of one seed, and print it")
     parser.add_argument("--scenario", choices=sorted(BY_NAME), help="this cast or family alone")

@@ -69,7 +69,7 @@ def search(name: str, preempts: int, faults: int) -> Tally:
 
 
 def hunt(name: str, most: int = ENOUGH_FOR_A_MUTANT) -> tuple[int, str] | None:
-    """Return the first seed in whose history a mutant is noticed, and by what; None where it never is.
+    """Return the first seed in whose history a mutant is noticed, and by what; None if it never is.
 
     An exception does not count, it may be the mutant's own; nor does a history in which the sound code fails too.
     """

@@ -156,7 +156,7 @@ def run() -> list[str]:
 
 
 def main() -> int:
-    """Print the table; return 0 where everything held."""
+    """Print the table; return 0 if everything held."""
     logging.getLogger("gatehouse").setLevel(logging.CRITICAL)  # a line for each call of thousands helps nobody
     try:
         lines = run()

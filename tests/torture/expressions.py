@@ -45,7 +45,7 @@ def _plain(value: Value) -> tuple[str, Any]:
 
 
 def _at(item: Item, path: str, names: Names) -> Value | None:
-    """Return the value at a document path, or None where there is none."""
+    """Return the value at a document path, or None if there is none."""
     found: Value | None = {"M": item}
     for part in path.split("."):
         inside = found.get("M") if found else None

@@ -3,7 +3,7 @@
 That is by the server's own books and by what is written down. What is left at the end is judged in `judging`.
 
 A token response is *secured* once a write holds it: the record, the rescue queue or the log. It is *lost on the wire*
-where its answer never reached a client, *lost in a crash* where the client died before any write could hold it. Those
+if its answer never reached a client, *lost in a crash* if the client died before any write could hold it. Those
 two nobody can prevent, and they are counted; everything else that is missing is a violation.
 """
 
@@ -83,7 +83,7 @@ class Watch(Observer):
         self.secured: dict[str, dict[str, float]] = {}
         self.books: dict[str, Book] = {}
         self.endings: dict[Grant, str] = {}
-        """Why a grant ended that was not to end, where nobody can be blamed for it."""
+        """Why a grant ended that was not to end, if nobody can be blamed for it."""
         self.read_at: dict[str, int] = {}
         """The step at which a request's start read the connection, by the request."""
         self.on_the_wire: list[OnTheWire] = []
@@ -164,7 +164,7 @@ class Watch(Observer):
                 self.violated(f"tokens of {grant.account} are current in a connection of {known}")
 
     def _consent_written(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-        """Judge whether a refresh token goes on that is good, and no other, where a consent has brought none."""
+        """Judge whether a refresh token goes on that is good, and no other, if a consent has brought none."""
         used, current = records.to_refresh(was), records.current_of(now)
         if now.get("authorized_by") == was.get("authorized_by") or not used or current.get("refreshable"):
             return
@@ -354,7 +354,7 @@ class Watch(Observer):
     def _is_stale(self, request: TokenRequest) -> bool:
         """Return whether its lease has run out by its own clock: it slept, and should not be at work any more.
 
-        Only where processes outlive their deadline: where they do not, no lease may be over before its request is, and
+        Only if processes outlive their deadline: if they do not, no lease may be over before its request is, and
         one that is so is a violation, not an excuse.
         """
         scheduler = self.world.scheduler
@@ -384,7 +384,7 @@ class Watch(Observer):
                 self.endings[grant] = name
 
     def _blameless(self, grant: Grant, request: RevocationRequest) -> str | None:
-        """Return why a grant had to end that was not to end; None where it need not."""
+        """Return why a grant had to end that was not to end; None if it need not."""
         if request.is_asked_for and request.grant and grant.connection_id != request.grant.connection_id:
             return OF_THE_ACCOUNT
         if self.world.profile.revokes_all and self.world.profile.says_all is False:
@@ -447,7 +447,7 @@ class Watch(Observer):
         return self.world.server.by_access_token[held.access_token]
 
     def opened(self, connection_id: str, stored: Mapping[str, Any]) -> TokenSet | None:
-        """Return what a stored token set holds; a violation where it does not open."""
+        """Return what a stored token set holds; a violation if it does not open."""
         try:
             return self.world.opened(connection_id, stored)
         except Exception as error:  # noqa: BLE001 - whatever it is, this record has a seal that does not open

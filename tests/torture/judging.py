@@ -98,7 +98,7 @@ class _Judge:
             self.watch.counts[name] += 1
 
     def _why_it_lives_on(self, grant: Grant) -> str | None:
-        """Return what keeps us from ending a grant; None where nothing does."""
+        """Return what keeps us from ending a grant; None if nothing does."""
         newest = grant.issues[-1]
         held = [issue.refresh_token for issue in self._reached_us(grant)]
         if self.watch.is_lost(newest) and newest.refresh_token not in held:

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 
 def _without(*attributes: str) -> type[Connections]:
-    """Return a store whose conditions do not look at some attributes; at none at all where none are named."""
+    """Return a store whose conditions do not look at some attributes; at none at all if none are named."""
 
     class Holed(Connections):
         def _call(self, operation: str, **arguments: Any) -> Any:
@@ -531,7 +531,7 @@ MUTANTS: dict[str, Parts] = {
     "the look: while the rescue queue holds an answer": Parts(second_look=_LooksInSpiteOfTheQueue),
     "the look: after a consent elsewhere": Parts(second_look=_LooksInSpiteOfAnother),
     "the look: after an attempt before the refused one": Parts(refresh_results=_DoubtsAnyRefusal),
-    "the pause: where a token is needed by now": Parts(vending=_KeepsToPauses),
+    "the pause: when a token is needed by now": Parts(vending=_KeepsToPauses),
     "the unknown refusal: never the end": Parts(refresh_results=_NeverConcludes),
     "the unknown refusal: the end at once": Parts(refresh_results=_ConcludesAtOnce),
     "the re-read on invalid_grant": Parts(refresh_results=_DoesNotReread),
@@ -557,8 +557,8 @@ MUTANTS: dict[str, Parts] = {
     "the account: not compared": Parts(committing=_NeverCompares),
     "the waiting: used before its account is known": Parts(committing=_UsesAtOnce),
     "the waiting: asked for by nobody": Parts(connections=_reading(asked_first=property(lambda _connection: None))),
-    "the unwanted: forgotten where grants are apart": Parts(committing=_deciding(_ForgetsUnwanted)),
-    "the unwanted: revoked where nobody says that grants are apart": Parts(committing=_TakesForApart),
+    "the unwanted: forgotten if grants are apart": Parts(committing=_deciding(_ForgetsUnwanted)),
+    "the unwanted: revoked if nobody says that grants are apart": Parts(committing=_TakesForApart),
     "the refresh: of tokens of a moment ago": Parts(
         connections=_reading(was_just_obtained=lambda _connection, _now: False)
     ),
@@ -589,7 +589,7 @@ FAMILY_OF = {
     "the look: while the rescue queue holds an answer": "looks beside what is queued",
     "the look: after a consent elsewhere": _OF_ONE_ACCOUNT,
     "the look: after an attempt before the refused one": _BELIEVED_DEAD,
-    "the pause: where a token is needed by now": "callers while a server is down",
+    "the pause: when a token is needed by now": "callers while a server is down",
     "the unknown refusal: never the end": "refusals that nobody knows",
     "the unknown refusal: the end at once": "refusals in passing",
     "the kept: superseded by a consent without a refresh token": _WITHOUT_REFRESH_TOKEN,
@@ -604,13 +604,13 @@ FAMILY_OF = {
     "the account: not compared": "another account",
     "the waiting: used before its account is known": "accounts that have to be asked",
     "the waiting: asked for by nobody": "accounts that have to be asked",
-    "the unwanted: forgotten where grants are apart": "accounts that have to be asked",
+    "the unwanted: forgotten if grants are apart": "accounts that have to be asked",
     "the refresh: of tokens of a moment ago": "callers again and again",
     "the client: not compared by a refresh": "a registration that is wrong for a while",
     "the client: not compared by a revocation": "a registration that is wrong for a while",
     "the slot: whoever has it": "so many requests at a time",
     "the slot: shorter than its request": "so many requests at a time",
     "the slot: given back while the server may be at work": "so many requests at a time",
-    "the unwanted: revoked where nobody says that grants are apart": "strangers, and a revocation",
+    "the unwanted: revoked if nobody says that grants are apart": "strangers, and a revocation",
 }
 """Where a mutant is hunted; the others are among any cast of callers."""

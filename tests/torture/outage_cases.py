@@ -320,7 +320,7 @@ def _asleep(scene: Scene, *, call: str, side: str, window: int = 0) -> Fate:
 
 
 def _asleep_at_a_server_that_keeps(scene: Scene) -> Fate:
-    """The same where refresh tokens are not rotated: two answers, both good; the newer attempt's stays."""
+    """The same if refresh tokens are not rotated: two answers, both good; the newer attempt's stays."""
     connection_id, event = _expired(scene, provider="ultracart")
     sleeper = scene.stopped_at(Job("token", event), "POST token", AFTER)
     scene.advance(LEASE + 1)

@@ -25,7 +25,7 @@ def sets_in(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def current_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the current token set among an item's plain values; nothing where there is none."""
+    """Return the current token set among an item's plain values; nothing if there is none."""
     return next((each for each in values.get("sets", ()) if each["place"] == Place.CURRENT), {})
 
 

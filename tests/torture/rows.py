@@ -19,7 +19,7 @@ _BRING = frozenset(happened for _, place, happened in LIFE if place is Place.OUT
 
 
 def rows_of(before: Values, after: Values) -> set[Row] | None:
-    """Return the rows of the table by which one write can have led from one state to another; None where none can.
+    """Return the rows of the table by which one write can have led from one state to another; None if none can.
 
     A token set that no row of them is about has stayed where it was. In the same write others may go that waited and
     were not the connection's own; then what is superseded may be revoked at once, or be the oldest of too many.

@@ -107,7 +107,7 @@ def _prober(world: World, watch: Watch, connection_id: str) -> Callable[[], None
 
 
 def _probe(world: World, actor: Actor, connection_id: str) -> float | None:
-    """Ask for a token until there is one; return when that was, or None where the connection is over, or may be."""
+    """Ask for a token until there is one; return when that was, or None if the connection is over, or may be."""
     while True:
         actor.deadline = world.scheduler.now + 29.0
         process = Process(world, actor)

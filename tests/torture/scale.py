@@ -207,12 +207,12 @@ def peak(due: int) -> int:
 
 
 def same_requests(few: Sweep, many: Sweep) -> None:
-    """Raise `AssertionError` where the two sweeps differ in anything but time."""
+    """Raise `AssertionError` if the two sweeps differ in anything but time."""
     assert (few.queued, few.requests) == (many.queued, many.requests), f"{few} is not {many}"
 
 
 def is_flat(smaller: int, larger: int) -> None:
-    """Raise `AssertionError` where the larger sweep took more memory."""
+    """Raise `AssertionError` if the larger sweep took more memory."""
     assert larger <= smaller + _TOLERANCE, f"{smaller} bytes, then {larger}"
 
 
@@ -231,7 +231,7 @@ def run() -> list[str]:
 
 
 def main() -> int:
-    """Print the table; return 0 where everything held."""
+    """Print the table; return 0 if everything held."""
     sys.stdout.write("\n".join([*run(), ""]))
     return 0
 

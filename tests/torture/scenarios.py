@@ -40,8 +40,8 @@ BEGINNINGS = {
     "often, then dead": 9,
     "taken for dead": 1,
 }
-"""What has happened to a connection before, with the number of its consents: a grant is dead where the user has removed
-it, and taken for dead where it was refused in passing."""
+"""What has happened to a connection before, with the number of its consents: a grant is dead if the user has removed
+it, and taken for dead if it was refused in passing."""
 
 STRICT = Profile()
 REPLAYING = Profile(replay_seconds=60)

@@ -180,7 +180,7 @@ class Scheduler:
     """Runs actors by a strategy. `bounded`: a process is killed at its deadline and no call outlasts its time-out."""
 
     VISIBILITY: ClassVar[dict[str, float]] = {"rescue": 190.0, "refresh": 40.0}
-    """Seconds for which a delivered message is hidden, where the template says other than 180."""
+    """Seconds for which a delivered message is hidden, if the template says other than 180."""
 
     def __init__(
         self, strategy: Strategy, *, bounded: bool = True, two_sided: bool = True, pauses: bool = True
@@ -291,7 +291,7 @@ class Scheduler:
         return fault
 
     def _pause_and_sleep(self, actor: Actor, point: Point) -> Fault:
-        """Wait for what the strategy chooses; a process may be stopped here for long, where it may outlive its time."""
+        """Wait for what the strategy chooses; a process may be stopped here for long, if it may outlive its time."""
         fault = self._pause(actor, point)
         if fault not in SLEEPS:
             return fault
@@ -469,7 +469,7 @@ class Scheduler:
     # Time
 
     def _waits(self, *, forced: bool) -> list[Option]:
-        """Return the waits that may be chosen: forced where nobody can go on, else as a fault (everybody is slow)."""
+        """Return the waits that may be chosen: forced if nobody can go on, else as a fault (everybody is slow)."""
         if not forced and not (self.pauses and self.faults_allowed):
             return []
         wakes = [actor.point.wake_at for actor in self.live if actor.point and actor.point.wake_at is not None]

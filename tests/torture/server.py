@@ -80,7 +80,7 @@ class Grant:
 
 @dataclass(eq=False)
 class Issue:
-    """One token response. `calls` are the requests that it answered: more than one where it was replayed.
+    """One token response. `calls` are the requests that it answered: more than one if it was replayed.
 
     Without a refresh token it came of a consent beside one that goes on.
     """
@@ -96,7 +96,7 @@ class Issue:
 
 
 class Refusal(Exception):
-    """The server says no: with an error code (RFC 6749 section 5.2), in its own way where it has one."""
+    """The server says no: with an error code (RFC 6749 section 5.2), in its own way if it has one."""
 
     def __init__(self, code: str, status: int = 400, **more: Any) -> None:
         super().__init__(code)

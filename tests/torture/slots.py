@@ -79,7 +79,7 @@ class Code:
         return tuple(sorted(number for number in found if number is not None))
 
     def _take(self, table: Table, number: int, was: Held | None, mine: Held) -> Table | None:
-        """Return the table after the write that takes a slot; None where its condition fails."""
+        """Return the table after the write that takes a slot; None if its condition fails."""
         slots = self._at(0, table)
         try:
             slots.shared.take_slot("as", number, Taken(*was) if was else None, Taken(*mine), 1)
@@ -95,7 +95,7 @@ class Code:
         return _table(slots.shared)
 
     def _timeout(self, until: int, now: int) -> float | None:
-        """Return the seconds that a request gets which is sent now; None where nothing is sent."""
+        """Return the seconds that a request gets which is sent now; None if nothing is sent."""
         transport = _Answering()
         slot = self.slot("as", 0, Taken("mine", START + until), transport, self._at(now).timing)
         try:
@@ -172,7 +172,7 @@ class Search:
     seen: set[World] = field(default_factory=set)
 
     def violation(self) -> str | None:
-        """Return the first thing that can go wrong; None where nothing can, after trying everything.
+        """Return the first thing that can go wrong; None if nothing can, after trying everything.
 
         Nobody has to go on: so who dies is tried, too, wherever it stands.
         """

@@ -48,7 +48,7 @@ class Fate:
     counts: Counter[str] = field(default_factory=Counter)
 
     def require(self, what: str, *, holds: bool) -> None:
-        """Note a violation where something does not hold."""
+        """Note a violation if something does not hold."""
         if not holds:
             self.violations.append(what)
 
@@ -199,7 +199,7 @@ class CallingBack:
         return Job("callback", self._event)
 
     def end(self, scene: Scene, report: Report) -> Fate:
-        """Reload the page, and where it says so, try again."""
+        """Reload the page, and if it says so, try again."""
         scene.dynamodb.recover()
         fate = Fate(KEPT, "")
         if self.again:

@@ -32,7 +32,7 @@ class Calm:
 class Chance:
     """Draws every choice from a seed. Each schedule has a temper of its own: how restless, how many faults.
 
-    Where a fault can happen that is `likely`, or an outage of a service that is, one often does.
+    If a fault can happen that is `likely`, or an outage of a service that is, one often does.
     """
 
     def __init__(self, random: Random, likely: Collection[Fault | str] = ()) -> None:

@@ -28,7 +28,7 @@ SHORT = [
 
 @pytest.mark.parametrize("name", SHORT)
 def test_a_process_may_die_after_any_call(scene: Scene, name: str) -> None:
-    """Killed at each boundary: a token is lost only where the answer died with the process, and nothing is undone."""
+    """Killed at each boundary: a token is lost only if the answer died with the process, and nothing is undone."""
     story = next(story for story in STORIES if story.name == name)
 
     figures = explore(scene, [story], sides=(AFTER,))

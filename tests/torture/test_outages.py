@@ -36,7 +36,7 @@ SHORT = {
 @pytest.mark.needs_node
 @pytest.mark.parametrize(("name", "word"), SHORT.items(), ids=SHORT)
 def test_an_outage_loses_no_token_that_reached_us(scene: Scene, name: str, word: str) -> None:
-    """Whatever fails: the token is kept, or it is lost where nothing of ours could have kept it."""
+    """Whatever fails: the token is kept, or it is lost if nothing of ours could have kept it."""
     case = next(case for case in CASES if case.name == name)
 
     fate = case.play(scene)

@@ -121,7 +121,7 @@ def test_each_rule_is_needed(code: type[Code], calls: int) -> None:
 
 
 def test_a_call_knows_its_own_slot_again() -> None:
-    """Else it takes a second one, where there is one: its first write took effect, though its answer was lost."""
+    """Else it takes a second one, if there is one: its first write took effect, though its answer was lost."""
     found = [searched(code, 2, processes=1, writes_arrive_late=False)[0] for code in (_ForgetsItsOwn, Code)]
 
     assert found == ["two slots in one hand", None]

@@ -78,7 +78,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a victim: its boundaries in their order, its result where it lived to give one, and its log."""
+    """What became of a victim: its boundaries in their order, its result if it lived to give one, and its log."""
 
     passed: tuple[Boundary, ...]
     result: Any = field(default=None, repr=False)

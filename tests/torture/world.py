@@ -136,7 +136,7 @@ class World:
         self._numbers = count(1)
 
     def item(self, connection_id: str = CONNECTION) -> dict[str, Any]:
-        """Return the attributes of a connection as they are stored, as plain values; empty where there is none."""
+        """Return the attributes of a connection as they are stored, as plain values; empty if there is none."""
         return self.plain(self.dynamo.items[CONNECTIONS].get(connection_id, _NOTHING))
 
     def turns(self) -> list[float]:

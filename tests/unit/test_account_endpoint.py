@@ -333,7 +333,7 @@ def test_an_access_token_is_sent_to_nobody_else(waiting: MemoryServices, shop: S
     assert (shop.asked, places(waiting)) == (0, ["current", "pending"])
 
 
-# Where the provider takes so many requests at a time
+# With a provider that takes so many requests at a time
 
 
 def test_callback_asks_in_the_slot_that_it_has(services: MemoryServices, shop: Shop) -> None:

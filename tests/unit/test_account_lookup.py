@@ -1,4 +1,4 @@
-"""Whose account tokens are for, where that has to be asked: safe before it is, compared, and never vended meanwhile."""
+"""Whose account tokens are for, if that has to be asked: safe before it is, compared, and never vended meanwhile."""
 
 from __future__ import annotations
 
@@ -507,7 +507,7 @@ def test_a_revocation_meets_what_waits(known: MemoryServices, issuer: Issuer, *,
 
 
 def test_a_revocation_meets_what_nobody_has_in_hand(waiting: MemoryServices) -> None:
-    """Of whom it is nobody knows: it is forgotten where that might end what somebody else lives on."""
+    """Nobody knows whose it is: it is forgotten if its revocation might end what somebody else relies on."""
     assert waiting.revoke() == "revoked"
 
     assert (waiting.stored().sets, waiting.stored().due_at) == ((), None)

@@ -155,7 +155,7 @@ def test_an_outage_of_ours_is_shown_as_one(services: MemoryServices) -> None:
 
 
 def test_a_push_ends_within_the_time_that_the_function_has(services: MemoryServices) -> None:
-    """What is left of it bounds the request; where that is too little, none is made."""
+    """What is left of it bounds the request; if that is too little, none is made."""
     services.server.answers = [TAKEN]
     assert isinstance(sent_to(services, 4.0, authorization_url=BARE_URL, **PUSHED), str)
     assert services.server.timeouts == [3.0]

@@ -597,7 +597,7 @@ def test_a_lost_confirmation_of_an_only_token_makes_a_refusal_a_yes(services: Me
     assert said(services) == {"grant": "refused after an interruption"}
 
 
-# Where either token ends all, and the server says which one has
+# With a server whose either token ends all, and that says which one has
 
 
 def by_either_token(services: MemoryServices) -> None:
@@ -666,7 +666,7 @@ def test_a_yes_that_may_be_to_an_unknown_token_is_not_the_end_of_all(services: M
     assert services.server.revoked == ["RT-1", "AT-1"]
 
 
-# Where the server takes a live access token alone
+# With a server that takes nothing but a live access token
 
 
 @pytest.fixture
