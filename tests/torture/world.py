@@ -84,25 +84,25 @@ class Observer:
     """What the world reports of itself; `invariants.Watch` is the one that judges it."""
 
     def wrote(self, actor: Actor | None, table: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-        """OnDate of a write that took effect."""
+        """Notice a write that took effect."""
 
     def queued(self, queue: str, body: str) -> None:
-        """OnDate of a message that a queue took, or a line that the log did."""
+        """Notice a message that a queue took, or a line that the log did."""
 
     def sent(self, request: OnTheWire) -> None:
-        """OnDate of a request on its way to an endpoint."""
+        """Notice a request on its way to an endpoint."""
 
     def asked(self, request: TokenRequest) -> None:
-        """OnDate of a token request on its way."""
+        """Notice a token request on its way."""
 
     def refused(self, actor: Actor, connection_id: str, error: GatehouseError) -> None:
-        """OnDate of a caller that got no token."""
+        """Notice a caller that got no token."""
 
     def revoking(self, request: RevocationRequest) -> None:
-        """OnDate of a revocation on its way."""
+        """Notice a revocation on its way."""
 
     def revoked(self, request: RevocationRequest) -> None:
-        """OnDate of a revocation that took effect, or might have: what it ended is in it."""
+        """Notice a revocation that took effect, or might have: what it ended is in it."""
 
 
 class World:
@@ -178,7 +178,7 @@ class World:
 
 
 class Process:
-    """One cold start: the use cases, put together as `settings.Services` does."""
+    """One cold start: the use cases, put together as `services.Services` does."""
 
     def __init__(self, world: World, actor: Actor | None, parts: Parts | None = None) -> None:
         self.world = world
