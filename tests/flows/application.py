@@ -174,7 +174,7 @@ class Context:
 
 
 def with_services(stack: Stack, handler: Any, **environment: str) -> Callable[[Any, Context], Any]:
-    """Return a handler with services of its own on the stack's tables, cold, and with some of its environment changed."""
+    """Return a handler with cold services of its own on the stack's tables, and some of its environment changed."""
     whole: dict[str, str] = {}
     for function in stack.deployment.functions.values():
         whole |= function.environment

@@ -298,7 +298,7 @@ def test_sweep_reads_the_index_of_what_is_due_and_nothing_else(stack: Stack, bro
     assert operations(stack.aws_calls) == ["Query"] * 16
 
 
-def test_one_refresh_at_a_time_where_the_provider_takes_one(
+def test_one_refresh_at_a_time_if_the_provider_takes_one(
     stack: Stack, new_browser: Callable[..., Browser], demo: DemoServer, gate: Gate
 ) -> None:
     """UltraCart allows no concurrent requests: while one is under way, the queue hands out no other."""
@@ -327,7 +327,7 @@ def test_one_refresh_at_a_time_where_the_provider_takes_one(
     assert [request["outcome"] for request in demo.requests("token")] == ["refreshed"] * 3
 
 
-def test_several_refreshes_at_a_time_where_the_provider_takes_several(
+def test_several_refreshes_at_a_time_if_the_provider_takes_several(
     stack: Stack, browser: Browser, demo: DemoServer, gate: Gate, standard: Callable[..., str]
 ) -> None:
     """Slots of one provider do not wait for each other: three refreshes are under way at once."""

@@ -146,7 +146,7 @@ def test_pages_hold_every_connection_once(application: Application, shop: dict[s
     assert all(connection.keys() == VIEW_KEYS for connection in found)
 
 
-def test_page_has_a_cursor_only_where_more_may_follow(application: Application, shop: dict[str, Any]) -> None:
+def test_page_has_a_cursor_only_if_more_may_follow(application: Application, shop: dict[str, Any]) -> None:
     """Two fields, or one."""
     # when
     first = application.call("connections", owner=shop["owner"], limit=20)

@@ -480,7 +480,7 @@ def test_when_the_refresh_token_ends_is_shown(application: Application, browser:
 
 
 @pytest.mark.parametrize("allowed", [False, True])
-def test_another_account_takes_a_connection_over_only_where_start_allows_it(
+def test_another_account_takes_a_connection_over_only_if_start_allows_it(
     application: Application, browser: Browser, scripted: Scripted, *, allowed: bool
 ) -> None:
     """Refused: the old tokens work, nobody gets the new ones, and the person may come with the right account.

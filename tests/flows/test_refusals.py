@@ -405,7 +405,7 @@ def test_a_previous_client_is_used_for_what_was_issued_to_it(
     assert clients == ["scripted-client", "another-client", "scripted-client", "scripted-client"]
 
 
-def test_customers_connect_again_where_that_is_meant(
+def test_customers_connect_again_if_that_is_meant(
     application: Application, scripted: Scripted, connected: Connect, stack: Stack
 ) -> None:
     """Nothing is sent; their grants are left at the server."""
@@ -471,7 +471,7 @@ def test_the_older_secret_is_tried_at_a_refresh(
 
 
 @pytest.mark.parametrize(("status", "codes"), [(401, 2), (403, 1)])
-def test_a_code_goes_out_once_more_where_the_server_has_not_looked_at_it(
+def test_a_code_goes_out_once_more_if_the_server_has_not_looked_at_it(
     application: Application, browser: Browser, scripted: Scripted, status: int, codes: int
 ) -> None:
     """After a 401, that is, and after no 403: the server may have known the client."""

@@ -96,7 +96,7 @@ def test_again_is_as_good_as_once(
         (Faults(endpoint="revoke", redirect_to="http://127.0.0.1:9/"), "provider_misconfigured"),
     ],
 )
-def test_ends_here_even_where_the_server_fails(
+def test_ends_here_even_if_the_server_fails(
     application: Application, connection_id: str, demo: DemoServer, fault: Faults, code: str
 ) -> None:
     """`revoking` vends nothing at once, keeps what it needs to try again, and says why it still has to."""
@@ -561,7 +561,7 @@ def test_both_grants_of_a_connection_that_was_connected_twice_end(
     assert "sets" not in (application.connection_item(connection_id) or {})
 
 
-def test_tokens_of_another_account_are_revoked_where_that_ends_nothing_else(
+def test_tokens_of_another_account_are_revoked_if_that_ends_nothing_else(
     application: Application, browser: Browser, scripted: Scripted
 ) -> None:
     """Kept, sealed and vended to nobody, until the server confirms their end: also if it was down at first."""

@@ -358,7 +358,7 @@ def test_a_token_that_a_server_quotes_from_its_own_database_is_in_no_log(
         ({"scopes": ["read"], "response_mode": "query"}, {"scopes_supported": [], "response_modes_supported": 7}, None),
     ],
 )
-def test_the_command_tells_what_a_server_does_not_publish(  # noqa: PLR0913, PLR0917 - pytest passes them by name
+def test_the_command_says_what_a_server_does_not_publish(  # noqa: PLR0913, PLR0917 - pytest passes them by name
     scripted: Scripted,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

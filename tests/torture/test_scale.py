@@ -25,7 +25,7 @@ def test_a_sweep_costs_what_is_due_and_not_what_there_is() -> None:
     assert set(few.requests) == {"Query", "UpdateItem"}
 
 
-def test_a_sweep_takes_no_more_memory_where_more_is_due() -> None:
+def test_a_sweep_takes_no_more_memory_if_more_is_due() -> None:
     """8,000 due take what 1,600 take: a page at a time."""
     is_flat(peak(1_600), peak(8_000))
 

@@ -276,7 +276,7 @@ def test_made_up_keys_cost_the_issuer_nothing(known: MemoryServices, issuer: Iss
 # By the background
 
 
-def test_the_background_goes_on_where_a_process_died(waiting: MemoryServices, issuer: Issuer) -> None:
+def test_the_background_goes_on_if_a_process_died(waiting: MemoryServices, issuer: Issuer) -> None:
     """`refresh` opens what waits, and leads it to its place; the times of the grant's own upkeep are its own."""
     assert work_off(waiting) == [None]
 

@@ -446,7 +446,7 @@ def test_a_connection_does_not_change_hands(
 
 
 @pytest.mark.parametrize("foreign", FOREIGN)
-def test_tokens_of_another_party_are_revoked_where_grants_are_apart(
+def test_tokens_of_another_party_are_revoked_if_grants_are_apart(
     services: MemoryServices, foreign: dict[str, Any]
 ) -> None:
     """They wait in the record until the server has confirmed their end, and are vended to nobody."""
@@ -466,7 +466,7 @@ def test_tokens_of_another_party_are_revoked_where_grants_are_apart(
 
 
 @pytest.mark.parametrize("status", [Status.ACTIVE, Status.REAUTHORIZATION_REQUIRED, Status.REVOKING])
-def test_what_comes_too_late_for_another_party_is_revoked_where_grants_are_apart(
+def test_what_comes_too_late_for_another_party_is_revoked_if_grants_are_apart(
     services: MemoryServices, status: Status
 ) -> None:
     """Whatever has become of the connection since."""
@@ -647,7 +647,7 @@ def test_the_first_of_two_links_is_answered_at_once(services: MemoryServices, be
     assert (services.slept, services.events.calls) == ([], ["consume", "get_request", "get"] * 10)
 
 
-def test_a_killed_exchange_is_not_waited_for_where_another_link_has_connected_since(services: MemoryServices) -> None:
+def test_a_killed_exchange_is_not_waited_for_if_another_link_has_connected_since(services: MemoryServices) -> None:
     """There is nothing to come of it that would change what the person reads."""
     killed(services)
     services.pass_time(5)()
@@ -732,7 +732,7 @@ def test_a_consent_is_noted_for_the_other_connections_of_its_account(accounts: M
     assert accounts.shared.refreshed == {("acme", "client-1"): now}
 
 
-def test_another_accounts_consent_is_refused_and_revoked_where_grants_are_apart(accounts: MemoryServices) -> None:
+def test_another_accounts_consent_is_refused_and_revoked_if_grants_are_apart(accounts: MemoryServices) -> None:
     """What works stays, the new tokens go back; with the right account the person may try again."""
     apart(accounts, subject="account")
     before = accounts.stored()

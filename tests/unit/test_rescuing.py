@@ -196,7 +196,7 @@ def test_an_outage_is_waited_for_and_then_left_to_the_queue(services: MemoryServ
     assert rescue(services, document)["version"] == 2
 
 
-def test_a_message_of_before_takes_format_2_on_where_it_is_sealed_again(services: MemoryServices) -> None:
+def test_a_message_of_before_takes_format_2_on_if_it_is_sealed_again(services: MemoryServices) -> None:
     """Whose it is nobody noted then, and that is what its new seal says."""
     document = interrupted_consent(services)
     tokens = document["tokens"]

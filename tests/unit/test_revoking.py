@@ -1063,7 +1063,7 @@ def test_a_revocation_that_is_put_off_for_a_consent_is_not_when_that_is_revoked_
     assert services.stored().status is Status.REVOKED
 
 
-def test_what_a_consent_replaces_is_revoked_at_once_where_grants_are_apart(services: MemoryServices) -> None:
+def test_what_a_consent_replaces_is_revoked_at_once_if_grants_are_apart(services: MemoryServices) -> None:
     """Nobody uses it any more, and nothing else ends with it: it need not wait for the connection's end."""
     services.registrations.known["acme"] = registration(revocation_ends_authorization=False)
 

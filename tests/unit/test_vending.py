@@ -130,7 +130,7 @@ def test_who_comes_second_waits_for_the_first_and_asks_nobody(services: MemorySe
 
 
 @pytest.mark.parametrize("throttled", [1, 5])
-def test_who_waits_goes_on_waiting_where_the_table_throttles(services: MemoryServices, throttled: int) -> None:
+def test_who_waits_goes_on_waiting_if_the_table_throttles(services: MemoryServices, throttled: int) -> None:
     """So many may wait for one record that DynamoDB does not answer all of them: the next look will do."""
     other = refreshes.leased(services.stored(), "holder-9", services.now + 20, services.now)
     services.connections.records["merchant-1"] = other
@@ -338,7 +338,7 @@ def test_a_time_that_the_server_named_holds_for_who_needs_a_token(due: MemorySer
 # A lost answer
 
 
-def test_a_lost_answer_is_asked_for_again_where_the_server_repeats_it(services: MemoryServices) -> None:
+def test_a_lost_answer_is_asked_for_again_if_the_server_repeats_it(services: MemoryServices) -> None:
     """On the same lease, with the same refresh token, at once: the loss costs nobody anything."""
     replaying(services)
     services.server.answers = [lost()]
@@ -351,7 +351,7 @@ def test_a_lost_answer_is_asked_for_again_where_the_server_repeats_it(services: 
     assert not services.stored().was_interrupted
 
 
-def test_a_lost_answer_is_asked_for_again_where_refresh_tokens_are_not_replaced(services: MemoryServices) -> None:
+def test_a_lost_answer_is_asked_for_again_if_refresh_tokens_are_not_replaced(services: MemoryServices) -> None:
     """A server that does not rotate them has nothing to detect: the same token gets another answer."""
     services.registrations.known["acme"] = registration(refresh_token_rotation=False)
     services.server.answers = [lost()]
@@ -516,7 +516,7 @@ def test_a_refusal_that_nobody_knows_may_pass_for_a_day_and_ten_attempts(
     assert services.stored().needs is None
 
 
-def test_a_lasting_refusal_is_the_end_of_the_grant_where_others_of_the_client_are_answered(
+def test_a_lasting_refusal_is_the_end_of_the_grant_if_others_of_the_client_are_answered(
     services: MemoryServices,
 ) -> None:
     """The client is right, then; the customer is asked to connect again, and nobody looks at the grant any more."""
