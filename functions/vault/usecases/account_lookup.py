@@ -64,7 +64,7 @@ LONGEST_LOOKUP = 86400
 
 @record
 class LookedUp:
-    """The record after a lookup, and the account, or the failure because of which it was not found."""
+    """The record after a lookup, and the account; or the failure, if it was not found."""
 
     connection: Connection
     subject: str | None = None
