@@ -42,7 +42,7 @@ CODE = """
     oauth.answer_times
     grant.scopes grant.tokens grant.upkeep grant.token_set
     usecases.committing
-    grant.obtained grant.connection grant.life grant.stored_set
+    grant.obtained grant.consents grant.connection grant.transition grant.life grant.stored_set
     storage.connections storage.connection_item base.record storage.listed
     storage.shared oauth.visit_outcome
     web.replies web.responses web.pages
