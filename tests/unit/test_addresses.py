@@ -1,4 +1,4 @@
-"""Addresses that a provider may have, and all the kinds that lead somewhere else."""
+"""The addresses that a provider may have, and all the kinds that lead elsewhere."""
 
 import pytest
 
@@ -26,20 +26,20 @@ OTHERS = {
 
 @pytest.mark.parametrize("address", PUBLIC)
 @pytest.mark.parametrize("loopback", [False, True])
-def test_the_public_internet_may_be_asked(address: str, *, loopback: bool) -> None:
-    """From one machine as from a deployment."""
+def test_addresses_of_the_public_internet_are_allowed(address: str, *, loopback: bool) -> None:
+    """On one machine and in a deployment."""
     assert may_be_asked(address, loopback=loopback)
 
 
 @pytest.mark.parametrize("address", LOOPBACK)
-def test_this_machine_may_be_asked_by_a_stack_on_it_alone(address: str) -> None:
-    """Deployed, loopback is Lambda's own."""
+def test_loopback_is_allowed_only_on_one_machine(address: str) -> None:
+    """In a deployment, loopback is Lambda's own."""
     assert may_be_asked(address, loopback=True)
     assert not may_be_asked(address, loopback=False)
 
 
 @pytest.mark.parametrize("address", [address for kind in OTHERS.values() for address in kind])
 @pytest.mark.parametrize("loopback", [False, True])
-def test_nothing_else_may_be_asked(address: str, *, loopback: bool) -> None:
-    """Not even where a public address is packed into another: what unpacks it, unpacks any."""
+def test_no_other_address_is_allowed(address: str, *, loopback: bool) -> None:
+    """Not even one that contains a public address: whatever extracts that would extract any."""
     assert not may_be_asked(address, loopback=loopback)

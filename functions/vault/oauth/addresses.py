@@ -1,7 +1,7 @@
-"""Which addresses an authorization server may have: those of the public internet, and no other.
+"""Which addresses an authorization server may have: only those of the public internet.
 
-What a registration or an issuer's metadata names is connected to from inside the owner's account. A name that leads to
-the metadata service of the machine, to a private network or back to ourselves is an attempt to use us as a way in.
+Gatehouse connects from inside the owner's account to whatever a registration or an issuer's metadata names. A name that
+leads to the machine's metadata service, to a private network or back to Gatehouse is an attempt to get in.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 
 _NO_SERVERS = (
-    IPv4Network("192.0.0.0/24"),  # of protocols, not of hosts (RFC 6890)
+    IPv4Network("192.0.0.0/24"),  # for protocols, not for hosts (RFC 6890)
     IPv4Network("192.88.99.0/24"),  # relays of 6to4 (RFC 7526)
-    IPv6Network("2002::/16"),  # 6to4 (RFC 3056) and, in the next, Teredo: an IPv4 address is in them, and unlooked at
+    IPv6Network("2002::/16"),  # 6to4 (RFC 3056) and, in the next, Teredo: they contain an unchecked IPv4 address
     IPv6Network("2001::/23"),
-    IPv6Network("3fff::/20"),  # for examples (RFC 9637); older Pythons do not know
+    IPv6Network("3fff::/20"),  # for examples (RFC 9637); older Pythons do not know it
 )
 
 
 def may_be_asked(address: str, *, loopback: bool) -> bool:
-    """Tell whether a server at this address (of a resolved name, in its numeric form) may be connected to.
+    """Return whether Gatehouse may connect to this address, which is in its numeric form.
 
-    Loopback only where `loopback` says so: on one machine. What is not an address is not one to be asked.
+    Loopback addresses are allowed only with `loopback`: on one machine. Anything that is not an address is refused.
     """
     try:
         found = ip_address(address)
