@@ -45,7 +45,7 @@ _ASKED_FOR = frozenset({Happened.REVOKED, Happened.CAME_AFTER_REVOCATION})
 
 UNDER_WAY = "ended by a revocation that was under way"
 OF_THE_ACCOUNT = "ended by a revoke of the same account that was asked for"
-TOLD_SEPARATE = "ended because the registration says that grants are separate, and they are not"
+WRONGLY_SEPARATE = "ended because the registration says that grants are separate, and they are not"
 
 
 @dataclass
@@ -388,7 +388,7 @@ class Watch(Observer):
         if request.is_asked_for and request.grant and grant.connection_id != request.grant.connection_id:
             return OF_THE_ACCOUNT
         if self.world.profile.revokes_all and self.world.profile.says_all is False:
-            return TOLD_SEPARATE
+            return WRONGLY_SEPARATE
         stored_at = self.book(grant.connection_id).stored_at.get(grant.number)
         if request.is_asked_for and (stored_at is None or request.knows_of <= stored_at):
             return UNDER_WAY
