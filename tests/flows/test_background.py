@@ -472,7 +472,7 @@ def test_revocation_goes_on_until_the_server_confirms_it(
     answer = application.call("revoke", connection_id=connection_id)
     refused = application.call("token", connection_id=connection_id)
 
-    # when it is tried too early, in vain, and with success
+    # when it is tried too early, without success, and with success
     worked = [work_off(stack)]
     stack.clock.advance(30)
     worked.append(work_off(stack))

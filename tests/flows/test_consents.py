@@ -73,7 +73,7 @@ def test_a_consent_without_a_refresh_token_is_refreshed_with_the_one_before(
 def test_of_another_account_it_is_not(
     stack: Stack, application: Application, browser: Browser, scripted: Scripted, provider: str
 ) -> None:
-    """Nobody is given a token of an account that the customer has left; and a person is asked before this one ends."""
+    """Nobody gets a token of an account that the customer left; the record asks for a person before this one ends."""
     # given
     scripted.answers["/token"] = granted(1)
     started, _ = connect(application, browser, provider, owner=provider)

@@ -424,7 +424,7 @@ def test_server_may_look_for_the_client_id_in_the_body(
 def test_revocation_endpoint_may_take_assertions_for_itself_alone(
     application: Application, browser: Browser, scripted: Scripted, audience: str, status: str
 ) -> None:
-    """Without that word it is asked for a day in vain, and says no more than that it does not know the client."""
+    """Without that word it is asked for a day without success, and only says that it does not know the client."""
 
     # given
     def revoke(received: Received) -> Response:
@@ -447,7 +447,7 @@ def test_revocation_endpoint_may_take_assertions_for_itself_alone(
 def test_secret_that_is_taken_away_under_way_is_the_operators_fault(
     application: Application, browser: Browser, scripted: Scripted, stack: Stack
 ) -> None:
-    """`start` refuses a method without its secret; for who was on the way already, nothing is sent unauthenticated."""
+    """`start` refuses a method without its secret; for a customer who is on the way, nothing is sent unauthenticated."""
     # given
     named = scripted.registration | {"token_endpoint_auth_method": "client_secret_basic"}
     provider = application.register(named | {"client_secret": "x"})

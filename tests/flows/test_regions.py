@@ -166,7 +166,7 @@ def test_a_redirect_can_name_the_tenant(application: Application, browser: Brows
 def test_the_host_of_the_api_comes_with_the_token(
     application: Application, browser: Browser, scripted: Scripted, owner: Owner
 ) -> None:
-    """Salesforce's instance_url: whoever asks for a token needs no second call."""
+    """Salesforce's instance_url: a caller that asks for a token needs no second call."""
     # given
     owner.registers("salesforce", **scripted.endpoints)
     scripted.answers["/token"] = TOKENS | {"instance_url": "https://acme.my.salesforce.com"}

@@ -186,7 +186,7 @@ def test_where_the_refresh_token_is_refused_a_live_access_token_ends_it(  # noqa
     *,
     has_run_out: bool,
 ) -> None:
-    """As servers of before took it; one that has run out is not sent, for nobody knows what a yes to that means."""
+    """As older servers took it. One that has expired is not sent: nobody knows what a yes to that means."""
     # given
     demo.put_faults(Faults(endpoint="revoke", revokes_by="access_token"))
     stack.clock.advance(LONGER_THAN_A_TOKEN_LIVES if has_run_out else 0)

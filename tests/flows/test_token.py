@@ -1,4 +1,4 @@
-"""`token`: a valid access token for whoever asks, at the least cost; one shared outcome if it must be fetched."""
+"""`token`: a valid access token for every caller, at the least cost; one shared outcome if it must be fetched."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def test_an_answer_that_names_no_request_is_refused_in_a_browser_without_one(
     assert (page.status_code, "was not accepted" in page.text, aws_calls) == (400, True, [])
 
 
-# What the server said, for who operates it
+# What the server said, for the operator
 
 
 def test_what_the_server_said_is_kept_for_the_operator_alone(

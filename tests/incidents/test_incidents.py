@@ -81,7 +81,7 @@ def test_ends_well(
 
 
 @every_story
-def test_is_a_story_worth_telling(server: Scripted, story: Story) -> None:
+def test_ends_badly_with_a_naive_keeper(server: Scripted, story: Story) -> None:
     """The naive keeper, at the same server."""
     clock = Clock()
     keeper = NaiveKeeper(server.url, clock, story.revokes)

@@ -169,7 +169,7 @@ def clients(world: World) -> dict[str, Any]:
 
 
 def keys(world: World) -> Any:
-    """Return a client of KMS whose calls are no step: for who looks on."""
+    """Return a client of KMS whose calls are no step, for an observer."""
     return _Keys(world)
 
 

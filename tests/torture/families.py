@@ -117,9 +117,9 @@ FAMILIES = (
         always=("revoke",),
     ),
     Family(
-        "refusals in passing",
+        "temporary refusals",
         ("token", "refresh", "refresh_any", "sweep", "upkeep", "upkeep", "revoke", "reconnect"),
-        {**_REFRESHES, "refuses_in_passing": (True, True, False), "busy": ("", "explained", "as dead")},
+        {**_REFRESHES, "refuses_temporarily": (True, True, False), "busy": ("", "explained", "as dead")},
         ages=("due", "expired", "idle"),
         begins=("as consented", "as consented", "dead", "taken for dead"),
         likely=PASSING,
@@ -129,7 +129,7 @@ FAMILIES = (
         ("token", "refresh", "refresh_any", "sweep", "upkeep", "upkeep", "reconnect"),
         {
             **_REFRESHES,
-            "refuses_in_passing": (True, True, False),
+            "refuses_temporarily": (True, True, False),
             "busy": ("", "explained", "as dead"),
             "at_once": (None, None, 1),
         },
@@ -181,7 +181,7 @@ FAMILIES = (
     Family(
         "several connections of one account, believed dead",
         ("token", "refresh_any", "sweep", "upkeep", "reconnect:d", "token:d"),
-        {**_REFRESHES, "names_account": (True, True, False), "refuses_in_passing": (True, False)},
+        {**_REFRESHES, "names_account": (True, True, False), "refuses_temporarily": (True, False)},
         ages=("expired", "idle"),
         begins=("as consented", "taken for dead"),
         accounts=(TOGETHER,),
@@ -190,7 +190,7 @@ FAMILIES = (
     Family(
         "refusals that nobody knows",
         ("token", "token:d", "refresh_any:d", "sweep", "upkeep", "revoke:d"),
-        {**_REFRESHES, "refuses_with": (UNKNOWN,), "refuses_in_passing": (True, False)},
+        {**_REFRESHES, "refuses_with": (UNKNOWN,), "refuses_temporarily": (True, False)},
         ages=("fresh", "expired"),
         accounts=(APART, ALONE),
         always=("removal",),
@@ -222,7 +222,7 @@ _CALLERS = ("token", "token", "refresh_any")
 GROUNDS = (
     Family("slow answers", _CALLERS, {}, ("expired",), always=_CALLERS[:2], overslept=0.0, likely=(Fault.SLOW,)),
     Family("callers again and again", ("refresh_any", "refresh"), _REFRESHES, ("expired",), always=("refresh_any",)),
-    Family("refused revocations", ("sweep",), {"refuses_in_passing": (True,)}, always=("revoke",), likely=PASSING),
+    Family("refused revocations", ("sweep",), {"refuses_temporarily": (True,)}, always=("revoke",), likely=PASSING),
     Family("late requests", _CALLERS, _REFRESHES, ("expired",), overslept=0.0, likely=(Fault.LATE_REQUEST,)),
     Family(
         "failing writes", (*_CALLERS, "reconnect"), {}, ("expired",), always=("token",), likely=("dynamodb writes",)
@@ -230,7 +230,7 @@ GROUNDS = (
     Family(
         "looks beside what is queued",
         ("token", "refresh_any"),
-        {"refuses_in_passing": (True,)},
+        {"refuses_temporarily": (True,)},
         ("expired",),
         begins=("taken for dead",),
         accounts=(APART,),
@@ -287,7 +287,7 @@ ON: tuple[str, ...] = (
     "looks at what is believed dead",
     "only live access tokens revoke",
     "late answers",
-    "refusals in passing",
+    "temporary refusals",
     "a registration that is wrong for a while",
     "so many requests at a time",
     "several connections of one account, believed dead",

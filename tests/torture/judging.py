@@ -106,18 +106,18 @@ class _Judge:
             return None if is_unsaid else "live on: the tokens that would end them reached nobody"
         if not self.world.profile.revocable and self._is_said(grant, LEFT_AT_THE_SERVER):
             return "live on: the server offers no revocation, and the record says so"
-        if self._refused_in_passing(grant) >= _BELIEVED:
-            return "live on: refused in passing, as often as a refusal is believed"
+        if self._refused_temporarily(grant) >= _BELIEVED:
+            return "live on: refused temporarily, as often as it takes to be believed"
         if grant in self.book.left:
             return "live on: there was no room for them, and they were left to their server"
         return None if self.status in ENDED else self._why_it_waits(grant)
 
-    def _refused_in_passing(self, grant: Grant) -> int:
+    def _refused_temporarily(self, grant: Grant) -> int:
         """Return how often the server has refused what was sent to end a grant, and would not another time."""
         tokens = {issue.refresh_token for issue in grant.issues}
         asked = [each for each in self.world.requests if each.token in tokens and each.actor.role in _REVOKERS]
         refused = [each for each in asked if each.is_refused and each.effect_at is None]
-        return len(refused) + sum(each.grant is grant and each.in_passing for each in self.world.revocations)
+        return len(refused) + sum(each.grant is grant and each.is_temporary for each in self.world.revocations)
 
     def _why_it_waits(self, grant: Grant) -> str | None:
         """Return what keeps us from ending a grant beside which the connection goes on."""

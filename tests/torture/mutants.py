@@ -239,7 +239,7 @@ class _Stubborn(_Wanted):
 
 
 class _KeepsToPauses(Vending):
-    """Lets what was tried while the token was good stand in the way of who needs another."""
+    """Lets what was tried while the token was good stand in the way of a caller that needs another."""
 
     def _obtain(self, connection: Connection, wanted: _Wanted, deadline: Deadline) -> dict[str, Any]:
         values = {entry.name: getattr(wanted, entry.name) for entry in fields(_Wanted)}
@@ -359,7 +359,7 @@ def _deciding(answer: type[Obtained]) -> type[Committing]:
 
 
 class _UsesAtOnce(Committing):
-    """Takes the tokens of a consent for the connection's own, whose-ever they may turn out to be."""
+    """Takes the tokens of a consent for the connection's own, whatever their account turns out to be."""
 
     def _write(self, unstored: Any, *rest: Any) -> Connection:
         unstored.obtained = replace(unstored.obtained, tokens=replace(unstored.obtained.tokens, asks_account=False))
@@ -461,14 +461,14 @@ class _TrustsAnAccessToken(TokenRevocation):
 
 
 class _SendsAsAnybody(Refreshing):
-    """Refreshes as whatever client the registration names by now."""
+    """Refreshes as the client that the registration names now."""
 
     def _registration_of(self, connection: Connection, deadline: Deadline) -> Registration:
         return self.registrations.get(connection.provider, deadline).for_tenant(connection.parameters)
 
 
 class _RevokesAsAnybody(TokenRevocation):
-    """Revokes as whatever client the registration names by now."""
+    """Revokes as the client that the registration names now."""
 
     def _registration_of(self, token_set: StoredSet, deadline: Deadline) -> Registration:
         whose = token_set.whose
@@ -546,7 +546,7 @@ MUTANTS: dict[str, Parts] = {
     "the kept: superseded by a consent without a refresh token": Parts(
         connections=_reading(goes_on_beside=lambda _connection, _tokens: None)
     ),
-    "the kept: whose-ever it is": Parts(connections=_reading(goes_on_beside=_goes_on_whose_ever)),
+    "the kept: whatever its account is": Parts(connections=_reading(goes_on_beside=_goes_on_whose_ever)),
     "the kept: refreshed without its lease": Parts(connections=_reading(lease=property(_lease_of_the_current))),
     "the kept: a late answer to it": Parts(committing=_deciding(_LosesThePlaceOfTheKept)),
     "the revocation: of what another has in hand": Parts(token_revocation=_IgnoresLeases),
@@ -591,9 +591,9 @@ FAMILY_OF = {
     "the look: after an attempt before the refused one": _BELIEVED_DEAD,
     "the pause: when a token is needed by now": "callers while a server is down",
     "the unknown refusal: never the end": "refusals that nobody knows",
-    "the unknown refusal: the end at once": "refusals in passing",
+    "the unknown refusal: the end at once": "temporary refusals",
     "the kept: superseded by a consent without a refresh token": _WITHOUT_REFRESH_TOKEN,
-    "the kept: whose-ever it is": _WITHOUT_REFRESH_TOKEN,
+    "the kept: whatever its account is": _WITHOUT_REFRESH_TOKEN,
     "the kept: refreshed without its lease": _WITHOUT_REFRESH_TOKEN,
     "the kept: a late answer to it": "kept, and late",
     "the revocation: of what another has in hand": "only live access tokens revoke",

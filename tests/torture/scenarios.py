@@ -27,7 +27,7 @@ AGES = {"none": None, "fresh": 10.0, "due": 3400.0, "expired": 3700.0, "idle": 1
 """How old a connection's tokens are, in seconds; they live an hour."""
 
 MIN_TTL = 60
-"""Seconds that a token has to live for whoever asks."""
+"""Seconds that a token must still be valid for a caller."""
 
 _CALLS, _BETWEEN_CALLS = 12, 20.0
 _IN_TROUBLE = 1800.0
@@ -41,7 +41,7 @@ BEGINNINGS = {
     "taken for dead": 1,
 }
 """What has happened to a connection before, with the number of its consents: a grant is dead if the user has removed
-it, and taken for dead if it was refused in passing."""
+it, and taken for dead if it was refused temporarily."""
 
 STRICT = Profile()
 REPLAYING = Profile(replay_seconds=60)
@@ -99,7 +99,7 @@ class Scenario:
         world.server.new_key_since = scheduler.now
         scheduler.consumers = {queue: _consumer(world, queue) for queue in ("rescue", "refresh", "revoke")}
         scheduler.timers = world.turns
-        if self.profile.refuses_in_passing:
+        if self.profile.refuses_temporarily:
             scheduler.possible_outages += REFUSALS
         for number, role in enumerate(self.roles):
             skew = self.skews[number] if self.skews else 0.0

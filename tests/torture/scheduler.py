@@ -56,9 +56,9 @@ class Fault(StrEnum):
     SLOW = "answer takes almost all of its time"
     ASLEEP = "process stops, for longer than its lease"
     LONG_ASLEEP = "process stops, for a quarter of an hour"
-    DEAD = "refused as dead, in passing"
-    UNKNOWN = "refused with a code that nobody knows, in passing"
-    DOWN = "refused with a 5xx, in passing"
+    DEAD = "refused as dead, temporarily"
+    UNKNOWN = "refused with an unknown code, temporarily"
+    DOWN = "refused with a 5xx, temporarily"
 
 
 PASSING = (Fault.DEAD, Fault.UNKNOWN, Fault.DOWN)

@@ -36,7 +36,7 @@ class Profile:
     nothing.
 
     Refusals for passing reasons. `busy`: a refresh is refused while another one of the same token is at work, in words
-    that the registration explains, or as a dead grant would be. `refuses_in_passing`: now and then it refuses as dead
+    that the registration explains, or as a dead grant would be. `refuses_temporarily`: now and then it refuses as dead
     what lives, with a code that nobody knows, or with a 5xx, and does nothing. `at_once`: so many requests at a time is
     all that it takes, and the registration says so.
     """
@@ -61,7 +61,7 @@ class Profile:
     confirms: bool = False
     says_all: bool | None = None
     busy: Literal["", "explained", "as dead"] = ""
-    refuses_in_passing: bool = False
+    refuses_temporarily: bool = False
     at_once: int | None = None
 
 

@@ -39,7 +39,7 @@ class _ByItsHolder(Shared):
 
 
 class _GivesBackAnyones(Shared):
-    """Gives a slot back whoever has it by now."""
+    """Gives a slot back, whoever has it now."""
 
     def give_back_slot(self, provider: str, number: int, mine: Taken) -> None:
         super().give_back_slot(provider, number, self.slots(provider).get(number, mine))

@@ -72,13 +72,13 @@ class OnTheWire:
 class RevocationRequest:
     """One request to the revocation endpoint: for which `grant`, and at which step its sender last saw the record.
 
-    `in_passing`: the server has refused it and done nothing, as it might not another time.
+    `is_temporary`: the server has refused it and done nothing, as it might not another time.
     """
 
     actor: Actor
     grant: Grant | None
     knows_of: int
-    in_passing: bool = False
+    is_temporary: bool = False
     is_asked_for: bool = False
     answered: str = ""
     ended: list[Grant] = field(default_factory=list)
@@ -268,14 +268,14 @@ class _HttpEdge:
         try:
             answer: Answer = scheduler.call(self._point("revoke", timeout, token, request), effect, _http_failure)
         except _Answered as instead:
-            answer, request.in_passing = instead.answer, instead.by_server
+            answer, request.is_temporary = instead.answer, instead.by_server
         request.answered = f"{answer.status} {answer.body.decode()}"
         return answer
 
     def _point(self, operation: str, timeout: float, token: str, about: Any) -> Point:
         scheduler = self._world.scheduler
         faults: tuple[Fault, ...] = _BEFORE_HTTP if scheduler.two_sided else _ONE_SIDED_HTTP
-        if self._world.profile.refuses_in_passing:
+        if self._world.profile.refuses_temporarily:
             faults += PASSING if operation == "token" and about.is_refresh else (Fault.UNKNOWN, Fault.DOWN)
         return Point(
             "http",

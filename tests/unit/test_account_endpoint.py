@@ -323,7 +323,7 @@ def test_waiting_tokens_that_are_refused_are_given_up_in_minutes(waiting: Memory
 
 
 def test_an_access_token_is_sent_to_nobody_else(waiting: MemoryServices, shop: Shop) -> None:
-    """The endpoint has another origin by now, and no data says that it moved: nothing is sent."""
+    """The endpoint now has another origin, and no data says that it moved: nothing is sent."""
     registered(waiting, account_endpoint="https://elsewhere.example/me")
 
     (failure,) = work_off(waiting)

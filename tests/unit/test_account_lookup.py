@@ -34,7 +34,7 @@ ISSUER = "https://acme.example"
 
 
 class Killed(BaseException):
-    """A process that is no more."""
+    """A process that has died."""
 
 
 def killed() -> None:
@@ -516,7 +516,7 @@ def test_a_revocation_meets_what_nobody_has_in_hand(waiting: MemoryServices) -> 
 
 
 def test_another_consent_that_has_to_wait_waits_for_that_one(waiting: MemoryServices, issuer: Issuer) -> None:
-    """One waits at a time, and whoever comes second is safe in the queue: neither may be another account's in vain."""
+    """One waits at a time, and the second is safe in the queue: either may be of another account."""
     waiting.now -= ASKED_AFTER
     issuer.published, issuer.signs_with = ["k-1", "k-2", "k-3"], "k-3"
     issuer.account = "account-2"
@@ -573,7 +573,7 @@ def test_an_account_that_was_found_is_rescued_to_its_place(known: MemoryServices
 
 
 def test_what_an_answer_is_sealed_for_is_what_it_is_rescued_for(known: MemoryServices) -> None:
-    """A document says so itself; one of before is to be used, and a made-up purpose is none."""
+    """A document says so itself; an earlier one is to be used, and a made-up purpose is none."""
     known.events.before["data_key"] = [None, None]
     known.events.before["change"] = [down() for _ in range(1000)]
     consent(known, "b")

@@ -114,7 +114,7 @@ def test_revocations_in_the_background_leave_it_alone_too(services: MemoryServic
 
 @pytest.mark.parametrize("provider", [None, "acme"])
 def test_without_a_word_of_the_provider_the_work_is_done(services: MemoryServices, provider: str | None) -> None:
-    """A message of before names none, and an outage of the table is not the provider's."""
+    """A message of an earlier release names none, and an outage of the table is not the provider's."""
     services.dynamo.get_item = lambda **_arguments: _raise(down())  # type: ignore[method-assign]
 
     assert keep(services, 0, provider) is None

@@ -187,7 +187,7 @@ def test_each_token_is_revoked_once(services: MemoryServices) -> None:
 
 
 def test_what_was_confirmed_before_a_crash_is_sent_again(services: MemoryServices) -> None:
-    """Twice is better than never, when the lease has lapsed: RFC 7009 takes a token that is no more for a success."""
+    """Twice is better than never, once the lease has lapsed: in RFC 7009 an unknown token is a success."""
     services.events.before["change"] = [None, down()]
     with pytest.raises(TemporarilyUnavailable):
         services.revoke()
@@ -343,7 +343,7 @@ def test_a_grant_that_was_believed_dead_is_gone_when_its_refresh_token_is_refuse
 
 
 def test_a_grant_that_was_believed_dead_and_lives_is_refreshed_and_revoked(services: MemoryServices) -> None:
-    """The server had refused in passing. What it issues now is what it revokes; nobody else is given that."""
+    """The server had refused temporarily. What it issues now is what it revokes; it is vended to nobody."""
     services.registrations.known["acme"] = registration(revocation_success="successful")
     believed_dead(services)
     services.connections.records["merchant-1"] = with_current(services.stored(), expires_at=None)
@@ -430,7 +430,7 @@ def test_what_the_server_refuses_when_the_refresh_token_has_ended_is_no_matter(
 
 
 @pytest.mark.parametrize("kinds", [("refresh_token", "access_token"), ("access_token", "refresh_token")])
-def test_a_refresh_token_that_is_refused_in_passing_is_revoked_later(
+def test_a_refresh_token_that_is_refused_temporarily_is_revoked_later(
     services: MemoryServices, kinds: tuple[str, str]
 ) -> None:
     """That an access token has ended says nothing of it: a server may end that one alone (RFC 7009 section 2.1)."""
@@ -622,7 +622,7 @@ def test_the_first_success_ends_it(services: MemoryServices) -> None:
 
 
 def test_where_the_refresh_token_is_refused_the_access_token_ends_it(services: MemoryServices) -> None:
-    """As at a server of before: its yes to a live access token is an end, and there is nothing to be doubted."""
+    """As at an older server: its yes to a live access token is an end, beyond doubt."""
     by_either_token(services)
     services.server.answers = [UNSUCCESSFUL, SUCCESSFUL]
 

@@ -87,7 +87,7 @@ def test_a_look_at_a_provider_that_has_slots_is_sent_in_one(services: MemoryServ
 
 
 def test_all_looks_are_in_vain_if_the_grant_is_dead(services: MemoryServices) -> None:
-    """Three in the background and one for a caller; after that nothing is sent, whoever asks and however long."""
+    """Three in the background and one for a caller; after that nothing is sent, for any caller and however long."""
     services.server.answers = [INVALID_GRANT] * 10
     for seconds in (60, 240, 600, 13500, 86400, 86400):
         services.refresh()

@@ -1,4 +1,4 @@
-"""A token for whoever asks: what is sent, what is stored and what is vended when things go wrong halfway."""
+"""A token for every caller: what is sent, what is stored and what is vended when things go wrong halfway."""
 
 from __future__ import annotations
 
@@ -296,7 +296,7 @@ def test_what_is_too_short_is_refused_while_a_failure_is_in_force(due: MemorySer
 
 
 def test_who_needs_a_token_asks_though_it_was_offered_in_vain(due: MemoryServices) -> None:
-    """The pause after it is over for who needs more than is left, and whose answer has the next pause, a first one."""
+    """Its pause is over for a caller that needs more than is left, and whose answer has the next pause, a first one."""
     due.server.answers = [NO_PLACE, NO_PLACE, NO_PLACE]
     for _ in range(2):
         assert due.token()["version"] == 1
@@ -323,7 +323,7 @@ def test_a_pause_after_work_in_the_background_keeps_no_caller_waiting(services: 
 
 
 def test_a_time_that_the_server_named_holds_for_who_needs_a_token(due: MemoryServices) -> None:
-    """It was asked in vain while the old token was good; nobody asks it before the time that it has named."""
+    """It failed while the old token was good; nobody asks it before the time that it has named."""
     due.server.answers = [answer("", 503, retry_after="100")]
     assert due.token()["version"] == 1
 

@@ -37,7 +37,7 @@ def _advice(request: AuthorizationRequest) -> str:
         )
     if "consent" not in request.prompt:
         return (
-            "It was asked for offline_access; many servers give that only to who is asked for consent each time "
+            "It was asked for offline_access; many servers give that only if consent is asked for each time "
             '(OpenID Connect Core section 11): add "authorization_params": {"prompt": "consent"} to the registration.'
         )
     return "It was asked for offline_access: the server has to allow this client to have refresh tokens."

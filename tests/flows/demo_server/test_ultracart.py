@@ -208,7 +208,7 @@ def test_within_the_replay_window_the_same_answer_comes_again(
 def test_one_kind_of_token_alone_can_be_taken(
     server: DemoServer, ultracart: UltraCart, kind: str, *, ends: bool
 ) -> None:
-    """As SDKs of before 2026 had it; whatever else comes is a 200 that says no."""
+    """As SDKs from before 2026 had it; whatever else comes is a 200 that says no."""
     server.put_faults(Faults("revoke", revokes_by="access_token"))
     tokens = ultracart.connected("ONE-KIND")
 
