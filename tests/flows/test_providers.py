@@ -447,7 +447,7 @@ def test_revocation_endpoint_may_take_assertions_for_itself_alone(
 def test_secret_that_is_taken_away_under_way_is_the_operators_fault(
     application: Application, browser: Browser, scripted: Scripted, stack: Stack
 ) -> None:
-    """`start` refuses a method without its secret; for a customer who is on the way, nothing is sent unauthenticated."""
+    """`start` refuses a method without its secret; for a customer on the way, nothing is sent unauthenticated."""
     # given
     named = scripted.registration | {"token_endpoint_auth_method": "client_secret_basic"}
     provider = application.register(named | {"client_secret": "x"})
