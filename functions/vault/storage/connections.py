@@ -91,6 +91,14 @@ class Connections(Table):
             **expression.arguments(),
         )
 
+    def change_or_read(self, was: Connection, now: Connection) -> Connection:
+        """Replace `was` by `now` and return it; if another has changed the connection meanwhile, return it as it is."""
+        try:
+            self.change(was, now)
+        except Conflict:
+            return self.require(was.connection_id)
+        return now
+
     def _as_read(self, was: Connection, expression: Expression) -> str:
         """Return the condition that an item is as it was read. Items in an earlier form do not count their changes."""
         if not was.changes:

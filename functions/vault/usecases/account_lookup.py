@@ -1,7 +1,7 @@
 """Finding out which account tokens belong to, if the token response did not say it or it has yet to be verified.
 
 The tokens are safe before that: they are stored, and used or waiting. Whoever has the response in hand looks up the
-account; the background does if that fails. Tokens whose account is found take their place in the connection; if it
+account; background work does if that fails. Tokens whose account is found take their place in the connection; if it
 cannot be found, they are not the connection's own.
 """
 
@@ -195,7 +195,7 @@ class AccountLookup:
         return self.committing.commit(obtained, reseal, deadline, connection)
 
     def _not_found_yet(self, lookup: _Lookup, failure: GatehouseError) -> LookedUp:
-        """Leave the lookup to the background, unless it is hopeless. If it is not due yet, the background has it."""
+        """Leave the lookup to background work, unless it is hopeless. One that is not due yet is left to it already."""
         now = self.timing.now()
         if lookup.is_hopeless(failure, now):
             return self._given_up(lookup, failure)

@@ -154,10 +154,10 @@ class Exchanging:
             from .missing_refresh_token import warn_that_none_came  # noqa: PLC0415 - most servers give a refresh token
 
             warn_that_none_came(request, provider)
-        asked = self._account_of(exchanged, obtained, connection, deadline)
-        if asked is None:
+        found = self._account_of(exchanged, obtained, connection, deadline)
+        if found is None:
             return self._outcome(request, obtained, connection)
-        return self._outcome(request, obtained.of_account(asked.subject), asked.connection, asked.failure)
+        return self._outcome(request, obtained.of_account(found.subject), found.connection, found.failure)
 
     def _note_answer(
         self, request: AuthorizationRequest, client_id: str, subject: str | None, deadline: Deadline
@@ -175,9 +175,9 @@ class Exchanging:
     def _account_of(
         self, exchanged: _Exchanged, obtained: Obtained, connection: Connection, deadline: Deadline
     ) -> LookedUp | None:
-        """Find out which account the tokens belong to; None if that need not be asked, or is left to the background.
+        """Look up which account the tokens belong to; None if that is known, or is left to background work.
 
-        It is left to the background if the slot of the exchange ends too soon for another request.
+        It is left to that if the slot of the exchange ends too soon for another request.
         """
         held = connection.set_of(obtained.tokens.id)
         if held is None or held.ask_at is None:

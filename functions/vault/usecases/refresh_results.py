@@ -55,7 +55,7 @@ class RefreshResults:
         return self.write(held, self._lease_ended, deadline)
 
     def put_off(self, held: Connection, deadline: Deadline) -> Connection:
-        """Give the lease back, and the work to the background: its provider had no slot free."""
+        """Give the lease back, and leave the refresh to background work: the provider had no slot free."""
 
         def put_off(stored: Connection) -> Connection:
             return refreshes.lease_given_back(stored, self.timing.now(), self.timing.after_no_slot())

@@ -19,7 +19,6 @@ from functions.vault.base.errors import (
 from functions.vault.base.record import record
 from functions.vault.grant import refreshes
 from functions.vault.provider.registration_changes import as_issued_to
-from functions.vault.storage.table import Conflict
 
 from .refresh_results import has_our_lease, require_used
 
@@ -68,7 +67,7 @@ class Refreshing:
         try:
             registration = self._registration_of(connection, deadline)
         except ReauthorizationRequired as error:
-            return self._changed(connection, refreshes.refused(connection, error, self.timing.now()))
+            return self.connections.change_or_read(connection, refreshes.refused(connection, error, self.timing.now()))
         deadline.for_http(registration.provider.request_timeout)  # with too little time nothing is begun
         has_slots = registration.provider.has_slots
         held = self._claim(connection, holder, deadline, waiting=has_slots, by_caller=not is_background)
@@ -94,14 +93,6 @@ class Refreshing:
         registration = self.registrations.get(connection.provider, deadline).for_tenant(connection.parameters)
         return as_issued_to(registration, require_used(connection).whose)
 
-    def _changed(self, was: Connection, now: Connection) -> Connection:
-        """Return what is stored: `now`, unless another has changed the record meanwhile."""
-        try:
-            self.connections.change(was, now)
-        except Conflict:
-            return self.connections.require(was.connection_id)
-        return now
-
     def _claim(
         self, connection: Connection, holder: str, deadline: Deadline, *, waiting: bool, by_caller: bool
     ) -> Connection:
@@ -113,7 +104,7 @@ class Refreshing:
         held = refreshes.leased(
             connection, holder, now + deadline.for_lease(), now, waiting=waiting, by_caller=by_caller
         )
-        return self._changed(connection, held)
+        return self.connections.change_or_read(connection, held)
 
     def _refresh_in_slot(  # noqa: PLR0913 - an attempt, and how long it waits for a slot
         self,

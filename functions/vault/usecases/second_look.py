@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from functions.vault.base.record import record
 from functions.vault.grant import refreshes
-from functions.vault.storage.table import Conflict
 
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline, Timing
@@ -39,7 +38,8 @@ class SecondLook:
         authorization may have ended this grant, and a server that sees the old refresh token again may end the new one.
         """
         if self._is_authorized_elsewhere(connection, deadline):
-            return self._given_up_on(connection)
+            ended = refreshes.looks_ended(connection, self.timing.now())
+            return self.connections.change_or_read(connection, ended)
         if self._may_be_rescued(connection):
             return connection
         holder, now = uuid.uuid4().hex, self.timing.now()
@@ -54,14 +54,6 @@ class SecondLook:
         about = (connection.provider, client_id, connection.subject, connection.connection_id)
         at = self.shared.authorized_elsewhere(*about)
         return at is not None and at >= connection.refreshed_at
-
-    def _given_up_on(self, connection: Connection) -> Connection:
-        over = refreshes.looks_ended(connection, self.timing.now())
-        try:
-            self.connections.change(connection, over)
-        except Conflict:
-            return self.connections.require(connection.connection_id)
-        return over
 
     def _may_be_rescued(self, connection: Connection) -> bool:
         used = connection.to_refresh

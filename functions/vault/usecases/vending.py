@@ -11,7 +11,6 @@ from functions.vault.base.errors import GatehouseError, ReauthorizationRequired,
 from functions.vault.base.record import record
 from functions.vault.base.timing import CALL, SLOT_WAIT
 from functions.vault.grant.connection import Connection
-from functions.vault.storage.table import Conflict
 
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline, Timing
@@ -180,7 +179,7 @@ class Vending:
         except TemporarilyUnavailable:
             raise
         except GatehouseError:
-            # The caller gets the stored refusal, and not a failure of our own: the background will look again.
+            # The caller gets the stored refusal, and not a failure of our own: background work will look again.
             if wanted.is_background:
                 raise
             return self.connections.require(connection.connection_id)
@@ -212,18 +211,10 @@ class Vending:
 
         now = self.timing.now()
         if not connection.is_valid_for(0, now):
-            return self._changed(connection, refreshes.refused(connection, error, now))
+            return self.connections.change_or_read(connection, refreshes.refused(connection, error, now))
         if connection.needs is None and now >= (connection.needs_from or math.inf):
-            self._changed(connection, refreshes.ends_soon(connection, now))
+            self.connections.change_or_read(connection, refreshes.ends_soon(connection, now))
         raise error
-
-    def _changed(self, was: Connection, now: Connection) -> Connection:
-        """Return what is stored: `now`, unless another has changed the record meanwhile."""
-        try:
-            self.connections.change(was, now)
-        except Conflict:
-            return self.connections.require(was.connection_id)
-        return now
 
     def _wait(self, connection: Connection, pause: float, deadline: Deadline, for_slot: _SlotWait) -> None:
         """Wait a little longer for another's refresh: for its slot, or for its answer."""
