@@ -116,7 +116,7 @@ class Connection:
         return min(asked, key=lambda each: each.ask_at or 0, default=None)
 
     def require_current(self) -> StoredSet:
-        """Return the current token set of a connection that has one: everything but a defect has looked before."""
+        """Return the current token set of a connection that has one: one that is vended, leased or refreshed has."""
         current = self.current
         assert current is not None  # noqa: S101 - without one there is nothing to refresh, and no lease
         return current

@@ -145,5 +145,5 @@ def _failure(stored: Item | None) -> Failure | None:
     if stored is None:
         return None
     answer = stored.get("provider_error")
-    error = ProviderError(answer["error"], answer.get("error_description"), answer.get("status")) if answer else None
+    error = ProviderError.from_item(answer) if answer else None
     return Failure(**{**stored, "provider_error": error})

@@ -14,7 +14,6 @@ from functions.vault.grant.connection import Connection
 
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline, Timing
-    from functions.vault.grant.stored_set import StoredSet
     from functions.vault.storage.cipher import Cipher
     from functions.vault.storage.connections import Connections
 
@@ -242,7 +241,7 @@ class Vending:
             return connection
 
     def _vended(self, connection: Connection) -> dict[str, Any]:
-        current = _require_current(connection)
+        current = connection.require_current()
         return {
             "connection_id": connection.connection_id,
             "provider": connection.provider,
@@ -264,9 +263,3 @@ def _another_than(version: int | None, *, is_background: bool = False) -> _Wante
         return is_another_version or connection.was_just_obtained(at)
 
     return _Wanted(is_another, is_another, may_look=True, is_background=is_background)
-
-
-def _require_current(connection: Connection) -> StoredSet:
-    """Return the current token set of a connection that has one: it is active, or its set is leased."""
-    assert connection.current is not None  # noqa: S101 - nothing ends a connection and leaves it vendable
-    return connection.current
