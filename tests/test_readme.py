@@ -152,7 +152,7 @@ def test_the_readme_is_short_and_leads_to_every_page() -> None:
 
 
 def test_the_walk_through_the_demo_names_what_is_there(stack: Stack, browser: Browser) -> None:
-    """Each button, field and link that a newcomer is told to use is on the pages, in the same words."""
+    """Each button, field and link that a newcomer is to use is on the pages, in the same words."""
     browser.connect(connection_id="shop-1")
     revoked = browser.connect(connection_id="shop-2")
     stack.invoke("revoke", {"connection_id": revoked})

@@ -45,7 +45,7 @@ def said(code: str, status: int) -> ClientError:
     ids=repr,
 )
 def test_what_passes_is_temporary(error: Exception) -> None:
-    """The caller is told to try again, and none of AWS's words."""
+    """The caller is asked to try again, and gets none of AWS's words."""
     with pytest.raises(TemporarilyUnavailable) as caught, outages_are_temporary("KMS"):
         raise error
 

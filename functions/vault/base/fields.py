@@ -83,7 +83,7 @@ def boolean(value: Any) -> bool:
 
 
 def list_of(item: Check, most: int) -> Check:
-    """Accept a list of at most `most` entries, each of which `item` accepts."""
+    """Accept a list of at most `most` entries, if `item` accepts each of them."""
 
     def check(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple) or len(value) > most:
