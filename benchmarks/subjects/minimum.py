@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import botocore.session
+import boto3
 import plan
-import urllib3
 from botocore.config import Config
+
+if plan.PROVIDER:
+    import requests
 
 _CONFIG = Config(
     connect_timeout=1,
@@ -16,8 +18,8 @@ _CONFIG = Config(
     tcp_keepalive=True,
     max_pool_connections=32,
 )
-_session = botocore.session.Session()
-_clients = {service: _session.create_client(service, config=_CONFIG) for service in plan.SERVICES}
+_session = boto3.Session()
+_clients = {service: _session.client(service, config=_CONFIG) for service in plan.SERVICES}
 _calls = [(getattr(_clients[service], method), document) for service, method, document in plan.CALLS]
 
 
@@ -28,6 +30,7 @@ def handler(_event: object, _context: object) -> dict[str, Any]:
     if plan.PROVIDER:
         url, form = plan.PROVIDER
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Connection": "close"}
-        with urllib3.PoolManager(retries=False) as pool:
-            assert pool.request("POST", url, body=form.encode(), headers=headers).status == 200
+        with requests.Session() as session:
+            session.trust_env = False
+            assert session.post(url, form, headers=headers).status_code == 200
     return {}
