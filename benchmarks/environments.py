@@ -152,6 +152,10 @@ class Workshop:
                 shutil.rmtree(folder / name)
                 shutil.copytree(PACKAGES / name, folder / name)
                 compile_all(folder / name, str(folder / name), sys.executable, instead=True)
+            for name in trim.HOLLOW_MODULES:
+                shutil.copy2(PACKAGES / name, folder / name)
+                package = (folder / name).parent
+                compile_all(package, str(package), sys.executable, instead=True)
 
         return self._variant("nothing-hollow", put_back)
 

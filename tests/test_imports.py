@@ -12,9 +12,21 @@ import pytest
 from tests.built import LAMBDA_ENVIRONMENT
 from tools.build import package
 
-# botocore and what it imports by itself, and Powertools' logger.
-AWS = {"aws_lambda_powertools", "botocore", "certifi", "dateutil", "jmespath", "six", "urllib3"}
+# boto3's clients and what they import by themselves, and Powertools' logger.
+AWS = {
+    "aws_lambda_powertools",
+    "boto3",
+    "botocore",
+    "certifi",
+    "dateutil",
+    "jmespath",
+    "s3transfer",
+    "six",
+    "urllib3",
+}
 SEALING = {"cryptography", "_cffi_backend", "_openssl"}
+# What a provider is asked with: only where the usual call asks one.
+ASKING = {"charset_normalizer", "requests"}
 
 PACKAGES = {"base", "grant", "provider", "oauth", "storage", "usecases"}
 
@@ -103,7 +115,7 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
         EVERY | AUTHORIZATIONS | {"usecases.binding", "oauth.cookies", "grant.life", "oauth.visit_outcome"},
     ),
     "callback": (
-        AWS | SEALING,
+        AWS | SEALING | ASKING,
         EVERY
         | CONNECTIONS
         | AUTHORIZATIONS
@@ -122,7 +134,7 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "connections": (AWS, EVERY | CONNECTIONS | {"usecases.listing"}),
     "refresh": (
-        AWS | SEALING,
+        AWS | SEALING | ASKING,
         EVERY
         | CONNECTIONS
         | SEALS
@@ -142,7 +154,7 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
         EVERY | CONNECTIONS | SEALS | COMMITTING | {"grant.obtained_document", "usecases.rescuing"},
     ),
     "revoke": (
-        AWS | SEALING,
+        AWS | SEALING | ASKING,
         EVERY
         | CONNECTIONS
         | SEALS

@@ -1,4 +1,4 @@
-"""What was cut from botocore was not needed: requests leave as they do from the whole of it, in every region."""
+"""What was cut from boto3 and botocore was not needed: requests leave as from the whole of them, in every region."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ CALLS: dict[str, dict[str, dict[str, Any]]] = {
 SENT = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-import botocore.session
+import boto3
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 
-session, sent = botocore.session.Session(), {}
+session, sent = boto3.Session(), {}
 
 def stop(request, **_):
     text = lambda value: value.decode() if isinstance(value, bytes) else value
@@ -79,7 +79,7 @@ for partition in session.get_available_partitions():
                 seen = []
                 config = Config(retries={"total_max_attempts": 1}, **kind)
                 try:
-                    client = session.create_client(service, region_name=region, config=config)
+                    client = session.client(service, region_name=region, config=config)
                     client.meta.events.register("before-send", stop)
                     for operation, arguments in operations.items():
                         getattr(client, operation)(**arguments)
@@ -92,7 +92,7 @@ print(json.dumps(sent))
 
 @cache
 def sent(folder: Path) -> dict[str, Any]:
-    """Return what the botocore of a folder would send, by partition, region, service and kind of endpoint."""
+    """Return what the boto3 of a folder would send, by partition, region, service and kind of endpoint."""
     command = [sys.executable, "-I", "-S", "-B", "-c", SENT, str(folder), json.dumps(CALLS)]
     environment = {name: value for name, value in LAMBDA_ENVIRONMENT.items() if name != "AWS_ENDPOINT_URL"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
@@ -101,8 +101,8 @@ def sent(folder: Path) -> dict[str, Any]:
 
 
 def whole() -> Path:
-    """Return the folder in which the whole of botocore is installed: this environment's."""
-    spec = importlib.util.find_spec("botocore")
+    """Return the folder in which the whole of boto3 is installed: this environment's."""
+    spec = importlib.util.find_spec("boto3")
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).parent.parent
@@ -140,6 +140,14 @@ def test_errors_are_read_as_before(service: str) -> None:
         assert errors == [error["shape"] for error in before["operations"][name].get("errors", [])]
         assert set(errors) <= set(kept["shapes"])
     assert kept["metadata"] == before["metadata"]
+
+
+@pytest.mark.parametrize("service", trim.OPERATIONS)
+def test_no_endpoint_is_found_by_an_expression(service: str) -> None:
+    """The build leaves hollow what evaluates expressions: for the operations in use, botocore does not need it."""
+    described = Loader().load_service_model(service, "service-2")["operations"]
+
+    assert [name for name in trim.OPERATIONS[service] if "operationContextParams" in described[name]] == []
 
 
 @pytest.mark.parametrize("service", trim.OPERATIONS)

@@ -1,8 +1,9 @@
 """Leaves out of the installed dependencies what no function uses, and keeps right what is left.
 
 botocore describes some 400 services in 25 MB: the operations in use stay, described in full but for the prose, where
-botocore's own loader looks for them. Its list of endpoints keeps every partition and region. Packages that
-dependencies load and no function calls are hollow.
+botocore's own loader looks for them. Its list of endpoints keeps every partition and region. Packages and
+modules that dependencies load and no function calls are hollow: of boto3 its resources, of requests its guess at a
+text's alphabet, and the like.
 """
 
 from __future__ import annotations
@@ -24,24 +25,56 @@ OPERATIONS = {
     "sqs": ("GetQueueAttributes", "SendMessage"),
 }
 
-# Commands; what cryptography needs while it is compiled (of cffi only the module beside it is loaded); and the way to a
-# library that is not here, which botocore tries first.
-_UNUSED = ("bin", "cffi", "pycparser", "urllib3/contrib/pyopenssl.py")
+# Commands; what cryptography needs while it is compiled (of cffi only the module beside it is loaded); the way to a
+# library that is not here, which botocore tries first; and what boto3 has for its resources, and for S3.
+_UNUSED = (
+    "bin",
+    "cffi",
+    "pycparser",
+    "urllib3/contrib/pyopenssl.py",
+    *("boto3/crt.py", "boto3/data", "boto3/dynamodb", "boto3/ec2", "boto3/examples", "boto3/s3"),
+)
 
 # Packages that are loaded with what is used, at a fifteenth of a cold start, for nothing. Their modules as they are
 # left: as they were (None), or with the names that others import from them. The rest of the package is removed.
 _DOCSTRINGS = (
     "def _unwritten(**_facts): pass\n\nClientMethodDocstring = PaginatorDocstring = WaiterDocstring = _unwritten"
 )
+_RESOURCES = "class ResourceFactory:\n    def __init__(self, _emitter): pass"
+_NO_NAMES_BUT_ASCII = "class IDNAError(UnicodeError): pass\n\ndef encode(*_name, **_how): raise IDNAError"
 HOLLOW: dict[str, dict[str, str | None]] = {
+    # boto3's clients are used, and its resources are not.
+    "boto3/docs": {},
+    "boto3/resources": {"__init__": "", "factory": _RESOURCES},
+    # Up- and downloads for S3.
+    "s3transfer": {"__init__": "", "manager": "TransferConfig = None"},
     # Writes what `help` says of clients, with a parser of HTML.
     "botocore/docs": {"__init__": "", "docstring": _DOCSTRINGS, "utils": None},
+    # Finds values by expressions, which paging and waiting do, and the endpoints of operations that are not in use.
+    "jmespath": {"__init__": ""},
     # Reads the versions of installed packages, in case that somebody opts for HTTP/2.
     "urllib3/http2": {"__init__": "", "probe": None},
+    # Guesses the alphabet of a text that does not say it. requests looks at the version alone.
+    "charset_normalizer": {"__init__": "from .version import __version__", "version": None},
+    # Spells a host that is not ASCII, which no endpoint has: it is refused, as where this package is not.
+    "idna": {"__init__": _NO_NAMES_BUT_ASCII},
     # Of Powertools it is the Logger that is used, and that only to write.
     "aws_lambda_powertools/metrics": {"__init__": "Metrics = single_metric = None"},
     "aws_lambda_powertools/tracing": {"__init__": "Tracer = None"},
     "aws_lambda_powertools/utilities/jmespath_utils": {"__init__": ""},
+}
+
+# The same for single modules of packages that are used: this is left of them.
+HOLLOW_MODULES = {
+    # Paging through lists, and waiting for states.
+    "botocore/paginate.py": "Paginator = None",
+    "botocore/waiter.py": "",
+    # Names for Python 2, which botocore keeps for those who import them from it.
+    "botocore/vendored/six.py": "",
+    # Where requests has its certificate authorities from, which takes time when it is loaded. It is given ours.
+    "requests/certs.py": 'def where(): return ""',
+    # The names that other packages had when requests brought them along.
+    "requests/packages.py": "",
 }
 
 # What botocore reads to make a client and to find its endpoint. The rest of a service's files pages through lists,
@@ -56,6 +89,8 @@ def trim(folder: Path) -> None:
         unused.unlink() if unused.is_file() else shutil.rmtree(unused, ignore_errors=True)
     for package, modules in HOLLOW.items():
         _hollow(folder / package, modules)
+    for module, text in HOLLOW_MODULES.items():
+        _replace(folder / module, text)
     data = folder / "botocore" / "data"
     for service in data.iterdir():
         if service.is_dir():
@@ -70,8 +105,17 @@ def _hollow(package: Path, modules: Mapping[str, str | None]) -> None:
     shutil.rmtree(package)
     package.mkdir()
     for name, text in modules.items():
-        said = kept[name] if text is None else f'"""Left hollow by tools/trim.py: no function uses it."""\n\n{text}\n'
-        (package / f"{name}.py").write_text(said, "utf-8")
+        module = package / f"{name}.py"
+        module.write_text(kept[name], "utf-8")
+        if text is not None:
+            _replace(module, text)
+
+
+def _replace(module: Path, text: str) -> None:
+    """Put a text in the place of a module. Raises ``FileNotFoundError`` where there never was one."""
+    with module.open("r+", encoding="utf-8") as file:
+        file.truncate()
+        file.write(f'"""Left hollow by tools/trim.py: no function uses it."""\n\n{text}\n')
 
 
 def _trim_service(service: Path) -> None:

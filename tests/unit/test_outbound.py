@@ -6,6 +6,8 @@ import itertools
 import logging
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -20,13 +22,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from urllib3 import Timeout
-from urllib3.exceptions import HTTPError
+from requests import RequestException
 
 import functions.web.log  # noqa: F401 - it holds the libraries back, in a function as here
 from functions.vault.base.errors import ProviderMisconfigured, ProviderTimedOut, ProviderUnavailable
 from functions.vault.oauth import wire
 from functions.vault.oauth.outbound import LARGEST_BODY, Outbound
+from tests.requirements import ROOT
+from tools.build import package
 
 Behaviour = Callable[[socket.socket], None]
 
@@ -186,6 +189,85 @@ def test_a_request_arrives_as_it_was_given(server: Any, outbound: Outbound) -> N
     assert body == b"a=b&c=%20"
 
 
+def headers_of(request: bytes) -> dict[str, str]:
+    """Return the headers of a request by their names in lower case; each has to be there once."""
+    lines = [line.partition(": ") for line in request.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]]
+    assert len({name.lower() for name, _, _ in lines}) == len(lines)
+    return {name.lower(): value for name, _, value in lines}
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "length"), [("GET", None, None), ("DELETE", None, None), ("POST", None, "0"), ("POST", "", "0")]
+)
+def test_a_request_has_little_that_was_not_given(
+    server: Any, outbound: Outbound, method: str, body: str | None, length: str | None
+) -> None:
+    """Libraries would add more: what they take by default, and the length of a body where the method has none."""
+    there = server(answers(b"{}"))
+
+    outbound.send(method, there.url, {"User-Agent": "gatehouse"}, body, LONG)
+
+    added = {"accept-encoding": "gzip, deflate", "connection": "close"} | ({"content-length": length} if length else {})
+    host = there.url.split("/")[2]
+    assert headers_of(there.requests[0]) == {"host": host, "user-agent": "gatehouse"} | added
+
+
+def test_a_header_that_is_given_in_two_spellings_is_sent_once(server: Any, outbound: Outbound) -> None:
+    """The later counts: a registration's own is laid over ours. And a blank at its beginning is not part of it."""
+    there = server(answers(b"{}"))
+
+    outbound.send("GET", there.url, {"User-Agent": "gatehouse", "user-agent": " theirs"}, None, LONG)
+
+    assert headers_of(there.requests[0])["user-agent"] == "theirs"
+
+
+def test_a_user_name_in_an_address_is_not_sent(server: Any, outbound: Outbound) -> None:
+    """What authenticates is what was given, and nothing that a library finds."""
+    there = server(answers(b"{}"))
+
+    outbound.send("GET", there.url.replace("127", "user:secret@127"), {"Authorization": CREDENTIALS}, None, LONG)
+
+    assert headers_of(there.requests[0])["authorization"] == CREDENTIALS
+
+
+ASK_IN_THIS_ENVIRONMENT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from functions.vault.base.errors import ProviderUnavailable
+from functions.vault.oauth.outbound import Outbound
+for url in sys.argv[2:]:
+    try:
+        print(Outbound(loopback=True).send("GET", url, {"User-Agent": "gatehouse"}, None, 20.0).status)
+    except ProviderUnavailable as error:
+        print(error.description, error.outcome_unknown)
+"""
+
+
+@pytest.mark.parametrize("is_built", [False, True])
+def test_the_environment_has_no_say_in_a_request(
+    server: Any, untrusted: ssl.SSLContext, certificate: Path, tmp_path: Path, *, is_built: bool
+) -> None:
+    """No proxy gets it, no `.netrc` adds to it, and no variable says which authorities are trusted. Deployed as here.
+
+    And a host that is not ASCII is refused, whether or not what would spell it is there.
+    """
+    plain, secure, proxy = server(answers(b"{}")), server(answers(b"{}"), untrusted), server(answers(b"{}"))
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login user password secret\n", "utf-8")
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY"), proxy.url)
+    trusted = dict.fromkeys(("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), str(certificate))
+    env = {"HOME": str(tmp_path), "NETRC": str(tmp_path / ".netrc"), **proxies, **trusted}
+    folder, options = (package(for_lambda=False), ["-I", "-S", "-B"]) if is_built else (ROOT, [])
+    code = [*options, "-c", ASK_IN_THIS_ENVIRONMENT, str(folder)]
+    urls = [plain.url, secure.url, "http://b\u00fccher.invalid/token"]
+
+    said = subprocess.check_output([sys.executable, *code, *urls], cwd=ROOT, env=env, text=True)
+
+    unreachable = "The authorization server cannot be reached. False"
+    assert said.splitlines() == ["200", unreachable, unreachable]
+    assert (proxy.connections, len(secure.requests)) == (0, 0)
+    assert "authorization" not in headers_of(plain.requests[0])
+
+
 @pytest.mark.parametrize("held_back", [True, False])
 def test_a_token_in_an_address_is_not_logged(
     server: Any, outbound: Outbound, caplog: pytest.LogCaptureFixture, *, held_back: bool
@@ -234,6 +316,16 @@ def test_a_servers_cookies_are_not_kept(server: Any, outbound: Outbound) -> None
     assert [request for request in there.requests if b"cookie" in request.lower()] == []
 
 
+@pytest.mark.parametrize("cookie", [";a" * 32_000, "; max-age=" + "9" * 5_000, "; expires=1-Jan-" + "9" * 5_000])
+def test_a_servers_cookies_are_not_read(server: Any, outbound: Outbound, cookie: str) -> None:
+    """Python would take seconds for such, or write a warning that quotes them, which is an error in a test."""
+    there = server(answers(b"{}", *[f"Set-Cookie: session=merchant-1{cookie}"] * 50, "Retry-After: 3"))
+
+    answer = outbound.send("POST", there.url, {}, "a=b", LONG)
+
+    assert answer.headers == {"content-length": "2", "retry-after": "3"}
+
+
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
 def test_a_redirect_is_not_followed(server: Any, outbound: Outbound, status: str) -> None:
     """Codes and tokens go where the configuration says, and nowhere that an answer says."""
@@ -244,6 +336,18 @@ def test_a_redirect_is_not_followed(server: Any, outbound: Outbound, status: str
 
     assert answer.status == int(status[:3])
     assert (len(there.requests), elsewhere.connections) == (1, 0)
+
+
+@pytest.mark.parametrize("elsewhere", ["/elsewhere", "http://[", "\xe9", ""])
+def test_what_a_redirect_leads_to_is_not_looked_at(server: Any, outbound: Outbound, elsewhere: str) -> None:
+    """It may be no address at all."""
+    there = server(
+        says(f"HTTP/1.1 302 Found\r\nLocation: {elsewhere}\r\nContent-Length: 2\r\n\r\n{{}}".encode("latin-1"))
+    )
+
+    answer = outbound.send("POST", there.url, {}, "code=secret", LONG)
+
+    assert (answer.status, answer.body, answer.headers["location"]) == (302, b"{}", elsewhere)
 
 
 def test_a_refused_connection_is_a_known_outcome(outbound: Outbound) -> None:
@@ -268,6 +372,7 @@ def test_a_refused_connection_is_a_known_outcome(outbound: Outbound) -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nx",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 7\r\n\r\nnot zip",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000,
         b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: y\r\n" % number for number in range(500)) + b"\r\n",
     ],
@@ -304,8 +409,9 @@ def _drip(server: list[Server], octets: Iterator[bytes]) -> Behaviour:
         b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\n\r\n",
     ],
-    ids=["status line", "header", "body", "chunks", "endless body"],
+    ids=["status line", "header", "body", "chunks", "endless body", "a redirect's body"],
 )
 def test_an_answer_that_comes_drop_by_drop_meets_the_deadline(server: Any, outbound: Outbound, first: bytes) -> None:
     """Every drop is in time for a socket's own timeout; the answer as a whole is not."""
@@ -372,8 +478,9 @@ def _chunked(body: Iterator[bytes]) -> Iterator[bytes]:
         lambda connection: [connection.sendall(part) for part in _chunked(itertools.repeat(b"x" * 60_000))],
         answers(gzip.compress(bytes(100_000_000), 1), "Content-Encoding: gzip"),
         answers(gzip.compress(gzip.compress(bytes(100_000_000), 1)), "Content-Encoding: gzip, gzip"),
+        answers(b"x" * (LARGEST_BODY + 1), "Location: /elsewhere", status="302 Found"),
     ],
-    ids=["one too many", "endless", "gzip bomb", "gzip bomb in gzip"],
+    ids=["one too many", "endless", "gzip bomb", "gzip bomb in gzip", "a redirect's"],
 )
 def test_a_body_that_is_too_large_is_not_read(server: Any, outbound: Outbound, behaviour: Behaviour) -> None:
     """Measured after decompression; and the outcome is unknown."""
@@ -382,6 +489,32 @@ def test_a_body_that_is_too_large_is_not_read(server: Any, outbound: Outbound, b
     error = failure(outbound, there.url)
 
     assert (error.outcome_unknown, error.description) == (True, "The authorization server's answer is too large.")
+
+
+def test_the_body_of_a_redirect_is_not_read_beyond_the_cap(server: Any, outbound: Outbound) -> None:
+    """Nobody reads it to be rid of it: the server is still sending when the connection has ended."""
+    sent: list[int] = []
+
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(1000):
+            connection.sendall(b"%x\r\n%b\r\n" % (LARGEST_BODY, bytes(LARGEST_BODY)))
+            sent.append(LARGEST_BODY)
+
+    there = server(behave)
+
+    assert failure(outbound, there.url).description == "The authorization server's answer is too large."
+
+    assert len(sent) < 100
+
+
+def test_of_a_header_that_comes_twice_the_last_counts(server: Any, outbound: Outbound) -> None:
+    """Not both in one, which no header that is read here could be."""
+    there = server(answers(b"{}", "Content-Type: text/html", "Content-Type: application/json"))
+
+    answer = outbound.send("GET", there.url, {}, None, LONG)
+
+    assert answer.headers["content-type"] == "application/json"
 
 
 def test_a_compressed_body_is_read(server: Any, outbound: Outbound) -> None:
@@ -442,8 +575,8 @@ def test_a_deadline_ends_what_goes_on_over_tls(server: Any, untrusted: ssl.SSLCo
     def ask() -> None:
         connector = wire.Connector(connected.append, loopback=True)
         trust = ssl.create_default_context(cafile=certificate)
-        with wire.pool_for(slow[0].url, connector, trust) as pool, contextlib.suppress(HTTPError):
-            wire.begin(pool, ("GET", slow[0].url, {}, None), Timeout(LONG * 3))
+        with wire.Session(connector, trust) as session, contextlib.suppress(RequestException):
+            session.get(slow[0].url, timeout=LONG * 3)
 
     worker = threading.Thread(target=ask, daemon=True)
     worker.start()
@@ -518,11 +651,11 @@ def ask(names: Names, url: str, *, loopback: bool = True) -> bytes:
     """Ask a server whose name these names resolve."""
     connected: list[socket.socket] = []
     connector = wire.Connector(connected.append, names.resolve, loopback=loopback)
-    with wire.pool_for(url, connector) as pool, contextlib.ExitStack() as closing:
-        body = wire.begin(pool, ("GET", url, {}, None), Timeout(LONG)).read()
+    with wire.Session(connector) as session, contextlib.ExitStack() as closing:
+        body = session.get(url, timeout=LONG).content
         for handle in connected:
             closing.callback(handle.close)
-        return bytes(body)
+        return body
 
 
 def test_the_address_that_was_looked_at_is_the_one_that_is_connected_to(server: Any) -> None:

@@ -8,15 +8,8 @@ import ssl
 import threading
 from typing import TYPE_CHECKING
 
-from urllib3 import Timeout
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    LocationValueError,
-    NewConnectionError,
-    ReadTimeoutError,
-    SSLError,
-)
+from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema, RequestException
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError, SSLError
 
 from functions.vault.base.errors import ProviderTimedOut, ProviderUnavailable
 
@@ -79,7 +72,8 @@ class _Exchange:
     ) -> None:
         self._connector = wire.Connector(self._connected, loopback=loopback)
         self.outcome: Answer | Exception | None = None
-        self._request = (method, url, {**headers, "Connection": "close"}, body)
+        # requests refuses a value that begins with a blank, which to HTTP is no part of it (RFC 9110 section 5.5).
+        self._request = (method, url, {name: value.strip() for name, value in headers.items()}, body)
         self._timeout = timeout
         self._lock = threading.Lock()
         self._handles: list[socket.socket] = []
@@ -109,23 +103,33 @@ class _Exchange:
                 _shut(handle)
 
     def _send(self) -> Answer:
-        timeout = Timeout(connect=min(self._timeout, _CONNECT_TIMEOUT), read=self._timeout)
+        method, url, headers, body = self._request
+        data = None if body is None else body.encode()
+        timeouts = min(self._timeout, _CONNECT_TIMEOUT), self._timeout
         try:
             with (
-                wire.pool_for(self._request[1], self._connector) as pool,
-                contextlib.closing(wire.begin(pool, self._request, timeout)) as response,
+                wire.Session(self._connector) as session,
+                session.request(method, url, headers=headers, data=data, timeout=timeouts, stream=True) as response,
             ):
-                content = b"".join(_capped(response.stream(16384, decode_content=True)))
-                names = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(response.status, names, content)
-        except (ReadTimeoutError, TimeoutError):
-            raise _timed_out() from None
-        except HTTPError as error:
+                content = b"".join(_capped(response.iter_content(16384)))
+                # If a header comes twice, the last counts; requests' own mapping would join the two.
+                names = {name.lower(): value for name, value in response.raw.headers.items()}
+                return Answer(response.status_code, names, content)
+        except (RequestException, HTTPError, OSError, ValueError) as error:
             # The text of these exceptions holds addresses and sometimes bytes of the answer: it is not passed on.
-            sent = not _was_never_sent(error)
-            raise ProviderUnavailable("The authorization server cannot be reached.", outcome_unknown=sent) from None
-        except (OSError, ValueError):
-            raise ProviderUnavailable("The authorization server's answer is not HTTP.", outcome_unknown=True) from None
+            raise _failed(error) from None
+
+
+def _failed(error: Exception) -> ProviderUnavailable:
+    """Return the failure that an exception of requests, urllib3 or the system stands for."""
+    # requests wraps most of what urllib3 raises, and lets the rest through.
+    cause = error.args[0] if isinstance(error, RequestException) and error.args else error
+    if isinstance(cause, ReadTimeoutError | TimeoutError):
+        return _timed_out()
+    if isinstance(error, RequestException | HTTPError):
+        never_sent = isinstance(error, InvalidURL | InvalidSchema | MissingSchema) or _was_never_sent(cause)
+        return ProviderUnavailable("The authorization server cannot be reached.", outcome_unknown=not never_sent)
+    return ProviderUnavailable("The authorization server's answer is not HTTP.", outcome_unknown=True)
 
 
 def _timed_out() -> ProviderTimedOut:
@@ -146,8 +150,8 @@ def _capped(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
-def _was_never_sent(error: HTTPError) -> bool:
+def _was_never_sent(cause: object) -> bool:
     """Tell whether a request surely did not reach the server: no address, no connection, or no trusted certificate."""
-    if isinstance(error, SSLError):
-        return any(isinstance(argument, ssl.SSLCertVerificationError) for argument in error.args)
-    return isinstance(error, NewConnectionError | ConnectTimeoutError | LocationValueError)
+    if isinstance(cause, SSLError):
+        return any(isinstance(argument, ssl.SSLCertVerificationError) for argument in cause.args)
+    return isinstance(cause, NewConnectionError | ConnectTimeoutError)

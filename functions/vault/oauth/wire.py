@@ -1,22 +1,26 @@
-"""urllib3 as `outbound` uses it: it connects to addresses that were looked at, and tells of every socket.
+"""`requests` as `outbound` uses it: it connects to addresses that were looked at, and reports every socket.
 
 The address that is checked is the one that is connected to: between the two no name is looked up again, so that a name
 which means another address a moment later (DNS rebinding) gains nothing.
 
-urllib3 is what botocore speaks to AWS with, so that a provider costs no second HTTP library. At this level it reads
-nothing of the environment: no proxy, no `.netrc` that adds to a request, no other list of authorities.
+A request is what was asked for, and nothing else: neither the environment (proxies, `.netrc`, other authorities) nor
+an answer (cookies, redirects) adds to it.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
+from contextlib import ExitStack
 from functools import cache
+from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 
 import certifi
-from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameResolutionError, NewConnectionError
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Retry
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util import parse_url
 
 from functions.vault.base.errors import ProviderMisconfigured
@@ -24,51 +28,80 @@ from functions.vault.base.errors import ProviderMisconfigured
 from .addresses import may_be_asked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from urllib3 import Timeout
+    from requests import PreparedRequest, Response
     from urllib3.connection import HTTPConnection
 
     OnConnect = Callable[[socket.socket], None]
     Resolve = Callable[..., Sequence[tuple[Any, ...]]]
 
 
-def pool_for(url: str, connector: Connector, trust: ssl.SSLContext | None = None) -> HTTPConnectionPool:
-    """Return connections to the server of `url`, an http or https URL; else raise `LocationParseError`.
+class Session(requests.Session):
+    """A session for one request, so that the next one finds nothing of it: no connection and no cookie."""
 
-    `trust` says who may vouch for a server, by default the authorities that browsers trust.
-    """
-    target = parse_url(url)
-    if target.scheme not in {"http", "https"} or not target.host:
-        raise LocationParseError("an endpoint")
-    if target.scheme == "http":
-        pool = HTTPConnectionPool(target.host, target.port or 80)
-    else:
-        pool = HTTPSConnectionPool(target.host, target.port or 443, ssl_context=trust or _authorities())
-    pool.ConnectionCls = _connected_by(connector, pool.ConnectionCls)
-    return pool
+    def __init__(self, connector: Connector, trust: ssl.SSLContext | None = None) -> None:
+        """`trust` says who may vouch for a server, by default the authorities that browsers trust."""
+        super().__init__()
+        self.trust_env = False
+        self.auth = _as_it_is
+        self.headers.clear()
+        self.headers["Accept-Encoding"] = "gzip, deflate"
+        adapter = _Adapter(connector, trust)
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
+
+    def get_redirect_target(self, resp: Response) -> None:  # noqa: ARG002 - by the name that requests has for it
+        """Follow no redirect.
+
+        `allow_redirects=False` is not enough: requests then still reads the whole body of a redirect, before anybody
+        can cap it.
+        """
+        return
 
 
-def begin(
-    pool: HTTPConnectionPool, request: tuple[str, str, Mapping[str, str], str | None], timeout: Timeout
-) -> HTTPResponse:
-    """Send one request (method, URL, headers, body) and return its answer, of which the body is still to be read.
+def _as_it_is(request: PreparedRequest) -> PreparedRequest:
+    """Add no credentials. Without this, requests takes those that it finds in the URL."""
+    return request
 
-    Nothing is sent twice.
-    """
-    method, url, headers, body = request
-    response = pool.urlopen(
-        method,
-        parse_url(url).request_uri,
-        body=None if body is None else body.encode(),
-        headers={"Accept-Encoding": "gzip, deflate", **headers},
-        retries=False,
-        redirect=False,
-        timeout=timeout,
-        preload_content=False,
-    )
-    assert isinstance(response, HTTPResponse)  # noqa: S101 - what urllib3 declares is its base class
-    return response
+
+class _Adapter(HTTPAdapter):
+    """Sends a request once, over a connection that a connector makes for it."""
+
+    def __init__(self, connector: Connector, trust: ssl.SSLContext | None) -> None:
+        super().__init__(max_retries=Retry(total=False))
+        self._connector = connector
+        self._trust = trust
+        self._pools = ExitStack()
+
+    def get_connection_with_tls_context(self, request: PreparedRequest, *_options: Any, **_more: Any) -> Any:
+        """Return the pool for the server of a request. It verifies TLS, whatever the options say."""
+        target = parse_url(request.url or "")
+        host = target.host or ""
+        pool = (
+            HTTPConnectionPool(host, target.port or 80)
+            if target.scheme == "http"
+            else HTTPSConnectionPool(host, target.port or 443, ssl_context=self._trust or _authorities())
+        )
+        pool.ConnectionCls = _connected_by(self._connector, pool.ConnectionCls)
+        return self._pools.enter_context(pool)
+
+    def cert_verify(self, *_options: Any) -> None:
+        """Leave the pool as it is: requests would have each connection read the authorities again."""
+
+    def add_headers(self, request: PreparedRequest, **_options: Any) -> None:
+        """Announce that the connection ends with the request.
+
+        If there is no body, urllib3 decides whether the method wants its length; requests sends one with all but two.
+        """
+        request.headers["Connection"] = "close"
+        if request.body is None:
+            request.headers.pop("Content-Length", None)
+
+    def close(self) -> None:
+        """Close the connection too, which the server may have kept open."""
+        super().close()
+        self._pools.close()
 
 
 @cache
@@ -77,10 +110,24 @@ def _authorities() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=certifi.where())
 
 
+class _WithoutCookies(HTTPResponse):
+    """An answer without its cookies.
+
+    requests would parse them twice, although nobody wants them. A hostile server can make that take seconds, and can
+    make Python print a warning about them, which ends up in the log.
+    """
+
+    def begin(self) -> None:
+        super().begin()
+        del self.headers["Set-Cookie"]
+
+
 def _connected_by(connector: Connector, kind: Any) -> Any:
     """Return a kind of connection whose sockets a connector makes."""
 
     class Connected(kind):  # type: ignore[misc]  # a class that is only known at run time
+        response_class = _WithoutCookies
+
         def _new_conn(self) -> socket.socket:
             return connector.connect(self, self._dns_host)
 

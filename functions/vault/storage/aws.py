@@ -8,6 +8,7 @@ from http import HTTPStatus
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import create_credential_resolver
@@ -63,7 +64,7 @@ SERVICES = frozenset({"dynamodb", "kms", "secrets-manager", "sqs"})
 
 
 def session_of(services: frozenset[str]) -> botocore.session.Session:
-    """Return a session for calls of these services, without what botocore does for others.
+    """Return what boto3's clients of these services work with, without what botocore does for others.
 
     Nine in ten of its handlers are for one service each (S3, above all) or write documentation. To register them all is
     a twentieth of a cold start, and each call asks them.
@@ -81,9 +82,10 @@ class Account:
     """The one session of a process, and the one client of each service, made when it is first asked for."""
 
     def __init__(self) -> None:
-        self._session = session_of(SERVICES)
-        self._credentials = _Credentials(self._session)
-        self._session.register_component("credential_provider", self._credentials)
+        session = session_of(SERVICES)
+        self._credentials = _Credentials(session)
+        session.register_component("credential_provider", self._credentials)
+        self._session: Any = boto3.Session(botocore_session=session)
         self._made: dict[str, Any] = {}
         self._lock = Lock()
 
@@ -91,7 +93,7 @@ class Account:
         """Return the client of a service."""
         with self._lock:
             if service not in self._made:
-                self._made[service] = self._session.create_client(service, config=_CONFIG)
+                self._made[service] = self._session.client(service, config=_CONFIG)
             return self._made[service]
 
     def forget(self) -> None:
