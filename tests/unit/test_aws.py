@@ -1,4 +1,4 @@
-"""What went wrong at AWS: an outage that passes, or a defect that stays."""
+"""Errors of AWS: an outage is temporary, anything else is a defect. And what botocore is reduced to."""
 
 from typing import Any, cast
 
@@ -22,8 +22,8 @@ from local.base.environment import isolation
 from tools.trim import OPERATIONS
 
 
-def said(code: str, status: int) -> ClientError:
-    """Return an error that AWS answered with."""
+def aws_error(code: str, status: int) -> ClientError:
+    """Return an error that AWS answers with."""
     answer: Any = {"Error": {"Code": code, "Message": "hunter2"}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(answer, "GetItem")
 
@@ -31,20 +31,20 @@ def said(code: str, status: int) -> ClientError:
 @pytest.mark.parametrize(
     "error",
     [
-        said("ThrottlingException", 400),
-        said("ProvisionedThroughputExceededException", 400),
-        said("RequestLimitExceeded", 400),
-        said("LimitExceededException", 400),
-        said("KMSInternalException", 500),
-        said("Whatever", 500),
-        said("Whatever", 503),
+        aws_error("ThrottlingException", 400),
+        aws_error("ProvisionedThroughputExceededException", 400),
+        aws_error("RequestLimitExceeded", 400),
+        aws_error("LimitExceededException", 400),
+        aws_error("KMSInternalException", 500),
+        aws_error("Whatever", 500),
+        aws_error("Whatever", 503),
         EndpointConnectionError(endpoint_url="https://kms.example"),
         ConnectTimeoutError(endpoint_url="https://kms.example"),
         ReadTimeoutError(endpoint_url="https://kms.example"),
     ],
     ids=repr,
 )
-def test_what_passes_is_temporary(error: Exception) -> None:
+def test_an_outage_is_temporary(error: Exception) -> None:
     """The caller is asked to try again, and gets none of AWS's words."""
     with pytest.raises(TemporarilyUnavailable) as caught, outages_are_temporary("KMS"):
         raise error
@@ -57,18 +57,18 @@ def test_what_passes_is_temporary(error: Exception) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        said("AccessDeniedException", 400),
-        said("ResourceNotFoundException", 400),
-        said("ValidationException", 400),
-        said("ConditionalCheckFailedException", 400),
+        aws_error("AccessDeniedException", 400),
+        aws_error("ResourceNotFoundException", 400),
+        aws_error("ValidationException", 400),
+        aws_error("ConditionalCheckFailedException", 400),
         NoCredentialsError(),
         ParamValidationError(report="x"),
         KeyError("x"),
     ],
     ids=repr,
 )
-def test_what_stays_is_not_hidden(error: Exception) -> None:
-    """A missing right, table or parameter is a defect that waiting does not help against."""
+def test_any_other_error_is_a_defect(error: Exception) -> None:
+    """A missing permission, table or parameter does not go away by waiting."""
     with pytest.raises(type(error)) as caught, outages_are_temporary("KMS"):
         raise error
 
@@ -76,13 +76,13 @@ def test_what_stays_is_not_hidden(error: Exception) -> None:
 
 
 def test_an_error_has_its_code() -> None:
-    """Empty where AWS gave none."""
-    assert code_of(said("ThrottlingException", 400)) == "ThrottlingException"
+    """It is empty if AWS sent none."""
+    assert code_of(aws_error("ThrottlingException", 400)) == "ThrottlingException"
     assert code_of(ClientError({}, "GetItem")) == ""
 
 
 def test_each_service_has_one_client_with_short_timeouts() -> None:
-    """Made when it is first asked for; a call that hangs leaves time to try again."""
+    """It is made when it is first used. A call that hangs leaves time for another try."""
     with isolation({}):
         client_of = clients()
         kms = client_of("kms")
@@ -110,7 +110,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
 
 
 def sent(session: boto3.Session, service: str, operation: str, arguments: dict[str, Any], answer: bytes) -> Any:
-    """Return what a session sends for a call (but for what changes with time), and what it makes of an answer."""
+    """Return what a session sends for a call, without what changes with time, and how it reads an answer."""
     seen: list[Any] = []
 
     def stop(request: Any, **_more: Any) -> Any:
@@ -129,7 +129,7 @@ def sent(session: boto3.Session, service: str, operation: str, arguments: dict[s
 
 
 class Raw:
-    """A body, as urllib3 gives it."""
+    """A body, as urllib3 returns it."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -141,10 +141,10 @@ class Raw:
 
 @pytest.mark.parametrize(("service", "operation", "arguments"), CALLS, ids=lambda value: str(value)[:20])
 @pytest.mark.parametrize("answer", [b"{}", b'{"MessageId": "m", "Plaintext": "AA==", "SecretString": "s"}'])
-def test_what_is_left_out_of_botocore_is_for_others(
+def test_the_handlers_that_are_left_out_make_no_difference(
     service: str, operation: str, arguments: dict[str, Any], answer: bytes
 ) -> None:
-    """A call is sent, signed and read with the handlers that are kept as with all of them."""
+    """A call is sent, signed and read the same with the remaining handlers as with all of them."""
     ours = boto3.Session(botocore_session=session_of(SERVICES))
 
     assert sent(ours, service, operation, arguments, answer) == sent(
@@ -152,6 +152,6 @@ def test_what_is_left_out_of_botocore_is_for_others(
     )
 
 
-def test_every_service_that_is_built_in_has_its_handlers() -> None:
-    """The services of the build and those whose handlers are kept are the same; botocore spells one in two ways."""
+def test_every_service_of_the_build_has_its_handlers() -> None:
+    """The services are the same as those of the build. Botocore spells one of them in two ways."""
     assert {name.replace("-", "") for name in SERVICES} == set(OPERATIONS)

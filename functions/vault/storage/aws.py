@@ -1,4 +1,4 @@
-"""How Gatehouse talks to AWS: one session, deliberate timeouts, and one reading of what went wrong."""
+"""How Gatehouse calls AWS: one session, short timeouts, and one place that says which errors are temporary."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from botocore.credentials import Credentials
 
-# A call that hangs must leave time to try again, and a call at its worst is `timing.CALL`: the ladder counts on it.
+# A call that hangs must leave time for another try. `timing.CALL` is the longest that a call takes with these settings.
 _CONFIG = Config(
     connect_timeout=1,
     read_timeout=2,
@@ -60,14 +60,14 @@ _TRANSIENT = frozenset(
 
 
 SERVICES = frozenset({"dynamodb", "kms", "secrets-manager", "sqs"})
-"""The services that are called, by the names that botocore gives them in events."""
+"""The services that are called, by their names in botocore's events."""
 
 
 def session_of(services: frozenset[str]) -> botocore.session.Session:
     """Return what boto3's clients of these services work with, without what botocore does for others.
 
-    Nine in ten of its handlers are for one service each (S3, above all) or write documentation. To register them all is
-    a twentieth of a cold start, and each call asks them.
+    Nine in ten of its handlers are for a single service (most of them for S3) or write documentation. Registering them
+    all is a twentieth of a cold start, and every call goes through them.
     """
     session = botocore.session.Session(include_builtin_handlers=False)
     for event, handler, *position in BUILTIN_HANDLERS:
@@ -79,7 +79,7 @@ def session_of(services: frozenset[str]) -> botocore.session.Session:
 
 
 class Account:
-    """The one session of a process, and the one client of each service, made when it is first asked for."""
+    """The session of a process, and one client for each service, made when it is first used."""
 
     def __init__(self) -> None:
         session = session_of(SERVICES)
@@ -97,7 +97,7 @@ class Account:
             return self._made[service]
 
     def forget(self) -> None:
-        """Keep nothing that a snapshot must not hold: no credentials, and no connections."""
+        """Drop what a snapshot must not hold: credentials and connections."""
         with self._lock:
             self._credentials.forget()
             for client in self._made.values():
@@ -105,10 +105,10 @@ class Account:
 
 
 class _Credentials:
-    """The credentials of the function's role, looked up with the first signature and not with the first client.
+    """The credentials of the function's role, looked up for the first signature and not with the first client.
 
-    So a snapshot of a function that is ready, but has never been called, has none. It stands where botocore looks for
-    whoever provides credentials, and for credentials.
+    So a snapshot of a function that has been loaded, but never called, has none. For botocore this is both the provider
+    of the credentials and the credentials themselves.
     """
 
     def __init__(self, session: botocore.session.Session) -> None:
@@ -136,18 +136,18 @@ class _Credentials:
 
 
 def clients() -> ClientOf:
-    """Return a function that gives the one client of each service, made when it is first asked for."""
+    """Return a function that returns the client of a service, made when it is first used."""
     return Account().client_of
 
 
 def code_of(error: ClientError) -> str:
-    """Return AWS's word for what went wrong."""
+    """Return AWS's code of an error; empty if it has none."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 @contextmanager
 def outages_are_temporary(service: str) -> Iterator[None]:
-    """Turn throttling and outages of AWS into `TemporarilyUnavailable`; everything else stays the defect that it is."""
+    """Turn throttling and outages of AWS into `TemporarilyUnavailable`. Any other error stays a defect."""
     try:
         yield
     except ClientError as error:
