@@ -79,7 +79,8 @@ REGISTRATIONS = {
 }
 PROVIDERS = REGISTRATIONS | {
     "oauth.addresses",
-    "oauth.answer_content",
+    "oauth.answer_document",
+    "oauth.answer_errors",
     "oauth.answer_times",
     "oauth.assertion",
     "oauth.authenticated_requests",

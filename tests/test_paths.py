@@ -38,7 +38,8 @@ CODE = """
     storage.cipher storage.sealing
     oauth.client base.timing oauth.authenticated_requests oauth.authentication oauth.provider_requests
     oauth.outbound oauth.wire
-    oauth.responses oauth.answer_content oauth.token_fields oauth.refused_answer provider.refusal_rules
+    oauth.responses oauth.answer_document oauth.token_fields oauth.refused_answer provider.refusal_rules
+    oauth.answer_errors
     oauth.answer_times
     grant.scopes grant.tokens grant.upkeep grant.token_set
     usecases.committing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,8 @@ def _round(case: Case, endpoint: TokenEndpoint) -> Round:
 
 def document(text: str, played: list[Round]) -> str:
     """Return docs/comparison.md with the score in it."""
-    before, _, rest = text.partition(_BEGIN)
+    counted = re.sub(r"\b\d+ answers of token endpoints\b", f"{len(played)} answers of token endpoints", text)
+    before, _, rest = counted.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return before + _BEGIN + table(played) + _END + after
 

@@ -17,7 +17,7 @@ from functions.vault.base.record import record
 from functions.vault.provider.refusal_rules import ACCESS_DENIED, BUSY
 
 from . import cookies
-from .answer_content import NAMELESS
+from .answer_errors import NAMELESS
 from .authorization import REQUEST_ID, SECRET, ticket_hash
 from .refusal import Refusal, matching_rule, normalized
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from functions.vault.base.errors import ProviderError
 
 from . import refusal_meaning
-from .answer_content import NAMELESS, error_of
+from .answer_errors import NAMELESS, error_of
 from .answer_times import retry_after
 from .refusal import Refusal, matching_rule
 

@@ -1,7 +1,7 @@
 """What an authorization server's answer means: for a token, revocation, account or pushed authorization request.
 
 Each function returns what a success brings, or raises the failure. What stands in an answer is read in
-`answer_content` and `token_fields`; what a refusal means is decided in `refusal_meaning`.
+`answer_document` and `token_fields`; what a refusal means is decided in `refusal_meaning`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from functions.vault.grant.tokens import Account, TokenResponse
 from functions.vault.provider import tenants
 
 from . import refusal_meaning
-from .answer_content import at_path, document_of, text_of
+from .answer_document import at_path, document_of, text_of
 from .refusal import matching_rule
 from .refused_answer import failure_of, masked, refusal_in
 from .token_fields import TokenFields, metadata_in, scope_of

@@ -1,4 +1,4 @@
-"""The fields of a token response (RFC 6749 section 5.1), wherever and however a provider writes them.
+"""The fields of a token response (RFC 6749 section 5.1), out of a document that `answer_document` has parsed.
 
 Tolerant about form, strict about what matters: an access token is a non-empty string of visible ASCII.
 """
@@ -12,7 +12,7 @@ from functions.vault.base.errors import ProviderMisconfigured, ProviderUnavailab
 from functions.vault.base.fields import matches
 from functions.vault.grant import scopes
 
-from .answer_content import at_path, storable, text_of
+from .answer_document import at_path, storable, text_of
 from .answer_times import moment_of, seconds_of
 
 if TYPE_CHECKING:

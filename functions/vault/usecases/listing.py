@@ -82,10 +82,10 @@ def view(connection_id: str, summary: Mapping[str, Any], now: float) -> dict[str
     """Return a connection as callers see it, from its summary: nothing that only Gatehouse itself needs."""
     failure, needs_from = summary.get("failure"), summary.get("needs_from")
     ends_soon = needs_from is not None and now >= needs_from
-    seen = {name: summary.get(name) for name in _SEEN}
+    as_stored = {name: summary.get(name) for name in _AS_STORED}
     return {
         "connection_id": connection_id,
-        **seen,
+        **as_stored,
         "status": str(summary["status"]),
         "needs": REAUTHORIZATION if ends_soon else summary.get("needs"),
         "refreshable": bool(summary.get("refreshable")) and summary["status"] == Status.ACTIVE,
@@ -95,9 +95,8 @@ def view(connection_id: str, summary: Mapping[str, Any], now: float) -> dict[str
     }
 
 
-_SEEN = (
+_AS_STORED = (
     "provider",
-    "status",
     "version",
     "scope",
     "requested_scope",
