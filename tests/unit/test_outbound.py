@@ -138,7 +138,7 @@ def answers(body: bytes, *headers: str, status: str = "200 OK") -> Behaviour:
 
 @pytest.fixture
 def server() -> Iterator[Callable[..., Server]]:
-    """Start servers that behave as told."""
+    """Start servers that behave as asked."""
     running: list[Server] = []
 
     def start(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> Server:
