@@ -2,7 +2,7 @@
 
 import pytest
 
-from functions.vault.oauth.addresses import may_be_asked
+from functions.vault.oauth.addresses import is_allowed
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "100.63.255.255", "100.128.0.1", "172.32.0.1", "2606:4700::1111", "2a00:1450::200e"]
 LOOPBACK = ["127.0.0.1", "127.255.255.254", "::1"]
@@ -28,18 +28,18 @@ OTHERS = {
 @pytest.mark.parametrize("loopback", [False, True])
 def test_addresses_of_the_public_internet_are_allowed(address: str, *, loopback: bool) -> None:
     """On one machine and in a deployment."""
-    assert may_be_asked(address, loopback=loopback)
+    assert is_allowed(address, loopback=loopback)
 
 
 @pytest.mark.parametrize("address", LOOPBACK)
 def test_loopback_is_allowed_only_on_one_machine(address: str) -> None:
     """In a deployment, loopback is Lambda's own."""
-    assert may_be_asked(address, loopback=True)
-    assert not may_be_asked(address, loopback=False)
+    assert is_allowed(address, loopback=True)
+    assert not is_allowed(address, loopback=False)
 
 
 @pytest.mark.parametrize("address", [address for kind in OTHERS.values() for address in kind])
 @pytest.mark.parametrize("loopback", [False, True])
 def test_no_other_address_is_allowed(address: str, *, loopback: bool) -> None:
     """Not even one that contains a public address: whatever extracts that would extract any."""
-    assert not may_be_asked(address, loopback=loopback)
+    assert not is_allowed(address, loopback=loopback)

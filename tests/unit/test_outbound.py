@@ -1,4 +1,4 @@
-"""HTTP to servers that do what servers on the internet do: real sockets, one deadline, one cap, nothing sent twice."""
+"""HTTP to servers that behave as on the internet: real sockets, one deadline, one cap, nothing sent twice."""
 
 import contextlib
 import gzip
@@ -43,7 +43,7 @@ SHORT = 0.4
 
 
 class Server:
-    """A port of the loopback interface: each request is read to its end, noted, and then behaved at."""
+    """A port on the loopback interface: each request is read whole and recorded; then the server behaves as given."""
 
     def __init__(self, behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[bytes] = []
@@ -58,12 +58,12 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Return the URL at which it listens."""
         scheme = "https" if self._tls else "http"
         return f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}/token"
 
     def close(self) -> None:
-        """Hang up on everybody, and wait until all is quiet."""
+        """End all connections, and wait until nothing is under way."""
         self.over.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -138,7 +138,7 @@ def answers(body: bytes, *headers: str, status: str = "200 OK") -> Behaviour:
 
 @pytest.fixture
 def server() -> Iterator[Callable[..., Server]]:
-    """Start servers that behave as asked."""
+    """Return a function that starts servers with a given behaviour."""
     running: list[Server] = []
 
     def start(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> Server:
@@ -152,7 +152,7 @@ def server() -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def outbound() -> Iterator[Outbound]:
-    """Give it, and look that nothing of it is left at work: no request outlives its deadline."""
+    """Yield an `Outbound`, then check that no request of it has outlived its deadline."""
     yield Outbound(loopback=True)
     at_work = workers()
     for worker in at_work:
@@ -161,12 +161,12 @@ def outbound() -> Iterator[Outbound]:
 
 
 def workers() -> list[threading.Thread]:
-    """Return the threads in which requests are under way."""
+    """Return the threads of requests under way."""
     return [thread for thread in threading.enumerate() if thread.name == "outbound"]
 
 
 def failure(outbound: Outbound, url: str, timeout: float = LONG) -> ProviderUnavailable:
-    """Send a token request and return its failure, whose text must give nothing away."""
+    """Send a token request and return its failure, whose text must reveal nothing."""
     with pytest.raises(ProviderUnavailable) as caught:
         outbound.send("POST", url, {"Authorization": CREDENTIALS}, BODY, timeout)
     shown = "".join(traceback.format_exception(caught.value)) + str(caught.value.as_result())
@@ -175,7 +175,7 @@ def failure(outbound: Outbound, url: str, timeout: float = LONG) -> ProviderUnav
 
 
 def test_a_request_arrives_as_it_was_given(server: Any, outbound: Outbound) -> None:
-    """Method, path, headers and body; and the answer comes back whole, header names in lower case."""
+    """Method, path, headers and body; the answer comes back whole, with header names in lower case."""
     there = server(answers(b'{"a":1}', "Content-Type: application/json", "Retry-After: 3", status="429 Slow"))
 
     answer = outbound.send("POST", there.url + "?t=1", {"X-Api": "1", "User-Agent": "gatehouse"}, "a=b&c=%20", LONG)
@@ -190,7 +190,7 @@ def test_a_request_arrives_as_it_was_given(server: Any, outbound: Outbound) -> N
 
 
 def headers_of(request: bytes) -> dict[str, str]:
-    """Return the headers of a request by their names in lower case; each has to be there once."""
+    """Return the headers of a request by their names in lower case; each may occur only once."""
     lines = [line.partition(": ") for line in request.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]]
     assert len({name.lower() for name, _, _ in lines}) == len(lines)
     return {name.lower(): value for name, _, value in lines}
@@ -199,10 +199,10 @@ def headers_of(request: bytes) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("method", "body", "length"), [("GET", None, None), ("DELETE", None, None), ("POST", None, "0"), ("POST", "", "0")]
 )
-def test_a_request_has_little_that_was_not_given(
+def test_a_request_contains_little_that_was_not_given(
     server: Any, outbound: Outbound, method: str, body: str | None, length: str | None
 ) -> None:
-    """Libraries would add more: what they take by default, and the length of a body where the method has none."""
+    """Libraries would add more: their own defaults, and a length where the method has no body."""
     there = server(answers(b"{}"))
 
     outbound.send(method, there.url, {"User-Agent": "gatehouse"}, body, LONG)
@@ -212,8 +212,8 @@ def test_a_request_has_little_that_was_not_given(
     assert headers_of(there.requests[0]) == {"host": host, "user-agent": "gatehouse"} | added
 
 
-def test_a_header_that_is_given_in_two_spellings_is_sent_once(server: Any, outbound: Outbound) -> None:
-    """The later counts: a registration's own is laid over ours. And a blank at its beginning is not part of it."""
+def test_a_header_in_upper_and_lower_case_is_sent_once(server: Any, outbound: Outbound) -> None:
+    """The later one counts: a registration's replaces ours. A blank at its beginning is not part of it."""
     there = server(answers(b"{}"))
 
     outbound.send("GET", there.url, {"User-Agent": "gatehouse", "user-agent": " theirs"}, None, LONG)
@@ -221,8 +221,8 @@ def test_a_header_that_is_given_in_two_spellings_is_sent_once(server: Any, outbo
     assert headers_of(there.requests[0])["user-agent"] == "theirs"
 
 
-def test_a_user_name_in_an_address_is_not_sent(server: Any, outbound: Outbound) -> None:
-    """What authenticates is what was given, and nothing that a library finds."""
+def test_a_user_name_in_a_url_is_not_sent(server: Any, outbound: Outbound) -> None:
+    """Only the given headers authenticate, and nothing that a library finds."""
     there = server(answers(b"{}"))
 
     outbound.send("GET", there.url.replace("127", "user:secret@127"), {"Authorization": CREDENTIALS}, None, LONG)
@@ -244,12 +244,12 @@ for url in sys.argv[2:]:
 
 
 @pytest.mark.parametrize("is_built", [False, True])
-def test_the_environment_has_no_say_in_a_request(
+def test_the_environment_does_not_influence_a_request(
     server: Any, untrusted: ssl.SSLContext, certificate: Path, tmp_path: Path, *, is_built: bool
 ) -> None:
-    """No proxy gets it, no `.netrc` adds to it, and no variable says which authorities are trusted. Deployed as here.
+    """No proxy gets it, no `.netrc` adds to it, no variable names trusted authorities: deployed as well as here.
 
-    And a host that is not ASCII is refused, whether or not what would spell it is there.
+    A host that is not ASCII is refused, whether or not the package that would encode it is installed.
     """
     plain, secure, proxy = server(answers(b"{}")), server(answers(b"{}"), untrusted), server(answers(b"{}"))
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login user password secret\n", "utf-8")
@@ -269,10 +269,10 @@ def test_the_environment_has_no_say_in_a_request(
 
 
 @pytest.mark.parametrize("held_back", [True, False])
-def test_a_token_in_an_address_is_not_logged(
+def test_a_token_in_a_url_is_not_logged(
     server: Any, outbound: Outbound, caplog: pytest.LogCaptureFixture, *, held_back: bool
 ) -> None:
-    """Some servers revoke by DELETE of a token's own address, and a library warns of odd headers by quoting that."""
+    """Some servers revoke by DELETE of a token's own URL, and a library quotes it in warnings about odd headers."""
     there = server(says(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n odd\r\n: header\r\n\r\n"))
     library = logging.getLogger("urllib3.connection")
     held_at = library.level
@@ -287,7 +287,7 @@ def test_a_token_in_an_address_is_not_logged(
 
 
 def test_each_request_has_a_connection_of_its_own(server: Any, outbound: Outbound) -> None:
-    """And says so: a connection that was kept may have died while the function was frozen."""
+    """And announces that: a kept connection may have died while the function was frozen."""
     there = server(answers(b"{}", "Connection: keep-alive"))
 
     for _ in range(3):
@@ -298,7 +298,7 @@ def test_each_request_has_a_connection_of_its_own(server: Any, outbound: Outboun
 
 
 def test_a_connection_that_the_server_has_dropped_costs_nothing(server: Any, outbound: Outbound) -> None:
-    """It had promised to keep it. On a kept one the next request would have an unknown outcome, and for nothing."""
+    """The server had promised to keep it. On a kept one the next request would have an unknown outcome."""
     there = server(says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\n{}"))
 
     statuses = [outbound.send("POST", there.url, {}, "a=b", LONG).status for _ in range(3)]
@@ -307,7 +307,7 @@ def test_a_connection_that_the_server_has_dropped_costs_nothing(server: Any, out
 
 
 def test_a_servers_cookies_are_not_kept(server: Any, outbound: Outbound) -> None:
-    """One merchant's token request must not carry what came with another's."""
+    """A merchant's token request must not carry what came with another's."""
     there = server(answers(b"{}", "Set-Cookie: session=merchant-1; Path=/"))
 
     for _ in range(2):
@@ -318,7 +318,7 @@ def test_a_servers_cookies_are_not_kept(server: Any, outbound: Outbound) -> None
 
 @pytest.mark.parametrize("cookie", [";a" * 32_000, "; max-age=" + "9" * 5_000, "; expires=1-Jan-" + "9" * 5_000])
 def test_a_servers_cookies_are_not_read(server: Any, outbound: Outbound, cookie: str) -> None:
-    """Python would take seconds for such, or write a warning that quotes them, which is an error in a test."""
+    """Python would take seconds for some, or write a warning that quotes them, which fails a test."""
     there = server(answers(b"{}", *[f"Set-Cookie: session=merchant-1{cookie}"] * 50, "Retry-After: 3"))
 
     answer = outbound.send("POST", there.url, {}, "a=b", LONG)
@@ -328,7 +328,7 @@ def test_a_servers_cookies_are_not_read(server: Any, outbound: Outbound, cookie:
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
 def test_a_redirect_is_not_followed(server: Any, outbound: Outbound, status: str) -> None:
-    """Codes and tokens go where the configuration says, and nowhere that an answer says."""
+    """Codes and tokens go to the configured endpoints, never to where an answer points."""
     elsewhere = server(answers(b"{}"))
     there = server(answers(b"", f"Location: {elsewhere.url}", status=status))
 
@@ -339,8 +339,8 @@ def test_a_redirect_is_not_followed(server: Any, outbound: Outbound, status: str
 
 
 @pytest.mark.parametrize("elsewhere", ["/elsewhere", "http://[", "\xe9", ""])
-def test_what_a_redirect_leads_to_is_not_looked_at(server: Any, outbound: Outbound, elsewhere: str) -> None:
-    """It may be no address at all."""
+def test_the_target_of_a_redirect_is_not_parsed(server: Any, outbound: Outbound, elsewhere: str) -> None:
+    """It may be no URL at all."""
     there = server(
         says(f"HTTP/1.1 302 Found\r\nLocation: {elsewhere}\r\nContent-Length: 2\r\n\r\n{{}}".encode("latin-1"))
     )
@@ -351,7 +351,7 @@ def test_what_a_redirect_leads_to_is_not_looked_at(server: Any, outbound: Outbou
 
 
 def test_a_refused_connection_is_a_known_outcome(outbound: Outbound) -> None:
-    """Nothing was sent: the code or refresh token is as good as before."""
+    """Nothing was sent: the code or refresh token is still good."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
@@ -381,7 +381,7 @@ def test_a_refused_connection_is_a_known_outcome(outbound: Outbound) -> None:
 def test_an_answer_that_breaks_off_or_is_no_http_is_an_unknown_outcome(
     server: Any, outbound: Outbound, octets: bytes
 ) -> None:
-    """The server had the request: it may have acted on it. And it is sent once only."""
+    """The server had the request and may have acted on it. It was sent only once."""
     there = server(says(octets))
 
     assert failure(outbound, there.url).outcome_unknown
@@ -414,7 +414,7 @@ def _drip(server: list[Server], octets: Iterator[bytes]) -> Behaviour:
     ids=["status line", "header", "body", "chunks", "endless body", "a redirect's body"],
 )
 def test_an_answer_that_comes_drop_by_drop_meets_the_deadline(server: Any, outbound: Outbound, first: bytes) -> None:
-    """Every drop is in time for a socket's own timeout; the answer as a whole is not."""
+    """Every drop meets a socket's own timeout; the answer as a whole does not."""
     drop = b"1\r\nx\r\n" if b"chunked" in first else b"x"
     slow: list[Server] = []
     slow.append(server(_drip(slow, itertools.chain([first], itertools.repeat(drop)))))
@@ -424,7 +424,7 @@ def test_an_answer_that_comes_drop_by_drop_meets_the_deadline(server: Any, outbo
 
 
 def test_a_silent_server_meets_the_deadline(server: Any, outbound: Outbound) -> None:
-    """It took the request and says nothing."""
+    """It has received the request, and does not answer."""
     slow: list[Server] = []
     slow.append(server(lambda _connection: slow[0].over.wait()))
 
@@ -433,23 +433,23 @@ def test_a_silent_server_meets_the_deadline(server: Any, outbound: Outbound) -> 
 
 
 def assert_is_a_time_out(failed: ProviderUnavailable) -> None:
-    """The server may be at work on the request still, unlike one whose connection broke."""
+    """The server may still be working on the request, unlike one whose connection broke."""
     assert isinstance(failed, ProviderTimedOut)
     assert failed.outcome_unknown
 
 
 def assert_all_quiet() -> None:
-    """While the server would go on for ever, nothing here listens to it any more: its thread and its socket are gone.
+    """Check that thread and socket of a request are gone, although the server would go on for ever.
 
-    A warm function would otherwise collect one of each with every slow answer.
+    Otherwise a warm function would collect one of each with every slow answer.
     """
     for worker in workers():
         worker.join(LONG)
     assert workers() == []
 
 
-def test_a_slow_server_does_not_hold_up_the_next_request(server: Any, outbound: Outbound) -> None:
-    """What still waits in the background is in nobody's way."""
+def test_a_slow_server_does_not_delay_the_next_request(server: Any, outbound: Outbound) -> None:
+    """What still waits in the background blocks nothing."""
     slow: list[Server] = []
     slow.append(server(lambda _connection: slow[0].over.wait()))
     failure(outbound, slow[0].url, SHORT)
@@ -458,8 +458,8 @@ def test_a_slow_server_does_not_hold_up_the_next_request(server: Any, outbound: 
     assert outbound.send("GET", there.url, {}, None, LONG).status == 200
 
 
-def test_the_largest_body_is_taken(server: Any, outbound: Outbound) -> None:
-    """To the last octet of the cap."""
+def test_the_largest_body_is_accepted(server: Any, outbound: Outbound) -> None:
+    """Up to the last octet of the cap."""
     there = server(answers(b"x" * LARGEST_BODY))
 
     assert len(outbound.send("GET", there.url, {}, None, LONG).body) == LARGEST_BODY
@@ -483,7 +483,7 @@ def _chunked(body: Iterator[bytes]) -> Iterator[bytes]:
     ids=["one too many", "endless", "gzip bomb", "gzip bomb in gzip", "a redirect's"],
 )
 def test_a_body_that_is_too_large_is_not_read(server: Any, outbound: Outbound, behaviour: Behaviour) -> None:
-    """Measured after decompression; and the outcome is unknown."""
+    """Measured after decompression; the outcome is unknown."""
     there = server(behaviour)
 
     error = failure(outbound, there.url)
@@ -492,7 +492,7 @@ def test_a_body_that_is_too_large_is_not_read(server: Any, outbound: Outbound, b
 
 
 def test_the_body_of_a_redirect_is_not_read_beyond_the_cap(server: Any, outbound: Outbound) -> None:
-    """Nobody reads it to be rid of it: the server is still sending when the connection has ended."""
+    """Nobody reads it to discard it: the server is still sending when the connection ends."""
     sent: list[int] = []
 
     def behave(connection: socket.socket) -> None:
@@ -508,8 +508,8 @@ def test_the_body_of_a_redirect_is_not_read_beyond_the_cap(server: Any, outbound
     assert len(sent) < 100
 
 
-def test_of_a_header_that_comes_twice_the_last_counts(server: Any, outbound: Outbound) -> None:
-    """Not both in one, which no header that is read here could be."""
+def test_if_a_header_comes_twice_the_last_counts(server: Any, outbound: Outbound) -> None:
+    """And not both joined: no header that is read here may have two values."""
     there = server(answers(b"{}", "Content-Type: text/html", "Content-Type: application/json"))
 
     answer = outbound.send("GET", there.url, {}, None, LONG)
@@ -526,7 +526,7 @@ def test_a_compressed_body_is_read(server: Any, outbound: Outbound) -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the key and the certificate, which it has signed itself, of a server at 127.0.0.1."""
+    """Return the key and the self-signed certificate of a server at 127.0.0.1."""
     folder = tmp_path_factory.mktemp("tls")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
@@ -543,16 +543,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def untrusted(certificate: Path) -> ssl.SSLContext:
-    """Give the TLS of a server whose certificate nobody vouches for."""
+    """Return the TLS context of a server whose certificate nobody trusts."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     return context
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(
-    server: Any, outbound: Outbound, untrusted: ssl.SSLContext
-) -> None:
-    """Nothing of the request goes over that connection, and so the outcome is known."""
+def test_an_untrusted_certificate_is_refused(server: Any, outbound: Outbound, untrusted: ssl.SSLContext) -> None:
+    """Nothing of the request goes over that connection, so the outcome is known."""
     there = server(answers(b"{}"), untrusted)
 
     assert not failure(outbound, there.url).outcome_unknown
@@ -560,8 +558,8 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     assert there.requests == []
 
 
-def test_a_deadline_ends_what_goes_on_over_tls(server: Any, untrusted: ssl.SSLContext, certificate: Path) -> None:
-    """TLS takes the socket over; the handle that the deadline has still shuts it, and wakes the thread that reads."""
+def test_a_deadline_ends_a_request_over_tls(server: Any, untrusted: ssl.SSLContext, certificate: Path) -> None:
+    """TLS takes the socket over; the deadline's own handle still shuts it down, and wakes the reading thread."""
     slow: list[Server] = []
     asked = threading.Event()
 
@@ -589,7 +587,7 @@ def test_a_deadline_ends_what_goes_on_over_tls(server: Any, untrusted: ssl.SSLCo
     assert not worker.is_alive()
 
 
-def test_a_server_without_tls_is_not_spoken_to_in_the_clear(server: Any, outbound: Outbound) -> None:
+def test_a_server_without_tls_gets_no_request_in_clear_text(server: Any, outbound: Outbound) -> None:
     """An https URL whose server speaks http gets a handshake, and no request."""
     there = server(answers(b"{}"))
 
@@ -599,13 +597,13 @@ def test_a_server_without_tls_is_not_spoken_to_in_the_clear(server: Any, outboun
 
 
 @pytest.mark.parametrize("url", ["http://", "https://[::1", "http://127.0.0.1:99999/", "nonsense", "ftp://127.0.0.1/"])
-def test_a_url_that_is_none_is_an_outage_and_not_a_defect(outbound: Outbound, url: str) -> None:
+def test_an_invalid_url_is_an_outage_and_not_a_defect(outbound: Outbound, url: str) -> None:
     """Configuration is checked long before; whatever slips through still fails in order."""
     with pytest.raises(ProviderUnavailable):
         outbound.send("GET", url, {}, None, LONG)
 
 
-# Where to
+# Addresses
 
 
 NOT_PUBLIC = ["localhost", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "[::1]", "[::]"]
@@ -613,7 +611,7 @@ NOT_PUBLIC = ["localhost", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "01
 
 @pytest.mark.parametrize("host", [*NOT_PUBLIC, "[::ffff:127.0.0.1]"])
 def test_a_host_that_is_this_machine_is_not_connected_to(server: Any, host: str) -> None:
-    """However it is written: what it leads to is looked at, and nothing is sent there."""
+    """However it is written: its addresses are checked, and nothing is sent."""
     there = server(answers(b"{}"))
 
     with pytest.raises(ProviderMisconfigured, match="no address on the public internet"):
@@ -627,14 +625,14 @@ PRIVATE = ["10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0
 
 @pytest.mark.parametrize("host", PRIVATE)
 def test_a_host_on_a_private_network_is_not_connected_to(host: str) -> None:
-    """Not in the stack on one machine either: there loopback alone is added."""
+    """Not by the local stack either, which adds only loopback."""
     for outbound in (Outbound(), Outbound(loopback=True)):
         with pytest.raises(ProviderMisconfigured, match="no address on the public internet"):
             outbound.send("GET", f"http://{host}/latest/meta-data", {}, None, LONG)
 
 
 class Names:
-    """A name service that gives these addresses for every name, one list after the other, and notes the names."""
+    """A name service that gives these addresses for every name, one list after the other, and records the names."""
 
     def __init__(self, *answers: list[str]) -> None:
         self.asked: list[str] = []
@@ -648,7 +646,7 @@ class Names:
 
 
 def ask(names: Names, url: str, *, loopback: bool = True) -> bytes:
-    """Ask a server whose name these names resolve."""
+    """Send a request to a server whose name these names resolve."""
     connected: list[socket.socket] = []
     connector = wire.Connector(connected.append, names.resolve, loopback=loopback)
     with wire.Session(connector) as session, contextlib.ExitStack() as closing:
@@ -658,8 +656,8 @@ def ask(names: Names, url: str, *, loopback: bool = True) -> bytes:
         return body
 
 
-def test_the_address_that_was_looked_at_is_the_one_that_is_connected_to(server: Any) -> None:
-    """A name that means another address the second time it is asked for (DNS rebinding) is asked for once only."""
+def test_it_connects_to_the_address_that_was_checked(server: Any) -> None:
+    """A name whose second lookup gives another address (DNS rebinding) is looked up only once."""
     there = server(answers(b"{}"))
     names = Names(["127.0.0.1"], ["169.254.169.254"])
 
@@ -669,8 +667,8 @@ def test_the_address_that_was_looked_at_is_the_one_that_is_connected_to(server: 
     assert b"\r\nHost: rebind.example:" in there.requests[0]
 
 
-def test_an_address_that_may_not_be_asked_is_passed_over(server: Any) -> None:
-    """The others of the name are as good as without it."""
+def test_an_address_that_is_not_allowed_is_skipped(server: Any) -> None:
+    """The other addresses of the name are still used."""
     there = server(answers(b"{}"))
     names = Names(["10.0.0.1", "127.0.0.1"])
 
@@ -685,7 +683,7 @@ def test_an_address_that_does_not_answer_is_followed_by_the_next(server: Any) ->
     assert ask(names, there.url.replace("127.0.0.1", "two.example")) == b"{}"
 
 
-def test_a_name_that_nobody_knows_is_a_known_outcome(outbound: Outbound) -> None:
+def test_an_unknown_name_is_a_known_outcome(outbound: Outbound) -> None:
     """Nothing was sent."""
     assert not failure(outbound, "http://nobody.invalid/token").outcome_unknown
     assert not failure(outbound, f"http://{'x' * 64}.example/token").outcome_unknown

@@ -20,7 +20,7 @@ _NO_SERVERS = (
 )
 
 
-def may_be_asked(address: str, *, loopback: bool) -> bool:
+def is_allowed(address: str, *, loopback: bool) -> bool:
     """Return whether Gatehouse may connect to this address, which is in its numeric form.
 
     Loopback addresses are allowed only with `loopback`: on one machine. Anything that is not an address is refused.

@@ -26,24 +26,24 @@ _CONNECT_TIMEOUT = 5.0
 
 
 class Outbound:
-    """One connection for each request, closed after it.
+    """Sends each request over a connection of its own, which is closed afterwards.
 
-    Token requests are rare, and each counts: a kept connection may have died while the function was frozen, and then
-    nobody can say whether the request on it arrived; a kept cookie would go out with another customer's request.
-    Nothing is sent twice: who knows what was asked may ask again.
+    Token requests are rare, and each counts. A kept connection may have died while the function was frozen: then nobody
+    knows whether the request on it arrived. A kept cookie would go out with another customer's request. Nothing is sent
+    twice: only a caller, who knows what the request does, may repeat it.
     """
 
     def __init__(self, *, loopback: bool = False) -> None:
-        """With `loopback`, servers on this machine may be asked, too: for the stack on one machine."""
+        """With `loopback` it also connects to servers on this machine: for the local stack."""
         self._loopback = loopback
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: str | None, timeout: float) -> Answer:
         """Return the whole answer, or raise `ProviderUnavailable` (`ProviderTimedOut`) within `timeout` seconds.
 
-        Raises `ProviderMisconfigured`, with nothing sent, where the host is not on the public internet.
+        Raises `ProviderMisconfigured`, with nothing sent, if the host is not on the public internet.
 
-        The work is done in a thread of its own, because no timeout of a socket bounds a name lookup or an answer that
-        comes drop by drop. `outcome_unknown` of the failure says whether the server may have got the request.
+        A thread of its own does the work, because no timeout of a socket limits a name lookup, or an answer that comes
+        drop by drop. `outcome_unknown` of the failure says whether the server may have received the request.
         """
         exchange = _Exchange(method, url, headers, body, timeout, loopback=self._loopback)
         worker = threading.Thread(target=exchange.run, name="outbound", daemon=True)
@@ -58,7 +58,7 @@ class Outbound:
 
 
 class _Exchange:
-    """One request and its answer, in a thread of their own."""
+    """One request and its answer, in a thread of its own."""
 
     def __init__(  # noqa: PLR0913 - a request, and how it may be sent
         self,
@@ -72,7 +72,7 @@ class _Exchange:
     ) -> None:
         self._connector = wire.Connector(self._connected, loopback=loopback)
         self.outcome: Answer | Exception | None = None
-        # requests refuses a value that begins with a blank, which to HTTP is no part of it (RFC 9110 section 5.5).
+        # requests refuses a value that begins with a blank. In HTTP the blank is not part of it (RFC 9110 section 5.5).
         self._request = (method, url, {name: value.strip() for name, value in headers.items()}, body)
         self._timeout = timeout
         self._lock = threading.Lock()
@@ -82,7 +82,7 @@ class _Exchange:
     def run(self) -> None:
         try:
             self.outcome = self._send()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller's thread is where it is dealt with
+        except Exception as error:  # noqa: BLE001 - the caller's thread deals with it, whatever it is
             self.outcome = error
         finally:
             with self._lock:
@@ -90,7 +90,7 @@ class _Exchange:
                     self._handles.pop().close()
 
     def abandon(self) -> None:
-        """End a request that nobody waits for any more: its thread wakes from whatever it reads, and ends."""
+        """End a request that nobody waits for any more: its thread stops reading, and ends."""
         with self._lock:
             self._is_abandoned = True
             for handle in self._handles:
@@ -116,12 +116,12 @@ class _Exchange:
                 names = {name.lower(): value for name, value in response.raw.headers.items()}
                 return Answer(response.status_code, names, content)
         except (RequestException, HTTPError, OSError, ValueError) as error:
-            # The text of these exceptions holds addresses and sometimes bytes of the answer: it is not passed on.
+            # Their texts contain addresses, and sometimes octets of the answer: they are not passed on.
             raise _failed(error) from None
 
 
 def _failed(error: Exception) -> ProviderUnavailable:
-    """Return the failure that an exception of requests, urllib3 or the system stands for."""
+    """Return the failure for an exception of requests, urllib3 or the system."""
     # requests wraps most of what urllib3 raises, and lets the rest through.
     cause = error.args[0] if isinstance(error, RequestException) and error.args else error
     if isinstance(cause, ReadTimeoutError | TimeoutError):
@@ -151,7 +151,7 @@ def _capped(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _was_never_sent(cause: object) -> bool:
-    """Tell whether a request surely did not reach the server: no address, no connection, or no trusted certificate."""
+    """Return whether a request surely did not reach the server: no address, no connection, no trusted certificate."""
     if isinstance(cause, SSLError):
         return any(isinstance(argument, ssl.SSLCertVerificationError) for argument in cause.args)
     return isinstance(cause, NewConnectionError | ConnectTimeoutError)

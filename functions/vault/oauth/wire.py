@@ -1,10 +1,10 @@
-"""`requests` as `outbound` uses it: it connects to addresses that were looked at, and reports every socket.
+"""`requests` as `outbound` uses it: it connects only to addresses that were checked, and reports every socket.
 
-The address that is checked is the one that is connected to: between the two no name is looked up again, so that a name
-which means another address a moment later (DNS rebinding) gains nothing.
+It connects to the very address that it has checked. The name is not looked up again in between, so a name that means
+another address a moment later (DNS rebinding) gains nothing.
 
-A request is what was asked for, and nothing else: neither the environment (proxies, `.netrc`, other authorities) nor
-an answer (cookies, redirects) adds to it.
+A request contains what the caller asked for, and nothing else: neither the environment (proxies, `.netrc`, other
+authorities) nor an answer (cookies, redirects) adds to it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from urllib3.util import parse_url
 
 from functions.vault.base.errors import ProviderMisconfigured
 
-from .addresses import may_be_asked
+from .addresses import is_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
 
 class Session(requests.Session):
-    """A session for one request, so that the next one finds nothing of it: no connection and no cookie."""
+    """A session for one request, so that it leaves nothing to the next one: no connection and no cookie."""
 
     def __init__(self, connector: Connector, trust: ssl.SSLContext | None = None) -> None:
-        """`trust` says who may vouch for a server, by default the authorities that browsers trust."""
+        """`trust` has the authorities that may certify a server, by default those that browsers trust."""
         super().__init__()
         self.trust_env = False
         self.auth = _as_it_is
@@ -51,7 +51,7 @@ class Session(requests.Session):
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
-    def get_redirect_target(self, resp: Response) -> None:  # noqa: ARG002 - by the name that requests has for it
+    def get_redirect_target(self, resp: Response) -> None:  # noqa: ARG002 - the name is that of requests
         """Follow no redirect.
 
         `allow_redirects=False` is not enough: requests then still reads the whole body of a redirect, before anybody
@@ -61,12 +61,12 @@ class Session(requests.Session):
 
 
 def _as_it_is(request: PreparedRequest) -> PreparedRequest:
-    """Add no credentials. Without this, requests takes those that it finds in the URL."""
+    """Add no credentials. Without this, requests would use those in the URL."""
     return request
 
 
 class _Adapter(HTTPAdapter):
-    """Sends a request once, over a connection that a connector makes for it."""
+    """Sends a request once, over a connection that a connector has made for it."""
 
     def __init__(self, connector: Connector, trust: ssl.SSLContext | None) -> None:
         super().__init__(max_retries=Retry(total=False))
@@ -75,7 +75,7 @@ class _Adapter(HTTPAdapter):
         self._pools = ExitStack()
 
     def get_connection_with_tls_context(self, request: PreparedRequest, *_options: Any, **_more: Any) -> Any:
-        """Return the pool for the server of a request. It verifies TLS, whatever the options say."""
+        """Return the pool for the server of a request. It verifies TLS whatever the options say."""
         target = parse_url(request.url or "")
         host = target.host or ""
         pool = (
@@ -87,34 +87,34 @@ class _Adapter(HTTPAdapter):
         return self._pools.enter_context(pool)
 
     def cert_verify(self, *_options: Any) -> None:
-        """Leave the pool as it is: requests would have each connection read the authorities again."""
+        """Leave the pool as it is: requests would make each connection read the authorities again."""
 
     def add_headers(self, request: PreparedRequest, **_options: Any) -> None:
         """Announce that the connection ends with the request.
 
-        If there is no body, urllib3 decides whether the method wants its length; requests sends one with all but two.
+        If there is no body, urllib3 decides whether the method needs a length; requests would send one with most.
         """
         request.headers["Connection"] = "close"
         if request.body is None:
             request.headers.pop("Content-Length", None)
 
     def close(self) -> None:
-        """Close the connection too, which the server may have kept open."""
+        """Close the connection as well, which the server may have kept open."""
         super().close()
         self._pools.close()
 
 
 @cache
 def _authorities() -> ssl.SSLContext:
-    """Return the authorities that are trusted. Reading them takes longer than a handshake: once for a process."""
+    """Return the trusted authorities. Reading them takes longer than a handshake: a process does so once."""
     return ssl.create_default_context(cafile=certifi.where())
 
 
 class _WithoutCookies(HTTPResponse):
     """An answer without its cookies.
 
-    requests would parse them twice, although nobody wants them. A hostile server can make that take seconds, and can
-    make Python print a warning about them, which ends up in the log.
+    requests would parse them twice, although nothing uses them. A hostile server can make that take seconds, or make
+    Python write a warning about them to the log.
     """
 
     def begin(self) -> None:
@@ -123,9 +123,9 @@ class _WithoutCookies(HTTPResponse):
 
 
 def _connected_by(connector: Connector, kind: Any) -> Any:
-    """Return a kind of connection whose sockets a connector makes."""
+    """Return a class of connections whose sockets a connector makes."""
 
-    class Connected(kind):  # type: ignore[misc]  # a class that is only known at run time
+    class Connected(kind):  # type: ignore[misc]  # the class is known only at run time
         response_class = _WithoutCookies
 
         def _new_conn(self) -> socket.socket:
@@ -135,21 +135,22 @@ def _connected_by(connector: Connector, kind: Any) -> Any:
 
 
 class Connector:
-    """Looks a host up, looks at what comes of it, and connects to just that."""
+    """Looks a host up, checks its addresses, and connects to one of them."""
 
     def __init__(self, on_connect: OnConnect, resolve: Resolve = socket.getaddrinfo, *, loopback: bool) -> None:
-        """`on_connect` gets a handle on each connection to shut it down with, and closes it: TLS takes the socket away.
+        """`on_connect` gets a second handle on each connection, to shut it down with: TLS takes the socket over.
 
-        `resolve` looks names up, as `getaddrinfo` does. With `loopback` this machine may be asked, too.
+        It has to close the handle. `resolve` looks names up like `getaddrinfo`. With `loopback`, addresses of this
+        machine are allowed, too.
         """
         self._on_connect = on_connect
         self._resolve = resolve
         self._loopback = loopback
 
     def connect(self, connection: HTTPConnection, host: str) -> socket.socket:
-        """Return a socket that is connected to the first address of the host that may be asked and answers.
+        """Return a socket that is connected to the first allowed address of the host that answers.
 
-        Raises `ProviderMisconfigured` where none may be asked, and what urllib3 raises where none answers.
+        Raises `ProviderMisconfigured` if no address is allowed, and the exceptions of urllib3 if none answers.
         """
         failure: OSError | None = None
         for family, address in self._addresses(connection, host):
@@ -170,7 +171,7 @@ class Connector:
         raise NewConnectionError(connection, "no address of the host answered") from failure
 
     def _addresses(self, connection: HTTPConnection, host: str) -> list[tuple[int, Any]]:
-        """Return the addresses of a host that may be asked, as sockets take them."""
+        """Return the allowed addresses of a host, in the form that sockets take."""
         try:
             found = self._resolve(host.strip("[]"), connection.port, type=socket.SOCK_STREAM)
         except socket.gaierror as error:
@@ -178,7 +179,7 @@ class Connector:
         except UnicodeError:
             raise NewConnectionError(connection, "the host has no name that can be looked up") from None
         allowed = [
-            (family, address) for family, *_, address in found if may_be_asked(str(address[0]), loopback=self._loopback)
+            (family, address) for family, *_, address in found if is_allowed(str(address[0]), loopback=self._loopback)
         ]
         if not allowed:
             raise ProviderMisconfigured(
