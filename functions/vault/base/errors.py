@@ -1,6 +1,6 @@
 """All errors that callers can get: one small tree with a stable code for each branch.
 
-`edge` turns them into Invoke results and HTTP answers in one place. Descriptions are written by Gatehouse; what an
+`web.handlers` turns them into Invoke results and HTTP answers. Descriptions are written by Gatehouse; what an
 authorization server answered is kept apart in a `ProviderError`, already shortened and cleaned.
 """
 
