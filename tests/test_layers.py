@@ -22,6 +22,10 @@ IO = {"boto3", "botocore", "requests", "urllib3", "socket", "ssl", "os", "pathli
 WITHOUT_IO = {"base", "grant", "provider"}
 CONNECTING = {"outbound", "wire"}
 """The modules of `oauth` that open connections. The others get a transport passed in."""
+SENDING = CONNECTING | {"authenticated_requests", "authentication", "client", "discovery", "issuer_keys"}
+"""The modules of `oauth` that send requests, or authenticate them. The others decide, by values alone."""
+FORMS = {"attributes", "connection_item", "due", "expression", "items", "listed", "sealing"}
+"""The modules of `storage` that give values the form in which they are stored. The others call AWS."""
 
 every_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(FUNCTIONS)))
 every_vault_module = pytest.mark.parametrize("path", VAULT, ids=lambda path: str(path.relative_to(FUNCTIONS)))
@@ -51,6 +55,16 @@ def vault_imports_of(path: Path) -> set[Path]:
     """Return the modules of the vault that one of them imports."""
     imported = imports_of(path)
     return {other for other in VAULT if other != path and name_of(other) in imported}
+
+
+def decides(path: Path) -> bool:
+    """Return whether a module of the vault is only values and decisions."""
+    layer = layer_of(path)
+    return (
+        layer in WITHOUT_IO
+        or (layer == "oauth" and path.stem not in SENDING)
+        or (layer == "storage" and path.stem in FORMS)
+    )
 
 
 def texts_of(tree: ast.Module) -> Iterator[str]:
@@ -92,11 +106,18 @@ def test_no_modules_import_each_other_in_a_circle(root: str) -> None:
 @every_vault_module
 def test_decisions_do_no_io(path: Path) -> None:
     """Values and decisions need no network, no files, no AWS and no environment."""
-    layer = layer_of(path)
-    if layer in WITHOUT_IO or (layer == "oauth" and path.stem not in CONNECTING):
+    if decides(path) or (layer_of(path) == "oauth" and path.stem not in CONNECTING):
         imported = imports_of(path)
 
         assert {name for name in imported if name in IO or name.partition(".")[0] in IO} == set()
+
+
+@every_vault_module
+def test_decisions_import_only_decisions(path: Path) -> None:
+    """A package also holds modules that do I/O: the modules beside them that decide can be understood without them."""
+    others = {name_of(other) for other in vault_imports_of(path) if not decides(other)}
+
+    assert not decides(path) or others == set()
 
 
 @every_vault_module
@@ -109,10 +130,11 @@ def test_the_vault_does_not_import_handlers_events_or_pages(path: Path) -> None:
 
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_a_functions_module_imports_no_other_functions_module(handler: str) -> None:
-    """It imports `web` and the vault."""
+    """It imports `web` and the vault. Pages are made by `web.replies` alone."""
     imported = imports_of(FUNCTIONS / f"{handler}.py")
 
     assert {name.split(".")[1] for name in imported if name.startswith("functions.")} <= {"web", "vault"}
+    assert not any(name.startswith("functions.web.pages") for name in imported)
 
 
 @every_module

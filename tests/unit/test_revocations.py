@@ -214,7 +214,9 @@ def test_a_failed_revocation_is_a_failure_of_a_revoked_connection_only() -> None
     ending = revocations.revoked(connection(), NOW)
     failed = ending.to_revoke[0].attempt_failed(ProviderUnavailable("Down."), NOW, 0.5)
 
-    again = revocations.revocation_failed(connection(tokens=late(), before=ending), failed, NOW)
+    again = revocations.revocation_failed(
+        connection(tokens=sealed_tokens(sealed=b"sealed-2"), before=ending), failed, NOW
+    )
 
     assert failed.revocation
     assert revocations.revocation_failed(ending, failed, NOW).failure == failed.revocation.failure
