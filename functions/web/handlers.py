@@ -1,6 +1,6 @@
 """The handlers: what Lambda calls. An event becomes a call of a use case, and its result or error becomes the answer.
 
-Every call leaves one line in the log. The use cases know nothing of events, HTTP or the log.
+Every call leaves a line in the log with its outcome. The use cases know nothing of events or HTTP.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the functions log: one line of JSON for each call, on standard output, from where CloudWatch takes it."""
+"""What the functions log: a line of JSON for each call, on standard output, from where CloudWatch takes it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The pages that a person sees in the browser: an HTML document for each way in which an attempt to connect can end.
 
-The texts are files in ``templates/``. Values are escaped in one place, here, and a page shows only what the callers of
-this module pass: never a query parameter, never what an authorization server said. It needs only the standard library,
-because it is loaded in a cold start.
+The texts are in ``templates/``, and headings and reasons in ``texts``. Values are escaped in one place, here, and a
+page shows only what the callers of this module pass: never a query parameter, never what an authorization server said.
+It needs no package but the standard library, because it is loaded in a cold start.
 """
 
 import base64
@@ -16,6 +16,8 @@ from string import Template
 from types import MappingProxyType
 from typing import NamedTuple
 
+from functions.web import texts
+
 _TEMPLATES = Path(__file__).parent / "templates"
 
 # What may follow in the href of a button: http, https, or a path of this site. A second slash or a backslash after
@@ -24,9 +26,8 @@ _LINK = r"(?:https?://(?=[^/?#])|/(?!/))[!-\[\]-~]*"
 
 
 class _Page(NamedTuple):
-    """A page apart from its text: its heading, the color of its icon (`tone`), and the values that it takes."""
+    """A page apart from its texts: the color of its icon (`tone`), and the values that it takes."""
 
-    title: str
     tone: str
     required: frozenset[str] = frozenset()
     optional: frozenset[str] = frozenset()
@@ -37,18 +38,18 @@ _TRY_AGAIN = frozenset({"try_again"})
 
 _PAGES: Mapping[str, _Page] = MappingProxyType(
     {
-        "connected": _Page("Connected", "good", _PROVIDER),
-        "already": _Page("This link was already used", "good", _PROVIDER),
-        "unfinished": _Page("Still connecting", "caution", _PROVIDER),
-        "waiting": _Page("Waiting to connect", "caution", _PROVIDER, _TRY_AGAIN),
-        "denied": _Page("You declined access", "caution", _PROVIDER, _TRY_AGAIN),
-        "expired": _Page("This link has expired", "caution", optional=_PROVIDER),
-        "failed": _Page("The connection failed", "bad", _PROVIDER | {"reason"}, _TRY_AGAIN),
-        "refused": _Page("This answer was not accepted", "bad"),
-        "not_connected": _Page("Nothing was connected", "caution", optional=_TRY_AGAIN),
-        "begin_here": _Page("Continue in the application", "caution", frozenset({"application"})),
-        "invalid_link": _Page("This link does not work", "bad"),
-        "error": _Page("Something went wrong here", "bad", optional=frozenset({"reference"})),
+        "connected": _Page("good", _PROVIDER),
+        "already": _Page("good", _PROVIDER),
+        "unfinished": _Page("caution", _PROVIDER),
+        "waiting": _Page("caution", _PROVIDER, _TRY_AGAIN),
+        "denied": _Page("caution", _PROVIDER, _TRY_AGAIN),
+        "expired": _Page("caution", optional=_PROVIDER),
+        "failed": _Page("bad", _PROVIDER | {"reason"}, _TRY_AGAIN),
+        "refused": _Page("bad"),
+        "not_connected": _Page("caution", optional=_TRY_AGAIN),
+        "begin_here": _Page("caution", frozenset({"application"})),
+        "invalid_link": _Page("bad"),
+        "error": _Page("bad", optional=frozenset({"reference"})),
     },
 )
 
@@ -68,12 +69,12 @@ def render(name: str, **values: str | None) -> str:
     page = _known(name)
     given = {key: value for key, value in values.items() if value is not None}
     _check(name, page, given)
-    # If no provider is known, the texts also work with "your account" in its place.
-    text = {"provider": "your account"} | given
+    # If no provider is known, the sentences also work with the account in its place.
+    text = {"provider": texts.ACCOUNT} | given
     content = _fill(f"{name}.html", text=text, markup=_optional_parts(name, page, given))
     return _fill(
         "_layout.html",
-        text={"title": page.title, "tone": page.tone},
+        text={"title": texts.TITLES[name], "tone": page.tone},
         markup={"style": _STYLE, "mark": _read(f"{page.tone}.svg").rstrip(), "content": content.rstrip()},
     )
 

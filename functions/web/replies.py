@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from functions.vault.base.errors import BY_CODE, InvalidRequest, ProviderMisconfigured, ServerError
 from functions.vault.oauth.visit_outcome import RELOADED_PAGES, SUBJECT_MISMATCH
+from functions.web import texts
 from functions.web.responses import Reply
 
 if TYPE_CHECKING:
@@ -26,22 +27,6 @@ _STATUS = {
     "expired": 410,
 }
 
-# What a page says about a failure: our own words, never the server's.
-_REASONS = {
-    "provider_unavailable": "The provider did not answer as expected. This usually passes after a moment.",
-    "provider_throttled": "The provider is answering too many requests right now. Wait a minute, then try again.",
-    **dict.fromkeys(
-        ("provider_misconfigured", "invalid_scope", "unauthorized_client", "unsupported_response_type"),
-        "The provider does not accept this application's settings. The application's owner has to correct them.",
-    ),
-    "unknown_provider": "The provider is no longer set up here. The application's owner has to correct this.",
-    "temporarily_unavailable": "A service that we need did not answer. This usually passes after a moment.",
-    "reauthorization_required": "The provider did not accept its own approval, perhaps because it came too late.",
-    "invalid_request": "The provider found the request too old or incomplete.",
-    SUBJECT_MISMATCH: (
-        "It was connected to another account at the provider before. Sign in there with that one, then try again."
-    ),
-}
 _RELOAD_AFTER = 2
 
 _REMEDIES = {
@@ -55,8 +40,6 @@ _REMEDIES = {
     ),
 }
 """What the log tells an operator about a response that was refused because of the provider's registration."""
-
-_OTHER_REASON = "The provider reported an error instead of an approval."
 
 
 def of(outcome: Outcome, cookies: tuple[str, ...] = ()) -> Reply:
@@ -117,7 +100,7 @@ def _status(outcome: Outcome) -> int:
 def _values(outcome: Outcome) -> dict[str, str | None]:
     values: dict[str, str | None] = {} if outcome.provider is None else {"provider": outcome.provider}
     if outcome.page == "failed":
-        values["reason"] = _REASONS.get(outcome.error or "", _OTHER_REASON)
+        values["reason"] = texts.REASONS.get(outcome.error or "", texts.OTHER_REASON)
     if outcome.may_try_again and outcome.request is not None:
         values["try_again"] = _link(outcome.request.request_id)
     return values
