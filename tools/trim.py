@@ -65,6 +65,30 @@ HOLLOW: dict[str, dict[str, str | None]] = {
 }
 
 # The same for single modules of packages that are used: this is left of them.
+_NO_COOKIES = """\
+class RequestsCookieJar: pass
+
+def cookiejar_from_dict(*_, **__): return RequestsCookieJar()
+def extract_cookies_to_jar(*_): pass
+def merge_cookies(jar, _cookies): return jar
+def get_cookie_header(*_): return None
+_copy_cookie_jar = None"""
+_NAMES_OF_PYTHON_3 = """\
+import json
+from collections.abc import Mapping, MutableMapping
+from json import JSONDecodeError
+from urllib.parse import quote, unquote, urlencode, urljoin, urlparse, urlsplit, urlunparse
+from urllib.request import (
+    getproxies, getproxies_environment, parse_http_list, proxy_bypass, proxy_bypass_environment
+)
+
+class cookielib:
+    class CookieJar: pass
+
+is_urllib3_1 = False
+chardet = Morsel = None
+str, bytes, builtin_str = str, bytes, str
+basestring, integer_types = (str, bytes), (int,)"""
 HOLLOW_MODULES = {
     # Paging through lists, and waiting for states.
     "botocore/paginate.py": "Paginator = None",
@@ -73,6 +97,9 @@ HOLLOW_MODULES = {
     "botocore/vendored/six.py": "",
     # Where requests has its certificate authorities from, which takes time when it is loaded. It is given ours.
     "requests/certs.py": 'def where(): return ""',
+    # Cookies, which are never read or kept. Python's own module for them takes a sixtieth of a cold start to load.
+    "requests/cookies.py": _NO_COOKIES,
+    "requests/compat.py": _NAMES_OF_PYTHON_3,
     # The names that other packages had when requests brought them along.
     "requests/packages.py": "",
 }
