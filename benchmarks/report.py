@@ -108,7 +108,7 @@ def _sections(measured: Measured) -> Iterable[str]:
 How long Gatehouse takes to start and to answer, beside other ways to do the same work.
 
 `make bench` measured this and wrote this page and its plot: Python {platform.python_version()}, {os.cpu_count()}
-cores, botocore {version("botocore")}. Each figure compares two things that ran in turn on one machine, and is the
+cores, boto3 {version("boto3")}. Each figure compares two things that ran in turn on one machine, and is the
 median of at least {PAIRS} pairs. Compare milliseconds only with each other: they are that machine's.
 
 The functions run from their built folder under AWS's own runtime client (`awslambdaric`), against a Runtime API on
@@ -168,9 +168,9 @@ figures includes that.
 
 {_table(("a cold start of token", "times as long"), rows)}
 
-What is left is botocore, as the row of the minimum shows. Gatehouse could sign with botocore and send without its
-client. That would gain little, because signing loads most of what the client loads, and Gatehouse would have to
-maintain the retries, endpoints and errors of four services. So it does not.
+What is left is botocore, on which boto3 is built, as the row of the minimum shows. Gatehouse could sign with botocore
+and send without its client. That would gain little, because signing loads most of what the client loads, and Gatehouse
+would have to maintain the retries, endpoints and errors of four services. So it does not.
 
 With SnapStart (the template's parameter `SnapStart`), Lambda restores a snapshot instead of starting a process. The
 function then only gets credentials, connects and calls. The time that Lambda takes to restore is not measured here."""
