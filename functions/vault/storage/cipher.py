@@ -78,7 +78,7 @@ class Cipher:
         if seal.ciphertext[:1] != seal.format.to_bytes():
             raise SealBroken("The record and the ciphertext name different formats.")
         if seal.format > 1:
-            whole = sealing.whole_context_of(context, held.id, held.whose, self._known(seal.key))
+            whole = sealing.whole_context_of(context, held.id, held.whose, self._key_that_opens(seal.key))
         cache_key = _cache_key(seal.ciphertext, whole)
         if (cached := self._kept(cache_key)) is not None:
             return cached
@@ -88,7 +88,7 @@ class Cipher:
             self._keep(cache_key, tokens)
         return tokens
 
-    def _known(self, key: str | None) -> str:
+    def _key_that_opens(self, key: str | None) -> str:
         """Return the name of the key that sealed a token set; raise `SealBroken` if this deployment has another."""
         if key != self._key_id:
             raise SealBroken(f"The token set is sealed under the KMS key {key}, and this deployment has another.")
