@@ -26,7 +26,9 @@ def main() -> int:
     """Measure, write, and return 1 where something is not as it has to be."""
     logging.getLogger("gatehouse").setLevel(logging.CRITICAL)
     scenes = Recorder().record()
-    with tempfile.TemporaryDirectory(dir=ROOT / ".build") as folder:
+    build = ROOT / ".build"
+    build.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=build) as folder:
         workshop = Workshop(Path(folder))
         measured = report.Measured(
             cold=cold(workshop, scenes),
