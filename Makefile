@@ -40,9 +40,10 @@ run: .venv/run.stamp
 # Much of the tests' time is waiting, so two processes take little more than half of it. The tests of a file stay in one
 # process. Both processes get the same hash seed, a new one for each run: they have to name the same tests, and the order
 # of a set depends on the seed.
-# Hundreds of processes are started: they keep what they compile, whatever the environment says.
+# Hundreds of processes are started: they keep what they compile, whatever the environment says. The checks of code and of
+# the template run beside each other, and so does what they install first.
 test: .venv/test.stamp node_modules/stamp
-	@$(MAKE) --no-print-directory lint check-template
+	@$(MAKE) --no-print-directory -j 2 lint check-template
 	PYTHONDONTWRITEBYTECODE= PYTHONHASHSEED=$$(date +%s) $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 # If something does not hold, exits with 1 and says how to repeat it.
