@@ -16,7 +16,7 @@ from .listed import listed_as, lists_for
 from .table import Conflict, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from functions.vault.grant.connection import Connection
     from functions.vault.grant.last_attempt import LastAttempt
@@ -98,6 +98,20 @@ class Connections(Table):
         except Conflict:
             return self.require(was.connection_id)
         return now
+
+    def change_as_found(self, connection: Connection, after: Callable[[Connection], Connection | None]) -> Connection:
+        """Write what `after` makes of a connection, deciding again if another was first; return what is stored then.
+
+        Nothing is written if `after` returns None.
+        """
+        while (changed := after(connection)) is not None:
+            try:
+                self.change(connection, changed)
+            except Conflict:
+                connection = self.require(connection.connection_id)
+            else:
+                return changed
+        return connection
 
     def _as_read(self, was: Connection, expression: Expression) -> str:
         """Return the condition that an item is as it was read. Items in an earlier form do not count their changes."""

@@ -27,7 +27,6 @@ from functions.vault.grant.stored_set import ASKED_AFTER, LONGEST_UNASKED
 from functions.vault.oauth.client import not_verified
 from functions.vault.oauth.id_token import KeyUnknown, NotVerified
 from functions.vault.provider.registration_changes import as_issued_to
-from functions.vault.storage.table import Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -230,16 +229,12 @@ class AccountLookup:
 
     def _change(self, lookup: _Lookup, after: After) -> Connection:
         """Write what a lookup came to, while the account is still wanted; return what is stored."""
-        connection = lookup.connection
-        while (token_set := _still_wanted(connection, lookup.token_set)) is not None:
-            changed = after(connection, token_set)
-            try:
-                self.connections.change(connection, changed)
-            except Conflict:
-                connection = self.connections.require(connection.connection_id)
-            else:
-                return changed
-        return connection
+
+        def changed(connection: Connection) -> Connection | None:
+            token_set = _still_wanted(connection, lookup.token_set)
+            return None if token_set is None else after(connection, token_set)
+
+        return self.connections.change_as_found(lookup.connection, changed)
 
 
 def _still_wanted(connection: Connection, token_set: StoredSet) -> StoredSet | None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from functions.vault.base.record import record
 from functions.vault.grant import refreshes, revocations
-from functions.vault.storage.table import Conflict
 
 if TYPE_CHECKING:
     from functions.vault.base.timing import Timing
@@ -59,21 +58,16 @@ class RevocationResults:
         the server confirmed the end of the one that was replaced (`ended`), that is noted: it may refuse to end the
         same grant a second time.
         """
-        while True:
-            current, now = to_revoke(connection, token_set), self.timing.now()
-            changed: Connection | None = None
+
+        def changed(stored: Connection) -> Connection | None:
+            current, now = to_revoke(stored, token_set), self.timing.now()
             if current is not None:
-                changed = after(connection, current, now)
-            elif ended is not None and _was_replaced(connection, token_set):
-                changed = revocations.end_noted(connection, ended, now)
-            if changed is None:
-                return connection
-            try:
-                self.connections.change(connection, changed)
-            except Conflict:
-                connection = self.connections.require(connection.connection_id)
-            else:
-                return changed
+                return after(stored, current, now)
+            if ended is not None and _was_replaced(stored, token_set):
+                return revocations.end_noted(stored, ended, now)
+            return None
+
+        return self.connections.change_as_found(connection, changed)
 
 
 def to_revoke(connection: Connection, token_set: StoredSet) -> StoredSet | None:

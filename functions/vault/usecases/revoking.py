@@ -13,7 +13,6 @@ from functions.vault.base.timing import SLOT_WAIT
 from functions.vault.grant import revocations
 from functions.vault.grant.life import ENDED, Status
 from functions.vault.grant.revocation import ENDED_WITH_ALL, LEFT_AT_THE_SERVER
-from functions.vault.storage.table import Conflict
 
 if TYPE_CHECKING:
     from functions.vault.base.errors import GatehouseError
@@ -77,18 +76,15 @@ class Revoking:
 
     def _end_here(self, connection_id: str, holder: str, deadline: Deadline) -> Connection:
         """Return the connection with nothing to vend any more; its current token set is leased to us if it was free."""
-        while True:
-            connection = self.connections.require(connection_id)
+
+        def ending(connection: Connection) -> Connection | None:
             if connection.status in ENDED:
-                return connection
+                return None
             waiting = self.registrations.has_slots(connection.provider)
             now = self.timing.now()
-            ending = revocations.revoked(connection, now, holder, now + deadline.for_lease(), waiting=waiting)
-            try:
-                self.connections.change(connection, ending)
-            except Conflict:
-                continue
-            return ending
+            return revocations.revoked(connection, now, holder, now + deadline.for_lease(), waiting=waiting)
+
+        return self.connections.change_as_found(self.connections.require(connection_id), ending)
 
     def _revoke_all(self, connection: Connection, holder: str, deadline: Deadline, slot_by: float) -> Connection:
         """Try each token set once, also those that come meanwhile; return what is stored."""
