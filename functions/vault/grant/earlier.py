@@ -16,22 +16,6 @@ from .life import Place, Status
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ONLY_EARLIER = (
-    "sealed",
-    "token_type",
-    "expires_at",
-    "refresh_at",
-    "refresh_expires_at",
-    "refreshable",
-    "client_secret_used",
-    "attempts",
-    "lease",
-    "origin",
-    "withdrawals",
-    "withdrawal_changes",
-)
-"""Attributes that go when a record is written in today's form."""
-
 _OF_THE_SET = (
     "token_type",
     "expires_at",
@@ -42,6 +26,10 @@ _OF_THE_SET = (
     "attempts",
     "lease",
 )
+"""Attributes of the one token set that a record had."""
+
+ONLY_EARLIER = ("sealed", *_OF_THE_SET, "origin", "withdrawals", "withdrawal_changes")
+"""Attributes that go when a record is written in today's form."""
 
 
 def record_in_todays_form(item: Mapping[str, Any]) -> dict[str, Any]:

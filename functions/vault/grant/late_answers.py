@@ -64,8 +64,7 @@ def came_after_revocation(  # noqa: PLR0913, PLR0917 - tokens, where they come f
     source: RefreshedFrom | None = None,
 ) -> Connection:
     """Return the connection with tokens of a request from before it was revoked: they are to be revoked too."""
-    new = replace(tokens.stored(Place.OUTSIDE, request_id), refreshed_from=source)
-    to_revoke = new.to_be_revoked(now, tokens.obtained_at)
+    to_revoke = _to_revoke(tokens, request_id, now, source)
     return after(connection, Happened.CAME_AFTER_REVOCATION, now, _all_of(replaces), to_revoke)
 
 
@@ -81,9 +80,14 @@ def came_unwanted(  # noqa: PLR0913, PLR0917 - tokens, where they come from and 
 
     They are not the connection's own, or come from a token set that is being revoked while the connection goes on.
     """
-    new = replace(tokens.stored(Place.OUTSIDE, request_id), refreshed_from=source)
-    to_revoke = new.to_be_revoked(now, tokens.obtained_at)
+    to_revoke = _to_revoke(tokens, request_id, now, source)
     return after(connection, Happened.CAME_UNWANTED, now, _all_of(replaces), to_revoke)
+
+
+def _to_revoke(tokens: SealedTokens, request_id: str | None, now: float, source: RefreshedFrom | None) -> StoredSet:
+    """Return tokens that come in as a token set that is to be revoked."""
+    new = replace(tokens.stored(Place.OUTSIDE, request_id), refreshed_from=source)
+    return new.to_be_revoked(now, tokens.obtained_at)
 
 
 def _all_of(replaces: StoredSet | None) -> list[StoredSet]:

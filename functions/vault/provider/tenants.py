@@ -13,10 +13,12 @@ from urllib.parse import quote, urlsplit
 
 from functions.vault.base.fields import Mismatch
 
+from .names import PARAMETER_NAME
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-PLACEHOLDER = r"\{([a-z][a-z0-9_]{0,31})\}"
+PLACEHOLDER = rf"\{{({PARAMETER_NAME})\}}"
 
 # A pattern is a small subset of regular expressions: alternatives of literals and classes, repeated up to 99 times.
 # Matching takes one pass whatever somebody sends, and anybody can read it.

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from functions.vault.base import fields as check
 from functions.vault.base.fields import Mismatch
 
+from .names import PARAMETER_NAME
+
 if TYPE_CHECKING:
     from functions.vault.base.fields import Check
 
 # The host is literal, or has placeholders below at least two literal labels (three, if those two are like `co.uk`), so
 # that no value changes whose host it is. Path and query may have placeholders, too.
-_HOLE = r"\{[a-z][a-z0-9_]{0,31}\}"
+_HOLE = rf"\{{{PARAMETER_NAME}\}}"
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _TOP = r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _PUBLIC = r"(?:ac|co|com|edu|go|gov|ne|net|or|org)\.[A-Za-z]{2}(?![A-Za-z0-9_.-])"
