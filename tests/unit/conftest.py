@@ -9,6 +9,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from functions.vault.oauth.client import Client
 from functions.vault.storage.authorizations import Authorizations
 from functions.vault.storage.aws import ClientOf
 from functions.vault.storage.connections import Connections
@@ -18,6 +19,8 @@ from local.aws.account import EmulatedAws
 from local.aws.tables import create_tables
 from local.base.environment import isolation
 from local.stack import TEMPLATE
+from tests.unit.recording_server import WALL, Server
+from tests.unit.samples import NOW
 
 Tables = tuple[Connections, Authorizations]
 
@@ -97,6 +100,18 @@ def connections(tables: Tables) -> Connections:
 def authorizations(tables: Tables) -> Authorizations:
     """Give an empty table of authorization requests."""
     return tables[1]
+
+
+@pytest.fixture
+def server() -> Server:
+    """Return a server that issues tokens."""
+    return Server()
+
+
+@pytest.fixture
+def client(server: Server) -> Client:
+    """Return a client of it, at the time `NOW`."""
+    return Client(server, lambda: NOW, wall_clock=lambda: WALL)
 
 
 @pytest.fixture

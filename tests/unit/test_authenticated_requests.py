@@ -18,7 +18,6 @@ from tests.unit.recording_server import (
     REFUSED,
     TOKEN_ANSWER,
     TWO,
-    WALL,
     Server,
     par,
     two_secrets,
@@ -29,18 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from functions.vault.grant.tokens import TokenResponse
-
-
-@pytest.fixture
-def server() -> Server:
-    """Return a server that issues tokens."""
-    return Server()
-
-
-@pytest.fixture
-def client(server: Server) -> Client:
-    """Return a client of it, at the time `NOW`."""
-    return Client(server, lambda: NOW, wall_clock=lambda: WALL)
 
 
 UNAUTHORIZED = answer('{"error":"unauthorized_client"}', 401)

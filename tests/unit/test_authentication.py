@@ -25,18 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@pytest.fixture
-def server() -> Server:
-    """Return a server that issues tokens."""
-    return Server()
-
-
-@pytest.fixture
-def client(server: Server) -> Client:
-    """Return a client of it, at the time `NOW`."""
-    return Client(server, lambda: NOW, wall_clock=lambda: WALL)
-
-
 def claims_of(form: Mapping[str, str]) -> dict[str, Any]:
     """Return the claims of the assertion in a form, and its header's members under their names."""
     header, claims, _ = form["client_assertion"].split(".")

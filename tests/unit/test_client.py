@@ -34,18 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@pytest.fixture
-def server() -> Server:
-    """Return a server that issues tokens."""
-    return Server()
-
-
-@pytest.fixture
-def client(server: Server) -> Client:
-    """Return a client of it, at the time `NOW`."""
-    return Client(server, lambda: NOW, wall_clock=lambda: WALL)
-
-
 def test_a_code_is_exchanged(server: Server, client: Client) -> None:
     """The whole request of a public client with PKCE (RFC 6749 section 4.1.3, RFC 7636 section 4.5)."""
     response = client.exchange(registration(), validated_response(code="C+/=& 1"), REDIRECT_URI, 9.5)
