@@ -23,7 +23,7 @@ from functions.vault.provider import (
     url_checks,
     vocabulary,
 )
-from functions.vault.provider.auth_methods import HMAC_ALGORITHMS, KEY_ALGORITHMS
+from functions.vault.provider.auth_methods import HMAC_ALGORITHMS, ID_TOKEN_ALGORITHMS, KEY_ALGORITHMS
 from functions.vault.provider.hints import EXAMPLES
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -152,6 +152,7 @@ def _keys() -> dict[str, Schema]:
         "maxProperties": 10,
     }
     field_names: Schema = {"anyOf": [_whole(f"{_NAME}|"), _list(name, answer_checks.MOST_NAMES)]}
+    algorithm = _one_of(*ID_TOKEN_ALGORITHMS)
     codes = {
         "type": "object",
         "propertyNames": _whole(_CODE),
@@ -264,6 +265,9 @@ def _keys() -> dict[str, Schema]:
         "subject": path,
         "metadata": _list(path, 20),
         "account_scope": path,
+        "id_token_signed_response_alg": {
+            "anyOf": [algorithm, {**_list(algorithm, len(ID_TOKEN_ALGORITHMS)), "minItems": 1}]
+        },
         "expires_in_unit": _one_of("seconds", "milliseconds"),
         "default_expires_in": _integer(1, LONGEST_LIFETIME),
         "max_expires_in": _integer(1, LONGEST_LIFETIME),

@@ -2,6 +2,7 @@
 
 import json
 from base64 import urlsafe_b64encode
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from functions.vault.oauth.assertion import jose_signature
+from functions.vault.oauth.authorization import LIFETIME
 from functions.vault.oauth.id_token import Expected, KeyUnknown, NotVerified, verified_subject
 from tests.unit.samples import NOW
 from tools.jwk import jwk_of
@@ -221,9 +223,17 @@ def test_claims_that_can_be_read_in_two_ways_are_refused() -> None:
         ({"aud": None}, "another client"),
         ({"aud": {"client-1": 1}}, "another client"),
         ({"aud": []}, "another client"),
-        ({"exp": NOW - 120}, "expired"),
+        ({"exp": NOW - 120}, "expired: exp is 120 s before it was requested"),
         ({"exp": 0}, "expired"),
-        ({"iat": NOW + 121}, "of the future"),
+        ({"iat": NOW + 121}, "of the future: iat is 121 s from now, and 120 s are allowed"),
+        ({"nbf": NOW + 121}, "of the future: nbf is 121 s from now, and 120 s are allowed"),
+        ({"nbf": NOW + 30, "iat": NOW + 121}, "iat is"),
+        (
+            {"iat": NOW - 2521},
+            "too old for this request: iat is 2521 s before it was requested, and 2400 s are allowed",
+        ),
+        ({"iat": 0}, "too old"),
+        *(({"nbf": value}, "does not say when") for value in (None, "1", True, -1, 10**300)),
         *(({name: value}, "does not say when") for name in ("exp", "iat") for value in (None, "1", True, -1, 10**300)),
         ({"exp": float("inf")}, "does not say when"),
         ({"iat": float("nan")}, "does not say when"),
@@ -248,6 +258,9 @@ def test_an_id_token_that_is_not_ours_or_not_current_is_refused(claims: dict[str
         {"azp": "client-1"},
         {"exp": NOW - 119},
         {"iat": NOW + 120},
+        {"iat": NOW - 2520},
+        {"nbf": NOW + 120},
+        {"nbf": 0},
         {"exp": NOW + 0.5, "nonce": "x", "extra": {"a": [1]}},
     ],
 )
@@ -284,3 +297,73 @@ def test_an_id_token_is_for_the_request_whose_nonce_it_has(
 def test_without_an_issuer_nothing_is_believed() -> None:
     """There would be nothing to compare `iss` with."""
     assert "another issuer" in why_not(signed(), expected=Expected(None, "client-1", NOW))
+
+
+def test_an_id_token_is_as_old_as_an_authorization_request_may_be() -> None:
+    """Nothing that was issued before the request began can be about it, and a customer may take their time."""
+    long_ago = {**CLAIMS, "iat": NOW - LIFETIME}
+
+    assert verified_subject(signed(long_ago), [public("ES256")], US) == "user-1"
+    assert "too old" in why_not(signed({**CLAIMS, "iat": NOW - LIFETIME - 121}))
+
+
+def test_times_are_those_of_the_response_that_brought_the_id_token() -> None:
+    """It was valid when it was requested. Neither a slow answer nor a key that comes out later makes it too old."""
+    slow = Expected(ISSUER, "client-1", NOW, asked_at=NOW - 20)
+    later = Expected(ISSUER, "client-1")
+
+    assert verified_subject(signed({**CLAIMS, "exp": NOW - 130}), [public("ES256")], slow) == "user-1"
+    assert verified_subject(signed({**CLAIMS, "exp": 1, "iat": 1, "nbf": 1}), [public("ES256")], later) == "user-1"
+    assert "does not say when" in why_not(signed({**CLAIMS, "nbf": "soon"}), expected=later)
+
+
+FAPI = replace(US, algorithms=("PS256", "ES256", "EdDSA"))
+"""What FAPI 2.0 Security Profile section 5.4 allows."""
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_registration_may_allow_fewer_algorithms(algorithm: str) -> None:
+    """What it does not name is refused whoever has signed it, before a key is looked for, and the message says both."""
+    token = signed(algorithm=algorithm)
+
+    if algorithm in {"PS256", "ES256", "EdDSA"}:
+        assert verified_subject(token, [public(algorithm)], FAPI) == "user-1"
+    else:
+        said = f"it is signed by {algorithm}, and id_token_signed_response_alg expects PS256 or ES256 or EdDSA"
+        assert why_not(token, public(algorithm), expected=FAPI) == said
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256"])
+def test_no_registration_allows_what_is_not_a_signature(algorithm: str) -> None:
+    """Even one that would name it."""
+    head = encoded(json.dumps({"alg": algorithm}).encode())
+    body = encoded(json.dumps(CLAIMS).encode())
+
+    said = why_not(f"{head}.{body}.{encoded(b'x')}", expected=replace(US, algorithms=("none", "HS256")))
+
+    assert said == f"it is signed in a way that is not verified here ({algorithm})"
+
+
+@pytest.mark.parametrize("members", [{"key_ops": ["sign"]}, {"key_ops": []}, {"key_ops": "verify"}, {"use": "enc"}])
+def test_a_key_for_something_else_signs_no_id_token(members: dict[str, Any]) -> None:
+    """RFC 7517 sections 4.2 and 4.3."""
+    with pytest.raises(KeyUnknown, match=r"no key of the issuer's \(ES256, kid k-1\)"):
+        verified_subject(signed(), [public("ES256", **members)], FAPI)
+
+    assert verified_subject(signed(), [public("ES256", key_ops=["verify"], use="sig")], FAPI) == "user-1"
+
+
+@pytest.mark.parametrize(("algorithm", "other"), [("ES256", "ES384"), ("PS256", "RS256"), ("EdDSA", "ES256")])
+def test_a_key_of_another_size_or_kind_verifies_nothing(algorithm: str, other: str) -> None:
+    """A P-384 key has not signed by ES256, whatever the token says, and an RSA key may say which scheme it is for."""
+    with pytest.raises(NotVerified):
+        verified_subject(signed(algorithm=algorithm), [public(other, alg=other)], FAPI)
+
+
+def test_what_nobody_has_verified_is_repeated_only_if_it_is_a_plain_word() -> None:
+    """An operator reads which issuer it was, and no text that somebody else has made up."""
+    assert "(https://other.example/a, expected https://id.example)" in why_not(
+        signed({**CLAIMS, "iss": "https://other.example/a"})
+    )
+    for odd in ("<script>", "a\nb", "x" * 101, 7, ["x"], {"a": 1}):
+        assert "(an unusual value, expected https://id.example)" in why_not(signed({**CLAIMS, "iss": odd}))

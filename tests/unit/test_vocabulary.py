@@ -97,6 +97,7 @@ GOOD: dict[str, list[Any]] = {
     "subject": ["merchant_id", "team.id"],
     "metadata": [[], ["merchant_id", "incoming_webhook.url"]],
     "account_scope": ["scopes", "data.permissions"],
+    "id_token_signed_response_alg": ["RS256", ["PS256", "ES256", "EdDSA"], ["Ed25519"]],
     "expires_in_unit": ["seconds", "milliseconds"],
     "default_expires_in": [1, 3600],
     "max_expires_in": [1, 3600],
@@ -321,6 +322,9 @@ BAD: dict[str, list[Any]] = {
     "subject": [*NOT_TEXT, "a b", "$.account"],
     "metadata": [None, "merchant_id", [1], [""], ["a b"], {}, ["x"] * 21],
     "account_scope": [*NOT_TEXT, "a b", "$.scopes"],
+    "id_token_signed_response_alg": [
+        *(None, "", "none", "HS256", "es256", 1, [], ["none"], ["HS256"], ["ES256", "RS1"], [1], {}, ["ES256"] * 12),
+    ],
     "default_expires_in": [None, "3600", 0, -1, 1.5, True, 10**12, float("nan")],
     "refresh_margin": [None, "300", -1, 86401, 0.5, True],
     "background_refresh": [*NOT_TEXT, False, "always", "keep-alive", "Never"],

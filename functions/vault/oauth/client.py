@@ -139,7 +139,8 @@ class Client:
         if keys is None:
             return answered if provider.account_endpoint is None else answered.asking_endpoint()
         sent = response.browser.openid_nonce if nonce else None
-        ours = Expected(provider.issuer, registration.client_id, self._wall_clock(), asked_at, sent)
+        known = provider.id_token_algorithms
+        ours = Expected(provider.issuer, registration.client_id, self._wall_clock(), asked_at, sent, known)
         return self._with_account(answered, keys, ours)
 
     @staticmethod
@@ -165,7 +166,7 @@ class Client:
         """
         if tokens.unverified_id_token is not None:
             keys = self._keys().newest(provider, timeout)
-            expected = Expected(provider.issuer, client_id)
+            expected = Expected(provider.issuer, client_id, algorithms=provider.id_token_algorithms)
             return Account(id_token.verified_subject(tokens.unverified_id_token, keys, expected))
         self._require_slot(provider)
         asked = provider_requests.account_request(provider, tokens.access_token)

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from functions.vault.base.fields import matches
 from functions.vault.base.record import record
+from functions.vault.provider.auth_methods import ID_TOKEN_ALGORITHMS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LONGEST = 16384
 _SUBJECT = r"[\x20-\x7e]{1,255}"  # OpenID Connect Core section 2
+_SHOWN = r"[A-Za-z0-9._~:/-]{1,100}"
 _MOST_KEYS = 20
 _BASE64URL = r"[A-Za-z0-9_-]{1,16384}"
 _LATEST = 2**40
@@ -26,6 +28,10 @@ _LATEST = 2**40
 _SKEW = 120
 """Seconds by which the server's clock and ours may differ."""
 
+_OLDEST = 2400
+"""Seconds before it was requested in which an ID token may have been issued: as long as an authorization request lives
+(`authorization.LIFETIME`), because what is older answers another one."""
+
 _HASHES = {"256": "SHA256", "384": "SHA384", "512": "SHA512"}
 _CURVES = {
     "ES256": ("P-256", "SECP256R1", 32),
@@ -33,8 +39,6 @@ _CURVES = {
     "ES512": ("P-521", "SECP521R1", 66),
 }
 _KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
-ALGORITHMS = frozenset({f"{family}{size}" for family in ("RS", "PS", "ES") for size in _HASHES} | {"EdDSA", "Ed25519"})
-"""The signatures that are verified: only those of private keys (RFC 7518 section 3, RFC 8037), and never `none`."""
 
 Jwk = Mapping[str, Any]
 
@@ -52,7 +56,8 @@ class Expected:
     """Which issuer and client an ID token has to be from and for, and the time (Unix seconds), if times are checked.
 
     `asked_at` is when it was requested: it had to be valid then, however late it is verified. `nonce` is the one in the
-    authorization request, if it had one: the ID token has to contain the same.
+    authorization request, if it had one: the ID token has to contain the same. `algorithms` are those of the
+    registration (`id_token_signed_response_alg`), None for all that can be verified here.
     """
 
     issuer: str | None
@@ -60,6 +65,7 @@ class Expected:
     now: float | None = None
     asked_at: float | None = None
     nonce: str | None = None
+    algorithms: tuple[str, ...] | None = None
 
 
 def verified_subject(unverified_id_token: Any, keys: Sequence[Jwk], expected: Expected) -> str:
@@ -69,7 +75,7 @@ def verified_subject(unverified_id_token: Any, keys: Sequence[Jwk], expected: Ex
     """
     header, unverified_claims, signed, signature = _parts(unverified_id_token)
     subject = _subject(unverified_claims, expected)
-    _verify_signature(header, signed, signature, keys)
+    _verify_signature(header, signed, signature, keys, expected.algorithms)
     return subject
 
 
@@ -108,13 +114,19 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _verify_signature(header: Jwk, signed: bytes, signature: bytes, keys: Sequence[Jwk]) -> None:
+def _verify_signature(
+    header: Jwk, signed: bytes, signature: bytes, keys: Sequence[Jwk], accepted: tuple[str, ...] | None
+) -> None:
     algorithm = header.get("alg")
-    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS or "crit" in header:
-        raise NotVerified("it is signed in a way that is not verified here")
+    if not isinstance(algorithm, str) or algorithm not in ID_TOKEN_ALGORITHMS or "crit" in header:
+        raise NotVerified(f"it is signed in a way that is not verified here ({_shown(algorithm)})")
+    if accepted is not None and algorithm not in accepted:
+        raise NotVerified(
+            f"it is signed by {algorithm}, and id_token_signed_response_alg expects {' or '.join(accepted)}"
+        )
     candidates = [key for key in keys[:_MOST_KEYS] if _may_have_signed(key, header)]
     if not candidates:
-        raise KeyUnknown("it is signed by no key of the issuer's")
+        raise KeyUnknown(f"it is signed by no key of the issuer's ({algorithm}, kid {_shown(header.get('kid'))})")
     if not any(_has_signed(key, algorithm, signed, signature) for key in candidates):
         # If it does not name its key, a newer key may have signed it.
         raise NotVerified("its signature is wrong") if "kid" in header else KeyUnknown("its signature is wrong")
@@ -126,8 +138,14 @@ def _may_have_signed(key: Jwk, header: Jwk) -> bool:
         key.get("kty") == _KEY_TYPES[algorithm[:2]]
         and key.get("use", "sig") == "sig"
         and key.get("alg", algorithm) == algorithm
+        and _may_verify(key.get("key_ops"))
         and (kid is None or key.get("kid") == kid)
     )
+
+
+def _may_verify(operations: Any) -> bool:
+    """Return whether a key with these `key_ops` (RFC 7517 section 4.3), or with none, is there to verify signatures."""
+    return operations is None or (isinstance(operations, list) and "verify" in operations)
 
 
 def _has_signed(key: Jwk, algorithm: str, signed: bytes, signature: bytes) -> bool:
@@ -176,19 +194,35 @@ def _subject(claims: Jwk, expected: Expected) -> str:
     audience = claims.get("aud")
     audiences = audience if isinstance(audience, list) else [audience]
     if expected.issuer is None or claims.get("iss") != expected.issuer:
-        raise NotVerified("it is of another issuer")
+        raise NotVerified(f"it is of another issuer ({_shown(claims.get('iss'))}, expected {expected.issuer})")
     is_ours = expected.client_id in audiences and claims.get("azp", expected.client_id) == expected.client_id
     if not is_ours or (len(audiences) > 1 and "azp" not in claims):
-        raise NotVerified("it is for another client")
+        raise NotVerified("it is for another client: expected the client_id in aud, and in azp if aud has others")
     if expected.nonce is not None and claims.get("nonce") != expected.nonce:
         raise NotVerified("it has not the nonce of the authorization request")
-    expires_at, issued_at = _seconds(claims.get("exp")), _seconds(claims.get("iat"))
-    if expected.now is None:
-        return _named(claims)
-    good_at = expected.now if expected.asked_at is None else expected.asked_at
-    if expires_at <= good_at - _SKEW or issued_at > expected.now + _SKEW:
-        raise NotVerified("it has expired, or is of the future")
+    _check_times(claims, expected)
     return _named(claims)
+
+
+def _check_times(claims: Jwk, expected: Expected) -> None:
+    """Return if an ID token is one of now: valid when it was requested, and issued for this request.
+
+    OpenID Connect Core section 3.1.3.7, RFC 7519 section 4.1.5. How old one may be is left to the client.
+    """
+    expires_at, issued_at = _seconds(claims.get("exp")), _seconds(claims.get("iat"))
+    begins_at = _seconds(claims["nbf"]) if "nbf" in claims else issued_at
+    now = expected.now
+    if now is None:
+        return
+    asked_at = now if expected.asked_at is None else expected.asked_at
+    if expires_at <= asked_at - _SKEW:
+        raise NotVerified(f"it has expired: exp is {asked_at - expires_at:.0f} s before it was requested")
+    for name, value in (("iat", issued_at), ("nbf", begins_at)):
+        if value > now + _SKEW:
+            raise NotVerified(f"it is of the future: {name} is {value - now:.0f} s from now, and {_SKEW} s are allowed")
+    if issued_at < asked_at - _OLDEST - _SKEW:
+        age = f"{asked_at - issued_at:.0f} s before it was requested, and {_OLDEST} s are allowed"
+        raise NotVerified(f"it is too old for this request: iat is {age}")
 
 
 def _named(claims: Jwk) -> str:
@@ -201,5 +235,10 @@ def _named(claims: Jwk) -> str:
 def _seconds(value: Any) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 <= value <= _LATEST:
-        raise NotVerified("it does not say when it was issued and expires")
+        raise NotVerified("it does not say when it was issued and expires: expected Unix seconds in iat, exp and nbf")
     return float(value)
+
+
+def _shown(value: Any) -> str:
+    """Return a value of an ID token as a message may repeat it: a short word or URL. Nobody has verified it."""
+    return value if matches(value, _SHOWN) else "none" if value is None else "an unusual value"

@@ -9,6 +9,7 @@ from functions.vault.base import fields as check
 from functions.vault.base.fields import SCOPE_TOKEN, Mismatch
 
 from . import refusal_rules, tenants
+from .auth_methods import ID_TOKEN_ALGORITHMS
 from .names import FIELD_NAME, PARAMETER_NAME
 
 TOKEN_FIELDS = (
@@ -58,6 +59,17 @@ def error_codes(value: Any) -> dict[str, str]:
     if not all(isinstance(meaning, str) and meaning in refusal_rules.MEANINGS for meaning in value.values()):
         raise Mismatch(expected)
     return dict(value)
+
+
+def id_token_algorithms(value: Any) -> str | tuple[str, ...]:
+    """Accept an algorithm that ID tokens are signed with, or a list of those that they may be signed with."""
+    algorithm = check.one_of(*ID_TOKEN_ALGORITHMS)
+    try:
+        if isinstance(value, list | tuple) and value:
+            return check.list_of(algorithm, len(ID_TOKEN_ALGORITHMS))(value)  # type: ignore[no-any-return]
+        return algorithm(value)  # type: ignore[no-any-return]
+    except Mismatch:
+        raise Mismatch(f"one of {', '.join(ID_TOKEN_ALGORITHMS)}, or a list of them") from None
 
 
 def scope_aliases(value: Any) -> dict[str, list[str]]:

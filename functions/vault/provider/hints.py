@@ -39,6 +39,7 @@ EXAMPLES: dict[str, Any] = {
     "revocation_endpoint_auth_methods_supported": ["client_secret_basic"],
     "token_endpoint_auth_signing_alg_values_supported": ["ES256", "RS256"],
     "jwks_uri": "https://login.example.com/jwks",
+    "id_token_signed_response_alg": ["PS256", "ES256", "EdDSA"],
     "pushed_authorization_request_endpoint": "https://login.example.com/par",
     "scopes": ["orders:read", "orders:write"],
     "scope_parameter": "granted_scopes",

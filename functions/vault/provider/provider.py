@@ -102,6 +102,7 @@ class Provider:
     max_concurrency: int | None = None
     request_timeout: int = 10
     jwks_uri: str | None = None
+    id_token_signed_response_alg: str | tuple[str, ...] | None = None
     # Pushed requests (RFC 9126), resource indicators (RFC 8707), form_post, client assertions (RFC 7523)
     pushed_authorization_request_endpoint: str | None = None
     require_pushed_authorization_requests: bool = False
@@ -127,6 +128,12 @@ class Provider:
     def upkeep(self) -> Upkeep:
         """Return when this provider's tokens are to be refreshed."""
         return Upkeep(self.refresh_margin, self.background_refresh, self.refresh_token_idle_seconds)
+
+    @property
+    def id_token_algorithms(self) -> tuple[str, ...] | None:
+        """Return the algorithms that ID tokens may be signed with; None for all that can be verified."""
+        named = self.id_token_signed_response_alg
+        return (named,) if isinstance(named, str) else named
 
     @property
     def grants_are_apart(self) -> bool:

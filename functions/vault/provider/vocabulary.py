@@ -98,6 +98,7 @@ _CHECKS: dict[str, Check] = {
     "subject": _path,
     "metadata": check.list_of(_path, 20),
     "account_scope": _path,
+    "id_token_signed_response_alg": answer_checks.id_token_algorithms,
     # How long tokens live, and when they are refreshed
     "expires_in_unit": check.one_of("seconds", "milliseconds"),
     "default_expires_in": check.integer(1, LONGEST_LIFETIME),
