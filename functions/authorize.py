@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.oauth import cookies
@@ -29,14 +30,13 @@ def _authorize(services: Services, event: Any, deadline: Deadline, about: About)
         return replies.of(answer)
     request, cookie = answer
     about |= replies.about(request)
-    set_cookies = (
-        cookie.set_cookie(secure=services.settings.secure),
-        *cookies.without_the_oldest(given, cookie, secure=services.settings.secure),
-    )
+    secure = services.settings.secure
+    set_cookies = (cookie.set_cookie(secure=secure), *cookies.without_the_oldest(given, cookie, secure=secure))
     location = services.binding.location(request, cookie.newest, deadline)
     if isinstance(location, Outcome):
-        return replies.of(location, set_cookies)
-    return Reply("redirected", location=location, cookies=set_cookies)
+        # A visit that goes no further must not push those out of the cookie whose answers may still come.
+        return replies.of(location, () if len(cookie.nonces) > 1 else set_cookies)
+    return Reply("redirected", HTTPStatus.FOUND, location=location, cookies=set_cookies)
 
 
 def _preload(services: Services) -> None:

@@ -1,4 +1,7 @@
-"""`callback`: the redirection endpoint (RFC 6749 section 3.1.2), where a browser arrives with a code or an error."""
+"""`callback`: the redirection endpoint (RFC 6749 section 3.1.2), where a browser arrives with a code or an error.
+
+A response that is posted is answered by a redirect to its result (`result_address`), which is shown by GET.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.base import fields
-from functions.vault.oauth import cookies
+from functions.vault.oauth import cookies, result_address
 from functions.vault.oauth.authorization_response import Refused, validate
+from functions.vault.oauth.result_address import ResultAddress
 from functions.web import replies
 from functions.web.handlers import BrowserHandler
 
@@ -21,26 +25,78 @@ if TYPE_CHECKING:
 
 
 def _callback(services: Services, event: Any, deadline: Deadline, about: About) -> Reply:
-    given, secure = event.get("cookies", []), services.settings.secure
-    try:
-        response = _validated(event, given, secure=secure)
-    except Refused as refused:
-        if refused.request_id is not None:
-            about["authorization_request_id"] = refused.request_id
-        requests = cookies.requests_of(given, secure=secure)
-        return replies.of_refused(refused, services.settings.application_url, requests)
-    about["authorization_request_id"] = response.browser.request_id
-    outcome = services.completing.complete(response, deadline)
-    about |= replies.about(outcome.request)
-    return replies.of(outcome, _shortened(outcome, given, secure=secure))
-
-
-def _validated(event: Any, given: list[str], *, secure: bool) -> ValidatedResponse:
     provider = event.get("pathParameters", {}).get("provider", "")
     if not fields.matches(provider, fields.PROVIDER_NAME):
-        raise Refused("provider_malformed")
-    if event["requestContext"].get("http", {}).get("method") == "POST":
-        return validate(provider, _form(event), given, secure=secure, form_post=True)
+        return _refused(services, Refused("provider_malformed"), event, about)
+    try:
+        if event["requestContext"]["http"]["method"] == "POST":
+            return _answer_to_post(services, event, provider, deadline, about)
+        result = ResultAddress.parse(event.get("rawQueryString", ""))
+        if result is not None:
+            return _shown(services, result, provider, event, about)
+        response = _validated(services, event, provider)
+        return _completed(services, response, event, deadline, about)[0]
+    except Refused as refused:
+        return _refused(services, refused, event, about)
+
+
+def _answer_to_post(services: Services, event: Any, provider: str, deadline: Deadline, about: About) -> Reply:
+    """Answer a form, whatever comes of it, by a redirect to its result: a reload then sends no form again."""
+    try:
+        response = _validated(services, event, provider, form=_form(event))
+    except Refused as refused:
+        reply = _refused(services, refused, event, about)
+        return replies.after_post(reply, result_address.of_page(provider, reply.outcome))
+    reply, outcome = _completed(services, response, event, deadline, about)
+    return replies.after_post(reply, result_address.of_outcome(provider, response.browser, outcome))
+
+
+def _completed(
+    services: Services, response: ValidatedResponse, event: Any, deadline: Deadline, about: About
+) -> tuple[Reply, Outcome]:
+    about["authorization_request_id"] = response.browser.request_id
+    outcome = services.completing.complete(response, deadline)
+    return _reply(services, outcome, event, about), outcome
+
+
+def _shown(services: Services, result: ResultAddress, provider: str, event: Any, about: About) -> Reply:
+    """Show the result of a response that was posted, to the browser that posted it."""
+    if result.visit is None or result.request_id is None:
+        raise Refused(_WITHOUT_REQUEST.get(result.page or "", "posted_answer_refused"))
+    about["authorization_request_id"] = result.request_id
+    given, secure = event.get("cookies", []), services.settings.secure
+    cookie = cookies.find(result.request_id, given, secure=secure, form_post=True)
+    if cookie is None:
+        raise Refused("browser_unknown", result.request_id)
+    browser = cookie.binding_of_result(result.visit)
+    if browser is None:
+        raise Refused("state_mismatch", result.request_id)
+    outcome = services.stored_outcomes.of_result(provider, browser, is_waiting=result.is_waiting)
+    if outcome is None:
+        raise Refused("state_missing", result.request_id)
+    return _reply(services, outcome, event, about)
+
+
+_WITHOUT_REQUEST = {"begin_here": "code_without_state", "not_connected": "state_missing"}
+"""Why the pages are shown that need no request, apart from `refused`."""
+
+
+def _reply(services: Services, outcome: Outcome, event: Any, about: About) -> Reply:
+    about |= replies.about(outcome.request)
+    return replies.of(outcome, _shortened(outcome, event.get("cookies", []), secure=services.settings.secure))
+
+
+def _refused(services: Services, refused: Refused, event: Any, about: About) -> Reply:
+    if refused.request_id is not None:
+        about["authorization_request_id"] = refused.request_id
+    requests = cookies.requests_of(event.get("cookies", []), secure=services.settings.secure)
+    return replies.of_refused(refused, services.settings.application_url, requests)
+
+
+def _validated(services: Services, event: Any, provider: str, *, form: str | None = None) -> ValidatedResponse:
+    given, secure = event.get("cookies", []), services.settings.secure
+    if form is not None:
+        return validate(provider, form, given, secure=secure, form_post=True)
     return validate(provider, event.get("rawQueryString", ""), given, secure=secure)
 
 
@@ -70,4 +126,4 @@ def _preload(services: Services) -> None:
     services.preload("completing", clients=("dynamodb", "kms", "secretsmanager"))
 
 
-handler = BrowserHandler("callback", _callback, preload=_preload)
+handler = BrowserHandler("callback", _callback, methods=("GET", "POST"), preload=_preload)

@@ -41,6 +41,7 @@ def deploy(stack: Stack, functions: Sequence[str] = ("token",)) -> str:
         resources[f"{each.capitalize()}Function"] = {"Type": "AWS::Lambda::Function", "Properties": properties}
     outputs = {
         "ConnectionsTableName": {"Value": {"Ref": "ConnectionsTable"}},
+        "ApiUrl": {"Value": "https://api.example"},
         # moto can describe no key that its CloudFormation has made.
         "TokensKeyArn": {"Value": boto3.client("kms").create_key()["KeyMetadata"]["Arn"]},
     }

@@ -107,6 +107,28 @@ def test_what_is_wrong_is_named_with_what_to_do(deployed: str, capsys: pytest.Ca
         assert printed.splitlines()[-1].startswith(f"{things_wrong} of 4 need")
 
 
+@pytest.mark.parametrize(
+    ("base_url", "said"),
+    [("https://api.example", "NOT  "), ("https://connect.example.com", "ok   ")],
+    ids=["the API's own", "the distribution's"],
+)
+def test_a_function_that_asks_for_a_proxys_header_is_reached_by_the_proxy(
+    deployed: str, capsys: pytest.CaptureFixture[str], base_url: str, said: str
+) -> None:
+    """Without a `BaseUrl` of its own every customer would be sent past it, and be refused."""
+    variables = {"GATEHOUSE_REVISION": "1", "GATEHOUSE_ORIGIN_VERIFY_SHA256": "a" * 64, "GATEHOUSE_BASE_URL": base_url}
+    boto3.client("lambda").update_function_configuration(
+        FunctionName=f"{deployed}-token", Environment={"Variables": variables}
+    )
+
+    main([deployed])
+
+    printed = capsys.readouterr().out
+    assert f"{said}{deployed}-token: browsers are sent to the proxy" in printed
+    # The new digest has not reached the alias.
+    assert "still runs with another GATEHOUSE_BASE_URL, GATEHOUSE_ORIGIN_VERIFY_SHA256" in printed
+
+
 @pytest.mark.usefixtures("stack")
 def test_a_stack_that_is_not_there_is_a_clear_message(capsys: pytest.CaptureFixture[str]) -> None:
     """The name and AWS's own words, no traceback."""

@@ -125,6 +125,7 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
         | COMMITTING
         | {
             "oauth.authorization_response",
+            "oauth.result_address",
             "usecases.completing",
             "usecases.exchanging",
             "oauth.cookies",

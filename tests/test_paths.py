@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 FUNCTIONS = Path(functions.__file__).parent
 
 CODE = """
-    web.handlers web.log web.events
-    callback settings base.fields oauth.authorization_response oauth.cookies oauth.authorization
+    web.handlers web.log web.events settings
+    callback base.fields oauth.result_address oauth.authorization_response oauth.cookies oauth.authorization
     usecases.completing
     storage.authorizations storage.expression storage.attributes storage.table storage.aws storage.items
     usecases.exchanging

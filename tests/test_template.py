@@ -7,6 +7,7 @@ import importlib.util
 import json
 import re
 from functools import cache
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -127,14 +128,16 @@ RIGHTS = {
     "rescue": READ_AND_UPDATE_CONNECTIONS | NEW_CONNECTIONS | SEAL | OPEN | polls("RescueQueue"),
 }
 
+DIGEST = sha256(b"what the proxy adds").hexdigest()
+
 # The settings of each function, without GATEHOUSE_. A function that talks to providers needs the base URL: endpoints on
 # loopback are allowed only if the deployment is there, too.
 SETTINGS = {
     "start": {"BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE", "RETURN_TO_ORIGINS", "SECRET_PREFIX"},
-    "authorize": {"BASE_URL", "AUTHORIZATIONS_TABLE", "SECRET_PREFIX"},
+    "authorize": {"BASE_URL", "AUTHORIZATIONS_TABLE", "SECRET_PREFIX", "ORIGIN_VERIFY_SHA256"},
     "callback": {
         *("APPLICATION_URL", "BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE"),
-        *("KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"),
+        *("KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE", "ORIGIN_VERIFY_SHA256"),
     },
     "token": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
     "refresh": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
@@ -773,6 +776,16 @@ def test_every_parameter_is_explained() -> None:
             "ApplicationUrl",
             ["", "https://app.example.com", "https://app.example.com:8443/a?b=c&d=%20", "http://localhost:3000/"],
             ["http://app.example.com", "https://a@b.example", "https://a.example/#x", "https://a.example/ x", "//a"],
+        ),
+        (
+            "OriginVerifySha256",
+            ["", DIGEST, f"{DIGEST},{DIGEST[::-1]}"],
+            [
+                *(DIGEST[1:], DIGEST.upper(), f"{DIGEST},", f"{DIGEST}, {DIGEST}", ",".join([DIGEST] * 3), "x" * 64),
+                # Of nothing: everybody would bring it.
+                sha256().hexdigest(),
+                f"{DIGEST},{sha256().hexdigest()}",
+            ],
         ),
         (
             "AlarmTopicArn",

@@ -18,6 +18,7 @@ CHANGED = {
     "BaseUrl": "https://connect.example.com",
     "ReturnToOrigins": "https://app.example.com,https://www.example.com",
     "ApplicationUrl": "https://app.example.com/connect",
+    "OriginVerifySha256": "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8",
     "SecretPrefix": "gatehouse-staging/providers/",
     "ThrottlingRateLimit": "50",
     "ThrottlingBurstLimit": "70",
@@ -34,7 +35,12 @@ CHANGED = {
     "TokensKeyId": "99999999-12ab-34cd-56ef-999999999999",
 }
 # What is too long for a description. `make check-deployment` says when a new Revision is due.
-COUNTS_BY_REVISION = {("StartFunction", "ReturnToOrigins"), ("CallbackFunction", "ApplicationUrl")}
+COUNTS_BY_REVISION = {
+    ("StartFunction", "ReturnToOrigins"),
+    ("CallbackFunction", "ApplicationUrl"),
+    ("AuthorizeFunction", "OriginVerifySha256"),
+    ("CallbackFunction", "OriginVerifySha256"),
+}
 # Of the function itself, whatever its version.
 NOT_IN_A_VERSION = {"ReservedConcurrentExecutions", "Tags"}
 FUNCTIONS = sorted(name for name, each in translated()["Resources"].items() if each["Type"] == "AWS::Lambda::Function")

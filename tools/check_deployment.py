@@ -44,6 +44,7 @@ class Stack:
             state = self._client_of("events").describe_rule(Name=rule)["State"]
             problem = "" if state == "ENABLED" else f"it is {state}: `aws events enable-rule --name {rule}`"
             yield f"{rule}: the schedule is on", problem
+        yield from self._proxy()
         yield self._table(self._outputs["ConnectionsTableName"])
         yield self._key(self._outputs["TokensKeyArn"])
 
@@ -56,6 +57,16 @@ class Stack:
         runs = _kept(configuration(FunctionName=function, Qualifier=ALIAS))
         stale = sorted(name for name in newest.keys() | runs.keys() if newest.get(name) != runs.get(name))
         return f"it still runs with another {', '.join(stale)}: {_REVISION}" if stale else ""
+
+    def _proxy(self) -> Iterator[tuple[str, str]]:
+        """Give, for each public function that asks for a proxy's header, whether browsers are sent to the proxy."""
+        for function in self._physical("AWS::Lambda::Function"):
+            configuration = self._client_of("lambda").get_function_configuration(FunctionName=function)
+            variables: dict[str, str] = configuration.get("Environment", {}).get("Variables", {})
+            if variables.get("GATEHOUSE_ORIGIN_VERIFY_SHA256"):
+                is_own = variables.get("GATEHOUSE_BASE_URL") == self._outputs.get("ApiUrl")
+                problem = "BaseUrl is the API's own URL, where everybody gets 403: set it to your distribution's"
+                yield f"{function}: browsers are sent to the proxy whose header it asks for", problem if is_own else ""
 
     def _mapping(self, mapping: str) -> tuple[str, str]:
         found = self._client_of("lambda").get_event_source_mapping(UUID=mapping)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hmac
 import os
+import re
 from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_MOST_ORIGIN_DIGESTS = 2
 
 
 class SettingMissing(Exception):
@@ -77,6 +83,27 @@ class Settings:
         if url and urlsplit(url).scheme not in {"https", "http"}:
             raise SettingMissing("GATEHOUSE_APPLICATION_URL must be an http or https URL.")
         return url or None
+
+    @cached_property
+    def _origin_digests(self) -> tuple[str, ...]:
+        """Return the SHA-256 (hex) of each value that a proxy's header may have: two while the value is changed."""
+        given = self._environ.get("GATEHOUSE_ORIGIN_VERIFY_SHA256", "")
+        digests = tuple(given.split(",")) if given else ()
+        # The digest of nothing would be fulfilled by everybody.
+        are_good = all(re.fullmatch("[0-9a-f]{64}", each) and each != sha256().hexdigest() for each in digests)
+        if not are_good or len(digests) > _MOST_ORIGIN_DIGESTS:
+            raise SettingMissing(
+                "GATEHOUSE_ORIGIN_VERIFY_SHA256 must be one or two SHA-256 digests in lower-case hex, joined by a "
+                "comma, and not the digest of nothing."
+            )
+        return digests
+
+    def accepts_origin_header(self, value: str) -> bool:
+        """Return, in constant time, whether a request with this header came by the proxy, or none is asked for."""
+        accepted = self._origin_digests
+        digest = sha256(value.encode()).hexdigest()
+        # A list: all are compared, whichever is the one.
+        return not accepted or any([hmac.compare_digest(digest, each) for each in accepted])  # noqa: C419 - as above
 
     # Names of AWS resources
 

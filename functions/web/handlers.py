@@ -9,11 +9,13 @@ import contextlib
 import gc
 import time
 from abc import ABC, abstractmethod
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from functions.vault import settings
 from functions.vault.base.errors import GatehouseError, InvalidRequest, ServerError
 from functions.vault.services import Services
+from functions.vault.settings import SettingMissing
 from functions.web import log
 from functions.web.events import body_of, deadline_of, is_http, is_queue, message_of
 from functions.web.responses import Reply, batch_response, browser_response, json_response
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     # It may return a failure that the record already accounts for: that is logged, and the message is done.
     Consume = Callable[[Services, dict[str, Any], Deadline], GatehouseError | None]
     Preload = Callable[[Services], None]
+
+
+ORIGIN_HEADER = "x-origin-verify"
+"""The header that a proxy in front of the API adds, if one is: CloudFront as a custom header of its origin."""
 
 
 def nothing_to_preload(_services: Services) -> None:
@@ -184,10 +190,13 @@ class BrowserHandler(Handler):
         name: str,
         use: Callable[[Services, Event, Deadline, About], Reply],
         *,
+        methods: tuple[str, ...] = ("GET",),
         preload: Preload = nothing_to_preload,
     ) -> None:
+        """`methods` are those that it answers, whatever the API routes to it."""
         super().__init__(name, preload)
         self._use = use
+        self._methods = methods
 
     def _answer(self, services: Services, event: Event, context: Context, about: About) -> Any:
         started = time.monotonic()
@@ -196,7 +205,9 @@ class BrowserHandler(Handler):
                 # Not a browser, but an Invoke: the caller gets a result, not a page.
                 return InvalidRequest(f"The function {self.name} answers browsers; call it by its URL.").as_result()
             present = {name: value for name, value in event.items() if value is not None}
-            reply = self._use(services, present, deadline_of(context), about)
+            reply = self._turned_away(services, present)
+            if reply is None:
+                reply = self._use(services, present, deadline_of(context), about)
         except GatehouseError as error:
             reply = Reply("error", error.http_status, {"reference": context.aws_request_id}, reason=error.code)
         except Exception as defect:  # noqa: BLE001 - as above; the person gets a page with a reference
@@ -204,4 +215,22 @@ class BrowserHandler(Handler):
             reply = Reply("error", 500, {"reference": context.aws_request_id}, reason=ServerError.code)
         more = log.facts_of(reply.failure) if reply.failure else log.facts_of_answer(reply.provider_error)
         self._log(reply.outcome, started, context, reason=reply.reason, **more)
-        return browser_response(reply)
+        return browser_response(reply, secure=_is_by_https(services))
+
+    def _turned_away(self, services: Services, event: Event) -> Reply | None:
+        """Return the reply to a request that nothing is done for; None if it may go on.
+
+        It came past the proxy that is in front of the API, or has a method that this function does not answer.
+        """
+        value = event.get("headers", {}).get(ORIGIN_HEADER, "")
+        if not services.settings.accepts_origin_header(value):
+            return Reply("forbidden", HTTPStatus.FORBIDDEN, reason="origin_header")
+        if event["requestContext"].get("http", {}).get("method") not in self._methods:
+            return Reply("method_not_allowed", HTTPStatus.METHOD_NOT_ALLOWED, reason="method", allow=self._methods)
+        return None
+
+
+def _is_by_https(services: Services) -> bool:
+    with contextlib.suppress(SettingMissing):
+        return services.settings.secure
+    return False

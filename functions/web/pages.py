@@ -49,6 +49,8 @@ _PAGES: Mapping[str, _Page] = MappingProxyType(
         "not_connected": _Page("caution", optional=_TRY_AGAIN),
         "begin_here": _Page("caution", frozenset({"application"})),
         "invalid_link": _Page("bad"),
+        "forbidden": _Page("bad"),
+        "method_not_allowed": _Page("bad"),
         "error": _Page("bad", optional=frozenset({"reference"})),
     },
 )

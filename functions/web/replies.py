@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -46,10 +47,18 @@ def of(outcome: Outcome, cookies: tuple[str, ...] = ()) -> Reply:
     """Return the reply to a browser whose visit ended with this outcome."""
     reason = outcome.error or outcome.reason
     location = outcome.return_to
-    status, values = (200, {}) if location is not None else (_status(outcome), _values(outcome))
+    status, values = (HTTPStatus.FOUND, {}) if location is not None else (_status(outcome), _values(outcome))
     reload_after = _reload_after(outcome)
     failure = outcome.failure or _remedy(reason, outcome.provider_error)
     return Reply(outcome.page, status, values, location, cookies, reason, failure, outcome.provider_error, reload_after)
+
+
+def after_post(reply: Reply, result: str) -> Reply:
+    """Return the reply to a response that was posted: the page of `reply` is shown at the path `result`, by GET.
+
+    So neither a reload nor Back sends the form again. Where the application gets its user back, that is where it goes.
+    """
+    return replace(reply, status=HTTPStatus.SEE_OTHER, location=reply.location or result, reload_after=None)
 
 
 def of_refused(refused: Refused, application_url: str | None, requests: list[str]) -> Reply:
@@ -82,9 +91,11 @@ def _link(request_id: str) -> str:
 
 
 def _reload_after(outcome: Outcome) -> int | None:
-    """Return the seconds until the page reloads itself; None if it answers a form, which a browser must not resend."""
-    is_a_form = outcome.request is not None and outcome.request.form_post
-    return _RELOAD_AFTER if outcome.page in RELOADED_PAGES and not is_a_form else None
+    """Return the seconds until the page reloads itself; None if nothing comes of that.
+
+    A code that was posted, and not taken because no slot was free, is gone: the person has to go to the provider again.
+    """
+    return _RELOAD_AFTER if outcome.page in RELOADED_PAGES and not outcome.may_try_again else None
 
 
 def _status(outcome: Outcome) -> int:

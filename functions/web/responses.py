@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @record
 class Reply:
-    """What a browser gets: the page `outcome` with its `values`, or a redirect to `location`.
+    """What a browser gets: the page `outcome` with its `values`, or a redirect to `location`, with this `status`.
 
     `outcome` and `reason` are fixed words for the log. `failure` is an error of ours for the log, and `provider_error`
     is what an authorization server said; no page shows either. The browser reloads the page after `reload_after`
-    seconds.
+    seconds. `allow` has the methods that are allowed, if the request had another.
     """
 
     outcome: str
@@ -32,18 +32,27 @@ class Reply:
     failure: GatehouseError | None = None
     provider_error: ProviderError | None = None
     reload_after: int | None = None
+    allow: tuple[str, ...] = ()
 
 
-def browser_response(reply: Reply) -> dict[str, Any]:
-    """Return the HTTP response that a reply becomes."""
+_ALWAYS_BY_HTTPS = {"Strict-Transport-Security": "max-age=31536000"}
+"""RFC 6797, for a year, and for this host alone: others at the same domain are not ours."""
+
+
+def browser_response(reply: Reply, *, secure: bool) -> dict[str, Any]:
+    """Return the HTTP response that a reply becomes; `secure` if browsers come by https."""
     from functions.web import pages  # noqa: PLC0415 - most browsers are redirected, and other functions have no pages
 
     response: dict[str, Any] = {"statusCode": reply.status}
     if reply.location is not None:
         headers = {"Location": reply.location, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-        response |= {"statusCode": 302, "headers": headers, "body": ""}
+        response |= {"headers": headers, "body": ""}
     else:
         response |= {"headers": dict(pages.HEADERS), "body": pages.render(reply.outcome, **reply.values)}
+    if secure:
+        response["headers"] |= _ALWAYS_BY_HTTPS
+    if reply.allow:
+        response["headers"]["Allow"] = ", ".join(reply.allow)
     if reply.reload_after is not None:
         response["headers"]["Refresh"] = str(reply.reload_after)
     if reply.cookies:

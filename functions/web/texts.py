@@ -17,6 +17,8 @@ TITLES = {
     "not_connected": "Nothing was connected",
     "begin_here": "Continue in the application",
     "invalid_link": "This link does not work",
+    "forbidden": "This address is not open",
+    "method_not_allowed": "This page cannot be asked for in this way",
     "error": "Something went wrong here",
 }
 """The heading of each page."""

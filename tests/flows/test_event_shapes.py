@@ -104,6 +104,9 @@ def test_nothing_that_looks_like_an_event_of_aws_is_a_defect(
     functions: dict[str, Answer], capsys: pytest.CaptureFixture[str], function: str, event: dict[str, Any]
 ) -> None:
     """Every shape next to AWS's own is answered by the contract: nothing raises, and no line of the log is an alarm."""
+    if event is HTTP and function == "authorize":
+        # It answers GET alone, and looks at nothing of another request.
+        event = HTTP | {"requestContext": {"http": {"method": "GET", "path": "/authorize/x"}}}
     for where, shape in changed(event):
         assert is_answer(functions[function](shape)), where
         out = capsys.readouterr().out

@@ -6,7 +6,7 @@ import json
 import re
 from html import escape
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
 import boto3
 import pytest
@@ -181,6 +181,18 @@ class Posted:
         """Where the answer goes."""
         return self.query["redirect_uri"][0]
 
+    def answer(self, **more: str) -> requests.Response:
+        """Post an answer, by default with a code, and return the page to which that leads."""
+        return self.follow(self.browser.post(self.callback, self.form | more))
+
+    def follow(self, answered: requests.Response) -> requests.Response:
+        """Return the page of a posted answer: by GET, at an address of this callback without code and state."""
+        assert answered.status_code == 303, answered.text
+        location = answered.headers["Location"]
+        assert location.startswith(f"{urlsplit(self.callback).path}?result="), location
+        assert [each for each in self.form.values() if quote(each, safe="") in location or each in location] == []
+        return self.browser.open(location)
+
 
 @pytest.fixture
 def posted(application: Application, browser: Browser, scripted: Scripted) -> Posted:
@@ -192,22 +204,26 @@ def posted(application: Application, browser: Browser, scripted: Scripted) -> Po
 def test_an_answer_may_be_posted(application: Application, posted: Posted, scripted: Scripted) -> None:
     """It was asked for, and comes from another site's page; a reload shows the outcome, and exchanges nothing more."""
     # when
-    page = posted.browser.post(posted.callback, posted.form, **{"Sec-Fetch-Site": "cross-site"})
-    reload = posted.browser.post(posted.callback, posted.form)
+    page = posted.follow(posted.browser.post(posted.callback, posted.form, **{"Sec-Fetch-Site": "cross-site"}))
+    reload = posted.browser.open(page.url)
+    again = posted.answer()
 
     # then
     assert posted.query["response_mode"] == ["form_post"]
-    assert (page.status_code, reload.status_code, scripted.paths()) == (200, 200, ["/token"])
+    assert (page.status_code, scripted.paths()) == (200, ["/token"])
+    assert "Connected" in page.text
+    assert page.text == reload.text == again.text
     assert application.call("token", connection_id=posted.started["connection_id"])["version"] == 1
 
 
 def test_an_error_may_be_posted(posted: Posted, scripted: Scripted) -> None:
     """The person declined."""
     # when
-    page = posted.browser.post(posted.callback, {"error": "access_denied", "state": posted.form["state"]})
+    page = posted.answer(code="", error="access_denied")
 
     # then
     assert (page.status_code, "declined" in page.text, scripted.received) == (200, True, [])
+    assert f'href="/authorize/{posted.started["request_id"]}"' in page.text
 
 
 def _as_query(posted: Posted) -> requests.Response:
@@ -220,23 +236,26 @@ def _in_the_url_of_a_post(posted: Posted) -> requests.Response:
 
 def _as_json(posted: Posted) -> requests.Response:
     url, cookies = posted.callback, posted.browser.cookies
-    return requests.post(url, json=posted.form, cookies=cookies, timeout=TIMEOUT)
+    return requests.post(url, json=posted.form, cookies=cookies, timeout=TIMEOUT, allow_redirects=False)
 
 
 def _not_a_text(posted: Posted) -> requests.Response:
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    body = urlencode({"state": posted.form["state"]}).encode() + b"&code=\xff"
-    return requests.post(posted.callback, body, headers=headers, cookies=posted.browser.cookies, timeout=TIMEOUT)
+    return _posted(posted, urlencode({"state": posted.form["state"]}).encode() + b"&code=\xff")
 
 
 def _twice(posted: Posted) -> requests.Response:
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    body = urlencode(posted.form) + "&code=other"
-    return requests.post(posted.callback, body, headers=headers, cookies=posted.browser.cookies, timeout=TIMEOUT)
+    return _posted(posted, urlencode(posted.form).encode() + b"&code=other")
+
+
+def _posted(posted: Posted, body: bytes) -> requests.Response:
+    headers, cookies = {"Content-Type": "application/x-www-form-urlencoded"}, posted.browser.cookies
+    return requests.post(
+        posted.callback, body, headers=headers, cookies=cookies, timeout=TIMEOUT, allow_redirects=False
+    )
 
 
 def _without_cookie(posted: Posted) -> requests.Response:
-    return requests.post(posted.callback, posted.form, timeout=TIMEOUT)
+    return requests.post(posted.callback, posted.form, timeout=TIMEOUT, allow_redirects=False)
 
 
 def _with_another_state(posted: Posted) -> requests.Response:
@@ -255,11 +274,12 @@ def test_what_is_not_posted_as_asked_for_is_refused(
     aws_calls.clear()
 
     # when
-    page = deliver(posted)
+    answered = deliver(posted)
+    page = answered if answered.request.method == "GET" else posted.follow(answered)
 
     # then
     assert (page.status_code, aws_calls, scripted.received) == (400, [], [])
-    assert posted.browser.post(posted.callback, posted.form).status_code == 200
+    assert "Connected" in posted.answer().text
 
 
 def test_a_posted_form_does_not_open_what_was_asked_for_otherwise(
@@ -271,7 +291,7 @@ def test_a_posted_form_does_not_open_what_was_asked_for_otherwise(
     aws_calls.clear()
 
     # when
-    page = browser.post(ordinary.callback, ordinary.form)
+    page = ordinary.answer()
 
     # then
     assert (page.status_code, aws_calls) == (400, [])
@@ -321,7 +341,8 @@ def test_a_post_without_a_body_is_refused(stack: Stack) -> None:
     answers = [with_services(stack, callback)(each, Context()) for each in (event, event | {"headers": {}})]
 
     # then
-    assert [answer["statusCode"] for answer in answers] == [400, 400]
+    shown = "/callback/ultracart?result=refused"
+    assert [(answer["statusCode"], answer["headers"]["Location"]) for answer in answers] == [(303, shown)] * 2
 
 
 @pytest.mark.needs_chromium
@@ -338,9 +359,13 @@ def test_a_real_browser_brings_a_posted_answer(
     # when
     someone.open(started["authorize_url"])
     someone.press("Allow")
+    address, text = someone.page.url, someone.text
+    someone.page.reload()
 
     # then
-    assert someone.heading == "Connected"
+    assert (someone.heading, someone.text, someone.page.url) == ("Connected", text, address)
+    assert quote(CODE, safe="") not in address
+    assert scripted.paths() == ["/authorize", "/token"]
     assert application.call("token", connection_id=started["connection_id"])["version"] == 1
 
 

@@ -247,6 +247,11 @@ class MemoryAuthorizations(Authorizations):
             self.records[request.request_id] = failed
         return failed
 
+    def close(self, request: AuthorizationRequest, attempt: LastAttempt) -> None:
+        """Close a request that came to nothing."""
+        with self._events.call("close"):
+            self.records[request.request_id] = replace(request, outcome=attempt.error, last_attempt=attempt)
+
 
 def _fits(response: ValidatedResponse, was: AuthorizationRequest, now: float) -> bool:
     return (

@@ -1,5 +1,6 @@
 """The table of authorization requests: a request is consumed once, and only by a response that matches it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from functions.vault.oauth.authorization import MOST_EXCHANGES, MOST_PUSHES, Bro
 from functions.vault.storage.authorizations import KEEP_REQUESTS, Authorizations
 from functions.vault.storage.aws import ClientOf
 from functions.vault.storage.table import Conflict
+from tests.unit.conftest import client_of, new_tables
 from tests.unit.samples import (
     BROWSER,
     FAILED,
@@ -224,6 +226,41 @@ class TestAuthorizations:
         with pytest.raises(Conflict):
             authorizations.count_push(authorization_request())
         assert authorizations.get(BROWSER.request_id) == authorization_request(pushes=MOST_PUSHES)
+
+    @pytest.mark.needs_node
+    def test_of_all_who_open_a_link_at_once_five_push_it(
+        self, dynalite: str, table_definitions: dict[str, Any]
+    ) -> None:
+        """On an engine that is atomic, with a client of its own for each: the condition and the count are one write."""
+        engine = client_of(dynalite)
+        (name,) = new_tables(engine, table_definitions, "AuthorizationsTable")
+        Authorizations(engine, name).create(authorization_request())
+
+        def pushes(_number: int) -> bool:
+            try:
+                Authorizations(client_of(dynalite), name).count_push(authorization_request())
+            except Conflict:
+                return False
+            return True
+
+        with ThreadPoolExecutor(12) as pool:
+            pushed = list(pool.map(pushes, range(24)))
+
+        assert sum(pushed) == MOST_PUSHES
+        assert Authorizations(engine, name).get(BROWSER.request_id) == authorization_request(pushes=MOST_PUSHES)
+
+    def test_a_request_that_came_to_nothing_stays_consumed(self, authorizations: Authorizations) -> None:
+        """What came of it can be read, and nothing is exchanged for it any more. Only who consumed it says so."""
+        authorizations.create(authorization_request())
+        taken = authorizations.consume(validated_response(), "holder-1", NOW)
+
+        with pytest.raises(Conflict):
+            authorizations.close(replace(taken, consumed_by="holder-2"), FAILED)
+        authorizations.close(taken, FAILED)
+
+        assert authorizations.get(BROWSER.request_id) == replace(taken, outcome=FAILED.error, last_attempt=FAILED)
+        with pytest.raises(Conflict):
+            authorizations.consume(validated_response(), "holder-3", NOW)
 
     def test_a_refused_response_is_noted_and_changes_nothing_else(self, authorizations: Authorizations) -> None:
         """Operators can see what it said. The real response can still come."""

@@ -518,6 +518,22 @@ def test_a_request_from_before_a_revocation_brings_nothing_back(services: Memory
     assert services.server.revoked == ["RT-1", "AT-1", "RT-2", "AT-2"]
 
 
+@pytest.mark.parametrize("is_revoked", [True, False])
+def test_a_reload_says_once_more_why_a_code_came_to_nothing(services: MemoryServices, *, is_revoked: bool) -> None:
+    """It stays so: nothing is being worked on, and no other answer is expected."""
+    services.connect()
+    asked(services, owner="owner-1" if is_revoked else "mallory")
+    if is_revoked:
+        services.revoke()
+    first = complete(services)
+
+    reloads = [complete(services) for _ in range(2)]
+
+    error = ConnectionRevoked.code if is_revoked else InvalidRequest.code
+    assert [(each.page, each.error, each.may_try_again) for each in (first, *reloads)] == [("failed", error, False)] * 3
+    assert (kept(services).phase, kept(services).outcome) == (Phase.CONSUMED, error)
+
+
 def test_while_a_revocation_is_unconfirmed_its_tokens_are_not_lost_either(services: MemoryServices) -> None:
     """The server is out: neither the first grant's tokens nor the second's may be forgotten."""
     services.connect()

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 SECRET = "hunter2-and-more"
 FIELDS = Fields(required={"connection_id": fields.connection_id})
+VISIT = {"version": "2.0", "requestContext": {"http": {"method": "GET"}}}
+"""A browser's request."""
+
 WITHOUT_SETTINGS = Services({}, clock=lambda: NOW)
 """Services without any settings: each one that is needed is reported missing, by name."""
 
@@ -256,7 +259,7 @@ def test_a_person_gets_a_page_for_a_defect() -> None:
     def defective(*_arguments: Any) -> Any:
         raise RuntimeError(SECRET)
 
-    answered = call(BrowserHandler("test", defective), {"version": "2.0", "requestContext": {}})
+    answered = call(BrowserHandler("test", defective), VISIT)
 
     assert answered["statusCode"] == 500
     assert "invocation-1" in answered["body"]
@@ -272,7 +275,7 @@ def test_the_log_has_what_the_server_said(lines: Callable[[], list[dict[str, Any
         values = {"provider": "acme", "reason": "Its owner has to correct this."}
         return Reply("failed", 502, values, reason=failure.code, failure=failure)
 
-    answered = call(BrowserHandler("test", refused), {"version": "2.0", "requestContext": {}})
+    answered = call(BrowserHandler("test", refused), VISIT)
 
     (line,) = lines()
     assert (line["reason"], line["description"]) == ("provider_misconfigured", "It refuses us.")
@@ -290,9 +293,8 @@ def test_every_line_of_a_call_has_what_is_known_about_it(lines: Callable[[], lis
         about |= {"provider": "other", "connection_id": "merchant-1"}
         raise RuntimeError
 
-    event = {"version": "2.0", "requestContext": {}}
-    call(BrowserHandler("first", warns_and_fails), event)
-    call(BrowserHandler("next", lambda *_arguments: Reply("refused", 400)), event)
+    call(BrowserHandler("first", warns_and_fails), VISIT)
+    call(BrowserHandler("next", lambda *_arguments: Reply("refused", 400)), VISIT)
 
     names = ("message", "authorization_request_id", "provider", "connection_id")
     assert [tuple(line.get(name) for name in names) for line in lines()] == [

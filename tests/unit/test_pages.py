@@ -26,6 +26,8 @@ EXAMPLES: dict[str, dict[str, str | None]] = {
     "invalid_link": {},
     "not_connected": {"try_again": "/authorize/1"},
     "begin_here": {"application": "https://app.example/"},
+    "forbidden": {},
+    "method_not_allowed": {},
     "error": {"reference": "8d6c1f0e"},
 }
 

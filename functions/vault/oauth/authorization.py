@@ -104,6 +104,11 @@ class BrowserBinding:
         return f"{self.request_id}.{self._derive(b'state')}"
 
     @property
+    def result(self) -> str:
+        """Return what names this visit in the address of its result: see `result_address`."""
+        return f"{self.request_id}.{self._derive(b'result')}"
+
+    @property
     def code_verifier(self) -> str:
         """Return the `code_verifier` (RFC 7636 section 4.1)."""
         return self._derive(b"code_verifier")

@@ -15,7 +15,7 @@ from functions.vault.base.record import record
 from .authorization import REQUEST_ID, SECRET, BrowserBinding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 LIFETIME = 3600
 """Seconds that a browser keeps a cookie: longer than its request, so that a late visitor learns that it is late."""
@@ -62,8 +62,15 @@ class RequestCookie:
 
     def binding_of(self, state: str) -> BrowserBinding | None:
         """Return the binding of the visit that sent this state, compared in constant time; None if none did."""
+        return self._binding(lambda binding: binding.state, state)
+
+    def binding_of_result(self, result: str) -> BrowserBinding | None:
+        """Return the binding of the visit that the address of a result names, as `binding_of` does."""
+        return self._binding(lambda binding: binding.result, result)
+
+    def _binding(self, value_of: Callable[[BrowserBinding], str], value: str) -> BrowserBinding | None:
         bindings = [BrowserBinding(self.request_id, self.ticket_secret, nonce) for nonce in self.nonces]
-        fitting = [binding for binding in bindings if hmac.compare_digest(binding.state, state)]
+        fitting = [binding for binding in bindings if hmac.compare_digest(value_of(binding), value)]
         return fitting[0] if fitting else None
 
     def set_cookie(self, *, secure: bool, lifetime: int = LIFETIME) -> str:
@@ -71,8 +78,8 @@ class RequestCookie:
 
         A `SameSite=Lax` cookie comes along when a link or redirect leads back here, and not with a form of another
         site. For an answer that is posted (OAuth 2.0 Form Post Response Mode) it has to be `None`, which browsers
-        accept only with `Secure`. On plain http, which means this machine, neither is set: a page of the same host is
-        the same site there.
+        accept only with `Secure`; it also comes along with the GET to which that answer is redirected. On plain http,
+        which means this machine, neither is set: a page of the same host is the same site there.
         """
         name = name_of(self.request_id, secure=secure, form_post=self.form_post)
         same_site = "; SameSite=Lax" if not self.form_post else "; SameSite=None" if secure else ""

@@ -109,6 +109,13 @@ class Authorizations(Table):
         conditions = [expression.is_("consumed_by", request.consumed_by)]
         return self._updated(request.request_id, expression.assignment(_failed(attempt), was), conditions, expression)
 
+    def close(self, request: AuthorizationRequest, attempt: LastAttempt) -> None:
+        """Store that a consumed request came to nothing: it stays consumed, since another try would be in vain."""
+        expression = Expression()
+        conditions = [expression.is_("consumed_by", request.consumed_by)]
+        after = {"outcome": attempt.error, "last_attempt": plain(attempt)}
+        self._updated(request.request_id, expression.assignment(after, {}), conditions, expression)
+
     def _updated(
         self, request_id: str, update: str, conditions: Sequence[str], expression: Expression
     ) -> AuthorizationRequest:

@@ -7,12 +7,10 @@ one that came too late, or a second time, is answered from `stored_outcomes`.
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from functions.vault.base.errors import GatehouseError, SlotsTaken
 from functions.vault.base.record import record
-from functions.vault.oauth.authorization import Phase
 from functions.vault.oauth.authorization_response import refusal_of
 from functions.vault.oauth.visit_outcome import ISSUER_MISMATCH, Outcome
 from functions.vault.provider.refusal_rules import ACCESS_DENIED
@@ -100,7 +98,7 @@ class Completing:
         try:
             registration = self.registrations.get(request.provider, deadline)
         except GatehouseError as error:
-            return Outcome.failed(replace(request, phase=Phase.FAILED), error.code, error)
+            return self.declining.decline_for(request, response, error)
         try:
             with self.exchanging.slot(registration, deadline) as client:
                 taken = self.authorizations.consume(response, holder, self.timing.now(), in_slot=True)

@@ -6,16 +6,19 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from functions.vault.base.errors import ProviderMisconfigured
+from functions.vault.base.errors import ProviderMisconfigured, TemporarilyUnavailable
 from functions.vault.base.record import record
 from functions.vault.grant.last_attempt import LastAttempt
+from functions.vault.oauth.authorization import Phase
 from functions.vault.oauth.authorization_response import CONSENT_REQUIRED, REMEDIES, redirect_error
 from functions.vault.oauth.visit_outcome import ISSUER_MISMATCH, Outcome, page_of
 from functions.vault.provider.refusal_rules import ACCESS_DENIED
 from functions.vault.storage.table import Conflict
 
 if TYPE_CHECKING:
+    from functions.vault.base.errors import GatehouseError
     from functions.vault.base.timing import Deadline, Timing
+    from functions.vault.oauth.authorization import AuthorizationRequest
     from functions.vault.oauth.authorization_response import ValidatedResponse
     from functions.vault.storage.authorizations import Authorizations
 
@@ -45,6 +48,18 @@ class Declining:
         remedy = REMEDIES.get(error)
         failure = None if remedy is None else ProviderMisconfigured(remedy, provider_error=provider_error)
         return Outcome.failed(request, error, failure, provider_error=provider_error)
+
+    def decline_for(
+        self, request: AuthorizationRequest, response: ValidatedResponse, failure: GatehouseError
+    ) -> Outcome:
+        """Store that a code was not sent because of a failure, and return the outcome: the same code may come again."""
+        error, now = failure.code, self.timing.now()
+        attempt = LastAttempt(request.request_id, int(now), page_of(error), error, failure.provider_error)
+        failed = replace(request, phase=Phase.FAILED)
+        # Nothing depends on it: whoever is shown the stored outcome may also be shown that there is none.
+        with contextlib.suppress(Conflict, TemporarilyUnavailable):
+            failed = self.authorizations.fail(response, attempt, now)
+        return Outcome.failed(failed, error, failure)
 
     def _as_meant(self, response: ValidatedResponse, error: str) -> str:
         """Return an error; but `access_denied` for a `consent_required` that the request gave no reason for.

@@ -21,6 +21,7 @@ from functions.vault.grant.life import ENDED, Place
 from functions.vault.grant.obtained import Authorized, Obtained
 from functions.vault.oauth.responses import with_redirect_metadata
 from functions.vault.oauth.visit_outcome import SUBJECT_MISMATCH, Outcome, awaits_account, page_of
+from functions.vault.storage.table import Conflict
 
 from .committing import UNREAD, Rescued
 
@@ -202,12 +203,12 @@ class Exchanging:
         is_anothers = not connection.belongs_to(request.provider, request.owner)
         is_of_another_account = not is_ours and not is_anothers and obtained.is_of_another_account(connection)
         if not is_ours and connection.status in ENDED:
-            return Outcome.failed(request, ConnectionRevoked.code)
+            return self._spent(request, ConnectionRevoked.code)
         if is_of_another_account:
             # The code is spent, and nobody will use its tokens: with another account the person may try once more.
             return self._failed(request, SUBJECT_MISMATCH)
         if is_anothers:
-            return Outcome.failed(request, InvalidRequest.code)
+            return self._spent(request, InvalidRequest.code)
         held = connection.set_of(obtained.tokens.id)
         if failure is not None and (held is None or held.place is not Place.CURRENT):
             return self._failed(request, failure.code, failure)
@@ -226,6 +227,13 @@ class Exchanging:
             with contextlib.suppress(Rescued):
                 self.committing.commit(obtained, reseal, deadline, stored)
         return self._failed(request, failure.code, failure)
+
+    def _spent(self, request: AuthorizationRequest, error: str) -> Outcome:
+        """Store that a request's tokens are not used and another try would be in vain, and return the outcome."""
+        attempt = LastAttempt(request.request_id, int(self.timing.now()), page_of(error), error)
+        with contextlib.suppress(Conflict, TemporarilyUnavailable):
+            self.authorizations.close(request, attempt)
+        return Outcome.failed(request, error)
 
     def _failed(self, request: AuthorizationRequest, error: str, failure: GatehouseError | None = None) -> Outcome:
         """Open a request again whose code brought no tokens that are used, and return the outcome."""

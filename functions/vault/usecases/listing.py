@@ -55,7 +55,7 @@ class Listing:
         from functions.vault.oauth.authorization import Phase  # noqa: PLC0415 - few ask for a request; so below
         from functions.vault.oauth.visit_outcome import Became, became_of  # noqa: PLC0415
 
-        if request.phase is not Phase.CONSUMED:
+        if request.phase is not Phase.CONSUMED or request.outcome is not None:
             return None if request.last_attempt is None else view_of_attempt(request.last_attempt)
         about = {"request_id": request.request_id, "at": request.consumed_at}
         match became_of(request, self.connections.get(request.connection_id), self.timing.now()):

@@ -8,16 +8,16 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from functions.vault.base.errors import ServerError, TemporarilyUnavailable
+from functions.vault.base.errors import ServerError, SlotsTaken, TemporarilyUnavailable
 from functions.vault.base.record import record
-from functions.vault.oauth.authorization import Phase
+from functions.vault.oauth.authorization import Phase, ticket_hash
 from functions.vault.oauth.visit_outcome import Became, Outcome, became_of
 from functions.vault.storage.table import Conflict
 
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline, Timing
     from functions.vault.grant.last_attempt import LastAttempt
-    from functions.vault.oauth.authorization import AuthorizationRequest
+    from functions.vault.oauth.authorization import AuthorizationRequest, BrowserBinding
     from functions.vault.oauth.authorization_response import ValidatedResponse
     from functions.vault.storage.authorizations import Authorizations
     from functions.vault.storage.connections import Connections
@@ -72,8 +72,29 @@ class StoredOutcomes:
             waited += pause
             request = self.request_of(response) or request
 
+    def of_result(self, provider: str, browser: BrowserBinding, *, is_waiting: bool) -> Outcome | None:
+        """Return how a visit ended whose response was posted; None if nothing has come of it yet.
+
+        Nothing waits here: the page that is shown meanwhile reloads itself. `is_waiting` means that the response was
+        not stored, because the provider had no slot for it.
+        """
+        request = self.authorizations.get(browser.request_id)
+        if request is None or not request.admits(browser.ticket_secret) or request.provider != provider:
+            return Outcome("refused", reason="request_unknown")
+        if request.phase is Phase.CONSUMED:
+            if ticket_hash(browser.state) not in request.used_states:
+                return Outcome("already", request.provider, request=request)
+            return self._of_consumed(request) or Outcome("unfinished", request.provider, request=request)
+        if request.phase is Phase.FAILED and not is_waiting:
+            return Outcome.failed(request, request.outcome or ServerError.code)
+        if (outcome := self.of_ended(request)) is not None or not is_waiting:
+            return outcome
+        return Outcome("waiting", request.provider, reason=SlotsTaken.code, request=request)
+
     def _of_consumed(self, request: AuthorizationRequest) -> Outcome | None:
         """Return how a consumed request ended; None while it may go on."""
+        if request.outcome is not None:
+            return Outcome.failed(request, request.outcome)
         connection = self.connections.get(request.connection_id)
         match became_of(request, connection, self.timing.now()):
             case Became.CONNECTED:
