@@ -82,7 +82,7 @@ format: .venv/test.stamp
 
 check-template: .venv-sam/stamp
 	$(SAM) validate --lint
-	.venv-sam/bin/cfn-lint template.yaml
+	.venv-sam/bin/cfn-lint template.yaml examples/cloudfront/template.yaml
 
 # All functions are built alike. What a successful build reports is printed here, once: SAM would print it nine times, or not
 # at all.

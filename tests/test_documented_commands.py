@@ -69,6 +69,7 @@ PRINTED = {
         "THE_REQUEST_ID",
     ): r'"outcome": "?connected|"message":"callback".*"outcome":"connected"',
     ("docs/does-not-connect.md", '"shop-1"'): r'"status": "active".*"last_attempt": \{',
+    ("docs/cloudfront.md", "secrets"): r"OriginVerify: [0-9a-f]{64}\nOriginVerifySha256: [0-9a-f]{64}$",
     ("docs/first-hour.md", "get-routes"): r"(?s)GET /authorize/.*NONE.*POST /v1/token.*AWS_IAM",
     ("docs/first-hour.md", "test-metric-filter"): r"^1\n0$",
     ("docs/operations.md", "gatehouse-sweep:live"): r'\{"queued": \d+, "complete": true\}',
