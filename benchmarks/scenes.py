@@ -20,6 +20,7 @@ from functions.vault.grant.tokens import SealedTokens
 from functions.vault.services import Services
 from functions.vault.storage.registrations import KEPT
 from local.aws.account import EmulatedAws
+from local.gateway.invoker import alias_for
 from local.stack import Stack
 from tests.browser import Browser
 from tests.unlimited import lift_the_limit, limit
@@ -134,7 +135,7 @@ class Recorder:
     def _go_through(self, stack: Stack, aws: _RecordingAws) -> None:
         def call(function: str, event: dict[str, Any], *, name: str = "", asks_the_provider: bool = False) -> Any:
             aws.exchanges.clear()
-            answer = stack.invoke(function, event)
+            answer = stack.invoke(f"{function}:{alias_for(event)}", event)
             assert answer is not None, f"{function} raised"
             deployed = stack.deployment.functions[f"gatehouse-{function}"]
             environment, port = dict(deployed.environment), urlsplit(stack.demo.url).port

@@ -13,6 +13,7 @@ from functions.vault.usecases.listing import DEFAULT_LIMIT
 from functions.web.handlers import InvokeHandler
 
 if TYPE_CHECKING:
+    from functions.vault.base.narrowing import Narrowing
     from functions.vault.base.timing import Deadline
     from functions.vault.services import Services
 
@@ -20,7 +21,7 @@ _FILTERS = ("owner", "needs", "provider", "status")
 _FIELDS = Fields(
     optional={
         "connection_id": fields.connection_id,
-        "owner": fields.printable(256),
+        "owner": fields.owner,
         "provider": fields.provider_name,
         "status": fields.one_of(*Status),
         "needs": fields.one_of(*NEEDS),
@@ -31,18 +32,24 @@ _FIELDS = Fields(
 )
 
 
-def _connections(services: Services, request: dict[str, Any], _deadline: Deadline) -> dict[str, Any]:
+def _connections(
+    services: Services, request: dict[str, Any], _deadline: Deadline, narrowing: Narrowing | None = None
+) -> dict[str, Any]:
     connection_id, request_id = request.pop("connection_id", None), request.pop("request_id", None)
     if request_id is not None:
-        if request or connection_id is not None:
+        # By a path that names a connection, its id is in every request.
+        is_alone = connection_id is None or (narrowing is not None and narrowing.connection_id is not None)
+        if request or not is_alone:
             raise InvalidRequest("request_id: expected alone.")
-        return services.listing.attempt(request_id)
+        return services.listing.attempt(request_id, narrowing)
     if connection_id is None:
+        if narrowing is not None and narrowing.owner is not None:
+            request["owner"] = narrowing.owner
         where = {name: request[name] for name in _FILTERS if name in request}
         return services.listing.page(where, request.get("limit", DEFAULT_LIMIT), request.get("cursor"))
     if request:
         raise InvalidRequest("connection_id: expected alone; " + ", ".join(request) + " belong to a list.")
-    return services.listing.one(connection_id)
+    return services.listing.one(connection_id, narrowing)
 
 
 def _preload(services: Services) -> None:

@@ -10,18 +10,21 @@ from functions.web.handlers import InvokeHandler
 
 if TYPE_CHECKING:
     from functions.vault.base.errors import GatehouseError
+    from functions.vault.base.narrowing import Narrowing
     from functions.vault.base.timing import Deadline
     from functions.vault.services import Services
 
 _FIELDS = Fields(required={"connection_id": fields.connection_id}, optional={"if_version": fields.integer(1, 2**53)})
 
 
-def _refresh(services: Services, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
-    return services.vending.refresh(request["connection_id"], request.get("if_version"), deadline)
+def _refresh(
+    services: Services, request: dict[str, Any], deadline: Deadline, narrowing: Narrowing | None = None
+) -> dict[str, Any]:
+    return services.vending.refresh(request["connection_id"], request.get("if_version"), deadline, narrowing)
 
 
 _MESSAGE = Fields(
-    required={"connection_id": fields.connection_id, "version": fields.integer(1, 2**53)},
+    required={"connection_id": fields.stored_id, "version": fields.integer(1, 2**53)},
     optional={"provider": fields.provider_name},
 )
 
@@ -35,4 +38,7 @@ def _preload(services: Services) -> None:
     services.preload("vending", "refreshing", clients=("dynamodb", "kms", "secretsmanager"))
 
 
-handler = InvokeHandler("refresh", lambda _services: _FIELDS, _refresh, _keep, preload=_preload)
+# As for `token`.
+_LOGGED = ("connection_id", "provider", "version")
+
+handler = InvokeHandler("refresh", lambda _services: _FIELDS, _refresh, _keep, preload=_preload, logged=_LOGGED)

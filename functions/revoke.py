@@ -10,18 +10,21 @@ from functions.web.handlers import InvokeHandler
 
 if TYPE_CHECKING:
     from functions.vault.base.errors import GatehouseError
+    from functions.vault.base.narrowing import Narrowing
     from functions.vault.base.timing import Deadline
     from functions.vault.services import Services
 
 _FIELDS = Fields(required={"connection_id": fields.connection_id})
 
 
-def _revoke(services: Services, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
-    return services.revoking.revoke(request["connection_id"], deadline)
+def _revoke(
+    services: Services, request: dict[str, Any], deadline: Deadline, narrowing: Narrowing | None = None
+) -> dict[str, Any]:
+    return services.revoking.revoke(request["connection_id"], deadline, narrowing)
 
 
 _MESSAGE = Fields(
-    required={"connection_id": fields.connection_id},
+    required={"connection_id": fields.stored_id},
     optional={"version": fields.integer(1, 2**53), "provider": fields.provider_name},
 )
 

@@ -11,6 +11,7 @@ from functions.vault.provider import vocabulary
 from functions.web.handlers import InvokeHandler
 
 if TYPE_CHECKING:
+    from functions.vault.base.narrowing import Narrowing
     from functions.vault.base.timing import Deadline
     from functions.vault.services import Services
 
@@ -29,7 +30,7 @@ def _fields(services: Services) -> Fields:
         required={"provider": fields.provider_name},
         optional={
             "connection_id": fields.connection_id,
-            "owner": fields.printable(256),
+            "owner": fields.owner,
             "scopes": fields.scopes,
             "return_to": authorization.return_to(services.settings.return_to_origins),
             "parameters": _strings,
@@ -41,8 +42,12 @@ def _fields(services: Services) -> Fields:
     )
 
 
-def _start(services: Services, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
-    return services.starting.start(request, deadline)
+def _start(
+    services: Services, request: dict[str, Any], deadline: Deadline, narrowing: Narrowing | None = None
+) -> dict[str, Any]:
+    if narrowing is not None and narrowing.owner is not None:
+        request["owner"] = narrowing.owner
+    return services.starting.start(request, deadline, narrowing)
 
 
 def _preload(services: Services) -> None:

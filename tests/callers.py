@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
+from local.gateway.invoker import alias_for
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from multiprocessing.connection import Connection
@@ -252,7 +254,7 @@ def _make(call: Call, invoker: Invoker, clock: _Clock, go: threading.Event) -> l
     for _ in range(call.times):
         clock.a_call_begins()
         began = time.monotonic()
-        invocation = invoker.invoke(f"gatehouse-{call.function}", call.event)
+        invocation = invoker.invoke(f"gatehouse-{call.function}:{alias_for(call.event)}", call.event)
         ended = time.monotonic()
         clock.note_the_call()  # a call that failed before it asked for the time counts, too
         result = {"error": "raised"} if invocation.unhandled else json.loads(invocation.payload)

@@ -19,7 +19,7 @@ _TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "
 
 
 def deploy(stack: Stack, functions: Sequence[str] = ("token",)) -> str:
-    """Make functions with an alias each, a schedule, a table and a key; return the name of the stack."""
+    """Make functions with their aliases, a schedule, a table and a key; return the name of the stack."""
     name = f"deployed-{uuid.uuid4().hex[:8]}"
     own = translated()["Resources"]
     policy = {"Version": "2012-10-17", "Statement": [_TRUST]}
@@ -49,7 +49,8 @@ def deploy(stack: Stack, functions: Sequence[str] = ("token",)) -> str:
     cloudformation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources, "Outputs": outputs}))
     for each in functions:
         version = publish(f"{name}-{each}")
-        boto3.client("lambda").create_alias(FunctionName=f"{name}-{each}", Name="live", FunctionVersion=version)
+        for alias in ("live", "http"):
+            boto3.client("lambda").create_alias(FunctionName=f"{name}-{each}", Name=alias, FunctionVersion=version)
     # moto's CloudFormation passes over it.
     boto3.client("dynamodb").update_continuous_backups(
         TableName=physical(name, "ConnectionsTable"),

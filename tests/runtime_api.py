@@ -22,6 +22,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from local.gateway.invoker import alias_for
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
@@ -95,10 +97,11 @@ class RuntimeApi:
             _answer(handler, 200)
             return
         request_id, event, deadline = self._events.get()
+        function = f"arn:aws:lambda:us-east-1:000000000000:function:here:{alias_for(event)}"
         headers = {
             "Lambda-Runtime-Aws-Request-Id": request_id,
             "Lambda-Runtime-Deadline-Ms": str(int(deadline * 1000)),
-            "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:us-east-1:000000000000:function:here",
+            "Lambda-Runtime-Invoked-Function-Arn": function,
             "Content-Type": "application/json",
         }
         _answer(handler, 200, json.dumps(event).encode(), headers)

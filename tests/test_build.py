@@ -44,10 +44,15 @@ from types import SimpleNamespace
 folder, handler = sys.argv[1:]
 sys.path.insert(0, folder)
 module, _, name = handler.rpartition(".")
+event = json.load(sys.stdin)
+alias = "http" if "requestContext" in event else "live"
 context = SimpleNamespace(
-    aws_request_id="1", function_name=name, get_remaining_time_in_millis=lambda: 10_000
+    aws_request_id="1",
+    function_name=name,
+    invoked_function_arn=f"arn:aws:lambda:us-east-1:000000000000:function:here:{alias}",
+    get_remaining_time_in_millis=lambda: 10_000,
 )
-answer = getattr(importlib.import_module(module), name)(json.load(sys.stdin), context)
+answer = getattr(importlib.import_module(module), name)(event, context)
 strangers = {
     m.__file__ for m in list(sys.modules.values())
     if "site-packages" in (getattr(m, "__file__", None) or "")

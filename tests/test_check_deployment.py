@@ -25,7 +25,8 @@ def test_a_deployment_that_is_well_is_said_to_be(deployed: str, capsys: pytest.C
     code = main([deployed])
 
     lines = capsys.readouterr().out.splitlines()
-    assert (code, lines[-1]) == (0, "All 4 are as they should be.")
+    assert (code, lines[-1]) == (0, "All 5 are as they should be.")
+    assert [f"{deployed}-token: the alias `{alias}`" in "".join(lines) for alias in ("http", "live")] == [True, True]
     assert all(line.startswith("ok   ") for line in lines[:-1])
 
 
@@ -76,12 +77,13 @@ def key_going(name: str) -> str:
 
 
 HARMS = (
-    (more_origins, 1),
-    (more_memory, 1),
-    (schedule_off, 2),
-    (no_backups, 3),
-    (unprotected, 3),
-    (key_going, 4),
+    # Both aliases are behind.
+    (more_origins, 2),
+    (more_memory, 2),
+    (schedule_off, 3),
+    (no_backups, 4),
+    (unprotected, 4),
+    (key_going, 5),
 )
 """What goes wrong one after another, and with how many things something is wrong after it."""
 
@@ -104,7 +106,7 @@ def test_what_is_wrong_is_named_with_what_to_do(deployed: str, capsys: pytest.Ca
         assert code == 1
         assert [each for each in said if each not in printed] == []
         assert printed.count("NOT  ") == things_wrong
-        assert printed.splitlines()[-1].startswith(f"{things_wrong} of 4 need")
+        assert printed.splitlines()[-1].startswith(f"{things_wrong} of 5 need")
 
 
 @pytest.mark.parametrize(

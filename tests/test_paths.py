@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FUNCTIONS = Path(functions.__file__).parent
 
 CODE = """
-    web.handlers web.log web.events settings
+    web.handlers web.log web.events web.api_calls settings
     callback base.fields oauth.result_address oauth.authorization_response oauth.cookies oauth.authorization
     usecases.completing
     storage.authorizations storage.expression storage.attributes storage.table storage.aws storage.items
@@ -128,7 +128,7 @@ def connected(stack: Stack, call: Callable[[Any, Context], Any]) -> tuple[str, R
         "cookies": [f"{name}={value}" for name, value in browser.cookies.items()],
     }
     with Recorder() as recorder:
-        answer = call(event, Context())
+        answer = call(event, Context(alias="http"))
     assert answer["statusCode"] == 200, answer
     return started["connection_id"], recorder
 

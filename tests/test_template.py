@@ -33,6 +33,8 @@ PUBLIC_ROUTES = {
     "GET /callback/{provider}": "callback",
     "POST /callback/{provider}": "callback",
 }
+NARROWED = ("", "owners/{owner}/", "connections/{connection_id}/")
+"""What stands before a function's name in its paths."""
 SECRETS = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretPrefix}*"
 
 # Everything that each function may do, besides writing its own log.
@@ -169,6 +171,7 @@ LOGGED = {
     "responseLatency": "$context.responseLatency",
     "integrationStatus": "$context.integrationStatus",
     "integrationLatency": "$context.integrationLatency",
+    "integrationRequestId": "$context.integration.requestId",
 }
 
 
@@ -191,6 +194,11 @@ def function(name: str) -> Any:
 def alias(name: str) -> dict[str, str]:
     """Return a reference to a function's alias, which SAM creates."""
     return {"Ref": f"{name.capitalize()}Function.Alias"}
+
+
+def alias_of_the_api(name: str) -> dict[str, str]:
+    """Return a reference to the alias `http`: SAM creates it for the functions that nobody else calls."""
+    return alias(name) if name in PUBLIC_ROUTES.values() else {"Ref": f"{name.capitalize()}HttpAlias"}
 
 
 def timeout(name: str) -> int:
@@ -353,6 +361,9 @@ def test_callers_can_be_allowed_to_get_tokens_and_nothing_else() -> None:
         "UseTokensPolicy": {"token", "refresh"},
         "ManageConnectionsPolicy": {"start", "connections", "revoke"},
     }
+    for found in policies.values():
+        (over_http,) = [each for each in statements([found["Properties"]]) if each["Sid"] == "CallOverHttp"]
+        assert all(":${Api}/$default/POST/v1/" in target(resource) for resource in over_http["Resource"])
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -465,7 +476,8 @@ def test_a_functions_log_has_a_retention(name: str) -> None:
 
 def test_three_routes_are_public() -> None:
     """Browsers reach `authorize` and, with two methods, `callback`. All other requests are signed or have no route."""
-    signed = {f"POST /v1/{name}" for name in FUNCTIONS if name not in {*PUBLIC_ROUTES.values(), *WITHOUT_ROUTE}}
+    names = [name for name in FUNCTIONS if name not in {*PUBLIC_ROUTES.values(), *WITHOUT_ROUTE}]
+    signed = {f"POST /v1/{narrowed}{name}" for name in names for narrowed in NARROWED}
 
     security = {key: operation["security"] for key, operation in routes()}
 
@@ -488,14 +500,14 @@ def test_a_route_leads_to_its_function() -> None:
     for key, operation in routes():
         name = PUBLIC_ROUTES.get(key, key.rpartition("/")[2])
         integration = operation["x-amazon-apigateway-integration"]
-        logical_id = f"{name.capitalize()}{'Post' if key.startswith('POST /callback/') else ''}Permission"
-        permission = template()["Resources"][logical_id]["Properties"]
-        path = re.sub(r"{.*}", "*", key.replace(" ", ""))
+        kind = "Post" if key.startswith("POST /callback/") else "Narrowed" if key.count("/") == 4 else ""
+        permission = template()["Resources"][f"{name.capitalize()}{kind}Permission"]["Properties"]
+        path = f"POST/v1/*/{name}" if kind == "Narrowed" else re.sub(r"{.*}", "*", key.replace(" ", ""))
 
         assert (integration["type"], integration["payloadFormatVersion"]) == ("aws_proxy", "2.0")
-        assert integration["uri"]["Fn::Sub"].endswith(f":function:${{AWS::StackName}}-{name}:live/invocations")
+        assert integration["uri"]["Fn::Sub"].endswith(f":function:${{AWS::StackName}}-{name}:http/invocations")
         assert function(name)["FunctionName"] == {"Fn::Sub": f"${{AWS::StackName}}-{name}"}
-        assert permission["FunctionName"] == alias(name)
+        assert permission["FunctionName"] == alias_of_the_api(name)
         assert permission["Principal"] == "apigateway.amazonaws.com"
         assert permission["SourceArn"]["Fn::Sub"].endswith(f":${{Api}}/*/{path}")
 

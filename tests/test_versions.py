@@ -7,6 +7,7 @@ changes.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -131,26 +132,55 @@ def test_the_version_before_stays_for_a_rollback(function: str) -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_every_function_is_called_by_its_alias(function: str) -> None:
-    """The API, the queues and the schedule call `live`, so that moving it back undoes a deployment of everything."""
+    """The API calls `http`, the queues and the schedule `live`: moving both back undoes a deployment of everything.
+
+    Both lead to the same version. The API may call no other alias, and nobody but the API may call `http`.
+    """
     resources = translated()["Resources"]
-    (alias,) = (
-        (name, each["Properties"])
+    aliases = {
+        name: each["Properties"]
         for name, each in resources.items()
         if each["Type"] == "AWS::Lambda::Alias" and each["Properties"]["FunctionName"] == {"Ref": function}
-    )
-    logical_id, _ = published(Deployed(), function)
-    called = [
-        each["Properties"]["FunctionName"]
-        for each in resources.values()
-        if each["Type"] in {"AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission"}
-    ]
-    called += [target["Arn"] for each in resources.values() for target in each.get("Properties", {}).get("Targets", [])]
-
-    assert alias[1] == {
-        "Name": "live",
-        "FunctionName": {"Ref": function},
-        "FunctionVersion": {"Fn::GetAtt": [logical_id, "Version"]},
     }
-    assert {"Ref": alias[0]} in called
-    assert {"Ref": function} not in called
-    assert {"Fn::GetAtt": [function, "Arn"]} not in called
+    logical_id, _ = published(Deployed(), function)
+    by_api = [each for each in callers(resources) if each["Principal"] == "apigateway.amazonaws.com"]
+    by_others = [each for each in callers(resources) if each["Principal"] != "apigateway.amazonaws.com"]
+
+    for alias in aliases.values():
+        assert alias["FunctionName"] == {"Ref": function}
+        assert alias["FunctionVersion"] == {"Fn::GetAtt": [logical_id, "Version"]}
+    for name, alias in aliases.items():
+        called = {"api": {"Ref": name} in called_of(by_api), "others": {"Ref": name} in called_of(by_others)}
+        assert alias["Name"] in {"http", "live"}
+        assert called["api"] is (alias["Name"] == "http")
+        assert not (called["others"] and alias["Name"] == "http")
+    for each in ({"Ref": function}, {"Fn::GetAtt": [function, "Arn"]}):
+        assert each not in called_of(by_api + by_others)
+
+
+def callers(resources: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what lets a service call a function, or has it called: its principal, and what of the function."""
+    kinds = {"AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission"}
+    found = [each["Properties"] for each in resources.values() if each["Type"] in kinds]
+    targets = [target for each in resources.values() for target in each.get("Properties", {}).get("Targets", [])]
+    return [
+        *({"Principal": each.get("Principal", "lambda"), "FunctionName": each["FunctionName"]} for each in found),
+        *({"Principal": "events", "FunctionName": target["Arn"]} for target in targets),
+    ]
+
+
+def called_of(found: list[dict[str, Any]]) -> list[Any]:
+    """Return what they call."""
+    return [each["FunctionName"] for each in found]
+
+
+@pytest.mark.parametrize("policy", ["UseTokensPolicy", "ManageConnectionsPolicy"])
+def test_no_policy_lets_anybody_invoke_the_alias_of_the_api(policy: str) -> None:
+    """Whoever could would write the name of another caller into the log, and call in place of anybody."""
+    made = {name: each for name, each in translated()["Resources"].items() if each["Type"] == "AWS::Lambda::Alias"}
+    aliases = {name for name, each in made.items() if each["Properties"]["Name"] == "http"}
+    allowed = json.dumps(translated()["Resources"][policy]["Properties"])
+
+    assert aliases
+    assert [name for name in aliases if name in allowed] == []
+    assert ":http" not in allowed

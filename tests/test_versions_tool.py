@@ -23,15 +23,17 @@ def deployed(stack: Stack) -> str:
 
 
 def release(function: str, memory: int) -> None:
-    """Change a function, publish it and move its alias, as a deployment does."""
+    """Change a function, publish it and move its aliases, as a deployment does."""
     client = boto3.client("lambda")
     client.update_function_configuration(FunctionName=function, MemorySize=memory)
-    client.update_alias(FunctionName=function, Name="live", FunctionVersion=publish(function))
+    version = publish(function)
+    for alias in ("live", "http"):
+        client.update_alias(FunctionName=function, Name=alias, FunctionVersion=version)
 
 
-def live(function: str) -> str:
-    """Return the version that a function's alias leads to."""
-    return boto3.client("lambda").get_alias(FunctionName=function, Name="live")["FunctionVersion"]
+def called(function: str, alias: str = "live") -> str:
+    """Return the version that an alias of a function leads to."""
+    return boto3.client("lambda").get_alias(FunctionName=function, Name=alias)["FunctionVersion"]
 
 
 def published(function: str) -> list[str]:
@@ -60,8 +62,11 @@ def test_a_deployment_is_undone_where_it_changed_something(deployed: str, capsys
     code = main(["back", "--stack", deployed, "--since", begun])
 
     # then
-    assert (code, live(token), live(start)) == (0, "2", "2")
-    assert capsys.readouterr().out == f"{token}: live goes from 4 back to 2\n"
+    assert (code, called(token), called(token, "http"), called(start)) == (0, "2", "2", "2")
+    assert sorted(capsys.readouterr().out.splitlines()) == [
+        f"{token}: http goes from 4 back to 2",
+        f"{token}: live goes from 4 back to 2",
+    ]
     assert published(token) == ["1", "2", "3", "4"]
 
 
@@ -71,14 +76,14 @@ def test_there_is_nothing_before_the_first_deployment(deployed: str, capsys: pyt
 
     printed = capsys.readouterr().out
     assert code == 0
-    assert f"{deployed}-token: stays at 1, there is no version from before" in printed
-    assert live(f"{deployed}-token") == "1"
+    assert f"{deployed}-token: live stays at 1, there is no version from before" in printed
+    assert called(f"{deployed}-token") == "1"
 
 
 def test_old_versions_are_deleted_and_one_is_kept_to_go_back_to(
     deployed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What is live stays, and the version before it; how many before it is for the operator to say."""
+    """What an alias leads to stays, and the version before it; how many before it is for the operator to say."""
     # given
     token = f"{deployed}-token"
     for memory in (600, 700, 800):
@@ -100,13 +105,31 @@ def test_old_versions_are_deleted_and_one_is_kept_to_go_back_to(
     ]
 
 
-def test_the_list_says_which_is_live(deployed: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_one_alias_still_leads_to_is_not_deleted(deployed: str) -> None:
+    """The API may have been left at an earlier version than everybody else."""
+    # given
+    token = f"{deployed}-token"
+    for memory in (600, 700, 800):
+        release(token, memory)
+    boto3.client("lambda").update_alias(FunctionName=token, Name="http", FunctionVersion="2")
+
+    # when
+    main(["prune", "--stack", deployed, "--keep", "0"])
+
+    # then
+    assert published(token) == ["2", "3", "4"]
+
+
+def test_the_list_says_where_the_aliases_lead(deployed: str, capsys: pytest.CaptureFixture[str]) -> None:
     """By function, oldest first."""
     release(f"{deployed}-token", 600)
+    boto3.client("lambda").update_alias(FunctionName=f"{deployed}-token", Name="http", FunctionVersion="1")
 
     main(["list", "--stack", deployed])
 
-    assert f"{deployed}-token: 1, 2 (live)\n" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"{deployed}-token: 1 (http), 2 (live)\n" in printed
+    assert f"{deployed}-start: 1 (http, live)\n" in printed
 
 
 @pytest.mark.usefixtures("stack")

@@ -18,7 +18,6 @@ from tools.operating import physical_ids
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ALIAS = "live"
 # What a version keeps of its function.
 _KEPT = ("CodeSha256", "Handler", "MemorySize", "Timeout", "Role", "Runtime")
 _INDEXES = {"due", "listed"}
@@ -37,7 +36,9 @@ class Stack:
     def findings(self) -> Iterator[tuple[str, str]]:
         """Give what was looked at, each with what is wrong with it: empty where nothing is."""
         for function in self._physical("AWS::Lambda::Function"):
-            yield f"{function}: the alias `{ALIAS}` runs what was deployed", self._alias_problem(function)
+            for alias in self._client_of("lambda").list_aliases(FunctionName=function)["Aliases"]:
+                name = alias["Name"]
+                yield f"{function}: the alias `{name}` runs what was deployed", self._alias_problem(function, name)
         for mapping in self._physical("AWS::Lambda::EventSourceMapping"):
             yield self._mapping(mapping)
         for rule in self._physical("AWS::Events::Rule"):
@@ -51,10 +52,10 @@ class Stack:
     def _physical(self, kind: str) -> list[str]:
         return physical_ids(self._client_of("cloudformation"), self.name, kind)
 
-    def _alias_problem(self, function: str) -> str:
+    def _alias_problem(self, function: str, alias: str) -> str:
         configuration = self._client_of("lambda").get_function_configuration
         newest = _kept(configuration(FunctionName=function))
-        runs = _kept(configuration(FunctionName=function, Qualifier=ALIAS))
+        runs = _kept(configuration(FunctionName=function, Qualifier=alias))
         stale = sorted(name for name in newest.keys() | runs.keys() if newest.get(name) != runs.get(name))
         return f"it still runs with another {', '.join(stale)}: {_REVISION}" if stale else ""
 

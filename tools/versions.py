@@ -5,7 +5,7 @@
     python -m tools.versions prune [--stack NAME] [--keep N]
 
 `back` undoes the last deployment, or all since a time: each alias goes to the newest version from before. `prune`
-keeps, of each function, the version that its alias leads to and the N before it (1, if nothing else is said).
+keeps, of each function, the versions that its aliases lead to and the N before them (1, if nothing else is said).
 """
 
 from __future__ import annotations
@@ -24,24 +24,23 @@ from tools.operating import moment, physical_ids
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ALIAS = "live"
-
 
 @dataclass(frozen=True)
 class Versions:
-    """The published versions of a function, by number, with the time of the change; and which of them is live."""
+    """The published versions of a function, by number, with the time of the change; and where its aliases lead."""
 
     function: str
     published: dict[int, datetime]
-    live: int
+    aliases: dict[str, int]
 
     def before(self, time: datetime) -> int | None:
         """Return the newest version from before a time; None where there is none."""
         return max((number for number, made in self.published.items() if made < time), default=None)
 
     def older(self, keep: int) -> list[int]:
-        """Return the versions that are older than the live one and than ``keep`` others before it."""
-        earlier = sorted((number for number in self.published if number < self.live), reverse=True)
+        """Return the versions that are older than what an alias leads to, and than ``keep`` others before that."""
+        oldest = min(self.aliases.values(), default=0)
+        earlier = sorted((number for number in self.published if number < oldest), reverse=True)
         return sorted(earlier[keep:])
 
 
@@ -59,8 +58,15 @@ class Stack:
     def _versions(self, function: str) -> Versions:
         pages = self._lambda.get_paginator("list_versions_by_function").paginate(FunctionName=function)
         found = [each for page in pages for each in page["Versions"] if each["Version"] != "$LATEST"]
-        live = self._lambda.get_alias(FunctionName=function, Name=ALIAS)["FunctionVersion"]
-        return Versions(function, {int(each["Version"]): _time(each["LastModified"]) for each in found}, int(live))
+        aliases = self._lambda.list_aliases(FunctionName=function)["Aliases"]
+        return Versions(
+            function,
+            {int(each["Version"]): _time(each["LastModified"]) for each in found},
+            {
+                name: int(version)
+                for name, version in sorted((each["Name"], each["FunctionVersion"]) for each in aliases)
+            },
+        )
 
     def back(self, since: datetime | None = None) -> list[str]:
         """Move each alias to the newest version from before a time, if nothing else is said before the last deployment.
@@ -70,11 +76,12 @@ class Stack:
         done = []
         for each in self.functions:
             before = each.before(since or self._deployed_at)
-            if before is None:
-                done.append(f"{each.function}: stays at {each.live}, there is no version from before")
-            elif before < each.live:
-                self._lambda.update_alias(FunctionName=each.function, Name=ALIAS, FunctionVersion=str(before))
-                done.append(f"{each.function}: {ALIAS} goes from {each.live} back to {before}")
+            for alias, version in each.aliases.items():
+                if before is None:
+                    done.append(f"{each.function}: {alias} stays at {version}, there is no version from before")
+                elif before < version:
+                    self._lambda.update_alias(FunctionName=each.function, Name=alias, FunctionVersion=str(before))
+                    done.append(f"{each.function}: {alias} goes from {version} back to {before}")
         return done
 
     def prune(self, keep: int) -> list[str]:
@@ -94,9 +101,13 @@ def _time(text: str) -> datetime:
 
 def _listed(stack: Stack) -> list[str]:
     return [
-        f"{each.function}: {', '.join(f'{n} (live)' if n == each.live else str(n) for n in sorted(each.published))}"
-        for each in stack.functions
+        f"{each.function}: {', '.join(_named(each, n) for n in sorted(each.published))}" for each in stack.functions
     ]
+
+
+def _named(versions: Versions, number: int) -> str:
+    aliases = [alias for alias, version in versions.aliases.items() if version == number]
+    return f"{number} ({', '.join(aliases)})" if aliases else str(number)
 
 
 def main(arguments: list[str]) -> int:

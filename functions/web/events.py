@@ -1,7 +1,8 @@
 """What Lambda passes to a function: an event (of the HTTP API, of SQS, or any JSON from an Invoke) and a context.
 
 Whoever may invoke a function may send it anything. An event counts as one of AWS's only if everything that Gatehouse
-reads of it has the shape that AWS gives it. Anything else is the payload of an Invoke, and is refused field by field.
+reads of it has the shape that AWS gives it, and one of the HTTP API only if it comes by the API's own alias. Anything
+else is the payload of an Invoke, and is refused field by field.
 """
 
 from __future__ import annotations
@@ -9,13 +10,10 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from functions.vault.base.errors import InvalidRequest
 from functions.vault.base.timing import Deadline
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Event = Any
 
@@ -29,6 +27,10 @@ class Context(Protocol):
     def aws_request_id(self) -> str:
         """Return the id under which Lambda logs this invocation."""
 
+    @property
+    def invoked_function_arn(self) -> str:
+        """Return the ARN that was called: with an alias or a version at its end, if the caller named one."""
+
     def get_remaining_time_in_millis(self) -> int:
         """Return the milliseconds until Lambda ends this invocation."""
 
@@ -38,42 +40,13 @@ def deadline_of(context: Context) -> Deadline:
     return Deadline(lambda: context.get_remaining_time_in_millis() / 1000)
 
 
-def is_http(event: Event) -> bool:
-    """Return whether an event is one of the HTTP API (payload format 2.0).
+def is_by_api(context: Context) -> bool:
+    """Return whether the HTTP API makes this call: it alone may call the alias `http`.
 
-    A field that is null counts as absent: some tools always send all fields.
+    What that alias gets has the form of the API's events, and nothing else has: whoever may invoke a function could
+    otherwise write such an event, and with it the name of another caller.
     """
-    if not isinstance(event, Mapping) or event.get("version") != "2.0" or event.get("requestContext") is None:
-        return False
-    return all(fits(event[name]) for name, fits in _HTTP.items() if event.get(name) is not None)
-
-
-def _is_text(value: Any) -> bool:
-    """Return whether a value is a string that UTF-8 can encode. JSON can spell half a surrogate pair."""
-    try:
-        return isinstance(value, str) and value.encode() is not None
-    except UnicodeEncodeError:
-        return False
-
-
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(map(_is_text, value.values()))
-
-
-def _is_context(value: Any) -> bool:
-    http = value.get("http", {}) if isinstance(value, Mapping) else None
-    return isinstance(http, Mapping) and isinstance(http.get("method", ""), str)
-
-
-_HTTP: dict[str, Callable[[Any], bool]] = {
-    "requestContext": _is_context,
-    "pathParameters": _are_texts,
-    "headers": _are_texts,
-    "cookies": lambda value: isinstance(value, list) and all(map(_is_text, value)),
-    "rawQueryString": _is_text,
-    "body": _is_text,
-    "isBase64Encoded": lambda value: isinstance(value, bool),
-}
+    return context.invoked_function_arn.split(":")[7:] == ["http"]
 
 
 def body_of(event: Event) -> Any:

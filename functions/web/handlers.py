@@ -17,18 +17,20 @@ from functions.vault.base.errors import GatehouseError, InvalidRequest, ServerEr
 from functions.vault.services import Services
 from functions.vault.settings import SettingMissing
 from functions.web import log
-from functions.web.events import body_of, deadline_of, is_http, is_queue, message_of
+from functions.web.events import body_of, deadline_of, is_by_api, is_queue, message_of
 from functions.web.responses import Reply, batch_response, browser_response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from functions.vault.base.fields import Fields, Whole
+    from functions.vault.base.narrowing import Narrowing
     from functions.vault.base.timing import Deadline
     from functions.web.events import Context, Event
     from functions.web.log import About
 
-    Use = Callable[[Services, dict[str, Any], Deadline], dict[str, Any]]
+    # With a request, and the time there is for it. What a narrowed path limits the call to comes as `narrowing`.
+    Use = Callable[..., dict[str, Any]]
     # It may return a failure that the record already accounts for: that is logged, and the message is done.
     Consume = Callable[[Services, dict[str, Any], Deadline], GatehouseError | None]
     Preload = Callable[[Services], None]
@@ -101,7 +103,11 @@ def _register_snapshot_hooks(services: Services) -> None:
 
 
 class InvokeHandler(Handler):
-    """A function for other functions: Invoke with a JSON object, or `POST /v1/{function}` with the same object."""
+    """A function for other functions: Invoke with a JSON object, or a POST with the same object (`/v1/...`).
+
+    Routes and an alias `http` in the template open it to the HTTP API. If they include narrowed paths, `use` takes a
+    `narrowing`, which says whose connections it may act on.
+    """
 
     def __init__(  # noqa: PLR0913 - what a function takes, does and logs
         self,
@@ -124,14 +130,14 @@ class InvokeHandler(Handler):
         self._logged = logged
 
     def _answer(self, services: Services, event: Event, context: Context, about: About) -> Any:
-        if self._consume is not None and is_queue(event):
+        started, by_api = time.monotonic(), is_by_api(context)
+        if not by_api and self._consume is not None and is_queue(event):
             return self._answer_batch(self._consume, services, event["Records"], context)
-        started = time.monotonic()
-        by_http = is_http(event)
         try:
-            request = self._fields(services).read(body_of(event) if by_http else event)
+            read = self._by_api if by_api else self._by_invoke
+            request, limits = read(services, event, about)
             about |= self._about(request)
-            result = self._use(services, request, deadline_of(context))
+            result = self._use(services, request, deadline_of(context), **limits)
             status = 200
             about |= self._about(result)
             self._log("ok", started, context)
@@ -143,10 +149,28 @@ class InvokeHandler(Handler):
             report = ServerError(
                 f"A defect of Gatehouse; the details are in its log under request {context.aws_request_id}."
             )
-            if not by_http:
+            if not by_api:
                 raise report from None
             result, status = report.as_result(), report.http_status
-        return json_response(status, result) if by_http else result
+        return json_response(status, result) if by_api else result
+
+    def _by_invoke(self, services: Services, event: Event, about: About) -> tuple[dict[str, Any], dict[str, Narrowing]]:
+        """Return the request of an Invoke, which nothing limits. AWS does not tell who makes it."""
+        about["principal"] = log.NOT_NAMED
+        return self._fields(services).read(event), {}
+
+    def _by_api(self, services: Services, event: Event, about: About) -> tuple[dict[str, Any], dict[str, Narrowing]]:
+        """Return the request of a call by the HTTP API, and what its path limits it to."""
+        from functions.web import api_calls  # noqa: PLC0415 - most calls are by Invoke
+
+        if not api_calls.is_event(event):
+            raise InvalidRequest("The alias http takes what the HTTP API sends. Invoke the alias live.")
+        about |= api_calls.about(event)
+        narrowing = api_calls.narrowing_of(event, self.name)
+        if narrowing is None:
+            return self._fields(services).read(body_of(event)), {}
+        request = api_calls.request_of(body_of(event), narrowing)
+        return self._fields(services).read(request), {"narrowing": narrowing}
 
     def _about(self, fields: Mapping[str, Any]) -> About:
         """Return what the log repeats of a request or result. `request_id` is renamed: Lambda's own has that name."""
@@ -201,9 +225,12 @@ class BrowserHandler(Handler):
     def _answer(self, services: Services, event: Event, context: Context, about: About) -> Any:
         started = time.monotonic()
         try:
-            if not is_http(event):
+            from functions.web import api_calls  # noqa: PLC0415 - functions for others seldom need it
+
+            if not is_by_api(context) or not api_calls.is_event(event):
                 # Not a browser, but an Invoke: the caller gets a result, not a page.
                 return InvalidRequest(f"The function {self.name} answers browsers; call it by its URL.").as_result()
+            about |= api_calls.about(event)
             present = {name: value for name, value in event.items() if value is not None}
             reply = self._turned_away(services, present)
             if reply is None:

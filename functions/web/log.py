@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 About = dict[str, Any]
 """What a call is about. A fact is added as soon as it is known, and is in every line that the call logs after that."""
 
+NOT_NAMED = "not told"
+"""The principal of an Invoke: AWS tells a function nothing of it. CloudTrail has it, under the same request id."""
+
 _about: ContextVar[About] = ContextVar("about")
 
 

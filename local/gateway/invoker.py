@@ -59,6 +59,11 @@ class Context:
         return max(0, int((self._deadline - time.monotonic()) * 1000))
 
 
+def alias_for(event: Any) -> str:
+    """Return the alias that is called with such an event: the HTTP API calls `http`, and everybody else `live`."""
+    return "http" if isinstance(event, dict) and "requestContext" in event else "live"
+
+
 def load_handler(handler: str) -> Handler:
     """Import ``functions.NAME.handler``."""
     module, _, name = handler.rpartition(".")

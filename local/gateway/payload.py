@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from werkzeug.wrappers import Response
+
+from local.base.environment import CALLER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,10 +28,15 @@ _STAGE = "$default"
 
 @dataclass(frozen=True)
 class Match:
-    """A request's route: the key as in the template, and the raw path segments behind its ``{names}``."""
+    """A request's route: the key as in the template, what stands for its ``{names}``, and the path, decoded once.
+
+    Without a ``path`` it is that of the request. ``is_signed``: the route has the AWS_IAM authorizer.
+    """
 
     route_key: str
-    raw_parameters: Mapping[str, str]
+    parameters: Mapping[str, str]
+    path: str | None = None
+    is_signed: bool = False
 
 
 def event(request: Request, match: Match, now: float, account: str) -> dict[str, Any]:
@@ -40,14 +47,14 @@ def event(request: Request, match: Match, now: float, account: str) -> dict[str,
     optional = {
         "cookies": [part.strip() for part in request.headers.get("Cookie", "").split(";") if part.strip()],
         "queryStringParameters": _joined(parse_qsl(raw_query, keep_blank_values=True)),
-        "pathParameters": {name: unquote(value) for name, value in match.raw_parameters.items()},
+        "pathParameters": dict(match.parameters),
         "body": _body(body, request.mimetype),
     }
     return {
         "version": "2.0",
         "routeKey": match.route_key,
         # Decoded in spite of its name: so do HTTP APIs (function URLs do not).
-        "rawPath": request.path,
+        "rawPath": _path(request, match),
         "rawQueryString": raw_query,
         "headers": headers,
         **{name: value for name, value in optional.items() if value},
@@ -102,15 +109,34 @@ def _body(body: bytes, mimetype: str) -> str:
     return body.decode(errors="replace") if _is_text(mimetype) else base64.b64encode(body).decode()
 
 
+def _path(request: Request, match: Match) -> str:
+    return request.path if match.path is None else match.path
+
+
+def _signed_by(account: str) -> dict[str, Any]:
+    """Return what the AWS_IAM authorizer says of a user with an access key: here, of everybody (see ``Gateway``)."""
+    arn = f"arn:aws:iam::{account}:user/{CALLER}"
+    return {
+        "accessKey": CALLER,
+        "accountId": account,
+        "callerId": CALLER,
+        "cognitoIdentity": None,
+        "principalOrgId": None,
+        "userArn": arn,
+        "userId": CALLER,
+    }
+
+
 def _request_context(request: Request, match: Match, now: float, account: str) -> dict[str, Any]:
     return {
+        **({"authorizer": {"iam": _signed_by(account)}} if match.is_signed else {}),
         "accountId": account,
         "apiId": _API_ID,
         "domainName": request.host,
         "domainPrefix": _API_ID,
         "http": {
             "method": request.method,
-            "path": request.path,
+            "path": _path(request, match),
             "protocol": request.environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
             "sourceIp": request.remote_addr or "",
             "userAgent": request.headers.get("User-Agent", ""),

@@ -1,9 +1,14 @@
-"""The route table of an HTTP API: a fixed path wins over one with parameters."""
+"""The route table of an HTTP API: a fixed path wins over one with parameters.
+
+As AWS is reported to do it: the path is decoded once, what follows a `?` in that is cut off, and slashes that stand
+side by side count as one. None of that is documented, so the functions look at the path for themselves.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from local.base.errors import TemplateError
 from local.gateway.payload import Match
@@ -28,10 +33,12 @@ class Routes:
 
     def find(self, method: str, raw_path: str) -> tuple[str, Match] | None:
         """Return the function's name and the match, or ``None`` where the API has no such route."""
+        path = unquote(raw_path).partition("?")[0]
+        as_matched = re.sub("/{2,}", "/", path)
         for key, pattern, function in self._routes:
-            found = pattern.fullmatch(f"{method} {raw_path}")
+            found = pattern.fullmatch(f"{method} {as_matched}")
             if found:
-                return function, Match(key, found.groupdict())
+                return function, Match(key, found.groupdict(), path, is_signed=key not in self._public)
         return None
 
     def is_public(self, method: str, raw_path: str) -> bool:

@@ -159,13 +159,14 @@ class Account:
         made.creation_time = datetime.now(UTC).replace(tzinfo=None)
 
     def _publish(self, description: str) -> None:
-        """Publish a version of each function, and have its alias lead there."""
+        """Publish a version of each function, and have its aliases lead there."""
         client = boto3.client("lambda")
-        for name in self.stack.deployment.functions:
+        for name, function in self.stack.deployment.functions.items():
             client.update_function_configuration(FunctionName=name, Description=description)
             version = client.publish_version(FunctionName=name)["Version"]
             lead = client.update_alias if version != "1" else client.create_alias
-            lead(FunctionName=name, Name="live", FunctionVersion=version)
+            for alias in (each for each in function.qualifiers if not each.isdigit()):
+                lead(FunctionName=name, Name=alias, FunctionVersion=version)
 
     def _connect(self) -> str:
         """Connect a customer, with the lines of the log that the visits leave."""

@@ -156,7 +156,8 @@ def token_requests(demo: DemoServer) -> int:
 
 def browser_event(request: Request, route_key: str, **path: str) -> dict[str, Any]:
     """Return the HTTP API's event for a request, for handlers in services that the stack does not serve."""
-    return http_api_event(request, Match(route_key, path), 0, "000000000000")
+    match = Match(route_key, path, is_signed=route_key.startswith("POST /v1/"))
+    return http_api_event(request, match, 0, "000000000000")
 
 
 class Context:
@@ -165,7 +166,9 @@ class Context:
     aws_request_id = "request-of-a-test"
     function_name = "gatehouse-test"
 
-    def __init__(self, remaining_seconds: float = 29) -> None:
+    def __init__(self, remaining_seconds: float = 29, alias: str = "live") -> None:
+        """``alias`` is what was called: `http` by the HTTP API."""
+        self.invoked_function_arn = f"arn:aws:lambda:us-east-1:000000000000:function:{self.function_name}:{alias}"
         self._remaining = remaining_seconds
 
     def get_remaining_time_in_millis(self) -> int:

@@ -133,7 +133,7 @@ def test_deployed_cookie_is_host_only_and_secure(stack: Stack, application: Appl
     event = browser_event(request, "GET /authorize/{ticket}", ticket=ticket_of(started))
 
     # when
-    answer = _deployed(stack, authorize)(event, Context())
+    answer = _deployed(stack, authorize)(event, Context(alias="http"))
 
     # then
     name, morsel = _cookie(answer["cookies"][0])
@@ -150,7 +150,7 @@ def test_deployed_cookie_is_host_only_and_secure(stack: Stack, application: Appl
         headers = [("Cookie", f"{cookie}={morsel.value}")]
         environ = EnvironBuilder(query_string={"state": state, "error": "access_denied"}, headers=headers).get_environ()
         event = browser_event(Request(environ), "GET /callback/{provider}", provider=provider)
-        pages.append(_deployed(stack, callback)(event, Context()))
+        pages.append(_deployed(stack, callback)(event, Context(alias="http")))
 
     # then
     assert [page["statusCode"] for page in pages] == [400, 200]

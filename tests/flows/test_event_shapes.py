@@ -83,14 +83,25 @@ def changed(event: Any) -> Iterator[tuple[str, Any]]:
 
 @pytest.fixture(scope="module")
 def functions(stack: Stack) -> dict[str, Answer]:
-    """Give the handlers, at work on the stack's tables."""
-    handlers = {name: importlib.import_module(f"functions.{name}").handler for name in FUNCTIONS}
-    return {name: called(with_services(stack, handler)) for name, handler in handlers.items()}
+    """Give the handlers, at work on the stack's tables, called by the alias `live`."""
+    return handlers(stack, "live")
 
 
-def called(function: Callable[[Any, Context], Any]) -> Answer:
+@pytest.fixture(scope="module")
+def by_http(stack: Stack) -> dict[str, Answer]:
+    """Give the handlers, called by the API's alias."""
+    return handlers(stack, "http")
+
+
+def handlers(stack: Stack, alias: str) -> dict[str, Answer]:
+    """Return what calls each function by an alias."""
+    found = {name: importlib.import_module(f"functions.{name}").handler for name in FUNCTIONS}
+    return {name: called(with_services(stack, handler), alias) for name, handler in found.items()}
+
+
+def called(function: Callable[[Any, Context], Any], alias: str) -> Answer:
     """Return what calls a function with an event."""
-    return lambda event: function(event, Context())
+    return lambda event: function(event, Context(alias=alias))
 
 
 def is_answer(answer: Any) -> bool:
@@ -101,7 +112,11 @@ def is_answer(answer: Any) -> bool:
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("event", [BATCH, HTTP], ids=["batch", "http"])
 def test_nothing_that_looks_like_an_event_of_aws_is_a_defect(
-    functions: dict[str, Answer], capsys: pytest.CaptureFixture[str], function: str, event: dict[str, Any]
+    functions: dict[str, Answer],
+    by_http: dict[str, Answer],
+    capsys: pytest.CaptureFixture[str],
+    function: str,
+    event: dict[str, Any],
 ) -> None:
     """Every shape next to AWS's own is answered by the contract: nothing raises, and no line of the log is an alarm."""
     if event is HTTP and function == "authorize":
@@ -109,6 +124,7 @@ def test_nothing_that_looks_like_an_event_of_aws_is_a_defect(
         event = HTTP | {"requestContext": {"http": {"method": "GET", "path": "/authorize/x"}}}
     for where, shape in changed(event):
         assert is_answer(functions[function](shape)), where
+        assert is_answer(by_http[function](shape)), where
         out = capsys.readouterr().out
         assert not [line for line in out.splitlines() if json.loads(line)["level"] == "ERROR"], (where, out)
 
@@ -174,23 +190,26 @@ def test_a_batch_with_anything_beside_it_is_none(functions: dict[str, Answer], f
     ],
 )
 def test_what_only_looks_like_http_is_refused_by_name(
-    functions: dict[str, Answer], function: str, field: str, value: Any
+    functions: dict[str, Answer], by_http: dict[str, Answer], function: str, field: str, value: Any
 ) -> None:
-    """It is no request by HTTP, so that its caller gets a result and not a response, with its fields named."""
+    """To an Invoke it is a request with fields that no function has, and by the API's alias it is refused, too."""
     # when
     answer = functions[function](HTTP | {field: value})
+    response = by_http[function](HTTP | {field: value})
 
     # then
     assert answer["error"] == "invalid_request"
     assert f"{field}: unknown field" in answer["error_description"]
+    assert response["statusCode"] == 400
+    assert "alias http" in response["body"]
 
 
 @pytest.mark.parametrize("function", BROWSERS)
-def test_a_request_that_lacks_what_it_may_lack_gets_a_page(functions: dict[str, Answer], function: str) -> None:
+def test_a_request_that_lacks_what_it_may_lack_gets_a_page(by_http: dict[str, Answer], function: str) -> None:
     """Without path parameters, cookies, method or query there is nothing to open or to complete, and a page says so."""
     # when
     answers = [
-        functions[function](event)
+        by_http[function](event)
         for event in (
             {"version": "2.0", "requestContext": {}},
             HTTP | dict.fromkeys(("cookies", "headers", "pathParameters", "body", "rawQueryString")),
@@ -199,6 +218,26 @@ def test_a_request_that_lacks_what_it_may_lack_gets_a_page(functions: dict[str, 
 
     # then
     assert [400 <= answer["statusCode"] < 500 for answer in answers] == [True, True]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_an_event_of_the_api_that_somebody_else_sends_is_refused(functions: dict[str, Answer], function: str) -> None:
+    """Whoever may invoke a function could otherwise write the caller's name and path themselves."""
+    # given
+    forged = HTTP | {
+        "routeKey": f"POST /v1/{function}",
+        "rawPath": f"/v1/{function}",
+        "pathParameters": {},
+        "requestContext": {"authorizer": {"iam": {"userArn": "arn:aws:iam::123456789012:user/somebody-else"}}},
+        "body": '{"connection_id": "nobody"}',
+    }
+
+    # when
+    answer = functions[function](forged)
+
+    # then
+    assert answer["error"] == "invalid_request"
+    assert ("requestContext: unknown field" in answer["error_description"]) is (function not in BROWSERS)
 
 
 @pytest.mark.parametrize("function", QUEUED)

@@ -165,7 +165,7 @@ def test_too_little_time_is_a_503(stack: Stack, browser: Browser) -> None:
 
     # when
     answer = with_services(stack, token)(
-        browser_event(Request(environ), "POST /v1/token"), Context(remaining_seconds=3.5)
+        browser_event(Request(environ), "POST /v1/token"), Context(remaining_seconds=3.5, alias="http")
     )
 
     # then

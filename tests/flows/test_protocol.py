@@ -86,7 +86,7 @@ def test_a_pushed_request_reads_two_things_and_counts(
     aws_calls.clear()
 
     # when
-    answer = with_services(stack, authorize)(event, Context())
+    answer = with_services(stack, authorize)(event, Context(alias="http"))
 
     # then
     assert answer["statusCode"] == 302
@@ -314,7 +314,9 @@ def test_only_a_request_whose_answer_is_posted_has_a_cookie_that_other_sites_sen
         }
 
         # when
-        answer = with_services(stack, authorize, GATEHOUSE_BASE_URL="https://gate.example")(event, Context())
+        answer = with_services(stack, authorize, GATEHOUSE_BASE_URL="https://gate.example")(
+            event, Context(alias="http")
+        )
         (cookies[mode],) = answer["cookies"]
 
     # then
@@ -338,7 +340,7 @@ def test_a_post_without_a_body_is_refused(stack: Stack) -> None:
     }
 
     # when
-    answers = [with_services(stack, callback)(each, Context()) for each in (event, event | {"headers": {}})]
+    answers = [with_services(stack, callback)(each, Context(alias="http")) for each in (event, event | {"headers": {}})]
 
     # then
     shown = "/callback/ultracart?result=refused"

@@ -288,7 +288,7 @@ def test_another_method_touches_nothing(  # noqa: PLR0913, PLR0917 - pytest pass
     aws_calls.clear()
 
     # when
-    answer = with_services(stack, handler)(request, Context())
+    answer = with_services(stack, handler)(request, Context(alias="http"))
 
     # then
     allowed = {"authorize": "GET", "callback": "GET, POST"}[function]
@@ -318,11 +318,13 @@ def test_every_answer_by_https_keeps_browsers_there(stack: Stack, application: A
 
     # when
     answers = {
-        scheme: [with_services(stack, handler, **environment)(made, Context()) for handler, made, _ in requests]
+        scheme: [
+            with_services(stack, handler, **environment)(made, Context(alias="http")) for handler, made, _ in requests
+        ]
         for scheme, environment in environments.items()
     }
     without_table = with_services(stack, authorize, GATEHOUSE_AUTHORIZATIONS_TABLE="", **HTTPS)
-    broken = without_table(event("GET", ticket), Context())
+    broken = without_table(event("GET", ticket), Context(alias="http"))
 
     # then
     for answered in answers.values():
@@ -371,7 +373,7 @@ def test_a_request_that_passes_the_proxy_by_is_looked_at_no_further(
     capsys.readouterr()
 
     # when
-    answers = [with_services(stack, handler, **PROXY)(request, Context()) for handler, request in events]
+    answers = [with_services(stack, handler, **PROXY)(request, Context(alias="http")) for handler, request in events]
 
     # then
     assert [refused(answer) for answer in answers] == [True] * 4
@@ -398,7 +400,9 @@ def test_a_request_with_the_proxys_header_is_answered_and_the_value_can_be_chang
         started = application.call("start", provider="ultracart")
         ticket, headers = {"ticket": ticket_of(started)}, {"x-origin-verify": value}
         environment = {**HTTPS, "GATEHOUSE_ORIGIN_VERIFY_SHA256": setting}
-        answer = with_services(stack, authorize, **environment)(event("GET", ticket, headers=headers), Context())
+        answer = with_services(stack, authorize, **environment)(
+            event("GET", ticket, headers=headers), Context(alias="http")
+        )
         assert (answer["statusCode"] == 302) != refused(answer)
         return bool(answer["statusCode"] == 302)
 
@@ -432,7 +436,7 @@ def test_a_digest_that_is_none_lets_nobody_pass(
     aws_calls.clear()
 
     # when
-    answer = with_services(stack, authorize, GATEHOUSE_ORIGIN_VERIFY_SHA256=setting)(request, Context())
+    answer = with_services(stack, authorize, GATEHOUSE_ORIGIN_VERIFY_SHA256=setting)(request, Context(alias="http"))
 
     # then
     assert (answer["statusCode"], aws_calls) == (500, [])

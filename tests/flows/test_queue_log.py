@@ -100,3 +100,10 @@ def test_a_revocation_from_the_queue_logs_how_it_ended(
     # then
     assert answered == DONE
     assert log.new() == [{"message": "revoke", "outcome": outcome, "connection_id": connection_id}]
+
+
+@pytest.mark.parametrize("function", ["refresh", "revoke"])
+@pytest.mark.parametrize("dots", [".", ".."])
+def test_a_message_may_name_what_no_caller_may(application: Application, function: str, dots: str) -> None:
+    """A connection that got such an id earlier is looked after: no message of it becomes a dead letter."""
+    assert deliver(application, function, dots) == DONE

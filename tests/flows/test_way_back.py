@@ -327,8 +327,8 @@ def test_a_code_that_nobody_asked_for_leads_to_the_application(stack: Stack, aws
     aws_calls.clear()
 
     # when
-    page = with_services(stack, callback, GATEHOUSE_APPLICATION_URL=APPLICATION)(event, Context())
-    unset = with_services(stack, callback)(event, Context())
+    page = with_services(stack, callback, GATEHOUSE_APPLICATION_URL=APPLICATION)(event, Context(alias="http"))
+    unset = with_services(stack, callback)(event, Context(alias="http"))
 
     # then
     assert (page["statusCode"], f'href="{APPLICATION}"' in page["body"]) == (200, True)

@@ -19,7 +19,7 @@ NOW = 1_763_925_124.5
 def event(path: str = "/callback/demo?a=1", **options: Any) -> dict[str, Any]:
     """Return the event of a request to the route `GET /callback/{provider}`."""
     request = Request(EnvironBuilder(path, "http://localhost:8787", **options).get_environ())
-    return payload.event(request, payload.Match("GET /callback/{provider}", {"provider": "de%6Do"}), NOW, "1")
+    return payload.event(request, payload.Match("GET /callback/{provider}", {"provider": "demo"}), NOW, "1")
 
 
 def test_query_is_passed_raw_and_decoded_with_duplicates_joined() -> None:
@@ -131,6 +131,56 @@ def test_fixed_path_wins_over_one_with_a_parameter() -> None:
 
     # then
     assert [match and match[0] for match in found] == ["token", "any", None, None]
+
+
+@pytest.mark.parametrize(
+    ("raw_path", "owner", "path"),
+    [
+        ("/owners/acme/token", "acme", "/owners/acme/token"),
+        ("/owners/%61cme/token", "acme", "/owners/acme/token"),
+        ("/owners/a%3Ab%40c/token", "a:b@c", "/owners/a:b@c/token"),
+        ("/owners/a%252Fb/token", "a%2Fb", "/owners/a%2Fb/token"),
+        ("/owners/acme/token%3Fa=1", "acme", "/owners/acme/token"),
+        ("/owners//acme/token", "acme", "/owners//acme/token"),
+        ("//owners/acme/token", "acme", "//owners/acme/token"),
+        ("/owners/../token", "..", "/owners/../token"),
+        ("/owners/acme%2Ftoken", "acme", "/owners/acme/token"),
+        ("/owners/a%2Fb/token", None, None),
+        ("/owners/acme/token/", None, None),
+        ("/owners/acme/Token", None, None),
+        ("/owners//token", None, None),
+    ],
+)
+def test_a_path_is_matched_as_it_is_decoded_once(raw_path: str, owner: str | None, path: str | None) -> None:
+    """The function gets the path decoded, and otherwise as it came: slashes that count as one are still there."""
+    # given
+    routes = Routes({"POST /owners/{owner}/token": "token"})
+
+    # when
+    found = routes.find("POST", raw_path)
+
+    # then
+    match = found[1] if found else None
+    assert (match and dict(match.parameters)) == (owner and {"owner": owner})
+    assert (match and match.path) == path
+
+
+def test_only_what_is_signed_when_deployed_has_a_caller() -> None:
+    """The AWS_IAM authorizer says who signed; a route that is public has no authorizer."""
+    # given
+    routes = Routes({"POST /signed": "f", "POST /public": "f"}, public={"POST /public"})
+
+    # when
+    contexts = []
+    for path in ("/signed", "/public"):
+        request = Request(EnvironBuilder(path, "http://localhost:8787", method="POST").get_environ())
+        found = routes.find("POST", path)
+        assert found is not None
+        contexts.append(payload.event(request, found[1], NOW, "123456789012")["requestContext"])
+
+    # then
+    assert contexts[0]["authorizer"]["iam"]["userArn"] == "arn:aws:iam::123456789012:user/local"
+    assert "authorizer" not in contexts[1]
 
 
 @pytest.mark.parametrize("key", ["$default", "GET /{proxy+}", "ANY"])

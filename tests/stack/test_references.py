@@ -41,11 +41,15 @@ RAW: dict[str, Any] = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))
 """The template as it is written, untranslated."""
 
 
-def aliases() -> dict[str, str | None]:
-    """Return the alias that is written in the template for each function of the stack `gatehouse`."""
+def aliases() -> dict[str, set[str]]:
+    """Return the aliases that are written in the template for each function of the stack `gatehouse`."""
     shared = RAW["Globals"]["Function"]
-    functions = [shared | each["Properties"] for each in RAW["Resources"].values() if each["Type"] == FUNCTION]
-    return {in_stack(each["FunctionName"]): each.get("AutoPublishAlias") for each in functions}
+    made = {name: shared | each["Properties"] for name, each in RAW["Resources"].items() if each["Type"] == FUNCTION}
+    found = {name: {each["AutoPublishAlias"]} for name, each in made.items()}
+    for each in RAW["Resources"].values():
+        if each["Type"] == "AWS::Lambda::Alias":
+            found[each["Properties"]["FunctionName"]["Ref"]].add(each["Properties"]["Name"])
+    return {in_stack(each["FunctionName"]): found[name] for name, each in made.items()}
 
 
 def callee(route: str) -> str:
@@ -83,8 +87,10 @@ def test_each_function_has_the_aliases_that_the_template_gives_it(stack: Stack) 
     qualifiers = {name: function.qualifiers for name, function in stack.deployment.functions.items()}
 
     # then
-    assert qualifiers == {name: {"1": "1", alias: "1"} if alias else {} for name, alias in aliases().items()}
-    assert qualifiers["gatehouse-token"] == {"1": "1", "live": "1"}
+    assert qualifiers == {name: dict.fromkeys(("1", *found), "1") for name, found in aliases().items()}
+    assert qualifiers["gatehouse-token"] == {"1": "1", "live": "1", "http": "1"}
+    assert qualifiers["gatehouse-authorize"] == {"1": "1", "http": "1"}
+    assert qualifiers["gatehouse-sweep"] == {"1": "1", "live": "1"}
 
 
 def test_the_gateway_calls_what_the_template_names(stack: Stack) -> None:
@@ -104,9 +110,8 @@ def test_the_gateway_calls_what_the_template_names(stack: Stack) -> None:
     # then
     called = [each.invoked_function_arn.rpartition(":function:")[2] for each in contexts]
     assert called == [callee(route) for route in routes]
-    versions = dict(zip(called, (each.function_version for each in contexts), strict=True))
-    assert versions == {name: "1" if ":" in name else "$LATEST" for name in called}
-    assert versions["gatehouse-authorize:live"] == "1"
+    assert {name.partition(":")[2] for name in called} == {"http"}
+    assert {each.function_version for each in contexts} == {"1"}
 
 
 def test_what_is_public_is_what_the_template_says_is(stack: Stack) -> None:

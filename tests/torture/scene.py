@@ -20,7 +20,7 @@ from functions.vault.base.timing import LEASE_MARGIN, Timing
 from functions.vault.services import Services
 from functions.vault.storage import aws
 from local.demo import Faults
-from local.gateway.invoker import Context, load_handler
+from local.gateway.invoker import Context, alias_for, load_handler
 from local.stack import Stack
 from tests.browser import Browser, invoke
 from tests.engines import running_dynalite
@@ -58,8 +58,8 @@ class _PatientServices(Services):
 class _Context(Context):
     """An invocation's context by the stack's clock."""
 
-    def __init__(self, function: Function, clock: Clock) -> None:
-        super().__init__(function, "request-of-the-survivor")
+    def __init__(self, function: Function, clock: Clock, alias: str) -> None:
+        super().__init__(function, "request-of-the-survivor", alias)
         self._clock = clock
         self._ends = clock.now() + function.timeout
 
@@ -210,7 +210,9 @@ class Scene:
     def call(self, function: str, event: dict[str, Any]) -> Any:
         """Let the survivor call a function once."""
         deployed = self.stack.deployment.functions[f"gatehouse-{function}"]
-        return load_handler(deployed.handler).with_services(self._services)(event, _Context(deployed, self.clock))
+        return load_handler(deployed.handler).with_services(self._services)(
+            event, _Context(deployed, self.clock, alias_for(event))
+        )
 
     def settle(self, function: str, event: dict[str, Any], most: float = 600) -> Settled:
         """Let the survivor call a function until it succeeds, or gets an error that is final."""

@@ -23,7 +23,7 @@ from functions.vault.base.timing import SharedClock
 from functions.vault.oauth.outbound import Outbound
 from functions.vault.services import Services
 from functions.vault.storage import aws
-from local.gateway.invoker import Context, load_handler
+from local.gateway.invoker import Context, alias_for, load_handler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -187,8 +187,8 @@ class _Clock:
 class _Context(Context):
     """An invocation's context, whose time the authorization server may have taken up."""
 
-    def __init__(self, function: Function, trap: _Trap) -> None:
-        super().__init__(function, "request-of-a-victim")
+    def __init__(self, function: Function, trap: _Trap, alias: str) -> None:
+        super().__init__(function, "request-of-a-victim", alias)
         self._trap = trap
 
     def get_remaining_time_in_millis(self) -> int:
@@ -307,7 +307,7 @@ class _Nursery:
                 function = replace(function, timeout=job.seconds)
             self._trap.job, self._trap.note, self._clock.off = job, note, job.clock_off
             try:
-                result = self._handlers[name](job.event, _Context(function, self._trap))
+                result = self._handlers[name](job.event, _Context(function, self._trap, alias_for(job.event)))
             except Exception as error:  # noqa: BLE001 - as Lambda does
                 result = {"raised": type(error).__name__}
             _write(note, {"result": result})

@@ -25,6 +25,7 @@ from functions.vault.services import Services
 from functions.vault.settings import SettingMissing
 from functions.web.events import is_queue
 from functions.web.handlers import BrowserHandler, InvokeHandler
+from functions.web.log import NOT_NAMED
 from functions.web.responses import Reply
 from tests.unit.samples import NOW
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from functions.web.handlers import Handler
 
 SECRET = "hunter2-and-more"
+ARN = "arn:aws:lambda:us-east-1:000000000000:function:gatehouse-test"
+USER = "arn:aws:iam::1:user/jane"
 FIELDS = Fields(required={"connection_id": fields.connection_id})
 VISIT = {"version": "2.0", "requestContext": {"http": {"method": "GET"}}}
 """A browser's request."""
@@ -50,6 +53,7 @@ class Context:
 
     aws_request_id: str = "invocation-1"
     function_name: str = "gatehouse-test"
+    invoked_function_arn: str = f"{ARN}:live"
 
     @staticmethod
     def get_remaining_time_in_millis() -> int:
@@ -57,10 +61,26 @@ class Context:
         return 29_000
 
 
-def call(handler: Handler, event: Any) -> Any:
-    """Invoke a function."""
-    context: Any = Context()
+def call(handler: Handler, event: Any, arn: str = f"{ARN}:live") -> Any:
+    """Invoke a function by a name of it."""
+    context: Any = Context(invoked_function_arn=arn)
     return handler.with_services(WITHOUT_SETTINGS)(event, context)
+
+
+def open_page(handler: Handler) -> Any:
+    """Call a function as the HTTP API does for a browser."""
+    return call(handler, VISIT, f"{ARN}:http")
+
+
+def signed(path: str, **more: Any) -> dict[str, Any]:
+    """Return the HTTP API's event of a signed call of the function `test`, by a path without parameters."""
+    return {
+        "version": "2.0",
+        "routeKey": f"POST {path}",
+        "rawPath": path,
+        "requestContext": {"requestId": "api-1", "authorizer": {"iam": {"userArn": USER, "accountId": "1"}}},
+        **more,
+    }
 
 
 def batch(*bodies: Any) -> dict[str, Any]:
@@ -245,9 +265,9 @@ def test_a_defect_by_http_is_answered() -> None:
         raise RuntimeError(SECRET)
 
     handler = InvokeHandler("test", lambda _services: FIELDS, defective)
-    event = {"version": "2.0", "requestContext": {}, "body": '{"connection_id":"a"}'}
+    event = signed("/v1/test", body='{"connection_id":"a"}')
 
-    answered = call(handler, event)
+    answered = call(handler, event, f"{ARN}:http")
 
     assert (answered["statusCode"], SECRET in str(answered)) == (500, False)
     assert json.loads(answered["body"])["error"] == "server_error"
@@ -259,7 +279,7 @@ def test_a_person_gets_a_page_for_a_defect() -> None:
     def defective(*_arguments: Any) -> Any:
         raise RuntimeError(SECRET)
 
-    answered = call(BrowserHandler("test", defective), VISIT)
+    answered = open_page(BrowserHandler("test", defective))
 
     assert answered["statusCode"] == 500
     assert "invocation-1" in answered["body"]
@@ -275,7 +295,7 @@ def test_the_log_has_what_the_server_said(lines: Callable[[], list[dict[str, Any
         values = {"provider": "acme", "reason": "Its owner has to correct this."}
         return Reply("failed", 502, values, reason=failure.code, failure=failure)
 
-    answered = call(BrowserHandler("test", refused), VISIT)
+    answered = open_page(BrowserHandler("test", refused))
 
     (line,) = lines()
     assert (line["reason"], line["description"]) == ("provider_misconfigured", "It refuses us.")
@@ -293,8 +313,8 @@ def test_every_line_of_a_call_has_what_is_known_about_it(lines: Callable[[], lis
         about |= {"provider": "other", "connection_id": "merchant-1"}
         raise RuntimeError
 
-    call(BrowserHandler("first", warns_and_fails), VISIT)
-    call(BrowserHandler("next", lambda *_arguments: Reply("refused", 400)), VISIT)
+    open_page(BrowserHandler("first", warns_and_fails))
+    open_page(BrowserHandler("next", lambda *_arguments: Reply("refused", 400)))
 
     names = ("message", "authorization_request_id", "provider", "connection_id")
     assert [tuple(line.get(name) for name in names) for line in lines()] == [
@@ -328,6 +348,92 @@ def test_a_missing_key_is_reported_before_anything_is_used_up() -> None:
     for use_case in ("completing", "vending", "revoking", "rescuing"):
         with pytest.raises(SettingMissing, match="GATEHOUSE_KEY_ID"):
             getattr(services, use_case)
+
+
+# By which alias
+
+
+BY_HTTP = signed("/v1/test", body='{"connection_id":"a"}')
+
+
+def echo() -> InvokeHandler:
+    """Return a function that answers with its request, and has a queue."""
+    return InvokeHandler(
+        "test",
+        lambda _services: FIELDS,
+        lambda _services, request, _deadline: request,
+        lambda *_arguments: None,
+    )
+
+
+def test_only_the_apis_alias_takes_the_apis_events() -> None:
+    """By any other name a function can be called with, such an event is an Invoke with fields that nobody knows."""
+    others = ["", ":live", ":1", ":$LATEST", ":HTTP", ":http2", ":https"]
+
+    by_api = call(echo(), BY_HTTP, f"{ARN}:http")
+    by_others = [call(echo(), BY_HTTP, f"{ARN}{each}") for each in others]
+
+    assert (by_api["statusCode"], json.loads(by_api["body"])) == (200, {"connection_id": "a"})
+    for answered in by_others:
+        assert answered["error"] == "invalid_request"
+        assert "requestContext: unknown field" in answered["error_description"]
+
+
+def test_a_function_named_http_has_no_such_alias() -> None:
+    """The alias is what stands behind the function's name, and a name is no alias."""
+    answered = call(echo(), BY_HTTP, "arn:aws:lambda:us-east-1:000000000000:function:http")
+
+    assert answered["error"] == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    "event", [{"connection_id": "a"}, {}, None, [], batch(MESSAGES[0]), BY_HTTP | {"version": "1.0"}]
+)
+def test_the_apis_alias_takes_nothing_else(event: Any) -> None:
+    """Neither the payload of an Invoke nor a batch: what comes there is an event of the API."""
+    answered = call(echo(), event, f"{ARN}:http")
+
+    assert answered["statusCode"] == 400
+    assert "Invoke the alias live" in json.loads(answered["body"])["error_description"]
+
+
+def test_a_line_says_who_asked(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    """By HTTP it has what the AWS_IAM authorizer says; by Invoke, that AWS names nobody. Nobody calls in a queue."""
+    call(echo(), BY_HTTP, f"{ARN}:http")
+    call(echo(), {"connection_id": "a"})
+    call(echo(), batch(MESSAGES[0]))
+
+    names = ("principal", "principal_account", "api_request_id", "route", "request_id")
+    assert [tuple(line.get(name) for name in names) for line in lines()] == [
+        (USER, "1", "api-1", "POST /v1/test", "invocation-1"),
+        (NOT_NAMED, None, None, None, "invocation-1"),
+        (None, None, None, None, "invocation-1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "authorizer",
+    [
+        *(
+            None,
+            {},
+            "iam",
+            [USER],
+            {"jwt": {"userArn": USER}},
+            {"lambda": {"userArn": USER}},
+            {"IAM": {"userArn": USER}},
+        ),
+        *({"iam": None}, {"iam": []}, {"iam": {}}, {"iam": {"userArn": None}}, {"iam": {"userArn": 7}}, {"iam": USER}),
+    ],
+)
+def test_a_call_that_nobody_signed_is_refused(authorizer: Any) -> None:
+    """If the API's authorizer were lost by a change of the template, no token would be."""
+    event = BY_HTTP | {"requestContext": {"authorizer": authorizer}}
+
+    answered = call(echo(), event, f"{ARN}:http")
+
+    assert answered["statusCode"] == 404
+    assert json.loads(answered["body"])["error"] == "connection_not_found"
 
 
 # Logs

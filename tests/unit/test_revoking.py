@@ -14,6 +14,7 @@ from functions.vault.base.errors import (
     ProviderUnavailable,
     TemporarilyUnavailable,
 )
+from functions.vault.base.narrowing import Narrowing
 from functions.vault.base.timing import RESCUED_WITHIN
 from functions.vault.grant import late_answers, refreshes, revocations
 from functions.vault.grant.life import Place, Status
@@ -1113,3 +1114,29 @@ def test_one_server_that_is_down_keeps_no_other_from_being_asked(services: Memor
 
     assert services.server.revoked == ["RT-1", "RT-8", "RT-1", "AT-1"]
     assert [left.whose.provider for left in services.stored().to_revoke] == ["other"]
+
+
+# By a narrowed path
+
+
+def test_a_call_for_another_owner_ends_nothing(services: MemoryServices) -> None:
+    """It gets the error of a connection that does not exist."""
+    with pytest.raises(ConnectionNotFound, match="No connection has this id"):
+        services.revoking.revoke("merchant-1", services.deadline(), Narrowing(owner="owner-2"))
+
+    assert (services.stored().status, services.events.calls) == (Status.ACTIVE, ["get"])
+
+
+def test_what_has_become_another_owners_is_not_ended(services: MemoryServices) -> None:
+    """The first write meets a record that is no longer the caller's; what it then reads is not ended."""
+
+    def taken_over() -> None:
+        theirs = services.connect(owner="owner-2", version=9)
+        services.connections.records["merchant-1"] = replace(theirs, changes=9)
+
+    services.events.before["change"] = [taken_over]
+
+    with pytest.raises(ConnectionNotFound):
+        services.revoking.revoke("merchant-1", services.deadline(), Narrowing(owner="owner-1"))
+
+    assert (services.stored().status, services.stored().owner) == (Status.ACTIVE, "owner-2")

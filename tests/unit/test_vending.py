@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions.vault.base.errors import (
+    ConnectionNotFound,
     ProviderMisconfigured,
     ProviderTimedOut,
     ProviderUnavailable,
     TemporarilyUnavailable,
 )
+from functions.vault.base.narrowing import Narrowing
 from functions.vault.base.timing import (
     AFTER_HTTP,
     LEASE_MARGIN,
@@ -981,3 +983,50 @@ def test_a_refresh_in_vain_gives_its_lease_back_wherever_the_token_set_is(
     assert left.was_refused is was_refused
     assert (left.lease is not None and left.lease.is_after_an_interruption) is is_unknown
     assert left.lease is None or not left.lease.holder
+
+
+# By a narrowed path
+
+
+MINE = Narrowing(owner="owner-1")
+
+
+def taken_over(services: MemoryServices) -> None:
+    """Let the connection have been revoked and connected again for another owner."""
+    theirs = services.connect(TokenSet("AT-THEIRS", "RT-THEIRS"), owner="owner-2", version=9)
+    services.connections.records["merchant-1"] = replace(theirs, changes=9)
+
+
+@pytest.mark.parametrize("narrowing", [Narrowing(owner="owner-2"), Narrowing(connection_id="merchant-2")])
+def test_a_call_that_is_limited_to_something_else_reads_and_does_nothing_more(
+    services: MemoryServices, narrowing: Narrowing
+) -> None:
+    """It gets the error of a connection that does not exist, for one read of the table."""
+    for vend in (services.vending.token, services.vending.refresh):
+        services.events.calls.clear()
+
+        with pytest.raises(ConnectionNotFound, match="No connection has this id"):
+            vend("merchant-1", 60, services.deadline(), narrowing)
+
+        assert services.events.calls == ["get"]
+
+
+def test_a_call_that_waits_gets_no_token_of_who_has_the_connection_then(services: MemoryServices) -> None:
+    """Its owner is looked at in each record that is read, not only in the first."""
+    before = services.stored()
+    services.connections.records["merchant-1"] = refreshes.leased(before, "holder-9", services.now + 20, services.now)
+    services.events.before["sleep"] = [lambda: taken_over(services)]
+
+    with pytest.raises(ConnectionNotFound):
+        services.vending.token("merchant-1", 60, services.deadline(), MINE)
+
+    assert services.vending.token("merchant-1", 60, services.deadline())["access_token"] == "AT-THEIRS"
+
+
+def test_a_call_whose_refresh_comes_to_nothing_looks_at_the_owner_again(services: MemoryServices) -> None:
+    """What it would return instead of its own failure may be another's token by then."""
+    services.server.answers.append(lost())
+    services.events.before["http"] = [lambda: taken_over(services)]
+
+    with pytest.raises(ConnectionNotFound):
+        services.vending.token("merchant-1", 60, services.deadline(), MINE)

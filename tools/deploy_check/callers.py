@@ -88,7 +88,7 @@ class Caller:
     def _invoked(self, function: str, payload: dict[str, Any]) -> dict[str, Any]:
         arn = self.deployed.outputs.get(f"{function.capitalize()}FunctionArn", "")
         logical_id = f"{function.capitalize()}Function"
-        qualified = {"Qualifier": "live"} if logical_id in self._aliased else {}
+        qualified = {"Qualifier": "live"} if (logical_id, "live") in self._aliases else {}
         answer = self._lambda.invoke(
             FunctionName=arn or self.deployed.physical(logical_id), Payload=json.dumps(payload), **qualified
         )
@@ -96,8 +96,8 @@ class Caller:
         return document
 
     @cached_property
-    def _aliased(self) -> list[str]:
-        return self.deployed.aliased()
+    def _aliases(self) -> list[tuple[str, str]]:
+        return self.deployed.aliases()
 
     @cached_property
     def _lambda(self) -> Any:

@@ -30,12 +30,12 @@ def change(report: Report, project: Project, installation: Installation) -> None
         project.edit(_CHANGES)
         project.deploy()
         seen.append(f"{', '.join(_CHANGES)}: {deployed.status}")
-    with report.step("the alias `live` has them") as seen:
+    with report.step("the aliases have them") as seen:
         _none_behind(deployed)
         moved = [function for function, version in deployed.versions().items() if version != before[function]]
-        expect(len(moved) == len(before), f"A new version of each was expected, there is one of {', '.join(moved)}.")
+        expect(len(moved) == len(before), f"A new version for each was expected, there is one for {', '.join(moved)}.")
         _expect_memory(deployed, MEMORY)
-        seen.append(f"a new version of all {len(moved)} functions, {MEMORY} MB")
+        seen.append(f"a new version for all {len(moved)} aliases, {MEMORY} MB")
     with report.step("plain `sam deploy` once more keeps them") as seen:
         versions, ran = deployed.versions(), project.deploy()
         _none_behind(deployed)
@@ -112,7 +112,7 @@ def checked(project: Project) -> str:
 
 
 def _expect_memory(deployed: Deployed, megabytes: int) -> None:
-    found = {deployed.function(function, "live")["MemorySize"] for function in deployed.aliased()}
+    found = {deployed.function(function, alias)["MemorySize"] for function, alias in deployed.aliases()}
     expect(found == {megabytes}, f"{megabytes} MB were expected at each alias: {found}")
 
 
@@ -120,7 +120,7 @@ def _none_behind(deployed: Deployed) -> None:
     if behind := deployed.behind():
         more = f" and {len(behind) - _NAMED} more" if len(behind) > _NAMED else ""
         raise Wrong(
-            f"The deployment succeeded, and `live` has the old value of {', '.join(behind[:_NAMED])}{more}: "
+            f"The deployment succeeded, and the old value is left in {', '.join(behind[:_NAMED])}{more}: "
             "no version was published."
         )
 

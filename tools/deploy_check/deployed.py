@@ -58,26 +58,28 @@ class Deployed:
         found: dict[str, Any] = self._lambda.get_function_configuration(FunctionName=name, Qualifier=qualifier)
         return found
 
-    def aliased(self) -> list[str]:
-        """Return the logical ids of the functions that have an alias `live`, which is what their callers call."""
+    def aliases(self) -> list[tuple[str, str]]:
+        """Return each alias as the logical id of its function and its name: `http` is the API's, `live` all others'."""
         functions = {name: logical_id for logical_id, name in self.resources("AWS::Lambda::Function").items()}
         # The alias's physical id is its ARN: arn:aws:lambda:REGION:ACCOUNT:function:NAME:live.
-        aliases = self.resources("AWS::Lambda::Alias").values()
-        return sorted(functions[arn.split(":")[6]] for arn in aliases if arn.endswith(":live"))
+        parts = [arn.split(":") for arn in self.resources("AWS::Lambda::Alias").values()]
+        return sorted((functions[each[6]], each[7]) for each in parts)
 
     def behind(self) -> list[str]:
-        """Return what of the newest configuration has not reached `live`, as `FUNCTION SETTING`."""
+        """Return what of the newest configuration has not reached an alias, as `FUNCTION:ALIAS SETTING`."""
         return [
-            f"{function} {setting}"
-            for function in self.aliased()
-            for newest, live in [(self.function(function), self.function(function, "live"))]
+            f"{function}:{alias} {setting}"
+            for function, alias in self.aliases()
+            for newest, called in [(self.function(function), self.function(function, alias))]
             for setting in _CONFIGURATION
-            if newest.get(setting) != live.get(setting)
+            if newest.get(setting) != called.get(setting)
         ]
 
     def versions(self) -> dict[str, str]:
-        """Return the version that `live` leads to, by function."""
-        return {function: str(self.function(function, "live")["Version"]) for function in self.aliased()}
+        """Return the version that each alias leads to, by `FUNCTION:ALIAS`."""
+        return {
+            f"{function}:{alias}": str(self.function(function, alias)["Version"]) for function, alias in self.aliases()
+        }
 
     def _stack(self) -> dict[str, Any]:
         (stack,) = self._cloudformation.describe_stacks(StackName=self.stack_name)["Stacks"]

@@ -1,7 +1,8 @@
-"""Runs MiniStack with two things put right that AWS does and it does not; the Python of its environment runs this.
+"""Runs MiniStack with three things put right that AWS does and it does not; the Python of its environment runs this.
 
 - An HTTP API hands the cookies of a request to a function in a list (payload format 2.0): without it, nobody could
   finish what they began in their browser.
+- A function finds in its context the alias by which the HTTP API called it: without it, it takes no call of the API.
 - KMS passes IAM the encryption context of a request: without it, no role of ours may use the key.
 
 Each can go when MiniStack has it. It ends when its standard input does: then whoever started it is gone.
@@ -33,6 +34,14 @@ def with_cookies(event: Any) -> Any:
     return {**event, "headers": headers, "cookies": found} if found else event
 
 
+def by_alias(record: Any, event: Any) -> Any:
+    """Return what is executed as the HTTP API calls it: the routes of this stack lead to the alias `http`."""
+    if not isinstance(event, dict) or event.get("version") != "2.0" or "requestContext" not in event:
+        return record
+    config = record["config"]
+    return {**record, "config": {**config, "FunctionArn": ":".join([*config["FunctionArn"].split(":")[:7], "http"])}}
+
+
 def encryption_context(service: str, body: bytes) -> dict[str, str]:
     """Return the condition keys `kms:EncryptionContext:NAME` of a request to KMS."""
     if service != "kms":
@@ -44,9 +53,9 @@ def encryption_context(service: str, body: bytes) -> dict[str, str]:
     return {f"kms:EncryptionContext:{name}": value for name, value in context.items()}
 
 
-def _put_cookies_right(execute: Callable[..., Any]) -> Callable[..., Any]:
+def _put_calls_of_the_api_right(execute: Callable[..., Any]) -> Callable[..., Any]:
     def executing(record: Any, event: Any, *others: Any, **named: Any) -> Any:
-        return execute(record, with_cookies(event), *others, **named)
+        return execute(by_alias(record, event), with_cookies(event), *others, **named)
 
     return executing
 
@@ -66,7 +75,7 @@ def _end_with_input() -> None:
 if __name__ == "__main__":
     threading.Thread(target=_end_with_input, daemon=True).start()
     # Both are looked up with each request.
-    lambda_svc._execute_function_with_config_scope = _put_cookies_right(  # noqa: SLF001 -- there is no other way in
+    lambda_svc._execute_function_with_config_scope = _put_calls_of_the_api_right(  # noqa: SLF001 -- there is no other way in
         lambda_svc._execute_function_with_config_scope  # noqa: SLF001 -- as above
     )
     iam_actions.request_tag_context = _put_conditions_right(iam_actions.request_tag_context)

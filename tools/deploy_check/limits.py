@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 # What was put right in emulator_process.py, and how it is made, which no question to it answers.
 BY_ITS_MAKING = (
     "Its HTTP API gives functions no list of cookies (payload format 2.0): it was started with that put right.",
-    "Its KMS passes IAM nothing of a request's encryption context: it was started with that put right, too.",
+    "Its HTTP API names no alias in a function's context: it was started with that put right, too.",
+    "Its KMS passes IAM nothing of a request's encryption context: that was put right as well.",
     "Nor does it pass IAM the aliases of a key: client keys in KMS (private_key_jwt) were not tried.",
     "Functions run on this machine, by the emulator's own Python: nothing of Amazon Linux, arm64, memory is seen.",
     "No cold start is like one of Lambda's, and of SnapStart there are the hooks alone.",
@@ -74,7 +75,7 @@ def of_the_api(installation: Installation) -> Iterator[str]:
     lambda_ = deployed.account.client("lambda")
     statement = deployed.physical("AuthorizePermission")
     function = deployed.physical("AuthorizeFunction")
-    lambda_.remove_permission(FunctionName=function, Qualifier="live", StatementId=statement)
+    lambda_.remove_permission(FunctionName=function, Qualifier="http", StatementId=statement)
     started = installation.manager.invoke("start", {"provider": "demo"})
     if Browser().is_redirected(started["authorize_url"]):
         yield "The HTTP API invokes a function without its permission: AWS::Lambda::Permission is not evaluated."

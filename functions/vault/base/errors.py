@@ -102,6 +102,13 @@ class ConnectionNotFound(GatehouseError):
     code = "connection_not_found"
     http_status = 404
 
+    @classmethod
+    def with_id(cls, connection_id: str) -> ConnectionNotFound:
+        """Return the error for an id. It is the same if the caller may not know that there is such a connection."""
+        return cls(
+            "No connection has this id: it was never authorized, or the id is wrong.", connection_id=connection_id
+        )
+
 
 class ConfirmationRequired(GatehouseError):
     """Authorized by the user, not yet vouched for by the application."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Check = Callable[[Any], Any]
 
 CONNECTION_ID = r"[A-Za-z0-9._:@-]{1,128}"
+DOT_SEGMENTS = (".", "..")
+"""What no id and no owner may be called: in a path, clients and servers take them for steps of their own."""
 PROVIDER_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 SCOPE_TOKEN = r"[\x21\x23-\x5b\x5d-\x7e]{1,256}"  # noqa: S105 - a pattern
 # JSON can spell half a surrogate pair: it has no UTF-8, so neither a table nor a URL could hold it.
@@ -123,7 +125,23 @@ def one_of(*choices: str) -> Check:
     return check
 
 
-connection_id = text(CONNECTION_ID, "1 to 128 of A-Z a-z 0-9 . _ : @ -")
+def connection_id(value: Any) -> str:
+    """Accept a connection's id."""
+    if not matches(value, CONNECTION_ID) or value in DOT_SEGMENTS:
+        raise Mismatch("1 to 128 of A-Z a-z 0-9 . _ : @ -, and neither . nor .. alone")
+    return value
+
+
+def owner(value: Any) -> str:
+    """Accept an owner."""
+    if value in DOT_SEGMENTS:
+        raise Mismatch("an owner other than . and ..")
+    return str(_owner(value))
+
+
+stored_id = text(CONNECTION_ID, "a connection's id")
+"""Accept what a message of Gatehouse's own names: whatever a connection may be called, it is looked after."""
+_owner = printable(256)
 provider_name = text(PROVIDER_NAME, "a provider's name: 1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or digit")
 scopes = list_of(text(SCOPE_TOKEN, "a scope token (RFC 6749 section 3.3)"), 100)
 

@@ -18,6 +18,7 @@ from .table import Conflict, Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from functions.vault.base.narrowing import Narrowing
     from functions.vault.grant.connection import Connection
     from functions.vault.grant.last_attempt import LastAttempt
 
@@ -43,13 +44,13 @@ class Connections(Table):
         stored = self._read(connection_id)
         return connection_of(stored) if stored else None
 
-    def require(self, connection_id: str) -> Connection:
-        """Return the connection as it is now; raise `ConnectionNotFound` if there is none."""
+    def require(self, connection_id: str, narrowing: Narrowing | None = None) -> Connection:
+        """Return the connection as it is now; raise `ConnectionNotFound` if there is none for a call so narrowed."""
         connection = self.get(connection_id)
         if connection is None:
-            raise ConnectionNotFound(
-                "No connection has this id: it was never authorized, or the id is wrong.", connection_id=connection_id
-            )
+            raise ConnectionNotFound.with_id(connection_id)
+        if narrowing is not None:
+            narrowing.require(connection_id, connection.owner)
         return connection
 
     def create(self, new: Connection) -> None:

@@ -17,6 +17,7 @@ from functions.vault.storage.listed import listed_as, lists_for
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from functions.vault.base.narrowing import Narrowing
     from functions.vault.base.timing import Timing
     from functions.vault.grant.connection import Connection
     from functions.vault.grant.last_attempt import LastAttempt
@@ -35,15 +36,17 @@ class Listing:
     authorizations: Authorizations
     timing: Timing
 
-    def one(self, connection_id: str) -> dict[str, Any]:
+    def one(self, connection_id: str, narrowing: Narrowing | None = None) -> dict[str, Any]:
         """Return `{connection}`."""
-        connection = self.connections.require(connection_id)
+        connection = self.connections.require(connection_id, narrowing)
         seen = view(connection_id, summary_of(connection), self.timing.now())
         return {"connection": {**seen, "last_attempt": _last_attempt_of(connection)}}
 
-    def attempt(self, request_id: str) -> dict[str, Any]:
+    def attempt(self, request_id: str, narrowing: Narrowing | None = None) -> dict[str, Any]:
         """Return `{last_attempt}`: how the latest response to an authorization request ended; None before the first."""
         request = self.authorizations.get(request_id)
+        if request is not None and narrowing is not None:
+            request = request if narrowing.includes(request.connection_id, request.owner) else None
         if request is None:
             raise ConnectionNotFound(
                 "No authorization request has this id: it is wrong, or of more than a day ago. "

@@ -16,6 +16,7 @@ from functions.vault.grant.revocation import ENDED_WITH_ALL, LEFT_AT_THE_SERVER
 
 if TYPE_CHECKING:
     from functions.vault.base.errors import GatehouseError
+    from functions.vault.base.narrowing import Narrowing
     from functions.vault.base.timing import Deadline, Timing
     from functions.vault.grant.connection import Connection
     from functions.vault.grant.failure import Failure
@@ -41,10 +42,10 @@ class Revoking:
     token_revocation: TokenRevocation
     timing: Timing
 
-    def revoke(self, connection_id: str, deadline: Deadline) -> dict[str, Any]:
+    def revoke(self, connection_id: str, deadline: Deadline, narrowing: Narrowing | None = None) -> dict[str, Any]:
         """End the connection: `revoked` if the server has confirmed it or cannot be asked, else `revoking`."""
         holder = uuid.uuid4().hex
-        ended = self._end_here(connection_id, holder, deadline)
+        ended = self._end_here(connection_id, holder, deadline, narrowing)
         stored = self._revoke_all(ended, holder, deadline, self.timing.now() + SLOT_WAIT)
         if stored.to_revoke:
             return {"connection_id": connection_id, "status": str(Status.REVOKING)}
@@ -74,10 +75,13 @@ class Revoking:
         if most >= GIVE_UP_AFTER:
             raise NotRevokedYet(f"The authorization server did not confirm the revocation in {most} attempts.")
 
-    def _end_here(self, connection_id: str, holder: str, deadline: Deadline) -> Connection:
+    def _end_here(self, connection_id: str, holder: str, deadline: Deadline, narrowing: Narrowing | None) -> Connection:
         """Return the connection with nothing to vend any more; its current token set is leased to us if it was free."""
 
         def ending(connection: Connection) -> Connection | None:
+            # Asked of each record that is read: it may have become another owner's since the first.
+            if narrowing is not None:
+                narrowing.require(connection_id, connection.owner)
             if connection.status in ENDED:
                 return None
             waiting = self.registrations.has_slots(connection.provider)

@@ -16,6 +16,7 @@ from functions.vault.oauth.authorization import AuthorizationRequest, Ticket, wi
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from functions.vault.base.narrowing import Narrowing
     from functions.vault.base.timing import Deadline, Timing
     from functions.vault.grant.connection import Connection
     from functions.vault.provider.provider import Provider
@@ -39,12 +40,14 @@ class Starting:
     registrations: Registrations
     timing: Timing
 
-    def start(self, fields: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
+    def start(self, fields: dict[str, Any], deadline: Deadline, narrowing: Narrowing | None = None) -> dict[str, Any]:
         """Open an authorization request and return `connection_id`, `request_id`, `authorize_url` and `expires_at`."""
         registration = self.registrations.whole(fields["provider"], deadline)
         connection_id = fields.get("connection_id") or str(uuid.uuid4())
         existing = self.connections.get(connection_id) if "connection_id" in fields else None
         if existing is not None:
+            if narrowing is not None:
+                _require_free(existing, fields.get("owner"))
             _require_same_party(existing, fields)
             _require_room(existing, self.timing.now())
         given = fields.get("parameters", existing.parameters if existing else {})
@@ -102,6 +105,18 @@ class Starting:
             nonce=_sends_nonce(provider, scope, params) or None,
         )
         return request, dict(params)
+
+
+def _require_free(existing: Connection, owner: str | None) -> None:
+    """Raise `InvalidRequest` if a call by a narrowed path would make a connection that another owner has.
+
+    There an id stays its owner's, even if it is revoked. Whose it is the caller does not learn, nor what of.
+    """
+    if owner is not None and existing.owner != owner:
+        raise InvalidRequest(
+            "connection_id: expected an id that no other owner has; choose another connection_id.",
+            connection_id=existing.connection_id,
+        )
 
 
 def _require_same_party(existing: Connection, fields: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from functions.vault.base.timing import CALL, SLOT_WAIT
 from functions.vault.grant.connection import Connection
 
 if TYPE_CHECKING:
+    from functions.vault.base.narrowing import Narrowing
     from functions.vault.base.timing import Deadline, Timing
     from functions.vault.storage.cipher import Cipher
     from functions.vault.storage.connections import Connections
@@ -35,12 +36,23 @@ class _Wanted:
 
     `best`: the token of this record is what it wants. `enough`: the token will do if nothing better can be had at once.
     `may_look`: a second look may be taken for it at a grant that is believed dead. `is_background`: nobody waits.
+    `narrowing`: what its path limits it to.
     """
 
     enough: Test
     best: Test
     may_look: bool = False
     is_background: bool = False
+    narrowing: Narrowing | None = None
+
+    def require_vendable(self, connection: Connection) -> None:
+        """Raise the reason if this call gets no token of a record.
+
+        It is asked of each record that is read: while a call waits, its connection may become another owner's.
+        """
+        if self.narrowing is not None:
+            self.narrowing.require(connection.connection_id, connection.owner)
+        connection.require_vendable()
 
     def is_needed(self, connection: Connection, at: float) -> bool:
         """Return whether this call needs a refresh: somebody waits for a token, and the stored one will not do."""
@@ -79,7 +91,9 @@ class Vending:
     account_lookup: AccountLookup
     timing: Timing
 
-    def token(self, connection_id: str, min_ttl: int, deadline: Deadline) -> dict[str, Any]:
+    def token(
+        self, connection_id: str, min_ttl: int, deadline: Deadline, narrowing: Narrowing | None = None
+    ) -> dict[str, Any]:
         """Return an access token that is valid for `min_ttl` more seconds, refreshed first if that is needed or due."""
 
         def enough(connection: Connection, at: float) -> bool:
@@ -88,14 +102,18 @@ class Vending:
         def best(connection: Connection, at: float) -> bool:
             return enough(connection, at) and not connection.is_due(at)
 
-        return self._obtain(self.connections.require(connection_id), _Wanted(enough, best), deadline)
+        connection = self.connections.require(connection_id, narrowing)
+        return self._obtain(connection, _Wanted(enough, best, narrowing=narrowing), deadline)
 
-    def refresh(self, connection_id: str, if_version: int | None, deadline: Deadline) -> dict[str, Any]:
+    def refresh(
+        self, connection_id: str, if_version: int | None, deadline: Deadline, narrowing: Narrowing | None = None
+    ) -> dict[str, Any]:
         """Refresh now, at most once for all who ask; with `if_version`, only while that is still the stored version.
 
         A token set that was obtained a moment ago is returned as it is, whatever `if_version` says.
         """
-        return self._obtain(self.connections.require(connection_id), _another_than(if_version), deadline)
+        connection = self.connections.require(connection_id, narrowing)
+        return self._obtain(connection, _another_than(if_version, narrowing=narrowing), deadline)
 
     def refresh_due(self, connection_id: str, version: int, deadline: Deadline) -> GatehouseError | None:
         """Refresh a connection in the background if it is still at `version`; or look up its account, if that is due.
@@ -123,7 +141,7 @@ class Vending:
         if connection.is_believed_dead and wanted.may_look:
             connection = self._looked_at(connection, wanted, deadline, for_slot)
         while True:
-            connection.require_vendable()
+            wanted.require_vendable(connection)
             now, lease, failure = self.timing.now(), connection.lease, connection.failure
             # A newer token set is the result, unless it came so late that it has expired meanwhile.
             is_newer = connection.version != first_version and (has_tried or connection.is_valid_for(0, now))
@@ -148,7 +166,7 @@ class Vending:
                 connection = self._attempt(connection, wanted, deadline, for_slot)
             except GatehouseError as error:
                 connection = self.connections.require(connection_id)
-                connection.require_vendable()
+                wanted.require_vendable(connection)
                 if wanted.enough(connection, self.timing.now()):
                     return self._vended(connection)
                 raise error.about(connection_id) from None
@@ -255,11 +273,11 @@ class Vending:
         }
 
 
-def _another_than(version: int | None, *, is_background: bool = False) -> _Wanted:
+def _another_than(version: int | None, *, is_background: bool = False, narrowing: Narrowing | None = None) -> _Wanted:
     """Return the wish for a newer token set than that of a version. One of a moment ago is new enough for any."""
 
     def is_another(connection: Connection, at: float) -> bool:
         is_another_version = version is not None and connection.version != version
         return is_another_version or connection.was_just_obtained(at)
 
-    return _Wanted(is_another, is_another, may_look=True, is_background=is_background)
+    return _Wanted(is_another, is_another, may_look=True, is_background=is_background, narrowing=narrowing)
