@@ -1,8 +1,9 @@
 """Builds what a Lambda function is made of: the package `functions` and the pinned dependencies, side by side.
 
 `python -m tools.build FOLDER` fills FOLDER; `sam build` calls it once for each function through the Makefile. There is
-one build for all of them, kept in a cache, from which each gets links. Variables of the environment, which `sam build`
-passes on, say what is to be built:
+one build for all of them, kept in a cache, from which each gets links. Beside FOLDER it writes the bill of materials
+(tools/bill_of_materials.py). A package whose licence is not allowed (tools/licences.py) ends the build. Variables of
+the environment, which `sam build` passes on, say what is to be built:
 
 - `GATEHOUSE_LAMBDA_PYTHON=/path/to/python3.13` names the Python that compiles for Lambda, where none is found.
 - `GATEHOUSE_BYTECODE=none` builds without bytecode.
@@ -29,13 +30,14 @@ import venv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools import interpreters, trim
+from tools import bill_of_materials, interpreters, licences, trim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements.txt"
+IMPORTED = ROOT / "tools" / "requirements" / "runtime.in"
 PACKAGE = ROOT / "functions"
 CACHE = ROOT / ".build"
 
@@ -115,9 +117,18 @@ Do one of these, and build again:
 
 
 def build(folder: Path, *, for_lambda: bool, python: str | None) -> None:
-    """Fill ``folder`` with the package and its dependencies. Raises ``CalledProcessError`` where pip fails."""
+    """Fill ``folder`` with the package and its dependencies, and put their bill of materials beside it.
+
+    Raises ``Refused`` where a licence is not allowed, and ``CalledProcessError`` where pip fails.
+    """
     made = package(for_lambda=for_lambda, python=python)
     shutil.copytree(made, folder, copy_function=_link, dirs_exist_ok=True, symlinks=True)
+    # Beside it and not in it: no function reads it, and every cold start would fetch it. `sam build` runs this for all
+    # functions at the same time, so each puts a whole file in the place of the one before.
+    bill = folder.resolve().parent / bill_of_materials.NAME
+    fresh = bill.with_suffix(f".{os.getpid()}")
+    shutil.copyfile(installed(for_lambda=for_lambda) / bill.name, fresh)
+    fresh.replace(bill)
 
 
 def package(*, for_lambda: bool, python: str | None = sys.executable) -> Path:
@@ -125,10 +136,10 @@ def package(*, for_lambda: bool, python: str | None = sys.executable) -> Path:
 
     ``python`` compiles it, and has to be like the one that will run it; without one there is no bytecode.
     """
-    installed = dependencies(for_lambda=for_lambda, python=python)
+    needed = dependencies(for_lambda=for_lambda, python=python)
 
     def fill(fresh: Path) -> None:
-        shutil.copytree(installed, fresh, copy_function=_link, symlinks=True)
+        shutil.copytree(needed, fresh, copy_function=_link, symlinks=True)
         # Copied, not linked: these are the files that somebody is editing.
         shutil.copytree(PACKAGE, fresh / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
         if python is not None:
@@ -136,7 +147,7 @@ def package(*, for_lambda: bool, python: str | None = sys.executable) -> Path:
 
     sources = sorted(path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     contents = [part for path in sources for part in (str(path.relative_to(ROOT)), path.read_bytes())]
-    return _cached("package", (installed.name, *contents), fill)
+    return _cached("package", (str(needed.relative_to(CACHE)), *contents), fill)
 
 
 def dependencies(*, for_lambda: bool, python: str | None = sys.executable) -> Path:
@@ -144,15 +155,8 @@ def dependencies(*, for_lambda: bool, python: str | None = sys.executable) -> Pa
 
     Where there is bytecode, their sources stay behind: there is less to ask after, and less for Lambda to fetch.
     """
-    options = _lambda_options() if for_lambda else []
-
-    def install(fresh: Path) -> None:
-        _install(fresh, options)
-        trim.trim(fresh)
-
-    machine = () if for_lambda else (platform.machine(), sysconfig.get_platform(), sys.version)
-    programs = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    sources = _cached("dependencies", (REQUIREMENTS.read_bytes(), *programs, *options, *machine), install)
+    whole = installed(for_lambda=for_lambda)
+    sources = whole / "packages"
     if python is None:
         return sources
 
@@ -160,7 +164,43 @@ def dependencies(*, for_lambda: bool, python: str | None = sys.executable) -> Pa
         shutil.copytree(sources, fresh, copy_function=_link, symlinks=True)
         compile_all(fresh, TASK_ROOT, python, instead=True)
 
-    return _cached("compiled", (sources.name, _version(python)), compiled)
+    return _cached("compiled", (whole.name, _version(python)), compiled)
+
+
+def installed(*, for_lambda: bool) -> Path:
+    """Return a folder of the cache: in it are the trimmed dependencies as the folder `packages`, and what they are."""
+    options = _lambda_options() if for_lambda else []
+
+    def install(fresh: Path) -> None:
+        packages, report = fresh / "packages", fresh / "report.json"
+        fresh.mkdir()
+        _install(packages, [*options, "--report", str(report)])
+        components = bill_of_materials.installed(packages, report)
+        try:
+            licences.check(bill_of_materials.with_parts(components))
+        except licences.NotAllowed as error:
+            raise Refused(str(error)) from None
+        trim.trim(packages)
+        bill = bill_of_materials.document(components, packages, imported(), runtime(for_lambda=for_lambda))
+        (fresh / bill_of_materials.NAME).write_text(bill, "utf-8")
+
+    machine = () if for_lambda else (platform.machine(), sysconfig.get_platform(), sys.version)
+    programs = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    depends_on = (REQUIREMENTS.read_bytes(), IMPORTED.read_bytes(), *programs, *options, *machine)
+    return _cached("dependencies", depends_on, install)
+
+
+def imported() -> list[str]:
+    """Return the names of the packages that the functions import themselves."""
+    return [line for line in IMPORTED.read_text("utf-8").splitlines() if line and not line.startswith("#")]
+
+
+def runtime(*, for_lambda: bool) -> dict[str, str]:
+    """Return what the bill of materials says of what runs the functions."""
+    if not for_lambda:
+        return {"name": platform.python_implementation(), "version": platform.python_version()}
+    described = "Amazon Linux 2023, arm64. AWS keeps it up to date; it is not in the package."
+    return {"name": "AWS Lambda runtime python", "version": LAMBDA_PYTHON, "description": described}
 
 
 def _cached(kind: str, depends_on: tuple[str | bytes, ...], fill: Callable[[Path], None]) -> Path:

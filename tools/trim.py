@@ -27,7 +27,7 @@ OPERATIONS = {
 
 # Commands; what cryptography needs while it is compiled (of cffi only the module beside it is loaded); the way to a
 # library that is not here, which botocore tries first; and what boto3 has for its resources, and for S3.
-_UNUSED = (
+UNUSED = (
     "bin",
     "cffi",
     "pycparser",
@@ -104,6 +104,9 @@ HOLLOW_MODULES = {
     "requests/packages.py": "",
 }
 
+# The first line of every module that is left hollow.
+HOLLOW_MARK = '"""Left hollow by tools/trim.py: no function uses it."""'
+
 # What botocore reads to make a client and to find its endpoint. The rest of a service's files pages through lists,
 # waits for states and explains.
 DESCRIPTIONS = ("service-2", "endpoint-rule-set-1", "service-2.sdk-extras")
@@ -111,7 +114,7 @@ DESCRIPTIONS = ("service-2", "endpoint-rule-set-1", "service-2.sdk-extras")
 
 def trim(folder: Path) -> None:
     """Remove from `folder`, where the dependencies are installed, what no function uses."""
-    for name in _UNUSED:
+    for name in UNUSED:
         unused = folder / name
         unused.unlink() if unused.is_file() else shutil.rmtree(unused, ignore_errors=True)
     for package, modules in HOLLOW.items():
@@ -142,7 +145,7 @@ def _replace(module: Path, text: str) -> None:
     """Put a text in the place of a module. Raises ``FileNotFoundError`` where there never was one."""
     with module.open("r+", encoding="utf-8") as file:
         file.truncate()
-        file.write(f'"""Left hollow by tools/trim.py: no function uses it."""\n\n{text}\n')
+        file.write(f"{HOLLOW_MARK}\n\n{text}\n")
 
 
 def _trim_service(service: Path) -> None:
