@@ -13,7 +13,7 @@ BIN = .venv/bin
 BUILT = .aws-sam/build
 SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 
-.PHONY: help run test torture bench deploy-check lint format check-template build check-deployment check-registration versions take-over clean lock
+.PHONY: help run test torture bench deploy-check lint format check-template check-security build check-deployment check-registration versions take-over clean lock
 .DEFAULT_GOAL := help
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo 'make lint              run ruff and mypy alone'
 	@echo 'make format            let ruff rewrite the code'
 	@echo 'make check-template    run sam validate and cfn-lint alone'
+	@echo 'make check-security    run checkov on the template: its policies for AWS'
 	@echo 'make build             run sam build: what is deployed, in .aws-sam/build'
 	@echo 'make check-deployment  check a deployed stack; STACK=name if it is not gatehouse'
 	@echo 'make check-registration  check a registration before you store it; ARGS="FILE NAME"'
@@ -84,6 +85,11 @@ check-template: .venv-sam/stamp
 	$(SAM) validate --lint
 	.venv-sam/bin/cfn-lint template.yaml examples/cloudfront/template.yaml
 
+# Which of its policies are not followed, and why, stands in .checkov.yaml and in the Metadata of resources. It is not part of
+# `make test`: installing it takes longer than most tests.
+check-security: .venv-checkov/stamp
+	.venv-checkov/bin/checkov --config-file .checkov.yaml
+
 # All functions are built alike. What a successful build reports is printed here, once: SAM would print it nine times, or not
 # at all.
 build: .venv-sam/stamp | require-python
@@ -114,7 +120,7 @@ require-python:
 		exit 1; } >&2
 	@$(PYTHON) $(NEW_ENOUGH) || { echo 'Gatehouse needs Python 3.11 or newer, and $(PYTHON) is not.' >&2; exit 1; }
 
-.venv/made .venv-sam/made .venv-deploy/made: | require-python
+.venv/made .venv-sam/made .venv-deploy/made .venv-checkov/made: | require-python
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo '$(PYTHON) cannot make virtual environments.'; \
 		echo 'On Debian and Ubuntu: apt-get install python3-venv. Elsewhere: use another Python with PYTHON=...'; \
@@ -147,6 +153,12 @@ require-python:
 	@.venv-deploy/bin/python $(PIP_INSTALL) --requirement requirements-deploy.txt
 	@touch $@
 
+# checkov pins much, boto3 among it, so it has its own environment.
+.venv-checkov/stamp: requirements-checkov.txt .venv-checkov/made
+	@echo 'Installing checkov (once) ...'
+	@.venv-checkov/bin/python $(PIP_INSTALL) --requirement requirements-checkov.txt
+	@touch $@
+
 # Without npm or without a network, the tests that need dynalite are skipped and say so.
 node_modules/stamp: package-lock.json
 	@if command -v npm >/dev/null; then npm ci --silent && touch $@; else echo 'npm is not here: no dynalite'; fi \
@@ -162,6 +174,7 @@ lock: .venv-lock/stamp
 	compile dev requirements-dev.txt requirements-local.txt; \
 	compile sam requirements-sam.txt; \
 	compile deploy requirements-deploy.txt; \
+	compile checkov requirements-checkov.txt; \
 	compile bench requirements-bench.txt requirements-dev.txt
 	cd benchmarks/subjects/grant && npm install --package-lock-only --silent
 	npm install --package-lock-only --silent
@@ -172,5 +185,5 @@ lock: .venv-lock/stamp
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-sam .venv-deploy .venv-lock .venv-bench .aws-sam .build .cache node_modules .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-sam .venv-deploy .venv-checkov .venv-lock .venv-bench .aws-sam .build .cache node_modules .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

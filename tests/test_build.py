@@ -263,6 +263,16 @@ def test_a_built_function_holds_nothing_else(for_lambda: Path) -> None:
     assert sum(found.stat().st_size for found in folder.rglob("*") if found.is_file()) < 30 * 1024 * 1024
 
 
+def test_what_a_function_is_made_of_lies_beside_it(for_lambda: Path) -> None:
+    """There is one file for all functions, about the wheels for Lambda, and no function has it in its package."""
+    bill = json.loads((for_lambda / "gatehouse.cdx.json").read_text("utf-8"))
+    shipped = {each["name"]: each for each in bill["components"]}
+
+    assert shipped.keys() == pins("requirements.txt").keys() | {"AWS Lambda runtime python"}
+    assert any("aarch64" in part["value"] for part in shipped["charset-normalizer"]["properties"])
+    assert not list(for_lambda.glob("*Function/*.json"))
+
+
 def test_lambda_gets_bytecode_that_its_python_reads(for_lambda: Path) -> None:
     """It would ignore another version's. There is none if the tests ask for a build without bytecode."""
     folder = for_lambda / "TokenFunction"
@@ -400,7 +410,7 @@ def test_a_named_python_takes_precedence(tmp_path: Path) -> None:
 
 
 def test_the_build_ends_with_a_summary(for_lambda: Path) -> None:
-    """`make build` prints what SAM does not: how large a function is, and whether it has bytecode."""
+    """`make build` prints what SAM does not: how large a function is, whether it has bytecode, what it is made of."""
     # given
     command = [
         "make",
@@ -422,7 +432,11 @@ def test_the_build_ends_with_a_summary(for_lambda: Path) -> None:
     without = (
         f"Each function is {size}, without bytecode: a cold start takes {build.SLOWER_WITHOUT_BYTECODE} times as long."
     )
-    assert done.stdout.splitlines()[-1] == (with_bytecode if lambdas_python() else without)
+    described, materials, allowed = done.stdout.splitlines()[-3:]
+    assert described == (with_bytecode if lambdas_python() else without)
+    lists = r"lists 16 packages, 11 of them modified, and \d\d parts of them\."
+    assert re.fullmatch(rf"Bill of materials: {for_lambda}/gatehouse\.cdx\.json \(CycloneDX 1\.6\) {lists}", materials)
+    assert allowed == "Licences: all of them are allowed, certifi (MPL-2.0) by exception."
 
 
 @pytest.mark.parametrize(
@@ -499,7 +513,7 @@ def test_the_tests_run_with_the_deployed_versions() -> None:
     assert runtime.items() <= local.items() <= dev.items()
 
 
-@pytest.mark.parametrize("name", [*LOCKS, "requirements-sam.txt", "requirements-bench.txt"])
+@pytest.mark.parametrize("name", [*LOCKS, "requirements-sam.txt", "requirements-bench.txt", "requirements-checkov.txt"])
 def test_every_pin_has_its_hash(name: str) -> None:
     """A package that was changed after it was pinned is not installed. No pin says where to get the package."""
     text = (ROOT / name).read_text(encoding="utf-8")
