@@ -7,6 +7,7 @@ import re
 from functools import cache
 
 import pytest
+
 from tests.documents import section
 from tests.requirements import ROOT
 
