@@ -208,7 +208,7 @@ def test_what_leaves_an_allowed_choice_may_be_shipped(said: str) -> None:
     ],
 )
 def test_what_leaves_none_is_refused_by_name(said: str) -> None:
-    """So is what is no expression of SPDX. The error says of which package it is, and what to do."""
+    """So is what is no expression of SPDX. The error names the package, and says what to do."""
     bad = [{"name": name, "version": "1.0", "licenses": [{"expression": said}]} for name in ("one", "another")]
 
     with pytest.raises(licences.NotAllowed) as error:

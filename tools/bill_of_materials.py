@@ -46,7 +46,7 @@ class Changes:
     emptied: list[str] = field(default_factory=list)
     """Modules that are left hollow: in their place are the few names that others import from them."""
     reduced: list[str] = field(default_factory=list)
-    """Data of which a part is left."""
+    """Data that was cut down."""
     written: list[str] = field(default_factory=list)
     """Files that the wheel does not have: data that it holds compressed."""
 
@@ -79,7 +79,7 @@ def document(
         "type": "application",
         "bom-ref": "gatehouse",
         "name": "gatehouse",
-        "description": "OAuth redirect target and token keeper: the package of which each of its functions is made",
+        "description": "OAuth redirect target and token keeper: the package that each of its functions is made from",
         "licenses": [{"expression": "MIT"}],
     }
     bill = {
