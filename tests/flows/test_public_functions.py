@@ -192,6 +192,22 @@ def test_a_failure_before_the_code_is_sent_is_shown_after_a_posted_answer(
     assert scripted.received == []
 
 
+def test_an_answer_from_a_second_tab_says_that_the_link_was_used(posted: Posted, scripted: Scripted) -> None:
+    """Its consent may be for another account: its page must not say that this one is connected."""
+    # given
+    query = parse_qs(urlsplit(posted.browser.authorize(posted.started["authorize_url"])).query)
+    first = posted.answer()
+
+    # when
+    second = posted.answer(state=query["state"][0])
+
+    # then
+    assert ("Connected" in first.text, "was already used" in second.text) == (True, True)
+    assert posted.browser.open(first.url).text == first.text
+    assert posted.browser.open(second.url).text == second.text
+    assert scripted.paths() == ["/token"]
+
+
 @pytest.mark.parametrize("cookie", ["none", "of another visit", "with another secret"])
 def test_the_address_of_a_result_is_of_no_use_to_others(
     posted: Posted, new_browser: Callable[..., Browser], aws_calls: list[AwsCall], cookie: str
@@ -396,23 +412,23 @@ def test_a_request_with_the_proxys_header_is_answered_and_the_value_can_be_chang
     digest_of = {value: sha256(value.encode()).hexdigest() for value in (old, new)}
     settings = ["", digest_of[old], f"{digest_of[new]},{digest_of[old]}", digest_of[new]]
 
-    def passes(setting: str, value: str) -> bool:
-        started = application.call("start", provider="ultracart")
-        ticket, headers = {"ticket": ticket_of(started)}, {"x-origin-verify": value}
-        environment = {**HTTPS, "GATEHOUSE_ORIGIN_VERIFY_SHA256": setting}
-        answer = with_services(stack, authorize, **environment)(
-            event("GET", ticket, headers=headers), Context(alias="http")
-        )
-        assert (answer["statusCode"] == 302) != refused(answer)
-        return bool(answer["statusCode"] == 302)
+    by_api = Context(alias="http")
+    environments = [{**HTTPS, "GATEHOUSE_ORIGIN_VERIFY_SHA256": setting} for setting in settings]
+    functions = [with_services(stack, authorize, **environment) for environment in environments]
+    ticket = {"ticket": ticket_of(application.call("start", provider="ultracart"))}
 
     # when
-    passed = {value: [passes(setting, value) for setting in settings] for value in (old, new, "other")}
+    answers = {
+        value: [each(event("GET", ticket, headers={"x-origin-verify": value}), by_api) for each in functions]
+        for value in (old, new, "other")
+    }
+    passed = {value: [each["statusCode"] == 302 for each in answered] for value, answered in answers.items()}
 
     # then
     assert passed[old] == [True, True, True, False]
     assert passed[new] == [True, False, True, True]
     assert passed["other"] == [True, False, False, False]
+    assert sum(refused(each) for answered in answers.values() for each in answered) == 5
 
 
 @pytest.mark.parametrize(

@@ -315,6 +315,30 @@ def test_an_id_token_of_a_newer_key_is_kept_to_be_verified_later(server: Server)
         asked.account_of(provider, "client-2", response.tokens, 9)
 
 
+@pytest.mark.parametrize(
+    ("named", "is_allowed"),
+    [("ES256", True), (("PS256", "ES256"), True), ("PS256", False), (("PS256", "EdDSA"), False)],
+)
+def test_an_id_token_is_signed_as_the_registration_says(server: Server, named: Any, *, is_allowed: bool) -> None:
+    """When it comes, and when it is verified later with a newer key. The operator reads what was found and expected."""
+    registered = at_issuer(subject="id_token.sub", id_token_signed_response_alg=named)
+    unverified = signed({**OURS, "sub": "user-1"})
+    server.answers = [issues(unverified)]
+    client = Client(server, lambda: NOW, issuer_keys=Keys(public("ES256")), wall_clock=lambda: WALL)
+
+    response = client.exchange(registered, validated_response(), REDIRECT_URI, 9)
+
+    waiting = TokenSet("AT-2", "RT-2", unverified)
+    if is_allowed:
+        assert (response.subject, response.not_verified) == ("user-1", None)
+        assert client.account_of(registered.provider, "client-1", waiting, 9) == Account("user-1")
+        return
+    assert response.not_verified is not None
+    assert "signed by ES256, and id_token_signed_response_alg expects PS256" in response.not_verified.description
+    with pytest.raises(NotVerified, match="expects PS256"):
+        client.account_of(registered.provider, "client-1", waiting, 9)
+
+
 def test_without_the_issuers_keys_no_code_is_sent(server: Server) -> None:
     """An outage shows before the code is spent; and if nothing can verify ID tokens, nothing is sent either."""
     down = Client(server, lambda: NOW, issuer_keys=Keys(ProviderUnavailable("Down.")))
