@@ -13,7 +13,7 @@ BIN = .venv/bin
 BUILT = .aws-sam/build
 SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 
-.PHONY: help run test torture bench deploy-check lint format check-template check-security build check-deployment check-registration versions take-over clean lock
+.PHONY: help run test torture bench deploy-check lint format check-template check-security build check-deployment check-registration key-policy versions take-over clean lock
 .DEFAULT_GOAL := help
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo 'make build             run sam build: what is deployed, in .aws-sam/build'
 	@echo 'make check-deployment  check a deployed stack; STACK=name if it is not gatehouse'
 	@echo 'make check-registration  check a registration before you store it; ARGS="FILE NAME"'
+	@echo 'make key-policy        print the policy for a key that the stack uses and does not own; STACK=name as above'
 	@echo 'make versions          list the versions of a deployed stack; ARGS="back" rolls back, ARGS="prune" deletes old ones'
 	@echo 'make take-over         copy what changed since into a restored table; ARGS="OLD NEW --since TIME"'
 	@echo 'make lock              pin the newest version of every package'
@@ -101,6 +102,9 @@ check-deployment: .venv/run.stamp
 
 check-registration: .venv/run.stamp
 	@$(BIN)/python -m tools.check_registration $(ARGS)
+
+key-policy: .venv/run.stamp
+	@$(BIN)/python -m tools.key_policy $(STACK)
 
 take-over: .venv/run.stamp
 	@$(BIN)/python -m tools.take_over $(ARGS)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from tests.expressions import translated
+from tools import key_policy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from local.stack import Stack
 
+_RIGHTS = {"Effect": "Allow", "Action": [key_policy.OPEN, key_policy.SEAL], "Resource": "*"}
 _TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
 
 
@@ -25,6 +27,14 @@ def deploy(stack: Stack, functions: Sequence[str] = ("token",)) -> str:
     policy = {"Version": "2012-10-17", "Statement": [_TRUST]}
     resources: dict[str, Any] = {
         "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": policy}},
+        "TokenKeyRights": {
+            "Type": "AWS::IAM::Policy",
+            "Properties": {
+                "PolicyName": own["TokenKeyRights"]["Properties"]["PolicyName"],
+                "Roles": [{"Ref": "Role"}],
+                "PolicyDocument": {"Version": "2012-10-17", "Statement": [_RIGHTS]},
+            },
+        },
         "SweepRule": {"Type": "AWS::Events::Rule", "Properties": {"ScheduleExpression": "rate(5 minutes)"}},
         "ConnectionsTable": {"Type": "AWS::DynamoDB::Table", "Properties": own["ConnectionsTable"]["Properties"]},
     }
@@ -39,11 +49,12 @@ def deploy(stack: Stack, functions: Sequence[str] = ("token",)) -> str:
             "Environment": {"Variables": {"GATEHOUSE_REVISION": "1", "GATEHOUSE_RETURN_TO_ORIGINS": ""}},
         }
         resources[f"{each.capitalize()}Function"] = {"Type": "AWS::Lambda::Function", "Properties": properties}
+    # moto can describe no key that its CloudFormation has made.
+    key = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
     outputs = {
         "ConnectionsTableName": {"Value": {"Ref": "ConnectionsTable"}},
         "ApiUrl": {"Value": "https://api.example"},
-        # moto can describe no key that its CloudFormation has made.
-        "TokensKeyArn": {"Value": boto3.client("kms").create_key()["KeyMetadata"]["Arn"]},
+        "TokensKeyArn": {"Value": key},
     }
     cloudformation = boto3.client("cloudformation", endpoint_url=stack.aws_endpoint)
     cloudformation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources, "Outputs": outputs}))
@@ -51,12 +62,19 @@ def deploy(stack: Stack, functions: Sequence[str] = ("token",)) -> str:
         version = publish(f"{name}-{each}")
         for alias in ("live", "http"):
             boto3.client("lambda").create_alias(FunctionName=f"{name}-{each}", Name=alias, FunctionVersion=version)
+    put_key_policy(name, key)
     # moto's CloudFormation passes over it.
     boto3.client("dynamodb").update_continuous_backups(
         TableName=physical(name, "ConnectionsTable"),
         PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
     )
     return name
+
+
+def put_key_policy(stack_name: str, key: str) -> None:
+    """Give a key the policy that the stack's own key has by the template."""
+    policy = json.dumps(key_policy.document(key_policy.users_of(stack_name)))
+    boto3.client("kms").put_key_policy(KeyId=key.rpartition("/")[2], PolicyName="default", Policy=policy)
 
 
 def publish(function: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import boto3
 import pytest
 
 from tests.deployed import deploy, physical
+from tools import key_policy
 from tools.check_deployment import main
 
 if TYPE_CHECKING:
@@ -68,11 +70,38 @@ def unprotected(name: str) -> str:
     return f"anybody may delete it: `aws dynamodb update-table --table-name {table} --deletion-protection-enabled`"
 
 
-def key_going(name: str) -> str:
-    """Schedule the key's deletion."""
+def key_of(name: str) -> str:
+    """Return the id of the stack's key."""
     (stack,) = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     (arn,) = (each["OutputValue"] for each in stack["Outputs"] if each["OutputKey"] == "TokensKeyArn")
-    boto3.client("kms").schedule_key_deletion(KeyId=arn.rpartition("/")[2], PendingWindowInDays=7)
+    return arn.rpartition("/")[2]
+
+
+def put(name: str, policy: object) -> str:
+    """Give the key another policy, and return what is said to do about it."""
+    key = key_of(name)
+    boto3.client("kms").put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
+    command = f"aws kms put-key-policy --key-id {key} --policy-name default"
+    return f': `{command} --policy "$(make -s key-policy STACK={name})"`'
+
+
+def key_of_a_deleted_stack(name: str) -> str:
+    """Use a key that another stack has left, whose roles its policy names."""
+    old = "arn:aws:iam::123456789012:role/old-TokenRole"
+    remedy = put(name, key_policy.document({key_policy.OPEN: {old}, key_policy.SEAL: {old}}))
+    return f"its policy shuts {physical(name, 'Role')} out, and its policy lets old-TokenRole use it, too{remedy}"
+
+
+def key_for_everybody(name: str) -> str:
+    """Use a key as it is made by hand: whoever IAM allows it uses it."""
+    statement = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "kms:*", "Resource": "*"}
+    remedy = put(name, {"Version": "2012-10-17", "Statement": [statement]})
+    return f"whoever has rights on all keys can open tokens, because its policy does not deny that{remedy}"
+
+
+def key_going(name: str) -> str:
+    """Schedule the key's deletion."""
+    boto3.client("kms").schedule_key_deletion(KeyId=key_of(name), PendingWindowInDays=7)
     return "it is PendingDeletion, and no token opens"
 
 
@@ -83,6 +112,7 @@ HARMS = (
     (schedule_off, 3),
     (no_backups, 4),
     (unprotected, 4),
+    (key_for_everybody, 5),
     (key_going, 5),
 )
 """What goes wrong one after another, and with how many things something is wrong after it."""
@@ -129,6 +159,18 @@ def test_a_function_that_asks_for_a_proxys_header_is_reached_by_the_proxy(
     assert f"{said}{deployed}-token: browsers are sent to the proxy" in printed
     # The new digest has not reached the alias.
     assert "still runs with another GATEHOUSE_BASE_URL, GATEHOUSE_ORIGIN_VERIFY_SHA256" in printed
+
+
+def test_a_key_that_another_stack_has_left_needs_a_policy(deployed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It names the other stack's roles, and this one's could open nothing. The command that is said puts it right."""
+    said = key_of_a_deleted_stack(deployed)
+
+    assert main([deployed]) == 1
+    assert said in capsys.readouterr().out
+
+    assert key_policy.main([deployed]) == 0
+    put(deployed, json.loads(capsys.readouterr().out))
+    assert main([deployed]) == 0
 
 
 @pytest.mark.usefixtures("stack")

@@ -7,12 +7,14 @@ One line for each finding; the exit code is 1 where something is wrong, and then
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tools import key_policy
 from tools.operating import physical_ids
 
 if TYPE_CHECKING:
@@ -93,9 +95,17 @@ class Stack:
         return f"{name}: the table is protected and can be restored", "; ".join(problems)
 
     def _key(self, arn: str) -> tuple[str, str]:
-        state = self._client_of("kms").describe_key(KeyId=arn)["KeyMetadata"]["KeyState"]
-        problem = "" if state == "Enabled" else f"it is {state}, and no token opens: enable it, or cancel its deletion"
-        return f"{arn.rpartition('/')[2]}: the key is enabled", problem
+        kms, key = self._client_of("kms"), arn.rpartition("/")[2]
+        state = kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"]
+        problems = []
+        if state != "Enabled":
+            problems.append(f"it is {state}, and no token opens: enable it, or cancel its deletion")
+        policy = json.loads(kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"])
+        wrong = [*key_policy.problems(policy, key_policy.users_of(self.name, self._client_of))]
+        if wrong:
+            put = f"aws kms put-key-policy --key-id {key} --policy-name default"
+            problems.append(f'{", and ".join(wrong)}: `{put} --policy "$(make -s key-policy STACK={self.name})"`')
+        return f"{key}: the key is enabled, and for the functions alone", "; ".join(problems)
 
 
 def _kept(configuration: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from tests.browser import Browser
 from tests.cloudwatch import matches
 from tests.commands import aws_cli
 from tests.commands.terminal import Answer
+from tests.deployed import put_key_policy
 from tests.expressions import translated
 from tests.unlimited import lift_the_limit
 
@@ -150,6 +151,7 @@ class Account:
         (made,) = cloudformation_backends[account]["us-east-1"].stacks.values()
         # moto can describe no key that its CloudFormation has made.
         key = boto3.client("kms").create_key()["KeyMetadata"]
+        put_key_policy(_STACK, key["Arn"])
         made.template_dict["Outputs"] |= {
             "ApiUrl": {"Value": self.stack.base_url},
             "ApiId": {"Value": "local"},

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.commands.aws_cli import Read
 
-TARGETS = ("check-deployment", "check-registration", "take-over", "versions")
+TARGETS = ("check-deployment", "check-registration", "key-policy", "take-over", "versions")
 """The targets of the Makefile that look at an account, or change something in it, and are done."""
 
 _ORDINARY = ("cat", "date", "grep", "python3", "rm", "sort")
@@ -51,6 +51,7 @@ sys.exit(answer["code"])
 
 # What these say is installed stays as it is; the folder is not the checkout, and the tools are the checkout's.
 _MAKE = """#!/bin/sh
+[ "$1" = -s ] && shift
 case " {targets} " in *" $1 "*) ;; *) echo "make $1 is not run here: name it, with the reason" >&2; exit 97 ;; esac
 PATH={path} PYTHONPATH={root} exec make --no-print-directory -f {root}/Makefile BIN={bin} \\
     -o .venv/run.stamp -o .venv/test.stamp -o requirements-local.txt "$@"

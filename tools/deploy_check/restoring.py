@@ -56,6 +56,9 @@ def take_over(report: Report, project: Project, again: Callable[[], Installation
     with report.step("a new stack goes on with the table and the key of the deleted one") as seen:
         project.edit({"ConnectionsTableName": RESTORED, "TokensKeyId": key_id})
         project.deploy()
+        # The rest of the block: the key's policy, which still names the roles of the deleted stack.
+        block = project.command(_PAGE, "Take over what a deleted stack left", "put-key-policy")
+        project.shell.run(block.partition("sam deploy\n")[2]).ok()
         installation = again()
         vended = installation.token("shop-kept")
         expect("access_token" in vended, f"The connection should live on: {vended}")

@@ -1,0 +1,236 @@
+"""Who may use the key of the tokens, and for what: the functions' own rights, and what the key's policy denies."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.loaders import Loader
+
+from functions.vault.grant.seal import PENDING, TOKENS
+from tests.expressions import Deployed, translated
+from tests.test_template import FUNCTIONS, as_list, function, key_rights, role, statements
+from tools import key_policy
+from tools.key_policy import OPEN, SEAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What each function may do with the key: open or seal tokens in use, and tokens that wait. One that is not here may do
+# nothing with it. What else a function may do is in tests/test_template.py.
+ON_THE_KEY: dict[str, dict[str, set[str]]] = {
+    # It faces the internet: it seals, and opens nothing.
+    "callback": {TOKENS: {SEAL}, PENDING: {SEAL}},
+    "token": {TOKENS: {OPEN, SEAL}},
+    # It goes on with tokens that wait until their account is known.
+    "refresh": {TOKENS: {OPEN, SEAL}, PENDING: {OPEN}},
+    # It seals if a server revokes only a live access token. Tokens that waited may not have been the connection's own.
+    "revoke": {TOKENS: {OPEN, SEAL}, PENDING: {OPEN}},
+    "rescue": {TOKENS: {OPEN, SEAL}, PENDING: {OPEN, SEAL}},
+}
+
+DOES_CRYPTOGRAPHY = {
+    *("Decrypt", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext"),
+    *("GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext", "ReEncrypt", "CreateGrant"),
+}
+"""The operations of KMS that use a key like this one, or let somebody use it."""
+
+OF_OTHER_KEYS = {"DeriveSharedSecret", "GenerateMac", "GenerateRandom", "Sign", "Verify", "VerifyMac"}
+"""Operations that a symmetric key for encryption does not have, and one that uses no key."""
+
+ADMINISTRATION = (
+    *("Cancel", "Connect", "CreateAlias", "CreateCustom", "CreateKey", "Delete", "Describe", "Disable", "Disconnect"),
+    *("Enable", "Get", "Import", "List", "Put", "Replicate", "Retire", "Revoke", "Rotate", "Schedule", "Tag", "Untag"),
+    *("Update",),
+)
+"""What the names of operations begin with that administer keys, read about them, or take a grant back."""
+
+IN_THIS_ACCOUNT = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:"
+
+NO_ROLE_OF_OURS = (
+    "arn:aws:iam::123456789012:root",
+    "arn:aws:iam::123456789012:role/Administrator",
+    "TokenRole.Arn2",
+    "aTokenRole.Arn",
+    None,
+)
+"""Who asks: with every right in IAM, with a name like one of ours, and a service, which comes without a role."""
+
+
+def roles(action: str) -> set[str]:
+    """Return the roles of the functions that may do something with the key, as the template refers to them."""
+    return {f"{name.capitalize()}Role.Arn" for name, rights in ON_THE_KEY.items() if action in set().union(*rights.values())}
+
+
+def policy() -> list[Any]:
+    """Return the statements of the key's policy, with the roles as the template refers to them."""
+    found: list[Any] = Deployed().properties("TokensKey")["KeyPolicy"]["Statement"]
+    return found
+
+
+def denies(statement: Any, action: str, principal: str | None) -> bool:
+    """Return whether a statement of the key's policy denies an action. `principal` is None where there is no role."""
+    if statement["Effect"] != "Deny" or not any(fnmatchcase(action, each) for each in as_list(statement["Action"])):
+        return False
+    assert (statement["Principal"], statement["Resource"]) == ("*", "*")
+    if "Condition" not in statement:
+        return True
+    ((operator, keys),) = statement["Condition"].items()
+    ((key, named),) = keys.items()
+    assert (operator, key) == ("ArnNotEquals", "aws:PrincipalArn")
+    assert not any(wildcard in each for each in named for wildcard in "*?")
+    return principal not in named
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_has_these_rights_on_the_key_and_no_others(name: str) -> None:
+    """Each right is for one purpose, and for that function: somebody else's function gets nothing by its role.
+
+    No function that vends tokens can open pending ones.
+    """
+    found: dict[str, set[str]] = {}
+    for each in statements(key_rights(name)):
+        conditions = each["Condition"]
+        own = IN_THIS_ACCOUNT + function(name)["FunctionName"]["Fn::Sub"]
+
+        assert each["Effect"] == "Allow"
+        assert each["Resource"]["Fn::If"][:2] == ["HasOwnKey", {"Fn::GetAtt": ["TokensKey", "Arn"]}]
+        assert conditions.keys() == {"StringEquals", "ArnEqualsIfExists"}
+        assert conditions["ArnEqualsIfExists"] == {"lambda:SourceFunctionArn": {"Fn::Sub": own}}
+        assert conditions["StringEquals"].keys() == {"kms:EncryptionContext:purpose"}
+        found[conditions["StringEquals"]["kms:EncryptionContext:purpose"]] = set(as_list(each["Action"]))
+
+    assert found == ON_THE_KEY.get(name, {})
+    for each in key_rights(name):
+        assert each["Roles"] == [{"Ref": f"{name.capitalize()}Role"}]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_role_has_no_other_rights_on_keys_but_those_of_clients(name: str) -> None:
+    """What is in the role itself names no key of tokens."""
+    keys = {
+        action for each in statements(role(name)["Policies"]) for action in as_list(each["Action"]) if "kms" in action
+    }
+
+    assert keys <= {"kms:Sign"}
+
+
+def test_every_policy_of_its_own_is_a_functions_rights_on_the_key() -> None:
+    """Nobody else gets rights by such a policy."""
+    made = {name for name, each in translated()["Resources"].items() if each["Type"] == "AWS::IAM::Policy"}
+
+    assert made == {f"{name.capitalize()}KeyRights" for name in ON_THE_KEY}
+
+
+@pytest.mark.parametrize("principal", NO_ROLE_OF_OURS)
+def test_the_key_denies_its_use_to_everybody_else(principal: str | None) -> None:
+    """Whatever IAM allows them: decrypting, re-encrypting under another key, making data keys, passing it on."""
+    operations = {each for each in DOES_CRYPTOGRAPHY if each != "ReEncrypt"} | {"ReEncryptFrom", "ReEncryptTo"}
+
+    allowed = {each for each in operations if not any(denies(s, f"kms:{each}", principal) for s in policy())}
+
+    assert allowed == set()
+
+
+def test_every_operation_of_kms_has_been_thought_of() -> None:
+    """What KMS can do by now is denied, cannot be done with this key, or is administration."""
+    known = set(Loader().load_service_model("kms", "service-2")["operations"])
+    rest = known - DOES_CRYPTOGRAPHY - OF_OTHER_KEYS
+
+    assert known >= DOES_CRYPTOGRAPHY | OF_OTHER_KEYS
+    assert {each for each in rest if not each.startswith(ADMINISTRATION)} == set()
+
+
+@pytest.mark.parametrize("name", ON_THE_KEY)
+def test_the_key_lets_a_function_do_what_it_has_rights_for_and_no_more(name: str) -> None:
+    """`callback` could open nothing even if somebody gave its role every right."""
+    own = set().union(*ON_THE_KEY[name].values())
+    operations = {f"kms:{each}" for each in DOES_CRYPTOGRAPHY if each != "ReEncrypt"} | {"kms:ReEncryptFrom"}
+
+    allowed = {a for a in operations if not any(denies(s, a, f"{name.capitalize()}Role.Arn") for s in policy())}
+
+    assert allowed == own
+
+
+@pytest.mark.parametrize("action", ["PutKeyPolicy", "ScheduleKeyDeletion", "CancelKeyDeletion", "EnableKey", "DescribeKey"])
+def test_the_account_administers_the_key(action: str) -> None:
+    """Nothing of that is denied to anybody: IAM decides, and nobody is locked out."""
+    allowing = [each for each in policy() if each["Effect"] == "Allow"]
+
+    assert not any(denies(each, f"kms:{action}", who) for each in policy() for who in NO_ROLE_OF_OURS)
+    assert [(each["Principal"], each["Action"]) for each in allowing] == [
+        ({"AWS": "arn:aws:iam::123456789012:root"}, "kms:*")
+    ]
+
+
+def test_a_key_that_the_stack_does_not_own_gets_the_same_policy() -> None:
+    """`make key-policy` prints what the template says for a key of its own."""
+    prefix = "arn:aws:iam::123456789012:role/"
+    users = {action: {prefix + name for name in roles(action)} for action in (OPEN, SEAL)}
+
+    printed = key_policy.document(users)
+
+    assert without_prefix(printed["Statement"], prefix) == [in_order(each) for each in policy()]
+    assert [*key_policy.problems(printed, users)] == []
+
+
+def without_prefix(found: Any, prefix: str) -> Any:
+    """Return statements with the roles as the template refers to them."""
+    if isinstance(found, list):
+        return [without_prefix(each, prefix) for each in found]
+    if isinstance(found, dict):
+        return {name: without_prefix(each, prefix) for name, each in found.items()}
+    return found.removeprefix(prefix)
+
+
+def in_order(statement: Any) -> Any:
+    """Return a statement with its roles in the order of their names."""
+    if "Condition" not in statement:
+        return statement
+    named = statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+    return statement | {"Condition": {"ArnNotEquals": {"aws:PrincipalArn": sorted(named)}}}
+
+
+def referred(part: Any) -> Iterator[str]:
+    """Give the logical ids that a part of the template refers to."""
+    if isinstance(part, list):
+        for each in part:
+            yield from referred(each)
+    elif isinstance(part, dict):
+        for name, value in part.items():
+            if name == "Ref":
+                yield value
+            elif name == "Fn::GetAtt":
+                yield as_list(value)[0].partition(".")[0]
+            elif name == "Fn::Sub":
+                text, *variables = as_list(value)
+                yield from (each.partition("}")[0].partition(".")[0] for each in text.split("${")[1:])
+                yield from referred(variables)
+            else:
+                yield from referred(value)
+
+
+def needs(logical_id: str) -> set[str]:
+    """Return the resources that have to be there before this one."""
+    resource = translated()["Resources"][logical_id]
+    named = {*referred(resource.get("Properties", {})), *as_list(resource.get("DependsOn", []))}
+    return named & translated()["Resources"].keys()
+
+
+def test_cloudformation_can_make_the_stack_in_some_order() -> None:
+    """Nothing refers in a circle: the key names the roles, and the rights on it come after both."""
+    in_order_of_making = list(TopologicalSorter({each: needs(each) for each in translated()["Resources"]}).static_order())
+
+    for name in ON_THE_KEY:
+        named = [f"{name.capitalize()}{part}" for part in ("Role", "KeyRights", "Function")]
+        assert [*filter({*named, "TokensKey"}.__contains__, in_order_of_making)] == [
+            named[0], "TokensKey", *named[1:]
+        ]
+
+
+@pytest.mark.parametrize("name", ON_THE_KEY)
+def test_no_version_of_a_function_runs_before_it_has_its_rights(name: str) -> None:
+    """A deployment gives a function its rights before its code."""
+    assert f"{name.capitalize()}KeyRights" in needs(f"{name.capitalize()}Function")
