@@ -158,7 +158,8 @@ class Stack:
 
         template = cloudformation.load(self._template)
         origins = dict.fromkeys((self.base_url, self.local_url, *self._addresses.return_to_origins))
-        parameters = {"BaseUrl": self.base_url, "ReturnToOrigins": ",".join(origins)}
+        # There are no rights on one machine that `authorize` could have too many of.
+        parameters = {"BaseUrl": self.base_url, "ReturnToOrigins": ",".join(origins), "PushedRequests": "true"}
         self.deployment = cloudformation.create(template, parameters)
         if self._dynamodb_endpoint:
             definitions = cloudformation.table_definitions(template)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from local.stack import Stack
 
-_RIGHTS = {"Effect": "Allow", "Action": [key_policy.OPEN, key_policy.SEAL], "Resource": "*"}
 _TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
 
 
@@ -25,16 +24,9 @@ def deploy(stack: Stack, functions: Sequence[str] = ("token",)) -> str:
     name = f"deployed-{uuid.uuid4().hex[:8]}"
     own = translated()["Resources"]
     policy = {"Version": "2012-10-17", "Statement": [_TRUST]}
+    roles = [name for name, each in own.items() if each["Type"] == "AWS::IAM::Role"]
     resources: dict[str, Any] = {
-        "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": policy}},
-        "TokenKeyRights": {
-            "Type": "AWS::IAM::Policy",
-            "Properties": {
-                "PolicyName": own["TokenKeyRights"]["Properties"]["PolicyName"],
-                "Roles": [{"Ref": "Role"}],
-                "PolicyDocument": {"Version": "2012-10-17", "Statement": [_RIGHTS]},
-            },
-        },
+        **{each: {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": policy}} for each in roles},
         "SweepRule": {"Type": "AWS::Events::Rule", "Properties": {"ScheduleExpression": "rate(5 minutes)"}},
         "ConnectionsTable": {"Type": "AWS::DynamoDB::Table", "Properties": own["ConnectionsTable"]["Properties"]},
     }
@@ -43,7 +35,7 @@ def deploy(stack: Stack, functions: Sequence[str] = ("token",)) -> str:
             "FunctionName": f"{name}-{each}",
             "Runtime": "python3.13",
             "Handler": f"functions.{each}.handler",
-            "Role": {"Fn::GetAtt": ["Role", "Arn"]},
+            "Role": {"Fn::GetAtt": [f"{each.capitalize()}Role", "Arn"]},
             "Code": {"ZipFile": "pass"},
             "MemorySize": 512,
             "Environment": {"Variables": {"GATEHOUSE_REVISION": "1", "GATEHOUSE_RETURN_TO_ORIGINS": ""}},
@@ -73,7 +65,7 @@ def deploy(stack: Stack, functions: Sequence[str] = ("token",)) -> str:
 
 def put_key_policy(stack_name: str, key: str) -> None:
     """Give a key the policy that the stack's own key has by the template."""
-    policy = json.dumps(key_policy.document(key_policy.users_of(stack_name)))
+    policy = json.dumps(key_policy.needed(stack_name))
     boto3.client("kms").put_key_policy(KeyId=key.rpartition("/")[2], PolicyName="default", Policy=policy)
 
 

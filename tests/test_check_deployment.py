@@ -87,16 +87,30 @@ def put(name: str, policy: object) -> str:
 
 def key_of_a_deleted_stack(name: str) -> str:
     """Use a key that another stack has left, whose roles its policy names."""
-    old = "arn:aws:iam::123456789012:role/old-TokenRole"
-    remedy = put(name, key_policy.document({key_policy.OPEN: {old}, key_policy.SEAL: {old}}))
-    return f"its policy shuts {physical(name, 'Role')} out, and its policy lets old-TokenRole use it, too{remedy}"
+    old = key_policy.resolved(key_policy.of_the_template(), "aws", "123456789012", OldRoles())
+    remedy = put(name, old)
+    ours = ", ".join(sorted(physical(name, each) for each in USERS))
+    theirs = ", ".join(sorted(f"old-{each}" for each in USERS))
+    return f"its policy shuts {ours} out, and its policy lets {theirs} use it, too{remedy}"
+
+
+USERS = ("CallbackRole", "RefreshRole", "RescueRole", "RevokeRole", "TokenRole")
+"""The roles that the key's policy names."""
+
+
+class OldRoles(dict[str, str]):
+    """The names that a deleted stack has given its roles."""
+
+    def __missing__(self, logical_id: str) -> str:
+        return f"old-{logical_id}"
 
 
 def key_for_everybody(name: str) -> str:
     """Use a key as it is made by hand: whoever IAM allows it uses it."""
     statement = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "kms:*", "Resource": "*"}
     remedy = put(name, {"Version": "2012-10-17", "Statement": [statement]})
-    return f"whoever has rights on all keys can open tokens, because its policy does not deny that{remedy}"
+    assert remedy
+    return "its policy leaves to IAM who may do kms:CreateGrant, kms:Decrypt, kms:Encrypt, kms:GenerateDataKey, "
 
 
 def key_going(name: str) -> str:

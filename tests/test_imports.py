@@ -146,6 +146,7 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
             "provider.registration_changes",
             "usecases.refresh_results",
             "usecases.refreshing",
+            "storage.opened",
             "storage.shared",
             "usecases.token_refresh",
             "usecases.vending",
@@ -177,7 +178,7 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "sweep": (AWS, EVERY | CONNECTIONS | {"storage.queues", "storage.shared", "usecases.sweeping"}),
     # A stored token that is still valid needs no provider and no write: all that is loaded with the first refresh.
-    "token": (AWS | SEALING, EVERY | CONNECTIONS | SEALS | {"usecases.vending"}),
+    "token": (AWS | SEALING, EVERY | CONNECTIONS | SEALS | {"storage.opened", "usecases.vending"}),
 }
 
 CODE = """

@@ -56,7 +56,7 @@ CONNECTION_ID = """
     usecases.vending
     storage.connections storage.table storage.attributes storage.aws storage.connection_item storage.items
     grant.connection
-    storage.cipher storage.sealing grant.token_set
+    storage.cipher storage.sealing storage.opened grant.token_set
 """
 """The modules that a connection_id enters on its way to a token that is still valid, in this order."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fnmatch import fnmatchcase
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,13 @@ from botocore.loaders import Loader
 
 from functions.vault.grant.seal import PENDING, TOKENS
 from tests.expressions import Deployed, translated
-from tests.test_template import FUNCTIONS, as_list, function, key_rights, role, statements
+from tests.test_template import ADDED, FUNCTIONS, as_list, function, key_rights, role, statements
 from tools import key_policy
-from tools.key_policy import OPEN, SEAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+OPEN, SEAL = "kms:Decrypt", "kms:GenerateDataKey"
 
 # What each function may do with the key: open or seal tokens in use, and tokens that wait. One that is not here may do
 # nothing with it. What else a function may do is in tests/test_template.py.
@@ -37,7 +39,10 @@ DOES_CRYPTOGRAPHY = {
 }
 """The operations of KMS that use a key like this one, or let somebody use it."""
 
-OF_OTHER_KEYS = {"DeriveSharedSecret", "GenerateMac", "GenerateRandom", "Sign", "Verify", "VerifyMac"}
+OF_OTHER_KEYS = {
+    *("Decapsulate", "DeriveSharedSecret", "Encapsulate"),
+    *("GenerateMac", "GenerateRandom", "Sign", "Verify", "VerifyMac"),
+}
 """Operations that a symmetric key for encryption does not have, and one that uses no key."""
 
 ADMINISTRATION = (
@@ -57,11 +62,6 @@ NO_ROLE_OF_OURS = (
     None,
 )
 """Who asks: with every right in IAM, with a name like one of ours, and a service, which comes without a role."""
-
-
-def roles(action: str) -> set[str]:
-    """Return the roles of the functions that may do something with the key, as the template refers to them."""
-    return {f"{name.capitalize()}Role.Arn" for name, rights in ON_THE_KEY.items() if action in set().union(*rights.values())}
 
 
 def policy() -> list[Any]:
@@ -118,10 +118,12 @@ def test_a_role_has_no_other_rights_on_keys_but_those_of_clients(name: str) -> N
 
 
 def test_every_policy_of_its_own_is_a_functions_rights_on_the_key() -> None:
-    """Nobody else gets rights by such a policy."""
+    """Or what a parameter adds to a function. Nobody else gets rights by such a policy."""
     made = {name for name, each in translated()["Resources"].items() if each["Type"] == "AWS::IAM::Policy"}
 
-    assert made == {f"{name.capitalize()}KeyRights" for name in ON_THE_KEY}
+    added = {logical_id for _, logical_id, _ in ADDED.values()}
+
+    assert made == {f"{name.capitalize()}KeyRights" for name in ON_THE_KEY} | added
 
 
 @pytest.mark.parametrize("principal", NO_ROLE_OF_OURS)
@@ -154,7 +156,9 @@ def test_the_key_lets_a_function_do_what_it_has_rights_for_and_no_more(name: str
     assert allowed == own
 
 
-@pytest.mark.parametrize("action", ["PutKeyPolicy", "ScheduleKeyDeletion", "CancelKeyDeletion", "EnableKey", "DescribeKey"])
+@pytest.mark.parametrize(
+    "action", ["PutKeyPolicy", "ScheduleKeyDeletion", "CancelKeyDeletion", "EnableKey", "DescribeKey"]
+)
 def test_the_account_administers_the_key(action: str) -> None:
     """Nothing of that is denied to anybody: IAM decides, and nobody is locked out."""
     allowing = [each for each in policy() if each["Effect"] == "Allow"]
@@ -166,31 +170,16 @@ def test_the_account_administers_the_key(action: str) -> None:
 
 
 def test_a_key_that_the_stack_does_not_own_gets_the_same_policy() -> None:
-    """`make key-policy` prints what the template says for a key of its own."""
-    prefix = "arn:aws:iam::123456789012:role/"
-    users = {action: {prefix + name for name in roles(action)} for action in (OPEN, SEAL)}
+    """`make key-policy` prints what the template says for a key of its own, and nothing is then said to be wrong."""
+    names = {f"{name.capitalize()}Role": f"gatehouse-{name}" for name in ON_THE_KEY}
 
-    printed = key_policy.document(users)
+    printed = key_policy.resolved(key_policy.of_the_template(), "aws", "123456789012", names)
 
-    assert without_prefix(printed["Statement"], prefix) == [in_order(each) for each in policy()]
-    assert [*key_policy.problems(printed, users)] == []
-
-
-def without_prefix(found: Any, prefix: str) -> Any:
-    """Return statements with the roles as the template refers to them."""
-    if isinstance(found, list):
-        return [without_prefix(each, prefix) for each in found]
-    if isinstance(found, dict):
-        return {name: without_prefix(each, prefix) for name, each in found.items()}
-    return found.removeprefix(prefix)
-
-
-def in_order(statement: Any) -> Any:
-    """Return a statement with its roles in the order of their names."""
-    if "Condition" not in statement:
-        return statement
-    named = statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
-    return statement | {"Condition": {"ArnNotEquals": {"aws:PrincipalArn": sorted(named)}}}
+    text = json.dumps(policy())
+    for logical_id, name in names.items():
+        text = text.replace(f"{logical_id}.Arn", f"arn:aws:iam::123456789012:role/{name}")
+    assert printed["Statement"] == json.loads(text)
+    assert [*key_policy.problems(printed, printed)] == []
 
 
 def referred(part: Any) -> Iterator[str]:
@@ -216,21 +205,31 @@ def needs(logical_id: str) -> set[str]:
     """Return the resources that have to be there before this one."""
     resource = translated()["Resources"][logical_id]
     named = {*referred(resource.get("Properties", {})), *as_list(resource.get("DependsOn", []))}
-    return named & translated()["Resources"].keys()
+    return {each for each in named if each in translated()["Resources"]}
 
 
 def test_cloudformation_can_make_the_stack_in_some_order() -> None:
     """Nothing refers in a circle: the key names the roles, and the rights on it come after both."""
-    in_order_of_making = list(TopologicalSorter({each: needs(each) for each in translated()["Resources"]}).static_order())
+    in_order_of_making = [*TopologicalSorter({each: needs(each) for each in translated()["Resources"]}).static_order()]
 
     for name in ON_THE_KEY:
         named = [f"{name.capitalize()}{part}" for part in ("Role", "KeyRights", "Function")]
-        assert [*filter({*named, "TokensKey"}.__contains__, in_order_of_making)] == [
-            named[0], "TokensKey", *named[1:]
-        ]
+        made = [each for each in in_order_of_making if each in {*named, "TokensKey"}]
+        assert made == [named[0], "TokensKey", *named[1:]]
 
 
 @pytest.mark.parametrize("name", ON_THE_KEY)
 def test_no_version_of_a_function_runs_before_it_has_its_rights(name: str) -> None:
     """A deployment gives a function its rights before its code."""
     assert f"{name.capitalize()}KeyRights" in needs(f"{name.capitalize()}Function")
+
+
+def test_registrations_are_read_only_where_a_provider_is_asked() -> None:
+    """They hold client secrets. `start` checks them whole. The sweep, the lists and the rescue read none."""
+
+    def reads(policies: list[Any]) -> bool:
+        return any("secretsmanager:GetSecretValue" in as_list(each["Action"]) for each in statements(policies))
+
+    assert {name for name in FUNCTIONS if reads(role(name)["Policies"])} == {
+        *("start", "callback", "token", "refresh", "revoke")
+    }

@@ -65,12 +65,8 @@ RIGHTS = {
         ("dynamodb:PutItem", "AuthorizationsTable.Arn"),
         *READ_REGISTRATIONS,
     },
-    "authorize": {
-        ("dynamodb:GetItem", "AuthorizationsTable.Arn"),
-        ("dynamodb:UpdateItem", "AuthorizationsTable.Arn"),
-        *READ_REGISTRATIONS,
-        *SIGN,
-    },
+    # It faces the internet: no registration, no client key, nothing to write.
+    "authorize": {("dynamodb:GetItem", "AuthorizationsTable.Arn")},
     "callback": {
         ("dynamodb:GetItem", "AuthorizationsTable.Arn"),
         ("dynamodb:UpdateItem", "AuthorizationsTable.Arn"),
@@ -132,10 +128,22 @@ RIGHTS = {
 
 DIGEST = sha256(b"what the proxy adds").hexdigest()
 
+# What a parameter adds, in a policy of its own: the parameter, the policy, and its rights.
+ADDED = {
+    "authorize": (
+        "PushedRequests",
+        "AuthorizePushRights",
+        {("dynamodb:UpdateItem", "AuthorizationsTable.Arn"), *READ_REGISTRATIONS, *SIGN},
+    ),
+}
+
 # The settings of each function, without GATEHOUSE_. A function that talks to providers needs the base URL: endpoints on
 # loopback are allowed only if the deployment is there, too.
 SETTINGS = {
-    "start": {"BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE", "RETURN_TO_ORIGINS", "SECRET_PREFIX"},
+    "start": {
+        *("BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE"),
+        *("PUSHED_REQUESTS", "RETURN_TO_ORIGINS", "SECRET_PREFIX"),
+    },
     "authorize": {"BASE_URL", "AUTHORIZATIONS_TABLE", "SECRET_PREFIX", "ORIGIN_VERIFY_SHA256"},
     "callback": {
         *("APPLICATION_URL", "BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE"),
@@ -290,17 +298,40 @@ def test_a_function_may_do_what_it_needs_and_no_more(name: str) -> None:
     assert set().union(*map(rights, found)) == RIGHTS[name] | own_log
 
 
+@pytest.mark.parametrize("name", ADDED)
+def test_a_parameter_adds_rights_to_a_function_that_needs_them_seldom(name: str) -> None:
+    """Off by default. With it the function has exactly these, and the settings that go with them."""
+    parameter, logical_id, added = ADDED[name]
+    properties = added_policy(name)
+    function_id = f"{name.capitalize()}Function"
+    before, after = (Deployed(values).properties(function_id) for values in ({}, {parameter: "true"}))
+
+    assert template()["Parameters"][parameter]["Default"] == "false"
+    assert (Deployed().has(logical_id), Deployed({parameter: "true"}).has(logical_id)) == (False, True)
+    assert properties["Roles"] == [{"Ref": f"{name.capitalize()}Role"}]
+    assert set().union(*map(rights, statements([properties]))) == added
+    variables = [set(each["Environment"]["Variables"]) for each in (before, after)]
+    assert variables[1] - variables[0] == {"GATEHOUSE_SECRET_PREFIX"}
+
+
+def added_policy(name: str) -> Any:
+    """Return the properties of the policy that a parameter adds to a function's role."""
+    return template()["Resources"][ADDED[name][1]]["Properties"]
+
+
 def test_the_public_functions_cannot_open_any_token() -> None:
     """An attacker who takes over a public function can decrypt nothing."""
     for name in set(PUBLIC_ROUTES.values()):
-        actions = {action for statement in statements(policies(name)) for action, _ in rights(statement)}
+        added = [added_policy(name)] if name in ADDED else []
+        actions = {action for statement in statements([*policies(name), *added]) for action, _ in rights(statement)}
 
         assert not actions & {"kms:Decrypt", "kms:ReEncryptFrom", "kms:*", "*"}
 
 
 def test_client_keys_are_recognized_by_their_alias() -> None:
     """No other key of the account signs for Gatehouse, and a second stack's keys have other names."""
-    found = [s for name in FUNCTIONS for s in statements(policies(name)) if rights(s) & SIGN]
+    of_all = [*(each for name in FUNCTIONS for each in policies(name)), *map(added_policy, ADDED)]
+    found = [statement for statement in statements(of_all) if rights(statement) & SIGN]
 
     assert len(found) == 5
     for statement in found:
@@ -322,7 +353,7 @@ def test_the_build_keeps_the_operations_that_are_allowed() -> None:
 def test_no_policy_allows_everything() -> None:
     """No policy has a wildcard for an action or for a whole resource."""
     managed = [found["Properties"] for found in resources("AWS::IAM::ManagedPolicy").values()]
-    inline = [policy for name in FUNCTIONS for policy in policies(name)]
+    inline = [*(policy for name in FUNCTIONS for policy in policies(name)), *map(added_policy, ADDED)]
 
     for statement in statements([*managed, *inline]):
         for action, resource in rights(statement):

@@ -21,6 +21,7 @@ CHANGED = {
     "ApplicationUrl": "https://app.example.com/connect",
     "OriginVerifySha256": "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8",
     "SecretPrefix": "gatehouse-staging/providers/",
+    "PushedRequests": "true",
     "ThrottlingRateLimit": "50",
     "ThrottlingBurstLimit": "70",
     "MemorySize": "1024",
@@ -113,6 +114,7 @@ def test_a_description_has_room_for_the_longest_values(function: str, own_table:
         "SnapStart": "PublishedVersions",
         "BaseUrl": "https://".ljust(translated()["Parameters"]["BaseUrl"]["MaxLength"], "b"),
         "SecretPrefix": "s" * translated()["Parameters"]["SecretPrefix"]["MaxLength"],
+        "PushedRequests": "true",
         **({} if own_table else {"ConnectionsTableName": "t" * 84}),
     }
 

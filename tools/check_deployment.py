@@ -101,7 +101,7 @@ class Stack:
         if state != "Enabled":
             problems.append(f"it is {state}, and no token opens: enable it, or cancel its deletion")
         policy = json.loads(kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"])
-        wrong = [*key_policy.problems(policy, key_policy.users_of(self.name, self._client_of))]
+        wrong = [*key_policy.problems(policy, key_policy.needed(self.name, self._client_of))]
         if wrong:
             put = f"aws kms put-key-policy --key-id {key} --policy-name default"
             problems.append(f'{", and ".join(wrong)}: `{put} --policy "$(make -s key-policy STACK={self.name})"`')
@@ -124,7 +124,7 @@ def main(arguments: list[str]) -> int:
     stack: str = parser.parse_args(arguments).stack
     try:
         findings = list(Stack(stack).findings())
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, key_policy.NotDeployed) as error:
         print(f"{stack} cannot be looked at: {error}", file=sys.stderr)
         return 1
     for what, problem in findings:

@@ -1,7 +1,8 @@
-"""Prints the policy that the key of the tokens needs, for a key that the stack uses and does not own.
+"""Prints the policy that the key of the tokens needs, for a key that a stack uses and does not own.
 
-`python -m tools.key_policy STACK` reads, with the credentials and the region of the AWS CLI, which roles of the stack
-have rights on the key, and changes nothing. A key that the stack has made has this policy by the template.
+`python -m tools.key_policy STACK` asks, with the credentials and the region of the AWS CLI, what the roles of the stack
+are called, and changes nothing. The policy is that of `TokensKey` in `template.yaml`, which a stack gives to a key of
+its own. The stack has to be deployed from this checkout.
 """
 
 from __future__ import annotations
@@ -9,111 +10,90 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tools.operating import physical_ids
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    Users = Mapping[str, Collection[str]]
-    """The ARNs of the roles that may do what the functions do with the key, by the action."""
+    Policy = Mapping[str, Any]
 
-OPEN, SEAL = "kms:Decrypt", "kms:GenerateDataKey"
-"""What functions do with the key."""
-
-FOR_NOBODY = (
-    "kms:CreateGrant",
-    "kms:Encrypt",
-    "kms:GenerateDataKeyPair*",
-    "kms:GenerateDataKeyWithoutPlaintext",
-    "kms:ReEncrypt*",
-)
-"""Other ways to a data key, which no function needs."""
-
-_RIGHTS = "tokens-key"
-"""The name of the policy that gives a role its rights on the key: the resources KeyRights of the template."""
+_TEMPLATE = Path(__file__).resolve().parent.parent / "template.yaml"
 
 
-def users_of(stack: str, client_of: Callable[[Any], Any] = boto3.client) -> Users:
-    """Return which roles of a deployed stack have rights on the key, by what they may do with it."""
-    iam, configuration = client_of("iam"), client_of("lambda").get_function_configuration
-    functions = physical_ids(client_of("cloudformation"), stack, "AWS::Lambda::Function")
-    found: dict[str, set[str]] = defaultdict(set)
-    for role in {configuration(FunctionName=function)["Role"] for function in functions}:
-        try:
-            rights = iam.get_role_policy(RoleName=role.rpartition("/")[2], PolicyName=_RIGHTS)["PolicyDocument"]
-        except iam.exceptions.NoSuchEntityException:
-            continue
-        for statement in rights["Statement"]:
-            for action in _as_list(statement["Action"]):
-                found[action].add(role)
-    return found
+class NotDeployed(Exception):
+    """The stack lacks a role that the template's key policy names. The text says which."""
 
 
-def document(users: Users) -> dict[str, Any]:
-    """Return the key policy that lets these roles use the key and nobody else, and leaves it to the account otherwise.
-
-    Raises `ValueError` if there are none: nobody could use the key.
-    """
-    if not users.get(OPEN) or not users.get(SEAL):
-        raise ValueError("No role of the stack has rights on the key: is it a stack of Gatehouse?")
-    account = ":".join(min(users[OPEN]).split(":")[:5])
-    administration = {
-        "Sid": "AccountAdministersAndIamDecides",
-        "Effect": "Allow",
-        "Principal": {"AWS": f"{account}:root"},
-        "Action": "kms:*",
-        "Resource": "*",
+def needed(stack: str, client_of: Callable[[Any], Any] = boto3.client) -> Policy:
+    """Return the policy for the key of a deployed stack. Raises `NotDeployed`."""
+    cloudformation = client_of("cloudformation")
+    (described,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    _, partition, _, _, account, _ = described["StackId"].split(":", 5)
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+    names = {
+        each["LogicalResourceId"]: each["PhysicalResourceId"]
+        for page in pages
+        for each in page["StackResourceSummaries"]
+        if each["ResourceType"] == "AWS::IAM::Role"
     }
-    for_nobody = {
-        "Sid": "NobodyAtAll",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": list(FOR_NOBODY),
-        "Resource": "*",
-    }
-    fence = [_only(OPEN, "NobodyElseOpens", users), _only(SEAL, "NobodyElseSeals", users)]
-    return {"Version": "2012-10-17", "Statement": [administration, *fence, for_nobody]}
+    try:
+        policy: Policy = resolved(of_the_template(), partition, account, names)
+    except KeyError as missing:
+        raise NotDeployed(f"it has no {missing.args[0]}: deploy it from this checkout first") from None
+    return policy
 
 
-def _only(action: str, sid: str, users: Users) -> dict[str, Any]:
-    return {
-        "Sid": sid,
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": action,
-        "Resource": "*",
-        "Condition": {"ArnNotEquals": {"aws:PrincipalArn": sorted(users[action])}},
-    }
+def of_the_template() -> Policy:
+    """Return the policy of the stack's own key, as the template has it."""
+    from samtranslator.yaml_helper import yaml_parse  # noqa: PLC0415 - it takes long to load, and checks need it late
+
+    template = yaml_parse(_TEMPLATE.read_text(encoding="utf-8"))
+    policy: Policy = template["Resources"]["TokensKey"]["Properties"]["KeyPolicy"]
+    return policy
 
 
-def problems(policy: Mapping[str, Any], users: Users) -> Iterator[str]:
-    """Give what is wrong with a key policy for a stack in which these roles use the key."""
-    everybody = ("*", {"AWS": "*"})
-    denials = [each for each in policy["Statement"] if each["Effect"] == "Deny" and each.get("Principal") in everybody]
-    shut_out, others = set[str](), set[str]()
-    has_gap = not set(FOR_NOBODY) <= {action for each in denials if "Condition" not in each for action in _denied(each)}
-    for action in (OPEN, SEAL):
-        excepted = [_excepted(each) for each in denials if action in _denied(each)]
-        has_gap = has_gap or not any(each is not None for each in excepted)
-        for each in excepted:
-            shut_out |= set(users.get(action, ())) - (each or set())
-            others |= (each or set()) - set(users.get(action, ()))
+def resolved(part: Any, partition: str, account: str, roles: Mapping[str, str]) -> Any:
+    """Return a part of a policy with ARNs for its references; `roles` has the roles' names by their logical ids."""
+    match part:
+        case list():
+            return [resolved(each, partition, account, roles) for each in part]
+        case {"Fn::GetAtt": [logical_id, "Arn"]}:
+            return f"arn:{partition}:iam::{account}:role/{roles[logical_id]}"
+        case {"Fn::Sub": str(text)}:
+            return text.replace("${AWS::Partition}", partition).replace("${AWS::AccountId}", account)
+        case dict():
+            return {name: resolved(each, partition, account, roles) for name, each in part.items()}
+    return part
+
+
+def problems(policy: Policy, wanted: Policy) -> Iterator[str]:
+    """Give what is wrong with the policy of a key, by the one that it should have."""
+    shut_out, others, gaps = set[str](), set[str](), set[str]()
+    denials = [each for each in policy["Statement"] if _denies_everybody(each)]
+    for statement in filter(_denies_everybody, wanted["Statement"]):
+        users = _excepted(statement) or set()
+        for action in _as_list(statement["Action"]):
+            excepted = [_excepted(each) for each in denials if action in _as_list(each.get("Action", ()))]
+            found = [each for each in excepted if each is not None]
+            if not found:
+                gaps.add(action)
+            for each in found:
+                shut_out |= users - each
+                others |= each - users
     if shut_out:
         yield f"its policy shuts {_named(shut_out)} out"
     if others:
         yield f"its policy lets {_named(others)} use it, too"
-    if has_gap:
-        yield "whoever has rights on all keys can open tokens, because its policy does not deny that"
+    if gaps:
+        yield f"its policy leaves to IAM who may do {', '.join(sorted(gaps))}, so that an administrator can open tokens"
 
 
-def _denied(statement: Mapping[str, Any]) -> set[str]:
-    return set(_as_list(statement.get("Action", ())))
+def _denies_everybody(statement: Mapping[str, Any]) -> bool:
+    return statement["Effect"] == "Deny" and statement.get("Principal") in ("*", {"AWS": "*"})
 
 
 def _excepted(statement: Mapping[str, Any]) -> set[str] | None:
@@ -139,8 +119,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("stack", nargs="?", default="gatehouse", help="the name of the stack (default: gatehouse)")
     stack: str = parser.parse_args(arguments).stack
     try:
-        print(json.dumps(document(users_of(stack)), indent=2))
-    except (BotoCoreError, ClientError, ValueError) as error:
+        print(json.dumps(needed(stack), indent=2))
+    except (BotoCoreError, ClientError, NotDeployed) as error:
         print(f"{stack}: {error}", file=sys.stderr)
         return 1
     return 0

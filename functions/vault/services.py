@@ -38,7 +38,8 @@ class Services(Resources):
         """Return the use case start."""
         from .usecases.starting import Starting
 
-        return Starting(self.settings.base_url, self.connections, self.authorizations, self.registrations, self.timing)
+        parts = (self.connections, self.authorizations, self.registrations, self.timing)
+        return Starting(self.settings.base_url, *parts, may_push=self.settings.may_push)
 
     @cached_property
     def binding(self) -> Binding:
@@ -93,9 +94,11 @@ class Services(Resources):
 
     @cached_property
     def vending(self) -> Vending:
-        """Return the use cases token and refresh."""
+        """Return the use cases token and refresh. Their functions, and no others, keep opened tokens in memory."""
+        from .storage.opened import Opened
         from .usecases.vending import Vending
 
+        self.cipher.keep(Opened(self.timing.now))
         # A stored token that is still valid needs none of these.
         refreshing, second_look, account_lookup = map(self._later, ("refreshing", "second_look", "account_lookup"))
         return Vending(self.connections, self.cipher, refreshing, second_look, account_lookup, self.timing)

@@ -105,6 +105,13 @@ class Settings:
         # A list: all are compared, whichever is the one.
         return not accepted or any([hmac.compare_digest(digest, each) for each in accepted])  # noqa: C419 - as above
 
+    # Rights that a deployment gives only where they are needed
+
+    @property
+    def may_push(self) -> bool:
+        """Return whether `authorize` has the rights to push authorization requests (RFC 9126)."""
+        return self._environ.get("GATEHOUSE_PUSHED_REQUESTS") == "true"
+
     # Names of AWS resources
 
     @property

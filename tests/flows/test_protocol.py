@@ -162,6 +162,23 @@ def test_a_provider_that_wants_requests_pushed_has_to_say_where(application: App
     assert "pushed_authorization_request_endpoint" in answer["error_description"]
 
 
+def test_a_deployment_without_the_rights_to_push_says_so_before_a_customer_meets_it(
+    stack: Stack, application: Application, scripted: Scripted
+) -> None:
+    """`start` names the parameter that gives them. What is not pushed needs none."""
+    # given
+    without = with_services(stack, start, GATEHOUSE_PUSHED_REQUESTS="false")
+    pushing, ordinary = application.register(with_par(scripted)), application.register(scripted.registration)
+
+    # when
+    refused, opened = (without({"provider": each}, Context()) for each in (pushing, ordinary))
+
+    # then
+    assert (refused["error"], refused["retryable"]) == ("provider_misconfigured", False)
+    assert 'set PushedRequests = "true" in samconfig.toml' in refused["error_description"]
+    assert "authorize_url" in opened
+
+
 # Answers that are posted
 
 

@@ -13,6 +13,7 @@ from functions.vault.oauth.client import Client
 from functions.vault.storage.authorizations import Authorizations
 from functions.vault.storage.cipher import Cipher
 from functions.vault.storage.connections import Connections
+from functions.vault.storage.opened import Opened
 from functions.vault.storage.queues import Queue
 from functions.vault.storage.shared import Shared
 from functions.vault.storage.slots import Slots
@@ -193,6 +194,7 @@ class Process:
         self.connections = parts.connections(client_of, CONNECTIONS, clock.correct_by)
         self.authorizations = parts.authorizations(client_of, AUTHORIZATIONS, clock.correct_by)
         self.cipher = Cipher(client_of, "key")
+        self.cipher.keep(Opened(self.timing.now))
         wire, now = transport(world), self.timing.now
         self.committing = parts.committing(self.connections, Queue(client_of, "rescue"), self._last_resort, self.timing)
         shared = Shared(client_of, SHARED, clock.correct_by)
@@ -247,9 +249,8 @@ class Process:
             Queue(client_of, "revoke"),
             self.timing,
         )
-        self.starting = Starting(
-            "https://gatehouse.test", self.connections, self.authorizations, self.registrations, self.timing
-        )
+        parts_of_start = (self.connections, self.authorizations, self.registrations, self.timing)
+        self.starting = Starting("https://gatehouse.test", *parts_of_start, may_push=True)
 
     @property
     def registrations(self) -> Registrations:

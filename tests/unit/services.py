@@ -25,6 +25,7 @@ from functions.vault.storage.authorizations import Authorizations
 from functions.vault.storage.cipher import Cipher
 from functions.vault.storage.connections import Connections
 from functions.vault.storage.due import Due
+from functions.vault.storage.opened import Opened
 from functions.vault.storage.queues import Queue
 from functions.vault.storage.registrations import Registrations
 from functions.vault.storage.shared import Shared
@@ -336,7 +337,7 @@ class MemoryKms:
     def decrypt(self, **arguments: Any) -> dict[str, bytes]:
         """Decrypt a key."""
         with self._events.call("decrypt"):
-            key, context = self.keys[arguments["CiphertextBlob"]]
+            key, context = self.keys.get(arguments["CiphertextBlob"], (b"", None))
             if context != arguments["EncryptionContext"]:
                 raise aws_error("InvalidCiphertextException", "Decrypt")
             return {"Plaintext": key}
@@ -430,6 +431,7 @@ class MemoryServices:
         self.revoke_queue = MemoryQueue(self.events, "revoke_queue")
         self.timing = Timing(now=lambda: self.now, sleep=self._sleep, jitter=lambda: 0.5)
         self.cipher = self.new_cipher()
+        self.cipher.keep(Opened(lambda: self.now))
         keys = IssuerKeys(self.server, lambda: self.now)
         self.table_of_slots = Shared(lambda _service: self.dynamo, "shared")
         self.slots = Slots(self.table_of_slots, self.timing)
@@ -442,9 +444,8 @@ class MemoryServices:
             wall_clock=lambda: self.now,
         )
         self.committing = Committing(self.connections, self.rescue_queue, self._last_resort, self.timing)
-        self.starting = Starting(
-            "https://gate.example", self.connections, self.authorizations, self.registrations, self.timing
-        )
+        parts_of_start = (self.connections, self.authorizations, self.registrations, self.timing)
+        self.starting = Starting("https://gate.example", *parts_of_start, may_push=True)
         parts = (self.registrations, self.cipher, self.client)
         self.binding = Binding(True, self.authorizations, self.registrations, self.client, self.timing)  # noqa: FBT003 - over https
         self.token_refresh = self.token_refresh_with()

@@ -15,8 +15,9 @@ from functions.vault.grant.stored_set import StoredSet
 from functions.vault.grant.token_set import TokenSet
 from functions.vault.storage.aws import ClientOf
 from functions.vault.storage.cipher import Cipher
+from functions.vault.storage.opened import Opened
 from functions.vault.storage.sealing import SealBroken, wrapped_key_of
-from tests.unit.samples import TOKENS, WHOSE, connection, sealed_tokens, token_response, with_current
+from tests.unit.samples import NOW, TOKENS, WHOSE, connection, sealed_tokens, token_response, with_current
 
 
 class Kms:
@@ -63,6 +64,13 @@ def stored(kms: Kms, key_id: str, tokens: TokenSet = TOKENS) -> Connection:
     """Return a connection whose tokens were sealed by another function."""
     sealer = Cipher(kms, key_id).prepare("merchant-1", 1, WHOSE)
     return connection(tokens=sealed_tokens(token_response(tokens=tokens), sealer))
+
+
+def keeping(kms: Kms, key_id: str, clock: Callable[[], float] = lambda: NOW) -> Cipher:
+    """Return the cipher of a function that keeps in memory what it opens."""
+    made = Cipher(kms, key_id)
+    made.keep(Opened(clock))
+    return made
 
 
 def current(of: Connection) -> StoredSet:
@@ -115,19 +123,62 @@ def test_a_ciphertext_opens_without_a_record(kms: Kms, key_id: str) -> None:
         Cipher(kms, key_id).open("merchant-1", other)
 
 
-def test_opened_tokens_stay_in_memory(kms: Kms, key_id: str) -> None:
-    """A warm function asks KMS once for each token set, and never for one that it has sealed itself."""
-    warm, made = Cipher(kms, key_id), stored(kms, key_id)
+def test_a_function_keeps_nothing_in_memory_by_default(kms: Kms, key_id: str) -> None:
+    """Whoever takes over `callback` later finds no tokens there: neither those that it has sealed, nor opened ones."""
+    cipher, made = Cipher(kms, key_id), stored(kms, key_id)
+    sealer = cipher.prepare("merchant-1", 1, WHOSE)
+    sealed = connection(tokens=sealed_tokens(token_response(), sealer))
     kms.calls.clear()
 
-    assert [warm.tokens_of(made) for _ in range(3)] == [TOKENS] * 3
+    assert [cipher.tokens_of(each) for each in (made, made, sealed)] == [TOKENS] * 3
+
+    assert [operation for operation, _ in kms.calls] == ["decrypt"] * 3
+
+
+def test_opened_tokens_stay_in_memory(kms: Kms, key_id: str) -> None:
+    """A warm function that vends asks KMS once for each token set, and never for one that it has sealed itself."""
+    warm, made = keeping(kms, key_id), stored(kms, key_id)
+    sealed = connection(tokens=sealed_tokens(token_response(), warm.prepare("merchant-1", 1, WHOSE)))
+    kms.calls.clear()
+
+    assert [warm.tokens_of(each) for each in (made, made, made, sealed)] == [TOKENS] * 4
 
     assert [operation for operation, _ in kms.calls] == ["decrypt"]
 
 
+@pytest.mark.parametrize("later", [3600, -1])
+def test_opened_tokens_stay_for_an_hour(kms: Kms, key_id: str, later: int) -> None:
+    """However often they are used. Then KMS is asked again, as it is if the clock has gone back."""
+    now = [NOW]
+    warm, made = keeping(kms, key_id, lambda: now[0]), stored(kms, key_id)
+    warm.tokens_of(made)
+    now[0] += max(later - 1, 0)
+    kms.calls.clear()
+    warm.tokens_of(made)
+    assert kms.calls == []
+
+    now[0] = NOW + later
+
+    warm.tokens_of(made)
+    assert [operation for operation, _ in kms.calls] == ["decrypt"]
+
+
+def test_pending_tokens_are_never_kept(kms: Kms, key_id: str) -> None:
+    """KMS decides each time who opens them."""
+    warm = keeping(kms, key_id)
+    sealer = warm.prepare("merchant-1", 1, WHOSE, purpose=PENDING)
+    waiting = with_current(connection(tokens=sealed_tokens(sealed=sealer)), place=Place.PENDING)
+    kms.calls.clear()
+
+    for _ in range(2):
+        warm.open("merchant-1", waiting.sets[0])
+
+    assert [operation for operation, _ in kms.calls] == ["decrypt"] * 2
+
+
 def test_tokens_in_memory_are_bound_to_their_context(kms: Kms, key_id: str) -> None:
     """A row with the ciphertext of another row does not open, even if that one was opened just before."""
-    warm, made = Cipher(kms, key_id), stored(kms, key_id)
+    warm, made = keeping(kms, key_id), stored(kms, key_id)
     assert warm.tokens_of(made) == TOKENS
 
     for moved in (replace(made, connection_id="merchant-2"), replace(made, provider="b"), replace(made, version=2)):
@@ -165,7 +216,7 @@ def test_a_ciphertext_opens_only_in_its_own_row(kms: Kms, key_id: str, moved: di
 )
 def test_a_ciphertext_opens_only_as_its_own_set(kms: Kms, key_id: str, moved: dict[str, Any]) -> None:
     """Moved to another set of the same row, or with another owner, it does not open, not even from memory."""
-    warm, made = Cipher(kms, key_id), stored(kms, key_id)
+    warm, made = keeping(kms, key_id), stored(kms, key_id)
     assert warm.tokens_of(made) == TOKENS
 
     for cipher in (warm, Cipher(kms, key_id)):
@@ -312,7 +363,7 @@ def test_a_missing_permission_is_a_defect(kms: Kms, key_id: str) -> None:
 
 def test_memory_is_bounded(kms: Kms, key_id: str) -> None:
     """The 256 token sets used last stay in memory. An older one is decrypted again."""
-    cipher, sealer = Cipher(kms, key_id), Cipher(kms, key_id).prepare("merchant-1", 1, WHOSE)
+    cipher, sealer = keeping(kms, key_id), Cipher(kms, key_id).prepare("merchant-1", 1, WHOSE)
     many = [connection(tokens=sealed_tokens(sealed=sealer)) for _ in range(257)]
     for each in many:
         cipher.tokens_of(each)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,9 @@ import pytest
 from functions.vault.base.errors import InvalidRequest, TemporarilyUnavailable
 from functions.vault.grant import refreshes
 from functions.vault.grant.life import Place, Status
-from functions.vault.grant.seal import Whose
+from functions.vault.grant.seal import PENDING, Whose
 from functions.vault.grant.stored_set import RefreshedFrom
 from functions.vault.grant.token_set import TokenSet
-from functions.vault.storage.sealing import SealBroken
 from tests.unit.samples import BROWSER, authorization_request, validated_response, with_current
 from tests.unit.services import MemoryServices, aws_error, down
 
@@ -68,13 +67,13 @@ def rescue(services: MemoryServices, document: dict[str, Any]) -> dict[str, Any]
 
 
 def test_a_refresh_comes_into_the_record(services: MemoryServices) -> None:
-    """By one read and one write; KMS is not asked, nobody opens it, and the next caller gets the new token."""
+    """By one read and one write, once it has been opened; the next caller gets the new token."""
     document = interrupted_refresh(services)
 
     result = rescue(services, document)
 
     assert result == {"connection_id": "merchant-1", "status": "active", "version": 2}
-    assert services.events.calls == ["get", "change"]
+    assert services.events.calls == ["decrypt", "get", "change"]
     assert services.tokens() == TokenSet("AT-2", "RT-2")
     assert (services.token()["access_token"], services.server.refresh_tokens) == ("AT-2", ["RT-1"])
 
@@ -219,17 +218,72 @@ def test_a_message_of_before_takes_format_2_on_if_it_is_sealed_again(services: M
     assert (current.seal.format, current.whose) == (2, Whose("acme"))
 
 
-def test_a_ciphertext_opens_for_its_own_version_only(services: MemoryServices) -> None:
-    """A document that names another asks for a new seal, and KMS refuses to open the old one: nothing is written."""
-    document = interrupted_refresh(services)
-    stored = services.stored()
+def changed_ciphertext(tokens: dict[str, Any]) -> None:
+    """Change one octet of the ciphertext."""
+    ciphertext = bytearray(b64decode(tokens["seal"]["ciphertext"]))
+    ciphertext[-1] ^= 1
+    tokens["seal"]["ciphertext"] = b64encode(ciphertext).decode()
 
-    document["tokens"]["seal"]["version"] = 7
 
-    with pytest.raises(SealBroken):
+CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "ciphertext": changed_ciphertext,
+    "version": lambda tokens: tokens["seal"].update(version=7),
+    "format": lambda tokens: tokens["seal"].update(format=1),
+    "key": lambda tokens: tokens["seal"].update(key="another"),
+    "set": lambda tokens: tokens.update(id="another"),
+    "client": lambda tokens: tokens["whose"].update(client_id="client-2"),
+    "origin": lambda tokens: tokens["whose"].update(origins={"token": "https://evil.example"}),
+}
+
+
+@pytest.mark.parametrize("obtain", [interrupted_refresh, interrupted_consent])
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_does_not_open_takes_no_place(
+    services: MemoryServices,
+    obtain: Callable[[MemoryServices], dict[str, Any]],
+    change: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A document that was changed on its way replaces no good tokens. It is answered for, and an alarm fires."""
+    document = obtain(services)
+    stored, queued = services.stored(), [*services.rescue_queue.messages]
+    CHANGES[change](document["tokens"])
+    services.events.calls.clear()
+
+    with pytest.raises(InvalidRequest, match="tokens: expected a token response that opens"):
         rescue(services, document)
 
-    assert services.stored() == stored
+    assert (services.stored(), services.rescue_queue.messages) == (stored, queued)
+    assert set(services.events.calls) <= {"decrypt"}
+    assert [(line.levelname, line.__dict__["connection_id"]) for line in caplog.records] == [("ERROR", "merchant-1")]
+
+
+def test_what_was_sealed_to_wait_is_not_stored_as_what_is_used(services: MemoryServices) -> None:
+    """Nor the other way round: a document cannot claim another purpose."""
+    document = interrupted_refresh(services)
+
+    with pytest.raises(InvalidRequest, match="does not"):
+        rescue(services, document | {"purpose": PENDING})
+
+
+def test_an_outage_of_kms_is_waited_for(services: MemoryServices) -> None:
+    """As one of the table: the message must not be hidden for minutes."""
+    document = interrupted_refresh(services)
+    services.events.before["decrypt"] = [down() for _ in range(10)]
+
+    assert rescue(services, document)["version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("version", "2"), ("version", True), ("version", 0), ("format", None), ("key", 7)]
+)
+def test_what_cannot_have_been_sealed_is_refused(services: MemoryServices, name: str, value: Any) -> None:
+    """It is no such document, whatever else is in it."""
+    document = interrupted_refresh(services)
+    document["tokens"]["seal"][name] = value
+
+    with pytest.raises(InvalidRequest, match="not a token response"):
+        rescue(services, document)
 
 
 @pytest.mark.parametrize("document", [{}, {"connection_id": "merchant-1"}, {"obtained": {}}])

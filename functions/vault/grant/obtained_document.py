@@ -38,7 +38,7 @@ def from_document(document: Mapping[str, Any]) -> Obtained:
         if bool(source) is bool(authorized) or document.get("purpose", TOKENS) not in {TOKENS, PENDING}:
             # Without either it would belong to nothing, and be taken for foreign: lost without a trace.
             raise ValueError  # noqa: TRY301 - said in one place, for every way to be malformed
-        return Obtained(
+        obtained = Obtained(
             **{
                 **document,
                 "tokens": SealedTokens(**tokens),
@@ -46,5 +46,21 @@ def from_document(document: Mapping[str, Any]) -> Obtained:
                 "authorized": Authorized(**authorized) if authorized else None,
             }
         )
+        if not _may_be_opened(obtained):
+            raise ValueError  # noqa: TRY301 - as above
     except (KeyError, TypeError, ValueError):
         raise ValueError("not a token response as Gatehouse writes them to the rescue queue") from None
+    return obtained
+
+
+def _may_be_opened(obtained: Obtained) -> bool:
+    """Return whether what the ciphertext is bound to has the types that it is sealed with."""
+    tokens, seal = obtained.tokens, obtained.tokens.seal
+    texts: tuple[Any, ...] = (obtained.connection_id, tokens.id, tokens.whose.provider)
+    numbers: tuple[Any, ...] = (seal.version, seal.format)
+    has_a_key = isinstance(seal.key, str | None)
+    return has_a_key and all(isinstance(each, str) for each in texts) and all(map(_counts, numbers))
+
+
+def _counts(value: Any) -> bool:
+    return type(value) is int and value > 0

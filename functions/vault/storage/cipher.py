@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
 from hashlib import sha256
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from functions.vault.grant.life import Place
@@ -25,19 +23,20 @@ if TYPE_CHECKING:
     from functions.vault.grant.tokens import SealedTokens
 
     from .aws import ClientOf
-
-_KEPT = 256
-"""The number of opened token sets kept in memory; the least recently used goes first."""
+    from .opened import Opened
 
 
 class Cipher:
-    """Seals and opens token sets under the KMS key `key_id`. Opened ones stay in memory, by their ciphertext."""
+    """Seals and opens token sets under the KMS key `key_id`. It keeps none in memory, until `keep` is called."""
 
     def __init__(self, client_of: ClientOf, key_id: str) -> None:
         self._client_of = client_of
         self._key_id = key_id
-        self._opened: OrderedDict[bytes, TokenSet] = OrderedDict()
-        self._lock = Lock()
+        self._opened: Opened | None = None
+
+    def keep(self, opened: Opened) -> None:
+        """Keep there what is opened and sealed from now on, but for what waits: KMS need not be asked for it again."""
+        self._opened = opened
 
     def prepare(
         self, connection_id: str, version: int, whose: Whose, set_id: str | None = None, purpose: str = TOKENS
@@ -57,8 +56,8 @@ class Cipher:
 
         def seal(tokens: TokenSet) -> Seal:
             sealed = sealing.seal(tokens.to_bytes(), whole, key["Plaintext"], key["CiphertextBlob"])
-            if purpose == TOKENS:
-                self._keep(_cache_key(sealed, whole), tokens)
+            if purpose == TOKENS and self._opened is not None:
+                self._opened.keep(_cache_key(sealed, whole), tokens)
             return Seal(sealed, sealing.FORMATS[-1], version, self._key_id)
 
         return Sealer(set_id, whose, seal)
@@ -75,18 +74,24 @@ class Cipher:
             purpose = PENDING if _was_pending(held) else TOKENS
         context = sealing.context_of(connection_id, held.whose.provider, seal.version, purpose)
         whole: sealing.Context = context
-        if seal.ciphertext[:1] != seal.format.to_bytes():
+        if seal.format not in sealing.FORMATS or seal.ciphertext[:1] != seal.format.to_bytes():
             raise SealBroken("The record and the ciphertext name different formats.")
         if seal.format > 1:
             whole = sealing.whole_context_of(context, held.id, held.whose, self._key_that_opens(seal.key))
+        if self._opened is None:
+            return self._opened_by_kms(seal.ciphertext, context, whole)
         cache_key = _cache_key(seal.ciphertext, whole)
-        if (cached := self._kept(cache_key)) is not None:
-            return cached
-        data_key = self._data_key(seal.ciphertext, context)
-        tokens = TokenSet.from_bytes(sealing.unseal(seal.ciphertext, whole, data_key))
+        kept = self._opened.get(cache_key)
+        if kept is not None:
+            return kept
+        tokens = self._opened_by_kms(seal.ciphertext, context, whole)
         if purpose == TOKENS:
-            self._keep(cache_key, tokens)
+            self._opened.keep(cache_key, tokens)
         return tokens
+
+    def _opened_by_kms(self, sealed: bytes, context: Mapping[str, str], whole: sealing.Context) -> TokenSet:
+        data_key = self._data_key(sealed, context)
+        return TokenSet.from_bytes(sealing.unseal(sealed, whole, data_key))
 
     def _key_that_opens(self, key: str | None) -> str:
         """Return the name of the key that sealed a token set; raise `SealBroken` if this deployment has another."""
@@ -115,18 +120,6 @@ class Cipher:
             raise
         key: bytes = answer["Plaintext"]
         return key
-
-    def _kept(self, key: bytes) -> TokenSet | None:
-        with self._lock:
-            if key in self._opened:
-                self._opened.move_to_end(key)
-            return self._opened.get(key)
-
-    def _keep(self, key: bytes, tokens: TokenSet) -> None:
-        with self._lock:
-            self._opened[key] = tokens
-            if len(self._opened) > _KEPT:
-                self._opened.popitem(last=False)
 
 
 def _was_pending(held: StoredSet) -> bool:

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from functions.vault.base.errors import TemporarilyUnavailable
 from functions.vault.base.record import record
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from functions.vault.storage.queues import Queue
 
     Reseal = Callable[[int, str], SealedTokens]
+
+Found = TypeVar("Found")
 
 _LONGEST_WAIT = 40.0
 """About the seconds that a response waits for what must come first: longer than a lease. The queue waits longer."""
@@ -91,6 +93,14 @@ class Committing:
     def settle(self, obtained: Obtained, reseal: Reseal, deadline: Deadline) -> Connection:
         """Store a response without fallbacks: it comes from the queue, which keeps it until this returns."""
         return self._write(_Unstored(obtained, is_queued=True), reseal, deadline, UNREAD)
+
+    def once_aws_answers(self, work: Callable[[], Found], deadline: Deadline) -> Found:
+        """Return what `work` returns, tried again and again while AWS is down and there is time."""
+        while True:
+            try:
+                return work()
+            except TemporarilyUnavailable:
+                self._pause(deadline)
 
     def may_hold_another(self) -> bool:
         """Return whether the rescue queue has any response. It does not show for which connection."""

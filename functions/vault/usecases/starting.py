@@ -7,7 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from functions.vault.base.errors import InvalidRequest, TemporarilyUnavailable
+from functions.vault.base.errors import InvalidRequest, ProviderMisconfigured, TemporarilyUnavailable
 from functions.vault.base.record import record
 from functions.vault.grant.life import MOST_BYTES, MOST_SETS, Status
 from functions.vault.oauth import authorization, provider_requests
@@ -39,6 +39,7 @@ class Starting:
     authorizations: Authorizations
     registrations: Registrations
     timing: Timing
+    may_push: bool
 
     def start(self, fields: dict[str, Any], deadline: Deadline, narrowing: Narrowing | None = None) -> dict[str, Any]:
         """Open an authorization request and return `connection_id`, `request_id`, `authorize_url` and `expires_at`."""
@@ -78,7 +79,7 @@ class Starting:
         scope = _scope(provider, fields.get("scopes"))
         redirect_uri = provider.redirect_uri or f"{self.base_url}/callback/{provider.name}"
         params = _params(registration, redirect_uri, scope, fields)
-        authorization_url, pushed = _authorization_url(registration, params)
+        authorization_url, pushed = _authorization_url(registration, params, may_push=self.may_push)
         request = AuthorizationRequest(
             request_id=ticket.request_id,
             ticket_hash=authorization.ticket_hash(ticket.secret or ""),
@@ -209,10 +210,13 @@ def _sends_nonce(provider: Provider, scope: str | None, params: list[tuple[str, 
     return "openid" in (scope or "").split() if provider.nonce is None else provider.nonce
 
 
-def _authorization_url(registration: Registration, params: list[tuple[str, str]]) -> tuple[str, str | None]:
+def _authorization_url(
+    registration: Registration, params: list[tuple[str, str]], *, may_push: bool
+) -> tuple[str, str | None]:
     """Return the authorization URL, and what is pushed to the server before (RFC 9126).
 
-    A request is pushed only if the server requires that: it costs the user a round trip.
+    A request is pushed only if the server requires that: it costs the user a round trip, and `authorize` needs rights
+    for it. What is missing for it the caller learns now, and not the user.
     """
     provider = registration.provider
     endpoint = provider.endpoint("authorization_endpoint")
@@ -223,7 +227,10 @@ def _authorization_url(registration: Registration, params: list[tuple[str, str]]
         )
     if not provider.require_pushed_authorization_requests:
         return whole, None
-    provider.endpoint(
-        "pushed_authorization_request_endpoint"
-    )  # if it is missing, the caller learns it now, and not the user
+    provider.endpoint("pushed_authorization_request_endpoint")
+    if not may_push:
+        raise ProviderMisconfigured(
+            f"The provider {provider.name!r} wants authorization requests pushed (RFC 9126), and this deployment has "
+            'not been given the rights for that: set PushedRequests = "true" in samconfig.toml, and deploy again.'
+        )
     return with_query(endpoint, {"client_id": registration.client_id}), urlencode(params)
