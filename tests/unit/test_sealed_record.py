@@ -1,4 +1,4 @@
-"""A sealed record of which anything was changed: none opens, nothing is vended, and nothing of it is lost."""
+"""A sealed record after any change: it does not open, nothing is vended, and nothing of it is lost."""
 
 from __future__ import annotations
 
