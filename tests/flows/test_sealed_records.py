@@ -145,7 +145,7 @@ def test_only_functions_that_vend_keep_tokens_in_memory(
     stack.aws_faults.fail("dynamodb", "PutItem", error="AccessDeniedException")
 
     # when
-    page = handlers["callback"](event, Context())
+    page = handlers["callback"](event, Context(alias="http"))
     stack.aws_faults.clear()
     after_callback = in_memory(access_token)
     (message,) = waiting()
