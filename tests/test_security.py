@@ -8,8 +8,11 @@ from functools import cache
 
 import pytest
 
+from functions.vault.grant.seal import PENDING, TOKENS
 from tests.documents import section
 from tests.requirements import ROOT
+from tests.test_rights import ON_THE_KEY, OPEN, SEAL
+from tests.test_template import FUNCTIONS, READ_REGISTRATIONS, RIGHTS
 
 TEXT = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 REFERENCES = sorted(set(re.findall(r"`([\w/]+\.py::\w+)`", TEXT)))
@@ -35,6 +38,20 @@ def test_a_test_that_is_named_exists(reference: str) -> None:
     path, _, name = reference.partition("::")
 
     assert name in functions_in(path)
+
+
+def test_the_rights_are_those_of_the_functions() -> None:
+    """Who may seal and open which tokens, and who may read client secrets, is what the template allows."""
+    shown = {row[0].strip("`"): row[1:] for row in rows("How it is protected")}
+
+    def purposes(name: str, right: str) -> str:
+        words = {TOKENS: "in use", PENDING: "waiting"}
+        return ", ".join(word for purpose, word in words.items() if right in ON_THE_KEY.get(name, {}).get(purpose, ()))
+
+    assert shown == {
+        name: [purposes(name, SEAL), purposes(name, OPEN), "yes" if RIGHTS[name] >= READ_REGISTRATIONS else "no"]
+        for name in FUNCTIONS
+    }
 
 
 def test_every_threat_has_a_test() -> None:
