@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FUNCTIONS = (
     "token",
     "callback",
+    "confirm",
     "start",
     "authorize",
     "refresh",

@@ -153,6 +153,7 @@ class Recorder:
         answered = _browser_event("GET /callback/{provider}", {"provider": "ultracart"}, callback.query, [cookie])
         assert call("callback", answered, asks_the_provider=True)["statusCode"] == 200
         which = {"connection_id": started["connection_id"]}
+        call("confirm", _to_confirm(stack))
         call("token", which)
         call("connections", which)
         call("sweep", {})
@@ -173,6 +174,17 @@ class Recorder:
         forged = answered | {"rawQueryString": f"code=x&state={request_id}.{'A' * 43}"}
         call("callback", forged, name="garbage callback")
         call("authorize", _browser_event("GET /authorize/{ticket}", {"ticket": "nonsense"}), name="garbage authorize")
+
+
+def _to_confirm(stack: Stack) -> dict[str, Any]:
+    """Return what confirms a consent that has just been given."""
+    browser = Browser(stack)
+    started = browser.start(confirm=True, return_to=f"{stack.base_url}/app")
+    back = browser.open(browser.consent(browser.authorize(started["authorize_url"]))).headers["Location"]
+    return {
+        "connection_id": started["connection_id"],
+        "confirmation": parse_qs(urlsplit(back).query)["confirmation"][0],
+    }
 
 
 def _rescued(stack: Stack, connection_id: str) -> dict[str, Any]:

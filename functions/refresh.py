@@ -24,7 +24,7 @@ def _refresh(
 
 
 _MESSAGE = Fields(
-    required={"connection_id": fields.stored_id, "version": fields.integer(1, 2**53)},
+    required={"connection_id": fields.stored_id, "version": fields.integer(0, 2**53)},
     optional={"provider": fields.provider_name},
 )
 

@@ -25,7 +25,7 @@ def _revoke(
 
 _MESSAGE = Fields(
     required={"connection_id": fields.stored_id},
-    optional={"version": fields.integer(1, 2**53), "provider": fields.provider_name},
+    optional={"version": fields.integer(0, 2**53), "provider": fields.provider_name},
 )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.base import fields
-from functions.vault.base.fields import Fields, Mismatch
+from functions.vault.base.errors import InvalidRequest
+from functions.vault.base.fields import Fields
 from functions.vault.oauth import authorization
 from functions.vault.provider import vocabulary
 from functions.web.handlers import InvokeHandler
@@ -19,12 +20,6 @@ _NAME = r"[A-Za-z0-9_.:-]{1,64}"
 _strings = fields.string_map(_NAME, 256, 20)
 
 
-def _not_yet(value: Any) -> bool:
-    if fields.boolean(value):
-        raise Mismatch("false; the confirmation step is not available in this version")
-    return False
-
-
 def _fields(services: Services) -> Fields:
     return Fields(
         required={"provider": fields.provider_name},
@@ -36,7 +31,7 @@ def _fields(services: Services) -> Fields:
             "parameters": _strings,
             "authorization_params": vocabulary.authorization_params,
             "tags": _strings,
-            "confirm": _not_yet,
+            "confirm": fields.boolean,
             "allow_new_subject": fields.boolean,
         },
     )
@@ -47,7 +42,21 @@ def _start(
 ) -> dict[str, Any]:
     if narrowing is not None and narrowing.owner is not None:
         request["owner"] = narrowing.owner
+    request["confirm"] = _confirm(request, is_required=services.settings.confirmation_is_required)
     return services.starting.start(request, deadline, narrowing)
+
+
+def _confirm(request: dict[str, Any], *, is_required: bool) -> bool:
+    """Return whether the application has to confirm the tokens; raise `InvalidRequest` if it could not, or must."""
+    confirm: bool = request.get("confirm", is_required)
+    if is_required and not confirm:
+        raise InvalidRequest("confirm: expected true; this deployment has every authorization confirmed (Confirm).")
+    if confirm and "return_to" not in request:
+        raise InvalidRequest(
+            "return_to: required, since confirm is true: the browser brings the confirmation there, "
+            'like "https://app.example.com/connected".'
+        )
+    return confirm
 
 
 def _preload(services: Services) -> None:

@@ -32,7 +32,18 @@ if TYPE_CHECKING:
 
     from local.stack import Stack
 
-FUNCTIONS = ("start", "authorize", "callback", "token", "refresh", "revoke", "connections", "sweep", "rescue")
+FUNCTIONS = (
+    "start",
+    "authorize",
+    "callback",
+    "confirm",
+    "token",
+    "refresh",
+    "revoke",
+    "connections",
+    "sweep",
+    "rescue",
+)
 LOCKS = ("requirements.txt", "requirements-local.txt", "requirements-dev.txt")
 EM_AARCH64 = 183
 UNCHECKED_HASH = 0b01

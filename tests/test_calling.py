@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import fields
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from tests.browser import Browser
 
 CALLING = page("docs/calling.md")
-FUNCTIONS = ("start", "token", "refresh", "revoke", "connections")
+FUNCTIONS = ("start", "confirm", "token", "refresh", "revoke", "connections")
 COLD_START = 10
 """Seconds that Lambda gives a process until it is ready, beside the function's timeout."""
 API_GATEWAY = 30
@@ -85,11 +86,21 @@ def test_the_answers_shown_have_the_fields_of_the_function(function: str, stack:
     """The request, with another id, is accepted, and its answer has what the one shown has. `refresh` has token's."""
     request, *shown = [json.loads(text) for text in programs(section(CALLING, function), "json")]
     shown = shown or [json.loads(programs(section(CALLING, "token"), "json")[1])]
-    connection_id = browser.connect(connection_id=f"shown-{function}")
+    about = {"connection_id": browser.connect(connection_id=f"shown-{function}")}
+    if function == "confirm":
+        about = to_confirm(stack, browser, owner=request["owner"])
 
-    answer = stack.invoke(function, {**request, "connection_id": connection_id})
+    answer = stack.invoke(function, {**request, **about})
 
     assert [shape(answer)] == [shape(each) for each in shown]
+
+
+def to_confirm(stack: Stack, browser: Browser, owner: str) -> dict[str, str]:
+    """Let a customer consent and come back; return what the browser brings that a confirmation takes from it."""
+    started = browser.start(confirm=True, owner=owner, return_to=f"{stack.base_url}/app")
+    back = browser.open(browser.consent(browser.authorize(started["authorize_url"]))).headers["Location"]
+    query = parse_qs(urlsplit(back).query)
+    return {name: query[name][0] for name in ("connection_id", "confirmation")}
 
 
 def shape(answer: Any) -> Any:

@@ -129,9 +129,26 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
             "usecases.completing",
             "usecases.exchanging",
             "oauth.cookies",
+            "grant.authorized",
             "grant.last_attempt",
             "oauth.visit_outcome",
             "storage.shared",
+        },
+    ),
+    "confirm": (
+        AWS | SEALING,
+        EVERY
+        | CONNECTIONS
+        | SEALS
+        | CHANGING
+        | {
+            "grant.after_waiting",
+            "grant.authorized",
+            "grant.late_answers",
+            "grant.obtained",
+            "grant.tokens",
+            "oauth.authorization",
+            "usecases.confirming",
         },
     ),
     "connections": (AWS, EVERY | CONNECTIONS | {"usecases.listing"}),
@@ -154,7 +171,7 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "rescue": (
         AWS | SEALING,
-        EVERY | CONNECTIONS | SEALS | COMMITTING | {"grant.obtained_document", "usecases.rescuing"},
+        EVERY | CONNECTIONS | SEALS | COMMITTING | {"grant.authorized", "grant.obtained_document", "usecases.rescuing"},
     ),
     "revoke": (
         AWS | SEALING | ASKING,

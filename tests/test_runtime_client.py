@@ -21,7 +21,18 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.needs_runtime_client
 
-FUNCTIONS = ("start", "authorize", "callback", "token", "refresh", "revoke", "connections", "sweep", "rescue")
+FUNCTIONS = (
+    "start",
+    "authorize",
+    "callback",
+    "confirm",
+    "token",
+    "refresh",
+    "revoke",
+    "connections",
+    "sweep",
+    "rescue",
+)
 TOKEN = {"connection_id": "shop-1"}
 ROLE = {
     "AccessKeyId": "AKIDFRESH",

@@ -23,9 +23,20 @@ from tools import build, trim
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FUNCTIONS = ("start", "authorize", "callback", "token", "refresh", "revoke", "connections", "sweep", "rescue")
+FUNCTIONS = (
+    "start",
+    "authorize",
+    "callback",
+    "confirm",
+    "token",
+    "refresh",
+    "revoke",
+    "connections",
+    "sweep",
+    "rescue",
+)
 WITHOUT_ROUTE = {"sweep", "rescue"}
-SNAPSHOT = {"start", "authorize", "callback", "token", "refresh"}
+SNAPSHOT = {"start", "authorize", "callback", "confirm", "token", "refresh"}
 # The functions whose log can hold the last copy of a customer's tokens.
 LAST_COPY = {"callback", "token", "refresh", "revoke"}
 PUBLIC_ROUTES = {
@@ -78,6 +89,7 @@ RIGHTS = {
         *SIGN,
         *HAND_TO_RESCUE,
     },
+    "confirm": READ_AND_UPDATE_CONNECTIONS | SEAL | OPEN,
     "token": {
         *READ_AND_UPDATE_CONNECTIONS,
         *SHARED,
@@ -142,7 +154,7 @@ ADDED = {
 SETTINGS = {
     "start": {
         *("BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE"),
-        *("PUSHED_REQUESTS", "RETURN_TO_ORIGINS", "SECRET_PREFIX"),
+        *("CONFIRM", "PUSHED_REQUESTS", "RETURN_TO_ORIGINS", "SECRET_PREFIX"),
     },
     "authorize": {"BASE_URL", "AUTHORIZATIONS_TABLE", "SECRET_PREFIX", "ORIGIN_VERIFY_SHA256"},
     "callback": {
@@ -152,6 +164,7 @@ SETTINGS = {
     "token": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
     "refresh": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
     "revoke": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
+    "confirm": {"CONNECTIONS_TABLE", "KEY_ID"},
     "connections": {"AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE"},
     "sweep": {"CONNECTIONS_TABLE", "SHARED_TABLE", "REFRESH_QUEUE_URL", "REVOKE_QUEUE_URL"},
     "rescue": {"CONNECTIONS_TABLE", "KEY_ID"},
@@ -376,7 +389,7 @@ def test_callers_can_be_allowed_to_get_tokens_and_nothing_else() -> None:
 
     assert reach == {
         "UseTokensPolicy": {"token", "refresh"},
-        "ManageConnectionsPolicy": {"start", "connections", "revoke"},
+        "ManageConnectionsPolicy": {"start", "confirm", "connections", "revoke"},
     }
     for found in policies.values():
         (over_http,) = [each for each in statements([found["Properties"]]) if each["Sid"] == "CallOverHttp"]

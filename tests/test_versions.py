@@ -20,6 +20,7 @@ CHANGED = {
     "ReturnToOrigins": "https://app.example.com,https://www.example.com",
     "ApplicationUrl": "https://app.example.com/connect",
     "OriginVerifySha256": "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8",
+    "Confirm": "required",
     "SecretPrefix": "gatehouse-staging/providers/",
     "PushedRequests": "true",
     "ThrottlingRateLimit": "50",

@@ -30,9 +30,12 @@ _STATUS = """## Status
 """
 _STATUS_MEANS = {
     Status.ACTIVE: ("`token` vends access tokens", "nothing"),
-    Status.UNCONFIRMED: ("not in use yet: nothing leads to it", "nothing"),
+    Status.UNCONFIRMED: (
+        "the customer consented for the first time, and your application has not confirmed it yet",
+        "call `confirm` when the customer comes back",
+    ),
     Status.REAUTHORIZATION_REQUIRED: (
-        "the provider refused the grant",
+        "the provider refused the grant, or nobody confirmed the first consent in time",
         "call `start` again, and send the customer to the link",
     ),
     Status.REVOKING: (
@@ -61,7 +64,7 @@ What the provider issued at one time is a *token set*. A connection may hold sev
 _PLACE_MEANS = {
     Place.CURRENT: "is the one that `token` vends from",
     Place.KEPT: "has the refresh token that is still in use, because a later consent brought none",
-    Place.PENDING: "waits until its account is known",
+    Place.PENDING: "waits until its account is known, or until your application confirms it",
     Place.SUPERSEDED: "is not used any more, and is revoked with the connection",
     Place.REVOKING: "is being revoked at the provider",
 }

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .usecases.binding import Binding
     from .usecases.committing import Committing
     from .usecases.completing import Completing
+    from .usecases.confirming import Confirming
     from .usecases.declining import Declining
     from .usecases.exchanging import Exchanging
     from .usecases.listing import Listing
@@ -84,6 +85,13 @@ class Services(Resources):
         from .usecases.declining import Declining
 
         return Declining(self.authorizations, self.stored_outcomes, self.timing)
+
+    @cached_property
+    def confirming(self) -> Confirming:
+        """Return the use case confirm."""
+        from .usecases.confirming import Confirming
+
+        return Confirming(self.connections, self.cipher, self.timing)
 
     @cached_property
     def stored_outcomes(self) -> StoredOutcomes:

@@ -77,6 +77,14 @@ class Settings:
         return frozenset(origin.strip().rstrip("/").lower() for origin in origins if origin.strip())
 
     @cached_property
+    def confirmation_is_required(self) -> bool:
+        """Return whether the application has to confirm every authorization, whatever `start` is asked for."""
+        confirm = self._environ.get("GATEHOUSE_CONFIRM", "optional")
+        if confirm not in {"optional", "required"}:
+            raise SettingMissing("GATEHOUSE_CONFIRM must be optional or required.")
+        return confirm == "required"
+
+    @cached_property
     def application_url(self) -> str | None:
         """Return the application's own address, for installs that begin at a provider; None if it is not set."""
         url = self._environ.get("GATEHOUSE_APPLICATION_URL", "")

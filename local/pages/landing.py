@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 
 from local.pages import messages
 from local.pages.console import LONGEST_ADVANCE
+from local.pages.demo_application import WAY_BACK, DemoApplication, owner_of, remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -69,12 +70,12 @@ class Landing:
         self._clock = clock
         self._providers = providers
         self._links = links
+        self._application = DemoApplication(invoke, links["base_url"])
         self._notices: OrderedDict[str, Notice] = OrderedDict()
         self._page = Environment(
             loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined
         ).get_template("landing.html")
         self._forms: dict[str, Callable[[Mapping[str, str]], Response]] = {
-            "/_local/connect": self._connect,
             "/_local/token": lambda form: self._use("token", form),
             "/_local/refresh": lambda form: self._use("refresh", form),
             "/_local/revoke": self._revoke,
@@ -85,6 +86,10 @@ class Landing:
         """Answer what is the landing page's."""
         if request.method in {"GET", "HEAD"} and request.path == "/":
             return self._show(request.args.get("notice", ""))
+        if request.method == "GET" and request.path == WAY_BACK:
+            return self._came_back(request)
+        if request.method == "POST" and request.path == "/_local/connect":
+            return self._connect(request)
         if request.method == "POST" and request.path in self._forms:
             return self._forms[request.path](request.form.to_dict())
         return None
@@ -119,14 +124,26 @@ class Landing:
             cursor = {"cursor": page["cursor"]}
         return sorted(found, key=lambda each: (-each["created_at"], each["connection_id"])), None
 
-    def _connect(self, form: Mapping[str, str]) -> Response:
+    def _connect(self, request: Request) -> Response:
+        """Start, and send the browser on; if it is to be confirmed, as an application does that has sessions."""
+        form, owner = request.form, owner_of(request)
         wanted = form.get("connection_id", "").strip()
-        answer = self._invoke(
-            "start", {"provider": form.get("provider", "")} | ({"connection_id": wanted} if wanted else {})
-        )
+        fields = {"provider": form.get("provider", "")} | ({"connection_id": wanted} if wanted else {})
+        is_confirmed = "confirm" in form
+        answer = self._application.start(owner, fields) if is_confirmed else self._invoke("start", fields)
         if answer is None or "authorize_url" not in answer:
             return self._back(_failure("start", answer))
-        return redirect(answer["authorize_url"], 303)
+        sent = redirect(answer["authorize_url"], 303)
+        return remember(owner, sent) if is_confirmed else sent
+
+    def _came_back(self, request: Request) -> Response:
+        """Confirm who came back. The redirect takes the confirmation out of the browser's address bar."""
+        connection_id = request.args.get("connection_id", "")
+        answer = self._application.came_back(owner_of(request), request.args.to_dict())
+        if answer is None or "status" not in answer:
+            return self._back(_failure("confirm", answer, connection_id))
+        details = [("Status", str(answer["status"])), ("Version", str(answer["version"]))]
+        return self._back(Notice("ok", f"gatehouse-confirm answered for {connection_id}.", details, connection_id))
 
     def _use(self, function: str, form: Mapping[str, str]) -> Response:
         connection_id = form.get("connection_id", "")

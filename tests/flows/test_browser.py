@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from local.demo import DemoServer
     from local.stack import Stack
     from tests.flows.conftest import OpenVisitor
+    from tests.flows.visitor import Visitor
 
     AuthorizeUrl = Callable[..., str]
 
@@ -202,6 +203,71 @@ def test_another_browsers_answer_is_refused_and_harms_nobody(
     owner.open(answer)
     assert owner.heading == "Connected"
     assert code_exchanges(demo) == 1
+
+
+def link_of(someone: Visitor, stack: Stack, connection_id: str, **more: str) -> str:
+    """Press a button to connect in somebody's browser, but keep the link: it can be passed on."""
+    form: dict[str, str | float | bool] = {"provider": "ultracart", "connection_id": connection_id, **more}
+    sent = someone.context.request.post(f"{stack.base_url}/_local/connect", form=form, max_redirects=0)
+    return str(sent.headers["location"])
+
+
+def result_of(stack: Stack, function: str, connection_id: str) -> dict[str, Any]:
+    """Return what a function answers about a connection."""
+    return stack.invoke(function, {"connection_id": connection_id}) or {}
+
+
+def test_a_link_passed_on_connects_another_account_without_confirm(stack: Stack, visitor: OpenVisitor) -> None:
+    """Phishing, as it is without `confirm`: an attacker starts, and a victim opens the link and consents."""
+    attacker, victim = visitor(), visitor()
+
+    victim.open(link_of(attacker, stack, "phished-1"))
+    victim.press("Allow")
+
+    assert victim.heading == "Connected"
+    assert "access_token" in result_of(stack, "token", "phished-1")
+
+
+def test_a_link_passed_on_connects_nothing_with_confirm(stack: Stack, visitor: OpenVisitor) -> None:
+    """The victim comes back to the application in a session that is not the attacker's: nothing is vended."""
+    # given
+    attacker, victim = visitor(), visitor()
+    link = link_of(attacker, stack, "phished-2", confirm="1")
+
+    # when
+    victim.open(link)
+    victim.press("Allow")
+
+    # then
+    assert "confirmation_invalid" in victim.page.get_by_role("alert").inner_text()
+    assert "confirmation" not in victim.page.url
+    assert result_of(stack, "token", "phished-2")["error"] == "confirmation_required"
+    # and the attacker cannot come back in the victim's place
+    attacker.open(link)
+    assert attacker.heading == "This link was already used"
+    assert result_of(stack, "token", "phished-2")["error"] == "confirmation_required"
+
+
+def test_a_stolen_confirmation_confirms_nothing_for_the_thief(stack: Stack, visitor: OpenVisitor) -> None:
+    """The address that brings it is opened in another browser, whose session is another: its owner still confirms."""
+    # given
+    owner, thief = visitor(), visitor()
+    link_of(thief, stack, "a-connection-of-the-thief", confirm="1")
+    owner.open(link_of(owner, stack, "stolen-1", confirm="1"))
+    callback = owner.undelivered_answer("allow")
+    way_back = owner.context.request.get(callback, max_redirects=0).headers["location"]
+    assert "confirmation=" in way_back
+
+    # when
+    thief.open(way_back)
+    before = result_of(stack, "token", "stolen-1")
+    owner.open(way_back)
+
+    # then
+    assert "confirmation_invalid" in thief.page.get_by_role("alert").inner_text()
+    assert before["error"] == "confirmation_required"
+    assert "gatehouse-confirm answered for stolen-1." in owner.page.get_by_role("status").inner_text()
+    assert "access_token" in result_of(stack, "token", "stolen-1")
 
 
 def test_without_its_cookie_the_browser_is_a_stranger(

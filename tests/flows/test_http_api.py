@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
@@ -13,6 +14,7 @@ from werkzeug.wrappers import Request
 
 from functions.token import handler as token
 from functions.vault.grant.connection import JUST_OBTAINED
+from functions.vault.grant.life import CONFIRM_WITHIN
 from local.demo import Faults
 from tests.flows.application import (
     FAILURE_KEYS,
@@ -36,19 +38,30 @@ if TYPE_CHECKING:
         Application,
     )
 
-FUNCTIONS = ("start", "token", "refresh", "revoke", "connections")
+FUNCTIONS = ("start", "confirm", "token", "refresh", "revoke", "connections")
+
+
+def brought_back(stack: Stack, application: Application, browser: Browser) -> dict[str, str]:
+    """Let a customer consent, and return what the application confirms with what their browser brings it."""
+    fields = {"provider": "ultracart", "connection_id": fresh(), "confirm": True}
+    started = application.call("start", **fields, return_to=f"{stack.base_url}/app")
+    answer = browser.open(browser.consent(browser.authorize(started["authorize_url"])))
+    query = parse_qs(urlsplit(answer.headers["Location"]).query)
+    return {"connection_id": started["connection_id"], "confirmation": query["confirmation"][0]}
 
 
 def test_success_is_200_json_that_nobody_may_keep(
-    application: Application, new_browser: Callable[..., Browser]
+    stack: Stack, application: Application, new_browser: Callable[..., Browser]
 ) -> None:
     """Every function answers by HTTP as by Invoke."""
     # given
     connection_id = new_browser(fresh("merchant")).connect(connection_id=fresh())
+    unconfirmed = brought_back(stack, application, new_browser(fresh("merchant")))
 
     # when
     answers = {
         "start": application.post("start", {"provider": "ultracart"}),
+        "confirm": application.post("confirm", unconfirmed),
         "token": application.post("token", {"connection_id": connection_id}),
         "connections": application.post("connections", {"connection_id": connection_id}),
         "refresh": application.post("refresh", {"connection_id": connection_id}),
@@ -58,6 +71,11 @@ def test_success_is_200_json_that_nobody_may_keep(
     # then
     assert answers["start"].json().keys() == {"connection_id", "request_id", "authorize_url", "expires_at"}
     assert answers["token"].json().keys() == answers["refresh"].json().keys() == TOKEN_KEYS
+    assert answers["confirm"].json() == {
+        "connection_id": unconfirmed["connection_id"],
+        "status": "active",
+        "version": 1,
+    }
     assert answers["connections"].json().keys() == {"connection"}
     ended = {"status": "revoked", "grant": "ended with all of its account"}
     assert answers["revoke"].json() == {"connection_id": connection_id, **ended}
@@ -122,6 +140,9 @@ def test_every_error_has_its_status(
     ids = dict(zip(names, [new_browser(merchant + name).connect(connection_id=fresh()) for name in names], strict=True))
     demo.withdraw(merchant + "dead")
     application.call("revoke", connection_id=ids["revoked"])
+    late = brought_back(stack, application, new_browser(merchant + "late"))
+    stack.clock.advance(CONFIRM_WITHIN)
+    unconfirmed = brought_back(stack, application, new_browser(merchant + "unconfirmed"))
 
     def refresh(name: str, fault: Faults | None = None) -> requests.Response:
         if fault:
@@ -136,6 +157,9 @@ def test_every_error_has_its_status(
         "invalid_request": (400, application.post("token", {})),
         "unknown_provider": (404, application.post("start", {"provider": "nowhere"})),
         "connection_not_found": (404, application.post("token", {"connection_id": fresh()})),
+        "confirmation_required": (409, application.post("token", {"connection_id": unconfirmed["connection_id"]})),
+        "confirmation_invalid": (409, application.post("confirm", unconfirmed | {"confirmation": "A" * 43})),
+        "confirmation_expired": (409, application.post("confirm", late)),
         "reauthorization_required": (409, refresh("dead")),
         "connection_revoked": (410, refresh("revoked")),
         "provider_misconfigured": (502, refresh("misconfigured", Faults(endpoint="token", error="invalid_client"))),
@@ -147,7 +171,7 @@ def test_every_error_has_its_status(
     for code, (status, answer) in answers.items():
         document = answer.json()
         assert (answer.status_code, document["error"]) == (status, code)
-        assert document["retryable"] is (status == 503)
+        assert document["retryable"] is (status == 503 or code == "confirmation_required")
         assert answer.headers.get("Retry-After") == (str(document["retry_after"]) if status == 503 else None)
         assert answer.headers["Content-Type"] == "application/json"
         assert answer.headers["Cache-Control"] == "no-store"

@@ -175,6 +175,7 @@ class WatchedBrowser(Browser):
         for state in query.get("state", []):
             self._witness.keep("state", state, state.partition(".")[2])
         self._witness.keep("code", *query.get("code", []))
+        self._witness.keep("confirmation", *query.get("confirmation", []))
         if answer.url.startswith(self._witness.base_url):
             public = {name: value for name, value in answer.headers.items() if name not in {"Location", "Set-Cookie"}}
             self._witness.pages.append(answer.text + str(public))
@@ -281,11 +282,28 @@ def _succeed(witness: Witness) -> None:
             browser.open(url)
             WatchedBrowser(witness).open(url)
             browser.open(each["authorize_url"])
+        _confirm(witness, provider)
     late = witness.invoke("start", {"provider": "demo"})
     browser = WatchedBrowser(witness)
     url = browser.consent(browser.authorize(late["authorize_url"]))
     witness.pass_time(2400)
     assert browser.open(url).status_code == 410
+
+
+def _confirm(witness: Witness, provider: str) -> None:
+    """Confirm with what is wrong, right, and used; what the browser brings is in no line of the log."""
+    fields = {"provider": provider, "confirm": True, "owner": "o", "return_to": f"{witness.base_url}/"}
+    started = witness.invoke("start", fields)
+    browser = WatchedBrowser(witness)
+    answer = browser.open(browser.consent(browser.authorize(started["authorize_url"])))
+    confirmation = parse_qs(urlsplit(answer.headers["Location"]).query)["confirmation"][0]
+    about = {"connection_id": started["connection_id"], "confirmation": confirmation}
+    for wrong in ({}, {"owner": "p"}, {"owner": "o", "confirmation": confirmation[::-1]}, {"owner": confirmation}):
+        witness.invoke("confirm", about | wrong)
+    witness.invoke("connections", {"connection_id": started["connection_id"]})
+    for _ in range(2):
+        witness.invoke("confirm", about | {"owner": "o"})
+    witness.post("confirm", json.dumps(about | {"owner": "o"}))
 
 
 def _fail_and_deny(witness: Witness) -> None:
@@ -368,12 +386,13 @@ def _put_secrets_where_they_do_not_belong(witness: Witness) -> None:
             for wrong in _wrong_callbacks(provider, query, quote(secret)):
                 browser.open(wrong)
                 WatchedBrowser(witness).open(wrong)
-            for function in ("start", "token", "refresh", "revoke", "connections", "authorize", "callback"):
+            functions = ("start", "confirm", "token", "refresh", "revoke", "connections")
+            for function in (*functions, "authorize", "callback"):
                 # A caller gets the names of its own fields, and only the caller: the log has to be without them.
                 witness.invoke(function, {secret: secret}, keep_answer=False)
                 witness.invoke(function, {"x": secret, "provider": f" {secret}", "connection_id": f" {secret}"})
                 witness.invoke(function, {"pathParameters": {"ticket": secret}, "cookies": [f"{secret}={secret}"]})
-            for function in ("start", "token", "refresh", "revoke", "connections"):
+            for function in functions:
                 witness.post(function, f'{{"connection_id": "{secret}')
         browser.open(url, Cookie=f"{query['code']}={cookie}; {query['state']}", **{"User-Agent": cookie})
         browser.visit(started["authorize_url"])
@@ -539,6 +558,7 @@ def test_nothing_that_was_ever_secret_is_found_anywhere(
         "code_verifier",
         "cookie",
         "ticket",
+        "confirmation",
         "access_token",
         "refresh_token",
         "client_secret",

@@ -25,6 +25,7 @@ from tests.torture import records
 from tests.torture.edges import CONNECTIONS
 from tests.torture.rows import rows_of
 from tests.torture.scenarios import MIN_TTL
+from tests.torture.scheduler import CALL_TIME
 from tests.torture.wire import CLIENT
 from tests.torture.world import Observer
 
@@ -84,6 +85,8 @@ class Watch(Observer):
         self.books: dict[str, Book] = {}
         self.endings: dict[Grant, str] = {}
         """Why a grant ended that was not to end, if nobody can be blamed for it."""
+        self.have_waited: set[str] = set()
+        """The requests whose tokens have come to wait."""
         self.read_at: dict[str, int] = {}
         """The step at which a request's start read the connection, by the request."""
         self.on_the_wire: list[OnTheWire] = []
@@ -118,10 +121,12 @@ class Watch(Observer):
         rows = self._life_written(was, now)
         if records.current_of(was).get("seal") != records.current_of(now).get("seal"):
             self._tokens_written(was, now)
+        if actor is not None:
+            self._confirmation_written(actor, was, now)
         self._sets_written(now, is_asked_for=any(row[2] in _ASKED_FOR for row in rows))
         self._status_written(was, now)
         self._consent_written(was, now)
-        if any(row[2] is Happened.HAS_TO_WAIT for row in rows):
+        if any(row[2] in {Happened.HAS_TO_WAIT, Happened.FIRST_HAS_TO_WAIT} for row in rows):
             self._waiting_written(was, now)
         if any(row[2] is Happened.LEFT_TO_SERVER for row in rows):
             self._left_to_server(was, now)
@@ -182,10 +187,39 @@ class Watch(Observer):
             self.violated(f"{before.refresh_token} would go on, and is {place or 'gone'}")
 
     def _waiting_written(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-        """Judge what comes to wait for its account: nothing that does already may give way to it."""
+        """Judge what comes to wait: what waits for its account alone may not give way to it, nor a newer consent.
+
+        Nothing comes to wait twice.
+        """
+        new = [each for set_id, each in records.sets_in(now).items() if set_id not in records.sets_in(was)]
+        came = [each for each in new if each["place"] == "pending"]
         for each in records.sets_in(was).values():
             if each["place"] == "pending" and records.sets_in(now).get(each["id"], {}).get("place") != "pending":
-                self.violated("a consent was replaced by another while both waited for their accounts")
+                if each["pending"].get("confirmation") is None:
+                    self.violated("a consent was replaced by another while both waited for their accounts")
+                if any(other["pending"]["obtained_at"] < each["pending"]["obtained_at"] for other in came):
+                    self.violated("a consent that waits to be confirmed gave way to an older one")
+        for each in came:
+            if each["request_id"] in self.have_waited:
+                self.violated("a consent's tokens came to wait once more")
+            self.have_waited.add(each["request_id"])
+
+    def _confirmation_written(self, actor: Actor, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Judge whether the tokens of a consent that is to be confirmed are in use only if that was done, and in time.
+
+        In time is by any clock that the process may have.
+        """
+        current = records.current_of(now)
+        if not current or current["id"] == records.current_of(was).get("id") or "refreshed_from" in current:
+            return
+        if current["request_id"] not in self.world.to_confirm:
+            return
+        if current["request_id"] not in self.world.vouched_for:
+            self.violated("tokens are current that nobody has confirmed")
+        waited = records.sets_in(was).get(current["id"], {})
+        confirm_by = waited.get("pending", {}).get("confirm_by", 0)
+        if self.world.scheduler.now - abs(actor.skew) - TOLERATED - 1 > confirm_by + CALL_TIME:
+            self.violated("tokens are current that were confirmed too late, or never waited for it")
 
     def _left_to_server(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Note whose tokens had to go for want of room; what gave way to newer ones of its own did not."""
@@ -422,6 +456,9 @@ class Watch(Observer):
             account = self.world.server.by_access_token[token].grant.account
             if book.account not in {None, account}:
                 self.violated(f"{actor.name} was given a token of another account")
+            request_id = self.world.server.by_access_token[token].grant.request_id
+            if request_id in self.world.to_confirm - self.world.vouched_for:
+                self.violated(f"{actor.name} was given a token that nobody has confirmed")
         revoked = max((step for step in book.revoked_at if step < actor.started_step), default=None)
         if revoked is not None and not any(step > revoked for step in book.authorized_at):
             self.violated(f"{actor.name} began after the revocation and was given a token")

@@ -72,7 +72,7 @@ class _Judge:
         for grant in self.book.to_end:
             self._judge_end(grant)
         if any(each["place"] == "pending" for each in records.sets_in(self.item).values()):
-            self._violated("a consent waits for its account for ever")
+            self._violated("a consent waits for ever")
         for grant in self._not_its_own():
             if self.world.profile.says_all is False and self.world.server.lives(grant, self.world.scheduler.now):
                 self._violated(f"grant {grant.number} is nobody's, and lives on although grants are said to be apart")
@@ -149,6 +149,9 @@ class _Judge:
 
     def _judge_living(self) -> None:
         held = self._current()
+        if held is None and not self.book.own and self.status == "reauthorization_required":
+            self.watch.counts["first consents that nobody has confirmed"] += 1
+            return
         if held is None:
             self._violated(f"the connection is {self.status} and has no tokens")
             return
@@ -260,6 +263,7 @@ class _Judge:
             and grant.issues
             and not self.watch.is_lost(grant.issues[0])
             and not self._is_a_strangers(grant)
+            and (grant.request_id not in self.world.to_confirm or grant in self.book.own)
             and not self._is_named_too_late(grant)
             and (self.watch.read_at.get(grant.request_id, -1) > since or since < 0)
         ]

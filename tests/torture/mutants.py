@@ -23,11 +23,13 @@ from functions.vault.grant.connection import Connection
 from functions.vault.grant.life import Happened, Place, Status
 from functions.vault.grant.obtained import Obtained, Verdict
 from functions.vault.grant.revocation_attempt import RevocationAttempt
+from functions.vault.grant.seal import TOKENS
 from functions.vault.storage.authorizations import Authorizations
 from functions.vault.storage.connections import Connections
 from functions.vault.storage.slots import Slots
 from functions.vault.storage.table import Conflict
 from functions.vault.usecases.committing import Committing
+from functions.vault.usecases.confirming import Confirming
 from functions.vault.usecases.exchanging import Exchanging
 from functions.vault.usecases.refresh_results import RefreshResults
 from functions.vault.usecases.refreshing import Refreshing
@@ -42,8 +44,8 @@ from tests.torture.world import Parts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from functions.vault.grant.authorized import Authorized
     from functions.vault.grant.lease import Lease
-    from functions.vault.grant.obtained import Authorized
     from functions.vault.grant.stored_set import Pending, RefreshedFrom, StoredSet
     from functions.vault.grant.tokens import SealedTokens, TokenResponse
     from functions.vault.oauth.client import Client
@@ -351,11 +353,14 @@ def _deciding(answer: type[Obtained]) -> type[Committing]:
 
     class Deciding(Committing):
         def _write(self, unstored: Any, *rest: Any) -> Connection:
-            values = {entry.name: getattr(unstored.obtained, entry.name) for entry in fields(Obtained)}
-            unstored.obtained = answer(**values)
+            unstored.obtained = answer(**_values_of(unstored.obtained))
             return super()._write(unstored, *rest)
 
     return Deciding
+
+
+def _values_of(obtained: Obtained) -> dict[str, Any]:
+    return {entry.name: getattr(obtained, entry.name) for entry in fields(Obtained)}
 
 
 class _UsesAtOnce(Committing):
@@ -364,6 +369,53 @@ class _UsesAtOnce(Committing):
     def _write(self, unstored: Any, *rest: Any) -> Connection:
         unstored.obtained = replace(unstored.obtained, tokens=replace(unstored.obtained.tokens, asks_account=False))
         return super()._write(unstored, *rest)
+
+
+class _NeedsNoConfirmation(Obtained):
+    """Takes the tokens of a consent for the connection's own, whether the application has confirmed them or not."""
+
+    def decide(self, stored: Connection | None, now: float) -> Any:
+        authorized = self.authorized
+        if authorized is not None and authorized.confirmation is not None:
+            unasked = replace(authorized, confirmation=None)
+            return Obtained(**{**_values_of(self), "authorized": unasked}).decide(stored, now)
+        return super().decide(stored, now)
+
+    def purpose_for(self, stored: Connection | None) -> str:
+        return TOKENS if self.authorized and self.authorized.confirmation else super().purpose_for(stored)
+
+
+class _WaitsOnceMore(Obtained):
+    """Lets tokens wait whenever they come, be it that they have waited before and were taken away."""
+
+    def _is_too_late_to_be_confirmed(self, *_: Any) -> bool:
+        return False
+
+
+class _ConfirmsAtAnyTime(Confirming):
+    """Confirms what waits, however long it has waited."""
+
+    def _waiting(self, *arguments: Any) -> StoredSet:
+        at_any_time = Confirming(self.connections, self.cipher, replace(self.timing, now=lambda: 0.0))
+        return at_any_time._waiting(*arguments)  # noqa: SLF001 - what it breaks
+
+
+class _LeavesWhatWaits(Revoking):
+    """Ends a connection, and leaves in it what waits to be confirmed."""
+
+    def _end_here(self, connection_id: str, *rest: Any) -> Connection:
+        was = self.connections.require(connection_id)
+        ended = super()._end_here(connection_id, *rest)
+        waited = [each for each in was.sets if each.is_unconfirmed and ended.set_of(each.id) is None]
+        still = tuple(
+            replace(each, pending=replace(each.pending, revocations=ended.revocations))
+            for each in waited
+            if each.pending is not None
+        )
+        if not still:
+            return ended
+        left = replace(ended, sets=(*ended.sets, *still), changes=ended.changes + 1)
+        return self.connections.change_or_read(ended, left)
 
 
 class _TakesForApart(Committing):
@@ -556,7 +608,11 @@ MUTANTS: dict[str, Parts] = {
     "the kept: revoked by a consent": Parts(committing=_deciding(_RevokesTheKept)),
     "the account: not compared": Parts(committing=_NeverCompares),
     "the waiting: used before its account is known": Parts(committing=_UsesAtOnce),
-    "the waiting: asked for by nobody": Parts(connections=_reading(asked_first=property(lambda _connection: None))),
+    "the waiting: asked for by nobody": Parts(connections=_reading(waits_first=property(lambda _connection: None))),
+    "the waiting: used before it is confirmed": Parts(committing=_deciding(_NeedsNoConfirmation)),
+    "the waiting: once more, from the queue": Parts(committing=_deciding(_WaitsOnceMore)),
+    "the waiting: confirmed when its time is over": Parts(confirming=_ConfirmsAtAnyTime),
+    "the waiting: confirmed after a revocation": Parts(revoking=_LeavesWhatWaits),
     "the unwanted: forgotten if grants are apart": Parts(committing=_deciding(_ForgetsUnwanted)),
     "the unwanted: revoked if nobody says that grants are apart": Parts(committing=_TakesForApart),
     "the refresh: of tokens of a moment ago": Parts(
@@ -604,6 +660,10 @@ FAMILY_OF = {
     "the account: not compared": "another account",
     "the waiting: used before its account is known": "accounts that have to be asked",
     "the waiting: asked for by nobody": "accounts that have to be asked",
+    "the waiting: used before it is confirmed": "consents that the application confirms",
+    "the waiting: once more, from the queue": "confirmations, and what the queue still holds",
+    "the waiting: confirmed when its time is over": "consents that the application confirms",
+    "the waiting: confirmed after a revocation": "confirmations and a revocation",
     "the unwanted: forgotten if grants are apart": "accounts that have to be asked",
     "the refresh: of tokens of a moment ago": "callers again and again",
     "the client: not compared by a refresh": "a registration that is wrong for a while",

@@ -46,6 +46,7 @@ def turns(values: Mapping[str, Any]) -> list[float]:
     """Return the times at which a state turns into another: a lease lapses, a delay is over."""
     times = [values.get("failure", {}).get("retry_at"), values.get("tell_at")]
     times += [each.get("lease", {}).get("until") for each in values.get("sets", ())]
+    times += [each.get("pending", {}).get("confirm_by") for each in values.get("sets", ())]
     return [float(time) for time in times if time is not None]
 
 

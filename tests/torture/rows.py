@@ -36,25 +36,38 @@ def rows_of(before: Values, after: Values) -> set[Row] | None:
     for happened in Happened:
         if (happened in _BRING and not comes_in) or (happened is Happened.LEFT_TO_SERVER and not is_full):
             continue
-        ways = [_way(was, start, happened, (now, end), is_full=is_full) for start, end in moves]
-        rows = {row for way in ways for row in way}
-        if all(ways) and any(row[2] is happened for row in rows):
-            return rows
+        for between in _statuses_between(was, moves):
+            ways = [_way((was, between), start, happened, (now, end), is_full=is_full) for start, end in moves]
+            rows = {row for way in ways for row in way}
+            if all(ways) and any(row[2] is happened for row in rows):
+                return rows
     return None
 
 
 _NOT_ITS_OWN = (Happened.DISOWNED, Happened.FORGOTTEN)
 
 
+def _statuses_between(was: Status | None, moves: list[tuple[Place, Place]]) -> list[Status | None]:
+    """Return what the status may be once what waited and was not the connection's own is gone."""
+    gone = [LIFE.get((was, Place.PENDING, happened)) for happened in _NOT_ITS_OWN]
+    left = [row[0] for row in gone if row is not None and (Place.PENDING, row[1]) in moves]
+    return list(dict.fromkeys([was, *left]))
+
+
 def _way(
-    was: Status | None, start: Place, happened: Happened, then: tuple[Status, Place], *, is_full: bool
+    before: tuple[Status | None, Status | None],
+    start: Place,
+    happened: Happened,
+    then: tuple[Status, Place],
+    *,
+    is_full: bool,
 ) -> tuple[Row, ...]:
     """Return the rows by which one token set went: with what happened, and what comes before and after it."""
-    now, end = then
+    (was, between), (now, end) = before, then
     ways: list[tuple[Place, tuple[Row, ...]]] = [(start, ())]
     if start is Place.PENDING:
-        ways += _one_further(ways, was, was, _NOT_ITS_OWN)
-    ways += _one_further(ways, was, now, (happened,))
+        ways += _one_further(ways, was, between, _NOT_ITS_OWN)
+    ways += _one_further(ways, between, now, (happened,))
     ways += _one_further(ways, now, now, (Happened.REVOKED_APART, *_NOT_ITS_OWN))
     ways += _one_further(ways, now, now, (Happened.LEFT_TO_SERVER,) if is_full else ())
     return next((rows for place, rows in ways if rows and place is end), ())

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.base.errors import GatehouseError
+from functions.vault.base.errors import ConfirmationRequired, GatehouseError
 from functions.vault.base.timing import LEASE_MARGIN
 from tests.torture import records
 from tests.torture.families import Casts, Family, any_drawn
@@ -115,6 +115,8 @@ def _probe(world: World, actor: Actor, connection_id: str) -> float | None:
             process.vending.token(connection_id, 60, process.deadline)
         except GatehouseError as error:
             is_refused = error.provider_error is not None and error.provider_error.error == UNKNOWN
+            if isinstance(error, ConfirmationRequired):
+                return None  # the application has its time for that
             if not error.retryable or (is_refused and world.profile.refuses_with == UNKNOWN):
                 return None
             actor.deadline, actor.polls = actor.deadline + 600.0, False  # it is a caller of functions: it may wait

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.base.errors import GatehouseError, ReauthorizationRequired, TemporarilyUnavailable
+from functions.vault.grant.life import CONFIRM_WITHIN
 from functions.vault.usecases.committing import Committing
 from tests.torture.scheduler import CALL_TIME, REFUSALS
 from tests.torture.server import Profile
@@ -30,6 +31,8 @@ MIN_TTL = 60
 """Seconds that a token must still be valid for a caller."""
 
 _CALLS, _BETWEEN_CALLS = 12, 20.0
+_CONFIRMS_AGAIN_AFTER = (3.0, 30.0, 120.0)
+_ALMOST_TOO_LATE = CONFIRM_WITHIN - 2.0
 _IN_TROUBLE = 1800.0
 
 BEGINNINGS = {
@@ -130,6 +133,10 @@ _KIND = {
     "duplicate": "authorize",
     "reconnect": "authorize",
     "stranger": "authorize",
+    "vouched": "authorize",
+    "latecomer": "authorize",
+    "phished": "authorize",
+    "vouched_stranger": "authorize",
     "upkeep": "sweep",
     "removal": "user",
     "mistake": "operator",
@@ -158,6 +165,35 @@ def _reconnect(process: Process, connection_id: str, _prepared: Any, account: st
 def _stranger(process: Process, connection_id: str, _prepared: Any) -> Any:
     """Be a user with another account than the connection is to."""
     return _reconnect(process, connection_id, None, ANOTHER_ACCOUNT)
+
+
+def _phished(process: Process, connection_id: str, _prepared: Any, account: str | None = None) -> ValidatedResponse:
+    """Be a user who consents to what the application has to confirm, which it does not."""
+    response = process.consent(connection_id, account, confirm=True)
+    process.timing.sleep(1.0)
+    assert process.actor is not None
+    process.actor.deadline = process.world.scheduler.now + 29.0
+    process.complete(response)
+    return response
+
+
+def _vouched(
+    process: Process, connection_id: str, _prepared: Any, after: float = 2.0, account: str | None = None
+) -> Any:
+    """Be a user who consents and comes back, and the application, which confirms after so many seconds, and again."""
+    response = _phished(process, connection_id, None, account)
+    actor, scheduler = process.actor, process.world.scheduler
+    assert actor is not None
+    result = None
+    for seconds in (after, *_CONFIRMS_AGAIN_AFTER):
+        actor.deadline = scheduler.now + seconds + 29.0
+        process.timing.sleep(seconds)
+        try:
+            result = Process(process.world, actor).confirm(connection_id, response)
+        except GatehouseError as error:
+            if not error.retryable:
+                return error.code
+    return result
 
 
 def _removal(process: Process, connection_id: str, _prepared: Any) -> Any:
@@ -236,6 +272,10 @@ _ROLES: dict[str, Callable[[Process, str, ValidatedResponse | None], Any]] = {
     "upkeep": _upkeep,
     "reconnect": _reconnect,
     "stranger": _stranger,
+    "vouched": _vouched,
+    "latecomer": lambda process, about, _: _vouched(process, about, None, _ALMOST_TOO_LATE),
+    "phished": _phished,
+    "vouched_stranger": lambda process, about, _: _vouched(process, about, None, account=ANOTHER_ACCOUNT),
     "removal": _removal,
     "mistake": _mistake,
     "callback": _complete,
@@ -269,6 +309,8 @@ SMALL = (
     Scenario("duplicate callbacks", ("callback", "duplicate"), age="none"),
     Scenario("reconnect reconnect", ("reconnect", "reconnect"), age="fresh"),
     Scenario("sweep token", ("sweep", "token"), age="idle", bounds=((1, 1), (2, 0), (0, 2))),
+    Scenario("vouched", ("vouched",), age="none", bounds=((0, 2),)),
+    Scenario("vouched revoke", ("vouched", "revoke"), age="fresh", bounds=((1, 1), (2, 0))),
 )
 """Searched to the end, within bounds."""
 
@@ -281,6 +323,9 @@ LARGE = (
     Scenario("double click", ("callback", "duplicate", "token"), age="none"),
     Scenario("sweep and callers", ("sweep", "token", "sweep"), age="idle"),
     Scenario("sweep and revoke", ("sweep", "revoke", "token"), age="idle"),
+    Scenario("vouched, and callers", ("vouched", "token", "refresh_any"), age="expired"),
+    Scenario("vouched, first, and again", ("vouched", "latecomer", "token"), age="none"),
+    Scenario("phished", ("phished", "vouched", "sweep"), age="fresh"),
     Scenario("everything", ("token", "refresh", "revoke", "reconnect")),
     Scenario("everything, idle", ("sweep", "token", "revoke", "reconnect"), age="idle"),
 )

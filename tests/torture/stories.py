@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import parse_qs, urlsplit
 
 from functions.vault.base.timing import SETTLE
 from local.demo import Faults
@@ -232,6 +233,48 @@ class CallingBack:
             fate.word, fate.why = NO_TOKEN, "no token was issued; the page says that it failed: consent once more"
         _, event = scene.callback_event(connection_id=self._connection_id)
         scene.call("callback", event)
+
+
+@dataclass
+class Confirming:
+    """`confirm` of a customer's first consent, or of another one."""
+
+    name: str
+    again: bool = False
+    _connection_id: str = ""
+    _event: dict[str, Any] = field(default_factory=dict)
+
+    def begin(self, scene: Scene) -> Job:
+        """Consent, and come back to the application."""
+        scene.reset()
+        existing = {"connection_id": scene.connect()} if self.again else {}
+        scene.advance(A_WHILE)
+        self._connection_id, event = scene.callback_event(
+            confirm=True, return_to=f"{scene.stack.base_url}/app", **existing
+        )
+        location = scene.call("callback", event)["headers"]["Location"]
+        scene.reset()
+        confirmation = parse_qs(urlsplit(location).query)["confirmation"][0]
+        self._event = {"connection_id": self._connection_id, "confirmation": confirmation}
+        return Job("confirm", self._event)
+
+    def end(self, scene: Scene, report: Report) -> Fate:
+        """Ask for a token, confirm once more, and ask again."""
+        is_confirmed = bool(report.answered("dynamodb UpdateItem"))
+        fate = Fate(KEPT, "confirmed before the end" if is_confirmed else "what waited still did")
+        first = scene.call("token", {"connection_id": self._connection_id})
+        expected = "ok" if is_confirmed or self.again else "confirmation_required"
+        fate.require(f"token says {first.get('error', 'ok')}", holds=first.get("error", "ok") == expected)
+        version = 2 if self.again else 1
+        if self.again:
+            fate.require("the old token went too early", holds=first.get("version") == (version if is_confirmed else 1))
+        answer = scene.call("confirm", self._event)
+        fate.require(f"confirm says {answer}", holds=answer.get("version") == version)
+        settled = scene.token(self._connection_id)
+        fate.require(f"token says {settled.outcome}", holds=settled.result.get("version") == version)
+        fate.require("the server was asked", holds=not scene.token_requests())
+        holds_the_newest(scene, self._connection_id, fate)
+        return fate
 
 
 @dataclass

@@ -20,6 +20,7 @@ from functions.vault.storage.slots import Slots
 from functions.vault.usecases.account_lookup import AccountLookup
 from functions.vault.usecases.committing import Committing
 from functions.vault.usecases.completing import Completing
+from functions.vault.usecases.confirming import Confirming
 from functions.vault.usecases.declining import Declining
 from functions.vault.usecases.exchanging import Exchanging
 from functions.vault.usecases.refresh_results import RefreshResults
@@ -78,6 +79,7 @@ class Parts:
     token_revocation: type[TokenRevocation] = TokenRevocation
     revoking: type[Revoking] = Revoking
     exchanging: type[Exchanging] = Exchanging
+    confirming: type[Confirming] = Confirming
     slots: type[Slots] = Slots
 
 
@@ -131,6 +133,10 @@ class World:
         self.truth = Cipher(lambda _service: edges.keys(self), "key")
         self.is_set_up = False
         self.begins_refused = False
+        self.to_confirm: set[str] = set()
+        """The requests whose tokens the application has to confirm."""
+        self.vouched_for: set[str] = set()
+        """Those among them that it has set out to confirm."""
         self._sent: set[tuple[str, str]] = set()
         self._turns: dict[int, list[float]] = {}
         self._plain: dict[int, tuple[Mapping[str, Any], dict[str, Any]]] = {}
@@ -241,6 +247,7 @@ class Process:
             self.timing,
         )
         self.revoking = parts.revoking(self.connections, self.registrations, token_revocation, self.timing)
+        self.confirming = parts.confirming(self.connections, self.cipher, self.timing)
         self.rescuing = Rescuing(self.cipher, self.committing)
         self.sweeping = Sweeping(
             self.connections,
@@ -265,16 +272,23 @@ class Process:
             return Deadline(lambda: 1000.0)
         return Deadline(lambda: actor.deadline - scheduler.now)
 
-    def consent(self, connection_id: str, account: str | None = None) -> ValidatedResponse:
+    def consent(self, connection_id: str, account: str | None = None, *, confirm: bool = False) -> ValidatedResponse:
         """Start an authorization, and let the user say yes: the response that the browser brings to the callback.
 
-        The user is the one whose connection it is, or has another `account`.
+        The user is the one whose connection it is, or has another `account`. `confirm`: the application has to.
         """
-        started = self.starting.start({"provider": PROVIDER, "connection_id": connection_id}, NEVER)
+        about = {"provider": PROVIDER, "connection_id": connection_id, "confirm": confirm}
+        started = self.starting.start(about, NEVER)
+        self.world.to_confirm |= {started["request_id"]} if confirm else set()
         request_id, _, secret = started["authorize_url"].rpartition("/")[2].partition(".")
         account = account or self.world.accounts[connection_id]
         code = self.world.server.consent(connection_id, request_id, account)
         return ValidatedResponse(PROVIDER, BrowserBinding(request_id, secret, new_secret()), None, code)
+
+    def confirm(self, connection_id: str, response: ValidatedResponse) -> Any:
+        """Be the application to which the browser has come back with its confirmation."""
+        self.world.vouched_for.add(response.browser.request_id)
+        return self.confirming.confirm(connection_id, response.browser.confirmation, None, self.deadline)
 
     def complete(self, response: ValidatedResponse) -> Outcome:
         """Be the callback that the browser calls."""

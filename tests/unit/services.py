@@ -36,6 +36,7 @@ from functions.vault.usecases.background_work import BackgroundWork
 from functions.vault.usecases.binding import Binding
 from functions.vault.usecases.committing import Committing
 from functions.vault.usecases.completing import Completing
+from functions.vault.usecases.confirming import Confirming
 from functions.vault.usecases.declining import Declining
 from functions.vault.usecases.exchanging import Exchanging
 from functions.vault.usecases.refresh_results import RefreshResults
@@ -460,6 +461,7 @@ class MemoryServices:
         self.revoking = self.revoking_with()
         self.stored_outcomes = StoredOutcomes(self.connections, self.authorizations, self.timing)
         self.completing = self.completing_with()
+        self.confirming = Confirming(self.connections, self.cipher, self.timing)
         self.rescuing = Rescuing(self.new_cipher(), self.committing)
         self.sweeping = Sweeping(
             self.connections, self.table_of_slots, self.refresh_queue, self.revoke_queue, self.timing

@@ -13,9 +13,10 @@ import pytest
 from functions.vault.base.errors import TemporarilyUnavailable
 from functions.vault.base.timing import CALL
 from functions.vault.grant import obtained_document, refreshes
+from functions.vault.grant.authorized import Authorized
 from functions.vault.grant.lease import Lease
 from functions.vault.grant.life import Status
-from functions.vault.grant.obtained import Authorized, Obtained, Verdict
+from functions.vault.grant.obtained import Obtained, Verdict
 from functions.vault.grant.seal import TOKENS
 from functions.vault.grant.stored_set import RefreshedFrom
 from functions.vault.grant.token_set import TokenSet

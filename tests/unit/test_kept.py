@@ -10,9 +10,10 @@ import pytest
 
 from functions.vault.base.errors import ProviderUnavailable, ReauthorizationRequired
 from functions.vault.grant import late_answers, refreshes, revocations, transition
+from functions.vault.grant.authorized import Authorized
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.life import MOST_SUPERSEDED, Place, Status
-from functions.vault.grant.obtained import Authorized, Obtained, Verdict
+from functions.vault.grant.obtained import Obtained, Verdict
 from functions.vault.grant.stored_set import RefreshedFrom
 from functions.vault.grant.token_set import TokenSet
 from functions.vault.oauth.authorization import BrowserBinding, ticket_hash

@@ -115,6 +115,19 @@ def has_to_wait(was: Connection, *, grants_are_apart: bool = False) -> Connectio
     return consents.has_to_wait(was, answer(was), pending, f"consent-{was.changes}", NOW)
 
 
+def first_has_to_wait(was: Connection) -> Connection:
+    """Let them come where there never were any."""
+    assert not was.version
+    assert was.is_believed_dead
+    return has_to_wait(was)
+
+
+def later_has_to_wait(was: Connection, *, grants_are_apart: bool = False) -> Connection:
+    """Let them come where there have been others."""
+    assert was.version
+    return has_to_wait(was, grants_are_apart=grants_are_apart)
+
+
 def one_that_waits(was: Connection) -> StoredSet:
     """Return the token set that waits; raise `LookupError` if none does."""
     assert was.in_place(Place.PENDING)
@@ -247,13 +260,20 @@ REFUSED = ReauthorizationRequired("Gone.", provider_error=ProviderError("invalid
 STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
     Happened.CONSENTED: [consented, came_out],
     Happened.CONSENTED_KEEPING: [consented_keeping, came_out_keeping],
-    Happened.HAS_TO_WAIT: [has_to_wait, lambda was: has_to_wait(was, grants_are_apart=True)],
-    Happened.ACCOUNT_FOUND: [lambda was: consents.account_found(asked(was), Account("account-1"), NOW)],
+    Happened.HAS_TO_WAIT: [later_has_to_wait, lambda was: later_has_to_wait(was, grants_are_apart=True)],
+    Happened.FIRST_HAS_TO_WAIT: [first_has_to_wait],
+    Happened.ACCOUNT_FOUND: [
+        lambda was: consents.account_found(asked(was), Account("account-1"), NOW),
+        lambda was: consents.account_found_waiting(was, one_that_waits(was), Account("account-1"), NOW),
+    ],
     Happened.ACCOUNT_PUT_OFF: [
         lambda was: consents.account_put_off(was, one_that_waits(was), NOW + 999, NOW),
         lambda was: consents.account_put_off(was, was.require_current(), NOW + 999, NOW),
     ],
-    Happened.ACCOUNT_LEFT_UNKNOWN: [lambda was: consents.account_left_unknown(was, NOW)],
+    Happened.ACCOUNT_LEFT_UNKNOWN: [
+        lambda was: consents.account_left_unknown(was, was.require_current(), NOW),
+        lambda was: consents.account_left_unknown(was, one_that_waits(was), NOW),
+    ],
     Happened.DISOWNED: [
         lambda was: consents.disowned(was, with_grants_apart(one_that_waits(was), apart=True), NOW),
         lambda was: consents.never_verified(was, GONE, NOW, grants_are_apart=True),
@@ -328,8 +348,10 @@ def rows_between(was: Connection, now: Connection, happened: Happened) -> set[Ro
 
 def test_every_row_is_used() -> None:
     """By all that can happen to a connection, again and again, from its first consent on."""
-    seen: set[Row] = {(None, Place.OUTSIDE, Happened.CONSENTED)}
-    waiting, known = [connection(ACCOUNT)], set()
+    seen: set[Row] = {(None, Place.OUTSIDE, Happened.CONSENTED), (None, Place.OUTSIDE, Happened.FIRST_HAS_TO_WAIT)}
+    unconfirmed = Pending(NOW + 600, NOW, 0, confirmation="hash", confirm_by=NOW + 600)
+    first = consents.first_has_to_wait("merchant-1", sealed_tokens(ACCOUNT), unconfirmed, "consent-0", NOW)
+    waiting, known = [connection(ACCOUNT), first], set()
     while waiting:
         was = waiting.pop()
         for happened, steps in STEPS.items():
@@ -342,7 +364,7 @@ def test_every_row_is_used() -> None:
                 seen |= rows_between(was, now, happened) & LIFE.keys()
                 places = tuple(sorted(Counter(each.place for each in now.sets).items()))
                 is_doubted = any(each.belief is not None for each in now.sets)
-                shape = (now.status, now.lease is None, is_doubted, places)
+                shape = (now.status, now.lease is None, is_doubted, not now.version, places)
                 if shape not in known and len(now.sets) < MOST_OF_A_WALK:
                     known.add(shape)
                     waiting.append(now)

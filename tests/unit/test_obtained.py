@@ -9,10 +9,11 @@ import pytest
 
 from functions.vault.base.errors import ProviderUnavailable, ReauthorizationRequired
 from functions.vault.grant import consents, obtained_document, refreshes, revocations, transition
+from functions.vault.grant.authorized import Authorized
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.lease import Lease
 from functions.vault.grant.life import Place, Status
-from functions.vault.grant.obtained import Authorized, Obtained, Verdict
+from functions.vault.grant.obtained import Obtained, Verdict
 from functions.vault.grant.seal import Seal
 from functions.vault.grant.stored_set import RefreshedFrom
 from functions.vault.grant.token_set import TokenSet

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
 
 from tools.deploy_check.installation import waited
 from tools.deploy_check.report import Wrong, expect
@@ -67,6 +68,16 @@ def too_long_for_a_description(report: Report, project: Project, installation: I
         location = installation.connect("shop-back", return_to=f"{ORIGIN}/done")
         expect(location.startswith(f"{ORIGIN}/done?"), "The browser should be led to return_to, and is not.")
         seen.append(location)
+    with report.step("tokens wait until the application has confirmed them") as seen:
+        location = installation.connect("shop-confirmed", return_to=f"{ORIGIN}/done", confirm=True)
+        brought = dict(parse_qsl(urlsplit(location).query))
+        before = installation.token("shop-confirmed")
+        expect(before.get("error") == "confirmation_required", f"confirmation_required was expected: {before}")
+        about = {"connection_id": "shop-confirmed", "confirmation": brought.get("confirmation", "")}
+        answer = installation.manager.invoke("confirm", about)
+        expect(answer.get("status") == "active", f"An active connection was expected: {answer}")
+        expect("access_token" in installation.token("shop-confirmed"), "What is confirmed should be vended.")
+        seen.append(f"{brought['status']}, then {answer['status']}")
     with report.step("make check-deployment") as seen:
         seen.append(checked(project))
 

@@ -118,6 +118,20 @@ class ConfirmationRequired(GatehouseError):
     retryable = True
 
 
+class ConfirmationInvalid(GatehouseError):
+    """Not what the tokens that wait were to be confirmed with: wrong, used, or of another connection or owner."""
+
+    code = "confirmation_invalid"
+    http_status = 409
+
+
+class ConfirmationExpired(GatehouseError):
+    """Nobody has confirmed the tokens in time."""
+
+    code = "confirmation_expired"
+    http_status = 409
+
+
 class ReauthorizationRequired(GatehouseError):
     """The grant is dead: only a new authorization helps.
 
@@ -251,6 +265,8 @@ BY_CODE: dict[str, type[GatehouseError]] = {
         UnknownProvider,
         ConnectionNotFound,
         ConfirmationRequired,
+        ConfirmationInvalid,
+        ConfirmationExpired,
         ReauthorizationRequired,
         ConnectionRevoked,
         ProviderMisconfigured,

@@ -34,11 +34,9 @@ their life, and no more than this."""
 JUST_OBTAINED = 10
 """Seconds for which a token set is as new as one can be: if it is refused somewhere, another would be, too."""
 
-REAUTHORIZATION = "reauthorization"
-NEEDS = (REAUTHORIZATION, "confirmation")
+REAUTHORIZATION, CONFIRMATION = "reauthorization", "confirmation"
+NEEDS = (REAUTHORIZATION, CONFIRMATION)
 """What a connection can need a person for."""
-
-_NEEDED_IN = dict(zip((Status.REAUTHORIZATION_REQUIRED, Status.UNCONFIRMED), NEEDS, strict=True))
 
 
 @record
@@ -49,8 +47,10 @@ class Connection:
     `revocations` counts how often the connection was revoked, and `revocation` is what servers answered since.
     `changes` counts writes: every write raises it, and is conditional on it.
     Background work is due at `due_at`: the grant's upkeep (`upkeep_at`), the revocation of a token set at its server
-    (`revocation_due_at`), or asking for an account.
+    (`revocation_due_at`), or what is to happen with tokens that wait.
     `last_attempt` is the latest authorization that came to nothing, since the connection was authorized.
+    `waited_at` is when the server issued the newest tokens that had to wait for a confirmation, `waited_by` names the
+    requests whose tokens it issued in that second, and `ran_out` is the hash of a confirmation that nobody has brought.
     """
 
     connection_id: str
@@ -76,6 +76,9 @@ class Connection:
     changes: int = 0
     failure: Failure | None = None
     last_attempt: LastAttempt | None = None
+    waited_at: int | None = None
+    waited_by: tuple[str, ...] = ()
+    ran_out: str | None = None
     due_shard: str | None = None
     due_at: int | None = None
     upkeep_at: int | None = None
@@ -110,10 +113,20 @@ class Connection:
         return next(iter(self.in_place(Place.KEPT)), None)
 
     @property
-    def asked_first(self) -> StoredSet | None:
-        """Return the token set whose account is to be asked for next; None if there is none."""
-        asked = [each for each in self.sets if each.ask_at is not None]
-        return min(asked, key=lambda each: each.ask_at or 0, default=None)
+    def waits_first(self) -> StoredSet | None:
+        """Return the token set whose account is asked for next, or whose time is over next; None if there is none."""
+        waiting = [each for each in self.sets if each.waits_until is not None]
+        return min(waiting, key=lambda each: each.waits_until or 0, default=None)
+
+    @property
+    def unconfirmed(self) -> StoredSet | None:
+        """Return the token set that waits for the application's confirmation; None if there is none."""
+        return next((each for each in self.sets if each.is_unconfirmed), None)
+
+    def waits_for_account(self, waiting: StoredSet) -> bool:
+        """Return whether tokens wait until their account is known; those that nothing is compared with do not."""
+        is_any_good = waiting.is_unconfirmed and (self.subject is None or self.status in ENDED)
+        return waiting.asks_account and not is_any_good
 
     def require_current(self) -> StoredSet:
         """Return the current token set of a connection that has one: one that is vended, leased or refreshed has."""
@@ -143,7 +156,7 @@ class Connection:
         about = self.connection_id
         if self.status in ENDED:
             raise ConnectionRevoked("The connection was revoked: start again to connect it.", connection_id=about)
-        if self.status is Status.UNCONFIRMED:
+        if self.needs == CONFIRMATION:
             raise ConfirmationRequired("The connection waits for the application's confirmation.", connection_id=about)
         if self.status is Status.REAUTHORIZATION_REQUIRED:
             failure = self.failure
@@ -213,10 +226,15 @@ class Connection:
 
     @property
     def needs(self) -> str | None:
-        """Return what only a person can give it, as of its last write: one of `NEEDS`, or None."""
+        """Return what only a person can give it, as of its last write: one of `NEEDS`, or None.
+
+        What works needs no confirmation, even if there are newer tokens that wait for one.
+        """
+        if self.status is not Status.ACTIVE and self.unconfirmed is not None:
+            return CONFIRMATION
         ends_soon = self.needs_from is not None and self.updated_at >= self.needs_from
         may_be_dead = self.status is Status.ACTIVE and self.failure is not None and self.failure.lasts
-        return REAUTHORIZATION if ends_soon or may_be_dead else _NEEDED_IN.get(self.status)
+        return REAUTHORIZATION if ends_soon or may_be_dead or self.is_believed_dead else None
 
     @property
     def needs_from(self) -> int | None:

@@ -1,9 +1,11 @@
-"""What a user's consent does to a connection, and what follows when its account has to be asked for first."""
+"""What a user's consent does to a connection, and what follows if its tokens have to wait first."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from functions.vault.base.errors import ConfirmationExpired
 
 from .connection import Connection
 from .life import Happened, Place, Status
@@ -30,33 +32,26 @@ def consented(  # noqa: PLR0913 - one argument for each thing that an authorizat
     tags: dict[str, str],
     requested_scope: str | None = None,
     grants_are_apart: bool = False,
+    confirmed_by: str | None = None,
 ) -> Connection:
     """Return the connection that an authorization makes, or makes of the one `before`.
 
     The token sets of an earlier grant stay, each in its place: they may have to be revoked one day. If
-    `grants_are_apart` they are revoked at once, since that ends no other grant.
+    `grants_are_apart` they are revoked at once, since that ends no other grant. `confirmed_by` is the hash of what the
+    application brought, if it had to confirm the tokens.
     """
-    at = int(now)
-    fresh = Connection(
-        connection_id,
-        provider,
-        before.status if before else Status.ACTIVE,
+    fresh = replace(
+        _empty(connection_id, provider, now, before),
         version=tokens.seal.version,
-        created_at=before.created_at if before else at,
-        updated_at=at,
-        refreshed_at=at,
-        sets=before.sets if before else (),
         owner=owner,
         parameters=parameters,
         tags=tags,
         requested_scope=requested_scope,
         authorized_by=authorized_by,
         authorized_at=tokens.obtained_at,
-        revocations=before.revocations if before else 0,
-        revocation=before.revocation if before else (),
-        changes=before.changes if before else 0,
     )
-    new = replace(tokens.stored(Place.OUTSIDE, authorized_by), account_at=_account_at(tokens, now))
+    new = tokens.stored(Place.OUTSIDE, authorized_by)
+    new = replace(new, account_at=_account_at(tokens, now), confirmed_by=confirmed_by)
     goes_on = before.goes_on_beside(tokens) if before is not None else None
     if before is not None and goes_on is not None:
         return _consented_beside(fresh, before, goes_on, tokens, new, now, grants_are_apart=grants_are_apart)
@@ -90,6 +85,26 @@ def _consented_beside(  # noqa: PLR0913, PLR0917 - as above
     return after(fresh, Happened.CONSENTED_KEEPING, now, [kept], new, **values)
 
 
+def _empty(connection_id: str, provider: str, now: float, before: Connection | None) -> Connection:
+    """Return a connection with nothing but its token sets and its counts, which go on for ever."""
+    at = int(now)
+    return Connection(
+        connection_id,
+        provider,
+        before.status if before else Status.ACTIVE,
+        version=before.version if before else 0,
+        created_at=before.created_at if before else at,
+        updated_at=at,
+        refreshed_at=at,
+        sets=before.sets if before else (),
+        revocations=before.revocations if before else 0,
+        revocation=before.revocation if before else (),
+        changes=before.changes if before else 0,
+        waited_at=before.waited_at if before else None,
+        waited_by=before.waited_by if before else (),
+    )
+
+
 def _account_at(tokens: SealedTokens, now: float) -> int | None:
     """Return when the background asks for the account of a consent's tokens, if it has to be asked for."""
     return int(now) + ASKED_AFTER if tokens.asks_account else None
@@ -98,9 +113,48 @@ def _account_at(tokens: SealedTokens, now: float) -> int | None:
 def has_to_wait(
     connection: Connection, tokens: SealedTokens, pending: Pending, request_id: str | None, now: float
 ) -> Connection:
-    """Return the connection with tokens of a consent that wait until their account is known."""
-    new = replace(tokens.stored(Place.OUTSIDE, request_id), refresh_at=tokens.refresh_at, pending=pending)
-    return after(connection, Happened.HAS_TO_WAIT, now, (), new)
+    """Return the connection with tokens of a consent that wait: for their account, or for the application.
+
+    What has never had tokens is a first connection still, however often it was tried.
+    """
+    is_first = connection.is_believed_dead and not connection.version
+    happened = Happened.FIRST_HAS_TO_WAIT if is_first else Happened.HAS_TO_WAIT
+    fields: dict[str, Any] = {}
+    if pending.confirmation is not None:
+        others = connection.waited_by if connection.waited_at == tokens.obtained_at else ()
+        fields = {"waited_at": tokens.obtained_at, "waited_by": (*others, request_id)}
+    return after(connection, happened, now, (), _waiting(tokens, pending, request_id), **fields)
+
+
+def first_has_to_wait(
+    connection_id: str, tokens: SealedTokens, pending: Pending, request_id: str, now: float
+) -> Connection:
+    """Return the connection that tokens make which wait for the application, if there is none yet."""
+    whose = tokens.whose
+    made = replace(
+        _empty(connection_id, whose.provider, now, None),
+        owner=pending.owner,
+        parameters=whose.parameters,
+        tags=pending.tags,
+        requested_scope=pending.requested_scope,
+        waited_at=tokens.obtained_at,
+        waited_by=(request_id,),
+    )
+    return after(made, Happened.FIRST_HAS_TO_WAIT, now, (), _waiting(tokens, pending, request_id), is_first=True)
+
+
+def _waiting(tokens: SealedTokens, pending: Pending, request_id: str | None) -> StoredSet:
+    return replace(tokens.stored(Place.OUTSIDE, request_id), refresh_at=tokens.refresh_at, pending=pending)
+
+
+def account_found_waiting(connection: Connection, waiting: StoredSet, account: Account, now: float) -> Connection:
+    """Return the connection with the account of tokens that go on waiting, for the application."""
+    assert waiting.pending is not None  # noqa: S101 - what waits says what it brings
+    known = waiting.pending.with_account()
+    known = replace(known, subject=account.subject, metadata={**known.metadata, **account.metadata})
+    if account.scope is not None:
+        known = replace(known, scope=account.scope, scope_missing=account.scope_missing)
+    return after(connection, Happened.ACCOUNT_FOUND, now, [replace(waiting, pending=known)])
 
 
 def account_found(connection: Connection, account: Account, now: float) -> Connection:
@@ -117,17 +171,27 @@ def account_put_off(connection: Connection, asked: StoredSet, until: int, now: f
     return after(connection, Happened.ACCOUNT_PUT_OFF, now, [asked.asked_again_at(until)])
 
 
-def account_left_unknown(connection: Connection, now: float) -> Connection:
+def account_left_unknown(connection: Connection, first: StoredSet, now: float) -> Connection:
     """Return the connection with first tokens whose account nobody asks for any more: nothing claims to know it."""
-    left = replace(connection.require_current(), account_at=None)
+    left = replace(first, account_at=None, pending=first.pending.with_account() if first.pending else None)
     return after(connection, Happened.ACCOUNT_LEFT_UNKNOWN, now, [left])
 
 
-def disowned(connection: Connection, theirs: StoredSet, now: float) -> Connection:
+def disowned(connection: Connection, theirs: StoredSet, now: float, **fields: Any) -> Connection:
     """Return the connection without waiting tokens that are not its own: revoked if that ends nothing else."""
     if theirs.pending is not None and theirs.pending.grants_are_apart:
-        return after(connection, Happened.DISOWNED, now, [theirs.to_be_revoked(now)])
-    return after(connection, Happened.FORGOTTEN, now, [theirs])
+        return after(connection, Happened.DISOWNED, now, [theirs.to_be_revoked(now)], **fields)
+    return after(connection, Happened.FORGOTTEN, now, [theirs], **fields)
+
+
+def ran_out(connection: Connection, unconfirmed: StoredSet, now: float) -> Connection:
+    """Return the connection without tokens that nobody has confirmed in time: they never were its own."""
+    from .last_attempt import LastAttempt  # noqa: PLC0415 - most tokens are confirmed in time, or need not be
+
+    pending, request_id = unconfirmed.pending, unconfirmed.request_id
+    assert pending is not None  # noqa: S101 - what waits says what it waits for
+    attempt = LastAttempt(request_id or "", int(now), "failed", ConfirmationExpired.code)
+    return disowned(connection, unconfirmed, now, ran_out=pending.confirmation, last_attempt=attempt)
 
 
 def never_verified(connection: Connection, error: GatehouseError, now: float, *, grants_are_apart: bool) -> Connection:

@@ -35,18 +35,22 @@ The rules that the rows follow:
 - **Tokens that are not the connection's own**, but of another account or another party, are never current. They are
   revoked if grants are separate. If not, the connection does not hold them at all: somebody else may rely on the same
   authorization.
-- **An account that has to be asked for.** If the provider has to be asked whose account a consent's tokens are for, and
-  the connection has an account to compare it with, the tokens are `pending` meanwhile, one token set at a time: they
-  are vended to nobody, and what worked before goes on working. If they turn out to be for that account, they leave as a
-  consent's tokens do, or as a late answer. If they are for another account, or their account cannot be found out, they
-  are not the connection's own; neither are those that a revocation finds `pending`. The tokens of a first consent are
-  current at once. If their account cannot be found out, it depends on where it was to come from: if an ID token claims
-  to name it, the connection loses the tokens; if an endpoint was to name it, the connection keeps them, with an unknown
-  account.
+- **Tokens that wait** are `pending`, one token set at a time: they are vended to nobody, and what worked before goes on
+  working. They wait for one of two reasons, or for both:
+
+  - *Their account has to be asked for*, and the connection has an account to compare it with. The tokens of a first
+    consent do not wait for that: their account follows. If it cannot be found out, it depends on where it was to come
+    from: if an ID token claims to name it, the connection loses the tokens; if an endpoint was to name it, the
+    connection keeps them, with an unknown account.
+  - *The application has to confirm them* (`confirm`), within ten minutes. A connection that has never had tokens is
+    `unconfirmed` meanwhile. Any other keeps its status: one that was revoked stays revoked until it is confirmed.
+
+  When nothing keeps them waiting they leave as a consent's tokens do, or as a late answer. If they are for another
+  account, if nobody has confirmed them in time, or if a revocation or a newer consent finds them unconfirmed, they are
+  not the connection's own. Nothing takes the place of tokens that wait for their account alone but their own answer.
 - **Revocation** ends a connection here at once. It is `revoking` while any of its token sets is still to be revoked at
   its server, and `revoked` when none is left. Only a new consent makes it active again; what is yet to be revoked then
   stays beside the new tokens.
-- **`unconfirmed`** is a status without rows yet: nothing leads to it.
 
 Only `transition.after` sets a status or moves a token set, and it does so by this table. For each thing that happens
 there is a function of the same name, in `consents`, `refreshes`, `late_answers` or `revocations`. The picture of the
@@ -66,6 +70,9 @@ MOST_SETS = 40
 
 MOST_BYTES = 200 * 1024
 """Bytes that all ciphertexts of a connection may have and it still be authorized again; DynamoDB takes 400 KB."""
+
+CONFIRM_WITHIN = 600
+"""Seconds that tokens wait for the application's confirmation, from the write that made them wait."""
 
 
 class Status(StrEnum):
@@ -98,10 +105,11 @@ class Happened(StrEnum):
 
     CONSENTED = "a consent's tokens came"
     CONSENTED_KEEPING = "a consent's tokens came, without a refresh token"
-    HAS_TO_WAIT = "a consent's tokens came, and their account has to be asked for"
-    ACCOUNT_FOUND = "the account of current tokens was found"
+    HAS_TO_WAIT = "a consent's tokens came, and have to wait"
+    FIRST_HAS_TO_WAIT = "the first tokens came, and have to wait"
+    ACCOUNT_FOUND = "the account of its tokens was found"
     ACCOUNT_PUT_OFF = "the account could not be asked for yet"
-    ACCOUNT_LEFT_UNKNOWN = "the account of current tokens is not asked for any more"
+    ACCOUNT_LEFT_UNKNOWN = "the account of its tokens is not asked for any more"
     DISOWNED = "it was not the connection's own, and grants are separate"
     FORGOTTEN = "it was not the connection's own"
     LEASED = "a refresh began"
@@ -131,12 +139,20 @@ class Happened(StrEnum):
     LAST_CONFIRMED = "the last revocation was confirmed"
 
 
-_ACTIVE, _DEAD = Status.ACTIVE, Status.REAUTHORIZATION_REQUIRED
+_ACTIVE, _UNCONFIRMED, _DEAD = Status.ACTIVE, Status.UNCONFIRMED, Status.REAUTHORIZATION_REQUIRED
 _ENDING, _ENDED = Status.REVOKING, Status.REVOKED
 _OUTSIDE, _CURRENT, _KEPT, _PENDING = Place.OUTSIDE, Place.CURRENT, Place.KEPT, Place.PENDING
 _SUPERSEDED, _REVOKING = Place.SUPERSEDED, Place.REVOKING
 
-_LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
+_Rows = dict[tuple[Status | None, Place, Happened], tuple[Status, Place]]
+
+
+def _stays(place: Place, happened: Happened, *statuses: Status) -> _Rows:
+    """Return a row for each of these statuses in which what happens moves nothing."""
+    return {(status, place, happened): (status, place) for status in statuses}
+
+
+_LIFE: _Rows = {
     # A consent.
     (None, _OUTSIDE, Happened.CONSENTED): (_ACTIVE, _CURRENT),
     (_ACTIVE, _OUTSIDE, Happened.CONSENTED): (_ACTIVE, _CURRENT),
@@ -148,26 +164,38 @@ _LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
     (_ACTIVE, _KEPT, Happened.CONSENTED): (_ACTIVE, _SUPERSEDED),
     (_ACTIVE, _OUTSIDE, Happened.CONSENTED_KEEPING): (_ACTIVE, _CURRENT),
     (_ACTIVE, _CURRENT, Happened.CONSENTED_KEEPING): (_ACTIVE, _KEPT),
-    # A consent whose account has to be asked for.
+    (_UNCONFIRMED, _OUTSIDE, Happened.CONSENTED): (_ACTIVE, _CURRENT),
+    # A consent whose tokens have to wait.
+    (None, _OUTSIDE, Happened.FIRST_HAS_TO_WAIT): (_UNCONFIRMED, _PENDING),
+    (_DEAD, _OUTSIDE, Happened.FIRST_HAS_TO_WAIT): (_UNCONFIRMED, _PENDING),
     (_ACTIVE, _OUTSIDE, Happened.HAS_TO_WAIT): (_ACTIVE, _PENDING),
     (_DEAD, _OUTSIDE, Happened.HAS_TO_WAIT): (_DEAD, _PENDING),
+    (_ENDING, _OUTSIDE, Happened.HAS_TO_WAIT): (_ENDING, _PENDING),
+    (_ENDED, _OUTSIDE, Happened.HAS_TO_WAIT): (_ENDED, _PENDING),
     (_ACTIVE, _PENDING, Happened.CONSENTED): (_ACTIVE, _CURRENT),
+    (_UNCONFIRMED, _PENDING, Happened.CONSENTED): (_ACTIVE, _CURRENT),
     (_DEAD, _PENDING, Happened.CONSENTED): (_ACTIVE, _CURRENT),
+    (_ENDING, _PENDING, Happened.CONSENTED): (_ACTIVE, _CURRENT),
+    (_ENDED, _PENDING, Happened.CONSENTED): (_ACTIVE, _CURRENT),
     (_ACTIVE, _PENDING, Happened.CONSENTED_KEEPING): (_ACTIVE, _CURRENT),
     (_ACTIVE, _PENDING, Happened.CAME_LATE): (_ACTIVE, _SUPERSEDED),
     (_DEAD, _PENDING, Happened.CAME_LATE): (_DEAD, _SUPERSEDED),
-    (_ACTIVE, _PENDING, Happened.ACCOUNT_PUT_OFF): (_ACTIVE, _PENDING),
-    (_DEAD, _PENDING, Happened.ACCOUNT_PUT_OFF): (_DEAD, _PENDING),
     (_ACTIVE, _PENDING, Happened.DISOWNED): (_ACTIVE, _REVOKING),
+    (_UNCONFIRMED, _PENDING, Happened.DISOWNED): (_DEAD, _REVOKING),
     (_DEAD, _PENDING, Happened.DISOWNED): (_DEAD, _REVOKING),
+    (_ENDING, _PENDING, Happened.DISOWNED): (_ENDING, _REVOKING),
+    (_ENDED, _PENDING, Happened.DISOWNED): (_ENDING, _REVOKING),
     (_ACTIVE, _PENDING, Happened.FORGOTTEN): (_ACTIVE, _OUTSIDE),
+    (_UNCONFIRMED, _PENDING, Happened.FORGOTTEN): (_DEAD, _OUTSIDE),
     (_DEAD, _PENDING, Happened.FORGOTTEN): (_DEAD, _OUTSIDE),
-    (_ACTIVE, _CURRENT, Happened.ACCOUNT_FOUND): (_ACTIVE, _CURRENT),
-    (_DEAD, _CURRENT, Happened.ACCOUNT_FOUND): (_DEAD, _CURRENT),
-    (_ACTIVE, _CURRENT, Happened.ACCOUNT_PUT_OFF): (_ACTIVE, _CURRENT),
-    (_DEAD, _CURRENT, Happened.ACCOUNT_PUT_OFF): (_DEAD, _CURRENT),
-    (_ACTIVE, _CURRENT, Happened.ACCOUNT_LEFT_UNKNOWN): (_ACTIVE, _CURRENT),
-    (_DEAD, _CURRENT, Happened.ACCOUNT_LEFT_UNKNOWN): (_DEAD, _CURRENT),
+    (_ENDING, _PENDING, Happened.FORGOTTEN): (_ENDING, _OUTSIDE),
+    (_ENDED, _PENDING, Happened.FORGOTTEN): (_ENDED, _OUTSIDE),
+    **_stays(_PENDING, Happened.ACCOUNT_FOUND, *Status),
+    **_stays(_PENDING, Happened.ACCOUNT_PUT_OFF, *Status),
+    **_stays(_PENDING, Happened.ACCOUNT_LEFT_UNKNOWN, *Status),
+    **_stays(_CURRENT, Happened.ACCOUNT_FOUND, _ACTIVE, _DEAD),
+    **_stays(_CURRENT, Happened.ACCOUNT_PUT_OFF, _ACTIVE, _DEAD),
+    **_stays(_CURRENT, Happened.ACCOUNT_LEFT_UNKNOWN, _ACTIVE, _DEAD),
     (_DEAD, _CURRENT, Happened.DISOWNED): (_DEAD, _REVOKING),
     (_DEAD, _CURRENT, Happened.FORGOTTEN): (_DEAD, _OUTSIDE),
     # A refresh: its lease, and its outcome.
@@ -178,9 +206,7 @@ _LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
     (_ACTIVE, _CURRENT, Happened.LEASE_ENDED): (_ACTIVE, _CURRENT),
     (_ACTIVE, _SUPERSEDED, Happened.LEASE_ENDED): (_ACTIVE, _SUPERSEDED),
     (_DEAD, _SUPERSEDED, Happened.LEASE_ENDED): (_DEAD, _SUPERSEDED),
-    (_ACTIVE, _REVOKING, Happened.LEASE_ENDED): (_ACTIVE, _REVOKING),
-    (_DEAD, _REVOKING, Happened.LEASE_ENDED): (_DEAD, _REVOKING),
-    (_ENDING, _REVOKING, Happened.LEASE_ENDED): (_ENDING, _REVOKING),
+    **_stays(_REVOKING, Happened.LEASE_ENDED, _ACTIVE, _UNCONFIRMED, _DEAD, _ENDING),
     (_ACTIVE, _CURRENT, Happened.REFRESH_FAILED): (_ACTIVE, _CURRENT),
     (_ACTIVE, _CURRENT, Happened.REFUSED): (_DEAD, _CURRENT),
     (_ACTIVE, _OUTSIDE, Happened.REFRESHED): (_ACTIVE, _CURRENT),
@@ -235,23 +261,20 @@ _LIFE: dict[tuple[Status | None, Place, Happened], tuple[Status, Place]] = {
     (_DEAD, _REVOKING, Happened.CAME_AFTER_REVOCATION): (_DEAD, _OUTSIDE),
     (_ENDING, _REVOKING, Happened.CAME_AFTER_REVOCATION): (_ENDING, _OUTSIDE),
     (_ACTIVE, _OUTSIDE, Happened.CAME_UNWANTED): (_ACTIVE, _REVOKING),
+    (_UNCONFIRMED, _OUTSIDE, Happened.CAME_UNWANTED): (_UNCONFIRMED, _REVOKING),
     (_DEAD, _OUTSIDE, Happened.CAME_UNWANTED): (_DEAD, _REVOKING),
     (_ENDING, _OUTSIDE, Happened.CAME_UNWANTED): (_ENDING, _REVOKING),
     (_ENDED, _OUTSIDE, Happened.CAME_UNWANTED): (_ENDING, _REVOKING),
     (_ACTIVE, _REVOKING, Happened.CAME_UNWANTED): (_ACTIVE, _OUTSIDE),
+    (_UNCONFIRMED, _REVOKING, Happened.CAME_UNWANTED): (_UNCONFIRMED, _OUTSIDE),
     (_DEAD, _REVOKING, Happened.CAME_UNWANTED): (_DEAD, _OUTSIDE),
-    (_ACTIVE, _REVOKING, Happened.LEASED): (_ACTIVE, _REVOKING),
-    (_DEAD, _REVOKING, Happened.LEASED): (_DEAD, _REVOKING),
-    (_ENDING, _REVOKING, Happened.LEASED): (_ENDING, _REVOKING),
-    (_ACTIVE, _REVOKING, Happened.REVOCATION_BEGAN): (_ACTIVE, _REVOKING),
-    (_DEAD, _REVOKING, Happened.REVOCATION_BEGAN): (_DEAD, _REVOKING),
-    (_ENDING, _REVOKING, Happened.REVOCATION_BEGAN): (_ENDING, _REVOKING),
-    (_ACTIVE, _REVOKING, Happened.REVOCATION_FAILED): (_ACTIVE, _REVOKING),
-    (_DEAD, _REVOKING, Happened.REVOCATION_FAILED): (_DEAD, _REVOKING),
-    (_ENDING, _REVOKING, Happened.REVOCATION_FAILED): (_ENDING, _REVOKING),
+    **_stays(_REVOKING, Happened.LEASED, _ACTIVE, _UNCONFIRMED, _DEAD, _ENDING),
+    **_stays(_REVOKING, Happened.REVOCATION_BEGAN, _ACTIVE, _UNCONFIRMED, _DEAD, _ENDING),
+    **_stays(_REVOKING, Happened.REVOCATION_FAILED, _ACTIVE, _UNCONFIRMED, _DEAD, _ENDING),
     (_ACTIVE, _REVOKING, Happened.REVOCATION_PUT_OFF): (_ACTIVE, _SUPERSEDED),
     (_DEAD, _REVOKING, Happened.REVOCATION_PUT_OFF): (_DEAD, _SUPERSEDED),
     (_ACTIVE, _REVOKING, Happened.REVOCATION_CONFIRMED): (_ACTIVE, _OUTSIDE),
+    (_UNCONFIRMED, _REVOKING, Happened.REVOCATION_CONFIRMED): (_UNCONFIRMED, _OUTSIDE),
     (_DEAD, _REVOKING, Happened.REVOCATION_CONFIRMED): (_DEAD, _OUTSIDE),
     (_ENDING, _REVOKING, Happened.REVOCATION_CONFIRMED): (_ENDING, _OUTSIDE),
     (_ENDING, _REVOKING, Happened.LAST_CONFIRMED): (_ENDED, _OUTSIDE),

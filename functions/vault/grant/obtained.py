@@ -7,7 +7,7 @@ it decided what the record becomes. Without I/O, so that every order of events c
 
 from __future__ import annotations
 
-from dataclasses import field, replace
+from dataclasses import replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,10 @@ from . import consents, late_answers, refreshes
 from .connection import Connection
 from .life import ENDED, MOST_SETS, Place
 from .seal import PENDING, TOKENS
-from .stored_set import ASKED_AFTER, Pending
 
 if TYPE_CHECKING:
-    from .stored_set import RefreshedFrom, StoredSet
+    from .authorized import Authorized
+    from .stored_set import Pending, RefreshedFrom, StoredSet
     from .tokens import SealedTokens
 
 
@@ -34,21 +34,10 @@ class Verdict(Enum):
     """They are of another party or another account, or there is no connection: the record does not hold them."""
 
     WAIT = auto()
-    """Another attempt is at work on what an earlier one stored, or another answer is `pending`: that comes first."""
+    """Another attempt is at work on what an earlier one stored, or another consent's tokens wait: that comes first."""
 
     RESEAL = auto()
     """They become current, but were sealed for a version that is taken: seal them again."""
-
-
-@record
-class Authorized:
-    """What an authorization brings beside its tokens."""
-
-    request_id: str
-    owner: str | None = None
-    tags: dict[str, str] = field(default_factory=dict)
-    requested_scope: str | None = None
-    allow_new_subject: bool = False
 
 
 @record
@@ -60,7 +49,7 @@ class Obtained:
     `request_id` is the authorization that the tokens come from, directly or by refreshes.
     `revocations` is the connection's count when the refresh, or the authorization, was begun.
     `grants_are_apart`: to revoke these tokens ends no other grant of their account.
-    `purpose` is what they are sealed for: to be used, or to wait until their account is known.
+    `purpose` is what they are sealed for: to be used, or to wait.
     `not_verified`: what the answer says of its account could not be verified, and must not be believed.
     """
 
@@ -103,12 +92,25 @@ class Obtained:
         )
 
     def _comes_out_of(self, held: StoredSet) -> bool:
-        """Return whether it is what waited there, now that its account is known."""
-        return held.place is Place.PENDING and held.id == self.tokens.id and not self.tokens.asks_account
+        """Return whether it is what waited there, and has not to wait any more."""
+        is_the_same = held.place is Place.PENDING and held.id == self.tokens.id
+        return is_the_same and (self._is_confirmed or (not self.tokens.asks_account and self._confirmation is None))
+
+    @property
+    def _is_confirmed(self) -> bool:
+        return self.authorized is not None and self.authorized.confirmed_by is not None
+
+    @property
+    def _confirmation(self) -> str | None:
+        return self.authorized.confirmation if self.authorized else None
 
     def purpose_for(self, stored: Connection | None) -> str:
-        """Return what it is to be sealed for: to wait, if the connection has an account to compare its own with."""
-        if not self.tokens.asks_account or stored is None or stored.subject is None or self.authorized is None:
+        """Return what it is to be sealed for: to wait, for its account or for the application, or to be used."""
+        if self.authorized is None or (stored is not None and not self._may_be_its_own(stored, self.authorized)):
+            return TOKENS
+        if self._confirmation is not None:
+            return PENDING
+        if not self.tokens.asks_account or stored is None or stored.subject is None:
             return TOKENS
         is_free = stored.status in ENDED or stored.revocations != self.revocations
         return TOKENS if is_free else PENDING
@@ -164,6 +166,10 @@ class Obtained:
             beside = self._beside(stored, authorized, now)
             if beside is not None:
                 return beside
+            stored = self._without_replaced(stored, now)
+        elif authorized.confirmation is not None:
+            pending = self._pending(authorized, now)
+            return consents.first_has_to_wait(self.connection_id, self.tokens, pending, request_id, now)
         if self.version != (stored.version if stored else 0) + 1:
             return Verdict.RESEAL
         return consents.consented(
@@ -178,6 +184,7 @@ class Obtained:
             tags=authorized.tags,
             requested_scope=authorized.requested_scope,
             grants_are_apart=self.grants_are_apart,
+            confirmed_by=authorized.confirmed_by,
         )
 
     def _beside(self, stored: Connection, authorized: Authorized, now: float) -> Connection | Verdict | None:
@@ -199,13 +206,29 @@ class Obtained:
         return None
 
     def _may_be_its_own(self, stored: Connection, authorized: Authorized) -> bool:
-        """Return whether the connection may hold it as its own. After a revocation nobody asks for its account."""
+        """Return whether the connection may hold it as its own.
+
+        After a revocation nobody asks for its account, nor confirms it.
+        """
         is_of_the_same_party = stored.belongs_to(self.tokens.whose.provider, authorized.owner)
         was_revoked = stored.revocations != self.revocations
         is_of_nobody_known = self.not_verified or (
             was_revoked and self.tokens.asks_account and stored.subject is not None
         )
-        return is_of_the_same_party and not is_of_nobody_known and not self.is_of_another_account(stored)
+        is_never_confirmed = authorized.confirmation is not None and (
+            was_revoked or self._is_too_late_to_be_confirmed(stored)
+        )
+        is_its_own = not is_of_nobody_known and not is_never_confirmed and not self.is_of_another_account(stored)
+        return is_of_the_same_party and is_its_own
+
+    def _is_too_late_to_be_confirmed(self, stored: Connection) -> bool:
+        """Return whether a newer consent has come, or it has waited before: what ran out does not come back.
+
+        A copy of it may lie in the rescue queue, which got the answer before the table did.
+        """
+        waited_at, obtained_at = stored.waited_at or 0, self.tokens.obtained_at
+        has_waited = waited_at == obtained_at and self.request_id in stored.waited_by
+        return has_waited or waited_at > obtained_at or self._is_older_than_the_consent_of(stored)
 
     def _not_its_own(self, stored: Connection, now: float) -> Connection | Verdict:
         """Return what becomes of tokens that are not the connection's own.
@@ -234,31 +257,24 @@ class Obtained:
             return False
         return None not in {stored.subject, self.tokens.subject} and stored.subject != self.tokens.subject
 
-    # If its account has to be asked for
+    # If it has to wait
 
     def _waiting(self, stored: Connection, authorized: Authorized, now: float) -> Connection | Verdict:
-        if stored.in_place(Place.PENDING):
+        left = self._without_replaced(stored, now)
+        if left.in_place(Place.PENDING):
             return Verdict.WAIT
-        return consents.has_to_wait(stored, self.tokens, self._pending(authorized, now), self.request_id, now)
+        return consents.has_to_wait(left, self.tokens, self._pending(authorized, now), self.request_id, now)
+
+    def _without_replaced(self, stored: Connection, now: float) -> Connection:
+        """Return the connection without older tokens that nobody has confirmed yet."""
+        waiting = stored.unconfirmed
+        if waiting is None or waiting.id == self.tokens.id or waiting.pending is None:
+            return stored
+        is_older = waiting.pending.obtained_at <= self.tokens.obtained_at
+        return consents.disowned(stored, waiting, now) if is_older else stored
 
     def _pending(self, authorized: Authorized, now: float) -> Pending:
-        """Return what it brings beside its tokens, which the record keeps while they wait."""
-        tokens = self.tokens
-        return Pending(
-            until=int(now) + ASKED_AFTER,
-            obtained_at=tokens.obtained_at,
-            revocations=self.revocations,
-            upkeep_at=tokens.due_at,
-            owner=authorized.owner,
-            subject=tokens.subject,
-            scope=tokens.scope,
-            scope_missing=tokens.scope_missing,
-            requested_scope=authorized.requested_scope,
-            tags=authorized.tags,
-            metadata=tokens.metadata,
-            allow_new_subject=authorized.allow_new_subject,
-            grants_are_apart=self.grants_are_apart,
-        )
+        return authorized.waiting_with(self.tokens, self.revocations, now, grants_are_apart=self.grants_are_apart)
 
     def of_account(self, subject: str | None) -> Obtained:
         """Return this answer with the account that it is for."""

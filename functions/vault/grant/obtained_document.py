@@ -7,7 +7,8 @@ from base64 import b64decode, b64encode
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from .obtained import Authorized, Obtained
+from .authorized import Authorized
+from .obtained import Obtained
 from .seal import PENDING, TOKENS, Seal, Whose
 from .stored_set import RefreshedFrom
 from .tokens import SealedTokens

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .consents import disowned
-from .life import Happened, Place, Status
+from .life import ENDED, Happened, Place, Status
 from .revoked import Revoked
 from .transition import after, within_bounds
 
@@ -24,9 +24,11 @@ def revoked(
     """Return the connection ended here: nothing is vended any more, and its token sets are to be revoked.
 
     Unless the current one is being refreshed, `holder` has its lease from then on, `until` that time; it may be
-    `waiting` for a slot.
+    `waiting` for a slot. If the connection had ended before, tokens that still wait in it go.
     """
-    pending = connection.in_place(Place.PENDING)
+    pending, revoked_once_more = connection.in_place(Place.PENDING), connection.revocations + 1
+    if pending and connection.status in ENDED:
+        return disowned(connection, pending[0], now, revocations=revoked_once_more)
     left = disowned(connection, pending[0], now) if pending else connection
     used = left.to_refresh
     held = left.in_place(Place.CURRENT) + left.in_place(Place.KEPT) + left.in_place(Place.SUPERSEDED)
@@ -35,7 +37,7 @@ def revoked(
         revoking[0] = revoking[0].claimed(holder, until, now, revokes=True, waiting=waiting)
     revoking = revoking or [*left.to_revoke]
     happened = Happened.REVOKED if revoking else Happened.REVOKED_WITHOUT
-    values: dict[str, Any] = {"revocations": connection.revocations + 1, "revocation": (), "upkeep_at": None}
+    values: dict[str, Any] = {"revocations": revoked_once_more, "revocation": (), "upkeep_at": None}
     return after(left, happened, now, revoking, **values)
 
 

@@ -47,9 +47,11 @@ class RefreshedFrom:
 class Pending:
     """What the connection takes from a waiting token set when that becomes current. Times are Unix seconds.
 
-    Its request and the tenant's parameters are with the token set. `until` is when its account is asked for next,
-    `revocations` the connection's count when its authorization was begun. `grants_are_apart`: to revoke it ends no
-    other grant of its account.
+    Its request and the tenant's parameters are with the token set. `until` is when its account is asked for next, or
+    else when it has waited long enough. `revocations` is the connection's count when its authorization was begun.
+    `grants_are_apart`: to revoke it ends no other grant of its account. If it waits for the application, `confirmation`
+    is the hash of what that must bring, before `confirm_by`. `account_known`: its account is not to be asked for, or
+    not any more.
     """
 
     until: int
@@ -65,6 +67,21 @@ class Pending:
     metadata: dict[str, Any] = field(default_factory=dict)
     allow_new_subject: bool = False
     grants_are_apart: bool = False
+    confirmation: str | None = None
+    confirm_by: int | None = None
+    account_known: bool = False
+
+    def next_at(self, at: int) -> Pending:
+        """Return it as it waits until `at`, or for as long as it may at most."""
+        return replace(self, until=at if self.confirm_by is None else min(at, self.confirm_by))
+
+    def with_account(self) -> Pending:
+        """Return it as it waits for nothing but its confirmation."""
+        return replace(self, account_known=True, until=self.confirm_by or self.until)
+
+    def has_run_out(self, now: float) -> bool:
+        """Return whether it is too late to confirm it."""
+        return self.confirm_by is not None and now >= self.confirm_by
 
 
 @record
@@ -74,8 +91,9 @@ class StoredSet:
     `request_id` is the authorization that it comes from, directly or by refreshes. `attempts` counts the uses of its
     refresh token; `unsent` counts those among them that sent nothing. `refresh_at` is when the access token comes into
     its soft margin. `scope` is what it was granted, if that can differ from the connection's. `belief` is set if the
-    server has refused it, and may have been wrong. `pending` is set while it waits for its account, and stays if it is
-    then revoked. `account_at` is when the account of current tokens is asked for next, if nobody knows it yet.
+    server has refused it, and may have been wrong. `pending` is set while it waits, and stays if it is then revoked.
+    `account_at` is when the account of current tokens is asked for next, if nobody knows it yet. `confirmed_by` is the
+    hash of the confirmation that made it current.
     """
 
     id: str
@@ -99,18 +117,34 @@ class StoredSet:
     scope: str | None = None
     pending: Pending | None = None
     account_at: int | None = None
+    confirmed_by: str | None = None
 
     @property
-    def ask_at(self) -> int | None:
-        """Return when its account is asked for next; None if it is known, or nobody asks for it."""
+    def waits_until(self) -> int | None:
+        """Return when its account is asked for next, or its time to be confirmed is over; None if neither will be."""
         if self.place is Place.PENDING:
             return self.pending.until if self.pending else None
         return self.account_at if self.place is Place.CURRENT else None
 
+    @property
+    def asks_account(self) -> bool:
+        """Return whether its account is still to be asked for."""
+        is_known = self.pending is not None and self.pending.account_known
+        return self.waits_until is not None and not is_known
+
+    @property
+    def is_unconfirmed(self) -> bool:
+        """Return whether it waits for the application's confirmation."""
+        return self.place is Place.PENDING and self.pending is not None and self.pending.confirmation is not None
+
+    def has_run_out_unconfirmed(self, now: float) -> bool:
+        """Return whether it is too late to confirm it."""
+        return self.is_unconfirmed and self.pending is not None and self.pending.has_run_out(now)
+
     def asked_again_at(self, at: int) -> StoredSet:
         """Return it with another time at which its account is asked for."""
         if self.pending is not None:
-            return replace(self, pending=replace(self.pending, until=at))
+            return replace(self, pending=self.pending.next_at(at))
         return replace(self, account_at=at)
 
     def lease_of_another(self, holder: str, now: float) -> Lease | None:

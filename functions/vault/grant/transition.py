@@ -109,9 +109,9 @@ def _scheduled(connection: Connection) -> Connection:
         upkeep_at = connection.expires_at if connection.needs else connection.needs_from
     revoking = (each.revoke_at for each in connection.sets if each.revoke_at is not None)
     revocation_due_at = min(revoking, default=None)
-    asked = connection.asked_first
-    ask_at = asked.ask_at if asked else None
-    due_at = min((at for at in (upkeep_at, revocation_due_at, ask_at) if at is not None), default=None)
+    waits_first = connection.waits_first
+    waits_until = waits_first.waits_until if waits_first else None
+    due_at = min((at for at in (upkeep_at, revocation_due_at, waits_until) if at is not None), default=None)
     shard = None if due_at is None else _shard(connection.connection_id)
     return replace(connection, upkeep_at=upkeep_at, revocation_due_at=revocation_due_at, due_at=due_at, due_shard=shard)
 

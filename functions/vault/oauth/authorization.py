@@ -78,6 +78,10 @@ def ticket_hash(secret: str) -> str:
     return _b64url(sha256(secret.encode()).digest())
 
 
+confirmation_hash = ticket_hash
+"""What is stored of a `confirmation`, likewise."""
+
+
 @record
 class BrowserBinding:
     """The browser's half of a request, made by one visit of its link; the browser's cookie holds it."""
@@ -119,6 +123,11 @@ class BrowserBinding:
         return self._derive(b"nonce")
 
     @property
+    def confirmation(self) -> str:
+        """Return what this browser brings back to the application, with which that confirms the tokens."""
+        return self._derive(b"confirmation")
+
+    @property
     def code_challenge(self) -> str:
         """Return the S256 `code_challenge` (RFC 7636 section 4.2)."""
         return _b64url(sha256(self.code_verifier.encode()).digest())
@@ -138,8 +147,8 @@ class AuthorizationRequest:
 
     `authorization_url` has all that does not depend on the browser. If the request is pushed (RFC 9126), `pushed` has
     its parameters, form-encoded, and the URL only the client's id. `has_slots` means that the provider takes a limited
-    number of requests at a time, `nonce` that an OpenID Connect `nonce` goes with the request; both are stored only if
-    true.
+    number of requests at a time, `nonce` that an OpenID Connect `nonce` goes with the request, `confirm` that the
+    application has to confirm the tokens; each is stored only if true.
     """
 
     request_id: str
@@ -166,6 +175,7 @@ class AuthorizationRequest:
     allow_new_subject: bool = False
     has_slots: bool | None = None
     nonce: bool | None = None
+    confirm: bool | None = None
     used_states: frozenset[str] = frozenset()
     exchanges: int = 0
     pushes: int = 0

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hmac
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from functions.vault.base.record import record
-from functions.vault.grant.life import Place
+from functions.vault.grant.life import CONFIRM_WITHIN, Place
 
-from .authorization import Phase, with_query
+from .authorization import Phase, confirmation_hash, with_query
 
 if TYPE_CHECKING:
     from functions.vault.base.errors import GatehouseError, ProviderError
     from functions.vault.grant.connection import Connection
+    from functions.vault.grant.stored_set import StoredSet
 
-    from .authorization import AuthorizationRequest
+    from .authorization import AuthorizationRequest, BrowserBinding
 
 
 SUBJECT_MISMATCH = "subject_mismatch"
@@ -30,6 +32,9 @@ _RETRYABLE_PAGES = frozenset({"denied", "failed"})
 """Pages of a visit that failed, while its request may still succeed."""
 
 
+_GOOD_ENDS = frozenset({"connected", "unconfirmed"})
+"""Pages whose names the application gets as `status`."""
+
 _LONGEST_EXCHANGE = 60.0
 """Seconds after which a consumed request without an outcome counts as lost: twice what a function may run for."""
 
@@ -38,6 +43,12 @@ class Became(Enum):
     """What became of a request whose code was exchanged."""
 
     CONNECTED = auto()
+
+    UNCONFIRMED = auto()
+    """Its tokens wait for the application's confirmation."""
+
+    RAN_OUT = auto()
+    """Nobody has confirmed its tokens in time."""
 
     REPLACED = auto()
     """Another link has connected the connection since: this one was used, and nothing more is known of it."""
@@ -55,19 +66,36 @@ def became_of(request: AuthorizationRequest, connection: Connection | None, now:
     if connection is not None:
         if connection.authorized_by == request.request_id:
             return Became.CONNECTED
-        if awaits_account(connection, request):
+        waiting = waiting_of(connection, request)
+        if waiting is not None and connection.waits_for_account(waiting):
             return Became.UNDER_WAY
-        was_replaced = any(each.request_id == request.request_id for each in connection.sets)
+        if waiting is not None:
+            return Became.RAN_OUT if waiting.has_run_out_unconfirmed(now) else Became.UNCONFIRMED
+        was_replaced = any(_was_in_use(each, request) for each in connection.sets)
         # Within the second in which this one was consumed, the other may have come before it or after it.
         since = consumed_at + 1 if has_time_left else consumed_at
-        if was_replaced or (connection.authorized_at or 0) >= since:
+        if was_replaced or (connection.authorized_at or 0) >= since or _was_replaced_waiting(connection, since):
             return Became.REPLACED
+    if request.confirm and now >= consumed_at + CONFIRM_WITHIN:
+        return Became.RAN_OUT
     return Became.UNDER_WAY if has_time_left else Became.LOST
 
 
-def awaits_account(connection: Connection, request: AuthorizationRequest) -> bool:
-    """Return whether the tokens of a request are stored, and wait until their account is known."""
-    return any(each.request_id == request.request_id for each in connection.in_place(Place.PENDING))
+def _was_in_use(held: StoredSet, request: AuthorizationRequest) -> bool:
+    """Return whether a token set came of a request, and not only to wait for a confirmation that never came."""
+    is_unconfirmed = bool(request.confirm) and held.pending is not None
+    return held.request_id == request.request_id and not is_unconfirmed
+
+
+def _was_replaced_waiting(connection: Connection, since: int) -> bool:
+    """Return whether tokens of another consent wait that came since, before which none that are unconfirmed stay."""
+    newer = connection.unconfirmed
+    return newer is not None and newer.pending is not None and newer.pending.obtained_at >= since
+
+
+def waiting_of(connection: Connection, request: AuthorizationRequest) -> StoredSet | None:
+    """Return the token set of a request that waits; None if none does."""
+    return next((each for each in connection.in_place(Place.PENDING) if each.request_id == request.request_id), None)
 
 
 @record
@@ -76,7 +104,7 @@ class Outcome:
 
     `request` is the request that it was about, if the browser has proved that it is its own. `failure` is the cause, if
     an operator may have to look into it, and `provider_error` the server's refusal: both are for the log, and are shown
-    on no page.
+    on no page. `confirmation` is what the browser brings to the application, which has to confirm the tokens.
     """
 
     page: str
@@ -86,6 +114,7 @@ class Outcome:
     request: AuthorizationRequest | None = None
     failure: GatehouseError | None = None
     provider_error: ProviderError | None = None
+    confirmation: str | None = None
 
     @property
     def may_try_again(self) -> bool:
@@ -110,11 +139,24 @@ class Outcome:
         request = self.request
         if request is None or request.return_to is None:
             return None
-        if self.page != "connected" and self.error is None:
+        if self.page not in _GOOD_ENDS and self.error is None:
             return None
         about = {"connection_id": request.connection_id, "request_id": request.request_id}
-        result = {"error": self.error} if self.error else {"status": "connected"}
+        result = {"error": self.error} if self.error else {"status": self.page}
+        if self.confirmation is not None:
+            result["confirmation"] = self.confirmation
         return with_query(request.return_to, about | result)
+
+    @classmethod
+    def unconfirmed(cls, request: AuthorizationRequest, waiting: StoredSet, browser: BrowserBinding) -> Outcome:
+        """Return the outcome of a request whose tokens wait to be confirmed with what this visit can tell.
+
+        Another visit of the same link, in the same browser, could not tell it.
+        """
+        pending, confirmation = waiting.pending, browser.confirmation
+        if pending is None or not hmac.compare_digest(pending.confirmation or "", confirmation_hash(confirmation)):
+            return cls("already", request.provider, request=request)
+        return cls("unconfirmed", request.provider, request=request, confirmation=confirmation)
 
     @classmethod
     def failed(

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from functions.vault.base.errors import (
+    ConfirmationExpired,
     GatehouseError,
     ProviderUnavailable,
     ReauthorizationRequired,
@@ -120,8 +121,11 @@ class AccountLookup:
     def look_up_due(self, connection: Connection, token_set: StoredSet, deadline: Deadline) -> GatehouseError | None:
         """Look up the account of a token set in the background; return the failure if it is not found, for the log.
 
-        Raises `TemporarilyUnavailable` if there was no time for it, or AWS failed.
+        If nobody has confirmed the token set in time, it is taken away, and that is the failure. Raises
+        `TemporarilyUnavailable` if there was no time for it, or AWS failed.
         """
+        if token_set.has_run_out_unconfirmed(self.timing.now()):
+            return self._ran_out(connection, token_set)
         whose, tokens = token_set.whose, self.cipher.open(connection.connection_id, token_set)
         lookup = _Lookup(connection, token_set, self.timing.now(), is_claimed=tokens.unverified_id_token is not None)
         with ExitStack() as until_stored:
@@ -176,8 +180,8 @@ class AccountLookup:
 
     def _found(self, lookup: _Lookup, account: Account, tokens: TokenSet, deadline: Deadline) -> Connection:
         connection, token_set = lookup.connection, lookup.token_set
-        if token_set.place is not Place.PENDING:
-            return self._change(lookup, lambda stored, _: consents.account_found(stored, account, self.timing.now()))
+        if token_set.place is not Place.PENDING or token_set.is_unconfirmed:
+            return self._change(lookup, lambda stored, asked: self._named(stored, asked, account))
         usable = replace(tokens, unverified_id_token=None)
 
         def sealed(version: int, purpose: str = TOKENS) -> Seal:
@@ -193,12 +197,40 @@ class AccountLookup:
 
         return self.committing.commit(obtained, reseal, deadline, connection)
 
+    def _named(self, stored: Connection, asked: StoredSet, account: Account) -> Connection:
+        """Return the record with the account of tokens that are in use, or go on waiting for the application.
+
+        Those that wait are not sealed again: the application's confirmation does that. They go if they are of another
+        account than the connection.
+        """
+        now = self.timing.now()
+        if not asked.is_unconfirmed:
+            return consents.account_found(stored, account, now)
+        theirs = after_waiting.obtained_from(stored.connection_id, asked, asked.seal, account)
+        if theirs.is_of_another_account(stored):
+            return consents.disowned(stored, asked, now)
+        return consents.account_found_waiting(stored, asked, account, now)
+
+    def _ran_out(self, connection: Connection, unconfirmed: StoredSet) -> GatehouseError:
+        """Take away tokens that nobody has confirmed in time, if they still wait."""
+        now = self.timing.now()
+
+        def without(stored: Connection) -> Connection | None:
+            waiting = stored.unconfirmed
+            is_still_there = waiting is not None and waiting.id == unconfirmed.id
+            return consents.ran_out(stored, unconfirmed, now) if is_still_there else None
+
+        self.connections.change_as_found(connection, without)
+        return ConfirmationExpired(
+            "Nobody has confirmed the customer's consent in time: start again.", connection_id=connection.connection_id
+        )
+
     def _not_found_yet(self, lookup: _Lookup, failure: GatehouseError) -> LookedUp:
         """Leave the lookup to background work, unless it is hopeless. One that is not due yet is left to it already."""
         now = self.timing.now()
         if lookup.is_hopeless(failure, now):
             return self._given_up(lookup, failure)
-        if now < (lookup.token_set.ask_at or 0):
+        if now < (lookup.token_set.waits_until or 0):
             return LookedUp(lookup.connection, failure=failure)
         pause = max(min(max(lookup.age, ASKED_AFTER), LONGEST_UNASKED), failure.retry_after or 0)
         return self._put_off(lookup, int(now + pause), failure)
@@ -211,7 +243,8 @@ class AccountLookup:
     def _given_up(self, lookup: _Lookup, failure: GatehouseError) -> LookedUp:
         """Take away tokens whose account nobody can find out.
 
-        A connection's first tokens stay if nothing claimed an account: it is then unknown, and not in doubt.
+        A connection's first tokens stay if nothing claimed an account: it is then unknown, and not in doubt. They may
+        wait for the application even so.
         """
         now = self.timing.now()
         unknown = ReauthorizationRequired(
@@ -219,10 +252,11 @@ class AccountLookup:
         )
 
         def not_its_own(stored: Connection, token_set: StoredSet) -> Connection:
+            is_first = token_set.place is not Place.PENDING or (token_set.is_unconfirmed and stored.subject is None)
+            if not lookup.is_claimed and is_first:
+                return consents.account_left_unknown(stored, token_set, now)
             if token_set.place is Place.PENDING:
                 return consents.disowned(stored, token_set, now)
-            if not lookup.is_claimed:
-                return consents.account_left_unknown(stored, now)
             return consents.never_verified(stored, unknown, now, grants_are_apart=lookup.grants_are_apart)
 
         return LookedUp(self._change(lookup, not_its_own), failure=failure)
@@ -239,5 +273,5 @@ class AccountLookup:
 
 def _still_wanted(connection: Connection, token_set: StoredSet) -> StoredSet | None:
     """Return the set of the same consent whose account is still to be found: it may have been refreshed since."""
-    unknown = (each for each in connection.sets if each.ask_at is not None)
+    unknown = (each for each in connection.sets if each.asks_account)
     return next((each for each in unknown if each.request_id == token_set.request_id), None)

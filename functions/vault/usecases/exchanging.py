@@ -16,11 +16,14 @@ from functions.vault.base.errors import (
 )
 from functions.vault.base.record import record
 from functions.vault.grant import scopes
+from functions.vault.grant.authorized import Authorized
 from functions.vault.grant.last_attempt import LastAttempt
 from functions.vault.grant.life import ENDED, Place
-from functions.vault.grant.obtained import Authorized, Obtained
+from functions.vault.grant.obtained import Obtained
+from functions.vault.grant.seal import PENDING, TOKENS
+from functions.vault.oauth.authorization import confirmation_hash
 from functions.vault.oauth.responses import with_redirect_metadata
-from functions.vault.oauth.visit_outcome import SUBJECT_MISMATCH, Outcome, awaits_account, page_of
+from functions.vault.oauth.visit_outcome import SUBJECT_MISMATCH, Outcome, page_of, waiting_of
 from functions.vault.storage.table import Conflict
 
 from .committing import UNREAD, Rescued
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from functions.vault.grant.connection import Connection
     from functions.vault.grant.seal import Sealer
     from functions.vault.grant.tokens import SealedTokens, TokenResponse
-    from functions.vault.oauth.authorization import AuthorizationRequest
+    from functions.vault.oauth.authorization import AuthorizationRequest, BrowserBinding
     from functions.vault.oauth.authorization_response import ValidatedResponse
     from functions.vault.oauth.client import Client
     from functions.vault.provider.provider import Provider
@@ -57,6 +60,7 @@ class _Exchanged:
     """A code's tokens, and what it takes to store them. `client` has the slot of the exchange, if there are slots."""
 
     request: AuthorizationRequest
+    browser: BrowserBinding
     registration: Registration
     tokens: TokenResponse
     sealer: Sealer
@@ -98,7 +102,8 @@ class Exchanging:
                 response = response.with_code(registration.provider.code_parameter)
                 first_version = request.connection_version + 1
                 whose = registration.whose(parameters)
-                sealer = self.cipher.prepare(request.connection_id, first_version, whose)
+                purpose = PENDING if request.confirm else TOKENS
+                sealer = self.cipher.prepare(request.connection_id, first_version, whose, purpose=purpose)
                 if client is None:
                     client = until_stored.enter_context(self.slot(registration, deadline))
                 timeout = deadline.for_http(registration.provider.request_timeout)
@@ -111,7 +116,7 @@ class Exchanging:
                 self._failed(request, ServerError.code)
                 raise
             tokens = _with_scope(tokens, request.scope, registration.provider, response.parameters)
-            return self._store(_Exchanged(request, registration, tokens, sealer, client), deadline)
+            return self._store(_Exchanged(request, response.browser, registration, tokens, sealer, client), deadline)
 
     def _store(self, exchanged: _Exchanged, deadline: Deadline) -> Outcome:
         """Store the tokens in the connection, whatever version it has: a code is exchanged once."""
@@ -129,12 +134,11 @@ class Exchanging:
             request.connection_id,
             request.request_id,
             sealed_by(exchanged.sealer),
-            authorized=Authorized(
-                request.request_id, request.owner, request.tags, request.scope, request.allow_new_subject
-            ),
+            authorized=_authorized(request, exchanged.browser),
             request_id=request.request_id,
             revocations=request.connection_revocations,
             grants_are_apart=provider.grants_are_apart,
+            purpose=PENDING if request.confirm else TOKENS,
             not_verified=tokens.not_verified is not None,
         )
         if tokens.not_verified is not None:
@@ -151,14 +155,16 @@ class Exchanging:
         """Do what follows once the tokens are in the record, and return the outcome."""
         request, tokens, provider = exchanged.request, exchanged.tokens, exchanged.registration.provider
         self._note_answer(request, exchanged.registration.client_id, tokens.subject, deadline)
-        if tokens.expires_at is not None and not connection.refreshable:
+        held = connection.set_of(obtained.tokens.id)
+        goes_on = connection.refreshable or (held is not None and held.refreshable)
+        if tokens.expires_at is not None and not goes_on:
             from .missing_refresh_token import warn_that_none_came  # noqa: PLC0415 - most servers give a refresh token
 
             warn_that_none_came(request, provider)
         found = self._account_of(exchanged, obtained, connection, deadline)
         if found is None:
-            return self._outcome(request, obtained, connection)
-        return self._outcome(request, obtained.of_account(found.subject), found.connection, found.failure)
+            return self._outcome(exchanged, obtained, connection)
+        return self._outcome(exchanged, obtained.of_account(found.subject), found.connection, found.failure)
 
     def _note_answer(
         self, request: AuthorizationRequest, client_id: str, subject: str | None, deadline: Deadline
@@ -181,7 +187,7 @@ class Exchanging:
         It is left to that if the slot of the exchange ends too soon for another request.
         """
         held = connection.set_of(obtained.tokens.id)
-        if held is None or held.ask_at is None:
+        if held is None or not held.asks_account:
             return None
         provider, client = exchanged.registration.provider, exchanged.client
         try:
@@ -191,14 +197,17 @@ class Exchanging:
 
     def _outcome(
         self,
-        request: AuthorizationRequest,
+        exchanged: _Exchanged,
         obtained: Obtained,
         connection: Connection,
         failure: GatehouseError | None = None,
     ) -> Outcome:
         """Return the outcome of a request whose code was exchanged, by the record as it is then."""
-        if awaits_account(connection, request):
-            return Outcome("unfinished", request.provider, request=request)
+        request = exchanged.request
+        if (waiting := waiting_of(connection, request)) is not None:
+            waits_for_account = connection.waits_for_account(waiting)
+            unfinished = Outcome("unfinished", request.provider, request=request)
+            return unfinished if waits_for_account else Outcome.unconfirmed(request, waiting, exchanged.browser)
         is_ours = connection.authorized_by == request.request_id
         is_anothers = not connection.belongs_to(request.provider, request.owner)
         is_of_another_account = not is_ours and not is_anothers and obtained.is_of_another_account(connection)
@@ -212,7 +221,8 @@ class Exchanging:
         held = connection.set_of(obtained.tokens.id)
         if failure is not None and (held is None or held.place is not Place.CURRENT):
             return self._failed(request, failure.code, failure)
-        return Outcome("connected", request.provider, request=request)
+        # Tokens that wait for the application may have given way to those of another link.
+        return Outcome("connected" if is_ours or not request.confirm else "already", request.provider, request=request)
 
     def _not_verified(
         self,
@@ -243,6 +253,18 @@ class Exchanging:
         reopened = self.authorizations.reopen(request, attempt)
         self.stored_outcomes.note_with_connection(request, attempt)
         return Outcome.failed(reopened, error, failure)
+
+
+def _authorized(request: AuthorizationRequest, browser: BrowserBinding) -> Authorized:
+    """Return what a request brings beside its tokens; the application confirms them by what this browser alone has."""
+    return Authorized(
+        request.request_id,
+        request.owner,
+        request.tags,
+        request.scope,
+        request.allow_new_subject,
+        confirmation_hash(browser.confirmation) if request.confirm else None,
+    )
 
 
 def _with_scope(

@@ -6,7 +6,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.base.errors import ConnectionNotFound, InvalidRequest, ServerError
+from functions.vault.base.errors import ConfirmationExpired, ConnectionNotFound, InvalidRequest, ServerError
 from functions.vault.base.fields import CONNECTION_ID, matches
 from functions.vault.base.record import plain, record
 from functions.vault.grant.connection import REAUTHORIZATION
@@ -61,15 +61,16 @@ class Listing:
         if request.phase is not Phase.CONSUMED or request.outcome is not None:
             return None if request.last_attempt is None else view_of_attempt(request.last_attempt)
         about = {"request_id": request.request_id, "at": request.consumed_at}
-        match became_of(request, self.connections.get(request.connection_id), self.timing.now()):
-            case Became.CONNECTED:
-                return {**about, "outcome": "connected"}
-            case Became.REPLACED:
-                return {**about, "outcome": "replaced"}
-            case Became.UNDER_WAY:
-                return {**about, "outcome": "unfinished"}
-            case Became.LOST:
-                return {**about, "outcome": "failed", "error": ServerError.code}
+        outcomes: dict[Became, dict[str, str]] = {
+            Became.CONNECTED: {"outcome": "connected"},
+            Became.UNCONFIRMED: {"outcome": "unconfirmed"},
+            Became.RAN_OUT: {"outcome": "failed", "error": ConfirmationExpired.code},
+            Became.REPLACED: {"outcome": "replaced"},
+            Became.UNDER_WAY: {"outcome": "unfinished"},
+            Became.LOST: {"outcome": "failed", "error": ServerError.code},
+        }
+        became = became_of(request, self.connections.get(request.connection_id), self.timing.now())
+        return {**about, **outcomes[became]}
 
     def page(self, filters: dict[str, str], limit: int, cursor: str | None) -> dict[str, Any]:
         """Return `{connections, cursor?}`: up to `limit` that match, and a cursor if there are more."""

@@ -82,7 +82,7 @@ class Revoking:
             # Asked of each record that is read: it may have become another owner's since the first.
             if narrowing is not None:
                 narrowing.require(connection_id, connection.owner)
-            if connection.status in ENDED:
+            if connection.status in ENDED and connection.unconfirmed is None:
                 return None
             waiting = self.registrations.has_slots(connection.provider)
             now = self.timing.now()

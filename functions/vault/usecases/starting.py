@@ -104,6 +104,7 @@ class Starting:
             allow_new_subject=fields.get("allow_new_subject", False),
             has_slots=provider.has_slots or None,
             nonce=_sends_nonce(provider, scope, params) or None,
+            confirm=fields.get("confirm") or None,
         )
         return request, dict(params)
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from functions.vault.base.errors import ServerError, SlotsTaken, TemporarilyUnavailable
+from functions.vault.base.errors import ConfirmationExpired, ServerError, SlotsTaken, TemporarilyUnavailable
 from functions.vault.base.record import record
 from functions.vault.oauth.authorization import Phase, ticket_hash
-from functions.vault.oauth.visit_outcome import Became, Outcome, became_of
+from functions.vault.oauth.visit_outcome import Became, Outcome, became_of, waiting_of
 from functions.vault.storage.table import Conflict
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class StoredOutcomes:
         while True:
             if request.phase is Phase.FAILED:
                 return Outcome.failed(request, request.outcome or ServerError.code)
-            if (outcome := self._of_consumed(request)) is not None:
+            if (outcome := self._of_consumed(request, response.browser)) is not None:
                 return outcome
             if waited >= _WAIT_FOR_FIRST or deadline.remaining() < _TIME_TO_ANSWER:
                 return Outcome("unfinished", request.provider, request=request)
@@ -84,14 +84,14 @@ class StoredOutcomes:
         if request.phase is Phase.CONSUMED:
             if ticket_hash(browser.state) not in request.used_states:
                 return Outcome("already", request.provider, request=request)
-            return self._of_consumed(request) or Outcome("unfinished", request.provider, request=request)
+            return self._of_consumed(request, browser) or Outcome("unfinished", request.provider, request=request)
         if request.phase is Phase.FAILED and not is_waiting:
             return Outcome.failed(request, request.outcome or ServerError.code)
         if (outcome := self.of_ended(request)) is not None or not is_waiting:
             return outcome
         return Outcome("waiting", request.provider, reason=SlotsTaken.code, request=request)
 
-    def _of_consumed(self, request: AuthorizationRequest) -> Outcome | None:
+    def _of_consumed(self, request: AuthorizationRequest, browser: BrowserBinding) -> Outcome | None:
         """Return how a consumed request ended; None while it may go on."""
         if request.outcome is not None:
             return Outcome.failed(request, request.outcome)
@@ -99,6 +99,11 @@ class StoredOutcomes:
         match became_of(request, connection, self.timing.now()):
             case Became.CONNECTED:
                 return Outcome("connected", request.provider, request=request)
+            case Became.UNCONFIRMED:
+                waiting = waiting_of(connection, request) if connection else None
+                return None if waiting is None else Outcome.unconfirmed(request, waiting, browser)
+            case Became.RAN_OUT:
+                return Outcome.failed(request, ConfirmationExpired.code)
             case Became.REPLACED:
                 return Outcome("already", request.provider, request=request)
             case Became.UNDER_WAY:

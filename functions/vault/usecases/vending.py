@@ -116,16 +116,16 @@ class Vending:
         return self._obtain(connection, _another_than(if_version, narrowing=narrowing), deadline)
 
     def refresh_due(self, connection_id: str, version: int, deadline: Deadline) -> GatehouseError | None:
-        """Refresh a connection in the background if it is still at `version`; or look up its account, if that is due.
+        """Refresh a connection in the background if it is still at `version`; or do what is due with what waits in it.
 
         Returns the failure, for the log; the record has it, too, and says when the work is due again. Raises
         `TemporarilyUnavailable` if there was no time to begin, or AWS failed.
         """
         try:
             connection = self.connections.require(connection_id)
-            unknown = connection.asked_first
-            if unknown is not None and self.timing.now() >= (unknown.ask_at or 0):
-                return self.account_lookup.look_up_due(connection, unknown, deadline)
+            waiting = connection.waits_first
+            if waiting is not None and self.timing.now() >= (waiting.waits_until or 0):
+                return self.account_lookup.look_up_due(connection, waiting, deadline)
             self._obtain(connection, _another_than(version, is_background=True), deadline)
         except TemporarilyUnavailable:
             raise

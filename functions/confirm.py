@@ -1,0 +1,35 @@
+"""`confirm`: the application vouches that the customer who came back is the one it sent, and the tokens are vended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from functions.vault.base import fields
+from functions.vault.base.fields import Fields
+from functions.vault.oauth.authorization import SECRET
+from functions.web.handlers import InvokeHandler
+
+if TYPE_CHECKING:
+    from functions.vault.base.timing import Deadline
+    from functions.vault.services import Services
+
+_FIELDS = Fields(
+    required={
+        "connection_id": fields.connection_id,
+        "confirmation": fields.text(SECRET, "the confirmation that the browser brought to return_to: 43 characters"),
+    },
+    optional={"owner": fields.printable(256)},
+)
+
+
+def _confirm(services: Services, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
+    return services.confirming.confirm(
+        request["connection_id"], request["confirmation"], request.get("owner"), deadline
+    )
+
+
+def _preload(services: Services) -> None:
+    services.preload("confirming", clients=("dynamodb", "kms"))
+
+
+handler = InvokeHandler("confirm", lambda _services: _FIELDS, _confirm, preload=_preload)
