@@ -247,17 +247,6 @@ def test_null_is_as_good_as_absent(application: Application) -> None:
     assert "authorize_url" in answer
 
 
-def test_confirm_is_refused_while_there_is_no_confirmation(application: Application) -> None:
-    """`confirm: true` is not silently ignored: its caller relies on it."""
-    # when
-    answer = application.call("start", provider="ultracart", confirm=True)
-
-    # then
-    assert answer["error"] == "invalid_request"
-    assert answer["error_description"].startswith("confirm: ")
-    assert "authorize_url" in application.call("start", provider="ultracart", confirm=False)
-
-
 def test_unknown_provider(application: Application, aws_calls: list[AwsCall]) -> None:
     """A provider without a registration is unknown, and nothing is stored."""
     # when

@@ -662,7 +662,7 @@ FAMILY_OF = {
     "the waiting: asked for by nobody": "accounts that have to be asked",
     "the waiting: used before it is confirmed": "consents that the application confirms",
     "the waiting: once more, from the queue": "confirmations, and what the queue still holds",
-    "the waiting: confirmed when its time is over": "consents that the application confirms",
+    "the waiting: confirmed when its time is over": "confirmations after their time",
     "the waiting: confirmed after a revocation": "confirmations and a revocation",
     "the unwanted: forgotten if grants are apart": "accounts that have to be asked",
     "the refresh: of tokens of a moment ago": "callers again and again",

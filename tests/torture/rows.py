@@ -68,7 +68,9 @@ def _way(
     if start is Place.PENDING:
         ways += _one_further(ways, was, between, _NOT_ITS_OWN)
     ways += _one_further(ways, between, now, (happened,))
-    ways += _one_further(ways, now, now, (Happened.REVOKED_APART, *_NOT_ITS_OWN))
+    # What has just come in is not taken away in the same write.
+    further = () if start is Place.OUTSIDE else _NOT_ITS_OWN
+    ways += _one_further(ways, now, now, (Happened.REVOKED_APART, *further))
     ways += _one_further(ways, now, now, (Happened.LEFT_TO_SERVER,) if is_full else ())
     return next((rows for place, rows in ways if rows and place is end), ())
 

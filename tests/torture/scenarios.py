@@ -135,6 +135,8 @@ _KIND = {
     "stranger": "authorize",
     "vouched": "authorize",
     "latecomer": "authorize",
+    "tardy": "authorize",
+    "copied": "authorize",
     "phished": "authorize",
     "vouched_stranger": "authorize",
     "upkeep": "sweep",
@@ -250,6 +252,24 @@ class _Unstored(Committing):
         raise TemporarilyUnavailable("The table takes nothing.")
 
 
+class _QueuesToo(Committing):
+    """Hands each answer to the rescue queue first, as if the table had failed once, and then stores it."""
+
+    def _write(self, unstored: Any, *rest: Any) -> Connection:
+        self._send(unstored)
+        return super()._write(unstored, *rest)
+
+
+def _copied(process: Process, connection_id: str, _prepared: Any) -> Any:
+    """Be a user whose tokens wait to be confirmed, with a copy in the rescue queue that comes half an hour later."""
+    world = process.world
+    copying = type("Copying", (_QueuesToo, world.parts.committing), {})
+    try:
+        _phished(Process(world, process.actor, replace(world.parts, committing=copying)), connection_id, None)
+    finally:
+        _delay_the_rescue(world)
+
+
 def _queued(process: Process, connection_id: str, _prepared: Any) -> Any:
     """Be a refresh whose answer lies in the rescue queue, where whoever rescues it has trouble, for half an hour."""
     world = process.world
@@ -257,8 +277,12 @@ def _queued(process: Process, connection_id: str, _prepared: Any) -> Any:
     try:
         unlucky.vending.refresh(connection_id, None, unlucky.deadline)
     finally:
-        for message in world.scheduler.messages:
-            message.visible_at += _IN_TROUBLE if message.queue == "rescue" else 0.0
+        _delay_the_rescue(world)
+
+
+def _delay_the_rescue(world: World) -> None:
+    for message in world.scheduler.messages:
+        message.visible_at += _IN_TROUBLE if message.queue == "rescue" else 0.0
 
 
 _ROLES: dict[str, Callable[[Process, str, ValidatedResponse | None], Any]] = {
@@ -273,6 +297,8 @@ _ROLES: dict[str, Callable[[Process, str, ValidatedResponse | None], Any]] = {
     "reconnect": _reconnect,
     "stranger": _stranger,
     "vouched": _vouched,
+    "tardy": lambda process, about, _: _vouched(process, about, None, CONFIRM_WITHIN + 2 * CALL_TIME),
+    "copied": _copied,
     "latecomer": lambda process, about, _: _vouched(process, about, None, _ALMOST_TOO_LATE),
     "phished": _phished,
     "vouched_stranger": lambda process, about, _: _vouched(process, about, None, account=ANOTHER_ACCOUNT),
