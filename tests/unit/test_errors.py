@@ -17,6 +17,8 @@ CONTRACT = {
     "unknown_provider": (404, False),
     "connection_not_found": (404, False),
     "confirmation_required": (409, True),
+    "confirmation_invalid": (409, False),
+    "confirmation_expired": (409, False),
     "reauthorization_required": (409, False),
     "connection_revoked": (410, False),
     "provider_misconfigured": (502, False),

@@ -156,7 +156,7 @@ class Connection:
         about = self.connection_id
         if self.status in ENDED:
             raise ConnectionRevoked("The connection was revoked: start again to connect it.", connection_id=about)
-        if self.needs == CONFIRMATION:
+        if self.status is Status.UNCONFIRMED or self.needs == CONFIRMATION:
             raise ConfirmationRequired("The connection waits for the application's confirmation.", connection_id=about)
         if self.status is Status.REAUTHORIZATION_REQUIRED:
             failure = self.failure

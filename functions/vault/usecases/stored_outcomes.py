@@ -31,6 +31,12 @@ _TIME_TO_ANSWER = 2.0
 
 REQUEST_EXPIRED = "request_expired"
 
+_GOOD_ENDS = {Became.CONNECTED: "connected", Became.REPLACED: "already"}
+"""The page for each end of a consumed request that is no failure."""
+
+_BAD_ENDS = {Became.RAN_OUT: ConfirmationExpired.code, Became.LOST: ServerError.code}
+"""The error for each that is one."""
+
 
 @record
 class StoredOutcomes:
@@ -96,20 +102,13 @@ class StoredOutcomes:
         if request.outcome is not None:
             return Outcome.failed(request, request.outcome)
         connection = self.connections.get(request.connection_id)
-        match became_of(request, connection, self.timing.now()):
-            case Became.CONNECTED:
-                return Outcome("connected", request.provider, request=request)
-            case Became.UNCONFIRMED:
-                waiting = waiting_of(connection, request) if connection else None
-                return None if waiting is None else Outcome.unconfirmed(request, waiting, browser)
-            case Became.RAN_OUT:
-                return Outcome.failed(request, ConfirmationExpired.code)
-            case Became.REPLACED:
-                return Outcome("already", request.provider, request=request)
-            case Became.UNDER_WAY:
-                return None
-            case Became.LOST:
-                return Outcome.failed(request, ServerError.code)
+        became = became_of(request, connection, self.timing.now())
+        if became is Became.UNCONFIRMED and connection is not None:
+            waiting = waiting_of(connection, request)
+            return None if waiting is None else Outcome.unconfirmed(request, waiting, browser)
+        if became in _GOOD_ENDS:
+            return Outcome(_GOOD_ENDS[became], request.provider, request=request)
+        return Outcome.failed(request, _BAD_ENDS[became]) if became in _BAD_ENDS else None
 
     def note_with_connection(self, request: AuthorizationRequest, attempt: LastAttempt) -> None:
         """Note a failed attempt with the connection, if there was one before: for whoever reads it there."""
