@@ -10,6 +10,7 @@ from functions.vault.oauth.authorization import SECRET
 from functions.web.handlers import InvokeHandler
 
 if TYPE_CHECKING:
+    from functions.vault.base.narrowing import Narrowing
     from functions.vault.base.timing import Deadline
     from functions.vault.services import Services
 
@@ -18,14 +19,17 @@ _FIELDS = Fields(
         "connection_id": fields.connection_id,
         "confirmation": fields.text(SECRET, "the confirmation that the browser brought to return_to: 43 characters"),
     },
-    optional={"owner": fields.printable(256)},
+    optional={"owner": fields.owner},
 )
 
 
-def _confirm(services: Services, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
-    return services.confirming.confirm(
-        request["connection_id"], request["confirmation"], request.get("owner"), deadline
-    )
+def _confirm(
+    services: Services, request: dict[str, Any], deadline: Deadline, narrowing: Narrowing | None = None
+) -> dict[str, Any]:
+    # A path that names an owner names whose session it is, too.
+    owner = request.get("owner") if narrowing is None else narrowing.owner or request.get("owner")
+    about = (request["connection_id"], request["confirmation"], owner)
+    return services.confirming.confirm(*about, deadline, narrowing)
 
 
 def _preload(services: Services) -> None:

@@ -23,6 +23,7 @@ from functions.vault.oauth.authorization import confirmation_hash
 from functions.vault.storage.table import Conflict
 
 if TYPE_CHECKING:
+    from functions.vault.base.narrowing import Narrowing
     from functions.vault.base.timing import Deadline, Timing
     from functions.vault.grant.stored_set import Pending, StoredSet
     from functions.vault.storage.cipher import Cipher
@@ -43,7 +44,14 @@ class Confirming:
     cipher: Cipher
     timing: Timing
 
-    def confirm(self, connection_id: str, confirmation: str, owner: str | None, deadline: Deadline) -> dict[str, Any]:
+    def confirm(
+        self,
+        connection_id: str,
+        confirmation: str,
+        owner: str | None,
+        deadline: Deadline,
+        narrowing: Narrowing | None = None,
+    ) -> dict[str, Any]:
         """Put the tokens that wait for this confirmation to use, and return `{connection_id, status, version}`.
 
         Raises `ConfirmationInvalid`, `ConfirmationExpired` or `InvalidRequest`, and changes nothing, unless they wait
@@ -53,6 +61,8 @@ class Confirming:
         connection, hashed = self.connections.require(connection_id), confirmation_hash(confirmation)
         confirmed: str | None = None
         while True:
+            if narrowing is not None:
+                narrowing.require(connection_id, connection.owner)
             if confirmed is not None and connection.authorized_by == confirmed:
                 return _result(connection)  # our own write, whose answer was lost, and a refresh has followed it
             if _has_confirmed(connection, hashed):
