@@ -25,6 +25,8 @@ OPEN, SEAL = "kms:Decrypt", "kms:GenerateDataKey"
 ON_THE_KEY: dict[str, dict[str, set[str]]] = {
     # It faces the internet: it seals, and opens nothing.
     "callback": {TOKENS: {SEAL}, PENDING: {SEAL}},
+    # It opens what waits and seals what is used, and neither the other way round.
+    "confirm": {TOKENS: {SEAL}, PENDING: {OPEN}},
     "token": {TOKENS: {OPEN, SEAL}},
     # It goes on with tokens that wait until their account is known.
     "refresh": {TOKENS: {OPEN, SEAL}, PENDING: {OPEN}},

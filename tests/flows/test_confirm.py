@@ -212,6 +212,22 @@ def test_it_costs_the_customer_nothing_who_is_connected(
     assert application.refresh_later(own.connection_id)["version"] == 2
 
 
+def test_by_a_narrowed_path_the_owner_is_the_one_in_the_path(
+    application: Application, attempt: Callable[..., Attempt]
+) -> None:
+    """It need not be in the body, and another owner's path finds no such connection; an id's path names no owner."""
+    visit = attempt()
+    body = {"connection_id": visit.connection_id, "confirmation": visit.back()["confirmation"]}
+
+    other = application.post("owners/customer-2/confirm", body)
+    unnamed = application.post(f"connections/{visit.connection_id}/confirm", body)
+    own = application.post(f"owners/{OWNER}/confirm", body)
+
+    assert (other.status_code, other.json()["error"]) == (404, "connection_not_found")
+    assert (unnamed.status_code, unnamed.json()["error"]) == (400, "invalid_request")
+    assert (own.status_code, own.json()["status"]) == (200, "active")
+
+
 # What is no confirmation
 
 

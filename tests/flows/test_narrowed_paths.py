@@ -12,6 +12,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from functions.confirm import handler as confirm
 from functions.connections import handler as connections
 from functions.refresh import handler as refresh
 from functions.revoke import handler as revoke
@@ -29,8 +30,15 @@ if TYPE_CHECKING:
     from local.stack import Stack
     from tests.flows.application import Application
 
-FUNCTIONS = ("start", "token", "refresh", "revoke", "connections")
-HANDLERS = {"start": start, "token": token, "refresh": refresh, "revoke": revoke, "connections": connections}
+FUNCTIONS = ("start", "confirm", "token", "refresh", "revoke", "connections")
+HANDLERS = {
+    "start": start,
+    "confirm": confirm,
+    "token": token,
+    "refresh": refresh,
+    "revoke": revoke,
+    "connections": connections,
+}
 OF_A_CONNECTION = [name for name in FUNCTIONS if name != "start"]
 OURS, THEIRS = "acme", "globex"
 USER = "arn:aws:sts::123456789012:assumed-role/orders/session-1"
@@ -210,7 +218,8 @@ def test_another_owners_connection_is_as_one_that_does_not_exist(
 
     def asked(connection_id: str, owner: str = OURS) -> tuple[int, str, list[str]]:
         aws_calls.clear()
-        answer = application.post(f"owners/{owner}/{function}", {"connection_id": connection_id})
+        needed = {"confirmation": "A" * 43} if function == "confirm" else {}
+        answer = application.post(f"owners/{owner}/{function}", {"connection_id": connection_id, **needed})
         return answer.status_code, answer.text.replace(connection_id, "ID"), operations(aws_calls)
 
     # when
