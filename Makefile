@@ -13,13 +13,15 @@ BIN = .venv/bin
 BUILT = .aws-sam/build
 SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 
-.PHONY: help run test torture bench deploy-check lint format check-template check-security build check-deployment check-registration key-policy versions take-over clean lock
+.PHONY: help run test torture fuzz mutation bench deploy-check lint format check-template check-security build check-deployment check-registration key-policy versions take-over clean lock
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make run               start the whole stack on this machine; ARGS="--port N --registrations FILE", ARGS=--help for all'
 	@echo 'make test              check lint, types, template, build and tests; PYTEST_ARGS="-k NAME" narrows the tests'
 	@echo 'make torture           run the proofs at full length; SCENARIO="name" runs one scenario, SEED=n repeats a run'
+	@echo 'make fuzz              try the properties with many more examples; TIMES=500 for how many more, PYTEST_ARGS narrows'
+	@echo 'make mutation          change modules in every small way, and say which change no test notices; MODULES="grant/belief storage"'
 	@echo 'make bench             measure Gatehouse beside others, and write docs/performance.md; takes twenty minutes'
 	@echo 'make deploy-check      deploy to an emulator of AWS that evaluates IAM, and try everything; takes some minutes'
 	@echo 'make lint              run ruff and mypy alone'
@@ -56,6 +58,14 @@ torture: .venv/test.stamp node_modules/stamp
 			$(BIN)/python -m tests.torture.$$part || failed=1; done; exit $$failed ) >$$said 2>&1 & beside=$$!; \
 		echo 'python -m tests.torture.crashes'; $(BIN)/python -m tests.torture.crashes || failed=1; \
 		wait $$beside || failed=1; cat $$said; rm $$said; exit $$failed)
+
+# New examples in each run. A failure says how to try its example again.
+fuzz: .venv/test.stamp
+	GATEHOUSE_FUZZ=$(or $(TIMES),500) $(BIN)/python -m pytest tests/properties --hypothesis-show-statistics $(PYTEST_ARGS)
+
+# Takes minutes for each module. If changes are left that no test notices and nobody has explained, exits with 1.
+mutation: .venv/test.stamp .venv-mutation/stamp
+	$(BIN)/python -m tests.mutation $(or $(MODULES),$(error name modules, like MODULES="grant/belief storage/sealing"))
 
 # The packages of others go where only the benchmarks find them, installed without bytecode, as `sam build` does it.
 bench: .venv/test.stamp node_modules/stamp .venv-bench/stamp
@@ -124,7 +134,7 @@ require-python:
 		exit 1; } >&2
 	@$(PYTHON) $(NEW_ENOUGH) || { echo 'Gatehouse needs Python 3.11 or newer, and $(PYTHON) is not.' >&2; exit 1; }
 
-.venv/made .venv-sam/made .venv-deploy/made .venv-checkov/made: | require-python
+.venv/made .venv-sam/made .venv-deploy/made .venv-checkov/made .venv-mutation/made: | require-python
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo '$(PYTHON) cannot make virtual environments.'; \
 		echo 'On Debian and Ubuntu: apt-get install python3-venv. Elsewhere: use another Python with PYTHON=...'; \
@@ -163,6 +173,12 @@ require-python:
 	@.venv-checkov/bin/python $(PIP_INSTALL) --requirement requirements-checkov.txt
 	@touch $@
 
+# What makes the changes has a terminal interface of its own, with packages that nothing else needs.
+.venv-mutation/stamp: requirements-mutation.txt .venv-mutation/made
+	@echo 'Installing what changes modules (once) ...'
+	@.venv-mutation/bin/python $(PIP_INSTALL) --requirement requirements-mutation.txt
+	@touch $@
+
 # Without npm or without a network, the tests that need dynalite are skipped and say so.
 node_modules/stamp: package-lock.json
 	@if command -v npm >/dev/null; then npm ci --silent && touch $@; else echo 'npm is not here: no dynalite'; fi \
@@ -179,6 +195,7 @@ lock: .venv-lock/stamp
 	compile sam requirements-sam.txt; \
 	compile deploy requirements-deploy.txt; \
 	compile checkov requirements-checkov.txt; \
+	compile mutation requirements-mutation.txt; \
 	compile bench requirements-bench.txt requirements-dev.txt
 	cd benchmarks/subjects/grant && npm install --package-lock-only --silent
 	npm install --package-lock-only --silent
@@ -189,5 +206,5 @@ lock: .venv-lock/stamp
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-sam .venv-deploy .venv-checkov .venv-lock .venv-bench .aws-sam .build .cache node_modules .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-sam .venv-deploy .venv-checkov .venv-lock .venv-bench .venv-mutation .aws-sam .build .cache node_modules .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -524,7 +524,9 @@ def test_the_tests_run_with_the_deployed_versions() -> None:
     assert runtime.items() <= local.items() <= dev.items()
 
 
-@pytest.mark.parametrize("name", [*LOCKS, "requirements-sam.txt", "requirements-bench.txt", "requirements-checkov.txt"])
+@pytest.mark.parametrize(
+    "name", [*LOCKS, *(f"requirements-{name}.txt" for name in ("sam", "bench", "checkov", "deploy", "mutation"))]
+)
 def test_every_pin_has_its_hash(name: str) -> None:
     """A package that was changed after it was pinned is not installed. No pin says where to get the package."""
     text = (ROOT / name).read_text(encoding="utf-8")

@@ -171,7 +171,11 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "rescue": (
         AWS | SEALING,
-        EVERY | CONNECTIONS | SEALS | COMMITTING | {"grant.authorized", "grant.obtained_document", "usecases.rescuing"},
+        EVERY
+        | CONNECTIONS
+        | SEALS
+        | COMMITTING
+        | {"base.read_record", "grant.authorized", "grant.obtained_document", "usecases.rescuing"},
     ),
     "revoke": (
         AWS | SEALING | ASKING,

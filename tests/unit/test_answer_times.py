@@ -1,10 +1,10 @@
-"""When to ask again, as an answer says it."""
+"""When to ask again, as an answer says it, and numbers that are no times."""
 
 from datetime import UTC, datetime
 
 import pytest
 
-from functions.vault.oauth.answer_times import retry_after
+from functions.vault.oauth.answer_times import moment_of, retry_after, seconds_of
 from tests.unit.samples import NOW, answer
 
 
@@ -52,3 +52,9 @@ def test_a_date_is_read_by_the_servers_own_clock() -> None:
 def test_without_the_servers_clock_a_date_is_read_by_ours(date: str) -> None:
     """A date in the past means no wait."""
     assert retry_after(answer("", 429, retry_after="Sat, 01 Jan 2000 00:01:00 GMT", date=date)) == 0
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("inf"), float("nan"), "1e999", "9" * 400])
+def test_a_number_beyond_all_times_is_none(value: float | str) -> None:
+    """Also one that no float holds: it is ignored, and raises nothing."""
+    assert (seconds_of(value), moment_of(value, NOW)) == (None, None)

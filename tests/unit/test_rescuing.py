@@ -295,6 +295,51 @@ def test_what_is_no_such_document_is_refused(services: MemoryServices, document:
     assert services.events.calls == []
 
 
+@pytest.mark.parametrize(
+    ("way", "value", "named"),
+    [
+        (("connection_id",), 7, "document.connection_id: expected a text"),
+        (("connection_id",), "", "expected a connection_id"),
+        (("connection_id",), "a b", "expected a connection_id"),
+        (("holder",), "\ud800", "document.holder: expected a text"),
+        (("revocations",), True, "document.revocations: expected a whole number"),
+        (("purpose",), "other", "purpose: expected gatehouse/tokens or gatehouse/pending"),
+        (("refreshed_from",), None, "expected one of refreshed_from and authorized"),
+        (("refreshed_from",), {"set_id": "s"}, "refreshed_from.attempt: required"),
+        (("refreshed_from",), [7], "refreshed_from: expected an object"),
+        (("tokens", "expires_at"), "soon", "tokens.expires_at: expected a whole number from 0, or null"),
+        (("tokens", "expires_at"), -1, "tokens.expires_at: expected a whole number"),
+        (("tokens", "expires_at"), 1.5, "tokens.expires_at: expected a whole number"),
+        (("tokens", "refreshable"), None, "tokens.refreshable: expected true or false"),
+        (("tokens", "scope_missing"), [1], "tokens.scope_missing: expected a list of texts"),
+        (("tokens", "metadata"), {"a": []}, "tokens.metadata: expected an object of texts"),
+        (("tokens", "new"), 1, "tokens.new: unknown field"),
+        (("tokens", "seal", "ciphertext"), "?", "tokens.seal.ciphertext: expected base64"),
+        (("tokens", "seal", "version"), None, "tokens.seal.version: expected a whole number from 0"),
+        (("tokens", "seal", "version"), 0, "expected version and format of the seal from 1 on"),
+        (("tokens", "seal", "format"), 256, "expected version and format of the seal from 1 on"),
+        (("tokens", "seal", "key"), "<script>", "tokens.seal.key: expected the name of a KMS key, or null"),
+        (("tokens", "whose"), "acme", "tokens.whose: expected an object"),
+        (("tokens", "whose", "provider"), "", "expected a connection_id and a provider"),
+        (("tokens", "whose", "parameters"), {"shop": 1}, "tokens.whose.parameters: expected an object of texts"),
+    ],
+)
+def test_a_document_with_a_wrong_value_is_refused_by_its_name(
+    services: MemoryServices, way: tuple[str, ...], value: Any, named: str
+) -> None:
+    """It is no defect of ours, and nothing is read or written for it."""
+    document = interrupted_refresh(services)
+    holder = document
+    for name in way[:-1]:
+        holder = holder[name]
+    holder[way[-1]] = value
+
+    with pytest.raises(InvalidRequest, match=named):
+        rescue(services, document)
+
+    assert services.events.calls == []
+
+
 def test_a_right_that_is_missing_is_a_defect(services: MemoryServices) -> None:
     """It is not passed over: the message has to come again."""
     document = interrupted_refresh(services)

@@ -19,6 +19,8 @@ LONGEST_RETRY_AFTER = 86400
 _MOST_DIGITS = 19
 """Digits of the longest Retry-After that is taken for a number of seconds."""
 
+_LARGEST = 1e300
+
 _EARLIEST_MILLISECONDS = 100_000_000_000
 """A number this large counts milliseconds: as seconds it would be in the year 5138, as milliseconds it is in 1973."""
 
@@ -83,9 +85,10 @@ def _number(value: Any) -> float | None:
             value = float(value)
         except ValueError:
             return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value
+    # A whole number that no float holds is no time either.
+    return value if -_LARGEST < value < _LARGEST else None
 
 
 def _rfc_3339(value: Any) -> float | None:
