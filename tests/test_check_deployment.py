@@ -94,7 +94,7 @@ def key_of_a_deleted_stack(name: str) -> str:
     return f"its policy shuts {ours} out, and its policy lets {theirs} use it, too{remedy}"
 
 
-USERS = ("CallbackRole", "RefreshRole", "RescueRole", "RevokeRole", "TokenRole")
+USERS = ("CallbackRole", "ConfirmRole", "RefreshRole", "RescueRole", "RevokeRole", "TokenRole")
 """The roles that the key's policy names."""
 
 
