@@ -181,6 +181,16 @@ class WatchedBrowser(Browser):
             self._witness.pages.append(answer.text + str(public))
         return answer
 
+    def post(self, url: str, form: dict[str, str], **headers: str) -> requests.Response:
+        """POST, and note; where it leads is public too, apart from what names the visit there."""
+        answer = super().post(url, form, **headers)
+        location = answer.headers.get("Location", "")
+        for visit in re.findall(r"result=[A-Za-z0-9_-]{22}\.([A-Za-z0-9_-]{43})", location):
+            self._witness.keep("result", visit)
+            location = location.replace(visit, "")
+        self._witness.pages.append(f"{answer.text} {location}")
+        return answer
+
 
 @dataclass
 class Evidence:
@@ -202,6 +212,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
         _ask_whose_account_it_is(witness)
         _put_secrets_where_they_do_not_belong(witness)
         _meet_a_rude_server(witness, rude)
+        _post_answers(witness, rude)
         _meet_defects(witness)
         _plant(witness)
         tables = _tables(witness)
@@ -252,6 +263,7 @@ def _register(witness: Witness, rude: Scripted) -> None:
     credentials |= {"token_headers": {"X-Api-Key": RUDE["api_key"]}, "token_params": parameter}
     credentials |= {"refresh_params": parameter, "revocation_params": parameter}
     register("rude", rude.registration | credentials)
+    register("rude-posted", rude.registration | credentials | {"response_mode": "form_post"})
     register("rude-post", rude.registration | credentials | {"token_endpoint_auth_method": "client_secret_post"})
     pushed = {
         "client_id": RUDE["client_id"],
@@ -461,6 +473,30 @@ def _let_it_be_rude(
         witness.invoke(function, event)
 
 
+def _post_answers(witness: Witness, rude: Scripted) -> None:
+    """Post codes, refusals and secrets in wrong fields, and open the addresses of their results, right and wrong."""
+    tokens = {name: RUDE[name] for name in ("access_token", "refresh_token")} | {"expires_in": 3600}
+    browser, callback = WatchedBrowser(witness), "/callback/rude-posted"
+    started = witness.invoke("start", {"provider": "rude-posted"})
+    for answer in (Response(b"{}", 400), tokens):
+        rude.answers["/token"] = answer
+        state = parse_qs(urlsplit(browser.authorize(started["authorize_url"])).query)["state"][0]
+        forms = [
+            {"error": state},
+            {"state": state, "code": CODE, "error": CODE},
+            {"state": f"{state}x", "code": CODE},
+            {"state": state, "error": CODE, "error_description": state},
+            {"state": state, "code": CODE},
+        ]
+        for form in forms:
+            shown = browser.post(callback, form).headers["Location"]
+            pages = [browser.open(f"{shown}{more}") for more in (f"&state={quote(state)}", "")]
+            WatchedBrowser(witness).open(shown)
+            browser.open(f"{callback}?result={quote(state)}")
+            is_connected = "Connected" in pages[-1].text
+            assert is_connected == (answer is tokens and form.keys() == {"state", "code"} and form["state"] == state)
+
+
 def _let_its_back_channel_be_rude(
     witness: Witness, rude: Scripted, provider: str, tokens: dict[str, Any], rudeness: Callable[[Received], Response]
 ) -> None:
@@ -564,6 +600,7 @@ def test_nothing_that_was_ever_secret_is_found_anywhere(
         "client_secret",
         "client_assertion",
         "private_value",
+        "result",
     }
     assert all(len(values) > 1 for values in evidence.secrets.values())
 
