@@ -185,9 +185,9 @@ def test_a_deployment_without_the_rights_to_push_says_so_before_a_customer_meets
 class Posted:
     """A flow whose answer the server's page posts, up to that."""
 
-    def __init__(self, application: Application, browser: Browser, provider: str) -> None:
+    def __init__(self, application: Application, browser: Browser, provider: str, **fields: Any) -> None:
         self.browser = browser
-        self.started = application.call("start", provider=provider, connection_id=fresh())
+        self.started = application.call("start", provider=provider, connection_id=fresh(), **fields)
         page = browser.open(self.started["authorize_url"])
         self.cookie = page.headers["Set-Cookie"]
         self.query = parse_qs(urlsplit(page.headers["Location"]).query)

@@ -192,6 +192,38 @@ def test_a_failure_before_the_code_is_sent_is_shown_after_a_posted_answer(
     assert scripted.received == []
 
 
+def test_a_posted_answer_that_has_to_be_confirmed_tells_its_own_browser_how(
+    stack: Stack, application: Application, new_browser: Callable[..., Browser], scripted: Scripted
+) -> None:
+    """Whichever request is the one that brings it: the form, the page that waits, or a reload. Nobody else gets it."""
+    # given
+    provider = application.register(scripted.registration | {"response_mode": "form_post"})
+    back = {"return_to": f"{stack.base_url}/done", "confirm": True}
+    posted = Posted(application, new_browser(), provider, **back)
+    scripted.open.clear()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(posted.browser.post, posted.callback, posted.form)
+        while not scripted.received:
+            threading.Event().wait(0.01)
+        page = posted.answer()
+        scripted.open.set()
+
+        # when
+        answers = [first.result(), posted.browser.open(page.url), posted.browser.open(page.url)]
+    others = new_browser().open(page.url)
+
+    # then
+    brought = [parse_qs(urlsplit(answer.headers["Location"]).query) for answer in answers]
+    assert (page.status_code, [answer.status_code for answer in answers]) == (202, [303, 302, 302])
+    assert brought[0]["status"] == ["unconfirmed"]
+    assert brought == [brought[0]] * 3
+    assert (others.status_code, "Location" in others.headers) == (400, False)
+    confirmed = application.call(
+        "confirm", connection_id=posted.started["connection_id"], confirmation=brought[0]["confirmation"][0]
+    )
+    assert (confirmed["status"], confirmed["version"]) == ("active", 1)
+
+
 def test_an_answer_from_a_second_tab_says_that_the_link_was_used(posted: Posted, scripted: Scripted) -> None:
     """Its consent may be for another account: its page must not say that this one is connected."""
     # given

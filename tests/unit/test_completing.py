@@ -609,6 +609,16 @@ def test_for_a_minute_a_killed_exchange_may_be_one_that_goes_on(services: Memory
     assert len(services.events.calls) < 20
 
 
+def test_nothing_waits_for_the_first_outcome_if_a_form_came_twice(services: MemoryServices) -> None:
+    """It is answered by a redirect: the page there waits, by reloading itself."""
+    asked(services, form_post=True)
+    services.authorizations.consume(validated_response(), "the-first", services.now)
+
+    assert complete(services).page == "unfinished"
+
+    assert (services.slept, services.server.requests) == ([], [])
+
+
 def test_after_a_minute_a_killed_exchange_has_failed(services: MemoryServices) -> None:
     """Nothing is stored, and no page says otherwise. What has become of the code nobody knows: start again."""
     killed(services)

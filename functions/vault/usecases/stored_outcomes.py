@@ -64,8 +64,11 @@ class StoredOutcomes:
         return None
 
     def of_first(self, request: AuthorizationRequest, response: ValidatedResponse, deadline: Deadline) -> Outcome:
-        """Return what came of the first response with this state, after a short wait if it is not known yet."""
-        waited = 0.0
+        """Return what came of the first response with this state, after a short wait if it is not known yet.
+
+        One that was posted is answered by a redirect to a page that waits, so that nothing does here.
+        """
+        waited = _WAIT_FOR_FIRST if request.form_post else 0.0
         while True:
             if request.phase is Phase.FAILED:
                 return Outcome.failed(request, request.outcome or ServerError.code)
