@@ -350,6 +350,9 @@ class Scheduler:
         options += [Option("deliver", message, preempts=switch) for message in self._deliverable()]
         options += [Option("orphan", orphan, preempts=switch) for orphan in self.orphans]
         waits = self._waits(forced=not options)
+        if not options:
+            # If everybody is asleep, time passes; that comes before whatever else may happen meanwhile.
+            options, waits = waits, []
         if self.faults_allowed:
             for actor in ready:
                 cost = int(current not in {None, actor})
