@@ -146,6 +146,7 @@ def _walk(check: Check, installation: Installation) -> None:
     walk.iam_is_on(report, installation)
     walk.first_merchant(report, check.project, installation)
     walk.tokens(report, installation)
+    walk.narrowed(report, installation)
     walk.roles(report, installation)
     walk.background(report, installation)
     walk.revocation(report, installation)

@@ -35,10 +35,31 @@ class Caller:
     @classmethod
     def made(cls, deployed: Deployed, policy_output: str, api_host: str) -> Caller:
         """Make the user with the policy that an output names. ``api_host`` is what the emulator calls the HTTP API."""
+        made = cls._without_rights(deployed, policy_output.removesuffix("Arn"), api_host)
         iam = deployed.account.client("iam")
-        name = f"{deployed.stack_name}-{policy_output.removesuffix('Arn')}"
+        iam.attach_user_policy(UserName=made.name, PolicyArn=deployed.outputs[policy_output])
+        return made
+
+    @classmethod
+    def with_policy(cls, deployed: Deployed, document: str, api_host: str) -> Caller:
+        """Make a user with a policy of a page, whose region, account and API are put in place of the page's."""
+        made = cls._without_rights(deployed, "PolicyOfThePage", api_host)
+        account = deployed.stack_id.split(":")[4]
+        for written, own in (
+            ("us-east-1", REGION),
+            ("123456789012", account),
+            ("a1b2c3d4e5", deployed.outputs["ApiId"]),
+        ):
+            document = document.replace(written, own)
+        iam = deployed.account.client("iam")
+        iam.put_user_policy(UserName=made.name, PolicyName="of-the-page", PolicyDocument=document)
+        return made
+
+    @classmethod
+    def _without_rights(cls, deployed: Deployed, name: str, api_host: str) -> Caller:
+        iam = deployed.account.client("iam")
+        name = f"{deployed.stack_name}-{name}"
         iam.create_user(UserName=name)
-        iam.attach_user_policy(UserName=name, PolicyArn=deployed.outputs[policy_output])
         key = iam.create_access_key(UserName=name)["AccessKey"]
         root = deployed.account
         account = Account(root.endpoint, root.certificate, key["AccessKeyId"], key["SecretAccessKey"])
@@ -49,6 +70,8 @@ class Caller:
         iam = self.deployed.account.client("iam")
         for policy in iam.list_attached_user_policies(UserName=self.name)["AttachedPolicies"]:
             iam.detach_user_policy(UserName=self.name, PolicyArn=policy["PolicyArn"])
+        for inline in iam.list_user_policies(UserName=self.name)["PolicyNames"]:
+            iam.delete_user_policy(UserName=self.name, PolicyName=inline)
         iam.delete_access_key(UserName=self.name, AccessKeyId=self.account.key_id)
         iam.delete_user(UserName=self.name)
 

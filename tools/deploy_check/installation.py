@@ -66,9 +66,9 @@ class Installation:
         page = Browser().visit(started["authorize_url"])
         return page.headers.get("Location", page.text)
 
-    def connected(self, connection_id: str, provider: str = "demo") -> None:
+    def connected(self, connection_id: str, provider: str = "demo", **fields: Any) -> None:
         """Have a customer consent. Raises ``Wrong`` unless they read that they are connected."""
-        page = self.connect(connection_id, provider)
+        page = self.connect(connection_id, provider, **fields)
         expect(">Connected<" in page, f"The customer of {connection_id} does not read Connected: {heading(page)}")
 
     def connection(self, connection_id: str) -> dict[str, Any]:

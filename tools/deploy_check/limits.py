@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # What was put right in emulator_process.py, and how it is made, which no question to it answers.
 BY_ITS_MAKING = (
     "Its HTTP API gives functions no list of cookies (payload format 2.0): it was started with that put right.",
+    "To its IAM a role's session has an ARN of its own as `aws:PrincipalArn`, and not the role's: put right as well.",
     "Its HTTP API names no alias in a function's context: it was started with that put right, too.",
     "Its KMS passes IAM nothing of a request's encryption context: that was put right as well.",
     "Nor does it pass IAM the aliases of a key: client keys in KMS (private_key_jwt) were not tried.",

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import requests
 
 from local.demo.faults import Faults
+from tools.build import ROOT
 from tools.deploy_check.browser import Browser
+from tools.deploy_check.callers import Caller
+from tools.deploy_check.documents import policy
 from tools.deploy_check.installation import heading, waited
 from tools.deploy_check.report import expect
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 _FORBIDDEN = 403
 _OK = 200
+_NOT_FOUND = 404
 _WORKED_OFF_WITHIN = 45
 SHORT_LIFE = 8
 """Seconds that an access token lives where its background refresh is to be due soon."""
@@ -85,6 +89,30 @@ def tokens(report: Report, installation: Installation) -> None:
         expect(found.get("status") == "active", f"An active connection was expected: {found}")
         expect(refreshed["access_token"] not in json.dumps(found), "connections shows a token.")
         seen.append(f"{found['status']}, version {found['version']}, no token in it")
+
+
+def narrowed(report: Report, installation: Installation) -> None:
+    """Give a caller the policy for one owner, as docs/permissions.md has it, and see what it opens."""
+    with report.step("the policy for one owner opens that owner's connections, and nothing else") as seen:
+        document = policy(ROOT / "docs" / "permissions.md", "One owner")
+        caller = Caller.with_policy(installation.deployed, document, installation.tokens.api_host)
+        installation.connected("shop-acme", owner="acme")
+        own, others = {"connection_id": "shop-acme"}, {"connection_id": "shop-1"}
+        try:
+            vended = caller.post("owners/acme/token", own)
+            answers = {
+                "its own path, another's connection": caller.post("owners/acme/token", others)[0],
+                "another owner's path": caller.post("owners/acme-2/token", own)[0],
+                "a connection's path": caller.post("connections/shop-acme/token", {})[0],
+                "/v1/token": caller.post("token", own)[0],
+            }
+            expect(caller.is_denied("token", own), "The policy lets its caller invoke token.")
+        finally:
+            caller.leave()
+        expect(vended[0] == _OK and "access_token" in vended[1], f"It should open its own connection: {vended}")
+        expected = dict.fromkeys(answers, _FORBIDDEN) | {"its own path, another's connection": _NOT_FOUND}
+        expect(answers == expected, f"It should open nothing else: {answers}")
+        seen.append("200 for its own; 404, 403, 403 and 403 for " + "; ".join(answers))
 
 
 def roles(report: Report, installation: Installation) -> None:
