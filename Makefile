@@ -13,7 +13,7 @@ BIN = .venv/bin
 BUILT = .aws-sam/build
 SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 
-.PHONY: help run test torture fuzz mutation bench deploy-check lint format check-template check-security build check-deployment check-registration key-policy versions take-over clean lock
+.PHONY: help run test torture fuzz mutation bench deploy-check lint format check-template check-security build check-deployment check-registration key-policy keys versions take-over clean lock
 .DEFAULT_GOAL := help
 
 help:
@@ -33,6 +33,7 @@ help:
 	@echo 'make check-registration  check a registration before you store it; ARGS="FILE NAME"'
 	@echo 'make key-policy        print the policy for a key that the stack uses and does not own; STACK=name as above'
 	@echo 'make versions          list the versions of a deployed stack; ARGS="back" rolls back, ARGS="prune" deletes old ones'
+	@echo 'make keys              say what still needs each key of the tokens; ARGS="reseal" seals again under the one that seals now'
 	@echo 'make take-over         copy what changed since into a restored table; ARGS="OLD NEW --since TIME"'
 	@echo 'make lock              pin the newest version of every package'
 	@echo 'make clean             remove everything that these have made'
@@ -54,7 +55,7 @@ test: .venv/test.stamp node_modules/stamp
 torture: .venv/test.stamp node_modules/stamp
 	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--scenario "$(SCENARIO)") $(ARGS)
 	@$(if $(SEED)$(SCENARIO)$(ARGS),true,said=$$(mktemp); failed=0; \
-		( failed=0; for part in outages scale; do echo "python -m tests.torture.$$part"; \
+		( failed=0; for part in outages scale reseal; do echo "python -m tests.torture.$$part"; \
 			$(BIN)/python -m tests.torture.$$part || failed=1; done; exit $$failed ) >$$said 2>&1 & beside=$$!; \
 		echo 'python -m tests.torture.crashes'; $(BIN)/python -m tests.torture.crashes || failed=1; \
 		wait $$beside || failed=1; cat $$said; rm $$said; exit $$failed)
@@ -101,7 +102,7 @@ check-template: .venv-sam/stamp
 check-security: .venv-checkov/stamp
 	.venv-checkov/bin/checkov --config-file .checkov.yaml
 
-# All functions are built alike. What a successful build reports is printed here, once: SAM would print it nine times, or not
+# All functions are built alike. What a successful build reports is printed here, once: SAM would print it for each function, or not
 # at all.
 build: .venv-sam/stamp | require-python
 	$(SAM) build
@@ -115,6 +116,9 @@ check-registration: .venv/run.stamp
 
 key-policy: .venv/run.stamp
 	@$(BIN)/python -m tools.key_policy $(STACK)
+
+keys: .venv/run.stamp
+	@$(BIN)/python -m tools.keys $(ARGS) $(if $(STACK),--stack $(STACK))
 
 take-over: .venv/run.stamp
 	@$(BIN)/python -m tools.take_over $(ARGS)

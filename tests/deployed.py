@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 _TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
 
 
-def deploy(stack: Stack, functions: Sequence[str] = ("token",)) -> str:
-    """Make functions with their aliases, a schedule, a table and a key; return the name of the stack."""
+def deploy(stack: Stack, functions: Sequence[str] = ("token",), keys: Sequence[str] = ()) -> str:
+    """Make functions with their aliases, a schedule, a table and a key; return the name of the stack.
+
+    `keys` are the key that seals and the one that does not any more, by their ARNs.
+    """
     name = f"deployed-{uuid.uuid4().hex[:8]}"
     own = translated()["Resources"]
     policy = {"Version": "2012-10-17", "Statement": [_TRUST]}
@@ -29,6 +32,8 @@ def deploy(stack: Stack, functions: Sequence[str] = ("token",)) -> str:
         **{each: {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": policy}} for each in roles},
         "SweepRule": {"Type": "AWS::Events::Rule", "Properties": {"ScheduleExpression": "rate(5 minutes)"}},
         "ConnectionsTable": {"Type": "AWS::DynamoDB::Table", "Properties": own["ConnectionsTable"]["Properties"]},
+        "RescueQueue": {"Type": "AWS::SQS::Queue"},
+        "RescueDeadLetters": {"Type": "AWS::SQS::Queue"},
     }
     for each in functions:
         properties = {
@@ -42,11 +47,12 @@ def deploy(stack: Stack, functions: Sequence[str] = ("token",)) -> str:
         }
         resources[f"{each.capitalize()}Function"] = {"Type": "AWS::Lambda::Function", "Properties": properties}
     # moto can describe no key that its CloudFormation has made.
-    key = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
+    keys = keys or [boto3.client("kms").create_key()["KeyMetadata"]["Arn"]]
+    named = zip(("TokensKeyArn", "OtherTokensKeyArn"), keys, strict=False)
     outputs = {
         "ConnectionsTableName": {"Value": {"Ref": "ConnectionsTable"}},
         "ApiUrl": {"Value": "https://api.example"},
-        "TokensKeyArn": {"Value": key},
+        **{output: {"Value": key} for output, key in named},
     }
     cloudformation = boto3.client("cloudformation", endpoint_url=stack.aws_endpoint)
     cloudformation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources, "Outputs": outputs}))
@@ -54,7 +60,8 @@ def deploy(stack: Stack, functions: Sequence[str] = ("token",)) -> str:
         version = publish(f"{name}-{each}")
         for alias in ("live", "http"):
             boto3.client("lambda").create_alias(FunctionName=f"{name}-{each}", Name=alias, FunctionVersion=version)
-    put_key_policy(name, key)
+    for key in keys:
+        put_key_policy(name, key)
     # moto's CloudFormation passes over it.
     boto3.client("dynamodb").update_continuous_backups(
         TableName=physical(name, "ConnectionsTable"),

@@ -20,6 +20,7 @@ PSEUDO = {
     "AWS::URLSuffix": "amazonaws.com",
 }
 KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
+SECOND_KEY_ID = "9876fedc-98fe-76dc-54ba-9876543210fe"
 _NOTHING = object()
 
 
@@ -53,7 +54,7 @@ class Deployed:
             case "AWS::Lambda::Function":
                 return str(self.resolve(resource["Properties"]["FunctionName"]))
             case "AWS::KMS::Key":
-                return KEY_ID
+                return KEY_ID if logical_id == "TokensKey" else SECOND_KEY_ID
             case "AWS::ApiGatewayV2::Api":
                 return "a1b2c3d4e5"
             case "AWS::DynamoDB::Table":
@@ -121,6 +122,8 @@ class Deployed:
         match name:
             case "Fn::Not":
                 return not self._holds(argument[0])
+            case "Fn::And":
+                return all(map(self._holds, argument))
             case "Fn::Equals":
                 left, right = (str(self.resolve(each)) for each in argument)
                 return left == right

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FUNCTIONS = sorted(name for name, each in translated()["Resources"].items() if each["Type"] == "AWS::Lambda::Function")
-IN_THE_BACKGROUND = {"SweepFunction", "RescueFunction"}
+IN_THE_BACKGROUND = {"SweepFunction", "RescueFunction", "ResealFunction"}
 ROOM_IN_AN_EXPRESSION = 10
 LONG = 6 * 60 + 30
 

@@ -43,6 +43,7 @@ FUNCTIONS = (
     "connections",
     "sweep",
     "rescue",
+    "reseal",
 )
 LOCKS = ("requirements.txt", "requirements-local.txt", "requirements-dev.txt")
 EM_AARCH64 = 183

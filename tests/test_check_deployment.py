@@ -94,7 +94,7 @@ def key_of_a_deleted_stack(name: str) -> str:
     return f"its policy shuts {ours} out, and its policy lets {theirs} use it, too{remedy}"
 
 
-USERS = ("CallbackRole", "ConfirmRole", "RefreshRole", "RescueRole", "RevokeRole", "TokenRole")
+USERS = ("CallbackRole", "ConfirmRole", "RefreshRole", "RescueRole", "ResealRole", "RevokeRole", "TokenRole")
 """The roles that the key's policy names."""
 
 
@@ -180,3 +180,18 @@ def test_a_stack_that_is_not_there_is_a_clear_message(capsys: pytest.CaptureFixt
 
     assert code == 1
     assert "nowhere cannot be looked at: " in capsys.readouterr().err
+
+
+def test_both_keys_are_looked_at(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    """The one that does not seal any more still has to open."""
+    seals, opens = (boto3.client("kms").create_key()["KeyMetadata"]["Arn"] for _ in range(2))
+    name = deploy(stack, keys=(seals, opens))
+    assert main([name]) == 0
+    boto3.client("kms").disable_key(KeyId=opens.rpartition("/")[2])
+    capsys.readouterr()
+
+    assert main([name]) == 1
+
+    wrong = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("NOT", "     "))]
+    assert [line.split()[1] for line in wrong[::2]] == [f"{opens.rpartition('/')[2]}:"]
+    assert "it is Disabled, and no token opens" in wrong[1]

@@ -26,10 +26,12 @@ BLOCKS = {path.relative_to(ROOT).as_posix(): blocks.of(path) for path in FILES}
 DEPLOYS = "needs SAM CLI and an account: `make deploy-check` deploys by the documented commands, to an emulator"
 BUILDS = "tests/test_build.py runs `sam build`"
 PART = "this is a part of it"
+KEYS = "invokes a function, which the account does not run for a tool: tests/test_keys.py runs it against answers"
 STARTS = "tests/stack/test_command.py starts the stack with its options"
 NOT_RUN_HERE = {
     "make run": STARTS,
     'make run ARGS="--registrations providers.local.json"': STARTS,
+    'make keys ARGS="reseal"': KEYS,
     "make test": PART,
     'make test PYTEST_ARGS="-k lease"': PART,
     "make lint": "`make test` begins with it",
@@ -78,6 +80,7 @@ PRINTED = {
     ("docs/providers.md", "get-public-key"): r'"kty": "EC"',
     ("docs/runbooks.md", "make check-deployment"): r"All \d+ are as they should be\.",
     ("docs/runbooks.md", 'make versions ARGS="back"'): r"gatehouse-token: live goes from 2 back to 1",
+    ("docs/runbooks.md", "gatehouse-reseal:live"): r'"left": 0, .*"keys": \{"arn:aws:kms:',
     ("docs/runbooks.md", "make take-over"): r"\d+ taken over; \d+ left, because the new table has something newer\.",
     ("local/demo/README.md", '"status": 429'): '"retry_after": 7',
     ("docs/runbooks.md", "cat left.txt"): r"AWS::KMS::Key\s+TokensKey\s+\S+",

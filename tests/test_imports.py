@@ -177,6 +177,13 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
         | COMMITTING
         | {"base.read_record", "grant.authorized", "grant.obtained_document", "usecases.rescuing"},
     ),
+    "reseal": (
+        AWS | SEALING,
+        EVERY
+        | CONNECTIONS
+        | SEALS
+        | {"grant.another_key", "grant.transition", "usecases.resealing", "usecases.resealing_counts"},
+    ),
     "revoke": (
         AWS | SEALING | ASKING,
         EVERY

@@ -22,6 +22,7 @@ LOGICAL_IDS = {
     "ConnectionsTable": "AWS::DynamoDB::Table",
     "AuthorizationsTable": "AWS::DynamoDB::Table",
     "TokensKey": "AWS::KMS::Key",
+    "SecondTokensKey": "AWS::KMS::Key",
     "RescueQueue": "AWS::SQS::Queue",
     "RescueDeadLetters": "AWS::SQS::Queue",
 }

@@ -33,7 +33,12 @@ ON_THE_KEY: dict[str, dict[str, set[str]]] = {
     # It seals if a server revokes only a live access token. Tokens that waited may not have been the connection's own.
     "revoke": {TOKENS: {OPEN, SEAL}, PENDING: {OPEN}},
     "rescue": {TOKENS: {OPEN, SEAL}, PENDING: {OPEN, SEAL}},
+    # What waits it counts.
+    "reseal": {TOKENS: {OPEN, SEAL}},
 }
+
+KEYS = ("TokensKey", "SecondTokensKey")
+"""The key of the tokens, and the one that they are moved to, or from: the rights are the same on both."""
 
 DOES_CRYPTOGRAPHY = {
     *("Decrypt", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext"),
@@ -98,7 +103,7 @@ def test_a_function_has_these_rights_on_the_key_and_no_others(name: str) -> None
         own = IN_THIS_ACCOUNT + function(name)["FunctionName"]["Fn::Sub"]
 
         assert each["Effect"] == "Allow"
-        assert each["Resource"]["Fn::If"][:2] == ["HasOwnKey", {"Fn::GetAtt": ["TokensKey", "Arn"]}]
+        assert [own_key(resource) for resource in each["Resource"]] == [*KEYS]
         assert conditions.keys() == {"StringEquals", "ArnEqualsIfExists"}
         assert conditions["ArnEqualsIfExists"] == {"lambda:SourceFunctionArn": {"Fn::Sub": own}}
         assert conditions["StringEquals"].keys() == {"kms:EncryptionContext:purpose"}
@@ -107,6 +112,15 @@ def test_a_function_has_these_rights_on_the_key_and_no_others(name: str) -> None
     assert found == ON_THE_KEY.get(name, {})
     for each in key_rights(name):
         assert each["Roles"] == [{"Ref": f"{name.capitalize()}Role"}]
+
+
+def own_key(resource: Any) -> str:
+    """Return which key of the stack's own a right is for, if it has that key."""
+    condition, (then, otherwise) = resource["Fn::If"][0], resource["Fn::If"][1:]
+    assert otherwise == {"Ref": "AWS::NoValue"}
+    own, key, _ = then["Fn::If"]
+    assert (condition, own) in {("HasFirstKey", "HasOwnKey"), ("HasSecondKey", "HasOwnSecondKey")}
+    return str(key["Fn::GetAtt"][0])
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -216,8 +230,9 @@ def test_cloudformation_can_make_the_stack_in_some_order() -> None:
 
     for name in ON_THE_KEY:
         named = [f"{name.capitalize()}{part}" for part in ("Role", "KeyRights", "Function")]
-        made = [each for each in in_order_of_making if each in {*named, "TokensKey"}]
-        assert made == [named[0], "TokensKey", *named[1:]]
+        for key in KEYS:
+            made = [each for each in in_order_of_making if each in {*named, key}]
+            assert made == [named[0], key, *named[1:]]
 
 
 @pytest.mark.parametrize("name", ON_THE_KEY)

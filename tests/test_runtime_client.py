@@ -32,6 +32,7 @@ FUNCTIONS = (
     "connections",
     "sweep",
     "rescue",
+    "reseal",
 )
 TOKEN = {"connection_id": "shop-1"}
 ROLE = {

@@ -16,7 +16,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from functions.vault.base.timing import RESCUED_WITHIN
 from functions.web.handlers import Handler
-from tests.expressions import KEY_ID, Deployed, translated
+from tests.expressions import KEY_ID, SECOND_KEY_ID, Deployed, translated
 from tests.requirements import ROOT
 from tools import build, trim
 
@@ -34,8 +34,9 @@ FUNCTIONS = (
     "connections",
     "sweep",
     "rescue",
+    "reseal",
 )
-WITHOUT_ROUTE = {"sweep", "rescue"}
+WITHOUT_ROUTE = {"sweep", "rescue", "reseal"}
 SNAPSHOT = {"start", "authorize", "callback", "confirm", "token", "refresh"}
 # The functions whose log can hold the last copy of a customer's tokens.
 LAST_COPY = {"callback", "token", "refresh", "revoke"}
@@ -56,8 +57,9 @@ READ_AND_UPDATE_CONNECTIONS = {
 READ_SHARED = {("dynamodb:GetItem", "SharedTable.Arn")}
 SHARED = READ_SHARED | {("dynamodb:UpdateItem", "SharedTable.Arn")}
 READ_REGISTRATIONS = {("secretsmanager:GetSecretValue", SECRETS)}
-SEAL = {("kms:GenerateDataKey", "TokensKey.Arn")}
-OPEN = {("kms:Decrypt", "TokensKey.Arn")}
+# Both keys: while a deployment changes which of them seals, some functions are new and others old.
+SEAL = {("kms:GenerateDataKey", "TokensKey.Arn"), ("kms:GenerateDataKey", "SecondTokensKey.Arn")}
+OPEN = {("kms:Decrypt", "TokensKey.Arn"), ("kms:Decrypt", "SecondTokensKey.Arn")}
 NEW_CONNECTIONS = {("dynamodb:PutItem", "ConnectionsTable.Arn")}
 CLIENT_KEYS = "arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:key/*"
 SIGN = {("kms:Sign", CLIENT_KEYS)}
@@ -136,6 +138,7 @@ RIGHTS = {
         *READ_SHARED,
     },
     "rescue": READ_AND_UPDATE_CONNECTIONS | NEW_CONNECTIONS | SEAL | OPEN | polls("RescueQueue"),
+    "reseal": READ_AND_UPDATE_CONNECTIONS | {("dynamodb:Scan", "ConnectionsTable.Arn")} | SEAL | OPEN,
 }
 
 DIGEST = sha256(b"what the proxy adds").hexdigest()
@@ -151,6 +154,7 @@ ADDED = {
 
 # The settings of each function, without GATEHOUSE_. A function that talks to providers needs the base URL: endpoints on
 # loopback are allowed only if the deployment is there, too.
+TALKS_TO_PROVIDERS, KEYS = ("BASE_URL", "SECRET_PREFIX"), ("KEY_ID", "OTHER_KEY_ID")
 SETTINGS = {
     "start": {
         *("BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE"),
@@ -161,13 +165,14 @@ SETTINGS = {
         *("APPLICATION_URL", "BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE"),
         *("KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE", "ORIGIN_VERIFY_SHA256"),
     },
-    "token": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
-    "refresh": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
-    "revoke": {"BASE_URL", "CONNECTIONS_TABLE", "KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
-    "confirm": {"CONNECTIONS_TABLE", "KEY_ID"},
+    "token": {*TALKS_TO_PROVIDERS, *KEYS, "CONNECTIONS_TABLE", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
+    "refresh": {*TALKS_TO_PROVIDERS, *KEYS, "CONNECTIONS_TABLE", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
+    "revoke": {*TALKS_TO_PROVIDERS, *KEYS, "CONNECTIONS_TABLE", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
+    "confirm": {"CONNECTIONS_TABLE", *KEYS},
     "connections": {"AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE"},
     "sweep": {"CONNECTIONS_TABLE", "SHARED_TABLE", "REFRESH_QUEUE_URL", "REVOKE_QUEUE_URL"},
-    "rescue": {"CONNECTIONS_TABLE", "KEY_ID"},
+    "rescue": {"CONNECTIONS_TABLE", "KEY_ID", "OTHER_KEY_ID"},
+    "reseal": {"CONNECTIONS_TABLE", "KEY_ID", "OTHER_KEY_ID"},
 }
 
 # The queues: queue -> its dead letters, its consumer.
@@ -260,7 +265,7 @@ def target(resource: Any) -> str:
         return str(resource)
     ((name, value),) = resource.items()
     if name == "Fn::If":
-        assert value[0] in {"HasOwnTable", "HasOwnKey"}
+        assert value[0] in {"HasOwnTable", "HasOwnKey", "HasFirstKey", "HasOwnSecondKey", "HasSecondKey"}
         return target(value[1])
     return ".".join(as_list(value))
 
@@ -486,7 +491,11 @@ def test_a_function_ends_before_the_api_gives_up() -> None:
 
     timeouts = {name: timeout(name) for name in FUNCTIONS}
 
-    assert timeouts == {name: 29 if name in long else 10 for name in FUNCTIONS} | {"sweep": 240, "rescue": 180}
+    assert timeouts == {name: 29 if name in long else 10 for name in FUNCTIONS} | {
+        "sweep": 240,
+        "rescue": 180,
+        "reseal": 60,
+    }
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -570,15 +579,73 @@ def test_data_that_cannot_be_recreated_outlives_the_stack() -> None:
     tables, keys = resources("AWS::DynamoDB::Table"), resources("AWS::KMS::Key")
 
     assert set(tables) == {"ConnectionsTable", "AuthorizationsTable", "SharedTable"}
-    assert set(keys) == {"TokensKey"}
+    assert set(keys) == {"TokensKey", "SecondTokensKey"}
     for table in (tables["ConnectionsTable"], tables["AuthorizationsTable"]):
         assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
         assert table["Properties"]["DeletionProtectionEnabled"] is True
         assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
         assert table["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
-    (key,) = keys.values()
-    assert (key["DeletionPolicy"], key["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
-    assert key["Properties"]["EnableKeyRotation"] is True
+    first, second = keys["TokensKey"], keys["SecondTokensKey"]
+    assert (first["DeletionPolicy"], first["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+    assert (second["DeletionPolicy"], second["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert all(key["Properties"]["EnableKeyRotation"] is True for key in keys.values())
+
+
+def test_the_two_keys_have_one_policy() -> None:
+    """Whoever may use one of them, and who may not, is the same for the other."""
+    keys = resources("AWS::KMS::Key")
+
+    first, second = (keys[name]["Properties"]["KeyPolicy"] for name in ("TokensKey", "SecondTokensKey"))
+
+    assert first == second
+
+
+FIRST_ARN, SECOND_ARN = f"{KEY_ID}.Arn", f"{SECOND_KEY_ID}.Arn"
+OTHER_ARN = f"arn:aws:kms:us-east-1:123456789012:key/{OTHER_KEY}"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "seals", "opens"),
+    [
+        ({}, FIRST_ARN, None),
+        ({"SecondTokensKeyId": "own"}, FIRST_ARN, SECOND_ARN),
+        ({"SecondTokensKeyId": "own", "SealingKey": "second"}, SECOND_ARN, FIRST_ARN),
+        ({"SecondTokensKeyId": OTHER_KEY}, FIRST_ARN, OTHER_ARN),
+        ({"SecondTokensKeyId": OTHER_KEY, "SealingKey": "second"}, OTHER_ARN, FIRST_ARN),
+        ({"TokensKeyId": OTHER_KEY, "SecondTokensKeyId": "own", "SealingKey": "second"}, SECOND_ARN, OTHER_ARN),
+        ({"TokensKeyId": "none", "SecondTokensKeyId": "own", "SealingKey": "second"}, SECOND_ARN, None),
+    ],
+    ids=["one", "two", "changed", "a key of one's own", "changed to it", "from it", "the first is gone"],
+)
+def test_a_parameter_says_which_key_seals(parameters: dict[str, str], seals: str, opens: str | None) -> None:
+    """Every function that seals or opens, the alias of the key and the outputs have it; and rights on both keys."""
+    deployed = Deployed(parameters)
+    outputs = deployed.resolve(translated()["Outputs"])
+    both = {each for each in (seals, opens) if each}
+
+    for name in FUNCTIONS:
+        variables = deployed.properties(f"{name.capitalize()}Function")["Environment"]["Variables"]
+        if "KEY_ID" in SETTINGS[name]:
+            assert variables["GATEHOUSE_KEY_ID"] == seals
+            assert variables.get("GATEHOUSE_OTHER_KEY_ID") == (opens if "OTHER_KEY_ID" in SETTINGS[name] else None)
+            for statement in deployed.properties(f"{name.capitalize()}KeyRights")["PolicyDocument"]["Statement"]:
+                assert set(statement["Resource"]) == both
+    assert outputs["TokensKeyArn"]["Value"] == seals
+    assert seals.endswith((f"{deployed.properties('TokensKeyAlias')['TargetKeyId']}.Arn", OTHER_KEY))
+    if opens:
+        assert outputs["OtherTokensKeyArn"]["Value"] == opens
+    assert deployed.has("TokensKey") == (FIRST_ARN in both)
+    assert deployed.has("SecondTokensKey") == (SECOND_ARN in both)
+
+
+def test_there_is_always_a_key_that_seals() -> None:
+    """CloudFormation refuses parameters that would leave none, before it changes anything."""
+    rules = list(translated()["Rules"].values())
+
+    assert [(rule["RuleCondition"], rule["Assertions"][0]["Assert"]) for rule in rules] == [
+        ({"Fn::Equals": [{"Ref": "SealingKey"}, which]}, {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, "none"]}]})
+        for which, parameter in (("first", "TokensKeyId"), ("second", "SecondTokensKeyId"))
+    ]
 
 
 def test_the_shared_table_is_deleted_with_the_stack() -> None:
@@ -840,9 +907,10 @@ def test_every_parameter_is_explained() -> None:
         ("ConnectionsTableName", ["", "gatehouse-restored"], ["a b", "ab", "arn:aws:dynamodb:x", "t" * 85]),
         (
             "TokensKeyId",
-            ["", KEY_ID],
+            ["", "none", KEY_ID],
             ["alias/gatehouse-tokens", f"arn:aws:kms:us-east-1:123456789012:key/{KEY_ID}", "1234"],
         ),
+        ("SecondTokensKeyId", ["none", "own", KEY_ID], ["", "alias/gatehouse-tokens", "1234", "second"]),
         ("SecretPrefix", ["gatehouse/providers/", "staging/gatehouse/providers/"], ["", "/", "*", "gatehouse", "a//"]),
     ],
 )

@@ -35,8 +35,12 @@ CHANGED = {
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
     "Revision": "2",
     "ConnectionsTableName": "gatehouse-restored",
-    "TokensKeyId": "99999999-12ab-34cd-56ef-999999999999",
+    "TokensKeyId": "99999999-99ab-34cd-99ef-999999999999",
+    "SecondTokensKeyId": "own",
+    "SealingKey": "second",
 }
+# What has to be so for another parameter to be changed.
+ALONG: dict[str, dict[str, str]] = {"SealingKey": {"SecondTokensKeyId": "own"}}
 # What is too long for a description. `make check-deployment` says when a new Revision is due.
 COUNTS_BY_REVISION = {
     ("StartFunction", "ReturnToOrigins"),
@@ -78,7 +82,8 @@ def test_a_version_is_published_when_a_parameter_changes_the_function(function: 
 
     Where the configuration stays as it is, Lambda would publish nothing, and CloudFormation takes that for an error.
     """
-    before, after = Deployed(), Deployed({parameter: CHANGED[parameter]})
+    along = ALONG.get(parameter, {})
+    before, after = Deployed(along), Deployed(along | {parameter: CHANGED[parameter]})
 
     is_changed = configuration(before, function) != configuration(after, function)
     is_published = published(before, function) != published(after, function)
@@ -116,6 +121,7 @@ def test_a_description_has_room_for_the_longest_values(function: str, own_table:
         "BaseUrl": "https://".ljust(translated()["Parameters"]["BaseUrl"]["MaxLength"], "b"),
         "SecretPrefix": "s" * translated()["Parameters"]["SecretPrefix"]["MaxLength"],
         "PushedRequests": "true",
+        "SecondTokensKeyId": "own",
         **({} if own_table else {"ConnectionsTableName": "t" * 84}),
     }
 

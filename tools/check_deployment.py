@@ -49,7 +49,9 @@ class Stack:
             yield f"{rule}: the schedule is on", problem
         yield from self._proxy()
         yield self._table(self._outputs["ConnectionsTableName"])
-        yield self._key(self._outputs["TokensKeyArn"])
+        for output in ("TokensKeyArn", "OtherTokensKeyArn"):
+            if output in self._outputs:
+                yield self._key(self._outputs[output])
 
     def _physical(self, kind: str) -> list[str]:
         return physical_ids(self._client_of("cloudformation"), self.name, kind)

@@ -135,7 +135,7 @@ class Resources:
         """Return what seals and opens token sets."""
         from .storage.cipher import Cipher
 
-        return Cipher(self._clients, self.settings.key_id)
+        return Cipher(self._clients, self.settings.key_id, self.settings.other_key_id)
 
     @cached_property
     def rescue_queue(self) -> Queue:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .usecases.refresh_to_revoke import RefreshToRevoke
     from .usecases.refreshing import Refreshing
     from .usecases.rescuing import Rescuing
+    from .usecases.resealing import Resealing
     from .usecases.revocation_results import RevocationResults
     from .usecases.revoking import Revoking
     from .usecases.second_look import SecondLook
@@ -195,6 +196,13 @@ class Services(Resources):
         from .usecases.rescuing import Rescuing
 
         return Rescuing(self.cipher, self.committing)
+
+    @cached_property
+    def resealing(self) -> Resealing:
+        """Return the use case reseal."""
+        from .usecases.resealing import Resealing
+
+        return Resealing(self.connections, self.cipher, self.timing)
 
     @cached_property
     def committing(self) -> Committing:

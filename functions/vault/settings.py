@@ -143,6 +143,11 @@ class Settings:
         return self._required("GATEHOUSE_KEY_ID")
 
     @property
+    def other_key_id(self) -> str | None:
+        """Return the id of the KMS key that does not seal, but still opens; None if there is only one."""
+        return self._environ.get("GATEHOUSE_OTHER_KEY_ID") or None
+
+    @property
     def refresh_queue_url(self) -> str:
         """Return the URL of the queue of refreshes."""
         return self._required("GATEHOUSE_REFRESH_QUEUE_URL")

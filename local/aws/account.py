@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Response
 
-from local.aws import signatures
+from local.aws import conditions, signatures
 from local.aws.call import AwsCall
 from local.aws.faults import AwsFaults
 from local.base.guard import Guard
@@ -54,6 +54,7 @@ class EmulatedAws:
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
 
         signatures.mend()
+        conditions.mend()
         self._application = DomainDispatcherApplication(create_backend_app)
         self._server.serve(self._answer)
 

@@ -58,6 +58,9 @@ class _DynamoEdge:
             return {"Items": []}  # an empty shard of the index is no step: nothing can depend on when it is read
         return self._call("query", arguments, ((*_BEFORE_READ, Fault.STALE), (*_ONE_SIDED_READ, Fault.STALE)))
 
+    def scan(self, **arguments: Any) -> Any:
+        return self._call("scan", arguments, (_BEFORE_READ, _ONE_SIDED_READ))
+
     def _call(self, operation: str, arguments: dict[str, Any], faults: tuple[tuple[Fault, ...], ...]) -> Any:
         world, scheduler = self._world, self._world.scheduler
         if world.is_set_up and not _is_note(arguments):
@@ -79,6 +82,8 @@ class _DynamoEdge:
         world = self._world
         if operation == "query":
             return world.dynamo.query(stale=world.scheduler.is_stale, **arguments)
+        if operation == "scan":
+            return world.dynamo.scan(**arguments)
         table = arguments["TableName"]
         if table == SHARED:
             return getattr(world.shared, operation)(**arguments)
@@ -102,20 +107,21 @@ def _is_note(arguments: Mapping[str, Any]) -> bool:
 
 
 class _Keys:
-    """KMS itself: data keys by their wrapped form, each bound to its encryption context."""
+    """KMS itself: data keys by their wrapped form, each of one key, and bound to its encryption context."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     def generate_data_key(self, **arguments: Any) -> dict[str, bytes]:
-        wrapped = f"wrapped-{len(self._world.keys)}".encode()
+        wrapped = f"wrapped-{len(self._world.keys)} {arguments['KeyId']}".encode()
         key = sha256(wrapped).digest()
         self._world.keys[wrapped] = key, arguments["EncryptionContext"]
         return {"Plaintext": key, "CiphertextBlob": wrapped}
 
     def decrypt(self, **arguments: Any) -> dict[str, bytes]:
         key, context = self._world.keys[arguments["CiphertextBlob"]]
-        if context != arguments["EncryptionContext"]:
+        is_its_key = arguments["CiphertextBlob"].endswith(f" {arguments['KeyId']}".encode())
+        if context != arguments["EncryptionContext"] or not is_its_key:
             error: Any = {"Error": {"Code": "InvalidCiphertextException"}}
             raise ClientError(error, "Decrypt")
         return {"Plaintext": key}

@@ -225,6 +225,23 @@ FAMILIES = (
         overslept=0.1,
     ),
     Family(
+        "another key",
+        ("token", "refresh", "refresh_any", "revoke", "reconnect", "callback", "sweep", "upkeep", "reseal", "token:d"),
+        {
+            **_REFRESHES,
+            **_REVOCATIONS,
+            "takes_live_access_alone": (False, False, True),
+            "names_account": (True,),
+            "names_it_by": ("response", "response", "ID token", "endpoint"),
+            "one_refresh_token": (False, False, True),
+        },
+        ages=("fresh", "due", "expired", "idle"),
+        begins=("as consented", "as consented", "consented twice", "taken for dead"),
+        accounts=(APART, ALONE),
+        always=("reseal",),
+        most=5,
+    ),
+    Family(
         "late answers",
         ("token", "refresh", "refresh_any", "revoke", "reconnect", "callback", "sweep", "upkeep", "removal"),
         {**_REFRESHES, **_REVOCATIONS, "one_refresh_token": (False, True), "takes_live_access_alone": (False, True)},
@@ -258,6 +275,7 @@ GROUNDS = (
         most=3,
         overslept=0.0,
     ),
+    Family("another key, amid refreshes", (*_CALLERS, "reconnect"), _REFRESHES, always=("reseal", "refresh_any")),
     Family("clocks", _CALLERS, {}, ("expired",), always=_CALLERS[:2], likely=(Fault.CRASH,), clocks_off=(300,)),
     Family("oversleeping", ("reconnect", "token"), {}, always=("token",), overslept=1.0, likely=tuple(SLEEPS)),
     Family("revoked after consents", ("revoke", "reconnect"), {}, begins=("consented twice",), always=("revoke",)),
@@ -344,6 +362,7 @@ ON: tuple[str, ...] = (
     "several connections of one account, believed dead",
     "refusals that nobody knows",
     "callers while a server is down",
+    "another key",
 )
 """The families that chance draws from: those whose questions the code has an answer to."""
 

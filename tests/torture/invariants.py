@@ -119,7 +119,8 @@ class Watch(Observer):
         if now["changes"] <= was.get("changes", 0) and not is_a_note:
             self.violated(f"a write did not count: {was.get('changes')} changes, then {now['changes']}")
         rows = self._life_written(was, now)
-        if records.current_of(was).get("seal") != records.current_of(now).get("seal"):
+        again = self._sealed_again_written(was, now)
+        if records.current_of(was).get("seal") != records.current_of(now).get("seal") and not again:
             self._tokens_written(was, now)
         if actor is not None:
             self._confirmation_written(actor, was, now)
@@ -149,6 +150,25 @@ class Watch(Observer):
         if sum(each["place"] == "current" for each in records.sets_in(now).values()) > 1:
             self.violated("two token sets are current")
         return rows or set()
+
+    def _sealed_again_written(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+        """Judge what is sealed again, and return whether anything is: the same tokens, and all else as it was."""
+        old, new = records.sets_in(was), records.sets_in(now)
+        again = [each for each in old.keys() & new.keys() if old[each]["seal"] != new[each]["seal"]]
+        again = [each for each in again if old[each]["seal"]["key"] != new[each]["seal"]["key"]]
+        again = [each for each in again if old[each]["place"] == new[each]["place"]]
+        for set_id in again:
+            before, after = (self.opened(now["connection_id"], sets[set_id]) for sets in (old, new))
+            self.counts["token sets that were sealed again"] += 1
+            if before != after:
+                self.violated("other tokens were sealed in the place of those that were there")
+            if {**old[set_id], "seal": None} != {**new[set_id], "seal": None}:
+                self.violated("a token set was changed as it was sealed again")
+            if new[set_id]["seal"]["version"] != old[set_id]["seal"]["version"]:
+                self.violated("a token set has another version, sealed again")
+        if again and (was["status"], was["version"], set(old)) != (now["status"], now["version"], set(new)):
+            self.violated("something else happened as a token set was sealed again")
+        return bool(again)
 
     def _tokens_written(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         current = records.current_of(now)

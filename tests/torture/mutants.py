@@ -17,7 +17,7 @@ from functions.vault.base.errors import (
 )
 from functions.vault.base.record import record
 from functions.vault.base.timing import LEASE_MARGIN, Deadline
-from functions.vault.grant import late_answers, refreshes, revocations, transition
+from functions.vault.grant import another_key, late_answers, refreshes, revocations, transition
 from functions.vault.grant.belief import SHORTEST_PAUSE, Belief
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.life import Happened, Place, Status
@@ -33,6 +33,7 @@ from functions.vault.usecases.confirming import Confirming
 from functions.vault.usecases.exchanging import Exchanging
 from functions.vault.usecases.refresh_results import RefreshResults
 from functions.vault.usecases.refreshing import Refreshing
+from functions.vault.usecases.resealing import Resealing
 from functions.vault.usecases.revocation_results import RevocationResults
 from functions.vault.usecases.revoking import Revoking
 from functions.vault.usecases.second_look import SecondLook
@@ -527,6 +528,44 @@ class _RevokesAsAnybody(TokenRevocation):
         return self.registrations.get(whose.provider, deadline).for_tenant(whose.parameters)
 
 
+class _SealsOverAnything(Resealing):
+    """Seals again whatever has become of the record since it was read."""
+
+    def _one_sealed_again(self, connection: Connection, set_id: str, counts: Any) -> Connection:
+        table = self.connections
+        careless = _without()(table._client_of, table._name)  # noqa: SLF001 - the same table, without a condition
+        return Resealing(careless, self.cipher, self.timing)._one_sealed_again(connection, set_id, counts)  # noqa: SLF001 - what it breaks
+
+
+class _BringsTheOldSetBack(Resealing):
+    """Seals again as it was read first, whatever has become of the token set since: its lease, and its attempts."""
+
+    def _one_sealed_again(self, connection: Connection, set_id: str, counts: Any) -> Connection:
+        held = connection.set_of(set_id)
+        if held is None:
+            return connection
+        sealed = self.cipher.seal_again(connection.connection_id, held)
+        counts.note("resealed")
+
+        def after(stored: Connection) -> Connection | None:
+            if stored.set_of(set_id) is None:
+                return None
+            return another_key.sealed_again(stored, [sealed], self.timing.now())
+
+        return self.connections.change_as_found(connection, after)
+
+
+class _GivesANewVersion(Resealing):
+    """Takes what is sealed again for the next version of the connection."""
+
+    def _one_sealed_again(self, connection: Connection, set_id: str, counts: Any) -> Connection:
+        now = super()._one_sealed_again(connection, set_id, counts)
+        newer = replace(now, version=now.version + 1, changes=now.changes + 1)
+        with contextlib.suppress(Conflict):
+            self.connections.change(now, newer)
+        return newer
+
+
 _TOO_SHORT = 11
 
 
@@ -620,6 +659,9 @@ MUTANTS: dict[str, Parts] = {
     ),
     "the client: not compared by a refresh": Parts(refreshing=_SendsAsAnybody),
     "the client: not compared by a revocation": Parts(token_revocation=_RevokesAsAnybody),
+    "the new key: over whatever was written since": Parts(resealing=_SealsOverAnything),
+    "the new key: with the lease as it was read": Parts(resealing=_BringsTheOldSetBack),
+    "the new key: with a new version": Parts(resealing=_GivesANewVersion),
     "the slot: whoever has it": Parts(slots=_TakesAnySlot),
     "the slot: shorter than its request": Parts(slots=_ShortSlot),
     "the slot: given back while the server may be at work": Parts(slots=_GivesAnySlotBack),
@@ -668,6 +710,9 @@ FAMILY_OF = {
     "the refresh: of tokens of a moment ago": "callers again and again",
     "the client: not compared by a refresh": "a registration that is wrong for a while",
     "the client: not compared by a revocation": "a registration that is wrong for a while",
+    "the new key: over whatever was written since": "another key, amid refreshes",
+    "the new key: with the lease as it was read": "another key, amid refreshes",
+    "the new key: with a new version": "another key, amid refreshes",
     "the slot: whoever has it": "so many requests at a time",
     "the slot: shorter than its request": "so many requests at a time",
     "the slot: given back while the server may be at work": "so many requests at a time",

@@ -124,6 +124,10 @@ def _revocation_failed(old: Values, new: Values, _before: Values, _after: Values
     return bool(old.get("revocation", {}).get("failure") != new.get("revocation", {}).get("failure"))
 
 
+def _sealed_again(old: Values, new: Values, _before: Values, _after: Values) -> bool:
+    return bool(old["seal"] != new["seal"]) and {**old, "seal": None} == {**new, "seal": None}
+
+
 _SIGNS: dict[Happened, Callable[[Values, Values, Values, Values], bool]] = {
     Happened.LEASED: _was_leased,
     Happened.LEASE_GIVEN_BACK: _lease_ended,
@@ -131,6 +135,7 @@ _SIGNS: dict[Happened, Callable[[Values, Values, Values, Values], bool]] = {
     Happened.REFRESH_FAILED: _failed,
     Happened.REVOCATION_BEGAN: _revocation_began,
     Happened.REVOCATION_FAILED: _revocation_failed,
+    Happened.SEALED_AGAIN: _sealed_again,
 }
 """How it shows in one token set, and in the record around it, that something happened which moves nothing."""
 

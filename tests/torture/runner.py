@@ -16,7 +16,7 @@ from tests.torture.scheduler import CALL_TIME, TICK, Scheduler
 from tests.torture.server import UNKNOWN
 from tests.torture.strategies import Calm, Chance, Script
 from tests.torture.wire import HTTP_TIMEOUT, registrations_of
-from tests.torture.world import Process, World
+from tests.torture.world import NEW_KEY, Process, World
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -80,6 +80,7 @@ def _peace(world: World, watch: Watch) -> None:
         has_vended()
     _replay_the_log(world)
     _work_in_the_background(world, watch)
+    _seal_the_rest_again(world, watch)
     ended = None
     while ended != (ended := sum(grant.ended is not None for grant in world.server.grants)):
         is_known = [_refresh_a_last_time(world, watch, connection_id) for connection_id in world.accounts]
@@ -165,6 +166,24 @@ def _replay_the_log(world: World) -> None:
         world.send_message("rescue", line, "", "")
     world.log.clear()
     world.scheduler.run(QUIET_STEPS)
+
+
+def _seal_the_rest_again(world: World, watch: Watch) -> None:
+    """Be the operator who makes a last pass if the key was changed, and see that nothing is left under the old one."""
+    if len(world.key_ids) == 1:
+        return
+    scheduler = world.scheduler
+    last = scheduler.spawn("last reseal", "reseal", lambda actor: _reseal(world, actor))
+    scheduler.run(QUIET_STEPS)
+    if last.outcome != "returned" or "cursor" in last.result:
+        watch.violated(f"the last pass came to no end: {last.outcome} {last.error!r}")
+    elif last.result["left"] or set(last.result["keys"]) - {NEW_KEY}:
+        watch.violated(f"the old key is still needed: {last.result}")
+
+
+def _reseal(world: World, actor: Actor) -> Any:
+    process = Process(world, actor)
+    return process.resealing.reseal(process.deadline, per_second=100)
 
 
 def _tick(world: World) -> None:

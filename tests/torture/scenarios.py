@@ -13,7 +13,7 @@ from functions.vault.usecases.committing import Committing
 from tests.torture.scheduler import CALL_TIME, REFUSALS
 from tests.torture.server import Profile
 from tests.torture.wire import registrations_of
-from tests.torture.world import ACCOUNT, CONNECTION, Process
+from tests.torture.world import ACCOUNT, CONNECTION, KEY, NEW_KEY, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +98,8 @@ class Scenario:
                 self._refuse(setup, connection_id)
         clicked = {_connection_of(role) for role in self.roles if role.partition(":")[0] in {"callback", "duplicate"}}
         prepared = {connection_id: setup.consent(connection_id) for connection_id in sorted(clicked)}
+        if any(role.partition(":")[0] == "reseal" for role in self.roles):
+            world.key_ids = (NEW_KEY, KEY)
         world.is_set_up = True
         world.server.new_key_since = scheduler.now
         scheduler.consumers = {queue: _consumer(world, queue) for queue in ("rescue", "refresh", "revoke")}
@@ -245,6 +247,21 @@ def _caller(process: Process, connection_id: str, _prepared: Any) -> Any:
         process.timing.sleep(_BETWEEN_CALLS)
 
 
+def _reseal(process: Process, _connection_id: str, _prepared: Any) -> Any:
+    """Be an operator who has all that the old key sealed sealed again, call after call until a pass is whole."""
+    assert process.actor is not None
+    cursor = None
+    for _ in range(_CALLS):
+        with suppress(TemporarilyUnavailable):
+            answer = process.resealing.reseal(process.deadline, cursor)
+            cursor = answer.get("cursor")
+            if cursor is None:
+                return answer
+        process.actor.deadline = process.world.scheduler.now + 2 * CALL_TIME
+        process.timing.sleep(1.0)
+    return None
+
+
 class _Unstored(Committing):
     """Has a table that takes nothing: what it is given goes to the rescue queue."""
 
@@ -304,6 +321,7 @@ _ROLES: dict[str, Callable[[Process, str, ValidatedResponse | None], Any]] = {
     "vouched_stranger": lambda process, about, _: _vouched(process, about, None, account=ANOTHER_ACCOUNT),
     "removal": _removal,
     "mistake": _mistake,
+    "reseal": _reseal,
     "callback": _complete,
     "duplicate": _complete,
 }

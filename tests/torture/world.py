@@ -27,6 +27,7 @@ from functions.vault.usecases.refresh_results import RefreshResults
 from functions.vault.usecases.refresh_to_revoke import RefreshToRevoke
 from functions.vault.usecases.refreshing import Refreshing
 from functions.vault.usecases.rescuing import Rescuing
+from functions.vault.usecases.resealing import Resealing
 from functions.vault.usecases.revocation_results import RevocationResults
 from functions.vault.usecases.revoking import Revoking
 from functions.vault.usecases.second_look import SecondLook
@@ -59,6 +60,9 @@ CONNECTION = "c"
 ACCOUNT = "one"
 """The connection and the account of whoever is not said to have another."""
 
+KEY, NEW_KEY = "key", "new-key"
+"""The key that seals at the beginning, and the one that seals once keys are changed."""
+
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -80,6 +84,7 @@ class Parts:
     revoking: type[Revoking] = Revoking
     exchanging: type[Exchanging] = Exchanging
     confirming: type[Confirming] = Confirming
+    resealing: type[Resealing] = Resealing
     slots: type[Slots] = Slots
 
 
@@ -130,7 +135,9 @@ class World:
         self.log: list[str] = []
         self.observer = Observer()
         self.registrations = registrations_of(profile)
-        self.truth = Cipher(lambda _service: edges.keys(self), "key")
+        self.key_ids: tuple[str, ...] = (KEY,)
+        """The key that seals, and the other one that opens, if there is one."""
+        self.truth = Cipher(lambda _service: edges.keys(self), KEY, NEW_KEY)
         self.is_set_up = False
         self.begins_refused = False
         self.to_confirm: set[str] = set()
@@ -199,7 +206,7 @@ class Process:
             actor.notes["clock"] = clock.now
         self.connections = parts.connections(client_of, CONNECTIONS, clock.correct_by)
         self.authorizations = parts.authorizations(client_of, AUTHORIZATIONS, clock.correct_by)
-        self.cipher = Cipher(client_of, "key")
+        self.cipher = Cipher(client_of, *world.key_ids)
         self.cipher.keep(Opened(self.timing.now))
         wire, now = transport(world), self.timing.now
         self.committing = parts.committing(self.connections, Queue(client_of, "rescue"), self._last_resort, self.timing)
@@ -249,6 +256,7 @@ class Process:
         self.revoking = parts.revoking(self.connections, self.registrations, token_revocation, self.timing)
         self.confirming = parts.confirming(self.connections, self.cipher, self.timing)
         self.rescuing = Rescuing(self.cipher, self.committing)
+        self.resealing = parts.resealing(self.connections, self.cipher, self.timing)
         self.sweeping = Sweeping(
             self.connections,
             shared,

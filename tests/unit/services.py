@@ -43,6 +43,7 @@ from functions.vault.usecases.refresh_results import RefreshResults
 from functions.vault.usecases.refresh_to_revoke import RefreshToRevoke
 from functions.vault.usecases.refreshing import Refreshing
 from functions.vault.usecases.rescuing import Rescuing
+from functions.vault.usecases.resealing import Resealing
 from functions.vault.usecases.revocation_results import RevocationResults
 from functions.vault.usecases.revoking import Revoking
 from functions.vault.usecases.second_look import SecondLook
@@ -141,6 +142,12 @@ class MemoryConnections(Connections):
             if new.connection_id in self.records:
                 raise Conflict
             self.records[new.connection_id] = new
+
+    def after(self, connection_id: str | None, limit: int) -> tuple[list[Connection], str | None]:
+        """Return some records, by their ids."""
+        with self._events.call("after"):
+            ids = sorted(each for each in self.records if each > (connection_id or ""))
+            return [self.records[each] for each in ids[:limit]], ids[limit - 1] if len(ids) > limit else None
 
     def note_attempt(self, connection_id: str, attempt: LastAttempt) -> None:
         """Write how an attempt to authorize ended."""
@@ -322,23 +329,25 @@ class MemoryRegistrations(Registrations):
 
 
 class MemoryKms:
-    """A KMS: it makes data keys, and decrypts them under the same encryption context."""
+    """A KMS: it makes data keys, and decrypts them by their own key, under the same encryption context."""
 
     def __init__(self, events: Events) -> None:
-        self.keys: dict[bytes, tuple[bytes, Mapping[str, str]]] = {}
+        self.keys: dict[bytes, tuple[bytes, Mapping[str, str], str]] = {}
         self._events = events
 
     def generate_data_key(self, **arguments: Any) -> dict[str, bytes]:
         """Return a new key."""
         with self._events.call("data_key"):
             key, wrapped = os.urandom(32), os.urandom(48)
-            self.keys[wrapped] = key, arguments["EncryptionContext"]
+            self.keys[wrapped] = key, arguments["EncryptionContext"], arguments["KeyId"]
             return {"Plaintext": key, "CiphertextBlob": wrapped}
 
     def decrypt(self, **arguments: Any) -> dict[str, bytes]:
         """Decrypt a key."""
         with self._events.call("decrypt"):
-            key, context = self.keys.get(arguments["CiphertextBlob"], (b"", None))
+            key, context, key_id = self.keys.get(arguments["CiphertextBlob"], (b"", None, arguments["KeyId"]))
+            if key_id != arguments["KeyId"]:
+                raise aws_error("IncorrectKeyException", "Decrypt")
             if context != arguments["EncryptionContext"]:
                 raise aws_error("InvalidCiphertextException", "Decrypt")
             return {"Plaintext": key}
@@ -413,9 +422,13 @@ class MemoryQueue(Queue):
 
 
 class MemoryServices:
-    """All parts together, at the time `NOW`. Time passes only by sleeping and by `pass_time`."""
+    """All parts together, at the time `NOW`. Time passes only by sleeping and by `pass_time`.
 
-    def __init__(self) -> None:
+    `key_ids` are the key that seals, and the other one that opens, if there is one.
+    """
+
+    def __init__(self, *key_ids: str) -> None:
+        self._key_ids = key_ids or ("key-1",)
         self.now = float(NOW)
         self.slept: list[float] = []
         self.logged: list[str] = []
@@ -463,6 +476,7 @@ class MemoryServices:
         self.completing = self.completing_with()
         self.confirming = Confirming(self.connections, self.cipher, self.timing)
         self.rescuing = Rescuing(self.new_cipher(), self.committing)
+        self.resealing = Resealing(self.connections, self.new_cipher(), self.timing)
         self.sweeping = Sweeping(
             self.connections, self.table_of_slots, self.refresh_queue, self.revoke_queue, self.timing
         )
@@ -538,7 +552,7 @@ class MemoryServices:
 
     def new_cipher(self) -> Cipher:
         """Return the cipher of a newly started function, with nothing in memory."""
-        return Cipher(lambda _service: self.kms, "key-1")
+        return Cipher(lambda _service: self.kms, *self._key_ids)
 
     def pass_time(self, seconds: float) -> Callable[[], None]:
         """Return a function that lets time pass in the middle of a call."""
@@ -574,7 +588,7 @@ class MemoryServices:
         """Return tokens sealed in format 1."""
         context = sealing.context_of("merchant-1", "acme", version)
         key, wrapped = os.urandom(32), os.urandom(48)
-        self.kms.keys[wrapped] = key, context
+        self.kms.keys[wrapped] = key, context, "key-1"
         return Seal(sealing.seal(given.to_bytes(), context, key, wrapped, made_as=1), 1, version)
 
     def stored(self, connection_id: str = "merchant-1") -> Connection:
@@ -583,7 +597,7 @@ class MemoryServices:
 
     def tokens(self, connection_id: str = "merchant-1") -> TokenSet:
         """Return the stored tokens, opened without a call that the test would see."""
-        opened = Cipher(lambda _service: _Opening(self.kms), "key-1")
+        opened = Cipher(lambda _service: _Opening(self.kms), *self._key_ids)
         return opened.tokens_of(self.stored(connection_id))
 
     def token(self, seconds: float = 29.0, min_ttl: int = 60) -> dict[str, Any]:
@@ -612,6 +626,6 @@ class _Opening:
         self._keys = kms.keys
 
     def decrypt(self, **arguments: Any) -> dict[str, bytes]:
-        key, context = self._keys[arguments["CiphertextBlob"]]
+        key, context, _ = self._keys[arguments["CiphertextBlob"]]
         assert context == arguments["EncryptionContext"], "the ciphertext is not this record's"
         return {"Plaintext": key}

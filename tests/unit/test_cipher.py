@@ -10,9 +10,10 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from functions.vault.base.errors import TemporarilyUnavailable
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.life import Place
-from functions.vault.grant.seal import PENDING
+from functions.vault.grant.seal import PENDING, Seal, Whose
 from functions.vault.grant.stored_set import StoredSet
 from functions.vault.grant.token_set import TokenSet
+from functions.vault.storage import sealing
 from functions.vault.storage.aws import ClientOf
 from functions.vault.storage.cipher import Cipher
 from functions.vault.storage.opened import Opened
@@ -263,6 +264,71 @@ def test_a_set_names_the_key_that_sealed_it(kms: Kms, key_id: str) -> None:
         Cipher(kms, key_id).tokens_of(with_current(made, seal=replace(current(made).seal, key="another")))
 
     assert kms.calls == []
+
+
+def test_what_either_of_two_keys_sealed_opens(kms: Kms, key_id: str, new_key: Callable[[], str]) -> None:
+    """While keys are changed there are two: the one that seals, and the one that sealed before."""
+    other = new_key()
+    by_first, by_other = stored(kms, key_id), stored(kms, other)
+
+    changed, back = Cipher(kms, other, key_id), Cipher(kms, key_id, other)
+
+    for cipher in (changed, back):
+        assert (cipher.tokens_of(by_first), cipher.tokens_of(by_other)) == (TOKENS, TOKENS)
+    assert changed.prepare("merchant-1", 1, WHOSE).seal(TOKENS).key == other
+    assert back.prepare("merchant-1", 1, WHOSE).seal(TOKENS).key == key_id
+    with pytest.raises(SealBroken, match="this deployment has another"):
+        changed.tokens_of(stored(kms, new_key()))
+
+
+def test_each_key_is_tried_for_what_does_not_say_its_key(kms: Kms, key_id: str, new_key: Callable[[], str]) -> None:
+    """A token set in format 1 may be of either key. A third one opens nothing, also if the record is of format 1."""
+    other, third = new_key(), new_key()
+    by_first, by_third = in_format_1(kms, key_id), in_format_1(kms, third)
+
+    assert Cipher(kms, other, key_id).tokens_of(by_first) == TOKENS
+    assert [arguments["KeyId"] for operation, arguments in kms.calls if operation == "decrypt"] == [other, key_id]
+    assert Cipher(kms, key_id, other).tokens_of(by_first) == TOKENS
+    # KMS answers IncorrectKeyException; the emulated one has an error of its own.
+    with pytest.raises((SealBroken, ClientError)):
+        Cipher(kms, key_id, other).tokens_of(by_third)
+
+
+def test_a_key_that_fails_is_not_taken_for_the_wrong_one(kms: Kms, key_id: str, new_key: Callable[[], str]) -> None:
+    """A disabled key, or an outage, says nothing about which key sealed: no other is tried."""
+    made = in_format_1(kms, key_id)
+    for error in (failing("DisabledException"), failing("ThrottlingException")):
+        kms.calls.clear()
+        kms.error = error
+        with pytest.raises((ClientError, TemporarilyUnavailable)):
+            Cipher(kms, key_id, new_key()).tokens_of(made)
+        assert len(kms.calls) == 1
+
+
+def test_a_token_set_is_sealed_again_under_the_key_that_seals(
+    kms: Kms, key_id: str, new_key: Callable[[], str]
+) -> None:
+    """With the same tokens, id and version. The old key is then needed for it no more."""
+    other = new_key()
+    for made in (stored(kms, key_id), in_format_1(kms, key_id)):
+        cipher = Cipher(kms, other, key_id)
+
+        again = cipher.seal_again("merchant-1", current(made))
+
+        seal = again.seal
+        assert replace(again, seal=current(made).seal) == current(made)
+        assert (seal.key, seal.format, seal.version) == (other, 2, 1)
+        assert (cipher.is_sealed_now(current(made).seal), cipher.is_sealed_now(seal)) == (False, True)
+        assert Cipher(kms, other).tokens_of(with_current(made, seal=seal)) == TOKENS
+
+
+def in_format_1(kms: Kms, key_id: str) -> Connection:
+    """Return a connection as an earlier release sealed it: whose it is, and which key sealed it, nobody knows."""
+    context = sealing.context_of("merchant-1", "acme", 1)
+    key = kms.generate_data_key(KeyId=key_id, KeySpec="AES_256", EncryptionContext=context)
+    sealed = sealing.seal(TOKENS.to_bytes(), context, key["Plaintext"], key["CiphertextBlob"], made_as=1)
+    kms.calls.clear()
+    return with_current(connection(), seal=Seal(sealed, 1, 1), whose=Whose("acme", None, {"shop": "1"}))
 
 
 def test_a_current_set_has_the_version_of_its_record(kms: Kms, key_id: str) -> None:

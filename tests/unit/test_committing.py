@@ -379,7 +379,7 @@ def test_no_fallback_shows_a_token(services: MemoryServices, answered: Answered,
             "in\\/the",
         ):
             assert spelling.encode() not in shown
-    assert not any(key in shown for key, _ in services.kms.keys.values())
+    assert not any(key in shown for key, *_ in services.kms.keys.values())
 
 
 # Without fallbacks

@@ -12,7 +12,7 @@ import pytest
 
 from functions import vault
 from functions.vault.base.errors import ProviderError, ProviderUnavailable, ReauthorizationRequired
-from functions.vault.grant import consents, late_answers, refreshes, revocations
+from functions.vault.grant import another_key, consents, late_answers, refreshes, revocations
 from functions.vault.grant.life import LIFE, MOST_SUPERSEDED, Happened, Place, Status, becomes
 from functions.vault.grant.stored_set import Pending, RefreshedFrom
 from functions.vault.grant.token_set import TokenSet
@@ -242,6 +242,12 @@ def full(was: Connection) -> Connection:
     return late_answers.came_late(was, answer(was), None, None, NOW)
 
 
+def sealed_again(was: Connection, place: Place) -> Connection:
+    """Let a token set in a place be sealed again under another key."""
+    (held, *_) = was.in_place(place)
+    return another_key.sealed_again(was, [replace(held, seal=replace(held.seal, key=f"key-{was.changes}"))], NOW)
+
+
 def alive(was: Connection) -> Connection:
     """Return a connection whose grant was not refused; raise `LookupError` if it was."""
     assert not was.is_believed_dead
@@ -333,6 +339,12 @@ STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
     ],
     Happened.REVOCATION_CONFIRMED: [confirmed],
     Happened.LAST_CONFIRMED: [last_confirmed],
+    Happened.SEALED_AGAIN: [
+        lambda was: sealed_again(was, Place.CURRENT),
+        lambda was: sealed_again(was, Place.KEPT),
+        lambda was: sealed_again(was, Place.SUPERSEDED),
+        lambda was: sealed_again(was, Place.REVOKING),
+    ],
 }
 
 

@@ -51,10 +51,12 @@ The rules that the rows follow:
 - **Revocation** ends a connection here at once. It is `revoking` while any of its token sets is still to be revoked at
   its server, and `revoked` when none is left. Only a new consent makes it active again; what is yet to be revoked then
   stays beside the new tokens.
+- **Another key.** If another KMS key seals from now on, what an earlier one sealed is sealed again, in its place: its
+  tokens, its lease, its attempts and its version stay what they are. What is or was `pending` is left as it is.
 
 Only `transition.after` sets a status or moves a token set, and it does so by this table. For each thing that happens
-there is a function of the same name, in `consents`, `refreshes`, `late_answers` or `revocations`. The picture of the
-table is in `docs/life.md`.
+there is a function of the same name, in `consents`, `refreshes`, `late_answers`, `revocations` or `another_key`. The
+picture of the table is in `docs/life.md`.
 """
 
 from __future__ import annotations
@@ -137,6 +139,7 @@ class Happened(StrEnum):
     REVOCATION_PUT_OFF = "to revoke it could end a newer consent"
     REVOCATION_CONFIRMED = "its revocation was confirmed"
     LAST_CONFIRMED = "the last revocation was confirmed"
+    SEALED_AGAIN = "it was sealed again under another key"
 
 
 _ACTIVE, _UNCONFIRMED, _DEAD = Status.ACTIVE, Status.UNCONFIRMED, Status.REAUTHORIZATION_REQUIRED
@@ -199,25 +202,19 @@ _LIFE: _Rows = {
     (_DEAD, _CURRENT, Happened.DISOWNED): (_DEAD, _REVOKING),
     (_DEAD, _CURRENT, Happened.FORGOTTEN): (_DEAD, _OUTSIDE),
     # A refresh: its lease, and its outcome.
-    (_ACTIVE, _CURRENT, Happened.LEASED): (_ACTIVE, _CURRENT),
-    (_ACTIVE, _CURRENT, Happened.GOT_SLOT): (_ACTIVE, _CURRENT),
+    **_stays(_CURRENT, Happened.LEASED, _ACTIVE, _DEAD),
+    **_stays(_CURRENT, Happened.GOT_SLOT, _ACTIVE, _DEAD),
     (_ACTIVE, _KEPT, Happened.GOT_SLOT): (_ACTIVE, _KEPT),
-    (_ACTIVE, _CURRENT, Happened.LEASE_GIVEN_BACK): (_ACTIVE, _CURRENT),
-    (_ACTIVE, _CURRENT, Happened.LEASE_ENDED): (_ACTIVE, _CURRENT),
-    (_ACTIVE, _SUPERSEDED, Happened.LEASE_ENDED): (_ACTIVE, _SUPERSEDED),
-    (_DEAD, _SUPERSEDED, Happened.LEASE_ENDED): (_DEAD, _SUPERSEDED),
+    **_stays(_CURRENT, Happened.LEASE_GIVEN_BACK, _ACTIVE, _DEAD),
+    **_stays(_CURRENT, Happened.LEASE_ENDED, _ACTIVE, _DEAD),
+    **_stays(_SUPERSEDED, Happened.LEASE_ENDED, _ACTIVE, _DEAD),
     **_stays(_REVOKING, Happened.LEASE_ENDED, _ACTIVE, _UNCONFIRMED, _DEAD, _ENDING),
-    (_ACTIVE, _CURRENT, Happened.REFRESH_FAILED): (_ACTIVE, _CURRENT),
+    **_stays(_CURRENT, Happened.REFRESH_FAILED, _ACTIVE, _DEAD),
     (_ACTIVE, _CURRENT, Happened.REFUSED): (_DEAD, _CURRENT),
     (_ACTIVE, _OUTSIDE, Happened.REFRESHED): (_ACTIVE, _CURRENT),
     (_ACTIVE, _CURRENT, Happened.REFRESHED): (_ACTIVE, _OUTSIDE),
     (_ACTIVE, _CURRENT, Happened.ENDS_SOON): (_ACTIVE, _CURRENT),
     # A refused grant is tried once more: a refresh like any other.
-    (_DEAD, _CURRENT, Happened.LEASED): (_DEAD, _CURRENT),
-    (_DEAD, _CURRENT, Happened.GOT_SLOT): (_DEAD, _CURRENT),
-    (_DEAD, _CURRENT, Happened.LEASE_GIVEN_BACK): (_DEAD, _CURRENT),
-    (_DEAD, _CURRENT, Happened.LEASE_ENDED): (_DEAD, _CURRENT),
-    (_DEAD, _CURRENT, Happened.REFRESH_FAILED): (_DEAD, _CURRENT),
     (_DEAD, _CURRENT, Happened.REFUSED): (_DEAD, _CURRENT),
     (_DEAD, _OUTSIDE, Happened.RECOVERED): (_ACTIVE, _CURRENT),
     (_DEAD, _CURRENT, Happened.RECOVERED): (_ACTIVE, _OUTSIDE),
@@ -278,6 +275,11 @@ _LIFE: _Rows = {
     (_DEAD, _REVOKING, Happened.REVOCATION_CONFIRMED): (_DEAD, _OUTSIDE),
     (_ENDING, _REVOKING, Happened.REVOCATION_CONFIRMED): (_ENDING, _OUTSIDE),
     (_ENDING, _REVOKING, Happened.LAST_CONFIRMED): (_ENDED, _OUTSIDE),
+    # Another key seals.
+    **_stays(_CURRENT, Happened.SEALED_AGAIN, _ACTIVE, _DEAD),
+    **_stays(_KEPT, Happened.SEALED_AGAIN, _ACTIVE),
+    **_stays(_SUPERSEDED, Happened.SEALED_AGAIN, _ACTIVE, _DEAD),
+    **_stays(_REVOKING, Happened.SEALED_AGAIN, _ACTIVE, _UNCONFIRMED, _DEAD, _ENDING),
 }
 
 LIFE = MappingProxyType(_LIFE)

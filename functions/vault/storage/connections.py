@@ -198,6 +198,20 @@ class Connections(Table):
         counted = f"ADD {expression.name('changes')} {expression.value('one', 1)}"
         self._update(due.connection_id, f"{times} {counted}", unchanged, expression)
 
+    # All of them
+
+    def after(self, connection_id: str | None, limit: int) -> tuple[list[Connection], str | None]:
+        """Return some connections in the table's own order, and the id of the last if there are more.
+
+        The first `limit` of them, or fewer; with an id, those after it. Each is as it is now (a consistent read), with
+        its ciphertexts.
+        """
+        start = {"ExclusiveStartKey": self._key(connection_id)} if connection_id is not None else {}
+        answer = self._call("scan", Limit=limit, ConsistentRead=True, **start)
+        last = answer.get("LastEvaluatedKey")
+        found = [connection_of(item) for item in answer.get("Items", [])]
+        return found, attributes.read_item(last)["connection_id"] if last else None
+
     # Lists
 
     def page(
