@@ -138,18 +138,19 @@ require-python:
 		exit 1; } >&2
 	@$(PYTHON) $(NEW_ENOUGH) || { echo 'Gatehouse needs Python 3.11 or newer, and $(PYTHON) is not.' >&2; exit 1; }
 
+# On standard error: what `make key-policy` prints is a policy, from the first time on.
 .venv/made .venv-sam/made .venv-deploy/made .venv-checkov/made .venv-mutation/made: | require-python
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo '$(PYTHON) cannot make virtual environments.'; \
 		echo 'On Debian and Ubuntu: apt-get install python3-venv. Elsewhere: use another Python with PYTHON=...'; \
 		exit 1; } >&2
-	@echo 'Making $(@D) with $(PYTHON) ...'
+	@echo 'Making $(@D) with $(PYTHON) ...' >&2
 	@$(PYTHON) -m venv --clear $(@D)
 	@touch $@
 
 # A stamp says that this version of the pins is installed. The modules are compiled at the first start, which follows soon.
 .venv/run.stamp: requirements-local.txt .venv/made
-	@echo 'Installing what the stack needs (once) ...'
+	@echo 'Installing what the stack needs (once) ...' >&2
 	@$(BIN)/python $(PIP_INSTALL) --no-compile --requirement requirements-local.txt
 	@touch $@
 

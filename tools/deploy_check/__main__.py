@@ -148,6 +148,7 @@ def _walk(check: Check, installation: Installation) -> None:
     walk.tokens(report, installation)
     walk.narrowed(report, installation)
     walk.roles(report, installation)
+    walk.key(report, installation)
     walk.background(report, installation)
     walk.revocation(report, installation)
     installation.connected("shop-kept")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.grant.connection import JUST_OBTAINED
+from tools.deploy_check.account import Account
 from tools.deploy_check.browser import Browser
 from tools.deploy_check.callers import Caller
 from tools.deploy_check.report import Wrong, expect
@@ -104,6 +105,27 @@ class Installation:
             yield
         finally:
             iam.delete_role_policy(RoleName=name, PolicyName="deploy-check")
+
+
+@contextmanager
+def administrator(deployed: Deployed) -> Iterator[Account]:
+    """Give the account as somebody sees it to whom IAM allows everything, and take that user away again."""
+    root, name = deployed.account, "deploy-check-administrator"
+    iam = root.client("iam")
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    iam.create_user(UserName=name)
+    iam.put_user_policy(
+        UserName=name,
+        PolicyName="everything",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everything]}),
+    )
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    try:
+        yield Account(root.endpoint, root.certificate, key["AccessKeyId"], key["SecretAccessKey"])
+    finally:
+        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+        iam.delete_user_policy(UserName=name, PolicyName="everything")
+        iam.delete_user(UserName=name)
 
 
 def heading(page: str) -> str:

@@ -19,6 +19,7 @@ BY_ITS_MAKING = (
     "To its IAM a role's session has an ARN of its own as `aws:PrincipalArn`, and not the role's: put right as well.",
     "Its HTTP API names no alias in a function's context: it was started with that put right, too.",
     "Its KMS passes IAM nothing of a request's encryption context: that was put right as well.",
+    "It tells IAM of no function that asks (lambda:SourceFunctionArn): a passed role was not tried in another.",
     "Nor does it pass IAM the aliases of a key: client keys in KMS (private_key_jwt) were not tried.",
     "Functions run on this machine, by the emulator's own Python: nothing of Amazon Linux, arm64, memory is seen.",
     "No cold start is like one of Lambda's, and of SnapStart there are the hooks alone.",

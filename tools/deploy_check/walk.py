@@ -7,16 +7,19 @@ import time
 from typing import TYPE_CHECKING
 
 import requests
+from botocore.exceptions import ClientError
 
 from local.demo.faults import Faults
 from tools.build import ROOT
 from tools.deploy_check.browser import Browser
 from tools.deploy_check.callers import Caller
 from tools.deploy_check.documents import policy
-from tools.deploy_check.installation import heading, waited
+from tools.deploy_check.installation import administrator, heading, waited
 from tools.deploy_check.report import expect
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from local.demo import DemoServer
     from tools.deploy_check.installation import Installation
     from tools.deploy_check.project import Project
@@ -131,6 +134,30 @@ def roles(report: Report, installation: Installation) -> None:
             page = installation.connect("shop-unsealed")
         expect(">Connected<" not in page, "callback seals although its context is denied.")
         seen.append("denied for another purpose callback connects, denied for its own it does not")
+
+
+def key(report: Report, installation: Installation) -> None:
+    """Show that an administrator administers the key, and cannot use it."""
+    with report.step("the key's policy denies an administrator its use") as seen:
+        arn = installation.deployed.outputs["TokensKeyArn"]
+        with administrator(installation.deployed) as account:
+            kms = account.client("kms")
+            denied = {
+                "GenerateDataKey": _is_denied(lambda: kms.generate_data_key(KeyId=arn, KeySpec="AES_256")),
+                "Encrypt": _is_denied(lambda: kms.encrypt(KeyId=arn, Plaintext=b"tokens")),
+                "DescribeKey": _is_denied(lambda: kms.describe_key(KeyId=arn)),
+            }
+        expect(denied == {"GenerateDataKey": True, "Encrypt": True, "DescribeKey": False}, f"Denied: {denied}")
+        seen.append("GenerateDataKey and Encrypt are denied, DescribeKey is not")
+
+
+def _is_denied(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except ClientError as error:
+        expect(error.response["Error"]["Code"] == "AccessDeniedException", f"Not IAM's denial: {error}")
+        return True
+    return False
 
 
 def background(report: Report, installation: Installation) -> None:
