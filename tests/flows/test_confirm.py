@@ -11,6 +11,7 @@ import pytest
 from functions.start import handler as start
 from functions.vault.grant.life import CONFIRM_WITHIN
 from tests.flows.application import Context, fresh, operations, with_services, writes
+from tests.flows.scripted import CODE, TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from local.stack import Stack
     from tests.browser import Browser
     from tests.flows.application import Application
+    from tests.flows.scripted import Scripted
 
 OWNER = "customer-1"
 
@@ -140,6 +142,27 @@ def test_a_reload_shows_the_same(attempt: Callable[..., Attempt]) -> None:
 
     assert brought[0] == brought[1] == brought[2]
     assert query_of(visit.browser.open(callback))["status"] == "connected"
+
+
+def test_a_posted_answer_brings_the_same(
+    stack: Stack, application: Application, browser: Browser, scripted: Scripted
+) -> None:
+    """By 303 (OAuth 2.0 Form Post Response Mode), for the form and for the same form once more."""
+    # given
+    scripted.answers["/token"] = TOKENS
+    provider = application.register(scripted.registration | {"response_mode": "form_post"})
+    fields = {"connection_id": fresh(), "confirm": True, "return_to": f"{stack.base_url}/app"}
+    started = application.call("start", provider=provider, **fields)
+    query = parse_qs(urlsplit(browser.authorize(started["authorize_url"])).query)
+
+    # when
+    form = {"code": CODE, "state": query["state"][0]}
+    brought = [query_of(browser.post(query["redirect_uri"][0], form)) for _ in range(2)]
+
+    # then
+    assert brought[0] == brought[1]
+    about = {"connection_id": started["connection_id"], "confirmation": brought[0]["confirmation"]}
+    assert application.call("confirm", **about)["status"] == "active"
 
 
 def test_how_an_attempt_stands_can_be_asked(application: Application, attempt: Callable[..., Attempt]) -> None:
