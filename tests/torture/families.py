@@ -226,7 +226,10 @@ FAMILIES = (
     ),
     Family(
         "another key",
-        ("token", "refresh", "refresh_any", "revoke", "reconnect", "callback", "sweep", "upkeep", "reseal", "token:d"),
+        (
+            *("token", "refresh", "refresh_any", "revoke", "reconnect", "callback", "sweep", "upkeep", "reseal"),
+            *("token:d", "vouched", "latecomer", "phished", "copied", "queued"),
+        ),
         {
             **_REFRESHES,
             **_REVOCATIONS,

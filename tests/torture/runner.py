@@ -16,7 +16,7 @@ from tests.torture.scheduler import CALL_TIME, TICK, Scheduler
 from tests.torture.server import UNKNOWN
 from tests.torture.strategies import Calm, Chance, Script
 from tests.torture.wire import HTTP_TIMEOUT, registrations_of
-from tests.torture.world import NEW_KEY, Process, World
+from tests.torture.world import KEY, NEW_KEY, Process, World
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -172,7 +172,7 @@ def _seal_the_rest_again(world: World, watch: Watch) -> None:
     """Be the operator who makes a last pass if the key was changed, and see that nothing is left under the old one."""
     if len(world.key_ids) == 1:
         return
-    scheduler = world.scheduler
+    scheduler, world.key_ids = world.scheduler, (NEW_KEY, KEY)
     last = scheduler.spawn("last reseal", "reseal", lambda actor: _reseal(world, actor))
     scheduler.run(QUIET_STEPS)
     if last.outcome != "returned" or "cursor" in last.result:

@@ -99,7 +99,7 @@ class Scenario:
         clicked = {_connection_of(role) for role in self.roles if role.partition(":")[0] in {"callback", "duplicate"}}
         prepared = {connection_id: setup.consent(connection_id) for connection_id in sorted(clicked)}
         if any(role.partition(":")[0] == "reseal" for role in self.roles):
-            world.key_ids = (NEW_KEY, KEY)
+            world.key_ids = (KEY, NEW_KEY)
         world.is_set_up = True
         world.server.new_key_since = scheduler.now
         scheduler.consumers = {queue: _consumer(world, queue) for queue in ("rescue", "refresh", "revoke")}
@@ -248,16 +248,21 @@ def _caller(process: Process, connection_id: str, _prepared: Any) -> Any:
 
 
 def _reseal(process: Process, _connection_id: str, _prepared: Any) -> Any:
-    """Be an operator who has all that the old key sealed sealed again, call after call until a pass is whole."""
-    assert process.actor is not None
-    cursor = None
+    """Be an operator who lets the new key seal, and has all that the old one sealed sealed again, call after call.
+
+    Whoever is at work by then goes on to seal under the old key, and opens what either sealed.
+    """
+    world, actor, cursor = process.world, process.actor, None
+    assert actor is not None
+    world.key_ids = (NEW_KEY, KEY)
+    process = Process(world, actor)
     for _ in range(_CALLS):
         with suppress(TemporarilyUnavailable):
             answer = process.resealing.reseal(process.deadline, cursor)
             cursor = answer.get("cursor")
             if cursor is None:
                 return answer
-        process.actor.deadline = process.world.scheduler.now + 2 * CALL_TIME
+        actor.deadline = world.scheduler.now + 2 * CALL_TIME
         process.timing.sleep(1.0)
     return None
 
@@ -292,7 +297,7 @@ def _queued(process: Process, connection_id: str, _prepared: Any) -> Any:
     world = process.world
     unlucky = Process(world, process.actor, replace(world.parts, committing=_Unstored))
     try:
-        unlucky.vending.refresh(connection_id, None, unlucky.deadline)
+        return unlucky.vending.refresh(connection_id, None, unlucky.deadline)
     finally:
         _delay_the_rescue(world)
 

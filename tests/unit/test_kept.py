@@ -317,7 +317,7 @@ def test_a_token_is_refreshed_with_the_one_that_is_kept(services: MemoryServices
     result = services.token()
 
     assert (result["access_token"], result["version"], services.server.refresh_tokens) == ("AT-3", 3, ["RT-1"])
-    assert services.events.calls == ["get", "registration", "change", "data_key", "http", "change", "note"]
+    assert services.events.calls == ["get", "registration", "change", "decrypt", "data_key", "http", "change", "note"]
     assert (kept(services), services.tokens()) == ([], TokenSet("AT-3", "RT-3"))
 
 
