@@ -163,7 +163,7 @@ FAMILIES = (
         "consents that the application confirms",
         (
             *("vouched", "vouched", "latecomer", "phished", "phished", "vouched_stranger"),
-            *("reconnect", "callback", "token", "refresh_any", "revoke", "sweep", "upkeep", "removal"),
+            *("reconnect", "callback", "token", "refresh_any", "revoke", "sweep", "upkeep", "removal", "reseal"),
         ),
         {
             **_REFRESHES,
