@@ -11,7 +11,9 @@ import boto3
 import pytest
 
 from functions import reseal, revoke, token
+from functions.vault.base.timing import Timing
 from functions.vault.services import Services
+from functions.vault.usecases.resealing import Resealing
 from tests.browser import Browser
 from tests.expressions import translated
 from tests.flows.application import Context, table_name
@@ -142,6 +144,33 @@ def interrupted(deployment: Deployment, operation: str, after: int) -> dict[str,
         return {"error": "raised"}
     finally:
         faults.clear()
+
+
+def test_a_refresh_that_comes_first_stays(deployment: Deployment, stack: Stack) -> None:
+    """Between reading and writing somebody refreshes: the record is read again, and the new tokens are kept."""
+    # given
+    first, second = sorted(connected(deployment, 2), key=lambda shop: place_of(deployment, shop))
+    stack.clock.advance(3700)
+    deployment.reseal(only_count=True)
+    vended: dict[str, Any] = {}
+    services = deployment.services["reseal", deployment.new, deployment.old]
+    timing = Timing(services.timing.now, sleep=lambda _seconds: vended.update(deployment.token(second)))
+    services.resealing = Resealing(services.connections, services.cipher, timing)
+
+    # when
+    answer = deployment.reseal(per_second=1)
+
+    # then
+    assert vended["version"] == 2
+    assert (answer["resealed"], answer["left"], answer["keys"]) == (1, 0, {deployment.new: 2})
+    assert deployment.token(second, deployment.new)["access_token"] == vended["access_token"]
+    assert "error" not in deployment.token(first, deployment.new)
+
+
+def place_of(deployment: Deployment, shop: str) -> int:
+    """Return where a connection comes in the table's own order."""
+    name = deployment.environ["GATEHOUSE_CONNECTIONS_TABLE"]
+    return [item["connection_id"]["S"] for item in boto3.client("dynamodb").scan(TableName=name)["Items"]].index(shop)
 
 
 def test_the_deployed_function_answers_as_documented(stack: Stack) -> None:

@@ -117,8 +117,9 @@ class _Run:
                     self.stack.clock.advance(_LONGER_THAN_A_TOKEN_LIVES)
                     callers.set_clock(self.stack.clock.offset)
                     break
-            if part is None:
-                self.figures.require("reseal failed", holds=[a.outcome for a in under_way.answers()] == ["ok"])
+            else:
+                outcomes = [answer.outcome for answer in under_way.answers()]
+                self.figures.require(f"reseal came to {outcomes}", holds=outcomes == ["ok"])
         while left_to_revoke:
             self._note(callers.begin(self._volley(left_to_revoke), among=_USERS).answers())
 
