@@ -1,4 +1,4 @@
-"""What Gatehouse does: start, bind, complete, vend, refresh, revoke, sweep, rescue, reseal and list, each by itself.
+"""What Gatehouse does: start, bind, complete, confirm, vend, refresh, revoke, sweep, rescue, reseal and list.
 
 A use case reads, decides with the types of `grant`, calls the provider, and writes. It knows no events and no pages.
 Every token response is stored by `committing`, with its fallbacks. The parts of a use case are put together in
