@@ -184,10 +184,10 @@ require-python:
 	@.venv-mutation/bin/python $(PIP_INSTALL) --requirement requirements-mutation.txt
 	@touch $@
 
-# Without npm or without a network, the tests that need dynalite are skipped and say so.
+# Without npm or without a network, the tests that need its packages are skipped and say so.
 node_modules/stamp: package-lock.json
-	@if command -v npm >/dev/null; then npm ci --silent && touch $@; else echo 'npm is not here: no dynalite'; fi \
-		|| echo 'npm ci failed: no dynalite'
+	@if command -v npm >/dev/null; then npm ci --silent && touch $@; else echo 'npm is not here: some tests are skipped'; fi \
+		|| echo 'npm ci failed: some tests are skipped'
 
 # Needs the network. Review what changed before committing it.
 lock: .venv-lock/stamp

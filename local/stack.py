@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from local.aws.account import EmulatedAws
 from local.base.clock import Clock
@@ -15,12 +15,12 @@ from local.base.environment import REGION, isolation
 from local.base.serving import LoopbackServer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from mypy_boto3_lambda import LambdaClient
 
-    from local.aws.call import AwsCall
+    from local.aws.call import AwsCall, FunctionCall
     from local.aws.cloudformation import Deployment
     from local.aws.faults import AwsFaults
     from local.demo import DemoServer
@@ -45,6 +45,9 @@ class Stack:
     While it runs, the process environment leads boto3 to the emulated account and nowhere else. Of two in one process
     (tests) the inner one has the environment: use the outer one again when the inner one has ended.
     """
+
+    watchers: ClassVar[list[Callable[[Stack], Callable[[FunctionCall], None]]]] = []
+    """Who watches the calls of the functions of each stack: given the stack, each returns what receives a call."""
 
     def __init__(  # noqa: PLR0913 - each is a choice of its own, and has a default
         self,
@@ -89,6 +92,11 @@ class Stack:
     def aws_calls(self) -> list[AwsCall]:
         """What reached the emulated account, oldest first; a test may clear it."""
         return self._aws.calls
+
+    @property
+    def aws_watchers(self) -> list[Callable[[FunctionCall], None]]:
+        """What receives each call that a function makes."""
+        return self._aws.watchers
 
     @property
     def aws_faults(self) -> AwsFaults:
@@ -168,6 +176,7 @@ class Stack:
         registrations.store(self.registrations)
         # What was called so far was building the stack, not the functions' doing.
         self.aws_calls.clear()
+        self.aws_watchers.extend(watch(self) for watch in self.watchers)
 
     def _gateway(self) -> Gateway:
         from local.base.guard import Guard  # noqa: PLC0415

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from local.aws import marked_calls
 from local.gateway.invoker import Invoker
 from local.stack import Stack
 from tools.build import package
@@ -61,7 +62,8 @@ class BuiltStack(Stack):
     def make_invoker(self) -> Invoker:
         """Return an invoker that runs the functions in that process, by this stack's clock."""
         # -I and -S: neither this environment's packages nor this checkout can be imported there.
-        command = [sys.executable, "-I", "-S", "-B", str(_SERVER), str(package(for_lambda=False))]
+        arguments = [str(_SERVER), str(package(for_lambda=False)), marked_calls.__file__]
+        command = [sys.executable, "-I", "-S", "-B", *arguments]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
         assert self._process.stdout is not None
         port = int(self._process.stdout.readline())

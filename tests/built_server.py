@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import runpy
 import socketserver
 import sys
 import threading
@@ -74,7 +75,8 @@ class Functions:
         module, _, name = handler.rpartition(".")
         function = getattr(importlib.import_module(module), name)
         services = importlib.import_module("functions.vault.services").Services
-        return function.with_services(services.from_environ(environment, clock=lambda: time.time() + self.ahead))
+        with calls_of(handler):
+            return function.with_services(services.from_environ(environment, clock=lambda: time.time() + self.ahead))
 
 
 class Invocation(socketserver.StreamRequestHandler):
@@ -104,6 +106,7 @@ class Server(socketserver.ThreadingTCPServer):
 
 if __name__ == "__main__":
     sys.path.insert(0, sys.argv[1])
+    calls_of = runpy.run_path(sys.argv[2])["calls_of"]
     output, functions = Output(), Functions()
     with Server(("127.0.0.1", 0), Invocation) as server:
         sys.stdout.write(f"{server.server_address[1]}\n")

@@ -12,6 +12,7 @@ from local.stack import Stack
 from tests.browser import Browser
 from tests.built import BuiltStack
 from tests.engines import running_dynalite
+from tests.iam.plugin import RolesAndCalls
 from tests.requirements import NEEDS
 from tests.unlimited import lift_the_limit
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers."""
+    """Register the markers, and what compares the roles with the calls of all tests."""
     for need in NEEDS:
         config.addinivalue_line("markers", f"{need.marker}: needs {need.what}, skipped without it")
+    config.pluginmanager.register(RolesAndCalls(config))
 
 
 def pytest_collection_finish() -> None:

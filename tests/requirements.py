@@ -37,15 +37,31 @@ def chromium() -> str | None:
 
 @cache
 def npm_packages() -> bool:
-    """Tell whether node finds what package.json names."""
+    """Tell whether node finds the servers that package.json names."""
+    return _resolves("dynalite", "oidc-provider")
+
+
+@cache
+def iam_evaluator() -> bool:
+    """Tell whether node finds the evaluator of IAM policies."""
+    return _resolves("@cloud-copilot/iam-simulate")
+
+
+def _resolves(*names: str) -> bool:
     node = shutil.which("node")
     if node is None:
         return False
-    names = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"]
     resolved = ";".join(f"import.meta.resolve({json.dumps(name)})" for name in names)
     probe = [node, "--input-type=module", "-e", resolved]
     return subprocess.run(probe, cwd=ROOT, capture_output=True, check=False).returncode == 0
 
+
+IAM_EVALUATOR = Need(
+    "needs_iam_evaluator",
+    "Node.js with the evaluator of IAM that package.json names",
+    iam_evaluator,
+    "apt-get install nodejs npm, then npm ci",
+)
 
 NEEDS = (
     Need(
@@ -55,5 +71,11 @@ NEEDS = (
         "it is installed with the tests on Linux, and is not to be had elsewhere",
     ),
     Need("needs_chromium", "Chromium", lambda: chromium() is not None, "apt-get install chromium, or set CHROMIUM"),
-    Need("needs_node", "Node.js with what package.json names", npm_packages, "apt-get install nodejs npm, then npm ci"),
+    Need(
+        "needs_node",
+        "Node.js with the servers that package.json names",
+        npm_packages,
+        "apt-get install nodejs npm, then npm ci",
+    ),
+    IAM_EVALUATOR,
 )

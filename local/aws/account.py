@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.wrappers import Response
 
 from local.aws import conditions, signatures
-from local.aws.call import AwsCall
+from local.aws.call import AwsCall, FunctionCall
 from local.aws.faults import AwsFaults
 from local.base.guard import Guard
 from local.base.serving import LoopbackServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -37,6 +37,7 @@ class EmulatedAws:
     def __init__(self) -> None:
         self.account = str(next(_ACCOUNTS))
         self.calls: list[AwsCall] = []
+        self.watchers: list[Callable[[FunctionCall], None]] = []
         self.faults = AwsFaults()
         self._guard = Guard()
         self._lock = threading.Lock()
@@ -78,6 +79,9 @@ class EmulatedAws:
         self, call: AwsCall, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Answer what a function or a test asks: noted, and failing where that is asked for."""
+        if self.watchers and (made := FunctionCall.of(call, environ)):
+            for watch in self.watchers:
+                watch(made)
         fault = self.faults.take(call)
         with self._lock:
             self.calls.append(call)

@@ -98,6 +98,7 @@ class Deployment:
     routes: Mapping[str, str]
     # Logical id -> physical name.
     tables: Mapping[str, str]
+    physical: Mapping[str, str] = field(default_factory=dict)
     mappings: tuple[QueueMapping, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     # The keys of the routes that need no signature, since browsers come there: the template marks them.
@@ -175,6 +176,7 @@ def create(template: Mapping[str, Any], parameters: Mapping[str, str]) -> Deploy
         tables={
             name: physical[name] for name, r in creatable["Resources"].items() if r["Type"] == "AWS::DynamoDB::Table"
         },
+        physical=physical,
         mappings=tuple(_mappings(template, physical, references, values)),
         schedules=tuple(_schedules(template, physical, references)),
         public=frozenset(key for key, each in _operations(template).items() if each.get("security") == []),

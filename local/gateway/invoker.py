@@ -11,6 +11,8 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from local.aws.marked_calls import calls_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -118,7 +120,8 @@ class Invoker:
         with self._lock:
             if function.name not in self._warm:
                 handler = self._load(function.handler)
-                self._warm[function.name] = handler.with_services(self._make_services(function.environment))
+                with calls_of(function.handler):
+                    self._warm[function.name] = handler.with_services(self._make_services(function.environment))
             return self._warm[function.name]
 
     @staticmethod

@@ -11,6 +11,7 @@ import requests
 
 from functions.vault.grant.connection import JUST_OBTAINED
 from functions.vault.services import Services
+from local.aws.marked_calls import calls_of
 from local.gateway.payload import Match
 from local.gateway.payload import event as http_api_event
 
@@ -181,6 +182,7 @@ def with_services(stack: Stack, handler: Any, **environment: str) -> Callable[[A
     whole: dict[str, str] = {}
     for function in stack.deployment.functions.values():
         whole |= function.environment
-    services = Services.from_environ(whole | environment, clock=stack.clock.now)
+    with calls_of(f"functions.{handler.name}.handler"):
+        services = Services.from_environ(whole | environment, clock=stack.clock.now)
     answer: Callable[[Any, Context], Any] = handler.with_services(services)
     return answer
