@@ -605,6 +605,7 @@ def test_an_assertion_is_made_for_each_request(application: Application, browser
     # given
     kms = boto3.client("kms")
     arn = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+    kms.create_alias(AliasName="alias/gatehouse-client-protocol", TargetKeyId=arn)
     key = {"client_signing_key": arn, "token_endpoint_auth_signing_alg": "ES256", "issuer": scripted.url}
     started, _ = connect(application, browser, application.register(scripted.registration | key))
 

@@ -14,6 +14,7 @@ from functions import reseal, revoke, token
 from functions.vault.base.timing import Timing
 from functions.vault.services import Services
 from functions.vault.usecases.resealing import Resealing
+from local.aws.marked_calls import calls_of
 from tests.browser import Browser
 from tests.expressions import translated
 from tests.flows.application import Context, table_name
@@ -52,7 +53,8 @@ class Deployment:
         if function not in self.services:
             named = dict(zip(("GATEHOUSE_KEY_ID", "GATEHOUSE_OTHER_KEY_ID"), keys, strict=False))
             environ = self.environ | {"GATEHOUSE_OTHER_KEY_ID": ""} | named
-            self.services[function] = Services.from_environ(environ, clock=self.stack.clock.now)
+            with calls_of(f"functions.{handler.name}.handler"):
+                self.services[function] = Services.from_environ(environ, clock=self.stack.clock.now)
         answer: dict[str, Any] = handler.with_services(self.services[function])(event, context or Context(600))
         return answer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -49,9 +50,10 @@ def there(stack: Stack, browser: Browser) -> Iterator[Callable[..., There]]:
 
 
 def signing_key(key_spec: Any) -> tuple[str, dict[str, Any]]:
-    """Create a key in KMS, and return its ARN and its public half as a JWK."""
+    """Create a key in KMS that the functions may use, and return its ARN and its public half as a JWK."""
     kms = boto3.client("kms")
     arn = kms.create_key(KeySpec=key_spec, KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+    kms.create_alias(AliasName=f"alias/gatehouse-client-{uuid.uuid4()}", TargetKeyId=arn)
     return arn, jwk_of(kms.get_public_key(KeyId=arn)["PublicKey"])
 
 
