@@ -26,9 +26,16 @@ class Deployment:
     def __init__(self, stack: Stack) -> None:
         self.new, self.old = (boto3.client("kms").create_key()["KeyMetadata"]["Arn"] for _ in range(2))
         self.name = deploy(stack, keys=(self.new, self.old))
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        """Be as if nobody had asked yet, and nothing had come into the queues."""
         self.answers: list[dict[str, Any]] = []
         self.requests: list[dict[str, Any]] = []
         self.is_sealing_with, self.deployed_at = self.new, NOW - timedelta(hours=1)
+        boto3.client("kms").untag_resource(KeyId=self.old, TagKeys=[UNUSED_SINCE])
+        for queue in ("RescueQueue", "RescueDeadLetters"):
+            empty(deployment_queue(self, queue))
 
     def client_of(self, service: str) -> Any:
         """Return the client of a service: moto's, but for the function, which moto does not run."""
@@ -65,10 +72,17 @@ class Deployment:
         return next((each["TagValue"] for each in tags if each["TagKey"] == UNUSED_SINCE), None)
 
 
-@pytest.fixture
-def deployment(stack: Stack) -> Deployment:
-    """Give a deployed stack."""
+@pytest.fixture(scope="module")
+def deployed(stack: Stack) -> Deployment:
+    """Give a deployed stack, one for this module."""
     return Deployment(stack)
+
+
+@pytest.fixture
+def deployment(deployed: Deployment) -> Deployment:
+    """Give that stack, as it was deployed."""
+    deployed.begin_again()
+    return deployed
 
 
 def test_a_key_that_seals_token_sets_is_needed(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,15 +152,22 @@ def test_what_waits_in_a_queue_may_be_sealed_under_the_old_key(
     deployment.answers = [deployment.counted(0) for _ in range(3)]
 
     waiting = deployment.said(capsys)
-    boto3.client("sqs").purge_queue(QueueUrl=url)
-    empty = deployment.said(capsys)
+    empty(url)
+    when_empty = deployment.said(capsys)
     boto3.client("sqs").send_message(QueueUrl=url, MessageBody="sealed under the new key")
     later = deployment.said(capsys)
 
     assert "1 token responses, which may be sealed under it" in waiting
     assert "may be retired" not in waiting
-    assert "may be retired from 2027-02-27 on" in empty
-    assert later == empty
+    assert "may be retired from 2027-02-27 on" in when_empty
+    assert later == when_empty
+
+
+def empty(url: str) -> None:
+    """Take out of a queue what is in it."""
+    sqs = boto3.client("sqs")
+    for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
 def deployment_queue(deployment: Deployment, logical_id: str) -> str:
