@@ -179,11 +179,15 @@ def deliver(scene: Scene, function: str, event: dict[str, Any]) -> None:
 
 @dataclass
 class CallingBack:
-    """A browser comes back with a code, for a new connection or for one that has tokens."""
+    """A browser comes back with a code, for a new connection or for one that has tokens.
+
+    With `confirm` the application has to confirm the tokens, which it does when the browser comes to it.
+    """
 
     name: str
     again: bool = False
     writes_fail: bool = False
+    confirm: bool = False
     _connection_id: str = ""
     _event: dict[str, Any] = field(default_factory=dict)
 
@@ -192,7 +196,8 @@ class CallingBack:
         scene.reset()
         existing = {"connection_id": scene.connect()} if self.again else {}
         scene.advance(A_WHILE)
-        self._connection_id, self._event = scene.callback_event(**existing)
+        more = {"confirm": True, "return_to": f"{scene.stack.base_url}/app"} if self.confirm else {}
+        self._connection_id, self._event = scene.callback_event(**existing, **more)
         scene.reset()
         if self.writes_fail:
             scene.dynamodb.fail(WRITES, when=lambda: "issued" in scene.token_requests())
@@ -211,6 +216,8 @@ class CallingBack:
             scene.advance(AS_LONG_AS_AN_EXCHANGE_MAY_TAKE)
         page = scene.call("callback", self._event)
         fate.require("a code was sent twice", holds=len(scene.token_requests()) <= 1)
+        if page["statusCode"] == HTTPStatus.FOUND and "confirmation=" in page["headers"]["Location"]:
+            page = self._confirmed(scene, page["headers"]["Location"], fate)
         if page["statusCode"] == HTTPStatus.OK:
             fate.why = "stored before the end" if has_stored(report) else "the code was not taken: the reload takes it"
             if report.answered("sqs SendMessage"):
@@ -224,8 +231,18 @@ class CallingBack:
         holds_the_newest(scene, self._connection_id, fate)
         return fate
 
+    def _confirmed(self, scene: Scene, location: str, fate: Fate) -> dict[str, Any]:
+        """Be the application to which the browser comes; return what it shows."""
+        before = scene.call("token", {"connection_id": self._connection_id})
+        fate.require("vended before it is confirmed", holds=before.get("version") == (1 if self.again else None))
+        confirmation = parse_qs(urlsplit(location).query)["confirmation"][0]
+        answer = scene.call("confirm", {"connection_id": self._connection_id, "confirmation": confirmation})
+        fate.require(f"confirm says {answer}", holds=answer.get("status") == "active")
+        return {"statusCode": HTTPStatus.OK}
+
     def _start_again(self, scene: Scene, status: int, report: Report, fate: Fate) -> None:
-        fate.require(f"the page is {status}", holds=status == HTTPStatus.BAD_GATEWAY)
+        is_failed = status == (HTTPStatus.FOUND if self.confirm else HTTPStatus.BAD_GATEWAY)
+        fate.require(f"the page is {status}", holds=is_failed)
         fate.require("failed although it was stored", holds=not has_stored(report))
         if has_answer(report):
             fate.word, fate.why = LOST, "the answer died with the process before anything took it: consent once more"
