@@ -251,6 +251,27 @@ def test_by_a_narrowed_path_the_owner_is_the_one_in_the_path(
     assert (own.status_code, own.json()["status"]) == (200, "active")
 
 
+def test_a_revoked_connection_that_gets_another_owner_is_confirmed_by_that_owners_path(
+    application: Application, attempt: Callable[..., Attempt], browser: Browser
+) -> None:
+    """Whose it was before can neither confirm what waits, nor take it away."""
+    # given
+    connection_id = fresh()
+    browser.connect(connection_id=connection_id, owner="customer-0")
+    application.call("revoke", connection_id=connection_id)
+    body = {"connection_id": connection_id, "confirmation": attempt(connection_id=connection_id).back()["confirmation"]}
+
+    # when
+    revoked = application.post("owners/customer-0/revoke", {"connection_id": connection_id})
+    by_its_earlier_owner = application.post("owners/customer-0/confirm", body)
+    by_its_owner = application.post(f"owners/{OWNER}/confirm", body)
+
+    # then
+    assert (revoked.status_code, revoked.json()["status"]) == (200, "revoked")
+    assert (by_its_earlier_owner.status_code, by_its_earlier_owner.json()["error"]) == (404, "connection_not_found")
+    assert (by_its_owner.status_code, by_its_owner.json()["status"]) == (200, "active")
+
+
 # What is no confirmation
 
 

@@ -471,6 +471,13 @@ def test_a_consent_from_before_a_revocation_is_revoked(stored: Connection, versi
     assert after.revocations == stored.revocations
 
 
+@pytest.mark.parametrize("owner", ["owner-2", None])
+def test_a_consent_from_before_a_revocation_by_another_owner_is_not_touched(owner: str | None) -> None:
+    """The id was free when both began. What the one revokes is not the other's: that may be in use somewhere else."""
+    for version in (1, 2, 3):
+        assert consented(version, owner=owner).decide(gone(connection()), LATE) is Verdict.FOREIGN
+
+
 def test_a_consent_leaves_what_is_yet_to_be_revoked() -> None:
     """It came after a revocation that the server has not confirmed yet: that goes on."""
     revoking = revocations.revoked(connection(), NOW + 20)

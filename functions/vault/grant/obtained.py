@@ -217,10 +217,12 @@ class Obtained:
     def _may_be_its_own(self, stored: Connection, authorized: Authorized) -> bool:
         """Return whether the connection may hold it as its own.
 
-        After a revocation nobody asks for its account, nor confirms it.
+        After a revocation nobody asks for its account, nor confirms it. A revocation is about its owner's consents: it
+        frees the connection for those of others that are asked for later, and says nothing of earlier ones.
         """
-        is_of_the_same_party = stored.belongs_to(self.tokens.whose.provider, authorized.owner)
         was_revoked = stored.revocations != self.revocations
+        is_owners = stored.owner == authorized.owner or not was_revoked
+        is_of_the_same_party = is_owners and stored.belongs_to(self.tokens.whose.provider, authorized.owner)
         is_of_nobody_known = self.not_verified or (
             was_revoked and self.tokens.asks_account and stored.subject is not None
         )

@@ -62,7 +62,7 @@ class Confirming:
         confirmed: str | None = None
         while True:
             if narrowing is not None:
-                narrowing.require(connection_id, connection.owner)
+                narrowing.require(connection_id, _owner_of(connection))
             if confirmed is not None and connection.authorized_by == confirmed:
                 return _result(connection)  # our own write, whose answer was lost, and a refresh has followed it
             if _has_confirmed(connection, hashed):
@@ -115,6 +115,12 @@ class Confirming:
                 "Others keep changing this connection: try again.", connection_id=connection_id, retry_after=1
             )
         return self.connections.require(connection_id)
+
+
+def _owner_of(connection: Connection) -> str | None:
+    """Return whose the connection is once what waits in it is confirmed: one that was revoked may change hands."""
+    waiting = connection.unconfirmed
+    return connection.owner if waiting is None or waiting.pending is None else waiting.pending.owner
 
 
 def _has_confirmed(connection: Connection, hashed: str) -> bool:

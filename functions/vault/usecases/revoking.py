@@ -82,7 +82,7 @@ class Revoking:
             # Asked of each record that is read: it may have become another owner's since the first.
             if narrowing is not None:
                 narrowing.require(connection_id, connection.owner)
-            if connection.status in ENDED and connection.unconfirmed is None:
+            if connection.status in ENDED and not _has_unconfirmed_for(narrowing, connection):
                 return None
             waiting = self.registrations.has_slots(connection.provider)
             now = self.timing.now()
@@ -97,6 +97,17 @@ class Revoking:
             tried.add(left[0].id)
             connection = self.token_revocation.attempt(connection, left[0], holder, deadline, slot_by)
         return connection
+
+
+def _has_unconfirmed_for(narrowing: Narrowing | None, connection: Connection) -> bool:
+    """Return whether tokens wait to be confirmed that a call may take away.
+
+    In a connection that was revoked they may be another owner's, until they are confirmed.
+    """
+    waiting = connection.unconfirmed
+    if waiting is None or waiting.pending is None:
+        return False
+    return narrowing is None or narrowing.includes(connection.connection_id, waiting.pending.owner)
 
 
 def _of_the_grant(revoked: Connection) -> dict[str, str]:
