@@ -9,23 +9,33 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import time
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tests.mutation import runner
 from tests.requirements import ROOT
-
-if TYPE_CHECKING:
-    from tests.mutation.runner import Tests
 
 VAULT = ROOT / "functions" / "vault"
 SURVIVORS = Path(__file__).parent / "survivors.toml"
 ENVIRONMENT = ROOT / ".venv-mutation" / "bin" / "python"
 FEWEST = 0.9
+
+ALSO = {
+    "grant/belief": ("refreshes", "second_look"),
+    "grant/failure": ("refreshes", "connection"),
+    "grant/lease": ("refreshes", "connection", "vending"),
+    "grant/upkeep": ("tokens",),
+    "grant/stored_set": ("consents", "refreshes", "revocations", "connection"),
+    "grant/revocation_attempt": ("revocations", "revoking"),
+    "grant/late_answers": ("obtained",),
+    "grant/transition": ("consents", "refreshes", "revocations", "life"),
+}
+"""Tests that a module is tried by although they do not name it: those of the modules through which it is used."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,10 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("modules", nargs="+", help="like grant/belief, or grant for all of the package")
     parser.add_argument("--lines", help="only changes of these lines, like 10-40")
     options = parser.parse_args(arguments)
-    runner.preload()
     explained = tomllib.loads(SURVIVORS.read_text(encoding="utf-8"))
-    tests = runner.watched(VAULT, _files())
-    results = [_of_module(path, tests(path), explained, options.lines) for path in _paths(options.modules)]
+    results = [_of_module(path, explained, options.lines) for path in _paths(options.modules)]
     return int(not all(results))
 
 
@@ -49,18 +57,14 @@ def _paths(names: list[str]) -> list[Path]:
     return found
 
 
-def _of_module(path: Path, tests: Tests, explained: dict[str, Any], lines: str | None) -> bool:
+def _of_module(path: Path, explained: dict[str, Any], lines: str | None) -> bool:
     name = path.relative_to(VAULT).with_suffix("").as_posix()
-    module, source = f"functions.vault.{name.replace('/', '.')}", path.read_text(encoding="utf-8")
+    module = f"functions.vault.{name.replace('/', '.')}"
     began, reasons = time.monotonic(), explained.get(name, {})
     mutants = [each for each in _mutants(path) if _is_among(each["line"], lines)]
-    spans = list(runner.spans(source))
-    survivors = []
-    for mutant in mutants:
-        first, last = _around(mutant["line"], spans)
-        killer = runner.killer_of(module, path, mutant["code"], tests.of_lines(first, last))
-        if killer is None:
-            survivors.append(mutant)
+    tests = _tests_of(name)
+    runner.preload(tests)
+    survivors = [each for each in mutants if runner.killer_of(module, path, each["code"], tests) is None]
     unexplained = [each for each in survivors if _reason(each, reasons) is None]
     killed = len(mutants) - len(survivors)
     share = killed / len(mutants) if mutants else 1.0
@@ -76,8 +80,15 @@ def _of_module(path: Path, tests: Tests, explained: dict[str, Any], lines: str |
     return not unexplained and share >= FEWEST
 
 
-def _files() -> list[str]:
-    return [str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests" / "unit").glob("test_*.py"))]
+def _tests_of(name: str) -> list[str]:
+    """Return the unit tests of a module: those of its name, then the others that import it, the shortest first."""
+    package, _, stem = name.partition("/")
+    imports = re.compile(rf"vault\.{package}(?:\.{stem}\b| import [^\n]*\b{stem}\b)")
+    files = sorted((ROOT / "tests" / "unit").glob("test_*.py"), key=lambda path: path.stat().st_size)
+    found = [path for path in files if path.stem == f"test_{stem}" or imports.search(path.read_text(encoding="utf-8"))]
+    also = [ROOT / "tests" / "unit" / f"test_{each}.py" for each in ALSO.get(name, ())]
+    ordered = sorted(dict.fromkeys([*found, *also]), key=lambda path: path.stem != f"test_{stem}")
+    return [str(path.relative_to(ROOT)) for path in ordered]
 
 
 def _mutants(path: Path) -> list[dict[str, Any]]:
@@ -91,12 +102,6 @@ def _is_among(line: int, lines: str | None) -> bool:
         return True
     first, _, last = lines.partition("-")
     return int(first) <= line <= int(last or first)
-
-
-def _around(line: int, spans: list[tuple[int, int]]) -> tuple[int, int]:
-    """Return the innermost function that a line is in; nothing that any test runs, if it is in none."""
-    inside = [span for span in spans if span[0] <= line <= span[1]]
-    return min(inside, key=lambda span: span[1] - span[0], default=(0, 0))
 
 
 def _reason(mutant: dict[str, Any], reasons: dict[str, str]) -> str | None:

@@ -5,16 +5,13 @@ A process is forked for each change. So pytest, boto3 and the like are loaded on
 
 from __future__ import annotations
 
+import contextlib
 import importlib.machinery
 import importlib.util
 import json
 import os
 import signal
 import sys
-import time
-from collections import defaultdict
-from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,16 +19,12 @@ import pytest
 from tests.requirements import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
-    from types import CodeType, FrameType, ModuleType
+    from types import CodeType, ModuleType
 
-# What tests load besides Gatehouse. It is loaded before the first fork.
-_PRELOADED = ("boto3", "botocore.session", "cryptography.hazmat.primitives.ciphers.aead", "hypothesis", "jsonschema")
+_OURS = frozenset({"functions", "local", "tests", "tools", "benchmarks", "conftest", "__main__"})
 _NEEDS_A_SERVER = frozenset({"aws", "engine", "tables", "shared", "stack", "dynalite", "client_of"})
-
-_MANY = 300
-"""Tests that are named one by one; of more, their files are named."""
 
 PATIENCE = 45
 """Seconds after which tests of a change that do not end count as failed: a loop has lost its end."""
@@ -75,104 +68,25 @@ class _Only:
             self.failed = f"{report.nodeid} cannot be loaded"
 
 
-class _Lines(_Only):
-    """A plugin that notes which lines of a package's modules each test runs, and how long the test takes."""
+def preload(files: Sequence[str]) -> None:
+    """Load what these tests load besides our own modules, so that no process has to do it again.
 
-    def __init__(self, package: Path) -> None:
-        super().__init__()
-        self._package = f"{package}/"
-        self.of: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
-        self.seconds: dict[str, float] = {}
-        self._running = ""
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Watch a test, with its fixtures."""
-        self._running, began = item.nodeid, time.monotonic()
-        sys.settrace(self._called)
-        try:
-            return (yield)
-        finally:
-            sys.settrace(None)
-            self.seconds[item.nodeid] = time.monotonic() - began
-
-    def _called(self, frame: FrameType, _event: str, _argument: Any) -> Any:
-        name = frame.f_code.co_filename
-        if not name.startswith(self._package):
-            return None
-        lines = self.of[name][self._running]
-
-        def at_line(inner: FrameType, _event: str, _argument: Any) -> Any:
-            lines.add(inner.f_lineno)
-            return at_line
-
-        return at_line
-
-
-@dataclass
-class Tests:
-    """The tests that run some of a module's lines: which lines each of them runs, and how long it takes."""
-
-    lines: dict[str, set[int]]
-    seconds: dict[str, float]
-
-    def of_lines(self, first: int, last: int) -> list[str]:
-        """Return the tests that run one of these lines, the quickest first; all of the module, if none does.
-
-        Of very many, the first and then the files of all.
-        """
-        running = [name for name, lines in self.lines.items() if any(first <= line <= last for line in lines)]
-        quickest = sorted(running or self.lines, key=lambda name: self.seconds.get(name, 0.0))
-        if len(quickest) <= _MANY:
-            return quickest
-        return [*quickest[:_MANY], *dict.fromkeys(name.partition("::")[0] for name in quickest[_MANY:])]
-
-
-def preload() -> None:
-    """Load what the tests need besides Gatehouse."""
-    for name in _PRELOADED:
-        importlib.import_module(name)
+    Raises `RuntimeError` if one of the tests fails without any change.
+    """
     os.environ.setdefault("GATEHOUSE_FUNCTIONS", "source")
 
+    def run(write: Callable[[Any], None]) -> int:
+        plugin = _Only()
+        status = _pytest(files, plugin)
+        write([plugin.failed, [name for name in sys.modules if name.partition(".")[0] not in _OURS]])
+        return status
 
-def watched(package: Path, files: Sequence[str]) -> Callable[[Path], Tests]:
-    """Run tests, and return what says for a module which of them run which of its lines.
-
-    Raises `RuntimeError` if one fails. What was found is kept until a file changes.
-    """
-    kept = ROOT / ".cache" / "mutation.json"
-    digest = _digest_of([*package.rglob("*.py"), *(ROOT / "tests").rglob("*.py")])
-    found = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
-    if found.get("digest") != digest:
-        found = {"digest": digest} | _watch(package, files)
-        kept.parent.mkdir(exist_ok=True)
-        kept.write_text(json.dumps(found), encoding="utf-8")
-
-    def of(path: Path) -> Tests:
-        return Tests({name: set(lines) for name, lines in found["lines"].get(str(path), {}).items()}, found["seconds"])
-
-    return of
-
-
-def _digest_of(files: Sequence[Path]) -> str:
-    whole = sha256()
-    for file in sorted(files):
-        whole.update(file.read_bytes())
-    return whole.hexdigest()
-
-
-def _watch(package: Path, files: Sequence[str]) -> dict[str, Any]:
-    def watch(write: Callable[[Any], None]) -> int:
-        plugin = _Lines(package)
-        code = _pytest(files, plugin)
-        lines = {path: {name: sorted(each) for name, each in tests.items()} for path, tests in plugin.of.items()}
-        write({"failed": plugin.failed, "lines": lines, "seconds": plugin.seconds})
-        return code
-
-    code, said = _forked(watch, 1800)
-    if code != 0 or said is None:
-        raise RuntimeError(f"the tests fail without a change: {said and said['failed']}")
-    return dict(said)
+    status, said = _forked(run, 600)
+    if status != 0 or said is None:
+        raise RuntimeError(f"the tests fail without a change: {said and said[0]}")
+    for name in said[1]:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
 
 
 def killer_of(module: str, path: Path, code: str, tests: Sequence[str], patience: int = PATIENCE) -> str | None:
@@ -182,7 +96,8 @@ def killer_of(module: str, path: Path, code: str, tests: Sequence[str], patience
         finder: Any = _Changed(module, path, code)
         sys.meta_path.insert(0, finder)
         plugin = _Only()
-        status = _pytest(["-x", *tests], plugin)
+        # Most changes are noticed by the tests of the module's own name: the others need not be loaded for that.
+        status = _pytest(["-x", tests[0]], plugin) or (_pytest(["-x", *tests[1:]], plugin) if tests[1:] else 0)
         write(plugin.failed or f"pytest ended with {status}")
         return status
 
@@ -224,12 +139,3 @@ def _be_quiet() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for each in (0, 1, 2):
         os.dup2(nothing, each)
-
-
-def spans(source: str) -> Iterator[tuple[int, int]]:
-    """Give the first and last line of each function."""
-    import ast  # noqa: PLC0415 - of this alone
-
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef) and node.end_lineno is not None:
-            yield node.body[0].lineno, node.end_lineno

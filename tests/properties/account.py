@@ -106,7 +106,7 @@ class StrictDynamo(Dynamo):
         after = [item for item in sorted(found, key=order) if start is None or order(item) > order(start)]
         read = after[: arguments["Limit"]]
         expression = arguments.get("FilterExpression")
-        names, values = arguments["ExpressionAttributeNames"], arguments.get("ExpressionAttributeValues", {})
+        names, values = arguments.get("ExpressionAttributeNames", {}), arguments.get("ExpressionAttributeValues", {})
         items = [item for item in read if not expression or expressions.condition(expression)(item, names, values)]
         last = {"LastEvaluatedKey": {name: read[-1][name] for name in key}} if len(after) > len(read) else {}
         return {"Items": items, **last}

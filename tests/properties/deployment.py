@@ -42,7 +42,7 @@ _ENVIRONMENT = {
     "GATEHOUSE_RESCUE_QUEUE_URL": "https://sqs.example/rescue",
     "GATEHOUSE_PUSHED_REQUESTS": "true",
 }
-INVOKED = ("start", "token", "refresh", "revoke", "connections", "sweep", "rescue")
+INVOKED = ("start", "token", "refresh", "revoke", "connections", "confirm", "sweep", "rescue", "reseal")
 BROWSED = ("authorize", "callback")
 QUEUED = ("refresh", "revoke", "rescue")
 
@@ -181,6 +181,7 @@ class Deployment:
     server: Server = field(default_factory=Server)
     now: float = _BEGINNING
     visits: dict[str, Visit] = field(default_factory=dict)
+    confirmation: str = ""
 
     def __post_init__(self) -> None:
         """Make the services that all functions share, like one warm process."""
@@ -188,7 +189,7 @@ class Deployment:
 
     def copy(self) -> Deployment:
         """Return a deployment in the same state, with nothing in its memory."""
-        copied = Deployment(self.account.copy(), now=self.now, visits=dict(self.visits))
+        copied = Deployment(self.account.copy(), now=self.now, visits=dict(self.visits), confirmation=self.confirmation)
         copied.server.issued = self.server.issued
         return copied
 
@@ -210,9 +211,9 @@ class Deployment:
                 raised = error
         return Called(answer, raised, log.getvalue())
 
-    def done(self, function: str, event: Any) -> Any:
+    def done(self, function: str, event: Any, seconds: float = 29.0) -> Any:
         """Invoke a function that has to succeed."""
-        called = self.call(function, event)
+        called = self.call(function, event, seconds)
         assert called.raised is None, called.raised
         assert "error" not in called.answer, called.answer
         return called.answer
@@ -280,6 +281,12 @@ def prepared() -> Deployment:
     made.server.said = made.server.issue
     made.done("revoke", {"connection_id": "revoked"})
     made.visits["consumed"] = made.connect("acme", "active", return_to=RETURN_TO)
+    asked = made.start("acme", connection_id="unconfirmed", owner="owner-1", confirm=True, return_to=RETURN_TO)
+    made.visits["unconfirmed"] = made.open("acme", asked)
+    back = made.come_back(made.visits["unconfirmed"], code="code-to-be-confirmed-88f0")
+    made.confirmation = parse_qs(urlsplit(back["headers"]["Location"]).query)["confirmation"][0]
+    asked = made.start("acme", connection_id="active", confirm=True, return_to=RETURN_TO)
+    made.visits["confirming"] = made.open("acme", asked)
     for name in ("posted", "pushed", "named", "slow", "asked", "renamed"):
         made.connect(name, f"of-{name}")
     made.connect("shop", "of-shop", parameters={"shop": "one"})

@@ -43,7 +43,9 @@ SET_COOKIE = (
 )
 LEADS_TO = (
     r"https://(?:one\.)?acme\.example/authorize\?[!-~]*",
-    re.escape(RETURN_TO) + r"&connection_id=[A-Za-z0-9%-]+&request_id=[A-Za-z0-9_-]{22}&(?:status|error)=[a-z_]+",
+    re.escape(RETURN_TO)
+    + r"&connection_id=[A-Za-z0-9%-]+&request_id=[A-Za-z0-9_-]{22}&(?:status|error)=[a-z_]+"
+    + rf"(?:&confirmation={SECRET})?",
     rf"/callback/[A-Za-z0-9][A-Za-z0-9._-]{{0,63}}\?result=(?:{REQUEST_ID}\.{SECRET}(?:\.waiting)?|[a-z_]{{1,20}})",
 )
 OUR_LINKS = rf"(?:/authorize/|gatehouse-(?:post-)?){REQUEST_ID}|/callback/[A-Za-z0-9._-]{{1,64}}\?"

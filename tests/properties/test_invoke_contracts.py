@@ -61,6 +61,16 @@ FIELDS: dict[str, dict[str, SearchStrategy[Any]]] = {
         "limit": st.integers(-1, 101),
         "cursor": any_text,
     },
+    "confirm": {
+        "connection_id": near("unconfirmed", "unconfirmed", *_STORED),
+        "confirmation": near(prepared_deployment().confirmation, "A" * 43),
+        "owner": _owner,
+    },
+    "reseal": {
+        "per_second": st.integers(0, 101),
+        "only_count": st.booleans(),
+        "cursor": near(prepared_deployment().copy().done("reseal", {}, 5.0)["cursor"]),
+    },
     "sweep": {},
 }
 MESSAGES: dict[str, dict[str, SearchStrategy[Any]]] = {
@@ -73,6 +83,7 @@ RESULTS: dict[str, list[set[str]]] = {
     "refresh": [TOKEN_KEYS],
     "revoke": [{"connection_id", "status"}, {"connection_id", "status", "grant"}],
     "connections": [{"connection"}, {"last_attempt"}, {"connections"}, {"connections", "cursor"}],
+    "confirm": [{"connection_id", "status", "version"}],
     "rescue": [{"connection_id", "status", "version"}],
 }
 
@@ -101,7 +112,7 @@ def check_secrets(called: Called, deployment: Deployment, function: str) -> None
     given = {"start": "authorize_url", "token": "access_token", "refresh": "access_token"}.get(function, "")
     shown = json.dumps({name: value for name, value in called.answer.items() if name != given})
     link = str(called.answer.get("authorize_url", "")).rpartition(".")[2] or CLIENT_SECRET
-    secrets = [CLIENT_SECRET, link, "access-token-", "refresh-token-"]
+    secrets = [CLIENT_SECRET, link, deployment.confirmation, "access-token-", "refresh-token-"]
     secrets += [secret for visit in deployment.visits.values() for secret in visit.secrets if secret]
     assert [secret for secret in secrets if secret in called.log + shown] == []
 
@@ -128,7 +139,7 @@ def test_an_invoke_is_answered_by_its_contract(function: str) -> None:
     holds()
 
 
-BY_API = ("start", "token", "refresh", "revoke", "connections")
+BY_API = ("start", "token", "refresh", "revoke", "connections", "confirm")
 
 
 def signed(function: str, body: str, named: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
@@ -256,7 +267,7 @@ def test_a_batch_of_a_queue_is_done_or_comes_again(function: str) -> None:
     holds()
 
 
-STEPS = ("start", "token", "refresh", "revoke", "connections", "sweep")
+STEPS = ("start", "token", "refresh", "revoke", "connections", "confirm", "sweep", "reseal")
 
 
 @st.composite
