@@ -22,8 +22,11 @@ _FAILURE = {"error", "error_description", "retryable", "retry_after", "connectio
 _OF_THE_SERVER = {"provider_error", "provider_error_description"}
 _IDS = {"authorization_request_id", "connection_id", "provider"}
 _LONGEST_DESCRIPTION = 6000
-_NAMED = r"[A-Za-z0-9_.-]{1,64}: unknown (?:field|key)|the KMS key [A-Za-z0-9:/_.-]{1,2048}"
-"""A plain name that nobody knows may be named, for whoever misspelt it; so may a key that this deployment lacks."""
+_NAMED = (
+    r"[A-Za-z0-9_.-]{1,64}: unknown (?:field|key)|the KMS key [A-Za-z0-9:/_.-]{1,2048}"
+    r"|(?:[Pp]rovider '|gatehouse/providers/)[A-Za-z0-9._-]{1,64}"
+)
+"""A plain name that nobody knows may be named, for whoever misspelt it; so may a provider, or a key of KMS."""
 
 DOES_NOT_OPEN = "a token response does not open"
 """The one line with which bad input is to fire an alarm: nobody but Gatehouse writes such a document."""

@@ -14,6 +14,7 @@ from functions.vault.base.errors import (
     TemporarilyUnavailable,
 )
 from functions.vault.grant import refreshes
+from functions.vault.grant.belief import Belief
 from functions.vault.grant.life import Status
 from functions.vault.grant.stored_set import RefreshedFrom
 from tests.unit.samples import NOW, connection, current, sealed_tokens, with_current
@@ -144,3 +145,35 @@ def test_a_look_that_finds_the_grant_alive_makes_the_connection_active() -> None
 
     assert (after.status, after.failure, after.upkeep_at) == (Status.ACTIVE, None, tokens.due_at)
     assert (current(after).belief, current(after).was_refused) == (None, False)
+
+
+# Step by step
+
+
+def test_the_times_of_looks_are_spread_by_a_tenth() -> None:
+    """Otherwise all connections that a server refused at one moment would ask it again at one moment."""
+    times = [Belief.begin(NOW + 0.9, jitter).next_at for jitter in (0.0, 0.5, 1.0)]
+
+    assert times == [NOW + 270, NOW + 300, NOW + 330]
+
+
+def test_each_step_changes_what_it_is_about_and_nothing_else() -> None:
+    """A look that began is counted for who took it, and is taken back if it has sent nothing."""
+    begun = Belief.begin(NOW, 0.5)
+    looked_at = begun.looked_at(NOW + 330.9, by_caller=False)
+    by_caller = looked_at.looked_at(NOW + 400.9, by_caller=True)
+
+    assert begun == Belief(NOW, NOW, 0, 0, latest_by_caller=False, next_at=NOW + 300)
+    assert looked_at == Belief(NOW, NOW + 330, 1, 0, latest_by_caller=False, next_at=NOW + 300)
+    assert by_caller == Belief(NOW, NOW + 400, 1, 1, latest_by_caller=True, next_at=NOW + 300)
+    assert by_caller.not_looked_at(NOW + 390.9) == replace(by_caller, by_callers=0, asked_at=NOW + 390)
+    assert looked_at.not_looked_at(NOW + 320.9) == replace(looked_at, looks=0, asked_at=NOW + 320)
+    assert looked_at.answered(NOW + 331.9, 0.5) == replace(looked_at, asked_at=NOW + 331, next_at=NOW + 900)
+
+
+def test_after_the_last_look_nothing_is_due() -> None:
+    """When the server was asked last is still known: a caller's look has to wait for a minute after it."""
+    last = Belief(NOW, NOW + 14400, looks=3, next_at=NOW + 14400)
+
+    assert last.answered(NOW + 14430.9, 0.5) == Belief(NOW, NOW + 14430, looks=3)
+    assert not Belief(NOW, NOW).may_be_looked_at(NOW + 10**9, by_caller=False)
