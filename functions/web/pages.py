@@ -44,7 +44,7 @@ _PAGES: Mapping[str, _Page] = MappingProxyType(
         "waiting": _Page("caution", _PROVIDER, _TRY_AGAIN),
         "denied": _Page("caution", _PROVIDER, _TRY_AGAIN),
         "expired": _Page("caution", optional=_PROVIDER),
-        "failed": _Page("bad", _PROVIDER | {"reason"}, _TRY_AGAIN),
+        "failed": _Page("bad", _PROVIDER | {"error"}, _TRY_AGAIN),
         "refused": _Page("bad"),
         "not_connected": _Page("caution", optional=_TRY_AGAIN),
         "begin_here": _Page("caution", frozenset({"application"})),
@@ -63,7 +63,8 @@ def render(name: str, **values: str | None) -> str:
     """Return the page ``name`` as a whole HTML document; ``values`` are plain text and are escaped here.
 
     A value that is optional on the page may be ``None`` or left out: ``try_again`` (an http or https URL, or a path, as
-    ``application`` is on the page that needs it), ``reference``, and on ``expired`` the ``provider``.
+    ``application`` is on the page that needs it), ``reference``, and on ``expired`` the ``provider``. ``error`` is a
+    code: the page has a text for each that it knows, and another for the rest, and shows no code.
 
     Raises ``ValueError`` for an unknown page, a missing or unknown value, or a link that is not allowed. Its text names
     the page and the value but never contains what was passed: a link may hold a ticket.
@@ -73,6 +74,8 @@ def render(name: str, **values: str | None) -> str:
     _check(name, page, given)
     # If no provider is known, the sentences also work with the account in its place.
     text = {"provider": texts.ACCOUNT} | given
+    if "error" in page.required:
+        text["reason"] = texts.REASONS.get(given["error"], texts.OTHER_REASON)
     content = _fill(f"{name}.html", text=text, markup=_optional_parts(name, page, given))
     return _fill(
         "_layout.html",

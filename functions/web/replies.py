@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from functions.vault.base.errors import BY_CODE, InvalidRequest, ProviderMisconfigured, ServerError
 from functions.vault.oauth.visit_outcome import RELOADED_PAGES, SUBJECT_MISMATCH
-from functions.web import texts
 from functions.web.responses import Reply
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ def _status(outcome: Outcome) -> int:
 def _values(outcome: Outcome) -> dict[str, str | None]:
     values: dict[str, str | None] = {} if outcome.provider is None else {"provider": outcome.provider}
     if outcome.page == "failed":
-        values["reason"] = texts.REASONS.get(outcome.error or "", texts.OTHER_REASON)
+        values["error"] = outcome.error or ""
     if outcome.may_try_again and outcome.request is not None:
         values["try_again"] = _link(outcome.request.request_id)
     return values

@@ -1,6 +1,7 @@
 """What customers read and what is in no template: headings, reasons, and what stands for a name that is not known.
 
-Together with `templates/` this is every text of the pages: another language needs another of each.
+Together with `templates/` this is every text of the pages, and `pages` alone reads it: another language needs another
+of each, `_layout.html` with its `lang` included.
 """
 
 from functions.vault.oauth.visit_outcome import SUBJECT_MISMATCH

@@ -292,7 +292,7 @@ def test_the_log_has_what_the_server_said(lines: Callable[[], list[dict[str, Any
 
     def refused(*arguments: Any) -> Reply:
         arguments[-1]["authorization_request_id"] = "request-1"
-        values = {"provider": "acme", "reason": "Its owner has to correct this."}
+        values = {"provider": "acme", "error": "provider_misconfigured"}
         return Reply("failed", 502, values, reason=failure.code, failure=failure)
 
     answered = open_page(BrowserHandler("test", refused))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.web import pages
+from functions.web import pages, texts
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +21,7 @@ EXAMPLES: dict[str, dict[str, str | None]] = {
     "waiting": {"provider": "ultracart"},
     "denied": {"provider": "ultracart", "try_again": "/authorize/1"},
     "expired": {"provider": "ultracart"},
-    "failed": {"provider": "ultracart", "reason": "It did not answer in time.", "try_again": "/authorize/1"},
+    "failed": {"provider": "ultracart", "error": "provider_unavailable", "try_again": "/authorize/1"},
     "refused": {},
     "invalid_link": {},
     "not_connected": {"try_again": "/authorize/1"},
@@ -127,7 +127,7 @@ HOSTILE = """<script>alert("1")</script>&'$provider ${reason}"""
 
 @pytest.mark.parametrize(
     ("name", "field"),
-    [(name, field) for name in sorted(EXAMPLES) for field in sorted(EXAMPLES[name]) if field not in LINKS],
+    [(name, field) for name in sorted(EXAMPLES) for field in sorted(EXAMPLES[name]) if field not in {*LINKS, "error"}],
 )
 def test_a_value_stays_text(name: str, field: str) -> None:
     """Whatever a value contains is shown as text. It becomes neither markup nor a placeholder."""
@@ -137,6 +137,16 @@ def test_a_value_stays_text(name: str, field: str) -> None:
     assert HOSTILE in page.text["main"]
     assert not page.all("script")
     assert "<script" not in html
+
+
+def test_an_error_gets_a_text_of_ours_and_is_not_shown() -> None:
+    """A code that nobody knows gets the general one: what a server calls its errors is no text for a customer."""
+    known = Document(pages.render("failed", **EXAMPLES["failed"])).text["main"]
+    unknown = Document(pages.render("failed", **(EXAMPLES["failed"] | {"error": HOSTILE}))).text["main"]
+
+    assert texts.REASONS["provider_unavailable"] in known
+    assert texts.OTHER_REASON in unknown
+    assert "alert" not in unknown
 
 
 @pytest.mark.parametrize("name", ["denied", "failed"])
@@ -191,7 +201,7 @@ def test_without_another_try_the_page_says_where_to_start_again(name: str) -> No
 def test_anything_but_a_web_link_is_refused(url: str) -> None:
     """A link that a browser might read as a script or as another host is a defect of the caller."""
     with pytest.raises(ValueError, match="try_again is not an http or https URL, nor a path"):
-        pages.render("failed", provider="ultracart", reason="No.", try_again=url)
+        pages.render("failed", provider="ultracart", error="provider_unavailable", try_again=url)
     with pytest.raises(ValueError, match="application is not an http or https URL, nor a path"):
         pages.render("begin_here", application=url)
 
@@ -214,7 +224,7 @@ def test_a_page_takes_only_its_own_values(name: str, values: dict[str, str | Non
 
 @pytest.mark.parametrize(
     ("name", "values"),
-    [("nowhere-S3CRET", {}), ("failed", {"provider": "p", "reason": "r", "try_again": "S3CRET"})],
+    [("nowhere-S3CRET", {}), ("failed", {"provider": "p", "error": "e", "try_again": "S3CRET"})],
 )
 def test_an_error_does_not_repeat_a_value(name: str, values: dict[str, str | None]) -> None:
     """A link may hold a ticket, so it is never part of an exception's text."""

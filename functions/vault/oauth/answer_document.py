@@ -1,7 +1,7 @@
 """The document in an authorization server's answer, parsed tolerantly from JSON or a form, and what stands where in it.
 
-What its fields mean is decided in `responses`, `token_fields` and `answer_errors`. Whatever a server sends, nothing
-here raises.
+It reads the answers of every endpoint: token, revocation, account, pushed requests. What their fields mean is decided
+in `responses`, `token_fields` and `answer_errors`. Whatever a server sends, nothing here raises.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ def _fields_of(body: bytes, content_type: str, names: frozenset[str]) -> dict[st
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
+    """Return the fields of a JSON object. A list has none, and no `response_paths` lead into it."""
     try:
         document = json.loads(text, object_pairs_hook=_unambiguous, parse_int=_bounded_int)
     except (ValueError, RecursionError):
