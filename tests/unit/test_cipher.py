@@ -319,6 +319,7 @@ def test_a_token_set_is_sealed_again_under_the_key_that_seals(
         assert replace(again, seal=current(made).seal) == current(made)
         assert (seal.key, seal.format, seal.version) == (other, 2, 1)
         assert (cipher.is_sealed_now(current(made).seal), cipher.is_sealed_now(seal)) == (False, True)
+        assert not cipher.is_sealed_now(replace(seal, format=1))
         assert Cipher(kms, other).tokens_of(with_current(made, seal=seal)) == TOKENS
 
 

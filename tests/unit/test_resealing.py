@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from functions.vault.base.errors import InvalidRequest, TemporarilyUnavailable
+from functions.vault.base.timing import RESERVE
 from functions.vault.grant import refreshes, revocations
 from functions.vault.grant.life import Place, Status
 from functions.vault.grant.obtained import Obtained, Verdict
@@ -188,6 +190,20 @@ def test_a_write_that_lost_a_race_is_decided_again(services: MemoryServices) -> 
     assert services.events.calls.count("data_key") == 1, "the seal was good for the second try, too"
 
 
+def test_what_was_sealed_meanwhile_is_opened_as_it_is_then(services: MemoryServices) -> None:
+    """The first try's seal is of other tokens, for another version: it is not used."""
+    services.connect()
+    was = under_old_key(services)
+    sealer = old_cipher(services).prepare("merchant-1", 2, current(was).whose, current(was).id)
+    newer = with_current(replace(was, version=2, changes=was.changes + 1), seal=sealer.seal(TokenSet("AT-2", "RT-2")))
+    services.events.before["change"] = [lambda: services.connections.records.update({"merchant-1": newer})]
+
+    reseal(services)
+
+    assert current(services.stored()).seal.version == 2
+    assert services.tokens() == TokenSet("AT-2", "RT-2")
+
+
 def test_a_token_set_that_went_meanwhile_is_not_brought_back(services: MemoryServices) -> None:
     """A refresh has replaced it, and sealed its own under the new key."""
     services.connect()
@@ -262,12 +278,13 @@ def test_a_connection_with_many_token_sets_is_sealed_again_call_by_call(services
     many = [replace(current(was), id=f"s{n}", place=Place.SUPERSEDED) for n in range(8)]
     sets = [_sealed(services, each, TokenSet(f"AT-{each.id}")) for each in [current(was), *many]]
     services.connections.records["merchant-1"] = replace(was, sets=tuple(sets))
-    answer, calls = reseal(services, seconds=17.0, per_second=1), 1
+    answer, ended = reseal(services, seconds=17.0, per_second=1), [NOW, services.now]
 
     while "cursor" in answer:
-        answer, calls = reseal(services, answer["cursor"], seconds=17.0, per_second=1), calls + 1
+        answer = reseal(services, answer["cursor"], seconds=17.0, per_second=1)
+        ended.append(services.now)
 
-    assert calls > 1
+    assert max(after - before for before, after in pairwise(ended)) <= 17 - RESERVE + 1
     assert (answer["connections"], answer["resealed"], answer["keys"]) == (1, 9, {NEW: 9})
 
 
