@@ -215,6 +215,21 @@ def test_a_narrowed_path_opens_nothing_else(function: str) -> None:
     holds()
 
 
+def test_an_owners_path_opens_what_is_the_owners() -> None:
+    """Without it the property would hold of nothing but refusals."""
+    deployment = prepared_deployment().copy()
+    event = json.dumps({"connection_id": "apart"})
+
+    answered = [
+        result_of(deployment.call("token", signed("token", event, {"owner": owner}), by_api=True))
+        for owner in ("owner-2", "owner-1")
+    ]
+
+    assert answered[0].keys() == TOKEN_KEYS
+    assert answered[1]["error"] == "connection_not_found"
+    assert _acted_on(answered[0], deployment) == [{"owner": "owner-2", "connection_id": "apart"}]
+
+
 def _acted_on(result: dict[str, Any], deployment: Deployment) -> list[dict[str, Any]]:
     """Return owner and id of what a result is about, as they are stored."""
     items = deployment.account.dynamo.items
@@ -226,7 +241,8 @@ def _acted_on(result: dict[str, Any], deployment: Deployment) -> list[dict[str, 
         items["authorizations"][result["request_id"]] if "request_id" in result else items["connections"][connection_id]
         for connection_id in [*listed, *([one] if one is not None else [])]
     ]
-    return [{name: item[name]["S"] for name in ("owner", "connection_id") if name in item} for item in found]
+    whole = [{**item, **item.get("summary", {}).get("M", {})} for item in found]
+    return [{name: item[name]["S"] for name in ("owner", "connection_id") if name in item} for item in whole]
 
 
 @st.composite
