@@ -93,3 +93,17 @@ def test_a_redirect_takes_away_from_what_was_asked_for(
 ) -> None:
     """It is the visitor's word, and adds nothing."""
     assert named_by_redirect(value, (",",), requested, aliases) == words
+
+
+@pytest.mark.parametrize(("refreshable", "lacking"), [(True, ()), (False, ("offline_access",))])
+def test_a_refresh_token_is_what_offline_access_asks_for(*, refreshable: bool, lacking: tuple[str, ...]) -> None:
+    """A server that sent one need not name the scope; without one, it is missing."""
+    asked, answered = "read offline_access", "read"
+
+    assert missing(asked, answered, {}, refreshable=refreshable) == lacking
+    assert missing(asked, answered, {}) == ("offline_access",)
+
+
+def test_a_scope_is_stored_up_to_8192_characters() -> None:
+    """A server that sends more must not make a record too large."""
+    assert granted("x" * 9000, ()) == "x" * 8192
