@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -207,7 +208,8 @@ def test_an_id_token_is_verified_or_not(token: Any, keys: list[dict[str, Any]]) 
     try:
         subject = verified_subject(token, keys, US)
     except NotVerified as why:
-        assert MARK not in str(why)
+        # It names the issuer that the token claims, as far as a log can show it.
+        assert MARK not in re.sub(r"another issuer \([!-~]{1,300}, ", "", str(why))
         return
 
     assert subject == CLAIMS["sub"]
