@@ -23,6 +23,7 @@ import pytest
 
 from local.aws.cloudformation import STACK_NAME
 from tests.built import NO_AWS
+from tests.functions import FUNCTIONS
 from tests.requirements import ROOT
 from tools import build, interpreters, trim
 from tools.describe import description
@@ -32,19 +33,6 @@ if TYPE_CHECKING:
 
     from local.stack import Stack
 
-FUNCTIONS = (
-    "start",
-    "authorize",
-    "callback",
-    "confirm",
-    "token",
-    "refresh",
-    "revoke",
-    "connections",
-    "sweep",
-    "rescue",
-    "reseal",
-)
 LOCKS = ("requirements.txt", "requirements-local.txt", "requirements-dev.txt")
 EM_AARCH64 = 183
 UNCHECKED_HASH = 0b01

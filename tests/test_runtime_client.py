@@ -13,6 +13,7 @@ import pytest
 
 from functions.vault.services import Services
 from tests.built import LAMBDA_ENVIRONMENT
+from tests.functions import FUNCTIONS
 from tests.runtime_api import RunningFunction, runtime_client
 from tools.build import package
 
@@ -21,19 +22,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.needs_runtime_client
 
-FUNCTIONS = (
-    "start",
-    "authorize",
-    "callback",
-    "confirm",
-    "token",
-    "refresh",
-    "revoke",
-    "connections",
-    "sweep",
-    "rescue",
-    "reseal",
-)
 TOKEN = {"connection_id": "shop-1"}
 ROLE = {
     "AccessKeyId": "AKIDFRESH",

@@ -17,25 +17,13 @@ from samtranslator.yaml_helper import yaml_parse
 from functions.vault.base.timing import RESCUED_WITHIN
 from functions.web.handlers import Handler
 from tests.expressions import KEY_ID, SECOND_KEY_ID, Deployed, translated
+from tests.functions import FUNCTIONS
 from tests.requirements import ROOT
 from tools import build, trim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FUNCTIONS = (
-    "start",
-    "authorize",
-    "callback",
-    "confirm",
-    "token",
-    "refresh",
-    "revoke",
-    "connections",
-    "sweep",
-    "rescue",
-    "reseal",
-)
 WITHOUT_ROUTE = {"sweep", "rescue", "reseal"}
 SNAPSHOT = {"start", "authorize", "callback", "confirm", "token", "refresh"}
 # The functions whose log can hold the last copy of a customer's tokens.
