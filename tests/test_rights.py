@@ -12,7 +12,8 @@ from botocore.loaders import Loader
 
 from functions.vault.grant.seal import PENDING, TOKENS
 from tests.expressions import Deployed, translated
-from tests.test_template import ADDED, FUNCTIONS, as_list, function, key_rights, role, statements
+from tests.functions import FUNCTIONS
+from tests.test_template import ADDED, as_list, function, key_rights, role, statements
 from tools import key_policy
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ import pytest
 
 from functions.vault.grant.seal import PENDING, TOKENS
 from tests.documents import section
+from tests.functions import FUNCTIONS
 from tests.requirements import ROOT
 from tests.test_rights import ON_THE_KEY, OPEN, SEAL
-from tests.test_template import FUNCTIONS, READ_REGISTRATIONS, RIGHTS
+from tests.test_template import READ_REGISTRATIONS, RIGHTS
 
 TEXT = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 REFERENCES = sorted(set(re.findall(r"`([\w/]+\.py::\w+)`", TEXT)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -39,15 +40,33 @@ def isolated(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+_lock = threading.Lock()
+_before: list[dict[str, str]] = []
+"""What each isolation that has not ended is to put back, in the order in which they began."""
+
+
 @contextmanager
 def isolation(endpoints: Mapping[str, str]) -> Iterator[None]:
-    """Isolate ``os.environ`` and point boto3 at ``endpoints`` (``AWS_ENDPOINT_URL...``); put all back at the end."""
-    before = dict(os.environ)
-    _replace(isolated(before) | dict(endpoints))
+    """Isolate ``os.environ`` and point boto3 at ``endpoints`` (``AWS_ENDPOINT_URL...``); put all back at the end.
+
+    They may end in another order than they began, in threads or in fixtures of tests: the latest stays in force until
+    it ends, and what it puts back is then what the earlier one would have put back.
+    """
+    with _lock:
+        before = dict(os.environ)
+        _before.append(before)
+        _replace(isolated(before) | dict(endpoints))
     try:
         yield
     finally:
-        _replace(before)
+        with _lock:
+            number = next(number for number, each in enumerate(_before) if each is before)
+            if number + 1 < len(_before):
+                _before[number + 1].clear()
+                _before[number + 1].update(before)
+            else:
+                _replace(before)
+            del _before[number]
 
 
 def _replace(environ: Mapping[str, str]) -> None:
