@@ -10,16 +10,18 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local.aws import marked_calls
 from local.gateway.invoker import Invoker
 from local.stack import Stack
+from tests.unlimited import lift_the_limit
 from tools.build import package
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
     from local.base.clock import Clock
@@ -77,6 +79,19 @@ class BuiltStack(Stack):
             self._process.kill()
             self._process.communicate()
         super().__exit__(kind, error, trace)
+
+
+@contextmanager
+def running_stack() -> Iterator[Stack]:
+    """Run a stack whose functions are built as they are deployed, except that they are for this machine's processor.
+
+    With GATEHOUSE_FUNCTIONS=source they run from the checkout in the tests' own process, where a debugger reaches them.
+    The demo's UltraCart has no limit of requests at a time here.
+    """
+    from_source = os.environ.get("GATEHOUSE_FUNCTIONS") == "source"
+    with Stack() if from_source else BuiltStack() as running:
+        lift_the_limit(running)
+        yield running
 
 
 class _Handler:

@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.stack import Stack
 from tests.browser import Browser
-from tests.built import BuiltStack
+from tests.built import running_stack
 from tests.engines import running_dynalite
 from tests.iam.plugin import RolesAndCalls
 from tests.requirements import NEEDS
-from tests.unlimited import lift_the_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from local.aws.call import AwsCall
     from local.demo import DemoServer
+    from local.stack import Stack
     from tests.requirements import Need
 
 
@@ -66,15 +65,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """Give the local stack, one for all tests: it holds other tests' connections, and its clock only goes forward.
-
-    Its functions are built as they are deployed, except that they are built for this machine's processor. With
-    GATEHOUSE_FUNCTIONS=source they run from the checkout in the tests' own process, where a debugger reaches them. The
-    demo's UltraCart has no limit of requests at a time here.
-    """
-    from_source = os.environ.get("GATEHOUSE_FUNCTIONS") == "source"
-    with Stack() if from_source else BuiltStack() as running:
-        lift_the_limit(running)
+    """Give the local stack, one for all tests: it holds other tests' connections, and its clock only goes forward."""
+    with running_stack() as running:
         yield running
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.demo.faults import Faults
+from tests.built import running_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from local.demo import DemoServer
     from local.stack import Stack
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs_chromium
 
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 640}, "is_mobile": True, "has_touch": True}
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """Give a stack of this module's own: the landing page reads all connections, and other tests make a thousand."""
+    with running_stack() as running:
+        yield running
 
 
 def code_exchanges(demo: DemoServer) -> int:

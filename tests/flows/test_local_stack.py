@@ -19,10 +19,20 @@ from local.base.clock import Clock
 from local.pages.landing import Landing
 from local.stack import Stack
 from tests.browser import Browser, invoke
+from tests.built import running_stack
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from local.aws.call import AwsCall
     from local.demo import DemoServer
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """Give a stack of this module's own: the landing page reads all connections, and other tests make a thousand."""
+    with running_stack() as running:
+        yield running
 
 
 def test_landing_page_connects_a_merchant_and_shows_the_connection(stack: Stack, browser: Browser) -> None:
