@@ -10,11 +10,14 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from werkzeug.wrappers import Response
 
+from tests.built import running_stack
 from tests.flows.application import fresh
 from tests.flows.scripted import CODE, TOKENS, connect
 from tests.unit.test_id_token import public, signed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import requests
 
     from local.stack import Stack
@@ -23,6 +26,13 @@ if TYPE_CHECKING:
     from tests.flows.scripted import Scripted
 
 AN_HOUR = 3600
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """Give a stack of this module's own: a sweep finds all that is due, and other tests leave hundreds behind."""
+    with running_stack() as running:
+        yield running
 
 
 @pytest.fixture
