@@ -147,7 +147,7 @@ def test_only_functions_that_vend_keep_tokens_in_memory(
     # when
     page = handlers["callback"](event, Context(alias="http"))
     stack.aws_faults.clear()
-    (message,) = waiting()
+    (message,) = waiting(stack)
     stored = handlers["rescue"]({"Records": [message]}, Context(180))
     # What a cycle holds will be gone; going through everything takes its time, and is done once.
     gc.collect()
@@ -165,10 +165,11 @@ def in_memory(access_token: str) -> int:
     return sum(isinstance(each, TokenSet) and each.access_token == access_token for each in gc.get_objects())
 
 
-def waiting() -> list[Item]:
-    """Take what is in the rescue queue, as Lambda hands it to `rescue`."""
+def waiting(stack: Stack) -> list[Item]:
+    """Take what is in the rescue queue of the stack, as Lambda hands it to `rescue`."""
     sqs = boto3.client("sqs")
-    (url,) = (each for each in sqs.list_queues()["QueueUrls"] if "RescueQueue" in each)
+    named = (each.environment.get("GATEHOUSE_RESCUE_QUEUE_URL") for each in stack.deployment.functions.values())
+    (url,) = {each for each in named if each}
     found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
     for each in found:
         sqs.delete_message(QueueUrl=url, ReceiptHandle=each["ReceiptHandle"])

@@ -38,3 +38,12 @@ def test_nobody_asks_before_a_time_that_was_set_or_the_pause_is_over(at: int, un
 
     assert failure.with_no_request_before(at) == replace(failure, retry_at=until, not_before=at)
     assert replace(failure, not_before=NOW + 70).with_no_request_before(at).not_before == NOW + 70
+
+
+def test_a_failure_that_an_earlier_release_has_stored_goes_on_with_its_count() -> None:
+    """It did not number its pauses: there were as many as failures."""
+    earlier = Failure("provider_unavailable", 3, int(NOW), int(NOW) + 20, "holder", "Down.")
+
+    following = Failure.of(ProviderUnavailable("Down."), earlier, NOW + 20)
+
+    assert (following.count, following.pauses) == (4, 4)
