@@ -225,7 +225,7 @@ def test_a_user_name_in_a_url_is_not_sent(server: Any, outbound: Outbound) -> No
     """Only the given headers authenticate, and nothing that a library finds."""
     there = server(answers(b"{}"))
 
-    outbound.send("GET", there.url.replace("127", "user:secret@127"), {"Authorization": CREDENTIALS}, None, LONG)
+    outbound.send("GET", there.url.replace("//", "//user:secret@"), {"Authorization": CREDENTIALS}, None, LONG)
 
     assert headers_of(there.requests[0])["authorization"] == CREDENTIALS
 
