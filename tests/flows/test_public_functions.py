@@ -6,6 +6,7 @@ import json
 import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -22,7 +23,10 @@ from tests.flows.scripted import CODE, TOKENS
 from tests.flows.test_protocol import PUSHED, Posted, with_par
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
+
+    import requests
 
     from local.aws.call import AwsCall
     from local.stack import Stack
@@ -53,6 +57,17 @@ def posted(application: Application, browser: Browser, scripted: Scripted) -> Po
 def event(method: str, path: dict[str, str], **more: Any) -> dict[str, Any]:
     """Return an event of the HTTP API for a browser's request."""
     return {"version": "2.0", "requestContext": {"http": {"method": method}}, "pathParameters": path, **more}
+
+
+@contextmanager
+def exchanging(posted: Posted, scripted: Scripted) -> Iterator[Future[requests.Response]]:
+    """Post an answer, and give what is to come of it while the server is silent: until `scripted.open` is set."""
+    scripted.open.clear()
+    with ThreadPoolExecutor(1) as pool:
+        answered = pool.submit(posted.browser.post, posted.callback, posted.form)
+        while not scripted.received:
+            threading.Event().wait(0.01)
+        yield answered
 
 
 # Pushes
@@ -123,12 +138,7 @@ def test_a_posted_answer_that_takes_its_time_is_waited_for_by_its_page(
 ) -> None:
     """The form came twice. The page of the second looks again by itself, and so does its button, until it says how."""
     # given
-    scripted.open.clear()
-    with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(posted.browser.post, posted.callback, posted.form)
-        while not scripted.received:
-            threading.Event().wait(0.01)
-
+    with exchanging(posted, scripted) as first:
         # when
         page = posted.answer()
         scripted.open.set()
@@ -152,12 +162,7 @@ def test_a_posted_answer_without_a_slot_is_given_again(
     one = {"response_mode": "form_post", "max_concurrency": 1}
     provider = application.register(scripted.registration | one)
     holder, late = (Posted(application, new_browser(), provider) for _ in range(2))
-    scripted.open.clear()
-    with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(holder.browser.post, holder.callback, holder.form)
-        while not scripted.received:
-            threading.Event().wait(0.01)
-
+    with exchanging(holder, scripted) as first:
         # when
         page = late.answer()
         scripted.open.set()
@@ -200,11 +205,7 @@ def test_a_posted_answer_that_has_to_be_confirmed_tells_its_own_browser_how(
     provider = application.register(scripted.registration | {"response_mode": "form_post"})
     back = {"return_to": f"{stack.base_url}/done", "confirm": True}
     posted = Posted(application, new_browser(), provider, **back)
-    scripted.open.clear()
-    with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(posted.browser.post, posted.callback, posted.form)
-        while not scripted.received:
-            threading.Event().wait(0.01)
+    with exchanging(posted, scripted) as first:
         page = posted.answer()
         scripted.open.set()
 
