@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline
     from functions.vault.services import Services
 
-_FILTERS = ("owner", "needs", "provider", "status")
+_FILTERS = ("owner", "needs", "provider", "status", "tag", "expiring_before")
 _FIELDS = Fields(
     optional={
         "connection_id": fields.connection_id,
@@ -25,6 +25,8 @@ _FIELDS = Fields(
         "provider": fields.provider_name,
         "status": fields.one_of(*Status),
         "needs": fields.one_of(*NEEDS),
+        "tag": fields.string_map(fields.LABEL, 256, 20, least=1),
+        "expiring_before": fields.integer(0, 2**53),
         "limit": fields.integer(1, 100),
         "cursor": fields.printable(8192),
         "request_id": fields.text("[A-Za-z0-9_-]{22}", "the request_id that start has answered"),

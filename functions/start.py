@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline
     from functions.vault.services import Services
 
-_NAME = r"[A-Za-z0-9_.:-]{1,64}"
-_strings = fields.string_map(_NAME, 256, 20)
+_strings = fields.string_map(fields.LABEL, 256, 20)
 
 
 def _fields(services: Services) -> Fields:

@@ -187,6 +187,48 @@ def test_filters_join(application: Application, shop: dict[str, Any], new_browse
     assert ids(owner="nobody") == ids(provider="nowhere") == []
 
 
+def test_tags_and_the_end_narrow_a_list(
+    application: Application, new_browser: Callable[..., Browser], aws_calls: list[AwsCall]
+) -> None:
+    """Like every other filter, and together with them; in an owner's list that reads no more than the list."""
+    # given
+    owner, gold = fresh("owner"), {"plan": "gold", "region": "eu"}
+    with scripted() as server:
+        server.answers["/token"] = {"access_token": "a", "refresh_token": "r", "refresh_token_expires_in": 86400}
+        provider = application.register(server.registration)
+        ending, _ = connect(application, new_browser(), provider, owner=owner, tags=gold)
+    lasting = new_browser(fresh("merchant")).connect(connection_id=fresh(), owner=owner, tags={"plan": "gold"})
+    soon = application.call("connections", connection_id=ending["connection_id"])["connection"]["refresh_expires_at"]
+    aws_calls.clear()
+
+    # when
+    def ids(**where: Any) -> list[str]:
+        return sorted(each["connection_id"] for each in _pages(application, owner=owner, **where))
+
+    # then
+    assert ids(tag={"plan": "gold"}) == sorted([ending["connection_id"], lasting])
+    assert ids(tag=gold) == ids(expiring_before=soon + 1) == [ending["connection_id"]]
+    assert ids(tag=gold, expiring_before=soon) == ids(tag={"region": "us"}) == []
+    assert ids(tag={"plan": "gold"}, provider="ultracart", status="active") == [lasting]
+    assert set(operations(aws_calls)) == {"Query"}
+
+
+@pytest.mark.parametrize(
+    "where", [{"needs": "reauthorization"}, {"needs": "confirmation"}, {"status": "reauthorization_required"}]
+)
+def test_what_needs_a_person_is_found_without_reading_the_table(
+    application: Application, aws_calls: list[AwsCall], where: dict[str, str]
+) -> None:
+    """However many connections there are: its lists are read, in all of their parts."""
+    # when
+    found = list(_pages(application, limit=100, tag={"nobody": "has it"}, **where))
+
+    # then
+    assert found == []
+    assert set(operations(aws_calls)) == {"Query"}
+    assert len(aws_calls) in {16, 32}
+
+
 def _cursor(key: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
 
@@ -259,6 +301,16 @@ def test_cursor_of_another_list_is_refused(application: Application, shop: dict[
         ("status", "dead"),
         ("status", "ACTIVE"),
         ("status", ["active"]),
+        ("needs", "money"),
+        ("tag", "gold"),
+        ("tag", {}),
+        ("tag", {"plan": 1}),
+        ("tag", {"a b": "c"}),
+        ("tag", {"plan": "x" * 257}),
+        ("tag", {str(number): "" for number in range(21)}),
+        ("expiring_before", -1),
+        ("expiring_before", "1767225600"),
+        ("expiring_before", 1.5),
         ("limit", 0),
         ("limit", 101),
         ("limit", "10"),

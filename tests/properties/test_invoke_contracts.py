@@ -58,6 +58,8 @@ FIELDS: dict[str, dict[str, SearchStrategy[Any]]] = {
         "provider": _provider,
         "status": near("active", "revoked", "revoking", "reauthorization_required"),
         "needs": near("reauthorization", "confirmation"),
+        "tag": _strings,
+        "expiring_before": st.integers(-1, 2**53),
         "limit": st.integers(-1, 101),
         "cursor": any_text,
     },

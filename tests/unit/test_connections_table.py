@@ -395,6 +395,79 @@ class TestConnections:
         assert ids(owner="me", status="active") == ["b"]
         assert ids(owner="me", provider="acme", status="revoking") == ["a"]
 
+    @pytest.mark.parametrize("owner", [None, "me"])
+    def test_a_list_can_be_filtered_by_tags(self, connections: Connections, owner: str | None) -> None:
+        """A connection has to have all of them, each with its value, however they are called."""
+        for name, tags in {
+            "a": {"plan": "gold", "eu.west:1": ""},
+            "b": {"plan": "gold"},
+            "c": {"plan": "silver", "size": "gold"},
+            "d": {},
+        }.items():
+            connections.create(connection(connection_id=name, owner=owner, tags=tags))
+
+        def ids(**tags: str) -> list[str]:
+            where = {"tag": tags} | ({"owner": owner} if owner else {})
+            return sorted(each["connection_id"] for each in connections.page(where, 50, None)[0])
+
+        assert ids(plan="gold") == ["a", "b"]
+        assert ids(plan="gold", **{"eu.west:1": ""}) == ["a"]
+        assert ids(plan="gold", size="gold") == ids(plan="go") == ids(gold="plan") == ids(eu="west:1") == []
+
+    @pytest.mark.parametrize("owner", [None, "me"])
+    def test_a_list_has_what_ends_before_a_time(self, connections: Connections, owner: str | None) -> None:
+        """It ends with its refresh token, or with its access token if nothing refreshes that; not if it has ended."""
+        ends = NOW + 1000
+        by_refresh_token = token_response(expires_at=NOW + 3600, refresh_expires_at=ends)
+        by_access_token = token_response(tokens=TokenSet("AT-1"), expires_at=ends)
+        for name, response in {
+            "refresh": by_refresh_token,
+            "access": by_access_token,
+            "goes-on": token_response(expires_at=ends),
+            "nobody-knows": token_response(tokens=TokenSet("AT-1"), expires_at=None),
+        }.items():
+            connections.create(connection(response, connection_id=name, owner=owner))
+        for number, response in enumerate((by_refresh_token, by_access_token)):
+            connections.create(dead(connection(response, connection_id=f"dead-{number}", owner=owner)))
+            connections.create(revoking(connection(response, connection_id=f"revoking-{number}", owner=owner)))
+
+        def ids(at: int) -> list[str]:
+            where = {"expiring_before": at} | ({"owner": owner} if owner else {})
+            return sorted(each["connection_id"] for each in connections.page(where, 50, None)[0])
+
+        assert (ids(ends), ids(ends + 1)) == ([], ["access", "refresh"])
+
+    def test_what_a_kept_refresh_token_refreshes_ends_with_that(self, connections: Connections) -> None:
+        """The access token beside it is refreshed as long as the kept one lives."""
+        before = connection(token_response(subject="account", refresh_expires_at=NOW + 9000))
+        without = sealed_tokens(token_response(tokens=TokenSet("AT-2"), subject="account"), b"sealed-2", version=2)
+        connections.create(connection(tokens=without, version=2, before=before))
+
+        ends = [connections.page({"expiring_before": at}, 50, None)[0] for at in (NOW + 9000, NOW + 9001)]
+
+        assert [[each["connection_id"] for each in found] for found in ends] == [[], ["merchant-1"]]
+
+    @pytest.mark.parametrize("limit", [1, 2, 5, 100])
+    @pytest.mark.parametrize("owner", [None, "me"])
+    def test_a_read_that_finds_more_than_the_page_takes_loses_none(
+        self, connections: Connections, owner: str | None, limit: int
+    ) -> None:
+        """If few match, later reads look at more, and may find many at once."""
+        kinds = [*("common",) * 12, *("rare",) * 3] * 3
+        for number, provider in enumerate(kinds):
+            made = connection(connection_id=f"merchant-{number:02d}", provider=provider, owner=owner)
+            connections.create(dead(made) if number % 7 == 0 else made)
+        where = {"provider": "rare"} | ({"owner": owner} if owner else {})
+
+        found, start, pages = [], None, 0
+        while pages == 0 or start is not None:
+            page, start = connections.page(where, limit, start)
+            assert len(page) <= limit
+            found += [each["connection_id"] for each in page]
+            pages += 1
+
+        assert sorted(found) == [f"merchant-{number:02d}" for number, kind in enumerate(kinds) if kind == "rare"]
+
     @pytest.mark.parametrize("where", [{}, {"owner": "owner-1"}])
     def test_a_list_shows_everything_but_the_ciphertext(self, connections: Connections, where: dict[str, str]) -> None:
         """Whether it is read from the index or from the table."""
@@ -432,6 +505,9 @@ class TestConnections:
         assert ids(owner="me", needs="reauthorization") == sorted({*mine} & {*needing})
         assert ids(owner="me", needs="reauthorization", provider="other") == []
         assert ids(owner="nobody", needs="reauthorization") == []
+        assert ids(status="reauthorization_required") == ids(1, status="reauthorization_required") == needing
+        assert ids(owner="me", status="reauthorization_required") == sorted({*mine} & {*needing})
+        assert ids(needs="confirmation", status="reauthorization_required") == []
 
     def test_a_connection_that_ends_soon_is_listed_after_its_next_write(self, connections: Connections) -> None:
         """A list is as of the last write, but what is shown of a connection is as of now."""

@@ -17,6 +17,8 @@ CONNECTION_ID = r"[A-Za-z0-9._:@-]{1,128}"
 DOT_SEGMENTS = (".", "..")
 """What no id and no owner may be called: in a path, clients and servers take them for steps of their own."""
 PROVIDER_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+LABEL = r"[A-Za-z0-9_.:-]{1,64}"
+"""What a caller may call a tag of a connection, or a parameter."""
 SCOPE_TOKEN = r"[\x21\x23-\x5b\x5d-\x7e]{1,256}"  # noqa: S105 - a pattern
 # JSON can spell half a surrogate pair: it has no UTF-8, so neither a table nor a URL could hold it.
 _VISIBLE = r"[^\x00-\x1f\x7f\ud800-\udfff]*"
@@ -98,12 +100,13 @@ def list_of(item: Check, most: int) -> Check:
     return check
 
 
-def string_map(key: str, longest: int, most: int) -> Check:
-    """Accept an object of at most `most` strings; keys match `key`, values have at most `longest` characters."""
+def string_map(key: str, longest: int, most: int, *, least: int = 0) -> Check:
+    """Accept an object of `least` to `most` strings; keys match `key`, values have at most `longest` characters."""
+    number = f"{least} to {most}" if least else f"at most {most}"
 
     def check(value: Any) -> dict[str, str]:
-        expected = f"an object of at most {most} strings, keys like {key}, values of at most {longest} characters"
-        if not isinstance(value, Mapping) or len(value) > most:
+        expected = f"an object of {number} strings, keys like {key}, values of at most {longest} characters"
+        if not isinstance(value, Mapping) or not least <= len(value) <= most:
             raise Mismatch(expected)
         for name, entry in value.items():
             fits = matches(name, key) and isinstance(entry, str) and len(entry) <= longest

@@ -83,6 +83,8 @@ def _copied(connection: Connection) -> Item:
     copied |= {name: getattr(connection, name) for name in ("refreshable", "needs", "needs_from")}
     if current is not None:
         copied |= {name: getattr(current, name) for name in COPIED_FROM_CURRENT}
+        # Of the refresh token that is used, which may be a kept one.
+        copied["refresh_expires_at"] = (connection.to_refresh or current).refresh_expires_at
     return filled(copied)
 
 

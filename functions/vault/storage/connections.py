@@ -9,10 +9,9 @@ from functions.vault.base.errors import ConnectionNotFound
 from functions.vault.base.record import plain
 
 from . import attributes
-from .connection_item import COPIED_FROM_CURRENT, IN_SUMMARY, connection_item, connection_of
+from .connection_item import IN_SUMMARY, connection_item, connection_of
 from .due import due_of
 from .expression import Expression
-from .listed import listed_as, lists_for
 from .table import Conflict, Table
 
 if TYPE_CHECKING:
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
 
 _LAST_WRITE = "last_write"
 """The attribute that identifies the last write of an item. Each write marks the item with a new value."""
-
-_MOST_READS = 20
-"""Reads for one page of a filtered list. If few match, the page is short and has a cursor: that beats a time-out."""
 
 
 class Connections(Table):
@@ -215,67 +211,13 @@ class Connections(Table):
     # Lists
 
     def page(
-        self, where: Mapping[str, str], limit: int, start: dict[str, str] | None
+        self, where: Mapping[str, Any], limit: int, start: dict[str, str] | None
     ) -> tuple[list[Item], dict[str, str] | None]:
-        """Return the summaries of up to `limit` connections that match `where`, and where the next page starts.
+        """Return the summaries of up to `limit` connections that match `where`, and where the next page starts."""
+        from .list_pages import read_page  # noqa: PLC0415 - one function lists, and most of its calls are about one
 
-        `where` has any of owner, needs, provider and status. With one of the first two this reads lists of the index
-        `listed`, one after the other; without, it reads the table. It never reads a ciphertext.
-        """
-        lists, following = lists_for(where), start
-        found: list[Item] = []
-        for _ in range(_MOST_READS):
-            operation, arguments = _read_of(where, lists, following, limit - len(found))
-            answer = self._call(operation, **arguments)
-            found += [_summary(item) for item in answer.get("Items", [])]
-            following = _following(lists, following, answer.get("LastEvaluatedKey"))
-            if following is None or len(found) >= limit:
-                break
-        return found, following
+        return read_page(self._call, where, limit, start)
 
 
 def _new_mark() -> str:
     return uuid4().hex[:16]
-
-
-def _read_of(
-    where: Mapping[str, str], lists: list[str], start: dict[str, str] | None, limit: int
-) -> tuple[str, dict[str, Any]]:
-    """Return the next read of a page, as operation and arguments."""
-    expression = Expression()
-    arguments: dict[str, Any] = {"Limit": limit}
-    names: tuple[str, ...] = ("connection_id", "summary")
-    key = start or {}
-    if lists:
-        condition = expression.is_("listed_in", key.get("listed_in", lists[0]))
-        if "owner" in where:
-            mine = expression.value("mine", listed_as(where["owner"], ""))
-            condition += f" AND begins_with({expression.name('listed_as')}, {mine})"
-        arguments |= {"IndexName": "listed", "KeyConditionExpression": condition}
-    else:
-        # An item in an earlier form has no summary.
-        names = (*names, *IN_SUMMARY, *COPIED_FROM_CURRENT, "provider", "version", "refreshable")
-    filters = [_has(name, value, expression) for name, value in where.items() if name in {"provider", "status"}]
-    arguments |= {"FilterExpression": " AND ".join(filters)} if filters else {}
-    arguments |= {"ExclusiveStartKey": attributes.write_item(key)} if "connection_id" in key else {}
-    arguments |= {"ProjectionExpression": ", ".join(expression.name(name) for name in names)}
-    return "query" if lists else "scan", {**arguments, **expression.arguments()}
-
-
-def _has(name: str, value: str, expression: Expression) -> str:
-    """Return the condition that a summary has a value; an item in an earlier form has it outside of a summary."""
-    return f"({expression.is_(f'summary.{name}', value)} OR {expression.is_(name, value)})"
-
-
-def _summary(stored: Mapping[str, Any]) -> Item:
-    """Return a connection's summary with its id; an item in an earlier form has it in attributes of its own."""
-    values = attributes.read_item(stored)
-    return {**values.pop("summary", values), "connection_id": values["connection_id"]}
-
-
-def _following(lists: list[str], start: dict[str, str] | None, last: Mapping[str, Any] | None) -> dict[str, str] | None:
-    """Return where to read on after a read from `start`: after its last item, or at the beginning of the next list."""
-    if last is not None:
-        return attributes.read_item(last)
-    number = lists.index((start or {}).get("listed_in", lists[0])) if lists else 0
-    return {"listed_in": lists[number + 1]} if number + 1 < len(lists) else None

@@ -28,6 +28,11 @@ class Expression:
             parts.append(f"#{part}")
         return ".".join(parts)
 
+    def name_in(self, path: str, placeholder: str, name: str) -> str:
+        """Return the placeholders for an entry of a map, whatever the entry is called: `placeholder` is for it."""
+        self.names[f"#{placeholder}"] = name
+        return f"{self.name(path)}.#{placeholder}"
+
     def value(self, name: str, value: Any) -> str:
         """Return the placeholder for a value."""
         self.values[f":{name}"] = attributes.write(value)

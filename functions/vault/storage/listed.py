@@ -7,10 +7,11 @@ and in no list if it has none. The lists of connections that need a person are d
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from functions.vault.grant.connection import NEEDS
+from functions.vault.grant.life import Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,15 +38,17 @@ def listed_as(owner: str | None, connection_id: str) -> str:
     return (sha256(owner.encode()).hexdigest()[:32] if owner is not None else "-") + f" {connection_id}"
 
 
-def lists_for(where: Mapping[str, str]) -> list[str]:
-    """Return the lists that together hold all matches of `where`; none if the table itself has to be read."""
+def lists_for(where: Mapping[str, Any]) -> list[str]:
+    """Return the lists that together hold all matches of `where`; none if the table itself has to be read.
+
+    Whatever is `reauthorization_required` needs a person.
+    """
     needs = [where["needs"]] if "needs" in where else list(NEEDS)
+    need_a_person = "needs" in where or where.get("status") == Status.REAUTHORIZATION_REQUIRED
     if "owner" in where:
         shard = _shard_of(where["owner"])
-        return [*([] if "needs" in where else [f"owner {where['owner']}"]), *(f"{each} {shard}" for each in needs)]
-    if "needs" in where:
-        return [f"{where['needs']} {shard}" for shard in range(_SHARDS)]
-    return []
+        return [*([] if need_a_person else [f"owner {where['owner']}"]), *(f"{each} {shard}" for each in needs)]
+    return [f"{each} {shard}" for each in needs for shard in range(_SHARDS)] if need_a_person else []
 
 
 def _shard_of(text: str) -> int:

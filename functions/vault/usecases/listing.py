@@ -72,7 +72,7 @@ class Listing:
         became = became_of(request, self.connections.get(request.connection_id), self.timing.now())
         return {**about, **outcomes[became]}
 
-    def page(self, filters: dict[str, str], limit: int, cursor: str | None) -> dict[str, Any]:
+    def page(self, filters: dict[str, Any], limit: int, cursor: str | None) -> dict[str, Any]:
         """Return `{connections, cursor?}`: up to `limit` that match, and a cursor if there are more."""
         found, last = self.connections.page(filters, limit, _start(cursor, filters) if cursor else None)
         now = self.timing.now()
@@ -138,7 +138,7 @@ def _view_of_failure(failure: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _start(cursor: str, filters: dict[str, str]) -> dict[str, str]:
+def _start(cursor: str, filters: dict[str, Any]) -> dict[str, str]:
     """Return the key that a cursor stands for. Gatehouse made it, but a caller sends it: its form is checked."""
     try:
         key = json.loads(urlsafe_b64decode(cursor.encode()))
@@ -154,7 +154,7 @@ def _start(cursor: str, filters: dict[str, str]) -> dict[str, str]:
     return dict(key)
 
 
-def _fits(key: Mapping[str, str], filters: Mapping[str, str]) -> bool:
+def _fits(key: Mapping[str, str], filters: Mapping[str, Any]) -> bool:
     """Return whether a key is one of the table, or of one of the lists that are read for `filters`."""
     lists = lists_for(filters)
     if lists and key.get("listed_in") not in lists:
