@@ -32,6 +32,9 @@ ALSO = {
     "grant/upkeep": ("tokens",),
     "grant/stored_set": ("consents", "refreshes", "revocations", "connection"),
     "grant/revocation_attempt": ("revocations", "revoking"),
+    "grant/revoked": ("revoking",),
+    "grant/after_waiting": ("confirming",),
+    "grant/authorized": ("confirming", "account_lookup"),
     "grant/late_answers": ("obtained",),
     "grant/transition": ("consents", "refreshes", "revocations", "life"),
 }
@@ -64,7 +67,9 @@ def _of_module(path: Path, explained: dict[str, Any], lines: str | None) -> bool
     mutants = [each for each in _mutants(path) if _is_among(each["line"], lines)]
     tests = _tests_of(name)
     runner.preload(tests)
-    survivors = [each for each in mutants if runner.killer_of(module, path, each["code"], tests) is None]
+    noticed = runner.are_noticed_in_place(module, path, [each["code"] for each in mutants], tests)
+    left = [each for each, is_noticed in zip(mutants, noticed, strict=True) if not is_noticed]
+    survivors = [each for each in left if runner.killer_of(module, path, each["code"], tests) is None]
     unexplained = [each for each in survivors if _reason(each, reasons) is None]
     killed = len(mutants) - len(survivors)
     share = killed / len(mutants) if mutants else 1.0

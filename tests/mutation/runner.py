@@ -1,17 +1,23 @@
-"""Runs tests on a changed module, in a process of its own that has everything loaded but Gatehouse.
+"""Runs tests on a changed module, in a process of its own for each change: no change outlives its tests.
 
-A process is forked for each change. So pytest, boto3 and the like are loaded once, and no change outlives its tests.
+There are two ways. The fast one (`are_noticed_in_place`) forks a process that has loaded all code and collected the
+tests, and exchanges the code of functions in it. What tests make of Gatehouse while they are loaded is then as it was.
+So it can miss a change, and it cannot make one outside of functions. What it does not notice is for the other way
+(`killer_of`): it forks a process that has loaded everything but Gatehouse, and has the changed module loaded there.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.machinery
 import importlib.util
+import inspect
 import json
 import os
 import signal
 import sys
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +27,7 @@ from tests.requirements import ROOT
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-    from types import CodeType, ModuleType
+    from types import ModuleType
 
 _OURS = frozenset({"functions", "local", "tests", "tools", "benchmarks", "conftest", "__main__"})
 _NEEDS_A_SERVER = frozenset({"aws", "engine", "tables", "shared", "stack", "dynalite", "client_of"})
@@ -87,6 +93,95 @@ def preload(files: Sequence[str]) -> None:
     for name in said[1]:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
+
+
+class _InPlace(_Only):
+    """A plugin that runs the collected tests once for each change of a module, each time in a process of its own."""
+
+    def __init__(self, module: str, path: Path, codes: Sequence[str], patience: int) -> None:
+        super().__init__()
+        self.are_noticed: list[bool] = []
+        self._module, self._path, self._codes, self._patience = module, path, codes, patience
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Do that in place of running them."""
+        gc.unfreeze()
+        functions = [each for each in gc.get_objects() if type(each) is FunctionType]
+        ours = [each for each in functions if each.__code__.co_filename == str(self._path)]
+        gc.freeze()
+        before = _compiled(self._path, self._path.read_text(encoding="utf-8"))
+        for code in self._codes:
+            changed = _changed_functions(before, _compiled(self._path, code))
+            self.are_noticed.append(changed is not None and self._is_noticed(session, ours, changed, code))
+        return True
+
+    def _is_noticed(
+        self, session: pytest.Session, ours: Sequence[FunctionType], changed: Sequence[CodeType], code: str
+    ) -> bool:
+        def run(_write: Callable[[Any], None]) -> int:
+            finder: Any = _Changed(self._module, self._path, code)  # if it is not loaded yet
+            sys.meta_path.insert(0, finder)
+            for new in changed:
+                for function in ours:
+                    if function.__code__.co_qualname == new.co_qualname:
+                        function.__code__ = new
+            for item, following in zip(session.items, [*session.items[1:], None], strict=True):
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+                if self.failed is not None:
+                    return 1
+            return 0
+
+        return _forked(run, self._patience)[0] != 0
+
+
+def are_noticed_in_place(
+    module: str, path: Path, codes: Sequence[str], tests: Sequence[str], patience: int = PATIENCE
+) -> list[bool]:
+    """Return for each changed form of a module whether a test fails when its functions have that code."""
+
+    def run(write: Callable[[Any], None]) -> int:
+        plugin = _InPlace(module, path, codes, patience)
+        status = _pytest(tests, plugin)
+        write(plugin.are_noticed)
+        return status
+
+    _, said = _forked(run, 0)
+    return list(said or [False] * len(codes))
+
+
+def _compiled(path: Path, text: str) -> CodeType:
+    return compile(text, str(path), "exec", dont_inherit=True)
+
+
+def _changed_functions(before: CodeType, after: CodeType) -> list[CodeType] | None:
+    """Return the functions that differ in two forms of a module or class; None if anything else does."""
+    old, new = _inner(before), _inner(after)
+    if _own(before) != _own(after) or len(old) != len(new):
+        return None
+    found: list[CodeType] = []
+    for one, other in zip(old, new, strict=True):
+        if one.co_flags & inspect.CO_OPTIMIZED:
+            found += [] if _is_same(one, other) else [other]
+            continue
+        within = _changed_functions(one, other)
+        if within is None:
+            return None
+        found += within
+    return found
+
+
+def _inner(code: CodeType) -> list[CodeType]:
+    return [each for each in code.co_consts if isinstance(each, CodeType)]
+
+
+def _own(code: CodeType) -> tuple[Any, ...]:
+    values = [(type(each), repr(each)) for each in code.co_consts if not isinstance(each, CodeType)]
+    return code.co_name, code.co_code, code.co_names, code.co_varnames, code.co_freevars, values
+
+
+def _is_same(one: CodeType, other: CodeType) -> bool:
+    old, new = _inner(one), _inner(other)
+    return _own(one) == _own(other) and len(old) == len(new) and all(map(_is_same, old, new))
 
 
 def killer_of(module: str, path: Path, code: str, tests: Sequence[str], patience: int = PATIENCE) -> str | None:
