@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from functions.vault.grant import obtained_document, revocations
+from functions.vault.grant.authorized import Authorized
 from functions.vault.grant.earlier import ONLY_EARLIER
+from functions.vault.grant.failure import Failure
 from functions.vault.grant.lease import Lease
 from functions.vault.grant.life import Place, Status
 from functions.vault.grant.obtained import Obtained, Verdict
+from functions.vault.grant.revocation import Revocation
+from functions.vault.grant.revoked import Revoked
 from functions.vault.grant.seal import Seal, Whose
-from functions.vault.grant.stored_set import RefreshedFrom
-from functions.vault.storage.connection_item import summary_of
+from functions.vault.grant.stored_set import RefreshedFrom, StoredSet
+from functions.vault.grant.tokens import SealedTokens
+from functions.vault.storage.connection_item import connection_of, summary_of
 from functions.vault.storage.due import Due
 from functions.vault.storage.table import Conflict
 from functions.vault.usecases.listing import view
@@ -24,7 +30,6 @@ from tests.unit.samples import NOW
 
 if TYPE_CHECKING:
     from functions.vault.grant.connection import Connection
-    from functions.vault.grant.obtained import Obtained
     from functions.vault.storage.aws import ClientOf
     from functions.vault.storage.connections import Connections
 
@@ -61,6 +66,11 @@ def stored(connections: Connections, engine: ClientOf, kind: str) -> Connection:
     return connections.require("merchant-1")
 
 
+def read_as(kind: str) -> Connection:
+    """Return an earlier record as it is read."""
+    return connection_of(RECORDS[kind])
+
+
 def written(connections: Connections, read: Connection) -> Connection:
     """Return the record after its next write, whatever that is for."""
     after = replace(read, updated_at=NOW + 100, changes=read.changes + 1)
@@ -69,9 +79,9 @@ def written(connections: Connections, read: Connection) -> Connection:
 
 
 @every_record
-def test_an_earlier_record_is_read_as_what_it_was(connections: Connections, engine: ClientOf, kind: str) -> None:
+def test_an_earlier_record_is_read_as_what_it_was(kind: str) -> None:
     """One of each kind, as the code of that time wrote it."""
-    read = stored(connections, engine, kind)
+    read = read_as(kind)
 
     sets = [(each.place, each.seal.ciphertext, each.seal.version) for each in read.sets]
     assert (read.status, read.version, sets) == STATES[kind]
@@ -84,33 +94,99 @@ def test_an_earlier_record_is_read_as_what_it_was(connections: Connections, engi
     assert view("merchant-1", summary_of(read), NOW)["status"] == item["status"]["S"]
 
 
-def test_nothing_of_it_is_lost(connections: Connections, engine: ClientOf) -> None:
-    """The lease and its number, the source of its tokens, its failure, what a server has answered."""
-    interrupted = stored(connections, engine, "interrupted").current
-    assert interrupted
-    assert (interrupted.lease, interrupted.attempts) == (Lease("holder-2", 2, NOW + 90, NOW + 60), 2)
-    refreshed = stored(connections, engine, "refreshed").current
-    assert refreshed
-    assert (refreshed.refreshed_from, refreshed.request_id) == (RefreshedFrom("v1", 1), "request-1")
-    failed = stored(connections, engine, "failed")
+UNKNOWN_CLIENT = Whose("acme", None, {"shop": "1"})
+IN_USE = StoredSet(
+    "v1",
+    CURRENT,
+    Seal(b"sealed-1", 1, 1),
+    UNKNOWN_CLIENT,
+    refreshable=True,
+    expires_at=NOW + 3600,
+    refresh_at=NOW + 3300,
+    refresh_expires_at=NOW + 86400,
+    request_id="request-1",
+)
+"""The token set of an active record: all that was known of it is in it, and everything else is as in a new one."""
+
+DOWN = Failure("provider_unavailable", 1, NOW + 13, NOW + 18, "", "Down.")
+
+
+def to_be_revoked(ciphertext: bytes, version: int, revocation: Revocation) -> StoredSet:
+    """Return a token set that was to be revoked; its id is the beginning of its ciphertext's hash."""
+    set_id = sha256(ciphertext).hexdigest()[:16]
+    return StoredSet(set_id, REVOKING, Seal(ciphertext, 1, version), UNKNOWN_CLIENT, revocation=revocation)
+
+
+HELD = {
+    "active": [IN_USE],
+    "bare": [
+        StoredSet("v1", CURRENT, Seal(b"sealed-1", 1, 1), Whose("acme"), refreshable=True, request_id="request-1")
+    ],
+    "leased": [replace(IN_USE, attempts=1, lease=Lease("holder-1", 1, NOW + 30))],
+    "interrupted": [replace(IN_USE, attempts=2, lease=Lease("holder-2", 2, NOW + 90, NOW + 60))],
+    "refreshed": [
+        replace(IN_USE, id="v2", seal=Seal(b"sealed-2", 1, 2), refreshed_from=RefreshedFrom("v1", 1)),
+    ],
+    "reauthorization_required": [replace(IN_USE, refresh_at=None, attempts=1, was_refused=True)],
+    "revoking several": [
+        to_be_revoked(b"sealed-1", 1, Revocation(NOW + 10, failure=DOWN)),
+        to_be_revoked(b"sealed-late", 2, Revocation(NOW + 12)),
+    ],
+    "revoking what was dead": [
+        to_be_revoked(b"sealed-1", 1, Revocation(NOW + 10, 1, {"grant": {"answer": "dead", "at": NOW + 10}})),
+    ],
+    "revoked": [],
+}
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_nothing_is_lost_of_the_token_sets(kind: str) -> None:
+    """Their times, their lease and its number, the source of their tokens, the state of their revocation."""
+    assert list(read_as(kind).sets) == HELD[kind]
+
+
+def test_nothing_is_lost_of_the_rest() -> None:
+    """Whose connection it is, how its last refresh failed, what a server has answered to a revocation."""
+    read, failed = read_as("active"), read_as("failed")
+    assert (read.connection_id, read.provider, read.scope, read.subject) == ("merchant-1", "acme", "read", "acct")
+    assert (read.owner, read.tags, read.metadata) == ("owner-1", {"tier": "gold"}, {"region": "eu"})
+    assert (read.authorized_by, read.authorized_at, read.changes) == ("request-1", NOW, 0)
     assert failed.failure
     assert (failed.failure.code, failed.failure.outcome_unknown) == ("provider_unavailable", True)
-    dead = stored(connections, engine, "reauthorization_required")
+    dead = read_as("reauthorization_required")
     assert dead.failure
     assert dead.failure.provider_error
     assert (dead.failure.provider_error.error_description, dead.needs) == ("expired", "reauthorization")
-    assert revocations.revoked(dead, NOW).to_revoke[0].was_dead
-    assert stored(connections, engine, "revoking what was dead").to_revoke[0].was_dead
-    first, late = stored(connections, engine, "revoking several").to_revoke
-    assert first.revocation
-    assert (first.revocation.open_attempts, first.revoke_at, late.revoke_at) == (0, NOW + 18, NOW + 12)
-    assert stored(connections, engine, "revoking").to_revoke[0].revocation != first.revocation
-    (end,) = stored(connections, engine, "revoked").revocation
-    assert (end.ended_the_grant, end.answers["refresh_token"]["at"]) == (True, NOW + 11)
+    answered = {"refresh_token": {"answer": "revoked", "at": NOW + 11}}
+    assert read_as("revoked").revocation == (Revoked("acme", 1, answered, {"shop": "1"}),)
 
 
-def test_missing_scopes_are_found_by_comparing_the_texts(connections: Connections, engine: ClientOf) -> None:
-    """Earlier records say what was asked for, and not what is missing; the next refresh knows more."""
+def test_what_was_refused_or_dead_is_known_to_be_when_it_is_revoked() -> None:
+    """As it is of a record of today."""
+    for ending in (revocations.revoked(read_as("reauthorization_required"), NOW), read_as("revoking what was dead")):
+        assert [each.was_dead for each in ending.to_revoke] == [True]
+    assert not revocations.revoked(read_as("active"), NOW).to_revoke[0].was_dead
+
+
+def test_a_withdrawal_without_parameters_or_answers_is_read() -> None:
+    """The first release wrote neither of them, nor how many attempts had an unknown outcome."""
+    withdrawn = {"sealed": {"B": b"sealed-1"}, "provider": {"S": "acme"}, "version": {"N": "1"}, "at": {"N": "7"}}
+    record = {name: value for name, value in RECORDS["revoking"].items() if name != "withdrawals"}
+
+    read = connection_of({**record, "withdrawals": {"L": [{"M": withdrawn}]}})
+
+    assert read.sets == (replace(to_be_revoked(b"sealed-1", 1, Revocation(7)), whose=Whose("acme")),)
+
+
+def test_missing_scopes_are_found_by_comparing_the_texts() -> None:
+    """Earlier records say what was asked for, and not what is missing."""
+    read = connection_of(RECORDS["active"] | {"requested_scope": {"S": "read write"}})
+
+    assert (read.requested_scope, read.scope, read.scope_missing) == ("read write", "read", ("write",))
+
+
+def test_missing_scopes_are_shown_and_stay(connections: Connections, engine: ClientOf) -> None:
+    """In the list, and through its next write; the next refresh knows more."""
     asked = RECORDS["active"] | {"requested_scope": {"S": "read write"}}
     engine("dynamodb").put_item(TableName=connections._name, Item=asked)  # noqa: SLF001 - its own table
 
@@ -203,10 +279,57 @@ def test_an_earlier_message_is_read_as_what_it_was() -> None:
     assert (authorization.request_id, authorization.authorized.tags) == ("request-2", {"tier": "gold"})
 
 
+OF_THEN = SealedTokens(
+    sha256(b"c2VhbGVkLTI=").hexdigest()[:16],
+    Seal(b"sealed-2", 1, 2),
+    UNKNOWN_CLIENT,
+    refreshable=True,
+    token_type="Bearer",
+    obtained_at=NOW,
+    expires_at=NOW + 3600,
+    refresh_at=NOW + 3300,
+    due_at=NOW + 665280,
+    scope="read",
+)
+
+
+def test_nothing_is_lost_of_an_earlier_message() -> None:
+    """Everything that it says has a place today; everything else is as in a new one."""
+    assert message("refresh") == Obtained(
+        "merchant-1", "holder-1", OF_THEN, refreshed_from=RefreshedFrom("v1", 1), request_id=None
+    )
+    assert message("authorization") == Obtained(
+        "merchant-1",
+        "request-2",
+        replace(OF_THEN, obtained_at=NOW + 40, due_at=NOW + 665320),
+        authorized=Authorized("request-2", "owner-1", {"tier": "gold"}, "read"),
+        request_id="request-2",
+    )
+
+
+def test_missing_scopes_of_an_earlier_message_are_found_by_comparing_the_texts() -> None:
+    """As those of an earlier record are. The answer to a refresh says nothing of what was asked for."""
+    document = json.loads(MESSAGES["authorization"])
+    document["authorized"]["requested_scope"] = "read write"
+
+    assert obtained_document.from_document(document).tokens.scope_missing == ("write",)
+    assert message("refresh").tokens.scope_missing == ()
+
+
+def test_a_message_of_no_tenant_is_read() -> None:
+    """The first release wrote no parameters, and no origin into the answer to a code."""
+    document = json.loads(MESSAGES["authorization"])
+    del document["parameters"], document["origin"]
+
+    read = obtained_document.from_document(document)
+
+    assert (read.tokens.whose, read.refreshed_from) == (Whose("acme"), None)
+
+
 @pytest.mark.parametrize("kind", MESSAGES)
-def test_it_comes_into_an_earlier_record_once(connections: Connections, engine: ClientOf, kind: str) -> None:
+def test_it_comes_into_an_earlier_record_once(kind: str) -> None:
     """By the rules of today."""
-    read = stored(connections, engine, "leased")
+    read = read_as("leased")
 
     after = message(kind).decide(read, NOW + 60)
 
@@ -216,14 +339,13 @@ def test_it_comes_into_an_earlier_record_once(connections: Connections, engine: 
     assert message(kind).decide(after, NOW + 60) is Verdict.STORED
 
 
-@pytest.mark.parametrize("kind", ["refreshed"])
-def test_it_is_recognised_in_an_earlier_record(connections: Connections, engine: ClientOf, kind: str) -> None:
+def test_it_is_recognised_in_an_earlier_record() -> None:
     """The code of that time has stored the same answer."""
-    assert message("refresh").decide(stored(connections, engine, kind), NOW + 60) is Verdict.STORED
+    assert message("refresh").decide(read_as("refreshed"), NOW + 60) is Verdict.STORED
 
 
-def test_it_is_revoked_if_the_record_was(connections: Connections, engine: ClientOf) -> None:
+def test_it_is_revoked_if_the_record_was() -> None:
     """Like any answer to a request from before a revocation."""
-    after: Any = message("refresh").decide(stored(connections, engine, "revoked"), NOW + 60)
+    after: Any = message("refresh").decide(read_as("revoked"), NOW + 60)
 
     assert (after.status, [each.seal.version for each in after.to_revoke]) == (Status.REVOKING, [2])
