@@ -35,10 +35,16 @@ ALSO = {
     "grant/revoked": ("revoking",),
     "grant/after_waiting": ("confirming",),
     "grant/authorized": ("confirming", "account_lookup"),
-    "grant/late_answers": ("obtained",),
+    "grant/late_answers": ("obtained", "kept"),
     "grant/transition": ("consents", "refreshes", "revocations", "life"),
+    "grant/connection": ("refreshes", "completing", "confirming"),
+    "grant/consents": ("kept", "account_lookup", "confirming"),
+    "grant/obtained": ("confirming", "completing", "rescuing"),
 }
 """Tests that a module is tried by although they do not name it: those of the modules through which it is used."""
+
+SLOW = frozenset({"test_life"})
+"""Tests that come last: they take longer than all others together."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -66,7 +72,7 @@ def _of_module(path: Path, explained: dict[str, Any], lines: str | None) -> bool
     began, reasons = time.monotonic(), explained.get(name, {})
     mutants = [each for each in _mutants(path) if _is_among(each["line"], lines)]
     tests = _tests_of(name)
-    runner.preload(tests)
+    runner.preload(module, tests)
     noticed = runner.are_noticed_in_place(module, path, [each["code"] for each in mutants], tests)
     left = [each for each, is_noticed in zip(mutants, noticed, strict=True) if not is_noticed]
     survivors = [each for each in left if runner.killer_of(module, path, each["code"], tests) is None]
@@ -92,7 +98,7 @@ def _tests_of(name: str) -> list[str]:
     files = sorted((ROOT / "tests" / "unit").glob("test_*.py"), key=lambda path: path.stat().st_size)
     found = [path for path in files if path.stem == f"test_{stem}" or imports.search(path.read_text(encoding="utf-8"))]
     also = [ROOT / "tests" / "unit" / f"test_{each}.py" for each in ALSO.get(name, ())]
-    ordered = sorted(dict.fromkeys([*found, *also]), key=lambda path: path.stem != f"test_{stem}")
+    ordered = sorted(dict.fromkeys([*found, *also]), key=lambda path: (path.stem != f"test_{stem}", path.stem in SLOW))
     return [str(path.relative_to(ROOT)) for path in ordered]
 
 

@@ -3,11 +3,12 @@
 There are two ways. The fast one (`are_noticed_in_place`) forks a process that has loaded all code and collected the
 tests, and exchanges the code of functions in it. What tests make of Gatehouse while they are loaded is then as it was.
 So it can miss a change, and it cannot make one outside of functions. What it does not notice is for the other way
-(`killer_of`): it forks a process that has loaded everything but Gatehouse, and has the changed module loaded there.
+(`killer_of`): it forks a process that has loaded only what does not load the module, and loads the changed one there.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import gc
 import importlib.machinery
@@ -15,8 +16,10 @@ import importlib.util
 import inspect
 import json
 import os
+import resource
 import signal
 import sys
+from pathlib import Path
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -26,14 +29,16 @@ from tests.requirements import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
     from types import ModuleType
 
 _OURS = frozenset({"functions", "local", "tests", "tools", "benchmarks", "conftest", "__main__"})
 _NEEDS_A_SERVER = frozenset({"aws", "engine", "tables", "shared", "stack", "dynalite", "client_of"})
 
 PATIENCE = 45
-"""Seconds after which tests of a change that do not end count as failed: a loop has lost its end."""
+"""Seconds of computing after which tests of a change that do not end count as failed: a loop has lost its end.
+
+On a busy machine they may take far longer. If they wait and compute nothing they are given twenty times as long.
+"""
 
 
 class _Changed(importlib.machinery.SourceFileLoader):
@@ -74,25 +79,51 @@ class _Only:
             self.failed = f"{report.nodeid} cannot be loaded"
 
 
-def preload(files: Sequence[str]) -> None:
-    """Load what these tests load besides our own modules, so that no process has to do it again.
+def preload(module: str, files: Sequence[str]) -> None:
+    """Load what these tests load and the module is no part of, so that no process has to do it again.
 
     Raises `RuntimeError` if one of the tests fails without any change.
     """
     os.environ.setdefault("GATEHOUSE_FUNCTIONS", "source")
+    # Nobody else's bytecode is touched, and what is loaded again and again is compiled once.
+    sys.dont_write_bytecode, sys.pycache_prefix = False, str(ROOT / ".cache" / "mutation")
 
     def run(write: Callable[[Any], None]) -> int:
         plugin = _Only()
         status = _pytest(files, plugin)
-        write([plugin.failed, [name for name in sys.modules if name.partition(".")[0] not in _OURS]])
+        write([plugin.failed, {name: getattr(loaded, "__file__", None) for name, loaded in sys.modules.items()}])
         return status
 
     status, said = _forked(run, 600)
     if status != 0 or said is None:
         raise RuntimeError(f"the tests fail without a change: {said and said[0]}")
-    for name in said[1]:
+    for name in said[1].keys() - _those_that_load(module, said[1]):
         with contextlib.suppress(Exception):
             importlib.import_module(name)
+
+
+def _those_that_load(module: str, files: dict[str, str | None]) -> set[str]:
+    """Return the module, and all of ours among `files` that load it, directly or through others."""
+    ours = {name: path for name, path in files.items() if path is not None and name.partition(".")[0] in _OURS}
+    loads = {name: _loaded_by(name, Path(path)) for name, path in ours.items()}
+    found, before = {module}, set[str]()
+    while found != before:
+        before = found
+        found = found | {name for name, names in loads.items() if names & found}
+    return found
+
+
+def _loaded_by(name: str, path: Path) -> set[str]:
+    """Return what a module imports, wherever in it; a name that it imports from a package may be a module too."""
+    found = set[str]()
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            found |= {base} | {f"{base}.{each.name}" for each in node.names}
+    return found
 
 
 class _InPlace(_Only):
@@ -192,7 +223,8 @@ def killer_of(module: str, path: Path, code: str, tests: Sequence[str], patience
         sys.meta_path.insert(0, finder)
         plugin = _Only()
         # Most changes are noticed by the tests of the module's own name: the others need not be loaded for that.
-        status = _pytest(["-x", tests[0]], plugin) or (_pytest(["-x", *tests[1:]], plugin) if tests[1:] else 0)
+        parts = [part for part in (tests[:1], tests[1:5], tests[5:]) if part]
+        status = next((status for part in parts if (status := _pytest(["-x", *part], plugin))), 0)
         write(plugin.failed or f"pytest ended with {status}")
         return status
 
@@ -217,7 +249,9 @@ def _forked(work: Callable[[Callable[[Any], None]], int], patience: int) -> tupl
     if child == 0:
         os.close(reading)
         _be_quiet()
-        signal.alarm(patience)
+        if patience:
+            resource.setrlimit(resource.RLIMIT_CPU, (patience, patience))
+            signal.alarm(patience * 20)
         with os.fdopen(writing, "w", encoding="utf-8") as output:
             try:
                 status = work(lambda said: json.dump(said, output))
