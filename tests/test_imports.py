@@ -38,6 +38,7 @@ EVERY = {
     "storage.expression",
     "base.fields",
     "storage.items",
+    "base.noted",
     "base.record",
     "resources",
     "services",
@@ -46,6 +47,7 @@ EVERY = {
     "base.timing",
 }
 CONNECTIONS = {
+    "storage.change_notes",
     "grant.connection",
     "storage.connection_item",
     "storage.connections",

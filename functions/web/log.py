@@ -6,18 +6,15 @@ import logging
 import sys
 import traceback
 from collections.abc import Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging import Logger
 
+from functions.vault.base import noted
 from functions.vault.base.errors import InvalidRequest, ServerError
 from functions.vault.settings import SettingMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from functions.vault.base.errors import GatehouseError, ProviderError
 
 About = dict[str, Any]
@@ -26,18 +23,8 @@ About = dict[str, Any]
 NOT_NAMED = "not told"
 """The principal of an Invoke: AWS tells a function nothing of it. CloudTrail has it, under the same request id."""
 
-_about: ContextVar[About] = ContextVar("about")
-
-
-@contextmanager
-def call() -> Iterator[About]:
-    """Collect what a call is about, for as long as the call lasts."""
-    about: About = {}
-    before = _about.set(about)
-    try:
-        yield about
-    finally:
-        _about.reset(before)
+call = noted.of_a_call
+"""Collects what a call is about, for as long as the call lasts."""
 
 
 class _AboutFilter(logging.Filter):
@@ -45,7 +32,7 @@ class _AboutFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Complete a record; what the line itself says takes precedence."""
-        for name, value in _about.get({}).items():
+        for name, value in noted.so_far().items():
             record.__dict__.setdefault(name, value)
         return True
 

@@ -527,7 +527,7 @@ def test_each_vend_leaves_one_line_that_says_who_asked_for_what(
     signed = (USER, "123456789012", "api-1")
     assert [tuple(line.get(name) for name in names) for line in lines] == [
         ("token", "ok", *signed, "POST /v1/owners/{owner}/token", "ultracart", 1),
-        ("token", "connection_not_found", *signed, "POST /v1/owners/{owner}/token", None, None),
+        ("token", "connection_not_found", *signed, "POST /v1/owners/{owner}/token", "ultracart", None),
         ("refresh", "ok", *signed, "POST /v1/connections/{connection_id}/refresh", "ultracart", 1),
         ("token", "ok", NOT_NAMED, None, None, None, "ultracart", 1),
         ("refresh", "ok", NOT_NAMED, None, None, None, "ultracart", 1),

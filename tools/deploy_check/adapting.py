@@ -10,6 +10,7 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_LACKING = {"AWS::Logs::QueryDefinition"}
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 
 
@@ -19,16 +20,16 @@ class Adapted:
 
     text: str
     left_out: tuple[str, ...]
-    """Logical ids of alarms that add up several metrics."""
+    """Logical ids of alarms that add up several metrics, and of saved queries."""
     routes: tuple[str, ...]
     """Route keys (`GET /authorize/{ticket}`), which the emulator does not read in an OpenAPI document."""
 
 
 def adapt(text: str) -> Adapted:
-    """Return the template without alarms of several metrics, and with the HTTP API's routes as resources."""
+    """Return the template without what the emulator does not make, and with the HTTP API's routes as resources."""
     resources = _mapping(_mapping(yaml.compose(text, Loader=yaml.SafeLoader))["Resources"])
     lines = text.splitlines(keepends=True)
-    left_out = [name for name, resource in resources.items() if _has_several_metrics(resource)]
+    left_out = [name for name, resource in resources.items() if _is_not_made(resource)]
     routes = [route for name, resource in resources.items() for route in _routes(name, resource)]
     end = max(resource.end_mark.line for resource in resources.values())
     lines.insert(end, "".join(_resource(number, route) for number, route in enumerate(routes)))
@@ -46,9 +47,12 @@ class _Route:
     uri: str
 
 
-def _has_several_metrics(resource: yaml.Node) -> bool:
+def _is_not_made(resource: yaml.Node) -> bool:
+    """Return whether the resource fails the stack: an alarm of several metrics, or a type that the emulator lacks."""
     content = _mapping(resource)
-    return content["Type"].value == "AWS::CloudWatch::Alarm" and "Metrics" in _mapping(content["Properties"])
+    if content["Type"].value == "AWS::CloudWatch::Alarm":
+        return "Metrics" in _mapping(content["Properties"])
+    return content["Type"].value in _LACKING
 
 
 def _routes(name: str, resource: yaml.Node) -> Iterator[_Route]:

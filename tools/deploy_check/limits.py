@@ -32,7 +32,10 @@ BY_ITS_MAKING = (
 def of_the_template(adapted: Adapted) -> Iterator[str]:
     """Say what had to be changed in the template for the emulator to take it."""
     if adapted.left_out:
-        yield f"An alarm of several metrics fails the stack: {', '.join(adapted.left_out)} left out of the copy."
+        yield (
+            "Alarms of several metrics, and saved queries, fail the stack: "
+            f"{', '.join(adapted.left_out)} left out of the copy."
+        )
     yield (
         f"It reads no OpenAPI document: the {len(adapted.routes)} routes of the HTTP API are resources in the copy, "
         "with the same integrations and the same IAM."

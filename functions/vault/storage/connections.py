@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from functions.vault.base.errors import ConnectionNotFound
+from functions.vault.base.noted import note
 from functions.vault.base.record import plain
 
 from . import attributes
+from .change_notes import note_change
 from .connection_item import IN_SUMMARY, connection_item, connection_of
 from .due import due_of
 from .expression import Expression
@@ -38,7 +40,11 @@ class Connections(Table):
     def get(self, connection_id: str) -> Connection | None:
         """Return the connection as it is now (a consistent read), or None."""
         stored = self._read(connection_id)
-        return connection_of(stored) if stored else None
+        if not stored:
+            return None
+        connection = connection_of(stored)
+        note(provider=connection.provider)
+        return connection
 
     def require(self, connection_id: str, narrowing: Narrowing | None = None) -> Connection:
         """Return the connection as it is now; raise `ConnectionNotFound` if there is none for a call so narrowed."""
@@ -59,6 +65,7 @@ class Connections(Table):
             ConditionExpression="attribute_not_exists(#connection_id)",
             ExpressionAttributeNames={"#connection_id": "connection_id"},
         )
+        note_change(None, new)
 
     def change(self, was: Connection, now: Connection) -> None:
         """Write `now` over `was` if the item still is what `was` says; else raise `Conflict`.
@@ -87,6 +94,7 @@ class Connections(Table):
             ConditionExpression=unchanged,
             **expression.arguments(),
         )
+        note_change(was, now)
 
     def change_or_read(self, was: Connection, now: Connection) -> Connection:
         """Replace `was` by `now` and return it; if another has changed the connection meanwhile, return it as it is."""
