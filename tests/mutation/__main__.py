@@ -75,7 +75,9 @@ def _of_module(path: Path, explained: dict[str, Any], lines: str | None) -> bool
     runner.preload(module, tests)
     noticed = runner.are_noticed_in_place(module, path, [each["code"] for each in mutants], tests)
     left = [each for each, is_noticed in zip(mutants, noticed, strict=True) if not is_noticed]
-    survivors = [each for each in left if runner.killer_of(module, path, each["code"], tests) is None]
+    survivors = [
+        each for each in left if _reason(each, reasons) or runner.killer_of(module, path, each["code"], tests) is None
+    ]
     unexplained = [each for each in survivors if _reason(each, reasons) is None]
     killed = len(mutants) - len(survivors)
     share = killed / len(mutants) if mutants else 1.0

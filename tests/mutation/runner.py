@@ -1,9 +1,10 @@
 """Runs tests on a changed module, in a process of its own for each change: no change outlives its tests.
 
 There are two ways. The fast one (`are_noticed_in_place`) forks a process that has loaded all code and collected the
-tests, and exchanges the code of functions in it. What tests make of Gatehouse while they are loaded is then as it was.
-So it can miss a change, and it cannot make one outside of functions. What it does not notice is for the other way
-(`killer_of`): it forks a process that has loaded only what does not load the module, and loads the changed one there.
+tests, exchanges the code of functions in it, and runs the tests that call them. What tests make of Gatehouse while they
+are loaded is then as it was. So it can miss a change, and it cannot make one outside of functions. What it does not
+notice is for the other way (`killer_of`): it forks a process that has loaded only what does not load the module, and
+loads the changed one there.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
@@ -29,7 +31,7 @@ from tests.requirements import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import ModuleType
+    from types import FrameType, ModuleType
 
 _OURS = frozenset({"functions", "local", "tests", "tools", "benchmarks", "conftest", "__main__"})
 _NEEDS_A_SERVER = frozenset({"aws", "engine", "tables", "shared", "stack", "dynalite", "client_of"})
@@ -80,24 +82,20 @@ class _Only:
 
 
 def preload(module: str, files: Sequence[str]) -> None:
-    """Load what these tests load and the module is no part of, so that no process has to do it again.
-
-    Raises `RuntimeError` if one of the tests fails without any change.
-    """
+    """Load what these tests load and the module is no part of, so that no process has to do it again."""
     os.environ.setdefault("GATEHOUSE_FUNCTIONS", "source")
     # Nobody else's bytecode is touched, and what is loaded again and again is compiled once.
     sys.dont_write_bytecode, sys.pycache_prefix = False, str(ROOT / ".cache" / "mutation")
 
     def run(write: Callable[[Any], None]) -> int:
-        plugin = _Only()
-        status = _pytest(files, plugin)
-        write([plugin.failed, {name: getattr(loaded, "__file__", None) for name, loaded in sys.modules.items()}])
+        status = _pytest(["--collect-only", *files], _Only())
+        write({name: getattr(loaded, "__file__", None) for name, loaded in sys.modules.items()})
         return status
 
     status, said = _forked(run, 600)
     if status != 0 or said is None:
-        raise RuntimeError(f"the tests fail without a change: {said and said[0]}")
-    for name in said[1].keys() - _those_that_load(module, said[1]):
+        raise RuntimeError("the tests cannot be loaded")
+    for name in said.keys() - _those_that_load(module, said):
         with contextlib.suppress(Exception):
             importlib.import_module(name)
 
@@ -127,7 +125,7 @@ def _loaded_by(name: str, path: Path) -> set[str]:
 
 
 class _InPlace(_Only):
-    """A plugin that runs the collected tests once for each change of a module, each time in a process of its own."""
+    """A plugin that runs the collected tests for each change of a module, each time in a process of its own."""
 
     def __init__(self, module: str, path: Path, codes: Sequence[str], patience: int) -> None:
         super().__init__()
@@ -135,7 +133,8 @@ class _InPlace(_Only):
         self._module, self._path, self._codes, self._patience = module, path, codes, patience
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Do that in place of running them."""
+        """Do that in place of running them; without a change all must pass."""
+        calls = self._calls_of_each(session)
         gc.unfreeze()
         functions = [each for each in gc.get_objects() if type(each) is FunctionType]
         ours = [each for each in functions if each.__code__.co_filename == str(self._path)]
@@ -143,11 +142,26 @@ class _InPlace(_Only):
         before = _compiled(self._path, self._path.read_text(encoding="utf-8"))
         for code in self._codes:
             changed = _changed_functions(before, _compiled(self._path, code))
-            self.are_noticed.append(changed is not None and self._is_noticed(session, ours, changed, code))
+            names = {new.co_qualname for new in changed or ()}
+            items = [item for item, called in zip(session.items, calls, strict=True) if not names.isdisjoint(called)]
+            self.are_noticed.append(changed is not None and self._is_noticed(items, ours, changed, code))
         return True
 
+    def _calls_of_each(self, session: pytest.Session) -> list[list[str]]:
+        """Return the functions of the module that each test calls."""
+
+        def run(write: Callable[[Any], None]) -> int:
+            calls = [sorted(_called_by(lambda: _run([item]), str(self._path))) for item in session.items]  # noqa: B023
+            write((self.failed, calls))
+            return 0
+
+        status, said = _forked(run, 10 * self._patience)
+        if status != 0 or said[0] is not None:
+            raise RuntimeError(f"the tests fail without a change: {said and said[0]}")
+        return list(said[1])
+
     def _is_noticed(
-        self, session: pytest.Session, ours: Sequence[FunctionType], changed: Sequence[CodeType], code: str
+        self, items: Sequence[pytest.Item], ours: Sequence[FunctionType], changed: Sequence[CodeType], code: str
     ) -> bool:
         def run(_write: Callable[[Any], None]) -> int:
             finder: Any = _Changed(self._module, self._path, code)  # if it is not loaded yet
@@ -156,13 +170,35 @@ class _InPlace(_Only):
                 for function in ours:
                     if function.__code__.co_qualname == new.co_qualname:
                         function.__code__ = new
-            for item, following in zip(session.items, [*session.items[1:], None], strict=True):
-                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-                if self.failed is not None:
-                    return 1
-            return 0
+            _run(items, lambda: self.failed is not None)
+            return int(self.failed is not None)
 
-        return _forked(run, self._patience)[0] != 0
+        return bool(items) and _forked(run, self._patience)[0] != 0
+
+
+def _run(items: Sequence[pytest.Item], is_over: Callable[[], bool] = lambda: False) -> None:
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if is_over():
+            return
+
+
+def _called_by(work: Callable[[], None], filename: str) -> set[str]:
+    """Return the functions of a file that are called while something is done, also by threads that it starts."""
+    found: set[str] = set()
+
+    def note(frame: FrameType, event: str, _argument: Any) -> None:
+        if event == "call" and frame.f_code.co_filename == filename:
+            found.add(frame.f_code.co_qualname.partition(".<locals>")[0])
+
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+    return found
 
 
 def are_noticed_in_place(
@@ -177,7 +213,9 @@ def are_noticed_in_place(
         return status
 
     _, said = _forked(run, 0)
-    return list(said or [False] * len(codes))
+    if said is None or len(said) != len(codes):
+        raise RuntimeError("the tests fail without a change")
+    return list(said)
 
 
 def _compiled(path: Path, text: str) -> CodeType:
