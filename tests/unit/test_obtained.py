@@ -587,6 +587,84 @@ def test_a_document_that_is_no_such_answer_is_refused(document: Any) -> None:
         obtained_document.from_document(document)
 
 
+KEY_ARN = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"tokens": ...}, "rescue queue"),
+        ({"tokens": None}, "tokens: expected an object"),
+        ({"tokens__seal__ciphertext": "not base64!"}, "tokens.seal.ciphertext: expected base64"),
+        ({"tokens__seal__version": "1"}, "tokens.seal.version"),
+        ({"tokens__seal__version": 0}, "version and format of the seal from 1 on"),
+        ({"tokens__seal__format": 0}, "version and format of the seal from 1 on"),
+        ({"tokens__seal__format": 256}, "version and format of the seal from 1 on"),
+        ({"tokens__seal__key": ""}, "tokens.seal.key: expected the name of a KMS key, or null"),
+        ({"tokens__seal__key": "a key"}, "tokens.seal.key"),
+        ({"tokens__seal__key": "k" * 2049}, "tokens.seal.key"),
+        ({"tokens__whose__provider": ...}, "tokens.whose.provider: required"),
+        ({"tokens__whose__provider": "Acme!"}, "expected a connection_id and a provider as start takes them"),
+        ({"tokens__id": 7}, "tokens.id: expected a text"),
+        ({"connection_id": "merchant 1"}, "expected a connection_id and a provider as start takes them"),
+        ({"connection_id": ""}, "expected a connection_id and a provider as start takes them"),
+        ({"purpose": "gatehouse/else"}, "purpose: expected gatehouse/tokens or gatehouse/pending"),
+        ({"refreshed_from": {"set_id": "1"}}, "refreshed_from.attempt: required"),
+        ({"authorized": {"request_id": "r"}}, "expected one of refreshed_from and authorized"),
+        ({"authorized": {"owner": "o"}}, "authorized.request_id: required"),
+        ({"refreshed_from": None}, "expected one of refreshed_from and authorized"),
+        ({"holder": 7}, "document.holder: expected a text"),
+        ({"holder": ...}, "document.holder: required"),
+    ],
+)
+def test_the_error_names_what_is_wrong_with_a_document(changes: dict[str, Any], named: str) -> None:
+    """It is in the log beside a message that was put aside: a person has to find out what wrote it."""
+    with pytest.raises(ValueError, match=rf"^{NOT_ONE}") as refused:
+        obtained_document.from_document(malformed(**changes))
+
+    assert named in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tokens__seal__format": 255},
+        {"tokens__seal__key": KEY_ARN},
+        {"tokens__seal__key": "k" * 2048},
+        {"tokens__seal__key": None},
+        {"tokens__scope_missing": ["write"]},
+        {"tokens__scope_missing": ...},
+        {"purpose": "gatehouse/pending"},
+        {"authorized": None},
+        {"authorized": ...},
+    ],
+)
+def test_a_document_may_have_whatever_an_answer_may_have(changes: dict[str, Any]) -> None:
+    """A later format, any name of a key, and nothing where nothing is to be said."""
+    document = malformed(**changes)
+
+    read = obtained_document.from_document(document)
+
+    assert from_document_again(read) == read
+    seal = document["tokens"]["seal"]
+    assert (read.tokens.seal.format, read.tokens.seal.key) == (seal["format"], seal["key"])
+    assert read.tokens.scope_missing == tuple(document["tokens"].get("scope_missing", ()))
+    assert (read.purpose, read.authorized) == (document["purpose"], None)
+
+
+def from_document_again(written: Obtained) -> Obtained:
+    """Return an answer as it is read after it was written down once more."""
+    return obtained_document.from_document(json.loads(obtained_document.to_json(written)))
+
+
+def test_an_answer_is_written_down_without_blanks() -> None:
+    """A message has 256 KB at most."""
+    line = obtained_document.to_json(REFRESH)
+
+    assert '": ' not in line
+    assert ", " not in line
+
+
 # Whose account it is
 
 
