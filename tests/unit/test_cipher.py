@@ -12,7 +12,8 @@ from functions.vault.base.errors import TemporarilyUnavailable
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.life import Place
 from functions.vault.grant.seal import PENDING, Seal, Whose
-from functions.vault.grant.stored_set import StoredSet
+from functions.vault.grant.seal import TOKENS as TOKENS_IN_USE
+from functions.vault.grant.stored_set import Pending, StoredSet
 from functions.vault.grant.token_set import TokenSet
 from functions.vault.storage import sealing
 from functions.vault.storage.aws import ClientOf
@@ -29,6 +30,7 @@ class Kms:
     def __init__(self, kms: Any) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.error: Exception | None = None
+        self.refuses: dict[str, Exception] = {}
         self._kms = kms
 
     def __call__(self, service: str) -> "Kms":
@@ -46,8 +48,9 @@ class Kms:
 
     def _pass(self, operation: str, arguments: dict[str, Any]) -> Any:
         self.calls.append((operation, arguments))
-        if self.error is not None:
-            raise self.error
+        error = self.error or self.refuses.get(arguments["KeyId"])
+        if error is not None:
+            raise error
         return getattr(self._kms, operation)(**arguments)
 
 
@@ -266,6 +269,44 @@ def test_pending_tokens_open_only_in_their_place(kms: Kms, key_id: str) -> None:
         Cipher(kms, key_id).open("merchant-1", in_use)
 
 
+def test_what_had_waited_opens_while_it_is_revoked(kms: Kms, key_id: str) -> None:
+    """It was never put to use, and keeps the purpose that it was sealed for."""
+    sealer = Cipher(kms, key_id).prepare("merchant-1", 1, WHOSE, purpose=PENDING)
+    waited = replace(
+        current(connection(tokens=sealed_tokens(sealed=sealer))),
+        place=Place.REVOKING,
+        pending=Pending(until=NOW, obtained_at=NOW, revocations=0),
+    )
+
+    assert Cipher(kms, key_id).open("merchant-1", waited) == TOKENS
+    with pytest.raises(SealBroken, match="KMS does not open"):
+        Cipher(kms, key_id).open("merchant-1", replace(waited, place=Place.CURRENT))
+
+
+def test_what_is_in_no_record_yet_opens_for_its_own_purpose(kms: Kms, key_id: str) -> None:
+    """An answer in the rescue queue says what it was sealed for, and KMS holds it to that."""
+    waits, is_used = (
+        sealed_tokens(sealed=Cipher(kms, key_id).prepare("merchant-1", 1, WHOSE, purpose=purpose))
+        for purpose in (PENDING, TOKENS_IN_USE)
+    )
+
+    assert Cipher(kms, key_id).open("merchant-1", waits, PENDING) == TOKENS
+    assert Cipher(kms, key_id).open("merchant-1", is_used) == TOKENS
+    for tokens, purpose in ((waits, TOKENS_IN_USE), (is_used, PENDING)):
+        with pytest.raises(SealBroken, match="KMS does not open"):
+            Cipher(kms, key_id).open("merchant-1", tokens, purpose)
+
+
+def test_a_new_set_has_an_id_of_its_own(kms: Kms, key_id: str) -> None:
+    """Eight random octets. One that is sealed again keeps what it had."""
+    cipher = Cipher(kms, key_id)
+    ids = {cipher.prepare("merchant-1", 1, WHOSE).id for _ in range(3)}
+
+    assert {len(bytes.fromhex(each)) for each in ids} == {8}
+    assert len(ids) == 3
+    assert cipher.prepare("merchant-1", 1, WHOSE, "set-1").id == "set-1"
+
+
 def test_a_set_names_the_key_that_sealed_it(kms: Kms, key_id: str) -> None:
     """A set sealed by another key is refused by its name, before KMS is asked."""
     made = stored(kms, key_id)
@@ -303,6 +344,19 @@ def test_each_key_is_tried_for_what_does_not_say_its_key(kms: Kms, key_id: str) 
     assert Cipher(kms, key_id, other).tokens_of(by_first) == TOKENS
     with pytest.raises(SealBroken, match="KMS does not open"):
         Cipher(kms, key_id, other).tokens_of(by_third)
+
+
+@pytest.mark.parametrize("code", ["IncorrectKeyException", "AccessDeniedException"])
+def test_a_key_that_is_another_or_no_longer_ours_is_passed_over(kms: Kms, key_id: str, code: str) -> None:
+    """The other may have sealed it. If none is left to be tried, a missing right is a defect."""
+    made = in_format_1(kms, key_id)
+    kms.refuses = {"key-2": failing(code)}
+
+    assert Cipher(kms, "key-2", key_id).tokens_of(made) == TOKENS
+
+    kms.refuses = dict.fromkeys(("key-2", key_id), failing("AccessDeniedException"))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        Cipher(kms, "key-2", key_id).tokens_of(made)
 
 
 def test_a_key_that_fails_is_not_taken_for_the_wrong_one(kms: Kms, key_id: str) -> None:
