@@ -244,13 +244,15 @@ def test_a_ciphertext_cannot_be_made_one_of_an_earlier_format(kms: Kms, key_id: 
     """That format is bound to less. Neither the record nor the first octet can claim it."""
     made = stored(kms, key_id)
     seal = current(made).seal
-    for changed in (
-        replace(seal, format=1),
-        replace(seal, format=1, ciphertext=b"\x01" + seal.ciphertext[1:]),
-        replace(seal, format=3),
-    ):
-        with pytest.raises(SealBroken):
+    kms.calls.clear()
+    for changed in (replace(seal, format=1), replace(seal, format=3), replace(seal, ciphertext=b"\x01sealed")):
+        with pytest.raises(SealBroken, match="name different formats"):
             Cipher(kms, key_id).tokens_of(with_current(made, seal=changed))
+    assert kms.calls == []
+
+    as_format_1 = replace(seal, format=1, ciphertext=b"\x01" + seal.ciphertext[1:])
+    with pytest.raises(SealBroken):
+        Cipher(kms, key_id).tokens_of(with_current(made, seal=as_format_1))
 
 
 def test_pending_tokens_open_only_in_their_place(kms: Kms, key_id: str) -> None:
@@ -317,6 +319,16 @@ def test_a_set_names_the_key_that_sealed_it(kms: Kms, key_id: str) -> None:
         Cipher(kms, key_id).tokens_of(with_current(made, seal=replace(current(made).seal, key="another")))
 
     assert kms.calls == []
+
+
+def test_with_one_key_no_other_is_tried(kms: Kms, key_id: str) -> None:
+    """KMS is asked once, by its name, whatever the format. So is it where no key has been changed yet."""
+    for made in (in_format_1(kms, "key-2"), with_current(in_format_1(kms, key_id), id="moved")):
+        for cipher in (Cipher(kms, key_id), Cipher(kms, key_id, "")):
+            kms.calls.clear()
+            with suppress(SealBroken):
+                cipher.tokens_of(made)
+            assert [arguments["KeyId"] for _, arguments in kms.calls] == [key_id]
 
 
 def test_what_either_of_two_keys_sealed_opens(kms: Kms, key_id: str) -> None:
