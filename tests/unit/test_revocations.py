@@ -1,6 +1,7 @@
 """What a revocation makes of a connection, here and with each answer of the server."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,11 +13,13 @@ from functions.vault.base.errors import (
 )
 from functions.vault.grant import late_answers, refreshes, revocations
 from functions.vault.grant.connection import Connection
-from functions.vault.grant.failure import LONGEST_REVOCATION_DELAY
-from functions.vault.grant.life import Place, Status
+from functions.vault.grant.failure import LONGEST_REVOCATION_DELAY, Failure
+from functions.vault.grant.lease import Lease
+from functions.vault.grant.life import MOST_SUPERSEDED, Place, Status
 from functions.vault.grant.revocation import REFUSED_AFTER_AN_INTERRUPTION, Revocation
 from functions.vault.grant.revocations import MOST_REVOKED
 from functions.vault.grant.revoked import Revoked
+from functions.vault.grant.stored_set import Pending, StoredSet
 from functions.vault.grant.token_set import TokenSet
 from functions.vault.grant.tokens import SealedTokens
 from tests.unit.samples import NOW, WHOSE, connection, current, leased, sealed_tokens, token_response
@@ -257,3 +260,202 @@ def test_what_only_the_connection_knows_of_a_refresh_goes_with_its_token_set() -
 
     assert revoking.lease
     assert (revoking.lease.holder, revoking.lease.interrupted_at, revoking.lease.revokes) == ("holder-2", NOW + 5, True)
+
+
+# What a revocation meets
+
+
+def holding(*sets: StoredSet, status: Status = Status.ACTIVE, **fields: Any) -> Connection:
+    """Return a connection that holds these token sets."""
+    return replace(connection(), sets=sets, status=status, **fields)
+
+
+def in_place(place: Place, set_id: str, **fields: Any) -> StoredSet:
+    """Return a token set in a place."""
+    return replace(current(connection()), id=set_id, place=place, **fields)
+
+
+def places(of: Connection) -> dict[str, Place]:
+    """Return where each token set is."""
+    return {each.id: each.place for each in of.sets}
+
+
+WAITS = Pending(until=NOW + 600, obtained_at=NOW, revocations=0, confirmation="hash", confirm_by=NOW + 600)
+WAITING = in_place(Place.PENDING, "waiting", pending=WAITS)
+WAITING_APART = replace(WAITING, pending=replace(WAITS, grants_are_apart=True))
+
+
+@pytest.mark.parametrize(("waiting", "is_revoked"), [(WAITING, False), (WAITING_APART, True)])
+def test_what_waits_for_a_confirmation_goes_with_the_connection(waiting: StoredSet, *, is_revoked: bool) -> None:
+    """It was never the connection's own: it is revoked only if that ends nothing else."""
+    ending = revocations.revoked(holding(in_place(Place.CURRENT, "used"), waiting), NOW + 5, "holder-1", NOW + 30)
+
+    assert (ending.status, ending.revocations) == (Status.REVOKING, 1)
+    assert places(ending) == {"used": Place.REVOKING} | ({"waiting": Place.REVOKING} if is_revoked else {})
+    assert [each.id for each in ending.to_revoke if each.is_in_hand(NOW + 6)] == ["used"]
+
+
+@pytest.mark.parametrize("status", [Status.REVOKED, Status.REVOKING])
+def test_a_connection_that_had_ended_loses_only_what_waits(status: Status) -> None:
+    """And the count goes up: an authorization from before it brings nothing either. What it has noted stays."""
+    others = (in_place(Place.REVOKING, "ending", revocation=Revocation(NOW)),) if status is Status.REVOKING else ()
+    noted = (Revoked("acme", 1),)
+    ended = holding(*others, WAITING, status=status, revocations=3, revocation=noted)
+
+    again = revocations.revoked(ended, NOW + 5, "holder-1", NOW + 30)
+
+    assert again == replace(
+        ended, sets=others, revocations=4, changes=ended.changes + 1, updated_at=NOW + 5, **due(others)
+    )
+
+
+def due(sets: tuple[StoredSet, ...]) -> dict[str, Any]:
+    """Return when a connection is due that has nothing but these to be revoked."""
+    if sets:
+        return {"revocation_due_at": NOW, "due_at": NOW}
+    return {"due_at": connection().upkeep_at}
+
+
+def test_it_takes_every_token_set_along_and_only_the_current_one_is_claimed() -> None:
+    """The one that is kept or superseded is revoked after it. What it noted of earlier revocations is over."""
+    used = in_place(Place.CURRENT, "used", refreshable=False)
+    kept, old = in_place(Place.KEPT, "kept"), in_place(Place.SUPERSEDED, "old")
+    before = holding(used, kept, old, revocation=(Revoked("acme", 1),))
+
+    ending = revocations.revoked(before, NOW + 5, "holder-1", NOW + 29.5, waiting=True)
+
+    assert [each.id for each in ending.to_revoke] == ["used", "kept", "old"]
+    assert [each.revocation for each in ending.sets] == [Revocation(NOW + 5)] * 3
+    claimed = Lease("holder-1", 0, NOW + 30, revokes=True, waiting=True)
+    assert [each.lease for each in ending.to_revoke] == [claimed, None, None]
+    assert (ending.revocation, ending.upkeep_at, ending.revocation_due_at) == ((), None, NOW + 5)
+    begun = revocations.revoked(before, NOW + 5, "holder-1", NOW + 29.5)
+    assert [each.lease for each in begun.to_revoke] == [replace(claimed, waiting=False), None, None]
+
+
+def test_without_a_current_token_set_none_is_claimed() -> None:
+    """What is superseded waits for its turn."""
+    ending = revocations.revoked(
+        holding(in_place(Place.SUPERSEDED, "old"), status=Status.REAUTHORIZATION_REQUIRED), NOW, "holder-1", NOW + 30
+    )
+
+    assert [(each.id, each.lease) for each in ending.to_revoke] == [("old", None)]
+
+
+@pytest.mark.parametrize(("sets", "status"), [((), Status.REVOKED), (("ending",), Status.REVOKING)])
+def test_a_connection_without_tokens_has_ended_when_nothing_is_left_to_revoke(
+    sets: tuple[str, ...], status: Status
+) -> None:
+    """It had lost its tokens; some of them may still be on their way out."""
+    held = tuple(in_place(Place.REVOKING, each, revocation=Revocation(NOW - 9)) for each in sets)
+
+    ending = revocations.revoked(holding(*held, status=Status.REAUTHORIZATION_REQUIRED), NOW, "holder-1", NOW + 30)
+
+    assert (ending.status, ending.sets, ending.revocations) == (status, held, 1)
+
+
+LOST = Failure.of(ProviderUnavailable("Lost.", outcome_unknown=True), None, NOW + 5, 0.5)
+FREE = Lease("", 0, 0, NOW + 5, answer_lost=True)
+
+
+@pytest.mark.parametrize(
+    ("lease", "failure", "left"),
+    [
+        (None, None, None),
+        (None, LOST, FREE),
+        (None, replace(LOST, outcome_unknown=False), None),
+        (Lease("", 1, 0, NOW - 9), LOST, Lease("", 1, 0, NOW - 9)),
+        (Lease("h", 1, NOW + 30), LOST, Lease("h", 1, NOW + 30, NOW + 5, answer_lost=True)),
+        (Lease("h", 1, NOW + 30), None, Lease("h", 1, NOW + 30)),
+    ],
+)
+def test_an_answer_that_was_lost_stays_lost(lease: Lease | None, failure: Failure | None, left: Lease | None) -> None:
+    """The failure of the last refresh goes with the token set that was refreshed; what that one knows goes first."""
+    kept = in_place(Place.KEPT, "kept", lease=lease)
+    beside = in_place(Place.CURRENT, "beside", refreshable=False)
+
+    ending = revocations.revoked(holding(beside, kept, failure=failure), NOW + 10)
+
+    assert [each.lease for each in ending.to_revoke] == [None, left]
+    alone = revocations.revoked(holding(replace(kept, place=Place.CURRENT), failure=failure), NOW + 10)
+    assert [each.lease for each in alone.to_revoke] == [left]
+
+
+# Attempts at the server
+
+
+def test_whoever_begins_an_attempt_is_in_the_record() -> None:
+    """To revoke a token set, or to refresh it so that it can be revoked."""
+    ending = revocations.revoked(connection(), NOW)
+    claimed = ending.to_revoke[0].claimed("holder-1", NOW + 30, NOW, revokes=True)
+
+    for begin in (revocations.revocation_began, revocations.refresh_to_revoke_began):
+        begun = begin(ending, claimed, NOW + 1.5)
+        assert (begun.to_revoke, begun.status, begun.changes) == ((claimed,), Status.REVOKING, ending.changes + 1)
+        assert (begun.updated_at, begun.due_at) == (NOW + 1, NOW + 30)
+
+
+def test_a_revocation_that_would_end_a_newer_consent_is_put_off() -> None:
+    """Its token set is superseded from then on, free, and within the bounds of what is kept."""
+    superseded = [in_place(Place.SUPERSEDED, f"old-{number}") for number in range(MOST_SUPERSEDED)]
+    put_off = in_place(Place.REVOKING, "late", revocation=Revocation(NOW), lease=Lease("h", 1, NOW + 9, NOW - 9))
+    held = holding(in_place(Place.CURRENT, "used"), *superseded, put_off)
+
+    after = revocations.revocation_put_off(held, put_off, NOW + 5)
+
+    assert (after.status, after.to_revoke, after.revocation_due_at) == (Status.ACTIVE, (), None)
+    late = after.set_of("late")
+    assert late == replace(put_off, place=Place.SUPERSEDED, revocation=None, lease=Lease("", 0, 0, NOW - 9))
+    assert len(after.in_place(Place.SUPERSEDED)) == MOST_SUPERSEDED
+    assert after.updated_at == NOW + 5
+
+
+@pytest.mark.parametrize(
+    ("status", "others", "then"),
+    [
+        (Status.REVOKING, 0, Status.REVOKED),
+        (Status.REVOKING, 1, Status.REVOKING),
+        (Status.ACTIVE, 0, Status.ACTIVE),
+        (Status.ACTIVE, 1, Status.ACTIVE),
+    ],
+)
+def test_a_connection_is_revoked_with_its_last_token_set(status: Status, others: int, then: Status) -> None:
+    """Until then it is revoking; one that is connected again stays connected."""
+    ending = [in_place(Place.REVOKING, f"ending-{number}", revocation=Revocation(NOW)) for number in range(others + 1)]
+    used = [in_place(Place.CURRENT, "used")] if status is Status.ACTIVE else []
+    noted = Revoked("acme", 7)
+
+    after = revocations.revocation_confirmed(
+        holding(*used, *ending, status=status, revocation=(noted,)), ending[0], NOW + 5
+    )
+
+    assert (after.status, [each.id for each in after.to_revoke]) == (then, ["ending-1"][:others])
+    assert after.revocation == (noted, Revoked.of(ending[0]))
+    assert after.updated_at == NOW + 5
+
+
+def test_the_end_of_a_token_set_that_is_gone_is_noted() -> None:
+    """Late tokens have taken its place: they are still to be revoked, and it is known that the grant had ended."""
+    gone = in_place(Place.REVOKING, "gone", revocation=Revocation(NOW)).answered("refresh_token", "revoked", NOW + 1)
+    held = holding(in_place(Place.REVOKING, "late", revocation=Revocation(NOW)), status=Status.REVOKING)
+
+    after = revocations.end_noted(held, gone, NOW + 5)
+
+    assert after == replace(
+        held,
+        revocation=(Revoked.of(gone),),
+        changes=held.changes + 1,
+        updated_at=NOW + 5,
+        revocation_due_at=NOW,
+        due_at=NOW,
+    )
+
+
+def test_the_latest_records_of_revocations_are_kept() -> None:
+    """The oldest goes first."""
+    many = tuple(Revoked("acme", number) for number in range(MOST_REVOKED))
+    last = in_place(Place.REVOKING, "last", revocation=Revocation(NOW))
+
+    after = revocations.revocation_confirmed(holding(last, status=Status.REVOKING, revocation=many), last, NOW)
+
+    assert after.revocation == (*many[1:], Revoked.of(last))
