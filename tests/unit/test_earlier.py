@@ -161,6 +161,13 @@ def test_nothing_is_lost_of_the_rest() -> None:
     assert read_as("revoked").revocation == (Revoked("acme", 1, answered, {"shop": "1"}),)
 
 
+def test_the_secret_that_was_used_is_known() -> None:
+    """During a rotation of the client's secrets each token set is refreshed with its own."""
+    read = connection_of(RECORDS["active"] | {"client_secret_used": {"S": "previous"}})
+
+    assert read.sets == (replace(IN_USE, client_secret_used="previous"),)
+
+
 def test_what_was_refused_or_dead_is_known_to_be_when_it_is_revoked() -> None:
     """As it is of a record of today."""
     for ending in (revocations.revoked(read_as("reauthorization_required"), NOW), read_as("revoking what was dead")):

@@ -362,6 +362,21 @@ def test_an_interrupted_revocation_may_have_reached_the_server(before: Lease | N
     assert twice.open_attempts == 2 * open_attempts
 
 
+def test_whoever_takes_over_an_interrupted_refresh_knows_of_it() -> None:
+    """There may be newer tokens than these, which only the server knows."""
+    lapsed = replace(REVOKING, lease=Lease("holder-1", 3, NOW - 1))
+
+    claimed = lapsed.claimed("holder-2", NOW + 30, NOW + 0.5, revokes=True)
+
+    assert claimed.lease == Lease("holder-2", 3, NOW + 30, NOW, revokes=True)
+
+
+def test_a_refusal_of_its_refresh_token_is_remembered() -> None:
+    """Whatever is done with it later."""
+    assert SET.refused() == replace(SET, was_refused=True)
+    assert SET.refused().to_be_revoked(NOW).was_dead
+
+
 def test_an_attempt_begins_with_its_slot() -> None:
     """Its number was its own from the claim on."""
     claimed = REVOKING.claimed("holder-1", NOW + 5, NOW, revokes=False, waiting=True)
