@@ -175,14 +175,16 @@ def test_what_was_refused_or_dead_is_known_to_be_when_it_is_revoked() -> None:
     assert not revocations.revoked(read_as("active"), NOW).to_revoke[0].was_dead
 
 
-def test_a_withdrawal_without_parameters_or_answers_is_read() -> None:
-    """The first release wrote neither of them, nor how many attempts had an unknown outcome."""
+def test_what_an_earlier_record_does_not_say_is_empty() -> None:
+    """A withdrawal, or the record of one, need not have a tenant or answers."""
     withdrawn = {"sealed": {"B": b"sealed-1"}, "provider": {"S": "acme"}, "version": {"N": "1"}, "at": {"N": "7"}}
-    record = {name: value for name, value in RECORDS["revoking"].items() if name != "withdrawals"}
+    ended = {"provider": {"S": "acme"}, "version": {"N": "1"}}
+    record = {**RECORDS["revoking"], "withdrawals": {"L": [{"M": withdrawn}]}, "revocation": {"L": [{"M": ended}]}}
 
-    read = connection_of({**record, "withdrawals": {"L": [{"M": withdrawn}]}})
+    read = connection_of(record)
 
     assert read.sets == (replace(to_be_revoked(b"sealed-1", 1, Revocation(7)), whose=Whose("acme")),)
+    assert read.revocation == (Revoked("acme", 1),)
 
 
 def test_missing_scopes_are_found_by_comparing_the_texts() -> None:
@@ -324,7 +326,7 @@ def test_missing_scopes_of_an_earlier_message_are_found_by_comparing_the_texts()
 
 
 def test_a_message_of_no_tenant_is_read() -> None:
-    """The first release wrote no parameters, and no origin into the answer to a code."""
+    """It need not have parameters, nor an origin if it answers a code."""
     document = json.loads(MESSAGES["authorization"])
     del document["parameters"], document["origin"]
 
