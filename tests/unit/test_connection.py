@@ -8,10 +8,16 @@ from functions.vault.base.errors import (
     ConfirmationRequired,
     ConnectionRevoked,
     GatehouseError,
+    LastingRefusal,
     ReauthorizationRequired,
 )
-from functions.vault.grant.life import Status
-from tests.unit.samples import NOW, connection, token_response
+from functions.vault.grant import consents, transition
+from functions.vault.grant.connection import Connection
+from functions.vault.grant.failure import LASTS_AFTER, LASTS_FOR, Failure
+from functions.vault.grant.life import Happened, Status
+from functions.vault.grant.stored_set import Pending
+from functions.vault.grant.token_set import TokenSet
+from tests.unit.samples import NOW, connection, current, sealed_tokens, token_response, with_current
 
 
 @pytest.mark.parametrize(
@@ -86,3 +92,96 @@ def test_a_connection_belongs_to_one_party(status: Status, provider: str, owner:
 def test_the_ciphertext_shows_in_no_representation() -> None:
     """Not a secret by itself, and still nothing for a log."""
     assert "sealed-1" not in repr(connection())
+
+
+def waiting(
+    was: Connection | None = None, until: int = NOW + 600, *, subject: str | None = "account-1", asks: bool = False
+) -> Connection:
+    """Return a connection of an account, with tokens that wait for the application, or until their account is known."""
+    stored = replace(connection(), subject=subject) if was is None else was
+    confirmation = None if asks else "hash"
+    pending = Pending(until, NOW, 0, confirmation=confirmation, account_known=not asks)
+    return consents.has_to_wait(stored, sealed_tokens(sealed=b"waits"), pending, "request-2", NOW)
+
+
+@pytest.mark.parametrize(("until", "first"), [(NOW + 60, "waits"), (NOW + 119, "waits"), (NOW + 121, "sealed-1")])
+def test_what_waits_the_shortest_comes_first(until: int, first: str) -> None:
+    """Tokens in use whose account is to be asked for at `NOW + 120`, and others that wait until then or longer."""
+    both = waiting(with_current(connection(), account_at=NOW + 120), until)
+
+    assert both.waits_first is both.set_of(first)
+    assert both.due_at == min(until, NOW + 120)
+    assert both.set_of("another") is None
+    assert connection().waits_first is None
+
+
+@pytest.mark.parametrize(
+    ("status", "subject", "confirmation", "waits"),
+    [
+        (Status.ACTIVE, "account-1", None, True),
+        (Status.ACTIVE, None, None, True),
+        (Status.REVOKED, "account-1", None, True),
+        (Status.ACTIVE, "account-1", "hash", True),
+        (Status.ACTIVE, None, "hash", False),
+        (Status.REVOKED, "account-1", "hash", False),
+    ],
+)
+def test_tokens_wait_for_their_account_if_there_is_one_to_compare_it_with(
+    status: Status, subject: str | None, confirmation: str | None, *, waits: bool
+) -> None:
+    """Those that wait for the application only if the connection has an account, and was not revoked."""
+    stored = replace(waiting(subject=subject, asks=True), status=status)
+    held = stored.set_of("waits")
+    assert held is not None
+    assert held.pending is not None
+    asked = replace(held, pending=replace(held.pending, confirmation=confirmation))
+
+    assert stored.waits_for_account(asked) is waits
+    known = replace(asked, pending=replace(held.pending, account_known=True))
+    assert stored.waits_for_account(known) is False
+
+
+def test_what_waits_for_the_application_needs_a_confirmation_unless_something_works() -> None:
+    """A connection that vends needs none."""
+    vending = waiting()
+    revoked = replace(vending, status=Status.REVOKED)
+
+    assert vending.unconfirmed is vending.set_of("waits")
+    assert (vending.needs, revoked.needs) == (None, "confirmation")
+    assert waiting(asks=True).unconfirmed is None
+
+
+@pytest.mark.parametrize(
+    ("status", "times", "needs"),
+    [
+        (Status.ACTIVE, LASTS_FOR, "reauthorization"),
+        (Status.ACTIVE, LASTS_FOR - 1, None),
+        (Status.REVOKING, LASTS_FOR, None),
+    ],
+)
+def test_a_refusal_that_lasts_needs_a_person(status: Status, times: int, needs: str | None) -> None:
+    """To connect it again shows whether the grant is dead or the client is misconfigured."""
+    since = Failure.of(LastingRefusal("No."), None, NOW)
+    failure = replace(since, unknown=times, at=NOW + LASTS_AFTER)
+
+    assert replace(connection(), status=status, failure=failure).needs == needs
+
+
+@pytest.mark.parametrize(("lifetime", "notice"), [(3601, 900), (3603, 900), (3604, 901), (30 * 86400, 7 * 86400)])
+def test_a_person_is_needed_in_the_last_quarter_of_a_tokens_life(lifetime: int, notice: int) -> None:
+    """At a whole second, as everything in the index of background work; in the last week at most."""
+    made = connection(token_response(tokens=TokenSet("AT-1"), expires_at=NOW + lifetime))
+
+    assert (made.needs_from, type(made.needs_from)) == (NOW + lifetime - notice, int)
+
+
+def test_a_connection_without_tokens_has_nothing_that_hangs_on_them() -> None:
+    """No lease, no expiry, nothing that is due or could be refreshed or looked at."""
+    bare = transition.after(connection(), Happened.REFUSED, NOW, [current(connection())], upkeep_at=None)
+    without = replace(bare, sets=())
+
+    assert (without.lease, without.expires_at, without.needs_from) == (None, None, None)
+    assert not without.is_due(NOW + 10**9)
+    assert not without.refreshable
+    assert not without.may_be_looked_at(NOW + 10**9, by_caller=True)
+    assert not without.was_interrupted
