@@ -153,6 +153,11 @@ def test_a_new_consent_supersedes_the_token_set_before_it() -> None:
     assert (again.revocation_due_at, again.due_at) == (None, again.upkeep_at)
 
 
+def test_a_first_consent_is_one_write_wherever_grants_are_separate() -> None:
+    """There is nothing to revoke, and so nothing more happens to the record."""
+    assert connection(grants_are_apart=True) == connection()
+
+
 def test_revoking_revokes_superseded_token_sets_too() -> None:
     """The current one first: if the server ends all grants at once, it refuses none of the others afterwards."""
     dead = refreshes.refused(leased(), ReauthorizationRequired("Gone.", provider_error=EXPIRED), NOW + 12)

@@ -351,6 +351,18 @@ def test_a_dead_grant_keeps_its_reason() -> None:
     assert caught.value.provider_error == EXPIRED
 
 
+def test_a_look_that_waited_for_a_slot_in_vain_does_not_count() -> None:
+    """It was begun in the background and has sent nothing; a caller's look, which takes the lease over, does count."""
+    dead = refreshes.refused(leased(), ReauthorizationRequired("Gone.", provider_error=EXPIRED), NOW + 12)
+    waited = refreshes.leased(dead, "holder-2", NOW + 400, NOW + 312, waiting=True, by_caller=False)
+
+    looked = refreshes.leased(waited, "holder-3", NOW + 500, NOW + 460)
+
+    belief = current(looked).belief
+    assert belief is not None
+    assert (belief.looks, belief.by_callers, belief.latest_by_caller, belief.asked_at) == (0, 1, True, NOW + 500)
+
+
 def test_a_refusal_after_an_interruption_says_so() -> None:
     """The operator learns that a lost answer, and not the customer, may have ended the grant."""
     interrupted = leased(leased(), "holder-2")
