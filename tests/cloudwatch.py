@@ -7,12 +7,12 @@ filter's pattern means. A pattern or expression that is new here is an error, no
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tests.expressions import Deployed, translated
+from tests.filter_patterns import matches, value_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +22,6 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "LessThanOrEqualToThreshold": lambda value, threshold: value <= threshold,
 }
 _STATISTICS: dict[str, Callable[[list[float]], float]] = {"Sum": sum, "Maximum": max}
-_CONDITION = re.compile(r'\$\.(?P<name>\w+) (?:= "(?P<text>[^"]*)"|IS (?P<truth>TRUE|FALSE))')
 
 
 @dataclass(frozen=True)
@@ -57,29 +56,6 @@ class Metrics:
         return _STATISTICS[name](found) if found else None
 
 
-def matches(pattern: str, line: str) -> bool:
-    """Return whether the pattern of a metric filter matches a line of a log. It matches only JSON."""
-    inner = re.fullmatch(r"\{ (.*) \}", pattern)
-    assert inner, pattern
-    try:
-        document = json.loads(line)
-    except ValueError:
-        return False
-    operator = "||" if "||" in pattern else "&&"
-    assert not ("||" in pattern and "&&" in pattern), pattern
-    held = [_holds(condition, document) for condition in inner[1].split(f" {operator} ")]
-    return any(held) if operator == "||" else all(held)
-
-
-def _holds(condition: str, document: Mapping[str, Any]) -> bool:
-    found = _CONDITION.fullmatch(condition)
-    assert found, condition
-    value = document.get(found["name"])
-    if found["truth"] is not None:
-        return value is (found["truth"] == "TRUE")
-    return value == found["text"]
-
-
 def count(metrics: Metrics, function: str, lines: Iterable[str], minute: int, deployed: Deployed | None = None) -> None:
     """Add what the template's metric filters count in some lines of a function's log."""
     deployed = deployed or Deployed()
@@ -90,10 +66,18 @@ def count(metrics: Metrics, function: str, lines: Iterable[str], minute: int, de
         if properties["LogGroupName"] != f"{function.capitalize()}LogGroup":
             continue
         (transformation,) = properties["MetricTransformations"]
-        metric = Metric(transformation["MetricNamespace"], transformation["MetricName"])
         for line in lines:
             if matches(properties["FilterPattern"], line):
+                metric = _counted(transformation, line)
                 metrics.put(metric, minute, float(transformation["MetricValue"]))
+
+
+def _counted(transformation: Mapping[str, Any], line: str) -> Metric:
+    """Return the metric that a line is counted in. A filter with dimensions counts no line that lacks one of them."""
+    document = json.loads(line)
+    dimensions = {(each["Key"], value_at(document, each["Value"])) for each in transformation.get("Dimensions", [])}
+    assert all(isinstance(value, str) for _, value in dimensions), line
+    return Metric(transformation["MetricNamespace"], transformation["MetricName"], frozenset(dimensions))
 
 
 class Alarm:
@@ -161,7 +145,7 @@ class Alarm:
         return None if None in values else sum(value for value in values if value is not None)
 
     def _is_breaching(self, value: float) -> bool:
-        return _COMPARISONS[self._properties["ComparisonOperator"]](value, self._properties["Threshold"])
+        return _COMPARISONS[self._properties["ComparisonOperator"]](value, float(self._properties["Threshold"]))
 
 
 @cache

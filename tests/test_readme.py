@@ -64,7 +64,14 @@ def test_every_alarm_and_queue_is_explained() -> None:
     alarms = {name for name, each in made.items() if each["Type"] == "AWS::CloudWatch::Alarm"}
     queues = {name for name, each in made.items() if each["Type"] == "AWS::SQS::Queue"}
 
-    assert {name for row in rows(section(OPERATIONS, "Alarms")) for name in re.findall(r"\w+", row[0])} == alarms
+    named = re.findall(r"\[`(\w+)`\]\(runbooks\.md#(\w+)\)", section(OPERATIONS, "Alarms"))
+    assert sorted(named) == sorted((name, name.lower()) for name in alarms)
+    runbooks = section(RUNBOOKS, "When an alarm fires")
+    assert sorted(re.findall(r"^### (\w+)$", runbooks, re.MULTILINE)) == sorted(alarms)
+    for name in alarms:
+        description = str(made[name]["Properties"]["AlarmDescription"])
+        assert f"See {name} in docs/runbooks.md." in description
+        assert len(section(runbooks, name).split()) > 20
     assert set(re.findall(r"`(\w+(?:Queue|DeadLetters))`", OPERATIONS)) == queues
 
 

@@ -778,6 +778,12 @@ def test_every_alarm_has_a_description_and_a_topic() -> None:
         ("Defects", '{ $.level = "ERROR" }', set(FUNCTIONS)),
         ("Sweeps", '{ $.message = "sweep" && $.outcome = "ok" }', {"sweep"}),
         ("SweepsCutShort", '{ $.message = "sweep" && $.complete IS FALSE }', {"sweep"}),
+        (
+            "GrantsEnded",
+            '{ $.status_before = "active" && $.status = "reauthorization_required" }',
+            {"token", "refresh"},
+        ),
+        ("ApiErrors", '{ $.status = "5*" && $.errorType != "-" }', {"access"}),
     ],
 )
 def test_the_logs_are_watched(metric: str, pattern: str, watched: set[str]) -> None:

@@ -17,11 +17,11 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.browser import Browser
-from tests.cloudwatch import matches
 from tests.commands import aws_cli
 from tests.commands.terminal import Answer
 from tests.deployed import put_key_policy
 from tests.expressions import translated
+from tests.filter_patterns import matches
 from tests.unlimited import lift_the_limit
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ The other alarms, on what AWS's services count, are in ../test_alarms.py.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from local.demo import Faults
 from local.stack import Stack
 from tests.browser import invoke
 from tests.cloudwatch import Metrics, alarms, count
+from tests.expressions import translated
 from tests.flows.application import Context, fresh, with_services
 from tests.unlimited import lift_the_limit
 
@@ -124,6 +126,47 @@ def test_an_outage_of_a_server_wakes_nobody(
 
     # then
     assert fired("token", capsys.readouterr().out, begins=60).keys() == {"SweepMissingAlarm"}
+
+
+def test_grants_that_end_in_numbers_fire_an_alarm(
+    application: Application, expired: str, demo: DemoServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A grant that ends is counted once, and not each time that somebody asks for its token afterwards."""
+    # given
+    usual = int(translated()["Parameters"]["EndedGrantsAnHour"]["Default"])
+    demo.put_faults(Faults(endpoint="token", error="invalid_grant"))
+    capsys.readouterr()
+
+    # when
+    for _ in range(usual + 5):
+        application.call("token", connection_id=expired)
+
+    # then
+    lines = capsys.readouterr().out.splitlines()
+    alarm, (metric,) = alarms()["GrantsEndedAlarm"], alarms()["GrantsEndedAlarm"].metrics
+    one = Metrics()
+    count(one, "token", lines, 60)
+    assert one.statistic(metric, "Sum", 0, HOURS) == 1
+    assert alarm.fires_within(one, HOURS) is None
+    count(one, "token", lines * (usual - 1), 70)
+    assert alarm.fires_within(one, HOURS) is None
+    count(one, "refresh", lines, 80)
+    assert alarm.fires_within(one, HOURS) == 81
+
+
+@pytest.mark.parametrize(("status", "kind", "fires"), [(503, "INTEGRATION_FAILURE", True), (503, "-", False)])
+def test_errors_of_the_api_itself_fire_an_alarm(status: int, kind: str, *, fires: bool) -> None:
+    """It could not call a function. An answer 503 of a function's own, for a provider that is down, wakes nobody."""
+    (stage,) = (each for each in translated()["Resources"].values() if each["Type"] == "AWS::ApiGatewayV2::Stage")
+    known = {"status": str(status), "error.responseType": kind}
+
+    line = re.sub(
+        r"\$context\.([\w.]+)",
+        lambda match: known.get(match[1], "-"),
+        stage["Properties"]["AccessLogSettings"]["Format"],
+    )
+
+    assert ("ApiErrorsAlarm" in fired("access", line, begins=60)) is fires
 
 
 def test_sweeps_that_do_not_come_fire_an_alarm_within_the_hour(
