@@ -40,10 +40,22 @@ ALSO = {
     "grant/connection": ("refreshes", "completing", "confirming"),
     "grant/consents": ("kept", "account_lookup", "confirming"),
     "grant/obtained": ("confirming", "completing", "rescuing"),
+    "oauth/answer_document": ("responses", "token_fields", "refused_answer", "corpus/test_corpus"),
+    "oauth/answer_errors": ("responses", "refused_answer", "corpus/test_corpus"),
+    "oauth/authorization": ("completing", "confirming"),
+    "oauth/authorization_response": ("completing", "handlers"),
+    "oauth/responses": ("token_fields", "refused_answer", "client", "account_endpoint", "corpus/test_corpus"),
+    "usecases/committing": ("vending", "completing", "rescuing"),
+    "usecases/completing": ("slots", "confirming", "account_lookup"),
+    "usecases/revoking": ("confirming", "slots", "background_work"),
+    "usecases/vending": ("second_look", "account_lookup", "account_endpoint", "kept", "background_work", "slots"),
 }
-"""Tests that a module is tried by although they do not name it: those of the modules through which it is used."""
+"""Tests that a module is tried by although they do not name it: those of the modules through which it is used.
 
-SLOW = frozenset({"test_life"})
+Each is one of `tests/unit`, or a path below `tests`.
+"""
+
+SLOW = frozenset({"test_life", "test_corpus"})
 """Tests that come last: they take longer than all others together."""
 
 
@@ -99,7 +111,7 @@ def _tests_of(name: str) -> list[str]:
     imports = re.compile(rf"vault\.{package}(?:\.{stem}\b| import [^\n]*\b{stem}\b)")
     files = sorted((ROOT / "tests" / "unit").glob("test_*.py"), key=lambda path: path.stat().st_size)
     found = [path for path in files if path.stem == f"test_{stem}" or imports.search(path.read_text(encoding="utf-8"))]
-    also = [ROOT / "tests" / "unit" / f"test_{each}.py" for each in ALSO.get(name, ())]
+    also = [ROOT / "tests" / f"{each if '/' in each else f'unit/test_{each}'}.py" for each in ALSO.get(name, ())]
     ordered = sorted(dict.fromkeys([*found, *also]), key=lambda path: (path.stem != f"test_{stem}", path.stem in SLOW))
     return [str(path.relative_to(ROOT)) for path in ordered]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import libcst as cst
-from libcst.metadata import MetadataWrapper, PositionProvider
+from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper, PositionProvider
 
 try:
     from mutmut.mutation.mutators import mutation_operators
@@ -30,16 +30,18 @@ _LEFT_ALONE = (cst.Annotation, cst.Import, cst.ImportFrom, cst.Decorator, cst.As
 class _Mutants(cst.CSTVisitor):  # type: ignore[misc]  # its package is in another environment
     """Collects the changes of every node, each with its line."""
 
-    METADATA_DEPENDENCIES = (PositionProvider,)
+    METADATA_DEPENDENCIES = (PositionProvider, ByteSpanPositionProvider)
 
     def __init__(self) -> None:
         super().__init__()
         self.found: list[tuple[int, str, cst.CSTNode, cst.CSTNode]] = []
+        self.spans: dict[cst.CSTNode, Any] = {}
 
     def on_visit(self, node: cst.CSTNode) -> bool:
         """Collect the changes of a node; visit what is in it unless it is left alone."""
         if isinstance(node, _LEFT_ALONE) or _is_for_types(node) or _is_docstring(node):
             return False
+        self.spans[node] = self.get_metadata(ByteSpanPositionProvider, node, None)
         position = self.get_metadata(PositionProvider, node, None)
         line = position.start.line if position else 0
         for name, changed in _changes(node):
@@ -91,13 +93,24 @@ def mutants(source: str) -> Iterator[dict[str, Any]]:
     wrapper = MetadataWrapper(cst.parse_module(source))
     collected = _Mutants()
     wrapper.visit(collected)
-    seen = {source}
+    seen, octets = {source}, source.encode()
     for line, name, node, changed in collected.found:
-        code = wrapper.module.visit(_Replacement(node, changed)).code
+        code = _in_text(octets, collected.spans[node], node, changed)
+        if code is None or not _compiles(code):
+            code = wrapper.module.visit(_Replacement(node, changed)).code
         if code in seen or not _compiles(code):
             continue
         seen.add(code)
         yield {"line": line, "operator": name, "diff": _diff(source, code), "code": code}
+
+
+def _in_text(octets: bytes, span: Any, node: cst.CSTNode, changed: cst.CSTNode) -> str | None:
+    """Return the text with a node replaced, in a tenth of the time; None if that has to be done in the tree."""
+    is_in_parentheses = isinstance(node, cst.BaseExpression) and node.lpar
+    if span is None or is_in_parentheses or not isinstance(node, cst.BaseExpression | cst.BaseSmallStatement):
+        return None
+    new: str = cst.Module([]).code_for_node(changed)
+    return octets[: span.start].decode() + new + octets[span.start + span.length :].decode()
 
 
 class _Replacement(cst.CSTTransformer):  # type: ignore[misc]  # as above

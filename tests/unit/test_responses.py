@@ -131,6 +131,7 @@ def test_a_revocation_that_is_not_confirmed_is_a_failure(
     with pytest.raises(meaning) as caught:
         is_revoked(given, provider, secrets=())
 
+    assert caught.value.description
     assert isinstance(caught.value, RevocationRefused) is issubclass(meaning, RevocationRefused)
     assert caught.value.provider_error is not None
     assert (caught.value.provider_error.error, caught.value.provider_error.error_description) == said

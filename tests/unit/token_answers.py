@@ -28,6 +28,7 @@ def refused(given: Answer, *secrets: str, provider: Provider = ACME, endpoint: s
     """Return the failure that an answer means."""
     with pytest.raises(GatehouseError) as caught:
         token_response(given, provider, endpoint, now=NOW, secrets=secrets)
+    assert caught.value.description, "whoever reads it learns something"
     return caught.value
 
 
