@@ -48,6 +48,8 @@ def test_it_comes_back_from_the_table_as_it_was(revoked: Revoked) -> None:
     read = connection_of(write_item(connection_item(made)))
 
     assert read.revocation == (revoked,)
+    bare = Revoked("acme", 1)
+    assert (bare.answers, bare.parameters, bare.set_id, bare.request_id) == ({}, {}, None, None)
 
 
 @pytest.mark.parametrize(

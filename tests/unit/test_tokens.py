@@ -146,9 +146,10 @@ def test_all_of_a_response_is_stored_and_only_its_tokens_are_sealed() -> None:
 
 
 @pytest.mark.parametrize("first", [False, True])
-def test_it_is_due_as_the_upkeep_says(*, first: bool) -> None:
+@pytest.mark.parametrize("background", ["keep_alive", "keep_fresh"])
+def test_it_is_due_as_the_upkeep_says(background: str, *, first: bool) -> None:
     """Spread by the jitter. Without a refresh token nothing is due: nothing could be done."""
-    upkeep = Upkeep(margin=100, background="keep_alive")
+    upkeep = Upkeep(margin=100, background=background)
     for jitter in (0.0, 1.0):
         sealed = FULL.sealed_with(SEALER, upkeep, NOW, jitter, first=first)
         assert sealed.due_at == upkeep.due_at(NOW, NOW + 3600, NOW + 86400, jitter, first=first)

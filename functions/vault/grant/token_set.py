@@ -19,11 +19,11 @@ class TokenSet:
     unverified_id_token: str | None = None
 
     def to_bytes(self) -> bytes:
-        """Return the plaintext that is sealed: canonical JSON."""
+        """Return the plaintext that is sealed: canonical JSON, with its names in alphabetical order."""
         members = {"access_token": self.access_token, "refresh_token": self.refresh_token}
         if self.unverified_id_token is not None:
             members["unverified_id_token"] = self.unverified_id_token
-        return json.dumps(members, separators=(",", ":"), sort_keys=True).encode()
+        return json.dumps(members, separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, plaintext: bytes) -> TokenSet:
