@@ -45,7 +45,7 @@ SEAL = Seal(b"sealed to be used", 2, 5, "key-1")
 def waiting(tokens: SealedTokens = CAME, brought: Authorized = BROUGHT) -> StoredSet:
     """Return tokens as they wait, from `NOW` on."""
     pending = brought.waiting_with(tokens, 2, NOW + 0.7, grants_are_apart=True)
-    return replace(tokens.stored(Place.PENDING, brought.request_id), pending=pending)
+    return replace(tokens.stored(brought.request_id), place=Place.PENDING, pending=pending)
 
 
 def test_the_record_keeps_beside_them_all_that_they_bring() -> None:

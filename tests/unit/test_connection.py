@@ -12,8 +12,10 @@ from functions.vault.base.errors import (
     ReauthorizationRequired,
 )
 from functions.vault.grant import consents, transition
+from functions.vault.grant.belief import Belief
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.failure import LASTS_AFTER, LASTS_FOR, Failure
+from functions.vault.grant.lease import Lease
 from functions.vault.grant.life import Happened, Status
 from functions.vault.grant.stored_set import Pending
 from functions.vault.grant.token_set import TokenSet
@@ -173,6 +175,22 @@ def test_a_person_is_needed_in_the_last_quarter_of_a_tokens_life(lifetime: int, 
     made = connection(token_response(tokens=TokenSet("AT-1"), expires_at=NOW + lifetime))
 
     assert (made.needs_from, type(made.needs_from)) == (NOW + lifetime - notice, int)
+
+
+def test_a_look_is_taken_by_one_at_a_time() -> None:
+    """Nobody looks while somebody has the lease; and only at a grant that was refused."""
+    belief = Belief(NOW, NOW, next_at=NOW + 300)
+    refused = replace(connection(), status=Status.REAUTHORIZATION_REQUIRED)
+    at_work = with_current(refused, belief=belief, lease=Lease("holder-1", 2, NOW + 340))
+
+    looks = [at_work.may_be_looked_at(NOW + after, by_caller=False) for after in (339, 340)]
+    assert looks == [False, True]
+    assert replace(at_work, status=Status.ACTIVE).may_be_looked_at(NOW + 340, by_caller=False) is False
+
+
+def test_a_failure_that_no_attempt_has_met_has_no_holder() -> None:
+    """So nobody who waits for a refresh takes it for its outcome."""
+    assert connection().failure_after(LastingRefusal("No."), NOW).holder == ""
 
 
 def test_a_connection_without_tokens_has_nothing_that_hangs_on_them() -> None:

@@ -8,11 +8,11 @@ from functions.vault.base.errors import (
     ProviderError,
     ReauthorizationRequired,
 )
-from functions.vault.grant import refreshes, revocations, transition
+from functions.vault.grant import consents, refreshes, revocations, transition
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.life import MOST_SUPERSEDED, Place, Status
 from functions.vault.grant.seal import Seal
-from functions.vault.grant.stored_set import StoredSet
+from functions.vault.grant.stored_set import Pending, StoredSet
 from functions.vault.grant.token_set import TokenSet
 from tests.unit.samples import NOW, WHOSE, connection, current, leased, sealed_tokens, token_response
 
@@ -67,6 +67,32 @@ def test_an_authorization_makes_an_active_connection() -> None:
     )
     assert made.due_shard in {str(number) for number in range(16)}
     assert made.due_at is not None
+
+
+def test_a_first_consent_that_has_to_be_confirmed_says_nothing_of_its_account() -> None:
+    """Not before the application has confirmed it: until then whose tokens they are is nobody's business."""
+    tokens = sealed_tokens(token_response(subject="account-1", metadata={"region": "eu"}), at=NOW - 5)
+    pending = Pending(
+        NOW + 600, NOW - 5, 0, owner="owner-1", tags={"tier": "gold"}, requested_scope="read write", confirmation="hash"
+    )
+
+    made = consents.first_has_to_wait("merchant-1", tokens, pending, "request-1", NOW + 0.9)
+
+    assert (made.connection_id, made.provider, made.status, made.version) == (
+        "merchant-1",
+        "acme",
+        Status.UNCONFIRMED,
+        0,
+    )
+    assert (made.scope, made.subject, made.metadata, made.scope_missing) == (None, None, {}, ())
+    assert (made.authorized_by, made.authorized_at, made.last_attempt, made.ran_out) == (None, None, None, None)
+    assert (made.owner, made.parameters, made.tags) == ("owner-1", {"shop": "1"}, {"tier": "gold"})
+    assert (made.requested_scope, made.waited_at, made.waited_by) == ("read write", NOW - 5, ("request-1",))
+    assert (made.created_at, made.updated_at, made.refreshed_at, made.changes) == (NOW, NOW, NOW, 1)
+    assert made.sets == (
+        replace(tokens.stored("request-1"), place=Place.PENDING, refresh_at=tokens.refresh_at, pending=pending),
+    )
+    assert made.due_at == NOW + 600
 
 
 @pytest.mark.parametrize(

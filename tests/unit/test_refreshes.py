@@ -46,6 +46,17 @@ def test_a_lease_ends_on_the_second(now: float, *, live: bool) -> None:
     assert Lease("holder-1", 1, NOW + 40).is_live(now) is live
 
 
+def test_a_lease_that_waits_for_a_slot_becomes_an_attempt_once_it_has_it() -> None:
+    """Until then it has no number, and may lapse without a trace."""
+    waiting = refreshes.leased(connection(), "holder-1", NOW + 5, NOW, waiting=True)
+
+    begun = refreshes.got_slot(waiting, NOW + 39.5, NOW + 3.9)
+
+    assert (waiting.lease, current(waiting).attempts) == (Lease("holder-1", 0, NOW + 5, waiting=True), 0)
+    assert (begun.lease, current(begun).attempts) == (Lease("holder-1", 1, NOW + 40), 1)
+    assert (begun.updated_at, begun.changes) == (NOW + 3, waiting.changes + 1)
+
+
 def test_a_lease_over_a_lapsed_one_is_a_further_attempt() -> None:
     """Whoever takes it knows that an earlier attempt has an unknown outcome."""
     second = leased(leased(), "holder-2")
@@ -154,6 +165,18 @@ def test_what_a_refresh_does_not_say_stays() -> None:
 
     assert (after.scope, after.subject, current(after).refresh_expires_at) == ("read", "acct", NOW + 86400)
     assert after.metadata == {"a": "1", "b": "2"}
+
+
+@pytest.mark.parametrize(("asks", "at"), [(True, NOW + 120), (False, None)])
+def test_an_account_that_a_refresh_does_not_say_is_asked_for_as_before(*, asks: bool, at: int | None) -> None:
+    """At the time that was set for it; an answer that needs no question ends that."""
+    unknown = with_current(leased(), account_at=NOW + 120)
+
+    after = refreshes.refreshed(
+        unknown, sealed_tokens(token_response(asks_endpoint=asks), b"sealed-2"), ORIGIN, "holder-1", NOW + 20
+    )
+
+    assert current(after).account_at == at
 
 
 def test_an_expiry_that_a_refresh_does_not_say_is_unknown() -> None:

@@ -68,7 +68,7 @@ def revoked(number: int, size: int) -> StoredSet:
     """Return a token set that was revoked while its server could not be reached."""
     failure = Failure("provider_unavailable", 1, NOW - 10, NOW + 20 + number, "", "Down.")
     tokens = sealed_tokens(sealed=b"%d" % number + b"x" * size, version=number)
-    over = replace(tokens, id=f"set-{number}").stored(Place.REVOKING, None)
+    over = replace(replace(tokens, id=f"set-{number}").stored(None), place=Place.REVOKING)
     return replace(over, revocation=Revocation(NOW - 10, failure=failure))
 
 

@@ -161,11 +161,11 @@ def test_it_is_due_as_the_upkeep_says(background: str, *, first: bool) -> None:
 
 def test_a_token_set_and_its_connection_share_what_is_stored() -> None:
     """What the connection takes is of its current token set alone; the rest stays with the token set."""
-    held = STORED.stored(Place.KEPT, "request-1")
+    held = STORED.stored("request-1")
 
     assert held == StoredSet(
         "set-7",
-        Place.KEPT,
+        Place.OUTSIDE,
         STORED.seal,
         WHOSE,
         token_type="DPoP",
@@ -189,7 +189,7 @@ def test_a_token_set_and_its_connection_share_what_is_stored() -> None:
 
 def test_without_a_refresh_token_it_comes_into_no_margin() -> None:
     """Nothing could refresh it."""
-    held = replace(STORED, refreshable=False).stored(Place.CURRENT, None)
+    held = replace(STORED, refreshable=False).stored(None)
 
     assert (held.refresh_at, held.request_id, held.refreshable) == (None, None, False)
 

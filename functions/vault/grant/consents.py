@@ -50,7 +50,7 @@ def consented(  # noqa: PLR0913 - one argument for each thing that an authorizat
         authorized_by=authorized_by,
         authorized_at=tokens.obtained_at,
     )
-    new = tokens.stored(Place.OUTSIDE, authorized_by)
+    new = tokens.stored(authorized_by)
     new = replace(new, account_at=_account_at(tokens, now), confirmed_by=confirmed_by)
     goes_on = before.goes_on_beside(tokens) if before is not None else None
     if before is not None and goes_on is not None:
@@ -144,7 +144,7 @@ def first_has_to_wait(
 
 
 def _waiting(tokens: SealedTokens, pending: Pending, request_id: str | None) -> StoredSet:
-    return replace(tokens.stored(Place.OUTSIDE, request_id), refresh_at=tokens.refresh_at, pending=pending)
+    return replace(tokens.stored(request_id), refresh_at=tokens.refresh_at, pending=pending)
 
 
 def account_found_waiting(connection: Connection, waiting: StoredSet, account: Account, now: float) -> Connection:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .life import Happened, Place
+from .life import Happened
 from .transition import after, settled
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def came_late(  # noqa: PLR0913, PLR0917 - tokens, where they come from and wher
 
     They are revoked when the connection is, or at once if `grants_are_apart`.
     """
-    new = replace(tokens.stored(Place.OUTSIDE, request_id), refreshed_from=source)
+    new = replace(tokens.stored(request_id), refreshed_from=source)
     came = after(connection, Happened.CAME_LATE, now, _all_of(replaces), new)
     return settled(came, now, grants_are_apart=grants_are_apart)
 
@@ -47,7 +47,7 @@ def kept_came_late(  # noqa: PLR0913, PLR0917 - tokens, where they come from and
     """Return the connection with tokens from a kept refresh token, after a newer consent: kept in the place of that."""
     whole = replace(tokens, refresh_expires_at=tokens.refresh_expires_at or replaces.refresh_expires_at)
     new = replace(
-        whole.stored(Place.OUTSIDE, replaces.request_id),
+        whole.stored(replaces.request_id),
         refreshed_from=source,
         lease=replaces.lease_of_another(holder, now),
         scope=tokens.scope or replaces.scope,
@@ -86,7 +86,7 @@ def came_unwanted(  # noqa: PLR0913, PLR0917 - tokens, where they come from and 
 
 def _to_revoke(tokens: SealedTokens, request_id: str | None, now: float, source: RefreshedFrom | None) -> StoredSet:
     """Return tokens that come in as a token set that is to be revoked."""
-    new = replace(tokens.stored(Place.OUTSIDE, request_id), refreshed_from=source)
+    new = replace(tokens.stored(request_id), refreshed_from=source)
     return new.to_be_revoked(now, tokens.obtained_at)
 
 

@@ -105,7 +105,7 @@ def refreshed(  # noqa: PLR0913 - tokens, where they come from, and who brings t
         refresh_expires_at=tokens.refresh_expires_at or old.refresh_expires_at,
     )
     new = replace(
-        whole.stored(Place.OUTSIDE, old.request_id),
+        whole.stored(old.request_id),
         refreshed_from=source,
         lease=old.lease_of_another(holder, now),
         account_at=old.account_at if tokens.asks_account else None,

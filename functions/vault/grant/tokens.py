@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from functions.vault.base.record import record
 
+from .life import Place
 from .stored_set import StoredSet
 
 if TYPE_CHECKING:
     from functions.vault.base.errors import GatehouseError
 
-    from .life import Place
     from .seal import Seal, Sealer, Whose
     from .token_set import TokenSet
     from .upkeep import Upkeep
@@ -123,11 +123,11 @@ class SealedTokens:
     client_secret_used: str | None = None
     asks_account: bool = False
 
-    def stored(self, place: Place, request_id: str | None) -> StoredSet:
-        """Return the token set that a record holds of it, which comes from the authorization `request_id`."""
+    def stored(self, request_id: str | None) -> StoredSet:
+        """Return the token set as it comes into a record, from the authorization `request_id`."""
         return StoredSet(
             self.id,
-            place,
+            Place.OUTSIDE,
             self.seal,
             self.whose,
             token_type=self.token_type,
