@@ -28,3 +28,12 @@ def test_an_attempt_begins_with_its_slot() -> None:
     waiting = Lease("holder-1", 1, NOW + 10, waiting=True)
 
     assert waiting.got_slot(2, NOW + 40.2) == Lease("holder-1", 2, NOW + 41)
+
+
+def test_an_answer_may_come_only_if_an_attempt_was_interrupted_and_its_answer_is_not_known_to_be_lost() -> None:
+    """If somebody may have one in hand, whoever comes next waits for what the rescue queue holds."""
+    held = Lease("holder-1", 1, NOW + 10)
+
+    assert not held.may_be_answered
+    assert Lease("holder-1", 1, NOW + 10, NOW).may_be_answered
+    assert not Lease("holder-1", 1, NOW + 10, NOW, answer_lost=True).may_be_answered
