@@ -16,11 +16,13 @@ import importlib.machinery
 import importlib.util
 import inspect
 import json
+import math
 import os
 import resource
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
@@ -152,12 +154,14 @@ class _InPlace(_Only):
 
         def run(write: Callable[[Any], None]) -> int:
             calls = [sorted(_called_by(lambda: _run([item]), str(self._path))) for item in session.items]  # noqa: B023
-            write((self.failed, calls))
+            write((self.failed, calls, time.process_time()))
             return 0
 
         status, said = _forked(run, 10 * self._patience)
         if status != 0 or said[0] is not None:
             raise RuntimeError(f"the tests fail without a change: {said and said[0]}")
+        # What takes far longer with a change does not end: it is not waited for as long as for the tests of everything.
+        self._patience = min(self._patience, 5 + 3 * math.ceil(said[2]))
         return list(said[1])
 
     def _is_noticed(
