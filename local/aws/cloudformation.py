@@ -30,6 +30,7 @@ NOT_CREATED = {
     "AWS::ApiGatewayV2::Api": "the gateway of the stack serves its routes",
     "AWS::ApiGatewayV2::Stage": "the gateway is the one stage; throttling and access log have no part on one machine",
     "AWS::CloudWatch::Alarm": "nobody is to be woken by one machine",
+    "AWS::CloudWatch::Dashboard": "nobody watches one machine",
     "AWS::Logs::QueryDefinition": "there is no CloudWatch on one machine: the logs go to the terminal",
     "AWS::Lambda::Alias": "the stack invokes functions by their aliases itself: see Function.qualifiers",
     "AWS::Lambda::EventSourceMapping": "the stack's own pollers read the queues (moto would start containers)",
