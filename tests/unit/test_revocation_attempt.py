@@ -180,6 +180,13 @@ def test_after_the_access_token_too_it_is_believed_the_second_time() -> None:
     assert (first.outcome.failure, first.answers) == (REFUSED, {"access_token": "revoked"})
 
 
+def test_a_refusal_of_the_access_token_is_no_matter_if_the_refresh_token_has_ended() -> None:
+    """It was asked about first, and the end of the refresh token is the end of the grant."""
+    one = asked(KNOWN, REFUSED, kinds=BOTH[::-1])
+
+    assert (len(one.sent), one.answers, ended(one)) == (2, {"refresh_token": "revoked"}, True)
+
+
 @pytest.mark.parametrize("how", [{"had_ended": True}, {"first_ends_all": True}])
 def test_a_grant_that_had_ended_is_beyond_doubt(how: dict[str, Any]) -> None:
     """The server has confirmed its end otherwise, or ends it with either token."""
@@ -361,10 +368,11 @@ def test_a_server_that_takes_neither_kind_is_left_alone() -> None:
 
 
 def test_a_refused_refresh_token_beside_an_access_token_that_has_run_out() -> None:
-    """The grant is refreshed: the server may take what is newer. Without a refresh token it would be a failure."""
-    one = asked(REFUSED, held=RUN_OUT)
+    """The grant is refreshed: the server may take what is newer. What it said that will not change is kept."""
+    one, other = asked(REFUSED, held=RUN_OUT), asked(OF_THIS_KIND, held=RUN_OUT)
 
-    assert (one.sent, one.outcome.needs_refresh) == ([("refresh_token", "RT-1")], True)
+    assert (one.sent, one.outcome.needs_refresh, one.answers) == ([("refresh_token", "RT-1")], True, {})
+    assert (other.outcome.needs_refresh, other.answers) == (True, {"refresh_token": "unsupported_token_type"})
 
 
 def test_an_end_that_was_confirmed_before_does_not_hide_a_refusal() -> None:
