@@ -87,6 +87,7 @@ def _of_module(path: Path, explained: dict[str, Any], lines: str | None) -> bool
     runner.preload(module, tests)
     noticed = runner.are_noticed_in_place(module, path, [each["code"] for each in mutants], tests)
     left = [each for each, is_noticed in zip(mutants, noticed, strict=True) if not is_noticed]
+    # What has its reason is not tried the long way as well: it counts as not noticed, even if that would notice it.
     survivors = [
         each for each in left if _reason(each, reasons) or runner.killer_of(module, path, each["code"], tests) is None
     ]
