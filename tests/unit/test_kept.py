@@ -214,6 +214,14 @@ def test_its_answer_becomes_current_and_replaces_it() -> None:
     assert transition.left_behind(LEASED, done) == ()
 
 
+def test_its_answer_leaves_the_tokens_beside_it_to_be_revoked_if_grants_are_separate() -> None:
+    """At once: nothing else ends with them."""
+    done = after(refreshed(b"new", 3, grants_are_apart=True), LEASED, LATER + 61)
+
+    assert places(done) == {"new": "current", "online": "revoking"}
+    assert done.revocation_due_at == LATER + 61
+
+
 def test_its_answer_after_a_newer_consent_takes_its_place() -> None:
     """The newer consent's tokens are vended; the next refresh uses the answer."""
     meanwhile = after(consent(b"again", 3), LEASED)
@@ -264,6 +272,19 @@ def test_if_it_is_refused_it_goes_and_the_current_tokens_are_vended_until_they_e
     assert refused.failure is not None
     refused.require_vendable()
     assert [each.was_dead for each in revocations.revoked(refused, LATER).to_revoke] == [False, True]
+
+
+def test_if_it_is_refused_the_oldest_of_too_many_gives_way() -> None:
+    """It becomes one of the superseded token sets, and of those there is a most."""
+    many = KEEPING
+    for number in range(3, 3 + MOST_SUPERSEDED):
+        many = after(consent(b"consent-%d" % number, number), many)
+
+    refused = refreshes.refused(refreshes.leased(many, "holder-1", LATER + 30, LATER), GONE, LATER + 10.9)
+
+    assert len(refused.in_place(Place.SUPERSEDED)) == MOST_SUPERSEDED
+    assert places(refused)["sealed-1"] == "superseded"
+    assert ("online" in places(refused), refused.updated_at) == (False, LATER + 10)
 
 
 def test_its_answer_after_a_revocation_is_revoked() -> None:

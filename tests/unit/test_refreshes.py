@@ -8,6 +8,7 @@ from functions.vault.base.errors import (
     ProviderError,
     ProviderMisconfigured,
     ProviderThrottled,
+    ProviderTimedOut,
     ProviderUnavailable,
     ReauthorizationRequired,
 )
@@ -323,6 +324,47 @@ def test_an_unknown_outcome_is_remembered_until_a_success() -> None:
     assert not better.was_interrupted
 
 
+def test_a_request_that_timed_out_keeps_its_lease_until_the_server_must_have_ended() -> None:
+    """The server may be at work: nobody asks it before that, and what was unknown before it is still unknown."""
+    interrupted = leased(leased(), "holder-2")
+    slow = ProviderTimedOut("No answer in time.")
+
+    after = refreshes.refresh_timed_out(interrupted, slow, NOW + 70.2, NOW + 12.9, 1.0, needed=True)
+
+    assert after.lease == Lease("holder-2", 2, NOW + 71, timed_out=True)
+    assert after.failure is not None
+    assert (after.failure.retry_at, after.failure.not_before, after.failure.needed_since) == (
+        NOW + 71,
+        NOW + 71,
+        NOW + 12,
+    )
+    assert (after.was_interrupted, after.updated_at) == (True, NOW + 12)
+
+
+@pytest.mark.parametrize(("jitter", "pause"), [(0.0, 4.0), (1.0, 6.0)])
+def test_after_a_time_out_the_pause_is_spread_as_after_any_failure(jitter: float, pause: float) -> None:
+    """It counts if it is longer than the server may be at work."""
+    slow = ProviderTimedOut("No answer in time.")
+
+    after = refreshes.refresh_timed_out(leased(), slow, NOW + 11, NOW + 10, jitter, needed=False)
+
+    assert after.failure is not None
+    assert (after.failure.retry_at, after.failure.needed_since) == (NOW + 10 + pause, None)
+
+
+@pytest.mark.parametrize(("answer", "unsent"), [(None, 1), (ProviderError("server_error", None, 500), 0)])
+def test_what_never_reached_the_server_is_no_use_of_the_refresh_token(
+    answer: ProviderError | None, unsent: int
+) -> None:
+    """Its number stays taken. A refusal of the next attempt then still met the first use, and may be looked at."""
+    after = refreshes.refresh_failed(leased(), ProviderUnavailable("Down.", provider_error=answer), NOW + 11, 0.5)
+
+    assert (current(after).attempts, current(after).unsent) == (1, unsent)
+    refusal = ReauthorizationRequired("Gone.", provider_error=EXPIRED)
+    dead = refreshes.refused(leased(after, "holder-2"), refusal, NOW + 20)
+    assert (current(dead).belief is not None) is bool(unsent)
+
+
 def test_a_lapsed_lease_is_remembered_through_a_failure() -> None:
     """The second holder's failure does not hide that the first one was interrupted."""
     after = refreshes.refresh_failed(leased(leased(), "holder-2"), ProviderThrottled("Wait."), NOW, 0.5)
@@ -384,6 +426,16 @@ def test_a_look_that_waited_for_a_slot_in_vain_does_not_count() -> None:
     belief = current(looked).belief
     assert belief is not None
     assert (belief.looks, belief.by_callers, belief.latest_by_caller, belief.asked_at) == (0, 1, True, NOW + 500)
+
+
+def test_a_refusal_after_a_failure_is_what_everybody_is_told() -> None:
+    """And not the outage before it, which is over."""
+    failed = refreshes.refresh_failed(leased(), ProviderUnavailable("Down."), NOW + 11, 0.5)
+
+    dead = refreshes.refused(leased(failed, "holder-2"), ReauthorizationRequired("Gone."), NOW + 20)
+
+    assert dead.failure is not None
+    assert (dead.failure.code, dead.failure.description) == ("reauthorization_required", "Gone.")
 
 
 def test_a_refusal_after_an_interruption_says_so() -> None:
