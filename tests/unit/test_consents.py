@@ -1,6 +1,7 @@
 """What a consent makes of a connection, and what becomes of the token set before it."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,11 +11,13 @@ from functions.vault.base.errors import (
 )
 from functions.vault.grant import consents, refreshes, revocations, transition
 from functions.vault.grant.connection import Connection
+from functions.vault.grant.last_attempt import LastAttempt
 from functions.vault.grant.life import MOST_SUPERSEDED, Place, Status
 from functions.vault.grant.seal import Seal
 from functions.vault.grant.stored_set import Pending, StoredSet
 from functions.vault.grant.token_set import TokenSet
-from tests.unit.samples import NOW, WHOSE, connection, current, leased, sealed_tokens, token_response
+from functions.vault.grant.tokens import Account
+from tests.unit.samples import NOW, WHOSE, connection, current, leased, sealed_tokens, token_response, with_current
 
 EXPIRED = ProviderError("invalid_grant", "expired", 400)
 
@@ -168,6 +171,20 @@ def superseding(was: Connection, number: int) -> Connection:
     return connection(tokens=tokens, before=was, authorized_by=f"consent-{number}", now=NOW + number)
 
 
+def test_a_consent_leaves_what_is_known_of_earlier_ones() -> None:
+    """What was revoked, and which tokens have waited: an answer that comes late must still be known by that."""
+    revoked = revocations.revoked(connection(), NOW + 10)
+    ended = revocations.revocation_confirmed(revoked, revoked.to_revoke[0].answered("grant", "gone", NOW), NOW + 20)
+    before = replace(ended, waited_at=NOW - 50, waited_by=("request-0",), created_at=NOW - 100)
+
+    again = superseding(before, 2)
+
+    assert (again.revocation, again.revocations) == (before.revocation, 1)
+    assert len(again.revocation) == 1
+    assert (again.waited_at, again.waited_by, again.created_at) == (NOW - 50, ("request-0",), NOW - 100)
+    assert again.changes == before.changes + 1
+
+
 def test_a_new_consent_supersedes_the_token_set_before_it() -> None:
     """It is vended to nobody, but kept: with it the grant can be revoked one day."""
     held = leased()
@@ -209,3 +226,146 @@ def test_no_more_are_kept_than_there_is_room_for() -> None:
     assert len(after.in_place(Place.SUPERSEDED)) == MOST_SUPERSEDED
     assert [each.id for each in transition.left_behind(many, after)] == ["sealed-1"]
     assert transition.left_behind(many, refreshes.leased(many, "holder-1", NOW + 30, NOW)) == ()
+
+
+# What waits, and whose it is
+
+NARROW = Account("account-1", scope="read", scope_missing=("write",))
+NAMED = Account("account-1", metadata={"region": "eu"})
+WAITS = Pending(
+    NOW + 120,
+    NOW,
+    0,
+    scope="read write",
+    metadata={"host": "a.example"},
+    confirmation="hash",
+    confirm_by=NOW + 600,
+)
+
+
+def with_waiting(pending: Pending = WAITS, **fields: Any) -> tuple[Connection, StoredSet]:
+    """Return a connection with tokens that wait, and those."""
+    was = consents.has_to_wait(
+        replace(connection(), **fields), sealed_tokens(sealed=b"waits"), pending, "request-2", NOW
+    )
+    (waiting,) = was.in_place(Place.PENDING)
+    return was, waiting
+
+
+@pytest.mark.parametrize(
+    ("account", "scope", "missing", "metadata"),
+    [
+        (NAMED, "read write", (), {"host": "a.example", "region": "eu"}),
+        (NARROW, "read", ("write",), {"host": "a.example"}),
+    ],
+)
+def test_an_account_is_found_for_current_tokens_and_for_those_that_wait(
+    account: Account, scope: str, missing: tuple[str, ...], metadata: dict[str, str]
+) -> None:
+    """What was asked for adds to what came with the tokens; they are not asked about again.
+
+    What waits keeps it to itself until it is confirmed, and waits for nothing else any more.
+    """
+    asked = with_current(
+        connection(token_response(scope="read write", metadata={"host": "a.example"})), account_at=NOW + 120
+    )
+    was, waiting = with_waiting()
+
+    found = consents.account_found(asked, account, NOW + 5.9)
+    found_waiting = consents.account_found_waiting(was, waiting, account, NOW + 5.9)
+
+    values: dict[str, Any] = {
+        "subject": "account-1",
+        "scope": scope,
+        "scope_missing": missing,
+        "metadata": metadata,
+    }
+    assert found == replace(
+        with_current(asked, account_at=None), **values, updated_at=NOW + 5, changes=asked.changes + 1
+    )
+    pending = replace(WAITS, **values, until=NOW + 600, account_known=True)
+    assert found_waiting.set_of("waits") == replace(waiting, pending=pending)
+    assert (found_waiting.subject, found_waiting.scope, found_waiting.updated_at) == (None, "read", NOW + 5)
+    assert found_waiting.due_at == NOW + 600
+
+
+def test_an_account_that_cannot_be_asked_for_is_asked_for_later() -> None:
+    """By the background, at the time that is set; and not after the tokens have waited too long."""
+    was, waiting = with_waiting()
+
+    later, too_late = (consents.account_put_off(was, waiting, NOW + at, NOW + 5.9) for at in (300, 900))
+
+    assert [each.waits_first and each.waits_first.waits_until for each in (later, too_late)] == [NOW + 300, NOW + 600]
+    assert (later.due_at, later.updated_at) == (NOW + 300, NOW + 5)
+
+
+def test_an_account_that_nobody_can_name_is_not_asked_for_any_more() -> None:
+    """The tokens are in use as before; what waits for the application goes on waiting for that."""
+    asked = with_current(connection(), account_at=NOW + 120)
+    was, waiting = with_waiting()
+
+    unknown = consents.account_left_unknown(asked, current(asked), NOW + 5.9)
+    waits = consents.account_left_unknown(was, waiting, NOW + 5.9)
+
+    assert unknown == replace(with_current(asked, account_at=None), updated_at=NOW + 5, changes=asked.changes + 1)
+    left = waits.set_of("waits")
+    assert left == replace(waiting, pending=replace(WAITS, until=NOW + 600, account_known=True))
+    assert (waits.waits_first, waits.updated_at) == (left, NOW + 5)
+
+
+def test_the_requests_are_known_whose_tokens_came_in_the_same_second() -> None:
+    """Of those that wait for the application: none of them comes back once it has run out."""
+    was, _ = with_waiting()
+
+    def wait(of: Connection, request_id: str, at: int, pending: Pending = WAITS) -> Connection:
+        tokens = sealed_tokens(sealed=request_id.encode(), at=at)
+        return consents.has_to_wait(of, tokens, pending, request_id, at)
+
+    same, another = wait(was, "request-3", NOW), wait(was, "request-3", NOW + 1)
+    for_its_account = wait(was, "request-3", NOW + 1, replace(WAITS, confirmation=None))
+
+    assert (was.waited_at, was.waited_by) == (NOW, ("request-2",))
+    assert (same.waited_at, same.waited_by) == (NOW, ("request-2", "request-3"))
+    assert (another.waited_at, another.waited_by) == (NOW + 1, ("request-3",))
+    assert (for_its_account.waited_at, for_its_account.waited_by) == (NOW, ("request-2",))
+
+
+@pytest.mark.parametrize(("status", "version"), [(Status.ACTIVE, 1), (Status.REAUTHORIZATION_REQUIRED, 1)])
+def test_what_waits_changes_nothing_of_a_connection_that_has_had_tokens(status: Status, version: int) -> None:
+    """It stays what it was; only one that never had any is unconfirmed meanwhile."""
+    was, waiting = with_waiting(status=status, version=version)
+    first, _ = with_waiting(status=Status.REAUTHORIZATION_REQUIRED, version=0, sets=())
+
+    assert (was.status, first.status) == (status, Status.UNCONFIRMED)
+    assert (was.current, waiting.request_id, waiting.pending) == (connection().current, "request-2", WAITS)
+    assert (waiting.refresh_at, was.updated_at) == (NOW + 3300, NOW)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_what_nobody_confirms_in_time_is_said_to_have_expired(*, apart: bool) -> None:
+    """The application may still bring its confirmation, and learns that it is too late."""
+    was, waiting = with_waiting(replace(WAITS, grants_are_apart=apart))
+
+    after = consents.ran_out(was, waiting, NOW + 600.9)
+
+    assert after.ran_out == "hash"
+    assert after.last_attempt == LastAttempt("request-2", NOW + 600, "failed", "confirmation_expired")
+    assert [each.revoke_at for each in after.to_revoke] == ([NOW + 600] if apart else [])
+    assert (after.unconfirmed, after.current, after.updated_at) == (None, was.current, NOW + 600)
+
+
+@pytest.mark.parametrize("status", [Status.ACTIVE, Status.REAUTHORIZATION_REQUIRED])
+@pytest.mark.parametrize("apart", [True, False])
+def test_first_tokens_whose_account_cannot_be_verified_are_lost(status: Status, *, apart: bool) -> None:
+    """Whoever asks for a token is told why; nothing is refreshed any more."""
+    was = replace(with_current(connection(), account_at=NOW + 120), status=status)
+    why = ReauthorizationRequired("The ID token does not hold.")
+
+    after = consents.never_verified(was, why, NOW + 5.9, grants_are_apart=apart)
+
+    assert (after.status, after.current) == (Status.REAUTHORIZATION_REQUIRED, None)
+    assert after.failure is not None
+    assert (after.failure.code, after.failure.description) == (why.code, why.description)
+    assert [each.revoke_at for each in after.to_revoke] == ([NOW + 5] if apart else [])
+    assert after.updated_at == NOW + 5
+    assert status is not Status.ACTIVE or after.upkeep_at is None

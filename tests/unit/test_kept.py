@@ -144,6 +144,14 @@ def test_the_next_consent_without_a_refresh_token_keeps_it() -> None:
     assert again.upkeep_at == OFFLINE.upkeep_at
 
 
+def test_the_tokens_before_such_a_consent_are_revoked_at_once_if_grants_are_separate() -> None:
+    """They go; the refresh token that goes on is not of their grant."""
+    again = after(replace(consent(b"again", 3), grants_are_apart=True), KEEPING, LATER + 7)
+
+    assert places(again) == {"again": "current", "online": "revoking", "sealed-1": "kept"}
+    assert again.revocation_due_at == LATER + 7
+
+
 @pytest.mark.parametrize(
     "coming",
     [
