@@ -234,7 +234,7 @@ def test_it_is_good_for_ten_minutes(services: MemoryServices) -> None:
     """From the write that made the tokens wait, to the second."""
     confirmation = confirmation_of(come(services))
 
-    services.pass_time(CONFIRM_WITHIN - 1)()
+    services.pass_time(10 * 60 - 1)()
     in_time = services.stored()
     services.pass_time(1)()
 

@@ -12,7 +12,7 @@ from functions.vault.base.errors import (
 from functions.vault.grant import consents, refreshes, revocations, transition
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.last_attempt import LastAttempt
-from functions.vault.grant.life import MOST_SUPERSEDED, Place, Status
+from functions.vault.grant.life import Place, Status
 from functions.vault.grant.seal import Seal
 from functions.vault.grant.stored_set import Pending, StoredSet
 from functions.vault.grant.token_set import TokenSet
@@ -215,15 +215,15 @@ def test_revoking_revokes_superseded_token_sets_too() -> None:
 
 
 def test_no_more_are_kept_than_there_is_room_for() -> None:
-    """The oldest goes, and whoever writes the record can say which."""
+    """Eight. The oldest goes, and whoever writes the record can say which."""
     many = connection()
-    for number in range(MOST_SUPERSEDED):
+    for number in range(8):
         many = superseding(many, number)
-    assert len(many.in_place(Place.SUPERSEDED)) == MOST_SUPERSEDED
+    assert len(many.in_place(Place.SUPERSEDED)) == 8
 
     after = superseding(many, 99)
 
-    assert len(after.in_place(Place.SUPERSEDED)) == MOST_SUPERSEDED
+    assert len(after.in_place(Place.SUPERSEDED)) == 8
     assert [each.id for each in transition.left_behind(many, after)] == ["sealed-1"]
     assert transition.left_behind(many, refreshes.leased(many, "holder-1", NOW + 30, NOW)) == ()
 

@@ -14,8 +14,8 @@ from functions.vault.grant.connection import Connection
 from functions.vault.grant.lease import Lease
 from functions.vault.grant.life import Place, Status
 from functions.vault.grant.obtained import Obtained, Verdict
-from functions.vault.grant.seal import Seal
-from functions.vault.grant.stored_set import RefreshedFrom
+from functions.vault.grant.seal import PENDING, TOKENS, Seal
+from functions.vault.grant.stored_set import Pending, RefreshedFrom
 from functions.vault.grant.token_set import TokenSet
 from tests.unit.samples import NOW, WHOSE, connection, for_version, sealed_tokens, token_response, with_current
 
@@ -499,6 +499,112 @@ def test_a_later_consent_stays_current() -> None:
         assert (after.version, after.authorized_by, after.current) == (1, "request-9", stored.current)
         assert [each.request_id for each in after.in_place(Place.SUPERSEDED)] == ["request-2"]
         assert consented(version).decide(after, LATE) is Verdict.STORED
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_an_earlier_consent_that_comes_late_is_revoked_at_once_if_grants_are_separate(*, apart: bool) -> None:
+    """Nobody uses it, and nothing else ends with it; otherwise it is held until the connection is revoked."""
+    stored = connection(tokens=sealed_tokens(at=NOW + 41), authorized_by="request-9")
+
+    after = replace(consented(), grants_are_apart=apart).decide(stored, LATE)
+
+    assert isinstance(after, Connection)
+    assert after.set_of("sealed-ours") is not None
+    assert [each.request_id for each in after.to_revoke] == (["request-2"] if apart else [])
+
+
+def test_what_is_revoked_although_nobody_uses_it_says_which_request_brought_it() -> None:
+    """So the end of its grant is known to be that of all tokens of the same authorization."""
+    before_a_revocation = consented(revocations=0).decide(gone(connection()), LATE)
+    of_another_party = replace(consented(owner="owner-2"), grants_are_apart=True).decide(connection(), LATE)
+
+    for after in (before_a_revocation, of_another_party):
+        assert isinstance(after, Connection)
+        assert [each.request_id for each in after.to_revoke] == ["request-2"]
+
+
+@pytest.mark.parametrize(("held", "verdict"), [(39, Connection), (40, Verdict.FOREIGN)])
+def test_tokens_of_others_are_taken_to_be_revoked_while_there_is_room(held: int, verdict: Any) -> None:
+    """A connection holds forty token sets at most."""
+    one = connection().require_current()
+    sets = tuple(replace(one, id=f"set-{number}", place=Place.SUPERSEDED) for number in range(held))
+
+    after = replace(consented(owner="owner-2"), grants_are_apart=True).decide(replace(connection(), sets=sets), LATE)
+
+    assert after is verdict or type(after) is verdict
+
+
+@pytest.mark.parametrize(("known", "is_revoked"), [(None, True), ("account-1", False)])
+def test_a_consent_from_before_a_revocation_whose_account_is_unknown(known: str | None, *, is_revoked: bool) -> None:
+    """Nobody asks for its account any more. If the connection has one, it may be of another: that is not touched."""
+    stored = gone(replace(connection(), subject=known))
+    ours = consented()
+    asking = replace(ours, tokens=replace(ours.tokens, asks_account=True))
+
+    after = asking.decide(stored, LATE)
+
+    assert (after is Verdict.FOREIGN) is not is_revoked
+    assert not is_revoked or (isinstance(after, Connection) and after.status is Status.REVOKING)
+
+
+@pytest.mark.parametrize(
+    ("stored", "known", "waits"),
+    [
+        (connection(), "account-1", True),
+        (connection(), None, False),
+        (gone(connection()), "account-1", False),
+        (dead(connection()), "account-1", True),
+    ],
+    ids=["connected", "of nobody known", "revoked", "dead"],
+)
+def test_a_consent_waits_for_its_account_if_there_is_one_to_compare_it_with(
+    stored: Connection, known: str | None, *, waits: bool
+) -> None:
+    """A connection that was revoked before it was begun is free for any account."""
+    ours = consented(revocations=stored.revocations)
+    asking = replace(ours, tokens=replace(ours.tokens, asks_account=True), purpose=PENDING if waits else TOKENS)
+
+    after = asking.decide(replace(stored, subject=known), LATE)
+
+    assert isinstance(after, Connection)
+    assert [each.id for each in after.in_place(Place.PENDING)] == (["sealed-ours"] if waits else [])
+    assert waits or after.require_current().id == "sealed-ours"
+
+
+@pytest.mark.parametrize(("at", "is_left"), [(NOW + 41, True), (NOW + 40, False), (NOW + 39, False)])
+def test_an_earlier_consent_takes_nothing_away_that_waits(at: int, *, is_left: bool) -> None:
+    """It becomes current, and what came later goes on waiting for the application; what is older goes."""
+    pending = Pending(LATE + 600, at, 0, confirmation="hash", confirm_by=LATE + 600)
+    stored = consents.has_to_wait(connection(), sealed_tokens(sealed=b"waits", at=at), pending, "request-9", at)
+
+    after = consented().decide(stored, LATE)
+
+    assert isinstance(after, Connection)
+    assert (after.require_current().id, after.unconfirmed is not None) == ("sealed-ours", is_left)
+
+
+@pytest.mark.parametrize(
+    ("waited_at", "waited_by", "waits"),
+    [
+        (None, (), True),
+        (NOW + 39, ("request-2",), True),
+        (NOW + 40, ("request-9",), True),
+        (NOW + 40, ("request-9", "request-2"), False),
+        (NOW + 41, ("request-9",), False),
+    ],
+    ids=["nothing has", "older ones have", "others of that second have", "it has itself", "newer ones have"],
+)
+def test_what_has_waited_for_its_confirmation_does_not_wait_again(
+    waited_at: int | None, waited_by: tuple[str, ...], *, waits: bool
+) -> None:
+    """A copy of it comes from the queue, after it has run out or something newer has come."""
+    stored = replace(connection(), waited_at=waited_at, waited_by=waited_by)
+    ours = replace(consented(confirmation="hash"), purpose=PENDING)
+
+    after = ours.decide(stored, LATE)
+
+    assert (after is Verdict.FOREIGN) is not waits
+    assert not waits or (isinstance(after, Connection) and after.unconfirmed is not None)
 
 
 # On paper

@@ -119,9 +119,9 @@ class Obtained:
             return TOKENS
         if self._confirmation is not None:
             return PENDING
-        if not self.tokens.asks_account or stored is None or stored.subject is None:
+        if not self.tokens.asks_account or stored is None:
             return TOKENS
-        is_free = stored.status in ENDED or stored.revocations != self.revocations
+        is_free = stored.subject is None or stored.status in ENDED
         return TOKENS if is_free else PENDING
 
     def _as_refresh(self, source: RefreshedFrom | None, stored: Connection | None, now: float) -> Connection | Verdict:
