@@ -171,6 +171,14 @@ def superseding(was: Connection, number: int) -> Connection:
     return connection(tokens=tokens, before=was, authorized_by=f"consent-{number}", now=NOW + number)
 
 
+@pytest.mark.parametrize(("asks", "at"), [(True, NOW + 125), (False, None)])
+def test_the_account_of_current_tokens_is_asked_for_two_minutes_later(*, asks: bool, at: int | None) -> None:
+    """By the background, if whoever has the answer in hand has not found it by then."""
+    made = connection(token_response(asks_endpoint=asks), now=NOW + 5.9)
+
+    assert current(made).account_at == at
+
+
 def test_a_consent_leaves_what_is_known_of_earlier_ones() -> None:
     """What was revoked, and which tokens have waited: an answer that comes late must still be known by that."""
     revoked = revocations.revoked(connection(), NOW + 10)
@@ -357,7 +365,7 @@ def test_what_nobody_confirms_in_time_is_said_to_have_expired(*, apart: bool) ->
 @pytest.mark.parametrize("status", [Status.ACTIVE, Status.REAUTHORIZATION_REQUIRED])
 @pytest.mark.parametrize("apart", [True, False])
 def test_first_tokens_whose_account_cannot_be_verified_are_lost(status: Status, *, apart: bool) -> None:
-    """Whoever asks for a token is told why; nothing is refreshed any more."""
+    """Whoever asks for a token gets the reason; nothing is refreshed any more."""
     was = replace(with_current(connection(), account_at=NOW + 120), status=status)
     why = ReauthorizationRequired("The ID token does not hold.")
 

@@ -428,7 +428,7 @@ def test_a_look_that_waited_for_a_slot_in_vain_does_not_count() -> None:
     assert (belief.looks, belief.by_callers, belief.latest_by_caller, belief.asked_at) == (0, 1, True, NOW + 500)
 
 
-def test_a_refusal_after_a_failure_is_what_everybody_is_told() -> None:
+def test_a_refusal_after_a_failure_is_what_everybody_gets() -> None:
     """And not the outage before it, which is over."""
     failed = refreshes.refresh_failed(leased(), ProviderUnavailable("Down."), NOW + 11, 0.5)
 
