@@ -187,23 +187,30 @@ class InvokeHandler(Handler):
         The first failure ends the batch: in a FIFO queue no message may overtake it.
         """
         for number, each in enumerate(records):
-            started = time.monotonic()
-            try:
-                message = message_of(each)
-                failure = consume(services, message, deadline_of(context))
-                if failure is not None:
-                    self._log_failure(failure, started, context)
-                    continue
-                self._log(
-                    "ok", started, context, connection_id=message.get("connection_id"), message_id=each["messageId"]
-                )
-            except GatehouseError as error:
-                self._log_failure(error, started, context)
-                return batch_response(records[number:])
-            except Exception as defect:  # noqa: BLE001 - as above; the queue keeps the message, then the dead-letter queue
-                self._log_defect(defect, context)
+            # What is noted of one message must not be in the line of the next.
+            with log.call():
+                is_done = self._work_on(consume, services, each, context)
+            if not is_done:
                 return batch_response(records[number:])
         return batch_response([])
+
+    def _work_on(self, consume: Consume, services: Services, each: Mapping[str, Any], context: Context) -> bool:
+        """Work on one message; return whether it is done, or has to come again."""
+        started = time.monotonic()
+        try:
+            message = message_of(each)
+            failure = consume(services, message, deadline_of(context))
+        except GatehouseError as error:
+            self._log_failure(error, started, context)
+            return False
+        except Exception as defect:  # noqa: BLE001 - as above; the queue keeps the message, then the dead-letter queue
+            self._log_defect(defect, context)
+            return False
+        if failure is not None:
+            self._log_failure(failure, started, context)
+        else:
+            self._log("ok", started, context, connection_id=message.get("connection_id"), message_id=each["messageId"])
+        return True
 
 
 class BrowserHandler(Handler):

@@ -21,6 +21,7 @@ from functions.vault.base.errors import (
     TemporarilyUnavailable,
 )
 from functions.vault.base.fields import Fields
+from functions.vault.base.noted import note
 from functions.vault.services import Services
 from functions.vault.settings import SettingMissing
 from functions.web.events import is_queue
@@ -152,6 +153,17 @@ def test_a_failed_message_comes_again_with_all_that_follow(failure: Exception) -
     assert call(worker.handler(), batch(*MESSAGES)) == to_repeat(2, 3)
 
     assert worker.received == ["a", "b"]
+
+
+def test_what_is_noted_of_a_message_is_in_its_own_line_alone(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    """A grant that ended is counted for its own connection, and not again for those that come after it in the batch."""
+    worker = Worker({"b": lambda: note(status="reauthorization_required", failure=None)})
+
+    call(worker.handler(), batch(*MESSAGES))
+
+    logged = lines()
+    assert [line.get("status") for line in logged] == [None, "reauthorization_required", None]
+    assert not any("failure" in line for line in logged)
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", '"x"', "null", "{}", '{"connection_id":7}'])
