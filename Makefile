@@ -13,7 +13,7 @@ BIN = .venv/bin
 BUILT = .aws-sam/build
 SAM = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam
 
-.PHONY: help run test torture fuzz mutation bench deploy-check lint format check-template check-security build check-deployment check-registration key-policy keys versions take-over clean lock
+.PHONY: help run test torture fuzz mutation bench deploy-check screenshots lint format check-template check-security build check-deployment check-registration key-policy keys versions take-over clean lock
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo 'make torture           run the proofs at full length; SCENARIO="name" runs one scenario, SEED=n repeats a run'
 	@echo 'make fuzz              try the properties with many more examples; TIMES=500 for how many more, PYTEST_ARGS narrows'
 	@echo 'make mutation          change modules in every small way, and say which change no test notices; MODULES="grant/belief storage"'
+	@echo 'make screenshots       take pictures of all pages that customers see, and look for violations of accessibility; needs npm'
 	@echo 'make bench             measure Gatehouse beside others, and write docs/performance.md; takes twenty minutes'
 	@echo 'make deploy-check      deploy to an emulator of AWS that evaluates IAM, and try everything; takes some minutes'
 	@echo 'make lint              run ruff and mypy alone'
@@ -83,6 +84,13 @@ bench: .venv/test.stamp node_modules/stamp .venv-bench/stamp
 # Deploys as a person does, to an emulator on this machine. If something does not hold, exits with 1.
 deploy-check: .venv/test.stamp .venv-sam/stamp .venv-deploy/stamp
 	@$(BIN)/python -m tools.deploy_check $(ARGS)
+
+# Pictures of all pages that customers see, in .screenshots/. If a page violates a rule of accessibility, exits with 1.
+screenshots: .venv/test.stamp .screenshots/npm/stamp
+	$(BIN)/python -m tests.screenshots
+
+.screenshots/npm/stamp: tests/screenshots/package-lock.json
+	@mkdir -p $(@D) && cp tests/screenshots/package.json $< .npmrc $(@D) && cd $(@D) && npm ci --silent && touch stamp
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check .
@@ -211,5 +219,5 @@ lock: .venv-lock/stamp
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-sam .venv-deploy .venv-checkov .venv-lock .venv-bench .venv-mutation .aws-sam .build .cache node_modules .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-sam .venv-deploy .venv-checkov .venv-lock .venv-bench .venv-mutation .aws-sam .build .cache .screenshots node_modules .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -83,7 +83,7 @@ def _stack(options: Options) -> Stack:
 
     further = registrations.read(options.registrations) if options.registrations else {}
     addresses = Addresses(options.base_url, tuple(options.return_to_origin))
-    return Stack(options.port, further, background=True, addresses=addresses)
+    return Stack(options.port, further, background=True, addresses=addresses, parameters=dict(options.parameter))
 
 
 def _on_signals(handle: Callable[[int, FrameType | None], None]) -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 8787
 
+PARAMETERS = ("ApplicationName", "LogoUrl", "Color", "Support", "DefaultLanguage", "ApplicationUrl", "Confirm")
+"""Parameters of the template that change what somebody sees or does on this machine, too."""
+
 
 class Options(argparse.Namespace):
     """What the person at the terminal has chosen."""
@@ -22,6 +25,7 @@ class Options(argparse.Namespace):
     registrations: Path | None
     base_url: str | None
     return_to_origin: list[str]
+    parameter: list[tuple[str, str]]
 
 
 def parse(arguments: list[str]) -> Options:
@@ -48,6 +52,14 @@ def parse(arguments: list[str]) -> Options:
         metavar="URL",
         help="where else than to the stack a customer may be sent back to, like http://localhost:3000; repeatable",
     )
+    parser.add_argument(
+        "--parameter",
+        type=_parameter,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"another parameter of the template: {', '.join(PARAMETERS)}; repeatable",
+    )
     return parser.parse_args(arguments, Options())
 
 
@@ -58,13 +70,29 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _parameter(text: str) -> tuple[str, str]:
+    """Return the name of a parameter and its value, if the template takes it."""
+    name, equals, value = text.partition("=")
+    if name not in PARAMETERS or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=VALUE with one of {', '.join(PARAMETERS)}")
+    rules = _parameters()[name]
+    fits = value in rules["AllowedValues"] if "AllowedValues" in rules else _fits(value, rules)
+    if not fits:
+        expected = rules.get("ConstraintDescription") or f"must be one of {', '.join(rules['AllowedValues'])}"
+        raise argparse.ArgumentTypeError(f"{text!r}: {name} {expected.removesuffix('.')}")
+    return name, value
+
+
+def _fits(value: str, rules: dict[str, Any]) -> bool:
+    return bool(re.fullmatch(rules["AllowedPattern"], value)) and len(value) <= rules.get("MaxLength", len(value))
+
+
 def _as_parameter(name: str, example: str) -> Callable[[str], str]:
     """Return a check by the rules of the template's parameter ``name``: what is refused there is refused here."""
 
     def check(text: str) -> str:
         rules = _parameters()[name]
-        fits = re.fullmatch(rules["AllowedPattern"], text) and len(text) <= rules.get("MaxLength", len(text))
-        if not text or not fits or not _have_ports(text):
+        if not text or not _fits(text, rules) or not _have_ports(text):
             # Empty is the parameter's default; whoever gives the flag means something.
             expected = rules["ConstraintDescription"].removeprefix("must be empty, or ").removesuffix(".")
             raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}, for example {example}")

@@ -58,13 +58,15 @@ class Stack:
         *,
         background: bool = False,
         addresses: Addresses | None = None,
+        parameters: Mapping[str, str] | None = None,
     ) -> None:
         """``port`` 0 means any free one.
 
         ``registrations`` are added to those of the demo server, by name. ``dynamodb_endpoint`` is another DynamoDB
         engine to keep the tables in; its calls are not in ``aws_calls``. With ``background`` the queues are polled and
         the schedule is kept; without, ``self.background`` does either on request. ``addresses`` are for
-        browsers: wherever they come by, the stack listens on ``local_url``.
+        browsers: wherever they come by, the stack listens on ``local_url``. ``parameters`` are further ones of the
+        template.
         """
         self._port = port
         self._extra_registrations = registrations or {}
@@ -72,6 +74,7 @@ class Stack:
         self._template = template
         self._has_background = background
         self._addresses = addresses or Addresses()
+        self._parameters = dict(parameters or {})
         self._cleanup = ExitStack()
         self.clock = Clock()
         self.local_url: str
@@ -168,7 +171,7 @@ class Stack:
         origins = dict.fromkeys((self.base_url, self.local_url, *self._addresses.return_to_origins))
         # There are no rights on one machine that `authorize` could have too many of.
         parameters = {"BaseUrl": self.base_url, "ReturnToOrigins": ",".join(origins), "PushedRequests": "true"}
-        self.deployment = cloudformation.create(template, parameters)
+        self.deployment = cloudformation.create(template, parameters | self._parameters)
         if self._dynamodb_endpoint:
             definitions = cloudformation.table_definitions(template)
             tables.create_tables(self._dynamodb_endpoint, definitions, self.deployment.tables)

@@ -46,7 +46,7 @@ CODE = """
     grant.obtained grant.consents grant.connection grant.transition grant.life grant.stored_set
     storage.connections storage.connection_item base.record storage.listed
     storage.shared oauth.visit_outcome
-    web.replies web.responses web.pages
+    web.replies web.responses web.language web.pages
 """
 """The modules that a code's way enters, in this order: to the table `connections`, and back to the page."""
 

@@ -143,13 +143,15 @@ ADDED = {
 # The settings of each function, without GATEHOUSE_. A function that talks to providers needs the base URL: endpoints on
 # loopback are allowed only if the deployment is there, too.
 TALKS_TO_PROVIDERS, KEYS = ("BASE_URL", "SECRET_PREFIX"), ("KEY_ID", "OTHER_KEY_ID")
+APPEARANCE = ("APPLICATION_NAME", "COLOR", "LANGUAGE", "LOGO_URL", "SUPPORT")
 SETTINGS = {
     "start": {
         *("BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE"),
         *("CONFIRM", "PUSHED_REQUESTS", "RETURN_TO_ORIGINS", "SECRET_PREFIX"),
     },
-    "authorize": {"BASE_URL", "AUTHORIZATIONS_TABLE", "SECRET_PREFIX", "ORIGIN_VERIFY_SHA256"},
+    "authorize": {*APPEARANCE, "BASE_URL", "AUTHORIZATIONS_TABLE", "SECRET_PREFIX", "ORIGIN_VERIFY_SHA256"},
     "callback": {
+        *APPEARANCE,
         *("APPLICATION_URL", "BASE_URL", "AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE"),
         *("KEY_ID", "SECRET_PREFIX", "RESCUE_QUEUE_URL", "SHARED_TABLE", "ORIGIN_VERIFY_SHA256"),
     },

@@ -20,6 +20,11 @@ CHANGED = {
     "ReturnToOrigins": "https://app.example.com,https://www.example.com",
     "ApplicationUrl": "https://app.example.com/connect",
     "OriginVerifySha256": "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8",
+    "ApplicationName": "Acme Orders",
+    "LogoUrl": "https://static.example.com/logo.svg",
+    "Color": "#0b5c4a",
+    "Support": "help@example.com",
+    "DefaultLanguage": "de",
     "Confirm": "required",
     "SecretPrefix": "gatehouse-staging/providers/",
     "PushedRequests": "true",
@@ -42,7 +47,10 @@ CHANGED = {
 # What has to be so for another parameter to be changed.
 ALONG: dict[str, dict[str, str]] = {"SealingKey": {"SecondTokensKeyId": "own"}}
 # What is too long for a description. `make check-deployment` says when a new Revision is due.
+APPEARANCE = ("ApplicationName", "LogoUrl", "Color", "Support", "DefaultLanguage")
 COUNTS_BY_REVISION = {
+    *(("AuthorizeFunction", each) for each in APPEARANCE),
+    *(("CallbackFunction", each) for each in APPEARANCE),
     ("StartFunction", "ReturnToOrigins"),
     ("CallbackFunction", "ApplicationUrl"),
     ("AuthorizeFunction", "OriginVerifySha256"),

@@ -167,6 +167,7 @@ def _keys() -> dict[str, Schema]:
         "client_signing_kid": _printable(256),
         "previous_clients": _list(_client(), vocabulary.MOST_PREVIOUS_CLIENTS),
         "based_on": _whole(PROVIDER_NAME),
+        "display_name": _printable(64),
         "endpoints_moved_from": _list(_whole(url_checks.ORIGIN), 10),
         "reauthorize_previous": flag,
         **dict.fromkeys(("issuer", "jwks_uri"), literal),

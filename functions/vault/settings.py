@@ -7,7 +7,7 @@ import os
 import re
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -29,6 +29,35 @@ def running_in_lambda() -> bool:
 def snapshot_follows() -> bool:
     """Return whether Lambda takes a snapshot of this process once the function is loaded (SnapStart)."""
     return os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
+
+
+class Appearance(NamedTuple):
+    """How the pages look that a customer sees. Empty is what the deployment does not say.
+
+    `color` is `#rrggbb`, and `support` an e-mail address or a URL. `language` is the one for whoever asks for none.
+    """
+
+    application_name: str = ""
+    logo_url: str = ""
+    color: str = ""
+    support: str = ""
+    language: str = "en"
+
+
+_ORIGIN = r"(?:https://[A-Za-z0-9.-]+|http://(?:localhost|127\.0\.0\.1))(?::[0-9]{1,5})?"
+_MAILBOX = r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
+_APPEARANCE = {
+    "application_name": (r"(?=\S).{0,63}\S", "1 to 64 characters in one line, none of them a blank at an end"),
+    # Nothing in it ends a source expression of a Content-Security-Policy, or is a part of the URL that one has not.
+    "logo_url": (_ORIGIN + r"/[A-Za-z0-9._~/%-]{1,400}", "an https URL without query (http only for localhost)"),
+    "color": (r"#[0-9A-Fa-f]{6}", "a color like #0b5c4a"),
+    "support": (
+        rf"{_MAILBOX}|{_ORIGIN}(?:[/?][A-Za-z0-9._~:/?@!$'()*+,;=%&-]*)?",
+        "an e-mail address, or an https URL without user name and fragment (http only for localhost)",
+    ),
+    "language": (r"[a-z]{2,3}(?:-[a-z0-9]{2,8})*", "the tag of a language, like en"),
+}
+"""What each field of `Appearance` may be, and how to say that. In the environment it is `GATEHOUSE_` and its name."""
 
 
 class Settings:
@@ -91,6 +120,16 @@ class Settings:
         if url and urlsplit(url).scheme not in {"https", "http"}:
             raise SettingMissing("GATEHOUSE_APPLICATION_URL must be an http or https URL.")
         return url or None
+
+    @cached_property
+    def appearance(self) -> Appearance:
+        """Return how pages look. A value that is wrong is never shown: it raises `SettingMissing`, which names it."""
+        given = {field: self._environ.get(f"GATEHOUSE_{field.upper()}", "") for field in _APPEARANCE}
+        for field, value in given.items():
+            pattern, expected = _APPEARANCE[field]
+            if value and not (value.isprintable() and re.fullmatch(pattern, value)):
+                raise SettingMissing(f"GATEHOUSE_{field.upper()} must be empty, or {expected}.")
+        return Appearance(**{field: value for field, value in given.items() if value})
 
     @cached_property
     def _origin_digests(self) -> tuple[str, ...]:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from functions.vault import settings
 from functions.vault.base.errors import GatehouseError, InvalidRequest, ServerError
 from functions.vault.services import Services
-from functions.vault.settings import SettingMissing
+from functions.vault.settings import Appearance, SettingMissing
 from functions.web import log
 from functions.web.events import body_of, deadline_of, is_by_api, is_queue, message_of
-from functions.web.responses import Reply, batch_response, browser_response, json_response
+from functions.web.responses import Reader, Reply, batch_response, browser_response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -230,7 +230,7 @@ class BrowserHandler(Handler):
         self._methods = methods
 
     def _answer(self, services: Services, event: Event, context: Context, about: About) -> Any:
-        started = time.monotonic()
+        started, present = time.monotonic(), {}
         try:
             from functions.web import api_calls  # noqa: PLC0415 - functions for others seldom need it
 
@@ -243,25 +243,34 @@ class BrowserHandler(Handler):
             if reply is None:
                 reply = self._use(services, present, deadline_of(context), about)
         except GatehouseError as error:
-            reply = Reply("error", error.http_status, {"reference": context.aws_request_id}, reason=error.code)
+            reply = Reply("error", error.http_status, reason=error.code)
         except Exception as defect:  # noqa: BLE001 - as above; the person gets a page with a reference
             self._log_defect(defect, context)
-            reply = Reply("error", 500, {"reference": context.aws_request_id}, reason=ServerError.code)
+            reply = Reply("error", 500, reason=ServerError.code)
         more = log.facts_of(reply.failure) if reply.failure else log.facts_of_answer(reply.provider_error)
         self._log(reply.outcome, started, context, reason=reply.reason, **more)
-        return browser_response(reply, secure=_is_by_https(services))
+        accept_language = present.get("headers", {}).get("accept-language", "")
+        reader = Reader(accept_language, _appearance(services), context.aws_request_id)
+        return browser_response(reply, reader, secure=_is_by_https(services))
 
     def _turned_away(self, services: Services, event: Event) -> Reply | None:
         """Return the reply to a request that nothing is done for; None if it may go on.
 
         It came past the proxy that is in front of the API, or has a method that this function does not answer.
         """
+        _ = services.settings.appearance  # what is wrong with it is said before anything is done, and not after it
         value = event.get("headers", {}).get(ORIGIN_HEADER, "")
         if not services.settings.accepts_origin_header(value):
             return Reply("forbidden", HTTPStatus.FORBIDDEN, reason="origin_header")
         if event["requestContext"].get("http", {}).get("method") not in self._methods:
             return Reply("method_not_allowed", HTTPStatus.METHOD_NOT_ALLOWED, reason="method", allow=self._methods)
         return None
+
+
+def _appearance(services: Services) -> Appearance:
+    with contextlib.suppress(SettingMissing):
+        return services.settings.appearance
+    return Appearance()
 
 
 def _is_by_https(services: Services) -> bool:

@@ -49,7 +49,19 @@ def of(outcome: Outcome, cookies: tuple[str, ...] = ()) -> Reply:
     status, values = (HTTPStatus.FOUND, {}) if location is not None else (_status(outcome), _values(outcome))
     reload_after = _reload_after(outcome)
     failure = outcome.failure or _remedy(reason, outcome.provider_error)
-    return Reply(outcome.page, status, values, location, cookies, reason, failure, outcome.provider_error, reload_after)
+    reference = outcome.request.request_id if outcome.request is not None else None
+    return Reply(
+        outcome.page,
+        status,
+        values,
+        location,
+        cookies,
+        reason,
+        failure,
+        outcome.provider_error,
+        reload_after,
+        reference=reference,
+    )
 
 
 def after_post(reply: Reply, result: str) -> Reply:
@@ -108,7 +120,8 @@ def _status(outcome: Outcome) -> int:
 
 
 def _values(outcome: Outcome) -> dict[str, str | None]:
-    values: dict[str, str | None] = {} if outcome.provider is None else {"provider": outcome.provider}
+    named = outcome.request.provider_name if outcome.request is not None else None
+    values: dict[str, str | None] = {} if outcome.provider is None else {"provider": named or outcome.provider}
     if outcome.page == "failed":
         values["error"] = outcome.error or ""
     if outcome.may_try_again and outcome.request is not None:

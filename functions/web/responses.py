@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from functions.vault.base.errors import GatehouseError, ProviderError
+    from functions.vault.settings import Appearance
 
 
 @record
@@ -20,7 +21,8 @@ class Reply:
 
     `outcome` and `reason` are fixed words for the log. `failure` is an error of ours for the log, and `provider_error`
     is what an authorization server said; no page shows either. The browser reloads the page after `reload_after`
-    seconds. `allow` has the methods that are allowed, if the request had another.
+    seconds. `allow` has the methods that are allowed, if the request had another. `reference` is the id of the request
+    to connect that it is about, if the browser has proved that it is its own.
     """
 
     outcome: str
@@ -33,22 +35,33 @@ class Reply:
     provider_error: ProviderError | None = None
     reload_after: int | None = None
     allow: tuple[str, ...] = ()
+    reference: str | None = None
 
 
 _ALWAYS_BY_HTTPS = {"Strict-Transport-Security": "max-age=31536000"}
 """RFC 6797, for a year, and for this host alone: others at the same domain are not ours."""
 
 
-def browser_response(reply: Reply, *, secure: bool) -> dict[str, Any]:
-    """Return the HTTP response that a reply becomes; `secure` if browsers come by https."""
-    from functions.web import pages  # noqa: PLC0415 - most browsers are redirected, and other functions have no pages
+@record
+class Reader:
+    """Who reads a page, and how: in which languages (Accept-Language as it came), and in the deployment's appearance.
 
+    The log has `reference` for this visit. A page shows it, unless the reply has one that says more.
+    """
+
+    accept_language: str
+    appearance: Appearance
+    reference: str
+
+
+def browser_response(reply: Reply, reader: Reader, *, secure: bool) -> dict[str, Any]:
+    """Return the HTTP response that a reply becomes; `secure` if browsers come by https."""
     response: dict[str, Any] = {"statusCode": reply.status}
     if reply.location is not None:
         headers = {"Location": reply.location, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
         response |= {"headers": headers, "body": ""}
     else:
-        response |= {"headers": dict(pages.HEADERS), "body": pages.render(reply.outcome, **reply.values)}
+        response |= _page(reply, reader)
     if secure:
         response["headers"] |= _ALWAYS_BY_HTTPS
     if reply.allow:
@@ -58,6 +71,17 @@ def browser_response(reply: Reply, *, secure: bool) -> dict[str, Any]:
     if reply.cookies:
         response["cookies"] = list(reply.cookies)
     return response
+
+
+def _page(reply: Reply, reader: Reader) -> dict[str, Any]:
+    """Return the headers and the body of a page, in the reader's language."""
+    from functions.web import language, pages  # noqa: PLC0415 - most browsers are redirected
+
+    appearance = reader.appearance
+    chosen = language.preferred(reader.accept_language, language.known(), appearance.language)
+    reference = reply.reference or reader.reference
+    html = pages.render(reply.outcome, reply.values, reference=reference, language=chosen, appearance=appearance)
+    return {"headers": pages.headers(chosen, appearance), "body": html}
 
 
 def json_response(status: int, result: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # What Chromium would otherwise start on its own account, and the sandbox that a container cannot give it. Nothing
 # but this machine's own pages is ever opened in it.
-_ARGUMENTS = [
+CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -67,7 +67,7 @@ def chromium() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable(), args=_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=executable(), args=CHROMIUM_ARGUMENTS)
         yield browser
         browser.close()
 

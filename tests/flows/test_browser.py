@@ -61,8 +61,8 @@ def test_a_newcomer_connects_from_the_landing_page(
     someone.press("Allow")
 
     # then the result page says so, and the landing page has it
-    assert someone.heading == "Connected"
-    assert someone.page.title() == "Connected \N{EN DASH} Gatehouse"
+    assert someone.heading == "Your account is connected"
+    assert someone.page.title() == "Your account is connected \N{EN DASH} Gatehouse"
     someone.page.close()
     someone.use(landing)
     someone.press("Reload")
@@ -120,7 +120,7 @@ def test_declining_stores_nothing_and_leaves_another_try(
     someone.page.go_back()
     someone.press("Try again")
     someone.press("Allow")
-    assert someone.heading == "Connected"
+    assert someone.heading == "Your account is connected"
     assert code_exchanges(demo) == 1
 
 
@@ -138,7 +138,7 @@ def test_deny_then_back_then_allow_connects_in_the_first_of_two_tabs(
     someone.page.go_back()
     someone.press("Allow")
 
-    assert (declined, someone.heading) == ("You declined access", "Connected")
+    assert (declined, someone.heading) == ("You declined access", "Your account is connected")
     assert code_exchanges(demo) == 1
 
 
@@ -158,7 +158,7 @@ def test_reloading_the_result_exchanges_nothing_twice(
     someone.open(link)
     headings.append(someone.heading)
 
-    assert headings == ["Connected"] * 3 + ["This link was already used"]
+    assert headings == ["Your account is connected"] * 3 + ["This link was already used"]
     assert code_exchanges(demo) == 1
 
 
@@ -183,7 +183,7 @@ def test_a_double_click_ends_well_in_both_tabs(
 
     # then both say the same, after one exchange
     first.wait_for_url("**/callback/**")
-    assert [tab.locator("h1").inner_text() for tab in (first, second)] == ["Connected"] * 2
+    assert [tab.locator("h1").inner_text() for tab in (first, second)] == ["Your account is connected"] * 2
     assert code_exchanges(demo) == 1
 
 
@@ -205,11 +205,11 @@ def test_another_browsers_answer_is_refused_and_harms_nobody(
     headings.append(stranger.heading)
 
     # then nothing came of it, and the owner arrives
-    assert headings == ["This answer was not accepted"] * 2
+    assert headings == ["Please start again"] * 2
     assert calls == []
     assert code_exchanges(demo) == 0
     owner.open(answer)
-    assert owner.heading == "Connected"
+    assert owner.heading == "Your account is connected"
     assert code_exchanges(demo) == 1
 
 
@@ -232,7 +232,7 @@ def test_a_link_passed_on_connects_another_account_without_confirm(stack: Stack,
     victim.open(link_of(attacker, stack, "phished-1"))
     victim.press("Allow")
 
-    assert victim.heading == "Connected"
+    assert victim.heading == "Your account is connected"
     assert "access_token" in result_of(stack, "token", "phished-1")
 
 
@@ -288,7 +288,7 @@ def test_without_its_cookie_the_browser_is_a_stranger(
 
     someone.press("Allow")
 
-    assert someone.heading == "This answer was not accepted"
+    assert someone.heading == "Please start again"
     assert "cookies" in someone.text
     assert code_exchanges(demo) == 0
 
@@ -320,12 +320,12 @@ def test_after_a_failure_the_next_try_connects(
     someone = visitor()
     someone.open(authorize_url())
     someone.press("Allow")
-    assert someone.heading == "The connection failed"
+    assert someone.heading == "Your account could not be connected"
 
     someone.press("Try again")
     someone.press("Allow")
 
-    assert someone.heading == "Connected"
+    assert someone.heading == "Your account is connected"
     assert code_exchanges(demo) == 2
 
 
@@ -397,5 +397,5 @@ def test_the_whole_way_can_be_gone_by_keyboard(demo: DemoServer, visitor: OpenVi
     assert someone.tabbed() == "Allow"
     with someone.page.expect_navigation():
         someone.page.keyboard.press("Enter")
-    assert someone.heading == "Connected"
+    assert someone.heading == "Your account is connected"
     assert code_exchanges(demo) == 1

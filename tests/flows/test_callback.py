@@ -62,7 +62,7 @@ def test_success_exchanges_once_stores_sealed_and_cannot_decrypt(
 
     # then
     assert (page.status_code, token_requests(demo)) == (200, 1)
-    assert "Connected" in page.text
+    assert "Your account is connected" in page.text
     asked = operations(aws_calls)
     needed, notes = ["UpdateItem", "GenerateDataKey", "PutItem"], ["UpdateItem"] * 2
     assert [name for name in asked if name != "GetSecretValue"] == needed + notes
@@ -118,7 +118,7 @@ def test_forged_answer_costs_nothing_and_the_true_one_still_completes(
 
     # then
     assert refused.status_code == 400
-    assert "was not accepted" in refused.text
+    assert "Please start again" in refused.text
     assert aws_calls == []
     assert token_requests(demo) == 0
     assert browser.open(true_url).status_code == 200
@@ -386,7 +386,7 @@ def test_eight_at_once_make_one_exchange_and_show_one_outcome(
 
     # then
     assert {(page.status_code, page.text) for page in pages} == {(200, pages[0].text)}
-    assert "Connected" in pages[0].text
+    assert "Your account is connected" in pages[0].text
     assert token_requests(demo) == 1
     assert application.call("token", connection_id=started["connection_id"])["version"] == 1
 
@@ -456,6 +456,8 @@ def test_failed_exchange_reopens_the_request(  # noqa: PLR0913, PLR0917 - pytest
     failed = browser.open(failed_url)
     assert (failed.status_code, token_requests(demo)) == (status, 1)
     assert reason in failed.text
+    assert "Your <strong>UltraCart</strong> account" in failed.text
+    assert f"<code>{request_id_of(started)}</code>" in failed.text
     assert application.connection_item(started["connection_id"]) is None
 
     # when the failed answer is loaded again, the failure shows, and nothing is sent

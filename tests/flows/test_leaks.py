@@ -493,7 +493,7 @@ def _post_answers(witness: Witness, rude: Scripted) -> None:
             pages = [browser.open(f"{shown}{more}") for more in (f"&state={quote(state)}", "")]
             WatchedBrowser(witness).open(shown)
             browser.open(f"{callback}?result={quote(state)}")
-            is_connected = "Connected" in pages[-1].text
+            is_connected = "Your account is connected" in pages[-1].text
             assert is_connected == (answer is tokens and form.keys() == {"state", "code"} and form["state"] == state)
 
 

@@ -343,7 +343,7 @@ def test_an_id_that_is_started_twice_is_the_first_customers(
     page = Browser(stack, fresh("merchant")).visit(links[OURS])
 
     # then
-    assert "Connected" not in page.text
+    assert "Your account is connected" not in page.text
     assert application.post(f"owners/{OURS}/token", {"connection_id": connection_id}).status_code == 404
     assert application.post(f"owners/{THEIRS}/token", {"connection_id": connection_id}).status_code == 200
 

@@ -228,7 +228,7 @@ def test_an_answer_may_be_posted(application: Application, posted: Posted, scrip
     # then
     assert posted.query["response_mode"] == ["form_post"]
     assert (page.status_code, scripted.paths()) == (200, ["/token"])
-    assert "Connected" in page.text
+    assert "Your account is connected" in page.text
     assert page.text == reload.text == again.text
     assert application.call("token", connection_id=posted.started["connection_id"])["version"] == 1
 
@@ -296,7 +296,7 @@ def test_what_is_not_posted_as_asked_for_is_refused(
 
     # then
     assert (page.status_code, aws_calls, scripted.received) == (400, [], [])
-    assert "Connected" in posted.answer().text
+    assert "Your account is connected" in posted.answer().text
 
 
 def test_a_posted_form_does_not_open_what_was_asked_for_otherwise(
@@ -385,7 +385,7 @@ def test_a_real_browser_brings_a_posted_answer(
     someone.press("Allow")
 
     # then
-    assert (someone.heading, someone.text, someone.page.url) == ("Connected", text, address)
+    assert (someone.heading, someone.text, someone.page.url) == ("Your account is connected", text, address)
     assert reloaded == (address, text)
     assert quote(CODE, safe="") not in address
     assert scripted.paths().count("/token") == 1

@@ -107,7 +107,7 @@ def test_visits_that_push_nothing_take_no_other_tab_its_answer(
     # then
     assert [page.status_code for page in pages] == [503] * 4 + [410] * 4
     page = browser.open(f"{form['redirect_uri']}?{urlencode({'code': CODE, 'state': form['state']})}")
-    assert (page.status_code, "Connected" in page.text) == (200, True)
+    assert (page.status_code, "Your account is connected" in page.text) == (200, True)
 
 
 # Posted answers
@@ -148,7 +148,7 @@ def test_a_posted_answer_that_takes_its_time_is_waited_for_by_its_page(
     # then
     assert (page.status_code, "Still connecting" in page.text, page.headers["Refresh"]) == (202, True, "2")
     assert '<a class="button" href="">Check again</a>' in page.text
-    assert (shown.status_code, "Connected" in shown.text) == (200, True)
+    assert (shown.status_code, "Your account is connected" in shown.text) == (200, True)
     assert posted.follow(answered).text == shown.text
     assert scripted.paths() == ["/token"]
     assert application.call("token", connection_id=posted.started["connection_id"])["version"] == 1
@@ -172,8 +172,8 @@ def test_a_posted_answer_without_a_slot_is_given_again(
     assert (page.status_code, "Waiting to connect" in page.text) == (202, True)
     assert "Refresh" not in page.headers
     assert f'href="/authorize/{late.started["request_id"]}">Try again' in page.text
-    assert "Connected" in late.answer().text
-    assert "Connected" in late.browser.open(page.url).text
+    assert "Your account is connected" in late.answer().text
+    assert "Your account is connected" in late.browser.open(page.url).text
 
 
 def test_a_failure_before_the_code_is_sent_is_shown_after_a_posted_answer(
@@ -235,7 +235,7 @@ def test_an_answer_from_a_second_tab_says_that_the_link_was_used(posted: Posted,
     second = posted.answer(state=query["state"][0])
 
     # then
-    assert ("Connected" in first.text, "was already used" in second.text) == (True, True)
+    assert ("Your account is connected" in first.text, "was already used" in second.text) == (True, True)
     assert posted.browser.open(first.url).text == first.text
     assert posted.browser.open(second.url).text == second.text
     assert scripted.paths() == ["/token"]
@@ -261,7 +261,7 @@ def test_the_address_of_a_result_is_of_no_use_to_others(
     page = new_browser().open(location, **made[cookie])
 
     # then
-    assert (page.status_code, "was not accepted" in page.text, aws_calls) == (400, True, [])
+    assert (page.status_code, "Please start again" in page.text, aws_calls) == (400, True, [])
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_another_method_touches_nothing(  # noqa: PLR0913, PLR0917 - pytest pass
     allowed = {"authorize": "GET", "callback": "GET, POST"}[function]
     assert (answer["statusCode"], answer["headers"]["Allow"], aws_calls) == (405, allowed, [])
     assert "cookies" not in answer
-    assert "cannot be asked for in this way" in answer["body"]
+    assert "only opens from a link" in answer["body"]
     assert browser.open(f"{back.path}?{back.query}").status_code == 200
 
 
@@ -389,7 +389,7 @@ def test_every_answer_by_https_keeps_browsers_there(stack: Stack, application: A
 
 def refused(answer: dict[str, Any]) -> bool:
     """Return whether an answer is the bare page for requests that did not come by the proxy."""
-    return answer["statusCode"] == 403 and "This address is not open" in answer["body"] and "cookies" not in answer
+    return answer["statusCode"] == 403 and "This is not the right address" in answer["body"] and "cookies" not in answer
 
 
 @pytest.mark.parametrize(

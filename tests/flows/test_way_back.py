@@ -137,7 +137,7 @@ def test_deny_then_back_then_allow_connects(application: Application, visit: Vis
     reload = visit.allowed()
 
     # then
-    assert ("declined" in denied.text, "Connected" in page.text, reload.text) == (True, True, page.text)
+    assert ("declined" in denied.text, "Your account is connected" in page.text, reload.text) == (True, True, page.text)
     assert scripted.paths() == ["/token"]
     assert application.call("token", connection_id=visit.started["connection_id"])["version"] == 1
 
@@ -170,7 +170,7 @@ def test_an_answer_that_names_no_request_is_refused_in_a_browser_without_one(
     page = new_browser().open(f"{visit.callback}?error=access_denied")
 
     # then
-    assert (page.status_code, "was not accepted" in page.text, aws_calls) == (400, True, [])
+    assert (page.status_code, "Please start again" in page.text, aws_calls) == (400, True, [])
 
 
 # What the server said, for the operator
@@ -333,4 +333,4 @@ def test_a_code_that_nobody_asked_for_leads_to_the_application(stack: Stack, aws
     # then
     assert (page["statusCode"], f'href="{APPLICATION}"' in page["body"]) == (200, True)
     assert ("zq7marker" in str(page), aws_calls) == (False, [])
-    assert (unset["statusCode"], "was not accepted" in unset["body"]) == (400, True)
+    assert (unset["statusCode"], "Please start again" in unset["body"]) == (400, True)

@@ -91,7 +91,7 @@ def test_one_document_makes_a_provider(
 
     # then
     assert len(document.splitlines()) == 6
-    assert (page.status_code, "Connected" in page.text) == (200, True)
+    assert (page.status_code, "Your account is connected" in page.text) == (200, True)
     assert (first["version"], second["version"], revoked["status"]) == (1, 2, "revoked")
     assert first["access_token"] != second["access_token"]
 

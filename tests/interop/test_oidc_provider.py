@@ -142,7 +142,7 @@ def test_an_answer_may_be_posted(there: Callable[..., There], *, pushed: bool) -
     connection_id, page = server.connect()
 
     # then
-    assert (page.status_code, page.request.method, "Connected" in page.text) == (200, "GET", True)
+    assert (page.status_code, page.request.method, "Your account is connected" in page.text) == (200, "GET", True)
     assert server.account(server.live(connection_id)["access_token"]) == 200
 
 

@@ -27,6 +27,8 @@ VISITS = sorted(prepared().visits)
 STATUSES = {200, 202, 302, 303, 400, 403, 404, 405, 409, 410, 502, 503}
 HEADERS = {
     "Content-Type",
+    "Content-Language",
+    "Vary",
     "Cache-Control",
     "Content-Security-Policy",
     "Referrer-Policy",
@@ -114,6 +116,7 @@ def requests(draw: DrawFn, function: str) -> dict[str, Any]:
         "host": draw(near("gate.example")),
         "x-forwarded-for": draw(odd_text),
         "user-agent": draw(odd_text),
+        "accept-language": draw(near("de-CH, es;q=0.5", "*", "en;q=0")),
     }
     whole = browsed(method, path, draw(odd_text) if is_form else form, draw(cookies_of(visit)), headers=headers)
     return whole | ({"body": body, "isBase64Encoded": in_base64} if is_form else {})

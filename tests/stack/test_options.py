@@ -80,6 +80,42 @@ def test_a_base_url_is_no_longer_than_the_template_takes_it(capsys: pytest.Captu
     assert "expected" in refusal(capsys, f"--base-url=https://{'a' * 246}")
 
 
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("ApplicationName=Acme & Söhne = 2", ("ApplicationName", "Acme & Söhne = 2")),
+        ("LogoUrl=http://localhost:3000/logo.svg", ("LogoUrl", "http://localhost:3000/logo.svg")),
+        ("Color=#0b5c4a", ("Color", "#0b5c4a")),
+        ("Support=", ("Support", "")),
+        ("DefaultLanguage=de", ("DefaultLanguage", "de")),
+    ],
+)
+def test_a_parameter_of_the_template_is_taken(given: str, taken: tuple[str, str]) -> None:
+    """By its name, with any value that can be deployed."""
+    assert options.parse(["--parameter", given, "--parameter=Confirm=required"]).parameter == [
+        taken,
+        ("Confirm", "required"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("MemorySize=1024", "expected NAME=VALUE with one of ApplicationName, "),
+        ("Color", "expected NAME=VALUE with one of ApplicationName, "),
+        ("Color=red", 'Color must be empty, or a color like "#0b5c4a"'),
+        ("Support=nobody", "Support must be empty, an e-mail address, or an https URL"),
+        ("DefaultLanguage=xx", "DefaultLanguage must be one of en, de, es"),
+        (f"ApplicationName={'x' * 65}", "ApplicationName must be empty, or 1 to 64 characters"),
+    ],
+)
+def test_a_parameter_that_could_not_be_deployed_is_refused(
+    capsys: pytest.CaptureFixture[str], given: str, said: str
+) -> None:
+    """The message names it, and says what was expected."""
+    assert f"argument --parameter: {given!r}: {said}" in refusal(capsys, f"--parameter={given}")
+
+
 def test_the_documents_name_flags_that_are_there(capsys: pytest.CaptureFixture[str]) -> None:
     """In the README, and in what `make help` says of `make run`."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import json
 import logging
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -296,6 +296,62 @@ def test_a_person_gets_a_page_for_a_defect() -> None:
     assert answered["statusCode"] == 500
     assert "invocation-1" in answered["body"]
     assert SECRET not in str(answered)
+
+
+def test_a_bad_look_of_the_pages_is_refused_before_anything_is_done(
+    lines: Callable[[], list[dict[str, Any]]],
+) -> None:
+    """The person gets a plain page, and the log says which variable it is. What it holds is shown nowhere."""
+    called: list[Any] = []
+
+    def use(*arguments: Any) -> Reply:
+        called.append(arguments)
+        return Reply("refused", 400)
+
+    handler = BrowserHandler("test", use)
+    misspelled = Services({"GATEHOUSE_COLOR": "red;}", "GATEHOUSE_APPLICATION_NAME": "Acme"}, clock=lambda: NOW)
+
+    answered = handler.with_services(misspelled)(VISIT, cast("Any", Context(invoked_function_arn=f"{ARN}:http")))
+
+    assert (answered["statusCode"], called, "invocation-1" in answered["body"]) == (500, [], True)
+    assert lines()[0]["setting"] == "GATEHOUSE_COLOR must be empty, or a color like #0b5c4a."
+    assert "red;" not in str(answered)
+
+
+def test_a_page_of_a_request_has_its_id_as_the_reference() -> None:
+    """With it, more is found than with the id of a visit, which is there if no request is known."""
+    values = {"provider": "acme", "error": "provider_unavailable"}
+
+    answered = open_page(
+        BrowserHandler("test", lambda *_arguments: Reply("failed", 502, values, reference="request-1"))
+    )
+    unknown = open_page(BrowserHandler("test", lambda *_arguments: Reply("failed", 502, values)))
+
+    assert ("request-1" in answered["body"], "invocation-1" in answered["body"]) == (True, False)
+    assert "invocation-1" in unknown["body"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "chosen"),
+    [
+        ({"accept-language": "de-CH, en;q=0.5"}, "de"),
+        ({"accept-language": "es"}, "es"),
+        ({"accept-language": "fr"}, "en"),
+        ({}, "en"),
+        (None, "en"),
+    ],
+)
+def test_a_page_is_in_the_language_of_the_browser(headers: Any, chosen: str) -> None:
+    """Also the page of a defect. Its headers say which language it is, and that it depends on the request."""
+
+    def defective(*_arguments: Any) -> Any:
+        raise RuntimeError(SECRET)
+
+    for handler in (BrowserHandler("t", defective), BrowserHandler("t", lambda *_arguments: Reply("refused", 400))):
+        page = call(handler, VISIT | {"headers": headers}, f"{ARN}:http")
+
+        assert f'<html lang="{chosen}">' in page["body"]
+        assert (page["headers"]["Content-Language"], page["headers"]["Vary"]) == (chosen, "Accept-Language")
 
 
 def test_the_log_has_what_the_server_said(lines: Callable[[], list[dict[str, Any]]]) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from functions.web import pages, texts
+from functions.vault.settings import Appearance
+from functions.web import accent, pages
+from functions.web.languages import en
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,8 +30,12 @@ EXAMPLES: dict[str, dict[str, str | None]] = {
     "begin_here": {"application": "https://app.example/"},
     "forbidden": {},
     "method_not_allowed": {},
-    "error": {"reference": "8d6c1f0e"},
+    "error": {},
 }
+
+REFERENCE = "8d6c1f0e"
+ACME = Appearance("Acme & Söhne", "https://static.acme.example/logo.svg", "#ffcc00", "help@acme.example", "de")
+WITHOUT_HELP = {"connected", "unfinished", "waiting", "begin_here"}
 
 every_page = pytest.mark.parametrize("name", sorted(EXAMPLES))
 
@@ -47,7 +53,7 @@ class Document(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Add the element, and open it unless it is a void element."""
         self.elements.append((tag, dict(attrs)))
-        if tag not in {"meta", "link", "circle", "path", "input"}:
+        if tag not in {"meta", "link", "circle", "path", "input", "img"}:
             self._open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -66,9 +72,9 @@ class Document(HTMLParser):
         return [attributes for element, attributes in self.elements if element == tag]
 
 
-def document(name: str) -> Document:
+def document(name: str, appearance: Appearance = Appearance(), **changed: str | None) -> Document:  # noqa: B008 - never changes
     """Return the page with its example values, parsed."""
-    return Document(pages.render(name, **EXAMPLES[name]))
+    return Document(pages.render(name, EXAMPLES[name] | changed, reference=REFERENCE, appearance=appearance))
 
 
 def test_the_examples_here_cover_every_page() -> None:
@@ -105,6 +111,7 @@ def test_every_page_has_a_title_of_its_own() -> None:
 
     assert len({page.text["title"] for page in documents}) == len(EXAMPLES)
     assert all(page.text["title"] == f"{page.text['h1']} \N{EN DASH} Gatehouse" for page in documents)
+    assert document("refused", ACME).text["title"] == "Please start again \N{EN DASH} Acme & Söhne"
 
 
 @every_page
@@ -131,7 +138,7 @@ HOSTILE = """<script>alert("1")</script>&'$provider ${reason}"""
 )
 def test_a_value_stays_text(name: str, field: str) -> None:
     """Whatever a value contains is shown as text. It becomes neither markup nor a placeholder."""
-    html = pages.render(name, **(EXAMPLES[name] | {field: HOSTILE}))
+    html = pages.render(name, EXAMPLES[name] | {field: HOSTILE}, reference=REFERENCE)
 
     page = Document(html)
     assert HOSTILE in page.text["main"]
@@ -141,11 +148,11 @@ def test_a_value_stays_text(name: str, field: str) -> None:
 
 def test_an_error_gets_a_text_of_ours_and_is_not_shown() -> None:
     """A code that nobody knows gets the general one: what a server calls its errors is no text for a customer."""
-    known = Document(pages.render("failed", **EXAMPLES["failed"])).text["main"]
-    unknown = Document(pages.render("failed", **(EXAMPLES["failed"] | {"error": HOSTILE}))).text["main"]
+    known = document("failed").text["main"]
+    unknown = document("failed", error=HOSTILE).text["main"]
 
-    assert texts.REASONS["provider_unavailable"] in known
-    assert texts.OTHER_REASON in unknown
+    assert en.REASONS["provider_unavailable"] in known
+    assert en.OTHER_REASON in unknown
     assert "alert" not in unknown
 
 
@@ -156,7 +163,7 @@ def test_an_error_gets_a_text_of_ours_and_is_not_shown() -> None:
 )
 def test_try_again_is_a_link(name: str, url: str) -> None:
     """If there is another try, it is one click away, at the URL that the caller passes."""
-    page = Document(pages.render(name, **(EXAMPLES[name] | {"try_again": url})))
+    page = document(name, try_again=url)
 
     assert [link["href"] for link in page.all("a")] == [url]
     assert page.text["a"] == "Try again"
@@ -172,7 +179,7 @@ def test_a_person_who_began_at_the_provider_is_led_to_the_application() -> None:
 @pytest.mark.parametrize("name", ["denied", "failed", "not_connected"])
 def test_without_another_try_the_page_says_where_to_start_again(name: str) -> None:
     """It has no button without a link: the person goes back to the application."""
-    page = Document(pages.render(name, **(EXAMPLES[name] | {"try_again": None})))
+    page = document(name, try_again=None)
 
     assert not page.all("a")
     assert "go back to the application" in page.text["main"]
@@ -201,9 +208,9 @@ def test_without_another_try_the_page_says_where_to_start_again(name: str) -> No
 def test_anything_but_a_web_link_is_refused(url: str) -> None:
     """A link that a browser might read as a script or as another host is a defect of the caller."""
     with pytest.raises(ValueError, match="try_again is not an http or https URL, nor a path"):
-        pages.render("failed", provider="ultracart", error="provider_unavailable", try_again=url)
+        document("failed", try_again=url)
     with pytest.raises(ValueError, match="application is not an http or https URL, nor a path"):
-        pages.render("begin_here", application=url)
+        document("begin_here", application=url)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +226,7 @@ def test_anything_but_a_web_link_is_refused(url: str) -> None:
 def test_a_page_takes_only_its_own_values(name: str, values: dict[str, str | None], message: str) -> None:
     """A missing or misspelled value fails in the first test that renders the page, and not in front of a person."""
     with pytest.raises(ValueError, match=f"^{message}$"):
-        pages.render(name, **values)
+        pages.render(name, values, reference=REFERENCE)
 
 
 @pytest.mark.parametrize(
@@ -229,37 +236,82 @@ def test_a_page_takes_only_its_own_values(name: str, values: dict[str, str | Non
 def test_an_error_does_not_repeat_a_value(name: str, values: dict[str, str | None]) -> None:
     """A link may hold a ticket, so it is never part of an exception's text."""
     with pytest.raises(ValueError, match="page") as caught:
-        pages.render(name, **values)
+        pages.render(name, values, reference=REFERENCE)
 
     assert "S3CRET" not in str(caught.value)
 
 
-def test_optional_values_may_be_missing() -> None:
-    """The page of an expired link without a provider and an error without a reference are whole sentences."""
-    expired = Document(pages.render("expired", provider=None)).text["main"]
-    error = Document(pages.render("error")).text["main"]
+@every_page
+def test_a_page_that_tells_of_a_failure_says_whom_to_ask_with_which_reference(name: str) -> None:
+    """The reference is what the log finds the visit by. Pages on which all is well have none."""
+    text, with_support = document(name).text["main"], document(name, ACME)
 
-    assert "The one for your account cannot be used any more" in expired
-    assert "Reference" not in error
-    assert "None" not in expired + error
+    assert (REFERENCE in text) is (name not in WITHOUT_HELP)
+    mail = [link["href"] for link in with_support.all("a") if "mailto:" in str(link["href"])]
+    assert mail == ([] if name in WITHOUT_HELP else ["mailto:help@acme.example"])
 
 
-def test_the_policy_allows_exactly_the_style_of_the_page() -> None:
-    """Content-Security-Policy: nothing is loaded, run, framed or sent, and only this one style applies."""
-    style = document("connected").text["style"]
+def test_support_may_be_a_page() -> None:
+    """Then the link leads there."""
+    page = document("refused", Appearance(support="https://acme.example/help?a=b"))
+
+    assert [link["href"] for link in page.all("a")] == ["https://acme.example/help?a=b"]
+    assert "contact https://acme.example/help?a=b and give" in page.text["main"]
+
+
+@every_page
+def test_a_page_looks_like_the_application(name: str) -> None:
+    """Its logo is above the page, and its name in the sentences; the tab has it, too."""
+    page = document(name, ACME)
+
+    assert page.all("img") == [
+        {"src": "https://static.acme.example/logo.svg", "alt": "Acme & Söhne", "referrerpolicy": "no-referrer"}
+    ]
+    assert "the application" not in page.text["body"].replace("application's", "")
+    assert "Acme & Söhne" in page.text["footer"]
+    assert page.text["title"].endswith("Acme & Söhne")
+
+
+def test_without_a_logo_the_name_stands_above_the_page() -> None:
+    """Without either there is nothing."""
+    assert document("connected", Appearance("Acme")).text["header"] == "Acme"
+    assert "header" not in document("connected").text
+
+
+def test_a_name_stays_text() -> None:
+    """Whatever the application is called."""
+    html = pages.render("refused", {}, reference=HOSTILE, appearance=Appearance(HOSTILE))
+
+    assert "<script" not in html
+    assert HOSTILE in Document(html).text["header"]
+
+
+def policy(appearance: Appearance) -> str:
+    """Return the Content-Security-Policy of a deployment's pages."""
+    return pages.headers("en", appearance)["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("appearance", [Appearance(), ACME])
+def test_the_policy_allows_exactly_the_style_and_the_logo_of_the_page(appearance: Appearance) -> None:
+    """Content-Security-Policy: nothing else is loaded, run, framed or sent, and only this one style applies."""
+    style = document("connected", appearance).text["style"]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    logo = "img-src https://static.acme.example/logo.svg; " if appearance.logo_url else ""
 
-    assert pages.HEADERS["Content-Security-Policy"] == (
-        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    assert policy(appearance) == (
+        f"default-src 'none'; style-src 'sha256-{digest}'; {logo}"
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 
 
 def test_the_headers_keep_the_url_of_the_page_private() -> None:
-    """The URL has the code: it gets into no cache, no Referer and no search engine."""
-    assert {**pages.HEADERS, "Content-Security-Policy": ""} == {
+    """The URL may have the code: it gets into no cache, no Referer and no search engine."""
+    assert pages.headers("de") == {
         "Content-Type": "text/html; charset=utf-8",
+        "Content-Language": "de",
+        "Vary": "Accept-Language",
         "Cache-Control": "no-store",
-        "Content-Security-Policy": "",
+        "Content-Security-Policy": policy(Appearance()),
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
         "X-Robots-Tag": "noindex",
@@ -269,7 +321,7 @@ def test_the_headers_keep_the_url_of_the_page_private() -> None:
 def test_pages_need_only_the_standard_library() -> None:
     """They are loaded in a cold start, so they load without any installed package (-S: no site-packages)."""
     done = subprocess.run(
-        [sys.executable, "-S", "-c", "import functions.web.pages as p; p.render('refused')"],
+        [sys.executable, "-S", "-c", "import functions.web.pages as p; p.render('refused', {}, reference='1')"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -282,19 +334,6 @@ def test_pages_need_only_the_standard_library() -> None:
 def colours(css: str) -> dict[str, str]:
     """Return the custom properties that are colours, as ``#rrggbb`` (the short ones here are all of one digit)."""
     return {name: value.ljust(7, value[-1]) for name, value in re.findall(r"--([a-z-]+): (#[0-9a-f]{3,6});", css)}
-
-
-def luminance(colour: str) -> float:
-    """Return the relative luminance of ``#rrggbb`` as WCAG 2 defines it, 0 to 1."""
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, other: str) -> float:
-    """Return the contrast ratio of two colours as WCAG 2 defines it, 1 to 21."""
-    dark, light = sorted((luminance(one), luminance(other)))
-    return (light + 0.05) / (dark + 0.05)
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
@@ -310,8 +349,23 @@ def test_colours_are_readable(file: str, mode: str) -> None:
     grounds = [shown["ground"], shown["surface"]]
     names = {"ink", "muted", "accent", "accent-hover", "good", "caution", "bad"} & shown.keys()
     texts = [shown[name] for name in names]
-    assert min(contrast(text, ground) for text in texts for ground in grounds) >= 4.5
-    assert min(contrast(shown["on-accent"], shown[name]) for name in ("accent", "accent-hover")) >= 4.5
-    assert min(contrast(shown["control-line"], ground) for ground in grounds) >= 3
+    assert min(accent.contrast(text, ground) for text in texts for ground in grounds) >= 4.5
+    assert min(accent.contrast(shown["on-accent"], shown[name]) for name in ("accent", "accent-hover")) >= 4.5
+    assert min(accent.contrast(shown["control-line"], ground) for ground in grounds) >= 3
     if "notice" in shown:
-        assert contrast(shown["notice"], shown["notice-ink"]) >= 4.5
+        assert accent.contrast(shown["notice"], shown["notice-ink"]) >= 4.5
+
+
+@pytest.mark.parametrize("red", range(0, 256, 51))
+def test_any_color_of_an_application_is_readable(red: int) -> None:
+    """It is darkened or lightened as far as that is necessary, in both modes; one that can be read stays as it is."""
+    for number in range(36):
+        color = f"#{red:02x}{number // 6 * 51:02x}{number % 6 * 51:02x}"
+        plain, own = (ROOT / "functions/web/templates/style.css").read_text(encoding="utf-8"), accent.style(color)
+        for mode in (0, 1):
+            both = [css.split("@media (prefers-color-scheme: dark)")[mode] for css in (plain, own)]
+            shown = colours(both[0]) | colours(both[1])
+            shades = [shown["accent"], shown["accent-hover"]]
+            assert min(accent.contrast(shade, shown[on]) for shade in shades for on in ("ground", "surface")) >= 4.5
+            assert min(accent.contrast(shown["on-accent"], shade) for shade in shades) >= 4.5
+    assert "--accent: #0b5c4a;" in accent.style("#0b5c4a")

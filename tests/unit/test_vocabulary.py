@@ -18,6 +18,7 @@ VOCABULARY = vocabulary.checks(loopback_http=False)
 FILES = sorted((Path(functions.__file__).parent / "providers").glob("*.toml"))
 
 GOOD: dict[str, list[Any]] = {
+    "display_name": ["Acme", "Ácme & Söhne GmbH", "x" * 64],
     "issuer": ["https://acme.example", "https://acme.example/tenant/1", "https://acme.example/?x=1"],
     "authorization_endpoint": ["https://acme.example/authorize?tenant=1"],
     "token_endpoint": ["https://acme.example:8443/token", "https://acme/token", "https://10.0.0.1/token"],
@@ -180,6 +181,7 @@ OWN_TOKEN_PARAMS = [{name: "x"} for name in sorted(names.OWN_TOKEN_PARAMS)]
 NOT_TOKEN_PARAMS = NOT_PARAMS + OWN_TOKEN_PARAMS
 
 BAD: dict[str, list[Any]] = {
+    "display_name": [*NOT_TEXT, "Acme\nInc", "x" * 65],
     "issuer": [*NOT_URL, "https://{shop}.acme.example"],
     "authorization_endpoint": NOT_TEMPLATE,
     "token_endpoint": NOT_TEMPLATE,

@@ -70,7 +70,10 @@ class Installation:
     def connected(self, connection_id: str, provider: str = "demo", **fields: Any) -> None:
         """Have a customer consent. Raises ``Wrong`` unless they read that they are connected."""
         page = self.connect(connection_id, provider, **fields)
-        expect(">Connected<" in page, f"The customer of {connection_id} does not read Connected: {heading(page)}")
+        expect(
+            ">Your account is connected<" in page,
+            f"The customer of {connection_id} is not shown as connected: {heading(page)}",
+        )
 
     def connection(self, connection_id: str) -> dict[str, Any]:
         """Return what `connections` answers about one, be it that there is none."""

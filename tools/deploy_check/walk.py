@@ -70,8 +70,11 @@ def first_merchant(report: Report, project: Project, installation: Installation)
         seen.append(f"a link for {started['connection_id']}")
     with report.step("authorize, consent and callback, in a browser") as seen:
         page = Browser().visit(started["authorize_url"])
-        expect(">Connected<" in page.text, f"The page should say Connected, and says: {heading(page.text)}")
-        seen.append("the page says Connected")
+        expect(
+            ">Your account is connected<" in page.text,
+            f"The page should say that the account is connected, and says: {heading(page.text)}",
+        )
+        seen.append("the page says that the account is connected")
 
 
 def tokens(report: Report, installation: Installation) -> None:
@@ -132,7 +135,7 @@ def roles(report: Report, installation: Installation) -> None:
             installation.connected("shop-context")
         with installation.denying(*denied, purpose="gatehouse/tokens"):
             page = installation.connect("shop-unsealed")
-        expect(">Connected<" not in page, "callback seals although its context is denied.")
+        expect(">Your account is connected<" not in page, "callback seals although its context is denied.")
         seen.append("denied for another purpose callback connects, denied for its own it does not")
 
 

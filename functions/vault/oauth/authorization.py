@@ -148,7 +148,8 @@ class AuthorizationRequest:
     `authorization_url` has all that does not depend on the browser. If the request is pushed (RFC 9126), `pushed` has
     its parameters, form-encoded, and the URL only the client's id. `has_slots` means that the provider takes a limited
     number of requests at a time, `nonce` that an OpenID Connect `nonce` goes with the request, `confirm` that the
-    application has to confirm the tokens; each is stored only if true.
+    application has to confirm the tokens; each is stored only if true. `provider_name` is what customers call the
+    provider.
     """
 
     request_id: str
@@ -163,6 +164,7 @@ class AuthorizationRequest:
     connection_version: int
     connection_revocations: int
     phase: Phase = Phase.OPEN
+    provider_name: str | None = None
     issuer: str | None = None
     iss_required: bool = False
     scope: str | None = None

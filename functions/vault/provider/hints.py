@@ -41,6 +41,7 @@ EXAMPLES: dict[str, Any] = {
     "jwks_uri": "https://login.example.com/jwks",
     "id_token_signed_response_alg": ["PS256", "ES256", "EdDSA"],
     "pushed_authorization_request_endpoint": "https://login.example.com/par",
+    "display_name": "Example",
     "scopes": ["orders:read", "orders:write"],
     "scope_parameter": "granted_scopes",
     "scope_aliases": {"read": ["read_all"]},

@@ -32,6 +32,7 @@ class Provider:
     """One authorization server as Gatehouse talks to it. Durations are seconds."""
 
     name: str
+    display_name: str | None = None
     issuer: str | None = None
     authorization_endpoint: str | None = None
     token_endpoint: str | None = None

@@ -41,6 +41,7 @@ _parameter = check.text(FIELD_NAME, "the name of a parameter")
 _path = check.text(FIELD_NAME, "the name of a field of the answer, or names joined by dots")
 
 _CHECKS: dict[str, Check] = {
+    "display_name": check.printable(64),
     # The client at the token endpoint
     "token_endpoint_auth_method": check.one_of(*AUTH_METHODS),
     "token_endpoint_auth_methods_supported": check.list_of(check.printable(64), 20),

@@ -84,6 +84,7 @@ class Starting:
             request_id=ticket.request_id,
             ticket_hash=authorization.ticket_hash(ticket.secret or ""),
             provider=provider.name,
+            provider_name=provider.display_name,
             connection_id=connection_id,
             created_at=now,
             expires_at=now + authorization.LINK_LIFETIME,
