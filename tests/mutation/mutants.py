@@ -85,7 +85,7 @@ def _is_sentence(node: cst.CSTNode) -> bool:
     if isinstance(node, cst.FormattedString):
         texts = [part.value for part in node.parts if isinstance(part, cst.FormattedStringText)]
         return len(" ".join(texts).split()) > 1
-    return False
+    return isinstance(node, cst.ConcatenatedString) and (_is_sentence(node.left) or _is_sentence(node.right))
 
 
 def mutants(source: str) -> Iterator[dict[str, Any]]:

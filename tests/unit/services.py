@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import defaultdict
 from contextlib import contextmanager
@@ -313,8 +314,9 @@ class MemoryRegistrations(Registrations):
         self.known: dict[str, Registration] = {"acme": registration(), "other": registration(name="other")}
         self._events = events
 
-    def get(self, name: str, _deadline: Deadline = NEVER) -> Registration:
-        """Return a registration."""
+    def get(self, name: str, deadline: Deadline = NEVER) -> Registration:
+        """Return a registration. Whoever asks for one says until when: a server may have to be asked for it."""
+        assert deadline.remaining() < math.inf
         with self._events.call("registration"):
             return self.known[name]
 
@@ -605,18 +607,25 @@ class MemoryServices:
         try:
             return self.vending.token("merchant-1", min_ttl, self.deadline(seconds))
         except GatehouseError as error:
-            return error.as_result()
+            return _explained(error)
 
     def refresh(self, if_version: int | None = None) -> dict[str, Any]:
         """Ask for a refresh, likewise."""
         try:
             return self.vending.refresh("merchant-1", if_version, self.deadline())
         except GatehouseError as error:
-            return error.as_result()
+            return _explained(error)
 
     def revoke(self, seconds: float = 29.0) -> str:
         """Revoke the connection, and return its status."""
         return str(self.revoking.revoke("merchant-1", self.deadline(seconds))["status"])
+
+
+def _explained(error: GatehouseError) -> dict[str, Any]:
+    """Return what callers get of a failure: each has a text for whoever reads it, so no test has to say that."""
+    result = error.as_result()
+    assert result["error_description"]
+    return result
 
 
 class _Opening:

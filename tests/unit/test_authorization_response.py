@@ -59,6 +59,27 @@ def test_unknown_parameters_are_ignored() -> None:
     assert answered(code="CODE-1", session_state="x", scope="read").code == "CODE-1"
 
 
+def test_what_means_the_same_everywhere_is_no_parameter_of_the_providers() -> None:
+    """Its data can give a meaning only to what is left."""
+    common = {"iss": "https://acme.example", "error_description": "no", "error_uri": "https://acme.example/why"}
+
+    for outcome in ({"code": "CODE-1"}, {"error": "access_denied"}):
+        assert brought({**outcome, **common, "realm": "7"}, [COOKIE]).parameters == {"realm": "7"}
+
+
+@pytest.mark.parametrize("length", [8191, 8192])
+def test_a_query_is_read_up_to_its_longest(length: int) -> None:
+    """Some servers send long codes; one octet more is refused, and so is one parameter more than fifty."""
+    query = urlencode({"state": BROWSER.state, "code": "CODE-1"})
+    padded = f"{query}&x={'y' * (length - len(query) - 3)}"
+    several = "&".join([query, *(f"p{number}=1" for number in range(48))])
+
+    assert validate("acme", padded, [COOKIE], secure=True).code == "CODE-1"
+    assert validate("acme", several, [COOKIE], secure=True).code == "CODE-1"
+    assert refusal(f"{query}&x={'y' * (8193 - len(query) - 3)}") == "query_too_long"
+    assert refusal(f"{several}&q=1") == "query_malformed"
+
+
 @pytest.mark.parametrize("error", sorted(authorization_response.RESPONSE_ERRORS))
 def test_the_errors_of_the_rfcs_keep_their_meaning(error: str) -> None:
     """In capitals or not."""
@@ -94,6 +115,7 @@ RULES: list[tuple[dict[str, str], Rule, str]] = [
         "access_denied",
     ),
     ({"error": "busy"}, {"endpoint": "authorization", "code": "busy", "means": "slow_down"}, "temporarily_unavailable"),
+    ({"error": "again"}, {"endpoint": "authorization", "code": "again", "means": "busy"}, "temporarily_unavailable"),
     ({"error": "who"}, {"endpoint": "authorization", "code": "who", "means": "invalid_client"}, "unauthorized_client"),
     ({"error": "dead"}, {"endpoint": "authorization", "code": "dead", "means": "invalid_grant"}, "server_error"),
 ]

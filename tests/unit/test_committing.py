@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from functions.vault.base.errors import TemporarilyUnavailable
-from functions.vault.base.timing import CALL
+from functions.vault.base.timing import CALL, LEASE_MARGIN, LONGEST_CALL
 from functions.vault.grant import obtained_document, refreshes
 from functions.vault.grant.authorized import Authorized
 from functions.vault.grant.lease import Lease
@@ -224,6 +224,7 @@ def test_what_no_record_takes_is_queued(services: MemoryServices, answered: Answ
     assert message["group"] == "merchant-1"
     assert isinstance(caught.value, TemporarilyUnavailable)
     assert (caught.value.retryable, caught.value.retry_after, caught.value.connection_id) == (True, 2, "merchant-1")
+    assert caught.value.description
     assert services.logged == []
     assert answered.writes.count("rescue_queue") == 1
     assert services.stored() == answered.held
@@ -394,6 +395,37 @@ def test_what_lies_in_the_queue_is_committed_by_the_same_rules(services: MemoryS
 
     assert answered.writes == ["get", "get", "change", "change"]
     assert (after, services.tokens()) == (services.stored(), SECRETS)
+
+
+def test_what_waits_for_longer_than_a_lease_goes_back_to_the_queue(
+    services: MemoryServices, answered: Answered
+) -> None:
+    """However much time is left: the queue brings it again, and other messages are not kept waiting."""
+    first = refreshes.refreshed(answered.held, FIRST, RefreshedFrom("set-1", 1), "holder-0", NOW)
+    services.connections.records["merchant-1"] = with_current(first, lease=Lease("holder-9", 1, NOW + 999))
+    answered.obtained = replace(answered.obtained, refreshed_from=RefreshedFrom("set-1", 2))
+
+    with pytest.raises(TemporarilyUnavailable) as caught:
+        services.committing.settle(answered.obtained, answered.sealed, services.deadline(900))
+
+    assert (caught.value.retry_after, bool(caught.value.description)) == (2, True)
+    assert LONGEST_CALL + LEASE_MARGIN < services.now - NOW < 60
+    assert (services.rescue_queue.messages, services.logged) == ([], [])
+
+
+def test_an_outage_that_outlasts_the_call_is_one_that_may_be_tried_again(
+    services: MemoryServices, answered: Answered
+) -> None:
+    """While there is time, AWS is asked again; then the failure says when to come back."""
+    services.events.before["get"] = [down() for _ in range(1000)]
+
+    for work in (
+        lambda: services.committing.settle(answered.obtained, answered.sealed, services.deadline()),
+        lambda: services.committing.once_aws_answers(lambda: services.connections.get("x"), services.deadline()),
+    ):
+        with pytest.raises(TemporarilyUnavailable) as caught:
+            work()
+        assert (caught.value.retry_after, bool(caught.value.description)) == (2, True)
 
 
 @pytest.mark.parametrize(

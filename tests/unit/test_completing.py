@@ -12,6 +12,7 @@ from functions.vault.base.errors import (
     ConnectionRevoked,
     InvalidRequest,
     ProviderError,
+    ProviderMisconfigured,
     ProviderUnavailable,
     ServerError,
     TemporarilyUnavailable,
@@ -19,7 +20,7 @@ from functions.vault.base.errors import (
 from functions.vault.base.timing import RESERVE
 from functions.vault.grant import refreshes, revocations
 from functions.vault.grant.last_attempt import LastAttempt
-from functions.vault.grant.life import MOST_SETS, Status
+from functions.vault.grant.life import MOST_SETS, MOST_SUPERSEDED, Status
 from functions.vault.grant.stored_set import RefreshedFrom
 from functions.vault.grant.token_set import TokenSet
 from functions.vault.oauth.authorization import MOST_EXCHANGES, BrowserBinding, Phase, ticket_hash
@@ -171,8 +172,34 @@ def test_a_no_is_shown_though_it_cannot_be_noted(services: MemoryServices) -> No
     assert complete(services, code=None, error="access_denied").page == "denied"
 
 
+@pytest.mark.parametrize(
+    ("error", "where"),
+    [
+        ("invalid_request", "authorization_params"),
+        ("unauthorized_client", "client_id"),
+        ("unsupported_response_type", "authorization code grant"),
+        ("invalid_scope", "scopes"),
+    ],
+)
+def test_an_operator_reads_what_to_correct_when_the_server_refuses_the_request(
+    services: MemoryServices, error: str, where: str
+) -> None:
+    """It is not the visitor's fault, and comes again with every one of them."""
+    asked(services)
+
+    outcome = complete(services, code=None, error=error)
+
+    assert (outcome.page, outcome.error) == ("failed", error)
+    assert isinstance(outcome.failure, ProviderMisconfigured)
+    assert where in outcome.failure.description
+
+
 OWN_WORDS = registration(
-    refusals=({"endpoint": "authorization", "code": "no_thanks", "means": "access_denied"},), code_parameter="auth_code"
+    refusals=(
+        {"endpoint": "authorization", "code": "no_thanks", "means": "access_denied"},
+        {"endpoint": "authorization", "contains": {"review": "declined"}, "means": "access_denied"},
+    ),
+    code_parameter="auth_code",
 )
 
 
@@ -190,12 +217,16 @@ def test_a_servers_own_word_for_no_is_a_no(services: MemoryServices) -> None:
     ]
 
 
-def test_a_code_under_another_name_is_no_no(services: MemoryServices) -> None:
-    """Where the answer has neither an error nor what RFC 6749 calls a code, the data says where to look."""
+@pytest.mark.parametrize("beside", [{}, {"review": "declined"}])
+def test_a_code_under_another_name_is_no_no(services: MemoryServices, beside: dict[str, str]) -> None:
+    """Where the answer has neither an error nor what RFC 6749 calls a code, the data says where to look.
+
+    Whatever else came with it: a server that issues a code has not refused.
+    """
     services.registrations.known["acme"] = OWN_WORDS
     asked(services)
 
-    assert complete(services, code=None, parameters={"auth_code": "CODE-9"}).page == "connected"
+    assert complete(services, code=None, parameters={"auth_code": "CODE-9", **beside}).page == "connected"
 
     assert services.server.codes == ["CODE-9"]
 
@@ -208,6 +239,37 @@ def test_a_no_while_a_code_is_exchanged_changes_nothing(services: MemoryServices
     outcome = complete(services, validated_response(AGAIN, code=None, error="access_denied"))
 
     assert (outcome.page, kept(services)) == ("already", taken)
+
+
+def test_a_no_in_the_tab_whose_code_is_exchanged_is_answered_by_what_comes_of_that(services: MemoryServices) -> None:
+    """Allow, Back, Deny: a short wait for the code's outcome, and then a page that goes on waiting for it."""
+    asked(services)
+    taken = services.authorizations.consume(validated_response(), "the-first", services.now)
+
+    outcome = complete(services, code=None, error="access_denied")
+
+    assert (outcome.page, kept(services)) == ("unfinished", taken)
+
+
+def test_an_error_beside_a_code_under_another_name_is_an_error(services: MemoryServices) -> None:
+    """No server sends both; what came as a code is not sent."""
+    services.registrations.known["acme"] = OWN_WORDS
+    asked(services)
+
+    outcome = complete(services, code=None, error="no_thanks", parameters={"auth_code": "CODE-9"})
+
+    assert (outcome.page, services.server.requests) == ("denied", [])
+
+
+def test_a_response_without_the_issuers_name_is_refused(services: MemoryServices) -> None:
+    """The server promises to send it (RFC 9207): nothing is sent, and the request stays open for its own response."""
+    open_request = asked(services, iss_required=True)
+    services.events.before["consume"] = [Conflict()]
+
+    outcome = complete(services)
+
+    assert (outcome.page, outcome.reason, outcome.request) == ("refused", "issuer_mismatch", open_request)
+    assert services.server.requests == []
 
 
 def test_a_no_that_is_too_late_is_answered_so(services: MemoryServices) -> None:
@@ -498,6 +560,24 @@ def test_a_full_record_takes_no_strangers_tokens(services: MemoryServices) -> No
     assert complete(services, validated_response(EVE)).page == "failed"
 
     assert len(services.stored().sets) == MOST_SETS
+
+
+def test_a_replaced_consent_for_which_there_is_no_room_is_left_to_the_server(
+    services: MemoryServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody will revoke it: the log names the connection, the provider and the version that is left."""
+    services.connect()
+    lines = []
+    for number in range(MOST_SUPERSEDED + 1):
+        browser = BrowserBinding(f"{number:022}", "T" * 43, "N" * 43)
+        asked(services, browser)
+        assert complete(services, validated_response(browser)).page == "connected"
+        lines.append([record for record in caplog.records if record.message == "grant left at its server"])
+
+    (left,) = lines[-1]
+
+    assert lines[:-1] == [[]] * MOST_SUPERSEDED
+    assert (left.connection_id, left.provider, left.version) == ("merchant-1", "acme", 1)  # type: ignore[attr-defined]
 
 
 # A revocation in between

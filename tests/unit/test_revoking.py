@@ -215,6 +215,7 @@ def test_the_delays_grow_to_an_hour_and_then_a_person_has_to_look(services: Memo
     with pytest.raises(NotRevokedYet, match=f"in {GIVE_UP_AFTER} attempts"):
         retry(services)
 
+    assert 18 * 3600 < sum(waits) < 24 * 3600
     assert waits[:3] == [10, 20, 40]
     assert waits == sorted(waits)
     assert waits[-1] == 3600
@@ -1125,6 +1126,33 @@ def test_a_call_for_another_owner_ends_nothing(services: MemoryServices) -> None
         services.revoking.revoke("merchant-1", services.deadline(), Narrowing(owner="owner-2"))
 
     assert (services.stored().status, services.events.calls) == (Status.ACTIVE, ["get"])
+
+
+@pytest.mark.parametrize("narrowing", [Narrowing(owner="owner-1"), Narrowing(connection_id="merchant-1")])
+def test_a_call_that_is_limited_to_this_connection_ends_it(services: MemoryServices, narrowing: Narrowing) -> None:
+    """By its owner or by its id; and the answer is the same when it comes again."""
+    for _ in range(2):
+        answered = services.revoking.revoke("merchant-1", services.deadline(), narrowing)
+
+        assert answered == {"connection_id": "merchant-1", "status": "revoked"}
+
+
+def test_the_answer_says_that_a_grant_is_still_to_be_revoked(services: MemoryServices) -> None:
+    """The connection has ended here; the server has not confirmed it."""
+    services.server.answers = [DOWN]
+
+    answered = services.revoking.revoke("merchant-1", services.deadline())
+
+    assert answered == {"connection_id": "merchant-1", "status": "revoking"}
+
+
+def test_the_answer_says_that_others_of_the_account_have_ended_too(services: MemoryServices) -> None:
+    """The server ends all that an account has allowed: whoever relies on another connection to it should know."""
+    services.registrations.known["acme"] = registration(revocation_ends_authorization=True)
+
+    answered = services.revoking.revoke("merchant-1", services.deadline())
+
+    assert answered["grant"] == "ended with all of its account"
 
 
 def test_what_has_become_another_owners_is_not_ended(services: MemoryServices) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.base.errors import TemporarilyUnavailable
+from functions.vault.base.errors import ConnectionNotFound, TemporarilyUnavailable
+from functions.vault.base.narrowing import Narrowing
 from functions.vault.grant import refreshes
 from functions.vault.grant.life import Status
 from functions.vault.grant.stored_set import RefreshedFrom
@@ -115,6 +116,16 @@ def test_a_caller_who_names_another_version_gets_what_is_believed(services: Memo
 
     assert code(services.refresh(if_version=7)) == "reauthorization_required"
     assert services.server.requests == []
+
+
+def test_a_call_that_is_limited_to_another_owner_looks_at_nothing(services: MemoryServices) -> None:
+    """It gets the error of a connection that does not exist, though a look is due."""
+    services.pass_time(3600)()
+
+    with pytest.raises(ConnectionNotFound):
+        services.vending.refresh("merchant-1", None, services.deadline(), Narrowing(owner="owner-2"))
+
+    assert (services.server.requests, services.events.calls) == ([], ["get"])
 
 
 def test_who_comes_during_a_look_waits_for_it(services: MemoryServices) -> None:

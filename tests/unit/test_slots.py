@@ -508,6 +508,21 @@ def test_a_revocation_takes_a_slot_too(services: MemoryServices) -> None:
     assert taken(services) == {}
 
 
+def test_who_revokes_waits_for_a_slot_and_the_queue_does_not(services: MemoryServices) -> None:
+    """The caller's answer is then that it is confirmed; the queue comes again anyway."""
+    another = take(services)
+    assert services.revoke() == "revoking"
+    waited, services.now = services.now - (NOW + 7200), services.now + 60
+    take(services)
+
+    services.revoking.retry("merchant-1", services.deadline())
+
+    assert SLOT_WAIT - 0.5 < waited <= SLOT_WAIT
+    assert services.now == NOW + 7200 + waited + 60
+    assert another != taken(services)[0]
+    assert services.server.requests == []
+
+
 def test_a_call_with_too_little_time_takes_no_slot(services: MemoryServices) -> None:
     """It has to have enough time for the request and for storing the answer."""
     with (

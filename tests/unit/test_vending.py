@@ -131,6 +131,63 @@ def test_who_comes_second_waits_for_the_first_and_asks_nobody(services: MemorySe
     assert services.server.requests == []
 
 
+@pytest.mark.parametrize("seconds", [0.1, 0.3, 1.0, 2.0, 9.0])
+def test_who_waits_sees_the_result_within_a_third_of_the_time_it_has_waited(
+    services: MemoryServices, seconds: float
+) -> None:
+    """And reads three times a second at most when it has waited for long, as a thousand others may do beside it."""
+    other = refreshes.leased(services.stored(), "holder-9", services.now + 20, services.now)
+    services.connections.records["merchant-1"] = other
+    began = services.now
+
+    def is_done() -> None:
+        if services.now < began + seconds:
+            return
+        tokens = services.sealed(TokenSet("AT-9", "RT-9"), 2, expires_at=int(services.now) + 3600)
+        services.connections.records["merchant-1"] = refreshes.refreshed(
+            other, tokens, SOURCE, "holder-9", services.now
+        )
+
+    services.events.before["get"] = [None, *[is_done] * 1000]
+
+    assert services.token()["access_token"] == "AT-9"
+
+    assert services.now - began - seconds <= seconds / 3 + 0.02
+    assert services.events.calls.count("get") <= 12 + 3 * seconds
+
+
+def test_those_who_wait_do_not_all_read_at_once(services: MemoryServices) -> None:
+    """By chance each pauses for half of the time or all of it, or for anything between."""
+    services.connections.records["merchant-1"] = refreshes.leased(
+        services.stored(), "holder-9", services.now + 40, services.now
+    )
+    pauses = []
+    for chance in (0.0, 0.5, 1.0):
+        services.slept.clear()
+        timing = replace(services.timing, jitter=lambda chance=chance: chance)
+        with pytest.raises(TemporarilyUnavailable):
+            replace(services.vending, timing=timing).token("merchant-1", 60, services.deadline(3.0))
+        pauses.append(services.slept[0])
+        services.now -= sum(services.slept)
+
+    assert pauses[0] == pauses[2] / 2
+    assert pauses[1] == (pauses[0] + pauses[2]) / 2
+
+
+def test_who_has_waited_in_vain_is_answered_while_there_is_time_for_it(services: MemoryServices) -> None:
+    """Half a second before its time is up, or a little earlier; and may come again at once."""
+    services.connections.records["merchant-1"] = refreshes.leased(
+        services.stored(), "holder-9", services.now + 40, services.now
+    )
+    ends_at = services.now + 10
+
+    result = services.token(seconds=10)
+
+    assert (result["error"], result["retry_after"]) == ("temporarily_unavailable", 1)
+    assert result["connection_id"] == "merchant-1"
+    assert 0.5 <= ends_at - services.now < 1
+
+
 @pytest.mark.parametrize("throttled", [1, 5])
 def test_who_waits_goes_on_waiting_if_the_table_throttles(services: MemoryServices, throttled: int) -> None:
     """So many may wait for one record that DynamoDB does not answer all of them: the next look will do."""
@@ -1009,6 +1066,19 @@ def test_a_call_that_is_limited_to_something_else_reads_and_does_nothing_more(
             vend("merchant-1", 60, services.deadline(), narrowing)
 
         assert services.events.calls == ["get"]
+
+
+@pytest.mark.parametrize("narrowing", [MINE, Narrowing(connection_id="merchant-1")])
+def test_a_call_that_is_limited_to_this_connection_gets_its_token(
+    services: MemoryServices, narrowing: Narrowing
+) -> None:
+    """By its owner or by its id, stored or refreshed."""
+    vended = services.vending.token("merchant-1", 60, services.deadline(), narrowing)
+    again = services.vending.token("merchant-1", 60, services.deadline(), narrowing)
+    services.pass_time(60)()
+    refreshed = services.vending.refresh("merchant-1", 2, services.deadline(), narrowing)
+
+    assert [each["access_token"] for each in (vended, again, refreshed)] == ["AT-2", "AT-2", "AT-3"]
 
 
 def test_a_call_that_waits_gets_no_token_of_who_has_the_connection_then(services: MemoryServices) -> None:

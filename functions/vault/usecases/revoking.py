@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .token_revocation import TokenRevocation
 
 GIVE_UP_AFTER = 30
-"""Failures to revoke after which a person has to look: with the delays between them, a day and more."""
+"""Failures to revoke after which a person has to look: with the delays between them, most of a day."""
 
 
 class NotRevokedYet(Exception):

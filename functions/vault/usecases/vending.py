@@ -35,15 +35,15 @@ class _Wanted:
     """What a call wants.
 
     `best`: the token of this record is what it wants. `enough`: the token will do if nothing better can be had at once.
-    `may_look`: a second look may be taken for it at a grant that is believed dead. `is_background`: nobody waits.
-    `narrowing`: what its path limits it to.
+    `narrowing`: what its path limits it to. `may_look`: a second look may be taken for it at a grant that is believed
+    dead. `is_background`: nobody waits.
     """
 
     enough: Test
     best: Test
+    narrowing: Narrowing | None
     may_look: bool = False
     is_background: bool = False
-    narrowing: Narrowing | None = None
 
     def require_vendable(self, connection: Connection) -> None:
         """Raise the reason if this call gets no token of a record.
@@ -103,7 +103,7 @@ class Vending:
             return enough(connection, at) and not connection.is_due(at)
 
         connection = self.connections.require(connection_id, narrowing)
-        return self._obtain(connection, _Wanted(enough, best, narrowing=narrowing), deadline)
+        return self._obtain(connection, _Wanted(enough, best, narrowing), deadline)
 
     def refresh(
         self, connection_id: str, if_version: int | None, deadline: Deadline, narrowing: Narrowing | None = None
@@ -280,4 +280,4 @@ def _another_than(version: int | None, *, is_background: bool = False, narrowing
         is_another_version = version is not None and connection.version != version
         return is_another_version or connection.was_just_obtained(at)
 
-    return _Wanted(is_another, is_another, may_look=True, is_background=is_background, narrowing=narrowing)
+    return _Wanted(is_another, is_another, narrowing, may_look=True, is_background=is_background)
