@@ -38,6 +38,7 @@ CHANGED = {
     "LogRetentionDays": "30",
     "SweepSchedule": "rate(1 minute)",
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
+    "EndedGrantsAnHour": "20",
     "Revision": "2",
     "ConnectionsTableName": "gatehouse-restored",
     "TokensKeyId": "99999999-99ab-34cd-99ef-999999999999",
