@@ -72,8 +72,13 @@ class _DynamoEdge:
                 detail=lambda: _shown(arguments),
                 answered=_answered,
             )
-            actor = scheduler.running
-            answer = scheduler.call(point, lambda: self._effect(actor, operation, arguments), aws_failure)
+            actor, begun = scheduler.running, scheduler.now
+
+            def effect() -> Any:
+                actor.notes["call begun"] = begun  # what takes effect may be an earlier call, which was given up
+                return self._effect(actor, operation, arguments)
+
+            answer = scheduler.call(point, effect, aws_failure)
             date = formatdate(scheduler.now, usegmt=True)
             return {**answer, "ResponseMetadata": {"HTTPHeaders": {"date": date}}}
         return self._effect(None, operation, arguments)

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.base.errors import GatehouseError
-from functions.vault.base.timing import TOLERATED
+from functions.vault.base.timing import QUEUE_SPEAKS_FOR, RESCUED_WITHIN, TOLERATED
 from functions.vault.grant import obtained_document
-from functions.vault.grant.belief import BACKGROUND, BY_CALLERS, QUEUE_SPEAKS_FOR, SHORTEST_PAUSE
+from functions.vault.grant.belief import BACKGROUND, BY_CALLERS, SHORTEST_PAUSE
 from functions.vault.grant.connection import JUST_OBTAINED
 from functions.vault.grant.life import Happened
 from functions.vault.usecases.revoking import NotRevokedYet
@@ -227,7 +227,8 @@ class Watch(Observer):
     def _confirmation_written(self, actor: Actor, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Judge whether the tokens of a consent that is to be confirmed are in use only if that was done, and in time.
 
-        In time is by any clock that the process may have.
+        In time is a write that was begun in time, by any clock that the process may have. How long its one request is
+        on its way is in nobody's hand: DynamoDB compares no clock, and may get it after its sender has given up.
         """
         current = records.current_of(now)
         if not current or current["id"] == records.current_of(was).get("id") or "refreshed_from" in current:
@@ -238,7 +239,7 @@ class Watch(Observer):
             self.violated("tokens are current that nobody has confirmed")
         waited = records.sets_in(was).get(current["id"], {})
         confirm_by = waited.get("pending", {}).get("confirm_by", 0)
-        if self.world.scheduler.now - abs(actor.skew) - TOLERATED - 1 > confirm_by + CALL_TIME:
+        if actor.notes["call begun"] - abs(actor.skew) - TOLERATED - 1 > confirm_by:
             self.violated("tokens are current that were confirmed too late, or never waited for it")
 
     def _left_to_server(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -319,6 +320,7 @@ class Watch(Observer):
         if request.is_refresh and request.actor.role not in {"revoke", "revoke-queue"}:
             self._judge_look(request)
             self._judge_need(request)
+            request.has_waited = self._has_waited(request)
         profile = self.world.profile
         is_repeated = profile.replay_seconds > 0 and profile.replay_is_known
         for other in self.world.requests:
@@ -402,6 +404,29 @@ class Watch(Observer):
         elsewhere = self.world.authorized_elsewhere(connection_id)
         if elsewhere is not None and item["refreshed_at"] + TOLERATED + 1 < elsewhere < began - TOLERATED - 1:
             self.violated(f"{request.token} is asked about, and its account has authorized elsewhere since")
+
+    def _has_waited(self, request: TokenRequest) -> bool:
+        """Return whether its sender has waited for as long as anybody does for what the rescue queue may hold.
+
+        That is since an interruption was noticed, as the lease says, and an hour in the background.
+        """
+        connection_id = self.world.server.by_refresh_token[request.token].grant.connection_id
+        lease = records.to_refresh(self.world.item(connection_id)).get("lease", {})
+        longest = QUEUE_SPEAKS_FOR if request.actor.role == "refresh-queue" else RESCUED_WITHIN
+        interrupted_at = lease.get("interrupted_at")
+        if interrupted_at is None:
+            return False
+        now = self.world.scheduler.now + TOLERATED + 1
+        return now >= float(interrupted_at) + longest
+
+    def died_in_the_queue(self, grant: Grant) -> bool:
+        """Return whether a grant was ended by a request that had waited for its answer, which the queue still held."""
+        request: TokenRequest | None = grant.ended_by if grant.ended == "reuse" else None
+        if request is None or not request.has_waited:
+            return False
+        used = self.world.server.by_refresh_token[request.token]
+        held = self.secured.get(used.successor.access_token, {}) if used.successor is not None else {}
+        return held.get("rescue", request.since) < request.since <= held.get("record", request.since)
 
     def _is_leased(self, request: TokenRequest) -> bool:
         """Return whether a request's lease is live, by any clock that a process may have."""

@@ -26,9 +26,11 @@ _REVOKERS = frozenset({"revoke", "revoke-queue"})
 _BELIEVED = 2
 """Refusals by which a revocation ends, or one and an answer that was lost."""
 
+IN_THE_QUEUE = "died of a caller who needed a token, while the rescue queue held theirs for longer than callers wait"
+
 KEPT_AND_LATE = "a kept refresh token was refused, and its own late answer superseded"
 
-OPEN = (IN_THE_LOG, UNDER_WAY, KEPT_AND_LATE)
+OPEN = (IN_THE_LOG, IN_THE_QUEUE, UNDER_WAY, KEPT_AND_LATE)
 """Counts of what ought not to be and is not mended yet: named in the table, beside the violations."""
 
 
@@ -218,6 +220,10 @@ class _Judge:
         elif "log" in self.watch.secured.get(grant.issues[-1].access_token, {}):
             # Table and queue failed at once: nothing but a person brings the tokens back.
             self.watch.counts[IN_THE_LOG] += 1
+        elif self.watch.died_in_the_queue(grant):
+            # Whoever rescues has had trouble for minutes. The queue does not show whose answers it holds, so callers
+            # cannot wait for as long as it holds any; background work, which can wait, does so for an hour.
+            self.watch.counts[IN_THE_QUEUE] += 1
         else:
             self._violated(f"grant {grant.number} is dead ({grant.ended}), and nothing was lost of it")
 

@@ -160,8 +160,15 @@ class _IgnoresItsLease(TokenRefresh):
 class _Impatient(TokenRefresh):
     """Sends the refresh token of an interrupted attempt again without asking whether its answer may come yet."""
 
-    def has_late_answer(self, held: Connection, used: StoredSet) -> bool:  # noqa: ARG002 - as it is called
+    def has_late_answer(self, held: Connection, used: StoredSet, *, is_needed: bool = True) -> bool:  # noqa: ARG002 - as it is called
         return False
+
+
+class _IsInAHurry(TokenRefresh):
+    """Waits in the background no longer than a caller would, who needs a token now."""
+
+    def has_late_answer(self, held: Connection, used: StoredSet, *, is_needed: bool = True) -> bool:  # noqa: ARG002 - as it is called
+        return super().has_late_answer(held, used)
 
 
 class _AsksAtOnce(TokenRefresh):
@@ -400,6 +407,22 @@ class _ConfirmsAtAnyTime(Confirming):
         at_any_time = Confirming(self.connections, self.cipher, replace(self.timing, now=lambda: 0.0))
         return at_any_time._waiting(*arguments)  # noqa: SLF001 - what it breaks
 
+    def _confirmed(self, connection: Connection, waiting: StoredSet) -> Connection:
+        return _confirmed_at(self, connection, waiting, (waiting.waits_until or 0) - 1.0)
+
+
+def _confirmed_at(confirming: Confirming, connection: Connection, waiting: StoredSet, at: float) -> Connection:
+    """Return a connection with its tokens confirmed, by a clock that stands."""
+    frozen = Confirming(confirming.connections, confirming.cipher, replace(confirming.timing, now=lambda: at))
+    return frozen._confirmed(connection, waiting)  # noqa: SLF001 - what it breaks
+
+
+class _LooksAtTheClockOnce(Confirming):
+    """Confirms what was in time when it was read, however long the key has taken since."""
+
+    def _confirmed(self, connection: Connection, waiting: StoredSet) -> Connection:
+        return _confirmed_at(self, connection, waiting, self.timing.now())
+
 
 class _LeavesWhatWaits(Revoking):
     """Ends a connection, and leaves in it what waits to be confirmed."""
@@ -616,6 +639,7 @@ MUTANTS: dict[str, Parts] = {
     "the lease: shorter than its request": Parts(refreshing=_ShortLease, token_refresh=_IgnoresItsLease),
     "the lease: by each process's own clock": Parts(connections=_OwnClock),
     "the wait for a response in the rescue queue": Parts(token_refresh=_Impatient),
+    "the wait for a response in the rescue queue, in the background": Parts(token_refresh=_IsInAHurry),
     "the wait for the lease after a time-out": Parts(token_refresh=_AsksAtOnce),
     "the looks at what is believed dead": Parts(second_look=_NeverLooks),
     "the number of looks, and the time between them": Parts(vending=_LooksWithoutEnd),
@@ -651,6 +675,7 @@ MUTANTS: dict[str, Parts] = {
     "the waiting: used before it is confirmed": Parts(committing=_deciding(_NeedsNoConfirmation)),
     "the waiting: once more, from the queue": Parts(committing=_deciding(_WaitsOnceMore)),
     "the waiting: confirmed when its time is over": Parts(confirming=_ConfirmsAtAnyTime),
+    "the waiting: confirmed in time when it was read": Parts(confirming=_LooksAtTheClockOnce),
     "the waiting: confirmed after a revocation": Parts(revoking=_LeavesWhatWaits),
     "the unwanted: forgotten if grants are apart": Parts(committing=_deciding(_ForgetsUnwanted)),
     "the unwanted: revoked if nobody says that grants are apart": Parts(committing=_TakesForApart),
@@ -675,6 +700,7 @@ FAMILY_OF = {
     "the lease: shorter than its request": "slow answers",
     "the lease: by each process's own clock": "clocks",
     "the wait for a response in the rescue queue": "failing writes",
+    "the wait for a response in the rescue queue, in the background": "refreshes beside what is queued",
     "the wait for the lease after a time-out": "late requests",
     "the re-read on invalid_grant": "late answers",
     "the fallbacks: no queue, no log": "failing writes",
@@ -705,6 +731,7 @@ FAMILY_OF = {
     "the waiting: used before it is confirmed": "consents that the application confirms",
     "the waiting: once more, from the queue": "confirmations, and what the queue still holds",
     "the waiting: confirmed when its time is over": "confirmations after their time",
+    "the waiting: confirmed in time when it was read": "confirmations at the last moment",
     "the waiting: confirmed after a revocation": "confirmations and a revocation",
     "the unwanted: forgotten if grants are apart": "accounts that have to be asked",
     "the refresh: of tokens of a moment ago": "callers again and again",

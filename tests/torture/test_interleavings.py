@@ -8,6 +8,7 @@ import pytest
 
 from tests.torture.__main__ import main
 from tests.torture.campaign import hunt, search
+from tests.torture.families import BY_NAME
 from tests.torture.mutants import MUTANTS
 from tests.torture.runner import by_seed, run, timeline
 from tests.torture.scenarios import LARGE, SMALL
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tests.torture.scenarios import Scenario
 
 HISTORIES = 300
+SLOW_HISTORIES = 60
 
 
 @pytest.mark.parametrize("scenario", [*SMALL, *LARGE], ids=lambda scenario: scenario.name)
@@ -34,6 +36,14 @@ def test_the_invariants_hold_in_histories_of_chance() -> None:
     failed = [seed for seed in range(HISTORIES) if by_seed(seed).violations]
 
     assert not failed, timeline(by_seed(failed[0], recording=True)) + f"\nmake torture SEED={failed[0]}"
+
+
+@pytest.mark.parametrize("name", ["confirmations at the last moment", "refreshes beside what is queued"])
+def test_the_invariants_hold_if_something_takes_too_long(name: str) -> None:
+    """A key that is slow while a confirmation's time ends, and an answer that is in the queue for half an hour."""
+    failed = [seed for seed in range(SLOW_HISTORIES) if by_seed(seed, BY_NAME[name]).violations]
+
+    assert not failed, timeline(by_seed(failed[0], BY_NAME[name], recording=True))
 
 
 @pytest.mark.parametrize("scenario", SMALL, ids=lambda scenario: scenario.name)

@@ -50,6 +50,8 @@ class TokenRequest:
     never_left: bool = False
     """There was no connection, and its sender knows that the server has seen nothing of it."""
     lease_until: float | None = None
+    has_waited: bool = False
+    """Its sender has waited long enough for the answer of an attempt before it."""
 
     @property
     def is_refused(self) -> bool:

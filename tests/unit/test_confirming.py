@@ -244,6 +244,18 @@ def test_it_is_good_for_ten_minutes(services: MemoryServices) -> None:
     assert confirm(services, confirmation)["status"] == "active"
 
 
+@pytest.mark.parametrize("call", ["data_key", "decrypt"])
+def test_it_is_too_late_if_its_time_ends_while_it_is_sealed(services: MemoryServices, call: str) -> None:
+    """The record was read in time, and KMS took its time: the clock is looked at again right before the write."""
+    confirmation = confirmation_of(come(services))
+    services.confirming = type(services.confirming)(services.connections, services.new_cipher(), services.timing)
+    services.pass_time(CONFIRM_WITHIN - 1)()
+    services.events.after[call] = [services.pass_time(1)]
+
+    assert error_of(services, confirmation) == "confirmation_expired"
+    assert services.token()["error"] == "confirmation_required"
+
+
 @pytest.mark.parametrize("are_apart", [False, True])
 def test_what_nobody_confirms_is_taken_away(services: MemoryServices, are_apart: bool) -> None:  # noqa: FBT001 - pytest passes it by name
     """By the background; at a server with separate grants it is revoked, else forgotten and nothing is sent."""

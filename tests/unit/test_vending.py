@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from functions.vault.base.errors import (
+    AnswerMayCome,
     ConnectionNotFound,
     ProviderMisconfigured,
     ProviderTimedOut,
@@ -19,6 +20,7 @@ from functions.vault.base.timing import (
     AFTER_HTTP,
     LEASE_MARGIN,
     LONGEST_CALL,
+    QUEUE_SPEAKS_FOR,
     RESCUED_WITHIN,
     RESERVE,
     SETTLE,
@@ -735,6 +737,41 @@ def test_it_is_not_waited_for_for_ever(services: MemoryServices) -> None:
     services.pass_time(10)()
 
     assert (services.token()["version"], services.server.refresh_tokens) == (2, ["RT-1"])
+
+
+def test_background_work_waits_an_hour_for_it(services: MemoryServices) -> None:
+    """Nobody needs its tokens yet: it is put off for minutes each time, with nothing sent and nothing forgotten."""
+    lapsed(services)
+    services.connections.records["merchant-1"] = replace(services.stored(), upkeep_at=int(services.now))
+    services.rescue_queue.messages.append({"body": "somebody's"})
+    began, failures = services.now, []
+
+    while not services.server.requests:
+        failures.append(services.vending.refresh_due("merchant-1", 1, services.deadline()))
+        if failures[-1] is not None:
+            assert services.stored().was_interrupted
+            assert services.stored().failure is None
+            assert services.stored().due_at == int(services.now) + 180
+            services.now = float(services.stored().due_at or 0)
+
+    assert {type(failure) for failure in failures[:-1]} == {AnswerMayCome}
+    assert services.now - began >= QUEUE_SPEAKS_FOR
+    assert (services.stored().version, services.server.refresh_tokens) == (2, ["RT-1"])
+
+
+def test_background_work_goes_on_with_what_was_rescued(services: MemoryServices) -> None:
+    """Once the answer is in the record its tokens are there, and the old refresh token is not sent again."""
+    lapsed(services)
+    services.rescue_queue.messages.append({"body": "ours"})
+    first = services.vending.refresh_due("merchant-1", 1, services.deadline())
+    stored, tokens = services.stored(), services.sealed(TokenSet("AT-9", "RT-9"), 2)
+    services.connections.change(stored, refreshes.refreshed(stored, tokens, SOURCE, "holder-0", services.now))
+    services.rescue_queue.messages.clear()
+
+    second = services.vending.refresh_due("merchant-1", 1, services.deadline())
+
+    assert (type(first), second) == (AnswerMayCome, None)
+    assert (services.tokens().refresh_token, services.server.requests) == ("RT-9", [])
 
 
 def test_what_is_rescued_while_the_queue_is_asked_is_found(services: MemoryServices) -> None:

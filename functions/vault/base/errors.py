@@ -250,6 +250,16 @@ class TemporarilyUnavailable(GatehouseError):
         return True
 
 
+class AnswerMayCome(TemporarilyUnavailable):
+    """An earlier refresh was interrupted, and the rescue queue may hold its answer: nothing was sent."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "An earlier refresh was interrupted, and its tokens may be on their way into the record: try again.",
+            retry_after=5,
+        )
+
+
 class TooLittleTime(TemporarilyUnavailable):
     """The caller's time does not suffice. That is no failure of the server that was not asked for lack of time."""
 

@@ -37,7 +37,11 @@ SETTLE = 4.0
 
 RESCUED_WITHIN = 220.0
 """Seconds after an interruption was noticed in which its refresh token is not sent again while the rescue queue holds
-any response: longer than a message stays hidden if its rescuer dies."""
+any response: longer than a message stays hidden if its rescuer dies. This is for who needs the token now."""
+
+QUEUE_SPEAKS_FOR = 3600
+"""Seconds in which what can wait is put off while the rescue queue holds any response: a refresh in the background,
+after an interruption was noticed, and a second look, after the refusal."""
 
 SHORTEST_REQUEST = 1.0
 """Seconds without which no request to an authorization server is begun."""
@@ -81,7 +85,7 @@ class Deadline:
 
 
 _PUT_OFF_FOR = 60.0, 300.0
-"""Seconds until background work without a slot is due again, from and to: soon, and not all of it at once."""
+"""Seconds until background work that was put off is due again, from and to: soon, and not all of it at once."""
 
 NEVER = Deadline(lambda: math.inf)
 """The deadline of a call that has no end."""
@@ -126,7 +130,7 @@ class Timing:
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
 
-    def after_no_slot(self) -> int:
-        """Return when background work that gets no slot now is due again (Unix seconds)."""
+    def put_off_until(self) -> int:
+        """Return when background work is due again that cannot be done now (Unix seconds)."""
         earliest, latest = _PUT_OFF_FOR
         return int(self.now() + earliest + (latest - earliest) * self.jitter())

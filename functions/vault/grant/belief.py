@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from functions.vault.base.record import record
+from functions.vault.base.timing import QUEUE_SPEAKS_FOR
 
 BACKGROUND = (300, 900, 14400)
 """Seconds after the refusal, about, at which the background looks again."""
@@ -19,9 +20,6 @@ BY_CALLERS = 1
 
 SHORTEST_PAUSE = 60
 """Seconds at least between two requests."""
-
-QUEUE_SPEAKS_FOR = 3600
-"""Seconds after the refusal in which a look is put off while the rescue queue holds any token response."""
 
 
 @record

@@ -139,7 +139,7 @@ class AccountLookup:
             except TemporarilyUnavailable:
                 raise
             except SlotsTaken as error:
-                return self._put_off(lookup, self.timing.after_no_slot(), error).failure
+                return self._put_off(lookup, self.timing.put_off_until(), error).failure
             except GatehouseError as error:
                 return self._not_found_yet(lookup, error).failure
             return self.look_up(connection, token_set, tokens, registration.provider, deadline, client).failure

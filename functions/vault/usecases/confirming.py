@@ -99,11 +99,18 @@ class Confirming:
         return waiting
 
     def _confirmed(self, connection: Connection, waiting: StoredSet) -> Connection:
-        """Return the connection with the tokens as its next version: opened as what waits, sealed as what is used."""
+        """Return the connection with the tokens as its next version: opened as what waits, sealed as what is used.
+
+        It is looked at once more whether that comes in time.
+        """
         about, version = connection.connection_id, connection.version + 1
         sealer = self.cipher.prepare(about, version, waiting.whose, waiting.id)
         obtained = after_waiting.obtained_from(about, waiting, sealer.seal(self.cipher.open(about, waiting)))
-        following = obtained.decide(connection, self.timing.now())
+        # KMS may have taken its time, and DynamoDB compares no clock: nothing but the write comes after this look.
+        now = self.timing.now()
+        if waiting.has_run_out_unconfirmed(now):
+            raise _expired(about)
+        following = obtained.decide(connection, now)
         current = following.current if isinstance(following, Connection) else None
         if not isinstance(following, Connection) or current is None or current.id != waiting.id:
             raise _invalid("The connection has changed since: another account or a newer consent is in use.", about)

@@ -55,10 +55,10 @@ class RefreshResults:
         return self.write(held, self._lease_ended, deadline)
 
     def put_off(self, held: Connection, deadline: Deadline) -> Connection:
-        """Give the lease back, and leave the refresh to background work: the provider had no slot free."""
+        """Give the lease back, and leave the refresh to background work in some minutes."""
 
         def put_off(stored: Connection) -> Connection:
-            return refreshes.lease_given_back(stored, self.timing.now(), self.timing.after_no_slot())
+            return refreshes.lease_given_back(stored, self.timing.now(), self.timing.put_off_until())
 
         return self.write(held, put_off, deadline)
 

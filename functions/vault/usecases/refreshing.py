@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from functions.vault.base.errors import (
+    AnswerMayCome,
     GatehouseError,
     ProviderUnavailable,
     ReauthorizationRequired,
@@ -61,8 +62,9 @@ class Refreshing:
         the server: a thousand callers who find a token expired cost one call of each. Raises `TemporarilyUnavailable`
         if nothing was begun, or if the result could not be written.
 
-        If the provider has slots, waits for one until `slot_by` (Unix seconds) and looks at least once. Without a slot
-        nothing is sent: background work is put off for minutes, and `SlotsTaken` is raised.
+        If the provider has slots, waits for one until `slot_by` (Unix seconds) and looks at least once. Without a slot,
+        or while the answer of an interrupted attempt may come, nothing is sent: background work is put off for minutes,
+        and `SlotsTaken` or `AnswerMayCome` is raised.
         """
         try:
             registration = self._registration_of(connection, deadline)
@@ -74,9 +76,12 @@ class Refreshing:
         if held.lease is None or held.lease.holder != holder:
             return held
         try:
-            if held.lease.may_be_answered and self.token_refresh.has_late_answer(held, require_used(held)):
+            if self._has_late_answer(held, is_needed=not is_background):
                 return self.results.lease_ended(held, deadline)
             plan = self.token_refresh.plan(held, require_used(held), registration, held.version + 1)
+        except AnswerMayCome:
+            self._give_back(held, deadline, is_background=is_background)
+            raise
         except TemporarilyUnavailable as error:
             if held.lease.is_after_an_interruption:
                 # The lease keeps what is known of the interruption: a failure shared by all callers would forget it.
@@ -106,6 +111,16 @@ class Refreshing:
         )
         return self.connections.change_or_read(connection, held)
 
+    def _has_late_answer(self, held: Connection, *, is_needed: bool) -> bool:
+        """Return whether the answer of an interrupted attempt has come; raise `AnswerMayCome` if it still may."""
+        may_come = held.lease is not None and held.lease.may_be_answered
+        return may_come and self.token_refresh.has_late_answer(held, require_used(held), is_needed=is_needed)
+
+    def _give_back(self, held: Connection, deadline: Deadline, *, is_background: bool) -> None:
+        """Give the lease back with nothing sent; background work is put off for minutes."""
+        give_back = self.results.put_off if is_background else self.results.lease_given_back
+        give_back(held, deadline)
+
     def _refresh_in_slot(  # noqa: PLR0913 - an attempt, and how long it waits for a slot
         self,
         held: Connection,
@@ -121,8 +136,7 @@ class Refreshing:
             try:
                 client = until_stored.enter_context(self.client.in_slot(plan.registration, deadline, slot_by))
             except SlotsTaken:
-                give_back = self.results.put_off if is_background else self.results.lease_given_back
-                give_back(held, deadline)
+                self._give_back(held, deadline, is_background=is_background)
                 raise
             except Exception:
                 self.results.lease_given_back(held, deadline)

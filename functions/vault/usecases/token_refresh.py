@@ -9,13 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from functions.vault.base.errors import (
+    AnswerMayCome,
     ProviderTimedOut,
     ProviderUnavailable,
     ReauthorizationRequired,
     TemporarilyUnavailable,
 )
 from functions.vault.base.record import record
-from functions.vault.base.timing import AFTER_HTTP, RESCUED_WITHIN, SETTLE, SHORTEST_REQUEST
+from functions.vault.base.timing import AFTER_HTTP, QUEUE_SPEAKS_FOR, RESCUED_WITHIN, SETTLE, SHORTEST_REQUEST
 from functions.vault.grant import scopes
 from functions.vault.grant.stored_set import RefreshedFrom
 
@@ -64,25 +65,24 @@ class TokenRefresh:
     shared: Shared
     timing: Timing
 
-    def has_late_answer(self, held: Connection, used: StoredSet) -> bool:
+    def has_late_answer(self, held: Connection, used: StoredSet, *, is_needed: bool = True) -> bool:
         """Return whether the answer of an interrupted attempt has reached the record after a short wait.
 
         It may be in the rescue queue, after an outage. To send its refresh token again would then end the grant at a
-        server that detects reuse. Raises `TemporarilyUnavailable` if that is possible.
+        server that detects reuse. Raises `AnswerMayCome` if that is possible: for minutes if the tokens are needed now,
+        for an hour if not. The queue does not show whose response it holds, so it is not waited for without end.
         """
         assert used.lease is not None  # noqa: S101 - the caller holds it
         self.timing.sleep(SETTLE)
-        is_recent = self.timing.now() < (used.lease.interrupted_at or 0) + RESCUED_WITHIN
+        longest = RESCUED_WITHIN if is_needed else QUEUE_SPEAKS_FOR
+        is_recent = self.timing.now() < (used.lease.interrupted_at or 0) + longest
         # The queue first, then the record: whatever a rescue stores between the two is then seen in the record.
         may_come = is_recent and self.committing.may_hold_another()
         stored = self.connections.require(held.connection_id)
         still = stored.set_of(used.id)
         came = (stored.version, still and still.place) != (held.version, used.place)
         if may_come and not came:
-            raise TemporarilyUnavailable(
-                "An earlier refresh was interrupted, and its tokens may be on their way into the record: try again.",
-                retry_after=5,
-            )
+            raise AnswerMayCome
         return came
 
     def plan(self, held: Connection, used: StoredSet, registration: Registration, version: int) -> Plan:

@@ -7,7 +7,13 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.base.errors import GatehouseError, ReauthorizationRequired, SlotsTaken, TemporarilyUnavailable
+from functions.vault.base.errors import (
+    AnswerMayCome,
+    GatehouseError,
+    ReauthorizationRequired,
+    SlotsTaken,
+    TemporarilyUnavailable,
+)
 from functions.vault.base.record import record
 from functions.vault.base.timing import CALL, SLOT_WAIT
 from functions.vault.grant.connection import Connection
@@ -127,6 +133,8 @@ class Vending:
             if waiting is not None and self.timing.now() >= (waiting.waits_until or 0):
                 return self.account_lookup.look_up_due(connection, waiting, deadline)
             self._obtain(connection, _another_than(version, is_background=True), deadline)
+        except AnswerMayCome as error:
+            return error
         except TemporarilyUnavailable:
             raise
         except GatehouseError as error:
