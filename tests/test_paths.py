@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FUNCTIONS = Path(functions.__file__).parent
 
 CODE = """
-    web.handlers web.log web.events web.api_calls settings
+    web.handlers base.noted web.events web.api_calls settings
     callback base.fields oauth.result_address oauth.authorization_response oauth.cookies oauth.authorization
     usecases.completing
     storage.authorizations storage.expression storage.attributes storage.table storage.aws storage.items
@@ -45,18 +45,19 @@ CODE = """
     usecases.committing
     grant.obtained grant.consents grant.connection grant.transition grant.life grant.stored_set
     storage.connections storage.connection_item base.record storage.listed
-    storage.shared oauth.visit_outcome
-    web.replies web.responses web.language web.pages
+    storage.change_notes storage.shared oauth.visit_outcome
+    web.replies web.log web.responses web.language web.pages
 """
 """The modules that a code's way enters, in this order: to the table `connections`, and back to the page."""
 
 CONNECTION_ID = """
-    web.handlers web.log web.events
+    web.handlers base.noted web.events
     token base.fields
     usecases.vending
     storage.connections storage.table storage.attributes storage.aws storage.connection_item storage.items
     grant.connection
     storage.cipher storage.sealing storage.opened grant.token_set
+    web.log
 """
 """The modules that a connection_id enters on its way to a token that is still valid, in this order."""
 
