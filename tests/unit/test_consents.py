@@ -349,6 +349,16 @@ def test_what_waits_changes_nothing_of_a_connection_that_has_had_tokens(status: 
     assert (waiting.refresh_at, was.updated_at) == (NOW + 3300, NOW)
 
 
+def test_what_waits_knows_its_margin_even_without_a_refresh_token() -> None:
+    """An earlier refresh token may go on beside it when it becomes current."""
+    online = sealed_tokens(token_response(tokens=TokenSet("AT-1")), b"online")
+
+    was = consents.has_to_wait(connection(), online, WAITS, "request-2", NOW)
+
+    (waiting,) = was.in_place(Place.PENDING)
+    assert (waiting.refreshable, waiting.refresh_at) == (False, NOW + 3300)
+
+
 @pytest.mark.parametrize("apart", [True, False])
 def test_what_nobody_confirms_in_time_is_said_to_have_expired(*, apart: bool) -> None:
     """The application may still bring its confirmation, and learns that it is too late."""

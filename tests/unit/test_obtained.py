@@ -277,7 +277,32 @@ def test_an_answer_after_a_revocation_is_revoked(stored: Connection, version: in
     *before, late = after.to_revoke
     assert before == [each for each in stored.to_revoke if each.id != "sealed-1"]
     assert (late.id, late.seal.version, late.whose) == ("sealed-ours", version, WHOSE)
+    assert (late.request_id, late.refreshed_from) == ("request-1", RefreshedFrom("sealed-1", 2))
     assert after.revocations == stored.revocations
+
+
+def test_an_answer_takes_the_place_of_a_token_set_that_is_being_revoked_beside_a_newer_consent() -> None:
+    """Grants are separate there: the consent goes on, and what the refresh has brought is revoked in its place."""
+    again = connection(
+        tokens=SECOND_ANSWER, version=2, authorized_by="request-9", before=ASKED, now=NOW + 5, grants_are_apart=True
+    )
+    assert [each.id for each in again.to_revoke] == ["sealed-1"]
+
+    after = answered().decide(again, LATE)
+
+    assert isinstance(after, Connection)
+    assert (after.status, after.current, after.updated_at) == (Status.ACTIVE, again.current, LATE)
+    (late,) = after.to_revoke
+    assert (late.id, late.request_id, late.refreshed_from) == ("sealed-ours", "request-1", RefreshedFrom("sealed-1", 1))
+    assert late.revoke_at == LATE
+
+
+def test_an_answer_that_comes_too_late_is_revoked_at_once_if_grants_are_separate() -> None:
+    """Its token set is gone, and nobody uses what it brings."""
+    after = replace(answered(), grants_are_apart=True).decide(AGAIN, LATE)
+
+    assert isinstance(after, Connection)
+    assert ([each.id for each in after.to_revoke], after.current) == (["sealed-ours"], AGAIN.current)
 
 
 def test_an_answer_after_a_revocation_is_revoked_beside_a_newer_consent() -> None:

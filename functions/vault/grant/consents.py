@@ -86,13 +86,16 @@ def _consented_beside(  # noqa: PLR0913, PLR0917 - as above
 
 
 def _empty(connection_id: str, provider: str, now: float, before: Connection | None) -> Connection:
-    """Return a connection with nothing but its token sets and its counts, which go on for ever."""
+    """Return a connection with nothing but its token sets and its counts, which go on for ever.
+
+    Its version is for the tokens to say that become current.
+    """
     at = int(now)
     return Connection(
         connection_id,
         provider,
         before.status if before else Status.ACTIVE,
-        version=before.version if before else 0,
+        version=0,
         created_at=before.created_at if before else at,
         updated_at=at,
         refreshed_at=at,
