@@ -864,6 +864,7 @@ def test_the_account_of_a_refresh_is_not_compared() -> None:
 
     assert isinstance(after, Connection)
     assert after.subject == "account-2"
+    assert ours.is_of_another_account(replace(ASKED, subject="account-1")) is False
 
 
 def test_what_was_asked_for_is_kept_beside_what_was_granted() -> None:
