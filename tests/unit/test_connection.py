@@ -13,7 +13,7 @@ from functions.vault.base.errors import (
 )
 from functions.vault.grant import consents, transition
 from functions.vault.grant.belief import Belief
-from functions.vault.grant.connection import Connection
+from functions.vault.grant.connection import NEEDS, Connection
 from functions.vault.grant.failure import LASTS_AFTER, LASTS_FOR, Failure
 from functions.vault.grant.lease import Lease
 from functions.vault.grant.life import Happened, Status
@@ -151,6 +151,14 @@ def test_what_waits_for_the_application_needs_a_confirmation_unless_something_wo
     assert vending.unconfirmed is vending.set_of("waits")
     assert (vending.needs, revoked.needs) == (None, "confirmation")
     assert waiting(asks=True).unconfirmed is None
+
+
+def test_a_list_can_be_asked_for_whatever_a_connection_can_need() -> None:
+    """A person has to confirm it, or to connect it again; nothing else."""
+    unconfirmed = replace(waiting(), status=Status.UNCONFIRMED)
+    dead = replace(connection(), status=Status.REAUTHORIZATION_REQUIRED)
+
+    assert {unconfirmed.needs, dead.needs} == set(NEEDS)
 
 
 @pytest.mark.parametrize(
