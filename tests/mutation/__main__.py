@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
 import time
 import tomllib
+import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.mutation import runner
 from tests.requirements import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 VAULT = ROOT / "functions" / "vault"
 SURVIVORS = Path(__file__).parent / "survivors.toml"
@@ -66,8 +71,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--lines", help="only changes of these lines, like 10-40")
     options = parser.parse_args(arguments)
     explained = tomllib.loads(SURVIVORS.read_text(encoding="utf-8"))
-    results = [_of_module(path, explained, options.lines) for path in _paths(options.modules)]
+    results = [_apart(lambda: _of_module(path, explained, options.lines)) for path in _paths(options.modules)]  # noqa: B023 - it is over by then
     return int(not all(results))
+
+
+def _apart(work: Callable[[], bool]) -> bool:
+    """Do something in a process of its own: what is loaded for one module hides the changes of the next."""
+    child = os.fork()
+    if child == 0:
+        status = 2
+        try:
+            status = int(not work())
+        except Exception:  # noqa: BLE001 - it is shown, and the other modules are tried
+            traceback.print_exc()
+        sys.stdout.flush()
+        os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def _paths(names: list[str]) -> list[Path]:
