@@ -349,6 +349,18 @@ def test_callback_asks_in_the_slot_that_it_has(services: MemoryServices, shop: S
     assert services.table_of_slots.slots("acme") == {}
 
 
+def test_background_work_refreshes_while_it_is_too_early_to_ask_again(known: MemoryServices, shop: Shop) -> None:
+    """Whoever has the answer in hand may still be asking whose it is; the connection's own tokens are not kept back."""
+    known.events.after["change"] = [killed]
+    with pytest.raises(Killed):
+        consent(known, "b")
+    shop.asked = 0
+
+    assert known.vending.refresh_due("merchant-1", 1, known.deadline()) is None
+
+    assert (shop.asked, known.stored().version) == (0, 2)
+
+
 def test_the_background_waits_for_no_slot(waiting: MemoryServices, shop: Shop) -> None:
     """Nothing is sent, and the work is due again within minutes."""
     registered(waiting, max_concurrency=1)

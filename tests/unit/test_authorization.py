@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from functions.vault.base.fields import Mismatch
 from functions.vault.oauth import authorization
-from functions.vault.oauth.authorization import BrowserBinding, Ticket, with_query
+from functions.vault.oauth.authorization import BrowserBinding, Phase, Ticket, with_query
 from tests.unit.samples import BROWSER, NOW, authorization_request, validated_response
 
 VECTOR = BrowserBinding("AAECAwQFBgcICQoLDA0ODw", "T" * 43, "N" * 43)
@@ -34,6 +34,8 @@ def test_state_and_verifier_never_change() -> None:
     """A deployment in the middle of somebody's consent must not change what both sides derive."""
     assert VECTOR.state == "AAECAwQFBgcICQoLDA0ODw.flPoZ3iu3xGxeeD-DcBihs-n9qEZVSOSEfrq8ylpQWc"
     assert VECTOR.code_verifier == "YHtNgd2ERn31w8PmyOO_3qv-onUAwmxeCX8tZphiS-c"
+    assert VECTOR.result == "AAECAwQFBgcICQoLDA0ODw.mZIIbr0W1DW04g777-DgmfZi4GMlKmTHMq4pVYMbH-8"
+    assert VECTOR.confirmation == "ktUyu5Y8SelzMcLs4bTGusptlM71dBy4FG8FfHVfmUs"
     assert VECTOR.openid_nonce == "70Gx0L-Etb-tejG6e_1R4C0YtWZ5e6_T-nGuvS0QLxI"
     assert VECTOR.code_challenge == "rQYsC5xhcOHxaeXpcfm_o3UKeACDPVL6DOKXL0k9ScE"
 
@@ -47,6 +49,8 @@ def test_the_derivation_is_that_of_the_rfcs() -> None:
     assert VECTOR.state == f"{VECTOR.request_id}.{b64url(hmac.digest(key, b'state', 'sha256'))}"
     assert VECTOR.code_verifier == b64url(hmac.digest(key, b"code_verifier", "sha256"))
     assert VECTOR.openid_nonce == b64url(hmac.digest(key, b"nonce", "sha256"))
+    assert VECTOR.result == f"{VECTOR.request_id}.{b64url(hmac.digest(key, b'result', 'sha256'))}"
+    assert VECTOR.confirmation == b64url(hmac.digest(key, b"confirmation", "sha256"))
 
 
 def test_the_challenge_is_s256_of_the_verifier() -> None:
@@ -124,6 +128,83 @@ def test_a_request_ends_on_the_second(age: float, *, expired: bool) -> None:
     assert request.link_has_expired(NOW + age, was_opened_here=True) is expired
 
 
+@pytest.mark.parametrize(
+    ("issuer", "required", "iss", "accepted"),
+    [
+        (None, False, None, True),
+        (None, False, "https://acme.example", True),
+        ("https://acme.example", False, None, True),
+        ("https://acme.example", True, None, False),
+        ("https://acme.example", True, "https://acme.example", True),
+        ("https://acme.example", False, "https://evil.example", False),
+        ("https://acme.example", False, "https://acme.example/", False),
+        ("https://acme.example", False, "", False),
+    ],
+)
+def test_the_issuer_has_to_be_the_one_that_was_asked(
+    issuer: str | None, iss: str | None, *, required: bool, accepted: bool
+) -> None:
+    """RFC 9207 section 2.4: by simple comparison, and named if the server promises to name it."""
+    assert authorization_request(issuer=issuer, iss_required=required).accepts_issuer(iss) is accepted
+
+
+def test_a_request_says_of_itself_only_what_start_was_given() -> None:
+    """Nothing else is asked of the server, the browser or the application, and nothing has come of it yet."""
+    request = authorization_request()
+
+    assert request.accepts_issuer("https://any.example")
+    assert (request.phase, request.is_used_up, request.exchanges, request.pushes) == (Phase.OPEN, False, 0, 0)
+    assert not any((request.form_post, request.nonce, request.confirm, request.has_slots, request.allow_new_subject))
+    absent = ("scope", "return_to", "owner", "pushed", "consumed_by", "consumed_at", "outcome", "last_attempt")
+    assert {getattr(request, name) for name in absent} == {None}
+
+
+def test_log_lines_name_the_request_by_a_name_of_its_own() -> None:
+    """`request_id` is Lambda's own id of a call there."""
+    assert authorization_request().facts == {
+        "authorization_request_id": BROWSER.request_id,
+        "provider": "acme",
+        "connection_id": "merchant-1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "prompts"),
+    [
+        ({}, set()),
+        ({"authorization_url": "https://acme.example/authorize?prompt=none"}, {"none"}),
+        ({"authorization_url": "https://acme.example/authorize?x=1&prompt=login%20consent"}, {"login", "consent"}),
+        ({"pushed": "client_id=client-1&prompt=login+consent"}, {"login", "consent"}),
+    ],
+)
+def test_a_request_knows_what_it_asks_the_person_to_do(fields: dict[str, str], prompts: set[str]) -> None:
+    """OpenID Connect Core section 3.1.2.1: any number of prompts, in the URL or in what is pushed."""
+    assert authorization_request(**fields).prompt == prompts
+
+
+def test_what_is_pushed_is_pushed_whole() -> None:
+    """A parameter may be empty, or come twice (RFC 8707); what depends on the browser follows."""
+    pushed = authorization_request(pushed="response_type=code&login_hint=&resource=a%3Ab&resource=c", pkce=False)
+
+    assert pushed.to_push(BROWSER) == [
+        ("response_type", "code"),
+        ("login_hint", ""),
+        ("resource", "a:b"),
+        ("resource", "c"),
+        ("state", BROWSER.state),
+    ]
+    assert authorization_request(pkce=False).to_push(BROWSER) == [("state", BROWSER.state)]
+
+
+def test_a_pushed_request_is_referred_to_in_the_url() -> None:
+    """RFC 9126 section 4: by its `request_uri`, beside the client's id."""
+    request = authorization_request(authorization_url="https://acme.example/authorize?client_id=client-1")
+
+    location = request.pushed_location("urn:a/b c")
+
+    assert location == "https://acme.example/authorize?client_id=client-1&request_uri=urn%3Aa%2Fb%20c"
+
+
 def test_the_browser_is_sent_with_state_and_challenge() -> None:
     """The whole authorization URL, parameter by parameter (RFC 6749 section 4.1.1, RFC 7636 section 4.3)."""
     location = authorization_request().location(BROWSER)
@@ -165,7 +246,7 @@ def test_without_pkce_only_the_state_is_added() -> None:
 )
 def test_an_endpoints_own_query_is_kept(url: str, whole: str) -> None:
     """RFC 6749 section 3.1."""
-    assert with_query(url, {"k": "v &="}) == whole
+    assert with_query(url, {"k": "v &=/"}) == f"{whole}%2F"
 
 
 # Its link
@@ -307,6 +388,15 @@ def test_return_to_cannot_forge_an_answer(query: str) -> None:
 def test_parameters_that_only_resemble_the_answers_are_accepted(query: str) -> None:
     """They belong to the application."""
     assert ALLOWED(f"https://app.example/done?{query}").endswith(query)
+
+
+def test_an_address_may_have_as_many_characters_as_the_message_says() -> None:
+    """Browsers and servers take addresses of that length."""
+    start = "https://app.example/"
+
+    assert len(ALLOWED(start + "x" * (2048 - len(start)))) == 2048
+    with pytest.raises(Mismatch, match="at most 2,048 characters"):
+        ALLOWED(start + "x" * (2049 - len(start)))
 
 
 def test_without_allowed_origins_nobody_is_sent_anywhere() -> None:

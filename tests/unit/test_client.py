@@ -404,8 +404,18 @@ def test_an_answer_without_a_request_uri_is_a_failure(
     """Nobody is sent on with anything else."""
     server.answers = [said]
 
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         client.push(par(), REQUEST, 9)
+
+    assert caught.value.description
+
+
+@pytest.mark.parametrize("request_uri", ["urn:a", "URN:Example:Bwc4JK-ESC0w8acc191e-Y1LTC2", "x-9.y+z:" + "q" * 2048])
+def test_any_uri_names_a_pushed_request(server: Server, client: Client, request_uri: str) -> None:
+    """RFC 9126 section 2.2 leaves its form to the server; a scheme may be in capitals (RFC 3986 section 3.1)."""
+    server.answers = [answer(json.dumps({"request_uri": request_uri}), 201)]
+
+    assert client.push(par(), REQUEST, 9) == request_uri
 
 
 @pytest.mark.parametrize(

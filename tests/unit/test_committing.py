@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from functions.vault.base.errors import TemporarilyUnavailable
+from functions.vault.base.errors import ConnectionNotFound, TemporarilyUnavailable
 from functions.vault.base.timing import CALL, LEASE_MARGIN, LONGEST_CALL
 from functions.vault.grant import obtained_document, refreshes
 from functions.vault.grant.authorized import Authorized
@@ -411,6 +411,16 @@ def test_what_waits_for_longer_than_a_lease_goes_back_to_the_queue(
     assert (caught.value.retry_after, bool(caught.value.description)) == (2, True)
     assert LONGEST_CALL + LEASE_MARGIN < services.now - NOW < 60
     assert (services.rescue_queue.messages, services.logged) == ([], [])
+
+
+def test_an_answer_of_a_connection_that_is_gone_names_it(services: MemoryServices, answered: Answered) -> None:
+    """Its record was deleted; whoever took the message from the queue reads which connection that was."""
+    services.connections.records.clear()
+
+    with pytest.raises(ConnectionNotFound) as caught:
+        services.committing.settle(answered.obtained, answered.sealed, services.deadline())
+
+    assert caught.value.connection_id == "merchant-1"
 
 
 def test_an_outage_that_outlasts_the_call_is_one_that_may_be_tried_again(

@@ -149,6 +149,39 @@ def test_data_says_what_a_refusal_means(
     assert type(refused(answer(body, status), provider=provider, endpoint="refresh")) is meaning
 
 
+@pytest.mark.parametrize("flag", ["ok", "success", "successful"])
+def test_a_flag_that_says_no_counts_whatever_else_comes(flag: str) -> None:
+    """Even beside a token. A flag that says yes, or says nothing, is no refusal."""
+    error = refused(answer(f'{{"access_token":"AT-1","{flag}":false}}'))
+
+    assert isinstance(error, ProviderMisconfigured)
+    for value in ("true", "null", "0", '"false"'):
+        assert accepted(f'{{"access_token":"AT-1","{flag}":{value}}}').tokens == TokenSet("AT-1")
+
+
+@pytest.mark.parametrize("value", ["false", "null", "1", '"true"', "{}"])
+def test_a_flag_that_the_data_asks_for_has_to_say_yes(value: str) -> None:
+    """If it is missing, or anything but `true`, the answer is a refusal."""
+    provider = Provider("acme", response_success="status.done")
+
+    for body in (f'{{"access_token":"AT-1","status":{{"done":{value}}}}}', '{"access_token":"AT-1","done":true}'):
+        assert isinstance(refused(answer(body), provider=provider), ProviderMisconfigured)
+    assert accepted('{"access_token":"AT-1","status":{"done":true}}', provider).tokens == TokenSet("AT-1")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "meaning"), [("refresh", ReauthorizationRequired), ("token", ProviderUnavailable)]
+)
+def test_a_code_on_a_200_is_a_refusal_at_the_endpoint_of_its_rule(endpoint: str, meaning: type[GatehouseError]) -> None:
+    """At another it explains nothing: what came is no token response."""
+    provider = explained({"endpoint": "refresh", "code": "E1", "means": "invalid_grant"})
+
+    error = refused(answer('{"code":"E1"}'), provider=provider, endpoint=endpoint)
+
+    assert type(error) is meaning
+    assert getattr(error, "outcome_unknown", False) is (endpoint == "token")
+
+
 def test_data_takes_precedence_over_the_usual_meaning_of_a_404() -> None:
     """A server may answer 404 if it does not know the client; that the URL is wrong is only a guess."""
     provider = explained({"status": 404, "code": "no_such_client", "means": "invalid_client"})

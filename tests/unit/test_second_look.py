@@ -87,6 +87,17 @@ def test_a_look_at_a_provider_that_has_slots_is_sent_in_one(services: MemoryServ
     assert (held, services.stored().status) == ([1], Status.ACTIVE)
 
 
+def test_a_look_that_waits_for_a_slot_keeps_others_for_as_long_as_a_refresh_does(services: MemoryServices) -> None:
+    """Then they get a time to come back; they send nothing of their own."""
+    services.pass_time(60)()
+    held = refreshes.leased(services.stored(), "holder-9", services.now + 30, services.now, waiting=True)
+    services.connections.records["merchant-1"] = held
+
+    assert code(services.refresh()) == "provider_throttled"
+
+    assert services.server.requests == []
+
+
 def test_all_looks_are_in_vain_if_the_grant_is_dead(services: MemoryServices) -> None:
     """Three in the background and one for a caller; after that nothing is sent, for any caller and however long."""
     services.server.answers = [INVALID_GRANT] * 10

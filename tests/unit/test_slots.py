@@ -218,6 +218,19 @@ def test_waiting_for_a_call_that_waits_for_a_slot_takes_no_longer(services: Memo
     assert services.stored() == held
 
 
+def test_background_work_waits_for_no_call_that_waits_for_a_slot(services: MemoryServices) -> None:
+    """It comes again; at most it looks once more."""
+    held = refreshes.leased(services.stored(), "holder-9", services.now + 30, services.now, waiting=True)
+    services.connections.records["merchant-1"] = held
+    began = services.now
+
+    failure = services.vending.refresh_due("merchant-1", 1, services.deadline())
+
+    assert failure is not None
+    assert (failure.code, failure.connection_id) == ("provider_throttled", "merchant-1")
+    assert services.now - began < 0.1
+
+
 def test_a_call_that_died_while_waiting_made_no_attempt(services: MemoryServices) -> None:
     """It sent nothing: the next call asks at once, and a refusal does not mention an interruption."""
     services.connections.records["merchant-1"] = refreshes.leased(
@@ -455,6 +468,27 @@ def test_a_response_that_cannot_consume_its_request_takes_no_slot(
 
     assert outcome.page in {"already", "failed", "expired", "refused"}
     assert (services.dynamo.items["shared"], services.server.requests) == ({}, [])
+
+
+def test_a_consumption_in_a_slot_whose_answer_was_lost_is_ones_own(services: MemoryServices) -> None:
+    """The SDK repeated it and its condition failed: the request is in our name, and the code is exchanged, once."""
+    open_request(services)
+    services.events.after["consume"] = [Conflict()]
+
+    outcome = services.completing.complete(validated_response(), services.deadline())
+
+    assert (outcome.page, services.server.codes) == ("connected", ["CODE-1"])
+    assert services.authorizations.records[BROWSER.request_id].consumed_by, "nobody else takes it for theirs"
+
+
+def test_the_issuers_name_admits_a_response_to_a_slot(services: MemoryServices) -> None:
+    """RFC 9207: it is compared before the slot is taken."""
+    open_request(services, issuer="https://acme.example", iss_required=True)
+
+    refused = services.completing.complete(validated_response(iss="https://evil.example"), services.deadline())
+    outcome = services.completing.complete(validated_response(iss="https://acme.example"), services.deadline())
+
+    assert (refused.page, outcome.page) == ("refused", "connected")
 
 
 def test_an_error_response_needs_no_slot(services: MemoryServices) -> None:

@@ -5,12 +5,10 @@ from typing import Any
 
 import pytest
 
-from functions.vault.base.errors import (
-    ProviderMisconfigured,
-    ProviderUnavailable,
-)
+from functions.vault.base.errors import ProviderMisconfigured, ProviderUnavailable, ReauthorizationRequired
 from functions.vault.grant.token_set import TokenSet
 from functions.vault.grant.tokens import TokenResponse
+from functions.vault.oauth.responses import token_response
 from functions.vault.provider.provider import Provider
 from tests.unit.samples import NOW, answer
 from tests.unit.token_answers import accepted, refused
@@ -223,6 +221,34 @@ def test_a_form_is_read_too(body: str, content_type: str) -> None:
     response = accepted(body, content_type=content_type)
 
     assert response == TokenResponse(TokenSet("AT-1", "RT-1"), expires_at=NOW + 3600)
+
+
+def test_a_form_is_known_by_the_providers_own_names() -> None:
+    """Of its token, or of its error; any other text is not taken for a form."""
+    provider = Provider("acme", response_fields={"access_token": "token"}, error_fields={"error": "fault"})
+
+    assert accepted("token=AT-1&x=1", provider, content_type="text/plain").tokens == TokenSet("AT-1")
+    error = refused(answer("fault=invalid_grant", 200, content_type="text/plain"), provider=provider)
+    assert isinstance(error, ReauthorizationRequired)
+    assert isinstance(
+        refused(answer("x=1&y=2", 200, content_type="text/plain"), provider=provider), ProviderUnavailable
+    )
+
+
+@pytest.mark.parametrize(
+    ("sent", "used", "lives"),
+    [("RT-2", "RT-1", 60), ("RT-1", "RT-1", None), (None, "RT-1", None), ("RT-1", None, 60), (None, None, None)],
+)
+def test_the_lifetime_in_the_data_counts_from_the_issue_of_a_refresh_token(
+    sent: str | None, used: str | None, lives: int | None
+) -> None:
+    """One that comes back unchanged, or not at all, is as old as it was."""
+    provider = Provider("acme", default_refresh_token_expires_in=60)
+    given = answer(json.dumps({"access_token": "AT-1", "refresh_token": sent}))
+
+    response = token_response(given, provider, "refresh", now=NOW, secrets=(), used=used)
+
+    assert response.refresh_expires_at == (None if lives is None else NOW + lives)
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "text/javascript", "application/octet-stream", ""])

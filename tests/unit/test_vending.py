@@ -133,6 +133,33 @@ def test_who_comes_second_waits_for_the_first_and_asks_nobody(services: MemorySe
     assert services.server.requests == []
 
 
+def test_who_has_enough_waits_for_nobody(due: MemoryServices) -> None:
+    """Another call is refreshing, early; the stored token is still good for as long as this call needs it."""
+    due.connections.records["merchant-1"] = refreshes.leased(due.stored(), "holder-9", due.now + 20, due.now)
+
+    result = due.token()
+
+    assert (result["access_token"], result["version"], due.slept) == ("AT-1", 1, [])
+
+
+def test_who_waits_for_a_token_that_has_run_out_when_it_comes_refreshes_it(services: MemoryServices) -> None:
+    """The other's answer was stored so late that nobody can use it."""
+    other = refreshes.leased(services.stored(), "holder-9", services.now + 20, services.now)
+    services.connections.records["merchant-1"] = other
+
+    def is_done() -> None:
+        tokens = services.sealed(TokenSet("AT-9", "RT-9"), 2, expires_at=int(services.now) - 1)
+        services.connections.records["merchant-1"] = refreshes.refreshed(
+            other, tokens, SOURCE, "holder-9", services.now
+        )
+
+    services.events.before["sleep"] = [is_done]
+
+    result = services.token()
+
+    assert (result["version"], services.server.refresh_tokens) == (3, ["RT-9"])
+
+
 @pytest.mark.parametrize("seconds", [0.1, 0.3, 1.0, 2.0, 9.0])
 def test_who_waits_sees_the_result_within_a_third_of_the_time_it_has_waited(
     services: MemoryServices, seconds: float
@@ -973,6 +1000,7 @@ def test_background_work_refreshes_what_is_still_at_its_version(services: Memory
     """A message that comes twice, or late, finds another version and sends nothing."""
     for _ in range(3):
         services.vending.refresh_due("merchant-1", 1, services.deadline())
+        services.pass_time(60)()
 
     assert (services.stored().version, len(services.server.requests)) == (2, 1)
 

@@ -251,7 +251,7 @@ def with_query(url: str, params: Mapping[str, str] | Sequence[tuple[str, str]]) 
     A space becomes `%20`. A form may have `+` for it, but not every server reads a query as a form.
     """
     parts = urlsplit(url)
-    query = "&".join(part for part in (parts.query, urlencode(params, quote_via=quote, safe="")) if part)
+    query = "&".join(part for part in (parts.query, urlencode(params, quote_via=quote)) if part)
     return parts._replace(query=query).geturl()
 
 
