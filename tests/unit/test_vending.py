@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -193,7 +194,7 @@ def test_those_who_wait_do_not_all_read_at_once(services: MemoryServices) -> Non
     pauses = []
     for chance in (0.0, 0.5, 1.0):
         services.slept.clear()
-        timing = replace(services.timing, jitter=lambda chance=chance: chance)
+        timing = replace(services.timing, jitter=partial(float, chance))
         with pytest.raises(TemporarilyUnavailable):
             replace(services.vending, timing=timing).token("merchant-1", 60, services.deadline(3.0))
         pauses.append(services.slept[0])
