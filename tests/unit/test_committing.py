@@ -429,10 +429,13 @@ def test_an_outage_that_outlasts_the_call_is_one_that_may_be_tried_again(
     """While there is time, AWS is asked again; then the failure says when to come back."""
     services.events.before["get"] = [down() for _ in range(1000)]
 
-    for work in (
-        lambda: services.committing.settle(answered.obtained, answered.sealed, services.deadline()),
-        lambda: services.committing.once_aws_answers(lambda: services.connections.get("x"), services.deadline()),
-    ):
+    def settle() -> object:
+        return services.committing.settle(answered.obtained, answered.sealed, services.deadline())
+
+    def read() -> object:
+        return services.committing.once_aws_answers(lambda: services.connections.get("x"), services.deadline())
+
+    for work in (settle, read):
         with pytest.raises(TemporarilyUnavailable) as caught:
             work()
         assert (caught.value.retry_after, bool(caught.value.description)) == (2, True)
