@@ -67,6 +67,23 @@ def test_what_changed_since_is_taken_over_octet_by_octet(tables: tuple[str, str]
     assert (get(new, "untouched"), get(old, "untouched")) == (restored, damaged)
 
 
+def test_an_attempt_that_began_since_is_taken_over(tables: tuple[str, str]) -> None:
+    """The lease is all that says that the refresh token may have been used. It is no change that a caller would see."""
+    # given
+    old, new = tables
+    lease = {"M": {"holder": {"S": "holder"}, "until": {"N": str(RESTORED_AT + 60)}}}
+    leased = {"L": [{"M": {"id": {"S": "set"}, "lease": lease}}, {"M": {"id": {"S": "superseded"}}}]}
+    interrupted = put(old, "shop", RESTORED_AT - 3600, changes={"N": "8"}, sets=leased)
+    put(new, "shop", RESTORED_AT - 3600, changes={"N": "7"})
+
+    # when
+    done = take_over(boto3.client("dynamodb"), old, new, RESTORED_AT)
+
+    # then
+    assert done == (1, 0)
+    assert get(new, "shop") == interrupted
+
+
 def test_what_is_newer_in_the_new_table_stays(tables: tuple[str, str]) -> None:
     """It is in use by then: a refresh there is worth more than one in the table that was left."""
     old, new = tables

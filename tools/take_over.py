@@ -28,7 +28,7 @@ def take_over(dynamodb: Any, old: str, new: str, since: float) -> tuple[int, int
     copied = left = 0
     for page in dynamodb.get_paginator("scan").paginate(TableName=old, ConsistentRead=True):
         for item in page["Items"]:
-            if _number(item, "updated_at") <= since:
+            if _written_at(item) <= since:
                 continue
             if _put(dynamodb, new, item):
                 copied += 1
@@ -61,6 +61,12 @@ def _put(dynamodb: Any, table: str, item: Item) -> bool:
 
 def _age(item: Item) -> tuple[int, int]:
     return _number(item, "changes"), _number(item, "updated_at")
+
+
+def _written_at(item: Item) -> int:
+    """Return when a record was written last, or a moment later: a lease is written without `updated_at`."""
+    leases = [each["M"]["lease"]["M"] for each in item.get("sets", {"L": []})["L"] if "lease" in each["M"]]
+    return max(_number(each, name) for each in [item, *leases] for name in ("updated_at", "until", "interrupted_at"))
 
 
 def _number(item: Item, name: str) -> int:

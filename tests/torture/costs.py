@@ -23,6 +23,8 @@ from tests.unlimited import lift_the_limit
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from local.aws.call import FunctionCall
+
 CONNECTIONS = 10_000_000
 SECONDS_A_MONTH = 30 * 86400
 
@@ -51,14 +53,21 @@ LARGER_TOKENS = 1_500
 SQS_REQUESTS = 3
 """Requests for each message: sent, received, deleted."""
 
+IN_LISTED = {"listed_in", "listed_as", "summary"}
+"""What the index `listed` has of a connection. A write that changes none of it is no write to the index."""
+
 _KB = 1024
 
 
 @dataclass
 class Counted:
-    """Calls of AWS by what made them, in a warm environment; and the size of an item, to the next hundred bytes."""
+    """Calls of AWS by what made them, in a warm environment; and the size of an item, to the next hundred bytes.
+
+    `listed` counts those writes that change what the index `listed` has of a connection.
+    """
 
     calls: dict[str, Counter[str]] = field(default_factory=dict)
+    listed: Counter[str] = field(default_factory=Counter)
     item_bytes: int = 0
 
 
@@ -67,9 +76,18 @@ def counted(stack: Stack) -> Counted:
     result = Counted()
     browser = Browser(stack)
 
+    of_the_index: list[FunctionCall] = []
+
+    def watch(made: FunctionCall) -> None:
+        if IN_LISTED & {*made.parameters.get("ExpressionAttributeNames", {}).values()}:
+            of_the_index.append(made)
+
+    stack.aws_watchers.append(watch)
+
     def count(name: str, work: Callable[[], object]) -> None:
-        stack.aws_calls.clear()
+        stack.aws_calls.clear(), of_the_index.clear()
         work()
+        result.listed[name] = len(of_the_index)
         calls = Counter(f"{call.service} {call.operation}" for call in stack.aws_calls)
         result.calls[name] = Counter({call: n for call, n in calls.items() if not call.startswith("secrets")})
 
@@ -149,12 +167,11 @@ class Units:
 def units(found: Counted) -> dict[str, Units]:
     """Return the billed units of the operations that are repeated."""
     of_item = math.ceil((found.item_bytes + LARGER_TOKENS) / _KB)
-    # Each write goes to the index `listed` too. The one that moves `due_at` leaves one place of `due` for another.
-    in_listed, in_due = 1, 2
+    in_due = 2  # a write that moves `due_at` leaves one place of the index for another
 
     def refreshing(name: str) -> Units:
         calls = found.calls[name]
-        writes = calls["dynamodb UpdateItem"] * (of_item + in_listed) + in_due
+        writes = calls["dynamodb UpdateItem"] * of_item + found.listed[name] + in_due
         kms = calls["kms Decrypt"] + calls["kms GenerateDataKey"]
         return Units(calls["dynamodb GetItem"], writes, kms, 0, 1, SECONDS["refresh"])
 

@@ -21,7 +21,7 @@ from functions.vault.grant.life import Status
 from functions.vault.grant.stored_set import RefreshedFrom
 from functions.vault.grant.token_set import TokenSet
 from functions.vault.storage.aws import ClientOf
-from functions.vault.storage.connection_item import summary_of
+from functions.vault.storage.connection_item import connection_item, summary_of
 from functions.vault.storage.connections import Connections
 from functions.vault.storage.due import Due
 from functions.vault.storage.table import Conflict
@@ -533,6 +533,29 @@ class TestConnections:
         assert connections.page({"needs": "reauthorization"}, 50, None)[0] == []
         (mine,) = connections.page({"owner": "owner-1"}, 50, None)[0]
         assert (mine["connection_id"], mine["version"]) == ("merchant-1", 2)
+
+    @pytest.mark.parametrize(
+        "was", [connection(), dead(connection()), failed(leased(connection())), revoking(connection())]
+    )
+    def test_a_lease_is_no_write_to_the_index(self, was: Connection) -> None:
+        """DynamoDB writes an entry of an index only if that changes; a refresh takes a lease, and then has a result."""
+        later = NOW + 500
+        if was.to_revoke:
+            (token_set,) = was.to_revoke
+            claimed = token_set.claimed("holder-1", later + 60, later, revokes=True)
+            began = revocations.revocation_began(was, claimed, later)
+            after = [began, refreshes.lease_ended_aside(began, token_set, later + 1)]
+        else:
+            waiting = refreshes.leased(was, "holder-1", later + 60, later, waiting=True)
+            begun = refreshes.got_slot(waiting, later + 90, later + 1)
+            ended = [refreshes.lease_given_back(begun, later + 2), refreshes.lease_ended(begun, later + 2)]
+            after = [waiting, begun, *ended]
+
+        projected = ("summary", "listed_in", "listed_as")
+        as_listed = [{name: connection_item(each)[name] for name in projected} for each in (was, *after)]
+
+        assert as_listed == [as_listed[0]] * len(as_listed)
+        assert [each.changes for each in after[:2]] == [was.changes + 1, was.changes + 2]
 
     @pytest.mark.parametrize("owner", ["🛒" * 256, "a b", "a", "owner a"])
     def test_an_owner_can_have_any_name(self, connections: Connections, owner: str) -> None:

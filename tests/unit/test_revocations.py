@@ -392,7 +392,7 @@ def test_whoever_begins_an_attempt_is_in_the_record() -> None:
     for begin in (revocations.revocation_began, revocations.refresh_to_revoke_began):
         begun = begin(ending, claimed, NOW + 1.5)
         assert (begun.to_revoke, begun.status, begun.changes) == ((claimed,), Status.REVOKING, ending.changes + 1)
-        assert (begun.updated_at, begun.due_at) == (NOW + 1, NOW + 30)
+        assert (begun.updated_at, begun.due_at) == (NOW, NOW + 30)
 
 
 def test_a_revocation_that_would_end_a_newer_consent_is_put_off() -> None:

@@ -45,7 +45,8 @@ class Connection:
 
     `version` counts token sets that were current; `sets` are those that it holds, each in its place.
     `revocations` counts how often the connection was revoked, and `revocation` is what servers answered since.
-    `changes` counts writes: every write raises it, and is conditional on it.
+    `changes` counts writes: every write raises it, and is conditional on it. `updated_at` is the latest of them that
+    was about more than a lease.
     Background work is due at `due_at`: the grant's upkeep (`upkeep_at`), the revocation of a token set at its server
     (`revocation_due_at`), or what is to happen with tokens that wait.
     `last_attempt` is the latest authorization that came to nothing, since the connection was authorized.
@@ -226,7 +227,7 @@ class Connection:
 
     @property
     def needs(self) -> str | None:
-        """Return what only a person can give it, as of its last write: one of `NEEDS`, or None.
+        """Return what only a person can give it, as of `updated_at`: one of `NEEDS`, or None.
 
         What works needs no confirmation, even if there are newer tokens that wait for one.
         """

@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     from .stored_set import StoredSet
 
 
+OF_A_LEASE = frozenset(
+    {
+        Happened.LEASED,
+        Happened.GOT_SLOT,
+        Happened.LEASE_GIVEN_BACK,
+        Happened.LEASE_ENDED,
+        Happened.REVOCATION_BEGAN,
+    }
+)
+"""What changes nothing that callers see. It leaves `updated_at` as it is: otherwise each lease would be written to the
+index of lists, too."""
+
+
 def after(  # noqa: PLR0913 - what has happened, to what, and what else it changes
     connection: Connection,
     happened: Happened,
@@ -47,8 +60,9 @@ def after(  # noqa: PLR0913 - what has happened, to what, and what else it chang
     if status in ENDED:
         failures = (each.revocation.failure for each in held if each.revocation)
         fields["failure"] = next((failure for failure in failures if failure), None)
+    updated_at = connection.updated_at if happened in OF_A_LEASE else int(now)
     following = replace(
-        connection, status=status, sets=tuple(held), changes=connection.changes + 1, updated_at=int(now), **fields
+        connection, status=status, sets=tuple(held), changes=connection.changes + 1, updated_at=updated_at, **fields
     )
     return _scheduled(following)
 
