@@ -25,13 +25,16 @@ def _refresh(
 
 _MESSAGE = Fields(
     required={"connection_id": fields.stored_id, "version": fields.integer(0, 2**53)},
-    optional={"provider": fields.provider_name},
+    optional={"provider": fields.provider_name, "ask_now": fields.boolean},
 )
 
 
 def _keep(services: Services, message: dict[str, Any], deadline: Deadline) -> GatehouseError | None:
     due = _MESSAGE.read(message)
-    return services.background_work.refresh_due(due["connection_id"], due["version"], due.get("provider"), deadline)
+    ask_now = due.get("ask_now", False)
+    return services.background_work.refresh_due(
+        due["connection_id"], due["version"], due.get("provider"), deadline, ask_now=ask_now
+    )
 
 
 def _preload(services: Services) -> None:

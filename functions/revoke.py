@@ -25,13 +25,16 @@ def _revoke(
 
 _MESSAGE = Fields(
     required={"connection_id": fields.stored_id},
-    optional={"version": fields.integer(0, 2**53), "provider": fields.provider_name},
+    optional={"version": fields.integer(0, 2**53), "provider": fields.provider_name, "ask_now": fields.boolean},
 )
 
 
 def _retry(services: Services, message: dict[str, Any], deadline: Deadline) -> GatehouseError | None:
     due = _MESSAGE.read(message)
-    return services.background_work.retry_revocation(due["connection_id"], due.get("provider"), deadline)
+    ask_now = due.get("ask_now", False)
+    return services.background_work.retry_revocation(
+        due["connection_id"], due.get("provider"), deadline, ask_now=ask_now
+    )
 
 
 def _preload(services: Services) -> None:

@@ -153,7 +153,7 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
             "usecases.confirming",
         },
     ),
-    "connections": (AWS, EVERY | CONNECTIONS | {"usecases.listing"}),
+    "connections": (AWS, EVERY | CONNECTIONS | {"usecases.listing", "storage.shared"}),
     "refresh": (
         AWS | SEALING | ASKING,
         EVERY

@@ -217,4 +217,4 @@ class Services(Resources):
         """Return the use case connections."""
         from .usecases.listing import Listing
 
-        return Listing(self.connections, self._later("authorizations"), self.timing)
+        return Listing(self.connections, self._later("authorizations"), self.shared, self.timing)

@@ -76,7 +76,8 @@ def test_get_shows_all_there_is_but_secrets(application: Application, browser: B
     # then
     assert answer.keys() == {"connection"}
     connection = answer["connection"]
-    assert connection.keys() == VIEW_KEYS | {"last_attempt"}
+    assert connection.keys() == VIEW_KEYS | {"left_alone", "last_attempt"}
+    assert connection["left_alone"] is None
     assert connection["last_attempt"].keys() == {"request_id", "at", "outcome"}
     assert connection["connection_id"] == connection_id
     assert (connection["provider"], connection["status"], connection["version"]) == ("ultracart", "active", 1)
@@ -95,13 +96,45 @@ def test_get_shows_a_failure(application: Application, browser: Browser, demo: D
     application.refresh_later(connection_id)
 
     # when
-    failure = application.call("connections", connection_id=connection_id)["connection"]["failure"]
+    connection = application.call("connections", connection_id=connection_id)["connection"]
+    failure = connection["failure"]
 
     # then
+    assert connection["left_alone"] == {"asked_at": failure["at"], "next_at": failure["retry_at"]}
     assert failure.keys() == FAILURE_VIEW_KEYS
     assert (failure["code"], failure["count"]) == ("provider_throttled", 1)
     assert 90 <= failure["retry_at"] - failure["at"] <= 91
     assert failure["provider_error"]["status"] == 429
+
+
+def test_an_operator_has_a_provider_asked_that_is_left_alone(
+    stack: Stack,
+    application: Application,
+    browser: Browser,
+    demo: DemoServer,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It has named a quarter of an hour, and is back at once. The log says for which connection it was asked."""
+    # given
+    connection_id = browser.connect(connection_id=fresh())
+    demo.put_faults(Faults(endpoint="token", status=429, retry_after=900))
+    application.refresh_later(connection_id)
+    demo.reset()
+    refused = application.call("refresh", connection_id=connection_id)
+    capsys.readouterr()
+
+    # when
+    swept = application.call("sweep", connection_id=connection_id)
+    stack.background.poll()
+
+    # then
+    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    connection = application.call("connections", connection_id=connection_id)["connection"]
+    assert refused["error"] == "provider_throttled"
+    assert (swept["queued"] >= 1, swept["complete"]) == (True, True)
+    assert (connection["version"], connection["failure"], connection["left_alone"]) == (2, None, None)
+    of_it = [(line["message"], line["outcome"]) for line in logged if line.get("connection_id") == connection_id]
+    assert of_it == [("sweep", "ok"), ("refresh", "ok")]
 
 
 def test_get_and_list_agree(application: Application, shop: dict[str, Any]) -> None:
@@ -109,7 +142,7 @@ def test_get_and_list_agree(application: Application, shop: dict[str, Any]) -> N
     # given
     connection_id = shop["foreign"]
     alone = application.call("connections", connection_id=connection_id)["connection"]
-    del alone["last_attempt"]
+    del alone["left_alone"], alone["last_attempt"]
 
     # when
     by_owner = application.call("connections", owner=alone["owner"])["connections"]
@@ -128,7 +161,8 @@ def test_reading_changes_nothing(application: Application, shop: dict[str, Any],
     application.call("connections", limit=1)
 
     # then
-    assert by_owner == ["GetItem", "Query", "Query", "Query"]  # all that need nobody, then those that need a person
+    # The connection, and how its provider does; all that need nobody, then those that need a person.
+    assert by_owner == ["GetItem", "GetItem", "Query", "Query", "Query"]
     assert writes(aws_calls) == []
     assert {call.service for call in aws_calls} == {"dynamodb"}
 

@@ -73,11 +73,16 @@ FIELDS: dict[str, dict[str, SearchStrategy[Any]]] = {
         "only_count": st.booleans(),
         "cursor": near(prepared_deployment().copy().done("reseal", {}, 5.0)["cursor"]),
     },
-    "sweep": {},
+    "sweep": {"connection_id": _connection_id},
 }
 MESSAGES: dict[str, dict[str, SearchStrategy[Any]]] = {
-    "refresh": {"connection_id": _connection_id, "version": _version, "provider": _provider},
-    "revoke": {"connection_id": _connection_id, "version": _version, "provider": _provider},
+    "refresh": {
+        "connection_id": _connection_id,
+        "version": _version,
+        "provider": _provider,
+        "ask_now": st.booleans(),
+    },
+    "revoke": {"connection_id": _connection_id, "version": _version, "provider": _provider, "ask_now": st.booleans()},
 }
 RESULTS: dict[str, list[set[str]]] = {
     "start": [{"connection_id", "request_id", "authorize_url", "expires_at"}],

@@ -85,7 +85,8 @@ def counted(stack: Stack) -> Counted:
     stack.aws_watchers.append(watch)
 
     def count(name: str, work: Callable[[], object]) -> None:
-        stack.aws_calls.clear(), of_the_index.clear()
+        stack.aws_calls.clear()
+        of_the_index.clear()
         work()
         result.listed[name] = len(of_the_index)
         calls = Counter(f"{call.service} {call.operation}" for call in stack.aws_calls)

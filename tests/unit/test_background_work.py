@@ -54,14 +54,14 @@ def test_after_two_failures_in_a_row_the_server_is_left_alone(services: MemorySe
     assert (services.stored("merchant-2"), len(services.server.requests)) == (before, sent)
     services.pass_time(60)()
     keep(services, 2)
-    assert standing(services) == Standing(None, 3, int(services.now) + 120)
+    assert standing(services) == Standing(None, 3, int(services.now) + 120, int(services.now))
 
 
 def test_a_single_failure_is_that_connections_own(services: MemoryServices) -> None:
     """The others are refreshed, and what was noted of it is gone with the first answer."""
     services.server.answers = [HANGS]
     keep(services, 0)
-    assert standing(services) == Standing(None, 1, NOW + 7200)
+    assert standing(services) == Standing(None, 1, NOW + 7200, NOW + 7200)
 
     assert keep(services, 1) is None
 
@@ -88,6 +88,75 @@ def test_a_refusal_is_an_answer(services: MemoryServices, said: Any) -> None:
         keep(services, number)
 
     assert standing(services) == Standing()
+
+
+def test_an_operator_can_have_a_server_asked_that_is_left_alone(services: MemoryServices) -> None:
+    """If it answers, all of its background work goes on."""
+    services.table_of_slots.note_trouble("acme", Standing(None, 4, int(services.now) + 240), NEVER)
+
+    failure = services.background_work.refresh_due("merchant-0", 1, "acme", services.deadline(), ask_now=True)
+
+    assert (failure, services.stored("merchant-0").version) == (None, 2)
+    assert standing(services) == Standing()
+
+
+def test_an_operator_can_have_it_asked_about_a_revocation(services: MemoryServices) -> None:
+    """It is tried at once, whatever pause there is."""
+    services.server.answers = [answer("", 503)]
+    services.revoking.revoke("merchant-0", services.deadline())
+    services.table_of_slots.note_trouble("acme", Standing(None, 2, int(services.now) + 60), NEVER)
+    services.pass_time(40)()
+    sent = len(services.server.requests)
+
+    services.background_work.retry_revocation("merchant-0", "acme", services.deadline(), ask_now=True)
+
+    assert len(services.server.requests) > sent
+
+
+def test_who_asks_now_asks_once_and_before_the_time_that_the_server_has_named(services: MemoryServices) -> None:
+    """If it fails again, that failure is the answer, with its own pause."""
+    throttled = answer("{}", 429, retry_after="3600")
+    services.server.answers = [throttled, throttled]
+    keep(services, 0)
+    services.pass_time(30)()
+    sent = len(services.server.requests)
+
+    failure = services.background_work.refresh_due("merchant-0", 1, "acme", services.deadline(), ask_now=True)
+
+    assert failure is not None
+    assert (failure.code, len(services.server.requests) - sent) == ("provider_throttled", 1)
+    stored = services.stored("merchant-0").failure
+    assert stored is not None
+    assert (stored.count, stored.retry_at) == (2, int(services.now) + 3600)
+
+
+def test_who_asks_now_waits_while_the_server_may_still_be_at_work(services: MemoryServices) -> None:
+    """After a time-out a second request could be taken for reuse, and end the grant."""
+    services.server.answers = [HANGS]
+    keep(services, 0)
+    sent = len(services.server.requests)
+
+    failure = services.background_work.refresh_due("merchant-0", 1, "acme", services.deadline(), ask_now=True)
+
+    assert failure is not None
+    assert (failure.code, len(services.server.requests)) == ("provider_unavailable", sent)
+
+
+def test_who_asks_now_about_a_refused_grant_takes_the_look_of_a_caller(services: MemoryServices) -> None:
+    """A minute after the refusal, and once: the background keeps its own looks."""
+    refused = answer('{"error": "invalid_grant"}', 400)
+    services.server.answers = [refused, refused, refused]
+    keep(services, 0)
+    sent, failures = len(services.server.requests), []
+
+    for _ in range(3):
+        failures.append(
+            services.background_work.refresh_due("merchant-0", 1, "acme", services.deadline(), ask_now=True)
+        )
+        services.pass_time(61)()
+
+    assert [failure.code for failure in failures if failure] == ["reauthorization_required"] * 3
+    assert len(services.server.requests) - sent == 1
 
 
 def test_callers_are_served_while_the_background_is_not(services: MemoryServices) -> None:

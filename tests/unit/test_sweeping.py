@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.vault.base.errors import TemporarilyUnavailable
+from functions.vault.base.errors import ConnectionNotFound, InvalidRequest, TemporarilyUnavailable
 from functions.vault.base.timing import NEVER
+from functions.vault.grant import revocations
 from functions.vault.grant.connection import DUE_SHARDS
 from functions.vault.grant.life import Status
 from functions.vault.storage.shared import Standing, Taken
@@ -60,6 +61,46 @@ def test_what_is_due_goes_to_its_queue(services: MemoryServices) -> None:
     ]
     assert ids(services.refresh_queue) == ["idle", "made again, idle first"]
     assert ids(services.revoke_queue) == ["ending", "made again"]
+
+
+def test_what_an_operator_names_is_asked_now(services: MemoryServices) -> None:
+    """Due or not, and although its provider is left alone; each time that somebody asks for it."""
+    was = add(services, "shop", version=3, due_at=NOW + 9000)
+    add(services, "idle")
+    services.table_of_slots.note_trouble("acme", Standing(None, 3, NOW + 600), NEVER)
+
+    first = services.sweeping.sweep(services.deadline(60), "shop")
+    services.pass_time(1)()
+    services.sweeping.sweep(services.deadline(60), "shop")
+
+    asked = {"connection_id": "shop", "version": 3, "provider": "acme", "ask_now": True}
+    assert first == {"queued": 1, "complete": True}
+    assert [json.loads(message["body"]) for message in services.refresh_queue.messages] == [asked, asked]
+    assert len({message["deduplication"] for message in services.refresh_queue.messages}) == 2
+    assert services.stored("shop") == was
+
+
+def test_a_revocation_that_an_operator_names_is_tried_now(services: MemoryServices) -> None:
+    """It goes where revocations go."""
+    made = revocations.revoked(connection(connection_id="ending"), NOW)
+    services.connections.records["ending"] = replace(made, due_at=NOW + 900, revocation_due_at=NOW + 900)
+
+    services.sweeping.sweep(services.deadline(60), "ending")
+
+    assert (ids(services.revoke_queue), ids(services.refresh_queue)) == (["ending"], [])
+
+
+def test_nothing_is_asked_about_what_is_not_there(services: MemoryServices) -> None:
+    """Neither about a connection that does not exist, nor about one that has ended."""
+    ended = revocations.revoked(connection(connection_id="ended"), NOW)
+    services.connections.records["ended"] = replace(ended, sets=(), status=Status.REVOKED)
+
+    with pytest.raises(InvalidRequest, match=r"^connection_id: "):
+        services.sweeping.sweep(services.deadline(60), "ended")
+    with pytest.raises(ConnectionNotFound):
+        services.sweeping.sweep(services.deadline(60), "unknown")
+
+    assert services.refresh_queue.messages == services.revoke_queue.messages == []
 
 
 def test_what_else_is_due_of_a_connection_keeps_its_time(services: MemoryServices) -> None:

@@ -16,6 +16,7 @@ from functions.vault.base.timing import CALL
 
 from . import attributes
 from .expression import Expression
+from .items import filled
 from .table import Conflict, Table
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 NOTED_EVERY = 600
 """Seconds between two notes of one process that a client's connections are refreshed: no item may be written often."""
+
+_TROUBLE = ("failures", "alone_until", "asked_at")
+"""What is noted about a provider whose server fails, and goes when it answers."""
 
 
 @record
@@ -42,12 +46,14 @@ class Standing:
     """What background work has to know about a provider.
 
     `at_once` is the number of requests that it takes at a time, if it has slots. `failures` counts the pieces of
-    background work in a row that failed because of its server. It gets none until `alone_until` (Unix seconds).
+    background work in a row that failed because of its server; `asked_at` is the latest. It gets none until
+    `alone_until` (Unix seconds).
     """
 
     at_once: int | None = None
     failures: int = 0
     alone_until: int = 0
+    asked_at: int | None = None
 
 
 class Shared(Table):
@@ -90,19 +96,21 @@ class Shared(Table):
     def standing(self, provider: str) -> Standing:
         """Return what is known about a provider."""
         found = self._values(_of_provider(provider))
-        return Standing(found.get("at_once"), found.get("failures", 0), found.get("alone_until", 0))
+        return Standing(
+            found.get("at_once"), found.get("failures", 0), found.get("alone_until", 0), found.get("asked_at")
+        )
 
     def note_trouble(self, provider: str, standing: Standing, deadline: Deadline) -> None:
         """Note that background work failed because of a provider's server, and until when it gets none."""
         expression = Expression()
-        noted = {"failures": standing.failures, "alone_until": standing.alone_until}
+        noted = filled({name: getattr(standing, name) for name in _TROUBLE})
         update = expression.assignment(noted, {})
         self._note(deadline, lambda: self._update(_of_provider(provider), update, [], expression))
 
     def note_answers(self, provider: str, deadline: Deadline) -> None:
         """Note that a server which had failed answers again."""
         expression = Expression()
-        update = expression.assignment({}, {}, ("failures", "alone_until"))
+        update = expression.assignment({}, {}, _TROUBLE)
         self._note(deadline, lambda: self._update(_of_provider(provider), update, [], expression))
 
     # When a connection of a client was last refreshed

@@ -44,17 +44,22 @@ class BackgroundWork:
     timing: Timing
 
     def refresh_due(
-        self, connection_id: str, version: int, provider: str | None, deadline: Deadline
+        self, connection_id: str, version: int, provider: str | None, deadline: Deadline, *, ask_now: bool = False
     ) -> GatehouseError | None:
-        """Refresh a connection that is still at `version`; return the failure, as `Vending.refresh_due` does."""
+        """Refresh a connection that is still at `version`; return the failure, as `Vending.refresh_due` does.
+
+        `ask_now`: an operator wants the server asked, although it is left alone.
+        """
 
         def work() -> GatehouseError | None:
-            return self.vending.refresh_due(connection_id, version, deadline)
+            return self.vending.refresh_due(connection_id, version, deadline, ask_now=ask_now)
 
-        return self._unless_paused(connection_id, provider, deadline, work)
+        return self._unless_paused(connection_id, provider, deadline, work, ask_now=ask_now)
 
-    def retry_revocation(self, connection_id: str, provider: str | None, deadline: Deadline) -> GatehouseError | None:
-        """Try to revoke once more; return the failure, as `Revoking.retry` does."""
+    def retry_revocation(
+        self, connection_id: str, provider: str | None, deadline: Deadline, *, ask_now: bool = False
+    ) -> GatehouseError | None:
+        """Try to revoke once more; return the failure, as `Revoking.retry` does. `ask_now` is as in `refresh_due`."""
 
         def work() -> GatehouseError | None:
             return self.revoking.retry(connection_id, deadline)
@@ -62,20 +67,22 @@ class BackgroundWork:
         def instead() -> None:
             self.revoking.put_off(connection_id)
 
-        return self._unless_paused(connection_id, provider, deadline, work, instead)
+        return self._unless_paused(connection_id, provider, deadline, work, instead, ask_now=ask_now)
 
-    def _unless_paused(
+    def _unless_paused(  # noqa: PLR0913 - whose work, what it is, and what is done in its place
         self,
         connection_id: str,
         provider: str | None,
         deadline: Deadline,
         work: Callable[[], GatehouseError | None],
         instead: Callable[[], None] = lambda: None,
+        *,
+        ask_now: bool,
     ) -> GatehouseError | None:
         if provider is None:
             return work()  # a message of an earlier release
         began, standing = self.timing.now(), self._standing(provider)
-        if began < standing.alone_until:
+        if began < standing.alone_until and not ask_now:
             instead()
             return ProviderUnavailable(
                 "The authorization server is left alone: it did not answer other work in the background.",
@@ -99,7 +106,8 @@ class BackgroundWork:
         """Return how a provider stands after another failure. The first may be one connection's own: no pause yet."""
         failures = before.failures + 1
         pause = 0.0 if failures == 1 else min(_FIRST_PAUSE * 2 ** min(failures - 2, 10), LONGEST_PAUSE)
-        return Standing(before.at_once, failures, int(self.timing.now() + pause))
+        now = self.timing.now()
+        return Standing(before.at_once, failures, int(now + pause), int(now))
 
     def _is_trouble(self, failure: GatehouseError, connection_id: str, began: float) -> bool:
         """Return whether the server has just failed: it gave no answer, or a 5xx.

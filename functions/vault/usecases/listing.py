@@ -6,13 +6,20 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.base.errors import ConfirmationExpired, ConnectionNotFound, InvalidRequest, ServerError
+from functions.vault.base.errors import (
+    ConfirmationExpired,
+    ConnectionNotFound,
+    InvalidRequest,
+    ServerError,
+    TemporarilyUnavailable,
+)
 from functions.vault.base.fields import CONNECTION_ID, matches
 from functions.vault.base.record import plain, record
 from functions.vault.grant.connection import REAUTHORIZATION
 from functions.vault.grant.life import Status
 from functions.vault.storage.connection_item import summary_of
 from functions.vault.storage.listed import listed_as, lists_for
+from functions.vault.storage.shared import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
     from functions.vault.oauth.authorization import AuthorizationRequest
     from functions.vault.storage.authorizations import Authorizations
     from functions.vault.storage.connections import Connections
+    from functions.vault.storage.shared import Shared
 
 DEFAULT_LIMIT = 50
 
@@ -34,13 +42,21 @@ class Listing:
 
     connections: Connections
     authorizations: Authorizations
+    shared: Shared
     timing: Timing
 
     def one(self, connection_id: str, narrowing: Narrowing | None = None) -> dict[str, Any]:
         """Return `{connection}`."""
-        connection = self.connections.require(connection_id, narrowing)
-        seen = view(connection_id, summary_of(connection), self.timing.now())
-        return {"connection": {**seen, "last_attempt": _last_attempt_of(connection)}}
+        connection, now = self.connections.require(connection_id, narrowing), self.timing.now()
+        seen = view(connection_id, summary_of(connection), now)
+        left_alone = _left_alone(connection, self._standing(connection.provider), now)
+        return {"connection": {**seen, "left_alone": left_alone, "last_attempt": _last_attempt_of(connection)}}
+
+    def _standing(self, provider: str) -> Standing:
+        try:
+            return self.shared.standing(provider)
+        except TemporarilyUnavailable:
+            return Standing()  # the connection is what was asked for
 
     def attempt(self, request_id: str, narrowing: Narrowing | None = None) -> dict[str, Any]:
         """Return `{last_attempt}`: how the latest response to an authorization request ended; None before the first."""
@@ -114,6 +130,23 @@ _AS_STORED = (
     "updated_at",
     "refreshed_at",
 )
+
+
+def _left_alone(connection: Connection, standing: Standing, now: float) -> dict[str, int] | None:
+    """Return when a provider that is left alone was asked last, and when it is asked next; None if it is not.
+
+    It is because of this connection's last failure or refusal, or because work on several connections has failed.
+    """
+    used, failure = connection.to_refresh, connection.failure
+    pauses = [(standing.asked_at, standing.alone_until)]
+    pauses += [(failure.at, failure.retry_at)] if failure is not None else []
+    if connection.is_believed_dead and used is not None and used.belief is not None:
+        # While it is looked at, its time is that by which the look has ended.
+        pauses.append((min(used.belief.asked_at, int(now)), used.belief.next_at or 0))
+    in_force = [(asked_at or 0, next_at) for asked_at, next_at in pauses if now < next_at]
+    if not in_force:
+        return None
+    return {"asked_at": max(asked_at for asked_at, _ in in_force), "next_at": max(next_at for _, next_at in in_force)}
 
 
 def _last_attempt_of(connection: Connection) -> dict[str, Any] | None:

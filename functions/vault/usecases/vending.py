@@ -42,7 +42,8 @@ class _Wanted:
 
     `best`: the token of this record is what it wants. `enough`: the token will do if nothing better can be had at once.
     `narrowing`: what its path limits it to. `may_look`: a second look may be taken for it at a grant that is believed
-    dead. `is_background`: nobody waits.
+    dead, as one of those that callers have (`looks_as_caller`). `is_background`: nobody waits. `ask_now`: the server is
+    to be asked although it is left alone.
     """
 
     enough: Test
@@ -50,6 +51,8 @@ class _Wanted:
     narrowing: Narrowing | None
     may_look: bool = False
     is_background: bool = False
+    ask_now: bool = False
+    looks_as_caller: bool = True
 
     def require_vendable(self, connection: Connection) -> None:
         """Raise the reason if this call gets no token of a record.
@@ -66,9 +69,12 @@ class _Wanted:
 
     def has_to_wait_until(self, connection: Connection, now: float) -> int | None:
         """Return until when this call must not call the server after the last failure; None if nothing failed."""
-        failure = connection.failure
+        failure, lease = connection.failure, connection.lease
         if failure is None:
             return None
+        if self.ask_now:
+            # The server may still be at work, and would take a second request for reuse.
+            return failure.retry_at if lease is not None and lease.timed_out and lease.is_live(now) else failure.at
         was_needed = self.is_needed(connection, failure.at)
         return failure.in_force_until(needed=self.is_needed(connection, now), was_needed=was_needed)
 
@@ -119,9 +125,11 @@ class Vending:
         A token set that was obtained a moment ago is returned as it is, whatever `if_version` says.
         """
         connection = self.connections.require(connection_id, narrowing)
-        return self._obtain(connection, _another_than(if_version, narrowing=narrowing), deadline)
+        return self._obtain(connection, _another_than(if_version, narrowing), deadline)
 
-    def refresh_due(self, connection_id: str, version: int, deadline: Deadline) -> GatehouseError | None:
+    def refresh_due(
+        self, connection_id: str, version: int, deadline: Deadline, *, ask_now: bool = False
+    ) -> GatehouseError | None:
         """Refresh a connection in the background if it is still at `version`; or do what is due with what waits in it.
 
         Returns the failure, for the log; the record has it, too, and says when the work is due again. Raises
@@ -132,7 +140,8 @@ class Vending:
             waiting = connection.waits_first
             if waiting is not None and self.timing.now() >= (waiting.waits_until or 0):
                 return self.account_lookup.look_up_due(connection, waiting, deadline)
-            self._obtain(connection, _another_than(version, is_background=True), deadline)
+            wanted = _another_than(version, is_background=True, ask_now=ask_now, looks_as_caller=ask_now)
+            self._obtain(connection, wanted, deadline)
         except AnswerMayCome as error:
             return error
         except TemporarilyUnavailable:
@@ -192,7 +201,7 @@ class Vending:
                 self._wait(connection, pause, deadline, for_slot)
                 pause = min(pause * _GROWTH, _LONGEST_PAUSE)
                 connection = self._read_again(connection, deadline)
-            elif has_looked or not connection.may_be_looked_at(now, by_caller=not wanted.is_background):
+            elif has_looked or not connection.may_be_looked_at(now, by_caller=wanted.looks_as_caller):
                 break
             else:
                 connection, has_looked = self._look(connection, wanted, deadline), True
@@ -200,7 +209,7 @@ class Vending:
 
     def _look(self, connection: Connection, wanted: _Wanted, deadline: Deadline) -> Connection:
         try:
-            return self.second_look.take(connection, deadline, by_caller=not wanted.is_background)
+            return self.second_look.take(connection, deadline, by_caller=wanted.looks_as_caller)
         except TemporarilyUnavailable:
             raise
         except GatehouseError:
@@ -281,11 +290,11 @@ class Vending:
         }
 
 
-def _another_than(version: int | None, *, is_background: bool = False, narrowing: Narrowing | None = None) -> _Wanted:
+def _another_than(version: int | None, narrowing: Narrowing | None = None, **wish: bool) -> _Wanted:
     """Return the wish for a newer token set than that of a version. One of a moment ago is new enough for any."""
 
     def is_another(connection: Connection, at: float) -> bool:
         is_another_version = version is not None and connection.version != version
         return is_another_version or connection.was_just_obtained(at)
 
-    return _Wanted(is_another, is_another, narrowing, may_look=True, is_background=is_background)
+    return _Wanted(is_another, is_another, narrowing, may_look=True, **wish)
