@@ -56,7 +56,7 @@ test: .venv/test.stamp node_modules/stamp
 torture: .venv/test.stamp node_modules/stamp
 	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--scenario "$(SCENARIO)") $(ARGS)
 	@$(if $(SEED)$(SCENARIO)$(ARGS),true,said=$$(mktemp); failed=0; \
-		( failed=0; for part in outages scale reseal; do echo "python -m tests.torture.$$part"; \
+		( failed=0; for part in outages scale lists reseal; do echo "python -m tests.torture.$$part"; \
 			$(BIN)/python -m tests.torture.$$part || failed=1; done; exit $$failed ) >$$said 2>&1 & beside=$$!; \
 		echo 'python -m tests.torture.crashes'; $(BIN)/python -m tests.torture.crashes || failed=1; \
 		wait $$beside || failed=1; cat $$said; rm $$said; exit $$failed)

@@ -10,6 +10,7 @@ import sys
 import time
 import tracemalloc
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -32,7 +33,7 @@ from local.stack import TEMPLATE
 from tests.engines import running_dynalite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from functions.vault.grant.connection import Connection
 
@@ -42,7 +43,7 @@ DAY = 86400
 DUE, FEW, MANY = 1_000, 1_000, 100_000
 
 _TABLE = "ConnectionsTable"
-_BATCH = 25
+_BATCH, _WRITERS = 25, 8
 _TOLERANCE = 256 * 1024
 """Bytes by which two peaks may differ: a page more or less, and what the interpreter keeps."""
 
@@ -107,21 +108,30 @@ class _Items:
         return {}
 
 
-def _items(due: int, among: int) -> Iterator[dict[str, Any]]:
+def items_of(connections: Iterable[Connection]) -> Iterator[dict[str, Any]]:
+    """Yield the item of each connection."""
     items = _Items()
     store = Connections(lambda _: items, "")
-    for number in range(among):
-        is_due = number < due
-        store.create(connection(number, NOW - number if is_due else NOW + DAY + number))
+    for each in connections:
+        store.create(each)
         yield items.made.pop()
 
 
-def _fill(client: Any, table: str, due: int, among: int) -> None:
-    items = _items(due, among)
-    while batch := [{"PutRequest": {"Item": item}} for item in islice(items, _BATCH)]:
+def _items(due: int, among: int) -> Iterator[dict[str, Any]]:
+    return items_of(connection(number, NOW - number if number < due else NOW + DAY + number) for number in range(among))
+
+
+def fill(client: Any, table: str, items: Iterator[dict[str, Any]]) -> None:
+    """Write items into a table."""
+
+    def write(batch: list[dict[str, Any]]) -> None:
         left = {table: batch}
         while left:
             left = client.batch_write_item(RequestItems=left).get("UnprocessedItems", {})
+
+    with ThreadPoolExecutor(_WRITERS) as writers:
+        while some := [{"PutRequest": {"Item": item}} for item in islice(items, _WRITERS * _BATCH)]:
+            list(writers.map(write, [some[start : start + _BATCH] for start in range(0, len(some), _BATCH)]))
 
 
 @dataclass(frozen=True)
@@ -135,7 +145,7 @@ class Sweep:
 
 
 @contextmanager
-def _table() -> Iterator[tuple[Any, str]]:
+def table_of_connections() -> Iterator[tuple[Any, str]]:
     """Give a client of dynalite, and the name of the template's own table of connections in it."""
     with ExitStack() as closing:
         closing.enter_context(isolation({}))
@@ -147,8 +157,8 @@ def _table() -> Iterator[tuple[Any, str]]:
 
 def swept(due: int, among: int) -> Sweep:
     """Sweep once over so many connections, with so many due."""
-    with _table() as (client, table):
-        _fill(client, table, due, among)
+    with table_of_connections() as (client, table):
+        fill(client, table, _items(due, among))
         counted: Counter[str] = Counter()
 
         def count(event_name: str, **_: Any) -> None:

@@ -1,6 +1,8 @@
-"""The short version of `python -m tests.torture.scale`."""
+"""The short versions of `python -m tests.torture.scale` and `python -m tests.torture.lists`."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +11,7 @@ from functions.vault.grant.connection import DUE_SHARDS
 from local.stack import Stack
 from tests.requirements import ROOT
 from tests.torture.costs import counted, lines
+from tests.torture.lists import BY_INDEX, BY_TABLE, MANY, NEEDING, is_cheap, lists_among, rows
 from tests.torture.scale import is_flat, peak, same_requests, swept
 from tests.unlimited import lift_the_limit
 
@@ -23,6 +26,20 @@ def test_a_sweep_costs_what_is_due_and_not_what_there_is() -> None:
     assert few.requests["UpdateItem"] == 200
     assert DUE_SHARDS <= few.requests["Query"] <= 2 * DUE_SHARDS
     assert set(few.requests) == {"Query", "UpdateItem"}
+
+
+@pytest.mark.needs_node
+def test_a_list_of_what_needs_a_person_costs_what_is_in_it() -> None:
+    """50 among 100 and among 300: the same requests, and those that the document shows for 100,000."""
+    with lists_among(NEEDING, 100) as among_few:
+        few = among_few(BY_INDEX)
+    with lists_among(NEEDING, 300) as among_more:
+        more, by_table = among_more(BY_INDEX), among_more(BY_TABLE)
+
+    is_cheap(few, more, by_table)
+    (row,) = rows(("by the index", replace(more, among=MANY)))[2:]
+    shown = row.rpartition("|")[0].rpartition("|")[0]  # without the milliseconds
+    assert any(line.startswith(shown) for line in (ROOT / "docs" / "scale.md").read_text("utf-8").splitlines())
 
 
 def test_a_sweep_takes_no_more_memory_if_more_is_due() -> None:
