@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_lambda import LambdaClient
 
+    from local.aws.bus import EventBus
     from local.aws.call import AwsCall, FunctionCall
     from local.aws.cloudformation import Deployment
     from local.aws.faults import AwsFaults
@@ -105,6 +106,11 @@ class Stack:
     def aws_faults(self) -> AwsFaults:
         """Switches that let calls to the emulated account fail (not those to another DynamoDB engine)."""
         return self._aws.faults
+
+    @property
+    def bus(self) -> EventBus:
+        """The event bus of the account: what was published, and who listens."""
+        return self._aws.bus
 
     def __enter__(self) -> Self:
         """Start everything. Raises ``StackError``; what was begun is ended."""
@@ -194,11 +200,20 @@ class Stack:
         gateway = Gateway(self.invoker, routes, InvokeApi(self.invoker), self.clock.now, self._aws.account)
         gateway.guard = Guard(routes.is_public, self.base_url)
         gateway.desks += [
-            Console(self.clock, self.info()),
+            Console(self.clock, self.info(), self._published),
             # The page is opened on this machine, and says what to call from here.
-            Landing(self.invoke, self.clock, list(self.registrations), {**self.links(), "base_url": self.local_url}),
+            Landing(
+                self.invoke,
+                self.clock,
+                list(self.registrations),
+                {**self.links(), "base_url": self.local_url},
+                self._published,
+            ),
         ]
         return gateway
+
+    def _published(self) -> list[dict[str, Any]]:
+        return self.bus.events
 
     def make_invoker(self) -> Invoker:
         """Return what runs the deployment's functions: this process does, from this checkout."""
@@ -209,7 +224,11 @@ class Stack:
     def _start_background(self, cleanup: ExitStack) -> None:
         from local.gateway.background import Background  # noqa: PLC0415
 
-        self.background = Background(self.deployment.mappings, self.deployment.schedules, self.invoker, self.clock.now)
+        # Another DynamoDB engine has no streams.
+        streams = () if self._dynamodb_endpoint else self.deployment.streams
+        self.background = Background(
+            self.deployment.mappings, self.deployment.schedules, self.invoker, self.clock.now, streams
+        )
         if self._has_background:
             self.background.start()
             cleanup.callback(self.background.stop)

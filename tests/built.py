@@ -51,6 +51,9 @@ LAMBDA_ENVIRONMENT = {
     "GATEHOUSE_RESCUE_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/rescue",
     "GATEHOUSE_REVOKE_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/revoke",
     "GATEHOUSE_SHARED_TABLE": "shared",
+    "GATEHOUSE_UNPUBLISHED_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/unpublished",
+    "GATEHOUSE_EVENT_BUS": "default",
+    "GATEHOUSE_DEPLOYMENT": "gatehouse",
 }
 
 _SERVER = Path(__file__).with_name("built_server.py")

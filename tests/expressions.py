@@ -124,6 +124,8 @@ class Deployed:
                 return not self._holds(argument[0])
             case "Fn::And":
                 return all(map(self._holds, argument))
+            case "Fn::Or":
+                return any(map(self._holds, argument))
             case "Fn::Equals":
                 left, right = (str(self.resolve(each)) for each in argument)
                 return left == right

@@ -12,4 +12,5 @@ FUNCTIONS = (
     "sweep",
     "rescue",
     "reseal",
+    "events",
 )

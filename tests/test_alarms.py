@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FUNCTIONS = sorted(name for name, each in translated()["Resources"].items() if each["Type"] == "AWS::Lambda::Function")
-IN_THE_BACKGROUND = {"SweepFunction", "RescueFunction", "ResealFunction"}
+IN_THE_BACKGROUND = {"SweepFunction", "RescueFunction", "ResealFunction", "EventsFunction"}
 ROOM_IN_AN_EXPRESSION = 10
 LONG = 6 * 60 + 30
 
@@ -136,7 +136,9 @@ def test_a_sweep_with_much_work_is_not_a_backlog(queue: str) -> None:
     assert alarms()[f"{queue.removesuffix('Queue')}DelayedAlarm"].fires_within(burst, LONG) is None
 
 
-@pytest.mark.parametrize("queue", ["RescueDeadLetters", "RefreshDeadLetters", "RevokeDeadLetters"])
+@pytest.mark.parametrize(
+    "queue", ["RescueDeadLetters", "RefreshDeadLetters", "RevokeDeadLetters", "UnpublishedDeadLetters"]
+)
 def test_a_dead_letter_keeps_its_alarm_until_it_is_gone(queue: str) -> None:
     """When SQS stops sending metrics of an idle queue, the alarm keeps its state."""
     metrics, alarm = Metrics(), alarms()[f"{queue}Alarm"]

@@ -20,7 +20,7 @@ NAMESPACE = "Gatehouse/gatehouse"
 
 # As AWS documents what its services count, with the dimensions that go together.
 COUNTED_BY_AWS = {
-    ("AWS/Lambda", ("FunctionName",)): {"Invocations", "Duration", "Errors", "Throttles"},
+    ("AWS/Lambda", ("FunctionName",)): {"Invocations", "Duration", "Errors", "Throttles", "IteratorAge"},
     ("AWS/SQS", ("QueueName",)): {
         "ApproximateNumberOfMessagesVisible",
         "ApproximateNumberOfMessagesNotVisible",

@@ -154,6 +154,12 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
         },
     ),
     "connections": (AWS, EVERY | CONNECTIONS | {"usecases.listing", "storage.shared"}),
+    # No table: the writes come to it.
+    "events": (
+        AWS,
+        EVERY - {"storage.expression", "storage.items", "storage.table"}
+        | {"grant.announced", "grant.life", "storage.bus", "storage.queues", "storage.stream", "usecases.publishing"},
+    ),
     "refresh": (
         AWS | SEALING | ASKING,
         EVERY

@@ -24,7 +24,7 @@ CONNECTING = {"outbound", "wire"}
 """The modules of `oauth` that open connections. The others get a transport passed in."""
 SENDING = CONNECTING | {"authenticated_requests", "authentication", "client", "discovery", "issuer_keys"}
 """The modules of `oauth` that send requests, or authenticate them. The others decide, by values alone."""
-FORMS = {"attributes", "connection_item", "due", "expression", "items", "listed", "sealing"}
+FORMS = {"attributes", "connection_item", "due", "expression", "items", "listed", "sealing", "stream"}
 """The modules of `storage` that give values the form in which they are stored. The others call AWS."""
 
 every_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(FUNCTIONS)))

@@ -13,7 +13,7 @@ from botocore.loaders import Loader
 from functions.vault.grant.seal import PENDING, TOKENS
 from tests.expressions import Deployed, translated
 from tests.functions import FUNCTIONS
-from tests.test_template import ADDED, as_list, function, key_rights, role, statements
+from tests.test_template import ADDED, STREAM_RIGHTS, as_list, function, key_rights, role, statements
 from tools import key_policy
 
 if TYPE_CHECKING:
@@ -135,12 +135,12 @@ def test_a_role_has_no_other_rights_on_keys_but_those_of_clients(name: str) -> N
 
 
 def test_every_policy_of_its_own_is_a_functions_rights_on_the_key() -> None:
-    """Or what a parameter adds to a function. Nobody else gets rights by such a policy."""
+    """Or what a parameter adds to a function, or its rights on a stream. Nobody else gets rights by such a policy."""
     made = {name for name, each in translated()["Resources"].items() if each["Type"] == "AWS::IAM::Policy"}
 
     added = {logical_id for _, logical_id, _ in ADDED.values()}
 
-    assert made == {f"{name.capitalize()}KeyRights" for name in ON_THE_KEY} | added
+    assert made == {f"{name.capitalize()}KeyRights" for name in ON_THE_KEY} | added | {STREAM_RIGHTS}
 
 
 @pytest.mark.parametrize("principal", NO_ROLE_OF_OURS)

@@ -15,7 +15,9 @@ from botocore.loaders import Loader
 from samtranslator.yaml_helper import yaml_parse
 
 from functions.vault.base.timing import RESCUED_WITHIN
+from functions.vault.usecases.publishing import WAITS_FOR_BUS
 from functions.web.handlers import Handler
+from local.aws.event_patterns import matches
 from tests.expressions import KEY_ID, SECOND_KEY_ID, Deployed, translated
 from tests.functions import FUNCTIONS
 from tests.requirements import ROOT
@@ -24,7 +26,7 @@ from tools import build, trim
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WITHOUT_ROUTE = {"sweep", "rescue", "reseal"}
+WITHOUT_ROUTE = {"sweep", "rescue", "reseal", "events"}
 SNAPSHOT = {"start", "authorize", "callback", "confirm", "token", "refresh"}
 # The functions whose log can hold the last copy of a customer's tokens.
 LAST_COPY = {"callback", "token", "refresh", "revoke"}
@@ -131,6 +133,18 @@ RIGHTS = {
     "reseal": READ_AND_UPDATE_CONNECTIONS | {("dynamodb:Scan", "ConnectionsTable.Arn")} | SEAL | OPEN,
 }
 
+# Where each function publishes.
+BUS = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBusName}"
+RIGHTS["events"] = {
+    ("events:PutEvents", BUS),
+    ("sqs:SendMessage", "UnpublishedQueue.Arn"),
+    ("sqs:SendMessage", "UnpublishedDeadLetters.Arn"),
+    *polls("UnpublishedQueue"),
+}
+
+STREAM_RIGHTS = "EventsStreamRights"
+"""The policy for the stream of the table of connections."""
+
 DIGEST = sha256(b"what the proxy adds").hexdigest()
 
 # What a parameter adds, in a policy of its own: the parameter, the policy, and its rights.
@@ -165,6 +179,7 @@ SETTINGS = {
     "sweep": {"CONNECTIONS_TABLE", "SHARED_TABLE", "REFRESH_QUEUE_URL", "REVOKE_QUEUE_URL"},
     "rescue": {"CONNECTIONS_TABLE", "KEY_ID", "OTHER_KEY_ID"},
     "reseal": {"CONNECTIONS_TABLE", "KEY_ID", "OTHER_KEY_ID"},
+    "events": {"DEPLOYMENT", "EVENT_BUS", "PUBLISH_REFRESHES", "UNPUBLISHED_QUEUE_URL"},
 }
 
 # The queues: queue -> its dead letters, its consumer.
@@ -172,6 +187,7 @@ QUEUES = {
     "RescueQueue": ("RescueDeadLetters", "rescue"),
     "RefreshQueue": ("RefreshDeadLetters", "refresh"),
     "RevokeQueue": ("RevokeDeadLetters", "revoke"),
+    "UnpublishedQueue": ("UnpublishedDeadLetters", "events"),
 }
 FORTNIGHT = 14 * 86400
 OTHER_KEY = "99999999-12ab-34cd-56ef-999999999999"
@@ -306,6 +322,59 @@ def test_a_function_may_do_what_it_needs_and_no_more(name: str) -> None:
 
     assert all(statement["Effect"] == "Allow" for statement in found)
     assert set().union(*map(rights, found)) == RIGHTS[name] | own_log
+
+
+def test_the_stream_is_read_if_there_is_one() -> None:
+    """A table that is given to the stack may have none. Nobody but `events` reads it, and no item of the table."""
+    policy = resources("AWS::IAM::Policy")[STREAM_RIGHTS]["Properties"]
+    given = {"ConnectionsTableName": "restored"}
+    stream = "arn:aws:dynamodb:us-east-1:123456789012:table/restored/stream/2026-11-29T00:00:00.000"
+
+    assert policy["Roles"] == [{"Ref": "EventsRole"}]
+    assert set().union(*map(rights, statements([policy]))) == {
+        ("dynamodb:DescribeStream", "ConnectionsTable.StreamArn"),
+        ("dynamodb:GetRecords", "ConnectionsTable.StreamArn"),
+        ("dynamodb:GetShardIterator", "ConnectionsTable.StreamArn"),
+        ("dynamodb:ListStreams", "*"),
+    }
+    for logical_id in (STREAM_RIGHTS, "EventsStreamMapping"):
+        assert [
+            Deployed(values).has(logical_id) for values in ({}, given, {**given, "ConnectionsStreamArn": stream})
+        ] == [True, False, True]
+    mapping = Deployed({**given, "ConnectionsStreamArn": stream}).properties("EventsStreamMapping")
+    assert mapping["EventSourceArn"] == stream
+
+
+def test_a_stream_loses_nothing_and_costs_nothing_for_leases() -> None:
+    """It begins at its oldest write, goes on from what failed, and what it gives up is in an alarm's queue in time."""
+    mapping = Deployed().properties("EventsStreamMapping")
+    (pattern,) = (json.loads(each["Pattern"]) for each in mapping["FilterCriteria"]["Filters"])
+    (with_refreshes,) = Deployed({"PublishRefreshes": "true"}).properties("EventsStreamMapping")["FilterCriteria"][
+        "Filters"
+    ]
+
+    taken = {
+        words: (matches(pattern, image), matches(json.loads(with_refreshes["Pattern"]), image))
+        for words in ("", "refreshed", "recovered refreshed", "revoked")
+        for image in [{"dynamodb": {"NewImage": {"events": {"S": words}} if words else {"changes": {"N": "7"}}}}]
+    }
+
+    assert taken == {
+        "": (False, False),
+        "refreshed": (False, True),
+        "recovered refreshed": (True, True),
+        "revoked": (True, True),
+    }
+    assert resources("AWS::DynamoDB::Table")["ConnectionsTable"]["Properties"]["StreamSpecification"] == {
+        "StreamViewType": "NEW_IMAGE"
+    }
+    assert (mapping["StartingPosition"], mapping["FunctionResponseTypes"]) == (
+        "TRIM_HORIZON",
+        ["ReportBatchItemFailures"],
+    )
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert WAITS_FOR_BUS * 10 < mapping["MaximumRecordAgeInSeconds"] <= 22 * 3600
+    assert mapping["DestinationConfig"]["OnFailure"]["Destination"] == "UnpublishedDeadLetters.Arn"
 
 
 @pytest.mark.parametrize("name", ADDED)
@@ -487,6 +556,7 @@ def test_a_function_ends_before_the_api_gives_up() -> None:
         "sweep": 240,
         "rescue": 180,
         "reseal": 60,
+        "events": 60,
     }
 
 
@@ -683,10 +753,10 @@ def test_a_queue_hands_its_messages_to_its_function(queue: str, dead_letters: st
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["BatchSize"] == 1
     hidden_for = properties["VisibilityTimeout"] / timeout(consumer)
-    assert hidden_for >= 6 if consumer == "revoke" else 1 < hidden_for < 1.5
+    assert hidden_for >= 6 if consumer in {"revoke", "events"} else 1 < hidden_for < 1.5
     assert properties["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": [dead_letters, "Arn"]}
     assert 3 <= properties["RedrivePolicy"]["maxReceiveCount"] <= 1000
-    assert len(resources("AWS::Lambda::EventSourceMapping")) == len(QUEUES)
+    assert len(resources("AWS::Lambda::EventSourceMapping")) == len(QUEUES) + 1
 
 
 def test_a_rescue_is_tried_until_long_after_the_alarm() -> None:
@@ -897,6 +967,16 @@ def test_every_parameter_is_explained() -> None:
             "SweepSchedule",
             ["rate(1 minute)", "rate(5 minutes)", "rate(30 minutes)", "cron(0/5 * * * ? *)"],
             ["", "5 minutes", "rate(5 minutes) ; x", "rate(31 minutes)", "rate(1 hour)", "rate(0 minutes)"],
+        ),
+        (
+            "EventBusName",
+            ["default", "my-bus.1"],
+            ["", "a b", "arn:aws:events:us-east-1:123456789012:event-bus/x", "*"],
+        ),
+        (
+            "ConnectionsStreamArn",
+            ["", "arn:aws:dynamodb:us-east-1:123456789012:table/restored/stream/2026-11-29T00:00:00.000"],
+            ["restored", "arn:aws:dynamodb:us-east-1:123456789012:table/restored", "*"],
         ),
         ("Revision", ["1", "2026-11-28", "e754a17"], ["", "a b", "longer-than-12", "x;"]),
         ("ConnectionsTableName", ["", "gatehouse-restored"], ["a b", "ab", "arn:aws:dynamodb:x", "t" * 85]),

@@ -35,6 +35,9 @@ CALLS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "scan": {"TableName": "t", "FilterExpression": "a = b", "ExclusiveStartKey": KEY},
     },
+    "events": {
+        "put_events": {"Entries": [{"Source": "s", "DetailType": "t", "Detail": "{}", "EventBusName": "b", "Time": 1}]},
+    },
     "kms": {
         "decrypt": {"CiphertextBlob": "blob", **CONTEXT},
         "generate_data_key": {"KeySpec": "AES_256", **CONTEXT},

@@ -75,10 +75,13 @@ class Stack:
 
     def _mapping(self, mapping: str) -> tuple[str, str]:
         found = self._client_of("lambda").get_event_source_mapping(UUID=mapping)
-        queue, state = found["EventSourceArn"].rpartition(":")[2], found["State"]
+        source, state = found["EventSourceArn"].split(":", 5)[5], found["State"]
         is_on = state in {"Enabled", "Enabling", "Creating", "Updating"}
         remedy = f"it is {state}: `aws lambda update-event-source-mapping --uuid {mapping} --enabled`"
-        return f"{queue}: its messages are worked off", "" if is_on else remedy
+        # A stream is named after the time at which it was turned on.
+        table, _, is_stream = source.removeprefix("table/").partition("/stream/")
+        what = f"the stream of {table}: it is read" if is_stream else f"{source}: its messages are worked off"
+        return what, "" if is_on else remedy
 
     def _table(self, name: str) -> tuple[str, str]:
         dynamodb = self._client_of("dynamodb")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # What functions call. Tests hold this together with the roles of template.yaml, which allow nothing else.
 OPERATIONS = {
     "dynamodb": ("GetItem", "PutItem", "Query", "Scan", "UpdateItem"),
+    "events": ("PutEvents",),
     "kms": ("Decrypt", "GenerateDataKey", "Sign"),
     "secretsmanager": ("GetSecretValue",),
     "sqs": ("GetQueueAttributes", "SendMessage"),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .oauth.outbound import Outbound
     from .storage.authorizations import Authorizations
     from .storage.aws import ClientOf
+    from .storage.bus import Bus
     from .storage.cipher import Cipher
     from .storage.connections import Connections
     from .storage.queues import Queue
@@ -151,6 +152,18 @@ class Resources:
     def revoke_queue(self) -> Queue:
         """Return the queue of revocations."""
         return self._queue(self.settings.revoke_queue_url)
+
+    @cached_property
+    def unpublished_queue(self) -> Queue:
+        """Return the queue of events that the bus did not take."""
+        return self._queue(self.settings.unpublished_queue_url)
+
+    @cached_property
+    def bus(self) -> Bus:
+        """Return the bus on which events are published."""
+        from .storage.bus import Bus
+
+        return Bus(self._clients, self.settings.event_bus)
 
     def _queue(self, url: str) -> Queue:
         from .storage.queues import Queue

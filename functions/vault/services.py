@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .usecases.declining import Declining
     from .usecases.exchanging import Exchanging
     from .usecases.listing import Listing
+    from .usecases.publishing import Publishing
     from .usecases.refresh_to_revoke import RefreshToRevoke
     from .usecases.refreshing import Refreshing
     from .usecases.rescuing import Rescuing
@@ -196,6 +197,15 @@ class Services(Resources):
         from .usecases.rescuing import Rescuing
 
         return Rescuing(self.cipher, self.committing)
+
+    @cached_property
+    def publishing(self) -> Publishing:
+        """Return the use case events."""
+        from .usecases.publishing import Publishing
+
+        settings = self.settings
+        parts = (self.bus, self.unpublished_queue, self.timing)
+        return Publishing(*parts, settings.deployment, refreshes=settings.publishes_refreshes)
 
     @cached_property
     def resealing(self) -> Resealing:

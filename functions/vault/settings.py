@@ -202,6 +202,26 @@ class Settings:
         return self._environ.get("GATEHOUSE_RESCUE_QUEUE_URL", "")
 
     @property
+    def unpublished_queue_url(self) -> str:
+        """Return the URL of the queue of events that the bus did not take."""
+        return self._required("GATEHOUSE_UNPUBLISHED_QUEUE_URL")
+
+    @property
+    def event_bus(self) -> str:
+        """Return the name of the event bus."""
+        return self._required("GATEHOUSE_EVENT_BUS")
+
+    @property
+    def deployment(self) -> str:
+        """Return the name of the stack, by which events say where they come from."""
+        return self._required("GATEHOUSE_DEPLOYMENT")
+
+    @property
+    def publishes_refreshes(self) -> bool:
+        """Return whether every refresh is published, too."""
+        return self._environ.get("GATEHOUSE_PUBLISH_REFRESHES") == "true"
+
+    @property
     def secret_prefix(self) -> str:
         """Return what the names of the registrations' secrets begin with."""
         return self._environ.get("GATEHOUSE_SECRET_PREFIX", "gatehouse/providers/")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Response
 
-from local.aws import conditions, signatures
+from local.aws import conditions, signatures, streams
+from local.aws.bus import EventBus
 from local.aws.call import AwsCall, FunctionCall
 from local.aws.faults import AwsFaults
 from local.base.guard import Guard
@@ -39,6 +40,7 @@ class EmulatedAws:
         self.calls: list[AwsCall] = []
         self.watchers: list[Callable[[FunctionCall], None]] = []
         self.faults = AwsFaults()
+        self.bus = EventBus(self.account)
         self._guard = Guard()
         self._lock = threading.Lock()
         self._server = LoopbackServer()
@@ -56,6 +58,7 @@ class EmulatedAws:
 
         signatures.mend()
         conditions.mend()
+        streams.mend()
         self._application = DomainDispatcherApplication(create_backend_app)
         self._server.serve(self._answer)
 
@@ -93,6 +96,8 @@ class EmulatedAws:
 
     def _emulate(self, call: AwsCall, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         assert self._application is not None  # noqa: S101 - start() sets it before it serves
+        if call == ("events", "PutEvents"):
+            return self.bus.answer(environ)(environ, start_response)
         try:
             return list(self._application(environ, start_response))
         except Exception as error:  # noqa: BLE001 - a defect of moto, seen by boto3 as AWS having one

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 
+from local.aws.event_patterns import matches
 from local.aws.references import References
 from local.base.environment import REGION
 from local.base.errors import TemplateError
@@ -81,6 +82,24 @@ class QueueMapping:
 
 
 @dataclass(frozen=True)
+class StreamMapping:
+    """A table's stream, and the name of the function that works it off: one batch at once, in order.
+
+    ``patterns`` are its filters: what matches none of them is left out.
+    """
+
+    stream_arn: str
+    function: str
+    batch_size: int
+    starting_position: str
+    patterns: tuple[Any, ...]
+
+    def takes(self, record: Mapping[str, Any]) -> bool:
+        """Return whether a record of the stream is for the function."""
+        return any(matches(pattern, record) for pattern in self.patterns)
+
+
+@dataclass(frozen=True)
 class Schedule:
     """A rate or cron expression, and the name of the function that it invokes with ``payload``."""
 
@@ -102,6 +121,7 @@ class Deployment:
     tables: Mapping[str, str]
     physical: Mapping[str, str] = field(default_factory=dict)
     mappings: tuple[QueueMapping, ...] = ()
+    streams: tuple[StreamMapping, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     # The keys of the routes that need no signature, since browsers come there: the template marks them.
     public: frozenset[str] = frozenset()
@@ -180,6 +200,7 @@ def create(template: Mapping[str, Any], parameters: Mapping[str, str]) -> Deploy
         },
         physical=physical,
         mappings=tuple(_mappings(template, physical, references, values)),
+        streams=tuple(_streams(template, references, values)),
         schedules=tuple(_schedules(template, physical, references)),
         public=frozenset(key for key, each in _operations(template).items() if each.get("security") == []),
     )
@@ -189,7 +210,7 @@ def _mappings(
     template: Mapping[str, Any], physical: Mapping[str, str], references: References, values: Mapping[str, str]
 ) -> Iterator[QueueMapping]:
     sqs = boto3.client("sqs")
-    for name, properties in _event_source_mappings(template):
+    for name, properties in _event_source_mappings(template, of_streams=False):
         url = physical[properties["EventSourceArn"]["Fn::GetAtt"][0]]
         queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn", "VisibilityTimeout"])["Attributes"]
         if properties.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
@@ -206,6 +227,22 @@ def _mappings(
         )
 
 
+def _streams(template: Mapping[str, Any], references: References, values: Mapping[str, str]) -> Iterator[StreamMapping]:
+    for name, properties in _event_source_mappings(template, of_streams=True):
+        if properties.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
+            raise TemplateError(f"the local poller of streams only knows mappings that report failures, unlike {name}")
+        yield StreamMapping(
+            values[_stream_output(name)],
+            references.function(properties["FunctionName"]),
+            properties["BatchSize"],
+            properties["StartingPosition"],
+            tuple(
+                json.loads(values[_pattern_output(name, number)])
+                for number, _ in enumerate(properties["FilterCriteria"]["Filters"])
+            ),
+        )
+
+
 def _schedules(template: Mapping[str, Any], physical: Mapping[str, str], references: References) -> Iterator[Schedule]:
     for name, resource in template["Resources"].items():
         if resource["Type"] != "AWS::Events::Rule":
@@ -215,9 +252,12 @@ def _schedules(template: Mapping[str, Any], physical: Mapping[str, str], referen
             yield Schedule(expression, references.function(target["Arn"]), json.loads(target.get("Input", "{}")))
 
 
-def _event_source_mappings(template: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _event_source_mappings(template: Mapping[str, Any], *, of_streams: bool) -> Iterator[tuple[str, Any]]:
+    """Yield the mappings of streams, or those of queues: a stream has a position to start from."""
     for name, resource in template["Resources"].items():
-        if resource["Type"] == "AWS::Lambda::EventSourceMapping":
+        if resource["Type"] != "AWS::Lambda::EventSourceMapping":
+            continue
+        if ("StartingPosition" in resource["Properties"]) is of_streams:
             yield name, resource["Properties"]
 
 
@@ -255,8 +295,13 @@ def _operations(template: Mapping[str, Any]) -> dict[str, Any]:
 def _expressions(template: Mapping[str, Any], routes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the expressions of the template that are used here, for moto to work out: output name -> expression."""
     uris = {_route_output(number): uri for number, uri in enumerate(routes.values())}
-    mappings = _event_source_mappings(template)
-    return uris | {_concurrency_output(name): each["ScalingConfig"]["MaximumConcurrency"] for name, each in mappings}
+    queues = _event_source_mappings(template, of_streams=False)
+    found = uris | {_concurrency_output(name): each["ScalingConfig"]["MaximumConcurrency"] for name, each in queues}
+    for name, each in _event_source_mappings(template, of_streams=True):
+        found[_stream_output(name)] = each["EventSourceArn"]
+        for number, one in enumerate(each["FilterCriteria"]["Filters"]):
+            found[_pattern_output(name, number)] = one["Pattern"]
+    return found
 
 
 def _creatable(template: Mapping[str, Any], expressions: Mapping[str, Any]) -> dict[str, Any]:
@@ -292,6 +337,14 @@ def _route_output(number: int) -> str:
 
 def _concurrency_output(mapping: str) -> str:
     return f"LocalConcurrencyOf{mapping}"
+
+
+def _stream_output(mapping: str) -> str:
+    return f"LocalStreamOf{mapping}"
+
+
+def _pattern_output(mapping: str, number: int) -> str:
+    return f"LocalPattern{number}Of{mapping}"
 
 
 def _physical_names(template: Mapping[str, Any]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 if TYPE_CHECKING:
     from local.aws.call import AwsCall
 
-SERVICES = ("dynamodb", "kms", "secretsmanager", "sqs")
+SERVICES = ("dynamodb", "events", "kms", "secretsmanager", "sqs")
 
 # AWS's words, with the status that comes with each.
 ERRORS = {

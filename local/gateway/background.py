@@ -1,4 +1,4 @@
-"""What Lambda calls by itself: the queues' event source mappings, and the schedule, as the template names them."""
+"""What Lambda calls by itself: for the queues and the stream, and on schedule, as the template names them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.aws.account import LAMBDA_SERVICE
+from local.gateway.stream import StreamPoller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from local.aws.cloudformation import QueueMapping, Schedule
+    from local.aws.cloudformation import QueueMapping, Schedule, StreamMapping
     from local.gateway.invoker import Invocation, Invoker
 
 _IDLE_SECONDS = 0.5
@@ -37,9 +38,10 @@ class _Hidden:
 
 
 class Background:
-    """Polls the queues and keeps the schedule by the stack's clock.
+    """Polls the queues and streams, and keeps the schedule by the stack's clock.
 
-    ``start`` does so in threads; a test that wants to know when what happens calls ``poll`` and ``run_schedules``.
+    ``start`` does so in threads; a test that wants to know when what happens calls ``poll``, ``poll_streams`` and
+    ``run_schedules``.
     """
 
     def __init__(
@@ -48,9 +50,11 @@ class Background:
         schedules: Sequence[Schedule],
         invoker: Invoker,
         now: Callable[[], float],
+        streams: Sequence[StreamMapping] = (),
     ) -> None:
         self._mappings = mappings
         self._schedules = schedules
+        self.streams = [StreamPoller(mapping, invoker) for mapping in streams]
         self._invoker = invoker
         self._now = now
         self._sqs = boto3.client("sqs", config=Config(user_agent_extra=LAMBDA_SERVICE))
@@ -60,8 +64,11 @@ class Background:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Begin to poll each queue, and to watch the clock."""
-        jobs = [partial(self._keep_polling, mapping) for mapping in self._mappings]
+        """Begin to poll each queue and stream, and to watch the clock."""
+        jobs = [
+            partial(self._keep_polling, mapping.function, partial(self._poll, mapping)) for mapping in self._mappings
+        ]
+        jobs += [partial(self._keep_polling, stream.function, stream.poll) for stream in self.streams]
         jobs += [partial(self._keep_time, schedule) for schedule in self._schedules]
         self._threads = [threading.Thread(target=job, daemon=True) for job in jobs]
         for thread in self._threads:
@@ -80,19 +87,23 @@ class Background:
             worked += batch
         return worked
 
+    def poll_streams(self) -> int:
+        """Hand on what is new in the streams, once; return how many writes were worked off."""
+        return sum(stream.poll() for stream in self.streams)
+
     def run_schedules(self) -> list[Any]:
         """Invoke what the schedules invoke, once, and return the answers."""
         invocations = [self._invoker.invoke(schedule.function, schedule.payload) for schedule in self._schedules]
         return [json.loads(invocation.payload) for invocation in invocations]
 
-    def _keep_polling(self, mapping: QueueMapping) -> None:
+    def _keep_polling(self, function: str, poll: Callable[[], int]) -> None:
         while not self._ended.is_set():
             try:
-                worked = self._poll(mapping)
+                worked = poll()
             except (BotoCoreError, ClientError) as error:
                 worked = 0
                 if not self._ended.is_set():
-                    print(f"gatehouse: polling for {mapping.function} failed with {type(error).__name__}", flush=True)
+                    print(f"gatehouse: polling for {function} failed with {type(error).__name__}", flush=True)
             if not worked:
                 self._ended.wait(_IDLE_SECONDS)
 

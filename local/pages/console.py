@@ -1,4 +1,4 @@
-"""``/_local``: what runs, and the clock, as JSON for tests and tools."""
+"""``/_local``: what runs, what was published, and the clock, as JSON for tests and tools."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.wrappers import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from werkzeug.wrappers import Request
 
@@ -20,18 +20,21 @@ LONGEST_ADVANCE = 10 * 365 * 24 * 3600
 
 
 class Console:
-    """Answers ``GET /_local``, ``GET /_local/clock`` and ``POST /_local/clock {"advance_seconds": n}``."""
+    """Answers ``GET /_local``, its ``/events`` and ``/clock``, and ``POST /_local/clock {"advance_seconds": n}``."""
 
-    def __init__(self, clock: Clock, info: Mapping[str, Any]) -> None:
-        """``info`` is what ``GET /_local`` answers beside the clock."""
+    def __init__(self, clock: Clock, info: Mapping[str, Any], events: Callable[[], list[dict[str, Any]]]) -> None:
+        """``info`` is what ``GET /_local`` answers beside the clock, ``events`` returns what was published."""
         self._clock = clock
         self._info = info
+        self._events = events
 
     def answer(self, request: Request) -> Response | None:
         """Answer what is the console's."""
         match request.method, request.path:
             case "GET", "/_local":
                 return _json({**self._info, "clock": self.clock()})
+            case "GET", "/_local/events":
+                return _json({"events": self._events()})
             case "GET", "/_local/clock":
                 return _json(self.clock())
             case "POST", "/_local/clock":

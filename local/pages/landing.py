@@ -43,6 +43,7 @@ _NOTICES_KEPT = 100
 # A list comes in no order, and the newest are wanted: all are read, up to more than one machine is ever used for.
 _MOST_READ = 1000
 _MOST_SHOWN = 200
+_EVENTS_SHOWN = 20
 # A token set that is gone has no expiry to speak of.
 _WITHOUT_TOKENS = frozenset({"revoked", "revoking"})
 
@@ -64,9 +65,17 @@ class Landing:
     cookie carries it, and no token is kept, only its masked form.
     """
 
-    def __init__(self, invoke: Invoke, clock: Clock, providers: Sequence[str], links: Mapping[str, str]) -> None:
-        """``links`` are ``base_url``, ``aws_endpoint`` and ``demo_url``."""
+    def __init__(
+        self,
+        invoke: Invoke,
+        clock: Clock,
+        providers: Sequence[str],
+        links: Mapping[str, str],
+        events: Callable[[], list[dict[str, Any]]] = list,
+    ) -> None:
+        """``links`` are ``base_url``, ``aws_endpoint`` and ``demo_url``; ``events`` returns what was published."""
         self._invoke = invoke
+        self._events = events
         self._clock = clock
         self._providers = providers
         self._links = links
@@ -105,6 +114,7 @@ class Landing:
             left_out=max(0, len(connections) - _MOST_SHOWN),
             notice=notice or failed,
             connection=notice.connection if notice else None,
+            events=[_event_row(event) for event in self._events()[: -_EVENTS_SHOWN - 1 : -1]],
             clock=_clock(self._clock),
             links=self._links,
         )
@@ -213,6 +223,17 @@ def _row(connection: Mapping[str, Any], now: float) -> dict[str, Any]:
         "version": connection.get("version", 0),
         "subject": connection.get("subject"),
         "failure": connection.get("failure"),
+    }
+
+
+def _event_row(event: Mapping[str, Any]) -> dict[str, Any]:
+    detail = event["detail"]
+    return {
+        "name": event["detail-type"],
+        "connection_id": detail["connection_id"],
+        "at_text": messages.moment(detail["at"]),
+        "number": detail["number"],
+        "detail": json.dumps(detail, indent=2),
     }
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Answer = Callable[[Any], Any]
     Path = tuple[str | int, ...]
 
-QUEUED = ("refresh", "rescue", "revoke")
+QUEUED = ("events", "refresh", "rescue", "revoke")
 BROWSERS = ("authorize", "callback")
 FUNCTIONS = (*QUEUED, *BROWSERS, "confirm", "connections", "reseal", "start", "sweep", "token")
 

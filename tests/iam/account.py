@@ -123,6 +123,8 @@ class Account(Deployed):
             logical_id, attribute = argument.split(".") if isinstance(argument, str) else argument
             if attribute == "Arn":
                 return self.arn(logical_id)
+            if attribute == "StreamArn":
+                return f"{self.arn(logical_id)}/stream/2026-11-29T00:00:00.000"
         return super()._call(name, argument)
 
     def _queue_name(self, logical_id: str) -> str:

@@ -93,6 +93,9 @@ class _Translation:
             case "sqs":
                 queue = self._logical[parameters["QueueUrl"].rpartition("/")[2]]
                 yield Request(made.handler, action, self._arn(queue))
+            case "events":
+                for bus in {entry["EventBusName"] for entry in parameters["Entries"]}:
+                    yield Request(made.handler, action, f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{bus}")
             case "secretsmanager":
                 yield Request(made.handler, action, _secret(parameters["SecretId"]))
             case "kms" if operation == "Sign":
@@ -136,7 +139,7 @@ def _encryption(context: Mapping[str, str]) -> Context:
 
 
 def made_by_lambda(account: Account) -> Iterable[Request]:
-    """Yield what the Lambda service asks for with a function's role: it writes its log and reads its queues."""
+    """Yield what the Lambda service asks for with a function's role: it writes its log, reads queues and a stream."""
     for _, function in account.declared("AWS::Lambda::Function"):
         log = account.resolve(function["LoggingConfig"]["LogGroup"])
         stream = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{log}:log-stream:2026/11/29/[1]0123456789abcdef"
@@ -146,5 +149,14 @@ def made_by_lambda(account: Account) -> Iterable[Request]:
     for _, mapping in account.declared("AWS::Lambda::EventSourceMapping"):
         # The mapping names an alias of the function.
         function_arn = account.resolve(mapping["FunctionName"]).rpartition(":")[0]
-        for action in ("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"):
-            yield Request(handlers[function_arn], action, account.resolve(mapping["EventSourceArn"]))
+        handler, source = handlers[function_arn], account.resolve(mapping["EventSourceArn"])
+        if "StartingPosition" not in mapping:
+            for action in ("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"):
+                yield Request(handler, action, source)
+            continue
+        for action in ("DescribeStream", "GetRecords", "GetShardIterator"):
+            yield Request(handler, f"dynamodb:{action}", source)
+        yield Request(handler, "dynamodb:ListStreams", "*")
+        # What it has given up.
+        given_up = account.resolve(mapping["DestinationConfig"]["OnFailure"]["Destination"])
+        yield Request(handler, "sqs:SendMessage", given_up)

@@ -100,6 +100,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("dynamodb", "update_item", {"TableName": "t", "Key": {"k": {"S": "v"}}}),
     ("dynamodb", "query", {"TableName": "t", "IndexName": "due"}),
     ("dynamodb", "scan", {"TableName": "t"}),
+    ("events", "put_events", {"Entries": [{"Source": "s", "DetailType": "t", "Detail": "{}"}]}),
     ("kms", "decrypt", {"CiphertextBlob": b"b", "KeyId": "k", "EncryptionContext": {"a": "b"}}),
     ("kms", "generate_data_key", {"KeyId": "k", "KeySpec": "AES_256"}),
     ("kms", "sign", {"KeyId": "k", "Message": b"m", "SigningAlgorithm": "ECDSA_SHA_256"}),

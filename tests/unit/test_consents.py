@@ -60,6 +60,8 @@ def test_an_authorization_makes_an_active_connection() -> None:
         metadata={"region": "eu"},
         parameters={"shop": "1"},
         tags={"tier": "gold"},
+        ends_at=NOW + 86400,
+        notice_at=NOW + 64802,
         authorized_by="request-1",
         authorized_at=NOW,
         revocations=2,

@@ -52,6 +52,8 @@ class Connection:
     `last_attempt` is the latest authorization that came to nothing, since the connection was authorized.
     `waited_at` is when the server issued the newest tokens that had to wait for a confirmation, `waited_by` names the
     requests whose tokens it issued in that second, and `ran_out` is the hash of a confirmation that nobody has brought.
+    `ends_at` is when the grant ends as far as the server has said, and `notice_at` is when that is announced.
+    `events` is what has happened since the record was read, each with the number of the change: it is written once.
     """
 
     connection_id: str
@@ -84,6 +86,9 @@ class Connection:
     due_at: int | None = None
     upkeep_at: int | None = None
     revocation_due_at: int | None = None
+    ends_at: int | None = None
+    notice_at: int | None = None
+    events: tuple[tuple[int, str], ...] = field(default=(), compare=False)
 
     # Its token sets
 
@@ -234,8 +239,7 @@ class Connection:
         if self.status is not Status.ACTIVE and self.unconfirmed is not None:
             return CONFIRMATION
         ends_soon = self.needs_from is not None and self.updated_at >= self.needs_from
-        may_be_dead = self.status is Status.ACTIVE and self.failure is not None and self.failure.lasts
-        return REAUTHORIZATION if ends_soon or may_be_dead or self.is_believed_dead else None
+        return REAUTHORIZATION if ends_soon or self.needs_consent else None
 
     @property
     def needs_from(self) -> int | None:
@@ -243,6 +247,24 @@ class Connection:
         if self.status is not Status.ACTIVE or self.to_refresh is not None or self.expires_at is None:
             return None
         return self.expires_at - min(LONGEST_NOTICE, (self.expires_at - self.refreshed_at) // 4)
+
+    @property
+    def needs_consent(self) -> bool:
+        """Return whether it has lost its grant, as far as Gatehouse can tell, whether or not that was expected."""
+        may_be_dead = self.status is Status.ACTIVE and self.failure is not None and self.failure.lasts
+        return may_be_dead or self.is_believed_dead
+
+    @property
+    def grant_ends_at(self) -> int | None:
+        """Return when a grant ends that works: with its refresh token, else with its access token; None if unknown."""
+        if self.status is not Status.ACTIVE:
+            return None
+        return self.expires_at if self.to_refresh is None else self.to_refresh.refresh_expires_at
+
+    def events_since(self, changes: int) -> tuple[str, ...]:
+        """Return what has happened after that number of changes. What was ended on purpose did not need anybody."""
+        kinds = tuple(kind for number, kind in self.events if number > changes)
+        return tuple(kind for kind in kinds if self.status not in ENDED or kind != "reauthorization_required")
 
     # What is known of its failures
 

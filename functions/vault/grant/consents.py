@@ -105,6 +105,7 @@ def _empty(connection_id: str, provider: str, now: float, before: Connection | N
         changes=before.changes if before else 0,
         waited_at=before.waited_at if before else None,
         waited_by=before.waited_by if before else (),
+        events=before.events if before else (),
     )
 
 

@@ -206,5 +206,5 @@ def looks_ended(connection: Connection, now: float) -> Connection:
 
 
 def ends_soon(connection: Connection, now: float) -> Connection:
-    """Return the connection as one that needs a person, who can connect it again before its tokens expire."""
+    """Return the connection as one whose end is near: a person can connect it again before that."""
     return after(connection, Happened.ENDS_SOON, now, [connection.require_current()])

@@ -6,15 +6,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from .connection import DUE_SHARDS
-from .life import ENDED, MOST_SUPERSEDED, Happened, Place, becomes
+from .connection import DUE_SHARDS, LONGEST_NOTICE
+from .life import ENDED, MOST_SUPERSEDED, Happened, Place, Status, becomes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from .connection import Connection
-    from .life import Status
     from .stored_set import StoredSet
+
+SAME_END = 300
+"""Seconds by which a server may name the end of one refresh token differently each time."""
+
+_CONSENTED = frozenset({Happened.CONSENTED, Happened.CONSENTED_KEEPING})
+_REFRESHED = frozenset({Happened.REFRESHED, Happened.RECOVERED, Happened.KEPT_REFRESHED})
 
 
 OF_A_LEASE = frozenset(
@@ -64,7 +69,9 @@ def after(  # noqa: PLR0913 - what has happened, to what, and what else it chang
     following = replace(
         connection, status=status, sets=tuple(held), changes=connection.changes + 1, updated_at=updated_at, **fields
     )
-    return _scheduled(following)
+    following, ends_soon = _with_notice(connection, following)
+    kinds = [*_events(connection, following, happened), *(("expiring",) if ends_soon else ())]
+    return _scheduled(replace(following, events=(*connection.events, *((following.changes, kind) for kind in kinds))))
 
 
 def _moved(
@@ -80,6 +87,46 @@ def _moved(
         if place is not Place.OUTSIDE:
             held.append(replace(changed[each.id], place=place))
     return status, held
+
+
+def _events(before: Connection, now: Connection, happened: Happened) -> Iterator[str]:
+    """Yield what is announced of a transition, in this order, by the words of `announced`.
+
+    The beginning of a refresh is not, nor is any other step on the way to an outcome.
+    """
+    if happened in _CONSENTED:
+        yield "confirmed" if now.current and now.current.confirmed_by else "authorized"
+    elif happened in {Happened.HAS_TO_WAIT, Happened.FIRST_HAS_TO_WAIT} and now.unconfirmed is not None:
+        yield "authorized_unconfirmed"
+    if now.scope_missing and now.scope_missing != before.scope_missing:
+        yield "scope_missing"
+    if happened in _REFRESHED:
+        if before.failure is not None:
+            yield "recovered"
+        yield "refreshed"
+    if now.failure is not None and before.failure is None and now.status is Status.ACTIVE:
+        yield "degraded"
+    if now.needs_consent and not before.needs_consent:
+        yield "reauthorization_required"
+    if now.status is not before.status and now.status in ENDED:
+        yield str(now.status)
+
+
+def _with_notice(before: Connection, now: Connection) -> tuple[Connection, bool]:
+    """Return the connection with the time at which its end is announced, and whether it is announced now.
+
+    Each end is announced once: `notice_at` is None afterwards. A server may say in other seconds each time when the
+    same refresh token ends.
+    """
+    ends_at, at = now.grant_ends_at, now.updated_at
+    if ends_at is None:
+        return replace(now, ends_at=None, notice_at=None), False
+    if before.ends_at is None or now.ends_at is None or abs(ends_at - before.ends_at) > SAME_END:
+        notice = min(LONGEST_NOTICE, max(ends_at - at, 0) // 4)
+        return replace(now, ends_at=ends_at, notice_at=ends_at - notice), False
+    if now.notice_at is None or at < now.notice_at:
+        return now, False
+    return replace(now, notice_at=None), True
 
 
 def settled(connection: Connection, now: float, *, grants_are_apart: bool) -> Connection:
@@ -125,7 +172,8 @@ def _scheduled(connection: Connection) -> Connection:
     revocation_due_at = min(revoking, default=None)
     waits_first = connection.waits_first
     waits_until = waits_first.waits_until if waits_first else None
-    due_at = min((at for at in (upkeep_at, revocation_due_at, waits_until) if at is not None), default=None)
+    times = (upkeep_at, revocation_due_at, waits_until, connection.notice_at)
+    due_at = min((at for at in times if at is not None), default=None)
     shard = None if due_at is None else _shard(connection.connection_id)
     return replace(connection, upkeep_at=upkeep_at, revocation_due_at=revocation_due_at, due_at=due_at, due_shard=shard)
 

@@ -59,7 +59,7 @@ _TRANSIENT = frozenset(
 )
 
 
-SERVICES = frozenset({"dynamodb", "kms", "secrets-manager", "sqs"})
+SERVICES = frozenset({"dynamodb", "events", "kms", "secrets-manager", "sqs"})
 """The services that are called, by their names in botocore's events."""
 
 

@@ -1,7 +1,8 @@
 """A connection as an item of its table, and back.
 
 The item has what lists show in one map, `summary`, and everything else beside it. The index `listed` projects only
-`summary`, so a list never needs another index.
+`summary`, so a list never needs another index. What has happened with a write is in `events`, which the next write
+takes away: the stream shows each once.
 """
 
 from __future__ import annotations
@@ -49,11 +50,14 @@ IN_SUMMARY = (
 COPIED_FROM_CURRENT = ("token_type", "expires_at", "refresh_expires_at", "client_secret_used")
 """The fields of the current token set that the summary repeats."""
 
+EVENTS = "events"
+"""The attribute with the kinds of events that a write has brought, separated by spaces."""
+
 _STORED_AS = {"revocation_due_at": "tell_at"}
 """The fields of a connection whose attribute has another name: an older one, which records and the index have."""
 
-_FIELD_OF = {_STORED_AS.get(entry.name, entry.name): entry.name for entry in fields(Connection)}
-"""The field of a connection by its attribute."""
+_FIELD_OF = {_STORED_AS.get(entry.name, entry.name): entry.name for entry in fields(Connection) if entry.name != EVENTS}
+"""The field of a connection by its attribute. Nobody reads what earlier writes have brought."""
 
 _SET_FIELDS = frozenset(entry.name for entry in fields(StoredSet))
 
@@ -63,11 +67,17 @@ _SET_FIELDS = frozenset(entry.name for entry in fields(StoredSet))
 
 def connection_item(connection: Connection) -> Item:
     """Return a connection's item."""
-    item = {_STORED_AS.get(name, name): value for name, value in item_of(connection).items()}
+    item = {_STORED_AS.get(name, name): value for name, value in item_of(connection).items() if name != EVENTS}
     if "sets" in item:
         item["sets"] = [filled(each) for each in item["sets"]]
     summary = {name: item.pop(name) for name in IN_SUMMARY if name in item}
     return {**item, "summary": {**summary, **_copied(connection)}, **listed.keys_of(connection)}
+
+
+def events_item(connection: Connection, changes: int = 0) -> Item:
+    """Return the attribute for what has happened since a connection had that number of changes, if anything has."""
+    kinds = connection.events_since(changes)
+    return {EVENTS: " ".join(kinds)} if kinds else {}
 
 
 def summary_of(connection: Connection) -> Item:

@@ -11,7 +11,7 @@ from functions.vault.base.record import plain
 
 from . import attributes
 from .change_notes import note_change
-from .connection_item import IN_SUMMARY, connection_item, connection_of
+from .connection_item import EVENTS, IN_SUMMARY, connection_item, connection_of, events_item
 from .due import due_of
 from .expression import Expression
 from .table import Conflict, Table
@@ -61,7 +61,7 @@ class Connections(Table):
         self._write_once(
             mark,
             "put_item",
-            Item=attributes.write_item({**connection_item(new), _LAST_WRITE: mark}),
+            Item=attributes.write_item({**connection_item(new), **events_item(new), _LAST_WRITE: mark}),
             ConditionExpression="attribute_not_exists(#connection_id)",
             ExpressionAttributeNames={"#connection_id": "connection_id"},
         )
@@ -85,7 +85,8 @@ class Connections(Table):
             before, also_removed = {"connection_id": was.connection_id}, (*ONLY_EARLIER, *IN_SUMMARY)
         before.pop("connection_id"), after.pop("connection_id")
         mark = _new_mark()
-        update = expression.assignment({**after, _LAST_WRITE: mark}, before, also_removed)
+        after |= {**events_item(now, was.changes), _LAST_WRITE: mark}
+        update = expression.assignment(after, before, (*also_removed, EVENTS))
         self._write_once(
             mark,
             "update_item",
@@ -118,6 +119,15 @@ class Connections(Table):
                 return changed
         return connection
 
+    def announce_end(self, connection: Connection, now: float) -> bool:
+        """Write that a grant ends soon, which the stream then shows, if it is time for that; return whether it was."""
+        if connection.notice_at is None or now < connection.notice_at:
+            return False
+        from functions.vault.grant import refreshes  # noqa: PLC0415 - once for each refresh token, if at all
+
+        self.change_or_read(connection, refreshes.ends_soon(connection, now))
+        return True
+
     def _as_read(self, was: Connection, expression: Expression) -> str:
         """Return the condition that an item is as it was read. Items in an earlier form do not count their changes."""
         if not was.changes:
@@ -144,7 +154,7 @@ class Connections(Table):
         link could make others read the item again and again. A new consent removes the attribute.
         """
         expression = Expression()
-        update = expression.assignment({"last_attempt": plain(attempt)}, {})
+        update = expression.assignment({"last_attempt": plain(attempt)}, {}, [EVENTS])
         self._update(connection_id, update, [expression.exists("changes")], expression)
 
     # Background work
@@ -198,7 +208,7 @@ class Connections(Table):
             unchanged.append(expression.is_("upkeep_at", due.due_at))
         elif is_refresh is not None:
             unchanged.append(f"NOT {expression.is_('upkeep_at', due.due_at)}")
-        times = expression.assignment(due.postponed(until, is_refresh=bool(is_refresh)), {})
+        times = expression.assignment(due.postponed(until, is_refresh=bool(is_refresh)), {}, [EVENTS])
         counted = f"ADD {expression.name('changes')} {expression.value('one', 1)}"
         self._update(due.connection_id, f"{times} {counted}", unchanged, expression)
 

@@ -140,13 +140,13 @@ class Vending:
             waiting = connection.waits_first
             if waiting is not None and self.timing.now() >= (waiting.waits_until or 0):
                 return self.account_lookup.look_up_due(connection, waiting, deadline)
+            if not ask_now and self.connections.announce_end(connection, self.timing.now()):
+                return None  # a refresh that was due as well is again within the hour
             wanted = _another_than(version, is_background=True, ask_now=ask_now, looks_as_caller=ask_now)
             self._obtain(connection, wanted, deadline)
-        except AnswerMayCome as error:
-            return error
-        except TemporarilyUnavailable:
-            raise
         except GatehouseError as error:
+            if isinstance(error, TemporarilyUnavailable) and not isinstance(error, AnswerMayCome):
+                raise
             return error
         return None
 
