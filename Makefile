@@ -87,7 +87,7 @@ deploy-check: .venv/test.stamp .venv-sam/stamp .venv-deploy/stamp
 
 # Pictures of all pages that customers see, in .screenshots/. If a page violates a rule of accessibility, exits with 1.
 screenshots: .venv/test.stamp .screenshots/npm/stamp
-	$(BIN)/python -m tests.screenshots
+	$(BIN)/python -m tests.screenshots $(ARGS)
 
 .screenshots/npm/stamp: tests/screenshots/package-lock.json
 	@mkdir -p $(@D) && cp tests/screenshots/package.json $< .npmrc $(@D) && cd $(@D) && npm ci --silent && touch stamp

@@ -4,11 +4,12 @@ Each page comes as `browser_response` answers it, with its headers, in the langu
 phone and on a desktop, light and dark, as a plain deployment has it and as one that has a name, a logo and a color.
 axe-core checks it for WCAG 2 A and AA and for its best practices, and the tests' own check for sizes and scrolling. The
 pictures are in `.screenshots/`, with a page `index.html` that shows them side by side. Exits with 1 if anything is
-found.
+found. With `--write` it makes the picture in docs/deploying.md of them.
 """
 
 from __future__ import annotations
 
+import base64
 import sys
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 
 FOLDER = ROOT / ".screenshots"
 AXE = FOLDER / "npm" / "node_modules" / "axe-core" / "axe.min.js"
+DOCUMENTED = ROOT / "docs" / "pages.png"
+_IN_THE_DOCUMENTS = (
+    "en-phone-light/acme-connected.png",
+    "de-phone-dark/acme-failed.png",
+    "es-phone-light/plain-denied.png",
+)
 
 _PROVIDER: dict[str, str | None] = {"provider": "UltraCart"}
 _AGAIN: dict[str, str | None] = {"try_again": "/authorize/hhM23obP3BaaA6B7XNnKOg"}
@@ -57,10 +64,10 @@ WINDOWS: dict[str, dict[str, Any]] = {
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 _LOGO = """\
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 208 40" width="208" height="40">
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 150 40" width="150" height="40">
 <rect width="40" height="40" rx="9" fill="#5b3df5"/>
 <path d="M11 29 20 10l9 19" fill="none" stroke="#fff" stroke-width="4"/>
-<text x="52" y="28" font-family="sans-serif" font-size="24" font-weight="700" fill="#1b1533">Acme Orders</text>
+<text x="52" y="28" font-family="sans-serif" font-size="24" font-weight="700" fill="#1b1533">Acme</text>
 </svg>
 """
 
@@ -78,6 +85,8 @@ def main() -> int:
     with _served() as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_ARGUMENTS)
         found = list(_violations(browser, url))
+        if "--write" in sys.argv:
+            _write(browser)
         browser.close()
     pictures = sorted(FOLDER.glob("*/*.png"))
     (FOLDER / "index.html").write_text(_index([str(each.relative_to(FOLDER)) for each in pictures]), encoding="utf-8")
@@ -107,6 +116,15 @@ def _violations(browser: Browser, url: str) -> Iterator[str]:
                         page.screenshot(path=where / f"{look}-{name}.png", full_page=True)
                         yield from (f"{where.name} {look} {name}: {each}" for each in wrong)
                 context.close()
+
+
+def _write(browser: Browser) -> None:
+    """Put three of the pictures side by side, for the documents."""
+    shown = [base64.b64encode((FOLDER / name).read_bytes()).decode() for name in _IN_THE_DOCUMENTS]
+    page = browser.new_page(viewport={"width": 1120, "height": 100})
+    images = "".join(f'<img src="data:image/png;base64,{each}" width="360">' for each in shown)
+    page.set_content(f'<body style="display:flex;gap:20px;align-items:flex-start;margin:0">{images}</body>')
+    page.screenshot(path=DOCUMENTED, full_page=True)
 
 
 def _collector(texts: list[str]) -> Callable[[ConsoleMessage], None]:
