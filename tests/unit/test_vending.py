@@ -134,6 +134,36 @@ def test_who_comes_second_waits_for_the_first_and_asks_nobody(services: MemorySe
     assert services.server.requests == []
 
 
+def test_a_caller_gets_all_that_it_needs_to_use_the_token_and_nothing_else() -> None:
+    """The contract of `token`, field by field; never a refresh token."""
+    services = MemoryServices()
+    services.connect()
+    known = replace(services.stored(), subject="account-1", metadata={"api": "eu"})
+    services.connections.records["merchant-1"] = known
+
+    assert services.token() == {
+        "connection_id": "merchant-1",
+        "provider": "acme",
+        "access_token": "AT-1",
+        "token_type": "Bearer",
+        "expires_at": NOW + 3600,
+        "scope": "read",
+        "version": 1,
+        "subject": "account-1",
+        "metadata": {"api": "eu"},
+    }
+
+
+def test_a_token_that_lives_for_a_moment_is_vended_to_who_asked_for_it(services: MemoryServices) -> None:
+    """It has run out by the time it is stored: to ask again would bring another one of the kind."""
+    services.server.answers = [answer('{"access_token":"AT-2","refresh_token":"RT-2","expires_in":1}')]
+    services.events.after["http"] = [services.pass_time(2)]
+
+    result = services.token()
+
+    assert (result["access_token"], len(services.server.requests)) == ("AT-2", 1)
+
+
 def test_who_has_enough_waits_for_nobody(due: MemoryServices) -> None:
     """Another call is refreshing, early; the stored token is still good for as long as this call needs it."""
     due.connections.records["merchant-1"] = refreshes.leased(due.stored(), "holder-9", due.now + 20, due.now)
