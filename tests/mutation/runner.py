@@ -23,6 +23,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
@@ -133,6 +134,7 @@ class _InPlace(_Only):
         super().__init__()
         self.are_noticed: list[bool] = []
         self._module, self._path, self._codes, self._patience = module, path, codes, patience
+        self._noticed_by: Counter[str] = Counter()
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Do that in place of running them; without a change all must pass."""
@@ -146,6 +148,8 @@ class _InPlace(_Only):
             changed = _changed_functions(before, _compiled(self._path, code))
             names = {new.co_qualname for new in changed or ()}
             items = [item for item, called in zip(session.items, calls, strict=True) if not names.isdisjoint(called)]
+            # Whatever has noticed many changes will notice the next one too, as a rule.
+            items.sort(key=lambda item: -self._noticed_by[item.nodeid])
             self.are_noticed.append(changed is not None and self._is_noticed(items, ours, changed, code))
         return True
 
@@ -167,7 +171,7 @@ class _InPlace(_Only):
     def _is_noticed(
         self, items: Sequence[pytest.Item], ours: Sequence[FunctionType], changed: Sequence[CodeType], code: str
     ) -> bool:
-        def run(_write: Callable[[Any], None]) -> int:
+        def run(write: Callable[[Any], None]) -> int:
             finder: Any = _Changed(self._module, self._path, code)  # if it is not loaded yet
             sys.meta_path.insert(0, finder)
             for new in changed:
@@ -175,9 +179,12 @@ class _InPlace(_Only):
                     if function.__code__.co_qualname == new.co_qualname:
                         function.__code__ = new
             _run(items, lambda: self.failed is not None)
+            write(self.failed)
             return int(self.failed is not None)
 
-        return bool(items) and _forked(run, self._patience)[0] != 0
+        status, noticed_by = _forked(run, self._patience) if items else (0, None)
+        self._noticed_by.update([noticed_by] if noticed_by else [])
+        return status != 0
 
 
 def _run(items: Sequence[pytest.Item], is_over: Callable[[], bool] = lambda: False) -> None:
