@@ -114,8 +114,10 @@ class Watch(Observer):
         was, now = self.world.plain(before), self.world.plain(after)
         if now["version"] < was.get("version", 0):
             self.violated(f"the version fell from {was['version']} to {now['version']}")
-        # How an attempt to authorize ended is written beside everything else: nothing is decided by it.
-        is_a_note = {**was, "last_attempt": now.get("last_attempt")} == now
+        # How an attempt to authorize ended is written beside everything else: nothing is decided by it. What the write
+        # before it brought goes, as with every write: the stream would show it twice.
+        as_before = {name: value for name, value in was.items() if name != "events"}
+        is_a_note = {**as_before, "last_attempt": now.get("last_attempt")} == now
         if now["changes"] <= was.get("changes", 0) and not is_a_note:
             self.violated(f"a write did not count: {was.get('changes')} changes, then {now['changes']}")
         rows = self._life_written(was, now)

@@ -36,6 +36,7 @@ def landing(**changes: object) -> str:
         "base_url": "http://localhost:8787",
         "providers": ["ultracart", "demo"],
         "connections": [],
+        "events": [],
         "notice": None,
         "clock": {"now": 0, "now_text": "1970-01-01 00:00:00 UTC", "offset_seconds": 0, "offset_text": ""},
         "links": {"aws_endpoint": "http://127.0.0.1:1", "demo_url": "http://127.0.0.1:2"},
@@ -109,6 +110,7 @@ def test_nothing_on_the_landing_page_becomes_markup() -> None:
 
     page = landing(
         base_url=HOSTILE,
+        events=[dict.fromkeys(("name", "connection_id", "at_text", "number", "detail"), HOSTILE)],
         providers=[HOSTILE],
         connections=[hostile],
         notice={"kind": "ok", "text": HOSTILE, "details": [(HOSTILE, HOSTILE)]},

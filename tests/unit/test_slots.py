@@ -444,6 +444,9 @@ def test_a_callback_without_a_slot_consumes_nothing(services: MemoryServices) ->
     outcome = services.completing.complete(validated_response(), services.deadline())
 
     assert [(each.page, each.return_to) for each in waiting] == [("waiting", None)] * 7
+    assert {(each.provider, each.reason) for each in waiting} == {("acme", "provider_throttled")}
+    assert [each.request and each.request.request_id for each in waiting] == [BROWSER.request_id] * 7
+    assert all(each.failure is not None and each.failure.retry_after for each in waiting)
     assert services.now - NOW <= 7
     assert (outcome.page, services.server.codes) == ("connected", ["CODE-1"])
 
