@@ -15,7 +15,7 @@ from functions.vault.base.timing import CALL, LEASE_MARGIN, LONGEST_CALL
 from functions.vault.grant import obtained_document, refreshes
 from functions.vault.grant.authorized import Authorized
 from functions.vault.grant.lease import Lease
-from functions.vault.grant.life import Status
+from functions.vault.grant.life import Place, Status
 from functions.vault.grant.obtained import Obtained, Verdict
 from functions.vault.grant.seal import TOKENS
 from functions.vault.grant.stored_set import RefreshedFrom
@@ -175,6 +175,61 @@ def test_an_answer_to_a_later_attempt_is_sealed_again(services: MemoryServices, 
     assert answered.versions == [3]
     assert after.current
     assert (after.version, after.current.refreshed_from, services.tokens()) == (3, RefreshedFrom("set-1", 2), SECRETS)
+
+
+def test_what_has_to_be_confirmed_is_sealed_again_to_wait(services: MemoryServices, answered: Answered) -> None:
+    """It may have been sealed for use, by an earlier reading of the record: then it waits under a new seal."""
+    owners = Authorized("request-2", answered.held.owner, confirmation="hash")
+    answered.obtained = Obtained("merchant-1", "request-2", answered.sealed(2, TOKENS), authorized=owners)
+
+    after = answered.commit()
+
+    (waiting,) = after.in_place(Place.PENDING)
+    assert services.cipher.open("merchant-1", waiting) == SECRETS
+    assert after.version == 1
+
+
+def test_what_an_account_is_asked_for_is_sealed_again_to_wait(services: MemoryServices, answered: Answered) -> None:
+    """The connection has an account by now: nothing is vended before it is known that this is the same one."""
+    asks = replace(answered.sealed(2, TOKENS), asks_account=True)
+    owners = Authorized("request-2", answered.held.owner)
+    answered.obtained = Obtained("merchant-1", "request-2", asks, authorized=owners)
+    known = replace(answered.held, subject="account-1")
+    services.connections.records["merchant-1"] = known
+
+    def reseal(version: int, purpose: str) -> SealedTokens:
+        return replace(answered.sealed(version, purpose), asks_account=True)
+
+    after = services.committing.commit(answered.obtained, reseal, services.deadline(), known)
+
+    assert len(after.in_place(Place.PENDING)) == after.version == 1
+
+
+def test_a_consent_to_what_is_gone_by_now_is_sealed_again_as_its_first(
+    services: MemoryServices, answered: Answered
+) -> None:
+    """It was sealed as the second version of a record that was deleted meanwhile."""
+    services.connections.records.clear()
+    answered.obtained = Obtained("merchant-1", "request-2", answered.sealed(2), authorized=Authorized("request-2"))
+
+    after = answered.commit(UNREAD)
+
+    assert (answered.versions, after.version, services.tokens()) == ([2, 1], 1, SECRETS)
+
+
+@pytest.mark.parametrize(("chance", "pause"), [(0.0, 0.25), (1.0, 0.75)])
+def test_between_two_tries_is_about_half_a_second(
+    services: MemoryServices, answered: Answered, chance: float, pause: float
+) -> None:
+    """From a quarter to three quarters: those who failed together do not try together."""
+    timing = replace(services.timing, jitter=lambda: chance)
+    services.events.before["change"] = [down()]
+
+    replace(services.committing, timing=timing).commit(
+        answered.obtained, answered.sealed, services.deadline(), answered.held
+    )
+
+    assert services.slept == [pause]
 
 
 def test_a_seal_that_fails_is_tried_again(services: MemoryServices, answered: Answered) -> None:

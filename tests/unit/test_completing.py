@@ -577,6 +577,7 @@ def test_a_replaced_consent_for_which_there_is_no_room_is_left_to_the_server(
     (left,) = lines[-1]
 
     assert lines[:-1] == [[]] * MOST_SUPERSEDED
+    assert left.name == "gatehouse", "the log of the functions has it"
     assert (left.connection_id, left.provider, left.version) == ("merchant-1", "acme", 1)  # type: ignore[attr-defined]
 
 

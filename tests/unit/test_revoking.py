@@ -23,6 +23,7 @@ from functions.vault.grant.token_set import TokenSet
 from functions.vault.usecases.revoking import GIVE_UP_AFTER, NotRevokedYet
 from tests.unit.samples import NOW, WHOSE, answer, registration, sealed_tokens, token_response, with_current
 from tests.unit.services import MemoryServices, aws_error, down
+from tests.unit.test_account_lookup import consent
 
 if TYPE_CHECKING:
     from functions.vault.grant.connection import Connection
@@ -1168,3 +1169,60 @@ def test_what_has_become_another_owners_is_not_ended(services: MemoryServices) -
         services.revoking.revoke("merchant-1", services.deadline(), Narrowing(owner="owner-1"))
 
     assert (services.stored().status, services.stored().owner) == (Status.ACTIVE, "owner-2")
+
+
+@pytest.mark.parametrize(
+    ("whose", "narrowing", "is_taken"),
+    [
+        ("owner-2", Narrowing(owner="owner-1"), False),
+        ("owner-1", Narrowing(owner="owner-1"), True),
+        ("owner-2", Narrowing(connection_id="merchant-1"), True),
+    ],
+)
+def test_what_waits_in_an_ended_connection_is_not_taken_away_by_its_earlier_owner(
+    services: MemoryServices, whose: str, narrowing: Narrowing, *, is_taken: bool
+) -> None:
+    """Somebody else's consent may wait in it. Whoever may act on the connection takes away what is in it."""
+    services.revoke()
+    consent(services, "b", confirm=True, return_to="https://app.example/connected", owner=whose)
+    assert services.stored().unconfirmed is not None
+
+    services.revoking.revoke("merchant-1", services.deadline(), narrowing)
+
+    assert (services.stored().unconfirmed is None) is is_taken
+
+
+def test_until_a_slot_is_had_a_revocation_only_waits(services: MemoryServices) -> None:
+    """A provider with slots: what is killed before it has one was no attempt, and the next one need not be careful."""
+    services.registrations.known["acme"] = registration(max_concurrency=1)
+    leases: list[bool] = []
+
+    def look() -> None:
+        (ended,) = services.stored().to_revoke
+        assert ended.lease is not None
+        leases.append(ended.lease.waiting)
+
+    services.events.before["change"] = [None, look]
+
+    assert services.revoke() == "revoked"
+
+    assert leases == [True]
+
+
+def test_each_attempt_has_a_lease_of_its_own(services: MemoryServices) -> None:
+    """Two that are at work at the same time do not take each other's lease for theirs."""
+    services.server.answers = [DOWN] * 3
+    services.revoke()
+    holders: set[str] = set()
+
+    def look() -> None:
+        (ended,) = services.stored().to_revoke
+        assert ended.lease is not None
+        holders.add(ended.lease.holder)
+
+    for _ in range(2):
+        services.events.before["change"] = [None, look]
+        retry(services)
+
+    assert len(holders - {""}) == 2
+    assert all(isinstance(each, str) for each in holders)
