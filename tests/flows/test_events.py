@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from werkzeug.wrappers import Response
 
 from functions.vault.usecases.publishing import WAITS_FOR_BUS
+from tests.built import running_stack
 from tests.flows.application import fresh
 from tests.flows.scripted import TOKENS, connect
 from tools import event_schemas
@@ -74,6 +75,13 @@ class Bus:
     def kinds(self, connection_id: str) -> list[str]:
         """Return what happened to a connection."""
         return [event["detail-type"].removeprefix("connection.") for event in self.of(connection_id)]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """Give a stack of its own: a sweep does all that is due, and other tests leave hundreds behind."""
+    with running_stack() as running:
+        yield running
 
 
 @pytest.fixture
