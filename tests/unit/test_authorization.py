@@ -75,6 +75,15 @@ def test_every_part_of_the_binding_changes_what_is_derived() -> None:
     assert len({other.code_verifier for other in others}) == 4
 
 
+def test_whatever_is_derived_is_256_bits_long() -> None:
+    """In 43 characters, whichever they end with: a reader of the address compares them whole."""
+    nonces = (f"{number:043}" for number in range(300))
+
+    derived = [BrowserBinding(VECTOR.request_id, VECTOR.ticket_secret, nonce).code_verifier for nonce in nonces]
+
+    assert {len(each) for each in derived} == {43}
+
+
 def test_new_ids_and_secrets_have_as_many_bits_as_they_claim() -> None:
     """128 bits for a request's id, 256 for each secret, in the form that is parsed."""
     request_id, secret = authorization.new_request_id(), authorization.new_secret()
@@ -82,6 +91,7 @@ def test_new_ids_and_secrets_have_as_many_bits_as_they_claim() -> None:
     ticket = Ticket.parse(f"{request_id}.{secret}")
 
     assert ticket == Ticket(request_id, secret)
+    assert str(ticket) == f"{request_id}.{secret}", "the end of the link that `start` returns"
     assert (len(request_id), len(secret)) == (22, 43)
     assert len({authorization.new_secret() for _ in range(100)}) == 100
 
@@ -117,6 +127,12 @@ def test_a_link_ends_on_the_second(age: float, *, expired: bool) -> None:
 
     assert request.link_has_expired(NOW + age, was_opened_here=False) is expired
     assert not request.link_has_expired(NOW + age, was_opened_here=True)
+
+
+def test_requests_in_flight_outlast_a_release() -> None:
+    """What an earlier version has stored is read by these words, and its links were promised ten minutes."""
+    assert [str(phase) for phase in Phase] == ["open", "consumed", "failed"]
+    assert (authorization.LINK_LIFETIME, authorization.LIFETIME) == (600, 2400)
 
 
 @pytest.mark.parametrize(("age", "expired"), [(0, False), (2399.9, False), (2400, True), (2401, True)])
