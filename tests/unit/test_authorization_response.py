@@ -118,6 +118,16 @@ RULES: list[tuple[dict[str, str], Rule, str]] = [
     ({"error": "again"}, {"endpoint": "authorization", "code": "again", "means": "busy"}, "temporarily_unavailable"),
     ({"error": "who"}, {"endpoint": "authorization", "code": "who", "means": "invalid_client"}, "unauthorized_client"),
     ({"error": "dead"}, {"endpoint": "authorization", "code": "dead", "means": "invalid_grant"}, "server_error"),
+    (
+        {"error": "odd"},
+        {"endpoint": "authorization", "contains": {"error": "odd"}, "means": "access_denied"},
+        "access_denied",
+    ),
+    (
+        {"error": "x", "error_description": "odd"},
+        {"endpoint": "authorization", "contains": {"error_description": "odd"}, "means": "access_denied"},
+        "access_denied",
+    ),
 ]
 
 
@@ -299,6 +309,43 @@ def test_a_code_that_is_to_be_posted_is_not_accepted_in_a_query(code: dict[str, 
     posted = [COOKIE.replace("gatehouse-", "gatehouse-post-")]
 
     assert refusal(urlencode({"state": BROWSER.state, **code}), posted) == "form_expected"
+
+
+def test_a_form_answers_only_a_request_that_asked_for_one() -> None:
+    """The cookie of such a request goes along with a POST from another site; that of others has no business there."""
+    form = urlencode({"state": BROWSER.state, "code": "CODE-1"})
+    posted = COOKIE.replace("gatehouse-", "gatehouse-post-")
+
+    assert validate("acme", form, [COOKIE, posted], secure=True, form_post=True).code == "CODE-1"
+    with pytest.raises(Refused, match="browser_unknown"):
+        validate("acme", form, [COOKIE], secure=True, form_post=True)
+
+
+def test_a_refused_response_names_the_request_that_it_claims_to_answer() -> None:
+    """For the log: in a response that is read far enough."""
+    claims = {f"state={BROWSER.state}&code=x": BROWSER.request_id, "state=x&code=x": None, "code=x": None}
+
+    for query, request_id in claims.items():
+        with pytest.raises(Refused) as caught:
+            validate("acme", query, [], secure=True)
+        assert caught.value.request_id == request_id
+
+
+def test_each_parameter_is_read_by_itself() -> None:
+    """One that is unreadable or comes twice takes no other along, and a value may hold any character."""
+    query = f"state={BROWSER.state}&code=a=b=&x=%ff&twice=1&twice=2&y=1%3D2"
+
+    response = validate("acme", query, [COOKIE], secure=True)
+
+    assert (response.code, response.parameters) == ("a=b=", {"y": "1=2"})
+
+
+@pytest.mark.parametrize("error", ["a%ff", "a\udcff"])
+def test_an_error_counts_although_it_cannot_be_decoded(error: str) -> None:
+    """In another encoding, or as octets that were never encoded: it is a refusal."""
+    response = validate("acme", f"state={BROWSER.state}&error={error}", [COOKIE], secure=True)
+
+    assert (response.error, response.is_refusal) == ("a\ufffd", True)
 
 
 def test_an_error_needs_the_state_and_the_cookie_too() -> None:
