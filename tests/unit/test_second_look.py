@@ -140,7 +140,7 @@ def test_a_call_that_is_limited_to_another_owner_looks_at_nothing(services: Memo
 
 
 def test_who_comes_during_a_look_waits_for_it(services: MemoryServices) -> None:
-    """One request for all of them, and one outcome."""
+    """One request for all of them, and one outcome, also if the table throttles those who wait."""
     services.pass_time(60)()
     held = refreshes.leased(services.stored(), "holder-9", services.now + 30, services.now)
     services.connections.records["merchant-1"] = held
@@ -151,6 +151,7 @@ def test_who_comes_during_a_look_waits_for_it(services: MemoryServices) -> None:
         services.connections.records["merchant-1"] = found
 
     services.events.before["sleep"] = [None, None, is_found_alive]
+    services.events.before["get"] = [None, down()]
 
     assert services.refresh()["access_token"] == "AT-9"
     assert (len(services.slept), services.server.requests) == (3, [])

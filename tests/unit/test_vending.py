@@ -425,6 +425,7 @@ def test_who_needs_a_token_asks_though_it_was_offered_in_vain(due: MemoryService
     again = due.token(min_ttl=300)
 
     assert [(each["error"], each["retry_after"]) for each in (needing, again)] == [("provider_unavailable", 5)] * 2
+    assert {each["connection_id"] for each in (needing, again)} == {"merchant-1"}
     assert len(due.server.requests) == 3
     due.pass_time(5)()
     assert due.token(min_ttl=300)["version"] == 2
@@ -1027,6 +1028,37 @@ def test_a_person_is_asked_before_a_token_ends_that_cannot_be_refreshed(services
     assert services.server.requests == []
 
 
+def test_the_end_of_a_refresh_token_is_announced_before_anything_is_sent(services: MemoryServices) -> None:
+    """One short piece of work: what else is due comes again. For an operator who wants the server asked, it is."""
+    ends_at = int(services.now) + 1000
+    near = replace(with_current(services.stored(), refresh_expires_at=ends_at), ends_at=ends_at, notice_at=NOW)
+
+    def asked(*, ask_now: bool) -> int:
+        services.connections.records["merchant-1"] = near
+        assert services.vending.refresh_due("merchant-1", 1, services.deadline(), ask_now=ask_now) is None
+        return len(services.server.requests)
+
+    assert (asked(ask_now=False), services.stored().notice_at) == (0, None)
+    assert asked(ask_now=True) == 1
+
+
+def test_each_refresh_has_a_lease_of_its_own(services: MemoryServices) -> None:
+    """Two that are at work at the same time do not take each other's lease for theirs."""
+    holders: list[str] = []
+
+    def look() -> None:
+        lease = services.stored().lease
+        assert lease is not None
+        holders.append(lease.holder)
+
+    for _ in range(2):
+        services.events.before["http"] = [look]
+        services.refresh()
+        services.pass_time(60)()
+
+    assert len({each for each in holders if each}) == 2
+
+
 def test_background_work_refreshes_what_is_still_at_its_version(services: MemoryServices) -> None:
     """A message that comes twice, or late, finds another version and sends nothing."""
     for _ in range(3):
@@ -1177,14 +1209,23 @@ def test_a_call_that_is_limited_to_this_connection_gets_its_token(
     assert [each["access_token"] for each in (vended, again, refreshed)] == ["AT-2", "AT-2", "AT-3"]
 
 
-def test_a_call_that_waits_gets_no_token_of_who_has_the_connection_then(services: MemoryServices) -> None:
+@pytest.mark.parametrize("refreshes_now", [True, False])
+def test_a_call_that_waits_gets_no_token_of_who_has_the_connection_then(
+    services: MemoryServices, *, refreshes_now: bool
+) -> None:
     """Its owner is looked at in each record that is read, not only in the first."""
-    before = services.stored()
+    before, vending = services.stored(), services.vending
     services.connections.records["merchant-1"] = refreshes.leased(before, "holder-9", services.now + 20, services.now)
     services.events.before["sleep"] = [lambda: taken_over(services)]
 
+    def vend() -> None:
+        if refreshes_now:
+            vending.refresh("merchant-1", None, services.deadline(), MINE)
+        else:
+            vending.token("merchant-1", 60, services.deadline(), MINE)
+
     with pytest.raises(ConnectionNotFound):
-        services.vending.token("merchant-1", 60, services.deadline(), MINE)
+        vend()
 
     assert services.vending.token("merchant-1", 60, services.deadline())["access_token"] == "AT-THEIRS"
 

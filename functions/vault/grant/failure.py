@@ -112,11 +112,11 @@ class Failure:
             return self.not_before or self.at
         return self.retry_at
 
-    def as_error(self, connection_id: str, now: float, until: int | None = None) -> GatehouseError:
-        """Return the error for a caller that meets the failure, and may try again at `until`, by default `retry_at`."""
+    def as_error(self, connection_id: str, now: float) -> GatehouseError:
+        """Return the error for a caller that meets the failure, and may try again at `retry_at`."""
         error = BY_CODE[self.code](self.description, connection_id=connection_id, provider_error=self.provider_error)
         if error.retryable:
-            remaining = (until or self.retry_at) - (self.at if now < self.at + SHARED_FOR else now)
+            remaining = self.retry_at - (self.at if now < self.at + SHARED_FOR else now)
             error.retry_after = max(1, math.ceil(remaining))
         return error
 

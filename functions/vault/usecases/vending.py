@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -177,7 +176,7 @@ class Vending:
             if failure is not None and until is not None and (is_shared or now < until):
                 if wanted.enough(connection, now):
                     return self._vended(connection)
-                raise failure.as_error(connection_id, failure.at if is_shared else now, until)
+                raise failure.as_error(connection_id, failure.at if is_shared else now)
             has_tried = True
             try:
                 connection = self._attempt(connection, wanted, deadline, for_slot)
@@ -232,10 +231,7 @@ class Vending:
         )
 
     def _without_refresh_token(self, connection: Connection) -> Connection:
-        """Return the record of a grant that has run out; raise if its access token is still valid, as the last one.
-
-        When its end is near, the record says that a person is needed, whichever call finds that out.
-        """
+        """Return the record of a grant that has run out; raise if its access token is still valid, as the last one."""
         error = ReauthorizationRequired(
             "The access token cannot be refreshed, the grant came without a refresh token: start again. If each grant "
             "comes without one, the registration may have to ask for it: with offline_access among its scopes, or with "
@@ -246,8 +242,6 @@ class Vending:
         now = self.timing.now()
         if not connection.is_valid_for(0, now):
             return self.connections.change_or_read(connection, refreshes.refused(connection, error, now))
-        if connection.needs is None and now >= (connection.needs_from or math.inf):
-            self.connections.change_or_read(connection, refreshes.ends_soon(connection, now))
         raise error
 
     def _wait(self, connection: Connection, pause: float, deadline: Deadline, for_slot: _SlotWait) -> None:
