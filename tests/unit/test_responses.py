@@ -12,7 +12,7 @@ from functions.vault.base.errors import (
 )
 from functions.vault.grant.token_set import TokenSet
 from functions.vault.grant.tokens import TokenResponse
-from functions.vault.oauth.responses import is_revoked, with_redirect_metadata
+from functions.vault.oauth.responses import account_in, is_revoked, with_redirect_metadata
 from functions.vault.oauth.transport import Answer
 from functions.vault.provider.provider import Provider
 from tests.unit.samples import answer
@@ -153,3 +153,59 @@ def test_an_answer_shows_neither_its_headers_nor_its_body() -> None:
 
     assert "AT-1" not in shown
     assert "session" not in shown
+
+
+# The account
+
+ASKED = Provider("acme", subject="id")
+
+
+def test_an_account_endpoint_that_throttles_names_its_time() -> None:
+    """It counts as a throttle, as everywhere: others of the provider are not asked meanwhile."""
+    with pytest.raises(ProviderThrottled) as caught:
+        account_in(answer("{}", 429, retry_after="30"), ASKED, secrets=())
+
+    assert caught.value.retry_after == 30
+
+
+def test_what_an_account_endpoint_refuses_says_nothing_of_the_grant() -> None:
+    """It is asked again, at the time that it names; the operator reads what it said."""
+    refused = answer('{"error": "scope_needed"}', 503, retry_after="40")
+
+    with pytest.raises(ProviderUnavailable, match="does not say whose the tokens are") as caught:
+        account_in(refused, ASKED, secrets=())
+
+    said = caught.value.provider_error
+    assert (caught.value.retry_after, said and said.error) == (40, "scope_needed")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [("OK", ProviderUnavailable, "not a JSON object"), ('{"name": "x"}', ProviderMisconfigured, "has no id")],
+)
+def test_an_answer_that_names_no_account_is_explained(body: str, kind: type[Exception], words: str) -> None:
+    """What was looked for, and what there was."""
+    with pytest.raises(kind, match=words):
+        account_in(answer(body), ASKED, secrets=())
+
+
+def test_an_operator_reads_with_which_status_a_revocation_was_not_confirmed() -> None:
+    """The server has said 200, and not what its data expects."""
+    with pytest.raises(RevocationRefused) as caught:
+        is_revoked(answer('{"message": "later"}'), Provider("acme", revocation_success="done"), secrets=())
+
+    said = caught.value.provider_error
+    assert said
+    assert (said.error, said.error_description, said.status) == ("not_revoked", "later", 200)
+
+
+def test_an_error_in_a_form_has_the_providers_name_for_it() -> None:
+    """A form is read as one by the fields that the provider's answers have."""
+    named = Provider("acme", error_fields={"error": "problem"})
+
+    with pytest.raises(GatehouseError) as caught:
+        is_revoked(answer("problem=try_later&x=1", 400), named, secrets=())
+
+    said = caught.value.provider_error
+    assert said
+    assert said.error == "try_later"
