@@ -369,6 +369,7 @@ def test_an_outage_of_the_registration_takes_no_lease(services: MemoryServices) 
     result = services.token()
 
     assert (result["error"], result["retry_after"]) == ("provider_unavailable", 5)
+    assert result["connection_id"] == "merchant-1"
     assert services.stored() == before
 
 
