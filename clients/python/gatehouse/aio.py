@@ -1,0 +1,139 @@
+"""`AsyncGatehouse`: the functions of Gatehouse for asyncio. boto3 has no such calls, so that each runs in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial, update_wrapper
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
+
+from .base import Client
+from .client import Gatehouse
+from .core import DEFAULT_MIN_TTL
+from .errors import NoAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterator
+
+    from .answers import Token
+    from .auth import Auth
+    from .timing import Deadline
+
+_P = ParamSpec("_P")
+_Result = TypeVar("_Result")
+
+_A_LITTLE = 1.0
+"""Seconds by which a call under way may end before the caller's own time, to be shared with it."""
+
+
+async def in_thread(call: Callable[[], _Result]) -> _Result:
+    """Return what a call returns, made in a thread. Under trio by anyio, which httpx brings along."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        import anyio.to_thread  # noqa: PLC0415 - asyncio alone is the usual case
+
+        return await anyio.to_thread.run_sync(call)
+    return await asyncio.to_thread(call)
+
+
+def _threaded(
+    method: Callable[Concatenate[Gatehouse, _P], _Result],
+) -> Callable[Concatenate[AsyncGatehouse, _P], Coroutine[Any, Any, _Result]]:
+    async def call(self: AsyncGatehouse, /, *args: _P.args, **fields: _P.kwargs) -> _Result:
+        return await in_thread(partial(method, Gatehouse.like(self), *args, **fields))
+
+    update_wrapper(call, method)
+    return call
+
+
+def _threaded_iterator(
+    method: Callable[Concatenate[Gatehouse, _P], Iterator[_Result]],
+) -> Callable[Concatenate[AsyncGatehouse, _P], AsyncIterator[_Result]]:
+    async def iterate(self: AsyncGatehouse, /, *args: _P.args, **fields: _P.kwargs) -> AsyncIterator[_Result]:
+        found = method(Gatehouse.like(self), *args, **fields)
+        while True:
+            each = await in_thread(lambda: next(found, None))
+            if each is None:
+                return
+            yield each
+
+    update_wrapper(iterate, method)
+    return iterate
+
+
+class AsyncGatehouse(Client):
+    """The functions of Gatehouse, for coroutines. Make one for your process.
+
+    However many coroutines ask for the token of a connection, one thread asks Gatehouse. If a caller is cancelled, the
+    call goes on, and the others get its outcome.
+    """
+
+    start = _threaded(Gatehouse.start)
+    confirm = _threaded(Gatehouse.confirm)
+    revoke = _threaded(Gatehouse.revoke)
+    import_connection = _threaded(Gatehouse.import_connection)
+    connection = _threaded(Gatehouse.connection)
+    attempt = _threaded(Gatehouse.attempt)
+    connections = _threaded_iterator(Gatehouse.connections)
+    call = _threaded(Gatehouse.call)
+
+    async def token(self, connection_id: str, *, min_ttl: int | None = None) -> Token:
+        """Return an access token that is valid for at least `min_ttl` seconds (60, if not named)."""
+        core = self.core
+        kept = core.kept.get(connection_id, DEFAULT_MIN_TTL if min_ttl is None else min_ttl)
+        if kept is not None:
+            return kept
+        return await self._shared(("token", connection_id, min_ttl), partial(core.token, connection_id, min_ttl))
+
+    async def refresh(self, connection_id: str, *, if_version: int | None = None) -> Token:
+        """Return another token, because an API has rejected the one with this version. Always name the version."""
+        key = ("refresh", connection_id, if_version)
+        return await self._shared(key, partial(self.core.refresh, connection_id, if_version))
+
+    async def another(self, refused: Token) -> Token | None:
+        """Return another token than one that an API refused, or None if another would not help."""
+        key = ("another", refused.connection_id, refused.version)
+        return await self._shared(key, partial(self.core.another, refused))
+
+    def auth_for(self, connection_id: str, *, scheme: str = "Bearer") -> Auth:
+        """Return what `auth=` of httpx takes: it puts a token on, and after a 401 another, once."""
+        from .auth import auth_for  # noqa: PLC0415 - it looks for httpx among what the caller has loaded
+
+        return auth_for(self, connection_id, scheme)
+
+    async def _shared(self, key: Hashable, call: Callable[[Deadline], _Result]) -> _Result:
+        """Return the outcome of the call under way with this key, or else make it.
+
+        A call that would end much before the caller's own time is not shared here. In their threads both are one again.
+        """
+        until = self._allowance.begin()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return await in_thread(lambda: call(until))
+        calls, key = _under_way.setdefault(loop, {}), (self.core, key)
+        found = calls.get(key)
+        if found is None or found[0].left < until.left - _A_LITTLE:
+            task = loop.create_task(asyncio.to_thread(call, until))
+            task.add_done_callback(partial(_ended, calls, key))
+            calls[key] = found = until, task
+        try:
+            result: _Result = await asyncio.wait_for(asyncio.shield(found[1]), until.left + _A_LITTLE)
+        except asyncio.TimeoutError:  # not yet the builtin one in Python 3.10
+            raise NoAnswer("No thread was free to make the call before the time was over.") from None
+        return result
+
+
+_under_way: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, tuple[Deadline, asyncio.Task[Any]]]] = (
+    WeakKeyDictionary()
+)
+"""The calls under way in each event loop, with the deadline of each."""
+
+
+def _ended(calls: dict[Hashable, tuple[Deadline, asyncio.Task[Any]]], key: Hashable, task: asyncio.Task[Any]) -> None:
+    if key in calls and calls[key][1] is task:
+        del calls[key]
+    if not task.cancelled():
+        # Nobody may be left to whom it could be raised.
+        task.exception()

@@ -1,0 +1,152 @@
+"""Authentication for requests and httpx: a token on each request, and another one after a 401, once.
+
+Nothing here imports either of them: what runs was called by the one that is used.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from .client import Gatehouse
+from .core import REFRESH_DOES_NOT_HELP_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator
+
+    import httpx
+    from requests import PreparedRequest, Response
+    from requests.auth import AuthBase
+
+    from .answers import Token
+    from .base import Client
+
+    class _Base(httpx.Auth, AuthBase):
+        """For type checkers, what `auth_for` returns is what either package takes."""
+
+else:
+    _Base = object
+
+_UNAUTHORIZED = 401
+
+
+class Auth(_Base):
+    """Puts the access token of a connection on each request. Made by `auth_for`.
+
+    After a 401 it asks Gatehouse for another token, and sends the request once more: if its body can be sent again, and
+    if it carried the first token, which a redirect to another host has taken off. A second 401 is the caller's. Then,
+    for five minutes, no 401 to that token makes this process ask for another refresh.
+    """
+
+    def __init__(self, client: Client, connection_id: str, scheme: str) -> None:
+        self._client = client
+        self._threads = Gatehouse.like(client)
+        self._connection_id = connection_id
+        self._scheme = scheme
+
+    def __repr__(self) -> str:
+        return f"Auth({self._connection_id!r})"
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Put a token on, and look at the response: what requests calls."""
+        if not hasattr(request, "register_hook"):
+            raise TypeError("This works with httpx only if httpx was imported before auth_for was called.")
+        token = self._threads.token(self._connection_id)
+        self._put_on(request, token)
+        request.register_hook("response", partial(self._after, token))  # type: ignore[no-untyped-call]
+        return request
+
+    def _after(self, token: Token, response: Response, **options: Any) -> Response:
+        """Return the response; after a 401, the one to the same request with another token."""
+        request = response.request
+        if not self._is_refused(response, token):
+            return response
+        another = self._threads.another(token)
+        adapter = getattr(response, "connection", None)
+        if another is None or adapter is None or not _rewound(request):
+            return response
+        # Read to its end, a connection can be used again.
+        _ = response.content
+        response.close()
+        repeated = request.copy()
+        self._put_on(repeated, another)
+        second: Response = adapter.send(repeated, **options)
+        second.history.append(response)
+        second.request = repeated
+        self._note(second, another)
+        return second
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Put a token on, send, and after a 401 send once more with another: what httpx.Client calls."""
+        token = self._threads.token(self._connection_id)
+        self._put_on(request, token)
+        response = yield request
+        if self._is_refused(response, token):
+            another = self._threads.another(token)
+            if another is not None and _is_in_memory(response.request):
+                self._put_on(response.request, another)
+                self._note((yield response.request), another)
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Do the same without blocking the event loop: what httpx.AsyncClient calls."""
+        from .aio import AsyncGatehouse  # noqa: PLC0415 - it needs asyncio, which others do not
+
+        coroutines = AsyncGatehouse.like(self._client)
+        token = await coroutines.token(self._connection_id)
+        self._put_on(request, token)
+        response = yield request
+        if self._is_refused(response, token):
+            another = await coroutines.another(token)
+            if another is not None and _is_in_memory(response.request):
+                self._put_on(response.request, another)
+                self._note((yield response.request), another)
+
+    def _put_on(self, request: Any, token: Token) -> None:
+        request.headers["Authorization"] = self._header(token)
+
+    def _header(self, token: Token) -> str:
+        return f"{self._scheme} {token.access_token}"
+
+    def _is_refused(self, response: Any, token: Token) -> bool:
+        """Return whether it is a 401 to this token. A host that a redirect has led to did not get it, and must not."""
+        carried = response.request.headers.get("Authorization")
+        return bool(response.status_code == _UNAUTHORIZED and carried == self._header(token))
+
+    def _note(self, second: Any, token: Token) -> None:
+        """Remember that a new token did not help either."""
+        if second.status_code == _UNAUTHORIZED:
+            self._client.core.refused.add(self._connection_id, token.version, REFRESH_DOES_NOT_HELP_SECONDS)
+
+
+def _rewound(request: PreparedRequest) -> bool:
+    """Return whether the body can be sent again, and is at its beginning. That of a generator cannot."""
+    body: Any = request.body
+    position = getattr(request, "_body_position", None)
+    if body is None or isinstance(body, (bytes, str)):
+        return True
+    seek = getattr(body, "seek", None)
+    if seek is None or not isinstance(position, int):
+        return False
+    try:
+        seek(position)
+    except OSError:
+        return False
+    return True
+
+
+def _is_in_memory(request: httpx.Request) -> bool:
+    """Return whether httpx has the whole body. A file or a generator has been read to its end."""
+    return hasattr(request, "_content")
+
+
+def auth_for(client: Client, connection_id: str, scheme: str) -> Auth:
+    """Return an `Auth` that is also an Auth of httpx, if that has been imported.
+
+    httpx takes anything else that can be called for a function without a second half, and would never repeat a request.
+    """
+    loaded = [getattr(sys.modules.get(name), "Auth", None) for name in ("httpx", "httpx2")]
+    bases = tuple(base for base in loaded if base is not None)
+    kind = type("Auth", (Auth, *bases), {}) if bases else Auth
+    auth: Auth = kind(client, connection_id, scheme)
+    return auth

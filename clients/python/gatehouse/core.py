@@ -1,0 +1,172 @@
+"""What a client of Gatehouse is, sync or async: a transport, the tokens it keeps, and the calls under way."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from . import answers, calls
+from .answers import Token
+from .http import Http, Paths
+from .invoke import Invoke
+from .kept import KeptTokens, RefusedTokens, SingleFlight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+    from typing import Literal
+
+    import boto3
+
+    from .timing import Deadline, Timing
+    from .transport import Transport
+
+DEFAULT_MIN_TTL = 60
+"""Seconds that a token is valid for at least, as at Gatehouse itself."""
+
+JUST_OBTAINED_SECONDS = 10
+"""Gatehouse does not refresh a token set that is younger."""
+REFRESH_DOES_NOT_HELP_SECONDS = 300
+"""How long a 401 is taken to be about something else than the token, after a new token got one, too."""
+
+_WHOSE = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CONFIG_FILE",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_LAMBDA",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_ROLE_ARN",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+)
+"""The variables that say whose credentials boto3 uses, and where it calls. None of them is a secret."""
+
+
+class Core:
+    """The calls that both clients make. It is made for threads."""
+
+    def __init__(self, transport: Transport, keep: float, timing: Timing) -> None:
+        self.transport = transport
+        self.timing = timing
+        self.kept = KeptTokens(keep, timing)
+        self.refused = RefusedTokens(timing)
+        self._flights: SingleFlight[Token] = SingleFlight()
+
+    def call(self, function: str, request: dict[str, Any], until: Deadline) -> dict[str, Any]:
+        """Return the answer of any function."""
+        return calls.call(self.transport, self.timing, function, request, until)
+
+    def call_and_forget(self, function: str, request: dict[str, Any], until: Deadline) -> dict[str, Any]:
+        """Return the answer of a function that may end what the kept token is of, or replace it."""
+        connection_id = request.get("connection_id")
+        try:
+            return self.call(function, request, until)
+        finally:
+            # Whatever came of it: without an answer, too, it may have happened.
+            if connection_id is not None:
+                self.kept.forget(connection_id)
+
+    def token(self, connection_id: str, min_ttl: int | None, until: Deadline) -> Token:
+        """Return a token, kept or asked for."""
+        kept = self.kept.get(connection_id, DEFAULT_MIN_TTL if min_ttl is None else min_ttl)
+        if kept is not None:
+            return kept
+        request = without_nulls(connection_id=connection_id, min_ttl=min_ttl)
+        return self._asked("token", request, until)
+
+    def refresh(self, connection_id: str, if_version: int | None, until: Deadline) -> Token:
+        """Return a token that is newer than `if_version`, or refreshed now."""
+        if if_version is not None:
+            self.kept.forget(connection_id, if_version)
+            newer = self.kept.get(connection_id, DEFAULT_MIN_TTL)
+            if newer is not None:
+                return newer
+        request = without_nulls(connection_id=connection_id, if_version=if_version)
+        return self._asked("refresh", request, until)
+
+    def another(self, refused: Token, until: Deadline) -> Token | None:
+        """Return another token than one that an API refused, or None if another would not help."""
+        if self.refused.has(refused.connection_id, refused.version):
+            return None
+        token = self.refresh(refused.connection_id, refused.version, until)
+        if token.access_token == refused.access_token:
+            # Gatehouse returns a token set younger than ten seconds as it is.
+            self.refused.add(refused.connection_id, refused.version, JUST_OBTAINED_SECONDS)
+            return None
+        return token
+
+    def _asked(self, function: str, request: dict[str, Any], until: Deadline) -> Token:
+        def ask() -> Token:
+            moment = self.kept.moment
+            token = answers.read(Token, self.call(function, request, until))
+            self.kept.keep(token, moment)
+            return token
+
+        return self._flights.run((function, *sorted(request.items())), ask, until)
+
+
+def without_nulls(**fields: Any) -> dict[str, Any]:
+    """Return a request without the fields that the caller left out."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+_cores: dict[Hashable, Core] = {}
+_lock = threading.Lock()
+
+
+def core_for(  # noqa: PLR0913 - all that a client can be made with
+    *,
+    stack: str | None,
+    region: str | None,
+    url: str | None,
+    owner: str | None,
+    connection: str | Literal[True] | None,
+    session: boto3.Session | None,
+    client: Any,
+    keep: float,
+    timing: Timing,
+) -> Core:
+    """Return the core of a client. Clients that are made alike share one, so that a new one has the kept tokens.
+
+    Those with a session or an AWS client of their own share nothing: nobody can see whose credentials these have.
+    """
+    url = url if url is not None else os.environ.get("GATEHOUSE_API_URL")
+    stack = stack if stack is not None else os.environ.get("GATEHOUSE_STACK", "gatehouse")
+    paths = Paths(owner, connection)
+    if url and client is not None:
+        raise ValueError("client= is for calls by Invoke, and url= for calls by HTTP: pass one of them.")
+    if not url and paths != Paths():
+        raise ValueError("owner= and connection= are paths of the HTTP API: pass url=, the stack's output ApiUrl.")
+
+    def made() -> Core:
+        transport = (
+            Http(url, paths, session=session, region=region)
+            if url
+            else Invoke(stack, session=session, region=region, client=client)
+        )
+        return Core(transport, keep, timing)
+
+    if session is not None or client is not None:
+        return made()
+    environment = tuple(os.environ.get(name) for name in _WHOSE)
+    return _shared((stack, region, url, paths, keep, timing, environment), made)
+
+
+def _shared(key: Hashable, made: Callable[[], Core]) -> Core:
+    with _lock:
+        if key not in _cores:
+            _cores[key] = made()
+        return _cores[key]
+
+
+def _forget_all() -> None:
+    """Begin anew in a forked process: sockets and calls under way are those of its parent."""
+    global _lock  # noqa: PLW0603 - it may have been held in the parent at the moment of the fork
+    _lock = threading.Lock()
+    _cores.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
