@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.expressions import Deployed, translated
 from tests.filter_patterns import matches, value_at
+from tests.fired_alarms import note_fired
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -37,6 +38,11 @@ class Metric:
         """Return the metric that an alarm names."""
         dimensions = {(each["Name"], each["Value"]) for each in properties.get("Dimensions", [])}
         return Metric(properties["Namespace"], properties["MetricName"], frozenset(dimensions))
+
+
+def lambda_metric(function: str, name: str) -> Metric:
+    """Return a metric that Lambda has of a function of the template."""
+    return Metric("AWS/Lambda", name, frozenset({("FunctionName", Deployed().physical_id(function))}))
 
 
 @dataclass
@@ -85,6 +91,7 @@ class Alarm:
 
     def __init__(self, name: str, properties: Mapping[str, Any] | None = None) -> None:
         self.name = name
+        self._is_of_template = properties is None
         self._properties = _as_deployed(name) if properties is None else properties
         self._missing = self._properties["TreatMissingData"]
         self._state = "OK"
@@ -111,6 +118,8 @@ class Alarm:
         breaching = sum(self._is_breaching(value) for value in present)
         breaching += absent if self._missing == "breaching" else 0
         self._state = "ALARM" if breaching >= self._properties.get("DatapointsToAlarm", wanted) else "OK"
+        if self._state == "ALARM" and self._is_of_template:
+            note_fired(self.name)
         return self._state == "ALARM"
 
     def _parts(self) -> list[Any]:

@@ -11,6 +11,7 @@ import pytest
 from tests.browser import Browser
 from tests.built import running_stack
 from tests.engines import running_dynalite
+from tests.fired_alarms import FiredAlarms
 from tests.iam.plugin import RolesAndCalls
 from tests.requirements import NEEDS
 
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers, and what compares the roles with the calls of all tests."""
+    """Register the markers, and what looks at all tests together: roles and alarms."""
     for need in NEEDS:
         config.addinivalue_line("markers", f"{need.marker}: needs {need.what}, skipped without it")
     config.pluginmanager.register(RolesAndCalls(config))
+    config.pluginmanager.register(FiredAlarms(config))
 
 
 def pytest_collection_finish() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cloudwatch import Alarm, Metric, Metrics, alarms
+from tests.cloudwatch import Alarm, Metric, Metrics, alarms, lambda_metric
 from tests.expressions import Deployed, translated
 
 if TYPE_CHECKING:
@@ -26,11 +26,6 @@ LONG = 6 * 60 + 30
 def queue_metric(queue: str, name: str) -> Metric:
     """Return a metric of a queue of the template."""
     return Metric("AWS/SQS", name, frozenset({("QueueName", f"{queue}.QueueName")}))
-
-
-def lambda_metric(function: str, name: str) -> Metric:
-    """Return a metric of a function."""
-    return Metric("AWS/Lambda", name, frozenset({("FunctionName", Deployed().physical_id(function))}))
 
 
 @dataclass
@@ -77,10 +72,11 @@ def queue_metrics(  # noqa: PLR0913 - a small world, described in full
     return metrics
 
 
-def test_stuck_token_responses_raise_an_alarm_in_time() -> None:
-    """Three that the table does not take raise it within 20 minutes, and for as long as they are there."""
-    stuck = queue_metrics("RescueQueue", [0, 1, 2], LONG, at_once=2, is_done=lambda _message, _minute: False)
-    alarm = alarms()["RescueDelayedAlarm"]
+@pytest.mark.parametrize("queue", ["RescueQueue", "UnpublishedQueue"])
+def test_what_is_stuck_raises_an_alarm_in_time(queue: str) -> None:
+    """Three answers or events that nothing takes raise it within 20 minutes, and for as long as they are there."""
+    stuck = queue_metrics(queue, [0, 1, 2], LONG, at_once=2, is_done=lambda _message, _minute: False)
+    alarm = alarms()[f"{queue.removesuffix('Queue')}DelayedAlarm"]
 
     fired = alarm.fires_within(stuck, LONG)
 

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from functions.vault.usecases.publishing import WAITS_FOR_BUS
 from tests.built import running_stack
+from tests.cloudwatch import Metrics, alarms, lambda_metric
 from tests.flows.application import fresh
 from tests.flows.scripted import TOKENS, connect
 from tools import event_schemas
@@ -266,6 +267,34 @@ def test_an_event_that_the_bus_never_takes_holds_up_no_other(
     # then
     assert worked == 2
     assert [event["detail"]["connection_id"] for event in bus.arrived] == [good.connection_id, bad.connection_id]
+
+
+def test_a_stream_that_stands_still_fires_an_alarm_and_one_that_goes_on_does_not(
+    new_life: Callable[[], Life], bus: Bus, stack: Stack
+) -> None:
+    """If neither bus nor queue takes an event, Lambda hands it on again and again, and it is older each time."""
+    # given
+    new_life().connect("read write")
+    stack.aws_faults.fail("events", "PutEvents")
+    stack.aws_faults.fail("sqs", "SendMessage")
+    alarm, ages, invoked = alarms()["EventsBehindAlarm"], Metrics(), 0
+
+    # when
+    for minute in range(0, 120, 5):
+        # What has waited for two hours is published at last.
+        if minute == 110:
+            stack.aws_faults.clear()
+        if bus.poll() or any(stream.is_behind for stream in stack.background.streams):
+            invoked += 1
+            ages.put(lambda_metric("EventsFunction", "IteratorAge"), minute, minute * 60_000)
+        stack.clock.advance(300)
+
+    # then
+    fired = [minute for minute in range(150) if alarm.is_firing(ages, minute)]
+    assert invoked == 23
+    assert 60 < fired[0] <= 70
+    assert 110 < fired[-1] <= 120
+    assert [event["detail-type"] for event in bus.arrived] == ["connection.authorized"]
 
 
 def test_nobody_waits_for_the_bus_or_pays_for_it(

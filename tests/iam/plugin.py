@@ -12,6 +12,7 @@ import pytest
 
 from local.stack import Stack
 from tests.requirements import IAM_EVALUATOR
+from tests.whole_runs import is_whole, report_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,10 +56,10 @@ class RolesAndCalls:
             return
         if self._recording is None and not self._from_others:
             return
-        is_whole = self._is_whole(session)
-        outcome, text = self._judge(is_whole=is_whole)
-        if is_whole or outcome == "failed":
-            self._report(session, outcome, text)
+        run_is_whole = is_whole(session)
+        outcome, text = self._judge(run_is_whole=run_is_whole)
+        if run_is_whole or outcome == "failed":
+            report_outcome(session, __file__, _NAME, outcome, text)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say how much was compared."""
@@ -66,19 +67,12 @@ class RolesAndCalls:
             found = self._findings
             terminalreporter.line(f"IAM: {found.requests} different requests to AWS, {found.rights} rights")
 
-    def _is_whole(self, session: pytest.Session) -> bool:
-        """Tell whether all tests have run: one that was left out or that failed may be the one that uses a right."""
-        options = self._config.option
-        narrowed = options.keyword or options.markexpr or options.deselect or getattr(options, "lf", False)
-        is_everything = self._config.args_source is pytest.Config.ArgsSource.TESTPATHS
-        return is_everything and not narrowed and not session.testsfailed
-
-    def _judge(self, *, is_whole: bool) -> tuple[str, Any]:
+    def _judge(self, *, run_is_whole: bool) -> tuple[str, Any]:
         from tests.iam.requests import Recording, made_by_lambda  # noqa: PLC0415 - as above
         from tests.iam.rights import judged  # noqa: PLC0415
 
         if not IAM_EVALUATOR.is_met():
-            if is_whole and os.environ.get("REQUIRE_ALL") == "1":
+            if run_is_whole and os.environ.get("REQUIRE_ALL") == "1":
                 return "failed", f"{IAM_EVALUATOR.what} is missing and REQUIRE_ALL=1: {IAM_EVALUATOR.remedy}"
             return "skipped", (__file__, 0, f"Skipped: needs {IAM_EVALUATOR.what}")
         recording = self._recording or Recording()
@@ -90,13 +84,6 @@ class RolesAndCalls:
             return "failed", str(error)
         self._findings = found
         wrong = [f"Not allowed: {each}" for each in found.refused]
-        if is_whole:
+        if run_is_whole:
             wrong += [f"Not needed by any test: {each}" for each in found.unneeded]
         return ("failed", "\n".join(wrong)) if wrong else ("passed", None)
-
-    def _report(self, session: pytest.Session, outcome: Any, text: Any) -> None:
-        location = ("tests/iam/plugin.py", None, _NAME)
-        report = pytest.TestReport(f"tests/iam/plugin.py::{_NAME}", location, {}, outcome, text, "call")
-        self._config.hook.pytest_runtest_logreport(report=report)
-        if outcome == "failed":
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
