@@ -168,28 +168,16 @@ require-python:
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true
 	@touch $@
 
-# SAM CLI needs an older boto3, so it has its own environment.
-.venv-sam/stamp: requirements-sam.txt .venv-sam/made
-	@echo 'Installing SAM CLI (once) ...'
-	@.venv-sam/bin/python $(PIP_INSTALL) --requirement requirements-sam.txt
-	@touch $@
+# Each has an environment of its own: SAM CLI needs an older boto3, the emulator of AWS pins botocore and runs the functions
+# itself, checkov pins much, and what makes the changes has a terminal interface with packages that nothing else needs.
+INSTALLED_sam := SAM CLI
+INSTALLED_deploy := the emulator of AWS
+INSTALLED_checkov := checkov
+INSTALLED_mutation := what changes modules
 
-# The emulator pins botocore and runs the functions itself, so it has its own environment.
-.venv-deploy/stamp: requirements-deploy.txt .venv-deploy/made
-	@echo 'Installing the emulator of AWS (once) ...'
-	@.venv-deploy/bin/python $(PIP_INSTALL) --requirement requirements-deploy.txt
-	@touch $@
-
-# checkov pins much, boto3 among it, so it has its own environment.
-.venv-checkov/stamp: requirements-checkov.txt .venv-checkov/made
-	@echo 'Installing checkov (once) ...'
-	@.venv-checkov/bin/python $(PIP_INSTALL) --requirement requirements-checkov.txt
-	@touch $@
-
-# What makes the changes has a terminal interface of its own, with packages that nothing else needs.
-.venv-mutation/stamp: requirements-mutation.txt .venv-mutation/made
-	@echo 'Installing what changes modules (once) ...'
-	@.venv-mutation/bin/python $(PIP_INSTALL) --requirement requirements-mutation.txt
+.venv-%/stamp: requirements-%.txt .venv-%/made
+	@echo 'Installing $(INSTALLED_$*) (once) ...'
+	@.venv-$*/bin/python $(PIP_INSTALL) --requirement $<
 	@touch $@
 
 # Without npm or without a network, the tests that need its packages are skipped and say so.

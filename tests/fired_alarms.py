@@ -70,6 +70,7 @@ class FiredAlarms:
         terminalreporter.section(f"alarms fired: {len(self._tests.keys() & known)} of {len(known)}")
         fires = Counter(test for tests in self._tests.values() for test in tests)
         for name in sorted(known):
-            tests = self._tests.get(name, Counter())
-            example = min(tests, key=lambda test: (fires[test], test), default="never")
-            terminalreporter.line(f"{name:30} {tests.total():3}  {example}")
+            if name in self._tests:
+                tests = self._tests[name]
+                example = min(tests, key=lambda test: (fires[test], test))
+                terminalreporter.line(f"{name:30} {tests.total():3}  {example}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from tests.requirements import ROOT
@@ -20,9 +21,10 @@ def test_what_checkov_skips_everywhere_has_a_reason() -> None:
         assert re.match(r"  # \S.{30,}", lines[index - 1]), lines[index]
 
 
-def test_what_checkov_skips_at_a_resource_has_a_reason() -> None:
+@pytest.mark.parametrize("template", ["template.yaml", "examples/reconnect/template.yaml"])
+def test_what_checkov_skips_at_a_resource_has_a_reason(template: str) -> None:
     """It stands in the same entry of the resource's metadata."""
-    resources = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))["Resources"]
+    resources = yaml_parse((ROOT / template).read_text(encoding="utf-8"))["Resources"]
     skipped = [
         each
         for resource in resources.values()
@@ -33,3 +35,11 @@ def test_what_checkov_skips_at_a_resource_has_a_reason() -> None:
     for entry in skipped:
         assert entry.keys() == {"id", "comment"}
         assert len(entry["comment"]) > 30
+
+
+def test_every_template_is_checked() -> None:
+    """Those of the examples too: they are made to be copied."""
+    settings = yaml_parse((ROOT / ".checkov.yaml").read_text(encoding="utf-8"))
+    examples = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("examples/*/template.yaml"))
+
+    assert settings["file"] == ["template.yaml", *examples]

@@ -153,7 +153,7 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
             "usecases.confirming",
         },
     ),
-    "connections": (AWS, EVERY | CONNECTIONS | {"usecases.listing", "storage.shared"}),
+    "connections": (AWS, EVERY | CONNECTIONS | {"base.cursor", "usecases.listing", "storage.shared"}),
     # No table: the writes come to it.
     "events": (
         AWS,
@@ -190,7 +190,7 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
         EVERY
         | CONNECTIONS
         | SEALS
-        | {"grant.another_key", "grant.transition", "usecases.resealing", "usecases.resealing_counts"},
+        | {"base.cursor", "grant.another_key", "grant.transition", "usecases.resealing", "usecases.resealing_counts"},
     ),
     "revoke": (
         AWS | SEALING | ASKING,

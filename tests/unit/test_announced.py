@@ -75,12 +75,42 @@ def test_an_event_has_the_same_id_whenever_its_write_is_read() -> None:
 
 
 def test_the_numbers_of_one_write_rise_too() -> None:
-    """A reader who leaves out what is not above the last number misses nothing."""
+    """A reader who leaves out what is not above the last number misses nothing, nor does one who goes by the ids."""
     made = replace(connection(), events=((1, "authorized"), (1, "scope_missing")))
 
-    numbers = [detail["number"] for _, detail in events_of(announced_item(image_of(made)), "stack")]
+    found = list(events_of(announced_item(image_of(made)), "stack"))
 
-    assert numbers == [10, 11]
+    assert [detail["number"] for _, detail in found] == [10, 11]
+    assert [kind for kind, _ in found] == ["connection.authorized", "connection.scope_missing"]
+    assert len({detail["id"] for _, detail in found}) == 2
+    assert ["unconfirmed" in detail for _, detail in found] == [True, False]
+
+
+def test_an_event_has_all_that_the_record_says() -> None:
+    """Each field of the list has its value, from the item as it is stored."""
+    made = replace(connection(token_response(refresh_expires_at=NOW + YEAR)), scope_missing=("write",))
+    leased = refreshes.leased(made, "me", NOW + 30, NOW)
+    failed = refreshes.refresh_failed(leased, ProviderUnavailable("The server is out."), NOW + 5, 0.5)
+
+    ((kind, detail),) = events_of(announced_item(image_of(failed, made.changes)), "stack")
+
+    assert kind == "connection.degraded"
+    assert {name: detail[name] for name in ("at", "status", "needs", "version", "request_id", "scope")} == {
+        "at": NOW + 5,
+        "status": "active",
+        "needs": None,
+        "version": 1,
+        "request_id": made.authorized_by,
+        "scope": "read",
+    }
+    assert (detail["scope_missing"], detail["ends_at"]) == (["write"], NOW + YEAR)
+    assert failed.failure is not None
+    assert detail["failure"] == {
+        "code": "provider_unavailable",
+        "count": 1,
+        "at": NOW + 5,
+        "retry_at": failed.failure.retry_at,
+    }
 
 
 def test_a_write_announces_what_it_brings_and_not_what_came_before() -> None:

@@ -144,7 +144,7 @@ def test_what_came_in_between_is_read_and_decided_on(services: MemoryServices, a
     """Another took the lapsed lease meanwhile: the write fails, and the newer record gets the answer, lease and all."""
     other = Lease("holder-2", 2, NOW + 99)
     services.connections.records["merchant-1"] = with_current(
-        refreshes.lease_ended(answered.held, NOW), lease=other, attempts=2
+        refreshes.lease_ended(answered.held), lease=other, attempts=2
     )
 
     after = answered.commit()

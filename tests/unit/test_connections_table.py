@@ -543,12 +543,12 @@ class TestConnections:
         if was.to_revoke:
             (token_set,) = was.to_revoke
             claimed = token_set.claimed("holder-1", later + 60, later, revokes=True)
-            began = revocations.revocation_began(was, claimed, later)
-            after = [began, refreshes.lease_ended_aside(began, token_set, later + 1)]
+            began = revocations.revocation_began(was, claimed)
+            after = [began, refreshes.lease_ended_aside(began, token_set)]
         else:
             waiting = refreshes.leased(was, "holder-1", later + 60, later, waiting=True)
-            begun = refreshes.got_slot(waiting, later + 90, later + 1)
-            ended = [refreshes.lease_given_back(begun, later + 2), refreshes.lease_ended(begun, later + 2)]
+            begun = refreshes.got_slot(waiting, later + 90)
+            ended = [refreshes.lease_given_back(begun, later + 2), refreshes.lease_ended(begun)]
             after = [waiting, begun, *ended]
 
         projected = ("summary", "listed_in", "listed_as")

@@ -208,7 +208,7 @@ def test_it_has_the_lease_that_all_callers_go_by() -> None:
     assert LEASED.lease is not None
     assert [(each.id, each.lease is not None) for each in LEASED.sets] == [("online", False), ("sealed-1", True)]
     assert refreshes.lease_given_back(LEASED, LATER).lease is None
-    assert refreshes.lease_ended(LEASED, LATER).lease is None
+    assert refreshes.lease_ended(LEASED).lease is None
     assert refreshes.refresh_failed(LEASED, ProviderUnavailable("Down."), LATER, 0.5).lease is None
 
 
@@ -265,7 +265,7 @@ def test_an_answer_to_a_later_attempt_replaces_an_earlier_ones() -> None:
         "online": "superseded",
         "second": "kept",
     }
-    by_another = refreshes.leased(refreshes.lease_ended(earlier, LATER + 55), "holder-3", LATER + 99, LATER + 60)
+    by_another = refreshes.leased(refreshes.lease_ended(earlier), "holder-3", LATER + 99, LATER + 60)
     assert refreshed(b"second", 3, attempt=2).decide(by_another, LATER + 61) is Verdict.WAIT
 
 

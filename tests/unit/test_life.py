@@ -291,15 +291,15 @@ STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
     Happened.LEASED: [
         lambda was: refreshes.leased(was, "holder-1", NOW + 30, NOW),
         lambda was: revocations.refresh_to_revoke_began(
-            was, was.to_revoke[0].claimed(f"holder-{was.changes}", NOW + 30, NOW, revokes=False), NOW
+            was, was.to_revoke[0].claimed(f"holder-{was.changes}", NOW + 30, NOW, revokes=False)
         ),
     ],
-    Happened.GOT_SLOT: [lambda was: refreshes.got_slot(was, NOW + 30, NOW)],
+    Happened.GOT_SLOT: [lambda was: refreshes.got_slot(was, NOW + 30)],
     Happened.LEASE_GIVEN_BACK: [lambda was: refreshes.lease_given_back(was, NOW)],
     Happened.LEASE_ENDED: [
-        lambda was: refreshes.lease_ended(was, NOW),
-        lambda was: refreshes.lease_ended_aside(was, was.in_place(Place.SUPERSEDED)[0].answer_lost(NOW), NOW),
-        lambda was: refreshes.lease_ended_aside(was, was.to_revoke[0].answer_lost(NOW), NOW),
+        refreshes.lease_ended,
+        lambda was: refreshes.lease_ended_aside(was, was.in_place(Place.SUPERSEDED)[0].answer_lost(NOW)),
+        lambda was: refreshes.lease_ended_aside(was, was.to_revoke[0].answer_lost(NOW)),
     ],
     Happened.REFRESHED: [lambda was: refreshed(alive(without_kept(was)))],
     Happened.REFRESH_FAILED: [lambda was: refreshes.refresh_failed(was, DOWN, NOW, 0.5)],
@@ -330,9 +330,7 @@ STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
     ],
     Happened.REVOCATION_PUT_OFF: [lambda was: revocations.revocation_put_off(was, was.to_revoke[0], NOW)],
     Happened.REVOCATION_BEGAN: [
-        lambda was: revocations.revocation_began(
-            was, was.to_revoke[0].claimed("holder-1", NOW + 30, NOW, revokes=True), NOW
-        )
+        lambda was: revocations.revocation_began(was, was.to_revoke[0].claimed("holder-1", NOW + 30, NOW, revokes=True))
     ],
     Happened.REVOCATION_FAILED: [
         lambda was: revocations.revocation_failed(was, was.to_revoke[0].attempt_failed(DOWN, NOW, 0.5), NOW)

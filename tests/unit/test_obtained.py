@@ -111,7 +111,7 @@ AGAIN = connection(tokens=FIRST_ANSWER, version=2, authorized_by="request-9")
         (RETRIED, RETRIED.lease),
         (with_current(RETRIED, lease=Lease("holder-2", 2, LATE)), None),
         (refreshes.refresh_failed(ASKED, ProviderUnavailable("Lost.", outcome_unknown=True), NOW + 50, 0.5), None),
-        (refreshes.lease_ended(ASKED, NOW + 50), None),
+        (refreshes.lease_ended(ASKED), None),
         (dead(ASKED), None),
         (dead(RETRIED), None),
     ],

@@ -49,7 +49,7 @@ def test_a_lease_that_waits_for_a_slot_becomes_an_attempt_once_it_has_it() -> No
     """Until then it has no number, and may lapse without a trace."""
     waiting = refreshes.leased(connection(), "holder-1", NOW + 5, NOW, waiting=True)
 
-    begun = refreshes.got_slot(waiting, NOW + 39.5, NOW + 3.9)
+    begun = refreshes.got_slot(waiting, NOW + 39.5)
 
     assert (waiting.lease, current(waiting).attempts) == (Lease("holder-1", 0, NOW + 5, waiting=True), 0)
     assert (begun.lease, current(begun).attempts) == (Lease("holder-1", 1, NOW + 40), 1)
@@ -112,7 +112,7 @@ def test_a_lease_that_sent_nothing_keeps_what_was_unknown_before_it() -> None:
 
 def test_a_lease_of_an_earlier_token_set_ends() -> None:
     """Nothing is written of what its holder has learned."""
-    assert refreshes.lease_ended(leased(), NOW + 13.9) == replace(with_current(connection(), attempts=1), changes=3)
+    assert refreshes.lease_ended(leased()) == replace(with_current(connection(), attempts=1), changes=3)
 
 
 # Refreshed

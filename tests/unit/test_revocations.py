@@ -390,7 +390,7 @@ def test_whoever_begins_an_attempt_is_in_the_record() -> None:
     claimed = ending.to_revoke[0].claimed("holder-1", NOW + 30, NOW, revokes=True)
 
     for begin in (revocations.revocation_began, revocations.refresh_to_revoke_began):
-        begun = begin(ending, claimed, NOW + 1.5)
+        begun = begin(ending, claimed)
         assert (begun.to_revoke, begun.status, begun.changes) == ((claimed,), Status.REVOKING, ending.changes + 1)
         assert (begun.updated_at, begun.due_at) == (NOW, NOW + 30)
 

@@ -955,7 +955,7 @@ def test_a_failure_is_written_on_our_own_lease_alone(services: MemoryServices) -
         was = services.stored()
         services.pass_time(40)()
         claimed = was.to_revoke[0].claimed("holder-2", services.now + 30, services.now, revokes=True)
-        others.append(revocations.revocation_began(was, claimed, services.now))
+        others.append(revocations.revocation_began(was, claimed))
         services.connections.records["merchant-1"] = others[0]
 
     services.events.before["http"] = [claimed_meanwhile]

@@ -1021,7 +1021,7 @@ def test_a_person_is_asked_before_a_token_ends_that_cannot_be_refreshed(services
         stored = services.stored()
         return stored.status, stored.needs, stored.due_at
 
-    services.connections.records["merchant-1"] = refreshes.lease_ended(services.stored(), NOW)
+    services.connections.records["merchant-1"] = refreshes.lease_ended(services.stored())
     assert looked_at(2699) == (Status.ACTIVE, None, NOW + 2700)
     assert looked_at(2700) == (Status.ACTIVE, "reauthorization", NOW + 3600)
     assert services.token()["access_token"] == "AT-1"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .lease import Lease
 from .life import Happened, Place
-from .transition import after, settled, within_bounds
+from .transition import after, after_lease, settled, within_bounds
 
 if TYPE_CHECKING:
     from functions.vault.base.errors import GatehouseError, ReauthorizationRequired
@@ -47,16 +47,16 @@ def leased(  # noqa: PLR0913 - who takes the lease, and what for
     lease = Lease.taken_after(used.lease, holder, attempt, until, now, waiting=waiting)
     belief = used.belief_before_a_look(now)
     belief = belief.looked_at(until, by_caller=by_caller) if belief else None
-    return after(connection, Happened.LEASED, now, [replace(used, lease=lease, attempts=attempt, belief=belief)])
+    return after_lease(connection, Happened.LEASED, replace(used, lease=lease, attempts=attempt, belief=belief))
 
 
-def got_slot(connection: Connection, until: float, now: float) -> Connection:
+def got_slot(connection: Connection, until: float) -> Connection:
     """Return the connection with the attempt that its lease has waited with: a request may be sent from now on."""
     used = connection.require_used()
     assert used.lease is not None  # noqa: S101 - only a holder waits for a slot
     attempt = used.attempts + 1
     begun = replace(used, lease=used.lease.got_slot(attempt, until), attempts=attempt)
-    return after(connection, Happened.GOT_SLOT, now, [begun])
+    return after_lease(connection, Happened.GOT_SLOT, begun)
 
 
 def lease_given_back(connection: Connection, now: float, again_at: int | None = None) -> Connection:
@@ -69,17 +69,17 @@ def lease_given_back(connection: Connection, now: float, again_at: int | None = 
     before = replace(used.lease, until=0) if used.lease.is_after_an_interruption else None
     upkeep_at = connection.upkeep_at if again_at is None or connection.upkeep_at is None else again_at
     given_back = replace(used.nothing_sent(now), lease=before)
-    return after(connection, Happened.LEASE_GIVEN_BACK, now, [given_back], upkeep_at=upkeep_at)
+    return after_lease(connection, Happened.LEASE_GIVEN_BACK, given_back, upkeep_at=upkeep_at)
 
 
-def lease_ended(connection: Connection, now: float) -> Connection:
+def lease_ended(connection: Connection) -> Connection:
     """Return the connection without its lease: its holder has learned about a token set that is not used any more."""
-    return after(connection, Happened.LEASE_ENDED, now, [replace(connection.require_used(), lease=None)])
+    return after_lease(connection, Happened.LEASE_ENDED, replace(connection.require_used(), lease=None))
 
 
-def lease_ended_aside(connection: Connection, moved: StoredSet, now: float) -> Connection:
+def lease_ended_aside(connection: Connection, moved: StoredSet) -> Connection:
     """Return the connection after an attempt with a token set that has `moved` since: it was replaced or revoked."""
-    return after(connection, Happened.LEASE_ENDED, now, [moved])
+    return after_lease(connection, Happened.LEASE_ENDED, moved)
 
 
 def refreshed(  # noqa: PLR0913 - tokens, where they come from, and who brings them

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .consents import disowned
 from .life import ENDED, Happened, Place, Status
 from .revoked import Revoked
-from .transition import after, within_bounds
+from .transition import after, after_lease, within_bounds
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -52,14 +52,14 @@ def _as_known(connection: Connection, used: StoredSet) -> StoredSet:
     return replace(used, lease=replace(used.lease, interrupted_at=connection.failure.at, answer_lost=True))
 
 
-def revocation_began(connection: Connection, claimed: StoredSet, now: float) -> Connection:
+def revocation_began(connection: Connection, claimed: StoredSet) -> Connection:
     """Return the connection with a token set claimed by somebody to revoke it: the journal entry of an attempt."""
-    return after(connection, Happened.REVOCATION_BEGAN, now, [claimed])
+    return after_lease(connection, Happened.REVOCATION_BEGAN, claimed)
 
 
-def refresh_to_revoke_began(connection: Connection, claimed: StoredSet, now: float) -> Connection:
+def refresh_to_revoke_began(connection: Connection, claimed: StoredSet) -> Connection:
     """Return the connection with a token set claimed by somebody to refresh it, so that it can be revoked."""
-    return after(connection, Happened.LEASED, now, [claimed])
+    return after_lease(connection, Happened.LEASED, claimed)
 
 
 def revocation_failed(connection: Connection, failed: StoredSet, now: float) -> Connection:

@@ -22,19 +22,6 @@ _CONSENTED = frozenset({Happened.CONSENTED, Happened.CONSENTED_KEEPING})
 _REFRESHED = frozenset({Happened.REFRESHED, Happened.RECOVERED, Happened.KEPT_REFRESHED})
 
 
-OF_A_LEASE = frozenset(
-    {
-        Happened.LEASED,
-        Happened.GOT_SLOT,
-        Happened.LEASE_GIVEN_BACK,
-        Happened.LEASE_ENDED,
-        Happened.REVOCATION_BEGAN,
-    }
-)
-"""What changes nothing that callers see. It leaves `updated_at` as it is: otherwise each lease would be written to the
-index of lists, too."""
-
-
 def after(  # noqa: PLR0913 - what has happened, to what, and what else it changes
     connection: Connection,
     happened: Happened,
@@ -65,13 +52,21 @@ def after(  # noqa: PLR0913 - what has happened, to what, and what else it chang
     if status in ENDED:
         failures = (each.revocation.failure for each in held if each.revocation)
         fields["failure"] = next((failure for failure in failures if failure), None)
-    updated_at = connection.updated_at if happened in OF_A_LEASE else int(now)
     following = replace(
-        connection, status=status, sets=tuple(held), changes=connection.changes + 1, updated_at=updated_at, **fields
+        connection, status=status, sets=tuple(held), changes=connection.changes + 1, updated_at=int(now), **fields
     )
     following, ends_soon = _with_notice(connection, following)
     kinds = [*_events(connection, following, happened), *(("expiring",) if ends_soon else ())]
     return _scheduled(replace(following, events=(*connection.events, *((following.changes, kind) for kind in kinds))))
+
+
+def after_lease(connection: Connection, happened: Happened, concerned: StoredSet, **fields: Any) -> Connection:
+    """Return what becomes of a connection when something has happened to the lease of a token set.
+
+    That changes nothing that callers see, so it leaves `updated_at` as it is: otherwise each lease would be written to
+    the index of lists, too.
+    """
+    return after(connection, happened, connection.updated_at, [concerned], **fields)
 
 
 def _moved(

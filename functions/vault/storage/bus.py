@@ -12,9 +12,11 @@ from functions.vault.base.record import record
 from .aws import ClientError, code_of, outages_are_temporary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .aws import ClientOf
+
+    Entry = Mapping[str, Any]
 
 AT_ONCE = 10
 """Events that one request takes."""
@@ -46,31 +48,36 @@ class Bus:
         self._client_of = client_of
         self._name = name
 
-    def put(self, source: str, documents: Sequence[dict[str, Any]]) -> list[Refused | None]:
-        """Publish up to `AT_ONCE` documents, each `{detail_type, detail, at}`; return for each why it was not taken.
+    def entry(self, source: str, document: Mapping[str, Any]) -> Entry:
+        """Return an event `{detail_type, detail, at}` as `put` takes it."""
+        return {
+            "Source": source,
+            "DetailType": document["detail_type"],
+            "Detail": json.dumps(document["detail"]),
+            "Time": document["at"],
+            "EventBusName": self._name,
+        }
+
+    def put(self, entries: Sequence[Entry]) -> list[Refused | None]:
+        """Publish up to `AT_ONCE` events, of `LARGEST_REQUEST` by `size_of` in all; return why each was not taken.
 
         The bus takes some and refuses others. If it cannot be asked at all, it has refused all of them.
         """
-        entries = [
-            {
-                "Source": source,
-                "DetailType": each["detail_type"],
-                "Detail": json.dumps(each["detail"]),
-                "Time": each["at"],
-                "EventBusName": self._name,
-            }
-            for each in documents
-        ]
         try:
             with outages_are_temporary("EventBridge"):
-                answer = self._client_of("events").put_events(Entries=entries)
+                answer = self._client_of("events").put_events(Entries=list(entries))
         except TemporarilyUnavailable:
-            return [Refused(_OUTAGE) for _ in documents]
+            return [Refused(_OUTAGE) for _ in entries]
         except ClientError as error:
             # The bus is gone, or the role may not use it: somebody has to see to that, and the events wait.
             logging.getLogger("gatehouse").error(  # noqa: TRY400 - the place says nothing, and it is no defect
                 "the bus refuses events", extra={"aws_error": code_of(error)}
             )
-            return [Refused(code_of(error)) for _ in documents]
+            return [Refused(code_of(error)) for _ in entries]
         codes = [each.get("ErrorCode") for each in answer["Entries"]]
         return [None if code is None else Refused(code, code not in _NEVER_TAKEN) for code in codes]
+
+
+def size_of(entry: Entry) -> int:
+    """Return the bytes of an event, about. What is not in its detail is a hundred of them."""
+    return len(entry["Detail"])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 
+from functions.vault.base.cursor import cursor_of, unverified_place
 from functions.vault.base.errors import (
     ConfirmationExpired,
     ConnectionNotFound,
@@ -94,7 +93,7 @@ class Listing:
         now = self.timing.now()
         page: dict[str, Any] = {"connections": [view(summary["connection_id"], summary, now) for summary in found]}
         if last is not None:
-            page["cursor"] = urlsafe_b64encode(json.dumps(last, sort_keys=True).encode()).decode()
+            page["cursor"] = cursor_of(last)
         return page
 
 
@@ -173,10 +172,7 @@ def _view_of_failure(failure: Mapping[str, Any]) -> dict[str, Any]:
 
 def _start(cursor: str, filters: dict[str, Any]) -> dict[str, str]:
     """Return the key that a cursor stands for. Gatehouse made it, but a caller sends it: its form is checked."""
-    try:
-        key = json.loads(urlsafe_b64decode(cursor.encode()))
-    except (ValueError, RecursionError):
-        key = None
+    key = unverified_place(cursor)
     # The table would answer an empty or endless key with an error that looks like a defect of ours.
     if (
         not isinstance(key, dict)

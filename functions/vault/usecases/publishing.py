@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Any
 from functions.vault.base.errors import TemporarilyUnavailable
 from functions.vault.base.record import record
 from functions.vault.grant import announced
-from functions.vault.storage.bus import AT_ONCE, LARGEST_REQUEST
+from functions.vault.storage.bus import AT_ONCE, LARGEST_REQUEST, size_of
 from functions.vault.storage.stream import announced_image, announced_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from functions.vault.base.timing import Deadline, Timing
-    from functions.vault.storage.bus import Bus, Refused
+    from functions.vault.storage.bus import Bus, Entry, Refused
     from functions.vault.storage.queues import Queue
 
 WAITS_FOR_BUS = 900
 """Seconds for which events wait in their order for a bus that does not take them. A stream keeps them for a day."""
 
-_PAUSES = (0.0, 0.1)
-"""Seconds before each request for the same events, about: a bus that throttles may take them a moment later."""
+_PAUSE = 0.1
+"""Seconds before a second request for the same events, about: a bus that throttles may take them a moment later."""
 
 _ENOUGH_FOR_A_REQUEST = 20.0
 """Seconds that these requests take at most, if AWS does not answer."""
@@ -36,8 +36,14 @@ _ENOUGH_FOR_A_REQUEST = 20.0
 Document = dict[str, Any]
 """An event as it is published and as it waits in the queue: `{detail_type, detail, at}`."""
 
-Event = tuple[int, str, Document]
-"""An event with the number of the change that it came with, and its connection."""
+
+@record
+class Event:
+    """An event with the number of the write that it came with, and what the bus takes of it."""
+
+    number: int
+    document: Document
+    entry: Entry
 
 
 @record
@@ -77,55 +83,52 @@ class Publishing:
 
     def publish_image(self, image: Mapping[str, Any]) -> dict[str, Any]:
         """Publish the events of a write that could not be made before."""
-        return self._publish_again([document for _, _, document in self._events_of(0, image)])
+        return self._publish_again([event.document for event in self._events_of(0, image)])
 
     def _publish_again(self, documents: Sequence[Document]) -> dict[str, Any]:
         for document in documents:
-            (refused,) = self.bus.put(announced.SOURCE, [document])
+            (refused,) = self.bus.put([self.bus.entry(announced.SOURCE, document)])
             if refused is not None:
                 raise TemporarilyUnavailable(f"The bus has not taken the event: {refused.code}.", retry_after=60)
         return {"published": [document["detail"]["id"] for document in documents]}
 
     def _events_of(self, number: int, image: Mapping[str, Any]) -> list[Event]:
-        item = announced_item(image)
-        return [
-            (number, item["connection_id"], {"detail_type": kind, "detail": detail, "at": detail["at"]})
-            for kind, detail in announced.events_of(item, self.deployment)
+        found = announced.events_of(announced_item(image), self.deployment)
+        documents = [
+            {"detail_type": kind, "detail": detail, "at": detail["at"]}
+            for kind, detail in found
             if self.refreshes or kind != announced.REFRESHED
         ]
+        return [Event(number, each, self.bus.entry(announced.SOURCE, each)) for each in documents]
 
     def _put(self, chunk: Sequence[Event], deadline: Deadline) -> int | None:
-        """Publish some events; return the number of the first change whose event has to wait, or None."""
+        """Publish some events; return the number of the first write whose event has to wait, or None."""
         if deadline.remaining() < _ENOUGH_FOR_A_REQUEST:
-            return chunk[0][0]
-        for number, document, refused in self._refused(chunk):
-            if self._waits(document, refused):
-                return number
+            return chunk[0].number
+        for event, refused in self._refused(chunk):
+            if self._waits(event, refused):
+                return event.number
             try:
-                self.unpublished.send(json.dumps(document))
+                self.unpublished.send(json.dumps(event.document))
             except TemporarilyUnavailable:
-                return number
+                return event.number
         return None
 
-    def _refused(self, chunk: Sequence[Event]) -> list[tuple[int, Document, Refused]]:
-        """Publish some events, and again what the bus throttles; return what it has not taken, and why."""
-        rest: list[tuple[int, Document, Refused | None]] = [(number, document, None) for number, _, document in chunk]
-        for pause in _PAUSES:
-            if pause:
-                self.timing.sleep(pause * (0.5 + self.timing.jitter()))
-            answers = self.bus.put(announced.SOURCE, [document for _, document, _ in rest])
-            rest = [
-                (number, document, refused)
-                for (number, document, _), refused in zip(rest, answers, strict=True)
-                if refused is not None
-            ]
-            if not any(refused.is_busy for _, _, refused in rest if refused is not None):
-                break
-        return [(number, document, refused) for number, document, refused in rest if refused is not None]
+    def _refused(self, chunk: Sequence[Event]) -> list[tuple[Event, Refused]]:
+        """Publish some events, and once more what the bus throttles; return what it has not taken, and why."""
+        left = self._offer(chunk)
+        if any(refused.is_busy for _, refused in left):
+            self.timing.sleep(_PAUSE * (0.5 + self.timing.jitter()))
+            left = self._offer([event for event, _ in left])
+        return left
 
-    def _waits(self, document: Document, refused: Refused) -> bool:
+    def _offer(self, events: Sequence[Event]) -> list[tuple[Event, Refused]]:
+        answers = self.bus.put([event.entry for event in events])
+        return [(event, refused) for event, refused in zip(events, answers, strict=True) if refused is not None]
+
+    def _waits(self, event: Event, refused: Refused) -> bool:
         """Return whether an event that the bus has refused is tried again before those that come after it."""
-        return not refused.for_good and self.timing.now() < document["at"] + WAITS_FOR_BUS
+        return not refused.for_good and self.timing.now() < event.document["at"] + WAITS_FOR_BUS
 
 
 def _chunks(events: Iterable[Event]) -> Iterator[list[Event]]:
@@ -134,8 +137,7 @@ def _chunks(events: Iterable[Event]) -> Iterator[list[Event]]:
     connections: set[str] = set()
     size = 0
     for event in events:
-        _, connection_id, document = event
-        length = len(json.dumps(document))
+        connection_id, length = event.document["detail"]["connection_id"], size_of(event.entry)
         if chunk and (connection_id in connections or len(chunk) == AT_ONCE or size + length > LARGEST_REQUEST):
             yield chunk
             chunk, connections, size = [], set(), 0

@@ -52,7 +52,7 @@ class RefreshResults:
 
     def lease_ended(self, held: Connection, deadline: Deadline) -> Connection:
         """End the lease: the token set was replaced meanwhile."""
-        return self.write(held, self._lease_ended, deadline)
+        return self.write(held, refreshes.lease_ended, deadline)
 
     def put_off(self, held: Connection, deadline: Deadline) -> Connection:
         """Give the lease back, and leave the refresh to background work in some minutes."""
@@ -144,9 +144,9 @@ class RefreshResults:
             moved = stored.set_of(used.id)
             if has_our_lease(stored, held):
                 # If a late answer replaced the token set, our result is about one that is not used any more.
-                concluded = after(stored) if _used_id(stored) == used.id else self._lease_ended(stored)
+                concluded = after(stored) if _used_id(stored) == used.id else refreshes.lease_ended(stored)
             elif moved is not None and used.lease is not None and moved.is_held_by(used.lease.holder):
-                concluded = refreshes.lease_ended_aside(stored, aside(moved), self.timing.now())
+                concluded = refreshes.lease_ended_aside(stored, aside(moved))
             else:
                 return stored
             try:
@@ -159,9 +159,6 @@ class RefreshResults:
                 self.timing.sleep(_PAUSE)
             else:
                 return concluded
-
-    def _lease_ended(self, stored: Connection) -> Connection:
-        return refreshes.lease_ended(stored, self.timing.now())
 
 
 def require_used(held: Connection) -> StoredSet:

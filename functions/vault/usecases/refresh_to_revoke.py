@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from functions.vault.oauth.client import Client
     from functions.vault.provider.registration import Registration
 
-    from .revocation_results import RevocationResults
+    from .revocation_results import After, RevocationResults
     from .token_refresh import TokenRefresh
 
 _TRY_AGAIN_AFTER = 60
@@ -55,13 +55,13 @@ class RefreshToRevoke:
                 return None
             answered = current.with_answers(attempt.answers)
             leased = answered.claimed(holder, now + deadline.for_lease(), now, revokes=False)
-            return revocations.refresh_to_revoke_began(stored, leased, now)
+            return revocations.refresh_to_revoke_began(stored, leased)
 
         leased = self.results.change(held, mine, claimed)
         used = to_revoke(leased, mine)
         if used is None or not used.is_held_by(holder):
             return leased
-        after_a_defect = given_back
+        after_a_defect: After = given_back
         try:
             plan = self.token_refresh.plan(leased, used, registration, used.seal.version)
             after_a_defect = _answer_lost
@@ -114,4 +114,4 @@ def _end_by_refusal(current: StoredSet, *, after_loss: bool) -> str | None:
 
 
 def _answer_lost(stored: Connection, token_set: StoredSet, now: float) -> Connection:
-    return refreshes.lease_ended_aside(stored, token_set.answer_lost(now), now)
+    return refreshes.lease_ended_aside(stored, token_set.answer_lost(now))

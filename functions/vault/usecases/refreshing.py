@@ -154,7 +154,7 @@ class Refreshing:
 
         def got_slot(stored: Connection) -> Connection:
             now = self.timing.now()
-            return refreshes.got_slot(stored, now + deadline.for_lease(), now)
+            return refreshes.got_slot(stored, now + deadline.for_lease())
 
         return self.results.write(held, got_slot, deadline)
 

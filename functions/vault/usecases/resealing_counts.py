@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from functions.vault.base.cursor import cursor_of, unverified_place
 from functions.vault.base.errors import InvalidRequest
 from functions.vault.base.fields import CONNECTION_ID, matches
 from functions.vault.grant.life import Place
@@ -59,16 +58,12 @@ class Counts:
         return result if is_whole else {**result, "cursor": self._cursor()}
 
     def _cursor(self) -> str:
-        counted = {"after": self.after, "numbers": self._numbers, "keys": self._of_keys}
-        return urlsafe_b64encode(json.dumps(counted, sort_keys=True).encode()).decode()
+        return cursor_of({"after": self.after, "numbers": self._numbers, "keys": self._of_keys})
 
     @classmethod
     def of(cls, cursor: str) -> Counts:
         """Return the counts that a cursor carries. Gatehouse made it, but a caller sends it: its form is checked."""
-        try:
-            read = json.loads(urlsafe_b64decode(cursor.encode()))
-        except (ValueError, RecursionError):
-            read = None
+        read = unverified_place(cursor)
         if not isinstance(read, dict) or read.keys() != {"after", "numbers", "keys"} or not _is_in_order(**read):
             raise InvalidRequest("cursor: expected the cursor of an earlier answer of this function.")
         counts = cls()

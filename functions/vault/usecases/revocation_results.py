@@ -80,9 +80,9 @@ def is_ours(current: StoredSet, mine: StoredSet) -> bool:
     return mine.lease is not None and current.is_held_by(mine.lease.holder)
 
 
-def given_back(stored: Connection, token_set: StoredSet, now: float) -> Connection:
+def given_back(stored: Connection, token_set: StoredSet, _now: float) -> Connection:
     """Return a record in which the lease of a token set is given back."""
-    return refreshes.lease_ended_aside(stored, token_set.lease_ended(), now)
+    return refreshes.lease_ended_aside(stored, token_set.lease_ended())
 
 
 def _was_replaced(connection: Connection, token_set: StoredSet) -> bool:

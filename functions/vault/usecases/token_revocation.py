@@ -82,9 +82,8 @@ class TokenRevocation:
             if current.is_in_hand(now):
                 return None
             until = now + deadline.for_lease()
-            return revocations.revocation_began(
-                stored, current.claimed(holder, until, now, revokes=True, waiting=waiting), now
-            )
+            claim = current.claimed(holder, until, now, revokes=True, waiting=waiting)
+            return revocations.revocation_began(stored, claim)
 
         return self.results.change(connection, token_set, claimed)
 
@@ -117,7 +116,7 @@ class TokenRevocation:
         def got_slot(stored: Connection, current: StoredSet, now: float) -> Connection | None:
             if not is_ours(current, mine):
                 return None
-            return revocations.revocation_began(stored, current.got_slot(now + deadline.for_lease()), now)
+            return revocations.revocation_began(stored, current.got_slot(now + deadline.for_lease()))
 
         return self.results.change(held, mine, got_slot)
 
