@@ -1,4 +1,4 @@
-"""What is published of a batch of writes, and what has to wait, with a bus and a queue that do as they are told."""
+"""What is published of a batch of writes, and what has to wait, with a bus and a queue that answer as a test has it."""
 
 from __future__ import annotations
 
@@ -276,7 +276,7 @@ def test_what_waited_is_published_one_after_the_other(account: Account) -> None:
     assert raised.value.retry_after == 60
 
 
-def test_an_operator_publishes_one_and_is_told_its_id(account: Account) -> None:
+def test_an_operator_publishes_one_and_gets_its_id(account: Account) -> None:
     """With the source that all have."""
     publish(account, of("a"))
     (entry,) = account.requests.pop()
