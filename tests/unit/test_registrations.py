@@ -256,6 +256,15 @@ def test_a_key_with_two_values_is_reported(owner: Owner, text: str, *, is_taken:
     assert "hunter" not in caught.value.description
 
 
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_json_does_not_have_is_reported_as_such(owner: Owner, word: str) -> None:
+    """NaN equals nothing: a key with it was reported as one with two values."""
+    owner.registers("acme", f'{{"client_id": "c-1", "request_timeout": {word}}}')
+
+    with pytest.raises(ProviderMisconfigured, match=f"JSON document: {word} is no JSON: a number is written in digits"):
+        owner.registrations.get("acme")
+
+
 def test_a_registration_may_be_based_on_a_file_of_another_name(owner: Owner) -> None:
     """This is for a second application at the same provider, with its own name and limits."""
     owner.registers("ultracart-eu", {"based_on": "ultracart", "client_id": "c-2", "pkce": "S256"})

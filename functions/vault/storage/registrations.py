@@ -6,7 +6,7 @@ import contextlib
 import json
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from functions.vault.base.errors import (
     GatehouseError,
@@ -215,7 +215,7 @@ class Registrations:
             raise _NotReadable(_why_not_readable(self._prefix + name, error)) from None
         text = secret.get("SecretString", "").removeprefix("\ufeff")  # some editors write a byte order mark
         try:
-            document = json.loads(text, object_pairs_hook=_unambiguous)
+            document = json.loads(text, object_pairs_hook=_unambiguous, parse_constant=_no_constant)
         except (ValueError, RecursionError) as error:
             from functions.vault.provider.hints import not_json  # noqa: PLC0415 - as above
 
@@ -227,6 +227,11 @@ class Registrations:
 
             raise ProviderMisconfigured(f"The registration of provider {name!r}: {no_object(document)}.")
         return document
+
+
+def _no_constant(word: str) -> NoReturn:
+    """Refuse the NaN and Infinity that Python reads and JSON does not have: NaN is not even equal to itself."""
+    raise ValueError(f"{word} is no JSON: a number is written in digits, like 3600")
 
 
 class _Twice(ValueError):
