@@ -50,6 +50,7 @@ RUDE = {
 }
 # Short enough to be anywhere by chance, and public besides.
 _SHORTEST = 8
+_MANY = 1000
 _FAULTS: list[dict[str, Any]] = [
     {"status": 500},
     {"status": 429, "retry_after": 3},
@@ -87,14 +88,21 @@ def spellings(secret: str) -> set[str]:
 
 def scan(secrets: dict[str, set[str]], places: dict[str, str]) -> set[tuple[str, str]]:
     """Return where which kind of secret was found; never the secret itself."""
-    return {
-        (place, kind)
-        for kind, values in secrets.items()
-        for value in values
-        for spelling in spellings(value)
-        for place, text in places.items()
-        if spelling in text
-    }
+    by_beginning: dict[str, list[tuple[str, str]]] = {}
+    for kind, values in secrets.items():
+        for spelling in {spelling for value in values for spelling in spellings(value)}:
+            by_beginning.setdefault(spelling[:_SHORTEST], []).append((kind, spelling))
+    return {found for place, text in places.items() for found in _found_in(place, text, by_beginning)}
+
+
+def _found_in(place: str, text: str, by_beginning: dict[str, list[tuple[str, str]]]) -> Iterator[tuple[str, str]]:
+    """Yield what a place has. If spellings are many, going through the text once is faster than a search for each."""
+    if len(by_beginning) > _MANY:
+        beginnings = {text[at : at + _SHORTEST] for at in range(len(text))} & by_beginning.keys()
+    else:
+        beginnings = {each for each in by_beginning if each in text}
+    for beginning in beginnings:
+        yield from ((place, kind) for kind, spelling in by_beginning[beginning] if spelling in text)
 
 
 # What is done, and what is kept of it
