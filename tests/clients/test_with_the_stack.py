@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 
 import gatehouse
+from functions.vault.grant.connection import JUST_OBTAINED
 from gatehouse import Gatehouse
+from local.demo import Faults
 from tests.clients import installed
+from tests.world import LONGER_THAN_A_TOKEN_LIVES
 
 if TYPE_CHECKING:
+    from local.demo import DemoServer
     from local.stack import Stack
     from tests.browser import Browser
 
-
-def test_what_is_tested_is_the_installed_package() -> None:
-    """The tests import it from the environment that the wheel was installed in."""
-    assert str(installed.environment()) in str(gatehouse.__file__)
+PROCESSES, THREADS = 4, 16
+ASKING = Path(__file__).with_name("asking.py")
 
 
 def test_a_token_comes_by_invoke_and_by_http(stack: Stack, browser: Browser) -> None:
@@ -40,10 +47,84 @@ def test_a_token_comes_by_invoke_and_by_http(stack: Stack, browser: Browser) -> 
     assert {str(token.metadata) for token in tokens} == {str(vended["metadata"])}
 
 
-def test_a_path_of_somebody_else_leads_to_nothing(stack: Stack, browser: Browser) -> None:
-    """What the path does not include is answered as what does not exist."""
+def test_a_path_leads_to_nobody_elses_connections(stack: Stack, browser: Browser) -> None:
+    """What the path does not include is answered as what does not exist; what cannot be in a path, the client says."""
     connection_id = browser.connect(connection_id="client-foreign", owner="client-acme")
 
-    for client in (Gatehouse(url=stack.base_url, owner="client-other"),):
-        with pytest.raises(gatehouse.ConnectionNotFound):
-            client.token(connection_id)
+    with pytest.raises(gatehouse.ConnectionNotFound):
+        Gatehouse(url=stack.base_url, owner="client-other").token(connection_id)
+    with pytest.raises(gatehouse.InvalidRequest, match="shop:1"):
+        Gatehouse(url=stack.base_url, connection=True).token("shop:1")
+    with pytest.raises(gatehouse.InvalidRequest, match="has to name one"):
+        Gatehouse(url=stack.base_url, connection=True).call("connections", {})
+
+
+def test_a_connection_from_its_link_to_its_end(stack: Stack, browser: Browser) -> None:
+    """All functions, each with the answer of the contract."""
+    client = Gatehouse(client=stack.lambda_client())
+    link = client.start(
+        "ultracart", owner="client-life", confirm=True, return_to=f"{stack.base_url}/app", tags={"plan": "gold"}
+    )
+    back = browser.open(browser.consent(browser.authorize(link.authorize_url))).headers["Location"]
+    query = dict(part.split("=", 1) for part in back.partition("?")[2].split("&"))
+
+    with pytest.raises(gatehouse.ConfirmationRequired):
+        client.token(link.connection_id)
+    confirmed = client.confirm(link.connection_id, query["confirmation"], owner="client-life")
+    token = client.token(link.connection_id)
+    listed = list(client.connections(owner="client-life", tag={"plan": "gold"}, limit=1))
+    attempt = client.attempt(link.request_id)
+    revoked = client.revoke(link.connection_id)
+
+    assert confirmed == {"connection_id": link.connection_id, "status": "active", "version": token.version}
+    assert [(each["connection_id"], each["tags"]) for each in listed] == [(link.connection_id, {"plan": "gold"})]
+    assert attempt is not None
+    assert attempt["outcome"] == "connected"
+    assert revoked["status"] == "revoked"
+    with pytest.raises(gatehouse.NotConnected):
+        client.token(link.connection_id)
+
+
+def test_a_token_that_the_api_rejects_is_replaced(stack: Stack, demo: DemoServer, browser: Browser) -> None:
+    """One refresh at the provider, and the request goes out once more."""
+    connection_id = browser.connect(connection_id="client-rejected")
+    stack.clock.advance(JUST_OBTAINED)
+    demo.put_faults(Faults("api", status=401, times=1))
+    client = Gatehouse(client=stack.lambda_client())
+
+    orders = requests.get(
+        f"{demo.url}/rest/v2/order/orders",
+        headers={"X-UltraCart-Api-Version": "2017-03-01"},
+        auth=client.auth_for(connection_id),
+        timeout=10,
+    )
+
+    assert orders.status_code == 200
+    assert [seen["outcome"] for seen in demo.requests("token")] == ["issued", "refreshed"]
+    assert [seen["answer"] for seen in demo.requests("api")] == [401, 200]
+
+
+def test_64_callers_in_four_processes_cause_one_refresh(stack: Stack, demo: DemoServer, browser: Browser) -> None:
+    """The token has expired. Each process asks once, Gatehouse refreshes once, and everybody has the same new token."""
+    connection_id = browser.connect(connection_id="client-crowd")
+    stack.clock.advance(LONGER_THAN_A_TOKEN_LIVES)
+    demo.reset()
+    environment = {**os.environ, "AWS_ENDPOINT_URL_LAMBDA": stack.local_url, "PYTHONPATH": ""}
+    command = [str(installed.python()), str(ASKING), connection_id, str(THREADS)]
+
+    processes = [
+        subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(PROCESSES)
+    ]
+    ready = [process.stdout.readline() for process in processes if process.stdout]
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    answers = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+
+    assert ready == ["ready\n"] * PROCESSES
+    assert {tuple(answer["versions"]) for answer in answers} == {(2,) * THREADS}
+    assert len({answer["digest"] for answer in answers}) == 1
+    assert [answer["calls"] for answer in answers] == [1] * PROCESSES
+    assert [seen["outcome"] for seen in demo.requests("token")] == ["refreshed"]

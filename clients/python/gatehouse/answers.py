@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
+from .errors import ServerError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -99,4 +101,8 @@ class Connection(TypedDict, total=False):
 
 def read(kind: type[_Answer], answer: Mapping[str, Any]) -> _Answer:
     """Return an answer as its class. What a newer Gatehouse answers beyond that is left out."""
-    return kind(**{each.name: answer[each.name] for each in fields(kind)})
+    names = [each.name for each in fields(kind)]
+    missing = [name for name in names if name not in answer]
+    if missing:
+        raise ServerError(f"The answer lacks {', '.join(missing)}: is it Gatehouse that is called?")
+    return kind(**{name: answer[name] for name in names})

@@ -6,7 +6,7 @@ Nothing here imports either of them: what runs was called by the one that is use
 from __future__ import annotations
 
 import sys
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from .client import Gatehouse
@@ -51,7 +51,7 @@ class Auth(_Base):
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Put a token on, and look at the response: what requests calls."""
         if not hasattr(request, "register_hook"):
-            raise TypeError("This works with httpx only if httpx was imported before auth_for was called.")
+            raise TypeError("For httpx, import httpx before you call auth_for: this one was made without it.")
         token = self._threads.token(self._connection_id)
         self._put_on(request, token)
         request.register_hook("response", partial(self._after, token))  # type: ignore[no-untyped-call]
@@ -62,7 +62,12 @@ class Auth(_Base):
         request = response.request
         if not self._is_refused(response, token):
             return response
-        another = self._threads.another(token)
+        try:
+            another = self._threads.another(token)
+        except BaseException:
+            # Nobody else closes a response that its hook does not return.
+            response.close()
+            raise
         adapter = getattr(response, "connection", None)
         if another is None or adapter is None or not _rewound(request):
             return response
@@ -137,7 +142,8 @@ def _rewound(request: PreparedRequest) -> bool:
 
 def _is_in_memory(request: httpx.Request) -> bool:
     """Return whether httpx has the whole body. A file or a generator has been read to its end."""
-    return hasattr(request, "_content")
+    package = sys.modules[type(request).__module__.partition(".")[0]]
+    return isinstance(request.stream, package.ByteStream)
 
 
 def auth_for(client: Client, connection_id: str, scheme: str) -> Auth:
@@ -146,7 +152,9 @@ def auth_for(client: Client, connection_id: str, scheme: str) -> Auth:
     httpx takes anything else that can be called for a function without a second half, and would never repeat a request.
     """
     loaded = [getattr(sys.modules.get(name), "Auth", None) for name in ("httpx", "httpx2")]
-    bases = tuple(base for base in loaded if base is not None)
-    kind = type("Auth", (Auth, *bases), {}) if bases else Auth
-    auth: Auth = kind(client, connection_id, scheme)
-    return auth
+    return _kind(tuple(base for base in loaded if base is not None))(client, connection_id, scheme)
+
+
+@cache
+def _kind(bases: tuple[type, ...]) -> type[Auth]:
+    return type("Auth", (Auth, *bases), {}) if bases else Auth

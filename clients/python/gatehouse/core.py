@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import answers, calls
 from .answers import Token
+from .errors import GatehouseError
 from .http import Http, Paths
 from .invoke import Invoke
 from .kept import KeptTokens, RefusedTokens, SingleFlight
@@ -52,7 +53,8 @@ class Core:
         self.timing = timing
         self.kept = KeptTokens(keep, timing)
         self.refused = RefusedTokens(timing)
-        self._flights: SingleFlight[Token] = SingleFlight()
+        self._flights: SingleFlight[Token] = SingleFlight(timing)
+        self._refreshes: dict[str, int] = {}
 
     def call(self, function: str, request: dict[str, Any], until: Deadline) -> dict[str, Any]:
         """Return the answer of any function."""
@@ -70,21 +72,35 @@ class Core:
 
     def token(self, connection_id: str, min_ttl: int | None, until: Deadline) -> Token:
         """Return a token, kept or asked for."""
-        kept = self.kept.get(connection_id, DEFAULT_MIN_TTL if min_ttl is None else min_ttl)
+        seconds = DEFAULT_MIN_TTL if min_ttl is None else min_ttl
+        kept = self.kept.get(connection_id, seconds)
         if kept is not None:
             return kept
+        rejected = self._refreshes.get(connection_id)
+        if rejected is not None and seconds <= DEFAULT_MIN_TTL:
+            # Another thread is getting the next one: Gatehouse could only answer with the one that was rejected.
+            return self.refresh(connection_id, rejected, until)
         request = without_nulls(connection_id=connection_id, min_ttl=min_ttl)
-        return self._asked("token", request, until)
+        return self._asked("token", request, lambda: self.kept.get(connection_id, seconds), until)
 
     def refresh(self, connection_id: str, if_version: int | None, until: Deadline) -> Token:
         """Return a token that is newer than `if_version`, or refreshed now."""
-        if if_version is not None:
-            self.kept.forget(connection_id, if_version)
-            newer = self.kept.get(connection_id, DEFAULT_MIN_TTL)
-            if newer is not None:
-                return newer
         request = without_nulls(connection_id=connection_id, if_version=if_version)
-        return self._asked("refresh", request, until)
+        if if_version is None:
+            return self._asked("refresh", request, lambda: None, until)
+        newer = self._newer(connection_id, if_version)
+        if newer is not None:
+            return newer
+        self._refreshes[connection_id] = if_version
+        self.kept.forget(connection_id, if_version)
+        try:
+            return self._asked("refresh", request, lambda: self._newer(connection_id, if_version), until)
+        finally:
+            self._refreshes.pop(connection_id, None)
+
+    def _newer(self, connection_id: str, version: int) -> Token | None:
+        kept = self.kept.get(connection_id, DEFAULT_MIN_TTL)
+        return kept if kept is not None and kept.version > version else None
 
     def another(self, refused: Token, until: Deadline) -> Token | None:
         """Return another token than one that an API refused, or None if another would not help."""
@@ -97,14 +113,26 @@ class Core:
             return None
         return token
 
-    def _asked(self, function: str, request: dict[str, Any], until: Deadline) -> Token:
+    def _asked(
+        self, function: str, request: dict[str, Any], look: Callable[[], Token | None], until: Deadline
+    ) -> Token:
+        """Return the token of a call that threads share. `look` finds what another of them has just got."""
+
         def ask() -> Token:
+            found = look()
+            if found is not None:
+                return found
             moment = self.kept.moment
             token = answers.read(Token, self.call(function, request, until))
             self.kept.keep(token, moment)
             return token
 
-        return self._flights.run((function, *sorted(request.items())), ask, until)
+        def pause_after(error: Exception) -> float | None:
+            if not isinstance(error, GatehouseError):
+                return None
+            return calls.pause_before_repeating(error, function, request, 0)
+
+        return self._flights.run((function, *sorted(request.items())), ask, pause_after, until)
 
 
 def without_nulls(**fields: Any) -> dict[str, Any]:

@@ -22,7 +22,8 @@ MOST_KEPT = 10_000
 
 class _Kept(NamedTuple):
     token: Token
-    until: float
+    at: float
+    since: float
 
 
 class KeptTokens:
@@ -44,12 +45,14 @@ class KeptTokens:
         """Return a kept token that is valid for at least `min_ttl` seconds, if there is one."""
         with self._lock:
             kept = self._kept.get(connection_id)
-        if kept is None or self._timing.monotonic() >= kept.until:
+        if kept is None:
+            return None
+        now = self._timing.now()
+        # Two clocks: in a frozen Lambda function one of them may stand still, and the other can be set back.
+        if now < kept.at or max(now - kept.at, self._timing.monotonic() - kept.since) >= self._seconds:
             return None
         expires_at = kept.token.expires_at
-        if expires_at is not None and expires_at - self._timing.now() < min_ttl:
-            return None
-        return kept.token
+        return None if expires_at is not None and expires_at - now < min_ttl else kept.token
 
     def keep(self, token: Token, moment: int) -> None:
         """Keep a token that was asked for at that `moment`. An older one never replaces a newer one."""
@@ -59,7 +62,7 @@ class KeptTokens:
             kept = self._kept.get(token.connection_id)
             if moment != self._forgotten or (kept is not None and kept.token.version > token.version):
                 return
-            self._kept[token.connection_id] = _Kept(token, self._timing.monotonic() + self._seconds)
+            self._kept[token.connection_id] = _Kept(token, self._timing.now(), self._timing.monotonic())
             self._kept.move_to_end(token.connection_id)
             if len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
@@ -86,12 +89,23 @@ class _Flight(Generic[_Result]):
 class SingleFlight(Generic[_Result]):
     """Lets one thread make a call, and gives the others its outcome, success or failure."""
 
-    def __init__(self) -> None:
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
         self._flights: dict[Hashable, _Flight[_Result]] = {}
         self._lock = threading.Lock()
 
-    def run(self, key: Hashable, call: Callable[[], _Result], until: Deadline) -> _Result:
-        """Return the outcome of the call under way with this key, or else make it."""
+    def run(
+        self,
+        key: Hashable,
+        call: Callable[[], _Result],
+        pause_after: Callable[[Exception], float | None],
+        until: Deadline,
+    ) -> _Result:
+        """Return the outcome of the call under way with this key, or else make it.
+
+        The thread that makes the call repeats it in its own time. If that was too short, one that has more goes on:
+        `pause_after` says how long after an error, or None if nothing helps.
+        """
         while True:
             with self._lock:
                 flight = self._flights.get(key)
@@ -104,8 +118,11 @@ class SingleFlight(Generic[_Result]):
                 raise NoAnswer("Another thread's call was still under way when the time was over.")
             if flight.results:
                 return flight.results[0]
-            if flight.error is not None and not _has_more_time(flight.error, until):
-                raise _for_another_thread(flight.error)
+            if flight.error is not None:
+                pause = pause_after(flight.error)
+                if pause is None or pause >= until.left:
+                    raise _for_another_thread(flight.error)
+                self._timing.sleep(pause)
 
     def _lead(self, key: Hashable, flight: _Flight[_Result], call: Callable[[], _Result]) -> _Result:
         try:
@@ -120,11 +137,6 @@ class SingleFlight(Generic[_Result]):
             with self._lock:
                 del self._flights[key]
             flight.ended.set()
-
-
-def _has_more_time(error: Exception, until: Deadline) -> bool:
-    """Return whether the call may have ended only because its own caller had less time than this one."""
-    return isinstance(error, NoAnswer) and until.left > 1
 
 
 def _for_another_thread(error: Exception) -> Exception:

@@ -52,27 +52,26 @@ class Deadline:
 class Allowance:
     """How much time calls may take: each `seconds`, none longer than a Lambda function's own time or a deadline."""
 
-    def __init__(self, seconds: float, timing: Timing, until: Deadline | LambdaContext | None = None) -> None:
+    def __init__(self, seconds: float, timing: Timing, limits: tuple[Deadline | LambdaContext, ...] = ()) -> None:
         self.timing = timing
         self._seconds = seconds
-        self._until = until
+        self._limits = limits
 
     def begin(self) -> Deadline:
         """Return the deadline of a call that begins now."""
-        return Deadline(min(self._seconds, self._left()), self.timing)
+        return Deadline(min([self._seconds, *map(_left, self._limits)]), self.timing)
 
     def within(self, limit: float | LambdaContext) -> Allowance:
         """Return this allowance until `limit`: that many seconds from now, or the end of a Lambda function."""
         if isinstance(limit, (int, float)):
-            return Allowance(limit, self.timing, Deadline(min(limit, self._left()), self.timing))
-        return Allowance(self._seconds, self.timing, limit)
+            return Allowance(limit, self.timing, (*self._limits, Deadline(limit, self.timing)))
+        return Allowance(self._seconds, self.timing, (*self._limits, limit))
 
-    def _left(self) -> float:
-        if self._until is None:
-            return float("inf")
-        if isinstance(self._until, Deadline):
-            return self._until.left
-        return max(0.0, self._until.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS)
+
+def _left(limit: Deadline | LambdaContext) -> float:
+    if isinstance(limit, Deadline):
+        return limit.left
+    return max(0.0, limit.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS)
 
 
 def answer_within(seconds: float, call: Callable[[], _Result]) -> _Result:

@@ -1,0 +1,59 @@
+"""`python -m tools.client_size`: what the Python client costs whoever uses it, in bytes and in milliseconds."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from zipfile import ZipFile
+
+SOURCE = Path(__file__).parent.parent / "clients" / "python"
+_BUILD = "import sys; from flit_core import buildapi; print(buildapi.build_wheel(sys.argv[1]))"
+_MEASURED = {
+    "import gatehouse": ("", "import gatehouse"),
+    "import gatehouse, after boto3": ("import boto3", "import gatehouse"),
+    "import boto3, for comparison": ("", "import boto3"),
+}
+_CLOCK = "import time; began = time.perf_counter(); {}; print(time.perf_counter() - began)"
+
+
+def main(times: int = 9) -> None:
+    """Build the wheel, install nothing, and print the figures. A time is the median of so many processes."""
+    with tempfile.TemporaryDirectory() as folder:
+        wheel = Path(folder) / _run(_BUILD, folder).splitlines()[-1]
+        with ZipFile(wheel) as files:
+            files.extractall(f"{folder}/unpacked")
+            unpacked = sum(each.file_size for each in files.infolist())
+        print(f"{'wheel':32}{wheel.stat().st_size:>10,} bytes")
+        print(f"{'unpacked':32}{unpacked:>10,} bytes")
+        for name, (before, statement) in _MEASURED.items():
+            took = _milliseconds(before, statement, f"{folder}/unpacked", times)
+            print(f"{name:32}{took:>10.1f} ms")
+
+
+def _milliseconds(before: str, statement: str, unpacked: str, times: int) -> float:
+    """Return the median of how long a statement takes in a new process. The first one compiles, and does not count."""
+    program = f"import sys; sys.path.insert(0, {unpacked!r})\n{before}\n{_CLOCK.format(statement)}"
+    _, *took = [float(_run(program)) for _ in range(times + 1)]
+    return 1000 * statistics.median(took)
+
+
+def _run(program: str, *arguments: str) -> str:
+    # Compiled, as an installed package is.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    done = subprocess.run(  # noqa: S603 - every argument is written here
+        [sys.executable, "-c", program, *arguments],
+        cwd=SOURCE,
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()
