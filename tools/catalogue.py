@@ -8,7 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.provider import vocabulary
+from functions.vault.provider import names, vocabulary
 from functions.vault.provider.provider import Provider
 
 if TYPE_CHECKING:
@@ -68,22 +68,56 @@ def known_from(text: str) -> str:
     return next((kind for mark, kind in _SOURCES if mark in comment), "")
 
 
+def sources(text: str) -> list[str]:
+    """Return the sentences of a file's first comment that say where its contents are from."""
+    comment = " ".join(line.removeprefix("#").strip() for line in text.partition("\n\n")[0].splitlines())
+    marks = "|".join(re.escape(mark.strip()) for mark, _ in _SOURCES)
+    return [each.strip() for each in re.split(rf"(?=\b(?:{marks}))", comment)[1:]]
+
+
 def _cells(path: Path) -> Iterator[str]:
+    found = described(path)
     known = vocabulary.validated(written(path), path.name, vocabulary.checks(loopback_http=False))
     provider = Provider(name=path.stem, **known)
     yield f"[`{path.stem}`](../functions/providers/{path.name})"
-    text = path.read_text(encoding="utf-8")
-    yield _title(text)
-    yield known_from(text)
+    yield found["title"]
+    yield found["known_from"]
     yield ", ".join(_parameters(provider)) or "-"
-    yield ", ".join(f"`{key}`" for key in provider.required) or "-"
-    yield ", ".join(_methods(provider)) or "-"
-    yield "yes" if provider.pkce == "S256" else "no"
+    yield ", ".join(f"`{key}`" for key in found["required"]) or "-"
+    yield ", ".join(found["client_authentication"]) or "-"
+    yield "yes" if found["pkce"] else "no"
     yield _scopes(provider)
-    yield "; ".join(_refresh(provider)) or "-"
+    yield "; ".join(found["refresh"]) or "-"
     yield _revocation(provider)
+    yield ", ".join(f"`{name}`" for name in found["kept_of_the_account"]) or "-"
+
+
+def described(path: Path) -> dict[str, Any]:
+    """Return what is known of a provider, in words, and from where; the client for Python shows it, too."""
+    known = vocabulary.validated(written(path), path.name, vocabulary.checks(loopback_http=False))
+    provider = Provider(name=path.stem, **known)
+    text = path.read_text(encoding="utf-8")
     kept = [*provider.metadata, *provider.callback_metadata, *([provider.subject] if provider.subject else [])]
-    yield ", ".join(f"`{name}`" for name in dict.fromkeys(kept)) or "-"
+    return {
+        "name": path.stem,
+        "title": _title(text),
+        "known_from": known_from(text),
+        "sources": sources(text),
+        "missing": _missing(text),
+        "parameters": [name.replace("`", "") for name in _parameters(provider)],
+        "required": list(provider.required),
+        "client_authentication": list(_methods(provider)),
+        "pkce": provider.pkce == "S256",
+        "scopes_fixed": provider.scopes_fixed,
+        "scopes": list(provider.scopes),
+        "scope_separator": provider.scope_separator,
+        "refresh": list(_refresh(provider)),
+        "revocation": _revocation(provider).replace("`", ""),
+        "kept_of_the_account": list(dict.fromkeys(kept)),
+        "endpoints": {key: found for key in names.ENDPOINTS if (found := getattr(provider, key)) is not None},
+        "max_concurrency": provider.max_concurrency,
+        "redirect_uri": provider.redirect_uri,
+    }
 
 
 def _title(text: str) -> str:

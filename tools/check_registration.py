@@ -82,6 +82,11 @@ def documents(path: Path, name: str | None) -> dict[str, str]:
         raise Unreadable(error.strerror or "cannot be read") from None
     except UnicodeDecodeError:
         raise Unreadable("is not UTF-8: save it in that encoding") from None
+    return documents_of(text, name)
+
+
+def documents_of(text: str, name: str | None) -> dict[str, str]:
+    """Return the text of each registration in what a file contains, by name. Raises ``Unreadable``."""
     if name is not None:
         return {name: text}
     try:

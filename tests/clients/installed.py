@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 SOURCE = ROOT / "clients" / "python"
 _CACHE = ROOT / ".build" / "client"
-_BUILD = "import sys; from flit_core import buildapi; print(buildapi.build_wheel(sys.argv[1]))"
+_BUILD = "import sys; sys.path.insert(0, '.'); import build_backend; print(build_backend.build_wheel(sys.argv[1]))"
+_COPIED = ("functions", "tools")
+"""The folders of the repository from which the build copies."""
 
 
 @cache
@@ -71,7 +73,8 @@ def _install(built: Path, into: Path) -> None:
 
 def _digest() -> str:
     digest = hashlib.sha256(sys.version.encode())
-    for path in sorted(SOURCE.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            digest.update(f"{path.relative_to(SOURCE)}\0".encode() + path.read_bytes() + b"\0")
+    for folder in (SOURCE, *(ROOT / name for name in _COPIED)):
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

@@ -1,0 +1,78 @@
+"""The commands, by their names. Each is loaded when it is called: help and completion load none of them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+from click.shell_completion import CompletionItem
+
+COMMANDS = {
+    "providers": ("providers", "List the providers that Gatehouse knows."),
+    "provider": ("provider", "What is known of a provider, and what to enter at its console."),
+    "register": ("register", "Register your application at a provider: asks, checks, stores."),
+    "check": ("check", "Check a registration in a file, or whether a connection would vend."),
+    "connect": ("connect", "Connect an account: opens the browser and waits."),
+    "connections": ("connections", "List connections."),
+    "show": ("show", "All about one connection, without its tokens."),
+    "token": ("token", "Print an access token, after asking."),
+    "revoke": ("revoke", "End a connection, here and at the provider."),
+    "events": ("events", "What has happened to connections."),
+    "reseal": ("reseal", "Seal tokens again under the key that seals now."),
+    "completion": ("completion", "Print what lets your shell complete this command."),
+}
+"""Each with its module in `commands`, and what the list says of it."""
+
+
+class Commands(click.Group):
+    """Loads a command when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return their names, as the list shows them."""
+        _ = ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one, or None."""
+        _ = ctx
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = import_module(f".commands.{COMMANDS[cmd_name][0]}", __package__).command
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list."""
+        _ = ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that begin so. The one of click loads each of them."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; if there is none, name the nearest."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches  # noqa: PLC0415 - names are seldom wrong
+
+            nearest = get_close_matches(args[0], COMMANDS, 1)
+            hint = f" Did you mean {nearest[0]}?" if nearest else ""
+            ctx.fail(f"There is no command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
+
+
+@click.command(cls=Commands, name="gatehouse", context_settings=_SETTINGS)
+@click.version_option(package_name="gatehouse-client")
+def app() -> None:
+    """Connect your customers' accounts, and look after them.
+
+    Every command takes --json, and --local for the stack of `make run`. Every failure says what to do, and has an exit
+    code that stays: see the README.
+    """

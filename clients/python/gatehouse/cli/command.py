@@ -1,0 +1,99 @@
+"""What all commands have in common: their options, how they fail, and what they are called with."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import exits, failures
+from .account import LOCAL_PORT, Account
+from .output import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_OPTIONS = (
+    click.Option(["--json", "as_json"], is_flag=True, help="Answer in JSON, and in nothing else."),
+    click.Option(["--local"], is_flag=True, help="Work with the stack of `make run` on this machine."),
+    click.Option(["--port"], type=int, metavar="N", help=f"The same, if it has another port than {LOCAL_PORT}."),
+    click.Option(["--stack"], metavar="NAME", help="The stack's name; else GATEHOUSE_STACK, or gatehouse."),
+    click.Option(["--region"], metavar="REGION", help="The AWS region; else that of your AWS settings."),
+    click.Option(["--profile"], metavar="NAME", help="The AWS profile; else that of your AWS settings."),
+)
+
+
+class Call:
+    """One call of a command: what it works with, and what it writes to."""
+
+    def __init__(self, account: Account, out: Output) -> None:
+        self.account = account
+        self.out = out
+
+
+class Command(click.Command):
+    """A command with the options that all have. It turns what went wrong into a text and an exit code."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.params += _OPTIONS
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        given = {each.name: ctx.params.pop(str(each.name)) for each in _OPTIONS}
+        out = Output(as_json=given["as_json"])
+        port = given["port"] or (LOCAL_PORT if given["local"] else None)
+        account = Account(given["stack"], given["region"], given["profile"], port)
+        ctx.obj = Call(account, out)
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            out.note("Interrupted.")
+            ctx.exit(exits.INTERRUPTED)
+        except click.UsageError as error:
+            if not out.as_json:
+                raise
+            out.failed(failures.Failure("usage", error.format_message(), code=exits.USAGE))
+            ctx.exit(exits.USAGE)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            failure = failures.failure_of(error, account.options)
+            if failure is None:
+                raise
+            out.failed(failure)
+            ctx.exit(failure.code)
+
+
+def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a function a command. Its first argument is the `Call`; its docstring is the help."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        return click.command(name, cls=Command)(click.pass_obj(function))
+
+    return decorate
+
+
+def pairs(_context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """Read options like `--tag region=eu`, as a callback of click."""
+    for each in given:
+        if "=" not in each:
+            raise click.BadParameter(f"expected NAME=VALUE, like region=eu, and not {each!r}", param=option)
+    return dict(each.split("=", 1) for each in given)
+
+
+def is_interactive() -> bool:
+    """Return whether somebody can be asked."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def sure(call: Call, question: str, *, yes: bool) -> None:
+    """Ask before something is done that cannot be undone. Where nobody can answer, `--yes` has to say so."""
+    if yes:
+        return
+    if call.out.as_json or not is_interactive():
+        raise click.UsageError("Nobody can be asked here: add --yes if you mean it.")
+    if not click.confirm(question, err=True):
+        call.out.note("Nothing was done.")
+        click.get_current_context().exit(exits.FOUND)

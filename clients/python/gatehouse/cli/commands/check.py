@@ -1,0 +1,107 @@
+"""`gatehouse check`: a registration in a file; or whether a connection would vend.
+
+Which of them is meant can be seen by the argument alone, so that a script does the same in every folder: what has a
+slash or ends in `.json` is a file, and `-` is standard input. No id has a slash. The options say it for the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gatehouse.cli import exits, repository, times, vending
+from gatehouse.cli.command import command as cli_command
+from gatehouse.cli.failures import Failure
+
+if TYPE_CHECKING:
+    from gatehouse.cli.command import Call
+
+
+@cli_command("check")
+@click.argument("target", metavar="FILE|ID")
+@click.argument("name", required=False)
+@click.option("--registration", "kind", flag_value="registration", help="FILE|ID is a file, whatever it is called.")
+@click.option("--connection", "kind", flag_value="connection", help="FILE|ID is a connection, whatever it is called.")
+def command(call: Call, target: str, name: str | None, kind: str | None) -> None:
+    r"""Check a registration before it is stored, or whether a connection would vend now.
+
+    \b
+    gatehouse check ./shopify.json    a registration: has a slash or ends in .json; - is standard input
+    gatehouse check shop-1            a connection: anything else
+
+    For a registration, NAME is what it is registered as, if the file is not called so. For a connection nothing is
+    vended and nothing is asked of the provider; the exit code is the one that `gatehouse token` would have.
+    """
+    if kind is None:
+        kind = "registration" if target == "-" or "/" in target or target.endswith(".json") else "connection"
+    if kind == "registration":
+        _check_file(call, target, name)
+        return
+    if name is not None:
+        raise click.UsageError("NAME belongs to a registration; for a file that has no slash: --registration")
+    if Path(target).is_file():
+        call.out.note(f"There is a file {target} here, too: gatehouse check ./{target}")
+    _check_connection(call, target)
+
+
+def _check_file(call: Call, target: str, name: str | None) -> None:
+    found = [
+        {"provider": each, "valid": is_valid, "report": report}
+        for each, report, is_valid in _reports(call, target, name)
+    ]
+    are_valid = all(bool(each["valid"]) for each in found)
+    if not call.out.answer({"registrations": found, "valid": are_valid}):
+        for each in found:
+            call.out.say(
+                f"{'ok ' if each['valid'] else 'NOT'}  {each['provider']}: {each['report']}", _style(each["valid"])
+            )
+        if are_valid and call.out.is_drawn:
+            call.out.note("Nothing was stored: gatehouse register NAME does that.")
+    if not are_valid:
+        click.get_current_context().exit(exits.FOUND)
+
+
+def _reports(call: Call, target: str, name: str | None) -> list[tuple[str, str, bool]]:
+    checks = repository.module("tools.check_registration")
+    try:
+        if target == "-":
+            texts = checks.documents_of(sys.stdin.read(), name)
+        else:
+            path = Path(target)
+            texts = checks.documents(path, name or _own_name(path))
+    except checks.Unreadable as error:
+        raise Failure("unreadable", f"{target}: {error}", code=exits.USAGE) from None
+    base_url = str(call.account.local["base_url"]) if call.account.is_local else "https://YOUR-BASE-URL"
+    return list(checks.findings(texts, base_url, local=call.account.is_local))
+
+
+def _own_name(path: Path) -> str | None:
+    """Return the file's name if it is one registration, None if it is `{NAME: registration}`."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    is_one = isinstance(document, dict) and not all(isinstance(each, dict) for each in document.values())
+    return path.stem if is_one else None
+
+
+def _style(is_well: object) -> str:
+    return "green" if is_well else "red"
+
+
+def _check_connection(call: Call, connection_id: str) -> None:
+    connection: dict[str, Any] = dict(call.account.gatehouse.connection(connection_id))
+    now = call.account.now()
+    verdict = vending.verdict(connection, now, call.account.options)
+    if not call.out.answer({"connection_id": connection_id, **verdict.as_json()}):
+        call.out.say(f"{'yes' if verdict.vends else 'NO '}  {verdict.reason}", _style(verdict.vends))
+        if verdict.advice:
+            call.out.say(f"     {verdict.advice}")
+        if verdict.until is not None:
+            call.out.say(f"     until {times.shown(verdict.until, now)}")
+    if not verdict.vends:
+        click.get_current_context().exit(exits.code_of(str(verdict.error)))

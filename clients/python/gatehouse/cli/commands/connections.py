@@ -1,0 +1,52 @@
+"""`gatehouse connections`: lists."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gatehouse.cli import times
+from gatehouse.cli.catalogue import complete_provider
+from gatehouse.cli.command import command as cli_command
+from gatehouse.cli.command import pairs
+
+if TYPE_CHECKING:
+    from gatehouse.cli.command import Call
+
+_STATUSES = ("active", "unconfirmed", "reauthorization_required", "revoking", "revoked")
+
+
+@cli_command("connections")
+@click.option("--owner", metavar="OWNER", help="Only those of this owner.")
+@click.option("--provider", metavar="NAME", shell_complete=complete_provider, help="Only those to this provider.")
+@click.option("--status", type=click.Choice(_STATUSES), help="Only those with this status.")
+@click.option("--needs", type=click.Choice(["reauthorization", "confirmation"]), help="Only those that need a person.")
+@click.option("--tag", multiple=True, metavar="NAME=VALUE", callback=pairs, help="Only those with this tag.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="How many at the most.")
+def command(call: Call, limit: int, **filters: Any) -> None:
+    """List connections, without their tokens."""
+    given = {name: value for name, value in filters.items() if value}
+    found = call.account.gatehouse.connections(**given, limit=min(limit + 1, 100))
+    listed = list(itertools.islice(found, limit + 1))
+    more, listed = len(listed) > limit, listed[:limit]
+    if call.out.answer({"connections": listed, "more": more}):
+        return
+    now = call.account.now()
+    rows = [
+        (
+            each["connection_id"],
+            each["provider"],
+            each["status"],
+            each.get("needs") or "",
+            each.get("owner") or "",
+            times.shown(each.get("expires_at"), now),
+        )
+        for each in listed
+    ]
+    call.out.table(("CONNECTION", "PROVIDER", "STATUS", "NEEDS", "OWNER", "TOKEN EXPIRES"), rows)
+    if not listed:
+        call.out.note(f"None{' that match' if given else f' yet: gatehouse connect NAME{call.account.options}'}.")
+    if more:
+        call.out.note(f"There are more than these {limit}: --limit, or narrow the list.")

@@ -1,0 +1,166 @@
+"""`gatehouse register NAME`: stores the registration of your application at a provider."""
+
+from __future__ import annotations
+
+import json
+import sys
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gatehouse.cli import exits, repository
+from gatehouse.cli.catalogue import complete_provider, described
+from gatehouse.cli.command import command as cli_command
+from gatehouse.cli.command import is_interactive, pairs
+from gatehouse.cli.failures import Failure
+from gatehouse.cli.secrets import Secret
+
+if TYPE_CHECKING:
+    from gatehouse.cli.command import Call
+
+_SECRET = {"client_secret", "client_secrets", "previous_clients"}
+"""Keys that hold secrets."""
+_ENDPOINTS = ("authorization_endpoint", "token_endpoint", "revocation_endpoint")
+
+
+@cli_command("register")
+@click.argument("name", shell_complete=complete_provider)
+@click.option("--client-id", metavar="ID", help="The client id; else you are asked.")
+@click.option("--public", is_flag=True, help="The application has no secret.")
+@click.option("--secret-stdin", is_flag=True, help="Read the client secret from standard input.")
+@click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help="A scope that customers are asked for.")
+@click.option("--based-on", metavar="PROVIDER", shell_complete=complete_provider, help="Whose file it begins with.")
+@click.option("--issuer", metavar="URL", help="For a provider that is not in the catalogue: its issuer.")
+@click.option(
+    "--set", "further", multiple=True, metavar="KEY=VALUE", callback=pairs, help="Any other key: docs/providers.md"
+)
+@click.option("--rotate", is_flag=True, help="Add a new secret to the registration; the old one stays as the second.")
+@click.option("--replace", is_flag=True, help="Write over a registration that is there.")
+def command(call: Call, name: str, *, rotate: bool, replace: bool, **given: Any) -> None:
+    """Register your application at the provider NAME: asks for what is needed, checks it, stores it.
+
+    The client secret is asked for without being shown, or read from standard input. It is in no argument, no file and
+    no history; it goes to Secrets Manager, where Gatehouse reads it.
+    """
+    secret = Secret(call.account, name)
+    stored = secret.read()
+    if stored is not None and not replace and not rotate:
+        raise Failure(
+            "registered",
+            f"{name} is registered already, with the client id {stored.get('client_id')}.",
+            advice="For another secret: --rotate. To write over it: --replace",
+            code=exits.USAGE,
+        )
+    registration = _rotated(stored, given) if rotate else _asked(name, given)
+    report = _checked(call, name, registration)
+    secret.write(registration, is_there=stored is not None)
+    redirect_uri = call.account.redirect_uri(name)
+    if call.out.answer({"provider": name, "secret": secret.name, "redirect_uri": redirect_uri, "report": report}):
+        return
+    call.out.say(f"Stored in Secrets Manager as {secret.name}.", "green")
+    call.out.say("Enter this redirect URI at the provider's console, exactly:")
+    call.out.say(f"  {redirect_uri}", "bold")
+    call.out.note(f"Functions read it within five minutes. Then: gatehouse connect {name}{call.account.options}")
+
+
+def _asked(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the registration, from the options and from what the person answers."""
+    based_on = given["based_on"] or name
+    further = {key: _value(text) for key, text in given["further"].items()}
+    if secret_keys := _SECRET & further.keys():
+        raise click.UsageError(f"--set {min(secret_keys)}: a secret is not for the command line. You are asked for it.")
+    registration = {key: given[key] for key in ("based_on", "issuer") if given[key]}
+    if based_on in repository.provider_names():
+        catalogue = described(based_on)
+    else:
+        catalogue = {}
+        if not given["issuer"] and "token_endpoint" not in further:
+            registration |= _asked_where(name)
+    registration["client_id"] = given["client_id"] or _prompt("Client id")
+    if not given["public"]:
+        may_be_none = "none" in catalogue.get("client_authentication", ())
+        secret = _secret(is_from_stdin=given["secret_stdin"], may_be_none=may_be_none)
+        registration |= {"client_secret": secret} if secret else {}
+    return registration | _asked_beyond(catalogue, {**registration, **further}, given["scopes"]) | further
+
+
+def _asked_beyond(catalogue: dict[str, Any], known: dict[str, Any], scopes: tuple[str, ...]) -> dict[str, Any]:
+    """Return the scopes, and what the provider's file leaves to the registration."""
+    found: dict[str, Any] = {"scopes": list(scopes)} if scopes else {}
+    if not is_interactive():
+        return found
+    has_scopes = scopes or "scopes" in known or catalogue.get("scopes_fixed") or catalogue.get("scopes")
+    asked = "" if has_scopes else _prompt("Scopes, separated by spaces (empty: none)", default="")
+    if asked:
+        found["scopes"] = asked.split()
+    missing = [key for key in catalogue.get("required", ()) if key not in known and key not in found]
+    return found | {key: _value(_prompt(key)) for key in missing}
+
+
+def _asked_where(name: str) -> dict[str, str]:
+    """Return where a provider is that the catalogue does not have."""
+    nearest = get_close_matches(name.lower(), repository.provider_names(), 1)
+    hint = f" (did you mean {nearest[0]}?)" if nearest else ""
+    _require_terminal(
+        f"a name of the catalogue{hint}, or --issuer URL, or --set token_endpoint=... and what else it has"
+    )
+    click.echo(f"The catalogue has no {name}{hint}. If it publishes OpenID metadata, its issuer is enough.", err=True)
+    issuer = _prompt("Issuer (empty if it has none)", default="")
+    if issuer:
+        return {"issuer": issuer}
+    found = {key: _prompt(f"{key} (empty if there is none)", default="") for key in _ENDPOINTS}
+    return {key: value for key, value in found.items() if value}
+
+
+def _rotated(stored: dict[str, Any] | None, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the stored registration with a new secret before the one that it has."""
+    if stored is None:
+        raise click.UsageError("There is no registration yet: leave --rotate out.")
+    old = stored.get("client_secret") or next(iter(stored.get("client_secrets", ())), None)
+    new = _secret(is_from_stdin=given["secret_stdin"], may_be_none=False)
+    kept = {key: value for key, value in stored.items() if key not in {"client_secret", "client_secrets"}}
+    return {**kept, "client_secrets": [new, old]} if old else {**kept, "client_secret": new}
+
+
+def _secret(*, is_from_stdin: bool, may_be_none: bool) -> str:
+    if is_from_stdin:
+        secret = sys.stdin.readline().strip()
+        if not secret:
+            raise click.UsageError("Standard input has no secret in its first line.")
+        return secret
+    _require_terminal("--secret-stdin, or --public if there is no secret")
+    hint = " (empty if there is none)" if may_be_none else ""
+    default = "" if may_be_none else None
+    text = click.prompt(
+        f"Client secret, not shown{hint}", default=default, hide_input=True, show_default=False, err=True
+    )
+    return str(text).strip()
+
+
+def _prompt(text: str, default: str | None = None) -> str:
+    _require_terminal(f"the option for: {text}")
+    return str(click.prompt(text, default=default, show_default=False, err=True)).strip()
+
+
+def _require_terminal(otherwise: str) -> None:
+    if not is_interactive():
+        raise click.UsageError(f"Nobody can be asked here. Needed: {otherwise}")
+
+
+def _value(text: str) -> Any:
+    """Return a value as JSON if it is JSON, else as the text that it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _checked(call: Call, name: str, registration: dict[str, Any]) -> str:
+    """Return what the check says. Raises `Failure` if `start` would refuse it: nothing is stored then."""
+    checks = repository.module("tools.check_registration")
+    base_url = call.account.base_url
+    ((_, report, is_valid),) = checks.findings({name: json.dumps(registration)}, base_url, local=call.account.is_local)
+    if not is_valid:
+        raise Failure("invalid_registration", str(report), advice="Nothing was stored.", code=exits.FOUND)
+    return str(report)

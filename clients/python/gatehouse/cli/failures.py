@@ -1,0 +1,135 @@
+"""What a person reads when something did not work: what it was, and what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import exits
+
+if TYPE_CHECKING:
+    from gatehouse.errors import GatehouseError
+
+
+class Failure(Exception):
+    """A command cannot do what it was called for. The text says why; `advice` says what to do."""
+
+    def __init__(self, error: str, description: str, *, advice: str | None = None, code: int | None = None) -> None:
+        super().__init__(description)
+        self.error = error
+        self.description = description
+        self.advice = advice
+        self.code = exits.code_of(error) if code is None else code
+        self.facts: dict[str, Any] = {}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it in the form of Gatehouse's own failures, with the advice."""
+        return {"error": self.error, "error_description": self.description, **self.facts, "advice": self.advice}
+
+
+def failure_of(error: Exception, where: str) -> Failure | None:
+    """Return the failure that an exception is, or None if it is a defect of the command itself."""
+    from gatehouse.errors import GatehouseError  # noqa: PLC0415 - those who only read the help need none of it
+
+    if isinstance(error, Failure):
+        return error
+    return of_gatehouse(error, where) if isinstance(error, GatehouseError) else of_aws(error)
+
+
+def of_gatehouse(error: GatehouseError, where: str) -> Failure:
+    """Return the failure that an answer of Gatehouse is. `where` are the options that lead to the same stack."""
+    failure = Failure(
+        error.error,
+        error.description,
+        advice=_advice(error, where),
+        code=exits.code_of(error.error, retryable=error.retryable),
+    )
+    failure.facts = {
+        "retryable": error.retryable,
+        "retry_after": error.retry_after,
+        "connection_id": error.connection_id,
+        "provider_error": error.provider_error and dict(error.provider_error),
+    }
+    return failure
+
+
+def _advice(error: GatehouseError, where: str) -> str | None:
+    template = _ADVICE.get(error.error)
+    if template is not None:
+        return template.format(id=error.connection_id or "ID", where=where)
+    return f"Try again in {error.retry_after:.0f} seconds." if error.retry_after else None
+
+
+_AGAIN = "Let the customer connect again: gatehouse connect PROVIDER --id {id}{where}"
+_ADVICE = {
+    "connection_not_found": "See which there are: gatehouse connections{where}",
+    "reauthorization_required": _AGAIN,
+    "connection_revoked": _AGAIN,
+    "confirmation_required": "Your application has to call confirm with what the customer's browser has brought back.",
+    "confirmation_expired": _AGAIN,
+    "confirmation_invalid": _AGAIN,
+    "unknown_provider": "Register it: gatehouse register NAME{where}",
+    "provider_misconfigured": "See what is wrong with the registration: gatehouse doctor{where}",
+    "server_error": "Look for the error in the log of the function.",
+    "not_allowed": "Use other credentials (--profile), or let somebody give yours this right: the stack has policies "
+    "for it, ManageConnectionsPolicyArn and UseTokensPolicyArn.",
+    "not_deployed": "See what is deployed: gatehouse doctor{where}",
+}
+"""What to do about an error code, for those that another try does not mend."""
+
+
+_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "UnauthorizedException"}
+_STALE = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "RequestExpired",
+    "UnrecognizedClientException",
+}
+_LOG_IN = "Log in: aws configure, or aws sso login. Or name a profile: --profile"
+_NETWORK = "See whether this machine reaches the internet (proxy, VPN), and whether the region exists."
+
+
+def of_aws(error: Exception) -> Failure | None:
+    """Return the failure that an error of AWS's SDK is, or None if it is something else."""
+    from botocore import exceptions as aws  # noqa: PLC0415 - it has been loaded if one of these was raised
+
+    if isinstance(error, aws.ClientError):
+        return _of_client_error(error)
+    kinds: tuple[tuple[tuple[type[Exception], ...], str, str, str | None], ...] = (
+        (
+            (aws.NoCredentialsError, aws.PartialCredentialsError),
+            "no_credentials",
+            "There are no AWS credentials here.",
+            _LOG_IN,
+        ),
+        ((aws.NoRegionError,), "no_region", "No AWS region is set.", "Name that of your stack: --region us-east-1"),
+        ((aws.ProfileNotFound,), "no_credentials", f"{error}.", "See which there are: aws configure list-profiles"),
+        (
+            (aws.TokenRetrievalError, aws.UnauthorizedSSOTokenError, aws.SSOError),
+            "no_credentials",
+            f"Your session has ended: {error}",
+            "Log in again: aws sso login",
+        ),
+        ((aws.EndpointConnectionError, aws.HTTPClientError), "aws_unreachable", f"{error}", _NETWORK),
+        ((aws.BotoCoreError,), "aws", f"{error}", None),
+    )
+    for kind, code, text, advice in kinds:
+        if isinstance(error, kind):
+            return Failure(code, text, advice=advice, code=exits.AWS)
+    return None
+
+
+def _of_client_error(error: Any) -> Failure:
+    said, operation = error.response.get("Error", {}), error.operation_name
+    code, text = str(said.get("Code", "")), str(said.get("Message", "")).partition("\n")[0][:300]
+    if code in _DENIED:
+        kind, text = "not_allowed", f"AWS does not let you call {operation}: {text}"
+    elif code in _STALE:
+        kind, text = "no_credentials", f"AWS does not take these credentials any more ({code})."
+    else:
+        kind, text = "aws", f"{operation}: {code}: {text}"
+    advice = {
+        "not_allowed": "Use other credentials (--profile), or let somebody give yours this right.",
+        "no_credentials": _LOG_IN,
+    }
+    return Failure(kind, text, advice=advice.get(kind), code=exits.AWS)
