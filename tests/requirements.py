@@ -56,6 +56,12 @@ def _resolves(*names: str) -> bool:
     return subprocess.run(probe, cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
+@cache
+def aws_sdk_for_javascript() -> bool:
+    """Tell whether node finds what the client for Node.js needs."""
+    return _resolves("@aws-sdk/client-lambda")
+
+
 IAM_EVALUATOR = Need(
     "needs_iam_evaluator",
     "Node.js with the evaluator of IAM that package.json names",
@@ -75,6 +81,12 @@ NEEDS = (
         "needs_node",
         "Node.js with the servers that package.json names",
         npm_packages,
+        "apt-get install nodejs npm, then npm ci",
+    ),
+    Need(
+        "needs_aws_sdk_for_javascript",
+        "Node.js with the AWS SDK that package.json names",
+        aws_sdk_for_javascript,
         "apt-get install nodejs npm, then npm ci",
     ),
     IAM_EVALUATOR,

@@ -1,0 +1,116 @@
+"""The client for Node.js: its own tests, its signature beside botocore's, its types, and tokens of the stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from functions.vault.base.errors import BY_CODE
+from tests.requirements import ROOT
+
+if TYPE_CHECKING:
+    from local.stack import Stack
+    from tests.browser import Browser
+
+NODE = shutil.which("node") or "node"
+CLIENT = ROOT / "clients" / "js" / "gatehouse.mjs"
+
+pytestmark = pytest.mark.needs_aws_sdk_for_javascript
+
+
+def run(program: str, **environment: str) -> Any:
+    """Run a module that imports the client, and return the JSON that it prints."""
+    done = subprocess.run(
+        [NODE, "--input-type=module", "-e", program],
+        cwd=ROOT,
+        env={**os.environ, "AWS_REGION": "us-east-1", **environment},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_its_own_tests_pass() -> None:
+    """They run against services that answer as they are told, and know all codes of Gatehouse."""
+    done = subprocess.run(
+        [NODE, "--test", "tests/clients/js/"],
+        cwd=ROOT,
+        env={**os.environ, "CODES": json.dumps(list(BY_CODE))},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stdout
+    passed = re.search(r"pass (\d+)", done.stdout)
+    assert passed
+    assert int(passed[1]) >= 30
+
+
+def test_it_gets_tokens_from_the_stack_by_invoke_and_by_http(stack: Stack, browser: Browser) -> None:
+    """Unchanged, with the variables that lead boto3 to the stack, too."""
+    connection_id = browser.connect(connection_id="client-js", owner="client-acme")
+    vended = stack.invoke("token", {"connection_id": connection_id})
+    assert vended is not None
+    program = f"""
+        import {{ Gatehouse }} from {json.dumps(str(CLIENT))};
+        const url = {json.dumps(stack.base_url)};
+        const options = [{{}}, {{ url }}, {{ url, owner: "client-acme" }}, {{ url, connection: true }}];
+        const tokens = options.map((each) => new Gatehouse(each).token({json.dumps(connection_id)}));
+        const listed = [];
+        const ours = new Gatehouse().connections({{ owner: "client-acme" }});
+        for await (const each of ours) listed.push(each.connection_id);
+        console.log(JSON.stringify({{ tokens: (await Promise.all(tokens)).map((each) => each.accessToken), listed }}));
+    """
+
+    answer = run(program, AWS_ENDPOINT_URL_LAMBDA=stack.local_url)
+
+    assert answer["tokens"] == [vended["access_token"]] * 4
+    assert connection_id in answer["listed"]
+
+
+@pytest.mark.parametrize("session_token", [None, "a-session-token"])
+def test_it_signs_as_botocore_does(session_token: str | None) -> None:
+    """The signature is the same, letter by letter."""
+    url = "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/v1/owners/acme_1.x-y/token"
+    body = json.dumps({"connection_id": "shop-1"})
+    signer = {"accessKeyId": "AKIDEXAMPLE", "secretAccessKey": "secret", "sessionToken": session_token}
+    request = AWSRequest("POST", url, headers={"content-type": "application/json"}, data=body.encode())
+    SigV4Auth(Credentials("AKIDEXAMPLE", "secret", session_token), "execute-api", "eu-west-1").add_auth(request)
+    at = request.context["timestamp"]
+    iso = f"{at[:4]}-{at[4:6]}-{at[6:11]}:{at[11:13]}:{at[13:15]}Z"
+
+    arguments = ", ".join(map(json.dumps, (url, body, {"credentials": signer, "region": "eu-west-1"})))
+    headers = run(
+        f"import {{ signed }} from {json.dumps(str(CLIENT))};"
+        f"console.log(JSON.stringify(signed({arguments}, new Date({json.dumps(iso)}))));"
+    )
+
+    assert headers["authorization"] == request.headers["Authorization"]
+    assert headers.get("x-amz-security-token") == session_token
+
+
+def test_the_types_name_what_the_module_has() -> None:
+    """Every export, and every method of the client."""
+    exported = run(
+        f"import * as all from {json.dumps(str(CLIENT))};"
+        "const methods = Object.getOwnPropertyNames(all.Gatehouse.prototype);"
+        "console.log(JSON.stringify({ all: Object.keys(all), methods }));"
+    )
+    types = CLIENT.with_name("gatehouse.d.mts").read_text(encoding="utf-8")
+
+    assert set(re.findall(r"^export (?:class|const|function) (\w+)", types, re.MULTILINE)) == set(exported["all"])
+    methods = re.search(r"^export class Gatehouse \{\n(.*?)^\}", types, re.MULTILINE | re.DOTALL)
+    assert methods
+    assert set(re.findall(r"^  (\w+)\(", methods[1], re.MULTILINE)) == set(exported["methods"])
