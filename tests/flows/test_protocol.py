@@ -560,6 +560,28 @@ def test_another_account_takes_a_connection_over_only_if_start_allows_it(
         assert "/authorize/" in page.text
 
 
+@pytest.mark.parametrize("separate", [{}, {"revocation_ends_authorization": False}], ids=["unsaid", "separate"])
+def test_who_came_with_another_account_may_come_with_the_right_one(
+    application: Application, browser: Browser, scripted: Scripted, separate: dict[str, Any]
+) -> None:
+    """By the same link, also while the tokens of the first try are still to be revoked."""
+    # given
+    provider = application.register(scripted.registration | {"subject": "account"} | separate)
+    connection_id = fresh()
+    scripted.answers["/token"] = TOKENS | {"account": "shop-1"}
+    connect(application, browser, provider, connection_id=connection_id)
+    scripted.answers["/token"] = {"access_token": "others", "refresh_token": "others-refresh", "account": "shop-2"}
+    started, first = connect(application, browser, provider, connection_id=connection_id)
+
+    # when
+    scripted.answers["/token"] = {"access_token": "new", "refresh_token": "new-refresh", "account": "shop-1"}
+    second = come_back(browser, started, code=CODE)
+
+    # then
+    assert (first.status_code, second.status_code) == (409, 200)
+    assert application.call("token", connection_id=connection_id)["access_token"] == "new"
+
+
 def test_the_application_learns_of_another_account(
     stack: Stack, application: Application, browser: Browser, scripted: Scripted
 ) -> None:

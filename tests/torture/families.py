@@ -91,7 +91,7 @@ FAMILIES = (
     ),
     Family(
         "another account",
-        ("token", "token:d", "refresh_any:d", "revoke", "reconnect", "stranger", "upkeep"),
+        ("token", "token:d", "refresh_any:d", "revoke", "reconnect", "stranger", "mistaken", "upkeep"),
         {**_REFRESHES, **_REVOCATIONS},
         accounts=(APART, ALONE),
         always=("stranger",),
@@ -146,7 +146,7 @@ FAMILIES = (
     ),
     Family(
         "accounts that have to be asked",
-        ("reconnect", "callback", "stranger", "token", "refresh_any", "revoke", "sweep", "upkeep"),
+        ("reconnect", "callback", "stranger", "mistaken", "token", "refresh_any", "revoke", "sweep", "upkeep"),
         {
             **_REFRESHES,
             **_REVOCATIONS,
@@ -320,6 +320,15 @@ GROUNDS = (
         {"says_all": (True, False)},
         ("none", "fresh"),
         always=("copied",),
+        most=3,
+        overslept=0.0,
+        clocks_off=(0,),
+    ),
+    Family(
+        "accounts, and what the queue still holds",
+        ("upkeep", "reconnect", "token"),
+        {"says_all": (True, False), "names_account": (True,), "names_it_by": ("ID token", "endpoint")},
+        always=("copied_stranger",),
         most=3,
         overslept=0.0,
         clocks_off=(0,),

@@ -86,7 +86,7 @@ class Watch(Observer):
         self.endings: dict[Grant, str] = {}
         """Why a grant ended that was not to end, if nobody can be blamed for it."""
         self.have_waited: set[str] = set()
-        """The requests whose tokens have come to wait."""
+        """The token sets that have come to wait."""
         self.read_at: dict[str, int] = {}
         """The step at which a request's start read the connection, by the request."""
         self.on_the_wire: list[OnTheWire] = []
@@ -222,9 +222,9 @@ class Watch(Observer):
                 if any(other["pending"]["obtained_at"] < each["pending"]["obtained_at"] for other in came):
                     self.violated("a consent that waits to be confirmed gave way to an older one")
         for each in came:
-            if each["request_id"] in self.have_waited:
+            if each["id"] in self.have_waited:
                 self.violated("a consent's tokens came to wait once more")
-            self.have_waited.add(each["request_id"])
+            self.have_waited.add(each["id"])
 
     def _confirmation_written(self, actor: Actor, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Judge whether the tokens of a consent that is to be confirmed are in use only if that was done, and in time.

@@ -396,8 +396,18 @@ class _NeedsNoConfirmation(Obtained):
 class _WaitsOnceMore(Obtained):
     """Lets tokens wait whenever they come, be it that they have waited before and were taken away."""
 
+    def _has_waited(self, *_: Any) -> bool:
+        return False
+
     def _is_too_late_to_be_confirmed(self, *_: Any) -> bool:
         return False
+
+
+class _TakesItForTheFirst(Obtained):
+    """Takes the tokens of a link for stored if the record holds others of the same link, be it to revoke them."""
+
+    def _comes_of_it(self, held: StoredSet) -> bool:
+        return held.request_id == self.request_id
 
 
 class _ConfirmsAtAnyTime(Confirming):
@@ -670,10 +680,12 @@ MUTANTS: dict[str, Parts] = {
     "the revocation: with an access token, after a refusal": Parts(token_revocation=_TrustsAnAccessToken),
     "the kept: revoked by a consent": Parts(committing=_deciding(_RevokesTheKept)),
     "the account: not compared": Parts(committing=_NeverCompares),
+    "the account: right only at the second try": Parts(committing=_deciding(_TakesItForTheFirst)),
     "the waiting: used before its account is known": Parts(committing=_UsesAtOnce),
     "the waiting: asked for by nobody": Parts(connections=_reading(waits_first=property(lambda _connection: None))),
     "the waiting: used before it is confirmed": Parts(committing=_deciding(_NeedsNoConfirmation)),
     "the waiting: once more, from the queue": Parts(committing=_deciding(_WaitsOnceMore)),
+    "the waiting: for its account, once more": Parts(committing=_deciding(_WaitsOnceMore)),
     "the waiting: confirmed when its time is over": Parts(confirming=_ConfirmsAtAnyTime),
     "the waiting: confirmed in time when it was read": Parts(confirming=_LooksAtTheClockOnce),
     "the waiting: confirmed after a revocation": Parts(revoking=_LeavesWhatWaits),
@@ -726,10 +738,12 @@ FAMILY_OF = {
     "the revocation: with an access token, after a refusal": "refused revocations",
     "the kept: revoked by a consent": _WITHOUT_REFRESH_TOKEN,
     "the account: not compared": "another account",
+    "the account: right only at the second try": "another account",
     "the waiting: used before its account is known": "accounts that have to be asked",
     "the waiting: asked for by nobody": "accounts that have to be asked",
     "the waiting: used before it is confirmed": "consents that the application confirms",
     "the waiting: once more, from the queue": "confirmations, and what the queue still holds",
+    "the waiting: for its account, once more": "accounts, and what the queue still holds",
     "the waiting: confirmed when its time is over": "confirmations after their time",
     "the waiting: confirmed in time when it was read": "confirmations at the last moment",
     "the waiting: confirmed after a revocation": "confirmations and a revocation",

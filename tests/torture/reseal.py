@@ -1,26 +1,29 @@
 """`python -m tests.torture.reseal`: 1,000 connections are sealed again under a new key while they are used and revoked.
 
-Three processes on dynalite: two vend, refresh and revoke, one seals again and is killed (SIGKILL) twice. In the end
-nothing is left under the old key, every connection that was not revoked vends with the new key alone, and no refresh
-token has met its server twice.
+Three processes on dynalite: two vend, refresh and revoke, one seals again and is killed (SIGKILL) twice. Who calls
+does it as documented: again with the cursor of the answer, and again after an error that is retryable. In the
+end nothing is left under the old key, every connection that was not revoked vends with the new key alone, and no
+refresh token has met its server twice.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import math
 import random
 import sys
 import time
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from functions.vault.base.errors import TemporarilyUnavailable
 from functions.vault.base.timing import NEVER
 from functions.vault.services import Services
 from local.stack import Stack
@@ -33,22 +36,31 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from local.aws.cloudformation import Function
-    from tests.callers import Answer
+    from tests.callers import Answer, Volley
 
 CONNECTIONS, REVOKED = 1_000, 100
 _USERS, _RESEALER = (0, 1), 2
+_MOST_AGAIN = 1_000
 _AT_ONCE, _LONGER_THAN_A_TOKEN_LIVES = 12, 3700
 _KILLED_AT = (0.25, 0.5)
 """The parts of the token sets after which the process that seals again is killed."""
 
 
+_Cursor = dict[str, Any]
+"""What a call goes on with: nothing at first, then what the answer before it said."""
+
+
 @dataclass
 class Figures:
-    """What it came to. `calls` are those of users, by function and outcome."""
+    """What it came to. `calls` are those of users, by function and outcome.
+
+    `called_again` counts the calls of `reseal` that were repeated because their error was retryable.
+    """
 
     connections: int
     seconds: float = 0.0
     killed_at: list[int] = field(default_factory=list)
+    called_again: int = 0
     calls: Counter[str] = field(default_factory=Counter)
     last: dict[str, Any] = field(default_factory=dict)
     vended: int = 0
@@ -101,27 +113,70 @@ class _Run:
 
     def count(self) -> dict[str, Any]:
         """Return what each key seals now."""
-        return Services.from_environ(self.environ, clock=self.stack.clock.now).resealing.count(NEVER)
+        while True:
+            with suppress(TemporarilyUnavailable):
+                return Services.from_environ(self.environ, clock=self.stack.clock.now).resealing.count(NEVER)
 
     def use_while_resealing(self, callers: Callers) -> None:
         """Let users call while everything is sealed again, kill that twice, and let it come to its end."""
-        left_to_revoke = list(self.to_revoke)
-        for part in (*_KILLED_AT, None):
-            under_way = callers.begin([Call("reseal", {"per_second": 100})], among=[_RESEALER])
-            while not under_way.is_over():
-                self._note(callers.begin(self._volley(left_to_revoke), among=_USERS).answers())
-                sealed = self.count()["keys"].get(self.new, 0)
-                if part is not None and sealed >= part * len(self.ids):
-                    callers.kill(_RESEALER)
-                    self.figures.killed_at.append(sealed)
-                    self.stack.clock.advance(_LONGER_THAN_A_TOKEN_LIVES)
-                    callers.set_clock(self.stack.clock.offset)
-                    break
+        left_to_revoke, marks = list(self.to_revoke), [part * len(self.ids) for part in _KILLED_AT]
+        cursor: _Cursor | None = {}
+        while cursor is not None:
+            # Who is to be killed is slow: however busy the machine is, the time to do it is found.
+            under_way = callers.begin([_reseal_call(cursor, 25 if marks else 100)], among=[_RESEALER])
+            if self._use_until(marks[0] if marks else math.inf, under_way, callers, left_to_revoke):
+                marks.pop(0)
+                cursor = {}
             else:
-                outcomes = [answer.outcome for answer in under_way.answers()]
-                self.figures.require(f"reseal came to {outcomes}", holds=outcomes == ["ok"])
+                (answer,) = under_way.answers()
+                cursor = self._next(cursor, answer)
+        self.figures.require(f"killed {len(self.figures.killed_at)} times", holds=not marks)
         while left_to_revoke:
             self._note(callers.begin(self._volley(left_to_revoke), among=_USERS).answers())
+
+    def _use_until(self, mark: float, under_way: Volley, callers: Callers, left_to_revoke: list[str]) -> bool:
+        """Let users call while a pass is under way; return whether it has sealed so many, and was killed.
+
+        How many is looked at while the users' calls are under way, however long they take.
+        """
+        while not under_way.is_over():
+            used = callers.begin(self._volley(left_to_revoke), among=_USERS)
+            while not (used.is_over() or under_way.is_over()):
+                if (sealed := self.count()["keys"].get(self.new, 0)) >= mark:
+                    callers.kill(_RESEALER)
+                    self.figures.killed_at.append(sealed)
+                    self._note(used.answers())
+                    self.stack.clock.advance(_LONGER_THAN_A_TOKEN_LIVES)
+                    callers.set_clock(self.stack.clock.offset)
+                    return True
+            self._note(used.answers())
+        return False
+
+    def _next(self, cursor: _Cursor, answer: Answer) -> _Cursor | None:
+        """Return what the next call is to go on with after a call's answer; None if all connections were read."""
+        if answer.result.get("retryable") and self.figures.called_again < _MOST_AGAIN:
+            self.figures.called_again += 1
+            return cursor
+        self.figures.require(f"reseal came to {answer.outcome}", holds=answer.outcome == "ok")
+        return {"cursor": answer.result["cursor"]} if "cursor" in answer.result else None
+
+    @staticmethod
+    def _asked(alone: Callers, ids: Sequence[str]) -> dict[str, Answer]:
+        """Return what each connection vends, asked again while that is retryable."""
+        found: dict[str, Answer] = {}
+        left, tries = list(ids), 0
+        while left and (tries := tries + 1) <= _MOST_AGAIN:
+            found |= zip(left, alone.at_once([Call("token", {"connection_id": each}) for each in left]), strict=True)
+            left = [each for each in left if found[each].result.get("retryable")]
+        return found
+
+    def _last_pass(self, callers: Callers) -> dict[str, Any]:
+        cursor: _Cursor | None = {}
+        result: dict[str, Any] = {}
+        while cursor is not None:
+            (answer,) = callers.at_once([_reseal_call(cursor)])
+            cursor, result = self._next(cursor, answer), answer.result
+        return result
 
     def _volley(self, left_to_revoke: list[str]) -> list[Call]:
         """Return some calls at once: of any connections, also of those that another call is about to revoke."""
@@ -135,16 +190,13 @@ class _Run:
 
     def judge(self, callers: Callers) -> None:
         """See that nothing is left under the old key, and that the new one alone vends everything."""
-        (last,) = callers.at_once([Call("reseal", {"per_second": 100})])
         figures, revoked = self.figures, set(self.to_revoke)
-        figures.last = last.result
-        figures.require(f"left: {last.result}", holds=last.result.get("left") == 0 and "cursor" not in last.result)
-        figures.require("the old key is in use", holds=set(last.result.get("keys", ())) == {self.new})
+        figures.last = self._last_pass(callers)
+        figures.require(f"left: {figures.last}", holds=figures.last.get("left") == 0)
+        figures.require("the old key is in use", holds=set(figures.last.get("keys", ())) == {self.new})
         with Callers(self.functions(self.new), 1) as alone:
             for first in range(0, len(self.ids), 50):
-                asked = self.ids[first : first + 50]
-                answers = alone.at_once([Call("token", {"connection_id": each}) for each in asked])
-                for each, answer in zip(asked, answers, strict=True):
+                for each, answer in self._asked(alone, self.ids[first : first + 50]).items():
                     wanted = "connection_revoked" if each in revoked else "ok"
                     figures.require(f"{each}: {answer.outcome}", holds=answer.outcome == wanted)
                     figures.vended += answer.outcome == "ok"
@@ -153,6 +205,10 @@ class _Run:
         figures.require(f"{most} refreshes of one grant at once", holds=most <= 1)
         outcomes = Counter(str(seen["outcome"]) for seen in self.stack.demo.requests("token"))
         figures.require(f"answers of the token endpoint: {outcomes}", holds=outcomes.keys() <= {"issued", "refreshed"})
+
+
+def _reseal_call(cursor: _Cursor, per_second: int = 100) -> Call:
+    return Call("reseal", {"per_second": per_second, **cursor})
 
 
 def run(connections: int = CONNECTIONS, seed: int = 1) -> Figures:
@@ -180,6 +236,7 @@ def main(arguments: list[str] | None = None) -> int:
     lines = [
         f"  {figures.connections:,d} connections, sealed again in {figures.seconds:.0f} s while they were used",
         f"  killed when {' and '.join(f'{each:,d}' for each in figures.killed_at)} token sets were sealed again",
+        f"  called again after an error that is retryable: {figures.called_again} times",
         f"  calls meanwhile: {meanwhile}",
         f"  at last: {figures.last.get('left')} left of {figures.last.get('connections'):,d} connections",
         f"  by the new key alone {figures.vended:,d} vend, and {figures.revoked:,d} are revoked",

@@ -135,6 +135,8 @@ _KIND = {
     "duplicate": "authorize",
     "reconnect": "authorize",
     "stranger": "authorize",
+    "mistaken": "authorize",
+    "copied_stranger": "authorize",
     "vouched": "authorize",
     "latecomer": "authorize",
     "tardy": "authorize",
@@ -159,16 +161,26 @@ def _work(world: World, role: str, prepared: dict[str, ValidatedResponse]) -> Ca
 
 
 def _reconnect(process: Process, connection_id: str, _prepared: Any, account: str | None = None) -> Any:
-    response = process.consent(connection_id, account)
-    process.timing.sleep(1.0)  # the user, who reads and clicks
-    assert process.actor is not None
-    process.actor.deadline = process.world.scheduler.now + 29.0  # the callback is a call of its own
-    return process.complete(response).page
+    return _completed(process, process.consent(connection_id, account))
 
 
 def _stranger(process: Process, connection_id: str, _prepared: Any) -> Any:
     """Be a user with another account than the connection is to."""
     return _reconnect(process, connection_id, None, ANOTHER_ACCOUNT)
+
+
+def _mistaken(process: Process, connection_id: str, _prepared: Any) -> Any:
+    """Be a user who consents with another account, and then by the same link with the right one."""
+    first = process.consent(connection_id, ANOTHER_ACCOUNT)
+    page = _completed(process, first)
+    return page if page != "failed" else _completed(process, process.consent_again(first, connection_id))
+
+
+def _completed(process: Process, response: ValidatedResponse) -> str:
+    process.timing.sleep(1.0)  # the user, who reads and clicks
+    assert process.actor is not None
+    process.actor.deadline = process.world.scheduler.now + 29.0  # the callback is a call of its own
+    return process.complete(response).page
 
 
 def _phished(process: Process, connection_id: str, _prepared: Any, account: str | None = None) -> ValidatedResponse:
@@ -282,12 +294,12 @@ class _QueuesToo(Committing):
         return super()._write(unstored, *rest)
 
 
-def _copied(process: Process, connection_id: str, _prepared: Any) -> Any:
-    """Be a user whose tokens wait to be confirmed, with a copy in the rescue queue that comes half an hour later."""
+def _copied(process: Process, connection_id: str, _prepared: Any, play: Any = _phished) -> Any:
+    """Be a user whose tokens have to wait, with a copy in the rescue queue that comes half an hour later."""
     world = process.world
     copying = type("Copying", (_QueuesToo, world.parts.committing), {})
     try:
-        _phished(Process(world, process.actor, replace(world.parts, committing=copying)), connection_id, None)
+        play(Process(world, process.actor, replace(world.parts, committing=copying)), connection_id, None)
     finally:
         _delay_the_rescue(world)
 
@@ -318,9 +330,11 @@ _ROLES: dict[str, Callable[[Process, str, ValidatedResponse | None], Any]] = {
     "upkeep": _upkeep,
     "reconnect": _reconnect,
     "stranger": _stranger,
+    "mistaken": _mistaken,
     "vouched": _vouched,
     "tardy": lambda process, about, _: _vouched(process, about, None, CONFIRM_WITHIN + 2 * CALL_TIME),
     "copied": _copied,
+    "copied_stranger": lambda process, about, _: _copied(process, about, None, _stranger),
     "latecomer": lambda process, about, _: _vouched(process, about, None, _ALMOST_TOO_LATE),
     "phished": _phished,
     "vouched_stranger": lambda process, about, _: _vouched(process, about, None, account=ANOTHER_ACCOUNT),

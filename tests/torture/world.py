@@ -289,8 +289,16 @@ class Process:
         started = self.starting.start(about, NEVER)
         self.world.to_confirm |= {started["request_id"]} if confirm else set()
         request_id, _, secret = started["authorize_url"].rpartition("/")[2].partition(".")
-        account = account or self.world.accounts[connection_id]
-        code = self.world.server.consent(connection_id, request_id, account)
+        return self._consented(connection_id, request_id, secret, account)
+
+    def consent_again(self, response: ValidatedResponse, connection_id: str) -> ValidatedResponse:
+        """Let the one whose connection it is open the link of that response again, and say yes."""
+        return self._consented(connection_id, response.browser.request_id, response.browser.ticket_secret)
+
+    def _consented(
+        self, connection_id: str, request_id: str, secret: str, account: str | None = None
+    ) -> ValidatedResponse:
+        code = self.world.server.consent(connection_id, request_id, account or self.world.accounts[connection_id])
         return ValidatedResponse(PROVIDER, BrowserBinding(request_id, secret, new_secret()), None, code)
 
     def confirm(self, connection_id: str, response: ValidatedResponse) -> Any:

@@ -92,7 +92,7 @@ def test_a_first_consent_that_has_to_be_confirmed_says_nothing_of_its_account() 
     assert (made.scope, made.subject, made.metadata, made.scope_missing) == (None, None, {}, ())
     assert (made.authorized_by, made.authorized_at, made.last_attempt, made.ran_out) == (None, None, None, None)
     assert (made.owner, made.parameters, made.tags) == ("owner-1", {"shop": "1"}, {"tier": "gold"})
-    assert (made.requested_scope, made.waited_at, made.waited_by) == ("read write", NOW - 5, ("request-1",))
+    assert (made.requested_scope, made.waited_at, made.waited) == ("read write", NOW - 5, (tokens.id,))
     assert (made.created_at, made.updated_at, made.refreshed_at, made.changes) == (NOW, NOW, NOW, 1)
     assert made.sets == (
         replace(tokens.stored("request-1"), place=Place.PENDING, refresh_at=tokens.refresh_at, pending=pending),
@@ -185,13 +185,13 @@ def test_a_consent_leaves_what_is_known_of_earlier_ones() -> None:
     """What was revoked, and which tokens have waited: an answer that comes late must still be known by that."""
     revoked = revocations.revoked(connection(), NOW + 10)
     ended = revocations.revocation_confirmed(revoked, revoked.to_revoke[0].answered("grant", "gone", NOW), NOW + 20)
-    before = replace(ended, waited_at=NOW - 50, waited_by=("request-0",), created_at=NOW - 100)
+    before = replace(ended, waited_at=NOW - 50, waited=("sealed-0",), created_at=NOW - 100)
 
     again = superseding(before, 2)
 
     assert (again.revocation, again.revocations) == (before.revocation, 1)
     assert len(again.revocation) == 1
-    assert (again.waited_at, again.waited_by, again.created_at) == (NOW - 50, ("request-0",), NOW - 100)
+    assert (again.waited_at, again.waited, again.created_at) == (NOW - 50, ("sealed-0",), NOW - 100)
     assert again.changes == before.changes + 1
 
 
@@ -323,21 +323,23 @@ def test_an_account_that_nobody_can_name_is_not_asked_for_any_more() -> None:
     assert (waits.waits_first, waits.updated_at) == (left, NOW + 5)
 
 
-def test_the_requests_are_known_whose_tokens_came_in_the_same_second() -> None:
-    """Of those that wait for the application: none of them comes back once it has run out."""
-    was, _ = with_waiting()
+def test_the_newest_token_sets_that_had_to_wait_are_known() -> None:
+    """For whatever they waited: a copy of one that has gone does not come to wait once more."""
+    was, waiting = with_waiting()
 
-    def wait(of: Connection, request_id: str, at: int, pending: Pending = WAITS) -> Connection:
-        tokens = sealed_tokens(sealed=request_id.encode(), at=at)
-        return consents.has_to_wait(of, tokens, pending, request_id, at)
+    def wait(of: Connection, number: int, at: int, pending: Pending = WAITS) -> Connection:
+        return consents.has_to_wait(of, sealed_tokens(sealed=str(number).encode(), at=at), pending, "request-3", at)
 
-    same, another = wait(was, "request-3", NOW), wait(was, "request-3", NOW + 1)
-    for_its_account = wait(was, "request-3", NOW + 1, replace(WAITS, confirmation=None))
+    confirmed = wait(was, 1, NOW + 1)
+    for_its_account = wait(was, 1, NOW + 1, replace(WAITS, confirmation=None))
+    many = was
+    for number in range(1, 9):
+        many = wait(many, number, NOW + number)
 
-    assert (was.waited_at, was.waited_by) == (NOW, ("request-2",))
-    assert (same.waited_at, same.waited_by) == (NOW, ("request-2", "request-3"))
-    assert (another.waited_at, another.waited_by) == (NOW + 1, ("request-3",))
-    assert (for_its_account.waited_at, for_its_account.waited_by) == (NOW, ("request-2",))
+    assert (was.waited_at, was.waited) == (NOW, (waiting.id,))
+    assert (confirmed.waited_at, confirmed.waited) == (NOW + 1, (waiting.id, "1"))
+    assert (for_its_account.waited_at, for_its_account.waited) == (NOW, (waiting.id, "1"))
+    assert many.waited == tuple(str(number) for number in range(1, 9))
 
 
 @pytest.mark.parametrize(("status", "version"), [(Status.ACTIVE, 1), (Status.REAUTHORIZATION_REQUIRED, 1)])

@@ -609,27 +609,66 @@ def test_an_earlier_consent_takes_nothing_away_that_waits(at: int, *, is_left: b
 
 
 @pytest.mark.parametrize(
-    ("waited_at", "waited_by", "waits"),
+    ("waited_at", "waited", "waits"),
     [
         (None, (), True),
-        (NOW + 39, ("request-2",), True),
-        (NOW + 40, ("request-9",), True),
-        (NOW + 40, ("request-9", "request-2"), False),
-        (NOW + 41, ("request-9",), False),
+        (NOW + 39, ("sealed-9",), True),
+        (NOW + 40, ("sealed-9",), True),
+        (NOW + 40, ("sealed-9", "sealed-ours"), False),
+        (NOW + 41, ("sealed-9",), False),
     ],
     ids=["nothing has", "older ones have", "others of that second have", "it has itself", "newer ones have"],
 )
 def test_what_has_waited_for_its_confirmation_does_not_wait_again(
-    waited_at: int | None, waited_by: tuple[str, ...], *, waits: bool
+    waited_at: int | None, waited: tuple[str, ...], *, waits: bool
 ) -> None:
     """A copy of it comes from the queue, after it has run out or something newer has come."""
-    stored = replace(connection(), waited_at=waited_at, waited_by=waited_by)
+    stored = replace(connection(), waited_at=waited_at, waited=waited)
     ours = replace(consented(confirmation="hash"), purpose=PENDING)
 
     after = ours.decide(stored, LATE)
 
     assert (after is Verdict.FOREIGN) is not waits
     assert not waits or (isinstance(after, Connection) and after.unconfirmed is not None)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_what_has_waited_for_its_account_does_not_wait_again(*, apart: bool) -> None:
+    """It was found to be of another account, and a copy of it comes from the queue: nobody asks once more.
+
+    Other tokens of the same link do: who gave them may have come with the right account this time.
+    """
+    ours = replace(consented(), purpose=PENDING, grants_are_apart=apart)
+    ours = replace(ours, tokens=replace(ours.tokens, asks_account=True))
+    once_more = replace(ours, tokens=sealed_tokens(sealed=b"sealed-once-more", at=NOW + 41, version=2))
+    once_more = replace(once_more, tokens=replace(once_more.tokens, asks_account=True))
+    waits = ours.decide(replace(connection(), subject="account-1"), LATE)
+    assert isinstance(waits, Connection)
+    gone = consents.disowned(waits, waits.in_place(Place.PENDING)[0], LATE)
+    forgotten = replace(gone, sets=tuple(each for each in gone.sets if each.place is not Place.REVOKING))
+
+    of_the_copy, of_the_other = replace(ours, purpose=TOKENS).decide(forgotten, LATE), once_more.decide(gone, LATE)
+
+    assert ours.decide(waits, LATE) is Verdict.STORED
+    assert apart or of_the_copy is Verdict.FOREIGN
+    assert not apart or (isinstance(of_the_copy, Connection) and not of_the_copy.in_place(Place.PENDING))
+    assert isinstance(of_the_other, Connection)
+    assert [each.id for each in of_the_other.in_place(Place.PENDING)] == ["sealed-once-more"]
+
+
+def test_tokens_take_their_place_though_others_of_the_same_link_are_to_be_revoked() -> None:
+    """Who had consented with another account was asked to come once more."""
+    ours = replace(consented(), grants_are_apart=True)
+    theirs = replace(sealed_tokens(sealed=b"sealed-another", at=NOW + 39, version=2), subject="account-2")
+    with_another = replace(ours, tokens=theirs)
+    stored = with_another.decide(replace(connection(), subject="account-1"), LATE)
+    assert isinstance(stored, Connection)
+    assert [each.request_id for each in stored.in_place(Place.REVOKING)] == ["request-2"]
+
+    after = ours.decide(stored, LATE)
+
+    assert isinstance(after, Connection)
+    assert (after.require_current().id, after.authorized_by) == ("sealed-ours", "request-2")
 
 
 # On paper

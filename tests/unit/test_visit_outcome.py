@@ -1,13 +1,15 @@
 """How a browser's visit ends, and where the application gets its user back."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from functions.vault.grant.life import Place
 from functions.vault.oauth.authorization import Phase
-from functions.vault.oauth.visit_outcome import Outcome
+from functions.vault.oauth.visit_outcome import Became, Outcome, became_of
 from functions.web import replies
-from tests.unit.samples import authorization_request
+from tests.unit.samples import NOW, authorization_request, connection, current, with_current
 
 RETURN_TO = "https://app.example/done?tab=1"
 
@@ -55,6 +57,16 @@ def test_declining_is_not_a_failure(error: str, page: str) -> None:
 
     assert (outcome.page, outcome.error, outcome.provider) == (page, error, "acme")
     assert outcome.may_try_again
+
+
+@pytest.mark.parametrize(("place", "became"), [(Place.SUPERSEDED, Became.REPLACED), (Place.REVOKING, Became.UNDER_WAY)])
+def test_a_second_try_is_under_way_while_the_tokens_of_the_first_are_revoked(place: Place, became: Became) -> None:
+    """They were of another account. Tokens of the same link that gave way to a newer consent were in use."""
+    request = authorization_request(phase=Phase.CONSUMED, consumed_at=NOW)
+    was = with_current(connection(authorized_by="request-9"), place=place, request_id=request.request_id)
+    stored = replace(was, authorized_at=NOW - 60, sets=(*was.sets, current(connection())))
+
+    assert became_of(request, stored, NOW + 1) is became
 
 
 @pytest.mark.parametrize("phase", [Phase.OPEN, Phase.CONSUMED])

@@ -50,8 +50,8 @@ class Connection:
     Background work is due at `due_at`: the grant's upkeep (`upkeep_at`), the revocation of a token set at its server
     (`revocation_due_at`), or what is to happen with tokens that wait.
     `last_attempt` is the latest authorization that came to nothing, since the connection was authorized.
-    `waited_at` is when the server issued the newest tokens that had to wait for a confirmation, `waited_by` names the
-    requests whose tokens it issued in that second, and `ran_out` is the hash of a confirmation that nobody has brought.
+    `waited_at` is when the server issued the newest tokens that had to wait for a confirmation, `waited` are the ids of
+    the newest token sets that had to wait, and `ran_out` is the hash of a confirmation that nobody has brought.
     `ends_at` is when the grant ends as far as the server has said, and `notice_at` is when that is announced.
     `events` is what has happened since the record was read, each with the number of the change: it is written once.
     """
@@ -80,7 +80,7 @@ class Connection:
     failure: Failure | None = None
     last_attempt: LastAttempt | None = None
     waited_at: int | None = None
-    waited_by: tuple[str, ...] = ()
+    waited: tuple[str, ...] = ()
     ran_out: str | None = None
     due_shard: str | None = None
     due_at: int | None = None

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .stored_set import Pending, StoredSet
     from .tokens import Account, SealedTokens
 
+MOST_REMEMBERED = 8
+"""Token sets that are known to have waited, the newest: a copy of an older one, late from a queue, waits once more."""
+
 
 def consented(  # noqa: PLR0913 - one argument for each thing that an authorization brings
     connection_id: str,
@@ -104,7 +107,7 @@ def _empty(connection_id: str, provider: str, now: float, before: Connection | N
         revocation=before.revocation if before else (),
         changes=before.changes if before else 0,
         waited_at=before.waited_at if before else None,
-        waited_by=before.waited_by if before else (),
+        waited=before.waited if before else (),
         events=before.events if before else (),
     )
 
@@ -123,10 +126,9 @@ def has_to_wait(
     """
     is_first = connection.is_believed_dead and not connection.version
     happened = Happened.FIRST_HAS_TO_WAIT if is_first else Happened.HAS_TO_WAIT
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {"waited": (*connection.waited, tokens.id)[-MOST_REMEMBERED:]}
     if pending.confirmation is not None:
-        others = connection.waited_by if connection.waited_at == tokens.obtained_at else ()
-        fields = {"waited_at": tokens.obtained_at, "waited_by": (*others, request_id)}
+        fields["waited_at"] = tokens.obtained_at
     return after(connection, happened, now, (), _waiting(tokens, pending, request_id), **fields)
 
 
@@ -142,7 +144,7 @@ def first_has_to_wait(
         tags=pending.tags,
         requested_scope=pending.requested_scope,
         waited_at=tokens.obtained_at,
-        waited_by=(request_id,),
+        waited=(tokens.id,),
     )
     return after(made, Happened.FIRST_HAS_TO_WAIT, now, (), _waiting(tokens, pending, request_id), is_first=True)
 

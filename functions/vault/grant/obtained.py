@@ -199,8 +199,7 @@ class Obtained:
     def _beside(self, stored: Connection, authorized: Authorized, now: float) -> Connection | Verdict | None:
         """Return what becomes of a consent's answer that does not become current; None if it does."""
         request_id = authorized.request_id
-        held = [each for each in stored.sets if not self._comes_out_of(each)]
-        if stored.authorized_by == request_id or any(each.request_id == request_id for each in held):
+        if stored.authorized_by == request_id or any(self._comes_of_it(each) for each in stored.sets):
             return Verdict.STORED
         if not self._may_be_its_own(stored, authorized):
             return self._not_its_own(stored, now)
@@ -213,6 +212,14 @@ class Obtained:
                 stored, self.tokens, None, request_id, now, grants_are_apart=self.grants_are_apart
             )
         return None
+
+    def _comes_of_it(self, held: StoredSet) -> bool:
+        """Return whether a token set comes of the same consent, and may have been refreshed since.
+
+        What is to be revoked may be of an earlier try with the same link, and another account.
+        """
+        is_in_use = held.place is not Place.REVOKING and not self._comes_out_of(held)
+        return is_in_use and held.request_id == self.request_id
 
     def _may_be_its_own(self, stored: Connection, authorized: Authorized) -> bool:
         """Return whether the connection may hold it as its own.
@@ -229,17 +236,17 @@ class Obtained:
         is_never_confirmed = authorized.confirmation is not None and (
             was_revoked or self._is_too_late_to_be_confirmed(stored)
         )
-        is_its_own = not is_of_nobody_known and not is_never_confirmed and not self.is_of_another_account(stored)
-        return is_of_the_same_party and is_its_own
+        is_anothers = is_of_nobody_known or self._has_waited(stored) or self.is_of_another_account(stored)
+        return is_of_the_same_party and not is_never_confirmed and not is_anothers
+
+    def _has_waited(self, stored: Connection) -> bool:
+        """Return whether it is a copy, from the rescue queue, of what has waited and was not the connection's own."""
+        has_to_wait = self.tokens.asks_account or self._confirmation is not None
+        return has_to_wait and self.tokens.id in stored.waited
 
     def _is_too_late_to_be_confirmed(self, stored: Connection) -> bool:
-        """Return whether a newer consent has come, or it has waited before: what ran out does not come back.
-
-        A copy of it may lie in the rescue queue, which got the answer before the table did.
-        """
-        waited_at, obtained_at = stored.waited_at or 0, self.tokens.obtained_at
-        has_waited = waited_at == obtained_at and self.request_id in stored.waited_by
-        return has_waited or waited_at > obtained_at or self._is_older_than_the_consent_of(stored)
+        """Return whether a newer consent has come, or has waited."""
+        return (stored.waited_at or 0) > self.tokens.obtained_at or self._is_older_than_the_consent_of(stored)
 
     def _not_its_own(self, stored: Connection, now: float) -> Connection | Verdict:
         """Return what becomes of tokens that are not the connection's own.

@@ -82,9 +82,13 @@ def became_of(request: AuthorizationRequest, connection: Connection | None, now:
 
 
 def _was_in_use(held: StoredSet, request: AuthorizationRequest) -> bool:
-    """Return whether a token set came of a request, and not only to wait for a confirmation that never came."""
+    """Return whether a token set came of a request, and not only to wait for a confirmation that never came.
+
+    What is to be revoked may be of an earlier try, with another account. If it was in use, a newer consent is there.
+    """
     is_unconfirmed = bool(request.confirm) and held.pending is not None
-    return held.request_id == request.request_id and not is_unconfirmed
+    is_to_be_revoked = held.place is Place.REVOKING
+    return held.request_id == request.request_id and not is_unconfirmed and not is_to_be_revoked
 
 
 def _was_replaced_waiting(connection: Connection, since: int) -> bool:
