@@ -39,7 +39,8 @@ def run(program: str, **environment: str) -> str:
     """Run a program in an interpreter of its own, as somebody does who copied it, and return what it printed."""
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env={**os.environ, "AWS_REGION": "us-east-1", **environment},
+        # What a document imports is what its reader has installed: the client among it.
+        env={**os.environ, "PYTHONPATH": str(ROOT / "clients" / "python"), "AWS_REGION": "us-east-1", **environment},
         capture_output=True,
         text=True,
         check=False,

@@ -123,11 +123,16 @@ def test_the_complete_example_gets_a_token_and_another_one(stack: Stack, browser
     assert printed == [first["access_token"], second["access_token"]]
 
 
-def test_the_python_for_other_clouds_gets_a_token(stack: Stack, browser: Browser) -> None:
-    """The signed request, copied as it stands, prints the token of `shop-1`."""
+@pytest.mark.parametrize("which", ["Invoke without the client", "HTTP with the client", "HTTP without the client"])
+def test_the_other_programs_get_a_token(which: str, stack: Stack, browser: Browser) -> None:
+    """Copied as they stand, they print the token of `shop-1`."""
     connection_id = browser.connect(connection_id="shop-1")
+    by_http = programs(section(CALLING, "From other clouds"), "python")
+    shown = dict(zip(("HTTP with the client", "HTTP without the client"), by_http, strict=True))
+    program = shown.get(which) or programs(CALLING, "python")[1]
+    api = {"GATEHOUSE_API_URL": stack.base_url} if which in shown else {}
 
-    printed = run(programs(section(CALLING, "From other clouds"), "python")[0], GATEHOUSE_API_URL=stack.base_url)
+    printed = run(program, AWS_ENDPOINT_URL_LAMBDA=stack.base_url, **api)
 
     token = stack.invoke("token", {"connection_id": connection_id})
     assert token is not None

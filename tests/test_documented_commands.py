@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FILES = [path for kind in ("*.md", "docs/*.md", "examples/*/*.md", "local/*/*.md") for path in sorted(ROOT.glob(kind))]
+FILES = [
+    path
+    for kind in ("*.md", "docs/*.md", "examples/*/*.md", "local/*/*.md", "clients/*/*.md")
+    for path in sorted(ROOT.glob(kind))
+]
 BLOCKS = {path.relative_to(ROOT).as_posix(): blocks.of(path) for path in FILES}
 
 DEPLOYS = "needs SAM CLI and an account: `make deploy-check` deploys by the documented commands, to an emulator"
@@ -47,7 +51,10 @@ NOT_RUN_HERE = {
     "sam deploy --config-env production": DEPLOYS,
     "make check-deployment STACK=gatehouse-staging": "one stack is deployed here; with its name the command is run",
     "git checkout COMMIT": "changes the checkout that the tests run in",
-    "python3 -m venv /tmp/orders && /tmp/orders/bin/pip install boto3 -r examples/orders/requirements.txt": "installs",
+    "pip install ./clients/python": "installs; tests/clients/installed.py builds and installs the package",
+    "python3 -m venv /tmp/orders && /tmp/orders/bin/pip install ./clients/python -r examples/orders/requirements.txt": (
+        "installs"
+    ),
     "/tmp/orders/bin/python examples/orders/app.py shop-1": (  # noqa: S108 - a command of the page
         "needs what that installs; tests/flows/test_example_orders.py runs it"
     ),

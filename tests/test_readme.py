@@ -31,7 +31,11 @@ OPERATIONS = page("docs/operations.md")
 DEPLOYING = page("docs/deploying.md")
 RUNBOOKS = page("docs/runbooks.md")
 CONTRIBUTING = page("CONTRIBUTING.md")
-DOCUMENTS = sorted(path for folder in (".", "docs", "examples/orders") for path in (ROOT / folder).glob("*.md"))
+DOCUMENTS = sorted(
+    path
+    for folder in (".", "docs", "examples/orders", "clients/python", "clients/js")
+    for path in (ROOT / folder).glob("*.md")
+)
 
 
 def test_the_parameters_are_those_of_the_template() -> None:

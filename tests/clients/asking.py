@@ -1,4 +1,4 @@
-"""`python asking.py CONNECTION_ID THREADS`: a process whose threads all ask for a token at once, when it is told to."""
+"""`python asking.py CONNECTION_ID THREADS`: a process whose threads all ask for a token at once, when a line comes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the client talks to in tests: a Lambda that answers as it is told, an API that takes one token, and a clock."""
+"""What the client talks to in tests: a Lambda with prepared answers, an API that takes one token, and a clock."""
 
 from __future__ import annotations
 

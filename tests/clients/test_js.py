@@ -42,7 +42,7 @@ def run(program: str, **environment: str) -> Any:
 
 
 def test_its_own_tests_pass() -> None:
-    """They run against services that answer as they are told, and know all codes of Gatehouse."""
+    """They run against services with prepared answers, and know all codes of Gatehouse."""
     done = subprocess.run(
         [NODE, "--test", "tests/clients/js/"],
         cwd=ROOT,

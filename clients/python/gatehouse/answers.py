@@ -27,7 +27,7 @@ class Token:
     version: int
     """Counts the token sets of the connection: `refresh` takes it as `if_version`."""
     subject: str | None
-    """The customer's account at the provider, if it told."""
+    """The customer's account at the provider, if known."""
     metadata: dict[str, Any]
     """What you need beside the token to call the provider's API, such as its host."""
 
@@ -52,7 +52,7 @@ class Confirmed(TypedDict):
 
 
 class Revoked(TypedDict, total=False):
-    """What `revoke` answers. `grant` is there if the provider was not told, or ended more than was asked."""
+    """What `revoke` answers. `grant` is there if nothing was revoked at the provider, or more than this connection."""
 
     connection_id: str
     status: str

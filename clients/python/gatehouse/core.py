@@ -190,7 +190,7 @@ def _shared(key: Hashable, made: Callable[[], Core]) -> Core:
 
 
 def _forget_all() -> None:
-    """Begin anew in a forked process: sockets and calls under way are those of its parent."""
+    """Begin again in a forked process: sockets and calls under way are those of its parent."""
     global _lock  # noqa: PLW0603 - it may have been held in the parent at the moment of the fork
     _lock = threading.Lock()
     _cores.clear()

@@ -143,7 +143,7 @@ class ServerError(GatehouseError):
 class NoAnswer(GatehouseError):
     """No answer came: the network failed, AWS did, or the time was over.
 
-    `may_have_run` says whether Gatehouse may have got the call all the same. If it is false, nothing has happened.
+    `may_have_run` says whether Gatehouse may have got the call even so. If it is false, nothing has happened.
     """
 
     error = "no_answer"
