@@ -101,15 +101,23 @@ def documents_of(text: str, name: str | None) -> dict[str, str]:
     return {each: json.dumps(document) for each, document in found.items()}
 
 
+def registration(name: str, text: str, *, local: bool) -> Registration:
+    """Return a registration over the provider file under it, as `start` has it. Raises a `GatehouseError`."""
+    return _known(text, _Listening(Outbound(loopback=local)), local=local).whole(name)
+
+
+def _known(text: str, web: _Listening, *, local: bool) -> Registrations:
+    # With the text in the place of the secret, the rest is what `start` does.
+    return Registrations(_File(text).client_of, SECRET_PREFIX, web, time.time, loopback_http=local)
+
+
 def findings(texts: dict[str, str], base_url: str, *, local: bool) -> Iterator[tuple[str, str, bool]]:
     """Yield a report on each registration: its name, the report, and whether it is valid."""
     for name, text in texts.items():
-        # With the file in the place of the secret, the rest is what `start` does.
         web = _Listening(Outbound(loopback=local))
-        known = Registrations(_File(text).client_of, SECRET_PREFIX, web, time.time, loopback_http=local)
         try:
-            registration = known.whole(name)
-            yield name, " ".join([_report(registration, base_url), *_unpublished(registration, web)]), True
+            found = _known(text, web, local=local).whole(name)
+            yield name, " ".join([_report(found, base_url), *_unpublished(found, web)]), True
         except GatehouseError as error:
             yield name, f"{error.code}: {error.description}", False
 

@@ -28,8 +28,8 @@ class NotDeployed(Exception):
     """The stack lacks a role that the template's key policy names. The text says which."""
 
 
-def needed(stack: str, client_of: Callable[[Any], Any] = boto3.client) -> Policy:
-    """Return the policy for the key of a deployed stack. Raises `NotDeployed`."""
+def needed(stack: str, client_of: Callable[[Any], Any] = boto3.client, template_policy: Policy | None = None) -> Policy:
+    """Return the policy for the key of a deployed stack, by that of the template. Raises `NotDeployed`."""
     cloudformation = client_of("cloudformation")
     (described,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
     _, partition, _, _, account, _ = described["StackId"].split(":", 5)
@@ -41,7 +41,7 @@ def needed(stack: str, client_of: Callable[[Any], Any] = boto3.client) -> Policy
         if each["ResourceType"] == "AWS::IAM::Role"
     }
     try:
-        policy: Policy = resolved(of_the_template(), partition, account, names)
+        policy: Policy = resolved(template_policy or of_the_template(), partition, account, names)
     except KeyError as missing:
         raise NotDeployed(f"it has no {missing.args[0]}: deploy it from this checkout first") from None
     return policy

@@ -45,7 +45,8 @@ REPOSITORY = HERE.parent.parent
 PLACE = Path("gatehouse") / "cli" / "shared"
 """The package in which the copies are. `gatehouse/cli/repository.py` looks for them there."""
 
-SHARED = ("tools.check_registration", "tools.check_deployment", "tools.catalogue")
+SHARED = ("tools.check_registration", "tools.check_deployment", "tools.catalogue", "functions.vault.base.fields")
+"""What `gatehouse/cli` asks for by name."""
 PROVIDERS = Path("functions") / "providers"
 _TOP = ("functions", "tools")
 _IMPORT = re.compile(rf"^(\s*)(from|import) ({'|'.join(_TOP)})\b", re.MULTILINE)

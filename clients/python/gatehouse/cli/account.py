@@ -131,7 +131,7 @@ class Account:
     @property
     def base_url(self) -> str:
         """Where browsers reach it."""
-        return str(self.local["base_url"]) if self.is_local else self.outputs["BaseUrl"]
+        return str(self.local["base_url"]) if self.is_local else self.outputs.get("BaseUrl", "")
 
     @property
     def secret_prefix(self) -> str:

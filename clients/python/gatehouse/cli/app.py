@@ -8,6 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 COMMANDS = {
+    "doctor": ("doctor", "Look at a deployment: what is wrong, and what to do about it."),
     "providers": ("providers", "List the providers that Gatehouse knows."),
     "provider": ("provider", "What is known of a provider, and what to enter at its console."),
     "register": ("register", "Register your application at a provider: asks, checks, stores."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,6 +23,10 @@ _OPTIONS = (
     click.Option(["--region"], metavar="REGION", help="The AWS region; else that of your AWS settings."),
     click.Option(["--profile"], metavar="NAME", help="The AWS profile; else that of your AWS settings."),
 )
+
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+"""A file that an option or an argument names."""
 
 
 class Call:

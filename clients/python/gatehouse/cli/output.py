@@ -51,6 +51,11 @@ class Output:
         """Whether somebody looks at standard output."""
         return sys.stdout.isatty()
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody looks at standard error, where a progress bar is drawn."""
+        return sys.stderr.isatty()
+
     def answer(self, document: Any) -> bool:
         """Write the answer as JSON, if it is to be JSON, and return whether it was."""
         if self.as_json:

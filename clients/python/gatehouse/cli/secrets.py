@@ -19,6 +19,13 @@ class Secret:
         self._account = account
         self.name = account.secret_prefix + provider
 
+    def read_or_empty(self) -> dict[str, Any] | None:
+        """Return what is to be written over: empty if it cannot be understood, None if nothing is there."""
+        try:
+            return self.read()
+        except Failure:
+            return {}
+
     def read(self) -> dict[str, Any] | None:
         """Return the registration, or None if there is none. Raises `Failure` if it is not JSON."""
         from botocore.exceptions import ClientError  # noqa: PLC0415 - it takes long to load
@@ -38,8 +45,7 @@ class Secret:
             raise Failure(
                 "unreadable",
                 f"The secret {self.name} holds no JSON object.",
-                advice=f"See what it should be: docs/providers.md. To write over it: aws secretsmanager delete-secret "
-                f"--secret-id {self.name} --force-delete-without-recovery, and register again",
+                advice="See what it should be: docs/providers.md. To write over it: --replace",
                 code=exits.MISCONFIGURED,
             )
         return document

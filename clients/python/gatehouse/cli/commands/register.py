@@ -44,7 +44,7 @@ def command(call: Call, name: str, *, rotate: bool, replace: bool, **given: Any)
     no history; it goes to Secrets Manager, where Gatehouse reads it.
     """
     secret = Secret(call.account, name)
-    stored = secret.read()
+    stored = secret.read_or_empty() if replace else secret.read()
     if stored is not None and not replace and not rotate:
         raise Failure(
             "registered",
