@@ -25,11 +25,13 @@ _FIELDS = Fields(
         "provider": fields.provider_name,
         "status": fields.one_of(*Status),
         "needs": fields.one_of(*NEEDS),
-        "tag": fields.string_map(fields.LABEL, 256, 20, least=1),
-        "expiring_before": fields.integer(0, 2**53),
-        "limit": fields.integer(1, 100),
+        "tag": fields.labels_of(1).like({"plan": "gold"}),
+        "expiring_before": fields.integer(0, 2**53).like(1767225600),
+        "limit": fields.integer(1, 100).like(50),
         "cursor": fields.printable(8192),
-        "request_id": fields.text("[A-Za-z0-9_-]{22}", "the request_id that start has answered"),
+        "request_id": fields.text(
+            "[A-Za-z0-9_-]{22}", "the request_id that start has answered: 22 characters", "vuwlC6R-V6vPXb3CWp_oXQ"
+        ),
     }
 )
 
@@ -42,7 +44,7 @@ def _connections(
         # By a path that names a connection, its id is in every request.
         is_alone = connection_id is None or (narrowing is not None and narrowing.connection_id is not None)
         if request or not is_alone:
-            raise InvalidRequest("request_id: expected alone.")
+            raise InvalidRequest("request_id: expected alone; the other fields belong to a list, or to one connection.")
         return services.listing.attempt(request_id, narrowing)
     if connection_id is None:
         if narrowing is not None and narrowing.owner is not None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.base import fields
-from functions.vault.base.fields import Fields, Mismatch
+from functions.vault.base.fields import FieldCheck, Fields, Mismatch
 from functions.web.stream_handler import StreamHandler
 
 if TYPE_CHECKING:
@@ -31,10 +31,11 @@ def _image(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+_DETAIL = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}
 _EVENT = Fields(
     required={
         "detail_type": fields.text(r"connection\.[a-z_]{1,64}", "the type of an event, like connection.revoked"),
-        "detail": _detail,
+        "detail": FieldCheck(_detail, _DETAIL),
         "at": fields.integer(0, 2**53),
     }
 )

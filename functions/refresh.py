@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline
     from functions.vault.services import Services
 
-_FIELDS = Fields(required={"connection_id": fields.connection_id}, optional={"if_version": fields.integer(1, 2**53)})
+_FIELDS = Fields(
+    required={"connection_id": fields.connection_id}, optional={"if_version": fields.integer(1, 2**53).like(7)}
+)
 
 
 def _refresh(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _FIELDS = Fields(
     optional={
-        "per_second": fields.integer(1, 100),
+        "per_second": fields.integer(1, 100).like(20),
         "only_count": fields.boolean,
         "cursor": fields.printable(16384),
     }

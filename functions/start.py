@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline
     from functions.vault.services import Services
 
-_strings = fields.string_map(fields.LABEL, 256, 20)
-
 
 def _fields(services: Services) -> Fields:
     return Fields(
@@ -27,9 +25,9 @@ def _fields(services: Services) -> Fields:
             "owner": fields.owner,
             "scopes": fields.scopes,
             "return_to": authorization.return_to(services.settings.return_to_origins),
-            "parameters": _strings,
-            "authorization_params": vocabulary.authorization_params,
-            "tags": _strings,
+            "parameters": fields.labels.like({"shop": "acme"}),
+            "authorization_params": vocabulary.authorization_params.like({"prompt": "consent"}),
+            "tags": fields.labels.like({"plan": "gold"}),
             "confirm": fields.boolean,
             "allow_new_subject": fields.boolean,
         },
@@ -49,7 +47,9 @@ def _confirm(request: dict[str, Any], *, is_required: bool) -> bool:
     """Return whether the application has to confirm the tokens; raise `InvalidRequest` if it could not, or must."""
     confirm: bool = request.get("confirm", is_required)
     if is_required and not confirm:
-        raise InvalidRequest("confirm: expected true; this deployment has every authorization confirmed (Confirm).")
+        raise InvalidRequest(
+            "confirm: expected true, or to be left out; this deployment has every authorization confirmed (Confirm)."
+        )
     if confirm and "return_to" not in request:
         raise InvalidRequest(
             "return_to: required, since confirm is true: the browser brings the confirmation there, "

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline
     from functions.vault.services import Services
 
-_FIELDS = Fields(required={"connection_id": fields.connection_id}, optional={"min_ttl": fields.integer(0, 86400)})
+_FIELDS = Fields(
+    required={"connection_id": fields.connection_id},
+    optional={"min_ttl": fields.integer(0, 86400).like(DEFAULT_MIN_TTL)},
+)
 
 
 def _token(

@@ -9,6 +9,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 
 from local.demo import DECISION_HEADER, MERCHANT_HEADER
+from tests import contracts
 
 if TYPE_CHECKING:
     from local.stack import Stack
@@ -86,6 +87,7 @@ def invoke(stack: Stack, function: str, event: dict[str, Any]) -> dict[str, Any]
     document: dict[str, Any] = json.load(answer["Payload"])
     # The stubs say that the key is always there. It is there only if the function raised.
     assert dict(answer).get("FunctionError") is None, document
+    contracts.require(function, event, document)
     return document
 
 

@@ -124,7 +124,7 @@ class InvokeHandler(Handler):
         No field in `logged` may hold a secret.
         """
         super().__init__(name, preload)
-        self._fields = fields
+        self.fields = fields
         self._use = use
         self._consume = consume
         self._logged = logged
@@ -157,7 +157,7 @@ class InvokeHandler(Handler):
     def _by_invoke(self, services: Services, event: Event, about: About) -> tuple[dict[str, Any], dict[str, Narrowing]]:
         """Return the request of an Invoke, which nothing limits. AWS does not tell who makes it."""
         about["principal"] = log.NOT_NAMED
-        return self._fields(services).read(event), {}
+        return self.fields(services).read(event), {}
 
     def _by_api(self, services: Services, event: Event, about: About) -> tuple[dict[str, Any], dict[str, Narrowing]]:
         """Return the request of a call by the HTTP API, and what its path limits it to."""
@@ -168,9 +168,9 @@ class InvokeHandler(Handler):
         about |= api_calls.about(event)
         narrowing = api_calls.narrowing_of(event, self.name)
         if narrowing is None:
-            return self._fields(services).read(body_of(event)), {}
+            return self.fields(services).read(body_of(event)), {}
         request = api_calls.request_of(body_of(event), narrowing)
-        return self._fields(services).read(request), {"narrowing": narrowing}
+        return self.fields(services).read(request), {"narrowing": narrowing}
 
     def _about(self, fields: Mapping[str, Any]) -> About:
         """Return what the log repeats of a request or result. `request_id` is renamed: Lambda's own has that name."""

@@ -14,6 +14,7 @@ from functions.vault.services import Services
 from local.aws.marked_calls import calls_of
 from local.gateway.payload import Match
 from local.gateway.payload import event as http_api_event
+from tests import contracts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -62,6 +63,7 @@ class Application:
         answer = self._lambda.invoke(FunctionName=f"gatehouse-{function}", Payload=json.dumps(payload))
         document = json.load(answer["Payload"])
         assert answer.get("FunctionError") is None, document
+        contracts.require(function, payload, document)
         return document
 
     def post(self, function: str, body: Any) -> requests.Response:

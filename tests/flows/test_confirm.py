@@ -387,11 +387,8 @@ def test_confirm_is_true_or_false(application: Application, confirm: Any) -> Non
     """Nothing else."""
     answer = application.call("start", provider="ultracart", confirm=confirm)
 
-    assert answer == {
-        "error": "invalid_request",
-        "error_description": "confirm: expected true or false.",
-        "retryable": False,
-    }
+    assert (answer["error"], answer["retryable"]) == ("invalid_request", False)
+    assert answer["error_description"].startswith("confirm: expected true or false (it is a ")
 
 
 def test_a_deployment_can_require_it(stack: Stack, application: Application) -> None:

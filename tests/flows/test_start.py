@@ -218,13 +218,34 @@ def test_bad_field_is_named_and_changes_nothing(
 
 
 def test_every_bad_field_is_named_at_once(application: Application) -> None:
-    """Missing, wrong and unknown fields come in one answer."""
+    """Missing, wrong and unknown fields come in one answer, with what was expected, an example, and what came."""
     # when
-    answer = application.call("start", connection_id="", owner=1, providr="ultracart")
+    answer = application.call("start", connection_id="a b", owner=1, colour="red")
 
     # then
-    named = [problem.partition(":")[0] for problem in answer["error_description"].split("; ")]
-    assert sorted(named) == ["connection_id", "owner", "provider", "providr"]
+    assert answer["error_description"] == (
+        "colour: unknown field; "
+        'provider: required, like "acme"; '
+        "connection_id: expected 1 to 128 of A-Z a-z 0-9 . _ : @ -, and neither . nor .. alone, "
+        'like "shop-1" (it is a string with 3 characters, a blank in it); '
+        "owner: expected a string of 1 to 256 characters without control characters, "
+        'like "customer-42" (it is a number); '
+        "known are provider, connection_id, owner, scopes, return_to, parameters, authorization_params, tags, confirm, "
+        "allow_new_subject."
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "meant"),
+    [("providr", "provider"), ("scope", "scopes"), ("returnTo", "return_to"), ("redirect_uri", "return_to")],
+)
+def test_a_field_with_nearly_the_right_name_is_asked_back(application: Application, field: str, meant: str) -> None:
+    """If the right one is missing because of that, this is one problem and not two."""
+    # when
+    answer = application.call("start", **{field: "x", **({} if meant == "provider" else {"provider": "ultracart"})})
+
+    # then
+    assert answer["error_description"] == f"{field}: unknown field (did you mean {meant}?)."
 
 
 @pytest.mark.parametrize("payload", [None, [], "ultracart", 7, True, {}])

@@ -24,7 +24,7 @@ _IDS = {"authorization_request_id", "connection_id", "provider"}
 _LONGEST_DESCRIPTION = 6000
 _NAMED = (
     r"[A-Za-z0-9_.-]{1,64}: unknown (?:field|key)|the KMS key [A-Za-z0-9:/_.-]{1,2048}"
-    r"|(?:[Pp]rovider '|gatehouse/providers/)[A-Za-z0-9._-]{1,64}"
+    r"|\([A-Za-z0-9_.-]{1,64} is (?:a|an|true or|null|no) |(?:[Pp]rovider '|gatehouse/providers/)[A-Za-z0-9._-]{1,64}"
 )
 """A plain name that nobody knows may be named, for whoever misspelt it; so may a provider, or a key of KMS."""
 

@@ -15,7 +15,7 @@ REQUEST = Fields(
     optional={
         "owner": fields.printable(8),
         "scopes": fields.scopes,
-        "tags": fields.string_map(fields.CONNECTION_ID, 8, 2),
+        "tags": fields.string_map(fields.stored_id, 8, 2),
         "min_ttl": fields.integer(0, 100),
         "confirm": fields.boolean,
         "kind": fields.one_of("a", "b"),
@@ -121,9 +121,10 @@ def test_all_problems_are_named_at_once() -> None:
         REQUEST.read({"owner": "", "min_ttl": -1, "colour": "red"})
 
     assert caught.value.description == (
-        "colour: unknown field; connection_id: required; "
-        "owner: expected a string of 1 to 8 characters without control characters; "
-        "min_ttl: expected an integer from 0 to 100."
+        'colour: unknown field; connection_id: required, like "shop-1"; '
+        "owner: expected a string of 1 to 8 characters without control characters (it is an empty string); "
+        "min_ttl: expected an integer from 0 to 100 (it is a number); "
+        "known are connection_id, owner, scopes, tags, min_ttl, confirm, kind, whose."
     )
 
 
@@ -156,7 +157,10 @@ def test_odd_names_of_fields_are_not_repeated(name: Any) -> None:
     with pytest.raises(InvalidRequest) as caught:
         REQUEST.read({"connection_id": "a", name: "x"})
 
-    assert caught.value.description == "(a field with an unusual name): unknown field."
+    assert caught.value.description == (
+        "(a field with an unusual name): unknown field; "
+        "known are connection_id, owner, scopes, tags, min_ttl, confirm, kind, whose."
+    )
 
 
 def test_a_flood_of_wrong_fields_gets_a_short_answer() -> None:

@@ -9,7 +9,8 @@ from functions.vault.base.errors import ProviderMisconfigured
 from functions.vault.base.fields import Mismatch
 from functions.vault.provider import hints, vocabulary
 from functions.vault.provider.hints import EXAMPLES
-from functions.vault.provider.vocabulary import REGISTRATION, UNKNOWN
+from functions.vault.provider.names import UNKNOWN
+from functions.vault.provider.vocabulary import REGISTRATION
 
 VOCABULARY = vocabulary.checks(loopback_http=False) | REGISTRATION
 FILES = ["box", "github", "google", "slack"]

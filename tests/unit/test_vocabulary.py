@@ -413,7 +413,7 @@ def test_all_mistakes_are_named_at_once() -> None:
 
     assert said == (
         "The registration of provider 'acme': (a field with an unusual name): unknown key; "
-        "pkce: expected one of S256, none; tokenendpoint: unknown key."
+        "pkce: expected one of S256, none; tokenendpoint: unknown key (did you mean token_endpoint?)."
     )
 
 

@@ -66,6 +66,10 @@ class GatehouseError(Exception):
         self.connection_id = connection_id
         return self
 
+    def met_while(self, step: str, host: str) -> None:
+        """Note which request met this: what it was for, and the host that it went to."""
+        self.description = f"{step} at {host}: {self.description[:1].lower()}{self.description[1:]}"
+
     def as_result(self) -> dict[str, Any]:
         """Return the failure object that every Invoke caller and `POST /v1/...` caller gets."""
         result: dict[str, Any] = {

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
-from .fields import shown
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from dataclasses import Field
@@ -29,6 +27,8 @@ def read_record(kind: type[T], values: Any, where: str) -> T:
     known: dict[str, Field[Any]] = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]  # a record is a dataclass
     for name in values:
         if name not in known:
+            from .refused_fields import shown  # noqa: PLC0415 - no record of ours has one
+
             raise ValueError(f"{where}.{shown(name)}: unknown field")
     for name, each in known.items():
         if name in values:

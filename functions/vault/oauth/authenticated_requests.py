@@ -94,8 +94,9 @@ class AuthenticatedRequests:
             has_waited = refused is not None or identity.is_signed_elsewhere
             left = max(deadline.remaining(), SHORTEST_REQUEST) if has_waited else timeout
             try:
-                answer = self.transport.send(asked.method, asked.url, asked.headers, asked.body, left)
-                return read(answer, identity, (*secrets, *confidential))
+                with provider_requests.requesting(kind, self._endpoint(identity, kind)):
+                    answer = self.transport.send(asked.method, asked.url, asked.headers, asked.body, left)
+                    return read(answer, identity, (*secrets, *confidential))
             except ReauthorizationRequired as error:
                 if refused is not None and kind == "token":
                     error.description += _SPENT
@@ -114,11 +115,14 @@ class AuthenticatedRequests:
     def _request(self, identity: Identity, kind: str, form: Form) -> tuple[Request, tuple[str, ...]]:
         """Return the request that one identity sends, and what the server's words must not repeat of it."""
         registration = identity.registration
-        endpoint = provider_requests.endpoint_of(kind, registration.provider)
-        proof = proof_of(identity, self._sign, self._wall_clock(), endpoint)
+        proof = proof_of(identity, self._sign, self._wall_clock(), self._endpoint(identity, kind))
         request = provider_requests.request(kind, registration, form, proof.fields, proof.headers)
         # All secrets of the client: a header of the provider's own may hold one, whatever the method is.
         return request, (*registration.secrets, *proof.confidential)
+
+    @staticmethod
+    def _endpoint(identity: Identity, kind: str) -> str:
+        return provider_requests.endpoint_of(kind, identity.registration.provider)
 
     def _identities(self, kind: str, registration: Registration, deadline: Deadline) -> Iterator[Identity]:
         yield from self._in_order(identities(registration.for_revocation() if kind == "revocation" else registration))

@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from functions.vault.base.fields import Mismatch, matches
+from functions.vault.base.fields import FieldCheck, Mismatch, matches
 from functions.vault.base.record import record
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ _URL_CHARACTERS = r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]{1,2048}"
 _OURS = frozenset({"connection_id", "request_id", "status", "error", "confirmation"})
 
 
-def return_to(allowed_origins: frozenset[str]) -> Any:
+def return_to(allowed_origins: frozenset[str]) -> FieldCheck:
     """Accept an absolute URL without fragment or user name, whose origin is exactly one of `allowed_origins`."""
 
     def accept(value: Any) -> str:
@@ -280,4 +280,4 @@ def return_to(allowed_origins: frozenset[str]) -> Any:
             raise Mismatch(expected)
         return value
 
-    return accept
+    return FieldCheck(accept, {"type": "string", "pattern": _URL_CHARACTERS}, "https://app.example.com/connected")

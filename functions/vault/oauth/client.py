@@ -170,8 +170,9 @@ class Client:
             return Account(id_token.verified_subject(tokens.unverified_id_token, keys, expected))
         self._require_slot(provider)
         asked = provider_requests.account_request(provider, tokens.access_token)
-        answer = self._requests.transport.send(asked.method, asked.url, asked.headers, asked.body, timeout)
-        return account_in(answer, provider, secrets=(tokens.access_token,))
+        with provider_requests.requesting("account", asked.url):
+            answer = self._requests.transport.send(asked.method, asked.url, asked.headers, asked.body, timeout)
+            return account_in(answer, provider, secrets=(tokens.access_token,))
 
     def _require_slot(self, provider: Provider) -> None:
         assert self._has_slot or not provider.has_slots, "a request to a provider that has slots is sent in one"  # noqa: S101

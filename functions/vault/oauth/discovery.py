@@ -12,6 +12,8 @@ from functions.vault.base.errors import GatehouseError, ProviderMisconfigured, P
 from functions.vault.base.timing import SHORTEST_REQUEST
 from functions.vault.provider import issuer_metadata
 
+from .provider_requests import requesting
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -89,7 +91,8 @@ class Discovery:
             if isinstance(document, dict):
                 return issuer_metadata.from_metadata(document, issuer, loopback_http=self._loopback_http)
         if outage:
-            raise ProviderUnavailable("The issuer's metadata cannot be read: its server has an outage.")
+            with requesting("metadata", issuer):
+                raise ProviderUnavailable("The server has an outage.")
         way = "write it without /.well-known/ and what follows" if "/.well-known/" in issuer else "check it"
         raise ProviderMisconfigured(
             "The configured issuer publishes no metadata (RFC 8414, OpenID Connect Discovery): "
@@ -97,10 +100,11 @@ class Discovery:
         )
 
     def _get(self, url: str, ends_at: float) -> Answer:
-        left = ends_at - self._clock()
-        if left <= 0:
-            raise ProviderUnavailable("The issuer's metadata cannot be read: its server takes too long.")
-        return self._transport.send("GET", url, {"Accept": "application/json"}, None, left)
+        with requesting("metadata", url):
+            left = ends_at - self._clock()
+            if left <= 0:
+                raise ProviderUnavailable("The server takes too long.")
+            return self._transport.send("GET", url, {"Accept": "application/json"}, None, left)
 
 
 def _too_little_time() -> TooLittleTime:

@@ -11,6 +11,8 @@ from functions.vault.base.errors import ProviderUnavailable
 from functions.vault.base.record import record
 from functions.vault.base.timing import SHORTEST_REQUEST
 
+from .provider_requests import requesting
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -78,11 +80,16 @@ class IssuerKeys:
         return self._known[uri]
 
     def _ask(self, uri: str, timeout: float) -> list[Jwk]:
-        answer = self._transport.send("GET", uri, {"Accept": "application/json"}, None, max(timeout, SHORTEST_REQUEST))
-        document = _json(answer.body) if answer.status == HTTPStatus.OK else None
-        found = document.get("keys") if isinstance(document, dict) else None
-        if not isinstance(found, list):
-            raise ProviderUnavailable("The keys of the issuer cannot be read (jwks_uri).")
+        with requesting("keys", uri):
+            left = max(timeout, SHORTEST_REQUEST)
+            answer = self._transport.send("GET", uri, {"Accept": "application/json"}, None, left)
+            document = _json(answer.body) if answer.status == HTTPStatus.OK else None
+            found = document.get("keys") if isinstance(document, dict) else None
+            if not isinstance(found, list):
+                raise ProviderUnavailable(
+                    f"The answer (status {answer.status}) has no list keys (RFC 7517 section 5): check jwks_uri of the "
+                    "registration."
+                )
         return [key for key in found if isinstance(key, dict)]
 
 

@@ -6,14 +6,16 @@ Pure: this module decides what is sent, `client` sends it.
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
+from functions.vault.base.errors import GatehouseError
 from functions.vault.base.record import record
 from functions.vault.provider.tenants import filled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from functions.vault.provider.provider import Provider
     from functions.vault.provider.registration import Registration
@@ -21,6 +23,29 @@ if TYPE_CHECKING:
     Pairs = Sequence[tuple[str, str]]
 
 _CONTENT_TYPES = {"form": "application/x-www-form-urlencoded", "json": "application/json"}
+
+
+_STEPS = {
+    "token": "Exchanging the code",
+    "refresh": "Refreshing",
+    "first_refresh": "Refreshing",
+    "revocation": "Revoking",
+    "push": "Pushing the authorization request",
+    "account": "Asking whose account it is",
+    "metadata": "Reading the issuer's metadata",
+    "keys": "Reading the issuer's keys",
+}
+"""What each kind of request is for, in the words of errors."""
+
+
+@contextmanager
+def requesting(kind: str, url: str) -> Iterator[None]:
+    """Have every failure in this block say which request met it, and at which host; of the URL it says no more."""
+    try:
+        yield
+    except GatehouseError as failure:
+        failure.met_while(_STEPS[kind], urlsplit(url).netloc)
+        raise
 
 
 @record

@@ -63,11 +63,10 @@ def token_response(  # noqa: PLR0913 - an answer, and what it answers
     if refusal is not None:
         raise failure_of(refusal, answer, provider, secrets)
     if document is None:
-        raise ProviderUnavailable(
-            "The token endpoint answered with something that is not an OAuth token response.", outcome_unknown=True
-        )
+        came = _came(answer, document, provider, secrets)
+        raise ProviderUnavailable(f"The answer is not a token response: {came}.", outcome_unknown=True)
     fields = TokenFields(document, provider, now)
-    tokens = TokenSet(fields.access_token(), fields.refresh_token())
+    tokens = _tokens_in(fields, answer, document, provider, secrets)
     return TokenResponse(
         tokens=tokens,
         token_type=fields.token_type(),
@@ -77,6 +76,23 @@ def token_response(  # noqa: PLR0913 - an answer, and what it answers
         subject=text_of(at_path(document, provider.subject)) if provider.subject else None,
         metadata=metadata_in(document, provider),
     )
+
+
+def _tokens_in(
+    fields: TokenFields, answer: Answer, document: Mapping[str, Any], provider: Provider, secrets: tuple[str, ...]
+) -> TokenSet:
+    """Return the tokens in a response. If it has none, the failure says which fields it has."""
+    try:
+        return TokenSet(fields.access_token(), fields.refresh_token())
+    except ProviderUnavailable as failure:
+        failure.description += f" Of the answer: {_came(answer, document, provider, secrets)}."
+        raise
+
+
+def _came(answer: Answer, document: Mapping[str, Any] | None, provider: Provider, secrets: tuple[str, ...]) -> str:
+    from . import unreadable  # noqa: PLC0415 - most answers can be used
+
+    return unreadable.described(answer, document, provider, secrets)
 
 
 def _is_refused_on_success(answer: Answer, document: Mapping[str, Any], provider: Provider, endpoint: str) -> bool:
@@ -197,12 +213,12 @@ def account_in(answer: Answer, provider: Provider, *, secrets: tuple[str, ...]) 
             provider_error=failure.provider_error,
         )
     if document is None:
-        raise ProviderUnavailable("The account endpoint answered with something that is not a JSON object.")
+        raise ProviderUnavailable(f"The answer is not a JSON object: {_came(answer, document, provider, secrets)}.")
     subject = text_of(at_path(document, provider.subject or ""))
     if subject is None:
         raise ProviderMisconfigured(
             f"The account endpoint's answer has no {provider.subject}, which is where the account is said to be: "
-            "correct subject in the registration."
+            f"correct subject in the registration. Of the answer: {_came(answer, document, provider, secrets)}."
         )
     scope = scope_of(at_path(document, provider.account_scope), provider) if provider.account_scope else None
     return Account(subject, scope, metadata=metadata_in(document, provider))
@@ -219,5 +235,7 @@ def pushed_request_uri(answer: Answer, provider: Provider, *, secrets: tuple[str
         raise failure_of(refusal, answer, provider, secrets)
     request_uri = (document or {}).get("request_uri")
     if not matches(request_uri, _REQUEST_URI):
-        raise ProviderUnavailable("The pushed authorization request was answered without a request_uri.")
+        raise ProviderUnavailable(
+            f"The answer has no request_uri (RFC 9126 section 2.2): {_came(answer, document, provider, secrets)}."
+        )
     return request_uri

@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.base import fields as check
+from functions.vault.base import refused_fields
 from functions.vault.base.errors import ProviderMisconfigured
 from functions.vault.base.fields import Mismatch
 
-from .vocabulary import UNKNOWN
+from .names import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -137,9 +137,6 @@ _OURS = {
 }
 """Keys that a registration does not need, and why."""
 
-_LIKE = 0.78
-"""How similar to a known key (0 to 1) an unknown one has to be to be taken for it."""
-
 
 def refused(  # noqa: PLR0913 - what was written, and what there is
     name: str,
@@ -154,18 +151,26 @@ def refused(  # noqa: PLR0913 - what was written, and what there is
 
     `parameters` are those of the provider, `files` the names of all provider files.
     """
-    meant = {key: near for key in document if key not in checks and (near := _near(key, checks)) is not None}
-    described = [
-        f"{check.shown(key)}: {problem}{_hint(key, problem, document, checks, meant, parameters)}"
-        for key, problem in dict.fromkeys(problems)
-        # If a key is misspelt, that is the problem, and not that the right one is missing.
-        if key in document or key not in meant.values() or not problem.startswith("needed")
-    ]
-    return ProviderMisconfigured(
-        f"The registration of provider {name!r}: "
-        + "; ".join(sorted(described))
-        + "."
-        + _catalogue(name, problems, files)
+    found = described(document, problems, checks, parameters)
+    return ProviderMisconfigured(f"The registration of provider {name!r}: {found}.{_catalogue(name, problems, files)}")
+
+
+def described(
+    document: Mapping[str, Any],
+    problems: Iterable[tuple[str, str]],
+    checks: Mapping[str, Check],
+    parameters: Collection[str] = (),
+) -> str:
+    """Return all problems of a registration or of a provider file, with what may have been meant."""
+    near = {key: refused_fields.nearest(key, checks, _CALLED) for key in document if key not in checks}
+    meant = {key: known for key, known in near.items() if known is not None}
+    return "; ".join(
+        sorted(
+            f"{refused_fields.shown(key)}: {problem}{_hint(key, problem, document, checks, meant, parameters)}"
+            for key, problem in dict.fromkeys(problems)
+            # If a key is misspelt, that is the problem, and not that the right one is missing.
+            if key in document or key not in meant.values() or not problem.startswith("needed")
+        )
     )
 
 
@@ -187,10 +192,10 @@ def _hint(  # noqa: PLR0913, PLR0917 - as above
 def _of_unknown(key: str, value: Any, meant: Mapping[str, str], parameters: Collection[str]) -> str:
     if key in parameters:
         return " (a parameter of this provider: give it to start in parameters, or write it in parameter_defaults)"
-    if (why := _OURS.get(_letters(key))) is not None:
+    if (why := _OURS.get(refused_fields.letters_of(str(key)))) is not None:
         return f" ({why})"
     if key in meant:
-        return f" (did you mean {meant[key]}?)"
+        return refused_fields.did_you_mean(meant[key])
     if isinstance(value, Mapping) and "client_id" in value:
         return " (what it holds is a registration: store that alone, without the name around it)"
     return ""
@@ -202,26 +207,14 @@ def _of_text(value: Any, accept: Check) -> str:
     The form for keys and values in AWS's console turns each of them into a text.
     """
     if not isinstance(value, str):
-        return ""
+        return f" (it is {refused_fields.kind_of(value)})"
     if value != value.strip():
         return " (there is a blank or a line break at one of its ends: copy it once more)"
     try:
         accept(json.loads(value))
     except (ValueError, RecursionError, Mismatch):
-        return ""
+        return refused_fields.near_choice(value, accept)
     return " (it is written as a text: leave its quotation marks out, in the console under Plaintext)"
-
-
-def _near(key: str, known: Iterable[str]) -> str | None:
-    """Return the known key that may have been meant by an unknown one."""
-    letters, spelled = _letters(key), {_letters(each): each for each in known}
-    if letters in spelled:
-        return spelled[letters]
-    called = {other: each for each, others in _CALLED.items() for other in others}
-    if letters in called:
-        return called[letters]
-    near = difflib.get_close_matches(letters, spelled, 1, _LIKE)
-    return spelled[near[0]] if near else None
 
 
 def _catalogue(name: str, problems: Sequence[tuple[str, str]], files: Collection[str]) -> str:
@@ -230,7 +223,8 @@ def _catalogue(name: str, problems: Sequence[tuple[str, str]], files: Collection
     if not lacks or name in files:
         return ""
     words = re.split(r"[._-]", name.lower())
-    near = [each for each in files if each in words] or difflib.get_close_matches(name.lower(), files, 1, _LIKE)
+    alike = difflib.get_close_matches(name.lower(), files, 1, refused_fields.LIKE)
+    near = [each for each in files if each in words] or alike
     return f' If this is an application at {near[0]}: "based_on": {json.dumps(near[0])}.' if near else ""
 
 
@@ -240,11 +234,8 @@ def not_json(text: str, error: Exception) -> str:
         return "it holds no text; store it as text, not as binary"
     if text.strip().startswith(("file://", "fileb://")):
         return "it holds the name of a file in place of what the file holds"
-    if isinstance(error, json.JSONDecodeError):
-        what = error.msg.partition(":")[0].removesuffix(" at")
-        rules = "names and texts stand in double quotation marks, no comma after the last, no comments"
-        return f"line {error.lineno}, column {error.colno}: {what} ({rules})"
-    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    is_of_json = isinstance(error, json.JSONDecodeError | RecursionError)
+    return refused_fields.not_json(error) if is_of_json else str(error)
 
 
 def no_object(document: Any) -> str:
@@ -261,7 +252,3 @@ def nearest_file(name: str, files: Collection[str]) -> str:
     """Return what is wrong with the name of a provider file that does not exist."""
     near = difflib.get_close_matches(name.lower(), files, 1, 0.6)
     return "expected the name of a provider file" + (f" (did you mean {near[0]}?)" if near else f", like {min(files)}")
-
-
-def _letters(key: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", key.lower())

@@ -1,5 +1,7 @@
 """Names in a provider's data: keys that belong together, names that Gatehouse reserves, and what a name looks like."""
 
+from functions.vault.base.fields import text
+
 FIELD_NAME = r"[A-Za-z0-9_.\-\[\]]{1,64}"
 """A parameter of a request, or a field of an answer: also a path of names joined by dots."""
 
@@ -35,6 +37,13 @@ SHORTEST_PRIVATE = 8
 
 NAMES_A_KEY = r"(api|access|private|subscription|client)[_-]?key|secret|passw|credential|signature|(api|auth)[_-]?token"
 """A value whose name matches this is confidential even if it is shorter."""
+
+UNKNOWN = "unknown key"
+"""The problem of a key that the vocabulary does not have."""
+
+field_name = text(FIELD_NAME, "1 to 64 of A-Z a-z 0-9 _ . - [ ]")
+header_name = text(HEADER_NAME, "1 to 64 of A-Z a-z 0-9 -")
+parameter_name = text(PARAMETER_NAME, "1 to 32 of a-z 0-9 _, beginning with a letter")
 
 # What Gatehouse itself puts into requests cannot be set from data: a file that did so would break the flow's
 # guarantees.

@@ -143,7 +143,10 @@ def _problems(which: str, rule: Any) -> Iterator[str]:
         yield f"{which} to be an object, like {_EXAMPLE}"
         return
     for name in sorted(rule.keys() - _CHECKS.keys()):
-        yield f"{which} to have none but the keys {', '.join(_CHECKS)}: {check.shown(name)} is not one of them"
+        from functions.vault.base.refused_fields import did_you_mean, nearest, shown  # noqa: PLC0415 - most rules are right
+
+        near = did_you_mean(nearest(name, _CHECKS))
+        yield f"{which} to have none but the keys {', '.join(_CHECKS)}: {shown(name)} is not one of them{near}"
     for name, accept in _CHECKS.items():
         if name in rule:
             try:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.base import fields as check
-from functions.vault.base.fields import Mismatch
+from functions.vault.base.fields import FieldCheck, Mismatch
 
-from .names import FIELD_NAME, HEADER_NAME
+from .names import FIELD_NAME, field_name, header_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from functions.vault.base.fields import Check
 
 
-def params(own: frozenset[str]) -> Check:
+def params(own: frozenset[str]) -> FieldCheck:
     """Accept additional parameters of a request, but none in `own`: Gatehouse sets those itself."""
-    return _without(own, check.string_map(FIELD_NAME, 1024, 20), "names", str)
+    return _without(own, check.string_map(field_name, 1024, 20), "names", str)
 
 
-def headers(own: frozenset[str]) -> Check:
+def headers(own: frozenset[str]) -> FieldCheck:
     """Accept additional headers of a request, likewise; their names ignore case, and `own` is in lower case."""
-    return _without(own, check.string_map(HEADER_NAME, 256, 10), "headers", str.lower)
+    return _without(own, check.string_map(header_name, 256, 10), "headers", str.lower)
 
 
-def _without(own: frozenset[str], accept_map: Check, what: str, normalize: Callable[[str], str]) -> Check:
+def _without(own: frozenset[str], accept_map: FieldCheck, what: str, normalize: Callable[[str], str]) -> FieldCheck:
     """Accept what `accept_map` does, unless one of its keys, after `normalize`, is in `own`."""
 
     def accept(value: Any) -> dict[str, str]:
@@ -35,7 +35,8 @@ def _without(own: frozenset[str], accept_map: Check, what: str, normalize: Calla
             raise Mismatch(f"other {what} than those that Gatehouse sets itself ({', '.join(sorted(taken))})")
         return given
 
-    return accept
+    names = {**accept_map.schema["propertyNames"], "not": {"enum": sorted(own)}}
+    return FieldCheck(accept, {**accept_map.schema, "propertyNames": names})
 
 
 def texts_by_key(keys: tuple[str, ...], expected_values: str, what: str) -> Check:

@@ -41,15 +41,21 @@ def names_in(text: str) -> set[str]:
 def problem_of(name: str, pattern: str, unverified: str | None, templates: Iterable[str] = ()) -> str | None:
     """Return what is wrong with a parameter's value; None if it matches its pattern and fits each template."""
     if unverified is None:
-        return f"parameters.{name}: required, like {pattern}"
+        return f"parameters.{name}: required: {_in_words(pattern)}"
     if not 0 < len(unverified) <= _LONGEST_VALUE or not re.fullmatch(pattern, unverified, re.ASCII):
-        return f"parameters.{name}: expected a value like {pattern}"
+        return f"parameters.{name}: expected {_in_words(pattern)}"
     try:
         for template in templates:
             _put_in(template, {name: unverified})
     except Mismatch as mismatch:
         return f"parameters.{name}: expected {mismatch}"
     return None
+
+
+def _in_words(pattern: str) -> str:
+    from . import pattern_words  # noqa: PLC0415 - most parameters fit
+
+    return pattern_words.described(pattern)
 
 
 def admits(expected: str | Sequence[str], unverified: str) -> bool:

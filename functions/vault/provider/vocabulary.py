@@ -22,6 +22,8 @@ from .names import (
     OWN_TOKEN_PARAMS,
     PARAMETER_NAME,
     RENAMABLE_AUTHORIZATION_PARAMS,
+    UNKNOWN,
+    parameter_name,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ _CHECKS: dict[str, Check] = {
     "scope_separator": check.one_of(*SCOPE_SEPARATORS),
     "redirect_uri": check.printable(1024),
     "parameters": tenant_checks.parameters,
-    "parameter_defaults": check.string_map(PARAMETER_NAME, 256, 10),
+    "parameter_defaults": check.string_map(parameter_name, 256, 10),
     "required": check.list_of(check.text(PARAMETER_NAME, "a key"), 10),
     "authorization_params": authorization_params,
     "authorization_param_names": request_checks.other_names(*RENAMABLE_AUTHORIZATION_PARAMS),
@@ -168,9 +170,6 @@ CREDENTIALS: dict[str, Check] = {
 
 _OF_ONE_CLIENT = frozenset(CREDENTIALS)
 
-UNKNOWN = "unknown key"
-"""The problem of a key that the vocabulary does not have."""
-
 
 def _previous_clients(value: Any) -> list[dict[str, Any]]:
     expected = (
@@ -217,6 +216,7 @@ def validated(document: Any, source: str, checks: Mapping[str, Check]) -> dict[s
         raise ProviderMisconfigured(f"{source}: expected an object.")
     values, problems = checked(document, checks)
     if problems:
-        found = sorted(f"{check.shown(key)}: {problem}" for key, problem in problems.items())
-        raise ProviderMisconfigured(f"{source}: " + "; ".join(found) + ".")
+        from . import hints  # noqa: PLC0415 - the files are right, and most registrations
+
+        raise ProviderMisconfigured(f"{source}: {hints.described(document, problems.items(), checks)}.")
     return values

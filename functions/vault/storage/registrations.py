@@ -16,7 +16,6 @@ from functions.vault.base.errors import (
     TooLittleTime,
     UnknownProvider,
 )
-from functions.vault.base.fields import shown
 from functions.vault.base.timing import NEVER
 from functions.vault.provider import merging, vocabulary
 from functions.vault.provider.registration import Registration
@@ -243,6 +242,8 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document: dict[str, Any] = {}
     for key, value in pairs:
         if document.setdefault(key, value) != value:
+            from functions.vault.base.refused_fields import shown  # noqa: PLC0415 - as above
+
             raise _Twice(f"{shown(key)} is there twice, with different values")
     return document
 

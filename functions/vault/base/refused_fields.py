@@ -1,0 +1,177 @@
+"""How a refusal of fields reads: what was expected, an example, what came instead, and what may have been meant.
+
+Loaded only when there is something to refuse. Everything is said by names and kinds: no value is repeated, because it
+may be a secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    Check = Callable[[Any], Any]
+
+    class Mismatch(Protocol):
+        """Why a value does not fit: that of `fields`, which imports this module."""
+
+        at: str | int | None
+        part: Any
+
+
+LIKE = 0.78
+"""How similar to a known name (0 to 1) an unknown one has to be to be taken for it."""
+
+_PLAIN = r"[A-Za-z0-9_.-]{1,64}"
+
+_MOST = 20
+"""Problems that are named: a thousand unknown fields make no thousand-line error."""
+
+_CALLED = {
+    "connection_id": ("id", "connection", "connid", "name"),
+    "return_to": ("redirecturi", "redirecturl", "returnurl", "returnuri", "callbackurl", "redirect", "next"),
+    "scopes": ("scope", "permissions"),
+    "owner": ("user", "userid", "customer", "customerid", "tenant", "account", "accountid", "subject"),
+    "parameters": ("params",),
+    "authorization_params": ("authparams", "extraparams", "authorizationparameters"),
+    "min_ttl": ("ttl", "minvalidity", "minlifetime"),
+    "if_version": ("version", "ifmatch"),
+    "tag": ("tags",),
+    "tags": ("tag", "labels", "label", "metadata"),
+    "limit": ("pagesize", "maxresults", "perpage", "count"),
+    "cursor": ("nexttoken", "pagetoken", "after", "next", "startingtoken"),
+}
+"""What other programs call the fields: only the letters and digits of their names."""
+
+
+def refused(payload: Any, checks: Mapping[str, Check], mismatches: Mapping[str, Mismatch | None]) -> InvalidRequest:
+    """Return the refusal of a request: its unknown fields, what does not fit, what is required and missing (None)."""
+    if not isinstance(payload, Mapping):
+        fields = ", ".join(checks)
+        return InvalidRequest(
+            f"The request is {kind_of(payload)}, and must be a JSON object with the fields: {fields}."
+        )
+    unknown = [name for name in payload if name not in checks]
+    meant = {name: near for name in unknown if (near := nearest(name, checks, _CALLED)) and near not in payload}
+    problems = [f"{shown(name)}: unknown field{did_you_mean(meant.get(name))}" for name in unknown]
+    # If a name is misspelt, that is the problem, and not that the right one is missing.
+    problems += [
+        described(name, mismatch, payload.get(name), checks[name])
+        for name, mismatch in mismatches.items()
+        if mismatch is not None or name not in meant.values()
+    ]
+    if unknown and not meant:
+        problems.append("known are " + ", ".join(checks))
+    return InvalidRequest("; ".join(problems[:_MOST]) + ".")
+
+
+def described(name: str, mismatch: Mismatch | None, value: Any, check: Check) -> str:
+    """Return what is wrong with a field: its value, or, without a mismatch, that it is missing."""
+    if mismatch is None:
+        return f"{name}: required{like(check)}"
+    came = near_choice(value, check) or f" ({of_what_kind(mismatch, value)})"
+    return f"{name}: expected {mismatch}{like(check)}{came}"
+
+
+def near_choice(value: Any, check: Check) -> str:
+    """Return the question for one of a check's choices that is spelled nearly like the value; nothing if none is."""
+    choices = getattr(check, "schema", {}).get("enum", ())
+    return did_you_mean(nearest(value, choices)) if isinstance(value, str) else ""
+
+
+def of_what_kind(mismatch: Mismatch, value: Any) -> str:
+    """Return of what kind a value is, or which part of it does not fit and of what kind that is."""
+    return f"it is {kind_of(value)}" if mismatch.at is None else f"{part_of(mismatch)} is {kind_of(mismatch.part)}"
+
+
+def part_of(mismatch: Mismatch) -> str:
+    """Return which part of a value does not fit."""
+    if isinstance(mismatch.at, int):
+        return f"entry {mismatch.at}" if mismatch.at else "a name in it"
+    return shown(mismatch.at)
+
+
+def shown(name: object) -> str:
+    """Return a field's name as it may stand in a message: a plain name as it is, anything odd not at all."""
+    is_plain = isinstance(name, str) and re.fullmatch(_PLAIN, name) is not None
+    return str(name) if is_plain else "(a field with an unusual name)"
+
+
+def like(check: Check) -> str:
+    """Return the example of a check, to follow what is expected; nothing if it has none."""
+    example = getattr(check, "example", None)
+    return "" if example is None else f", like {json.dumps(example)}"
+
+
+def kind_of(value: Any) -> str:
+    """Return of what kind a JSON value is, and nothing of the value: not what is in it, but how much of it there is."""
+    if isinstance(value, str):
+        return _kind_of_text(value)
+    if isinstance(value, Mapping):
+        return f"an object with {_counted(len(value), 'field', 'fields')}"
+    if isinstance(value, list | tuple):
+        return f"a list with {_counted(len(value), 'entry', 'entries')}"
+    kinds = {type(None): "null", bool: "true or false", int: "a number", float: "a number"}
+    return kinds.get(type(value), "no JSON")
+
+
+def _kind_of_text(text: str) -> str:
+    if not text:
+        return "an empty string"
+    odd = [word for word, pattern in _ODD.items() if re.search(pattern, text)]
+    return f"a string with {_counted(len(text), 'character', 'characters')}{''.join(f', {word}' for word in odd)}"
+
+
+_ODD = {
+    "a blank at one of its ends": r"^\s|\s$",
+    "a blank in it": r"\S[ \t]+\S",
+    "a control character in it": r"[\x00-\x1f\x7f]",
+    "half a surrogate pair in it": r"[\ud800-\udfff]",
+}
+"""What is easily overlooked in a text, and reveals nothing of it."""
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def did_you_mean(name: str | None) -> str:
+    """Return the question after an unknown name; nothing if no known one is near."""
+    return "" if name is None else f" (did you mean {name}?)"
+
+
+def nearest(name: object, known: Iterable[str], called: Mapping[str, Iterable[str]] | None = None) -> str | None:
+    """Return the known name that may have been meant by an unknown one: spelled nearly so, or `called` so elsewhere."""
+    letters, spelled = letters_of(str(name)), {letters_of(each): each for each in known}
+    if letters in spelled:
+        return spelled[letters]
+    elsewhere = dict(_by_letters(called or {}, set(spelled.values())))
+    if letters in elsewhere:
+        return elsewhere[letters]
+    near = difflib.get_close_matches(letters, spelled, 1, LIKE)
+    return spelled[near[0]] if near else None
+
+
+def _by_letters(called: Mapping[str, Iterable[str]], known: set[str]) -> Iterator[tuple[str, str]]:
+    yield from ((other, name) for name, others in called.items() if name in known for other in others)
+
+
+def letters_of(name: str) -> str:
+    """Return only the letters and digits of a name: that is how names are compared."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def not_json(error: Exception) -> str:
+    """Return why a text is not JSON: the position, and nothing of the text."""
+    if isinstance(error, json.JSONDecodeError):
+        what = error.msg.partition(":")[0].removesuffix(" at")
+        rules = "names and texts stand in double quotation marks, no comma after the last, no comments"
+        return f"line {error.lineno}, column {error.colno}: {what} ({rules})"
+    return "it is nested too deeply" if isinstance(error, RecursionError) else "it is no UTF-8"
