@@ -553,8 +553,9 @@ function parsed(text) {
   }
 }
 
-/** A 4xx of AWS's own. What follows its first line may have the session token in it. */
+/** A 4xx of AWS's own, or a redirect. What follows the first line of its text may have the session token in it. */
 function refused(status, text, target) {
+  if (status < 400) return new NotDeployed(`${target} answers with a redirect: is that the stack's output ApiUrl?`);
   const said = String(text).split("\n")[0].split(" The Canonical String")[0].slice(0, 300);
   if (status === 404) return new NotDeployed(`${target} does not exist: ${said}`);
   return new NotAllowed(`AWS refused the call of ${target} (${status}): ${said}`);

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,9 +16,12 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from functions.vault.base.errors import BY_CODE
+from tests.documents import page, programs
 from tests.requirements import ROOT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from local.stack import Stack
     from tests.browser import Browser
 
@@ -80,25 +84,52 @@ def test_it_gets_tokens_from_the_stack_by_invoke_and_by_http(stack: Stack, brows
     assert connection_id in answer["listed"]
 
 
-@pytest.mark.parametrize("session_token", [None, "a-session-token"])
-def test_it_signs_as_botocore_does(session_token: str | None) -> None:
-    """The signature is the same, letter by letter."""
+def test_it_signs_as_botocore_does() -> None:
+    """The signature is the same, letter by letter, with and without a session token."""
     url = "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/v1/owners/acme_1.x-y/token"
     body = json.dumps({"connection_id": "shop-1"})
-    signer = {"accessKeyId": "AKIDEXAMPLE", "secretAccessKey": "secret", "sessionToken": session_token}
-    request = AWSRequest("POST", url, headers={"content-type": "application/json"}, data=body.encode())
-    SigV4Auth(Credentials("AKIDEXAMPLE", "secret", session_token), "execute-api", "eu-west-1").add_auth(request)
-    at = request.context["timestamp"]
-    iso = f"{at[:4]}-{at[4:6]}-{at[6:11]}:{at[11:13]}:{at[13:15]}Z"
+    wanted, calls = [], []
+    for session_token in (None, "a-session-token"):
+        request = AWSRequest("POST", url, headers={"content-type": "application/json"}, data=body.encode())
+        SigV4Auth(Credentials("AKIDEXAMPLE", "secret", session_token), "execute-api", "eu-west-1").add_auth(request)
+        wanted.append([request.headers["Authorization"], session_token])
+        at = datetime.strptime(request.context["timestamp"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        keys = {"accessKeyId": "AKIDEXAMPLE", "secretAccessKey": "secret", "sessionToken": session_token}
+        arguments = ", ".join(map(json.dumps, (url, body, {"credentials": keys, "region": "eu-west-1"})))
+        calls.append(f"signed({arguments}, new Date({json.dumps(at.isoformat())}))")
 
-    arguments = ", ".join(map(json.dumps, (url, body, {"credentials": signer, "region": "eu-west-1"})))
     headers = run(
-        f"import {{ signed }} from {json.dumps(str(CLIENT))};"
-        f"console.log(JSON.stringify(signed({arguments}, new Date({json.dumps(iso)}))));"
+        f"import {{ signed }} from {json.dumps(str(CLIENT))}; console.log(JSON.stringify([{', '.join(calls)}]));"
     )
 
-    assert headers["authorization"] == request.headers["Authorization"]
-    assert headers.get("x-amz-security-token") == session_token
+    assert [[each["authorization"], each.get("x-amz-security-token")] for each in headers] == wanted
+
+
+def test_the_programs_of_the_documents_run(stack: Stack, browser: Browser, tmp_path: Path) -> None:
+    """With the file beside them, as somebody has it who copied it."""
+    browser.connect(connection_id="shop-1")
+    vended = stack.invoke("token", {"connection_id": "shop-1"})
+    assert vended is not None
+    shutil.copy(CLIENT, tmp_path)
+    (tmp_path / "node_modules").symlink_to(ROOT / "node_modules")
+    (tmp_path / "handler.mjs").write_text(programs(page("clients/js/README.md"), "js")[0], encoding="utf-8")
+    (calling,) = programs(page("docs/calling.md"), "js")
+    (tmp_path / "all.mjs").write_text(
+        calling.replace("console.log", "void ")
+        + """
+        import { handler } from "./handler.mjs";
+        const context = { getRemainingTimeInMillis: () => 30_000 };
+        console.log(JSON.stringify([token.accessToken, await handler({ connectionId: "js-nobody" }, context)]));
+        """,
+        encoding="utf-8",
+    )
+
+    token, answer = run(
+        f"await import({json.dumps(str(tmp_path / 'all.mjs'))});", AWS_ENDPOINT_URL_LAMBDA=stack.local_url
+    )
+
+    assert token == vended["access_token"]
+    assert answer["connect"].startswith(f"{stack.base_url}/authorize/")
 
 
 def test_the_types_name_what_the_module_has() -> None:

@@ -249,10 +249,11 @@ def test_what_is_no_answer_of_gatehouse_says_what_it_is(
         ([failure("provider_throttled", retry_after=2), token()], None, 2),
         ([failure("invalid_request", retryable=False)], InvalidRequest, 1),
         ([Lambda(404, {"message": "Not Found"})], NotDeployed, 1),
+        ([Lambda(301, {})], NotDeployed, 1),
         ([Lambda(403, {"message": "Forbidden\nThe Canonical String: x-amz-security-token:abc"})], NotAllowed, 1),
         ([failure("provider_throttled", retry_after=99)], ProviderThrottled, 1),
     ],
-    ids=["hangs up", "throttled", "late", "retryable", "invalid", "wrong URL", "forbidden", "much later"],
+    ids=["hangs up", "throttled", "late", "retryable", "invalid", "wrong URL", "redirect", "forbidden", "much later"],
 )
 def test_by_http_it_is_the_same(
     answers: list[Any],

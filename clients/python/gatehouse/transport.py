@@ -47,11 +47,13 @@ def parsed(payload: bytes | str) -> dict[str, Any] | None:
 
 
 def refused(status: int, text: str, looked_for: str) -> GatehouseError:
-    """Return the error for a 4xx of AWS's own. Only the first sentence of its text is kept.
+    """Return the error for a 4xx of AWS's own, or for a redirect, which is not followed. Of its text one line is kept.
 
     API Gateway may go on with the request as it should have been signed, and that has the session token in it.
     """
     said = text.partition("\n")[0].partition(" The Canonical String")[0][:300]
+    if status < 400:  # noqa: PLR2004 - HTTP
+        return NotDeployed(f"{looked_for} answers with a redirect ({status}): is that the stack's output ApiUrl?")
     if status == 404:  # noqa: PLR2004 - HTTP
         return NotDeployed(f"{looked_for} does not exist: {said}")
     return NotAllowed(f"AWS refused the call of {looked_for} ({status}): {said}")
