@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tests.expressions import Deployed, translated
 from tests.filter_patterns import matches, value_at
 from tests.fired_alarms import note_fired
+from tests.functions import logical_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -69,7 +70,7 @@ def count(metrics: Metrics, function: str, lines: Iterable[str], minute: int, de
         if resource["Type"] != "AWS::Logs::MetricFilter":
             continue
         properties = deployed.properties(name)
-        if properties["LogGroupName"] != f"{function.capitalize()}LogGroup":
+        if properties["LogGroupName"] != f"{logical_name(function)}LogGroup":
             continue
         (transformation,) = properties["MetricTransformations"]
         for line in lines:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from tests.expressions import translated
+from tests.functions import logical_name
 from tools import key_policy
 
 if TYPE_CHECKING:
@@ -40,12 +41,12 @@ def deploy(stack: Stack, functions: Sequence[str] = ("token",), keys: Sequence[s
             "FunctionName": f"{name}-{each}",
             "Runtime": "python3.13",
             "Handler": f"functions.{each}.handler",
-            "Role": {"Fn::GetAtt": [f"{each.capitalize()}Role", "Arn"]},
+            "Role": {"Fn::GetAtt": [f"{logical_name(each)}Role", "Arn"]},
             "Code": {"ZipFile": "pass"},
             "MemorySize": 512,
             "Environment": {"Variables": {"GATEHOUSE_REVISION": "1", "GATEHOUSE_RETURN_TO_ORIGINS": ""}},
         }
-        resources[f"{each.capitalize()}Function"] = {"Type": "AWS::Lambda::Function", "Properties": properties}
+        resources[f"{logical_name(each)}Function"] = {"Type": "AWS::Lambda::Function", "Properties": properties}
     # moto can describe no key that its CloudFormation has made.
     keys = keys or [boto3.client("kms").create_key()["KeyMetadata"]["Arn"]]
     named = zip(("TokensKeyArn", "OtherTokensKeyArn"), keys, strict=False)

@@ -8,9 +8,15 @@ FUNCTIONS = (
     "token",
     "refresh",
     "revoke",
+    "import_connection",
     "connections",
     "sweep",
     "rescue",
     "reseal",
     "events",
 )
+
+
+def logical_name(function: str) -> str:
+    """Return how the names of a function's resources begin in the template, which may have letters and digits only."""
+    return "".join(part.capitalize() for part in function.split("_"))

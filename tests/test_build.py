@@ -23,7 +23,7 @@ import pytest
 
 from local.aws.cloudformation import STACK_NAME
 from tests.built import NO_AWS
-from tests.functions import FUNCTIONS
+from tests.functions import FUNCTIONS, logical_name
 from tests.requirements import ROOT
 from tools import build, interpreters, trim
 from tools.describe import description
@@ -175,7 +175,7 @@ def for_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_deployed_function_needs_only_its_own_folder(name: str, for_lambda: Path, tmp_path: Path) -> None:
     """SAM's build has everything that a function imports, with modules compiled for Lambda's processor."""
-    folder = for_lambda / f"{name.capitalize()}Function"
+    folder = for_lambda / f"{logical_name(name)}Function"
 
     answer = invoke(folder, name, ["nonsense"], tmp_path, python=lambdas_python() or sys.executable)
 
@@ -194,7 +194,7 @@ def test_a_deployed_function_has_its_pages(
     name: str, route: str, parameters: dict[str, str], for_lambda: Path, tmp_path: Path
 ) -> None:
     """A browser without a cookie gets a whole page: the templates are in the build."""
-    folder = for_lambda / f"{name.capitalize()}Function"
+    folder = for_lambda / f"{logical_name(name)}Function"
 
     answer = invoke(folder, name, http_event(route, parameters), tmp_path, python=lambdas_python() or sys.executable)
 
@@ -479,7 +479,7 @@ def test_all_functions_are_uploaded_as_one_archive(for_lambda: Path) -> None:
     """All folders have the same content, and `sam deploy` uploads each content once."""
     contents = [
         {(str(f.relative_to(folder)), f.stat().st_size) for f in folder.rglob("*") if f.is_file()}
-        for folder in (for_lambda / f"{name.capitalize()}Function" for name in FUNCTIONS)
+        for folder in (for_lambda / f"{logical_name(name)}Function" for name in FUNCTIONS)
     ]
 
     assert all(content == contents[0] for content in contents)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tests.browser import Browser
 
 CALLING = page("docs/calling.md")
-FUNCTIONS = ("start", "confirm", "token", "refresh", "revoke", "connections")
+FUNCTIONS = ("start", "confirm", "token", "refresh", "revoke", "connections", "import_connection")
 COLD_START = 10
 """Seconds that Lambda gives a process until it is ready, beside the function's timeout."""
 API_GATEWAY = 30
@@ -86,9 +86,12 @@ def test_the_answers_shown_have_the_fields_of_the_function(function: str, stack:
     """The request, with another id, is accepted, and its answer has what the one shown has. `refresh` has token's."""
     request, *shown = [json.loads(text) for text in programs(section(CALLING, function), "json")]
     shown = shown or [json.loads(programs(section(CALLING, "token"), "json")[1])]
-    about = {"connection_id": browser.connect(connection_id=f"shown-{function}")}
+    about: dict[str, Any] = {"connection_id": browser.connect(connection_id=f"shown-{function}")}
     if function == "confirm":
         about = to_confirm(stack, browser, owner=request["owner"])
+    if function == "import_connection":
+        # What is shown is no token of this machine's, and an id is imported once.
+        about = {"connection_id": "imported-as-shown", "prove": False}
 
     answer = stack.invoke(function, {**request, **about})
 
@@ -207,7 +210,7 @@ def test_a_call_ends_when_the_page_says() -> None:
     assert timeouts["token"] == timeouts["revoke"] == refreshes
     assert f"latest {refreshes - RESERVE:.0f} seconds after the call began" in said
     assert f"The other {RESERVE:.0f} seconds are kept" in said
-    assert said.count(f"for {SLOT_WAIT:.0f} s") == 3
+    assert said.count(f"for {SLOT_WAIT:.0f} s") == 4
     assert METADATA_TIMEOUT == SLOT_WAIT
     repeats = " ".join(section(CALLING, "What you may repeat").split())
     assert f"at most {Deadline(lambda: refreshes).for_lease():.0f} seconds after the refresh began" in repeats

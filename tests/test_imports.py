@@ -102,7 +102,7 @@ PROVIDERS = REGISTRATIONS | {
     "grant.tokens",
     "oauth.wire",
 }
-CHANGING = {"grant.transition", "grant.consents", "grant.refreshes"}
+CHANGING = {"grant.transition", "grant.consents", "grant.refreshes", "grant.unproved"}
 COMMITTING = CHANGING | {
     "usecases.committing",
     "grant.late_answers",
@@ -151,6 +151,24 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
             "grant.tokens",
             "oauth.authorization",
             "usecases.confirming",
+        },
+    ),
+    "import_connection": (
+        AWS | SEALING | ASKING,
+        EVERY
+        | CONNECTIONS
+        | SEALS
+        | PROVIDERS
+        | COMMITTING
+        | {
+            "grant.imports",
+            "provider.registration_changes",
+            "storage.shared",
+            "usecases.importing",
+            "usecases.parties",
+            "usecases.refresh_results",
+            "usecases.refreshing",
+            "usecases.token_refresh",
         },
     ),
     "connections": (AWS, EVERY | CONNECTIONS | {"base.cursor", "usecases.listing", "storage.shared"}),
@@ -210,7 +228,11 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "start": (
         AWS,
-        EVERY | CONNECTIONS | AUTHORIZATIONS | REGISTRATIONS | {"oauth.provider_requests", "usecases.starting"},
+        EVERY
+        | CONNECTIONS
+        | AUTHORIZATIONS
+        | REGISTRATIONS
+        | {"oauth.provider_requests", "usecases.parties", "usecases.starting"},
     ),
     "sweep": (AWS, EVERY | CONNECTIONS | {"storage.queues", "storage.shared", "usecases.sweeping"}),
     # A stored token that is still valid needs no provider and no write: all that is loaded with the first refresh.

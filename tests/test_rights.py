@@ -12,7 +12,7 @@ from botocore.loaders import Loader
 
 from functions.vault.grant.seal import PENDING, TOKENS
 from tests.expressions import Deployed, translated
-from tests.functions import FUNCTIONS
+from tests.functions import FUNCTIONS, logical_name
 from tests.test_template import ADDED, STREAM_RIGHTS, as_list, function, key_rights, role, statements
 from tools import key_policy
 
@@ -33,6 +33,7 @@ ON_THE_KEY: dict[str, dict[str, set[str]]] = {
     "refresh": {TOKENS: {OPEN, SEAL}, PENDING: {OPEN}},
     # It seals if a server revokes only a live access token. Tokens that waited may not have been the connection's own.
     "revoke": {TOKENS: {OPEN, SEAL}, PENDING: {OPEN}},
+    "import_connection": {TOKENS: {SEAL}},
     "rescue": {TOKENS: {OPEN, SEAL}, PENDING: {OPEN, SEAL}},
     # What waits it counts.
     "reseal": {TOKENS: {OPEN, SEAL}},
@@ -112,7 +113,7 @@ def test_a_function_has_these_rights_on_the_key_and_no_others(name: str) -> None
 
     assert found == ON_THE_KEY.get(name, {})
     for each in key_rights(name):
-        assert each["Roles"] == [{"Ref": f"{name.capitalize()}Role"}]
+        assert each["Roles"] == [{"Ref": f"{logical_name(name)}Role"}]
 
 
 def own_key(resource: Any) -> str:
@@ -140,7 +141,7 @@ def test_every_policy_of_its_own_is_a_functions_rights_on_the_key() -> None:
 
     added = {logical_id for _, logical_id, _ in ADDED.values()}
 
-    assert made == {f"{name.capitalize()}KeyRights" for name in ON_THE_KEY} | added | {STREAM_RIGHTS}
+    assert made == {f"{logical_name(name)}KeyRights" for name in ON_THE_KEY} | added | {STREAM_RIGHTS}
 
 
 @pytest.mark.parametrize("principal", NO_ROLE_OF_OURS)
@@ -168,7 +169,7 @@ def test_the_key_lets_a_function_do_what_it_has_rights_for_and_no_more(name: str
     own = set().union(*ON_THE_KEY[name].values())
     operations = {f"kms:{each}" for each in DOES_CRYPTOGRAPHY if each != "ReEncrypt"} | {"kms:ReEncryptFrom"}
 
-    allowed = {a for a in operations if not any(denies(s, a, f"{name.capitalize()}Role.Arn") for s in policy())}
+    allowed = {a for a in operations if not any(denies(s, a, f"{logical_name(name)}Role.Arn") for s in policy())}
 
     assert allowed == own
 
@@ -188,7 +189,7 @@ def test_the_account_administers_the_key(action: str) -> None:
 
 def test_a_key_that_the_stack_does_not_own_gets_the_same_policy() -> None:
     """`make key-policy` prints what the template says for a key of its own, and nothing is then said to be wrong."""
-    names = {f"{name.capitalize()}Role": f"gatehouse-{name}" for name in ON_THE_KEY}
+    names = {f"{logical_name(name)}Role": f"gatehouse-{name}" for name in ON_THE_KEY}
 
     printed = key_policy.resolved(key_policy.of_the_template(), "aws", "123456789012", names)
 
@@ -230,7 +231,7 @@ def test_cloudformation_can_make_the_stack_in_some_order() -> None:
     in_order_of_making = [*TopologicalSorter({each: needs(each) for each in translated()["Resources"]}).static_order()]
 
     for name in ON_THE_KEY:
-        named = [f"{name.capitalize()}{part}" for part in ("Role", "KeyRights", "Function")]
+        named = [f"{logical_name(name)}{part}" for part in ("Role", "KeyRights", "Function")]
         for key in KEYS:
             made = [each for each in in_order_of_making if each in {*named, key}]
             assert made == [named[0], key, *named[1:]]
@@ -239,7 +240,7 @@ def test_cloudformation_can_make_the_stack_in_some_order() -> None:
 @pytest.mark.parametrize("name", ON_THE_KEY)
 def test_no_version_of_a_function_runs_before_it_has_its_rights(name: str) -> None:
     """A deployment gives a function its rights before its code."""
-    assert f"{name.capitalize()}KeyRights" in needs(f"{name.capitalize()}Function")
+    assert f"{logical_name(name)}KeyRights" in needs(f"{logical_name(name)}Function")
 
 
 def test_registrations_are_read_only_where_a_provider_is_asked() -> None:
@@ -249,5 +250,5 @@ def test_registrations_are_read_only_where_a_provider_is_asked() -> None:
         return any("secretsmanager:GetSecretValue" in as_list(each["Action"]) for each in statements(policies))
 
     assert {name for name in FUNCTIONS if reads(role(name)["Policies"])} == {
-        *("start", "callback", "token", "refresh", "revoke")
+        *("start", "callback", "token", "refresh", "revoke", "import_connection")
     }

@@ -19,7 +19,7 @@ from functions.vault.usecases.publishing import WAITS_FOR_BUS
 from functions.web.handlers import Handler
 from local.aws.event_patterns import matches
 from tests.expressions import KEY_ID, SECOND_KEY_ID, Deployed, translated
-from tests.functions import FUNCTIONS
+from tests.functions import FUNCTIONS, logical_name
 from tests.requirements import ROOT
 from tools import build, trim
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 WITHOUT_ROUTE = {"sweep", "rescue", "reseal", "events"}
 SNAPSHOT = {"start", "authorize", "callback", "confirm", "token", "refresh"}
 # The functions whose log can hold the last copy of a customer's tokens.
-LAST_COPY = {"callback", "token", "refresh", "revoke"}
+LAST_COPY = {"callback", "token", "refresh", "revoke", "import_connection"}
 PUBLIC_ROUTES = {
     "GET /authorize/{ticket}": "authorize",
     "GET /callback/{provider}": "callback",
@@ -114,6 +114,16 @@ RIGHTS = {
         *ASK_THE_RESCUE,
         *polls("RevokeQueue"),
     },
+    # It seals what it is given, and opens nothing. Nor does it look for answers in the queue: its attempt is the first.
+    "import_connection": {
+        *READ_AND_UPDATE_CONNECTIONS,
+        *NEW_CONNECTIONS,
+        *SHARED,
+        *READ_REGISTRATIONS,
+        *SEAL,
+        *SIGN,
+        *HAND_TO_RESCUE,
+    },
     "connections": {
         ("dynamodb:GetItem", "AuthorizationsTable.Arn"),
         ("dynamodb:GetItem", "ConnectionsTable.Arn"),
@@ -174,6 +184,7 @@ SETTINGS = {
     "token": {*TALKS_TO_PROVIDERS, *KEYS, "CONNECTIONS_TABLE", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
     "refresh": {*TALKS_TO_PROVIDERS, *KEYS, "CONNECTIONS_TABLE", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
     "revoke": {*TALKS_TO_PROVIDERS, *KEYS, "CONNECTIONS_TABLE", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
+    "import_connection": {*TALKS_TO_PROVIDERS, "KEY_ID", "CONNECTIONS_TABLE", "RESCUE_QUEUE_URL", "SHARED_TABLE"},
     "confirm": {"CONNECTIONS_TABLE", *KEYS},
     "connections": {"AUTHORIZATIONS_TABLE", "CONNECTIONS_TABLE", "SHARED_TABLE"},
     "sweep": {"CONNECTIONS_TABLE", "SHARED_TABLE", "REFRESH_QUEUE_URL", "REVOKE_QUEUE_URL"},
@@ -222,17 +233,17 @@ def resources(kind: str) -> dict[str, Any]:
 
 def function(name: str) -> Any:
     """Return the properties of a function."""
-    return template()["Resources"][f"{name.capitalize()}Function"]["Properties"]
+    return template()["Resources"][f"{logical_name(name)}Function"]["Properties"]
 
 
 def alias(name: str) -> dict[str, str]:
     """Return a reference to a function's alias, which SAM creates."""
-    return {"Ref": f"{name.capitalize()}Function.Alias"}
+    return {"Ref": f"{logical_name(name)}Function.Alias"}
 
 
 def alias_of_the_api(name: str) -> dict[str, str]:
     """Return a reference to the alias `http`: SAM creates it for the functions that nobody else calls."""
-    return alias(name) if name in PUBLIC_ROUTES.values() else {"Ref": f"{name.capitalize()}HttpAlias"}
+    return alias(name) if name in PUBLIC_ROUTES.values() else {"Ref": f"{logical_name(name)}HttpAlias"}
 
 
 def timeout(name: str) -> int:
@@ -243,7 +254,7 @@ def timeout(name: str) -> int:
 
 def role(name: str) -> Any:
     """Return the properties of a function's own role."""
-    return template()["Resources"][f"{name.capitalize()}Role"]["Properties"]
+    return template()["Resources"][f"{logical_name(name)}Role"]["Properties"]
 
 
 def policies(name: str) -> list[Any]:
@@ -253,7 +264,7 @@ def policies(name: str) -> list[Any]:
 
 def key_rights(name: str) -> list[Any]:
     """Return the policy of its own that gives a function's role rights on the key of the tokens, if it has any."""
-    found = template()["Resources"].get(f"{name.capitalize()}KeyRights")
+    found = template()["Resources"].get(f"{logical_name(name)}KeyRights")
     return [found["Properties"]] if found else []
 
 
@@ -292,7 +303,7 @@ def routes() -> Iterator[tuple[str, Any]]:
 
 def test_the_tables_here_cover_every_function() -> None:
     """A new function has to be added to the tables in this file."""
-    expected = {f"{name.capitalize()}Function" for name in FUNCTIONS}
+    expected = {f"{logical_name(name)}Function" for name in FUNCTIONS}
 
     assert set(resources("AWS::Serverless::Function")) == expected
     assert set(RIGHTS) == set(SETTINGS) == set(FUNCTIONS)
@@ -303,7 +314,7 @@ def test_a_function_has_a_role_of_its_own(name: str) -> None:
     """No function shares another's rights, and none has the default role of SAM, which may write to every log."""
     properties = function(name)
 
-    assert properties["Role"] == {"Fn::GetAtt": [f"{name.capitalize()}Role", "Arn"]}
+    assert properties["Role"] == {"Fn::GetAtt": [f"{logical_name(name)}Role", "Arn"]}
     assert "Policies" not in properties
     assert "ManagedPolicyArns" not in role(name)
     (trust,) = role(name)["AssumeRolePolicyDocument"]["Statement"]
@@ -314,8 +325,8 @@ def test_a_function_has_a_role_of_its_own(name: str) -> None:
 def test_a_function_may_do_what_it_needs_and_no_more(name: str) -> None:
     """Its rights are those of the table above, and writing to its own log."""
     own_log = {
-        ("logs:CreateLogStream", f"{name.capitalize()}LogGroup.Arn"),
-        ("logs:PutLogEvents", f"{name.capitalize()}LogGroup.Arn"),
+        ("logs:CreateLogStream", f"{logical_name(name)}LogGroup.Arn"),
+        ("logs:PutLogEvents", f"{logical_name(name)}LogGroup.Arn"),
     }
 
     found = statements(policies(name))
@@ -382,12 +393,12 @@ def test_a_parameter_adds_rights_to_a_function_that_needs_them_seldom(name: str)
     """Off by default. With it the function has exactly these, and the settings that go with them."""
     parameter, logical_id, added = ADDED[name]
     properties = added_policy(name)
-    function_id = f"{name.capitalize()}Function"
+    function_id = f"{logical_name(name)}Function"
     before, after = (Deployed(values).properties(function_id) for values in ({}, {parameter: "true"}))
 
     assert template()["Parameters"][parameter]["Default"] == "false"
     assert (Deployed().has(logical_id), Deployed({parameter: "true"}).has(logical_id)) == (False, True)
-    assert properties["Roles"] == [{"Ref": f"{name.capitalize()}Role"}]
+    assert properties["Roles"] == [{"Ref": f"{logical_name(name)}Role"}]
     assert set().union(*map(rights, statements([properties]))) == added
     variables = [set(each["Environment"]["Variables"]) for each in (before, after)]
     assert variables[1] - variables[0] == {"GATEHOUSE_SECRET_PREFIX"}
@@ -412,7 +423,7 @@ def test_client_keys_are_recognized_by_their_alias() -> None:
     of_all = [*(each for name in FUNCTIONS for each in policies(name)), *map(added_policy, ADDED)]
     found = [statement for statement in statements(of_all) if rights(statement) & SIGN]
 
-    assert len(found) == 5
+    assert len(found) == 6
     for statement in found:
         assert statement["Condition"] == {
             "ForAnyValue:StringLike": {"kms:ResourceAliases": {"Fn::Sub": "alias/${AWS::StackName}-client-*"}}
@@ -533,8 +544,8 @@ def test_concurrency_can_be_reserved_for_browsers() -> None:
 
     assert set(reserved) == set(PUBLIC_ROUTES.values())
     for name in reserved:
-        assert "ReservedConcurrentExecutions" not in Deployed().properties(f"{name.capitalize()}Function")
-        kept = Deployed({"ReservedConcurrency": 20}).properties(f"{name.capitalize()}Function")
+        assert "ReservedConcurrentExecutions" not in Deployed().properties(f"{logical_name(name)}Function")
+        kept = Deployed({"ReservedConcurrency": 20}).properties(f"{logical_name(name)}Function")
         assert kept["ReservedConcurrentExecutions"] == "20"
 
 
@@ -548,7 +559,7 @@ def test_a_function_has_the_settings_that_it_uses(name: str) -> None:
 
 def test_a_function_ends_before_the_api_gives_up() -> None:
     """An HTTP API waits 30 seconds: functions that talk to providers get 29, the rest 10. Nobody waits for a queue."""
-    long = {"authorize", "callback", "token", "refresh", "revoke"}
+    long = {"authorize", "callback", "token", "refresh", "revoke", "import_connection"}
 
     timeouts = {name: timeout(name) for name in FUNCTIONS}
 
@@ -563,9 +574,9 @@ def test_a_function_ends_before_the_api_gives_up() -> None:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_functions_log_has_a_retention(name: str) -> None:
     """The log is created with its retention before the function writes to it. The role cannot create it."""
-    group = template()["Resources"][f"{name.capitalize()}LogGroup"]
+    group = template()["Resources"][f"{logical_name(name)}LogGroup"]
 
-    assert function(name)["LoggingConfig"]["LogGroup"] == {"Ref": f"{name.capitalize()}LogGroup"}
+    assert function(name)["LoggingConfig"]["LogGroup"] == {"Ref": f"{logical_name(name)}LogGroup"}
     assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
     assert min(template()["Parameters"]["LogRetentionDays"]["AllowedValues"]) * 86400 >= FORTNIGHT
     # A fixed name would be taken if the group still exists when the stack is created again.
@@ -602,7 +613,7 @@ def test_a_route_leads_to_its_function() -> None:
         name = PUBLIC_ROUTES.get(key, key.rpartition("/")[2])
         integration = operation["x-amazon-apigateway-integration"]
         kind = "Post" if key.startswith("POST /callback/") else "Narrowed" if key.count("/") == 4 else ""
-        permission = template()["Resources"][f"{name.capitalize()}{kind}Permission"]["Properties"]
+        permission = template()["Resources"][f"{logical_name(name)}{kind}Permission"]["Properties"]
         path = f"POST/v1/*/{name}" if kind == "Narrowed" else re.sub(r"{.*}", "*", key.replace(" ", ""))
 
         assert (integration["type"], integration["payloadFormatVersion"]) == ("aws_proxy", "2.0")
@@ -686,11 +697,11 @@ def test_a_parameter_says_which_key_seals(parameters: dict[str, str], seals: str
     both = {each for each in (seals, opens) if each}
 
     for name in FUNCTIONS:
-        variables = deployed.properties(f"{name.capitalize()}Function")["Environment"]["Variables"]
+        variables = deployed.properties(f"{logical_name(name)}Function")["Environment"]["Variables"]
         if "KEY_ID" in SETTINGS[name]:
             assert variables["GATEHOUSE_KEY_ID"] == seals
             assert variables.get("GATEHOUSE_OTHER_KEY_ID") == (opens if "OTHER_KEY_ID" in SETTINGS[name] else None)
-            for statement in deployed.properties(f"{name.capitalize()}KeyRights")["PolicyDocument"]["Statement"]:
+            for statement in deployed.properties(f"{logical_name(name)}KeyRights")["PolicyDocument"]["Statement"]:
                 assert set(statement["Resource"]) == both
     assert outputs["TokensKeyArn"]["Value"] == seals
     assert seals.endswith((f"{deployed.properties('TokensKeyAlias')['TargetKeyId']}.Arn", OTHER_KEY))
@@ -746,7 +757,7 @@ def test_a_queue_hands_its_messages_to_its_function(queue: str, dead_letters: st
     minute or two, a server may repeat an answer that was lost with a process.
     """
     properties = resources("AWS::SQS::Queue")[queue]["Properties"]
-    mapping = resources("AWS::Lambda::EventSourceMapping")[f"{consumer.capitalize()}Mapping"]["Properties"]
+    mapping = resources("AWS::Lambda::EventSourceMapping")[f"{logical_name(consumer)}Mapping"]["Properties"]
 
     assert mapping["EventSourceArn"] == {"Fn::GetAtt": [queue, "Arn"]}
     assert mapping["FunctionName"] == alias(consumer)
@@ -844,7 +855,7 @@ def test_every_alarm_has_a_description_and_a_topic() -> None:
         (
             "OperatorFaults",
             '{ $.outcome = "provider_misconfigured" || $.reason = "provider_misconfigured" }',
-            {"start", "authorize", "callback", "token", "refresh", "revoke"},
+            {"start", "authorize", "callback", "token", "refresh", "revoke", "import_connection"},
         ),
         ("Defects", '{ $.level = "ERROR" }', set(FUNCTIONS)),
         ("Sweeps", '{ $.message = "sweep" && $.outcome = "ok" }', {"sweep"}),
@@ -866,7 +877,7 @@ def test_the_logs_are_watched(metric: str, pattern: str, watched: set[str]) -> N
         if found["Properties"]["MetricTransformations"][0]["MetricName"] == metric
     ]
 
-    assert {found["LogGroupName"]["Ref"] for found in filters} == {f"{name.capitalize()}LogGroup" for name in watched}
+    assert {found["LogGroupName"]["Ref"] for found in filters} == {f"{logical_name(name)}LogGroup" for name in watched}
     assert {found["FilterPattern"] for found in filters} == {pattern}
     for found in filters:
         (transformation,) = found["MetricTransformations"]

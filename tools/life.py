@@ -31,8 +31,8 @@ _STATUS = """## Status
 _STATUS_MEANS = {
     Status.ACTIVE: ("`token` vends access tokens", "nothing"),
     Status.UNCONFIRMED: (
-        "the customer consented for the first time, and your application has not confirmed it yet",
-        "call `confirm` when the customer comes back",
+        "a first consent that your application has not confirmed yet, or an import that no refresh has proved yet",
+        "call `confirm` when the customer comes back; after an import, nothing",
     ),
     Status.REAUTHORIZATION_REQUIRED: (
         "the provider refused the grant, or nobody confirmed the first consent in time",

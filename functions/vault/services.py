@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .usecases.confirming import Confirming
     from .usecases.declining import Declining
     from .usecases.exchanging import Exchanging
+    from .usecases.importing import Importing
     from .usecases.listing import Listing
     from .usecases.publishing import Publishing
     from .usecases.refresh_to_revoke import RefreshToRevoke
@@ -94,6 +95,14 @@ class Services(Resources):
         from .usecases.confirming import Confirming
 
         return Confirming(self.connections, self.cipher, self.timing)
+
+    @cached_property
+    def importing(self) -> Importing:
+        """Return the use case import_connection."""
+        from .usecases.importing import Importing
+
+        parts = (self.connections, self.registrations, self.cipher, self.refreshing, self.token_refresh)
+        return Importing(*parts, self.timing)
 
     @cached_property
     def stored_outcomes(self) -> StoredOutcomes:

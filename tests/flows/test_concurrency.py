@@ -16,7 +16,7 @@ import pytest
 from functions.vault.grant.connection import JUST_OBTAINED
 from functions.vault.storage.registrations import KEPT
 from local.demo import Faults
-from tests.browser import invoke
+from tests.browser import Browser, invoke
 from tests.callers import Call
 from tests.engines import running_dynalite
 from tests.unlimited import lift_the_limit, limit
@@ -234,6 +234,40 @@ def test_refreshes_of_a_grant_never_overlap(world: World) -> None:
     assert Counter(answer.outcome for answer in answers) == {"ok": 40}
     assert world.most_at_once() == 1
     assert (world.connection(connection_id)["version"], world.token_requests()) == (6, 5)
+
+
+# An import
+
+
+def test_one_import_that_is_made_often_at_once_is_proved_once(world: World) -> None:
+    """Equal imports in several processes, and callers of `token` among them: one is stored, and one refresh sent.
+
+    The server rotates refresh tokens and ends the grant on reuse: a second request would end it.
+    """
+    # given
+    world.demo.put_faults(Faults(endpoint="token", rotate=True, reuse_detection=True))
+    known = set(world.demo.secrets().get("refresh_token", []))
+    Browser(world.stack).connect(connection_id=world.new_id())
+    (refresh_token,) = set(world.demo.secrets()["refresh_token"]) - known
+    connection_id, before = world.new_id(), world.token_requests()
+    brought = {"provider": "ultracart", "connection_id": connection_id, "refresh_token": refresh_token}
+    world.gate.hold("refresh_token")
+
+    # when
+    volley = world.callers.begin([Call("import_connection", brought)] * (world.crowd // 4), among=(0, 1))
+    world.gate.wait_for(1)
+    asking = world.callers.begin(tokens(connection_id, 4), among=(2, 3))
+    world.gate.open()
+    answers, vended = volley.answers(), asking.answers()
+
+    # then
+    assert world.token_requests() - before == 1
+    assert Counter(answer.outcome for answer in (*answers, *vended)) == {"ok": world.crowd // 4 + 4}
+    statuses = {(answer.result["status"], answer.result["version"]) for answer in answers}
+    assert statuses <= {("active", 2), ("unconfirmed", 1)}
+    assert ("active", 2) in statuses
+    assert {answer.result["version"] for answer in vended} == {2}
+    assert world.connection(connection_id)["status"] == "active"
 
 
 # The callback

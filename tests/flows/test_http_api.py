@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         Application,
     )
 
-FUNCTIONS = ("start", "confirm", "token", "refresh", "revoke", "connections")
+FUNCTIONS = ("start", "confirm", "token", "refresh", "revoke", "connections", "import_connection")
 
 
 def brought_back(stack: Stack, application: Application, browser: Browser) -> dict[str, str]:
@@ -58,6 +58,8 @@ def test_success_is_200_json_that_nobody_may_keep(
     connection_id = new_browser(fresh("merchant")).connect(connection_id=fresh())
     unconfirmed = brought_back(stack, application, new_browser(fresh("merchant")))
 
+    brought = {"provider": "ultracart", "connection_id": fresh(), "access_token": "issued-elsewhere"}
+
     # when
     answers = {
         "start": application.post("start", {"provider": "ultracart"}),
@@ -66,6 +68,7 @@ def test_success_is_200_json_that_nobody_may_keep(
         "connections": application.post("connections", {"connection_id": connection_id}),
         "refresh": application.post("refresh", {"connection_id": connection_id}),
         "revoke": application.post("revoke", {"connection_id": connection_id}),
+        "import_connection": application.post("import_connection", brought),
     }
 
     # then
@@ -77,6 +80,11 @@ def test_success_is_200_json_that_nobody_may_keep(
         "version": 1,
     }
     assert answers["connections"].json().keys() == {"connection"}
+    assert answers["import_connection"].json() == {
+        "connection_id": brought["connection_id"],
+        "status": "active",
+        "version": 1,
+    }
     ended = {"status": "revoked", "grant": "ended with all of its account"}
     assert answers["revoke"].json() == {"connection_id": connection_id, **ended}
     assert answers.keys() == set(FUNCTIONS)

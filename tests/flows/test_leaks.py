@@ -220,6 +220,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
         _ask_whose_account_it_is(witness)
         _put_secrets_where_they_do_not_belong(witness)
         _meet_a_rude_server(witness, rude)
+        _bring_along(witness, rude)
         _post_answers(witness, rude)
         _meet_defects(witness)
         _plant(witness)
@@ -406,7 +407,7 @@ def _put_secrets_where_they_do_not_belong(witness: Witness) -> None:
             for wrong in _wrong_callbacks(provider, query, quote(secret)):
                 browser.open(wrong)
                 WatchedBrowser(witness).open(wrong)
-            functions = ("start", "confirm", "token", "refresh", "revoke", "connections")
+            functions = ("start", "confirm", "token", "refresh", "revoke", "connections", "import_connection")
             for function in (*functions, "authorize", "callback"):
                 # A caller gets the names of its own fields, and only the caller: the log has to be without them.
                 witness.invoke(function, {secret: secret}, keep_answer=False)
@@ -462,6 +463,32 @@ def _meet_a_rude_server(witness: Witness, rude: Scripted) -> None:
         for text in texts:
             for error in ("invalid_scope", "invalid_client"):
                 _let_its_back_channel_be_rude(witness, rude, provider, tokens, repeated(text, 400, error))
+
+
+def _bring_along(witness: Witness, rude: Scripted) -> None:
+    """Import, rightly and wrongly, at a server that repeats what it was sent, and then at one that takes it."""
+
+    def repeat(received: Received) -> Response:
+        said = json.dumps({"error": "invalid_grant", "error_description": received.body[-190:], "x": received.body})
+        return Response(said, 400, content_type="application/json")
+
+    taken = {"access_token": RUDE["access_token"], "refresh_token": RUDE["refresh_token"], "expires_in": 3600}
+    for number, answer in enumerate((repeat, Response("down", 503), taken)):
+        rude.answers["/token"] = answer
+        brought = {kind: f"brought-{kind}-{uuid.uuid4().hex}" for kind in ("refresh_token", "access_token")}
+        witness.keep("imported", *brought.values())
+        token = brought["access_token"]
+        wrong: list[dict[str, Any]] = [{"expires_at": token}, {"scope": [token]}, {"metadata": {token: 1}}]
+        wrong += [{"prove": token}, {"refresh_token": f"{token}\n"}, {"owner": [token]}, {"tags": {"a": {"b": token}}}]
+        event = {"provider": "rude", "connection_id": f"brought-{number}", **brought}
+        for mistake in (*wrong, {}, {}):
+            witness.invoke("import_connection", event | mistake)
+            witness.post("import_connection", json.dumps(event | mistake))
+        # A caller gets the names of its own fields, and only the caller.
+        witness.invoke("import_connection", event | {token: token}, keep_answer=False)
+        witness.post("import_connection", json.dumps(event)[:-9])
+        witness.invoke("connections", {"connection_id": f"brought-{number}"})
+        witness.invoke("token", {"connection_id": f"brought-{number}"})
 
 
 def _let_it_be_rude(

@@ -14,6 +14,7 @@ from botocore.credentials import Credentials
 
 from functions.confirm import handler as confirm
 from functions.connections import handler as connections
+from functions.import_connection import handler as import_connection
 from functions.refresh import handler as refresh
 from functions.revoke import handler as revoke
 from functions.start import handler as start
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from local.stack import Stack
     from tests.flows.application import Application
 
-FUNCTIONS = ("start", "confirm", "token", "refresh", "revoke", "connections")
+FUNCTIONS = ("start", "confirm", "token", "refresh", "revoke", "connections", "import_connection")
 HANDLERS = {
     "start": start,
     "confirm": confirm,
@@ -38,8 +39,9 @@ HANDLERS = {
     "refresh": refresh,
     "revoke": revoke,
     "connections": connections,
+    "import_connection": import_connection,
 }
-OF_A_CONNECTION = [name for name in FUNCTIONS if name != "start"]
+OF_A_CONNECTION = [name for name in FUNCTIONS if name not in {"start", "import_connection"}]
 OURS, THEIRS = "acme", "globex"
 USER = "arn:aws:sts::123456789012:assumed-role/orders/session-1"
 

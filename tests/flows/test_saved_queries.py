@@ -20,7 +20,7 @@ from tests import insights
 from tests.expressions import Deployed, translated
 from tests.flows.application import fresh
 from tests.flows.scripted import CODE, TOKENS, connect
-from tests.functions import FUNCTIONS
+from tests.functions import FUNCTIONS, logical_name
 from tests.requirements import ROOT
 
 if TYPE_CHECKING:
@@ -316,7 +316,7 @@ class Log:
             # A call's last line is named after its function. What it logged before that is in the same log group.
             function = json.loads(line)["message"] if line.startswith("{") else ""
             if function in FUNCTIONS:
-                self._lines += [(f"{function.capitalize()}LogGroup", each) for each in waiting]
+                self._lines += [(f"{logical_name(function)}LogGroup", each) for each in waiting]
                 waiting = []
         assert not waiting
 

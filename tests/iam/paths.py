@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Reading = Callable[[str], str]
 
-FUNCTIONS = ("start", "token", "refresh", "revoke", "connections", "confirm", "sweep")
+FUNCTIONS = ("start", "token", "refresh", "revoke", "connections", "confirm", "import_connection", "sweep")
 NAMES = ("acme", "acme-2", "xacme", "other", "ACME", "Acme", "shop-1", "shop-2", "shop", "shop1", "SHOP-1", "xshop-1")
 _ENDS = ("/", "//", "%2F", ";", ";x", "%3B", ";/../other", "?", "%3F", "?x=1", "%3Fx", "#", "%23", "%00", ".")
 _NEIGHBOURS = (" ", "%20", "+", "%09", ",", ",other", "%2A", "%", "%2", "%zz", "%c0%af", "%C3%A9", "~", "@", ":x", "$")

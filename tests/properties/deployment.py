@@ -42,7 +42,10 @@ _ENVIRONMENT = {
     "GATEHOUSE_RESCUE_QUEUE_URL": "https://sqs.example/rescue",
     "GATEHOUSE_PUSHED_REQUESTS": "true",
 }
-INVOKED = ("start", "token", "refresh", "revoke", "connections", "confirm", "sweep", "rescue", "reseal")
+INVOKED = (
+    *("start", "token", "refresh", "revoke", "connections", "confirm", "import_connection"),
+    *("sweep", "rescue", "reseal"),
+)
 BROWSED = ("authorize", "callback")
 QUEUED = ("refresh", "revoke", "rescue")
 

@@ -68,6 +68,20 @@ FIELDS: dict[str, dict[str, SearchStrategy[Any]]] = {
         "confirmation": near(prepared_deployment().confirmation, "A" * 43),
         "owner": _owner,
     },
+    "import_connection": {
+        "provider": _provider,
+        "connection_id": near("brought-along", "brought-along-too") | _connection_id,
+        "refresh_token": near("refresh-token-of-an-earlier-system"),
+        "access_token": near("access-token-of-an-earlier-system"),
+        "expires_at": st.integers(-1, 2**34) | st.just(2_000_000_000),
+        "scope": near("read write", "read", ""),
+        "owner": _owner,
+        "parameters": _strings,
+        "tags": _strings,
+        "subject": near("A-1", "A-2"),
+        "metadata": _strings,
+        "prove": st.booleans(),
+    },
     "reseal": {
         "per_second": st.integers(0, 101),
         "only_count": st.booleans(),
@@ -91,6 +105,7 @@ RESULTS: dict[str, list[set[str]]] = {
     "revoke": [{"connection_id", "status"}, {"connection_id", "status", "grant"}],
     "connections": [{"connection"}, {"last_attempt"}, {"connections"}, {"connections", "cursor"}],
     "confirm": [{"connection_id", "status", "version"}],
+    "import_connection": [{"connection_id", "status", "version"}],
     "rescue": [{"connection_id", "status", "version"}],
 }
 
@@ -146,7 +161,7 @@ def test_an_invoke_is_answered_by_its_contract(function: str) -> None:
     holds()
 
 
-BY_API = ("start", "token", "refresh", "revoke", "connections", "confirm")
+BY_API = ("start", "token", "refresh", "revoke", "connections", "confirm", "import_connection")
 
 
 def signed(function: str, body: str, named: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
@@ -290,7 +305,7 @@ def test_a_batch_of_a_queue_is_done_or_comes_again(function: str) -> None:
     holds()
 
 
-STEPS = ("start", "token", "refresh", "revoke", "connections", "confirm", "sweep", "reseal")
+STEPS = (*BY_API, "sweep", "reseal")
 
 
 @st.composite

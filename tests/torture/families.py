@@ -75,6 +75,20 @@ class Family:
 
 FAMILIES = (
     Family(
+        "imports",
+        ("import", "import_other", "token", "refresh_any", "revoke", "reconnect", "vouched", "phished", "upkeep"),
+        {**_REFRESHES, **_REVOCATIONS, "at_once": (None, None, 1)},
+        ages=("none", "none", "fresh"),
+        always=("import",),
+    ),
+    Family(
+        "imports that are refused",
+        ("import", "import_other", "token", "revoke", "removal", "reconnect", "upkeep"),
+        {**_REFRESHES, "says_all": (True, False, None), "refuses_temporarily": (True, False)},
+        ages=("none",),
+        always=("import", "import_other"),
+    ),
+    Family(
         "replaced consents",
         ("reconnect", "reconnect", "callback", "token", "refresh_any", "revoke", "upkeep"),
         {**_REFRESHES, **_REVOCATIONS},

@@ -23,7 +23,7 @@ from functions.vault.grant.life import Happened
 from functions.vault.usecases.revoking import NotRevokedYet
 from tests.torture import records
 from tests.torture.edges import CONNECTIONS
-from tests.torture.rows import rows_of
+from tests.torture.rows import refused_import, rows_of
 from tests.torture.scenarios import MIN_TTL
 from tests.torture.scheduler import CALL_TIME
 from tests.torture.wire import CLIENT
@@ -126,6 +126,7 @@ class Watch(Observer):
             self._tokens_written(was, now)
         if actor is not None:
             self._confirmation_written(actor, was, now)
+        self._import_written(actor, was, now)
         self._sets_written(now, is_asked_for=any(row[2] in _ASKED_FOR for row in rows))
         self._status_written(was, now)
         self._consent_written(was, now)
@@ -190,6 +191,23 @@ class Watch(Observer):
             if known is not None and self.world.profile.names_account and grant.account != known:
                 self.violated(f"tokens of {grant.account} are current in a connection of {known}")
 
+    def _import_written(self, actor: Actor | None, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Note when an import was begun that a write brings, and forget one that was refused and gave way."""
+        held, refused = records.sets_in(now), refused_import(was)
+        gone = self.opened(was["connection_id"], refused) if refused and refused["id"] not in held else None
+        if gone is not None and not any(
+            each.get("refreshed_from", {}).get("set_id") == refused["id"] for each in held.values()
+        ):
+            self.book(now["connection_id"]).own.discard(self.issue_of(gone).grant)
+        if "import_digest" not in now or now["import_digest"] == was.get("import_digest"):
+            return
+        new = self.opened(now["connection_id"], records.current_of(now))
+        if new is not None:
+            grant = self.issue_of(new).grant
+            self.read_at[grant.request_id] = actor.notes.get("read at", -1) if actor else -1
+            self.book(now["connection_id"]).stored_at[grant.number] = self.world.scheduler.step
+            self.counts["imports that were stored"] += 1
+
     def _consent_written(self, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Judge whether a refresh token goes on that is good, and no other, if a consent has brought none."""
         used, current = records.to_refresh(was), records.current_of(now)
@@ -235,7 +253,7 @@ class Watch(Observer):
         current = records.current_of(now)
         if not current or current["id"] == records.current_of(was).get("id") or "refreshed_from" in current:
             return
-        if current["request_id"] not in self.world.to_confirm:
+        if current.get("request_id") not in self.world.to_confirm:
             return
         if current["request_id"] not in self.world.vouched_for:
             self.violated("tokens are current that nobody has confirmed")
@@ -277,7 +295,10 @@ class Watch(Observer):
         if now.get("revocations", 0) > was.get("revocations", 0):
             book.revoked_at.append(step)
             self._all_of_it_is_to_end(book)
-        is_new = authorized_by != was.get("authorized_by")
+        is_import = "import_digest" in now and now["import_digest"] != was.get("import_digest")
+        is_new = authorized_by != was.get("authorized_by") or is_import
+        if is_import and (current := self._current(now["connection_id"])) is not None:
+            authorized_by = self.issue_of(current).grant.request_id
         if is_new and now["status"] not in ENDED:
             book.authorized_at.append(step)
         if was.get("status") in ENDED and now["status"] not in ENDED:
@@ -505,6 +526,8 @@ class Watch(Observer):
             account = self.world.server.by_access_token[token].grant.account
             if book.account not in {None, account}:
                 self.violated(f"{actor.name} was given a token of another account")
+            if not self.world.server.by_access_token[token].calls:
+                self.violated(f"{actor.name} was given an import that no refresh has proved")
             request_id = self.world.server.by_access_token[token].grant.request_id
             if request_id in self.world.to_confirm - self.world.vouched_for:
                 self.violated(f"{actor.name} was given a token that nobody has confirmed")

@@ -47,6 +47,8 @@ def judge(watch: Watch) -> None:
 def _count_losses(watch: Watch) -> None:
     for grant in watch.world.server.grants:
         for number, issue in enumerate(grant.issues):
+            if not issue.calls:
+                continue  # it was issued elsewhere
             watch.counts["token responses issued"] += 1
             if watch.is_lost(issue):
                 fates = {call.fate for call in issue.calls}
@@ -151,6 +153,8 @@ class _Judge:
 
     def _judge_living(self) -> None:
         held = self._current()
+        if held is not None and self.status == "unconfirmed":
+            self._violated("an import was never proved, nor refused")
         if held is None and not self.book.own and self.status == "reauthorization_required":
             self.watch.counts["first consents that nobody has confirmed"] += 1
             return
@@ -270,6 +274,7 @@ class _Judge:
             and not self.watch.is_lost(grant.issues[0])
             and not self._is_a_strangers(grant)
             and (grant.request_id not in self.world.to_confirm or grant in self.book.own)
+            and (grant.issues[0].calls or grant in self.book.own)  # an import that was refused has gone
             and not self._is_named_too_late(grant)
             and (self.watch.read_at.get(grant.request_id, -1) > since or since < 0)
         ]
@@ -286,7 +291,8 @@ class _Judge:
         return [
             grant
             for grant in self.world.server.grants
-            if grant.connection_id == self.connection_id and grant not in self.book.own and self._reached_us(grant)
+            if grant.connection_id == self.connection_id and grant not in self.book.own
+            if any(issue.calls for issue in self._reached_us(grant))  # or it is an earlier system's
         ]
 
     def _is_a_strangers(self, grant: Grant) -> bool:
@@ -296,6 +302,8 @@ class _Judge:
 
     def _arrival(self, grant: Grant) -> int:
         """Return the second in which a consent's tokens reached us, by the clock of the process that got them."""
+        if not grant.issues[0].calls:
+            return int(grant.issues[0].at)
         call = grant.issues[0].calls[0]
         return int(call.arrived_at) if call is not None else 0
 

@@ -31,6 +31,7 @@ from functions.vault.storage.table import Conflict
 from functions.vault.usecases.committing import Committing
 from functions.vault.usecases.confirming import Confirming
 from functions.vault.usecases.exchanging import Exchanging
+from functions.vault.usecases.importing import Importing
 from functions.vault.usecases.refresh_results import RefreshResults
 from functions.vault.usecases.refreshing import Refreshing
 from functions.vault.usecases.resealing import Resealing
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from functions.vault.storage.shared import Taken
     from functions.vault.storage.slots import Slot
     from functions.vault.usecases.refresh_results import After
+    from functions.vault.usecases.token_refresh import Plan
 
 
 def _without(*attributes: str) -> type[Connections]:
@@ -629,6 +631,29 @@ class _GivesAnySlotBack(Slots):
         super().give_back(slot, deadline)
 
 
+def _is_valid_unproved(connection: Connection, seconds: int, now: float) -> bool:
+    return connection.expires_at is None or now < connection.expires_at - seconds
+
+
+class _ProvesWithoutALease(Importing):
+    """Stores what is imported without a lease, and proves it."""
+
+    def _write(self, existing: Connection | None, following: Connection) -> None:
+        free = tuple(replace(each, lease=None) for each in following.sets)
+        super()._write(existing, replace(following, sets=free))
+
+
+class _ProvesFirst(Importing):
+    """Sends the refresh token before anything holds it."""
+
+    def _imported(self, *about: Any) -> tuple[Connection, Plan | None]:
+        following, plan = super()._imported(*about)
+        assert plan is not None
+        plan.registration.provider.endpoint("token_endpoint")
+        self.refreshing.client.refresh(plan.registration, plan.refresh_token, 10)
+        return following, plan
+
+
 class _NeverCompares(Committing):
     """Lets every consent be of another account."""
 
@@ -699,6 +724,9 @@ MUTANTS: dict[str, Parts] = {
     "the new key: over whatever was written since": Parts(resealing=_SealsOverAnything),
     "the new key: with the lease as it was read": Parts(resealing=_BringsTheOldSetBack),
     "the new key: with a new version": Parts(resealing=_GivesANewVersion),
+    "the import: vended before it is proved": Parts(connections=_reading(is_valid_for=_is_valid_unproved)),
+    "the import: proved without a lease": Parts(importing=_ProvesWithoutALease),
+    "the import: sent before it is stored": Parts(importing=_ProvesFirst),
     "the slot: whoever has it": Parts(slots=_TakesAnySlot),
     "the slot: shorter than its request": Parts(slots=_ShortSlot),
     "the slot: given back while the server may be at work": Parts(slots=_GivesAnySlotBack),
@@ -754,6 +782,9 @@ FAMILY_OF = {
     "the new key: over whatever was written since": "another key, amid refreshes",
     "the new key: with the lease as it was read": "another key, amid refreshes",
     "the new key: with a new version": "another key, amid refreshes",
+    "the import: vended before it is proved": "imports, and callers",
+    "the import: proved without a lease": "imports, and callers",
+    "the import: sent before it is stored": "imports",
     "the slot: whoever has it": "so many requests at a time",
     "the slot: shorter than its request": "so many requests at a time",
     "the slot: given back while the server may be at work": "so many requests at a time",

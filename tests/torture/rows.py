@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.grant.life import LIFE, MOST_SUPERSEDED, Happened, Place, Status
-from tests.torture.records import sets_in
+from tests.torture.records import current_of, sets_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,20 +31,24 @@ def rows_of(before: Values, after: Values) -> set[Row] | None:
     if not moves:
         stayed = _rows_without_a_move(before, after)
         return stayed if stayed or was is now else None
+    refused = refused_import(before)
     comes_in = any(start in {Place.OUTSIDE, Place.PENDING} for start, _ in moves)
     is_full = sum(_place(new, set_id) is Place.SUPERSEDED for set_id in new) == MOST_SUPERSEDED
     for happened in Happened:
         if (happened in _BRING and not comes_in) or (happened is Happened.LEFT_TO_SERVER and not is_full):
             continue
         for between in _statuses_between(was, moves):
-            ways = [_way((was, between), start, happened, (now, end), is_full=is_full) for start, end in moves]
+            ways = [
+                _way((was, between), start, happened, (now, end), is_full=is_full, has_refused=bool(refused))
+                for start, end in moves
+            ]
             rows = {row for way in ways for row in way}
             if all(ways) and any(row[2] is happened for row in rows):
                 return rows
     return None
 
 
-_NOT_ITS_OWN = (Happened.DISOWNED, Happened.FORGOTTEN)
+_NOT_ITS_OWN = (Happened.DISOWNED, Happened.FORGOTTEN, Happened.DISOWNED_BESIDE, Happened.FORGOTTEN_BESIDE)
 
 
 def _statuses_between(was: Status | None, moves: list[tuple[Place, Place]]) -> list[Status | None]:
@@ -54,18 +58,22 @@ def _statuses_between(was: Status | None, moves: list[tuple[Place, Place]]) -> l
     return list(dict.fromkeys([was, *left]))
 
 
-def _way(
+def _way(  # noqa: PLR0913 - from where to where, and what else there is
     before: tuple[Status | None, Status | None],
     start: Place,
     happened: Happened,
     then: tuple[Status, Place],
     *,
     is_full: bool,
+    has_refused: bool = False,
 ) -> tuple[Row, ...]:
-    """Return the rows by which one token set went: with what happened, and what comes before and after it."""
+    """Return the rows by which one token set went: with what happened, and what comes before and after it.
+
+    `has_refused`: what is current was imported, and refused: it may go as what waits may.
+    """
     (was, between), (now, end) = before, then
     ways: list[tuple[Place, tuple[Row, ...]]] = [(start, ())]
-    if start is Place.PENDING:
+    if start is Place.PENDING or (start is Place.CURRENT and has_refused):
         ways += _one_further(ways, was, between, _NOT_ITS_OWN)
     ways += _one_further(ways, between, now, (happened,))
     # What has just come in is not taken away in the same write.
@@ -85,6 +93,13 @@ def _one_further(
             if status is not None and status is now:
                 further.append((leads_to, (*rows, (was, place, happened))))
     return further
+
+
+def refused_import(values: Values) -> Values:
+    """Return the token set among an item's plain values that was imported and refused; nothing if there is none."""
+    current = current_of(values)
+    is_refused = values.get("status") == Status.REAUTHORIZATION_REQUIRED and "import_digest" in values
+    return current if is_refused and "refreshed_from" not in current else {}
 
 
 def _rows_without_a_move(before: Values, after: Values) -> set[Row]:

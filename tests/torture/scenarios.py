@@ -32,6 +32,7 @@ MIN_TTL = 60
 
 _CALLS, _BETWEEN_CALLS = 12, 20.0
 _CONFIRMS_AGAIN_AFTER = (3.0, 150.0)
+_IMPORTS_AGAIN_AFTER = (0.0, 2.0, 60.0)
 _ALMOST_TOO_LATE = CONFIRM_WITHIN - 2.0
 _IN_TROUBLE = 1800.0
 
@@ -147,6 +148,7 @@ _KIND = {
     "removal": "user",
     "mistake": "operator",
     "queued": "refresh",
+    "import_other": "import",
 }
 
 
@@ -259,6 +261,19 @@ def _caller(process: Process, connection_id: str, _prepared: Any) -> Any:
         process.timing.sleep(_BETWEEN_CALLS)
 
 
+def _import(process: Process, connection_id: str, _prepared: Any = None, number: int = 1) -> Any:
+    """Be an operator who brings a grant along, does what `retryable` says, and makes the same call once more."""
+    world, actor, answer = process.world, process.actor, None
+    assert actor is not None
+    for again, seconds in enumerate(_IMPORTS_AGAIN_AFTER):
+        actor.deadline = world.scheduler.now + seconds + CALL_TIME
+        process.timing.sleep(seconds)
+        call = Process(world, actor) if again else process
+        with suppress(TemporarilyUnavailable):
+            answer = call.take_over(connection_id, number)
+    return answer
+
+
 def _reseal(process: Process, _connection_id: str, _prepared: Any) -> Any:
     """Be an operator who lets the new key seal, and has all that the old one sealed sealed again, call after call.
 
@@ -341,6 +356,8 @@ _ROLES: dict[str, Callable[[Process, str, ValidatedResponse | None], Any]] = {
     "removal": _removal,
     "mistake": _mistake,
     "reseal": _reseal,
+    "import": _import,
+    "import_other": lambda process, about, _: _import(process, about, None, 2),
     "callback": _complete,
     "duplicate": _complete,
 }
@@ -373,6 +390,8 @@ SMALL = (
     Scenario("reconnect reconnect", ("reconnect", "reconnect"), age="fresh"),
     Scenario("sweep token", ("sweep", "token"), age="idle", bounds=((1, 1), (2, 0), (0, 2))),
     Scenario("vouched revoke", ("vouched", "revoke"), age="fresh", bounds=((1, 1), (2, 0))),
+    Scenario("import import", ("import", "import"), age="none", bounds=((1, 1), (2, 0))),
+    Scenario("import revoke", ("import", "revoke"), age="none", bounds=((1, 1), (2, 0))),
 )
 """Searched to the end, within bounds."""
 
@@ -389,6 +408,8 @@ LARGE = (
     Scenario("vouched, and callers", ("vouched", "token", "refresh_any"), age="expired"),
     Scenario("vouched, first, and again", ("vouched", "latecomer", "token"), age="none"),
     Scenario("phished", ("phished", "vouched", "sweep"), age="fresh"),
+    Scenario("imports, and callers", ("import", "token", "import_other", "refresh_any"), age="none"),
+    Scenario("import, revoke and consent", ("import", "revoke", "reconnect"), age="none"),
     Scenario("everything", ("token", "refresh", "revoke", "reconnect")),
     Scenario("everything, idle", ("sweep", "token", "revoke", "reconnect"), age="idle"),
 )

@@ -82,7 +82,7 @@ class Grant:
 class Issue:
     """One token response. `calls` are the requests that it answered: more than one if it was replayed.
 
-    Without a refresh token it came of a consent beside one that goes on.
+    Without a refresh token it came of a consent beside one that goes on. Without calls it was issued elsewhere.
     """
 
     grant: Grant
@@ -108,6 +108,9 @@ UNKNOWN = "flux_capacitor"
 """A code whose meaning nobody knows."""
 
 BUSY_WORDS = "another request with this token is being processed"
+
+_A_WHILE = 60.0
+"""Seconds ago that an earlier system got what it hands over."""
 
 _OF_DEAD_TOKENS = {
     "ok: false": Refusal("token_expired", 200, ok=False),
@@ -140,6 +143,12 @@ class Server:
         code = f"code-{grant.number}"
         self.codes[code] = grant
         return code
+
+    def issue_elsewhere(self, connection_id: str, request_id: str, account: str, now: float) -> Issue:
+        """Return what an earlier system of the same client was given a while ago: no request of ours brought it."""
+        grant = Grant(len(self.grants) + 1, connection_id, request_id, account)
+        self.grants.append(grant)
+        return self._issue(grant, now - _A_WHILE, self._next(grant))
 
     def exchange(self, code: str, now: float, call: Any) -> dict[str, Any]:
         """Answer a token request with a code (RFC 6749 section 4.1.3); a code used twice ends its grant (4.1.2)."""

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from functions.vault.base.timing import SETTLE
 from local.demo import Faults
 from tests.torture.failing_end import WRITES
-from tests.torture.scene import HTTP_TIMEOUT, LEASE, LONGER_THAN_A_REPLAY_WINDOW, batch, record
+from tests.torture.scene import HTTP_TIMEOUT, LEASE, LONGER_THAN_A_REPLAY_WINDOW, PROVIDER, batch, record
 from tests.torture.victims import AFTER, Job
 from tests.unlimited import lift_the_limit, limit
 
@@ -250,6 +250,48 @@ class CallingBack:
             fate.word, fate.why = NO_TOKEN, "no token was issued; the page says that it failed: consent once more"
         _, event = scene.callback_event(connection_id=self._connection_id)
         scene.call("callback", event)
+
+
+@dataclass
+class Importing:
+    """`import_connection` of a grant that an earlier system has; the operator makes the same call again."""
+
+    name: str
+    window: int = 0
+    writes_fail: bool = False
+    """DynamoDB takes no write from the server's answer on, and the call's time is nearly up."""
+    _event: dict[str, Any] = field(default_factory=dict)
+
+    def begin(self, scene: Scene) -> Job:
+        """Have an earlier system connected; it does not use its grant any more."""
+        scene.reset()
+        known = set(scene.demo.secrets().get("refresh_token", []))
+        connected = scene.connect()
+        (refresh_token,) = set(scene.demo.secrets().get("refresh_token", [])) - known
+        about = {"provider": PROVIDER, "connection_id": f"imported-{connected}"}
+        self._event = {**about, "refresh_token": refresh_token}
+        scene.reset(window=self.window)
+        if self.writes_fail:
+            scene.dynamodb.fail(WRITES, when=lambda: "refreshed" in scene.token_requests())
+            return Job("import_connection", self._event, slow_server=ALMOST_ALL_OF_A_CALLS_TIME)
+        return Job("import_connection", self._event)
+
+    def end(self, scene: Scene, report: Report) -> Fate:
+        """Import again, let the rescue do its work, and ask for a token."""
+        scene.dynamodb.recover()
+        is_stored = bool(report.answered("dynamodb PutItem"))
+        sent = len(scene.token_requests())
+        answer = scene.call("import_connection", self._event)
+        is_sent_again = len(scene.token_requests()) > sent
+        if self.writes_fail:
+            scene.poll()
+        fate = survived(scene, self._event["connection_id"], report)
+        fate.require("the same import again has sent something", holds=not (is_stored and is_sent_again))
+        fate.require(f"the same import again says {answer}", holds=answer.get("status") in {"active", "unconfirmed"})
+        fate.require("lost in spite of a replay window", holds=fate.word != LOST or not self.window)
+        if not is_stored:
+            fate.why = "nothing was stored: the same import again takes it"
+        return fate
 
 
 @dataclass

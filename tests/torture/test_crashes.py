@@ -18,6 +18,7 @@ pytestmark = pytest.mark.needs_node
 
 SHORT = [
     "callback, new connection",
+    "import",
     "token, expired",
     "token, DynamoDB takes no write after the answer",
     "refresh, by the queue, long replay window",

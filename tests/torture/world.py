@@ -23,6 +23,7 @@ from functions.vault.usecases.completing import Completing
 from functions.vault.usecases.confirming import Confirming
 from functions.vault.usecases.declining import Declining
 from functions.vault.usecases.exchanging import Exchanging
+from functions.vault.usecases.importing import Importing
 from functions.vault.usecases.refresh_results import RefreshResults
 from functions.vault.usecases.refresh_to_revoke import RefreshToRevoke
 from functions.vault.usecases.refreshing import Refreshing
@@ -84,6 +85,7 @@ class Parts:
     revoking: type[Revoking] = Revoking
     exchanging: type[Exchanging] = Exchanging
     confirming: type[Confirming] = Confirming
+    importing: type[Importing] = Importing
     resealing: type[Resealing] = Resealing
     slots: type[Slots] = Slots
 
@@ -142,6 +144,8 @@ class World:
         self.begins_refused = False
         self.to_confirm: set[str] = set()
         """The requests whose tokens the application has to confirm."""
+        self.imports: dict[str, dict[str, Any]] = {}
+        """What is imported into each connection: all who import it bring the same."""
         self.vouched_for: set[str] = set()
         """Those among them that it has set out to confirm."""
         self._sent: set[tuple[str, str]] = set()
@@ -255,6 +259,9 @@ class Process:
         )
         self.revoking = parts.revoking(self.connections, self.registrations, token_revocation, self.timing)
         self.confirming = parts.confirming(self.connections, self.cipher, self.timing)
+        self.importing = parts.importing(
+            self.connections, self.registrations, self.cipher, self.refreshing, self.token_refresh, self.timing
+        )
         self.rescuing = Rescuing(self.cipher, self.committing)
         self.resealing = parts.resealing(self.connections, self.cipher, self.timing)
         self.sweeping = Sweeping(
@@ -300,6 +307,16 @@ class Process:
     ) -> ValidatedResponse:
         code = self.world.server.consent(connection_id, request_id, account or self.world.accounts[connection_id])
         return ValidatedResponse(PROVIDER, BrowserBinding(request_id, secret, new_secret()), None, code)
+
+    def take_over(self, connection_id: str, number: int = 1) -> Any:
+        """Be the operator who brings a grant of the connection's account along; each `number` is another one."""
+        world, name = self.world, f"{connection_id} {number}"
+        if name not in world.imports:
+            about = (connection_id, f"import of {name}", world.accounts[connection_id], world.scheduler.now)
+            issue = world.server.issue_elsewhere(*about)
+            tokens = {"refresh_token": issue.refresh_token, "access_token": issue.access_token}
+            world.imports[name] = {"provider": PROVIDER, "connection_id": connection_id, **tokens}
+        return self.importing.take(dict(world.imports[name]), self.deadline)
 
     def confirm(self, connection_id: str, response: ValidatedResponse) -> Any:
         """Be the application to which the browser has come back with its confirmation."""

@@ -40,6 +40,7 @@ from functions.vault.usecases.completing import Completing
 from functions.vault.usecases.confirming import Confirming
 from functions.vault.usecases.declining import Declining
 from functions.vault.usecases.exchanging import Exchanging
+from functions.vault.usecases.importing import Importing
 from functions.vault.usecases.refresh_results import RefreshResults
 from functions.vault.usecases.refresh_to_revoke import RefreshToRevoke
 from functions.vault.usecases.refreshing import Refreshing
@@ -477,6 +478,8 @@ class MemoryServices:
         self.stored_outcomes = StoredOutcomes(self.connections, self.authorizations, self.timing)
         self.completing = self.completing_with()
         self.confirming = Confirming(self.connections, self.cipher, self.timing)
+        imports_with = (self.registrations, self.new_cipher(), self.refreshing, self.token_refresh)
+        self.importing = Importing(self.connections, *imports_with, self.timing)
         self.rescuing = Rescuing(self.new_cipher(), self.committing)
         self.resealing = Resealing(self.connections, self.new_cipher(), self.timing)
         self.sweeping = Sweeping(

@@ -16,7 +16,7 @@ from functions.vault.grant.connection import LONGEST_NOTICE
 from functions.vault.grant.stored_set import RefreshedFrom
 from functions.vault.grant.transition import SAME_END
 from functions.vault.storage import attributes
-from functions.vault.storage.connection_item import connection_item, events_item
+from functions.vault.storage.connection_item import connection_item, events_item, events_since
 from functions.vault.storage.stream import announced_image, announced_item
 from tests.requirements import ROOT
 from tests.unit.samples import NOW, connection, sealed_tokens, token_response
@@ -45,7 +45,7 @@ def refreshed(was: Connection, now: int, ends_at: int | None) -> Connection:
 
 def kinds(now: Connection, was: Connection) -> tuple[str, ...]:
     """Return what a write from one record to the other announces."""
-    return now.events_since(was.changes)
+    return events_since(now, was.changes)
 
 
 def test_nothing_but_what_is_listed_gets_into_an_event() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from functions import vault
 from functions.vault.base.errors import ProviderError, ProviderUnavailable, ReauthorizationRequired
-from functions.vault.grant import another_key, consents, late_answers, refreshes, revocations
+from functions.vault.grant import another_key, consents, imports, late_answers, refreshes, revocations
 from functions.vault.grant.life import LIFE, MOST_SUPERSEDED, Happened, Place, Status, becomes
 from functions.vault.grant.stored_set import Pending, RefreshedFrom
 from functions.vault.grant.token_set import TokenSet
@@ -32,6 +32,7 @@ Row = tuple[Status | None, Place, Happened]
 MOST_OF_A_WALK = 5
 
 ENDED = {Status.REVOKING, Status.REVOKED}
+BRINGS_BACK = {Happened.CONSENTED, Happened.IMPORTED, Happened.HAS_TO_BE_PROVED}
 
 
 def test_what_has_no_row_cannot_happen() -> None:
@@ -63,11 +64,11 @@ def test_everything_that_can_happen_has_a_row_and_none_leads_nowhere() -> None:
 
 
 def test_a_revoked_connection_vends_nothing() -> None:
-    """Nothing is current in a connection that was revoked; only a consent brings it back."""
+    """Nothing is current in a connection that was revoked; only a consent or an import brings it back."""
     for (status, place, happened), (then, after) in LIFE.items():
         assert (status in ENDED) <= (place is not Place.CURRENT)
         assert (then in ENDED) <= (after is not Place.CURRENT)
-        assert (status in ENDED and then not in ENDED) <= (happened is Happened.CONSENTED)
+        assert (status in ENDED and then not in ENDED) <= (happened in BRINGS_BACK)
 
 
 def test_a_token_set_leaves_the_place_revoking_only_for_a_reason() -> None:
@@ -88,6 +89,7 @@ def test_a_token_set_leaves_the_place_revoking_only_for_a_reason() -> None:
 
 
 ACCOUNT = token_response(subject="account-1")
+BROUGHT = imports.Brought("digest", "owner-1", {"shop": "1"}, {})
 ONLINE = token_response(subject="account-1", tokens=TokenSet("AT-1"))
 """A consent of the same account that brings no refresh token."""
 
@@ -97,6 +99,37 @@ def consented(was: Connection, response: TokenResponse = ACCOUNT, *, grants_are_
     number = was.changes
     tokens = sealed_tokens(response, b"consent-%d" % number, version=was.version + 1)
     return connection(tokens=tokens, before=was, authorized_by=f"consent-{number}", grants_are_apart=grants_are_apart)
+
+
+def imported(was: Connection) -> Connection:
+    """Let an import come that is taken as it is."""
+    assert imports.has_no_tokens(was)
+    return imports.imported(was.connection_id, answer(was), BROUGHT, NOW, before=was)
+
+
+def has_to_be_proved(was: Connection) -> Connection:
+    """Let an import come that `holder-1` proves."""
+    assert imports.has_no_tokens(was)
+    tokens = answer(was, token_response(subject="account-1"))
+    return imports.has_to_be_proved(was.connection_id, tokens, BROUGHT, "holder-1", NOW + 30, NOW, before=was)
+
+
+def to_be_proved(was: Connection) -> Connection:
+    """Return a connection with an import that is yet to be proved; raise `LookupError` if it has none."""
+    assert was.is_to_be_proved
+    return was
+
+
+def without_import(was: Connection) -> Connection:
+    """Return a connection without one; raise `LookupError` if it has one."""
+    assert not was.is_to_be_proved
+    return was
+
+
+def proved_of_another(was: Connection, *, grants_are_apart: bool) -> Connection:
+    """Let the refresh of an import bring tokens of another account."""
+    tokens, source = answer(to_be_proved(was), token_response(subject="account-2")), RefreshedFrom("any", 1)
+    return refreshes.refreshed(was, tokens, source, "holder-1", NOW, grants_are_apart=grants_are_apart)
 
 
 def late_apart(was: Connection) -> Connection:
@@ -205,9 +238,9 @@ def kept_came_late(was: Connection) -> Connection:
     return late_answers.kept_came_late(was, answer(was), kept, "holder-9", NOW, RefreshedFrom(kept.id, 1))
 
 
-def answer(was: Connection) -> SealedTokens:
+def answer(was: Connection, response: TokenResponse | None = None) -> SealedTokens:
     """Return tokens that a server has just issued."""
-    return sealed_tokens(sealed=b"answer-%d" % was.changes, version=was.version + 1)
+    return sealed_tokens(response, b"answer-%d" % was.changes, version=was.version + 1)
 
 
 def refreshed(was: Connection) -> Connection:
@@ -281,12 +314,25 @@ STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
         lambda was: consents.account_left_unknown(was, one_that_waits(was), NOW),
     ],
     Happened.DISOWNED: [
-        lambda was: consents.disowned(was, with_grants_apart(one_that_waits(was), apart=True), NOW),
+        lambda was: consents.disowned(without_import(was), with_grants_apart(one_that_waits(was), apart=True), NOW),
         lambda was: consents.never_verified(was, GONE, NOW, grants_are_apart=True),
     ],
     Happened.FORGOTTEN: [
-        lambda was: consents.disowned(was, with_grants_apart(one_that_waits(was), apart=False), NOW),
+        lambda was: consents.disowned(without_import(was), with_grants_apart(one_that_waits(was), apart=False), NOW),
         lambda was: consents.never_verified(was, GONE, NOW, grants_are_apart=False),
+    ],
+    Happened.DISOWNED_BESIDE: [
+        lambda was: consents.disowned(to_be_proved(was), with_grants_apart(one_that_waits(was), apart=True), NOW)
+    ],
+    Happened.FORGOTTEN_BESIDE: [
+        lambda was: consents.disowned(to_be_proved(was), with_grants_apart(one_that_waits(was), apart=False), NOW)
+    ],
+    Happened.IMPORTED: [imported],
+    Happened.HAS_TO_BE_PROVED: [has_to_be_proved],
+    Happened.PROVED: [
+        lambda was: refreshed(to_be_proved(was)),
+        lambda was: proved_of_another(was, grants_are_apart=True),
+        lambda was: proved_of_another(was, grants_are_apart=False),
     ],
     Happened.LEASED: [
         lambda was: refreshes.leased(was, "holder-1", NOW + 30, NOW),
@@ -301,7 +347,7 @@ STEPS: dict[Happened, list[Callable[[Connection], Connection]]] = {
         lambda was: refreshes.lease_ended_aside(was, was.in_place(Place.SUPERSEDED)[0].answer_lost(NOW)),
         lambda was: refreshes.lease_ended_aside(was, was.to_revoke[0].answer_lost(NOW)),
     ],
-    Happened.REFRESHED: [lambda was: refreshed(alive(without_kept(was)))],
+    Happened.REFRESHED: [lambda was: refreshed(alive(without_kept(without_import(was))))],
     Happened.REFRESH_FAILED: [lambda was: refreshes.refresh_failed(was, DOWN, NOW, 0.5)],
     Happened.REFUSED: [lambda was: refreshes.refused(without_kept(was), REFUSED, NOW)],
     Happened.RECOVERED: [lambda was: refreshed(believed_dead(was))],
@@ -358,10 +404,13 @@ def rows_between(was: Connection, now: Connection, happened: Happened) -> set[Ro
 
 def test_every_row_is_used() -> None:
     """By all that can happen to a connection, again and again, from its first consent on."""
-    seen: set[Row] = {(None, Place.OUTSIDE, Happened.CONSENTED), (None, Place.OUTSIDE, Happened.FIRST_HAS_TO_WAIT)}
+    firsts = (Happened.CONSENTED, Happened.FIRST_HAS_TO_WAIT, Happened.IMPORTED, Happened.HAS_TO_BE_PROVED)
+    seen: set[Row] = {(None, Place.OUTSIDE, happened) for happened in firsts}
     unconfirmed = Pending(NOW + 600, NOW, 0, confirmation="hash", confirm_by=NOW + 600)
     first = consents.first_has_to_wait("merchant-1", sealed_tokens(ACCOUNT), unconfirmed, "consent-0", NOW)
-    waiting, known = [connection(ACCOUNT), first], set()
+    about = ("merchant-1", sealed_tokens(ACCOUNT), BROUGHT)
+    to_prove = imports.has_to_be_proved(*about, "holder-1", NOW + 30, NOW, before=None)
+    waiting, known = [connection(ACCOUNT), first, imports.imported(*about, NOW, before=None), to_prove], set()
     while waiting:
         was = waiting.pop()
         for happened, steps in STEPS.items():

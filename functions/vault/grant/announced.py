@@ -25,7 +25,8 @@ SCHEMA = 1
 """The version of the fields: it rises if one goes, or changes its meaning. Further fields may come at any time."""
 
 KINDS = {
-    "authorized": "Somebody has connected the account. If it has to be confirmed first, `unconfirmed` is true.",
+    "authorized": "Somebody has connected the account, or an import has been proved. If the application still has to "
+    "confirm it, `unconfirmed` is true.",
     "confirmed": "The application has confirmed who came back, and tokens are vended from now on.",
     "refreshed": "There is a new access token. Published only if the stack's parameter PublishRefreshes is true.",
     "degraded": "A refresh has failed, and is tried again. The stored access token is vended while it is valid.",

@@ -16,7 +16,7 @@ from .failure import Failure
 from .life import ENDED, Place, Status
 
 if TYPE_CHECKING:
-    from functions.vault.base.errors import GatehouseError, UnknownRefusal
+    from functions.vault.base.errors import GatehouseError
 
     from .last_attempt import LastAttempt
     from .lease import Lease
@@ -52,6 +52,7 @@ class Connection:
     `last_attempt` is the latest authorization that came to nothing, since the connection was authorized.
     `waited_at` is when the server issued the newest tokens that had to wait for a confirmation, `waited` are the ids of
     the newest token sets that had to wait, and `ran_out` is the hash of a confirmation that nobody has brought.
+    `import_digest` is a digest of what the latest import has brought, until somebody consents.
     `ends_at` is when the grant ends as far as the server has said, and `notice_at` is when that is announced.
     `events` is what has happened since the record was read, each with the number of the change: it is written once.
     """
@@ -74,6 +75,7 @@ class Connection:
     requested_scope: str | None = None
     authorized_by: str | None = None
     authorized_at: int | None = None
+    import_digest: str | None = None
     revocations: int = 0
     revocation: tuple[Revoked, ...] = ()
     changes: int = 0
@@ -119,6 +121,11 @@ class Connection:
         return next(iter(self.in_place(Place.KEPT)), None)
 
     @property
+    def is_to_be_proved(self) -> bool:
+        """Return whether its current tokens were imported, and are vended only once a refresh has proved them."""
+        return self.status is Status.UNCONFIRMED and self.current is not None
+
+    @property
     def waits_first(self) -> StoredSet | None:
         """Return the token set whose account is asked for next, or whose time is over next; None if there is none."""
         waiting = [each for each in self.sets if each.waits_until is not None]
@@ -160,6 +167,8 @@ class Connection:
     def require_vendable(self) -> None:
         """Raise the error that says why this connection has no token to give, if it has none."""
         about = self.connection_id
+        if self.is_to_be_proved:
+            return  # whoever wants its token proves it, or waits for that
         if self.status in ENDED:
             raise ConnectionRevoked("The connection was revoked: start again to connect it.", connection_id=about)
         if self.status is Status.UNCONFIRMED or self.needs == CONFIRMATION:
@@ -183,8 +192,8 @@ class Connection:
         for its first half, so that one impatient caller does not wear the refresh token out.
         """
         expires_at = self.expires_at
-        if expires_at is None:
-            return True
+        if self.is_to_be_proved or expires_at is None:
+            return not self.is_to_be_proved
         lifetime = expires_at - self.refreshed_at
         wanted = seconds if seconds < lifetime else lifetime / 2
         return now < expires_at - wanted
@@ -251,7 +260,8 @@ class Connection:
     @property
     def needs_consent(self) -> bool:
         """Return whether it has lost its grant, as far as Gatehouse can tell, whether or not that was expected."""
-        may_be_dead = self.status is Status.ACTIVE and self.failure is not None and self.failure.lasts
+        is_used = self.status is Status.ACTIVE or self.is_to_be_proved
+        may_be_dead = is_used and self.failure is not None and self.failure.lasts
         return may_be_dead or self.is_believed_dead
 
     @property
@@ -260,11 +270,6 @@ class Connection:
         if self.status is not Status.ACTIVE:
             return None
         return self.expires_at if self.to_refresh is None else self.to_refresh.refresh_expires_at
-
-    def events_since(self, changes: int) -> tuple[str, ...]:
-        """Return what has happened after that number of changes. What was ended on purpose did not need anybody."""
-        kinds = tuple(kind for number, kind in self.events if number > changes)
-        return tuple(kind for kind in kinds if self.status not in ENDED or kind != "reauthorization_required")
 
     # What is known of its failures
 
@@ -293,8 +298,3 @@ class Connection:
         """Return what is remembered when `error` ends the attempt under way (`Failure.of`)."""
         holder = self.lease.holder if self.lease else ""
         return Failure.of(error, self.failure, now, jitter, holder, needed=needed)
-
-    def refused_unknown_since(self, error: UnknownRefusal, now: float) -> int | None:
-        """Return since when its grant is refused for an unknown reason, if for too long to pass; else None."""
-        following = self.failure_after(error, now)
-        return following.unknown_since if following.lasts else None

@@ -11,6 +11,7 @@ from .connection import Connection
 from .life import Happened, Place, Status
 from .stored_set import ASKED_AFTER
 from .transition import after, settled
+from .unproved import without_refused
 
 if TYPE_CHECKING:
     from functions.vault.base.errors import GatehouseError
@@ -41,10 +42,11 @@ def consented(  # noqa: PLR0913 - one argument for each thing that an authorizat
 
     The token sets of an earlier grant stay, each in its place: they may have to be revoked one day. If
     `grants_are_apart` they are revoked at once, since that ends no other grant. `confirmed_by` is the hash of what the
-    application brought, if it had to confirm the tokens.
+    application brought, if it had to confirm the tokens. An import that was refused goes: it was nobody's consent.
     """
+    before = before and without_refused(before, now)
     fresh = replace(
-        _empty(connection_id, provider, now, before),
+        empty(connection_id, provider, now, before),
         version=tokens.seal.version,
         owner=owner,
         parameters=parameters,
@@ -54,7 +56,7 @@ def consented(  # noqa: PLR0913 - one argument for each thing that an authorizat
         authorized_at=tokens.obtained_at,
     )
     new = tokens.stored(authorized_by)
-    new = replace(new, account_at=_account_at(tokens, now), confirmed_by=confirmed_by)
+    new = replace(new, account_at=account_at(tokens, now), confirmed_by=confirmed_by)
     goes_on = before.goes_on_beside(tokens) if before is not None else None
     if before is not None and goes_on is not None:
         return _consented_beside(fresh, before, goes_on, tokens, new, now, grants_are_apart=grants_are_apart)
@@ -88,7 +90,7 @@ def _consented_beside(  # noqa: PLR0913, PLR0917 - as above
     return after(fresh, Happened.CONSENTED_KEEPING, now, [kept], new, **values)
 
 
-def _empty(connection_id: str, provider: str, now: float, before: Connection | None) -> Connection:
+def empty(connection_id: str, provider: str, now: float, before: Connection | None) -> Connection:
     """Return a connection with nothing but its token sets and its counts, which go on for ever.
 
     Its version is for the tokens to say that become current.
@@ -112,7 +114,7 @@ def _empty(connection_id: str, provider: str, now: float, before: Connection | N
     )
 
 
-def _account_at(tokens: SealedTokens, now: float) -> int | None:
+def account_at(tokens: SealedTokens, now: float) -> int | None:
     """Return when the background asks for the account of a consent's tokens, if it has to be asked for."""
     return int(now) + ASKED_AFTER if tokens.asks_account else None
 
@@ -138,7 +140,7 @@ def first_has_to_wait(
     """Return the connection that tokens make which wait for the application, if there is none yet."""
     whose = tokens.whose
     made = replace(
-        _empty(connection_id, whose.provider, now, None),
+        empty(connection_id, whose.provider, now, None),
         owner=pending.owner,
         parameters=whose.parameters,
         tags=pending.tags,
@@ -185,9 +187,11 @@ def account_left_unknown(connection: Connection, first: StoredSet, now: float) -
 
 def disowned(connection: Connection, theirs: StoredSet, now: float, **fields: Any) -> Connection:
     """Return the connection without waiting tokens that are not its own: revoked if that ends nothing else."""
+    is_beside = connection.is_to_be_proved
     if theirs.pending is not None and theirs.pending.grants_are_apart:
-        return after(connection, Happened.DISOWNED, now, [theirs.to_be_revoked(now)], **fields)
-    return after(connection, Happened.FORGOTTEN, now, [theirs], **fields)
+        happened = Happened.DISOWNED_BESIDE if is_beside else Happened.DISOWNED
+        return after(connection, happened, now, [theirs.to_be_revoked(now)], **fields)
+    return after(connection, Happened.FORGOTTEN_BESIDE if is_beside else Happened.FORGOTTEN, now, [theirs], **fields)
 
 
 def ran_out(connection: Connection, unconfirmed: StoredSet, now: float) -> Connection:

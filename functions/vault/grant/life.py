@@ -48,15 +48,19 @@ The rules that the rows follow:
   When nothing keeps them waiting they leave as a consent's tokens do, or as a late answer. If they are for another
   account, if nobody has confirmed them in time, or if a revocation or a newer consent finds them unconfirmed, they are
   not the connection's own. Nothing takes the place of tokens that wait for their account alone but their own answer.
+- **An import** brings tokens into a connection that has none. They are current at once, and vended once a refresh has
+  proved them: until then the connection is `unconfirmed`. If the server refuses them they are tried again as any grant
+  is, and go if others are imported or somebody consents: they never were the connection's own. So it is if they turn
+  out to be of another account than was named. An import may also be taken as it is.
 - **Revocation** ends a connection here at once. It is `revoking` while any of its token sets is still to be revoked at
-  its server, and `revoked` when none is left. Only a new consent makes it active again; what is yet to be revoked then
-  stays beside the new tokens.
+  its server, and `revoked` when none is left. Only a new consent brings it back, or an import once it is `revoked`;
+  what is yet to be revoked then stays beside the new tokens.
 - **Another key.** If another KMS key seals from now on, what an earlier one sealed is sealed again, in its place: its
   tokens, its lease, its attempts and its version stay what they are. What is or was `pending` is left as it is.
 
 Only `transition.after` sets a status or moves a token set, and it does so by this table. For each thing that happens
-there is a function of the same name, in `consents`, `refreshes`, `late_answers`, `revocations` or `another_key`. The
-picture of the table is in `docs/life.md`.
+there is a function of the same name, in `consents`, `imports`, `refreshes`, `late_answers`, `revocations` or
+`another_key`. The picture of the table is in `docs/life.md`.
 """
 
 from __future__ import annotations
@@ -114,6 +118,11 @@ class Happened(StrEnum):
     ACCOUNT_LEFT_UNKNOWN = "the account of its tokens is not asked for any more"
     DISOWNED = "it was not the connection's own, and grants are separate"
     FORGOTTEN = "it was not the connection's own"
+    DISOWNED_BESIDE = "it was not the connection's own, beside an import to be proved, and grants are separate"
+    FORGOTTEN_BESIDE = "it was not the connection's own, beside an import to be proved"
+    IMPORTED = "an import came that is taken as it is"
+    HAS_TO_BE_PROVED = "an import came, and has to be proved"
+    PROVED = "a refresh proved an import"
     LEASED = "a refresh began"
     GOT_SLOT = "a refresh that waited got its slot"
     LEASE_GIVEN_BACK = "a refresh sent nothing"
@@ -150,9 +159,14 @@ _SUPERSEDED, _REVOKING = Place.SUPERSEDED, Place.REVOKING
 _Rows = dict[tuple[Status | None, Place, Happened], tuple[Status, Place]]
 
 
+def _goes(start: Place, happened: Happened, end: Place, *statuses: Status) -> _Rows:
+    """Return a row for each of these statuses, which stays while what happens moves a token set."""
+    return {(status, start, happened): (status, end) for status in statuses}
+
+
 def _stays(place: Place, happened: Happened, *statuses: Status) -> _Rows:
     """Return a row for each of these statuses in which what happens moves nothing."""
-    return {(status, place, happened): (status, place) for status in statuses}
+    return _goes(place, happened, place, *statuses)
 
 
 _LIFE: _Rows = {
@@ -168,31 +182,35 @@ _LIFE: _Rows = {
     (_ACTIVE, _OUTSIDE, Happened.CONSENTED_KEEPING): (_ACTIVE, _CURRENT),
     (_ACTIVE, _CURRENT, Happened.CONSENTED_KEEPING): (_ACTIVE, _KEPT),
     (_UNCONFIRMED, _OUTSIDE, Happened.CONSENTED): (_ACTIVE, _CURRENT),
+    (_UNCONFIRMED, _CURRENT, Happened.CONSENTED): (_ACTIVE, _SUPERSEDED),
+    # An import, into a connection without tokens.
+    (None, _OUTSIDE, Happened.IMPORTED): (_ACTIVE, _CURRENT),
+    (_DEAD, _OUTSIDE, Happened.IMPORTED): (_ACTIVE, _CURRENT),
+    (_ENDED, _OUTSIDE, Happened.IMPORTED): (_ACTIVE, _CURRENT),
+    (None, _OUTSIDE, Happened.HAS_TO_BE_PROVED): (_UNCONFIRMED, _CURRENT),
+    (_DEAD, _OUTSIDE, Happened.HAS_TO_BE_PROVED): (_UNCONFIRMED, _CURRENT),
+    (_ENDED, _OUTSIDE, Happened.HAS_TO_BE_PROVED): (_UNCONFIRMED, _CURRENT),
+    (_UNCONFIRMED, _OUTSIDE, Happened.PROVED): (_ACTIVE, _CURRENT),
+    (_UNCONFIRMED, _CURRENT, Happened.PROVED): (_ACTIVE, _OUTSIDE),
+    (_UNCONFIRMED, _CURRENT, Happened.REFUSED): (_DEAD, _CURRENT),
     # A consent whose tokens have to wait.
     (None, _OUTSIDE, Happened.FIRST_HAS_TO_WAIT): (_UNCONFIRMED, _PENDING),
     (_DEAD, _OUTSIDE, Happened.FIRST_HAS_TO_WAIT): (_UNCONFIRMED, _PENDING),
-    (_ACTIVE, _OUTSIDE, Happened.HAS_TO_WAIT): (_ACTIVE, _PENDING),
-    (_DEAD, _OUTSIDE, Happened.HAS_TO_WAIT): (_DEAD, _PENDING),
-    (_ENDING, _OUTSIDE, Happened.HAS_TO_WAIT): (_ENDING, _PENDING),
-    (_ENDED, _OUTSIDE, Happened.HAS_TO_WAIT): (_ENDED, _PENDING),
+    **_goes(_OUTSIDE, Happened.HAS_TO_WAIT, _PENDING, _ACTIVE, _UNCONFIRMED, _DEAD, _ENDING, _ENDED),
     (_ACTIVE, _PENDING, Happened.CONSENTED): (_ACTIVE, _CURRENT),
     (_UNCONFIRMED, _PENDING, Happened.CONSENTED): (_ACTIVE, _CURRENT),
     (_DEAD, _PENDING, Happened.CONSENTED): (_ACTIVE, _CURRENT),
     (_ENDING, _PENDING, Happened.CONSENTED): (_ACTIVE, _CURRENT),
     (_ENDED, _PENDING, Happened.CONSENTED): (_ACTIVE, _CURRENT),
     (_ACTIVE, _PENDING, Happened.CONSENTED_KEEPING): (_ACTIVE, _CURRENT),
-    (_ACTIVE, _PENDING, Happened.CAME_LATE): (_ACTIVE, _SUPERSEDED),
-    (_DEAD, _PENDING, Happened.CAME_LATE): (_DEAD, _SUPERSEDED),
-    (_ACTIVE, _PENDING, Happened.DISOWNED): (_ACTIVE, _REVOKING),
+    **_goes(_PENDING, Happened.CAME_LATE, _SUPERSEDED, _ACTIVE, _DEAD),
     (_UNCONFIRMED, _PENDING, Happened.DISOWNED): (_DEAD, _REVOKING),
-    (_DEAD, _PENDING, Happened.DISOWNED): (_DEAD, _REVOKING),
-    (_ENDING, _PENDING, Happened.DISOWNED): (_ENDING, _REVOKING),
+    **_goes(_PENDING, Happened.DISOWNED, _REVOKING, _ACTIVE, _DEAD, _ENDING),
     (_ENDED, _PENDING, Happened.DISOWNED): (_ENDING, _REVOKING),
-    (_ACTIVE, _PENDING, Happened.FORGOTTEN): (_ACTIVE, _OUTSIDE),
     (_UNCONFIRMED, _PENDING, Happened.FORGOTTEN): (_DEAD, _OUTSIDE),
-    (_DEAD, _PENDING, Happened.FORGOTTEN): (_DEAD, _OUTSIDE),
-    (_ENDING, _PENDING, Happened.FORGOTTEN): (_ENDING, _OUTSIDE),
-    (_ENDED, _PENDING, Happened.FORGOTTEN): (_ENDED, _OUTSIDE),
+    **_goes(_PENDING, Happened.FORGOTTEN, _OUTSIDE, _ACTIVE, _DEAD, _ENDING, _ENDED),
+    (_UNCONFIRMED, _PENDING, Happened.DISOWNED_BESIDE): (_UNCONFIRMED, _REVOKING),
+    (_UNCONFIRMED, _PENDING, Happened.FORGOTTEN_BESIDE): (_UNCONFIRMED, _OUTSIDE),
     **_stays(_PENDING, Happened.ACCOUNT_FOUND, *Status),
     **_stays(_PENDING, Happened.ACCOUNT_PUT_OFF, *Status),
     **_stays(_PENDING, Happened.ACCOUNT_LEFT_UNKNOWN, *Status),
@@ -202,14 +220,14 @@ _LIFE: _Rows = {
     (_DEAD, _CURRENT, Happened.DISOWNED): (_DEAD, _REVOKING),
     (_DEAD, _CURRENT, Happened.FORGOTTEN): (_DEAD, _OUTSIDE),
     # A refresh: its lease, and its outcome.
-    **_stays(_CURRENT, Happened.LEASED, _ACTIVE, _DEAD),
-    **_stays(_CURRENT, Happened.GOT_SLOT, _ACTIVE, _DEAD),
+    **_stays(_CURRENT, Happened.LEASED, _ACTIVE, _UNCONFIRMED, _DEAD),
+    **_stays(_CURRENT, Happened.GOT_SLOT, _ACTIVE, _UNCONFIRMED, _DEAD),
     (_ACTIVE, _KEPT, Happened.GOT_SLOT): (_ACTIVE, _KEPT),
-    **_stays(_CURRENT, Happened.LEASE_GIVEN_BACK, _ACTIVE, _DEAD),
-    **_stays(_CURRENT, Happened.LEASE_ENDED, _ACTIVE, _DEAD),
-    **_stays(_SUPERSEDED, Happened.LEASE_ENDED, _ACTIVE, _DEAD),
+    **_stays(_CURRENT, Happened.LEASE_GIVEN_BACK, _ACTIVE, _UNCONFIRMED, _DEAD),
+    **_stays(_CURRENT, Happened.LEASE_ENDED, _ACTIVE, _UNCONFIRMED, _DEAD),
+    **_stays(_SUPERSEDED, Happened.LEASE_ENDED, _ACTIVE, _UNCONFIRMED, _DEAD),
     **_stays(_REVOKING, Happened.LEASE_ENDED, _ACTIVE, _UNCONFIRMED, _DEAD, _ENDING),
-    **_stays(_CURRENT, Happened.REFRESH_FAILED, _ACTIVE, _DEAD),
+    **_stays(_CURRENT, Happened.REFRESH_FAILED, _ACTIVE, _UNCONFIRMED, _DEAD),
     (_ACTIVE, _CURRENT, Happened.REFUSED): (_DEAD, _CURRENT),
     (_ACTIVE, _OUTSIDE, Happened.REFRESHED): (_ACTIVE, _CURRENT),
     (_ACTIVE, _CURRENT, Happened.REFRESHED): (_ACTIVE, _OUTSIDE),
@@ -232,53 +250,37 @@ _LIFE: _Rows = {
     (_ACTIVE, _OUTSIDE, Happened.KEPT_CAME_LATE): (_ACTIVE, _KEPT),
     (_ACTIVE, _KEPT, Happened.KEPT_CAME_LATE): (_ACTIVE, _OUTSIDE),
     # Tokens that came too late. A superseded token set gives way to what its own refresh has brought.
-    (_ACTIVE, _OUTSIDE, Happened.CAME_LATE): (_ACTIVE, _SUPERSEDED),
-    (_DEAD, _OUTSIDE, Happened.CAME_LATE): (_DEAD, _SUPERSEDED),
-    (_ACTIVE, _SUPERSEDED, Happened.CAME_LATE): (_ACTIVE, _OUTSIDE),
-    (_DEAD, _SUPERSEDED, Happened.CAME_LATE): (_DEAD, _OUTSIDE),
-    (_ACTIVE, _SUPERSEDED, Happened.LEFT_TO_SERVER): (_ACTIVE, _OUTSIDE),
-    (_DEAD, _SUPERSEDED, Happened.LEFT_TO_SERVER): (_DEAD, _OUTSIDE),
-    (_ACTIVE, _SUPERSEDED, Happened.REVOKED_APART): (_ACTIVE, _REVOKING),
-    (_DEAD, _SUPERSEDED, Happened.REVOKED_APART): (_DEAD, _REVOKING),
+    **_goes(_OUTSIDE, Happened.CAME_LATE, _SUPERSEDED, _ACTIVE, _UNCONFIRMED, _DEAD),
+    **_goes(_SUPERSEDED, Happened.CAME_LATE, _OUTSIDE, _ACTIVE, _UNCONFIRMED, _DEAD),
+    **_goes(_SUPERSEDED, Happened.LEFT_TO_SERVER, _OUTSIDE, _ACTIVE, _UNCONFIRMED, _DEAD),
+    **_goes(_SUPERSEDED, Happened.REVOKED_APART, _REVOKING, _ACTIVE, _UNCONFIRMED, _DEAD),
     # Revocation, here and at the server.
     (_ACTIVE, _CURRENT, Happened.REVOKED): (_ENDING, _REVOKING),
+    (_UNCONFIRMED, _CURRENT, Happened.REVOKED): (_ENDING, _REVOKING),
     (_DEAD, _CURRENT, Happened.REVOKED): (_ENDING, _REVOKING),
     (_ACTIVE, _KEPT, Happened.REVOKED): (_ENDING, _REVOKING),
     (_ACTIVE, _SUPERSEDED, Happened.REVOKED): (_ENDING, _REVOKING),
+    (_UNCONFIRMED, _SUPERSEDED, Happened.REVOKED): (_ENDING, _REVOKING),
     (_DEAD, _SUPERSEDED, Happened.REVOKED): (_ENDING, _REVOKING),
     (_DEAD, _REVOKING, Happened.REVOKED): (_ENDING, _REVOKING),
     (_DEAD, _OUTSIDE, Happened.REVOKED_WITHOUT): (_ENDED, _OUTSIDE),
-    (_ACTIVE, _OUTSIDE, Happened.CAME_AFTER_REVOCATION): (_ACTIVE, _REVOKING),
-    (_DEAD, _OUTSIDE, Happened.CAME_AFTER_REVOCATION): (_DEAD, _REVOKING),
-    (_ENDING, _OUTSIDE, Happened.CAME_AFTER_REVOCATION): (_ENDING, _REVOKING),
+    **_goes(_OUTSIDE, Happened.CAME_AFTER_REVOCATION, _REVOKING, _ACTIVE, _UNCONFIRMED, _DEAD, _ENDING),
     (_ENDED, _OUTSIDE, Happened.CAME_AFTER_REVOCATION): (_ENDING, _REVOKING),
-    (_ACTIVE, _SUPERSEDED, Happened.CAME_AFTER_REVOCATION): (_ACTIVE, _OUTSIDE),
-    (_DEAD, _SUPERSEDED, Happened.CAME_AFTER_REVOCATION): (_DEAD, _OUTSIDE),
-    (_ACTIVE, _REVOKING, Happened.CAME_AFTER_REVOCATION): (_ACTIVE, _OUTSIDE),
-    (_DEAD, _REVOKING, Happened.CAME_AFTER_REVOCATION): (_DEAD, _OUTSIDE),
-    (_ENDING, _REVOKING, Happened.CAME_AFTER_REVOCATION): (_ENDING, _OUTSIDE),
-    (_ACTIVE, _OUTSIDE, Happened.CAME_UNWANTED): (_ACTIVE, _REVOKING),
-    (_UNCONFIRMED, _OUTSIDE, Happened.CAME_UNWANTED): (_UNCONFIRMED, _REVOKING),
-    (_DEAD, _OUTSIDE, Happened.CAME_UNWANTED): (_DEAD, _REVOKING),
-    (_ENDING, _OUTSIDE, Happened.CAME_UNWANTED): (_ENDING, _REVOKING),
+    **_goes(_SUPERSEDED, Happened.CAME_AFTER_REVOCATION, _OUTSIDE, _ACTIVE, _UNCONFIRMED, _DEAD),
+    **_goes(_REVOKING, Happened.CAME_AFTER_REVOCATION, _OUTSIDE, _ACTIVE, _UNCONFIRMED, _DEAD, _ENDING),
+    **_goes(_OUTSIDE, Happened.CAME_UNWANTED, _REVOKING, _ACTIVE, _UNCONFIRMED, _DEAD, _ENDING),
     (_ENDED, _OUTSIDE, Happened.CAME_UNWANTED): (_ENDING, _REVOKING),
-    (_ACTIVE, _REVOKING, Happened.CAME_UNWANTED): (_ACTIVE, _OUTSIDE),
-    (_UNCONFIRMED, _REVOKING, Happened.CAME_UNWANTED): (_UNCONFIRMED, _OUTSIDE),
-    (_DEAD, _REVOKING, Happened.CAME_UNWANTED): (_DEAD, _OUTSIDE),
+    **_goes(_REVOKING, Happened.CAME_UNWANTED, _OUTSIDE, _ACTIVE, _UNCONFIRMED, _DEAD),
     **_stays(_REVOKING, Happened.LEASED, _ACTIVE, _UNCONFIRMED, _DEAD, _ENDING),
     **_stays(_REVOKING, Happened.REVOCATION_BEGAN, _ACTIVE, _UNCONFIRMED, _DEAD, _ENDING),
     **_stays(_REVOKING, Happened.REVOCATION_FAILED, _ACTIVE, _UNCONFIRMED, _DEAD, _ENDING),
-    (_ACTIVE, _REVOKING, Happened.REVOCATION_PUT_OFF): (_ACTIVE, _SUPERSEDED),
-    (_DEAD, _REVOKING, Happened.REVOCATION_PUT_OFF): (_DEAD, _SUPERSEDED),
-    (_ACTIVE, _REVOKING, Happened.REVOCATION_CONFIRMED): (_ACTIVE, _OUTSIDE),
-    (_UNCONFIRMED, _REVOKING, Happened.REVOCATION_CONFIRMED): (_UNCONFIRMED, _OUTSIDE),
-    (_DEAD, _REVOKING, Happened.REVOCATION_CONFIRMED): (_DEAD, _OUTSIDE),
-    (_ENDING, _REVOKING, Happened.REVOCATION_CONFIRMED): (_ENDING, _OUTSIDE),
+    **_goes(_REVOKING, Happened.REVOCATION_PUT_OFF, _SUPERSEDED, _ACTIVE, _UNCONFIRMED, _DEAD),
+    **_goes(_REVOKING, Happened.REVOCATION_CONFIRMED, _OUTSIDE, _ACTIVE, _UNCONFIRMED, _DEAD, _ENDING),
     (_ENDING, _REVOKING, Happened.LAST_CONFIRMED): (_ENDED, _OUTSIDE),
     # Another key seals.
-    **_stays(_CURRENT, Happened.SEALED_AGAIN, _ACTIVE, _DEAD),
+    **_stays(_CURRENT, Happened.SEALED_AGAIN, _ACTIVE, _UNCONFIRMED, _DEAD),
     **_stays(_KEPT, Happened.SEALED_AGAIN, _ACTIVE),
-    **_stays(_SUPERSEDED, Happened.SEALED_AGAIN, _ACTIVE, _DEAD),
+    **_stays(_SUPERSEDED, Happened.SEALED_AGAIN, _ACTIVE, _UNCONFIRMED, _DEAD),
     **_stays(_REVOKING, Happened.SEALED_AGAIN, _ACTIVE, _UNCONFIRMED, _DEAD, _ENDING),
 }
 

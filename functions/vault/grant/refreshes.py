@@ -9,6 +9,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from . import consents, unproved
 from .lease import Lease
 from .life import Happened, Place
 from .transition import after, after_lease, settled, within_bounds
@@ -94,9 +95,13 @@ def refreshed(  # noqa: PLR0913 - tokens, where they come from, and who brings t
     """Return the connection with its next token set. What the response does not say stays (RFC 6749 section 6).
 
     A grant that was believed dead lives: a server that issues tokens for it has not ended it. If somebody else is at
-    work with the lease it stays theirs.
+    work with the lease it stays theirs. An import is proved, unless the tokens are of another account than it named.
     """
-    old = connection.require_used()
+    old, is_import = connection.require_used(), unproved.unproved_in(connection) is not None
+    if unproved.is_of_another_account(connection, tokens):
+        from . import imports  # noqa: PLC0415 - seldom
+
+        return imports.proved_of_another(connection, tokens, old, source, now, grants_are_apart=grants_are_apart)
     whole = replace(
         tokens,
         scope=tokens.scope or old.scope or connection.scope,
@@ -108,14 +113,17 @@ def refreshed(  # noqa: PLR0913 - tokens, where they come from, and who brings t
         whole.stored(old.request_id),
         refreshed_from=source,
         lease=old.lease_of_another(holder, now),
-        account_at=old.account_at if tokens.asks_account else None,
+        account_at=consents.account_at(tokens, now) if is_import or not tokens.asks_account else old.account_at,
     )
     values = {"version": connection.version + 1, **whole.values_for_connection()}
+    if is_import:
+        values["authorized_at"] = tokens.obtained_at
     if old.place is Place.KEPT:
         replaced = [old, *connection.in_place(Place.CURRENT)]
         done = after(connection, Happened.KEPT_REFRESHED, now, replaced, new, **values)
         return settled(done, now, grants_are_apart=grants_are_apart)
-    happened = Happened.RECOVERED if connection.is_believed_dead else Happened.REFRESHED
+    happened = Happened.PROVED if connection.is_to_be_proved else Happened.REFRESHED
+    happened = Happened.RECOVERED if connection.is_believed_dead else happened
     return after(connection, happened, now, [old], new, **values)
 
 

@@ -19,6 +19,7 @@ SAME_END = 300
 """Seconds by which a server may name the end of one refresh token differently each time."""
 
 _CONSENTED = frozenset({Happened.CONSENTED, Happened.CONSENTED_KEEPING})
+_TAKEN_OVER = frozenset({Happened.IMPORTED, Happened.PROVED})
 _REFRESHED = frozenset({Happened.REFRESHED, Happened.RECOVERED, Happened.KEPT_REFRESHED})
 
 
@@ -91,6 +92,8 @@ def _events(before: Connection, now: Connection, happened: Happened) -> Iterator
     """
     if happened in _CONSENTED:
         yield "confirmed" if now.current and now.current.confirmed_by else "authorized"
+    elif happened in _TAKEN_OVER:
+        yield "authorized"
     elif happened in {Happened.HAS_TO_WAIT, Happened.FIRST_HAS_TO_WAIT} and now.unconfirmed is not None:
         yield "authorized_unconfirmed"
     if now.scope_missing and now.scope_missing != before.scope_missing:

@@ -20,7 +20,8 @@ def note_change(was: Connection | None, now: Connection) -> None:
         return
     if now.status is not was.status:
         note(status=now.status, status_before=was.status)
-    if now.version > was.version and now.authorized_by == was.authorized_by:
+    is_the_same_grant = (now.authorized_by, now.import_digest) == (was.authorized_by, was.import_digest)
+    if now.version > was.version and is_the_same_grant:
         note(refreshed=True)
     if now.failure is not None and now.failure != was.failure:
         note(failure=now.failure.code)

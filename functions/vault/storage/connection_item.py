@@ -14,7 +14,7 @@ from functions.vault.base.errors import ProviderError
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.failure import Failure
 from functions.vault.grant.lease import Lease
-from functions.vault.grant.life import Place, Status
+from functions.vault.grant.life import ENDED, Place, Status
 from functions.vault.grant.revocation import Revocation
 from functions.vault.grant.revoked import Revoked
 from functions.vault.grant.seal import Seal, Whose
@@ -76,8 +76,14 @@ def connection_item(connection: Connection) -> Item:
 
 def events_item(connection: Connection, changes: int = 0) -> Item:
     """Return the attribute for what has happened since a connection had that number of changes, if anything has."""
-    kinds = connection.events_since(changes)
+    kinds = events_since(connection, changes)
     return {EVENTS: " ".join(kinds)} if kinds else {}
+
+
+def events_since(connection: Connection, changes: int) -> tuple[str, ...]:
+    """Return what has happened after that number of changes. What was ended on purpose did not need anybody."""
+    kinds = tuple(kind for number, kind in connection.events if number > changes)
+    return tuple(kind for kind in kinds if connection.status not in ENDED or kind != "reauthorization_required")
 
 
 def summary_of(connection: Connection) -> Item:

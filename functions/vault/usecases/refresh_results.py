@@ -101,7 +101,7 @@ class RefreshResults:
         Then the grant is dead if the server has meanwhile answered another connection of the same client. Otherwise the
         client itself may be refused, and a person has to look.
         """
-        since = held.refused_unknown_since(error, self.timing.now())
+        since = _refused_unknown_since(held, error, self.timing.now())
         if since is None or held.is_believed_dead:
             return self._failed(held, error, deadline, needed=needed)
         try:
@@ -170,6 +170,12 @@ def require_used(held: Connection) -> StoredSet:
 def has_our_lease(stored: Connection, held: Connection) -> bool:
     """Return whether the lease that `held` was read with is still in the record."""
     return stored.lease is not None and held.lease is not None and stored.lease.holder == held.lease.holder
+
+
+def _refused_unknown_since(held: Connection, error: UnknownRefusal, now: float) -> int | None:
+    """Return since when its grant is refused for an unknown reason, if for too long to pass; else None."""
+    following = held.failure_after(error, now)
+    return following.unknown_since if following.lasts else None
 
 
 def _used_id(connection: Connection) -> str | None:

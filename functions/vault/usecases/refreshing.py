@@ -91,7 +91,7 @@ class Refreshing:
         except Exception:
             self.results.lease_given_back(held, deadline)
             raise
-        return self._refresh_in_slot(held, plan, deadline, slot_by, needed=needed, is_background=is_background)
+        return self.refresh_leased(held, plan, deadline, slot_by, needed=needed, is_background=is_background)
 
     def _registration_of(self, connection: Connection, deadline: Deadline) -> Registration:
         """Return the registration that the token set was issued under; raise if the registration is another by now."""
@@ -121,7 +121,7 @@ class Refreshing:
         give_back = self.results.put_off if is_background else self.results.lease_given_back
         give_back(held, deadline)
 
-    def _refresh_in_slot(  # noqa: PLR0913 - an attempt, and how long it waits for a slot
+    def refresh_leased(  # noqa: PLR0913 - an attempt, and how long it waits for a slot
         self,
         held: Connection,
         plan: Plan,
@@ -129,9 +129,12 @@ class Refreshing:
         slot_by: float,
         *,
         needed: bool,
-        is_background: bool,
+        is_background: bool = False,
     ) -> Connection:
-        """Get a slot, if the provider has slots, and refresh in it: the slot is held until the answer is stored."""
+        """Refresh under a lease that the caller holds, and return the record to decide on next. Raises as `refresh`.
+
+        If the provider has slots, gets one first: it is held until the answer is stored.
+        """
         with ExitStack() as until_stored:
             try:
                 client = until_stored.enter_context(self.client.in_slot(plan.registration, deadline, slot_by))

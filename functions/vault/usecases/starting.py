@@ -9,9 +9,11 @@ from urllib.parse import urlencode
 
 from functions.vault.base.errors import InvalidRequest, ProviderMisconfigured, TemporarilyUnavailable
 from functions.vault.base.record import record
-from functions.vault.grant.life import MOST_BYTES, MOST_SETS, Status
+from functions.vault.grant.life import MOST_BYTES, MOST_SETS
 from functions.vault.oauth import authorization, provider_requests
 from functions.vault.oauth.authorization import AuthorizationRequest, Ticket, with_query
+
+from .parties import require_free, require_same_party
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,8 +50,8 @@ class Starting:
         existing = self.connections.get(connection_id) if "connection_id" in fields else None
         if existing is not None:
             if narrowing is not None:
-                _require_free(existing, fields.get("owner"))
-            _require_same_party(existing, fields)
+                require_free(existing, fields.get("owner"))
+            require_same_party(existing, fields)
             _require_room(existing, self.timing.now())
         given = fields.get("parameters", existing.parameters if existing else {})
         parameters = registration.provider.chosen_parameters(given)
@@ -108,39 +110,6 @@ class Starting:
             confirm=fields.get("confirm") or None,
         )
         return request, dict(params)
-
-
-def _require_free(existing: Connection, owner: str | None) -> None:
-    """Raise `InvalidRequest` if a call by a narrowed path would make a connection that another owner has.
-
-    There an id stays its owner's, even if it is revoked. Whose it is the caller does not learn, nor what of.
-    """
-    if owner is not None and existing.owner != owner:
-        raise InvalidRequest(
-            "connection_id: expected an id that no other owner has; choose another connection_id.",
-            connection_id=existing.connection_id,
-        )
-
-
-def _require_same_party(existing: Connection, fields: dict[str, Any]) -> None:
-    """Raise `InvalidRequest` if a re-authorization would hand a connection to another provider or owner.
-
-    A revoked connection is free.
-    """
-    if existing.status is Status.REVOKED:
-        return
-    problems = []
-    if existing.provider != fields["provider"]:
-        problems.append(
-            f"provider: connection_id is a connection to {existing.provider!r}; "
-            "revoke it first, or choose another connection_id"
-        )
-    if "owner" in fields and fields["owner"] != existing.owner:
-        problems.append(
-            "owner: connection_id belongs to another owner; revoke it first, or choose another connection_id"
-        )
-    if problems:
-        raise InvalidRequest("; ".join(problems) + ".", connection_id=existing.connection_id)
 
 
 def _require_room(existing: Connection, now: float) -> None:

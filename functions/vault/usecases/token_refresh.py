@@ -19,6 +19,7 @@ from functions.vault.base.record import record
 from functions.vault.base.timing import AFTER_HTTP, QUEUE_SPEAKS_FOR, RESCUED_WITHIN, SETTLE, SHORTEST_REQUEST
 from functions.vault.grant import scopes
 from functions.vault.grant.stored_set import RefreshedFrom
+from functions.vault.grant.unproved import unproved_in
 
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline, Timing
@@ -92,9 +93,25 @@ class TokenRefresh:
             raise ReauthorizationRequired("The grant came without a refresh token: start again.")
         sealer = self.cipher.prepare(held.connection_id, version, registration.whose(used.whose.parameters))
         unverified_id_token = tokens.unverified_id_token if used.account_at is not None else None
-        asks_endpoint = used.account_at is not None and registration.provider.account_endpoint is not None
+        return self.plan_with(held, used, registration, tokens.refresh_token, sealer, unverified_id_token)
+
+    @staticmethod
+    def plan_with(  # noqa: PLR0913, PLR0917 - all that an attempt needs
+        held: Connection,
+        used: StoredSet,
+        registration: Registration,
+        refresh_token: str,
+        sealer: Sealer,
+        unverified_id_token: str | None = None,
+    ) -> Plan:
+        """Return what is needed to refresh a token set, by somebody who has its refresh token in hand.
+
+        Tokens that were imported name no account: once they are proved it is asked for, unless the import named it.
+        """
+        is_unknown = used.account_at is not None or (unproved_in(held) is used and held.subject is None)
+        asks_endpoint = is_unknown and registration.provider.account_endpoint is not None
         scope = _scope_to_send(held, used) if registration.provider.scope_in_refresh else None
-        return Plan(registration, tokens.refresh_token, sealer, unverified_id_token, asks_endpoint, scope)
+        return Plan(registration, refresh_token, sealer, unverified_id_token, asks_endpoint, scope)
 
     def _opened(self, held: Connection, used: StoredSet) -> TokenSet:
         return self.cipher.tokens_of(held) if used is held.current else self.cipher.open(held.connection_id, used)
@@ -123,7 +140,8 @@ class TokenRefresh:
         timeout = min(deadline.for_http(plan.registration.provider.request_timeout), lease_left)
         if timeout < SHORTEST_REQUEST:
             raise TemporarilyUnavailable("Preparing the refresh took too long: try again.", retry_after=1)
-        is_first = used.refreshed_from is None
+        # A refresh token that was imported may have been used for years.
+        is_first = used.refreshed_from is None and used.request_id is not None
         return client.refresh(plan.registration, plan.refresh_token, timeout, plan.scope, first=is_first)
 
     def _request_again(

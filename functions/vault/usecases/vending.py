@@ -160,7 +160,9 @@ class Vending:
             wanted.require_vendable(connection)
             now, lease, failure = self.timing.now(), connection.lease, connection.failure
             # A newer token set is the result, unless it came so late that it has expired meanwhile.
+            # An import that is yet to be proved never is.
             is_newer = connection.version != first_version and (has_tried or connection.is_valid_for(0, now))
+            is_newer = is_newer and not connection.is_to_be_proved
             if is_newer or wanted.best(connection, now):
                 return self._vended(connection)
             if lease is not None and lease.is_at_work(now):
@@ -288,7 +290,7 @@ def _another_than(version: int | None, narrowing: Narrowing | None = None, **wis
     """Return the wish for a newer token set than that of a version. One of a moment ago is new enough for any."""
 
     def is_another(connection: Connection, at: float) -> bool:
-        is_another_version = version is not None and connection.version != version
+        is_another_version = version is not None and connection.version != version and not connection.is_to_be_proved
         return is_another_version or connection.was_just_obtained(at)
 
     return _Wanted(is_another, is_another, narrowing, may_look=True, **wish)

@@ -1,0 +1,71 @@
+"""`import_connection`: takes over a grant that was obtained elsewhere, and proves it by a refresh."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from functions.vault.base import fields
+from functions.vault.base.errors import InvalidRequest
+from functions.vault.base.fields import Fields
+from functions.web.handlers import InvokeHandler
+
+if TYPE_CHECKING:
+    from functions.vault.base.narrowing import Narrowing
+    from functions.vault.base.timing import Deadline
+    from functions.vault.services import Services
+
+_LATEST = 2**33
+"""Unix seconds in the year 2242: a time in milliseconds is beyond it."""
+
+_token = fields.text(
+    r"[\x21-\x7e](?:[\x20-\x7e]{0,16382}[\x21-\x7e])?",
+    "the token as the provider issued it: 1 to 16384 visible ASCII characters, without quotes or line breaks around it",
+)
+_scope_tokens = fields.list_of(fields.text(fields.SCOPE_TOKEN, "a scope"), 100)
+_strings = fields.string_map(fields.LABEL, 256, 20)
+
+
+def _scope(value: Any) -> str:
+    """Accept scopes as a token response has them (RFC 6749 section 3.3)."""
+    try:
+        return " ".join(_scope_tokens(value.split(" ")))
+    except (AttributeError, fields.Mismatch):
+        raise fields.Mismatch('scopes separated by single spaces, like "read write", at most 100') from None
+
+
+_FIELDS = Fields(
+    required={"provider": fields.provider_name, "connection_id": fields.connection_id},
+    optional={
+        "refresh_token": _token,
+        "access_token": _token,
+        "expires_at": fields.integer(0, _LATEST),
+        "scope": _scope,
+        "owner": fields.owner,
+        "parameters": _strings,
+        "tags": _strings,
+        "subject": fields.printable(256),
+        "metadata": fields.string_map(fields.LABEL, 1024, 20),
+        "prove": fields.boolean,
+    },
+)
+
+
+def _import(
+    services: Services, request: dict[str, Any], deadline: Deadline, narrowing: Narrowing | None = None
+) -> dict[str, Any]:
+    if narrowing is not None and narrowing.owner is not None:
+        request["owner"] = narrowing.owner
+    if "refresh_token" not in request and "access_token" not in request:
+        raise InvalidRequest("refresh_token: required, unless there is an access_token: an import brings one or both.")
+    if "expires_at" in request and "access_token" not in request:
+        raise InvalidRequest("expires_at: expected to be left out without an access_token, whose end it is.")
+    return services.importing.take(request, deadline, narrowing)
+
+
+def _preload(services: Services) -> None:
+    services.preload("importing", clients=("dynamodb", "kms", "secretsmanager"))
+
+
+_LOGGED = ("provider", "connection_id", "version")
+
+handler = InvokeHandler("import_connection", lambda _services: _FIELDS, _import, preload=_preload, logged=_LOGGED)
