@@ -19,32 +19,27 @@ _LATEST = 2**33
 
 _token = fields.text(
     r"[\x21-\x7e](?:[\x20-\x7e]{0,16382}[\x21-\x7e])?",
-    "the token as the provider issued it: 1 to 16384 visible ASCII characters, without quotes or line breaks around it",
+    "the token as the provider issued it: 1 to 16384 visible ASCII characters, without blanks or line breaks around it",
 )
-_scope_tokens = fields.list_of(fields.text(fields.SCOPE_TOKEN, "a scope"), 100)
-_strings = fields.string_map(fields.LABEL, 256, 20)
-
-
-def _scope(value: Any) -> str:
-    """Accept scopes as a token response has them (RFC 6749 section 3.3)."""
-    try:
-        return " ".join(_scope_tokens(value.split(" ")))
-    except (AttributeError, fields.Mismatch):
-        raise fields.Mismatch('scopes separated by single spaces, like "read write", at most 100') from None
-
+_scope = fields.text(
+    rf"{fields.SCOPE_TOKEN}(?: {fields.SCOPE_TOKEN}){{0,99}}",
+    "scopes separated by single spaces, at most 100",
+    "read write",
+)
+_metadata = fields.string_map(fields.text(fields.LABEL, "1 to 64 of A-Z a-z 0-9 _ . : -"), 1024, 20)
 
 _FIELDS = Fields(
     required={"provider": fields.provider_name, "connection_id": fields.connection_id},
     optional={
         "refresh_token": _token,
         "access_token": _token,
-        "expires_at": fields.integer(0, _LATEST),
+        "expires_at": fields.integer(0, _LATEST).like(1767229200),
         "scope": _scope,
         "owner": fields.owner,
-        "parameters": _strings,
-        "tags": _strings,
-        "subject": fields.printable(256),
-        "metadata": fields.string_map(fields.LABEL, 1024, 20),
+        "parameters": fields.labels.like({"shop": "acme"}),
+        "tags": fields.labels.like({"plan": "gold"}),
+        "subject": fields.printable(256).like("merchant-42"),
+        "metadata": _metadata.like({"host": "api.example.com"}),
         "prove": fields.boolean,
     },
 )
