@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -19,11 +20,14 @@ from tests.clients import installed
 from tests.world import LONGER_THAN_A_TOKEN_LIVES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from local.demo import DemoServer
     from local.stack import Stack
     from tests.browser import Browser
 
 PROCESSES, THREADS = 4, 16
+CALLERS = PROCESSES * THREADS
 ASKING = Path(__file__).with_name("asking.py")
 
 
@@ -104,27 +108,59 @@ def test_a_token_that_the_api_rejects_is_replaced(stack: Stack, demo: DemoServer
     assert [seen["answer"] for seen in demo.requests("api")] == [401, 200]
 
 
-def test_64_callers_in_four_processes_cause_one_refresh(stack: Stack, demo: DemoServer, browser: Browser) -> None:
-    """The token has expired. Each process asks once, Gatehouse refreshes once, and everybody has the same new token."""
+@pytest.fixture
+def crowd(stack: Stack, browser: Browser) -> Iterator[Callable[[str], list[dict[str, Any]]]]:
+    """Give four processes with sixteen threads each, which share a connection; called, all of them do the same."""
     connection_id = browser.connect(connection_id="client-crowd")
-    stack.clock.advance(LONGER_THAN_A_TOKEN_LIVES)
-    demo.reset()
     environment = {**os.environ, "AWS_ENDPOINT_URL_LAMBDA": stack.local_url, "PYTHONPATH": ""}
     command = [str(installed.python()), str(ASKING), connection_id, str(THREADS)]
+    with ExitStack() as ended:
+        processes = [
+            ended.enter_context(
+                subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            for _ in range(PROCESSES)
+        ]
+        pipes = [(process.stdin, process.stdout) for process in processes if process.stdin and process.stdout]
+        assert [out.readline() for _, out in pipes] == ["ready\n"] * PROCESSES
 
-    processes = [
-        subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(PROCESSES)
-    ]
-    ready = [process.stdout.readline() for process in processes if process.stdout]
-    for process in processes:
-        assert process.stdin
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    answers = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+        def do(what: str) -> list[dict[str, Any]]:
+            for into, _ in pipes:
+                into.write(f"{what}\n")
+                into.flush()
+            return [json.loads(out.readline()) for _, out in pipes]
 
-    assert ready == ["ready\n"] * PROCESSES
-    assert {tuple(answer["versions"]) for answer in answers} == {(2,) * THREADS}
-    assert len({answer["digest"] for answer in answers}) == 1
-    assert [answer["calls"] for answer in answers] == [1] * PROCESSES
+        yield do
+        for into, _ in pipes:
+            into.close()
+
+
+def test_64_callers_in_four_processes(
+    stack: Stack, demo: DemoServer, crowd: Callable[[str], list[dict[str, Any]]]
+) -> None:
+    """If the token has expired, they cause one refresh. If an API answers 401 to everything, one more, and no loop."""
+    stack.clock.advance(LONGER_THAN_A_TOKEN_LIVES)
+    demo.reset()
+
+    asked = crowd("")
+
+    (came,) = {tuple(each["came"].items()) for each in asked}
+    assert came[0][0].startswith("2 ")
+    assert came[0][1] == THREADS, "the same token for all of them"
+    assert [each["calls"] for each in asked] == [{"token": 1}] * PROCESSES
     assert [seen["outcome"] for seen in demo.requests("token")] == ["refreshed"]
+
+    stack.clock.advance(JUST_OBTAINED)
+    demo.reset()
+    demo.put_faults(Faults("api", status=401))
+
+    refused = [crowd(f"{demo.url}/rest/v2/order/orders") for _ in range(2)]
+
+    assert [each["came"] for answers in refused for each in answers] == [{"401": THREADS}] * 2 * PROCESSES
+    assert [[each["calls"] for each in answers] for answers in refused] == [
+        [{"refresh": 1}] * PROCESSES,
+        [{}] * PROCESSES,
+    ]
+    assert [seen["outcome"] for seen in demo.requests("token")] == ["refreshed"]
+    # Each of the first requests is sent twice, at the most, and each of the second ones once.
+    assert 2 * CALLERS <= len(demo.requests("api")) <= 3 * CALLERS

@@ -26,22 +26,11 @@ _A_LITTLE = 1.0
 """Seconds by which a call under way may end before the caller's own time, to be shared with it."""
 
 
-async def in_thread(call: Callable[[], _Result]) -> _Result:
-    """Return what a call returns, made in a thread. Under trio by anyio, which httpx brings along."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        import anyio.to_thread  # noqa: PLC0415 - asyncio alone is the usual case
-
-        return await anyio.to_thread.run_sync(call)
-    return await asyncio.to_thread(call)
-
-
 def _threaded(
     method: Callable[Concatenate[Gatehouse, _P], _Result],
 ) -> Callable[Concatenate[AsyncGatehouse, _P], Coroutine[Any, Any, _Result]]:
     async def call(self: AsyncGatehouse, /, *args: _P.args, **fields: _P.kwargs) -> _Result:
-        return await in_thread(partial(method, Gatehouse.like(self), *args, **fields))
+        return await asyncio.to_thread(partial(method, Gatehouse.like(self), *args, **fields))
 
     update_wrapper(call, method)
     return call
@@ -53,7 +42,7 @@ def _threaded_iterator(
     async def iterate(self: AsyncGatehouse, /, *args: _P.args, **fields: _P.kwargs) -> AsyncIterator[_Result]:
         found = method(Gatehouse.like(self), *args, **fields)
         while True:
-            each = await in_thread(lambda: next(found, None))
+            each = await asyncio.to_thread(next, found, None)
             if each is None:
                 return
             yield each
@@ -108,10 +97,7 @@ class AsyncGatehouse(Client):
         A call that would end much before the caller's own time is not shared here. In their threads both are one again.
         """
         until = self._allowance.begin()
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return await in_thread(lambda: call(until))
+        loop = asyncio.get_running_loop()
         calls, key = _under_way.setdefault(loop, {}), (self.core, key)
         found = calls.get(key)
         if found is None or found[0].left < until.left - _A_LITTLE:
