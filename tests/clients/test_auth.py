@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import httpx2
 import pytest
 import requests
 
@@ -42,6 +43,12 @@ def with_httpx(client: Gatehouse, method: str, url: str, body: Any = None) -> in
         return sender.request(method, url, content=body).status_code
 
 
+def with_httpx2(client: Gatehouse, method: str, url: str, body: Any = None) -> int:
+    """Send it by httpx2."""
+    with httpx2.Client(verify=CONTEXT, auth=client.auth_for("shop-1"), follow_redirects=True) as sender:
+        return sender.request(method, url, content=body).status_code
+
+
 def with_async_httpx(client: Any, method: str, url: str, body: Any = None) -> int:
     """Send it by httpx for asyncio: the client may be of either kind."""
 
@@ -58,7 +65,7 @@ def with_async_client(client: Gatehouse, method: str, url: str, body: Any = None
 
 
 every_way = pytest.mark.parametrize("send", [with_requests, with_httpx, with_async_httpx, with_async_client])
-synchronous = pytest.mark.parametrize("send", [with_requests, with_httpx])
+synchronous = pytest.mark.parametrize("send", [with_requests, with_httpx, with_httpx2])
 
 
 @pytest.fixture(scope="module")
