@@ -31,12 +31,15 @@ def _image(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+_LATEST = 253_402_300_799
+"""The last second of the year 9999: boto3 sends no later time."""
+
 _DETAIL = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}
 _EVENT = Fields(
     required={
         "detail_type": fields.text(r"connection\.[a-z_]{1,64}", "the type of an event, like connection.revoked"),
         "detail": FieldCheck(_detail, _DETAIL),
-        "at": fields.integer(0, 2**53),
+        "at": fields.integer(0, _LATEST),
     }
 )
 _IMAGE = Fields(required={"image": _image})

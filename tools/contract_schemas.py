@@ -224,6 +224,7 @@ def failure_schema() -> Schema:
     fields = _object(
         {
             "retry_after": {**_NUMBER, "description": "seconds until it helps to ask again; without it: one"},
+            "asked_at": {**_NUMBER, "description": "when the provider was asked last, in Unix seconds"},
             "connection_id": _ID,
             "provider_error": {**_SERVER_SAID, "description": "what the authorization server said"},
         },

@@ -183,7 +183,7 @@ def test_every_error_has_its_status(
         assert answer.headers.get("Retry-After") == (str(document["retry_after"]) if status == 503 else None)
         assert answer.headers["Content-Type"] == "application/json"
         assert answer.headers["Cache-Control"] == "no-store"
-        assert document.keys() <= FAILURE_KEYS | {"retry_after", "connection_id", "provider_error"}
+        assert document.keys() <= FAILURE_KEYS | {"retry_after", "asked_at", "connection_id", "provider_error"}
         assert document["error_description"]
 
 

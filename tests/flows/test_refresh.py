@@ -181,16 +181,20 @@ def test_failure_is_shared_with_token(
     """A failed refresh leaves a good token alone: `token` serves it, `refresh` fails, and the server is left alone."""
     # given
     demo.put_faults(Faults(endpoint="token", status=503, retry_after=120))
+    began = int(stack.clock.now())
 
     # when
     failed = application.call("refresh", connection_id=connection_id)
+    stack.clock.advance(30)
     again = application.call("refresh", connection_id=connection_id, if_version=1)
     token = application.call("token", connection_id=connection_id)
     other_version = application.call("refresh", connection_id=connection_id, if_version=7)
 
     # then
-    assert failed.keys() == FAILURE_KEYS | {"retry_after", "connection_id", "provider_error"}
+    assert failed.keys() == FAILURE_KEYS | {"retry_after", "asked_at", "connection_id", "provider_error"}
     assert failed["error"] == again["error"] == "provider_unavailable"
+    assert began <= failed["asked_at"] == again["asked_at"] <= began + 20
+    assert failed["retry_after"] - again["retry_after"] >= 30
     assert token["version"] == other_version["version"] == 1
     assert token_requests(demo) == 1
 

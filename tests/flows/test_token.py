@@ -365,7 +365,7 @@ def test_failure_is_classified_and_heals(  # noqa: PLR0913, PLR0917 - pytest pas
     answer = application.call("token", connection_id=connection_id)
 
     # then
-    expected = FAILURE_KEYS | {"connection_id"} | ({"retry_after"} if retryable else set())
+    expected = FAILURE_KEYS | {"connection_id", "asked_at"} | ({"retry_after"} if retryable else set())
     assert answer.keys() == expected | ({"provider_error"} if said else set())
     assert (answer["error"], answer["retryable"], answer["connection_id"]) == (error, retryable, connection_id)
     if said:
@@ -378,6 +378,7 @@ def test_failure_is_classified_and_heals(  # noqa: PLR0913, PLR0917 - pytest pas
     # and
     connection = application.call("connections", connection_id=connection_id)["connection"]
     assert (connection["status"], connection["failure"]["code"], connection["failure"]["count"]) == ("active", error, 1)
+    assert connection["failure"]["at"] == answer["asked_at"]
 
     # when the server works again and the wait is over
     demo.reset()
@@ -428,7 +429,7 @@ def test_an_outage_while_a_refresh_is_an_offer_is_over_when_it_is_needed(  # noq
     the old token serves no more.
     """
     # given
-    stack.clock.advance(LIFETIME - 310)
+    expires_at = application.call("token", connection_id=connection_id)["expires_at"]
     demo.put_faults(Faults(endpoint="token", status=503))
 
     # when
@@ -436,8 +437,9 @@ def test_an_outage_while_a_refresh_is_an_offer_is_over_when_it_is_needed(  # noq
     for left in range(310, -50, -5):
         if left < ends_at:
             demo.put_faults(Faults(endpoint="token"))
+        # However long the calls take on this machine.
+        stack.clock.advance(max(0, expires_at - left - stack.clock.now()))
         answers[left] = application.call("token", connection_id=connection_id)
-        stack.clock.advance(5)
 
     # then
     refused = {left for left, answer in answers.items() if "error" in answer}

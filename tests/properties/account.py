@@ -1,4 +1,7 @@
-"""An AWS account in memory, as strict as AWS about what it is sent: DynamoDB, KMS, SQS and Secrets Manager."""
+"""An AWS account in memory, as strict as AWS about what it is sent.
+
+DynamoDB, KMS, SQS, EventBridge and Secrets Manager.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,18 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from tests.torture import expressions
 from tests.torture.dynamo import Dynamo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 CONNECTIONS, AUTHORIZATIONS, SHARED = "connections", "authorizations", "shared"
 
 _LONGEST_KEY, _LONGEST_SORT_KEY, _LARGEST_ITEM = 2048, 1024, 400 * 1024
+_LARGEST_PUT, _YEAR_10000 = 256 * 1024, 253_402_300_800
 _INDEXED = {"due_shard": "S", "due_at": "N", "listed_in": "S", "listed_as": "S"}
 _LISTED = ("connection_id", "listed_in", "listed_as")
 
@@ -49,6 +53,18 @@ def _check_value(value: Mapping[str, Any]) -> None:
 
 def _size_of(value: Any) -> int:
     return len(value) if isinstance(value, bytes) else len(json.dumps(value, default=lambda octets: octets.hex()))
+
+
+def _is_detail(text: str) -> bool:
+    """Return whether EventBridge takes a text as the detail of an event: an object, in JSON by the standard."""
+
+    def no_json(name: str) -> None:
+        raise ValueError(name)
+
+    try:
+        return isinstance(json.loads(text, parse_constant=no_json), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 class StrictDynamo(Dynamo):
@@ -141,6 +157,8 @@ class Account:
         self.registrations = dict(registrations)
         self.data_keys: dict[bytes, tuple[bytes, Mapping[str, str]]] = {}
         self.messages: list[tuple[str, str]] = []
+        self.published: list[dict[str, Any]] = []
+        self.refuse: Callable[[], str | None] = lambda: None
         self.calls: list[str] = []
 
     def copy(self) -> Account:
@@ -185,6 +203,28 @@ class Account:
     def get_queue_attributes(self, **arguments: Any) -> dict[str, Any]:
         """Say that a queue is empty."""
         return {"Attributes": dict.fromkeys(arguments["AttributeNames"], "0")}
+
+    # EventBridge
+
+    def put_events(self, **arguments: Any) -> dict[str, Any]:
+        """Take what EventBridge takes, unless a test has it refused: each event, or the whole request."""
+        entries = arguments["Entries"]
+        if any(not isinstance(each["Time"], int) or not 0 <= each["Time"] < _YEAR_10000 for each in entries):
+            raise ParamValidationError(report="Invalid type for parameter Entries[0].Time")
+        size = sum(
+            len(each["Detail"].encode()) + len(each["Source"]) + len(each["DetailType"]) + 14 for each in entries
+        )
+        if not 0 < len(entries) <= 10 or size > _LARGEST_PUT:
+            raise refused("ValidationException", "PutEvents")
+        answers = []
+        for each in entries:
+            code = self.refuse()
+            if code == "ThrottlingException":
+                raise refused(code, "PutEvents")
+            code = code or (None if _is_detail(each["Detail"]) else "MalformedDetail")
+            answers.append({"ErrorCode": code} if code else {"EventId": "made-here"})
+            self.published += [] if code else [each]
+        return {"Entries": answers}
 
     # Secrets Manager
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.properties.deployment import Called
 
-_FAILURE = {"error", "error_description", "retryable", "retry_after", "connection_id", "provider_error"}
+_FAILURE = {"error", "error_description", "retryable", "retry_after", "asked_at", "connection_id", "provider_error"}
 _OF_THE_SERVER = {"provider_error", "provider_error_description", "failed_with"}
 _IDS = {"authorization_request_id", "connection_id", "provider"}
 _LONGEST_DESCRIPTION = 6000

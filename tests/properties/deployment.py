@@ -41,13 +41,16 @@ _ENVIRONMENT = {
     "GATEHOUSE_REVOKE_QUEUE_URL": "https://sqs.example/revoke",
     "GATEHOUSE_RESCUE_QUEUE_URL": "https://sqs.example/rescue",
     "GATEHOUSE_PUSHED_REQUESTS": "true",
+    "GATEHOUSE_UNPUBLISHED_QUEUE_URL": "https://sqs.example/events",
+    "GATEHOUSE_EVENT_BUS": "default",
+    "GATEHOUSE_DEPLOYMENT": "gatehouse",
 }
 INVOKED = (
     *("start", "token", "refresh", "revoke", "connections", "confirm", "import_connection"),
-    *("sweep", "rescue", "reseal"),
+    *("sweep", "rescue", "reseal", "events"),
 )
 BROWSED = ("authorize", "callback")
-QUEUED = ("refresh", "revoke", "rescue")
+QUEUED = ("refresh", "revoke", "rescue", "events")
 
 _ACME: dict[str, Any] = {
     "client_id": "client-1",

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.vault.base.errors import BY_CODE
+from functions.vault.grant.announced import KINDS
 from tests.flows.application import TOKEN_KEYS
 from tests.properties import answers
 from tests.properties.answers import check_failure, check_log
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 _STORED = sorted(prepared_deployment().account.dynamo.items["connections"])
 _REQUESTS = sorted(visit.ticket.partition(".")[0] for visit in prepared_deployment().visits.values())
 
+EVENT: dict[str, SearchStrategy[Any]] = {
+    "detail_type": near(*(f"connection.{kind}" for kind in KINDS)),
+    "detail": fields_of({"id": near("0" * 32), "connection_id": near("somebody-new"), "more": any_json}),
+    "at": st.integers(-1, 2**31) | st.sampled_from((253_402_300_799, 253_402_300_800, 2**53)),
+}
 _connection_id = near(*_STORED, "somebody-new", MARK)
 _provider = near(*sorted(REGISTRATIONS))
 _strings = st.dictionaries(near("shop", "tier", "a.b:c"), near("one", "gold"), max_size=2)
@@ -88,6 +94,7 @@ FIELDS: dict[str, dict[str, SearchStrategy[Any]]] = {
         "cursor": near(prepared_deployment().copy().done("reseal", {}, 5.0)["cursor"]),
     },
     "sweep": {"connection_id": _connection_id},
+    "events": EVENT,
 }
 MESSAGES: dict[str, dict[str, SearchStrategy[Any]]] = {
     "refresh": {
@@ -97,6 +104,7 @@ MESSAGES: dict[str, dict[str, SearchStrategy[Any]]] = {
         "ask_now": st.booleans(),
     },
     "revoke": {"connection_id": _connection_id, "version": _version, "provider": _provider, "ask_now": st.booleans()},
+    "events": EVENT,
 }
 RESULTS: dict[str, list[set[str]]] = {
     "start": [{"connection_id", "request_id", "authorize_url", "expires_at"}],
@@ -107,12 +115,14 @@ RESULTS: dict[str, list[set[str]]] = {
     "confirm": [{"connection_id", "status", "version"}],
     "import_connection": [{"connection_id", "status", "version"}],
     "rescue": [{"connection_id", "status", "version"}],
+    "events": [{"published"}],
 }
 
 
 @st.composite
-def payloads(draw: DrawFn, function: str, fields: dict[str, dict[str, SearchStrategy[Any]]] = FIELDS) -> Any:
-    """Give what somebody may send to a function: mostly a request that is nearly right."""
+def payloads(draw: DrawFn, function: str, *, by_queue: bool = False) -> Any:
+    """Give what somebody may send to a function: mostly a request, or a message, that is nearly right."""
+    fields = MESSAGES if by_queue else FIELDS
     if draw(st.integers(0, 19)) == 0:
         return draw(any_json)
     return draw(documents() if function == "rescue" else fields_of(fields[function], ("version", "Records", "body")))
@@ -272,7 +282,7 @@ def batches(draw: DrawFn, function: str) -> dict[str, Any]:
     """Give a batch of messages as SQS sends it, or nearly."""
     records = []
     for number in range(draw(st.integers(1, 3))):
-        body = json.dumps(draw(payloads(function, MESSAGES)))
+        body = json.dumps(draw(payloads(function, by_queue=True)))
         body = draw(st.just(body) | st.just(body) | changed(body))
         record: dict[str, Any] = {"messageId": f"message-{number}", "eventSource": "aws:sqs", "body": body}
         if draw(st.integers(0, 9)) == 0:

@@ -27,7 +27,7 @@ NOTICED_AT = {
     "the look: after an attempt before the refused one": 475,
     "the look: while the rescue queue holds an answer": 179,
 }
-"""Where mutants were noticed that take many histories: looking there first saves minutes. Any change of what is done may
+"""Where mutants were noticed that take many histories: looking there first saves time. Any change of what is done may
 move them; then they are looked for as all others are, and are to be written down here again."""
 
 

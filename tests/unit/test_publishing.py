@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from functions.vault.base.errors import TemporarilyUnavailable
+from functions.vault.base.errors import InvalidRequest, TemporarilyUnavailable
 from functions.vault.base.timing import Deadline, Timing
 from functions.vault.storage.bus import AT_ONCE, LARGEST_REQUEST, Bus
 from functions.vault.storage.queues import Queue
@@ -275,6 +275,24 @@ def test_what_waited_is_published_one_after_the_other(account: Account) -> None:
 
     assert account.arrived == ["a authorized"]
     assert raised.value.retry_after == 60
+
+
+def test_what_the_bus_never_takes_is_the_fault_of_who_brings_it(account: Account) -> None:
+    """And so is what is too large for it, which is not even sent."""
+    account.refuse = lambda _connection_id, _times: "MalformedDetail"
+    detail = {"id": "1", "connection_id": "a"}
+    room = LARGEST_REQUEST - len(json.dumps(detail | {"more": ""}))
+
+    for more, said in (("", "does not take it: MalformedDetail"), ("x" * (room + 1), "expected at most 200000 bytes")):
+        with pytest.raises(InvalidRequest, match=f"^detail: .*{said}.$"):
+            publishing(account).publish_one(
+                {"detail_type": "connection.revoked", "detail": detail | {"more": more}, "at": NOW}
+            )
+    account.refuse = lambda _connection_id, _times: None
+    largest = {"detail_type": "connection.revoked", "detail": detail | {"more": "x" * room}, "at": NOW}
+
+    assert publishing(account).publish_one(largest) == {"published": ["1"]}
+    assert len(account.requests) == 2
 
 
 def test_an_operator_publishes_one_and_gets_its_id(account: Account) -> None:

@@ -35,7 +35,8 @@ class ProviderError:
 class GatehouseError(Exception):
     """A failure that is an ordinary result: a code, a description for a person, whether the call may succeed later.
 
-    `retry_after` is in whole seconds from now.
+    `retry_after` is in whole seconds from now. `asked_at` is when the provider was asked last (Unix seconds), if this
+    failure is remembered: until it is asked again, everybody gets what came of that.
     """
 
     code: ClassVar[str] = "server_error"
@@ -55,6 +56,7 @@ class GatehouseError(Exception):
         self.connection_id = connection_id
         self.retry_after = retry_after
         self.provider_error = provider_error
+        self.asked_at: int | None = None
 
     @property
     def sent_nothing(self) -> bool:
@@ -79,6 +81,8 @@ class GatehouseError(Exception):
         }
         if self.retry_after is not None:
             result["retry_after"] = self.retry_after
+        if self.asked_at is not None:
+            result["asked_at"] = self.asked_at
         if self.connection_id is not None:
             result["connection_id"] = self.connection_id
         if self.provider_error is not None:

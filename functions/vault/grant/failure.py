@@ -118,6 +118,7 @@ class Failure:
         if error.retryable:
             remaining = self.retry_at - (self.at if now < self.at + SHARED_FOR else now)
             error.retry_after = max(1, math.ceil(remaining))
+        error.asked_at = self.at
         return error
 
 

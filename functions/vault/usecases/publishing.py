@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.base.errors import TemporarilyUnavailable
+from functions.vault.base.errors import InvalidRequest, TemporarilyUnavailable
 from functions.vault.base.record import record
 from functions.vault.grant import announced
 from functions.vault.storage.bus import AT_ONCE, LARGEST_REQUEST, size_of
@@ -78,7 +78,10 @@ class Publishing:
         return len(images)
 
     def publish_one(self, document: Document) -> dict[str, Any]:
-        """Publish an event that has waited in the queue, or that an operator brings. Raises if the bus refuses it."""
+        """Publish an event that has waited in the queue, or that an operator brings.
+
+        If the bus refuses it, raises `TemporarilyUnavailable`; if it will never take it, `InvalidRequest`.
+        """
         return self._publish_again([document])
 
     def publish_image(self, image: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,7 +90,12 @@ class Publishing:
 
     def _publish_again(self, documents: Sequence[Document]) -> dict[str, Any]:
         for document in documents:
-            (refused,) = self.bus.put([self.bus.entry(announced.SOURCE, document)])
+            entry = self.bus.entry(announced.SOURCE, document)
+            if size_of(entry) > LARGEST_REQUEST:
+                raise InvalidRequest(f"detail: expected at most {LARGEST_REQUEST} bytes.")
+            (refused,) = self.bus.put([entry])
+            if refused is not None and refused.for_good:
+                raise InvalidRequest(f"detail: the bus does not take it: {refused.code}.")
             if refused is not None:
                 raise TemporarilyUnavailable(f"The bus has not taken the event: {refused.code}.", retry_after=60)
         return {"published": [document["detail"]["id"] for document in documents]}
