@@ -61,15 +61,26 @@ class StreamPoller:
             self._place = None
 
     def _read(self) -> list[dict[str, Any]]:
-        if self._place is None:
-            self._place = self._beginning()
+        found, self._place = self._read_from(self._place or self._beginning())
+        return found
+
+    def _read_from(self, place: str) -> tuple[list[dict[str, Any]], str]:
+        """Return the records from a place of the stream on, and the place after them."""
         found: list[dict[str, Any]] = []
         while True:
-            answer = self._streams.get_records(ShardIterator=self._place)
-            self._place = answer["NextShardIterator"]
+            answer = self._streams.get_records(ShardIterator=place)
+            place = str(answer["NextShardIterator"])
             if not answer["Records"]:
-                return found
+                return found, place
             found += [_as_in_lambda(record, self._mapping.stream_arn) for record in answer["Records"]]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return all that is in the stream, whatever was handed on."""
+        return self._read_from(self._beginning())[0]
+
+    def takes(self, record: Mapping[str, Any]) -> bool:
+        """Return whether a record passes the filters of the mapping."""
+        return self._mapping.takes(record)
 
     def _beginning(self) -> str:
         arn = self._mapping.stream_arn

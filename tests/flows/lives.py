@@ -1,7 +1,8 @@
 """The life of a connection, with a failure at each of its writes; and the bus, on which all of it has to arrive.
 
 `python -m tests.flows.lives` fails every write of every step in each of the ways, one after the other, and prints for
-each what arrived. The tests take one way for each write.
+each what arrived. The tests take one way for each write. With `--costs` it counts what an undisturbed life brings to
+the stream, to `events` and to the bus.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ import json
 import os
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from werkzeug.wrappers import Response
@@ -26,7 +27,7 @@ from tests.flows.scripted import CODE, TOKENS
 from tests.flows.scripted import scripted as running_scripted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from local.aws.call import AwsCall, FunctionCall
     from local.stack import Stack
@@ -225,12 +226,16 @@ class Life:
         return self._application.call(function, connection_id=self.connection_id, **fields)
 
 
-def main() -> int:
-    """Fail each write in each way; return 0 if every event came, once and in order."""
-    # What the functions log is not what this prints.
+@contextmanager
+def _resources() -> Iterator[tuple[Stack, Scripted, TextIO]]:
+    """Run a stack and a server; give them, and where to print: what the functions log goes nowhere."""
     with ExitStack() as resources, os.fdopen(os.dup(1), "w") as printed, Path(os.devnull).open("w") as unread:
         os.dup2(unread.fileno(), 1)
-        stack, scripted = resources.enter_context(running_stack()), resources.enter_context(running_scripted())
+        yield resources.enter_context(running_stack()), resources.enter_context(running_scripted()), printed
+
+
+def _fail_every_write() -> int:
+    with _resources() as (stack, scripted, printed):
         bus, chance = Bus(stack), Random(7)  # noqa: S311 - the same in each run
         stack.bus.refuse = lambda _entry: None if chance.random() < TAKEN else "ThrottlingException"
 
@@ -252,6 +257,40 @@ def main() -> int:
         total, steps, taken = sum(map(len, quiet.writes)), len(quiet.writes), time.monotonic() - began
         print(f"{total} writes in {steps} steps, each failed in {len(WAYS)} ways: {taken:.0f} s", file=printed)
     return int(wrong > 0)
+
+
+def _count() -> int:
+    """Print what each step of a life brings to the stream, to `events` and to the bus, and how large it is."""
+    with _resources() as (stack, scripted, printed):
+        bus, (stream,) = Bus(stack), stack.background.streams
+        seen, requests = 0, []
+        stack.aws_watchers.append(lambda made: requests.append(made.call) if made.call.service == "events" else None)
+        print("step  in the stream  to events  largest  requests to publish  events  largest", file=printed)
+
+        def counted() -> None:
+            nonlocal seen
+            bus.arrived.clear()
+            bus.catch_up()
+            records = stream.records()[seen:]
+            seen += len(records)
+            taken = [len(json.dumps(record)) for record in records if stream.takes(record)]
+            details = [len(json.dumps(event["detail"])) for event in bus.arrived]
+            print(
+                f"{len(life.writes):4} {len(records):14} {len(taken):10} {max(taken, default=0):8} {len(requests):20}"
+                f" {len(details):7} {max(details, default=0):8}",
+                file=printed,
+            )
+            requests.clear()
+
+        life = Life(Application(stack), Browser(stack), scripted, stack)
+        life.run(then=counted)
+        print("Sizes are of JSON, in bytes. A write to the index of lists is in no stream.", file=printed)
+    return 0
+
+
+def main() -> int:
+    """Fail each write in each way, and return 0 if every event came, once and in order; or count, with `--costs`."""
+    return _count() if "--costs" in sys.argv[1:] else _fail_every_write()
 
 
 if __name__ == "__main__":
