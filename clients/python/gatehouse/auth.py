@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
     import httpx
+    import httpx2
     from requests import PreparedRequest, Response
     from requests.auth import AuthBase
 
     from .answers import Token
     from .base import Client
 
-    class _Base(httpx.Auth, AuthBase):
+    class _Base(httpx.Auth, httpx2.Auth, AuthBase):  # type: ignore[misc]  # their methods differ in whose Request it is
         """For type checkers, what `auth_for` returns is what either package takes."""
 
 else:
@@ -82,7 +83,7 @@ class Auth(_Base):
         self._note(second, another)
         return second
 
-    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+    def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """Put a token on, send, and after a 401 send once more with another: what httpx.Client calls."""
         token = self._threads.token(self._connection_id)
         self._put_on(request, token)
@@ -93,7 +94,7 @@ class Auth(_Base):
                 self._put_on(response.request, another)
                 self._note((yield response.request), another)
 
-    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+    async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """Do the same without blocking the event loop: what httpx.AsyncClient calls."""
         from .aio import AsyncGatehouse  # noqa: PLC0415 - it needs asyncio, which others do not
 
@@ -140,7 +141,7 @@ def _rewound(request: PreparedRequest) -> bool:
     return True
 
 
-def _is_in_memory(request: httpx.Request) -> bool:
+def _is_in_memory(request: Any) -> bool:
     """Return whether httpx has the whole body. A file or a generator has been read to its end."""
     package = sys.modules[type(request).__module__.partition(".")[0]]
     return isinstance(request.stream, package.ByteStream)
