@@ -19,6 +19,7 @@ COMMANDS = {
     "token": ("token", "Print an access token, after asking."),
     "revoke": ("revoke", "End a connection, here and at the provider."),
     "events": ("events", "What has happened to connections."),
+    "import": ("import_grants", "Take over grants from a file."),
     "reseal": ("reseal", "Seal tokens again under the key that seals now."),
     "completion": ("completion", "Print what lets your shell complete this command."),
 }

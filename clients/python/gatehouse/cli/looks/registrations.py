@@ -58,7 +58,7 @@ def _of(account: Account, name: str) -> Iterator[Finding]:
     if read.state != "ok":
         return
     try:
-        registration = _merged(account, name)
+        registration = merged(account, name)
     except Exception as error:
         failure = failure_of(error, account.options)
         if failure is None:
@@ -100,7 +100,7 @@ def _mend(account: Account, name: str, said: str) -> Iterator[str]:
     yield f"Or correct the secret itself: aws secretsmanager get-secret-value --secret-id {secret}"
 
 
-def _merged(account: Account, name: str) -> Any:
+def merged(account: Account, name: str) -> Any:
     """Return the registration with its provider's file under it, read with the rights of whoever calls this."""
     checks = repository.module("tools.check_registration")
     text = account.client("secretsmanager").get_secret_value(SecretId=account.secret_prefix + name)["SecretString"]

@@ -1,0 +1,155 @@
+"""`gatehouse import FILE`: takes over grants that were obtained elsewhere."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gatehouse.cli import exits, grants, repository
+from gatehouse.cli.catalogue import complete_provider, described
+from gatehouse.cli.command import FILE
+from gatehouse.cli.command import command as cli_command
+from gatehouse.cli.failures import Failure, failure_of
+from gatehouse.cli.importing import AT_ONCE, Import, Report
+from gatehouse.cli.looks import registrations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gatehouse.cli.command import Call
+
+_RATE = click.FloatRange(min=0, min_open=True)
+_SHOWN = 10
+_TENTHS = 10
+
+
+@cli_command("import")
+@click.argument("file", type=FILE)
+@click.option("--provider", metavar="NAME", shell_complete=complete_provider, help="That of rows that name none.")
+@click.option(
+    "--per-second",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="Calls a second, of each provider, at most.",
+)
+@click.option("--no-prove", is_flag=True, help="Do not refresh each grant once: the tokens are taken as they are.")
+@click.option(
+    "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write what failed to this file (JSON Lines)."
+)
+@click.option("--check", "only_checks", is_flag=True, help="Check the file, and import nothing.")
+def command(call: Call, file: Path, *, only_checks: bool, report: Path | None, **options: Any) -> None:
+    r"""Take over the grants of FILE: JSON Lines, or CSV with names in the first line (FILE ends in .csv).
+
+    \b
+    {"provider": "slack", "connection_id": "shop-1", "refresh_token": "..."}
+
+    The other fields are those of import_connection: access_token, expires_at, scope, owner, subject, and the objects
+    parameters, tags and metadata (in CSV: tags.plan). The whole file is checked before anything is written. Each
+    grant is proved by one refresh. Interrupted, it is begun again with the same command: what was done sends nothing.
+    """
+    found = grants.checked(file, options["provider"])
+    problems = found.problems or [*_unregistered(call, found)]
+    if problems:
+        raise grants.refused(file, problems)
+    if only_checks:
+        if not call.out.answer({"total": found.total, "providers": dict(found.providers), "valid": True}):
+            call.out.say(f"{found.total} grants, none with a mistake.", "green")
+        return
+    outcome = Report(found.total)
+    is_interrupted = _run(call, file, options, outcome, list(found.providers))
+    _report(call, outcome, report, is_interrupted=is_interrupted)
+
+
+def _unregistered(call: Call, found: grants.Checked) -> list[str]:
+    """Return what is wrong with the registrations of the file's providers."""
+    looks = [registrations.as_read(call.account, each) for each in found.providers]
+    return [f"{each.what}: {each.said}" for each in looks if each.state != "ok"]
+
+
+def _run(call: Call, file: Path, options: dict[str, Any], outcome: Report, providers: list[str]) -> bool:
+    """Import, and return whether that was interrupted."""
+    with call.out.progress() as bar:
+        task = bar.add_task("Importing", total=outcome.total)
+        in_words = _in_words(call, outcome)
+
+        def progress(report: Report) -> None:
+            bar.update(task, completed=report.done)
+            in_words(report)
+
+        work = Import(
+            call.account.gatehouse,
+            outcome,
+            bears=partial(_bears, call),
+            per_second=options["per_second"],
+            proves=not options["no_prove"],
+            progress=progress,
+        )
+        try:
+            work.run(file, options["provider"], providers)
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
+def _in_words(call: Call, outcome: Report) -> Callable[[Report], None]:
+    """Return what says how far it is, ten times in all, where nobody sees a bar."""
+    if call.out.is_watched:
+        return lambda _report: None
+    step = max(1, outcome.total // _TENTHS)
+
+    def say(report: Report) -> None:
+        if report.done % step == 0:
+            call.out.note(f"{report.done} of {report.total}")
+
+    return say
+
+
+def _bears(call: Call, name: str) -> int:
+    """Return how many calls at a time a provider bears: by its registration, or its file if that may not be read."""
+    try:
+        most = registrations.merged(call.account, name).provider.max_concurrency
+    except Exception as error:
+        if failure_of(error, "") is None:
+            raise
+        is_known = name in repository.provider_names()
+        most = described(name)["max_concurrency"] if is_known else None
+    return int(most or AT_ONCE)
+
+
+def _report(call: Call, outcome: Report, to: Path | None, *, is_interrupted: bool) -> None:
+    if to is not None:
+        _write(to, outcome)
+    if not call.out.answer({**outcome.as_json(), "interrupted": is_interrupted}):
+        _say(call, outcome)
+    if is_interrupted:
+        call.out.note("Interrupted. The same command goes on: what was imported is known, and sends nothing.")
+        click.get_current_context().exit(exits.INTERRUPTED)
+    if outcome.failed:
+        click.get_current_context().exit(exits.FOUND)
+
+
+def _say(call: Call, outcome: Report) -> None:
+    call.out.say(f"{outcome.imported} imported and proved", "green" if outcome.imported else None)
+    if outcome.unproved:
+        call.out.say(f"{outcome.unproved} imported, to be proved in the background")
+        call.out.note(f"Which: gatehouse connections --status unconfirmed{call.account.options}")
+    if outcome.failed:
+        call.out.say(f"{len(outcome.failed)} not imported", "red")
+    for each in outcome.failed[:_SHOWN]:
+        call.out.say(f"  line {each['line']}  {each['connection_id']}  {each['error']}: {each['error_description']}")
+    if len(outcome.failed) > _SHOWN:
+        call.out.say(f"  and {len(outcome.failed) - _SHOWN} more: --report FILE, or --json, has all of them")
+    if outcome.total > outcome.done:
+        call.out.say(f"{outcome.total - outcome.done} not tried")
+
+
+def _write(path: Path, outcome: Report) -> None:
+    try:
+        lines = [json.dumps(each, ensure_ascii=False) + "\n" for each in outcome.failed]
+        path.write_text("".join(lines), encoding="utf-8")
+    except OSError as error:
+        raise Failure("unwritable", f"{path}: {error.strerror}.", code=exits.USAGE) from None
