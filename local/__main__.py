@@ -25,6 +25,7 @@ def main(arguments: list[str]) -> int:
     _on_signals(_leave_at_once)
     # Everything else is imported here, where a signal already ends the program without a traceback.
     from local import options  # noqa: PLC0415
+    from local.base import terminal  # noqa: PLC0415
     from local.base.errors import RegistrationsError, StackError  # noqa: PLC0415
 
     chosen = options.parse(arguments)
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
     try:
         with _stack(chosen) as stack:
             signals = _signals()
+            sys.stdout = terminal.for_a_person(sys.stdout)
             print(banner(stack), flush=True)
             signals.recv(1)
             print("\nGatehouse is stopping.", flush=True)
@@ -55,6 +57,8 @@ def banner(stack: Stack) -> str:
             (any AWS credentials and region will do; boto3's lambda client takes the same endpoint_url)
   HTTP      curl -d '{{}}' -H 'Content-Type: application/json' {stack.local_url}/v1/connections
             (deployed, /v1 wants a SigV4 signature; there is no IAM on this machine)
+  Logs      aws logs tail {stack.deployment.log_groups["gatehouse-token"]} --follow --endpoint-url {stack.aws_endpoint}
+            (each function has its log group; filter patterns and the saved queries work, too)
   Clock     curl -d '{{"advance_seconds": 3600}}' {stack.local_url}/_local/clock
             (background refreshes and revocations go by it)
 {_tunnel(stack)}

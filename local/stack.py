@@ -16,6 +16,7 @@ from local.base.serving import LoopbackServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from mypy_boto3_lambda import LambdaClient
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from local.gateway.application import Gateway
     from local.gateway.background import Background
     from local.gateway.invoker import Invoker
+    from local.pages.landing import Sources
 
 TEMPLATE = Path(__file__).parent.parent / "template.yaml"
 
@@ -183,6 +185,8 @@ class Stack:
             tables.create_tables(self._dynamodb_endpoint, definitions, self.deployment.tables)
         self.registrations = {**self.demo.registrations, **self._extra_registrations}
         registrations.store(self.registrations)
+        self._aws.logs.queries = list(self.deployment.queries)
+        self._aws.logs.groups = self.deployment.log_groups
         # What was called so far was building the stack, not the functions' doing.
         self.aws_calls.clear()
         self.aws_watchers.extend(watch(self) for watch in self.watchers)
@@ -200,17 +204,24 @@ class Stack:
         gateway = Gateway(self.invoker, routes, InvokeApi(self.invoker), self.clock.now, self._aws.account)
         gateway.guard = Guard(routes.is_public, self.base_url)
         gateway.desks += [
-            Console(self.clock, self.info(), self._published),
-            # The page is opened on this machine, and says what to call from here.
-            Landing(
-                self.invoke,
-                self.clock,
-                list(self.registrations),
-                {**self.links(), "base_url": self.local_url},
-                self._published,
-            ),
+            Console(self.clock, self.info(), self._published, self._state),
+            Landing(self.invoke, self.clock, self._sources()),
         ]
         return gateway
+
+    def _sources(self) -> Sources:
+        from local import registrations  # noqa: PLC0415
+        from local.pages.landing import Sources  # noqa: PLC0415
+
+        # The page is opened on this machine, and says what to call from here.
+        links = {**self.links(), "base_url": self.local_url}
+        providers = {name: registrations.parameters_of(name, each) for name, each in self.registrations.items()}
+        return Sources(links, providers, self.demo, self._published, self._state)
+
+    def _state(self) -> str:
+        """Return what is another as soon as the landing page shows something else: also the time, once in a minute."""
+        faults = hash(str(self.demo.faults()))
+        return f"{self._aws.writes} {len(self.bus.events)} {self.clock.offset} {int(self.clock.now()) // 60} {faults}"
 
     def _published(self) -> list[dict[str, Any]]:
         return self.bus.events
@@ -219,7 +230,16 @@ class Stack:
         """Return what runs the deployment's functions: this process does, from this checkout."""
         from local.gateway.invoker import Invoker  # noqa: PLC0415
 
-        return Invoker(self.deployment.functions, self._services)
+        return Invoker(self.deployment.functions, self._services, source=self._source)
+
+    def _source(self, function: str) -> AbstractContextManager[object]:
+        """Keep what is logged in a function's log group, dated by the stack's clock."""
+        from local.gateway.log_lines import Source, lines_of  # noqa: PLC0415
+
+        return lines_of(Source(function, self.clock.offset, self._keep_line))
+
+    def _keep_line(self, function: str, line: str) -> None:
+        self._aws.logs.put(self.deployment.log_groups[function], line)
 
     def _start_background(self, cleanup: ExitStack) -> None:
         from local.gateway.background import Background  # noqa: PLC0415

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from local.aws import conditions, signatures, streams
 from local.aws.bus import EventBus
 from local.aws.call import AwsCall, FunctionCall
 from local.aws.faults import AwsFaults
+from local.aws.logs import LogGroups
 from local.base.guard import Guard
 from local.base.serving import LoopbackServer
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 # Two stacks in one process (tests) share moto's memory: each gets an account of its own in it.
 _ACCOUNTS = itertools.count(100000000001)
+
+_WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"})
 
 LAMBDA_SERVICE = "gatehouse-lambda-service"
 """What marks a client (user agent) as Lambda's own: it polls queues, which is no function's doing."""
@@ -38,9 +42,12 @@ class EmulatedAws:
     def __init__(self) -> None:
         self.account = str(next(_ACCOUNTS))
         self.calls: list[AwsCall] = []
+        self.writes = 0
+        """Requests that may have changed what is in a table."""
         self.watchers: list[Callable[[FunctionCall], None]] = []
         self.faults = AwsFaults()
         self.bus = EventBus(self.account)
+        self.logs = LogGroups()
         self._guard = Guard()
         self._lock = threading.Lock()
         self._server = LoopbackServer()
@@ -96,9 +103,16 @@ class EmulatedAws:
 
     def _emulate(self, call: AwsCall, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         assert self._application is not None  # noqa: S101 - start() sets it before it serves
+        self.writes += call.service == "dynamodb" and call.operation in _WRITES
         if call == ("events", "PutEvents"):
             return self.bus.answer(environ)(environ, start_response)
+        if call.service == "logs" and self.logs.takes(call.operation):
+            return self.logs.answer(call.operation, environ)(environ, start_response)
         try:
+            if group := self.logs.group_asked_for(call):
+                answer = Response.from_app(self._application, environ, buffered=True)
+                answer.set_data(json.dumps({**json.loads(answer.get_data()), "LoggingConfig": {"LogGroup": group}}))
+                return answer(environ, start_response)
             return list(self._application(environ, start_response))
         except Exception as error:  # noqa: BLE001 - a defect of moto, seen by boto3 as AWS having one
             print(f"gatehouse: moto failed with {type(error).__name__} on {call.service} {call.operation}", flush=True)

@@ -120,6 +120,9 @@ class Deployment:
     # Logical id -> physical name.
     tables: Mapping[str, str]
     physical: Mapping[str, str] = field(default_factory=dict)
+    # Name of a function -> name of its log group.
+    log_groups: Mapping[str, str] = field(default_factory=dict)
+    queries: tuple[dict[str, Any], ...] = ()
     mappings: tuple[QueueMapping, ...] = ()
     streams: tuple[StreamMapping, ...] = ()
     schedules: tuple[Schedule, ...] = ()
@@ -199,11 +202,35 @@ def create(template: Mapping[str, Any], parameters: Mapping[str, str]) -> Deploy
             name: physical[name] for name, r in creatable["Resources"].items() if r["Type"] == "AWS::DynamoDB::Table"
         },
         physical=physical,
+        log_groups=dict(_log_groups(template, physical)),
+        queries=tuple(_queries(template, physical)),
         mappings=tuple(_mappings(template, physical, references, values)),
         streams=tuple(_streams(template, references, values)),
         schedules=tuple(_schedules(template, physical, references)),
         public=frozenset(key for key, each in _operations(template).items() if each.get("security") == []),
     )
+
+
+def _log_groups(template: Mapping[str, Any], physical: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name, resource in template["Resources"].items():
+        group = resource["Properties"].get("LoggingConfig", {}).get("LogGroup", {})
+        if resource["Type"] == "AWS::Lambda::Function" and "Ref" in group:
+            yield physical[name], physical[group["Ref"]]
+
+
+def _queries(template: Mapping[str, Any], physical: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Yield the saved queries, which moto does not create."""
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::Logs::QueryDefinition":
+            properties = resource["Properties"]
+            groups = [physical[group["Ref"]] for group in properties["LogGroupNames"]]
+            title = properties["Name"]["Fn::Sub"] if isinstance(properties["Name"], dict) else properties["Name"]
+            yield {
+                "queryDefinitionId": name,
+                "name": title.replace("${AWS::StackName}", STACK_NAME),
+                "queryString": properties["QueryString"],
+                "logGroupNames": groups,
+            }
 
 
 def _mappings(

@@ -86,6 +86,14 @@ class DemoServer:
         """Set what an endpoint does; see FaultBook.put. Raises FaultError."""
         self._running.faults.put(*sequence)
 
+    def faults(self) -> list[Faults]:
+        """Return the switches in force, with the `times` that are left."""
+        return self._running.faults.in_force()
+
+    def work(self) -> None:
+        """Work again."""
+        self._running.faults.clear()
+
     def reset(self) -> None:
         """Work again, and forget the requests (grants and secrets stay)."""
         self._running.faults.clear()

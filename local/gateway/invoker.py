@@ -8,6 +8,7 @@ import threading
 import time
 import traceback
 import uuid
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -15,6 +16,7 @@ from local.aws.marked_calls import calls_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from local.aws.cloudformation import Function
 
@@ -83,11 +85,16 @@ class Invoker:
         functions: Mapping[str, Function],
         make_services: Callable[[Mapping[str, str]], Any],
         load: Callable[[str], Handler] = load_handler,
+        source: Callable[[str], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        """``make_services`` turns a function's environment into its Services."""
+        """``make_services`` turns a function's environment into its Services.
+
+        What is logged inside what ``source`` returns for a function's name is that function's.
+        """
         self.functions = functions
         self._make_services = make_services
         self._load = load
+        self._source = source
         self._warm: dict[str, Inside] = {}
         self._lock = threading.Lock()
 
@@ -105,7 +112,8 @@ class Invoker:
         request_id = str(uuid.uuid4())
         try:
             inside = self._inside(function)
-            payload = json.dumps(inside(event, Context(function, request_id, qualifier)))
+            with self._source(function.name):
+                payload = json.dumps(inside(event, Context(function, request_id, qualifier)))
         except Exception as error:  # noqa: BLE001 - as Lambda does
             document = self._unhandled(function, request_id, error)
             return Invocation(request_id, version, json.dumps(document), unhandled=True)

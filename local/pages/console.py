@@ -20,13 +20,23 @@ LONGEST_ADVANCE = 10 * 365 * 24 * 3600
 
 
 class Console:
-    """Answers ``GET /_local``, its ``/events`` and ``/clock``, and ``POST /_local/clock {"advance_seconds": n}``."""
+    """Answers ``GET /_local`` and its ``/events``, ``/state`` and ``/clock``; POST moves the clock."""
 
-    def __init__(self, clock: Clock, info: Mapping[str, Any], events: Callable[[], list[dict[str, Any]]]) -> None:
-        """``info`` is what ``GET /_local`` answers beside the clock, ``events`` returns what was published."""
+    def __init__(
+        self,
+        clock: Clock,
+        info: Mapping[str, Any],
+        events: Callable[[], list[dict[str, Any]]],
+        state: Callable[[], str] = str,
+    ) -> None:
+        """``info`` is what ``GET /_local`` answers beside the clock, ``events`` returns what was published.
+
+        ``state`` returns a text that is another as soon as the landing page has something new to show.
+        """
         self._clock = clock
         self._info = info
         self._events = events
+        self._state = state
 
     def answer(self, request: Request) -> Response | None:
         """Answer what is the console's."""
@@ -35,6 +45,8 @@ class Console:
                 return _json({**self._info, "clock": self.clock()})
             case "GET", "/_local/events":
                 return _json({"events": self._events()})
+            case "GET", "/_local/state":
+                return _json({"state": self._state()})
             case "GET", "/_local/clock":
                 return _json(self.clock())
             case "POST", "/_local/clock":

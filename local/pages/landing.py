@@ -1,19 +1,25 @@
-"""The landing page: connect a merchant, look at its connection, use and end it, move the clock. No script needed."""
+"""The landing page: connect a merchant, use and end its connection, let the provider fail, move the clock.
+
+Its script shows what has changed; without it the page has to be reloaded.
+"""
 
 from __future__ import annotations
 
 import json
 import secrets
+from base64 import b64encode
 from collections import OrderedDict
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
-from local.pages import messages
+from local.pages import connect_form, fault_form, messages
 from local.pages.console import LONGEST_ADVANCE
 from local.pages.demo_application import WAY_BACK, DemoApplication, owner_of, remember
 
@@ -23,16 +29,20 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Request
 
     from local.base.clock import Clock
+    from local.demo import DemoServer
 
     # Function name (without the stack's), payload -> answer, or None where the function raised.
     Invoke = Callable[[str, dict[str, Any]], dict[str, Any] | None]
 
 _HERE = Path(__file__).parent
 _TEMPLATES = [_HERE / "templates", _HERE.parent.parent / "functions" / "web" / "templates"]
+_SCRIPT = (_HERE / "templates" / "landing.js").read_text(encoding="utf-8")
+_SCRIPT_HASH = b64encode(sha256(_SCRIPT.encode()).digest()).decode()
 _HEADERS = {
     # No form-action: the connect form is redirected on to the authorization server, wherever that is.
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; script-src 'sha256-{_SCRIPT_HASH}'; connect-src 'self'; style-src 'unsafe-inline'; "
+        "img-src data:; base-uri 'none'; frame-ancestors 'none'"
     ),
     "Cache-Control": "no-store",
     # "no-referrer" would turn the Origin of the page's own forms to null.
@@ -58,6 +68,22 @@ class Notice:
     connection: str | None = None
 
 
+@dataclass(frozen=True)
+class Sources:
+    """What the page shows beside the connections.
+
+    ``links`` are ``base_url``, ``aws_endpoint`` and ``demo_url``. ``providers`` have the parameters of each, and what
+    those may be. ``events`` returns what was published. ``state`` returns a text that is another as soon as the page
+    has something new to show.
+    """
+
+    links: Mapping[str, str]
+    providers: Mapping[str, Mapping[str, str]]
+    demo: DemoServer | None = None
+    events: Callable[[], list[dict[str, Any]]] = list
+    state: Callable[[], str] = str
+
+
 class Landing:
     """Answers ``GET /`` and the page's forms, each with a redirect (POST, redirect, GET).
 
@@ -65,21 +91,13 @@ class Landing:
     cookie carries it, and no token is kept, only its masked form.
     """
 
-    def __init__(
-        self,
-        invoke: Invoke,
-        clock: Clock,
-        providers: Sequence[str],
-        links: Mapping[str, str],
-        events: Callable[[], list[dict[str, Any]]] = list,
-    ) -> None:
-        """``links`` are ``base_url``, ``aws_endpoint`` and ``demo_url``; ``events`` returns what was published."""
+    def __init__(self, invoke: Invoke, clock: Clock, sources: Sources) -> None:
         self._invoke = invoke
-        self._events = events
         self._clock = clock
-        self._providers = providers
-        self._links = links
-        self._application = DemoApplication(invoke, links["base_url"])
+        self._sources = sources
+        self._links = sources.links
+        self._demo = sources.demo
+        self._application = DemoApplication(invoke, self._links["base_url"])
         self._notices: OrderedDict[str, Notice] = OrderedDict()
         self._page = Environment(
             loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined
@@ -89,6 +107,8 @@ class Landing:
             "/_local/refresh": lambda form: self._use("refresh", form),
             "/_local/revoke": self._revoke,
             "/_local/advance": self._advance,
+            "/_local/faults": self._set_fault,
+            "/_local/faults/end": lambda _form: self._end_faults(),
         }
 
     def answer(self, request: Request) -> Response | None:
@@ -109,14 +129,17 @@ class Landing:
         connections, failed = self._newest_first()
         page = self._page.render(
             base_url=self._links["base_url"],
-            providers=self._providers,
+            providers=self._sources.providers,
+            state=self._sources.state(),
             connections=[_row(connection, now) for connection in connections[:_MOST_SHOWN]],
             left_out=max(0, len(connections) - _MOST_SHOWN),
             notice=notice or failed,
             connection=notice.connection if notice else None,
-            events=[_event_row(event) for event in self._events()[: -_EVENTS_SHOWN - 1 : -1]],
+            events=[_event_row(event) for event in self._sources.events()[: -_EVENTS_SHOWN - 1 : -1]],
             clock=_clock(self._clock),
             links=self._links,
+            script=Markup(_SCRIPT),  # noqa: S704 - it is the page's own
+            faults=self._faults(),
         )
         return Response(page, headers=_HEADERS, content_type="text/html; charset=utf-8")
 
@@ -137,8 +160,9 @@ class Landing:
     def _connect(self, request: Request) -> Response:
         """Start, and send the browser on; if it is to be confirmed, as an application does that has sessions."""
         form, owner = request.form, owner_of(request)
-        wanted = form.get("connection_id", "").strip()
-        fields = {"provider": form.get("provider", "")} | ({"connection_id": wanted} if wanted else {})
+        fields = connect_form.fields_of(form)
+        if fields is None:
+            return self._back(Notice("error", "Parameters are written as name=value, like shop=acme region=eu."))
         is_confirmed = "confirm" in form
         answer = self._application.start(owner, fields) if is_confirmed else self._invoke("start", fields)
         if answer is None or "authorize_url" not in answer:
@@ -192,6 +216,24 @@ class Landing:
         self._clock.advance(seconds)
         return self._back(Notice("ok", f"The clock moved forward by {messages.span(seconds)}."))
 
+    def _faults(self) -> dict[str, Any]:
+        """Return what the form of the fault switches shows."""
+        in_force = fault_form.described(self._demo.faults() if self._demo is not None else [])
+        ways = {name: words for name, (words, _) in fault_form.WAYS.items()}
+        return {"ways": ways, "endpoints": fault_form.ENDPOINTS, "times": fault_form.TIMES, "in_force": in_force}
+
+    def _set_fault(self, form: Mapping[str, str]) -> Response:
+        fault = fault_form.read(form)
+        if fault is None or self._demo is None:
+            return self._back(Notice("error", "There is no such fault switch."))
+        self._demo.put_faults(fault)
+        return self._back(Notice("ok", f"From now on: {fault_form.described([fault])[0]}"))
+
+    def _end_faults(self) -> Response:
+        if self._demo is not None:
+            self._demo.work()
+        return self._back(Notice("ok", "The demo authorization server works again."))
+
     def _back(self, notice: Notice) -> Response:
         notice_id = secrets.token_urlsafe(12)
         self._notices[notice_id] = notice
@@ -222,6 +264,8 @@ def _row(connection: Mapping[str, Any], now: float) -> dict[str, Any]:
         "expires_at_text": "" if expires_at is None else messages.moment(expires_at),
         "version": connection.get("version", 0),
         "subject": connection.get("subject"),
+        "owner": connection.get("owner"),
+        "parameters": " ".join(f"{name}={value}" for name, value in (connection.get("parameters") or {}).items()),
         "failure": connection.get("failure"),
     }
 

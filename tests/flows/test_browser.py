@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.demo.faults import Faults
+from tests.browser import Browser
 from tests.built import running_stack
 
 if TYPE_CHECKING:
@@ -65,9 +66,10 @@ def test_a_newcomer_connects_from_the_landing_page(
     assert someone.page.title() == "Your account is connected \N{EN DASH} Gatehouse"
     someone.page.close()
     someone.use(landing)
-    someone.press("Reload")
+    if options:
+        someone.press("Reload")
     entry = landing.get_by_role("listitem").filter(has=landing.get_by_role("heading", name=connection_id))
-    assert "active" in entry.inner_text()
+    entry.get_by_text("active").wait_for()
 
     # and every button of it answers
     for button, answer in [
@@ -81,6 +83,53 @@ def test_a_newcomer_connects_from_the_landing_page(
         assert not [secret for secrets in demo.secrets().values() for secret in secrets if secret in landing.content()]
     assert "revoked" in entry.inner_text()
     assert stack.base_url in landing.url
+
+
+def test_the_landing_page_shows_what_changes_and_keeps_what_somebody_is_at(
+    stack: Stack, demo: DemoServer, visitor: OpenVisitor
+) -> None:
+    """Without a reload: what is typed, opened and focused stays, and a provider that fails is seen to fail."""
+    # given somebody who is typing, has opened an event, and is about to press a button
+    Browser(stack).connect(connection_id="watched-1")
+    stack.background.poll_streams()
+    someone = visitor()
+    someone.open("/")
+    page = someone.page
+    page.get_by_label("Connection id").fill("half typed")
+    page.locator("details").first.click()
+    entry = page.get_by_role("listitem").filter(has=page.get_by_role("heading", name="watched-1"))
+    entry.get_by_role("button", name="Get token").focus()
+
+    # when something else happens
+    demo.put_faults(UNAVAILABLE_ONCE)
+    stack.clock.advance(7200)
+    stack.invoke("token", {"connection_id": "watched-1"})
+    Browser(stack).connect(connection_id="watched-2")
+
+    # then it is shown
+    page.get_by_role("heading", name="watched-2").wait_for()
+    entry.get_by_text("provider_unavailable").wait_for()
+    assert page.get_by_label("Connection id").input_value() == "half typed"
+    assert page.locator("details[open]").count() == 1
+    assert page.evaluate("document.activeElement.textContent") == "Get token"
+
+
+def test_a_fault_switch_on_the_landing_page_lets_the_provider_fail(demo: DemoServer, visitor: OpenVisitor) -> None:
+    """It says what the provider does from then on, and one button makes it work again."""
+    someone = visitor()
+    someone.open("/")
+    someone.page.get_by_label("Where").select_option("revocation endpoint")
+    someone.page.get_by_label("It", exact=True).select_option("answers 503")
+    someone.page.get_by_label("How often").select_option("until you end it")
+
+    someone.press("Let it fail")
+    failing = [each.document() for each in demo.faults()]
+    said = someone.page.get_by_role("status").inner_text()
+    someone.press("Make it work again")
+
+    assert failing == [{"endpoint": "revoke", "status": 503}]
+    assert "The revocation endpoint answers 503." in said
+    assert demo.faults() == []
 
 
 def test_the_example_on_the_landing_page_runs_as_it_stands(
@@ -380,8 +429,9 @@ def test_the_whole_way_can_be_gone_by_keyboard(demo: DemoServer, visitor: OpenVi
     someone.open("/")
     landing = someone.page
 
-    order = [someone.tabbed() for _ in range(3)]
-    assert [name.split("\n")[0] for name in order] == ["Provider", "Connection id (optional)", "Connect"]
+    order = [someone.tabbed().split("\n")[0] for _ in range(5)]
+    optional = ["Connection id (optional)", "Owner (optional)", "Parameters (optional)"]
+    assert order == ["Provider", *optional, "Connect"]
     with someone.context.expect_page() as opened:
         landing.keyboard.press("Enter")
     someone.use(opened.value)

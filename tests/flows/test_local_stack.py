@@ -16,7 +16,7 @@ from werkzeug.wrappers import Request
 
 from functions.vault.grant.connection import JUST_OBTAINED
 from local.base.clock import Clock
-from local.pages.landing import Landing
+from local.pages.landing import Landing, Sources
 from local.stack import Stack
 from tests.browser import Browser, invoke
 from tests.built import running_stack
@@ -110,7 +110,7 @@ def test_landing_page_shows_the_newest_first_of_however_many() -> None:
         return {"connections": known[start:end], **({"cursor": str(end)} if end < len(known) else {})}
 
     links = {"base_url": "http://localhost", "aws_endpoint": "", "demo_url": ""}
-    landing = Landing(connections, Clock(), ["demo"], links)
+    landing = Landing(connections, Clock(), Sources(links, {"demo": {}}))
 
     # when
     page = landing.answer(Request(EnvironBuilder().get_environ()))

@@ -143,9 +143,13 @@ def test_bad_port_is_a_clear_message(port: str) -> None:
         ('{"a": {"client_id": "x",}}', "line 1, column 25"),
         ("[]", "must be an object"),
         ('{"no such name": {"client_id": "x"}}', '"no such name"'),
-        ('{"acme": "secret-value"}', "acme: must be an object"),
-        ('{"acme": {"client_secret": "secret-value"}}', "acme.client_id"),
-        ('{"acme": {"client_id": 5}}', "acme.client_id"),
+        ('{"acme": "secret-value"}', "acme: expected an object"),
+        ('{"acme": {"client_id": 5}}', "client_id: expected a string"),
+        ('{"acme": {"clientid": "secret-value"}}', "clientid: unknown key (did you mean client_id?)"),
+        (
+            '{"slak": {"client_id": "secret-value", "pkce": "s-256"}, "box": {"client_id": "id-1", "scope": ["a"]}}',
+            '"based_on": "slack".\n  box: client_secret: needed',
+        ),
     ],
 )
 def test_bad_registrations_file_is_a_clear_message(tmp_path: Path, content: str, place: str) -> None:
