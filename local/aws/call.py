@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 
+_UNSIGNED = {"AssumeRoleWithWebIdentity": "sts"}
+"""What AWS takes without a signature: with an OIDC token instead."""
+
+
 class AwsCall(NamedTuple):
     """A service and one of its operations: ``("dynamodb", "GetItem")``."""
 
@@ -24,7 +28,8 @@ class AwsCall(NamedTuple):
     @classmethod
     def of(cls, environ: WSGIEnvironment) -> AwsCall:
         """Return the call that a request is."""
-        return cls(_service(environ), _operation(environ))
+        operation = _operation(environ)
+        return cls(_service(environ) or _UNSIGNED.get(operation, ""), operation)
 
 
 class FunctionCall(NamedTuple):
