@@ -9,10 +9,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from functions.vault.base.errors import ProviderUnavailable, ReauthorizationRequired
-from functions.vault.grant import consents, refreshes, revocations
+from functions.vault.grant import consents, imports, refreshes, revocations
 from functions.vault.grant.announced import KINDS, events_of
 from functions.vault.grant.authorized import Authorized
 from functions.vault.grant.connection import LONGEST_NOTICE
+from functions.vault.grant.imports import Brought
 from functions.vault.grant.stored_set import RefreshedFrom
 from functions.vault.grant.transition import SAME_END
 from functions.vault.storage import attributes
@@ -134,6 +135,31 @@ def test_what_waits_for_the_application_says_so() -> None:
 
     assert (event[0], event[1]["unconfirmed"], event[1]["needs"]) == ("connection.authorized", True, "confirmation")
     assert kinds(confirmed, waiting) == ("confirmed",)
+
+
+def test_an_import_is_announced_once_it_is_proved() -> None:
+    """Before that nobody can use it. One that is taken as it is is announced at once; a refused one needs a person."""
+    brought = Brought("digest", "owner-1", {"shop": "1"}, {"tier": "gold"})
+    about = ("merchant-1", sealed_tokens(), brought)
+    came = imports.has_to_be_proved(*about, "me", NOW + 30, NOW, before=None)
+    failed = refreshes.refresh_failed(came, ProviderUnavailable("Down."), NOW, 0.5)
+    again = refreshes.leased(failed, "you", NOW + 60, NOW + 40)
+    proved = refreshes.refreshed(again, sealed_tokens(sealed=b"new", version=2), SOURCE, "you", NOW + 41)
+    refused = refreshes.refused(again, ReauthorizationRequired("Dead."), NOW + 41)
+    as_it_is = imports.imported(*about, NOW, before=None)
+
+    assert [kinds(came, replace(came, changes=0)), kinds(failed, came), kinds(again, failed)] == [(), (), ()]
+    assert kinds(proved, again) == kinds(as_it_is, replace(as_it_is, changes=0)) == ("authorized",)
+    assert kinds(refused, again) == ("reauthorization_required",)
+    ((_, detail),) = events_of(announced_item(image_of(proved, again.changes)), "gatehouse")
+    assert (detail["request_id"], detail["unconfirmed"], detail["status"]) == (None, False, "active")
+    assert detail["start"] == {
+        "provider": "acme",
+        "connection_id": "merchant-1",
+        "owner": "owner-1",
+        "parameters": {"shop": "1"},
+        "tags": {"tier": "gold"},
+    }
 
 
 def test_failures_are_announced_once_and_so_is_their_end() -> None:
