@@ -1,4 +1,4 @@
-"""The command `gatehouse`. It needs the extra `cli`: `pip install 'gatehouse-client[cli]'`."""
+"""The command `gatehouse`. It needs the extra `cli`: `pip install './clients/python[cli]'` in the repository."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def main() -> int:
         import rich  # noqa: F401, PLC0415 - as above
     except ImportError as error:
         return _refuse(
-            f"The command needs {error.name or 'packages'}, which the client alone does not install:\n"
-            "  pip install 'gatehouse-client[cli]'"
+            f"The command needs {error.name or 'packages'}, which the client alone does not install. "
+            "Install it with them, in Gatehouse's repository:\n  pip install './clients/python[cli]'"
         )
     from .app import app  # noqa: PLC0415 - it needs both
 

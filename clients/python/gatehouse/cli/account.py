@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from gatehouse import Gatehouse
 
 LOCAL_PORT = 8787
+_LONGEST_CALL = 120
+"""Seconds that a call may take, its repeats included."""
 _LOCAL_REGION = "us-east-1"
 _LOCAL_STACK = "gatehouse"
 
@@ -86,6 +88,9 @@ class Account:
             from botocore.config import Config  # noqa: PLC0415 - as above
 
             options: dict[str, Any] = {"connect_timeout": 5, "read_timeout": 60, "retries": {"mode": "standard"}}
+            if service == "lambda":
+                # What is called again, and when, the client of Gatehouse decides. An export takes 45 s.
+                options |= {"read_timeout": 90, "retries": {"total_max_attempts": 1}}
             if self.is_local:
                 options["proxies"] = {}
             self._clients[service] = self.session.client(
@@ -147,9 +152,7 @@ class Account:
         """The client. It keeps no token: a command asks for one at most."""
         from gatehouse import Gatehouse  # noqa: PLC0415 - as above
 
-        if self.is_local:
-            return Gatehouse(self.stack, client=self.client("lambda"), keep=0)
-        return Gatehouse(self.stack, session=self.session, region=self._region, keep=0)
+        return Gatehouse(self.stack, client=self.client("lambda"), keep=0, timeout=_LONGEST_CALL)
 
     def now(self) -> float:
         """Return the time (Unix seconds) by which the stack goes."""

@@ -30,4 +30,4 @@ def command(call: Call, words: tuple[str, ...]) -> None:
         return
     rows = [(each["name"], each["title"], each["known_from"], ", ".join(each["required"])) for each in found]
     call.out.table(("NAME", "PROVIDER", "KNOWN FROM", "YOU ADD"), rows)
-    call.out.note(f"{len(found)} providers. More about one: gatehouse provider NAME")
+    call.out.note("More about one: gatehouse provider NAME" if found else "None is called so: gatehouse providers")

@@ -1,0 +1,68 @@
+"""The command as it is installed, in a terminal and without one: colors, questions, and what it needs."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+from typing import TYPE_CHECKING
+
+from tests.clients import installed
+
+if TYPE_CHECKING:
+    from local.stack import Stack
+    from tests.browser import Browser
+
+ESCAPE = "\x1b["
+
+
+def in_terminal(*arguments: str, typed: str = "", **environment: str) -> tuple[int, str]:
+    """Run the command in a terminal, type, and return its exit code and what is on the screen."""
+    ours, theirs = pty.openpty()
+    environ = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "CI", "TERM"}}
+    command = [str(installed.environment() / "bin" / "gatehouse"), *arguments]
+    running = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env={**environ, "TERM": "xterm", **environment}
+    )
+    os.close(theirs)
+    os.write(ours, typed.encode())
+    screen = b""
+    # Linux ends a terminal that nobody writes to any more with an error.
+    while True:
+        try:
+            part = os.read(ours, 4096)
+        except OSError:
+            break
+        if not part:
+            break
+        screen += part
+    os.close(ours)
+    return running.wait(timeout=60), screen.decode()
+
+
+def test_a_terminal_gets_colors_and_questions(stack: Stack, browser: Browser) -> None:
+    """A table has a head there. With NO_COLOR nothing is colored. A token is printed only after a yes."""
+    connection_id = browser.connect(connection_id="cli-terminal", owner="cli-terminal")
+    vended = stack.invoke("token", {"connection_id": connection_id})
+    assert vended is not None
+    port = ("--port", stack.local_url.rpartition(":")[2])
+
+    table = in_terminal("connections", "--owner", "cli-terminal", *port)
+    plain = in_terminal("check", connection_id, *port, NO_COLOR="1")
+    refused = in_terminal("token", connection_id, *port, typed="n\n")
+
+    assert (table[0], "CONNECTION" in table[1], ESCAPE in table[1]) == (0, True, True)
+    assert (plain[0], "It has a valid token." in plain[1], ESCAPE in plain[1]) == (0, True, False)
+    assert (refused[0], f"Print an access token of {connection_id} here?" in refused[1]) == (1, True)
+    assert vended["access_token"] not in refused[1]
+
+
+def test_without_the_extra_the_command_says_what_to_install() -> None:
+    """The client alone has the command, too."""
+    program = "import sys; sys.modules['rich'] = None; from gatehouse.cli import main; sys.exit(main())"
+
+    ran = subprocess.run([str(installed.python()), "-c", program], capture_output=True, text=True, check=False)
+
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert "rich" in ran.stderr
+    assert "pip install './clients/python[cli]'" in ran.stderr
