@@ -169,7 +169,7 @@ export class Gatehouse {
       if (!another || !canBeRepeated(first, input, init)) return first;
       await first.body?.cancel();
       const second = await send(another);
-      if (second.status === 401) this.#core.refuse(another, REFRESH_DOES_NOT_HELP);
+      if (second.status === 401) this.#core.refuse(another);
       return second;
     };
   }
@@ -258,6 +258,7 @@ class Core {
   #underWay = new Map();
   #refreshes = new Map();
   #refused = new Map();
+  #replacements = new Map();
 
   constructor({ stack, url, owner, connection, region, client, keep = 300_000, clock = CLOCK }) {
     this.clock = clock;
@@ -308,17 +309,27 @@ class Core {
 
   /** Another token than one that an API refused, or undefined if another would not help. */
   async another(refused, until) {
-    const helpsAgainAt = this.#refused.get(`${refused.connectionId} ${refused.version}`);
-    if (helpsAgainAt > this.clock.monotonic()) return undefined;
+    // If it has just come for one that was refused, it is refused itself.
+    if (this.#isNoted(this.#replacements, refused)) this.refuse(refused);
+    if (this.#isNoted(this.#refused, refused)) return undefined;
     const token = await this.refresh(refused.connectionId, refused.version, until);
-    if (token.accessToken !== refused.accessToken) return token;
-    this.refuse(refused, JUST_OBTAINED);
-    return undefined;
+    const isNew = token.accessToken !== refused.accessToken;
+    this.#note(isNew ? this.#replacements : this.#refused, token, JUST_OBTAINED);
+    return isNew ? token : undefined;
   }
 
-  refuse(token, milliseconds) {
-    this.#refused.set(`${token.connectionId} ${token.version}`, this.clock.monotonic() + milliseconds);
-    if (this.#refused.size > 10_000) this.#refused.delete(this.#refused.keys().next().value);
+  /** Notes that an API refused a token although it was new: for some time none is refreshed because of that. */
+  refuse(token) {
+    this.#note(this.#refused, token, REFRESH_DOES_NOT_HELP);
+  }
+
+  #note(notes, { connectionId, version }, milliseconds) {
+    notes.set(`${connectionId} ${version}`, this.clock.monotonic() + milliseconds);
+    if (notes.size > 10_000) notes.delete(notes.keys().next().value);
+  }
+
+  #isNoted(notes, { connectionId, version }) {
+    return notes.get(`${connectionId} ${version}`) > this.clock.monotonic();
   }
 
   forget(connectionId) {

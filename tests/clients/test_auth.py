@@ -137,9 +137,26 @@ def test_a_server_that_answers_401_to_everything_causes_one_refresh(
     assert service.functions[2:] == ["token", "refresh"]
 
 
+def test_a_new_token_that_a_second_thread_finds_refused_causes_no_refresh(
+    api: Api, service: LambdaService, client_of: Callable[..., Gatehouse]
+) -> None:
+    """It may find that out before the thread that asked for it does."""
+    api.takes, service.answers = None, [token(1), token(2)]
+    client = client_of()
+    refused = client.token("shop-1")
+
+    replacement = client.another(refused)
+    assert replacement is not None
+    # The thread that has it has not sent its request yet.
+    assert with_requests(client, "GET", f"{api.url}/data") == 401
+
+    assert api.authorizations == [NEW]
+    assert service.functions == ["token", "refresh"]
+
+
 @every_way
 def test_a_token_that_is_new_already_is_not_tried_again(
-    send: Send, api: Api, service: LambdaService, client_of: Callable[..., Gatehouse]
+    send: Send, api: Api, service: LambdaService, time: Time, client_of: Callable[..., Gatehouse]
 ) -> None:
     """Gatehouse returns a token set younger than ten seconds as it is: the same request would get the same 401."""
     service.answers = [token(1)]
@@ -150,6 +167,10 @@ def test_a_token_that_is_new_already_is_not_tried_again(
     assert statuses == [401, 401]
     assert api.authorizations == [OLD, OLD]
     assert service.functions == ["token", "refresh"]
+    # Ten seconds later a refresh is one.
+    time.passed += 10
+    service.answers = [token(2)]
+    assert send(client, "GET", f"{api.url}/data") == 200
 
 
 @every_way

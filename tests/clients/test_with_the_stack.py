@@ -89,6 +89,27 @@ def test_a_connection_from_its_link_to_its_end(stack: Stack, browser: Browser) -
         client.token(link.connection_id)
 
 
+def test_a_grant_that_is_brought_along_is_vended(stack: Stack) -> None:
+    """By Invoke and by HTTP. The same call again is answered by what is stored."""
+    brought: dict[str, Any] = {
+        "access_token": "brought-access-of-the-client",
+        "expires_at": int(stack.clock.now()) + 3600,
+        "metadata": {"host": "api.example.com"},
+        "tags": {"from": "elsewhere"},
+    }
+    for client, connection_id in (
+        (Gatehouse(client=stack.lambda_client()), "client-brought-1"),
+        (Gatehouse(url=stack.base_url, owner="client-acme"), "client-brought-2"),
+    ):
+        answers = [client.import_connection("ultracart", connection_id, **brought) for _ in range(2)]
+        token = client.token(connection_id)
+
+        assert answers == [{"connection_id": connection_id, "status": "active", "version": 1}] * 2
+        assert (token.access_token, token.metadata) == (brought["access_token"], brought["metadata"])
+        with pytest.raises(gatehouse.InvalidRequest):
+            client.import_connection("ultracart", connection_id, **brought | {"access_token": "another"})
+
+
 def test_a_token_that_the_api_rejects_is_replaced(stack: Stack, demo: DemoServer, browser: Browser) -> None:
     """One refresh at the provider, and the request goes out once more."""
     connection_id = browser.connect(connection_id="client-rejected")

@@ -10,7 +10,6 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from .client import Gatehouse
-from .core import REFRESH_DOES_NOT_HELP_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -122,7 +121,7 @@ class Auth(_Base):
     def _note(self, second: Any, token: Token) -> None:
         """Remember that a new token did not help either."""
         if second.status_code == _UNAUTHORIZED:
-            self._client.core.refused.add(self._connection_id, token.version, REFRESH_DOES_NOT_HELP_SECONDS)
+            self._client.core.refuse(token)
 
 
 def _rewound(request: PreparedRequest) -> bool:

@@ -11,7 +11,7 @@ from .answers import Token
 from .errors import GatehouseError
 from .http import Http, Paths
 from .invoke import Invoke
-from .kept import KeptTokens, RefusedTokens, SingleFlight
+from .kept import KeptTokens, NotedVersions, SingleFlight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -52,7 +52,8 @@ class Core:
         self.transport = transport
         self.timing = timing
         self.kept = KeptTokens(keep, timing)
-        self.refused = RefusedTokens(timing)
+        self._refused = NotedVersions(timing)
+        self._replacements = NotedVersions(timing)
         self._flights: SingleFlight[Token] = SingleFlight(timing)
         self._refreshes: dict[str, int] = {}
 
@@ -104,14 +105,22 @@ class Core:
 
     def another(self, refused: Token, until: Deadline) -> Token | None:
         """Return another token than one that an API refused, or None if another would not help."""
-        if self.refused.has(refused.connection_id, refused.version):
+        which = refused.connection_id, refused.version
+        if self._replacements.has(*which):
+            # It has just come for one that was refused, and is refused itself.
+            self.refuse(refused)
+        if self._refused.has(*which):
             return None
         token = self.refresh(refused.connection_id, refused.version, until)
         if token.access_token == refused.access_token:
             # Gatehouse returns a token set younger than ten seconds as it is.
-            self.refused.add(refused.connection_id, refused.version, JUST_OBTAINED_SECONDS)
+            self._refused.add(*which, JUST_OBTAINED_SECONDS)
             return None
         return token
+
+    def refuse(self, token: Token) -> None:
+        """Note that an API refused a token although it was new: for some time none is refreshed because of that."""
+        self._refused.add(token.connection_id, token.version, REFRESH_DOES_NOT_HELP_SECONDS)
 
     def _asked(
         self, function: str, request: dict[str, Any], look: Callable[[], Token | None], until: Deadline
@@ -124,6 +133,9 @@ class Core:
                 return found
             moment = self.kept.moment
             token = answers.read(Token, self.call(function, request, until))
+            if function == "refresh" and token.version > request.get("if_version", 0):
+                # Before another thread can find it.
+                self._replacements.add(token.connection_id, token.version, JUST_OBTAINED_SECONDS)
             self.kept.keep(token, moment)
             return token
 

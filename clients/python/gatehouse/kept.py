@@ -144,8 +144,8 @@ def _for_another_thread(error: Exception) -> Exception:
     return copy.copy(error) if isinstance(error, GatehouseError) else error
 
 
-class RefusedTokens:
-    """Tokens that an API refused although they were new: for some time no refresh is asked for because of that."""
+class NotedVersions:
+    """Versions of tokens that something is noted about, for some time."""
 
     def __init__(self, timing: Timing) -> None:
         self._timing = timing
@@ -153,13 +153,13 @@ class RefusedTokens:
         self._lock = threading.Lock()
 
     def add(self, connection_id: str, version: int, seconds: float) -> None:
-        """Note that a new token was refused."""
+        """Note a version for that long."""
         with self._lock:
             self._until[connection_id, version] = self._timing.monotonic() + seconds
             if len(self._until) > MOST_KEPT:
                 self._until.popitem(last=False)
 
     def has(self, connection_id: str, version: int) -> bool:
-        """Return whether another refresh of this token would not help either."""
+        """Return whether a version is noted."""
         with self._lock:
             return self._until.get((connection_id, version), 0.0) > self._timing.monotonic()
