@@ -103,12 +103,11 @@ _ODD = st.recursive(
 )
 
 
-@st.composite
-def _valid(draw: Any, schema: dict[str, Any]) -> dict[str, Any]:
-    """Draw a request that a schema takes."""
-    properties, required = schema["properties"], set(schema["required"])
-    named = [name for name in properties if name in required or draw(st.booleans())]
-    return {name: draw(_drawn(properties[name])) for name in named}
+def _valid(schema: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Return requests that a schema takes."""
+    values = {name: _drawn(each) for name, each in schema["properties"].items()}
+    required = {name: values.pop(name) for name in schema["required"]}
+    return st.fixed_dictionaries(required, optional=values)
 
 
 def _refusal(function: str, request: Any) -> str | None:
