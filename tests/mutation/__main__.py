@@ -31,6 +31,7 @@ ENVIRONMENT = ROOT / ".venv-mutation" / "bin" / "python"
 FEWEST = 0.9
 
 ALSO = {
+    "grant/announced": ("publishing",),
     "grant/belief": ("refreshes", "second_look"),
     "grant/failure": ("refreshes", "connection"),
     "grant/lease": ("refreshes", "connection", "vending"),

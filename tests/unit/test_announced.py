@@ -162,6 +162,26 @@ def test_an_import_is_announced_once_it_is_proved() -> None:
     }
 
 
+def test_what_still_waits_is_announced_once() -> None:
+    """What happens to the tokens that are in use meanwhile is no consent."""
+    made = connection()
+    pending = Authorized("request-2", confirmation="hash").waiting_with(sealed_tokens(), 1, NOW, grants_are_apart=False)
+    waiting = consents.has_to_wait(made, sealed_tokens(sealed=b"sealed-2"), pending, "request-2", NOW)
+
+    assert kinds(waiting, made) == ("authorized_unconfirmed",)
+    assert kinds(refreshes.leased(waiting, "me", NOW + 30, NOW), waiting) == ()
+
+
+def test_what_was_not_granted_is_announced_when_that_changes() -> None:
+    """Not with every refresh that brings the same again."""
+    made = replace(connection(), scope_missing=("write",))
+    same = refreshed(made, NOW + 10, None)
+    less = connection(token_response(scope_missing=("read", "write")), before=same)
+
+    assert kinds(same, made) == ("refreshed",)
+    assert kinds(less, same) == ("authorized", "scope_missing")
+
+
 def test_failures_are_announced_once_and_so_is_their_end() -> None:
     """However often a refresh is tried in between."""
     made = connection()

@@ -98,6 +98,15 @@ def test_a_lease_that_sent_nothing_leaves_no_trace() -> None:
     assert not leased(back, "holder-2").was_interrupted
 
 
+def test_upkeep_that_is_put_off_is_due_then() -> None:
+    """Nothing else is: what has no time for its upkeep gets none."""
+    held = leased()
+
+    assert refreshes.lease_given_back(held, NOW + 12, NOW + 500).upkeep_at == NOW + 500
+    assert refreshes.lease_given_back(held, NOW + 12).upkeep_at == held.upkeep_at
+    assert refreshes.lease_given_back(replace(held, upkeep_at=None), NOW + 12, NOW + 500).upkeep_at is None
+
+
 def test_a_lease_that_sent_nothing_keeps_what_was_unknown_before_it() -> None:
     """A first holder was interrupted, a second had no time: the third still learns of the first."""
     back = refreshes.lease_given_back(leased(leased(), "holder-2"), NOW + 12)

@@ -119,7 +119,7 @@ def _with_notice(before: Connection, now: Connection) -> tuple[Connection, bool]
     ends_at, at = now.grant_ends_at, now.updated_at
     if ends_at is None:
         return replace(now, ends_at=None, notice_at=None), False
-    if before.ends_at is None or now.ends_at is None or abs(ends_at - before.ends_at) > SAME_END:
+    if before.ends_at is None or abs(ends_at - before.ends_at) > SAME_END:
         notice = min(LONGEST_NOTICE, max(ends_at - at, 0) // 4)
         return replace(now, ends_at=ends_at, notice_at=ends_at - notice), False
     if now.notice_at is None or at < now.notice_at:
