@@ -151,7 +151,8 @@ class Recorder:
         cookie = sent_on["cookies"][0].partition(";")[0]
         callback = urlsplit(browser.consent(sent_on["headers"]["Location"]))
         answered = _browser_event("GET /callback/{provider}", {"provider": "ultracart"}, callback.query, [cookie])
-        assert call("callback", answered, asks_the_provider=True)["statusCode"] == 200
+        # The exchange, and the redirect to its result: the page is shown by another visit.
+        assert call("callback", answered, asks_the_provider=True)["statusCode"] == 303
         which = {"connection_id": started["connection_id"]}
         call("confirm", _to_confirm(stack))
         call("token", which)

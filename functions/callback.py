@@ -1,6 +1,7 @@
 """`callback`: the redirection endpoint (RFC 6749 section 3.1.2), where a browser arrives with a code or an error.
 
-A response that is posted is answered by a redirect to its result (`result_address`), which is shown by GET.
+A response is answered by a redirect: back to the application, or to its result (`result_address`), which is shown by
+GET.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from functions.vault.base import fields
 from functions.vault.oauth import cookies, result_address
 from functions.vault.oauth.authorization_response import Refused, validate
-from functions.vault.oauth.result_address import ResultAddress
+from functions.vault.oauth.result_address import WAITING, ResultAddress
 from functions.web import replies
 from functions.web.handlers import BrowserHandler
 
@@ -26,59 +27,40 @@ if TYPE_CHECKING:
 
 def _callback(services: Services, event: Any, deadline: Deadline, about: About) -> Reply:
     provider = event.get("pathParameters", {}).get("provider", "")
-    if not fields.matches(provider, fields.PROVIDER_NAME):
-        return _refused(services, Refused("provider_malformed"), event, about)
+    is_posted = event["requestContext"]["http"]["method"] == "POST"
+    result = None if is_posted else ResultAddress.parse(event.get("rawQueryString", ""))
+    if result is not None:
+        return _shown(services, result, provider, event, about)
     try:
-        if event["requestContext"]["http"]["method"] == "POST":
-            return _answer_to_post(services, event, provider, deadline, about)
-        result = ResultAddress.parse(event.get("rawQueryString", ""))
-        if result is not None:
-            return _shown(services, result, provider, event, about)
-        response = _validated(services, event, provider)
-        return _completed(services, response, event, deadline, about)[0]
-    except Refused as refused:
-        return _refused(services, refused, event, about)
-
-
-def _answer_to_post(services: Services, event: Any, provider: str, deadline: Deadline, about: About) -> Reply:
-    """Answer a form, whatever comes of it, by a redirect to its result: a reload then sends no form again."""
-    try:
-        response = _validated(services, event, provider, form=_form(event))
+        response = _validated(services, event, provider, form=_form(event) if is_posted else None)
     except Refused as refused:
         reply = _refused(services, refused, event, about)
-        return replies.after_post(reply, result_address.of_page(provider, reply.outcome))
-    reply, outcome = _completed(services, response, event, deadline, about)
-    return replies.after_post(reply, result_address.of_outcome(provider, response.browser, outcome))
-
-
-def _completed(
-    services: Services, response: ValidatedResponse, event: Any, deadline: Deadline, about: About
-) -> tuple[Reply, Outcome]:
+        return replies.at_result(reply, result_address.of_page(reply.outcome), is_posted=is_posted)
     about["authorization_request_id"] = response.browser.request_id
     outcome = services.completing.complete(response, deadline)
-    return _reply(services, outcome, event, about), outcome
+    reply = _reply(services, outcome, event, about)
+    if outcome.page == WAITING and not is_posted:
+        return reply  # The response was not taken: the page reloads itself, and sends it again.
+    result_path = result_address.of_outcome(provider, response.browser, outcome)
+    return replies.at_result(reply, result_path, is_posted=is_posted)
 
 
 def _shown(services: Services, result: ResultAddress, provider: str, event: Any, about: About) -> Reply:
-    """Show the result of a response that was posted, to the browser that posted it."""
-    if result.visit is None or result.request_id is None:
-        raise Refused(_WITHOUT_REQUEST.get(result.page or "", "posted_answer_refused"))
-    about["authorization_request_id"] = result.request_id
+    """Show the result of a response, to the browser that brought it."""
     given, secure = event.get("cookies", []), services.settings.secure
-    cookie = cookies.find(result.request_id, given, secure=secure, form_post=True)
-    if cookie is None:
-        raise Refused("browser_unknown", result.request_id)
-    browser = cookie.binding_of_result(result.visit)
+    if result.visit is None or result.request_id is None:
+        requests = cookies.requests_of(given, secure=secure)
+        return replies.of_page(result, services.settings.application_url, requests)
+    about["authorization_request_id"] = result.request_id
+    cookie = cookies.find(result.request_id, given, secure=secure)
+    browser = cookie.binding_of_result(result.visit) if cookie is not None else None
     if browser is None:
-        raise Refused("state_mismatch", result.request_id)
-    outcome = services.stored_outcomes.of_result(provider, browser, is_waiting=result.is_waiting)
+        return replies.no_longer_shown("browser_unknown" if cookie is None else "state_mismatch")
+    outcome = services.stored_outcomes.of_result(provider, browser, is_waiting=result.so_far == WAITING)
     if outcome is None:
-        raise Refused("state_missing", result.request_id)
-    return _reply(services, outcome, event, about)
-
-
-_WITHOUT_REQUEST = {"begin_here": "code_without_state", "not_connected": "state_missing"}
-"""Why the pages are shown that need no request, apart from `refused`."""
+        return _refused(services, Refused("state_missing", result.request_id), event, about)
+    reply = _reply(services, outcome, event, about)
+    return reply if result.so_far is not None else replies.shown_again(reply)
 
 
 def _reply(services: Services, outcome: Outcome, event: Any, about: About) -> Reply:
@@ -90,10 +72,12 @@ def _refused(services: Services, refused: Refused, event: Any, about: About) -> 
     if refused.request_id is not None:
         about["authorization_request_id"] = refused.request_id
     requests = cookies.requests_of(event.get("cookies", []), secure=services.settings.secure)
-    return replies.of_refused(refused, services.settings.application_url, requests)
+    return replies.of_refused(refused.reason, services.settings.application_url, requests)
 
 
 def _validated(services: Services, event: Any, provider: str, *, form: str | None = None) -> ValidatedResponse:
+    if not fields.matches(provider, fields.PROVIDER_NAME):
+        raise Refused("provider_malformed")
     given, secure = event.get("cookies", []), services.settings.secure
     if form is not None:
         return validate(provider, form, given, secure=secure, form_post=True)

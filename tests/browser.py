@@ -39,6 +39,12 @@ class Browser:
         self._session.cookies.clear()
 
     def open(self, url: str, **headers: str) -> requests.Response:
+        """GET one URL, a path on the stack or a whole URL; follow a redirect to the result of a response, no other."""
+        answer = self.get(url, **headers)
+        location = answer.headers.get("Location", "")
+        return self.get(location, **headers) if urlsplit(location).query.startswith("result=") else answer
+
+    def get(self, url: str, **headers: str) -> requests.Response:
         """GET one URL, a path on the stack or a whole URL, and follow nothing."""
         return self._session.get(
             urljoin(self._stack.base_url, url), headers=headers, allow_redirects=False, timeout=_TIMEOUT

@@ -30,7 +30,7 @@ FUNCTIONS = Path(functions.__file__).parent
 
 CODE = """
     web.handlers base.noted web.events web.api_calls settings
-    callback base.fields oauth.result_address oauth.authorization_response oauth.cookies oauth.authorization
+    callback oauth.result_address base.fields oauth.authorization_response oauth.cookies oauth.authorization
     usecases.completing
     storage.authorizations storage.expression storage.attributes storage.table storage.aws storage.items
     usecases.exchanging
@@ -46,9 +46,9 @@ CODE = """
     grant.obtained grant.consents grant.connection grant.transition grant.life grant.stored_set
     storage.connections storage.connection_item base.record storage.listed
     storage.change_notes storage.shared oauth.visit_outcome
-    web.replies web.log web.responses web.language web.pages
+    web.replies web.log web.responses
 """
-"""The modules that a code's way enters, in this order: to the table `connections`, and back to the page."""
+"""The modules that a code's way enters, in this order: to the table `connections`, and back to the browser."""
 
 CONNECTION_ID = """
     web.handlers base.noted web.events
@@ -130,7 +130,7 @@ def connected(stack: Stack, call: Callable[[Any, Context], Any]) -> tuple[str, R
     }
     with Recorder() as recorder:
         answer = call(event, Context(alias="http"))
-    assert answer["statusCode"] == 200, answer
+    assert answer["statusCode"] == 303, answer
     return started["connection_id"], recorder
 
 

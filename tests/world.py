@@ -98,6 +98,12 @@ class World:
             "isBase64Encoded": False,
         }
 
+    def page_of(self, answer: dict[str, Any], event: dict[str, Any]) -> int:
+        """Return the status of the page to which the answer to the event of a callback leads."""
+        shown = event | {"rawQueryString": urlsplit(answer["headers"]["Location"]).query}
+        page: dict[str, Any] = invoke(self.stack, "callback:http", shown)
+        return int(page["statusCode"])
+
     def connection(self, connection_id: str) -> dict[str, Any]:
         """Return what `connections` says about a connection."""
         connection: dict[str, Any] = invoke(self.stack, "connections", {"connection_id": connection_id})["connection"]

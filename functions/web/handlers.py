@@ -248,7 +248,7 @@ class BrowserHandler(Handler):
             self._log_defect(defect, context)
             reply = Reply("error", 500, reason=ServerError.code)
         more = log.facts_of(reply.failure) if reply.failure else log.facts_of_answer(reply.provider_error)
-        self._log(reply.outcome, started, context, reason=reply.reason, **more)
+        self._log(_outcome(reply), started, context, reason=reply.reason, page=_page_shown(reply), **more)
         accept_language = present.get("headers", {}).get("accept-language", "")
         reader = Reader(accept_language, _appearance(services), context.aws_request_id)
         return browser_response(reply, reader, secure=_is_by_https(services))
@@ -265,6 +265,15 @@ class BrowserHandler(Handler):
         if event["requestContext"].get("http", {}).get("method") not in self._methods:
             return Reply("method_not_allowed", HTTPStatus.METHOD_NOT_ALLOWED, reason="method", allow=self._methods)
         return None
+
+
+def _outcome(reply: Reply) -> str:
+    """Return the outcome for the log. What an earlier line tells is not counted twice."""
+    return "shown" if reply.is_shown_again else reply.outcome
+
+
+def _page_shown(reply: Reply) -> str | None:
+    return reply.outcome if reply.is_shown_again else None
 
 
 def _appearance(services: Services) -> Appearance:

@@ -65,6 +65,7 @@ _PAGES: Mapping[str, _Page] = MappingProxyType(
         "expired": _Page("caution", required=_PROVIDER),
         "failed": _Page("bad", required=_PROVIDER | {"error"}, optional=_TRY_AGAIN),
         "refused": _Page("bad"),
+        "no_longer_shown": _Page("caution"),
         "not_connected": _Page("caution", optional=_TRY_AGAIN),
         "begin_here": _Page("caution", "status", frozenset({"application"}), has_help=False),
         "invalid_link": _Page("bad"),

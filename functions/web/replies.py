@@ -7,14 +7,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from functions.vault.base.errors import BY_CODE, InvalidRequest, ProviderMisconfigured, ServerError
-from functions.vault.oauth.visit_outcome import RELOADED_PAGES, SUBJECT_MISMATCH
+from functions.vault.oauth.visit_outcome import RELOADED_PAGES, SUBJECT_MISMATCH, Outcome
 from functions.web.responses import Reply
 
 if TYPE_CHECKING:
     from functions.vault.base.errors import ProviderError
     from functions.vault.oauth.authorization import AuthorizationRequest
-    from functions.vault.oauth.authorization_response import Refused
-    from functions.vault.oauth.visit_outcome import Outcome
+    from functions.vault.oauth.result_address import ResultAddress
 
 _STATUS = {
     "connected": 200,
@@ -24,10 +23,14 @@ _STATUS = {
     "waiting": 202,
     "refused": 400,
     "invalid_link": 404,
+    "no_longer_shown": 410,
     "expired": 410,
 }
 
 _RELOAD_AFTER = 2
+
+_REFUSALS = {"refused": "browser_unknown", "not_connected": "state_missing", "begin_here": "code_without_state"}
+"""Pages of a response that was refused, each with a reason for which it is shown."""
 
 _REMEDIES = {
     "form_expected": (
@@ -64,26 +67,55 @@ def of(outcome: Outcome, cookies: tuple[str, ...] = ()) -> Reply:
     )
 
 
-def after_post(reply: Reply, result: str) -> Reply:
-    """Return the reply to a response that was posted: the page of `reply` is shown at the path `result`, by GET.
+def at_result(reply: Reply, result: str, *, is_posted: bool) -> Reply:
+    """Return the reply to a response: the page of `reply` is shown at the path `result`, by GET.
 
-    So neither a reload nor Back sends the form again. Where the application gets its user back, that is where it goes.
+    So code and state leave the address, and neither a reload nor Back sends the response again. Where the application
+    gets its user back, that is where the browser goes; after a form by 303, so that it posts nothing there.
     """
-    return replace(reply, status=HTTPStatus.SEE_OTHER, location=reply.location or result, reload_after=None)
+    if reply.location is not None:
+        return replace(reply, status=HTTPStatus.SEE_OTHER) if is_posted else reply
+    return replace(
+        reply,
+        status=HTTPStatus.SEE_OTHER,
+        location=result,
+        reload_after=None,
+        hands_on_reference=reply.reference is None,
+    )
 
 
-def of_refused(refused: Refused, application_url: str | None, requests: list[str]) -> Reply:
+def shown_again(reply: Reply) -> Reply:
+    """Return the reply that shows a result: the line of the visit that it came of has its outcome, and why."""
+    if reply.location is not None:
+        return reply
+    return replace(reply, is_shown_again=True, reason=None, failure=None, provider_error=None)
+
+
+def of_page(result: ResultAddress, application_url: str | None, requests: list[str]) -> Reply:
+    """Return the reply that shows the result of a response that was refused; `requests` as in `of_refused`."""
+    if result.page is None or result.page not in _REFUSALS:
+        return no_longer_shown("result_unknown")
+    refused = of_refused(_REFUSALS[result.page], application_url, requests)
+    return shown_again(replace(refused, reference=result.reference))
+
+
+def no_longer_shown(reason: str) -> Reply:
+    """Return the reply to a browser that must not see the result at an address, or to which there is none any more."""
+    return of(Outcome("no_longer_shown", reason=reason))
+
+
+def of_refused(reason: str, application_url: str | None, requests: list[str]) -> Reply:
     """Return the reply to a response that was refused. `requests` are those that this browser has cookies of.
 
     A code without a state comes from an install that began at the provider: the page leads to the application. A
     response that names no request may be a refusal of one of this browser's.
     """
-    if refused.reason == "code_without_state" and application_url is not None:
-        return Reply("begin_here", 200, {"application": application_url}, reason=refused.reason)
-    if refused.reason == "state_missing" and requests:
+    if reason == "code_without_state" and application_url is not None:
+        return Reply("begin_here", 200, {"application": application_url}, reason=reason)
+    if reason == "state_missing" and requests:
         values = {"try_again": _link(requests[0])} if len(requests) == 1 else {}
-        return Reply("not_connected", 400, values, reason=refused.reason)
-    return Reply("refused", 400, reason=refused.reason, failure=_remedy(refused.reason))
+        return Reply("not_connected", 400, values, reason=reason)
+    return Reply("refused", 400, reason=reason, failure=_remedy(reason))
 
 
 def _remedy(reason: str | None, error: ProviderError | None = None) -> ProviderMisconfigured | None:

@@ -21,8 +21,10 @@ class Reply:
 
     `outcome` and `reason` are fixed words for the log. `failure` is an error of ours for the log, and `provider_error`
     is what an authorization server said; no page shows either. The browser reloads the page after `reload_after`
-    seconds. `allow` has the methods that are allowed, if the request had another. `reference` is the id of the request
-    to connect that it is about, if the browser has proved that it is its own.
+    seconds. `allow` has the methods that are allowed, if the request had another. `reference` is by what the log is
+    searched for what it is about: the id of the request to connect, if the browser has proved that it is its own.
+    `hands_on_reference` if the page at `location` is to show the reference of this visit. `is_shown_again` if an
+    earlier visit had the same outcome: it is counted once.
     """
 
     outcome: str
@@ -36,6 +38,8 @@ class Reply:
     reload_after: int | None = None
     allow: tuple[str, ...] = ()
     reference: str | None = None
+    hands_on_reference: bool = False
+    is_shown_again: bool = False
 
 
 _ALWAYS_BY_HTTPS = {"Strict-Transport-Security": "max-age=31536000"}
@@ -58,7 +62,7 @@ def browser_response(reply: Reply, reader: Reader, *, secure: bool) -> dict[str,
     """Return the HTTP response that a reply becomes; `secure` if browsers come by https."""
     response: dict[str, Any] = {"statusCode": reply.status}
     if reply.location is not None:
-        headers = {"Location": reply.location, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+        headers = {"Location": _location(reply, reader), "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
         response |= {"headers": headers, "body": ""}
     else:
         response |= _page(reply, reader)
@@ -71,6 +75,15 @@ def browser_response(reply: Reply, reader: Reader, *, secure: bool) -> dict[str,
     if reply.cookies:
         response["cookies"] = list(reply.cookies)
     return response
+
+
+def _location(reply: Reply, reader: Reader) -> str | None:
+    """Return where a redirect leads, with what the page there needs of this visit."""
+    if reply.location is None or not reply.hands_on_reference:
+        return reply.location
+    from functions.vault.oauth.result_address import with_reference  # noqa: PLC0415 - of `callback` alone
+
+    return with_reference(reply.location, reader.reference)
 
 
 def _page(reply: Reply, reader: Reader) -> dict[str, Any]:

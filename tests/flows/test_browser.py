@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -361,20 +362,45 @@ def test_whoever_comes_too_late_is_asked_to_start_again(
     assert code_exchanges(demo) == 0
 
 
-def test_after_a_failure_the_next_try_connects(
+def test_code_and_state_leave_the_address_bar(
     demo: DemoServer, visitor: OpenVisitor, authorize_url: AuthorizeUrl
 ) -> None:
-    """The authorization server is down for a moment: the page says so, and Try again leads to a connection."""
-    demo.put_faults(UNAVAILABLE_ONCE)
-    someone = visitor()
-    someone.open(authorize_url())
-    someone.press("Allow")
-    assert someone.heading == "Your account could not be connected"
+    """After a no, a failure, a yes and a reload, and in a browser that has nothing to do with it; each try goes on."""
+    someone, stranger = visitor(), visitor()
+    seen = []
 
+    def look(visitor: Visitor) -> None:
+        seen.append((visitor.heading, *parse_qs(urlsplit(visitor.page.url).query)))
+
+    # when
+    someone.open(authorize_url())
+    stranger.open(someone.undelivered_answer("allow"))
+    look(stranger)
+    someone.open(authorize_url())
+    someone.press("Deny")
+    look(someone)
+    demo.put_faults(UNAVAILABLE_ONCE)
     someone.press("Try again")
     someone.press("Allow")
+    look(someone)
+    someone.press("Try again")
+    someone.press("Allow")
+    look(someone)
+    result = someone.page.url
+    someone.page.reload()
+    look(someone)
+    stranger.open(result)
+    look(stranger)
 
-    assert someone.heading == "Your account is connected"
+    # then
+    assert seen == [
+        ("Please start again", "result"),
+        ("You declined access", "result"),
+        ("Your account could not be connected", "result"),
+        ("Your account is connected", "result"),
+        ("Your account is connected", "result"),
+        ("This result is no longer shown", "result"),
+    ]
     assert code_exchanges(demo) == 2
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import boto3
 import pytest
@@ -65,7 +67,8 @@ def test_success_exchanges_once_stores_sealed_and_cannot_decrypt(
     assert "Your account is connected" in page.text
     asked = operations(aws_calls)
     needed, notes = ["UpdateItem", "GenerateDataKey", "PutItem"], ["UpdateItem"] * 2
-    assert [name for name in asked if name != "GetSecretValue"] == needed + notes
+    shown = ["GetItem"] * 2
+    assert [name for name in asked if name != "GetSecretValue"] == needed + notes + shown
     connection = application.call("connections", connection_id=started["connection_id"])["connection"]
     assert (connection["status"], connection["version"], connection["subject"]) == ("active", 1, merchant)
 
@@ -290,21 +293,24 @@ def test_answer_that_comes_too_late_is_refused(
 def test_reload_of_the_result_shows_it_again(
     application: Application, browser: Browser, demo: DemoServer, aws_calls: list[AwsCall]
 ) -> None:
-    """A reload asks the server for nothing and changes nothing, even after the request has expired."""
+    """A reload is two reads. So is the end of a duplicate: it asks the server for nothing, and changes nothing."""
     # given
     started = application.call("start", provider="ultracart", connection_id=fresh())
     answer_url = browser.consent(browser.authorize(started["authorize_url"]))
     first = browser.open(answer_url)
     stored = application.connection_item(started["connection_id"])
-    aws_calls.clear()
+    asked = []
 
     # when
-    again = browser.open(answer_url)
-    asked = operations(aws_calls)
+    for address in (first.url, answer_url):
+        aws_calls.clear()
+        again = browser.open(address)
+        asked.append(operations(aws_calls))
+        assert (again.url, again.status_code, again.text) == (first.url, first.status_code, first.text)
 
     # then
-    assert (again.status_code, again.text) == (first.status_code, first.text)
-    assert asked == ["UpdateItem", "GetItem", "GetItem"]  # the first one's condition fails
+    reload = ["GetItem", "GetItem"]
+    assert asked == [reload, ["UpdateItem", "GetItem", "GetItem", *reload]]  # the first one's condition fails
     assert token_requests(demo) == 1
     assert application.connection_item(started["connection_id"]) == stored
 
@@ -351,7 +357,7 @@ def test_duplicate_of_a_slow_exchange_is_answered_within_seconds(
 def test_first_of_two_finished_links_is_answered_without_waiting(
     application: Application, browser: Browser, aws_calls: list[AwsCall]
 ) -> None:
-    """Two links of one connection, both used: the first one's page, loaded again and again, costs two reads each."""
+    """Two links of one connection, both used: no answer of the first one's browser waits for anything."""
     # given
     connection_id = fresh()
     urls = []
@@ -362,12 +368,13 @@ def test_first_of_two_finished_links_is_answered_without_waiting(
     aws_calls.clear()
 
     # when
-    pages = [browser.open(urls[0]) for _ in range(5)]
+    answers = [browser.get(urls[0]) for _ in range(5)]
+    asked = operations(aws_calls)
 
     # then
-    assert {page.status_code for page in pages} == {200}
-    assert "already used" in pages[0].text
-    assert operations(aws_calls) == ["UpdateItem", "GetItem", "GetItem"] * 5
+    assert {answer.headers["Location"] for answer in answers} == {answers[0].headers["Location"]}
+    assert asked == ["UpdateItem", "GetItem", "GetItem"] * 5
+    assert "already used" in browser.open(urls[0]).text
 
 
 def test_eight_at_once_make_one_exchange_and_show_one_outcome(
@@ -422,7 +429,30 @@ def test_replay_from_another_browser_is_refused(
     page = new_browser().open(answer_url)
 
     # then
-    assert (page.status_code, aws_calls) == (400, [])
+    assert (page.status_code, page.url.partition("?")[2].partition(".")[0], aws_calls) == (400, "result=refused", [])
+
+
+def test_the_reference_of_a_refused_answer_leads_to_the_line_that_says_why(
+    application: Application,
+    browser: Browser,
+    new_browser: Callable[..., Browser],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The page is shown by a visit of its own, whose line does not tell the outcome a second time."""
+    # given
+    started = application.call("start", provider="ultracart", connection_id=fresh())
+    answer_url = browser.consent(browser.authorize(started["authorize_url"]))
+    capsys.readouterr()
+
+    # when
+    page = new_browser().open(answer_url)
+
+    # then
+    refused, shown = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    about = {"outcome": "refused", "reason": "browser_unknown", "authorization_request_id": request_id_of(started)}
+    assert about.items() <= refused.items()
+    assert f"<code>{refused['request_id']}</code>" in page.text
+    assert (shown["outcome"], shown["page"], "reason" in shown) == ("shown", "refused", False)
 
 
 # Failure, denial, trying again
@@ -515,7 +545,7 @@ def test_failed_answer_cannot_be_replayed(
 
     # then
     assert _state(new_url) != _state(old_url)
-    assert (in_this_browser.status_code, asked) == (503, ["UpdateItem", "GetItem"])
+    assert (in_this_browser.status_code, asked) == (503, ["UpdateItem", "GetItem", "GetItem"])
     assert (with_the_old_cookie.status_code, token_requests(demo)) == (503, 0)
     assert browser.open(new_url).status_code == 200
     assert _open(old_url, old_cookie).status_code == 200  # the outcome of the request, as stored
@@ -610,7 +640,7 @@ def test_nothing_of_the_query_is_reflected(
 def test_result_pages_carry_security_headers_and_no_script(
     application: Application, browser: Browser, new_browser: Callable[..., Browser], demo: DemoServer
 ) -> None:
-    """However it ends: not cached, not framed, no referrer (the address holds code and state), no script."""
+    """However it ends: not cached, not framed, no referrer, no script, and nothing of the response in the address."""
     # given
     connected = browser.visit(application.call("start", provider="ultracart")["authorize_url"])
     denied = browser.visit(application.call("start", provider="ultracart")["authorize_url"], "deny")
@@ -621,6 +651,7 @@ def test_result_pages_carry_security_headers_and_no_script(
     # when
     for page in (connected, denied, refused, failed):
         # then
+        assert re.fullmatch(r"http://[^?]+/callback/(?:ultracart|-)\?result=[A-Za-z0-9_.-]+", page.url)
         assert page.headers["Cache-Control"] == "no-store"
         assert page.headers["Referrer-Policy"] == "no-referrer"
         assert page.headers["X-Content-Type-Options"] == "nosniff"
@@ -798,7 +829,12 @@ def test_provider_that_is_gone_by_the_time_of_the_answer(
 
 
 def _open(url: str, cookie: str) -> requests.Response:
-    return requests.get(url, headers={"Cookie": cookie} if cookie else {}, allow_redirects=False, timeout=TIMEOUT)
+    """Open a URL with these cookies and no others, and follow a redirect to the result, whatever that sets."""
+    headers = {"Cookie": cookie} if cookie else {}
+    answer = requests.get(url, headers=headers, allow_redirects=False, timeout=TIMEOUT)
+    if answer.status_code != HTTPStatus.SEE_OTHER:
+        return answer
+    return requests.get(urljoin(url, answer.headers["Location"]), headers=headers, timeout=TIMEOUT)
 
 
 def _settled(url: str, cookie: str) -> requests.Response:

@@ -174,9 +174,9 @@ class WatchedBrowser(Browser):
         super().__init__(stack, f"LEAK-{uuid.uuid4().hex[:8]}")
         self._witness = witness
 
-    def open(self, url: str, **headers: str) -> requests.Response:
+    def get(self, url: str, **headers: str) -> requests.Response:
         """GET, and note."""
-        answer = super().open(url, **headers)
+        answer = super().get(url, **headers)
         for value in self.cookies.values():
             self._witness.keep("cookie", *value.split("."))
         query = parse_qs(urlsplit(answer.headers.get("Location", "")).query)
@@ -187,17 +187,23 @@ class WatchedBrowser(Browser):
         if answer.url.startswith(self._witness.base_url):
             public = {name: value for name, value in answer.headers.items() if name not in {"Location", "Set-Cookie"}}
             self._witness.pages.append(answer.text + str(public))
+        if "?result=" in answer.headers.get("Location", ""):
+            self._note_result(answer)
         return answer
 
     def post(self, url: str, form: dict[str, str], **headers: str) -> requests.Response:
-        """POST, and note; where it leads is public too, apart from what names the visit there."""
+        """POST, and note."""
         answer = super().post(url, form, **headers)
+        self._note_result(answer)
+        return answer
+
+    def _note_result(self, answer: requests.Response) -> None:
+        """Note where a response leads: that is public, apart from what names the visit there."""
         location = answer.headers.get("Location", "")
         for visit in re.findall(r"result=[A-Za-z0-9_-]{22}\.([A-Za-z0-9_-]{43})", location):
             self._witness.keep("result", visit)
             location = location.replace(visit, "")
         self._witness.pages.append(f"{answer.text} {location}")
-        return answer
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -218,7 +219,7 @@ def test_a_posted_answer_that_has_to_be_confirmed_tells_its_own_browser_how(
     assert (page.status_code, [answer.status_code for answer in answers]) == (202, [303, 302, 302])
     assert brought[0]["status"] == ["unconfirmed"]
     assert brought == [brought[0]] * 3
-    assert (others.status_code, "Location" in others.headers) == (400, False)
+    assert (others.status_code, "Location" in others.headers) == (410, False)
     confirmed = application.call(
         "confirm", connection_id=posted.started["connection_id"], confirmation=brought[0]["confirmation"][0]
     )
@@ -261,7 +262,7 @@ def test_the_address_of_a_result_is_of_no_use_to_others(
     page = new_browser().open(location, **made[cookie])
 
     # then
-    assert (page.status_code, "Please start again" in page.text, aws_calls) == (400, True, [])
+    assert (page.status_code, "This result is no longer shown" in page.text, aws_calls) == (410, True, [])
 
 
 @pytest.mark.parametrize(
@@ -274,6 +275,8 @@ def test_the_address_of_a_result_is_of_no_use_to_others(
         f"result={'A' * 22}.{'B' * 43}",
         f"result={'A' * 22}.{'B' * 43}.waiting",
         f"result={'A' * 22}.{'B' * 43}.connected",
+        "result=refused.AAAA",
+        f"result=refused.{'A' * 8}-AAAA-AAAA-AAAA-{'A' * 12}",
         "result=%3Cscript%3E",
     ],
 )
@@ -288,10 +291,10 @@ def test_an_address_that_somebody_has_made_up_shows_nothing(
     page = posted.browser.open(f"{posted.callback}?{query}")
 
     # then
-    assert (page.status_code, aws_calls) == (400, [])
-    assert [
-        word for word in ("script>", "AAAA", "BBBB", "is connected") if word in page.text.partition("<main")[2]
-    ] == []
+    is_of_our_form = re.fullmatch(r"result=(?:connected|A{22}\.B{43}(?:\.waiting)?)", query)
+    assert (page.status_code, aws_calls) == (410 if is_of_our_form else 400, [])
+    text, words = page.text.partition("<main")[2], ("script>", "AAAA", "BBBB", "Your account is connected")
+    assert [word for word in words if word in text] == []
 
 
 def test_a_result_that_nothing_has_come_of_yet_says_that_the_link_still_works(
@@ -359,8 +362,9 @@ def test_every_answer_by_https_keeps_browsers_there(stack: Stack, application: A
         (authorize, event("GET", ticket), 302),
         (authorize, event("GET", {"ticket": "x"}), 404),
         (authorize, event("PUT", ticket), 405),
-        (callback, event("GET", {"provider": "acme"}), 400),
-        (callback, event("GET", {"provider": "?"}), 400),
+        (callback, event("GET", {"provider": "acme"}), 303),
+        (callback, event("GET", {"provider": "?"}), 303),
+        (callback, event("GET", {"provider": "acme"}, rawQueryString="result=refused"), 400),
         (callback, event("POST", {"provider": "acme"}), 303),
     ]
     environments: dict[str, dict[str, str]] = {"https": HTTPS, "http": {}}

@@ -30,9 +30,9 @@ def shown(application: Application, started: dict[str, Any]) -> dict[str, Any]:
 
 
 def lines(capsys: pytest.CaptureFixture[str], message: str) -> list[dict[str, Any]]:
-    """Return the lines of the log since the last look that have a message."""
+    """Return the lines of the log since the last look that have a message, each outcome once."""
     written = (json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{"))
-    return [line for line in written if line["message"] == message]
+    return [line for line in written if line["message"] == message and line.get("outcome") != "shown"]
 
 
 def basic(received: Received) -> str:

@@ -273,11 +273,14 @@ def test_every_line_of_a_flow_has_the_request_it_is_about(
 
     # then
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
-    assert [line["message"] for line in lines] == ["start", "authorize", *["callback"] * 3]
+    *lines, in_another_browser = lines  # the page of the last answer names no request
+    steps = ["ok", "redirected", "failed", "shown", "connected", "shown", "refused"]
+    assert [line["outcome"] for line in lines] == steps
     assert {line["authorization_request_id"] for line in lines} == {visit.started["request_id"]}
     about = (provider, visit.started["connection_id"])
     # Of the last one nobody knows whether it is what it says.
-    assert [(line.get("provider"), line.get("connection_id")) for line in lines] == [about] * 4 + [(None, None)]
+    assert [(line.get("provider"), line.get("connection_id")) for line in lines] == [about] * 6 + [(None, None)]
+    assert [line.get("page") for line in (lines[3], lines[5], in_another_browser)] == ["failed", "connected", "refused"]
     assert (lines[2]["provider_error"], lines[2]["provider_error_description"]) == ("admin_policy_enforced", "blocked")
 
 
@@ -327,10 +330,16 @@ def test_a_code_that_nobody_asked_for_leads_to_the_application(stack: Stack, aws
     aws_calls.clear()
 
     # when
-    page = with_services(stack, callback, GATEHOUSE_APPLICATION_URL=APPLICATION)(event, Context(alias="http"))
-    unset = with_services(stack, callback)(event, Context(alias="http"))
+    pages = []
+    for settings in ({"GATEHOUSE_APPLICATION_URL": APPLICATION}, {}):
+        ours = with_services(stack, callback, **settings)
+        answer = ours(event, Context(alias="http"))
+        query = urlsplit(answer["headers"]["Location"]).query
+        pages.append(ours(event | {"rawQueryString": query}, Context(alias="http")))
+        assert "zq7marker" not in f"{answer} {pages[-1]}"
+    page, unset = pages
 
     # then
+    assert aws_calls == []
     assert (page["statusCode"], f'href="{APPLICATION}"' in page["body"]) == (200, True)
-    assert ("zq7marker" in str(page), aws_calls) == (False, [])
     assert (unset["statusCode"], "Please start again" in unset["body"]) == (400, True)

@@ -48,7 +48,8 @@ LEADS_TO = (
     re.escape(RETURN_TO)
     + r"&connection_id=[A-Za-z0-9%-]+&request_id=[A-Za-z0-9_-]{22}&(?:status|error)=[a-z_]+"
     + rf"(?:&confirmation={SECRET})?",
-    rf"/callback/[A-Za-z0-9][A-Za-z0-9._-]{{0,63}}\?result=(?:{REQUEST_ID}\.{SECRET}(?:\.waiting)?|[a-z_]{{1,20}})",
+    rf"/callback/[A-Za-z0-9][A-Za-z0-9._-]{{0,63}}\?result={REQUEST_ID}\.{SECRET}(?:\.waiting|\.unfinished)?",
+    r"/callback/-\?result=(?:refused|begin_here|not_connected)(?:\.[0-9a-f-]{36})?",
 )
 OUR_LINKS = rf"(?:/authorize/|gatehouse-(?:post-)?){REQUEST_ID}|/callback/[A-Za-z0-9._-]{{1,64}}\?"
 """What may come again: the id of a request, in the link to try again and in the name of a cookie; a provider's name."""
@@ -94,7 +95,8 @@ def results_of(visit: Visit) -> SearchStrategy[str]:
     request_id = visit.ticket.partition(".")[0]
     cookie = RequestCookie.parse(request_id, visit.cookie.partition("=")[2], form_post=True)
     ours = cookie.newest.result if cookie is not None else f"{request_id}.{'A' * 43}"
-    return near(f"result={ours}", f"result={ours}.waiting", "result=begin_here", "result=refused", f"result={MARK}")
+    so_far = (f"result={ours}", f"result={ours}.waiting", f"result={ours}.unfinished")
+    return near(*so_far, "result=begin_here", "result=refused", f"result=refused.{MARK}", f"result={MARK}")
 
 
 @st.composite
@@ -174,7 +176,7 @@ def test_a_response_without_a_cookie_of_ours_costs_nothing(request: dict[str, An
 
     called = deployment.call("callback", request)
 
-    assert called.answer["statusCode"] in {200, 303, 400, 405}
+    assert called.answer["statusCode"] in {200, 303, 400, 405, 410}
     assert (deployment.account.calls, deployment.server.requests) == ([], [])
 
 
@@ -183,6 +185,7 @@ def test_the_usual_way_is_among_them() -> None:
     deployment = prepared().copy()
     visit = deployment.visits["acme"]
 
-    page = deployment.come_back(visit, code=_CODES[0])
+    answer = deployment.come_back(visit, code=_CODES[0])
 
-    assert (page["statusCode"], deployment.server.requests[-1]["code"]) == (200, _CODES[0])
+    assert (answer["statusCode"], deployment.server.requests[-1]["code"]) == (303, _CODES[0])
+    assert re.fullmatch(LEADS_TO[2], answer["headers"]["Location"])

@@ -48,6 +48,7 @@ REPLIES: dict[str, dict[str, str | None]] = {
     "expired": _PROVIDER,
     "failed": _PROVIDER | _AGAIN | {"error": "provider_unavailable"},
     "refused": {},
+    "no_longer_shown": {},
     "not_connected": _AGAIN,
     "begin_here": {"application": "https://app.example.com/"},
     "invalid_link": {},

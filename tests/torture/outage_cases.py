@@ -125,11 +125,11 @@ def _callback_writes_fail(scene: Scene, *, queue_too: bool = False) -> Fate:
         scene.other_aws.fail({"SendMessage"}, FAILING)
     report = scene.victim(Job("callback", event, slow_server=ALMOST_ALL_OF_A_CALLS_TIME))
     fate = Fate(KEPT, "the log had it" if queue_too else "the rescue queue had it")
-    fate.require(f"the page is {report.result['statusCode']}", holds=report.result["statusCode"] == 202)
+    fate.require("the page does not wait", holds=scene.page_at(report.result, event)["statusCode"] == 202)
     scene.dynamodb.recover()
     scene.other_aws.recover()
     _rescue(scene, report, fate, from_log=queue_too)
-    again = scene.call("callback", event)["statusCode"]
+    again = scene.page_of(event)["statusCode"]
     fate.require(f"the reload is {again}", holds=again == 200)
     return _judged(scene, connection_id, fate, requests=1, version=1)
 
@@ -143,7 +143,8 @@ def _callback_reads_fail(scene: Scene) -> Fate:
     scene.dynamodb.fail(_READS, THROTTLED, times=4, when=lambda: bool(scene.token_requests()))
     report = scene.victim(Job("callback", event))
     fate = Fate(KEPT, "read by a later try of the same call")
-    fate.require(f"the page is {report.result['statusCode']}", holds=report.result["statusCode"] == 200)
+    page = scene.page_at(report.result, event)["statusCode"]
+    fate.require(f"the page is {page}", holds=page == 200)
     return _judged(scene, connection_id, fate, requests=1)
 
 

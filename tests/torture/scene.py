@@ -158,6 +158,18 @@ class Scene:
         }
         return str(fields["connection_id"]), event
 
+    def page_of(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Send the event of a callback, and return the page to which it leads, or the redirect to the application."""
+        return self.page_at(self.call("callback", event), event)
+
+    def page_at(self, answer: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+        """Return the page to which the answer to a callback leads, as its browser is shown it."""
+        location = urlsplit(answer["headers"].get("Location", ""))
+        if not location.query.startswith("result="):
+            return answer
+        page: dict[str, Any] = self.call("callback", event | {"rawQueryString": location.query})
+        return page
+
     def registered(self, **overrides: Any) -> None:
         """Change the registration of the provider, for processes that have not read it yet."""
         self._register(PROVIDER, {**self.stack.registrations[PROVIDER], "background_refresh": "never", **overrides})

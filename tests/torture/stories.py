@@ -214,7 +214,7 @@ class CallingBack:
             scene.poll()
         if report.answered("dynamodb UpdateItem") and not has_stored(report):
             scene.advance(AS_LONG_AS_AN_EXCHANGE_MAY_TAKE)
-        page = scene.call("callback", self._event)
+        page = scene.page_of(self._event)
         fate.require("a code was sent twice", holds=len(scene.token_requests()) <= 1)
         if page["statusCode"] == HTTPStatus.FOUND and "confirmation=" in page["headers"]["Location"]:
             page = self._confirmed(scene, page["headers"]["Location"], fate)

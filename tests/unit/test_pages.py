@@ -26,6 +26,7 @@ EXAMPLES: dict[str, dict[str, str | None]] = {
     "failed": {"provider": "ultracart", "error": "provider_unavailable", "try_again": "/authorize/1"},
     "refused": {},
     "invalid_link": {},
+    "no_longer_shown": {},
     "not_connected": {"try_again": "/authorize/1"},
     "begin_here": {"application": "https://app.example/"},
     "forbidden": {},

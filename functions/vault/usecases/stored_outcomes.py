@@ -82,22 +82,25 @@ class StoredOutcomes:
             request = self.request_of(response) or request
 
     def of_result(self, provider: str, browser: BrowserBinding, *, is_waiting: bool) -> Outcome | None:
-        """Return how a visit ended whose response was posted; None if nothing has come of it yet.
+        """Return how a visit ended whose response came earlier; None if nothing has come of it yet.
 
         Nothing waits here: the page that is shown meanwhile reloads itself. `is_waiting` means that the response was
         not stored, because the provider had no slot for it.
         """
         request = self.authorizations.get(browser.request_id)
         if request is None or not request.admits(browser.ticket_secret) or request.provider != provider:
-            return Outcome("refused", reason="request_unknown")
+            return Outcome("no_longer_shown", reason="request_unknown")
+        is_used = ticket_hash(browser.state) in request.used_states
         if request.phase is Phase.CONSUMED:
-            if ticket_hash(browser.state) not in request.used_states:
+            if not is_used:
                 return Outcome("already", request.provider, request=request)
             return self._of_consumed(request, browser) or Outcome("unfinished", request.provider, request=request)
-        if request.phase is Phase.FAILED and not is_waiting:
-            return Outcome.failed(request, request.outcome or ServerError.code)
-        if (outcome := self.of_ended(request)) is not None or not is_waiting:
-            return outcome
+        is_failed = request.phase is Phase.FAILED
+        failed = Outcome.failed(request, request.outcome or ServerError.code) if is_failed else None
+        if failed is not None and is_used:
+            return failed
+        if (ended := self.of_ended(request)) is not None or not is_waiting:
+            return ended or failed
         return Outcome("waiting", request.provider, reason=SlotsTaken.code, request=request)
 
     def _of_consumed(self, request: AuthorizationRequest, browser: BrowserBinding) -> Outcome | None:

@@ -54,6 +54,11 @@ PAGES = {
         "Das kommt vor, wenn die Seite in einem anderen Browser oder in einem privaten Fenster geöffnet wird, wenn ein neuerer Versuch diesen ersetzt hat oder wenn Cookies blockiert sind.",
         "Gehen Sie zurück $to_application und versuchen Sie es noch einmal, im selben Browser und mit erlaubten Cookies. Wenn Sie nichts begonnen haben, können Sie dieses Fenster schließen.",
     ),
+    "no_longer_shown": (
+        "Dieses Ergebnis wird nicht mehr angezeigt",
+        "Wie das Verbinden eines Kontos ausgegangen ist, wird 10 Minuten lang angezeigt, und nur in dem Browser, in dem es versucht wurde. Durch das Öffnen dieser Seite wurde nichts geändert.",
+        "Gehen Sie zurück $to_application. Dort sehen Sie, ob Ihr Konto verbunden ist.",
+    ),
     "not_connected": (
         "Es wurde nichts verbunden",
         "Aus der Antwort geht nicht hervor, zu welcher Verbindung sie gehört. Deshalb wurde nichts verbunden und nichts geändert.",

@@ -52,6 +52,11 @@ PAGES = {
         "This happens when the page is opened in another browser or a private window, when a newer attempt has taken the place of this one, or when cookies are blocked.",
         "Go back $to_application and try again, in the same browser and with cookies allowed. If you did not start anything, you can close this window.",
     ),
+    "no_longer_shown": (
+        "This result is no longer shown",
+        "How an attempt to connect an account ended is shown for 10 minutes, and only in the browser in which it was made. Opening this page changed nothing.",
+        "Go back $to_application to see whether your account is connected.",
+    ),
     "not_connected": (
         "Nothing was connected",
         "The answer that came back does not say which connection it is about, so nothing was connected and nothing was changed.",

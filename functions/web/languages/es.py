@@ -50,6 +50,11 @@ PAGES = {
         "Esto ocurre cuando la página se abre en otro navegador o en una ventana privada, cuando un intento más reciente ha sustituido a este o cuando las cookies están bloqueadas.",
         "Vuelva a $application e inténtelo otra vez, en el mismo navegador y con las cookies permitidas. Si usted no ha iniciado nada, puede cerrar esta ventana.",
     ),
+    "no_longer_shown": (
+        "Este resultado ya no se muestra",
+        "El resultado de un intento de conectar una cuenta se muestra durante 10 minutos y solo en el navegador en el que se hizo. Al abrir esta página no se ha cambiado nada.",
+        "Vuelva a $application para comprobar si su cuenta está conectada.",
+    ),
     "not_connected": (
         "No se ha conectado nada",
         "La respuesta recibida no indica a qué conexión corresponde, así que no se ha conectado ni cambiado nada.",
