@@ -97,7 +97,7 @@ def described(path: Path) -> dict[str, Any]:
     known = vocabulary.validated(written(path), path.name, vocabulary.checks(loopback_http=False))
     provider = Provider(name=path.stem, **known)
     text = path.read_text(encoding="utf-8")
-    kept = [*provider.metadata, *provider.callback_metadata, *([provider.subject] if provider.subject else [])]
+    kept = [*provider.metadata, *provider.account_name, *provider.callback_metadata, provider.subject]
     return {
         "name": path.stem,
         "title": _title(text),
@@ -113,7 +113,7 @@ def described(path: Path) -> dict[str, Any]:
         "scope_separator": provider.scope_separator,
         "refresh": list(_refresh(provider)),
         "revocation": _revocation(provider).replace("`", ""),
-        "kept_of_the_account": list(dict.fromkeys(kept)),
+        "kept_of_the_account": [name for name in dict.fromkeys(kept) if name],
         "endpoints": {key: found for key in names.ENDPOINTS if (found := getattr(provider, key)) is not None},
         "max_concurrency": provider.max_concurrency,
         "redirect_uri": provider.redirect_uri,

@@ -265,6 +265,7 @@ def _keys() -> dict[str, Schema]:
         "refusals": _list(_rule(), refusal_rules.MOST_RULES),
         "subject": path,
         "metadata": _list(path, 20),
+        "account_name": _list(path, 5),
         "account_scope": path,
         "id_token_signed_response_alg": {
             "anyOf": [algorithm, {**_list(algorithm, len(ID_TOKEN_ALGORITHMS)), "minItems": 1}]

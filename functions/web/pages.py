@@ -57,7 +57,7 @@ _TRY_AGAIN = frozenset({"try_again"})
 
 _PAGES: Mapping[str, _Page] = MappingProxyType(
     {
-        "connected": _Page("good", "status", _PROVIDER, has_help=False),
+        "connected": _Page("good", "status", _PROVIDER, frozenset({"account"}), has_help=False),
         "already": _Page("good", "status", _PROVIDER),
         "unfinished": _Page("caution", "status", _PROVIDER, has_help=False, reloads=True),
         "waiting": _Page("caution", "status", _PROVIDER, _TRY_AGAIN, has_help=False, reloads=True),
@@ -91,7 +91,8 @@ def render(
 
     A value that is optional on the page may be ``None`` or left out. ``try_again`` is an http or https URL, or a path,
     and so is ``application``. ``error`` is a code: the page has a text for each that it knows, and another for the
-    rest, and shows no code. ``reference`` is shown if the page tells of something that did not work.
+    rest, and shows no code. ``account`` is what the provider calls the account. ``reference`` is shown if the page
+    tells of something that did not work.
 
     Raises ``ValueError`` for an unknown page, a missing or unknown value, or a link that is not allowed. Its text names
     the page and the value but never contains what was passed: a link may hold a ticket.
@@ -102,6 +103,8 @@ def render(
     texts = texts_in(language)
     filled = _Filled(page, texts, _names(texts, appearance), given | {"reference": reference}, appearance)
     heading, *paragraphs = texts.PAGES[name]
+    if account := _shown_account(given):
+        filled, paragraphs[0] = filled._replace(named={**filled.named, "account": account}), texts.ACCOUNT_CONNECTED
     parts = {
         "language": escape(language),
         "title": _markup(heading, **filled.named),
@@ -161,6 +164,16 @@ def _names(texts: Any, appearance: Appearance) -> dict[str, str]:
     is_unknown = not appearance.application_name
     name = escape(appearance.application_name)
     return {form: _markup(either[is_unknown], application=name) for form, either in texts.APPLICATION.items()}
+
+
+def _shown_account(given: Mapping[str, str]) -> str:
+    """Return the markup of the account's name, whichever way it is written; empty if there is none to show."""
+    if "account" not in given:
+        return ""
+    from functions.web import names  # noqa: PLC0415 - many providers give no name
+
+    name = names.shown(given["account"])
+    return name and f"<strong><bdi>{escape(name)}</bdi></strong>"
 
 
 def _paragraphs(filled: _Filled, paragraphs: list[str]) -> list[str]:

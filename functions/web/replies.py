@@ -156,6 +156,8 @@ def _values(outcome: Outcome) -> dict[str, str | None]:
     values: dict[str, str | None] = {} if outcome.provider is None else {"provider": named or outcome.provider}
     if outcome.page == "failed":
         values["error"] = outcome.error or ""
+    if outcome.account is not None:
+        values["account"] = outcome.account
     if outcome.may_try_again and outcome.request is not None:
         values["try_again"] = _link(outcome.request.request_id)
     return values

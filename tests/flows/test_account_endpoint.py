@@ -46,11 +46,15 @@ def account_in(answer: dict[str, Any]) -> tuple[str | None, dict[str, str]]:
 def test_merchant_name_and_permissions_are_asked_for(
     application: Application, new_browser: Callable[..., Browser], older: DemoServer, merchant: str
 ) -> None:
-    """`token` and `connections` say them; asked once, with the header that UltraCart wants."""
+    """The page, `token` and `connections` say them; asked once, with the header that UltraCart wants."""
+    # given
+    browser, connection_id = new_browser(merchant), fresh()
+
     # when
-    connection_id = new_browser(merchant).connect(connection_id=fresh())
+    page = browser.visit(browser.start(connection_id=connection_id)["authorize_url"])
 
     # then
+    assert f"account <strong><bdi>Demo merchant {merchant}</bdi></strong> is connected" in page.text
     vended = application.call("token", connection_id=connection_id)
     connection = application.call("connections", connection_id=connection_id)["connection"]
     assert account_in(vended) == account_in(connection) == of(merchant)

@@ -117,7 +117,15 @@ EXAMPLES: dict[str, Example] = {
     ),
     "notion": Example(
         start={},
-        issued=tokens(1, scope=None, expires_in=None, workspace_id="W1", bot_id="B1", owner={"type": "user"}),
+        issued=tokens(
+            1,
+            scope=None,
+            expires_in=None,
+            workspace_id="W1",
+            workspace_name="Acme",
+            bot_id="B1",
+            owner={"type": "user"},
+        ),
         refreshed=tokens(2, scope=None, expires_in=None, workspace_id="W1", bot_id="B1"),
         revoked=(200, {"request_id": "R1"}),
     ),
@@ -168,7 +176,12 @@ EXAMPLES: dict[str, Example] = {
     "mailchimp": Example(
         start={},
         issued=tokens(1, expires_in=0, refresh_token=None, scope=None),
-        account={"dc": "us6", "user_id": 12345, "api_endpoint": "https://us6.api.mailchimp.com"},
+        account={
+            "dc": "us6",
+            "accountname": "Acme",
+            "user_id": 12345,
+            "api_endpoint": "https://us6.api.mailchimp.com",
+        },
         refreshed=None,
     ),
     "zendesk": Example(
@@ -180,7 +193,7 @@ EXAMPLES: dict[str, Example] = {
     "intercom": Example(
         start={},
         issued=tokens(1, **_ENDLESS, scope=None, token="AT-1"),
-        account={"type": "admin", "id": "1", "app": {"type": "app", "id_code": "abc123"}},
+        account={"type": "admin", "id": "1", "app": {"type": "app", "id_code": "abc123", "name": "Acme"}},
         refreshed=None,
     ),
     "linear": Example(issued=tokens(1, expires_in=86399), refreshed=tokens(2, expires_in=86399)),
@@ -216,7 +229,7 @@ EXAMPLES: dict[str, Example] = {
     "asana": Example(issued=tokens(1, data={"gid": "4673218951", "name": "x", "email": "x"}), refreshed=_alone()),
     "clickup": Example(start={}, issued={"access_token": "AT-1"}, refreshed=None),
     "discord": Example(
-        issued=tokens(1, expires_in=604800, guild={"id": "290926798626357999", "name": "x"}),
+        issued=tokens(1, expires_in=604800, guild={"id": "290926798626357999", "name": "Acme"}),
         refreshed=tokens(2, expires_in=604800),
     ),
     "docusign": Example(issued=tokens(1, expires_in=28800), refreshed=tokens(2, expires_in=28800)),

@@ -157,7 +157,8 @@ class _Pages(BaseHTTPRequestHandler):
         acme = Appearance("Acme Orders", logo, "#5b3df5", "help@acme.example")
         appearance = acme if look == "acme" else Appearance()
         reader = Reader(self.headers["Accept-Language"], appearance, "8c1f6d0e-5a8e-4c5b-9d1a-2f3b4c5d6e7f")
-        page = browser_response(Reply(name, values=REPLIES[name]), reader, secure=False)
+        values = REPLIES[name] | ({"account": "Demo Outfitters"} if (look, name) == ("acme", "connected") else {})
+        page = browser_response(Reply(name, values=values), reader, secure=False)
         self._answer(page["statusCode"], page["headers"], page["body"])
 
     def _answer(self, status: int, headers: dict[str, str], body: str) -> None:

@@ -123,6 +123,41 @@ def test_a_page_says_what_to_do_next(name: str) -> None:
     assert re.search(r"close this window|[Gg]o (back )?to the application|Try again|Check again", text)
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Demo Outfitters", "Demo Outfitters"),
+        ("Käse & Söhne <b>GmbH</b>", "Käse & Söhne <b>GmbH</b>"),
+        ("مقهى $provider", "مقهى $provider"),
+        ("  Acme\r\n\tInc\u2028\x00.\x1b[31m ", "Acme Inc . [31m"),
+        ("\u202egro.live\u202c \u200bAc\u00adme\ufeff\ue000\U000e0041", "gro.live Acme"),
+        ("A" + "\u0301" * 50 + "cme", "Á\u0301\u0301\u0301cme"),
+        ("W" * 65, "W" * 63 + "…"),
+        ("W" * 64, "W" * 64),
+        ("long " * 10_000, ("long " * 13)[:63].rstrip() + "…"),
+    ],
+)
+def test_the_connected_page_says_which_account_it_is(name: str, shown: str) -> None:
+    """In one short line, whatever the provider lets its customers call themselves, and turning no text around it."""
+    page = document("connected", account=name)
+
+    assert (
+        page.text["main"]
+        .strip()
+        .partition("\n")[2]
+        .lstrip()
+        .startswith(f"Your ultracart account {shown} is connected.")
+    )
+    assert page.text["bdi"] == shown
+    assert not page.all("b")
+
+
+@pytest.mark.parametrize("name", [None, "", " \n", "\u200f\u202e"])
+def test_without_a_name_of_the_account_the_page_names_the_provider_alone(name: str | None) -> None:
+    """Nothing is left out that a reader would miss."""
+    assert document("connected", account=name).text["main"] == document("connected").text["main"]
+
+
 @pytest.mark.parametrize("name", ["connected", "already", "unfinished", "waiting", "denied", "expired", "failed"])
 def test_a_page_names_the_provider(name: str) -> None:
     """The person sees which account it is about."""

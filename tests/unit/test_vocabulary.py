@@ -97,6 +97,7 @@ GOOD: dict[str, list[Any]] = {
     "revocation_ends_authorization": [True],
     "subject": ["merchant_id", "team.id"],
     "metadata": [[], ["merchant_id", "incoming_webhook.url"]],
+    "account_name": [[], ["team.name", "team.id"]],
     "account_scope": ["scopes", "data.permissions"],
     "id_token_signed_response_alg": ["RS256", ["PS256", "ES256", "EdDSA"], ["Ed25519"]],
     "expires_in_unit": ["seconds", "milliseconds"],
@@ -323,6 +324,7 @@ BAD: dict[str, list[Any]] = {
     "revocation_ends_authorization": NOT_FLAG,
     "subject": [*NOT_TEXT, "a b", "$.account"],
     "metadata": [None, "merchant_id", [1], [""], ["a b"], {}, ["x"] * 21],
+    "account_name": [None, "name", [1], [""], ["a b"], {}, ["x"] * 6],
     "account_scope": [*NOT_TEXT, "a b", "$.scopes"],
     "id_token_signed_response_alg": [
         *(None, "", "none", "HS256", "es256", 1, [], ["none"], ["HS256"], ["ES256", "RS1"], [1], {}, ["ES256"] * 12),

@@ -149,7 +149,7 @@ class AuthorizationRequest:
     its parameters, form-encoded, and the URL only the client's id. `has_slots` means that the provider takes a limited
     number of requests at a time, `nonce` that an OpenID Connect `nonce` goes with the request, `confirm` that the
     application has to confirm the tokens; each is stored only if true. `provider_name` is what customers call the
-    provider.
+    provider, and `account_name` where the account's name is in a connection's metadata: the first that is there.
     """
 
     request_id: str
@@ -165,6 +165,7 @@ class AuthorizationRequest:
     connection_revocations: int
     phase: Phase = Phase.OPEN
     provider_name: str | None = None
+    account_name: list[str] | None = None
     issuer: str | None = None
     iss_required: bool = False
     scope: str | None = None

@@ -114,8 +114,8 @@ def scope_of(value: Any, provider: Provider) -> str | None:
 
 
 def metadata_in(document: Mapping[str, Any], provider: Provider) -> dict[str, str]:
-    """Return what an answer has at the paths of the provider's `metadata`."""
-    found = {path: text_of(at_path(document, path)) for path in provider.metadata}
+    """Return what an answer has at the paths of the provider's `metadata`, and its `account_name`."""
+    found = {path: text_of(at_path(document, path)) for path in (*provider.metadata, *provider.account_name)}
     return {path: value for path, value in found.items() if value is not None}
 
 

@@ -109,6 +109,7 @@ class Outcome:
     `request` is the request that it was about, if the browser has proved that it is its own. `failure` is the cause, if
     an operator may have to look into it, and `provider_error` the server's refusal: both are for the log, and are shown
     on no page. `confirmation` is what the browser brings to the application, which has to confirm the tokens.
+    `account` is what the provider calls the account that was connected, as it came.
     """
 
     page: str
@@ -119,6 +120,7 @@ class Outcome:
     failure: GatehouseError | None = None
     provider_error: ProviderError | None = None
     confirmation: str | None = None
+    account: str | None = None
 
     @property
     def may_try_again(self) -> bool:
@@ -161,6 +163,13 @@ class Outcome:
         if pending is None or not hmac.compare_digest(pending.confirmation or "", confirmation_hash(confirmation)):
             return cls("already", request.provider, request=request)
         return cls("unconfirmed", request.provider, request=request, confirmation=confirmation)
+
+    @classmethod
+    def connected(cls, request: AuthorizationRequest, connection: Connection) -> Outcome:
+        """Return the outcome of a request whose tokens are the connection's own."""
+        known = connection.metadata or {}
+        account = next((known[name] for name in request.account_name or () if known.get(name)), None)
+        return cls("connected", request.provider, request=request, account=account)
 
     @classmethod
     def failed(

@@ -71,6 +71,7 @@ EXAMPLES: dict[str, Any] = {
     "refusals": [{"code": "E-4711", "means": "invalid_grant"}],
     "subject": "account_id",
     "metadata": ["account_id"],
+    "account_name": ["account.name", "account_id"],
     "account_scope": "scopes",
     "revocation_headers": {"Authorization": "Bearer {token}"},
     "revocation_params": {"audience": "https://api.example.com"},

@@ -79,6 +79,7 @@ class Provider:
     refusals: tuple[Rule, ...] = ()
     subject: str | None = None
     metadata: tuple[str, ...] = ()
+    account_name: tuple[str, ...] = ()
     account_scope: str | None = None
     expires_in_unit: str = "seconds"
     default_expires_in: int | None = None

@@ -100,6 +100,7 @@ _CHECKS: dict[str, Check] = {
     "refusals": refusal_rules.checked,
     "subject": _path,
     "metadata": check.list_of(_path, 20),
+    "account_name": check.list_of(_path, 5),
     "account_scope": _path,
     "id_token_signed_response_alg": answer_checks.id_token_algorithms,
     # How long tokens live, and when they are refreshed

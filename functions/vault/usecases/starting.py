@@ -87,6 +87,7 @@ class Starting:
             ticket_hash=authorization.ticket_hash(ticket.secret or ""),
             provider=provider.name,
             provider_name=provider.display_name,
+            account_name=list(provider.account_name) or None,
             connection_id=connection_id,
             created_at=now,
             expires_at=now + authorization.LINK_LIFETIME,

@@ -31,11 +31,8 @@ _TIME_TO_ANSWER = 2.0
 
 REQUEST_EXPIRED = "request_expired"
 
-_GOOD_ENDS = {Became.CONNECTED: "connected", Became.REPLACED: "already"}
-"""The page for each end of a consumed request that is no failure."""
-
 _BAD_ENDS = {Became.RAN_OUT: ConfirmationExpired.code, Became.LOST: ServerError.code}
-"""The error for each that is one."""
+"""The error for each end of a consumed request that is a failure."""
 
 
 @record
@@ -112,8 +109,10 @@ class StoredOutcomes:
         if became is Became.UNCONFIRMED and connection is not None:
             waiting = waiting_of(connection, request)
             return None if waiting is None else Outcome.unconfirmed(request, waiting, browser)
-        if became in _GOOD_ENDS:
-            return Outcome(_GOOD_ENDS[became], request.provider, request=request)
+        if became is Became.CONNECTED and connection is not None:
+            return Outcome.connected(request, connection)
+        if became is Became.REPLACED:
+            return Outcome("already", request.provider, request=request)
         return Outcome.failed(request, _BAD_ENDS[became]) if became in _BAD_ENDS else None
 
     def note_with_connection(self, request: AuthorizationRequest, attempt: LastAttempt) -> None:

@@ -92,6 +92,8 @@ PAGES = {
     ),
 }
 
+ACCOUNT_CONNECTED = "Ihr Konto $account bei $provider ist verbunden. Sie können dieses Fenster schließen."
+
 REASONS = {
     "provider_unavailable": "Der Anbieter hat nicht wie erwartet geantwortet. Das gibt sich meist nach kurzer Zeit.",
     "provider_throttled": "Der Anbieter bekommt gerade zu viele Anfragen. Warten Sie eine Minute und versuchen Sie es dann noch einmal.",

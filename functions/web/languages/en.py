@@ -91,6 +91,9 @@ PAGES = {
 }
 """The heading of each page, and its paragraphs."""
 
+ACCOUNT_CONNECTED = "Your $provider account $account is connected. You can close this window."
+"""The first paragraph of `connected`, if the account's name is known."""
+
 REASONS = {
     "provider_unavailable": "The provider did not answer as expected. This usually passes after a moment.",
     "provider_throttled": "The provider is answering too many requests right now. Wait a minute, then try again.",

@@ -88,6 +88,8 @@ PAGES = {
     ),
 }
 
+ACCOUNT_CONNECTED = "Su cuenta $account de $provider está conectada. Puede cerrar esta ventana."
+
 REASONS = {
     "provider_unavailable": "El proveedor no ha respondido como se esperaba. Suele resolverse en poco tiempo.",
     "provider_throttled": "El proveedor está recibiendo demasiadas solicitudes. Espere un minuto e inténtelo otra vez.",
