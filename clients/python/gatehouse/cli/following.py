@@ -43,14 +43,12 @@ def followed_locally(account: Account) -> Iterator[dict[str, Any]]:
         time.sleep(_PAUSE)
 
 
-def followed(account: Account) -> Iterator[dict[str, Any]]:
-    """Give what the stack publishes on its bus from now on. Ends only by an exception, and then takes all away."""
+def followed(account: Account, wait: int = _WAIT_SECONDS) -> Iterator[dict[str, Any]]:
+    """Give what the stack publishes from now on, asked for every `wait` seconds; take all away at the end."""
     _take_away_old(account)
     with _queue(account) as url:
         while True:
-            received = account.client("sqs").receive_message(
-                QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=_WAIT_SECONDS
-            )
+            received = account.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=wait)
             messages = received.get("Messages", [])
             for message in messages:
                 yield json.loads(message["Body"])
