@@ -135,8 +135,10 @@ class _Judge:
 
     def _is_said(self, grant: Grant, *answers: str) -> bool:
         """Return whether the record says one of these of how a grant's revocation ended."""
+        # An import comes of no request of ours.
+        request_id = grant.request_id if grant.issues[0].calls else None
         return any(
-            end.get("request_id") == grant.request_id and end["answers"].get("grant", {}).get("answer") in answers
+            end.get("request_id") == request_id and end["answers"].get("grant", {}).get("answer") in answers
             for end in self.item.get("revocation", ())
         )
 
