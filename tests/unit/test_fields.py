@@ -128,6 +128,25 @@ def test_all_problems_are_named_at_once() -> None:
     )
 
 
+def test_the_part_that_does_not_fit_is_named() -> None:
+    """By its number in a list, and by its name in an object, unless somebody has used a token as a name."""
+    token = "brought-2f6e51a0b7c94d3e8a"
+
+    said = []
+    for tags in ({"plan": 7}, {token: 7}, {"a b": "x"}):
+        with pytest.raises(InvalidRequest) as caught:
+            REQUEST.read({"connection_id": "a", "tags": tags, "scopes": ["read", ""]})
+        said.append(caught.value.description)
+
+    assert all("(entry 2 is an empty string)" in text for text in said)
+    assert "(plan is a number)" in said[0]
+    assert "(one of its members is a number)" in said[1]
+    assert token not in said[1]
+    assert (
+        "each with a name of a connection's id (a name in it is a string with 3 characters, a blank in it)" in said[2]
+    )
+
+
 def test_null_is_the_same_as_absent() -> None:
     """An optional field that is null is left out; a required one is missing."""
     assert REQUEST.read({"connection_id": "a", "owner": None}) == {"connection_id": "a"}

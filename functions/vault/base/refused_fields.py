@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 LIKE = 0.78
 """How similar to a known name (0 to 1) an unknown one has to be to be taken for it."""
 
+_WORD = r"(?:[A-Za-z]{1,24}[0-9]{0,3}|[0-9]{1,3})"
+NAME_OF_WORDS = rf"_?{_WORD}(?:[_.:-]{_WORD}){{0,7}}"
+"""A name as people give them: words of letters, with a number at most. What could be a token or a key is none."""
+
 _PLAIN = r"[A-Za-z0-9_.-]{1,64}"
 
 _MOST = 20
@@ -95,7 +99,7 @@ def part_of(mismatch: Mismatch) -> str:
     """Return which part of a value does not fit."""
     if isinstance(mismatch.at, int):
         return f"entry {mismatch.at}" if mismatch.at else "a name in it"
-    return shown(mismatch.at)
+    return str(mismatch.at) if re.fullmatch(NAME_OF_WORDS, str(mismatch.at)) else "one of its members"
 
 
 def shown(name: object) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from functions.vault.base.refused_fields import NAME_OF_WORDS
 from functions.vault.provider.masking import masked
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 _MOST = 20
 """Fields that are named."""
 
-# A name as people give them: words of letters, with a number at most. What could be a token or a key is none.
-_WORD = r"(?:[A-Za-z]{1,24}[0-9]{0,3}|[0-9]{1,3})"
-_PLAIN = rf"_?{_WORD}(?:[_.:-]{_WORD}){{0,7}}"
 _MEDIA_TYPE = r"(?:application|text|image|multipart)/[a-z.+-]{1,40}"
 
 
@@ -37,7 +35,7 @@ def described(
     """
     if document is None:
         return f"it is {_media_type(answer)} of {len(answer.body)} octets"
-    names = [name for name in _names(document) if re.fullmatch(_PLAIN, name)]
+    names = [name for name in _names(document) if re.fullmatch(NAME_OF_WORDS, name)]
     others = sum(1 for _ in _names(document)) - len(names)
     shown = masked(", ".join(names[:_MOST]), secrets, provider.private)
     if not document or shown is None:
