@@ -242,7 +242,8 @@ class Obtained:
     def _has_waited(self, stored: Connection) -> bool:
         """Return whether it is a copy, from the rescue queue, of what has waited and was not the connection's own."""
         has_to_wait = self.tokens.asks_account or self._confirmation is not None
-        return has_to_wait and self.tokens.id in stored.waited
+        is_what_waits = any(self._comes_out_of(each) for each in stored.sets)
+        return has_to_wait and not is_what_waits and self.tokens.id in stored.waited
 
     def _is_too_late_to_be_confirmed(self, stored: Connection) -> bool:
         """Return whether a newer consent has come, or has waited."""
