@@ -335,7 +335,7 @@ def test_an_issuer_that_is_down_is_asked_later(waiting: MemoryServices, issuer: 
 
     while places(waiting) == ["current", "pending"]:
         (failure,) = work_off(waiting)
-        assert failure.description == "The issuer is down."
+        assert failure.description == "Reading the issuer's keys at acme.example: the issuer is down."
         due_at = waiting.stored().due_at
         assert due_at is not None
         if places(waiting) == ["current", "pending"]:
