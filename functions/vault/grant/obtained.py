@@ -262,8 +262,9 @@ class Obtained:
         return late_answers.came_unwanted(stored, self.tokens, None, self.request_id, now)
 
     def _is_older_than_the_consent_of(self, stored: Connection) -> bool:
-        # A consent that was revoked is older than this one, whatever the clocks of the two functions say.
-        return stored.status not in ENDED and (stored.authorized_at or 0) > self.tokens.obtained_at
+        # One that was revoked is older, whatever the clocks of two functions say; an import is nobody's consent.
+        is_by_a_consent = stored.status not in ENDED and stored.authorized_by is not None
+        return is_by_a_consent and (stored.authorized_at or 0) > self.tokens.obtained_at
 
     def is_of_another_account(self, stored: Connection) -> bool:
         """Return whether a consent was given for another account at the provider than the connection's.
