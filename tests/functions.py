@@ -13,6 +13,7 @@ FUNCTIONS = (
     "sweep",
     "rescue",
     "reseal",
+    "export",
     "events",
 )
 

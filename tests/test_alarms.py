@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FUNCTIONS = sorted(name for name, each in translated()["Resources"].items() if each["Type"] == "AWS::Lambda::Function")
-IN_THE_BACKGROUND = {"SweepFunction", "RescueFunction", "ResealFunction", "EventsFunction"}
+IN_THE_BACKGROUND = {"SweepFunction", "RescueFunction", "ResealFunction", "ExportFunction", "EventsFunction"}
 ROOM_IN_AN_EXPRESSION = 10
 LONG = 6 * 60 + 30
 
@@ -168,6 +168,17 @@ def test_errors_and_throttles_of_every_function_raise_an_alarm(function: str, ki
     assert {name for name in fired if name.startswith(kind)} == {named}
     assert fired[named] <= 60 + (20 if in_background and kind == "Throttles" else 10)
     assert false == []
+
+
+def test_every_export_raises_an_alarm() -> None:
+    """Nobody invokes `export` on an ordinary day: it hands out grants."""
+    metrics = Metrics()
+    metrics.put(lambda_metric("ExportFunction", "Invocations"), 60)
+
+    fired = alarms()["GrantsExportedAlarm"].fires_within(metrics, 120)
+
+    assert fired is not None
+    assert fired <= 65
 
 
 def test_a_throttle_or_two_in_the_background_raise_no_alarm() -> None:

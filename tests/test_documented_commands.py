@@ -31,6 +31,7 @@ DEPLOYS = "needs SAM CLI and an account: `make deploy-check` deploys by the docu
 BUILDS = "tests/test_build.py runs `sam build`"
 PART = "this is a part of it"
 KEYS = "invokes a function, which the account does not run for a tool: tests/test_keys.py runs it against answers"
+OPENSSL = "not every machine has openssl; tests/unit/test_jwe.py has keys of these kinds"
 STARTS = "tests/stack/test_command.py starts the stack with its options"
 NOT_RUN_HERE = {
     "make run": STARTS,
@@ -50,6 +51,8 @@ NOT_RUN_HERE = {
     "sam deploy --config-env staging": DEPLOYS,
     "sam deploy --config-env production": DEPLOYS,
     "make check-deployment STACK=gatehouse-staging": "one stack is deployed here; with its name the command is run",
+    "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:4096 -out export-key.pem": OPENSSL,
+    "openssl pkey -in export-key.pem -pubout -out export-key.pub.pem": OPENSSL,
     "git checkout COMMIT": "changes the checkout that the tests run in",
     "pip install ./clients/python": "installs; tests/clients/installed.py builds and installs the package",
     "python3 -m venv /tmp/orders && /tmp/orders/bin/pip install ./clients/python -r examples/orders/requirements.txt": (

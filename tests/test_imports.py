@@ -178,6 +178,10 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
         EVERY - {"storage.expression", "storage.items", "storage.table"}
         | {"grant.announced", "grant.life", "storage.bus", "storage.queues", "storage.stream", "usecases.publishing"},
     ),
+    "export": (
+        AWS | SEALING,
+        EVERY | CONNECTIONS | SEALS | {"base.cursor", "storage.jwe", "usecases.exporting", "usecases.pace"},
+    ),
     "refresh": (
         AWS | SEALING | ASKING,
         EVERY
@@ -208,7 +212,14 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
         EVERY
         | CONNECTIONS
         | SEALS
-        | {"base.cursor", "grant.another_key", "grant.transition", "usecases.resealing", "usecases.resealing_counts"},
+        | {
+            "base.cursor",
+            "grant.another_key",
+            "grant.transition",
+            "usecases.pace",
+            "usecases.resealing",
+            "usecases.resealing_counts",
+        },
     ),
     "revoke": (
         AWS | SEALING | ASKING,

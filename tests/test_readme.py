@@ -88,8 +88,8 @@ def test_what_is_counted_is_what_the_template_makes() -> None:
     )
     metrics = sum(len([m for m in alarm.get("Metrics", [{}]) if "Expression" not in m]) for alarm in alarms)
 
-    assert (len(functions), len(mappings)) == (13, 5)
-    assert "thirteen functions" in section(DEPLOYING, "What the stack contains")
+    assert (len(functions), len(mappings)) == (14, 5)
+    assert "fourteen functions" in section(DEPLOYING, "What the stack contains")
     cost = " ".join(section(DEPLOYING, "Cost").split())
     assert "the four queues" in cost
     assert f"alarms on {metrics} metrics" in cost

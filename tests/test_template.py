@@ -26,7 +26,7 @@ from tools import build, trim
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WITHOUT_ROUTE = {"sweep", "rescue", "reseal", "events"}
+WITHOUT_ROUTE = {"sweep", "rescue", "reseal", "export", "events"}
 SNAPSHOT = {"start", "authorize", "callback", "confirm", "token", "refresh"}
 # The functions whose log can hold the last copy of a customer's tokens.
 LAST_COPY = {"callback", "token", "refresh", "revoke", "import_connection"}
@@ -141,6 +141,7 @@ RIGHTS = {
     },
     "rescue": READ_AND_UPDATE_CONNECTIONS | NEW_CONNECTIONS | SEAL | OPEN | polls("RescueQueue"),
     "reseal": READ_AND_UPDATE_CONNECTIONS | {("dynamodb:Scan", "ConnectionsTable.Arn")} | SEAL | OPEN,
+    "export": {("dynamodb:Scan", "ConnectionsTable.Arn")} | OPEN,
 }
 
 # Where each function publishes.
@@ -190,6 +191,7 @@ SETTINGS = {
     "sweep": {"CONNECTIONS_TABLE", "SHARED_TABLE", "REFRESH_QUEUE_URL", "REVOKE_QUEUE_URL"},
     "rescue": {"CONNECTIONS_TABLE", "KEY_ID", "OTHER_KEY_ID"},
     "reseal": {"CONNECTIONS_TABLE", "KEY_ID", "OTHER_KEY_ID"},
+    "export": {"CONNECTIONS_TABLE", "KEY_ID", "OTHER_KEY_ID"},
     "events": {"DEPLOYMENT", "EVENT_BUS", "PUBLISH_REFRESHES", "UNPUBLISHED_QUEUE_URL"},
 }
 
@@ -567,6 +569,7 @@ def test_a_function_ends_before_the_api_gives_up() -> None:
         "sweep": 240,
         "rescue": 180,
         "reseal": 60,
+        "export": 60,
         "events": 60,
     }
 
@@ -584,6 +587,16 @@ def test_a_functions_log_has_a_retention(name: str) -> None:
     outlives = ("RetainExceptOnCreate", "Retain")
     assert (group["DeletionPolicy"], group["UpdateReplacePolicy"]) == (("Delete", "Delete") if is_fixed else outlives)
     assert is_fixed == (name not in LAST_COPY)
+
+
+def test_no_policy_of_the_stack_lets_anybody_export() -> None:
+    """Who may invoke `export` has all grants: an operator who needs it takes that right for a while."""
+    kinds = ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::Role", "AWS::Lambda::Permission")
+    allowing = {
+        name for kind in kinds for name, each in resources(kind).items() if "ExportFunction" in json.dumps(each)
+    }
+
+    assert allowing == set()
 
 
 def test_three_routes_are_public() -> None:

@@ -153,6 +153,13 @@ ANSWERS: dict[str, Schema] = {
         waiting=_object(pending=_NUMBER, revoking=_NUMBER),
         keys=_NUMBERS,
     ),
+    "export": _object(
+        {"jwe": {"type": "string", "description": "compact JWE (RFC 7516)"}, "cursor": _TEXT},
+        exported=_NUMBER,
+        left_out={"type": "array", "items": _object(connection_id=_ID, reason=_TEXT)},
+        token_sets_left=_NUMBERS,
+        key={"type": "string", "description": "thumbprint of the public key (RFC 7638)"},
+    ),
     "sweep": _object(queued=_NUMBER, complete=_FLAG),
     "rescue": _WRITTEN,
     "events": _object(published={"type": "array", "items": _TEXT}),

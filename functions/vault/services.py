@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .usecases.confirming import Confirming
     from .usecases.declining import Declining
     from .usecases.exchanging import Exchanging
+    from .usecases.exporting import Exporting
     from .usecases.importing import Importing
     from .usecases.listing import Listing
     from .usecases.publishing import Publishing
@@ -222,6 +223,13 @@ class Services(Resources):
         from .usecases.resealing import Resealing
 
         return Resealing(self.connections, self.cipher, self.timing)
+
+    @cached_property
+    def exporting(self) -> Exporting:
+        """Return the use case export."""
+        from .usecases.exporting import Exporting
+
+        return Exporting(self.connections, self.cipher, self.timing)
 
     @cached_property
     def committing(self) -> Committing:

@@ -131,6 +131,7 @@ class InvokeHandler(Handler):
 
     def _answer(self, services: Services, event: Event, context: Context, about: About) -> Any:
         started, by_api = time.monotonic(), is_by_api(context)
+        about["request_id"] = context.aws_request_id
         if not by_api and self._consume is not None and is_queue(event):
             return self._answer_batch(self._consume, services, event["Records"], context)
         try:

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 QUEUED = ("events", "refresh", "rescue", "revoke")
 BROWSERS = ("authorize", "callback")
-FUNCTIONS = (*QUEUED, *BROWSERS, "confirm", "connections", "import_connection", "reseal", "start", "sweep", "token")
+FUNCTIONS = (
+    *(*QUEUED, *BROWSERS, "confirm", "connections", "export", "import_connection", "reseal"),
+    *("start", "sweep", "token"),
+)
 
 MESSAGE = {
     "messageId": "059f36b4-87a3-44ab-83d2-661975830a7d",

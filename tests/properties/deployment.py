@@ -47,7 +47,7 @@ _ENVIRONMENT = {
 }
 INVOKED = (
     *("start", "token", "refresh", "revoke", "connections", "confirm", "import_connection"),
-    *("sweep", "rescue", "reseal", "events"),
+    *("sweep", "rescue", "reseal", "export", "events"),
 )
 BROWSED = ("authorize", "callback")
 QUEUED = ("refresh", "revoke", "rescue", "events")

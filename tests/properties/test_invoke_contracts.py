@@ -7,9 +7,12 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from functions.vault.base.cursor import cursor_of
 from functions.vault.base.errors import BY_CODE
 from functions.vault.grant.announced import KINDS
 from tests.flows.application import TOKEN_KEYS
@@ -35,6 +38,9 @@ EVENT: dict[str, SearchStrategy[Any]] = {
     "detail": fields_of({"id": near("0" * 32), "connection_id": near("somebody-new"), "more": any_json}),
     "at": st.integers(-1, 2**31) | st.sampled_from((253_402_300_799, 253_402_300_800, 2**53)),
 }
+_public_key = generate_private_key(SECP256R1()).public_key()
+PUBLIC_KEY = _public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
 _connection_id = near(*_STORED, "somebody-new", MARK)
 _provider = near(*sorted(REGISTRATIONS))
 _strings = st.dictionaries(near("shop", "tier", "a.b:c"), near("one", "gold"), max_size=2)
@@ -93,6 +99,12 @@ FIELDS: dict[str, dict[str, SearchStrategy[Any]]] = {
         "only_count": st.booleans(),
         "cursor": near(prepared_deployment().copy().done("reseal", {}, 5.0)["cursor"]),
     },
+    "export": {
+        "public_key": near(PUBLIC_KEY),
+        "owner": _owner,
+        "per_second": st.integers(0, 101),
+        "cursor": near(cursor_of("connected"), cursor_of("unconfirmed")),
+    },
     "sweep": {"connection_id": _connection_id},
     "events": EVENT,
 }
@@ -116,6 +128,10 @@ RESULTS: dict[str, list[set[str]]] = {
     "import_connection": [{"connection_id", "status", "version"}],
     "rescue": [{"connection_id", "status", "version"}],
     "events": [{"published"}],
+    "export": [
+        {"exported", "left_out", "token_sets_left", "key", *more}
+        for more in ((), ("jwe",), ("cursor",), ("jwe", "cursor"))
+    ],
 }
 
 
@@ -315,7 +331,7 @@ def test_a_batch_of_a_queue_is_done_or_comes_again(function: str) -> None:
     holds()
 
 
-STEPS = (*BY_API, "sweep", "reseal")
+STEPS = (*BY_API, "sweep", "reseal", "export")
 
 
 @st.composite

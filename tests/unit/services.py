@@ -40,6 +40,7 @@ from functions.vault.usecases.completing import Completing
 from functions.vault.usecases.confirming import Confirming
 from functions.vault.usecases.declining import Declining
 from functions.vault.usecases.exchanging import Exchanging
+from functions.vault.usecases.exporting import Exporting
 from functions.vault.usecases.importing import Importing
 from functions.vault.usecases.refresh_results import RefreshResults
 from functions.vault.usecases.refresh_to_revoke import RefreshToRevoke
@@ -145,11 +146,14 @@ class MemoryConnections(Connections):
                 raise Conflict
             self.records[new.connection_id] = new
 
-    def after(self, connection_id: str | None, limit: int) -> tuple[list[Connection], str | None]:
+    def after(
+        self, connection_id: str | None, limit: int, owner: str | None = None
+    ) -> tuple[list[Connection], str | None]:
         """Return some records, by their ids."""
         with self._events.call("after"):
             ids = sorted(each for each in self.records if each > (connection_id or ""))
-            return [self.records[each] for each in ids[:limit]], ids[limit - 1] if len(ids) > limit else None
+            found = [self.records[each] for each in ids[:limit] if owner in {None, self.records[each].owner}]
+            return found, ids[limit - 1] if len(ids) > limit else None
 
     def note_attempt(self, connection_id: str, attempt: LastAttempt) -> None:
         """Write how an attempt to authorize ended."""
@@ -482,6 +486,7 @@ class MemoryServices:
         self.importing = Importing(self.connections, *imports_with, self.timing)
         self.rescuing = Rescuing(self.new_cipher(), self.committing)
         self.resealing = Resealing(self.connections, self.new_cipher(), self.timing)
+        self.exporting = Exporting(self.connections, self.new_cipher(), self.timing)
         self.sweeping = Sweeping(
             self.connections, self.table_of_slots, self.refresh_queue, self.revoke_queue, self.timing
         )

@@ -214,14 +214,21 @@ class Connections(Table):
 
     # All of them
 
-    def after(self, connection_id: str | None, limit: int) -> tuple[list[Connection], str | None]:
-        """Return some connections in the table's own order, and the id of the last if there are more.
+    def after(
+        self, connection_id: str | None, limit: int, owner: str | None = None
+    ) -> tuple[list[Connection], str | None]:
+        """Return some connections in the table's own order, and the id of the last that was read if there are more.
 
-        The first `limit` of them, or fewer; with an id, those after it. Each is as it is now (a consistent read), with
-        its ciphertexts.
+        The first `limit` of them, or fewer; with an id, those after it; with an owner, only that one's. Each is as it
+        is now (a consistent read), with its ciphertexts.
         """
-        start = {"ExclusiveStartKey": self._key(connection_id)} if connection_id is not None else {}
-        answer = self._call("scan", Limit=limit, ConsistentRead=True, **start)
+        arguments: dict[str, Any] = {"ExclusiveStartKey": self._key(connection_id)} if connection_id is not None else {}
+        if owner is not None:
+            expression = Expression()
+            # An item in an earlier form has its owner outside of a summary.
+            is_owners = " OR ".join(expression.is_(path, owner) for path in ("summary.owner", "owner"))
+            arguments |= {"FilterExpression": is_owners, **expression.arguments()}
+        answer = self._call("scan", Limit=limit, ConsistentRead=True, **arguments)
         last = answer.get("LastEvaluatedKey")
         found = [connection_of(item) for item in answer.get("Items", [])]
         return found, attributes.read_item(last)["connection_id"] if last else None

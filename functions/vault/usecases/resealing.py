@@ -19,6 +19,7 @@ from functions.vault.base.timing import RESERVE
 from functions.vault.grant import another_key
 from functions.vault.storage.sealing import SealBroken
 
+from .pace import DEFAULT_PER_SECOND, Pace
 from .resealing_counts import Counts
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from functions.vault.grant.stored_set import StoredSet
     from functions.vault.storage.cipher import Cipher
     from functions.vault.storage.connections import Connections
-
-DEFAULT_PER_SECOND = 20
-"""Token sets that are sealed again in a second, at most, if the caller does not say."""
 
 _PAGE = 25
 """Connections in one read. What was read and not worked on when the time is up is read again."""
@@ -51,13 +49,13 @@ class Resealing:
         With a cursor the pass goes on; the answer has one until all connections were read. Raises
         `TemporarilyUnavailable` if AWS fails: nothing is lost, and the same call goes on.
         """
-        return self._read_all(deadline, cursor, _Pace(self.timing, deadline, per_second))
+        return self._read_all(deadline, cursor, Pace(self.timing, deadline, per_second))
 
     def count(self, deadline: Deadline, cursor: str | None = None) -> dict[str, Any]:
         """Return the same counts as `reseal`, and seal nothing."""
         return self._read_all(deadline, cursor, pace=None)
 
-    def _read_all(self, deadline: Deadline, cursor: str | None, pace: _Pace | None) -> dict[str, Any]:
+    def _read_all(self, deadline: Deadline, cursor: str | None, pace: Pace | None) -> dict[str, Any]:
         counts = Counts.of(cursor) if cursor else Counts()
         is_whole = False
         while not is_whole:
@@ -71,7 +69,7 @@ class Resealing:
                 counts.add(stored, self.cipher)
         return counts.as_result(self.cipher.key_id, is_whole=True)
 
-    def _sealed_again(self, connection: Connection, counts: Counts, pace: _Pace, deadline: Deadline) -> Connection:
+    def _sealed_again(self, connection: Connection, counts: Counts, pace: Pace, deadline: Deadline) -> Connection:
         """Seal the token sets of a connection again, one after the other, and return it as it is stored then.
 
         Each is a write of its own, and whole: however many there are, each call gets further.
@@ -112,21 +110,3 @@ class Resealing:
 
     def _is_to_be_sealed_again(self, each: StoredSet) -> bool:
         return each.pending is None and not self.cipher.is_sealed_now(each.seal)
-
-
-class _Pace:
-    """Holds the rate: so many token sets in a second, from the beginning of a call on."""
-
-    def __init__(self, timing: Timing, deadline: Deadline, per_second: int) -> None:
-        self._timing = timing
-        self._deadline = deadline
-        self._per_second = per_second
-        self._began = deadline.remaining()
-        self._done = 0
-
-    def wait(self) -> None:
-        """Pause until the next one may begin: a second at most."""
-        passed = self._began - self._deadline.remaining()
-        if (ahead := self._done / self._per_second - passed) > 0:
-            self._timing.sleep(ahead)
-        self._done += 1

@@ -1,0 +1,32 @@
+"""`export`: hands out grants, encrypted to a public key. An operator invokes it; no route of the API leads here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from functions.vault.base import fields
+from functions.vault.base.fields import Fields
+from functions.vault.storage import jwe
+from functions.web.handlers import InvokeHandler
+
+if TYPE_CHECKING:
+    from functions.vault.base.timing import Deadline
+    from functions.vault.services import Services
+
+_FIELDS = Fields(
+    required={"public_key": jwe.public_key},
+    optional={"owner": fields.owner, "per_second": fields.integer(1, 100), "cursor": fields.printable(256)},
+)
+
+
+def _export(services: Services, request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
+    return services.exporting.export(**request, deadline=deadline)
+
+
+def _preload(services: Services) -> None:
+    services.preload("exporting", clients=("dynamodb", "kms"))
+
+
+_LOGGED = ("exported", "key")
+
+handler = InvokeHandler("export", lambda _services: _FIELDS, _export, preload=_preload, logged=_LOGGED)
