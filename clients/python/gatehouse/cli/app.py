@@ -20,6 +20,7 @@ COMMANDS = {
     "revoke": ("revoke", "End a connection, here and at the provider."),
     "events": ("events", "What has happened to connections."),
     "import": ("import_grants", "Take over grants from a file."),
+    "export": ("export", "Hand out grants, encrypted to a public key."),
     "reseal": ("reseal", "Seal tokens again under the key that seals now."),
     "completion": ("completion", "Print what lets your shell complete this command."),
 }
