@@ -172,8 +172,7 @@ class Obtained:
     def _as_authorization(self, authorized: Authorized, stored: Connection | None, now: float) -> Connection | Verdict:
         request_id, whose = authorized.request_id, self.tokens.whose
         if stored is not None:
-            beside = self._beside(stored, authorized, now)
-            if beside is not None:
+            if (beside := self._beside(stored, authorized, now)) is not None:
                 return beside
             stored = self._without_replaced(stored, now)
         elif authorized.confirmation is not None:
