@@ -4,6 +4,7 @@ export interface Facts {
   retryAfter?: number;
   connectionId?: string;
   providerError?: { error: string; error_description: string | null; status: number | null };
+  askedAt?: number;
 }
 
 export class GatehouseError extends Error {
@@ -15,6 +16,8 @@ export class GatehouseError extends Error {
   readonly retryAfter?: number;
   readonly connectionId?: string;
   readonly providerError?: Facts["providerError"];
+  /** When the provider was asked last, in Unix seconds. */
+  readonly askedAt?: number;
 }
 export class InvalidRequest extends GatehouseError {}
 export class UnknownProvider extends GatehouseError {}

@@ -19,7 +19,7 @@ export class GatehouseError extends Error {
   static code = "server_error";
   static retryable = false;
 
-  constructor(description, { retryAfter, connectionId, providerError } = {}) {
+  constructor(description, { retryAfter, connectionId, providerError, askedAt } = {}) {
     super(description);
     this.name = new.target.name;
     this.code = new.target.code;
@@ -28,6 +28,7 @@ export class GatehouseError extends Error {
     this.retryAfter = retryAfter;
     this.connectionId = connectionId;
     this.providerError = providerError;
+    this.askedAt = askedAt;
   }
 }
 
@@ -551,6 +552,7 @@ function answerOf(text) {
     retryAfter: answer.retry_after,
     connectionId: answer.connection_id,
     providerError: answer.provider_error,
+    askedAt: answer.asked_at,
   });
   throw Object.assign(error, { code: answer.error, retryable: answer.retryable ?? error.retryable });
 }

@@ -183,7 +183,7 @@ def test_every_code_of_gatehouse_has_an_exception_of_its_own(
     assert len(set(errors_of_the_client.BY_CODE.values())) == len(CODES_OF_GATEHOUSE)
     said = {"error": "invalid_grant", "error_description": None, "status": 400}
     for code, error in CODES_OF_GATEHOUSE.items():
-        facts = {"retry_after": 99, "connection_id": "shop-1", "provider_error": said}
+        facts = {"retry_after": 99, "connection_id": "shop-1", "provider_error": said, "asked_at": 1767225600}
         service.answers = [failure(code, retryable=error.retryable, **facts)]
 
         with pytest.raises(errors_of_the_client.BY_CODE[code]) as raised:

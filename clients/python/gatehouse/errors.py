@@ -16,7 +16,8 @@ class GatehouseError(Exception):
 
     `error` is the code, `description` is for a person, and `retryable` says whether the same call may succeed later:
     in `retry_after` seconds, if that is known. `connection_id` is the connection, if the failure is about one.
-    `provider_error` is what the provider said: `{"error": ..., "error_description": ..., "status": ...}`.
+    `provider_error` is what the provider said: `{"error": ..., "error_description": ..., "status": ...}`. `asked_at`
+    (Unix seconds) is when it was asked last: Gatehouse answers from that until `retry_after` is over.
     """
 
     error: str = "server_error"
@@ -29,12 +30,14 @@ class GatehouseError(Exception):
         retry_after: float | None = None,
         connection_id: str | None = None,
         provider_error: Mapping[str, Any] | None = None,
+        asked_at: int | None = None,
     ) -> None:
         super().__init__(description)
         self.description = description
         self.retry_after = retry_after
         self.connection_id = connection_id
         self.provider_error = provider_error
+        self.asked_at = asked_at
 
     def __str__(self) -> str:
         about = f" (connection {self.connection_id})" if self.connection_id else ""
@@ -195,6 +198,7 @@ def from_answer(failure: Mapping[str, Any]) -> GatehouseError:
         retry_after=failure.get("retry_after"),
         connection_id=failure.get("connection_id"),
         provider_error=failure.get("provider_error"),
+        asked_at=failure.get("asked_at"),
     )
     error.error = code
     error.retryable = bool(failure.get("retryable", error.retryable))

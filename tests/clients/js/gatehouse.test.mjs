@@ -177,11 +177,13 @@ test("a service that is not there has not got the call", async () => {
 test("every code has an error of its own, with its facts", async () => {
   for (const code of JSON.parse(process.env.CODES ?? '["invalid_request"]')) {
     const said = { error: "invalid_grant", error_description: null, status: 400 };
-    lambda.answers = [failure(code, { retryable: false, retry_after: 9, connection_id: "shop-1", provider_error: said })];
+    const facts = { retry_after: 9, connection_id: "shop-1", provider_error: said, asked_at: 1767225600 };
+    lambda.answers = [failure(code, { retryable: false, ...facts })];
     await assert.rejects(made().gatehouse.token("shop-1"), (error) => {
       assert.equal(error.constructor, client.BY_CODE.get(code));
       assert.deepEqual([error.code, error.description, error.retryable], [code, `It is ${code}.`, false]);
       assert.deepEqual([error.retryAfter, error.connectionId, error.providerError], [9, "shop-1", said]);
+      assert.equal(error.askedAt, 1767225600);
       return true;
     });
   }

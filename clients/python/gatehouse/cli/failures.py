@@ -48,6 +48,7 @@ def of_gatehouse(error: GatehouseError, where: str) -> Failure:
         "retry_after": error.retry_after,
         "connection_id": error.connection_id,
         "provider_error": error.provider_error and dict(error.provider_error),
+        "asked_at": error.asked_at,
     }
     return failure
 
