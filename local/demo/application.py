@@ -159,7 +159,7 @@ class Application:
         return answer
 
     def _orders(self, call: Call) -> Response:
-        answer = resources.orders(self.grants, call.request)
+        answer = resources.order_or_orders(self.grants, call.request)
         call.seen.outcome = "served"
         return answer
 
@@ -184,7 +184,8 @@ def _no_keys(call: Call) -> Response:
 
 def _rules(dialects: Iterable[Dialect]) -> list[Rule]:
     rules = [
-        _rule("/rest/v2/order/orders", "api", "ultracart", "GET"),
+        _rule(resources.ORDERS, "api", "ultracart", "GET"),
+        _rule(f"{resources.ORDERS}/<order_id>", "api", "ultracart", "GET"),
         _rule("/openid/jwks", "jwks", "openid", "GET"),
         *(_rule(path, "metadata", name, "GET") for name, path in _METADATA_PATHS.items()),
     ]

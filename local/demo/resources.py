@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from local.demo.dialect import Dialect
     from local.demo.grants import Grant, Grants
 
+ORDERS = "/rest/v2/order/orders"
+
 _STAGES = ("Completed Order", "Shipping Department", "Accounts Receivable")
 _LARGEST_PAGE = 200
 
@@ -33,12 +35,26 @@ def me(dialect: Dialect, grants: Grants, request: Request) -> Response:
     )
 
 
-def orders(grants: Grants, request: Request) -> Response:
-    """Answer `GET /rest/v2/order/orders` as the SDK's OrdersResponse; raises RestError."""
+def order_or_orders(grants: Grants, request: Request) -> Response:
+    """Answer `GET /rest/v2/order/orders`, or one of them by its id; raises RestError."""
     check_version(request)
     grant = _authorized(grants, request)
-    limit, offset = _number(request, "_limit", 100), _number(request, "_offset", 0)
     everything = [_order(grant.merchant.merchant_id, number) for number in range(len(_STAGES))]
+    order_id = request.path.removeprefix(ORDERS).lstrip("/")
+    return _one(everything, order_id) if order_id else _page(everything, request)
+
+
+def _one(everything: list[dict[str, Any]], order_id: str) -> Response:
+    """Answer as the SDK's OrderResponse."""
+    for order in everything:
+        if order["order_id"] == order_id:
+            return json_answer({"metadata": {"payload_name": "order"}, "order": order, "success": True})
+    raise RestError(404, "There is no such order.")
+
+
+def _page(everything: list[dict[str, Any]], request: Request) -> Response:
+    """Answer as the SDK's OrdersResponse."""
+    limit, offset = _number(request, "_limit", 100), _number(request, "_offset", 0)
     page = everything[offset : offset + min(limit, _LARGEST_PAGE)]
     result_set = {
         "count": len(page),

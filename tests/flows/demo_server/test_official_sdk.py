@@ -9,7 +9,7 @@ import pytest
 from ultracart import ApiClient, ApiException, Configuration
 from ultracart.api.oauth_api import OauthApi
 from ultracart.api.order_api import OrderApi
-from ultracart.exceptions import UnauthorizedException
+from ultracart.exceptions import NotFoundException, UnauthorizedException
 
 from local.demo import Faults
 from tests.flows.demo_server.applications import REDIRECT_URI, document_of
@@ -91,6 +91,17 @@ def test_the_sdk_reads_orders_until_the_token_expires(server: DemoServer, clock:
     assert answer.metadata.result_set.more
     assert failure.value.headers["UC-REST-ERROR"]
     assert json.loads(failure.value.body)["error"]["error_code"] == "401"
+
+
+def test_the_sdk_reads_one_order(server: DemoServer, ultracart: UltraCart) -> None:
+    """By its id; and an order of another merchant is not there."""
+    orders = OrderApi(sdk(server, ultracart.connected("SHOP")["access_token"]))
+
+    answer = orders.get_order("SHOP-202601010002")
+    with pytest.raises(NotFoundException):
+        orders.get_order("OTHER-202601010002")
+
+    assert (answer.success, answer.order.order_id) == (True, "SHOP-202601010002")
 
 
 def test_the_sdk_asks_who_it_is(server: DemoServer, ultracart: UltraCart) -> None:
