@@ -103,7 +103,7 @@ format: .venv/test.stamp
 
 check-template: .venv-sam/stamp
 	$(SAM) validate --lint
-	.venv-sam/bin/cfn-lint template.yaml examples/cloudfront/template.yaml examples/reconnect/template.yaml
+	.venv-sam/bin/cfn-lint template.yaml examples/*/template.yaml
 
 # Which of its policies are not followed, and why, stands in .checkov.yaml and in the Metadata of resources. It is not part of
 # `make test`: installing it takes longer than most tests.

@@ -33,7 +33,15 @@ RUNBOOKS = page("docs/runbooks.md")
 CONTRIBUTING = page("CONTRIBUTING.md")
 DOCUMENTS = sorted(
     path
-    for folder in (".", "docs", "examples/orders", "clients/python", "clients/js")
+    for folder in (
+        ".",
+        "docs",
+        "examples/orders",
+        "examples/orders-webhook",
+        "examples/step-functions",
+        "clients/python",
+        "clients/js",
+    )
     for path in (ROOT / folder).glob("*.md")
 )
 
