@@ -5,16 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.base import fields
-from functions.vault.base.fields import Fields
-from functions.vault.storage import jwe
+from functions.vault.base.fields import FieldCheck, Fields
 from functions.web.handlers import InvokeHandler
 
 if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline
     from functions.vault.services import Services
+    from functions.vault.storage.jwe import Recipient
+
+
+def _recipient(value: Any) -> Recipient:
+    """Accept a public key, by what is loaded with the first that comes."""
+    from functions.vault.storage import jwe  # noqa: PLC0415 - a request that is none has no key
+
+    return jwe.recipient(value)
+
 
 _FIELDS = Fields(
-    required={"public_key": jwe.public_key},
+    required={"public_key": FieldCheck(_recipient, {"type": "string", "minLength": 1, "maxLength": 8192})},
     optional={"owner": fields.owner, "per_second": fields.integer(1, 100), "cursor": fields.printable(256)},
 )
 

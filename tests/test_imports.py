@@ -180,7 +180,7 @@ LOADS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "export": (
         AWS | SEALING,
-        EVERY | CONNECTIONS | SEALS | {"base.cursor", "storage.jwe", "usecases.exporting", "usecases.pace"},
+        EVERY | CONNECTIONS | SEALS | {"base.cursor", "usecases.exporting", "usecases.pace"},
     ),
     "refresh": (
         AWS | SEALING | ASKING,

@@ -27,9 +27,12 @@ KEYS = boto3.Session(aws_access_key_id="key", aws_secret_access_key="key", regio
 @pytest.fixture(scope="session")
 def running_service() -> Iterator[tuple[LambdaService, Any]]:
     """Run a Lambda service, and make the client of it that a `Gatehouse` makes for itself: that takes longest."""
-    with LambdaService({}) as running, pytest.MonkeyPatch.context() as patched:
-        patched.setenv("AWS_ENDPOINT_URL_LAMBDA", running.url)
-        yield running, Invoke("gatehouse", session=KEYS).connect()
+    with LambdaService({}) as running:
+        # The tests of other folders in this process call other services.
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("AWS_ENDPOINT_URL_LAMBDA", running.url)
+            connected = Invoke("gatehouse", session=KEYS).connect()
+        yield running, connected
 
 
 @pytest.fixture

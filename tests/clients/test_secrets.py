@@ -39,10 +39,17 @@ def calls_of(client: Gatehouse) -> list[tuple[Callable[[], Any], dict[str, Any]]
 
 @pytest.mark.parametrize("way", ["invoke", "http"])
 def test_no_secret_is_in_a_repr_an_error_or_a_log(
-    way: str, service: LambdaService, client_of: Callable[..., Gatehouse], caplog: pytest.LogCaptureFixture
+    way: str,
+    service: LambdaService,
+    client_of: Callable[..., Gatehouse],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whether the call succeeds, fails or gets no answer."""
     caplog.set_level(logging.DEBUG)
+    # The functions have a logger of this name, too: other tests of this process may have set it up.
+    caplog.set_level(logging.DEBUG, logger="gatehouse")
+    monkeypatch.setattr(logging.getLogger("gatehouse"), "propagate", True)
     client = client_of(keep=0, timeout=5, **({"url": service.url} if way == "http" else {}))
     shown = [repr(client), repr(client.auth_for("shop-1"))]
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.concatkdf import ConcatKDFHash
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from functions.vault.base.fields import FieldCheck, Mismatch
+from functions.vault.base.fields import Mismatch
 from functions.vault.base.record import record
 
 if TYPE_CHECKING:
@@ -87,10 +87,6 @@ def recipient(value: Any) -> Recipient:
     # RFC 7638 section 3: the required members alone, in alphabetical order, without blanks.
     canonical = json.dumps(_jwk_of(key), sort_keys=True, separators=(",", ":"))
     return Recipient(key, _encoded(sha256(canonical.encode()).digest()))
-
-
-public_key = FieldCheck(recipient, {"type": "string", "minLength": 1, "maxLength": _LONGEST_PEM})
-"""Accept a public key, as a request has it."""
 
 
 def _jwk_of(key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> dict[str, str]:
