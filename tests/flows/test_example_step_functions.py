@@ -48,7 +48,7 @@ class Executions:
     def __init__(self, stack: Stack, orders: ModuleType) -> None:
         self._stack = stack
         self._orders = orders
-        self.told: list[float] = []
+        self.pauses: list[float] = []
         self.waited: list[float] = []
         self.visited: list[str] = []
 
@@ -73,7 +73,7 @@ class Executions:
 
     def _asked(self, function: str, payload: dict[str, Any]) -> dict[str, Any]:
         answer = invoke(self._stack, function, payload)
-        self.told += [answer["retry_after"]] if "retry_after" in answer else []
+        self.pauses += [answer["retry_after"]] if "retry_after" in answer else []
         return answer
 
     def _wait(self, seconds: float) -> None:
@@ -108,7 +108,7 @@ def test_who_is_not_connected_is_an_ordinary_output(executions: Executions) -> N
 def test_an_outage_of_the_provider_is_waited_for(
     executions: Executions, browser: Browser, stack: Stack, demo: DemoServer
 ) -> None:
-    """The token has run out and the provider is busy once: the machine waits for as long as it is told, and goes on."""
+    """The token has run out and the provider is busy once: the machine waits for as long as the answer says, and goes on."""
     connection_id = browser.connect()
     stack.clock.advance(3600)
     demo.put_faults(Faults("token", status=429, retry_after=7, times=1))
@@ -116,8 +116,8 @@ def test_an_outage_of_the_provider_is_waited_for(
     output = executions.run(connection_id)
 
     assert output["status"] == 200
-    assert executions.visited == ["Token", "IsThereAToken", "WaitAsTold", "AskAgain", *CONNECTED, "Done"]
-    assert executions.waited == executions.told
+    assert executions.visited == ["Token", "IsThereAToken", "WaitAsTheAnswerSays", "AskAgain", *CONNECTED, "Done"]
+    assert executions.waited == executions.pauses
     assert 7 <= executions.waited[0] < 20
 
 
@@ -148,9 +148,9 @@ def test_a_rejected_token_is_replaced_by_its_version(
     output = executions.run(connection_id)
 
     assert output["status"] == 200
-    again = ["WaitAsTold", "AskAgain", "Refresh", "IsThereAToken"]
+    again = ["WaitAsTheAnswerSays", "AskAgain", "Refresh", "IsThereAToken"]
     assert executions.visited == [*CONNECTED, *ANOTHER, *again, "Orders", "IsTheTokenGood", "Done"]
-    assert executions.waited == executions.told
+    assert executions.waited == executions.pauses
     assert [seen["answer"] for seen in demo.requests("api")] == [401, 200]
 
 
