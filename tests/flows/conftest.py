@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 
 from functions.vault.storage.registrations import KEPT
@@ -51,6 +52,16 @@ def owner(stack: Stack) -> Iterator[Owner]:
     yield registering
     registering.leave()
     stack.clock.advance(int(KEPT) + 1)
+
+
+@pytest.fixture
+def empty_queues(stack: Stack) -> None:
+    """Begin with empty queues: to work off what other tests of the process have left could take long."""
+    sqs = boto3.client("sqs", endpoint_url=stack.aws_endpoint)
+    for url in sqs.list_queues()["QueueUrls"]:
+        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
 @pytest.fixture

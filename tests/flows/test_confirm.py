@@ -180,6 +180,7 @@ def test_how_an_attempt_stands_can_be_asked(application: Application, attempt: C
 # Phishing
 
 
+@pytest.mark.usefixtures("empty_queues")
 def test_whoever_opens_anothers_link_connects_nothing(
     stack: Stack, application: Application, attempt: Callable[..., Attempt], new_browser: Callable[..., Browser]
 ) -> None:
@@ -212,6 +213,7 @@ def test_whoever_opens_anothers_link_connects_nothing(
     assert application.call("token", connection_id=visit.connection_id)["error"] == "reauthorization_required"
 
 
+@pytest.mark.usefixtures("empty_queues")
 def test_it_costs_the_customer_nothing_who_is_connected(
     stack: Stack, application: Application, demo: DemoServer, attempt: Callable[..., Attempt]
 ) -> None:
@@ -331,6 +333,7 @@ def test_a_wrong_late_or_used_confirmation_changes_nothing(
     assert writes(stack.aws_calls) == []
 
 
+@pytest.mark.usefixtures("empty_queues")
 def test_a_late_one_stays_late_when_its_tokens_are_gone(
     stack: Stack, application: Application, attempt: Callable[..., Attempt]
 ) -> None:

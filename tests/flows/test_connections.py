@@ -107,6 +107,7 @@ def test_get_shows_a_failure(application: Application, browser: Browser, demo: D
     assert failure["provider_error"]["status"] == 429
 
 
+@pytest.mark.usefixtures("empty_queues")
 def test_an_operator_has_a_provider_asked_that_is_left_alone(
     stack: Stack,
     application: Application,

@@ -80,6 +80,7 @@ def test_a_consent_without_a_refresh_token_is_refreshed_with_the_one_before(
     assert refresh_tokens(scripted) == ["refresh-1", "refresh-4"]
 
 
+@pytest.mark.usefixtures("empty_queues")
 def test_of_another_account_it_is_not(
     stack: Stack, application: Application, browser: Browser, scripted: Scripted, provider: str
 ) -> None:

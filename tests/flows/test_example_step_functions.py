@@ -108,7 +108,7 @@ def test_who_is_not_connected_is_an_ordinary_output(executions: Executions) -> N
 def test_an_outage_of_the_provider_is_waited_for(
     executions: Executions, browser: Browser, stack: Stack, demo: DemoServer
 ) -> None:
-    """The token has run out and the provider is busy once: the machine waits for as long as the answer says, and goes on."""
+    """The token has run out and the provider is busy once: the machine waits as the answer says, and goes on."""
     connection_id = browser.connect()
     stack.clock.advance(3600)
     demo.put_faults(Faults("token", status=429, retry_after=7, times=1))

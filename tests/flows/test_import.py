@@ -223,6 +223,7 @@ def test_nothing_is_vended_before_it_is_proved(
     assert status(application, brought) == ("active", 2)
 
 
+@pytest.mark.usefixtures("empty_queues")
 def test_the_background_goes_on_with_a_proof_that_failed(
     stack: Stack, application: Application, brought: Import, scripted: Scripted
 ) -> None:
@@ -243,6 +244,7 @@ def test_the_background_goes_on_with_a_proof_that_failed(
     assert application.call("token", connection_id=brought["connection_id"])["access_token"] == NEWER["access_token"]
 
 
+@pytest.mark.usefixtures("empty_queues")
 def test_tokens_that_the_table_does_not_take_come_back_by_the_queue(
     stack: Stack, application: Application, brought: Import, scripted: Scripted
 ) -> None:

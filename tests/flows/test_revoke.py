@@ -411,6 +411,7 @@ def test_a_grant_whose_access_token_has_run_out_is_refreshed_before_it_is_revoke
     assert application.call("token", connection_id=connection_id)["error"] == "connection_revoked"
 
 
+@pytest.mark.usefixtures("empty_queues")
 def test_what_came_of_such_a_refresh_is_not_lost_with_its_write(
     application: Application, browser: Browser, scripted: Scripted, owner: Owner, stack: Stack
 ) -> None:
