@@ -10,11 +10,12 @@ import pytest
 
 from functions.start import handler as start
 from functions.vault.grant.life import CONFIRM_WITHIN
+from tests.built import running_stack
 from tests.flows.application import Context, fresh, operations, with_services, writes
 from tests.flows.scripted import CODE, TOKENS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import requests
 
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from tests.flows.scripted import Scripted
 
 OWNER = "customer-1"
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """Give a stack of this module's own: a sweep queues all that is due, and other tests leave much that is."""
+    with running_stack() as running:
+        yield running
 
 
 def query_of(answer: requests.Response) -> dict[str, str]:
@@ -180,7 +188,6 @@ def test_how_an_attempt_stands_can_be_asked(application: Application, attempt: C
 # Phishing
 
 
-@pytest.mark.usefixtures("empty_queues")
 def test_whoever_opens_anothers_link_connects_nothing(
     stack: Stack, application: Application, attempt: Callable[..., Attempt], new_browser: Callable[..., Browser]
 ) -> None:
@@ -213,7 +220,6 @@ def test_whoever_opens_anothers_link_connects_nothing(
     assert application.call("token", connection_id=visit.connection_id)["error"] == "reauthorization_required"
 
 
-@pytest.mark.usefixtures("empty_queues")
 def test_it_costs_the_customer_nothing_who_is_connected(
     stack: Stack, application: Application, demo: DemoServer, attempt: Callable[..., Attempt]
 ) -> None:
@@ -333,7 +339,6 @@ def test_a_wrong_late_or_used_confirmation_changes_nothing(
     assert writes(stack.aws_calls) == []
 
 
-@pytest.mark.usefixtures("empty_queues")
 def test_a_late_one_stays_late_when_its_tokens_are_gone(
     stack: Stack, application: Application, attempt: Callable[..., Attempt]
 ) -> None:

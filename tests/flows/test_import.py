@@ -10,11 +10,14 @@ import pytest
 import requests
 from werkzeug.wrappers import Response
 
+from tests.built import running_stack
 from tests.flows.application import TIMEOUT, fresh, operations, writes
 from tests.flows.scripted import TOKENS, connect
 from tests.flows.test_background import queue_url
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from local.stack import Stack
     from tests.browser import Browser
     from tests.flows.application import Application
@@ -29,6 +32,13 @@ DOWN = Response("down", 503)
 OWNER = "customer-1"
 
 Import = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """Give a stack of this module's own: a sweep queues all that is due, and other tests leave much that is."""
+    with running_stack() as running:
+        yield running
 
 
 @pytest.fixture
@@ -223,7 +233,6 @@ def test_nothing_is_vended_before_it_is_proved(
     assert status(application, brought) == ("active", 2)
 
 
-@pytest.mark.usefixtures("empty_queues")
 def test_the_background_goes_on_with_a_proof_that_failed(
     stack: Stack, application: Application, brought: Import, scripted: Scripted
 ) -> None:
@@ -244,7 +253,6 @@ def test_the_background_goes_on_with_a_proof_that_failed(
     assert application.call("token", connection_id=brought["connection_id"])["access_token"] == NEWER["access_token"]
 
 
-@pytest.mark.usefixtures("empty_queues")
 def test_tokens_that_the_table_does_not_take_come_back_by_the_queue(
     stack: Stack, application: Application, brought: Import, scripted: Scripted
 ) -> None:
