@@ -17,7 +17,7 @@ _USUAL = 4
 def described(pattern: str) -> str:
     """Return what a pattern takes, with an example: `1 to 63 of a-z 0-9 -, like "acme"`."""
     ways = pattern.split("|")
-    literals = [re.sub(r"\\", "", way) for way in ways]
+    literals = [_plain(way) for way in ways]
     if all(re.fullmatch(r"[A-Za-z0-9_.-]+", literal) for literal in literals):
         return f"one of {', '.join(literals)}" if len(literals) > 1 else literals[0]
     words = " or ".join(", then ".join(_words(part) for part in re.finditer(_PART, way)) for way in ways)

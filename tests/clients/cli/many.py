@@ -17,8 +17,9 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
@@ -29,6 +30,11 @@ from local.demo import DECISION_HEADER, MERCHANT_HEADER
 from local.stack import Stack
 from tests.requirements import ROOT
 from tests.unlimited import lift_the_limit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Say = Callable[[str], Any]
 
 NUMBER = 1000
 _AT_ONCE = 4
@@ -118,21 +124,22 @@ def statuses(stack: Stack) -> Counter[str]:
     return Counter(item["summary"]["M"]["status"]["S"] for page in pages for item in page["Items"])
 
 
+@contextmanager
+def without_the_log() -> Iterator[Say]:
+    """Give what prints a text, while what the functions log is not shown: that would be thousands of lines."""
+    shown = sys.stdout
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        yield shown.write
+
+
 def main(arguments: list[str]) -> int:
     """Import them; return 1 if one is missing, or was sent too often."""
     number = int(arguments[0]) if arguments else NUMBER
-    log = sys.stdout
-    with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
-        # What the functions log would be a thousand lines.
-        sys.stdout = nowhere
-        try:
-            with Stack(background=True) as stack:
-                return _imported(stack, number, Path(folder) / "grants.jsonl", log.write)
-        finally:
-            sys.stdout = log
+    with tempfile.TemporaryDirectory() as folder, without_the_log() as say, Stack(background=True) as stack:
+        return _imported(stack, number, Path(folder) / "grants.jsonl", say)
 
 
-def _imported(stack: Stack, number: int, file: Path, say: Any) -> int:
+def _imported(stack: Stack, number: int, file: Path, say: Say) -> int:
     lift_the_limit(stack)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         rows = list(pool.map(lambda each: mint(stack, each), range(number)))

@@ -9,7 +9,6 @@ it, and returns 1 if the second stack does not vend a working token for each gra
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -24,14 +23,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from local.stack import Stack
-from tests.clients.cli.many import command, mint
+from tests.clients.cli.many import command, mint, without_the_log
 from tests.documents import page, programs, section
 from tests.unlimited import lift_the_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Say = Callable[[str], Any]
+    from tests.clients.cli.many import Say
 
 NUMBER = 1000
 _AT_ONCE = 4
@@ -76,14 +73,8 @@ class Moving:
 def main(arguments: list[str]) -> int:
     """Move them; return 1 if one is not there, or does not work."""
     number = int(arguments[0]) if arguments else NUMBER
-    log = sys.stdout
-    with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
-        # What the functions log would be thousands of lines.
-        sys.stdout = nowhere
-        try:
-            return _moved(number, Moving(Path(folder)), log.write)
-        finally:
-            sys.stdout = log
+    with tempfile.TemporaryDirectory() as folder, without_the_log() as say:
+        return _moved(number, Moving(Path(folder)), say)
 
 
 def _moved(number: int, moving: Moving, say: Say) -> int:

@@ -13,6 +13,8 @@ from . import exits
 from .failures import Failure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import boto3
 
     from gatehouse import Gatehouse
@@ -157,3 +159,20 @@ class Account:
     def now(self) -> float:
         """Return the time (Unix seconds) by which the stack goes."""
         return float(self.local["clock"]["now"]) if self.is_local else time.time()
+
+    def pass_of(self, function: str, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Give the answers of a function to a whole pass over the connections. What is retryable is called again."""
+        from gatehouse.errors import GatehouseError  # noqa: PLC0415 - as above
+
+        while True:
+            try:
+                answer = self.gatehouse.call(function, request)
+            except GatehouseError as error:
+                if not error.retryable:
+                    raise
+                time.sleep(error.retry_after or 1)
+                continue
+            yield answer
+            if not answer.get("cursor"):
+                return
+            request = {**request, "cursor": answer["cursor"]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,8 @@ from gatehouse.cli import exits
 from gatehouse.cli.command import FILE, sure
 from gatehouse.cli.command import command as cli_command
 from gatehouse.cli.failures import Failure
-from gatehouse.errors import GatehouseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gatehouse.cli.command import Call
 
 
@@ -41,7 +37,7 @@ def command(call: Call, file: Path, *, key_file: Path, yes: bool, **options: Any
     request = {"public_key": public_key, **{name: value for name, value in options.items() if value}}
     exported, left_out, key = 0, [], None
     with _new(file) as written, call.out.waiting("Reading all connections ..."):
-        for answer in _answers(call, request):
+        for answer in call.account.pass_of("export", request):
             exported += answer["exported"]
             left_out += answer["left_out"]
             key = answer["key"]
@@ -79,19 +75,3 @@ def _new(path: Path) -> Any:
         raise Failure("file_exists", f"{path} is there already. It was left as it is.", code=exits.USAGE) from None
     except OSError as error:
         raise Failure("unwritable", f"{path}: {error.strerror}.", code=exits.USAGE) from None
-
-
-def _answers(call: Call, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Give the answers of a whole pass. What another call mends is called again."""
-    while True:
-        try:
-            answer = call.account.gatehouse.call("export", request)
-        except GatehouseError as error:
-            if not error.retryable:
-                raise
-            time.sleep(error.retry_after or 1)
-            continue
-        yield answer
-        if not answer.get("cursor"):
-            return
-        request = {**request, "cursor": answer["cursor"]}

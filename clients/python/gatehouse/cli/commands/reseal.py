@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gatehouse.cli.command import command as cli_command
-from gatehouse.errors import GatehouseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gatehouse.cli.command import Call
 
 
@@ -29,27 +25,11 @@ def command(call: Call, *, only_count: bool, per_second: int | None) -> None:
         request["per_second"] = per_second
     totals: dict[str, Any] = {}
     with call.out.waiting("Reading all connections ..."):
-        for answer in _answers(call, request):
+        for answer in call.account.pass_of("reseal", request):
             _add(totals, answer)
     if call.out.answer(totals):
         return
     call.out.facts({name.replace("_", " "): value for name, value in totals.items()})
-
-
-def _answers(call: Call, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Give the answers of a whole pass. What another call mends is called again."""
-    while True:
-        try:
-            answer = call.account.gatehouse.call("reseal", request)
-        except GatehouseError as error:
-            if not error.retryable:
-                raise
-            time.sleep(error.retry_after or 1)
-            continue
-        yield answer
-        if not answer.get("cursor"):
-            return
-        request = {**request, "cursor": answer["cursor"]}
 
 
 def _add(totals: dict[str, Any], answer: dict[str, Any]) -> None:
