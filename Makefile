@@ -20,7 +20,7 @@ help:
 	@echo 'make run               start the whole stack on this machine; ARGS="--port N --registrations FILE", ARGS=--help for all'
 	@echo 'make test              check lint, types, template, build and tests; PYTEST_ARGS="-k NAME" narrows the tests'
 	@echo 'make torture           run the proofs at full length; SCENARIO="name" runs one scenario, SEED=n repeats a run'
-	@echo 'make fuzz              try the properties with many more examples; TIMES=500 for how many more, PYTEST_ARGS narrows'
+	@echo 'make fuzz              try the properties with many more examples, and every combination; TIMES=500 for how many, PYTEST_ARGS narrows'
 	@echo 'make mutation          change modules in every small way, and say which change no test notices; MODULES="grant/belief storage"'
 	@echo 'make screenshots       take pictures of all pages that customers see, and look for violations of accessibility; needs npm'
 	@echo 'make bench             measure Gatehouse beside others, and write docs/performance.md; takes twenty minutes'
@@ -61,9 +61,13 @@ torture: .venv/test.stamp node_modules/stamp
 		echo 'python -m tests.torture.crashes'; $(BIN)/python -m tests.torture.crashes || failed=1; \
 		wait $$beside || failed=1; cat $$said; rm $$said; exit $$failed)
 
+# What combines one thing with another (tests/breadth.py): in `make test` each value once, and here every combination.
+COMBINED = tests/flows/test_leaks.py tests/unit/test_hostile_answers.py
+
 # New examples in each run. A failure says how to try its example again.
-fuzz: .venv/test.stamp
-	GATEHOUSE_FUZZ=$(or $(TIMES),500) $(BIN)/python -m pytest tests/properties --hypothesis-show-statistics $(PYTEST_ARGS)
+fuzz: .venv/test.stamp node_modules/stamp
+	GATEHOUSE_FUZZ=$(or $(TIMES),500) $(BIN)/python -m pytest tests/properties $(COMBINED) \
+		--hypothesis-show-statistics $(PYTEST_ARGS)
 
 # Takes minutes for each module. If changes are left that no test notices and nobody has explained, exits with 1.
 mutation: .venv/test.stamp .venv-mutation/stamp

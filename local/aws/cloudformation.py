@@ -132,12 +132,22 @@ class Deployment:
 
 def read(path: Path) -> dict[str, Any]:
     """Return the SAM template at ``path`` as it is written. Raises ``TemplateError``."""
-    from samtranslator.yaml_helper import yaml_parse  # noqa: PLC0415 - late, as in ``load``
-
     try:
-        return cast("dict[str, Any]", yaml_parse(path.read_text(encoding="utf-8")))
+        return parsed(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TemplateError(f"{path}: {error.strerror}") from None
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """Return a template as it is written, from its text; by libyaml where it is, in a tenth of the time."""
+    import yaml  # noqa: PLC0415 - late, as in ``load``
+    from samtranslator.yaml_helper import intrinsics_multi_constructor  # noqa: PLC0415 - as above
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # it is one of the two
+        """A loader of its own: what a template is written in is no YAML that others expect."""
+
+    Loader.add_multi_constructor("!", intrinsics_multi_constructor)
+    return cast("dict[str, Any]", yaml.load(text, Loader))  # noqa: S506 - either is a safe loader
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -156,9 +166,8 @@ def _translated(text: str, path: Path) -> str:
     from samtranslator.model.exceptions import InvalidDocumentException  # noqa: PLC0415
     from samtranslator.parser.parser import Parser  # noqa: PLC0415
     from samtranslator.translator.translator import Translator  # noqa: PLC0415
-    from samtranslator.yaml_helper import yaml_parse  # noqa: PLC0415
 
-    template = yaml_parse(text)
+    template = parsed(text)
     _leave_out_code(template)
     # The partition comes from the session. Without managed policies to look up nothing is called.
     translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))

@@ -1,6 +1,7 @@
 """No secret is at rest, in a log, on a page or in an answer: everything is done, everything is read, nothing is found.
 
-The stack runs as its user runs it, in a process of its own, so that all it ever says is in one file.
+The stack runs as its user runs it, in a process of its own, so that all it ever says is in one file. Each fault meets
+one of the providers here, and each of them in `make fuzz`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, quote_plus, urlencode, urlsplit
@@ -27,6 +29,7 @@ from werkzeug.wrappers import Response
 
 from functions.vault.grant.connection import JUST_OBTAINED
 from local.base.environment import REGION
+from tests.breadth import combinations
 from tests.browser import Browser
 from tests.flows.application import TIMEOUT
 from tests.flows.scripted import CODE, scripted
@@ -335,16 +338,17 @@ def _confirm(witness: Witness, provider: str) -> None:
 
 def _fail_and_deny(witness: Witness) -> None:
     """Every fault at the exchange, then "try again"; a denial, with other words of the server, then consent."""
-    for provider in ("ultracart", "demo"):
-        for fault in _FAULTS:
-            started = witness.invoke("start", {"provider": provider})
-            browser = WatchedBrowser(witness)
-            url = browser.consent(browser.authorize(started["authorize_url"]))
-            witness.faults("token", **fault)
-            browser.open(url)
-            browser.open(url)
-            witness.faults("token")
-            browser.visit(started["authorize_url"])
+    providers = ("ultracart", "demo")
+    for fault, provider in combinations(_FAULTS, providers):
+        started = witness.invoke("start", {"provider": provider})
+        browser = WatchedBrowser(witness)
+        url = browser.consent(browser.authorize(started["authorize_url"]))
+        witness.faults("token", **fault)
+        browser.open(url)
+        browser.open(url)
+        witness.faults("token")
+        browser.visit(started["authorize_url"])
+    for provider in providers:
         started = witness.invoke("start", {"provider": provider})
         browser = WatchedBrowser(witness)
         browser.visit(started["authorize_url"], "deny")
@@ -363,25 +367,24 @@ def _deny_repeating_secrets(browser: WatchedBrowser, link: str) -> None:
 
 def _live(witness: Witness) -> None:
     """Vend, refresh and revoke, in good times and bad, by Invoke and by HTTP."""
-    for provider in ("ultracart", "demo", "confidential"):
-        for fault in _FAULTS:
-            connection_id = _connect(witness, provider)
-            event = {"connection_id": connection_id}
-            witness.invoke("token", event)
-            witness.pass_time(JUST_OBTAINED)
-            witness.faults("token", **fault)
-            witness.invoke("refresh", event)
-            witness.post("token", json.dumps(event | {"min_ttl": 3599}))
-            witness.faults("token")
-            witness.invoke("connections", event)
-            if "drop_answer" not in fault:
-                # If an answer was lost, a revocation waits some seconds for it: once is enough.
-                event = {"connection_id": _connect(witness, provider)}
-            witness.faults("revoke", **fault)
-            witness.invoke("revoke", event)
-            witness.faults("revoke")
-            witness.post("revoke", json.dumps(event))
-            witness.invoke("token", event)
+    for fault, provider in combinations(_FAULTS, ("ultracart", "demo", "confidential")):
+        connection_id = _connect(witness, provider)
+        event = {"connection_id": connection_id}
+        witness.invoke("token", event)
+        witness.pass_time(JUST_OBTAINED)
+        witness.faults("token", **fault)
+        witness.invoke("refresh", event)
+        witness.post("token", json.dumps(event | {"min_ttl": 3599}))
+        witness.faults("token")
+        witness.invoke("connections", event)
+        if "drop_answer" not in fault:
+            # If an answer was lost, a revocation waits some seconds for it: once is enough.
+            event = {"connection_id": _connect(witness, provider)}
+        witness.faults("revoke", **fault)
+        witness.invoke("revoke", event)
+        witness.faults("revoke")
+        witness.post("revoke", json.dumps(event))
+        witness.invoke("token", event)
     witness.invoke("connections", {"limit": 100})
     dead = _connect(witness, "demo")
     requests.delete(f"{witness.demo_url}/_demo/grants", timeout=TIMEOUT)
@@ -461,14 +464,13 @@ def _meet_a_rude_server(witness: Witness, rude: Scripted) -> None:
         lambda received: " ".join(received.headers.get(name, "none") for name in ("authorization", "x-api-key")),
         lambda received: json.dumps(dict(received.form)),
     ]
-    for provider in ("rude", "rude-post"):
-        for text in texts:
-            for status in (200, 400, 500):
-                _let_it_be_rude(witness, rude, provider, tokens, repeated(text, status))
-    for provider in ("rude-client_secret_jwt", "rude-client_secret_basic"):
-        for text in texts:
-            for error in ("invalid_scope", "invalid_client"):
-                _let_its_back_channel_be_rude(witness, rude, provider, tokens, repeated(text, 400, error))
+    # Which secret is repeated depends on how the client authenticates: here each text meets both ways in every run.
+    by_token = list(product(texts, ("rude", "rude-post")))
+    for (text, provider), status in combinations(by_token, (200, 400, 500)):
+        _let_it_be_rude(witness, rude, provider, tokens, repeated(text, status))
+    by_push = list(product(("rude-client_secret_jwt", "rude-client_secret_basic"), texts))
+    for (provider, text), error in combinations(by_push, ("invalid_scope", "invalid_client")):
+        _let_its_back_channel_be_rude(witness, rude, provider, tokens, repeated(text, 400, error))
 
 
 def _bring_along(witness: Witness, rude: Scripted) -> None:
@@ -664,29 +666,30 @@ def test_what_is_planted_is_found_in_every_place(evidence: Evidence) -> None:
     assert evidence.places.keys() == {"log", "pages", "answers", "table of connections", "table of authorizations"}
 
 
-@pytest.mark.parametrize("secret", ["demo-code-x4J_1kQ-9aaa", "s3cret+/=&%ü", RUDE["client_secret"]])
-@pytest.mark.parametrize("place", ["log", "pages", "answers", "table of connections", "table of authorizations"])
-@pytest.mark.parametrize(
-    "spell",
-    [
-        lambda secret: secret,
-        lambda secret: quote(secret, safe=""),
-        quote_plus,
-        html.escape,
-        lambda secret: json.dumps({"message": f"it was {secret}"}),
-        lambda secret: json.dumps({"message": json.dumps({"secret": secret})}),
-        lambda secret: base64.b64encode(secret.encode()).decode(),
-        lambda secret: base64.urlsafe_b64encode(f"client:{secret}".encode()).decode(),
-        lambda secret: base64.b64encode(f"x{secret} and more".encode()).decode(),
-        lambda secret: base64.b64encode(f"client:{quote_plus(secret)}".encode()).decode(),
-        lambda secret: secret.encode().hex(),
-    ],
-)
+SPELLED: list[Callable[[str], str]] = [
+    lambda secret: secret,
+    lambda secret: quote(secret, safe=""),
+    quote_plus,
+    html.escape,
+    lambda secret: json.dumps({"message": f"it was {secret}"}),
+    lambda secret: json.dumps({"message": json.dumps({"secret": secret})}),
+    lambda secret: base64.b64encode(secret.encode()).decode(),
+    lambda secret: base64.urlsafe_b64encode(f"client:{secret}".encode()).decode(),
+    lambda secret: base64.b64encode(f"x{secret} and more".encode()).decode(),
+    lambda secret: base64.b64encode(f"client:{quote_plus(secret)}".encode()).decode(),
+    lambda secret: secret.encode().hex(),
+]
+SECRETS = ["demo-code-x4J_1kQ-9aaa", "s3cret+/=&%ü", RUDE["client_secret"]]
+PLACES = ["log", "pages", "answers", "table of connections", "table of authorizations"]
+
+
+@pytest.mark.parametrize(("spelled", "place"), combinations(list(product(SPELLED, SECRETS)), PLACES))
 def test_planted_secret_is_found_in_every_spelling(
-    evidence: Evidence, place: str, secret: str, spell: Callable[[str], str]
+    evidence: Evidence, spelled: tuple[Callable[[str], str], str], place: str
 ) -> None:
     """One secret in the midst of all that was said, as it is or encoded, does not escape the scan."""
     # given
+    spell, secret = spelled
     text = evidence.places[place]
     middle = len(text) // 2
     planted = evidence.places | {place: text[:middle] + spell(secret) + text[middle:]}
