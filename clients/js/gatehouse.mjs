@@ -159,7 +159,11 @@ export class Gatehouse {
       };
       const token = await this.token(connectionId);
       const first = await send(token);
-      if (first.status !== 401 || wentElsewhere(first, input)) return first;
+      if (wentElsewhere(first, input)) return first;
+      if (first.status !== 401) {
+        this.#core.accept(token);
+        return first;
+      }
       let another;
       try {
         another = await this.#core.another(token, this.#until());
@@ -167,10 +171,17 @@ export class Gatehouse {
         await first.body?.cancel();
         throw error;
       }
-      if (!another || !canBeRepeated(first, input, init)) return first;
+      if (!another) return first;
+      if (!canBeRepeated(first, input, init)) {
+        // There is no second answer to wait for.
+        if (another.version === token.version) this.#core.refuse(token, another);
+        return first;
+      }
       await first.body?.cancel();
       const second = await send(another);
-      if (second.status === 401) this.#core.refuse(another);
+      if (wentElsewhere(second, input)) return second;
+      if (second.status === 401) this.#core.refuse(token, another);
+      else this.#core.accept(another);
       return second;
     };
   }
@@ -258,8 +269,11 @@ class Core {
   #forgotten = 0;
   #underWay = new Map();
   #refreshes = new Map();
+  // What 401s say of tokens, each by its connection and version, until a time.
   #refused = new Map();
   #replacements = new Map();
+  #unchanged = new Map();
+  #takenAfterAll = new Map();
 
   constructor({ stack, url, owner, connection, region, client, keep = 300_000, clock = CLOCK }) {
     this.clock = clock;
@@ -308,29 +322,46 @@ class Core {
     }
   }
 
-  /** Another token than one that an API refused, or undefined if another would not help. */
+  /**
+   * The token for a repeat of a request that an API refused, or undefined if no repeat would help. It is the same token
+   * if that has just been obtained: some providers' servers learn of a token late, and Gatehouse refreshes none so young.
+   */
   async another(refused, until) {
-    // If it has just come for one that was refused, it is refused itself.
-    if (this.#isNoted(this.#replacements, refused)) this.refuse(refused);
     if (this.#isNoted(this.#refused, refused)) return undefined;
+    if (this.#isNoted(this.#replacements, refused) || this.#isNoted(this.#unchanged, refused)) return refused;
     const token = await this.refresh(refused.connectionId, refused.version, until);
-    const isNew = token.accessToken !== refused.accessToken;
-    this.#note(isNew ? this.#replacements : this.#refused, token, JUST_OBTAINED);
-    return isNew ? token : undefined;
+    this.#note(token.accessToken === refused.accessToken ? this.#unchanged : this.#replacements, token, JUST_OBTAINED);
+    return token;
   }
 
-  /** Notes that an API refused a token although it was new: for some time none is refreshed because of that. */
-  refuse(token) {
-    this.#note(this.#refused, token, REFRESH_DOES_NOT_HELP);
+  /** Notes that an API answered 401 to a request with the first token, and to its repeat with the second one. */
+  refuse(first, second) {
+    const isNew = first.version !== second.version || this.#isNoted(this.#replacements, second);
+    // Unless another token has been tried, one can be had when this one is old enough.
+    this.#note(this.#refused, second, isNew ? REFRESH_DOES_NOT_HELP : JUST_OBTAINED);
   }
 
-  #note(notes, { connectionId, version }, milliseconds) {
-    notes.set(`${connectionId} ${version}`, this.clock.monotonic() + milliseconds);
+  /**
+   * Notes that an API took the token: a later 401 to it is about this token, and not about something else. Of a token
+   * that was refused it is believed once in five minutes. An API that takes a token for one call and refuses it for
+   * another, because a permission is missing, would cause a refresh for each of them otherwise.
+   */
+  accept(token) {
+    const connection = { connectionId: token.connectionId, version: 0 };
+    this.#replacements.delete(noteOf(token));
+    if (this.#isNoted(this.#refused, token) && !this.#isNoted(this.#takenAfterAll, connection)) {
+      this.#note(this.#takenAfterAll, connection, REFRESH_DOES_NOT_HELP);
+      this.#refused.delete(noteOf(token));
+    }
+  }
+
+  #note(notes, token, milliseconds) {
+    notes.set(noteOf(token), Math.max(this.clock.monotonic() + milliseconds, notes.get(noteOf(token)) ?? 0));
     if (notes.size > 10_000) notes.delete(notes.keys().next().value);
   }
 
-  #isNoted(notes, { connectionId, version }) {
-    return notes.get(`${connectionId} ${version}`) > this.clock.monotonic();
+  #isNoted(notes, token) {
+    return notes.get(noteOf(token)) > this.clock.monotonic();
   }
 
   forget(connectionId) {
@@ -409,6 +440,10 @@ class Core {
     const { expiresAt } = kept.token;
     return expiresAt !== null && expiresAt - now / 1000 < minTtl ? undefined : kept.token;
   }
+}
+
+function noteOf({ connectionId, version }) {
+  return `${connectionId} ${version}`;
 }
 
 const REPEATABLE = new Set(["token", "connections", "confirm", "import_connection"]);

@@ -180,6 +180,8 @@ class Api(_Server):
     def __init__(self, takes: int | None = 1) -> None:
         super().__init__(_Api)
         self.takes = takes
+        self.refuses = 0
+        """How many requests get a 401 before."""
         self.seen: list[Seen] = []
 
     @property
@@ -198,6 +200,9 @@ class _Api(_Handler):
         path, _, location = self.path.partition("?")
         if path == "/to":
             self.answer(302, {}, Location=location)
+        elif server.refuses:
+            server.refuses -= 1
+            self.answer(401, {"error": "invalid_token"})
         elif server.takes is not None and authorization == f"Bearer {SECRETS[0]}-{server.takes}":
             self.answer(200, {"orders": 3})
         else:

@@ -79,7 +79,7 @@ def running_apis() -> Iterator[tuple[Api, Api]]:
 def api(running_apis: tuple[Api, Api]) -> Api:
     """Give the API that the requests go to. It takes the second token."""
     for each in running_apis:
-        each.takes, each.seen = 2, []
+        each.takes, each.refuses, each.seen = 2, 0, []
     return running_apis[0]
 
 
@@ -140,7 +140,7 @@ def test_a_server_that_answers_401_to_everything_causes_one_refresh(
 def test_a_new_token_that_a_second_thread_finds_refused_causes_no_refresh(
     api: Api, service: LambdaService, client_of: Callable[..., Gatehouse]
 ) -> None:
-    """It may find that out before the thread that asked for it does."""
+    """It may find that out before the thread that asked for it does. Its own request goes out twice, as any."""
     api.takes, service.answers = None, [token(1), token(2)]
     client = client_of()
     refused = client.token("shop-1")
@@ -148,29 +148,112 @@ def test_a_new_token_that_a_second_thread_finds_refused_causes_no_refresh(
     replacement = client.another(refused)
     assert replacement is not None
     # The thread that has it has not sent its request yet.
-    assert with_requests(client, "GET", f"{api.url}/data") == 401
+    statuses = [with_requests(client, "GET", f"{api.url}/data") for _ in range(2)]
 
-    assert api.authorizations == [NEW]
+    assert statuses == [401, 401]
+    assert api.authorizations == [NEW, NEW, NEW]
     assert service.functions == ["token", "refresh"]
 
 
 @every_way
-def test_a_token_that_is_new_already_is_not_tried_again(
+def test_a_token_that_an_api_has_taken_is_replaced_whenever_it_is_refused(
     send: Send, api: Api, service: LambdaService, time: Time, client_of: Callable[..., Gatehouse]
 ) -> None:
-    """Gatehouse returns a token set younger than ten seconds as it is: the same request would get the same 401."""
+    """However soon that is: its 401 is about the token, not about something that no token helps against."""
+    service.answers = [token(version) for version in (1, 2, 3, 4)]
+    client = client_of()
+
+    for version in (2, 3, 4):
+        api.takes = version
+        assert [send(client, "GET", f"{api.url}/data") for _ in range(2)] == [200, 200]
+        time.passed += 2
+
+    assert service.functions == ["token", "refresh", "refresh", "refresh"]
+
+
+@every_way
+def test_a_new_token_that_was_refused_and_is_taken_later_is_replaced_too(
+    send: Send, api: Api, service: LambdaService, client_of: Callable[..., Gatehouse]
+) -> None:
+    """The API had not learnt of it yet. From then on its 401 is about the token."""
+    api.takes, service.answers = None, [token(1), token(2), token(3)]
+    client = client_of()
+    statuses = [send(client, "GET", f"{api.url}/data")]
+
+    for takes in (2, 3):
+        api.takes = takes
+        statuses.append(send(client, "GET", f"{api.url}/data"))
+
+    assert statuses == [401, 200, 200]
+    assert service.functions == ["token", "refresh", "refresh"]
+
+
+@every_way
+def test_an_api_that_refuses_one_call_and_takes_another_causes_two_refreshes_in_five_minutes(
+    send: Send, api: Api, service: LambdaService, time: Time, client_of: Callable[..., Gatehouse]
+) -> None:
+    """A permission is missing, and no token has it. Without an end, each such call would cause a refresh."""
+    service.answers = [token(version) for version in range(1, 30)]
+    client = client_of()
+    statuses = []
+    for _ in range(10):
+        time.passed += 20
+        api.takes = None
+        statuses.append(send(client, "GET", f"{api.url}/data"))
+        api.takes = client.token("shop-1").version
+        statuses.append(send(client, "GET", f"{api.url}/data"))
+
+    assert statuses == [401, 200] * 10
+    assert service.functions == ["token", "refresh", "refresh"]
+
+
+@every_way
+def test_a_token_that_has_just_been_obtained_goes_out_once_more(
+    send: Send, api: Api, service: LambdaService, time: Time, client_of: Callable[..., Gatehouse]
+) -> None:
+    """Gatehouse returns a token set younger than ten seconds as it is. The API may have learnt of it by the repeat."""
     service.answers = [token(1)]
     client = client_of()
 
-    statuses = [send(client, "GET", f"{api.url}/data") for _ in range(2)]
+    statuses = [send(client, "GET", f"{api.url}/data") for _ in range(3)]
 
-    assert statuses == [401, 401]
-    assert api.authorizations == [OLD, OLD]
+    assert statuses == [401, 401, 401]
+    # The first request twice, and the others once, as its repeat has not helped.
+    assert api.authorizations == [OLD] * 4
     assert service.functions == ["token", "refresh"]
     # Ten seconds later a refresh is one.
     time.passed += 10
     service.answers = [token(2)]
     assert send(client, "GET", f"{api.url}/data") == 200
+
+
+@every_way
+def test_an_api_that_learns_of_a_token_late_takes_the_repeat(
+    send: Send, api: Api, service: LambdaService, client_of: Callable[..., Gatehouse]
+) -> None:
+    """The caller sees no 401."""
+    service.answers = [token(2)]
+    api.refuses = 1
+
+    assert send(client_of(), "POST", f"{api.url}/data", b"an order") == 200
+
+    assert [(seen.authorization, seen.body) for seen in api.seen] == [(NEW, b"an order")] * 2
+    assert service.functions == ["token", "refresh"]
+
+
+@synchronous
+def test_a_new_token_that_is_refused_for_a_body_that_can_be_read_once_causes_no_refresh(
+    send: Send, api: Api, service: LambdaService, client_of: Callable[..., Gatehouse], time: Time
+) -> None:
+    """There is no repeat from which that could be seen."""
+    api.takes, service.answers = None, [token(1), token(2)]
+    client = client_of()
+
+    for _ in range(4):
+        assert send(client, "POST", f"{api.url}/data", chunks()) == 401
+        time.passed += 9
+
+    assert service.functions == ["token", "refresh"]
 
 
 @every_way
@@ -280,7 +363,7 @@ def test_another_scheme_than_bearer_can_be_named(
 
     requests.get(f"{api.url}/data", auth=client_of().auth_for("shop-1", scheme="Zoho-oauthtoken"), timeout=10)
 
-    assert api.authorizations == [f"Zoho-oauthtoken {SECRETS[0]}-1"]
+    assert set(api.authorizations) == {f"Zoho-oauthtoken {SECRETS[0]}-1"}
 
 
 def test_an_auth_without_httpx_says_so_if_httpx_gets_it(client_of: Callable[..., Gatehouse]) -> None:

@@ -81,7 +81,7 @@ class AsyncGatehouse(Client):
         return await self._shared(key, partial(self.core.refresh, connection_id, if_version))
 
     async def another(self, refused: Token) -> Token | None:
-        """Return another token than one that an API refused, or None if another would not help."""
+        """Return the token for a repeat of a request that an API refused, or None if no repeat would help."""
         key = ("another", refused.connection_id, refused.version)
         return await self._shared(key, partial(self.core.another, refused))
 

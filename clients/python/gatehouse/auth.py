@@ -13,6 +13,7 @@ from .client import Gatehouse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
+    from typing import TypeGuard
 
     import httpx
     import httpx2
@@ -36,7 +37,7 @@ class Auth(_Base):
 
     After a 401 it asks Gatehouse for another token, and sends the request once more: if its body can be sent again, and
     if it carried the first token, which a redirect to another host has taken off. A second 401 is the caller's. Then,
-    for five minutes, no 401 to that token makes this process ask for another refresh.
+    for five minutes, no 401 to that token makes this process ask for another refresh, unless an API takes the token.
     """
 
     def __init__(self, client: Client, connection_id: str, scheme: str) -> None:
@@ -68,8 +69,8 @@ class Auth(_Base):
             # Nobody else closes a response that its hook does not return.
             response.close()
             raise
-        adapter = getattr(response, "connection", None)
-        if another is None or adapter is None or not _rewound(request):
+        adapter: Any = getattr(response, "connection", None)
+        if not self._is_repeated(another, token, can_be_sent=bool(adapter) and _rewound(request)):
             return response
         # Read to its end, a connection can be used again.
         _ = response.content
@@ -79,7 +80,7 @@ class Auth(_Base):
         second: Response = adapter.send(repeated, **options)
         second.history.append(response)
         second.request = repeated
-        self._note(second, another)
+        self._look_at_second(second, token, another)
         return second
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
@@ -89,9 +90,9 @@ class Auth(_Base):
         response = yield request
         if self._is_refused(response, token):
             another = self._threads.another(token)
-            if another is not None and _is_in_memory(response.request):
+            if self._is_repeated(another, token, can_be_sent=_is_in_memory(response.request)):
                 self._put_on(response.request, another)
-                self._note((yield response.request), another)
+                self._look_at_second((yield response.request), token, another)
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """Do the same without blocking the event loop: what httpx.AsyncClient calls."""
@@ -103,9 +104,9 @@ class Auth(_Base):
         response = yield request
         if self._is_refused(response, token):
             another = await coroutines.another(token)
-            if another is not None and _is_in_memory(response.request):
+            if self._is_repeated(another, token, can_be_sent=_is_in_memory(response.request)):
                 self._put_on(response.request, another)
-                self._note((yield response.request), another)
+                self._look_at_second((yield response.request), token, another)
 
     def _put_on(self, request: Any, token: Token) -> None:
         request.headers["Authorization"] = self._header(token)
@@ -115,13 +116,25 @@ class Auth(_Base):
 
     def _is_refused(self, response: Any, token: Token) -> bool:
         """Return whether it is a 401 to this token. A host that a redirect has led to did not get it, and must not."""
-        carried = response.request.headers.get("Authorization")
-        return bool(response.status_code == _UNAUTHORIZED and carried == self._header(token))
+        if response.request.headers.get("Authorization") != self._header(token):
+            return False
+        if response.status_code == _UNAUTHORIZED:
+            return True
+        if not response.is_redirect:
+            self._client.core.refusals.accept(token)
+        return False
 
-    def _note(self, second: Any, token: Token) -> None:
-        """Remember that a new token did not help either."""
-        if second.status_code == _UNAUTHORIZED:
-            self._client.core.refuse(token)
+    def _is_repeated(self, another: Token | None, refused: Token, *, can_be_sent: bool) -> TypeGuard[Token]:
+        """Return whether there is a token for a repeat, and a body."""
+        if another is not None and another.version == refused.version and not can_be_sent:
+            # There is no second answer to wait for.
+            self._client.core.refusals.refuse(refused, another)
+        return another is not None and can_be_sent
+
+    def _look_at_second(self, response: Any, first: Token, second: Token) -> None:
+        """Remember whether the repeat has helped."""
+        if self._is_refused(response, second):
+            self._client.core.refusals.refuse(first, second)
 
 
 def _rewound(request: PreparedRequest) -> bool:

@@ -36,7 +36,7 @@ class Gatehouse(Client):
         return self.core.refresh(connection_id, if_version, self._allowance.begin())
 
     def another(self, refused: Token) -> Token | None:
-        """Return another token than one that an API refused, or None if another would not help."""
+        """Return the token for a repeat of a request that an API refused, or None if no repeat would help."""
         return self.core.another(refused, self._allowance.begin())
 
     def auth_for(self, connection_id: str, *, scheme: str = "Bearer") -> Auth:

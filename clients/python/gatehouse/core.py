@@ -11,7 +11,8 @@ from .answers import Token
 from .errors import GatehouseError
 from .http import Http, Paths
 from .invoke import Invoke
-from .kept import KeptTokens, NotedVersions, SingleFlight
+from .kept import KeptTokens, SingleFlight
+from .refusals import Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
 
 DEFAULT_MIN_TTL = 60
 """Seconds that a token is valid for at least, as at Gatehouse itself."""
-
-JUST_OBTAINED_SECONDS = 10
-"""Gatehouse does not refresh a token set that is younger."""
-REFRESH_DOES_NOT_HELP_SECONDS = 300
-"""How long a 401 is taken to be about something else than the token, after a new token got one, too."""
 
 _WHOSE = (
     "AWS_ACCESS_KEY_ID",
@@ -52,8 +48,7 @@ class Core:
         self.transport = transport
         self.timing = timing
         self.kept = KeptTokens(keep, timing)
-        self._refused = NotedVersions(timing)
-        self._replacements = NotedVersions(timing)
+        self.refusals = Refusals(timing)
         self._flights: SingleFlight[Token] = SingleFlight(timing)
         self._refreshes: dict[str, int] = {}
 
@@ -104,23 +99,19 @@ class Core:
         return kept if kept is not None and kept.version > version else None
 
     def another(self, refused: Token, until: Deadline) -> Token | None:
-        """Return another token than one that an API refused, or None if another would not help."""
-        which = refused.connection_id, refused.version
-        if self._replacements.has(*which):
-            # It has just come for one that was refused, and is refused itself.
-            self.refuse(refused)
-        if self._refused.has(*which):
+        """Return the token for a repeat of a request that an API refused, or None if no repeat would help.
+
+        It is the same token if that has just been obtained. Some providers' servers learn of a token late, and the
+        repeat may succeed; Gatehouse would refresh none that is so young.
+        """
+        if self.refusals.is_refused(refused):
             return None
+        if self.refusals.is_just_obtained(refused):
+            return refused
         token = self.refresh(refused.connection_id, refused.version, until)
         if token.access_token == refused.access_token:
-            # Gatehouse returns a token set younger than ten seconds as it is.
-            self._refused.add(*which, JUST_OBTAINED_SECONDS)
-            return None
+            self.refusals.note_unchanged(token)
         return token
-
-    def refuse(self, token: Token) -> None:
-        """Note that an API refused a token although it was new: for some time none is refreshed because of that."""
-        self._refused.add(token.connection_id, token.version, REFRESH_DOES_NOT_HELP_SECONDS)
 
     def _asked(
         self, function: str, request: dict[str, Any], look: Callable[[], Token | None], until: Deadline
@@ -135,7 +126,7 @@ class Core:
             token = answers.read(Token, self.call(function, request, until))
             if function == "refresh" and token.version > request.get("if_version", 0):
                 # Before another thread can find it.
-                self._replacements.add(token.connection_id, token.version, JUST_OBTAINED_SECONDS)
+                self.refusals.note_replacement(token)
             self.kept.keep(token, moment)
             return token
 

@@ -153,11 +153,17 @@ class NotedVersions:
         self._lock = threading.Lock()
 
     def add(self, connection_id: str, version: int, seconds: float) -> None:
-        """Note a version for that long."""
+        """Note a version for that long, or for as long as it is noted already."""
         with self._lock:
-            self._until[connection_id, version] = self._timing.monotonic() + seconds
+            until = max(self._timing.monotonic() + seconds, self._until.get((connection_id, version), 0.0))
+            self._until[connection_id, version] = until
             if len(self._until) > MOST_KEPT:
                 self._until.popitem(last=False)
+
+    def remove(self, connection_id: str, version: int) -> None:
+        """Note it no longer."""
+        with self._lock:
+            self._until.pop((connection_id, version), None)
 
     def has(self, connection_id: str, version: int) -> bool:
         """Return whether a version is noted."""

@@ -23,7 +23,7 @@ const token = (version, fields = {}) => ({
 const failure = (error, facts = {}) => ({ error, error_description: `It is ${error}.`, retryable: true, ...facts });
 
 const lambda = { answers: [], calls: [], held: undefined };
-const api = { takes: 1, seen: [] };
+const api = { takes: 1, refuses: 0, seen: [] };
 const elsewhere = { seen: [] };
 let lambdaClient;
 let servers;
@@ -55,6 +55,7 @@ async function answered(request, response) {
   api.seen.push({ method: request.method, path: request.url.split("?")[0], authorization, body: await read(request) });
   const location = request.url.split("?")[1];
   if (location) return response.writeHead(302, { location }).end();
+  if (api.refuses-- > 0) return response.writeHead(401).end("{}");
   return response.writeHead(authorization === `Bearer ${SECRET}-${api.takes}` ? 200 : 401).end("{}");
 }
 
@@ -77,7 +78,7 @@ after(() => {
 
 beforeEach(() => {
   Object.assign(lambda, { answers: [], calls: [], held: undefined });
-  Object.assign(api, { takes: 2, seen: [] });
+  Object.assign(api, { takes: 2, refuses: 0, seen: [] });
   elsewhere.seen = [];
 });
 
@@ -273,6 +274,76 @@ test("a server that answers 401 to everything causes one refresh, and no loop", 
   lambda.answers = [token(2), token(3)];
   await send(`${api.url}/data`);
   assert.deepEqual(functions().slice(2), ["token", "refresh"]);
+});
+
+test("a token that an API has taken is replaced whenever it is refused", async () => {
+  lambda.answers = [token(1), token(2), token(3), token(4)];
+  const { gatehouse, clock } = made();
+  const send = gatehouse.fetchFor("shop-1");
+  for (const version of [2, 3, 4]) {
+    api.takes = version;
+    for (let times = 0; times < 2; times += 1) assert.equal((await send(`${api.url}/data`)).status, 200);
+    clock.passed += 2000;
+  }
+  assert.deepEqual(functions(), ["token", "refresh", "refresh", "refresh"]);
+});
+
+test("a new token that was refused and is taken later is replaced, too", async () => {
+  lambda.answers = [token(1), token(2), token(3)];
+  const send = made().gatehouse.fetchFor("shop-1");
+  const statuses = [];
+  for (const takes of [undefined, 2, 3]) {
+    api.takes = takes;
+    statuses.push((await send(`${api.url}/data`)).status);
+  }
+  assert.deepEqual(statuses, [401, 200, 200]);
+  assert.deepEqual(functions(), ["token", "refresh", "refresh"]);
+});
+
+test("an API that refuses one call and takes another causes two refreshes in five minutes", async () => {
+  lambda.answers = Array.from({ length: 30 }, (_, index) => token(index + 1));
+  const { gatehouse, clock } = made();
+  const send = gatehouse.fetchFor("shop-1");
+  for (let times = 0; times < 10; times += 1) {
+    clock.passed += 20_000;
+    api.takes = undefined;
+    assert.equal((await send(`${api.url}/data`)).status, 401);
+    api.takes = (await gatehouse.token("shop-1")).version;
+    assert.equal((await send(`${api.url}/data`)).status, 200);
+  }
+  assert.deepEqual(functions(), ["token", "refresh", "refresh"]);
+});
+
+test("a token that has just been obtained goes out once more, and no more than that", async () => {
+  lambda.answers = [token(1)];
+  const { gatehouse, clock } = made();
+  const send = gatehouse.fetchFor("shop-1");
+  for (let times = 0; times < 3; times += 1) assert.equal((await send(`${api.url}/data`)).status, 401);
+  assert.equal(api.seen.length, 4);
+  assert.deepEqual(functions(), ["token", "refresh"]);
+  clock.passed += 10_000;
+  lambda.answers = [token(2)];
+  assert.equal((await send(`${api.url}/data`)).status, 200);
+});
+
+test("an API that learns of a token late takes the repeat", async () => {
+  lambda.answers = [token(2)];
+  api.refuses = 1;
+  assert.equal((await made().gatehouse.fetchFor("shop-1")(`${api.url}/data`)).status, 200);
+  assert.equal(api.seen.length, 2);
+});
+
+test("a new token that is refused for a stream causes no refresh", async () => {
+  api.takes = undefined;
+  lambda.answers = [token(1), token(2)];
+  const { gatehouse, clock } = made();
+  const send = gatehouse.fetchFor("shop-1");
+  for (let times = 0; times < 4; times += 1) {
+    const body = new Blob(["an order"]).stream();
+    assert.equal((await send(`${api.url}/data`, { method: "POST", body, duplex: "half" })).status, 401);
+    clock.passed += 9000;
+  }
+  assert.deepEqual(functions(), ["token", "refresh"]);
 });
 
 test("requests that are refused at once cause one refresh", async () => {
