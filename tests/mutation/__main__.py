@@ -42,6 +42,8 @@ ALSO = {
     "grant/after_waiting": ("confirming",),
     "grant/authorized": ("confirming", "account_lookup"),
     "grant/late_answers": ("obtained", "kept"),
+    "grant/imports": ("importing",),
+    "grant/unproved": ("importing", "consents", "refreshes", "obtained"),
     "grant/transition": ("consents", "refreshes", "revocations", "confirming", "revoking", "life"),
     "grant/connection": ("refreshes", "completing", "confirming"),
     "grant/consents": ("kept", "account_lookup", "confirming", "revoking"),
@@ -54,7 +56,15 @@ ALSO = {
     "usecases/committing": ("vending", "completing", "rescuing"),
     "usecases/completing": ("slots", "confirming", "account_lookup"),
     "usecases/revoking": ("confirming", "slots", "background_work"),
-    "usecases/vending": ("second_look", "account_lookup", "account_endpoint", "kept", "background_work", "slots"),
+    "usecases/vending": (
+        "second_look",
+        "account_lookup",
+        "account_endpoint",
+        "kept",
+        "background_work",
+        "slots",
+        "importing",
+    ),
 }
 """Tests that a module is tried by although they do not name it: those of the modules through which it is used.
 
@@ -133,6 +143,9 @@ def _tests_of(name: str) -> list[str]:
     files = sorted((ROOT / "tests" / "unit").glob("test_*.py"), key=lambda path: path.stat().st_size)
     found = [path for path in files if path.stem == f"test_{stem}" or imports.search(path.read_text(encoding="utf-8"))]
     also = [ROOT / "tests" / f"{each if '/' in each else f'unit/test_{each}'}.py" for each in ALSO.get(name, ())]
+    if not found and not also:
+        # Without a name pytest would take all tests there are.
+        raise RuntimeError(f"no unit test imports {name}: name those that use it in ALSO")
     ordered = sorted(dict.fromkeys([*found, *also]), key=lambda path: (path.stem != f"test_{stem}", path.stem in SLOW))
     return [str(path.relative_to(ROOT)) for path in ordered]
 

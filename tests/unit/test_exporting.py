@@ -13,18 +13,20 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from joserfc import jwe as another
 from joserfc.jwk import ECKey
 
-from functions.vault.base.errors import InvalidRequest, TemporarilyUnavailable
+from functions.vault.base.errors import InvalidRequest, ReauthorizationRequired, TemporarilyUnavailable
 from functions.vault.base.timing import RESERVE
-from functions.vault.grant import refreshes
-from functions.vault.grant.life import Status
+from functions.vault.grant import consents, refreshes, revocations
+from functions.vault.grant.life import Place, Status
 from functions.vault.grant.token_set import TokenSet
 from functions.vault.storage import jwe
 from functions.vault.storage.connections import Connections
 from functions.vault.usecases.exporting import MOST_CHARACTERS
-from tests.unit.samples import NOW, current, with_current
+from tests.unit.samples import NOW, WHOSE, current, sealed_tokens, token_response, with_current
 from tests.unit.services import MemoryServices, down
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from functions.vault.grant.connection import Connection
 
 LAMBDA_TAKES = 6_291_556
@@ -78,6 +80,16 @@ def opened(answer: dict[str, Any]) -> list[dict[str, Any]]:
     assert document.keys() == {"exported_at", "connections"}
     connections: list[dict[str, Any]] = document["connections"]
     return connections
+
+
+def dead(was: Connection) -> Connection:
+    """Return a connection whose grant was refused."""
+    return refreshes.refused(was, ReauthorizationRequired("Gone."), NOW)
+
+
+def interrupted(was: Connection) -> Connection:
+    """Return a connection with a refresh under way that follows an interrupted one."""
+    return refreshes.leased(refreshes.leased(was, "holder-1", NOW + 30, NOW), "holder-2", NOW + 70, NOW + 40)
 
 
 def until_whole(services: MemoryServices, seconds: float = 60.0, **how: Any) -> list[dict[str, Any]]:
@@ -176,17 +188,47 @@ def test_tokens_that_do_not_open_are_named(services: MemoryServices) -> None:
     assert [each["refresh_token"] for each in opened(answer)] == ["RT of shop-2"]
 
 
-@pytest.mark.parametrize("lapsed", [False, True])
-def test_a_refresh_token_that_may_be_used_up_is_not_exported(services: MemoryServices, *, lapsed: bool) -> None:
-    """A refresh is under way with it, or was interrupted, and nobody knows whether the server has another by now."""
+@pytest.mark.parametrize(
+    ("make", "seconds", "reason"),
+    [
+        (lambda was: refreshes.leased(was, "holder", NOW + 30, NOW), 0, "unsettled"),
+        (lambda was: refreshes.leased(was, "holder", NOW + 30, NOW), 40, "unsettled"),
+        (lambda was: refreshes.leased(was, "holder", NOW + 30, NOW, waiting=True), 0, "unsettled"),
+        (lambda was: refreshes.leased(was, "holder", NOW + 30, NOW, waiting=True), 40, None),
+        (lambda was: refreshes.lease_given_back(interrupted(was), NOW + 41), 42, "unsettled"),
+        (lambda was: refreshes.lease_ended(interrupted(was)), 42, None),
+        (dead, 0, "reauthorization_required"),
+        (lambda was: revocations.revoked(was, NOW), 0, "revoking"),
+        (lambda was: with_current(was, refreshable=False), 3599, None),
+        (lambda was: with_current(was, refreshable=False), 3600, "expired"),
+    ],
+    ids=[
+        "a refresh is under way",
+        "it was interrupted",
+        "it waits for a slot",
+        "it has waited for one",
+        "nothing was sent since an interruption",
+        "its outcome was found",
+        "refused",
+        "being revoked",
+        "not refreshable, alive",
+        "not refreshable, expired",
+    ],
+)
+def test_what_may_be_used_up_or_is_of_no_use_is_not_exported(
+    services: MemoryServices, make: Callable[[Connection], Connection], seconds: int, reason: str | None
+) -> None:
+    """While a refresh is under way, or was interrupted, nobody knows whether the server has another token by now."""
     connected(services, "shop")
-    leased = refreshes.leased(services.stored("shop"), "holder", NOW + 30, NOW)
-    services.connections.records["shop"] = leased
-    services.pass_time(40 if lapsed else 0)()
+    services.connections.records["shop"] = make(services.stored("shop"))
+    services.pass_time(seconds)()
 
     answer = export(services)
 
-    assert answer["left_out"] == [{"connection_id": "shop", "reason": "unsettled"}]
+    assert answer["left_out"] == ([] if reason is None else [{"connection_id": "shop", "reason": reason}])
+    assert answer["exported"] == int(reason is None)
+    place = "revoking" if reason == "revoking" else "current"
+    assert answer["token_sets_left"] == ({} if reason is None else {place: 1})
 
 
 def test_an_access_token_that_has_run_out_is_left_behind(services: MemoryServices) -> None:
@@ -210,3 +252,89 @@ def test_a_cursor_that_is_none_is_refused(services: MemoryServices, cursor: str)
         export(services, cursor=cursor)
 
     assert services.events.calls == []
+
+
+def test_a_connection_is_exported_as_an_import_takes_it(
+    services: MemoryServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without what it does not have; and a line in the log names it, its provider and the key."""
+    # given
+    connected(services, "shop-1", owner="owner-1", parameters={}, tags={})
+    connected(services, "shop-2", owner="owner-2")
+    account: dict[str, Any] = {"subject": "account-2", "metadata": {"region": "eu"}}
+    services.connections.records["shop-2"] = replace(services.stored("shop-2"), **account)
+
+    # when
+    with caplog.at_level("INFO", "gatehouse"):
+        answer = export(services)
+
+    # then
+    about = {"provider": "acme", "expires_at": NOW + 3600, "scope": "read"}
+    tokens = [{"access_token": f"AT of {each}", "refresh_token": f"RT of {each}"} for each in ("shop-1", "shop-2")]
+    more = {"owner": "owner-2", "parameters": {"shop": "1"}, "tags": {"tier": "gold"}, **account}
+    assert opened(answer) == [
+        {"connection_id": "shop-1", "owner": "owner-1", **about, **tokens[0]},
+        {"connection_id": "shop-2", **about, **tokens[1], **more},
+    ]
+    del answer["jwe"]
+    assert answer == {"exported": 2, "left_out": [], "token_sets_left": {}, "key": TO.thumbprint}
+    lines = [vars(line) for line in caplog.records]
+    assert [(line["message"], line["connection_id"], line["provider"], line["key"]) for line in lines] == [
+        ("exported", each, "acme", TO.thumbprint) for each in ("shop-1", "shop-2")
+    ]
+
+
+def test_with_nothing_to_export_nothing_is_encrypted(services: MemoryServices) -> None:
+    """What would be opened has nothing in it."""
+    assert export(services) == {"exported": 0, "left_out": [], "token_sets_left": {}, "key": TO.thumbprint}
+
+
+def test_a_kept_refresh_token_is_exported_beside_the_newer_access_token(services: MemoryServices) -> None:
+    """A later consent of the same account has brought none; what an earlier one has left is counted, by its place."""
+    # given
+    connected(services, "shop")
+    before = replace(services.stored("shop"), subject="account-1")
+    sealer = services.new_cipher().prepare("shop", 2, WHOSE, "set-2")
+    online = sealed_tokens(token_response(tokens=TokenSet("AT-2"), subject="account-1"), sealer)
+    about: dict[str, Any] = {"authorized_by": "request-2", "owner": "owner-1", "parameters": {"shop": "1"}, "tags": {}}
+    keeping = consents.consented("shop", "acme", online, NOW, before=before, **about)
+    left = replace(sealed_tokens(sealed=b"left").stored("request-0"), place=Place.SUPERSEDED)
+    services.connections.records["shop"] = replace(keeping, sets=(*keeping.sets, left))
+
+    # when
+    answer = export(services)
+
+    # then
+    (exported,) = opened(answer)
+    assert (exported["access_token"], exported["refresh_token"]) == ("AT-2", "RT of shop")
+    assert answer["token_sets_left"] == {"superseded": 1}
+
+
+@pytest.mark.parametrize(("owner", "reads"), [(None, 3), ("owner-1", 1)])
+def test_one_owners_connections_are_looked_for_in_larger_pages(
+    services: MemoryServices, owner: str | None, reads: int
+) -> None:
+    """Most of a page may be others': those are read for nothing."""
+    connected(services, *(f"shop-{number}" for number in range(30)), owner="owner-2")
+    connected(services, *(f"shop-{number}" for number in range(30, 60)), owner="owner-1")
+
+    answer = export(services, owner=owner, per_second=100)
+
+    assert services.events.calls.count("after") == reads
+    assert {each.get("owner") for each in opened(answer)} == ({owner} if owner else {"owner-1", "owner-2"})
+    assert answer["exported"] == (30 if owner else 60)
+
+
+def test_a_seal_that_does_not_open_is_said_in_the_log(
+    services: MemoryServices, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Which connection it is, and why."""
+    connected(services, "shop")
+    services.connections.records["shop"] = replace(services.stored("shop"), version=2)
+
+    export(services)
+
+    (line,) = [vars(line) for line in caplog.records]
+    assert (line["message"], line["levelname"]) == ("a token set does not open", "WARNING")
+    assert line["connection_id"] == "shop"
+    assert line["description"] == "The current token set is of another version or provider than the connection."

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from functions.vault.base.errors import GatehouseError, ProviderTimedOut
+from functions.vault.base.narrowing import Narrowing
+from functions.vault.base.timing import SLOT_WAIT
 from functions.vault.grant.life import Place, Status
+from functions.vault.grant.token_set import TokenSet
 from functions.vault.storage.table import Conflict
 from tests.unit.samples import NOW, answer, registration
 from tests.unit.services import MemoryServices, down
@@ -30,10 +33,12 @@ def brought(**fields: Any) -> dict[str, Any]:
     return {"provider": "acme", "connection_id": "merchant-1", "refresh_token": "RT-1", **fields}
 
 
-def take(services: MemoryServices, seconds: float = 29.0, **fields: Any) -> dict[str, Any]:
+def take(
+    services: MemoryServices, seconds: float = 29.0, narrowing: Narrowing | None = None, **fields: Any
+) -> dict[str, Any]:
     """Import, and return the result or the error."""
     try:
-        return services.importing.take(brought(**fields), services.deadline(seconds))
+        return services.importing.take(brought(**fields), services.deadline(seconds), narrowing)
     except GatehouseError as error:
         return error.as_result()
 
@@ -71,8 +76,7 @@ def test_a_killed_proof_is_an_interrupted_attempt_that_the_background_goes_on_wi
 
     # then
     assert (killed.status, killed.needs) == (Status.UNCONFIRMED, None)
-    assert killed.due_at is not None
-    assert killed.due_at <= NOW + 33
+    assert killed.due_at == NOW + 32
     assert repeated == {"connection_id": "merchant-1", "status": "unconfirmed", "version": 1}
     assert sent == 1
     assert services.server.refresh_tokens == ["RT-1", "RT-1"]
@@ -126,6 +130,7 @@ def test_without_a_slot_it_is_stored_and_left_to_the_background(services: Memory
     held = services.stored().require_current()
     assert answered["status"] == "unconfirmed"
     assert (held.attempts, held.lease) == (0, None)
+    assert sum(services.slept) == pytest.approx(SLOT_WAIT, abs=1)
     assert services.server.requests == []
     background(services)
     assert state(services) == ("active", 2)
@@ -181,21 +186,30 @@ def test_whoever_is_first_is_imported(services: MemoryServices) -> None:
     assert services.stored().authorized_by == "request-1"
 
 
-def test_an_id_that_changes_all_the_time_is_given_up_in_time(services: MemoryServices) -> None:
+@pytest.mark.parametrize(
+    ("prove", "words", "named"),
+    [(False, "Others keep changing this connection", "merchant-1"), (True, "Too little of this call's time", None)],
+)
+def test_an_id_that_changes_all_the_time_is_given_up_in_time(
+    services: MemoryServices, words: str, named: str | None, *, prove: bool
+) -> None:
     """Others write to a connection without tokens again and again."""
     services.server.answers = [REFUSED]
     take(services)
+    before = services.stored()
 
     def slow_conflict() -> None:
         services.now += 9.0
         raise Conflict
 
     services.events.before["change"] = [slow_conflict] * 3
-    services.events.before["get"] = []
 
-    answered = take(services, refresh_token="RT-2")
+    answered = take(services, refresh_token="RT-2", prove=prove)
 
-    assert answered["error"] == "temporarily_unavailable"
+    assert (answered["error"], answered["retry_after"]) == ("temporarily_unavailable", 1)
+    assert answered["error_description"].startswith(words)
+    assert answered.get("connection_id") == named
+    assert services.stored() == before
 
 
 def test_a_revoked_connection_takes_another_import(services: MemoryServices) -> None:
@@ -240,3 +254,207 @@ def test_the_account_is_asked_for_once_it_is_proved(services: MemoryServices) ->
     assert services.stored().subject == "account-1"
     named = services.stored("merchant-2")
     assert (named.subject, named.require_current().account_at) == ("account-2", None)
+
+
+def test_the_lease_of_a_proof_begins_when_everything_is_prepared(services: MemoryServices) -> None:
+    """However long KMS takes: what is left of the call, and the margin that every lease has."""
+    services.events.before["data_key"] = [services.pass_time(3), services.pass_time(4)]
+    services.server.answers = [kill]
+
+    with pytest.raises(Killed):
+        take(services)
+
+    lease = services.stored().require_current().lease
+    assert lease is not None
+    assert (lease.until, lease.attempt, lease.waiting) == (NOW + 32, 1, False)
+
+
+def test_an_import_is_known_again_by_later_releases(services: MemoryServices) -> None:
+    """Its digest is in the record, so its form stays: in whatever order the fields came."""
+    take(services, tags={"plan": "gold"}, owner="owner-1")
+    services.events.calls.clear()
+
+    again = take(services, owner="owner-1", tags={"plan": "gold"})
+
+    assert again == {"connection_id": "merchant-1", "status": "active", "version": 2}
+    assert services.events.calls == ["get"]
+    assert services.stored().import_digest == "30df7ddb902ba8817bc44a24364bd31d4407f4db190d1a97fc5fb76a9a6d0b3b"
+
+
+@pytest.mark.parametrize("owner", ["owner-1", "owner-2"])
+def test_a_narrowed_call_takes_no_id_that_another_owner_has(services: MemoryServices, owner: str) -> None:
+    """Even if the connection was revoked: whose it is the caller does not learn."""
+    services.connect()
+    services.revoke()
+
+    answered = take(services, narrowing=Narrowing(owner=owner), owner=owner)
+
+    if owner == "owner-1":
+        assert answered["status"] == "active"
+    else:
+        assert (answered["error"], answered["connection_id"]) == ("invalid_request", "merchant-1")
+        assert answered["error_description"].startswith("connection_id: expected an id that no other owner has")
+        assert services.server.refresh_tokens == []
+
+
+def test_a_narrowed_call_makes_a_connection(services: MemoryServices) -> None:
+    """Nobody has the id yet."""
+    assert take(services, narrowing=Narrowing(owner="owner-1"), owner="owner-1")["status"] == "active"
+
+
+def test_what_an_import_does_not_say_stays_as_it_was(services: MemoryServices) -> None:
+    """The first one was refused; the tokens that come in its place belong to the same owner and tenant."""
+    shop = registration(
+        authorization_endpoint="https://{shop}.example/authorize",
+        token_endpoint="https://{shop}.example/token",
+        revocation_endpoint=None,
+        parameters={"shop": "[a-z]+"},
+    )
+    services.registrations.known["acme"] = shop
+    about: dict[str, Any] = {"owner": "owner-1", "parameters": {"shop": "north"}, "tags": {"plan": "gold"}}
+    services.server.answers = [REFUSED] * 2
+    take(services, **about)
+
+    take(services, refresh_token="RT-1b")
+    kept = services.stored()
+    take(services, refresh_token="RT-1c", parameters={"shop": "south"}, tags={})
+    changed = services.stored()
+
+    assert (kept.owner, kept.parameters, kept.tags) == ("owner-1", {"shop": "north"}, {"plan": "gold"})
+    assert (changed.owner, changed.parameters, changed.tags) == ("owner-1", {"shop": "south"}, {})
+    assert [url for url, _ in services.server.requests] == [
+        "https://north.example/token",
+        "https://north.example/token",
+        "https://south.example/token",
+    ]
+    assert changed.require_current().whose.parameters == {"shop": "south"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expires_at", "asked_at"),
+    [
+        ({"access_token": "AT-1"}, None, NOW + 120),
+        ({"access_token": "AT-1", "expires_at": NOW + 1}, NOW + 1, NOW + 120),
+        ({"access_token": "AT-1", "expires_at": NOW}, NOW, None),
+        ({}, NOW, None),
+        ({"access_token": "AT-1", "subject": "account-1"}, None, None),
+    ],
+    ids=["expiry unknown", "alive", "just expired", "none", "its account is named"],
+)
+def test_an_access_token_is_asked_for_its_account_while_it_lives(
+    services: MemoryServices, fields: dict[str, Any], expires_at: int | None, asked_at: int | None
+) -> None:
+    """If the import names none, and the provider can be asked. Where there is none it counts as just expired."""
+    asks = registration(account_endpoint="https://acme.example/me", subject="sub")
+    services.registrations.known["acme"] = asks
+
+    answered = take(services, prove=False, **fields)
+
+    held = services.stored().require_current()
+    assert answered == {"connection_id": "merchant-1", "status": "active", "version": 1}
+    assert (held.expires_at, held.account_at) == (expires_at, asked_at)
+    assert services.tokens() == TokenSet(fields.get("access_token", ""), "RT-1")
+    assert services.server.requests == []
+
+
+def test_without_an_account_endpoint_nobody_is_asked(services: MemoryServices) -> None:
+    """Neither of what is taken as it is, nor of what is proved."""
+    take(services, prove=False, access_token="AT-1")
+    take(services, connection_id="merchant-2")
+
+    accounts = [services.stored(each).require_current().account_at for each in ("merchant-1", "merchant-2")]
+    assert accounts == [None, None]
+
+
+def test_what_is_beside_the_tokens_is_stored_as_it_came(services: MemoryServices) -> None:
+    """Its due time is spread as after a consent: many are imported in one hour."""
+    about: dict[str, Any] = {"scope": "read", "subject": "account-1", "metadata": {"region": "eu"}}
+
+    take(services, prove=False, access_token="AT-1", **about)
+    take(services, prove=False, connection_id="merchant-2")
+
+    whole, bare = services.stored(), services.stored("merchant-2")
+    assert {name: getattr(whole, name) for name in about} == about
+    assert {name: getattr(bare, name) for name in about} == {"scope": None, "subject": None, "metadata": {}}
+    assert whole.upkeep_at == bare.upkeep_at == NOW + 332_640
+
+
+@pytest.mark.parametrize("expires_at", [NOW, NOW - 1])
+def test_an_access_token_that_is_of_no_use_is_refused(services: MemoryServices, expires_at: int) -> None:
+    """It has expired, and nothing brings another."""
+    fields = {"provider": "acme", "connection_id": "merchant-1", "access_token": "AT-1", "expires_at": expires_at}
+
+    with pytest.raises(GatehouseError, match="expires_at: expected a time in the future") as refused:
+        services.importing.take(fields, services.deadline())
+
+    assert (refused.value.code, refused.value.connection_id) == ("invalid_request", "merchant-1")
+    assert services.connections.records == {}
+
+
+def test_an_access_token_alone_is_taken_as_it_is(services: MemoryServices) -> None:
+    """Nothing can prove it."""
+    fields = {"provider": "acme", "connection_id": "merchant-1", "access_token": "AT-1", "expires_at": NOW + 1}
+
+    answered = services.importing.take(fields, services.deadline())
+
+    assert answered["status"] == "active"
+    assert services.tokens() == TokenSet("AT-1")
+    assert services.server.requests == []
+
+
+def test_a_proof_that_fails_is_remembered_as_one_that_was_needed(services: MemoryServices) -> None:
+    """There are no tokens to vend meanwhile, so whoever wants them waits no longer than that."""
+    services.server.answers = [answer("", 503)]
+
+    answered = take(services)
+    failure = services.stored().failure
+
+    assert answered == take(services) == {"connection_id": "merchant-1", "status": "unconfirmed", "version": 1}
+    assert failure is not None
+    assert (failure.code, failure.needed_since) == ("provider_unavailable", NOW)
+
+
+def test_an_import_is_no_newer_version_while_it_is_not_proved(services: MemoryServices) -> None:
+    """Whoever asks for another than an earlier version gets it once it is proved."""
+    services.server.answers = [answer("", 503)]
+    take(services, access_token="AT-1")
+
+    before = services.refresh(if_version=9)
+    services.pass_time(60)()
+    proved = services.refresh(if_version=9)
+
+    assert before["error"] == "provider_unavailable"
+    assert (proved["access_token"], proved["version"]) == ("AT-2", 2)
+
+
+def test_what_became_of_an_import_is_said_of_its_connection(services: MemoryServices) -> None:
+    """Refused, waiting for the operator, or revoked since: each time the same call asks."""
+    services.server.answers = [REFUSED]
+    take(services)
+    refused = take(services)
+    services.server.answers = [answer('{"error": "invalid_client"}', 401)]
+    take(services, connection_id="merchant-2")
+    services.pass_time(3)()
+    waiting = take(services, connection_id="merchant-2")
+    take(services, connection_id="merchant-3")
+    services.revoking.revoke("merchant-3", services.deadline())
+    revoked = take(services, connection_id="merchant-3")
+
+    assert (refused["error"], refused["connection_id"]) == ("reauthorization_required", "merchant-1")
+    assert refused["provider_error"]["error"] == "invalid_grant"
+    assert "no longer accepts this grant" in refused["error_description"]
+    assert "import those: they take the place of these" in refused["error_description"]
+    assert (waiting["error"], waiting["connection_id"]) == ("provider_misconfigured", "merchant-2")
+    assert waiting["asked_at"] == NOW
+    assert (revoked["error"], revoked["connection_id"]) == ("connection_revoked", "merchant-3")
+    assert len(services.server.refresh_tokens) == 3
+
+
+def test_what_cannot_take_an_import_says_which_it_is(services: MemoryServices) -> None:
+    """The connection, and what to do."""
+    services.connect()
+
+    answered = take(services)
+
+    assert (answered["error"], answered["connection_id"]) == ("invalid_request", "merchant-1")
+    assert "choose another connection_id" in answered["error_description"]

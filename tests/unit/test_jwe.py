@@ -16,6 +16,9 @@ from functions.vault.storage import jwe
 
 TEXT = b'{"connections":[{"access_token":"s\xc3\xa9cret"}]}'
 RSA_KEY = rsa.generate_private_key(65537, 2048)
+LONGEST_PEM = 8192
+"""Characters that `export` takes for a key, as its schema says."""
+
 KEYS = {
     "RSA": RSA_KEY,
     "P-256": ec.generate_private_key(ec.SECP256R1()),
@@ -28,6 +31,12 @@ def public_pem(key: object) -> str:
     """Return the public half of a key, as `openssl pkey -pubout` writes it."""
     pem: bytes = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined]
     return pem.decode()
+
+
+def large_pem(bits: int) -> str:
+    """Return an RSA key of so many bits, in no time: it has no private half."""
+    numbers = rsa.RSAPublicNumbers(65537, (1 << (bits - 1)) + 1)
+    return numbers.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def private_pem(key: object, form: PrivateFormat = PrivateFormat.PKCS8) -> str:
@@ -45,6 +54,7 @@ def test_it_opens_with_a_library_that_is_not_ours(kind: str) -> None:
 
     header = json.loads(urlsafe_b64decode(sealed.partition(".")[0] + "=="))
     assert (header["alg"], header["enc"]) == ("RSA-OAEP-256" if kind == "RSA" else "ECDH-ES", "A256GCM")
+    assert header["cty"] == "json"
     key = import_key(private, "RSA" if kind == "RSA" else "EC")
     assert header["kid"] == recipient.thumbprint == key.thumbprint()
     opened = another.decrypt_compact(sealed, key, algorithms=[header["alg"], "A256GCM"])
@@ -61,12 +71,20 @@ def test_nothing_is_used_twice() -> None:
     assert all(ours != theirs for ours, theirs in zip(first[1:], second[1:], strict=True))
 
 
+@pytest.mark.parametrize("value", [public_pem(RSA_KEY).ljust(LONGEST_PEM, "\n"), large_pem(16384)])
+def test_a_key_may_be_as_large_as_openssl_takes_and_a_field_holds(value: str) -> None:
+    """To the last bit, and the last character."""
+    assert jwe.recipient(value).encrypt(TEXT).count(".") == 4
+
+
 @pytest.mark.parametrize(
     "value",
     [
         public_pem(rsa.generate_private_key(65537, 1024)),  # noqa: S505 - that is what is tried
         public_pem(ec.generate_private_key(ec.SECP256K1())),
         public_pem(ed25519.Ed25519PrivateKey.generate()),
+        large_pem(16385),
+        public_pem(RSA_KEY).ljust(LONGEST_PEM + 1, "\n"),
         "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
         "-----BEGIN PUBLIC KEY-----\n" + "A" * 9000,
         "s3cret-not-a-key",
@@ -77,6 +95,8 @@ def test_nothing_is_used_twice() -> None:
         "weak RSA",
         "another curve",
         "for signatures",
+        "larger than OpenSSL takes",
+        "longer than a field may be",
         "broken",
         "endless",
         "no key",

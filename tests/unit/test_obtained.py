@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from functions.vault.base.errors import ProviderUnavailable, ReauthorizationRequired
-from functions.vault.grant import consents, obtained_document, refreshes, revocations, transition
+from functions.vault.grant import consents, imports, obtained_document, refreshes, revocations, transition
 from functions.vault.grant.authorized import Authorized
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.lease import Lease
@@ -99,6 +99,10 @@ def refreshed(attempt: int, lease: Lease | None = None, was: Connection = RETRIE
 
 AGAIN = connection(tokens=FIRST_ANSWER, version=2, authorized_by="request-9")
 """Version 2, by another consent; nothing is left of the earlier token set."""
+
+
+IMPORT = ("merchant-1", sealed_tokens(at=NOW + 41), imports.Brought("digest", "owner-1", {}, {}))
+"""What an import brings, at a time later than that of `consented`."""
 
 
 # The answer to a refresh
@@ -375,6 +379,8 @@ def test_a_first_consent_makes_a_connection() -> None:
         (connection(authorized_by="request-9", tokens=sealed_tokens(at=NOW + 40)), 0),
         (gone(connection()), 1),
         (revocations.revoked(connection(), NOW + 20), 1),
+        (imports.imported(*IMPORT, NOW + 41, before=None), 0),
+        (imports.has_to_be_proved(*IMPORT, "holder-1", NOW + 71, NOW + 41, before=None), 0),
     ],
     ids=[
         "active",
@@ -383,6 +389,8 @@ def test_a_first_consent_makes_a_connection() -> None:
         "consented in the same second",
         "revoked before it",
         "revoking before it",
+        "imported later by the clocks",
+        "imported and not proved",
     ],
 )
 def test_a_consent_replaces_what_was(stored: Connection, revocations: int) -> None:
@@ -396,7 +404,7 @@ def test_a_consent_replaces_what_was(stored: Connection, revocations: int) -> No
     assert (after.authorized_by, after.authorized_at, after.refreshed_at) == ("request-2", NOW + 40, NOW + 40)
     assert after.current
     assert (after.lease, after.failure, refreshed_from(after), after.current.attempts) == (None, None, None, 0)
-    assert (after.created_at, after.revocations) == (NOW - 1000, stored.revocations)
+    assert (after.created_at, after.revocations, after.import_digest) == (NOW - 1000, stored.revocations, None)
 
 
 @pytest.mark.parametrize("version", [1, 2, 4])

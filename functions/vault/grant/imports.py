@@ -115,7 +115,7 @@ def proved_of_another(  # noqa: PLR0913 - tokens, where they come from, and what
         "not used. Import those of the right account, or start again."
     )
     values: dict[str, Any] = {"failure": connection.failure_after(error, now), "upkeep_at": None}
-    dead = after(connection, Happened.REFUSED, now, [replace(imported_set, lease=None)], **values)
+    dead = after(connection, Happened.REFUSED, now, [imported_set], **values)
     gone = after(dead, Happened.FORGOTTEN, now, [imported_set])
     if not grants_are_apart:
         return gone
