@@ -1,6 +1,7 @@
 """`python -m tests.mutation MODULE ...`: changes each module in every small way, and says which change no test notices.
 
-A module is named as `grant/belief` or `storage/sealing`; `grant` is all of a package. Each change that no test notices
+A module is named as `grant/belief` or `storage/sealing`; `grant` is all of a package. `client/kept` is one of the
+client for Python, which its own tests try as it is in the checkout. Each change that no test notices
 is printed; those in `survivors.toml` have their reason there. Returns 1 if any has none, or if fewer than nine in ten
 changes of a module are noticed.
 """
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 VAULT = ROOT / "functions" / "vault"
+CLIENT = ROOT / "clients" / "python" / "gatehouse"
 SURVIVORS = Path(__file__).parent / "survivors.toml"
 ENVIRONMENT = ROOT / ".venv-mutation" / "bin" / "python"
 FEWEST = 0.9
@@ -53,6 +55,10 @@ ALSO = {
     "oauth/authorization": ("completing", "confirming"),
     "oauth/authorization_response": ("completing", "handlers"),
     "oauth/responses": ("token_fields", "refused_answer", "client", "account_endpoint", "corpus/test_corpus"),
+    "client/auth": ("clients/test_auth", "clients/test_secrets"),
+    "client/calls": ("clients/test_repeats", "clients/test_kept_tokens"),
+    "client/kept": ("clients/test_kept_tokens", "clients/test_auth"),
+    "client/timing": ("clients/test_repeats", "clients/test_kept_tokens"),
     "usecases/committing": ("vending", "completing", "rescuing"),
     "usecases/completing": ("slots", "confirming", "account_lookup"),
     "usecases/revoking": ("confirming", "slots", "background_work"),
@@ -103,14 +109,14 @@ def _apart(work: Callable[[], bool]) -> bool:
 def _paths(names: list[str]) -> list[Path]:
     found = []
     for name in names:
-        path = VAULT / name
+        package, _, rest = name.partition("/")
+        path = CLIENT / rest if package == "client" else VAULT / name
         found += sorted(path.glob("[!_]*.py")) if path.is_dir() else [path.with_suffix(".py")]
     return found
 
 
 def _of_module(path: Path, explained: dict[str, Any], lines: str | None) -> bool:
-    name = path.relative_to(VAULT).with_suffix("").as_posix()
-    module = f"functions.vault.{name.replace('/', '.')}"
+    name, module = _named(path)
     began, reasons = time.monotonic(), explained.get(name, {})
     mutants = [each for each in _mutants(path) if _is_among(each["line"], lines)]
     tests = _tests_of(name)
@@ -136,11 +142,20 @@ def _of_module(path: Path, explained: dict[str, Any], lines: str | None) -> bool
     return not unexplained and share >= FEWEST
 
 
+def _named(path: Path) -> tuple[str, str]:
+    """Return how a module is named here, and how it is imported."""
+    if path.is_relative_to(CLIENT):
+        return f"client/{path.stem}", f"gatehouse.{path.stem}"
+    name = path.relative_to(VAULT).with_suffix("").as_posix()
+    return name, f"functions.vault.{name.replace('/', '.')}"
+
+
 def _tests_of(name: str) -> list[str]:
     """Return the unit tests of a module: those of its name, then the others that import it, the shortest first."""
     package, _, stem = name.partition("/")
     imports = re.compile(rf"vault\.{package}(?:\.{stem}\b| import [^\n]*\b{stem}\b)")
-    files = sorted((ROOT / "tests" / "unit").glob("test_*.py"), key=lambda path: path.stat().st_size)
+    folder = ROOT / "tests" / ("clients" if package == "client" else "unit")
+    files = sorted(folder.glob("test_*.py"), key=lambda path: path.stat().st_size)
     found = [path for path in files if path.stem == f"test_{stem}" or imports.search(path.read_text(encoding="utf-8"))]
     also = [ROOT / "tests" / f"{each if '/' in each else f'unit/test_{each}'}.py" for each in ALSO.get(name, ())]
     if not found and not also:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import FrameType, ModuleType
 
-_OURS = frozenset({"functions", "local", "tests", "tools", "benchmarks", "conftest", "__main__"})
-_NEEDS_A_SERVER = frozenset({"aws", "engine", "tables", "shared", "stack", "dynalite", "client_of"})
+_OURS = frozenset({"functions", "local", "tests", "tools", "benchmarks", "gatehouse", "conftest", "__main__"})
+_NEEDS_A_SERVER = frozenset({"aws", "engine", "tables", "shared", "stack", "dynalite"})
 
 PATIENCE = 45
 """Seconds of computing after which tests of a change that do not end count as failed: a loop has lost its end.
@@ -87,6 +87,7 @@ class _Only:
 def preload(module: str, files: Sequence[str]) -> None:
     """Load what these tests load and the module is no part of, so that no process has to do it again."""
     os.environ.setdefault("GATEHOUSE_FUNCTIONS", "source")
+    os.environ.setdefault("GATEHOUSE_CLIENT", "source")
     # Nobody else's bytecode is touched, and what is loaded again and again is compiled once.
     sys.dont_write_bytecode, sys.pycache_prefix = False, str(ROOT / ".cache" / "mutation")
 

@@ -212,17 +212,18 @@ def test_an_id_that_changes_all_the_time_is_given_up_in_time(
     assert services.stored() == before
 
 
-def test_a_revoked_connection_takes_another_import(services: MemoryServices) -> None:
+@pytest.mark.parametrize("prove", [True, False])
+def test_a_revoked_connection_takes_another_import(services: MemoryServices, *, prove: bool) -> None:
     """It is free, for another owner too; its counts go on."""
     services.connect()
     services.revoke()
     revoked = services.stored()
 
-    answered = take(services, refresh_token="RT-9", owner="owner-9")
+    answered = take(services, refresh_token="RT-9", owner="owner-9", prove=prove)
 
     stored = services.stored()
     assert revoked.status is Status.REVOKED
-    assert answered == {"connection_id": "merchant-1", "status": "active", "version": 3}
+    assert answered == {"connection_id": "merchant-1", "status": "active", "version": 3 if prove else 2}
     assert (stored.owner, stored.revocations) == ("owner-9", revoked.revocations)
     assert stored.changes > revoked.changes
 
@@ -266,7 +267,15 @@ def test_the_lease_of_a_proof_begins_when_everything_is_prepared(services: Memor
 
     lease = services.stored().require_current().lease
     assert lease is not None
+    assert lease.holder
     assert (lease.until, lease.attempt, lease.waiting) == (NOW + 32, 1, False)
+
+
+def test_an_import_is_stored_before_it_is_proved(services: MemoryServices) -> None:
+    """Each token set under a key of its own, and both are prepared before anything is sent: none is sealed twice."""
+    take(services)
+
+    assert services.events.calls == ["get", "registration", "data_key", "data_key", "create", "http", "change", "note"]
 
 
 def test_an_import_is_known_again_by_later_releases(services: MemoryServices) -> None:
@@ -447,6 +456,7 @@ def test_what_became_of_an_import_is_said_of_its_connection(services: MemoryServ
     assert (waiting["error"], waiting["connection_id"]) == ("provider_misconfigured", "merchant-2")
     assert waiting["asked_at"] == NOW
     assert (revoked["error"], revoked["connection_id"]) == ("connection_revoked", "merchant-3")
+    assert "was revoked after this import" in revoked["error_description"]
     assert len(services.server.refresh_tokens) == 3
 
 
