@@ -74,6 +74,7 @@ def opened(answer: dict[str, Any]) -> list[dict[str, Any]]:
     assert sealed.plaintext is not None
     document = json.loads(sealed.plaintext)
     assert document.keys() == {"exported_at", "connections"}
+    assert isinstance(document["exported_at"], int)
     connections: list[dict[str, Any]] = document["connections"]
     return connections
 
@@ -167,8 +168,10 @@ def test_without_time_for_anything_nothing_is_answered(services: MemoryServices)
     """An answer without a cursor would say that all were read."""
     connected(services, "shop")
 
-    with pytest.raises(TemporarilyUnavailable):
+    with pytest.raises(TemporarilyUnavailable, match="no time for any connection") as late:
         export(services, RESERVE - 1)
+
+    assert late.value.retry_after == 1
 
 
 def test_tokens_that_do_not_open_are_named(services: MemoryServices) -> None:
@@ -331,6 +334,6 @@ def test_a_seal_that_does_not_open_is_said_in_the_log(
     export(services)
 
     (line,) = [vars(line) for line in caplog.records]
-    assert (line["message"], line["levelname"]) == ("a token set does not open", "WARNING")
-    assert line["connection_id"] == "shop"
+    assert (line["name"], line["levelname"]) == ("gatehouse", "WARNING")
+    assert (line["message"], line["connection_id"]) == ("a token set does not open", "shop")
     assert line["description"] == "The current token set is of another version or provider than the connection."
