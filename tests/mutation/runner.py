@@ -33,7 +33,7 @@ import pytest
 from tests.requirements import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import FrameType, ModuleType
 
 _OURS = frozenset({"functions", "local", "tests", "tools", "benchmarks", "gatehouse", "conftest", "__main__"})
@@ -135,6 +135,7 @@ class _InPlace(_Only):
         super().__init__()
         self.are_noticed: list[bool] = []
         self._module, self._path, self._codes, self._patience = module, path, codes, patience
+        self._longest: dict[str, int] = {}
         self._noticed_by: Counter[str] = Counter()
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -158,8 +159,12 @@ class _InPlace(_Only):
         """Return the functions of the module that each test calls."""
 
         def run(write: Callable[[Any], None]) -> int:
-            calls = [sorted(_called_by(lambda: _run([item]), str(self._path))) for item in session.items]  # noqa: B023
-            write((self.failed, calls, time.process_time()))
+            calls, seconds = [], []
+            for item in session.items:
+                began = time.monotonic()
+                calls.append(sorted(_called_by(lambda: _run([item]), str(self._path))))  # noqa: B023 - it is over by then
+                seconds.append(time.monotonic() - began)
+            write((self.failed, calls, time.process_time(), seconds))
             return 0
 
         status, said = _forked(run, 10 * self._patience)
@@ -167,6 +172,10 @@ class _InPlace(_Only):
             raise RuntimeError(f"the tests fail without a change: {said and said[0]}")
         # What takes far longer with a change does not end: it is not waited for as long as for the tests of everything.
         self._patience = min(self._patience, 5 + 3 * math.ceil(said[2]))
+        # Nor is a test that waits, and computes nothing: what a client waits for may never come.
+        self._longest = {
+            item.nodeid: 20 + 5 * math.ceil(took) for item, took in zip(session.items, said[3], strict=True)
+        }
         return list(said[1])
 
     def _is_noticed(
@@ -179,7 +188,7 @@ class _InPlace(_Only):
                 for function in ours:
                     if function.__code__.co_qualname == new.co_qualname:
                         function.__code__ = new
-            _run(items, lambda: self.failed is not None)
+            _run(items, lambda: self.failed is not None, self._longest)
             write(self.failed)
             return int(self.failed is not None)
 
@@ -188,8 +197,13 @@ class _InPlace(_Only):
         return status != 0
 
 
-def _run(items: Sequence[pytest.Item], is_over: Callable[[], bool] = lambda: False) -> None:
+def _run(
+    items: Sequence[pytest.Item], is_over: Callable[[], bool] = lambda: False, longest: Mapping[str, int] | None = None
+) -> None:
+    """Run tests until it is over. `longest` is how many seconds each may take: then the process ends."""
     for item, following in zip(items, [*items[1:], None], strict=True):
+        if longest is not None:
+            signal.alarm(longest[item.nodeid])
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         if is_over():
             return
