@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from functions.vault.base.fields import Mismatch
+from functions.vault.base.fields import Mismatch, matches
 from functions.vault.oauth import authorization
 from functions.vault.oauth.authorization import BrowserBinding, Phase, Ticket, with_query
 from tests.unit.samples import BROWSER, NOW, authorization_request, validated_response
@@ -413,6 +413,19 @@ def test_an_address_may_have_as_many_characters_as_the_message_says() -> None:
     assert len(ALLOWED(start + "x" * (2048 - len(start)))) == 2048
     with pytest.raises(Mismatch, match="at most 2,048 characters"):
         ALLOWED(start + "x" * (2049 - len(start)))
+
+
+def test_the_contract_says_which_characters_an_address_may_have() -> None:
+    """As JSON Schema says it, with an example that is accepted if its origin is."""
+    check = authorization.return_to(frozenset({"https://app.example.com"}))
+
+    assert check(check.example) == "https://app.example.com/connected"
+    assert check.schema == {"type": "string", "pattern": check.schema["pattern"]}
+    assert [matches(each, check.schema["pattern"]) for each in (check.example, "https://a b", "")] == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_without_allowed_origins_nobody_is_sent_anywhere() -> None:
