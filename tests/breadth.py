@@ -1,6 +1,6 @@
 """How much is combined with what: `make test` tries each value once, `make fuzz` tries every combination.
 
-It is for axes of which each shows the same alone: a fault and a provider, a request and who sends it.
+It is for axes that each show the same alone: a fault and a provider, a request and who sends it.
 """
 
 from __future__ import annotations
