@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 EVERY_ONE = "GATEHOUSE_FUZZ" in os.environ
-"""Whether every combination is tried."""
+"""Whether every combination is tried, and every one of many of a kind."""
 
 
 def combinations(*axes: Sequence[Any]) -> list[tuple[Any, ...]]:

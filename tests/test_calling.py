@@ -280,7 +280,7 @@ class _Answering(BaseHTTPRequestHandler):
 def answering(status: int, headers: dict[str, str]) -> Iterator[Lambda]:
     """Run such a service."""
     server = Lambda(status, headers)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield server
     server.shutdown()

@@ -15,6 +15,7 @@ from functions.vault.oauth.transport import Answer
 from functions.vault.provider import merging, vocabulary
 from functions.vault.provider.vocabulary import CREDENTIALS, REGISTRATION
 from functions.vault.storage.registrations import Registrations
+from tests.breadth import EVERY_ONE
 from tests.test_catalogue import FILES
 from tests.unit.test_vocabulary import BAD, EACH_BAD, EACH_GOOD, GOOD
 from tools import catalogue, registration_schema
@@ -134,7 +135,7 @@ def _registrations(draw: Any) -> dict[str, Any]:
     return document
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500 if EVERY_ONE else 300, deadline=None)
 @given(document=_registrations().filter(_is_json))
 def test_schema_and_validator_agree(document: dict[str, Any]) -> None:
     """Whatever somebody writes, both accept it or both refuse it."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.flows.application import fresh
 from tests.interop.servers import django_oauth_toolkit
-from tests.interop.there import AWKWARD_ID, AWKWARD_SECRET, There, stolen_refresh_token, whole_life
+from tests.interop.there import AWKWARD_ID, AWKWARD_SECRET, There, redirect_uris, stolen_refresh_token, whole_life
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,56 +17,65 @@ if TYPE_CHECKING:
     from tests.browser import Browser
 
 
+PUBLIC_ID = f"{AWKWARD_ID} public"
+
+
+@pytest.fixture(scope="module")
+def running(stack: Stack) -> Iterator[tuple[str, list[str]]]:
+    """Run the server with two clients, once, and yield its URL and the providers that it knows."""
+    providers = [fresh("provider") for _ in range(10)]
+    known = {
+        "authorization_grant_type": "authorization-code",
+        "redirect_uris": " ".join(redirect_uris(stack, providers)),
+    }
+    confidential = {"client_id": AWKWARD_ID, "client_secret": AWKWARD_SECRET, "client_type": "confidential"}
+    public = {"client_id": PUBLIC_ID, "client_secret": AWKWARD_SECRET, "client_type": "public"}
+    with django_oauth_toolkit(known | confidential, known | public) as url:
+        yield url, providers
+
+
 @pytest.fixture
-def server(stack: Stack, browser: Browser) -> Iterator[Callable[..., tuple[There, str]]]:
-    """Run the server with one client; its owner registers the issuer and what a test adds. Yields its URL."""
-    with ExitStack() as running:
+def server(stack: Stack, browser: Browser, running: tuple[str, list[str]]) -> Callable[..., There]:
+    """Register a provider as its owner does: the issuer, and what a test adds."""
+    url, providers = running
 
-        def start(client: dict[str, Any] | None = None, **registration: Any) -> tuple[There, str]:
-            there = There(stack, browser)
-            known = {
-                "client_id": AWKWARD_ID,
-                "client_secret": AWKWARD_SECRET,
-                "client_type": "confidential",
-                "authorization_grant_type": "authorization-code",
-                "redirect_uris": there.redirect_uri,
-            }
-            url = running.enter_context(django_oauth_toolkit(known | (client or {})))
-            there.account_url = f"{url}/me"
-            there.register({"issuer": f"{url}/o", "client_id": AWKWARD_ID, "scopes": ["read", "write"], **registration})
-            return there, url
+    def register(client_id: str = AWKWARD_ID, **registration: Any) -> There:
+        there = There(stack, browser, providers.pop())
+        there.account_url = f"{url}/me"
+        there.register({"issuer": f"{url}/o", "client_id": client_id, "scopes": ["read", "write"], **registration})
+        return there
 
-        yield start
+    return register
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
-def test_the_whole_life_of_a_connection(server: Callable[..., tuple[There, str]], method: str) -> None:
+def test_the_whole_life_of_a_connection(server: Callable[..., There], method: str) -> None:
     """Discovered from its issuer, with a secret full of special characters in either place."""
-    there, _ = server(client_secret=AWKWARD_SECRET, token_endpoint_auth_method=method)
+    there = server(client_secret=AWKWARD_SECRET, token_endpoint_auth_method=method)
 
     whole_life(there)
 
 
-def test_the_whole_life_of_a_public_clients_connection(server: Callable[..., tuple[There, str]]) -> None:
+def test_the_whole_life_of_a_public_clients_connection(server: Callable[..., There]) -> None:
     """Without a secret, PKCE matters all the more."""
-    there, _ = server({"client_type": "public"})
+    there = server(PUBLIC_ID)
 
     whole_life(there)
 
 
-def test_reuse_of_a_refresh_token_is_recognized(server: Callable[..., tuple[There, str]]) -> None:
+def test_reuse_of_a_refresh_token_is_recognized(server: Callable[..., There]) -> None:
     """The server revokes all its successors; the person has to consent again, and can."""
-    there, url = server(client_secret=AWKWARD_SECRET)
+    there = server(client_secret=AWKWARD_SECRET)
 
-    stolen_refresh_token(there, f"{url}/o/token/")
+    stolen_refresh_token(there, f"{there.document['issuer']}/token/")
 
 
 @pytest.mark.parametrize("good", [0, 1])
-def test_either_of_two_live_secrets_connects(server: Callable[..., tuple[There, str]], good: int) -> None:
+def test_either_of_two_live_secrets_connects(server: Callable[..., There], good: int) -> None:
     """A code that came with the wrong secret first is still valid: the server had not looked at it."""
     secrets = ["not-known-there", "not-known-there"]
     secrets[good] = AWKWARD_SECRET
-    there, _ = server(client_secrets=secrets)
+    there = server(client_secrets=secrets)
 
     connection_id, page = there.connect()
 

@@ -6,6 +6,7 @@ import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus, urljoin
 
@@ -14,8 +15,10 @@ import pytest
 import requests
 
 from functions.vault.grant.connection import JUST_OBTAINED
+from tests.breadth import combinations
+from tests.flows.application import fresh
 from tests.interop.servers import oidc_provider
-from tests.interop.there import AWKWARD_ID, AWKWARD_SECRET, There, stolen_refresh_token, whole_life
+from tests.interop.there import AWKWARD_ID, AWKWARD_SECRET, There, redirect_uris, stolen_refresh_token, whole_life
 from tools.jwk import jwk_of
 
 if TYPE_CHECKING:
@@ -27,26 +30,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs_node
 
 
-@pytest.fixture
-def there(stack: Stack, browser: Browser) -> Iterator[Callable[..., There]]:
-    """Run the server with a client, in the form of the server and in that of a registration."""
-    with ExitStack() as running:
-
-        def start(client: dict[str, Any], registration: dict[str, Any], **settings: Any) -> There:
-            there = There(stack, browser, login="merchant-1", password="anything")
-            known = {
-                "redirect_uris": [there.redirect_uri],
-                "grant_types": ["authorization_code", "refresh_token"],
-                "response_types": ["code"],
-                **client,
-            }
-            issuer = running.enter_context(oidc_provider(known, **settings))
-            there.account_url = f"{issuer}/me"
-            here = {"issuer": issuer, "client_id": client["client_id"], "scopes": ["openid", "offline_access"]}
-            there.register(here | registration)
-            return there
-
-        yield start
+Client = tuple[dict[str, Any], dict[str, Any]]
 
 
 def signing_key(key_spec: Any) -> tuple[str, dict[str, Any]]:
@@ -57,60 +41,117 @@ def signing_key(key_spec: Any) -> tuple[str, dict[str, Any]]:
     return arn, jwk_of(kms.get_public_key(KeyId=arn)["PublicKey"])
 
 
-def clients() -> dict[str, Callable[[], tuple[dict[str, Any], dict[str, Any]]]]:
-    """Return the ways for a client to authenticate: what the server stores, and what its owner registers."""
-
-    def secret(method: str, **registration: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        client = {
-            "client_id": AWKWARD_ID,
-            "client_secret": AWKWARD_SECRET,
-            "token_endpoint_auth_method": method,
-        }
-        if "token_endpoint_auth_signing_alg" in registration:
-            client["token_endpoint_auth_signing_alg"] = registration["token_endpoint_auth_signing_alg"]
-        return client, {"client_secret": AWKWARD_SECRET, "token_endpoint_auth_method": method, **registration}
-
-    def key(key_spec: str, algorithm: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        arn, jwk = signing_key(key_spec)
-        client = {
-            "client_id": AWKWARD_ID,
-            "token_endpoint_auth_method": "private_key_jwt",
-            "token_endpoint_auth_signing_alg": algorithm,
-            "jwks": {"keys": [jwk | {"use": "sig"}]},
-        }
-        registration = {
-            "client_signing_key": arn,
-            "client_signing_kid": jwk["kid"],
-            "token_endpoint_auth_signing_alg": algorithm,
-        }
-        return client, registration
-
-    return {
-        "none": lambda: ({"client_id": AWKWARD_ID, "token_endpoint_auth_method": "none"}, {}),
-        "basic": lambda: secret("client_secret_basic"),
-        "post": lambda: secret("client_secret_post"),
-        "jwt": lambda: secret("client_secret_jwt"),
-        "jwt HS512": lambda: secret("client_secret_jwt", token_endpoint_auth_signing_alg="HS512"),
-        "key ES256": lambda: key("ECC_NIST_P256", "ES256"),
-        "key ES384": lambda: key("ECC_NIST_P384", "ES384"),
-        "key ES512": lambda: key("ECC_NIST_P521", "ES512"),
-        "key RS256": lambda: key("RSA_2048", "RS256"),
-        "key PS256": lambda: key("RSA_2048", "PS256"),
+def secret(client_id: str, method: str, **registration: Any) -> Client:
+    """Return a client with a secret: what the server stores, and what its owner registers."""
+    client = {
+        "client_id": client_id,
+        "client_secret": AWKWARD_SECRET,
+        "token_endpoint_auth_method": method,
+    }
+    return client | registration, {
+        "client_secret": AWKWARD_SECRET,
+        "token_endpoint_auth_method": method,
+        **registration,
     }
 
 
-@pytest.mark.parametrize("pushed", [True, False], ids=["pushed", "by URL"])
-@pytest.mark.parametrize("client", list(clients()))
+def key(client_id: str, key_spec: str, algorithm: str) -> Client:
+    """Return a client with a key, likewise."""
+    arn, jwk = signing_key(key_spec)
+    client = {
+        "client_id": client_id,
+        "token_endpoint_auth_method": "private_key_jwt",
+        "token_endpoint_auth_signing_alg": algorithm,
+        "jwks": {"keys": [jwk | {"use": "sig"}]},
+    }
+    registration = {
+        "client_signing_key": arn,
+        "client_signing_kid": jwk["kid"],
+        "token_endpoint_auth_signing_alg": algorithm,
+    }
+    return client, registration
+
+
+CLIENTS: dict[str, Callable[[str], Client]] = {
+    "none": lambda name: ({"client_id": name, "token_endpoint_auth_method": "none"}, {}),
+    "basic": lambda name: secret(name, "client_secret_basic"),
+    "post": lambda name: secret(name, "client_secret_post"),
+    "jwt": lambda name: secret(name, "client_secret_jwt"),
+    "jwt HS512": lambda name: secret(name, "client_secret_jwt", token_endpoint_auth_signing_alg="HS512"),
+    "key ES256": lambda name: key(name, "ECC_NIST_P256", "ES256"),
+    "key ES384": lambda name: key(name, "ECC_NIST_P384", "ES384"),
+    "key ES512": lambda name: key(name, "ECC_NIST_P521", "ES512"),
+    "key RS256": lambda name: key(name, "RSA_2048", "RS256"),
+    "key PS256": lambda name: key(name, "RSA_2048", "PS256"),
+}
+"""The ways for a client to authenticate."""
+
+
+@pytest.fixture(scope="module")
+def providers() -> list[str]:
+    """Give the names whose redirect URIs the servers know."""
+    return [fresh("provider") for _ in range(50)]
+
+
+@pytest.fixture(scope="module")
+def clients(stack: Stack) -> dict[str, Client]:
+    """Give a client for each way to authenticate."""
+    assert stack.aws_endpoint
+    return {name: make(f"{AWKWARD_ID}{number}") for number, (name, make) in enumerate(CLIENTS.items())}
+
+
+@pytest.fixture(scope="module")
+def issuers(stack: Stack, providers: list[str], clients: dict[str, Client]) -> Iterator[Callable[[bool], str]]:
+    """Run the server with all clients, once with pushed requests required and once without. Gives its issuer."""
+    known = {
+        "redirect_uris": redirect_uris(stack, providers),
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+    }
+    all_of_them = [known | client for client, _ in clients.values()]
+    with ExitStack() as running:
+
+        @cache
+        def issuer(pushed: bool) -> str:  # noqa: FBT001 - the one thing in which the two differ
+            return running.enter_context(oidc_provider(*all_of_them, requirePushedAuthorizationRequests=pushed))
+
+        yield issuer
+
+
+@pytest.fixture
+def there(
+    stack: Stack,
+    browser: Browser,
+    providers: list[str],
+    clients: dict[str, Client],
+    issuers: Callable[[bool], str],
+) -> Callable[..., There]:
+    """Register one of the clients as its owner does, with what a test adds; what is None is left out."""
+
+    def register(client: str, *, pushed: bool = False, **more: Any) -> There:
+        there = There(stack, browser, providers.pop(), login="merchant-1", password="anything")
+        known, registration = clients[client]
+        issuer = issuers(pushed)
+        there.account_url = f"{issuer}/me"
+        here = {"issuer": issuer, "client_id": known["client_id"], "scopes": ["openid", "offline_access"]}
+        document = here | registration | more
+        there.register({name: value for name, value in document.items() if value is not None})
+        return there
+
+    return register
+
+
+@pytest.mark.parametrize(("client", "pushed"), combinations(list(CLIENTS), [True, False]))
 def test_the_whole_life_of_a_connection(there: Callable[..., There], client: str, *, pushed: bool) -> None:
     """With each way to authenticate, with PKCE, pushed and not."""
-    server = there(*clients()[client](), requirePushedAuthorizationRequests=pushed)
+    server = there(client, pushed=pushed)
 
     whole_life(server)
 
 
 def test_reuse_of_a_refresh_token_is_recognized(there: Callable[..., There]) -> None:
     """The server revokes the grant; the person has to consent again, and can."""
-    server = there(*clients()["post"]())
+    server = there("post")
 
     stolen_refresh_token(server, issuer_of(server) + "/token")
 
@@ -118,7 +159,7 @@ def test_reuse_of_a_refresh_token_is_recognized(there: Callable[..., There]) -> 
 def test_many_who_ask_at_once_do_not_trip_reuse_detection(there: Callable[..., There]) -> None:
     """One refresh serves all of them: at this server a second use would have ended the grant."""
     # given
-    server = there(*clients()["basic"]())
+    server = there("basic")
     connection_id, _ = server.connect()
     server.stack.clock.advance(JUST_OBTAINED)
 
@@ -135,8 +176,7 @@ def test_many_who_ask_at_once_do_not_trip_reuse_detection(there: Callable[..., T
 def test_an_answer_may_be_posted(there: Callable[..., There], *, pushed: bool) -> None:
     """`form_post`: the server's own page posts code, state and iss to the callback."""
     # given
-    client, registration = clients()["basic"]()
-    server = there(client, registration | {"response_mode": "form_post"}, requirePushedAuthorizationRequests=pushed)
+    server = there("basic", pushed=pushed, response_mode="form_post")
 
     # when
     connection_id, page = server.connect()
@@ -149,9 +189,8 @@ def test_an_answer_may_be_posted(there: Callable[..., There], *, pushed: bool) -
 def test_a_token_is_for_the_resource_that_was_named(there: Callable[..., There]) -> None:
     """RFC 8707: authorization, exchange and refresh name the resource, and the token is for it."""
     # given
-    client, registration = clients()["basic"]()
     orders = {"resource": ["urn:example:orders"], "scopes": ["openid", "offline_access", "orders"]}
-    server = there(client, registration | orders)
+    server = there("basic", **orders)
 
     # when
     connection_id, _ = server.connect()
@@ -165,7 +204,7 @@ def test_a_token_is_for_the_resource_that_was_named(there: Callable[..., There])
 def test_a_person_who_declines_sees_that(there: Callable[..., There]) -> None:
     """The error is believed, with the `iss` that this server adds to it; nothing was exchanged."""
     # given
-    server = there(*clients()["basic"]())
+    server = there("basic")
     started = server.application.call("start", provider=server.provider)
 
     # when
@@ -181,11 +220,9 @@ def test_a_person_who_declines_sees_that(there: Callable[..., There]) -> None:
 def test_either_of_two_live_secrets_connects_and_refreshes(there: Callable[..., There], good: int) -> None:
     """During a rotation the server may know the new secret, or not yet; the record says which one it accepted."""
     # given
-    client, registration = clients()["basic"]()
-    del registration["client_secret"]
     secrets = ["not-known-there-yet", "not-known-there-yet"]
     secrets[good] = AWKWARD_SECRET
-    server = there(client, registration | {"client_secrets": secrets})
+    server = there("basic", client_secret=None, client_secrets=secrets)
 
     # when
     connection_id, page = server.connect()
@@ -201,13 +238,12 @@ def test_either_of_two_live_secrets_connects_and_refreshes(there: Callable[..., 
 def test_a_secret_that_was_replaced_takes_effect_at_once(there: Callable[..., There]) -> None:
     """The registration is kept for minutes, but read again when the server refuses its secret."""
     # given
-    client, registration = clients()["post"]()
-    server = there(client, registration | {"client_secret": "mistyped"})
+    server = there("post", client_secret="mistyped")
     connection_id, page = server.connect()
     assert page.status_code == 502
 
     # when
-    server.register({"issuer": issuer_of(server), "client_id": AWKWARD_ID, **registration})
+    server.register(server.document | {"client_secret": AWKWARD_SECRET})
     _, page = server.connect(connection_id)
 
     # then
@@ -219,8 +255,7 @@ def test_the_account_is_in_the_id_token_and_verified(
 ) -> None:
     """Nobody can take the connection over with another account, unless `start` allows it."""
     # given
-    client, registration = clients()["basic"]()
-    server = there(client, registration | {"subject": "id_token.sub"})
+    server = there("basic", subject="id_token.sub")
     connection_id, page = server.connect()
     another = server.with_person(new_browser(), login="merchant-2", password="anything")
 
@@ -239,13 +274,10 @@ def test_the_account_is_in_the_id_token_and_verified(
 def test_userinfo_names_the_account(there: Callable[..., There], new_browser: Callable[[], Browser]) -> None:
     """Without an ID token, the server's own endpoint shows that an account is another one."""
     # given
-    client, registration = clients()["post"]()
-    server = there(client, registration)
+    server = there("post")
     another = server.with_person(new_browser(), login="merchant-2", password="anything")
-    issuer = issuer_of(server)
     asked = {"account_endpoint": server.account_url, "subject": "sub", "metadata": ["sub"]}
-    scopes = {"scopes": ["openid", "offline_access"]}
-    server.register({"issuer": issuer, "client_id": AWKWARD_ID, **scopes, **registration, **asked})
+    server.register(server.document | asked)
 
     # when
     connection_id, page = server.connect()
@@ -260,12 +292,12 @@ def test_userinfo_names_the_account(there: Callable[..., There], new_browser: Ca
 
 def issuer_of(server: There) -> str:
     """Return the server's issuer."""
-    return server.account_url.removesuffix("/me")
+    return str(server.document["issuer"])
 
 
 def introspect(server: There, token: str) -> dict[str, Any]:
     """Return what the server says about a token (RFC 7662)."""
-    halves = (quote_plus(AWKWARD_ID), quote_plus(AWKWARD_SECRET))
+    halves = (quote_plus(server.document["client_id"]), quote_plus(AWKWARD_SECRET))
     said = requests.post(f"{issuer_of(server)}/token/introspection", {"token": token}, auth=halves, timeout=10)
     return dict(said.json())
 

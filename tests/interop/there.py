@@ -14,6 +14,8 @@ from tests.flows.application import Application, fresh
 from tests.interop.servers import consent
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from local.stack import Stack
     from tests.browser import Browser
 
@@ -22,15 +24,22 @@ AWKWARD_SECRET = "s:1 +%&=/\"'<>~ 0123456789abcdefghijklmnopqrstuvwxyz-012345678
 LONGER_THAN_A_TOKEN_LIVES = 3700
 
 
+def redirect_uris(stack: Stack, providers: Iterable[str]) -> list[str]:
+    """Return what is to be registered at a server for these providers."""
+    return [f"{stack.base_url}/callback/{provider}" for provider in providers]
+
+
 class There:
     """What the tests do at a server: `connect`, `live`, and what follows from them."""
 
-    def __init__(self, stack: Stack, browser: Browser, **answers: str) -> None:
-        """``answers`` are what a person fills in at the server."""
+    def __init__(self, stack: Stack, browser: Browser, provider: str, **answers: str) -> None:
+        """``provider`` is whose redirect URI the server knows; ``answers`` are what a person fills in there."""
         self.stack = stack
         self.browser = browser
         self.application = Application(stack)
-        self.provider = fresh("provider")
+        self.provider = provider
+        self.document: dict[str, Any] = {}
+        """The registration as it is stored."""
         self.account_url = ""
         """What answers the bearer of a good token, at the server."""
         self._answers = answers
@@ -41,13 +50,9 @@ class There:
         other.browser, other._answers = browser, answers  # noqa: SLF001 - its own class
         return other
 
-    @property
-    def redirect_uri(self) -> str:
-        """Return what is to be registered at the server."""
-        return f"{self.stack.base_url}/callback/{self.provider}"
-
     def register(self, document: dict[str, Any]) -> None:
         """Store the registration of the provider, or replace it."""
+        self.document = document
         secrets, name = boto3.client("secretsmanager"), f"gatehouse/providers/{self.provider}"
         try:
             secrets.create_secret(Name=name, SecretString=json.dumps(document))
@@ -112,7 +117,7 @@ def stolen_refresh_token(there: There, token_endpoint: str) -> None:
     """Somebody else uses our refresh token: the server notices, the grant ends, and a new consent restores it."""
     connection_id, _ = there.connect()
     form = {"grant_type": "refresh_token", "refresh_token": there.refresh_token(connection_id)}
-    credentials = {"client_id": AWKWARD_ID, "client_secret": AWKWARD_SECRET}
+    credentials = {"client_id": there.document["client_id"], "client_secret": AWKWARD_SECRET}
 
     thiefs = requests.post(token_endpoint, form | credentials, timeout=10)
     ours = there.refresh(connection_id)

@@ -22,8 +22,6 @@ from local.stack import TEMPLATE
 from tests.unit.recording_server import WALL, Server
 from tests.unit.samples import NOW
 
-Tables = tuple[Connections, Authorizations]
-
 
 def client_of(endpoint: str) -> ClientOf:
     """Return a function that returns boto3's client of a service at `endpoint`, without retries."""
@@ -62,13 +60,6 @@ def engine(request: pytest.FixtureRequest) -> ClientOf:
     return client_of(request.getfixturevalue("dynalite"))
 
 
-@pytest.fixture
-def tables(engine: ClientOf, table_definitions: dict[str, Any]) -> Tables:
-    """Give the tables of connections and of authorization requests, new and empty."""
-    connections, authorizations = new_tables(engine, table_definitions, "ConnectionsTable", "AuthorizationsTable")
-    return Connections(engine, connections), Authorizations(engine, authorizations)
-
-
 def new_tables(engine: ClientOf, definitions: dict[str, Any], *logical_ids: str) -> list[str]:
     """Create these tables, new and empty, and return their names."""
     names = {logical_id: f"{logical_id}-{uuid.uuid4().hex}" for logical_id in logical_ids}
@@ -91,15 +82,17 @@ def shared(engine: ClientOf, shared_table: str) -> Shared:
 
 
 @pytest.fixture
-def connections(tables: Tables) -> Connections:
+def connections(engine: ClientOf, table_definitions: dict[str, Any]) -> Connections:
     """Give an empty table of connections."""
-    return tables[0]
+    (name,) = new_tables(engine, table_definitions, "ConnectionsTable")
+    return Connections(engine, name)
 
 
 @pytest.fixture
-def authorizations(tables: Tables) -> Authorizations:
+def authorizations(engine: ClientOf, table_definitions: dict[str, Any]) -> Authorizations:
     """Give an empty table of authorization requests."""
-    return tables[1]
+    (name,) = new_tables(engine, table_definitions, "AuthorizationsTable")
+    return Authorizations(engine, name)
 
 
 @pytest.fixture

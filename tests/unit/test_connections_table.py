@@ -26,6 +26,7 @@ from functions.vault.storage.connections import Connections
 from functions.vault.storage.due import Due
 from functions.vault.storage.table import Conflict
 from functions.vault.usecases.listing import view
+from tests.breadth import combinations
 from tests.unit.samples import (
     BROWSER,
     NOW,
@@ -208,11 +209,12 @@ class TestConnections:
         assert caught.value.connection_id == "merchant-1"
 
     @pytest.mark.parametrize(
-        "first",
-        [leased, revoking, lambda was: refreshed(leased(was)), failed],
-        ids=["leased", "revoked", "refreshed", "failed"],
+        ("second", "first"),
+        combinations(
+            [leased, refreshed, failed, dead, revoking, revoked],
+            [leased, revoking, lambda was: refreshed(leased(was)), failed],
+        ),
     )
-    @pytest.mark.parametrize("second", [leased, refreshed, failed, dead, revoking, revoked])
     def test_a_write_based_on_an_old_read_is_a_conflict(
         self,
         connections: Connections,
@@ -447,10 +449,9 @@ class TestConnections:
 
         assert [[each["connection_id"] for each in found] for found in ends] == [[], ["merchant-1"]]
 
-    @pytest.mark.parametrize("limit", [1, 2, 5, 100])
     @pytest.mark.parametrize("owner", [None, "me"])
     def test_a_read_that_finds_more_than_the_page_takes_loses_none(
-        self, connections: Connections, owner: str | None, limit: int
+        self, connections: Connections, owner: str | None
     ) -> None:
         """If few match, later reads look at more, and may find many at once."""
         kinds = [*("common",) * 12, *("rare",) * 3] * 3
@@ -459,14 +460,15 @@ class TestConnections:
             connections.create(dead(made) if number % 7 == 0 else made)
         where = {"provider": "rare"} | ({"owner": owner} if owner else {})
 
-        found, start, pages = [], None, 0
-        while pages == 0 or start is not None:
-            page, start = connections.page(where, limit, start)
-            assert len(page) <= limit
-            found += [each["connection_id"] for each in page]
-            pages += 1
+        for limit in (1, 2, 5, 100):
+            found, start, pages = [], None, 0
+            while pages == 0 or start is not None:
+                page, start = connections.page(where, limit, start)
+                assert len(page) <= limit
+                found += [each["connection_id"] for each in page]
+                pages += 1
 
-        assert sorted(found) == [f"merchant-{number:02d}" for number, kind in enumerate(kinds) if kind == "rare"]
+            assert sorted(found) == [f"merchant-{number:02d}" for number, kind in enumerate(kinds) if kind == "rare"]
 
     @pytest.mark.parametrize("where", [{}, {"owner": "owner-1"}])
     def test_a_list_shows_everything_but_the_ciphertext(self, connections: Connections, where: dict[str, str]) -> None:
