@@ -166,7 +166,8 @@ def main(arguments: list[str]) -> int:
     for what, problem in findings:
         print(f"NOT  {what}\n     {problem}" if problem else f"ok   {what}")
     wrong = sum(1 for _, problem in findings if problem)
-    print(f"{wrong} of {len(findings)} need you." if wrong else f"All {len(findings)} are as they should be.")
+    need = "needs" if wrong == 1 else "need"
+    print(f"{wrong} of {len(findings)} {need} you." if wrong else f"All {len(findings)} are as they should be.")
     return 1 if wrong else 0
 
 

@@ -56,21 +56,76 @@ def test_a_file_with_mistakes_is_not_imported(gatehouse: Gatehouse, tmp_path: Pa
         {"provider": "ultracart", "connection_id": "cli-import-4"},
         "{" + TOKEN,
         grant("cli-import-5", provider="nobody"),
+        grant("cli-import-wrong", provider="nobody", scops="x"),
+        {"exported_at": 1, "connections": [grant("cli-import-6"), grant("cli-import-6")]},
+        {"provider": "ultracart", "connection_id": "cli-import-7", "access_token": TOKEN, "expires_at": 1},
     )
 
     # when
-    refused = gatehouse("import", file, "--json")
-    unregistered = gatehouse("import", lines(tmp_path / "other.jsonl", grant("cli-import-5", provider="nobody")))
+    refused, in_words = gatehouse("import", file, "--json"), gatehouse("import", file)
+    one = gatehouse("import", lines(tmp_path / "other.jsonl", grant("cli-import-5", provider="nobody")))
 
     # then
     problems = json.loads(refused.err)["problems"]
-    assert (refused.code, refused.out, unregistered.code) == (2, "", 2)
-    assert [each.partition(": ")[0] for each in problems] == [f"line {number}" for number in (2, 3, 4, 5, 6, 7)]
-    named = ("connection_id", "connection_id", "expires_at", "scops", "refresh_token", "JSON")
+    assert (refused.code, refused.out, in_words.code, one.code) == (2, "", 2, 2)
+    assert [each.partition(": ")[0] for each in problems] == [
+        f"line {number}" for number in (2, 3, 4, 5, 6, 7, 8, 9, 9, 10, 11)
+    ]
+    named = (
+        "connection_id: the same as on line 1",
+        "connection_id",
+        "expires_at",
+        "scops",
+        "refresh_token",
+        "JSON",
+        "provider (2 rows): No provider 'nobody' is configured",
+        "scops",
+        "connection_id: the same as on line 1",
+        "connection_id: the same as on line 10",
+        "expires_at: expected a time in the future",
+    )
     assert [word for word, each in zip(named, problems, strict=True) if word not in each] == []
-    assert "No provider 'nobody' is configured" in unregistered.err
-    assert TOKEN not in refused.err
+    assert "has 11 mistakes" in in_words.err
+    assert "has 1 mistake, " in one.err
+    assert "line 1: provider: No provider 'nobody' is configured" in one.err
+    assert "gatehouse register nobody --local" in one.err
+    assert TOKEN not in refused.err + in_words.err
     assert gatehouse("check", "cli-import-wrong", "--json").code == 4
+
+
+def test_an_export_that_was_not_opened_says_so(gatehouse: Gatehouse, tmp_path: Path) -> None:
+    """It is not a thousand lines that are no JSON."""
+    file = lines(tmp_path / "grants.jwe", "eyJhbGciOiJFQ0RILUVTIn0..c29tZQ.aW4.dGFn", "eyJhbGciOiJFQ0RILUVTIn0..a.b.c")
+
+    refused = gatehouse("import", file)
+
+    assert (refused.code, refused.out) == (2, "")
+    assert "it has to be opened first" in refused.err
+    assert "docs/export.md" in refused.err
+
+
+def test_what_failed_says_whether_it_is_stored(gatehouse: Gatehouse, stack: Stack, tmp_path: Path) -> None:
+    """What the provider refused is there, and can be given another token. What has tokens already was left as it is."""
+    # given
+    taken = mint(stack, 70002)
+    gatehouse("import", lines(tmp_path / "first.jsonl", taken))
+    file = lines(
+        tmp_path / "grants.jsonl",
+        grant("cli-import-refused"),
+        grant(taken["connection_id"]),
+    )
+
+    # when
+    in_json, in_words = gatehouse("import", file, "--json"), gatehouse("import", file)
+
+    # then
+    assert {each["connection_id"]: each["stored"] for each in in_json.json["failed"]} == {
+        "cli-import-refused": "reauthorization_required",
+        taken["connection_id"]: None,
+    }
+    assert "1 stored, but the provider refused the grant\n" in in_words.out
+    assert "1 not stored\n" in in_words.out
+    assert gatehouse("show", "cli-import-refused").code == 0
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])

@@ -57,6 +57,32 @@ def test_a_terminal_gets_colors_and_questions(stack: Stack, browser: Browser) ->
     assert vended["access_token"] not in refused[1]
 
 
+def test_a_refused_consent_says_what_there_is_and_what_to_do(stack: Stack, browser: Browser) -> None:
+    """Of a new id nothing is left to be shown; a connection that was there is as it was."""
+    # given
+    browser.connect(connection_id="cli-kept")
+    port = ("--port", stack.local_url.rpartition(":")[2])
+    connect = [str(installed.environment() / "bin" / "gatehouse"), "connect", "ultracart", "--no-browser", *port]
+    ids = ("cli-denied", "cli-kept")
+    running = [subprocess.Popen([*connect, "--id", each], stderr=subprocess.PIPE, text=True) for each in ids]
+
+    # when
+    for call in running:
+        assert call.stderr is not None
+        link = next(line for line in call.stderr if "/authorize/" in line)
+        browser.visit(link.strip(), decision="deny")
+    said = [call.communicate(timeout=60)[1] for call in running]
+
+    # then
+    assert [call.returncode for call in running] == [4, 4]
+    declined = "the customer declined (access_denied)"
+    assert f"Nothing was connected, and there is no connection cli-denied: {declined}." in said[0]
+    assert f"This attempt has connected nothing: {declined}. cli-kept is as it was: active." in said[1]
+    for each, text in zip(ids, said, strict=True):
+        assert f"gatehouse connect ultracart --id {each} --local --port {port[1]}" in text
+        assert "gatehouse show" not in text
+
+
 def test_without_the_extra_the_command_says_what_to_install() -> None:
     """The client alone has the command, too."""
     program = "import sys; sys.modules['rich'] = None; from gatehouse.cli import main; sys.exit(main())"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import exits
 from .failures import Failure
+from .options import LOCAL_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
     from gatehouse import Gatehouse
 
-LOCAL_PORT = 8787
 _LONGEST_CALL = 120
 """Seconds that a call may take, its repeats included."""
+_LOOK_SECONDS = 5
+"""Seconds that it may take to find out what makes an advice more exact."""
 _LOCAL_REGION = "us-east-1"
 _LOCAL_STACK = "gatehouse"
 
@@ -37,6 +39,11 @@ class Account:
         self._port = port
         self._options = {"--stack": stack, "--region": region, "--profile": profile}
         self._clients: dict[str, Any] = {}
+
+    @property
+    def port(self) -> int | None:
+        """The port of the stack on this machine, or None if it is another one."""
+        return self._port
 
     @property
     def is_local(self) -> bool:
@@ -155,6 +162,18 @@ class Account:
         from gatehouse import Gatehouse  # noqa: PLC0415 - as above
 
         return Gatehouse(self.stack, client=self.client("lambda"), keep=0, timeout=_LONGEST_CALL)
+
+    def provider_of(self, error: Exception) -> str | None:
+        """Return the provider of the connection that an error is about, or None if that cannot be found out."""
+        from gatehouse.errors import GatehouseError  # noqa: PLC0415 - as above
+
+        connection_id = getattr(error, "connection_id", None)
+        if connection_id is None:
+            return None
+        try:
+            return self.gatehouse.within(_LOOK_SECONDS).connection(connection_id)["provider"]
+        except GatehouseError:
+            return None
 
     def now(self) -> float:
         """Return the time (Unix seconds) by which the stack goes."""

@@ -7,6 +7,8 @@ from importlib import import_module
 import click
 from click.shell_completion import CompletionItem
 
+from . import options
+
 COMMANDS = {
     "doctor": ("doctor", "Look at a deployment: what is wrong, and what to do about it."),
     "providers": ("providers", "List the providers that Gatehouse knows."),
@@ -71,11 +73,11 @@ class Commands(click.Group):
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 
 
-@click.command(cls=Commands, name="gatehouse", context_settings=_SETTINGS)
+@click.command(cls=Commands, name="gatehouse", context_settings=_SETTINGS, params=[*options.COMMON])
 @click.version_option(package_name="gatehouse-client")
-def app() -> None:
+def app(**_common: object) -> None:
     """Connect your customers' accounts, and look after them.
 
-    Every command takes --json, and --local for the stack of `make run`. Every failure says what to do, and has an exit
-    code that stays: see the README.
+    The options below may stand before the command or after it. Every failure says what to do, and has an exit code that
+    stays: see clients/python/docs/command.md.
     """

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import exits, failures
-from .account import LOCAL_PORT, Account
+from . import exits, failures, options
+from .account import Account
 from .output import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_OPTIONS = (
-    click.Option(["--json", "as_json"], is_flag=True, help="Answer in JSON, and in nothing else."),
-    click.Option(["--local"], is_flag=True, help="Work with the stack of `make run` on this machine."),
-    click.Option(["--port"], type=int, metavar="N", help=f"The same, if it has another port than {LOCAL_PORT}."),
-    click.Option(["--stack"], metavar="NAME", help="The stack's name; else GATEHOUSE_STACK, or gatehouse."),
-    click.Option(["--region"], metavar="REGION", help="The AWS region; else that of your AWS settings."),
-    click.Option(["--profile"], metavar="NAME", help="The AWS profile; else that of your AWS settings."),
-)
-
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 """A file that an option or an argument names."""
@@ -42,13 +33,13 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
-        self.params += _OPTIONS
+        self.params += options.COMMON
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        given = {each.name: ctx.params.pop(str(each.name)) for each in _OPTIONS}
-        out = Output(as_json=given["as_json"])
-        port = given["port"] or (LOCAL_PORT if given["local"] else None)
+        given = options.taken(ctx)
+        out = Output(as_json=bool(given["as_json"]))
+        port = given["port"] or (options.LOCAL_PORT if given["local"] else None)
         account = Account(given["stack"], given["region"], given["profile"], port)
         ctx.obj = Call(account, out)
         try:
@@ -64,7 +55,9 @@ class Command(click.Command):
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception as error:
-            failure = failures.failure_of(error, account.options)
+            named = ctx.params.get("provider") or ctx.params.get("name")
+            provider = partial(account.provider_of, error) if named is None else lambda: str(named)
+            failure = failures.failure_of(error, account.options, provider)
             if failure is None:
                 raise
             out.failed(failure)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import exits
+from .words import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gatehouse.errors import GatehouseError
 
 
@@ -26,21 +29,28 @@ class Failure(Exception):
         return {"error": self.error, "error_description": self.description, **self.facts, "advice": self.advice}
 
 
-def failure_of(error: Exception, where: str) -> Failure | None:
-    """Return the failure that an exception is, or None if it is a defect of the command itself."""
+def _unknown() -> None:
+    return None
+
+
+def failure_of(error: Exception, where: str, provider: Callable[[], str | None] = _unknown) -> Failure | None:
+    """Return the failure that an exception is, or None if it is a defect of the command itself.
+
+    `where` are the options that lead to the same stack, and `provider` finds the name that belongs into the advice.
+    """
     from gatehouse.errors import GatehouseError  # noqa: PLC0415 - those who only read the help need none of it
 
     if isinstance(error, Failure):
         return error
-    return of_gatehouse(error, where) if isinstance(error, GatehouseError) else of_aws(error)
+    return of_gatehouse(error, where, provider) if isinstance(error, GatehouseError) else of_aws(error)
 
 
-def of_gatehouse(error: GatehouseError, where: str) -> Failure:
-    """Return the failure that an answer of Gatehouse is. `where` are the options that lead to the same stack."""
+def of_gatehouse(error: GatehouseError, where: str, provider: Callable[[], str | None]) -> Failure:
+    """Return the failure that an answer of Gatehouse is."""
     failure = Failure(
         error.error,
         error.description,
-        advice=_advice(error, where),
+        advice=_advice(error, where, provider),
         code=exits.code_of(error.error, retryable=error.retryable),
     )
     failure.facts = {
@@ -53,14 +63,15 @@ def of_gatehouse(error: GatehouseError, where: str) -> Failure:
     return failure
 
 
-def _advice(error: GatehouseError, where: str) -> str | None:
+def _advice(error: GatehouseError, where: str, provider: Callable[[], str | None]) -> str | None:
     template = _ADVICE.get(error.error)
     if template is not None:
-        return template.format(id=error.connection_id or "ID", where=where)
-    return f"Try again in {error.retry_after:.0f} seconds." if error.retry_after else None
+        name = (provider() if "{provider}" in template else None) or "PROVIDER"
+        return template.format(id=error.connection_id or "ID", provider=name, where=where)
+    return f"Try again in {counted(round(error.retry_after), 'second')}." if error.retry_after else None
 
 
-_AGAIN = "Let the customer connect again: gatehouse connect PROVIDER --id {id}{where}"
+_AGAIN = "Let the customer connect again: gatehouse connect {provider} --id {id}{where}"
 _ADVICE = {
     "connection_not_found": "See which there are: gatehouse connections{where}",
     "reauthorization_required": _AGAIN,
@@ -68,7 +79,7 @@ _ADVICE = {
     "confirmation_required": "Your application has to call confirm with what the customer's browser has brought back.",
     "confirmation_expired": _AGAIN,
     "confirmation_invalid": _AGAIN,
-    "unknown_provider": "Register it: gatehouse register NAME{where}",
+    "unknown_provider": "Register it: gatehouse register {provider}{where}",
     "provider_misconfigured": "See what is wrong with the registration: gatehouse doctor{where}",
     "server_error": "Look for the error in the log of the function.",
     "not_allowed": "Use other credentials (--profile), or let somebody give yours this right: the stack has policies "

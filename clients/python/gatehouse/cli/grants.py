@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import exits, repository
 from .failures import Failure
+from .words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +25,8 @@ LATEST = 2**33
 _OBJECTS = ("parameters", "tags", "metadata")
 _MOST_PROBLEMS = 20
 _LONGEST_FIELD = 131_072
+_JWE = re.compile(r"eyJ[\w-]*(?:\.[\w-]*){4}")
+"""A JWE in its compact form (RFC 7516, section 7.1): five parts. The first is JSON in base64url."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +43,22 @@ class Unreadable(Exception):
 
 @dataclass
 class Checked:
-    """What a file has: how many grants of each provider, and what is wrong with which line."""
+    """What a file has: how many grants of each provider, from which line on, and what is wrong with which line."""
 
-    providers: Counter[str]
-    problems: list[str]
+    providers: Counter[str] = field(default_factory=Counter)
+    first_lines: dict[str, int] = field(default_factory=dict)
+    """By provider."""
+    mistakes: list[tuple[int, str]] = field(default_factory=list)
 
     @property
     def total(self) -> int:
         """How many grants there are."""
         return self.providers.total()
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong, in the order of the lines."""
+        return [f"line {line}: {text}" for line, text in sorted(self.mistakes, key=lambda each: each[0])]
 
 
 def rows(path: Path, provider: str | None) -> Iterator[Row | tuple[int, str]]:
@@ -66,23 +77,23 @@ def rows(path: Path, provider: str | None) -> Iterator[Row | tuple[int, str]]:
         raise Failure("unreadable", f"{path}: {error.strerror}.", code=exits.USAGE) from None
 
 
-def checked(path: Path, provider: str | None) -> Checked:
+def checked(path: Path, provider: str | None, now: float) -> Checked:
     """Read a file to its end, and say what is wrong with it. Of each row only its id is kept."""
-    read = _reader()
-    found, first_lines = Checked(Counter(), []), dict[str, int]()
+    base, read = repository.module("functions.vault.base.fields"), _reader()
+    found, of_ids = Checked(), dict[str, int]()
     for row in rows(path, provider):
         if isinstance(row, tuple):
-            found.problems.append(f"line {row[0]}: {row[1]}")
+            found.mistakes.append(row)
             continue
-        problem = _problem_of(row, read)
-        if problem:
-            found.problems.append(f"line {row.line}: {problem}")
-            continue
-        connection_id = row.fields["connection_id"]
-        earlier = first_lines.setdefault(connection_id, row.line)
-        if earlier != row.line:
-            found.problems.append(f"line {row.line}: connection_id: the same as on line {earlier}")
-        found.providers[row.fields["provider"]] += 1
+        found.mistakes += [(row.line, text) for text in _problems_of(row, read, now)]
+        connection_id, name = row.fields.get("connection_id"), row.fields.get("provider")
+        if isinstance(connection_id, str) and connection_id in of_ids:
+            found.mistakes.append((row.line, f"connection_id: the same as on line {of_ids[connection_id]}"))
+        elif isinstance(connection_id, str):
+            of_ids[connection_id] = row.line
+        if isinstance(name, str) and base.matches(name, base.PROVIDER_NAME):
+            found.first_lines.setdefault(name, row.line)
+            found.providers[name] += 1
     return found
 
 
@@ -92,26 +103,28 @@ def refused(path: Path, problems: list[str]) -> Failure:
     more = f"\n  and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
     failure = Failure(
         "invalid_file",
-        f"{path} has {len(problems)} mistakes, and nothing was imported:\n  {shown}{more}",
-        advice="Correct them, and import the whole file again.",
+        f"{path} has {counted(len(problems), 'mistake')}, and nothing was imported:\n  {shown}{more}",
+        advice="Correct the file, and import the whole of it again.",
         code=exits.USAGE,
     )
     failure.facts = {"problems": problems}
     return failure
 
 
-def _problem_of(row: Row, read: Callable[[dict[str, Any]], Any]) -> str:
+def _problems_of(row: Row, read: Callable[[dict[str, Any]], Any], now: float) -> Iterator[str]:
     fields = row.fields
     errors = repository.module("functions.vault.base.errors")
     try:
         read(fields)
     except errors.GatehouseError as error:
-        return str(error.description)
+        yield str(error.description)
     if "refresh_token" not in fields and "access_token" not in fields:
-        return "refresh_token: required, unless there is an access_token"
+        yield "refresh_token: required, unless there is an access_token"
     if "expires_at" in fields and "access_token" not in fields:
-        return "expires_at: expected to be left out without an access_token, whose end it is"
-    return ""
+        yield "expires_at: expected to be left out without an access_token, whose end it is"
+    expires_at = fields.get("expires_at")
+    if "refresh_token" not in fields and isinstance(expires_at, int) and expires_at <= now:
+        yield "expires_at: expected a time in the future, in Unix seconds, since there is no refresh_token"
 
 
 def import_fields() -> Any:
@@ -147,6 +160,13 @@ def _of_json_lines(file: Any) -> Iterator[tuple[int, dict[str, Any] | str]]:
     for number, text in enumerate(file, 1):
         if not text.strip():
             continue
+        if _JWE.fullmatch(text.strip()):
+            raise Failure(
+                "encrypted",
+                f"Line {number} is an export as it was written, encrypted: it has to be opened first.",
+                advice="docs/export.md, under Open it, has the program. Then import the file that it writes.",
+                code=exits.USAGE,
+            )
         try:
             document = json.loads(text)
         except (ValueError, RecursionError):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any
 
-from gatehouse.errors import GatehouseError, NotAllowed, NotDeployed
+from gatehouse.errors import ConnectionNotFound, GatehouseError, NotAllowed, NotDeployed
 
 from . import grants
 
@@ -32,6 +32,20 @@ _AHEAD = 100
 """Rows that are read before they are needed."""
 
 
+_STORES_NOTHING = {"invalid_request", "unknown_provider"}
+"""These say that nothing was changed. An id that has tokens is an `invalid_request`, too: they are not these."""
+_LEFT = {
+    None: "not stored",
+    "unknown": "failed, and may be stored or not",
+    "active": "stored and active, although the call failed",
+    "unconfirmed": "stored, and not proved yet",
+    "reauthorization_required": "stored, but the provider refused the grant",
+    "revoking": "taken before, and revoked since",
+    "revoked": "taken before, and revoked since",
+}
+"""What there is of a row whose call failed, by the status of its connection."""
+
+
 @dataclass
 class Report:
     """What came of an import. Nothing in it is secret."""
@@ -40,6 +54,13 @@ class Report:
     imported: int = 0
     unproved: int = 0
     failed: list[dict[str, Any]] = field(default_factory=list)
+
+    def by_what_is_stored(self) -> dict[str, list[dict[str, Any]]]:
+        """Return what failed, by what it has left behind, in words."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for each in self.failed:
+            found.setdefault(_LEFT[each["stored"]], []).append(each)
+        return found
 
     @property
     def done(self) -> int:
@@ -144,9 +165,25 @@ class Import:
         except GatehouseError as error:
             if error.retryable and error.retry_after:
                 pace.pause(error.retry_after)
-            self._note(failed=_failed(row, error))
+            self._note(failed={**_failed(row, error), "stored": self._stored(row, error)})
         else:
             self._note(is_proved=answer["status"] == "active")
+
+    def _stored(self, row: Row, error: GatehouseError) -> str | None:
+        """Return the status of the connection that a row has become although the call failed; None if it became none.
+
+        `unknown` if that cannot be found out.
+        """
+        if error.error in _STORES_NOTHING:
+            return None
+        if error.error == "reauthorization_required":
+            return error.error
+        try:
+            return self._gatehouse.connection(row.fields["connection_id"])["status"]
+        except ConnectionNotFound:
+            return None
+        except GatehouseError:
+            return "unknown"
 
     def _note(self, *, is_proved: bool = False, failed: dict[str, Any] | None = None) -> None:
         with self._lock:

@@ -17,6 +17,7 @@ class Secret:
 
     def __init__(self, account: Account, provider: str) -> None:
         self._account = account
+        self._provider = provider
         self.name = account.secret_prefix + provider
 
     def read_or_empty(self) -> dict[str, Any] | None:
@@ -45,7 +46,8 @@ class Secret:
             raise Failure(
                 "unreadable",
                 f"The secret {self.name} holds no JSON object.",
-                advice="See what it should be: docs/providers.md. To write over it: --replace",
+                advice="See what it should be: docs/providers.md. To write over it: "
+                f"gatehouse register {self._provider} --replace{self._account.options}",
                 code=exits.MISCONFIGURED,
             )
         return document

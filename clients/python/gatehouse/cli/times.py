@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
+from .words import counted
+
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
@@ -27,5 +29,4 @@ def span(seconds: float) -> str:
     """Return a number of seconds in the largest unit that it has two of, or exactly one."""
     whole = round(seconds)
     size, unit = next((each for each in _UNITS if whole >= 2 * each[0] or whole == each[0]), _UNITS[-1])
-    number = whole // size
-    return f"{number} {unit}{'' if number == 1 else 's'}"
+    return counted(whole // size, unit)

@@ -68,7 +68,7 @@ def _by_status(connection: Mapping[str, Any], where: str) -> Verdict | None:
                 vends=False,
                 reason=_with_failure("It was imported, and its grant has not been proved by a refresh yet", connection),
                 error="temporarily_unavailable",
-                advice="The background goes on with that. See gatehouse show.",
+                advice=f"The background goes on with that: gatehouse show {connection['connection_id']}{where}",
             )
         case "reauthorization_required":
             reason = _with_failure("The provider does not take the grant any more", connection)

@@ -60,7 +60,9 @@ def _check_file(call: Call, target: str, name: str | None) -> None:
                 f"{'ok ' if each['valid'] else 'NOT'}  {each['provider']}: {each['report']}", _style(each["valid"])
             )
         if are_valid and call.out.is_drawn:
-            call.out.note("Nothing was stored: gatehouse register NAME does that.")
+            options = call.account.options
+            does = ", ".join(f"gatehouse register {each['provider']}{options}" for each in found)
+            call.out.note(f"Nothing was stored. To store it: {does}")
     if not are_valid:
         click.get_current_context().exit(exits.FOUND)
 

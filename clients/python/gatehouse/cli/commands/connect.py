@@ -13,8 +13,9 @@ from gatehouse.cli.catalogue import complete_provider
 from gatehouse.cli.command import command as cli_command
 from gatehouse.cli.command import pairs
 from gatehouse.cli.failures import Failure
+from gatehouse.cli.options import LOCAL_PORT
 from gatehouse.cli.way_back import WayBack
-from gatehouse.errors import InvalidRequest
+from gatehouse.errors import ConnectionNotFound, InvalidRequest
 
 if TYPE_CHECKING:
     from gatehouse import Link
@@ -66,13 +67,15 @@ def command(call: Call, provider: str, **given: Any) -> None:
         if not may_wait:
             call.out.answer({"connection_id": link.connection_id, **_of(link)})
             return
-        outcome = _waited_for(call, link, way_back if confirms else None)
+        confirm = " --confirm" if confirms else ""
+        again = f"gatehouse connect {provider} --id {link.connection_id}{confirm}{call.account.options}"
+        outcome = _waited_for(call, link, way_back if confirms else None, again)
     if confirms and outcome.get("confirmation"):
         confirmed = call.account.gatehouse.confirm(
             link.connection_id, outcome.pop("confirmation"), owner=fields.get("owner")
         )
         outcome = {**outcome, "outcome": "connected", "version": confirmed["version"]}
-    _report(call, link, outcome)
+    _report(call, link, outcome, again)
 
 
 def _started(call: Call, provider: str, fields: dict[str, Any], way_back: WayBack) -> Link:
@@ -83,9 +86,17 @@ def _started(call: Call, provider: str, fields: dict[str, Any], way_back: WayBac
             raise
         if "return_to" not in fields:
             advice = "This deployment has every consent confirmed: add --confirm."
+        elif call.account.is_local:
+            advice = f"Start the stack again, with {_make_run(call, way_back)}. It begins empty."
         else:
-            advice = f"Add {way_back.origin} to the stack's parameter ReturnToOrigins; locally: --return-to-origin."
+            advice = f"Add {way_back.origin} to the stack's parameter ReturnToOrigins, and deploy it."
         raise Failure(error.error, error.description, advice=advice) from None
+
+
+def _make_run(call: Call, way_back: WayBack) -> str:
+    """Return the command that starts a stack on this machine which allows the way back."""
+    port = f" --port {call.account.port}" if call.account.port != LOCAL_PORT else ""
+    return f'make run ARGS="--return-to-origin {way_back.origin}{port}"'
 
 
 def _of(link: Link) -> dict[str, Any]:
@@ -99,7 +110,7 @@ def _send(call: Call, link: Link, *, may_open: bool) -> None:
     call.out.note(f"  {link.authorize_url}")
 
 
-def _waited_for(call: Call, link: Link, way_back: WayBack | None) -> dict[str, Any]:
+def _waited_for(call: Call, link: Link, way_back: WayBack | None, again: str) -> dict[str, Any]:
     """Return how it ended. Raises `Failure` if nobody came."""
     with call.out.waiting("Waiting for the consent ... (Ctrl-C ends the waiting, not the link)"):
         # The link is opened within ten minutes, and who has opened it may take half an hour more.
@@ -115,23 +126,23 @@ def _waited_for(call: Call, link: Link, way_back: WayBack | None) -> dict[str, A
     raise Failure(
         "nobody_came",
         "Nobody has consented in time.",
-        advice="Begin again.",
+        advice=f"Begin again: {again}",
         code=exits.NOT_CONNECTED,
     )
 
 
-def _report(call: Call, link: Link, outcome: dict[str, Any]) -> None:
-    is_connected = outcome.get("outcome") == "connected"
-    if not is_connected:
-        failure = Failure(
-            str(outcome.get("error") or outcome.get("outcome")),
-            f"{link.connection_id} is not connected: {outcome.get('error') or outcome.get('outcome')}.",
-            advice=f"See what the provider said: gatehouse show {link.connection_id}{call.account.options}; "
-            "the page in your browser may offer to try again.",
-            code=exits.NOT_CONNECTED,
-        )
-        failure.facts = {"connection_id": link.connection_id, "provider_error": outcome.get("provider_error")}
-        raise failure
+_WHY = {
+    "denied": "the customer declined",
+    "failed": "the provider's answer was an error",
+    "refused": "what came back could not be believed",
+    "replaced": "another attempt has connected it since",
+}
+"""What the outcomes of an attempt mean that has connected nothing."""
+
+
+def _report(call: Call, link: Link, outcome: dict[str, Any], again: str) -> None:
+    if outcome.get("outcome") != "connected":
+        raise _not_connected(call, link, outcome, again)
     connection = call.account.gatehouse.connection(link.connection_id)
     if call.out.answer({"connection_id": link.connection_id, "connection": connection}):
         return
@@ -140,3 +151,25 @@ def _report(call: Call, link: Link, outcome: dict[str, Any]) -> None:
     if connection.get("scope_missing"):
         call.out.note(f"The customer has not granted: {', '.join(connection['scope_missing'])}")
     call.out.note(f"Its token: gatehouse token {link.connection_id}{call.account.options}")
+
+
+def _not_connected(call: Call, link: Link, outcome: dict[str, Any], again: str) -> Failure:
+    """Return the failure that an attempt ended with, and how the connection is, if there was one before."""
+    if "provider_error" not in outcome:
+        # A browser that came back says less than the attempt does.
+        outcome |= call.account.gatehouse.attempt(link.request_id) or {}
+    ended, error = str(outcome["outcome"]), outcome.get("error")
+    because = _WHY.get(ended, ended) + (f" ({error})" if error else "")
+    try:
+        status = call.account.gatehouse.connection(link.connection_id)["status"]
+    except ConnectionNotFound:
+        text = f"Nothing was connected, and there is no connection {link.connection_id}: {because}."
+    else:
+        text = f"This attempt has connected nothing: {because}. {link.connection_id} is as it was: {status}."
+    failure = Failure(str(error or ended), text, advice=f"To try again: {again}", code=exits.NOT_CONNECTED)
+    failure.facts = {
+        "connection_id": link.connection_id,
+        "request_id": link.request_id,
+        "provider_error": outcome.get("provider_error"),
+    }
+    return failure

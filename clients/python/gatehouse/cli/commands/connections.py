@@ -47,6 +47,8 @@ def command(call: Call, limit: int, **filters: Any) -> None:
     ]
     call.out.table(("CONNECTION", "PROVIDER", "STATUS", "NEEDS", "OWNER", "TOKEN EXPIRES"), rows)
     if not listed:
-        call.out.note(f"None{' that match' if given else f' yet: gatehouse connect NAME{call.account.options}'}.")
+        options = call.account.options
+        yet = f" yet. With the name of a provider: gatehouse connect NAME{options}"
+        call.out.note(f"None{' that match' if given else yet}.")
     if more:
-        call.out.note(f"There are more than these {limit}: --limit, or narrow the list.")
+        call.out.note(f"There are more than {limit}: --limit, or narrow the list.")

@@ -51,6 +51,6 @@ def _show(call: Call, finding: Finding) -> None:
 def _summary(counted: dict[str, int]) -> str:
     number = sum(counted.values())
     if counted["ok"] == number:
-        return f"All {number} are as they should be."
+        return f"All {number} are as they should be." if number > 1 else "It is as it should be."
     unknown = f", {counted['unknown']} could not be looked at" if counted["unknown"] else ""
-    return f"{counted['problem']} of {number} need you{unknown}."
+    return f"{counted['problem']} of {number} need{'s' if counted['problem'] == 1 else ''} you{unknown}."

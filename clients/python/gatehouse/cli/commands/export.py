@@ -12,6 +12,7 @@ from gatehouse.cli import exits
 from gatehouse.cli.command import FILE, sure
 from gatehouse.cli.command import command as cli_command
 from gatehouse.cli.failures import Failure
+from gatehouse.cli.words import counted
 
 if TYPE_CHECKING:
     from gatehouse.cli.command import Call
@@ -45,7 +46,8 @@ def command(call: Call, file: Path, *, key_file: Path, yes: bool, **options: Any
                 written.write(answer["jwe"] + "\n")
     if call.out.answer({"file": str(file), "exported": exported, "left_out": left_out, "key": key}):
         return
-    call.out.say(f"{exported} grants are in {file}, for the key {key}.", "green")
+    are = "is" if exported == 1 else "are"
+    call.out.say(f"{counted(exported, 'grant')} {are} in {file}, for the key {key}.", "green")
     for each in left_out:
         call.out.say(f"  left out: {each['connection_id']}  {each['reason']}")
 

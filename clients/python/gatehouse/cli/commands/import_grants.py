@@ -16,6 +16,7 @@ from gatehouse.cli.command import command as cli_command
 from gatehouse.cli.failures import Failure, failure_of
 from gatehouse.cli.importing import AT_ONCE, Import, Report
 from gatehouse.cli.looks import registrations
+from gatehouse.cli.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _RATE = click.FloatRange(min=0, min_open=True)
 _SHOWN = 10
 _TENTHS = 10
+_MOST_UNREGISTERED = 20
 
 
 @cli_command("import")
@@ -51,23 +53,39 @@ def command(call: Call, file: Path, *, only_checks: bool, report: Path | None, *
     parameters, tags and metadata (in CSV: tags.plan). The whole file is checked before anything is written. Each
     grant is proved by one refresh. Interrupted, it is begun again with the same command: what was done sends nothing.
     """
-    found = grants.checked(file, options["provider"])
-    problems = found.problems or [*_unregistered(call, found)]
-    if problems:
-        raise grants.refused(file, problems)
+    found = grants.checked(file, options["provider"], call.account.now())
+    _check_registrations(call, found)
+    if found.mistakes:
+        raise grants.refused(file, found.problems)
     if only_checks:
         if not call.out.answer({"total": found.total, "providers": dict(found.providers), "valid": True}):
-            call.out.say(f"{found.total} grants, none with a mistake.", "green")
+            call.out.say(f"{counted(found.total, 'grant')}, none with a mistake.", "green")
         return
     outcome = Report(found.total)
     is_interrupted = _run(call, file, options, outcome, list(found.providers))
     _report(call, outcome, report, is_interrupted=is_interrupted)
 
 
-def _unregistered(call: Call, found: grants.Checked) -> list[str]:
-    """Return what is wrong with the registrations of the file's providers."""
-    looks = [registrations.as_read(call.account, each) for each in found.providers]
-    return [f"{each.what}: {each.said}" for each in looks if each.state != "ok"]
+def _check_registrations(call: Call, found: grants.Checked) -> None:
+    """Add what is wrong with the registrations of the file's providers, each at the first line that names it."""
+    wrong = 0
+    for name, line in found.first_lines.items():
+        try:
+            look = registrations.as_read(call.account, name)
+        except Exception as error:
+            failure = failure_of(error, call.account.options)
+            if failure is None or not found.mistakes:
+                raise
+            found.mistakes.append((line, f"provider: its registration cannot be looked at: {failure.description}"))
+            return
+        if look.state == "ok":
+            continue
+        rows = f" ({counted(found.providers[name], 'row')})" if found.providers[name] > 1 else ""
+        found.mistakes.append((line, f"provider{rows}: {look.said} -> {look.do[0]}"))
+        wrong += 1
+        if wrong == _MOST_UNREGISTERED:
+            # The column is another one, most likely. Each look is a call.
+            return
 
 
 def _run(call: Call, file: Path, options: dict[str, Any], outcome: Report, providers: list[str]) -> bool:
@@ -137,8 +155,8 @@ def _say(call: Call, outcome: Report) -> None:
     if outcome.unproved:
         call.out.say(f"{outcome.unproved} imported, to be proved in the background")
         call.out.note(f"Which: gatehouse connections --status unconfirmed{call.account.options}")
-    if outcome.failed:
-        call.out.say(f"{len(outcome.failed)} not imported", "red")
+    for kind, failed in outcome.by_what_is_stored().items():
+        call.out.say(f"{len(failed)} {kind}", "red")
     for each in outcome.failed[:_SHOWN]:
         call.out.say(f"  line {each['line']}  {each['connection_id']}  {each['error']}: {each['error_description']}")
     if len(outcome.failed) > _SHOWN:

@@ -49,7 +49,8 @@ def command(call: Call, name: str, *, rotate: bool, replace: bool, **given: Any)
         raise Failure(
             "registered",
             f"{name} is registered already, with the client id {stored.get('client_id')}.",
-            advice="For another secret: --rotate. To write over it: --replace",
+            advice=f"For another secret: gatehouse register {name} --rotate{call.account.options}. "
+            f"To write over it: gatehouse register {name} --replace{call.account.options}",
             code=exits.USAGE,
         )
     registration = _rotated(stored, given) if rotate else _asked(name, given)

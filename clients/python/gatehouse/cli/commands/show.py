@@ -9,6 +9,7 @@ import click
 
 from gatehouse.cli import times
 from gatehouse.cli.command import command as cli_command
+from gatehouse.cli.words import counted
 
 if TYPE_CHECKING:
     from gatehouse.cli.command import Call
@@ -32,7 +33,8 @@ def _shown(name: str, value: Any, now: float) -> object:
     if name in _TIMES:
         return times.shown(value, now)
     if name == "failure" and value:
-        return f"{value['code']}: {value['description']} ({value['count']} times, last {times.shown(value['at'], now)})"
+        often = counted(value["count"], "time")
+        return f"{value['code']}: {value['description']} ({often}, last {times.shown(value['at'], now)})"
     if name == "last_attempt" and value:
         error = f": {value['error']}" if value.get("error") else ""
         return f"{value['outcome']}{error}, {times.shown(value['at'], now)}"

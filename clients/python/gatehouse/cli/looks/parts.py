@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import ssl
 import urllib.error
 import urllib.request
@@ -10,6 +12,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
+from gatehouse.cli.words import counted
 from gatehouse.errors import GatehouseError, NotDeployed
 
 from .finding import Finding, problem
@@ -111,7 +114,7 @@ def _dead_letters(kind: str, name: str, of: dict[str, Any]) -> Finding:
     what = f"the dead letters {name}"
     if not number:
         return Finding("queues", f"{what}: none")
-    waiting = f"{number} message{'s' if number > 1 else ''}"
+    waiting = f"{counted(number, 'message')}"
     return problem(
         "queues",
         what,
@@ -128,7 +131,8 @@ def base_url(account: Account) -> Iterator[Finding]:
     try:
         status, headers = fetched(f"{url}/authorize/doctor")
     except OSError as error:
-        yield problem("base URL", what, f"It cannot be reached from here: {reason(error)}", *_mend_url(account))
+        said = f"It cannot be reached from here: {reason(error)}"
+        yield problem("base URL", what, said, *this_machine(error), *_mend_url(account))
         return
     is_ours = status in {400, 404, 410} and "default-src 'none'" in headers.get("Content-Security-Policy", "")
     if is_ours:
@@ -167,9 +171,24 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Follow nothing: what redirects was reached."""
 
 
+_OF_THE_NETWORK = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN}
+
+
+def this_machine(error: Exception) -> Iterator[str]:
+    """Give what to look at before anything else, if it may be this machine that reaches nobody."""
+    cause = _cause(error)
+    is_lost = isinstance(cause, socket.gaierror | TimeoutError) or getattr(cause, "errno", None) in _OF_THE_NETWORK
+    if is_lost or "Tunnel connection failed" in str(cause):
+        yield "See whether this machine reaches the internet (network, proxy, VPN). If it does:"
+
+
+def _cause(error: Exception) -> object:
+    return error.reason if isinstance(error, urllib.error.URLError) else error
+
+
 def reason(error: OSError) -> str:
     """Return why a URL could not be reached, in words."""
-    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    cause = _cause(error)
     if isinstance(cause, ssl.SSLError):
         return f"no secure connection ({cause.reason or cause})"
     return str(getattr(cause, "strerror", None) or cause)

@@ -11,7 +11,7 @@ from gatehouse.cli.failures import failure_of
 from gatehouse.errors import GatehouseError, InvalidRequest, ProviderMisconfigured, UnknownProvider
 
 from .finding import Finding, of_failure, problem
-from .parts import fetched, reason
+from .parts import fetched, reason, this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ def findings(account: Account, providers: Sequence[str]) -> Iterator[Finding]:
             "registrations",
             "a registration",
             f"Secrets Manager has no secret that begins with {account.secret_prefix}: nobody can be connected.",
-            f"gatehouse register NAME{account.options}",
+            f"gatehouse register NAME{account.options}, with a name that gatehouse providers lists, or one of your own",
         )
     for name in names:
         yield from _of(account, name)
@@ -133,6 +133,7 @@ def _reached(account: Account, name: str, key: str, url: str) -> Finding:
             "registrations",
             what,
             f"{key}: {said}",
+            *this_machine(error),
             f"See whether {key} is right: gatehouse provider {name}. The registration may override it",
             f"gatehouse register {name} --replace{account.options}",
         )
@@ -151,7 +152,8 @@ def _redirect_uri(account: Account, name: str, registration: Any, redirect_uri: 
     try:
         status, _ = fetched(url)
     except OSError as error:
-        return problem("registrations", what, reason(error), f"See whether {url.partition('?')[0]} is right")
+        see = f"See whether {url.partition('?')[0]} is right"
+        return problem("registrations", what, reason(error), *this_machine(error), see)
     if status in _REFUSED:
         steps = [f"Enter at the provider's console, exactly: {redirect_uri}"]
         if redirect_uri != expected:
