@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Response
 
-from local.aws import conditions, signatures, streams
+from local.aws import conditions, repeats, signatures, streams
 from local.aws.bus import EventBus
 from local.aws.call import AwsCall, FunctionCall
 from local.aws.faults import AwsFaults
@@ -66,6 +66,7 @@ class EmulatedAws:
         signatures.mend()
         conditions.mend()
         streams.mend()
+        repeats.mend()
         self._application = DomainDispatcherApplication(create_backend_app)
         self._server.serve(self._answer)
 
