@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -164,19 +165,21 @@ def browser_event(request: Request, route_key: str, **path: str) -> dict[str, An
 
 
 class Context:
-    """What a handler asks of Lambda's context; the time that is left stands still."""
+    """What a handler asks of Lambda's context."""
 
     aws_request_id = "request-of-a-test"
     function_name = "gatehouse-test"
 
-    def __init__(self, remaining_seconds: float = 29, alias: str = "live") -> None:
-        """``alias`` is what was called: `http` by the HTTP API."""
+    def __init__(self, remaining_seconds: float = 29, alias: str = "live", *, a_look_takes: float = 0) -> None:
+        """``alias`` is what was called: `http` by the HTTP API. Each look at the time may take seconds of it."""
         self.invoked_function_arn = f"arn:aws:lambda:us-east-1:000000000000:function:{self.function_name}:{alias}"
-        self._remaining = remaining_seconds
+        self._ends = time.monotonic() + remaining_seconds
+        self._a_look_takes = a_look_takes
 
     def get_remaining_time_in_millis(self) -> int:
         """Return the milliseconds that are left."""
-        return int(self._remaining * 1000)
+        self._ends -= self._a_look_takes
+        return max(0, int((self._ends - time.monotonic()) * 1000))
 
 
 def with_services(stack: Stack, handler: Any, **environment: str) -> Callable[[Any, Context], Any]:

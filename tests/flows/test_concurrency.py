@@ -1,7 +1,7 @@
 """Many callers, several processes, one connection: one refresh for all, and nothing that was decided is undone.
 
-Every flow runs on an engine that is atomic by itself and on the stack's own. Nothing here depends on who is how fast:
-the gate holds the authorization server's answers until all who are to be there are there.
+Every flow runs on an engine that is atomic by itself; where there is no Node.js for that, on the stack's own. Nothing
+here depends on who is how fast: the gate holds the authorization server's answers until all who are to be there are.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from local.demo import Faults
 from tests.browser import Browser, invoke
 from tests.callers import Call
 from tests.engines import running_dynalite
+from tests.requirements import npm_packages
 from tests.unlimited import lift_the_limit, limit
 from tests.world import LONGER_THAN_A_LEASE, LONGER_THAN_A_SERVER_IS_LEFT_ALONE, distinct, running_world, storm
 
@@ -30,15 +31,18 @@ if TYPE_CHECKING:
 
 MERCHANTS = ("M-FIRST", "M-SECOND")
 
-RUNS = 3
+RUNS = 2
 """Repetitions of the two storms; ``python -m benchmarks.storm`` makes twenty."""
 
+FEW = 12
+"""Callers, where it matters only that there are several in each process."""
 
-@pytest.fixture(scope="module", params=[pytest.param("dynalite", marks=pytest.mark.needs_node), "moto"])
-def running(request: pytest.FixtureRequest) -> Iterator[World]:
-    """Give a world for this module's tests, one for each engine."""
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[World]:
+    """Give a world for this module's tests."""
     with ExitStack() as closing:
-        endpoint = closing.enter_context(running_dynalite()) if request.param == "dynalite" else None
+        endpoint = closing.enter_context(running_dynalite()) if npm_packages() else None
         yield closing.enter_context(running_world(endpoint))
 
 
@@ -124,11 +128,11 @@ def test_every_kind_of_failure_is_shared(world: World, fault: Faults, error: str
     world.demo.put_faults(fault)
 
     # when
-    figures, answers = storm(world, tokens(connection_id, 24))
+    figures, answers = storm(world, tokens(connection_id, FEW))
 
     # then
     assert figures.token_requests == 1
-    assert figures.outcomes == {error: 24}
+    assert figures.outcomes == {error: FEW}
     assert len(distinct(answers)) == 1
 
 
@@ -168,12 +172,12 @@ def test_nobody_waits_while_the_token_is_still_good(world: World) -> None:
     world.gate.wait_for(1)
 
     # when
-    served = world.callers.begin(tokens(connection_id, 24), among=[1, 2, 3]).answers()
+    served = world.callers.begin(tokens(connection_id, FEW), among=[1, 2, 3]).answers()
     world.gate.open()
     refreshed = refreshing.answers()
 
     # then
-    assert [answer.result["version"] for answer in served] == [1] * 24
+    assert [answer.result["version"] for answer in served] == [1] * FEW
     assert [answer.result["version"] for answer in refreshed] == [2]
     assert world.token_requests() == 1
 
@@ -349,8 +353,8 @@ def test_a_refresh_in_flight_does_not_overwrite_a_new_consent(world: World) -> N
     connection_id = world.connect("M-OLD")
     world.advance(3700)
     world.gate.hold("refresh_token")
-    waiting = world.callers.begin(tokens(connection_id, 24))
-    world.callers.wait_until_deciding(24)
+    waiting = world.callers.begin(tokens(connection_id, FEW))
+    world.callers.wait_until_deciding(FEW)
     world.gate.wait_for(1)
 
     # when
@@ -359,7 +363,7 @@ def test_a_refresh_in_flight_does_not_overwrite_a_new_consent(world: World) -> N
     answers = waiting.answers()
 
     # then
-    assert Counter(answer.outcome for answer in answers) == {"ok": 24}
+    assert Counter(answer.outcome for answer in answers) == {"ok": FEW}
     assert len(distinct(answers)) == 1
     assert answers[0].result["version"] == 2
     assert world.merchant_of(answers[0].result) == "M-NEW"
@@ -397,8 +401,8 @@ def test_a_refresh_in_flight_does_not_resurrect_a_revoked_connection(world: Worl
     # given
     connection_id = world.connect_expired()
     world.gate.hold("refresh_token")
-    waiting = world.callers.begin(tokens(connection_id, 24), among=[1, 2, 3])
-    world.callers.wait_until_deciding(24)
+    waiting = world.callers.begin(tokens(connection_id, FEW), among=[1, 2, 3])
+    world.callers.wait_until_deciding(FEW)
     world.gate.wait_for(1)
 
     # when
@@ -408,7 +412,7 @@ def test_a_refresh_in_flight_does_not_resurrect_a_revoked_connection(world: Worl
 
     # then
     assert revoked.result == {"connection_id": connection_id, "status": "revoking"}
-    assert Counter(answer.outcome for answer in answers) == {"connection_revoked": 24}
+    assert Counter(answer.outcome for answer in answers) == {"connection_revoked": FEW}
     assert world.connection(connection_id)["status"] in {"revoking", "revoked"}
     assert world.token(connection_id)["error"] == "connection_revoked"
     assert_ends_for_good(world, connection_id)
@@ -503,8 +507,8 @@ def test_after_a_killed_refresh_one_caller_tries_again(world: World, server: Fau
     world.gate.wait_for(1)
 
     # when
-    waiting = world.callers.begin(tokens(connection_id, 24), among=[1, 2, 3])
-    world.callers.wait_until_deciding(24)
+    waiting = world.callers.begin(tokens(connection_id, FEW), among=[1, 2, 3])
+    world.callers.wait_until_deciding(FEW)
     world.callers.kill(0)
     world.gate.open()
 
@@ -517,7 +521,7 @@ def test_after_a_killed_refresh_one_caller_tries_again(world: World, server: Fau
     answers = waiting.answers()
 
     # then
-    assert Counter(answer.outcome for answer in answers) == {outcome: 24}
+    assert Counter(answer.outcome for answer in answers) == {outcome: FEW}
     assert len(distinct(answers)) == 1
     assert world.token_requests() == 2
     assert ("interrupted" in answers[0].result.get("error_description", "")) is (outcome != "ok")
@@ -531,8 +535,8 @@ def test_a_holder_that_comes_too_late_changes_nothing(world: World) -> None:
     late = world.callers.begin(tokens(connection_id, 1), among=[0])
     world.gate.wait_for(1)
     world.advance(LONGER_THAN_A_LEASE)
-    others = world.callers.begin(tokens(connection_id, 24), among=[1, 2, 3])
-    world.callers.wait_until_deciding(24)
+    others = world.callers.begin(tokens(connection_id, FEW), among=[1, 2, 3])
+    world.callers.wait_until_deciding(FEW)
     world.gate.wait_for(2)
 
     # when

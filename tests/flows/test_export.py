@@ -37,15 +37,6 @@ VENDED = ("access_token", "expires_at", "scope", "subject", "metadata")
 PRIVATE = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
-class RunsOut(Context):
-    """A call whose time goes by a second whenever it looks at it."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return what is left."""
-        self._remaining -= 1
-        return super().get_remaining_time_in_millis()
-
-
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """Give a stack of this module's own: an export of everything is to be what these tests have made."""
@@ -204,9 +195,9 @@ def test_a_call_that_runs_out_of_time_says_where_the_next_one_goes_on(
     functions = with_services(stack, export)
 
     # when
-    answers = [functions(request, RunsOut(19))]
+    answers = [functions(request, Context(19, a_look_takes=1))]
     while "cursor" in answers[-1]:
-        answers.append(functions({**request, "cursor": answers[-1]["cursor"]}, RunsOut(19)))
+        answers.append(functions({**request, "cursor": answers[-1]["cursor"]}, Context(19, a_look_takes=1)))
 
     # then
     found = [each["connection_id"] for each in opened(folder, *(each["jwe"] for each in answers if "jwe" in each))]

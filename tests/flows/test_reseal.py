@@ -28,15 +28,6 @@ if TYPE_CHECKING:
 MERCHANTS = 10
 
 
-class OfShortDuration(Context):
-    """A call whose time goes by a little whenever it looks at it."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return what is left."""
-        self._remaining -= 0.5
-        return super().get_remaining_time_in_millis()
-
-
 @dataclass
 class Deployment:
     """Functions on a table of their own, with one key or two: the deployed ones stay as they are."""
@@ -109,7 +100,7 @@ def test_everything_is_sealed_again_while_it_is_used_and_interrupted(
     assert deployment.reseal(only_count=True)["keys"] == {deployment.old: MERCHANTS}
 
     # when
-    cut_short = deployment.reseal(OfShortDuration(20))
+    cut_short = deployment.reseal(Context(20, a_look_takes=0.5))
     same = {shop: deployment.token(shop)["access_token"] for shop in used}
     killed = [interrupted(deployment, "UpdateItem", after=3), interrupted(deployment, "Decrypt", after=2)]
     stack.clock.advance(3700)

@@ -11,8 +11,9 @@ import boto3
 import pytest
 from werkzeug.wrappers import Response
 
+from functions.revoke import handler as revoke
 from local.demo import Faults
-from tests.flows.application import FAILURE_KEYS, fresh, writes
+from tests.flows.application import FAILURE_KEYS, Context, fresh, with_services, writes
 from tests.flows.scripted import connect
 
 if TYPE_CHECKING:
@@ -428,7 +429,7 @@ def test_what_came_of_such_a_refresh_is_not_lost_with_its_write(
 
     # when
     stack.aws_faults.fail("dynamodb", "UpdateItem", after=2)
-    failed = application.call("revoke", connection_id=connection_id)
+    failed = with_services(stack, revoke)({"connection_id": connection_id}, Context(remaining_seconds=22))
     stack.aws_faults.clear()
     waits = application.call("revoke", connection_id=connection_id)["status"]
     asked = scripted.paths()

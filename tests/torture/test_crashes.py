@@ -20,10 +20,8 @@ SHORT = [
     "callback, new connection",
     "import",
     "token, expired",
-    "token, DynamoDB takes no write after the answer",
     "refresh, by the queue, long replay window",
     "revoke, two tokens",
-    "rescue of a refresh whose version is taken",
 ]
 
 

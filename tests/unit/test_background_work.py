@@ -9,6 +9,7 @@ import pytest
 from benchmarks.turns import WORKING, World
 from functions.vault.base.errors import ProviderTimedOut
 from functions.vault.base.timing import NEVER
+from functions.vault.grant.failure import LONGEST_REVOCATION_DELAY
 from functions.vault.storage.shared import Standing
 from functions.vault.usecases.revoking import GIVE_UP_AFTER, NotRevokedYet
 from tests.unit.samples import NOW, answer
@@ -196,6 +197,7 @@ def _raise(error: Exception) -> Any:
 
 def test_a_person_is_still_called_when_a_revocation_has_failed_too_often(services: MemoryServices) -> None:
     """Its message goes to the dead letters, although the server is left alone by then."""
+    assert GIVE_UP_AFTER * LONGEST_REVOCATION_DELAY > 86400
     services.server.answers = [HANGS] * GIVE_UP_AFTER
     services.revoking.revoke("merchant-0", services.deadline())
     for _ in range(GIVE_UP_AFTER - 2):
