@@ -49,9 +49,9 @@ def needed(stack: str, client_of: Callable[[Any], Any] = boto3.client, template_
 
 def of_the_template() -> Policy:
     """Return the policy of the stack's own key, as the template has it."""
-    from samtranslator.yaml_helper import yaml_parse  # noqa: PLC0415 - it takes long to load, and checks need it late
+    from local.aws.cloudformation import read  # noqa: PLC0415 - it takes long to load, and checks need it late
 
-    template = yaml_parse(_TEMPLATE.read_text(encoding="utf-8"))
+    template = read(_TEMPLATE)
     policy: Policy = template["Resources"]["TokensKey"]["Properties"]["KeyPolicy"]
     return policy
 

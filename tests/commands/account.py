@@ -61,12 +61,13 @@ class Account:
 
     def as_deployed(self) -> None:
         """Put back what a page may have had changed: the functions' timeouts."""
+        client = boto3.client("lambda")
+        now = {each["FunctionName"]: each["Timeout"] for each in client.list_functions(MaxItems=1000)["Functions"]}
         for logical_id, each in translated()["Resources"].items():
             if each["Type"] == "AWS::Lambda::Function":
-                timeout = each["Properties"]["Timeout"]
-                boto3.client("lambda").update_function_configuration(
-                    FunctionName=self.names[logical_id], Timeout=timeout
-                )
+                name, timeout = self.names[logical_id], each["Properties"]["Timeout"]
+                if now[name] != timeout:
+                    client.update_function_configuration(FunctionName=name, Timeout=timeout)
 
     def have_secret(self, name: str, *, there: bool) -> None:
         """See to it that there is a secret of a name, or that there is none."""
