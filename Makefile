@@ -62,9 +62,9 @@ torture: .venv/test.stamp node_modules/stamp
 		wait $$beside || failed=1; cat $$said; rm $$said; exit $$failed)
 
 # What combines one thing with another (tests/breadth.py): in `make test` each value once, and here every combination.
-COMBINED = tests/clients/cli/test_doctor.py tests/flows/test_leaks.py tests/interop/test_oidc_provider.py \
-	tests/stack/test_command.py tests/test_registration_schema.py tests/test_trim.py \
-	tests/unit/test_connections_table.py tests/unit/test_hostile_answers.py
+COMBINED = tests/clients/cli/test_doctor.py tests/flows/test_event_shapes.py tests/flows/test_leaks.py \
+	tests/interop/test_oidc_provider.py tests/stack/test_command.py tests/test_registration_schema.py \
+	tests/test_trim.py tests/unit/test_connections_table.py tests/unit/test_hostile_answers.py
 
 # New examples in each run. A failure says how to try its example again.
 fuzz: .venv/test.stamp node_modules/stamp
