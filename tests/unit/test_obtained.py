@@ -30,6 +30,7 @@ RETRIED = refreshes.leased(ASKED, "holder-2", LATE + 30, NOW + 31)
 
 FIRST_ANSWER = sealed_tokens(sealed=b"sealed-first")
 SECOND_ANSWER = sealed_tokens(sealed=b"sealed-second")
+LATER_CONSENT = sealed_tokens(sealed=b"sealed-later", at=LATE, version=3)
 LAPSED = Lease("holder-3", 1, NOW + 50)
 AT_WORK = Lease("holder-3", 1, LATE + 1)
 
@@ -431,8 +432,9 @@ def test_a_consent_for_a_record_that_vanished_is_sealed_again() -> None:
             refreshes.leased(stored, "h", LATE + 9, LATE), SECOND_ANSWER, RefreshedFrom("sealed-ours", 1), "h", LATE
         ),
         lambda stored: confirmed(revocations.revoked(stored, LATE)),
+        lambda stored: connection(tokens=LATER_CONSENT, before=stored, authorized_by="request-9", now=LATE),
     ],
-    ids=["as written", "refreshed since", "revoked since"],
+    ids=["as written", "refreshed since", "revoked since", "superseded since"],
 )
 def test_a_consent_is_stored_once(since: Any) -> None:
     """A redelivered answer of the same request changes nothing, although it may have been sealed again."""
