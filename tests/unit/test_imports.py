@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from functions.vault.base.errors import ProviderError, ReauthorizationRequired
-from functions.vault.grant import imports, refreshes, revocations, unproved
+from functions.vault.grant import consents, imports, refreshes, revocations, unproved
 from functions.vault.grant.connection import Connection
 from functions.vault.grant.failure import Failure
 from functions.vault.grant.lease import Lease
 from functions.vault.grant.life import Happened, Place, Status
 from functions.vault.grant.revocation import Revocation
 from functions.vault.grant.seal import Seal
-from functions.vault.grant.stored_set import RefreshedFrom, StoredSet
+from functions.vault.grant.stored_set import Pending, RefreshedFrom, StoredSet
 from functions.vault.grant.transition import after
 from tests.unit.samples import NOW, WHOSE, connection, current, sealed_tokens, token_response
 
@@ -203,6 +203,35 @@ def test_an_import_stays_an_import_while_it_is_not_proved() -> None:
     assert unproved.unproved_in(refused(consented)) is None
     assert unproved.without_refused(proving, NOW + 10) is proving
     assert unproved.without_refused(refused(proving), NOW + 10).sets == ()
+
+
+@pytest.mark.parametrize(
+    ("was", "places"),
+    [
+        (refused(to_be_proved()), {"consent": Place.CURRENT}),
+        (to_be_proved(), {"consent": Place.CURRENT, "sealed-1": Place.SUPERSEDED}),
+        (imported(), {"consent": Place.CURRENT, "sealed-1": Place.SUPERSEDED}),
+    ],
+    ids=["refused", "to be proved", "taken as it is"],
+)
+def test_a_consent_takes_the_place_of_an_import(was: Connection, places: dict[str, Place]) -> None:
+    """What was refused is nobody's, and whoever had it before may go on with it; the rest may have to be revoked."""
+    made = connection(tokens=sealed_tokens(sealed=b"consent", version=2), before=was, now=NOW + 20)
+
+    assert {each.id: each.place for each in made.sets} == places
+    assert (made.status, made.import_digest, made.authorized_by) == (Status.ACTIVE, None, "request-1")
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_consent_that_is_not_the_connections_own_leaves_an_import_to_be_proved(*, apart: bool) -> None:
+    """It has waited beside that, and goes; whoever proves the import goes on."""
+    pending = Pending(until=NOW + 60, obtained_at=NOW, revocations=0, grants_are_apart=apart)
+    waits = consents.has_to_wait(to_be_proved(), sealed_tokens(sealed=b"theirs"), pending, "request-2", NOW + 10)
+
+    made = consents.disowned(waits, waits.in_place(Place.PENDING)[0], NOW + 20)
+
+    assert [each.id for each in made.to_revoke] == (["theirs"] if apart else [])
+    assert (made.status, made.is_to_be_proved, made.set_of("theirs") is None) == (Status.UNCONFIRMED, True, not apart)
 
 
 @pytest.mark.parametrize(
