@@ -71,7 +71,7 @@ def provider(pattern: str = SHOP, template: str = TEMPLATE, **fields: Any) -> Pr
 def test_an_invalid_name_is_refused_before_anything_is_stored(value: str) -> None:
     """The caller of `start` learns which parameter it is and what is expected; the value is not repeated."""
     with pytest.raises(InvalidRequest) as caught:
-        provider().chosen_parameters({"shop": value})
+        provider().chosen_parameters({"shop": value}, {})
 
     assert caught.value.description.startswith("parameters.shop: expected ")
     assert value.strip(". ") == "" or value not in caught.value.description
@@ -91,21 +91,41 @@ def test_names_that_make_no_host_together_are_refused_before_anything_is_stored(
     ).provider
 
     with pytest.raises(InvalidRequest, match=r"^parameters: expected values that leave the URL https://"):
-        known.chosen_parameters(dict.fromkeys("abcd", "x" * 63))
+        known.chosen_parameters(dict.fromkeys("abcd", "x" * 63), {})
 
 
 def test_a_missing_parameter_is_named() -> None:
     """Nothing is guessed that decides which server is asked."""
     with pytest.raises(InvalidRequest, match=r'^parameters.shop: required: 1 of a-z 0-9, then .*like "acme"\.$'):
-        provider().chosen_parameters({"other": "acme"})
+        provider().chosen_parameters({"other": "acme"}, {})
 
 
 def test_a_default_replaces_a_parameter_that_the_caller_omits() -> None:
     """It is stored with the connection, which keeps its tenant if the default changes."""
     known = provider(parameter_defaults={"shop": "acme"})
 
-    assert known.chosen_parameters({}) == {"shop": "acme"}
-    assert known.chosen_parameters({"shop": "other", "note": "7"}) == {"shop": "other", "note": "7"}
+    assert known.chosen_parameters({}, {}) == {"shop": "acme"}
+    assert known.chosen_parameters({"shop": "other", "note": "7"}, {}) == {"shop": "other", "note": "7"}
+
+
+@pytest.mark.parametrize("name", ["Shop", "shops", "shoop"])
+def test_a_misspelt_parameter_is_not_replaced_by_a_default(name: str) -> None:
+    """Else the customer would be sent to somebody else's server. The stored ones of a connection are as they are."""
+    known = provider(parameter_defaults={"shop": "acme"})
+
+    with pytest.raises(InvalidRequest, match=rf"^parameters.{name}: unknown \(did you mean shop\?\)\.$"):
+        known.chosen_parameters({name: "other"}, {})
+    assert known.chosen_parameters({name: "1", "shop": "other"}, {}) == {name: "1", "shop": "other"}
+    assert known.chosen_parameters(None, {name: "1"}) == {"shop": "acme", name: "1"}
+
+
+def test_a_misspelt_region_is_not_replaced_by_the_usual_one() -> None:
+    """It says where a code and a refresh token are sent."""
+    regions = {"eu": {"token_endpoint": "https://eu.acme.example/token"}}
+    known = registration(token_endpoint="https://acme.example/token", regions=regions).provider
+
+    with pytest.raises(InvalidRequest, match=r"^parameters.reigon: unknown \(did you mean region\?\)\.$"):
+        known.chosen_parameters({"reigon": "eu"}, {})
 
 
 def test_every_template_is_filled_in() -> None:

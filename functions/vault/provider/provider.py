@@ -182,15 +182,26 @@ class Provider:
         """Return whether its endpoints depend on a connection's parameters."""
         return bool(self.parameters or self.regions)
 
-    def chosen_parameters(self, unverified: Mapping[str, str]) -> dict[str, str]:
-        """Return a connection's parameters with the provider's defaults; each matches its pattern.
+    def chosen_parameters(self, unverified: Mapping[str, str] | None, stored: Mapping[str, str]) -> dict[str, str]:
+        """Return a connection's parameters with the provider's defaults; each of the provider's matches its pattern.
 
-        Raises `InvalidRequest` naming every one that is missing or does not match.
+        What a caller does not give (None) stays as it is stored. Raises `InvalidRequest` naming every one that is
+        missing, misspelt or does not match. Others are the application's own, and stay as they are.
         """
-        chosen = {**self.parameter_defaults, **unverified}
-        if problems := self._parameter_problems(chosen):
+        chosen = {**self.parameter_defaults, **(stored if unverified is None else unverified)}
+        if problems := self._misspelt(unverified or {}) or self._parameter_problems(chosen):
             raise InvalidRequest("; ".join(problems) + ".")
         return chosen
+
+    def _misspelt(self, unverified: Mapping[str, str]) -> list[str]:
+        """Name those of no parameter that look like one that is not given: its default must not take their place."""
+        known = {*self.parameters, *([REGION] if self.regions else [])}
+        if not (missing := known - unverified.keys()) or not (others := unverified.keys() - known):
+            return []
+        from functions.vault.base.refused_fields import did_you_mean, nearest, shown  # noqa: PLC0415 - most are right
+
+        near = {name: nearest(name, missing) for name in sorted(others)}
+        return [f"parameters.{shown(name)}: unknown{did_you_mean(meant)}" for name, meant in near.items() if meant]
 
     def redirected_parameters(self, chosen: Mapping[str, str], unverified: Mapping[str, str]) -> dict[str, str]:
         """Return a connection's parameters with those that the redirect names: they say where its code has to go.

@@ -111,8 +111,8 @@ class Importing:
     ) -> tuple[Registration, Brought]:
         """Return the registration that the tokens belong to, and what comes beside them."""
         registration = self.registrations.whole(fields["provider"], deadline)
-        given = fields.get("parameters", existing.parameters if existing else {})
-        parameters = registration.provider.chosen_parameters(given)
+        stored = existing.parameters if existing else {}
+        parameters = registration.provider.chosen_parameters(fields.get("parameters"), stored)
         owner = fields.get("owner", existing.owner if existing else None)
         tags = fields.get("tags", existing.tags if existing else {})
         return registration.for_tenant(parameters), imports.Brought(digest, owner, parameters, tags)

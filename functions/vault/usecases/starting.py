@@ -53,8 +53,8 @@ class Starting:
                 require_free(existing, fields.get("owner"))
             require_same_party(existing, fields)
             _require_room(existing, self.timing.now())
-        given = fields.get("parameters", existing.parameters if existing else {})
-        parameters = registration.provider.chosen_parameters(given)
+        stored = existing.parameters if existing else {}
+        parameters = registration.provider.chosen_parameters(fields.get("parameters"), stored)
         registration = registration.for_tenant(parameters)
         ticket = Ticket(authorization.new_request_id(), authorization.new_secret())
         request, params = self._request(ticket, registration, connection_id, existing, parameters, fields)
