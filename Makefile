@@ -121,6 +121,7 @@ check-security: .venv-checkov/stamp
 build: .venv-sam/stamp | require-python
 	$(SAM) build
 	@$(PYTHON) -m tools.describe $(BUILT)/TokenFunction
+	@echo 'Next: .venv-sam/bin/sam deploy, without --guided. It asks before it changes anything; README.md goes on from there.'
 
 check-deployment: .venv/run.stamp
 	@$(BIN)/python -m tools.check_deployment $(STACK)
@@ -164,7 +165,7 @@ require-python:
 
 # A stamp says that this version of the pins is installed. The modules are compiled at the first start, which follows soon.
 .venv/run.stamp: requirements-local.txt .venv/made
-	@echo 'Installing what the stack needs (once) ...' >&2
+	@echo "Installing what the stack needs (once): $$(grep -c '==' $<) packages of $<, which takes most of a minute ..." >&2
 	@$(BIN)/python $(PIP_INSTALL) --no-compile --requirement requirements-local.txt
 	@touch $@
 

@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     from local.base.errors import RegistrationsError, StackError  # noqa: PLC0415
 
     chosen = options.parse(arguments)
-    print("Gatehouse is starting ...", flush=True)
+    print("Gatehouse is starting: an emulated AWS account, the functions, the demo server ...", flush=True)
     try:
         with _stack(chosen) as stack:
             signals = _signals()
@@ -52,7 +52,7 @@ def banner(stack: Stack) -> str:
 
   Open      {stack.local_url}/
             connect a demo merchant, then look at its connection
-  Invoke    echo '{{}}' | aws lambda invoke --function-name gatehouse-connections \\
+  Invoke    echo '{{}}' | aws lambda invoke --function-name gatehouse-connections:live \\
               --endpoint-url {stack.local_url} --payload fileb:///dev/stdin /dev/stdout | cat
             (any AWS credentials and region will do; boto3's lambda client takes the same endpoint_url)
   HTTP      curl -d '{{}}' -H 'Content-Type: application/json' {stack.local_url}/v1/connections

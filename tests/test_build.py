@@ -449,11 +449,13 @@ def test_the_build_ends_with_a_summary(for_lambda: Path) -> None:
     without = (
         f"Each function is {size}, without bytecode: a cold start takes {build.SLOWER_WITHOUT_BYTECODE} times as long."
     )
-    described, materials, allowed = done.stdout.splitlines()[-3:]
+    described, materials, allowed, following = done.stdout.splitlines()[-4:]
     assert described == (with_bytecode if lambdas_python() else without)
     lists = r"lists 16 packages, 11 of them modified, and \d\d parts of them\."
     assert re.fullmatch(rf"Bill of materials: {for_lambda}/gatehouse\.cdx\.json \(CycloneDX 1\.6\) {lists}", materials)
     assert allowed == "Licences: all of them are allowed, certifi (MPL-2.0) by exception."
+    # SAM's own last word is `sam deploy --guided`, and its command may not be on the PATH.
+    assert following.startswith("Next: .venv-sam/bin/sam deploy, without --guided.")
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,7 @@ PRINTED = {
     ("docs/runbooks.md", "gatehouse-reseal:live"): r'"left": 0, .*"keys": \{"arn:aws:kms:',
     ("docs/runbooks.md", "make take-over"): r"\d+ taken over; \d+ left, because the new table has something newer\.",
     ("local/demo/README.md", '"status": 429'): '"retry_after": 7',
+    ("local/demo/README.md", "order/orders"): '"order_id": "DEMO-',
     ("docs/runbooks.md", "cat left.txt"): r"AWS::KMS::Key\s+TokensKey\s+\S+",
 }
 """What must be found in what a block prints, by its page and by something that stands in it."""

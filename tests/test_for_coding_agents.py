@@ -53,18 +53,18 @@ def test_every_error_has_its_rule() -> None:
 
 def test_the_programs_connect_a_customer_and_call_an_api(stack: Stack) -> None:
     """Copied as they stand: `shop-1` is connected, and its API called; after a 401 with a token that was refreshed."""
-    connecting, calling = programs(AGENTS, "python")
-    me, invoked = f"{stack.demo.url}/rest/v2/oauth/me", {"AWS_ENDPOINT_URL_LAMBDA": stack.base_url}
-    asked = f'print(request("shop-1", "GET", "{me}", **{{"X-UltraCart-Api-Version": "2017-03-01"}}).json())'
+    connecting, calling, reading = programs(AGENTS, "python")
+    invoked = {"AWS_ENDPOINT_URL_LAMBDA": stack.base_url}
+    asked = reading.replace("http://localhost:8787", stack.local_url)
 
     connected = run(connecting, **invoked)
     first = run(f"{calling}\n{asked}", **invoked)
     before = (stack.invoke("token", {"connection_id": "shop-1"}) or {})["version"]
-    stack.demo.put_faults(Faults(endpoint="me", status=401, times=1))
+    stack.demo.put_faults(Faults(endpoint="api", status=401, times=1))
     stack.clock.advance(JUST_OBTAINED)
     second = run(f"{calling}\n{asked}", **invoked)
 
     assert connected == "200"
-    assert "merchant_id" in first
+    assert "DEMO-" in first
     assert second == first
     assert (stack.invoke("token", {"connection_id": "shop-1"}) or {})["version"] == before + 1

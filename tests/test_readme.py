@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import tomllib
@@ -183,6 +184,17 @@ def test_the_walk_through_the_demo_names_what_is_there(stack: Stack, browser: Br
     assert {"Connect", "Allow", "Get token"} <= named
     for name in named:
         assert re.search(rf"<(?:button|a|label)\b[^>]*>{name}\b", landing + consent), name
+
+
+def test_the_landing_pages_program_reads_orders(stack: Stack, browser: Browser) -> None:
+    """It can be copied as it stands: the token is of a connection that is there, and its API answers."""
+    browser.connect(connection_id="shop-1")
+    (program,) = re.findall(r'aria-label="Python example"><code>(.*?)</code>', browser.open("/").text, re.DOTALL)
+
+    printed = run(html.unescape(program))
+
+    assert "gatehouse-token:live" in program
+    assert "'order_id': 'DEMO-" in printed
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

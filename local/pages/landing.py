@@ -54,6 +54,8 @@ _NOTICES_KEPT = 100
 _MOST_READ = 1000
 _MOST_SHOWN = 200
 _EVENTS_SHOWN = 20
+_FIRST_CONNECTION = "shop-1"
+"""What the README has a newcomer connect."""
 # A token set that is gone has no expiry to speak of.
 _WITHOUT_TOKENS = frozenset({"revoked", "revoking"})
 
@@ -135,6 +137,7 @@ class Landing:
             left_out=max(0, len(connections) - _MOST_SHOWN),
             notice=notice or failed,
             connection=notice.connection if notice else None,
+            example=_example(connections, notice.connection if notice else None),
             events=[_event_row(event) for event in self._sources.events()[: -_EVENTS_SHOWN - 1 : -1]],
             clock=_clock(self._clock),
             links=self._links,
@@ -268,6 +271,16 @@ def _row(connection: Mapping[str, Any], now: float) -> dict[str, Any]:
         "parameters": " ".join(f"{name}={value}" for name, value in (connection.get("parameters") or {}).items()),
         "failure": connection.get("failure"),
     }
+
+
+def _example(connections: Sequence[Mapping[str, Any]], latest: str | None) -> str:
+    """Return the connection whose orders the page's program reads: the one that was used last, if it has any."""
+    have_orders = [
+        each["connection_id"]
+        for each in connections
+        if each["provider"] == "ultracart" and each["status"] not in _WITHOUT_TOKENS
+    ]
+    return latest if latest in have_orders else next(iter(have_orders), _FIRST_CONNECTION)
 
 
 def _event_row(event: Mapping[str, Any]) -> dict[str, Any]:

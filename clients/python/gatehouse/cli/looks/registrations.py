@@ -33,7 +33,8 @@ def findings(account: Account, providers: Sequence[str]) -> Iterator[Finding]:
             "registrations",
             "a registration",
             f"Secrets Manager has no secret that begins with {account.secret_prefix}: nobody can be connected.",
-            f"gatehouse register NAME{account.options}, with a name that gatehouse providers lists, or one of your own",
+            f"gatehouse register NAME{account.options}",
+            "The names of the catalogue: gatehouse providers",
         )
     for name in names:
         yield from _of(account, name)
