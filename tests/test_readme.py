@@ -186,7 +186,7 @@ def test_the_walk_through_the_demo_names_what_is_there(stack: Stack, browser: Br
         assert re.search(rf"<(?:button|a|label)\b[^>]*>{name}\b", landing + consent), name
 
 
-def test_the_landing_pages_program_reads_orders(stack: Stack, browser: Browser) -> None:
+def test_the_landing_pages_program_reads_orders(browser: Browser) -> None:
     """It can be copied as it stands: the token is of a connection that is there, and its API answers."""
     browser.connect(connection_id="shop-1")
     (program,) = re.findall(r'aria-label="Python example"><code>(.*?)</code>', browser.open("/").text, re.DOTALL)
