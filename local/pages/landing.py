@@ -275,12 +275,14 @@ def _row(connection: Mapping[str, Any], now: float) -> dict[str, Any]:
 
 def _example(connections: Sequence[Mapping[str, Any]], latest: str | None) -> str:
     """Return the connection whose orders the page's program reads: the one that was used last, if it has any."""
-    have_orders = [
+    have_orders: list[str] = [
         each["connection_id"]
         for each in connections
         if each["provider"] == "ultracart" and each["status"] not in _WITHOUT_TOKENS
     ]
-    return latest if latest in have_orders else next(iter(have_orders), _FIRST_CONNECTION)
+    if latest is not None and latest in have_orders:
+        return latest
+    return next(iter(have_orders), _FIRST_CONNECTION)
 
 
 def _event_row(event: Mapping[str, Any]) -> dict[str, Any]:
