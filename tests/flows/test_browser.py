@@ -415,8 +415,8 @@ def test_a_damaged_link_says_so(visitor: OpenVisitor, ticket: str) -> None:
     assert "go back to the application" in someone.text
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("window", [{}, PHONE], ids=["desktop", "phone"])
+# Each color on each screen, in three languages: `make screenshots`.
+@pytest.mark.parametrize(("window", "scheme"), [({}, "light"), (PHONE, "dark")], ids=["desktop-light", "phone-dark"])
 def test_every_page_on_the_way_is_accessible(
     demo: DemoServer, visitor: OpenVisitor, authorize_url: AuthorizeUrl, window: dict[str, Any], scheme: str
 ) -> None:
