@@ -33,9 +33,9 @@ def public_pem(key: object) -> str:
     return pem.decode()
 
 
-def large_pem(bits: int) -> str:
+def large_pem(bits: int, ends_in: int = 1) -> str:
     """Return an RSA key of so many bits, in no time: it has no private half."""
-    numbers = rsa.RSAPublicNumbers(65537, (1 << (bits - 1)) + 1)
+    numbers = rsa.RSAPublicNumbers(65537, (1 << (bits - 1)) + ends_in)
     return numbers.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
@@ -59,6 +59,13 @@ def test_it_opens_with_a_library_that_is_not_ours(kind: str) -> None:
     assert header["kid"] == recipient.thumbprint == key.thumbprint()
     opened = another.decrypt_compact(sealed, key, algorithms=[header["alg"], "A256GCM"])
     assert opened.plaintext == TEXT
+
+
+def test_a_thumbprint_is_of_the_whole_number() -> None:
+    """RFC 7638, also if the number's text ends in a letter, and has no padding."""
+    pem = large_pem(2064, ends_in=23)
+
+    assert jwe.recipient(pem).thumbprint == import_key(pem, "RSA").thumbprint()
 
 
 def test_nothing_is_used_twice() -> None:
