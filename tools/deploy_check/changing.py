@@ -118,7 +118,7 @@ def checked(project: Project) -> str:
     ours = [f"{line}: {after}" for line, after in wrong if not after.startswith("nothing can be restored")]
     expect(not ours, "\n".join(ours))
     expect(wrong or ran.code == 0, f"make check-deployment ended with {ran.code}:\n{ran.output}")
-    (summary,) = (line for line in lines if line.endswith(("need you.", "as they should be.")))
+    (summary,) = (line for line in lines if line.endswith((" you.", "as they should be.")))
     return summary + (" (recovery, which the emulator leaves off)" if wrong else "")
 
 
