@@ -13,6 +13,8 @@ const RESERVE = 1_000; // What is left of a Lambda function's time, to answer it
 const MIN_TTL = 60; // Seconds, as at Gatehouse itself.
 const JUST_OBTAINED = 10_000; // Gatehouse does not refresh a token set that is younger.
 const REFRESH_DOES_NOT_HELP = 300_000; // After a new token got a 401, too.
+// What neither ends nor replaces a token. For all else, also for what this client does not know, the kept one goes.
+const LEAVES_TOKENS = new Set(["token", "connections", "start"]);
 
 /** Gatehouse said no, or did not answer. No error holds a token, a secret or a confirmation. */
 export class GatehouseError extends Error {
@@ -121,11 +123,12 @@ export class Link {
 /** The functions of Gatehouse. Make one for your process. Times that you pass are milliseconds. */
 export class Gatehouse {
   #core;
-  #limits;
+  #timeout;
+  #limits = [];
 
   constructor(options = {}) {
     this.#core = options instanceof Core ? options : new Core(options);
-    this.#limits = [() => options.timeout ?? 60_000];
+    this.#timeout = options.timeout ?? 60_000;
   }
 
   /** This client with less time: so many milliseconds from now on, or what a Lambda function has left. */
@@ -135,7 +138,8 @@ export class Gatehouse {
       ? () => limit.getRemainingTimeInMillis() - RESERVE
       : () => end - this.#core.clock.monotonic();
     const other = new Gatehouse(this.#core);
-    other.#limits = typeof limit === "number" ? [...this.#limits.slice(1), left] : [...this.#limits, left];
+    other.#timeout = end === undefined ? this.#timeout : limit;
+    other.#limits = [...this.#limits, left];
     return other;
   }
 
@@ -193,18 +197,18 @@ export class Gatehouse {
 
   /** Vouches that the customer who came back is the one whom you sent. Take `owner` from their session. */
   async confirm(connectionId, confirmation, { owner } = {}) {
-    return camel(await this.#forgetting("confirm", { connection_id: connectionId, confirmation, owner }));
+    return camel(await this.call("confirm", { connection_id: connectionId, confirmation, owner }));
   }
 
   /** Ends a connection. Not repeated if no answer comes: look at `connection` then. */
   async revoke(connectionId) {
-    return camel(await this.#forgetting("revoke", { connection_id: connectionId }));
+    return camel(await this.call("revoke", { connection_id: connectionId }));
   }
 
   /** Takes over a grant that was obtained elsewhere, and proves it by refreshing it once. */
   async importConnection(provider, connectionId, fields = {}) {
     const request = { provider, connection_id: connectionId, ...snake(fields) };
-    return camel(await this.#forgetting("import_connection", request));
+    return camel(await this.call("import_connection", request));
   }
 
   /** What is known of one connection, as Gatehouse answers it. It never has a token. */
@@ -228,16 +232,18 @@ export class Gatehouse {
   }
 
   /** The answer of any function, as it is. What this client does not know is not sent twice. */
-  call(name, request) {
-    return this.#core.call(name, request, this.#until());
-  }
-
-  #forgetting(name, request) {
-    return this.call(name, request).finally(() => this.#core.forget(request.connection_id));
+  async call(name, request) {
+    try {
+      return await this.#core.call(name, request, this.#until());
+    } finally {
+      // Whatever came of it: without an answer, too, a token may have been ended or replaced.
+      if (!LEAVES_TOKENS.has(name)) this.#core.forget(request.connection_id);
+    }
   }
 
   #until() {
-    return new Deadline(Math.max(0, Math.min(...this.#limits.map((left) => left()))), this.#core.clock);
+    const left = Math.min(this.#timeout, ...this.#limits.map((each) => each()));
+    return new Deadline(Math.max(0, left), this.#core.clock);
   }
 }
 
@@ -278,6 +284,7 @@ class Core {
   constructor({ stack, url, owner, connection, region, client, keep = 300_000, clock = CLOCK }) {
     this.clock = clock;
     this.#keep = keep;
+    // In the files of many tools a variable that is left out is there, and empty.
     const address = url ?? process.env.GATEHOUSE_API_URL;
     if (!address && (owner !== undefined || connection !== undefined)) {
       throw new TypeError("owner and connection are paths of the HTTP API: pass url, the stack's output ApiUrl");
@@ -291,7 +298,7 @@ class Core {
     });
     this.#transport = address
       ? byHttp(address.replace(/\/+$/, ""), { owner, connection, region, client: lambda })
-      : byInvoke(stack ?? process.env.GATEHOUSE_STACK ?? "gatehouse", lambda);
+      : byInvoke(stack ?? (process.env.GATEHOUSE_STACK || "gatehouse"), lambda);
   }
 
   async token(connectionId, minTtl, until) {
@@ -496,6 +503,7 @@ function failureOfInvoke(error, name) {
   const status = error.$metadata?.httpStatusCode;
   if (status === 429) return new NoAnswer(`Lambda throttles ${name}.`, { mayHaveRun: false });
   if (status === 413) return new InvalidRequest("The request is too large for Lambda.");
+  if (status === 408 || status === 409) return new NoAnswer(`Lambda is not ready to run ${name}.`, { mayHaveRun: false });
   if (status >= 400 && status < 500) return refused(status, error.message, `the function ${name}`);
   if (status >= 500) return new NoAnswer(`Lambda failed with ${status}.`);
   return failureOfNetwork(error, name);
@@ -584,12 +592,17 @@ function answerOf(text) {
   if (!answer) throw new ServerError("The answer is not a JSON object.");
   if (answer.error === undefined) return answer;
   const error = new (BY_CODE.get(answer.error) ?? GatehouseError)(String(answer.error_description ?? ""), {
-    retryAfter: answer.retry_after,
+    retryAfter: seconds(answer.retry_after),
     connectionId: answer.connection_id,
     providerError: answer.provider_error,
     askedAt: answer.asked_at,
   });
-  throw Object.assign(error, { code: answer.error, retryable: answer.retryable ?? error.retryable });
+  throw Object.assign(error, { code: answer.error, retryable: (answer.retryable ?? error.retryable) === true });
+}
+
+/** A time that somebody can wait for. Whatever else an answer has there says nothing of when to ask. */
+function seconds(value) {
+  return Number.isFinite(value) && value > 0 ? value : undefined;
 }
 
 function parsed(text) {
@@ -620,11 +633,8 @@ function canBeRepeated(response, input, init) {
   const method = (init.method ?? (input instanceof Request ? input.method : "GET")).toUpperCase();
   if (response.redirected && method !== "GET" && method !== "HEAD") return false;
   if (init.body === undefined || init.body === null) return !(input instanceof Request && input.body);
-  return ["string", "FormData", "URLSearchParams", "Blob"].includes(kindOf(init.body)) || isBytes(init.body);
-}
-
-function kindOf(value) {
-  return typeof value === "string" ? "string" : value.constructor?.name;
+  if (typeof init.body === "string" || init.body instanceof Blob || isBytes(init.body)) return true;
+  return ["FormData", "URLSearchParams"].includes(init.body.constructor?.name);
 }
 
 function isBytes(value) {

@@ -116,13 +116,15 @@ class LambdaService(_Server):
         super().__init__(_Invoked)
         self.answers = list(answers)
         self.calls: list[tuple[str, dict[str, Any]]]
+        self.connections: list[tuple[str, int]]
+        """By which connection each call has come."""
         self.released = threading.Event()
         self.reset()
 
     def reset(self) -> None:
         """Answer at once, and forget what was called."""
         self.released.set()
-        self.calls = []
+        self.calls, self.connections = [], []
 
     def next_answer(self, function: str, request: dict[str, Any]) -> dict[str, Any] | Lambda:
         """Note a call, and return its answer once it is released."""
@@ -148,6 +150,7 @@ class _Invoked(_Handler):
     server: LambdaService
 
     def do_POST(self) -> None:
+        self.server.connections.append(self.client_address)
         found = re.fullmatch(r"/2015-03-31/functions/gatehouse-(\w+)%3Alive/invocations", self.path)
         by_api = re.fullmatch(r"/v1/(?:.+/)?(\w+)", self.path)
         name = found or by_api

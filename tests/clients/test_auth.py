@@ -269,6 +269,21 @@ def test_what_gatehouse_says_to_the_refresh_reaches_the_caller(
     assert len(api.seen) == 1
 
 
+def test_a_request_may_be_of_a_class_of_ones_own(
+    api: Api, service: LambdaService, client_of: Callable[..., Gatehouse]
+) -> None:
+    """Some have subclasses of what httpx has."""
+
+    class Ours(httpx.Request):
+        pass
+
+    service.answers = [token(1), token(2)]
+    with httpx.Client(verify=CONTEXT, auth=client_of().auth_for("shop-1")) as sender:
+        response = sender.send(Ours("POST", f"{api.url}/data", content=b"an order"))
+
+    assert response.status_code == 200
+
+
 def chunks() -> Iterator[bytes]:
     """Give a body that can be read once."""
     yield b"an "

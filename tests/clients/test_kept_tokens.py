@@ -164,6 +164,38 @@ def test_threads_that_ask_at_once_make_one_call(
     assert service.functions == [function]
 
 
+@pytest.mark.parametrize("function", ["confirm", "import_connection", "refresh", "revoke", "of_tomorrow"])
+def test_what_call_may_end_or_replace_is_forgotten_too(
+    function: str, service: LambdaService, client_of: Callable[..., Gatehouse]
+) -> None:
+    """`call` takes any function, and nobody knows what one of tomorrow does. What changes no token forgets none."""
+    service.answers = [token(1)]
+    client = client_of()
+    client.token("shop-1")
+
+    client.call("connections", {"connection_id": "shop-1"})
+    client.token("shop-1")
+    client.call(function, {"connection_id": "shop-1"})
+    client.token("shop-1")
+
+    assert service.functions == ["token", "connections", function, "token"]
+
+
+def test_a_client_without_an_end_to_its_time_shares_calls_too(
+    service: LambdaService, client_of: Callable[..., Gatehouse], threads: ThreadPoolExecutor
+) -> None:
+    """Nothing that waits for a thread takes infinity."""
+    service.answers = [token(1)]
+    service.released.clear()
+    client = client_of(timeout=float("inf"))
+
+    asked = [threads.submit(client.token, "shop-1") for _ in range(2)]
+    service.wait_for_calls(1)
+    service.released.set()
+
+    assert [each.result().version for each in asked] == [1, 1]
+
+
 def test_threads_share_a_failure_too(
     service: LambdaService, time: Time, client_of: Callable[..., Gatehouse], threads: ThreadPoolExecutor
 ) -> None:
@@ -248,6 +280,27 @@ def test_coroutines_that_ask_at_once_make_one_call_in_one_thread(
     assert threads <= 4
 
 
+def test_calls_that_wait_leave_the_event_loops_own_threads_alone(
+    service: LambdaService, client_of: Callable[..., AsyncGatehouse], threads: ThreadPoolExecutor
+) -> None:
+    """There are five of them on a small machine, and the names of hosts are looked up in them."""
+    service.answers = [token(1)]
+    service.released.clear()
+    client = client_of(AsyncGatehouse)
+
+    async def ask() -> str:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        asked = [asyncio.ensure_future(client.token(f"shop-{number}")) for number in range(8)]
+        await loop.run_in_executor(threads, service.wait_for_calls, 1)
+        looked_up = await asyncio.wait_for(asyncio.to_thread(lambda: "an address"), 2)
+        service.released.set()
+        await asyncio.gather(*asked)
+        return looked_up
+
+    assert asyncio.run(ask()) == "an address"
+
+
 def test_the_functions_are_there_for_coroutines_too(
     service: LambdaService, client_of: Callable[..., AsyncGatehouse]
 ) -> None:
@@ -275,9 +328,36 @@ def test_clients_that_are_made_alike_share_what_is_kept(monkeypatch: pytest.Monk
     assert Gatehouse("one").core is first.core
     assert AsyncGatehouse("one", timeout=5).core is first.core
     others = [Gatehouse("two"), Gatehouse("one", keep=0), Gatehouse("one", url="http://x", owner="acme")]
+    monkeypatch.setenv("GATEHOUSE_STACK", "")
+    assert Gatehouse().core is Gatehouse("gatehouse").core
     monkeypatch.setenv("AWS_PROFILE", "somebody-else")
     others += [Gatehouse("one"), Gatehouse("one", client=object()), Gatehouse("one", client=object())]
     assert len({id(client.core) for client in [first, *others]}) == 7
+
+
+def test_clients_of_many_owners_do_not_add_up() -> None:
+    """Each has connections of its own. Who makes one for each owner does not keep those of all."""
+    first = Gatehouse(url="https://x", owner="owner-0").core
+
+    cores = [Gatehouse(url="https://x", owner=f"owner-{number}").core for number in range(1, 102)]
+
+    assert Gatehouse(url="https://x", owner="owner-101").core is cores[-1]
+    assert Gatehouse(url="https://x", owner="owner-0").core is not first
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"timeout": None}, "timeout=None"),
+        ({"timeout": "20"}, "timeout='20'"),
+        ({"keep": True}, "keep=True"),
+        ({"url": "a1b2c3.execute-api.us-east-1.amazonaws.com"}, "is no URL"),
+    ],
+)
+def test_what_a_client_cannot_be_made_with_is_said_when_it_is_made(options: dict[str, Any], says: str) -> None:
+    """Not at its first call, by an error of whoever got it, or after a minute of repeats."""
+    with pytest.raises((TypeError, ValueError), match=says):
+        Gatehouse("one", **options)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -295,7 +375,27 @@ def test_a_forked_process_uses_no_socket_and_no_lock_of_its_parent(
             os._exit(0 if client.token("shop-1").version == 1 else 1)
 
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert len(service.calls) == 2
+    client.token("shop-2")
+    of_the_parent, of_the_child, of_the_parent_later = service.connections
+    assert of_the_child != of_the_parent == of_the_parent_later
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_in_a_forked_process_all_that_is_made_of_a_client_shares_what_is_kept(
+    service: LambdaService, client_of: Callable[..., Gatehouse]
+) -> None:
+    """Each request may make its own by `within` or `auth_for`: it asks no more often there."""
+    service.answers = [token(1)]
+    client = client_of()
+    child = os.fork()
+    if not child:
+        versions = {client.within(30).token("shop-1").version for _ in range(3)}
+        core = AsyncGatehouse.like(client.within(5)).core
+        os._exit(0 if versions == {1} and client.core is core else 1)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(service.calls) == 1
 
 
 def test_an_error_can_be_sent_to_another_process() -> None:

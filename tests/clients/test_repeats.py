@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 LINK = {"connection_id": "shop-1", "request_id": "r", "authorize_url": "https://x/authorize/r.s", "expires_at": 1}
 ACTIVE = {"connection_id": "shop-1", "status": "active", "version": 1}
+NOT_READY = Lambda(409, {"message": "An update is in progress for resource."})
 CALLS: dict[str, tuple[Callable[[Gatehouse], Any], dict[str, Any], bool]] = {
     "token": (lambda client: client.token("shop-1"), token(), True),
     "refresh": (lambda client: client.refresh("shop-1", if_version=1), token(2), True),
@@ -68,7 +69,11 @@ def test_what_may_have_run_is_sent_again_only_if_it_can_run_twice(
 
 
 @every_call
-@pytest.mark.parametrize("answered", [THROTTLES, failure("temporarily_unavailable")], ids=["throttled", "retryable"])
+@pytest.mark.parametrize(
+    "answered",
+    [THROTTLES, NOT_READY, failure("temporarily_unavailable")],
+    ids=["throttled", "being changed", "retryable"],
+)
 def test_what_did_not_happen_is_sent_again(
     name: str, answered: Any, service: LambdaService, client_of: Callable[..., Gatehouse]
 ) -> None:
@@ -113,6 +118,18 @@ def test_it_waits_as_long_as_gatehouse_says(
     assert 7 <= first <= 8
     assert 1.5 <= second <= 2.5
     assert 3 <= third <= 5
+
+
+@pytest.mark.parametrize("odd", [0, -5, float("nan"), float("inf"), "7", True, [1]], ids=repr)
+def test_a_time_that_nobody_can_wait_for_is_none(
+    odd: Any, service: LambdaService, time: Time, client_of: Callable[..., Gatehouse]
+) -> None:
+    """It neither ends the call with an error of Python's own nor makes it ask without a pause."""
+    service.answers = [failure("temporarily_unavailable", retry_after=odd), token()]
+
+    assert client_of().token("shop-1").version == 1
+
+    assert [0.75 <= pause <= 1.25 for pause in time.pauses] == [True]
 
 
 @pytest.mark.parametrize(("seconds", "attempts"), [(6, 1), (9, 2), (60, 8)])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial, update_wrapper
+import contextvars
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial, update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -24,13 +27,31 @@ _Result = TypeVar("_Result")
 
 _A_LITTLE = 1.0
 """Seconds by which a call under way may end before the caller's own time, to be shared with it."""
+_MOST_THREADS = 50
+"""As many as a transport keeps connections."""
+
+
+@cache
+def _threads(_process: int) -> ThreadPoolExecutor:
+    """Return the threads of a process for its calls.
+
+    asyncio's own are few, five on a small machine, and the names of hosts are looked up in them: a call that waits for
+    a provider would keep them from the rest of the program. And the end of its event loop waits for them.
+    """
+    return ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="gatehouse")
+
+
+async def _in_thread(call: Callable[..., _Result], *arguments: Any) -> _Result:
+    """Return what a call returns that blocks. It sees the context variables of its caller."""
+    run = partial(contextvars.copy_context().run, call, *arguments)
+    return await asyncio.get_running_loop().run_in_executor(_threads(os.getpid()), run)
 
 
 def _threaded(
     method: Callable[Concatenate[Gatehouse, _P], _Result],
 ) -> Callable[Concatenate[AsyncGatehouse, _P], Coroutine[Any, Any, _Result]]:
     async def call(self: AsyncGatehouse, /, *args: _P.args, **fields: _P.kwargs) -> _Result:
-        return await asyncio.to_thread(partial(method, Gatehouse.like(self), *args, **fields))
+        return await _in_thread(partial(method, Gatehouse.like(self), *args, **fields))
 
     update_wrapper(call, method)
     return call
@@ -42,7 +63,7 @@ def _threaded_iterator(
     async def iterate(self: AsyncGatehouse, /, *args: _P.args, **fields: _P.kwargs) -> AsyncIterator[_Result]:
         found = method(Gatehouse.like(self), *args, **fields)
         while True:
-            each = await asyncio.to_thread(next, found, None)
+            each = await _in_thread(next, found, None)
             if each is None:
                 return
             yield each
@@ -101,7 +122,7 @@ class AsyncGatehouse(Client):
         calls, key = _under_way.setdefault(loop, {}), (self.core, key)
         found = calls.get(key)
         if found is None or found[0].left < until.left - _A_LITTLE:
-            task = loop.create_task(asyncio.to_thread(call, until))
+            task = loop.create_task(_in_thread(call, until))
             task.add_done_callback(partial(_ended, calls, key))
             calls[key] = found = until, task
         try:

@@ -155,8 +155,13 @@ def _rewound(request: PreparedRequest) -> bool:
 
 def _is_in_memory(request: Any) -> bool:
     """Return whether httpx has the whole body. A file or a generator has been read to its end."""
-    package = sys.modules[type(request).__module__.partition(".")[0]]
-    return isinstance(request.stream, package.ByteStream)
+    return any(isinstance(request.stream, package.ByteStream) for package in _loaded())
+
+
+def _loaded() -> list[Any]:
+    """Return what there is of httpx in this process. A request may be of a class of the caller's own."""
+    found = (sys.modules.get(name) for name in ("httpx", "httpx2"))
+    return [package for package in found if hasattr(package, "ByteStream")]
 
 
 def auth_for(client: Client, connection_id: str, scheme: str) -> Auth:
@@ -164,8 +169,7 @@ def auth_for(client: Client, connection_id: str, scheme: str) -> Auth:
 
     httpx takes anything else that can be called for a function without a second half, and would never repeat a request.
     """
-    loaded = [getattr(sys.modules.get(name), "Auth", None) for name in ("httpx", "httpx2")]
-    return _kind(tuple(base for base in loaded if base is not None))(client, connection_id, scheme)
+    return _kind(tuple(package.Auth for package in _loaded()))(client, connection_id, scheme)
 
 
 @cache

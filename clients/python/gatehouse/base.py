@@ -53,9 +53,12 @@ class Client:
             timing: the clocks, for tests.
         """
         timing = timing or Timing()
+        for name, number in (("timeout", timeout), ("keep", keep)):
+            if isinstance(number, bool) or not isinstance(number, (int, float)):
+                raise TypeError(f"{name}={number!r} is no number of seconds.")
         self._allowance = Allowance(timeout, timing)
 
-        def made() -> Core:
+        def made(*, is_forked: bool) -> Core:
             return core_for(
                 stack=stack,
                 region=region,
@@ -64,24 +67,28 @@ class Client:
                 connection=connection,
                 session=session,
                 client=client,
+                is_forked=is_forked,
                 keep=keep,
                 timing=timing,
             )
 
         self._made = made
-        self._core_and_process = made(), os.getpid()
+        self._cores = {os.getpid(): made(is_forked=False)}
         if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
             # While a function is loaded its processor is faster than in a call, and what this needs is there.
             self.core.transport.connect()
 
     @property
     def core(self) -> Core:
-        """The core. A forked process makes one of its own: the sockets and locks of its parent are not for it."""
-        core, process = self._core_and_process
-        if process != os.getpid():
-            core = self._made()
-            self._core_and_process = core, os.getpid()
-        return core
+        """The core. A forked process makes one of its own: the sockets and locks of its parent are not for it.
+
+        All clients that are made of this one, by `like` and `within`, find the same.
+        """
+        process = os.getpid()
+        if process not in self._cores:
+            # Two threads may make one, and the first is taken. A lock could be held by a thread that was not forked.
+            self._cores.setdefault(process, self._made(is_forked=True))
+        return self._cores[process]
 
     @classmethod
     def like(cls, other: Client) -> Self:

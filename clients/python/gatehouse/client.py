@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from . import answers
 from .answers import Link
@@ -80,8 +80,7 @@ class Gatehouse(Client):
     def confirm(self, connection_id: str, confirmation: str, *, owner: str | None = None) -> Confirmed:
         """Vouch that the customer who came back is the one whom you sent. Take `owner` from their session."""
         request = without_nulls(connection_id=connection_id, confirmation=confirmation, owner=owner)
-        confirmed: Confirmed = self._forgetting("confirm", request)
-        return confirmed
+        return cast("Confirmed", self.call("confirm", request))
 
     def revoke(self, connection_id: str) -> Revoked:
         """End a connection: in Gatehouse at once, and at the provider until it confirms that.
@@ -89,8 +88,7 @@ class Gatehouse(Client):
         It is not repeated if no answer comes: a late repeat would end what the customer has connected since. Look at
         `connection` then.
         """
-        revoked: Revoked = self._forgetting("revoke", {"connection_id": connection_id})
-        return revoked
+        return cast("Revoked", self.call("revoke", {"connection_id": connection_id}))
 
     def import_connection(  # noqa: PLR0913 - the fields of the contract
         self,
@@ -123,8 +121,7 @@ class Gatehouse(Client):
             metadata=_plain(metadata),
             prove=prove,
         )
-        imported: Confirmed = self._forgetting("import_connection", request)
-        return imported
+        return cast("Confirmed", self.call("import_connection", request))
 
     def connection(self, connection_id: str) -> Connection:
         """Return what is known of one connection. It never has a token."""
@@ -167,9 +164,6 @@ class Gatehouse(Client):
     def call(self, function: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return the answer of any function, as it is. What this client does not know is not sent twice."""
         return self.core.call(function, dict(request), self._allowance.begin())
-
-    def _forgetting(self, function: str, request: dict[str, Any]) -> Any:
-        return self.core.call_and_forget(function, request, self._allowance.begin())
 
 
 def _plain(fields: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from . import answers, calls
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 DEFAULT_MIN_TTL = 60
 """Seconds that a token is valid for at least, as at Gatehouse itself."""
+
+_LEAVES_TOKENS = frozenset({"token", "connections", "start"})
+"""What neither ends nor replaces a token. For all else, also for what this client does not know, the kept one goes."""
 
 _WHOSE = (
     "AWS_ACCESS_KEY_ID",
@@ -53,17 +57,13 @@ class Core:
         self._refreshes: dict[str, int] = {}
 
     def call(self, function: str, request: dict[str, Any], until: Deadline) -> dict[str, Any]:
-        """Return the answer of any function."""
-        return calls.call(self.transport, self.timing, function, request, until)
-
-    def call_and_forget(self, function: str, request: dict[str, Any], until: Deadline) -> dict[str, Any]:
-        """Return the answer of a function that may end what the kept token is of, or replace it."""
+        """Return the answer of any function, and forget the token that it may have ended or replaced."""
         connection_id = request.get("connection_id")
         try:
-            return self.call(function, request, until)
+            return calls.call(self.transport, self.timing, function, request, until)
         finally:
             # Whatever came of it: without an answer, too, it may have happened.
-            if connection_id is not None:
+            if connection_id is not None and function not in _LEAVES_TOKENS:
                 self.kept.forget(connection_id)
 
     def token(self, connection_id: str, min_ttl: int | None, until: Deadline) -> Token:
@@ -123,7 +123,7 @@ class Core:
             if found is not None:
                 return found
             moment = self.kept.moment
-            token = answers.read(Token, self.call(function, request, until))
+            token = answers.read(Token, calls.call(self.transport, self.timing, function, request, until))
             if function == "refresh" and token.version > request.get("if_version", 0):
                 # Before another thread can find it.
                 self.refusals.note_replacement(token)
@@ -143,8 +143,10 @@ def without_nulls(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-_cores: dict[Hashable, Core] = {}
+_cores: OrderedDict[Hashable, Core] = OrderedDict()
 _lock = threading.Lock()
+_MOST_SHARED = 100
+"""Cores that a client made alike finds. Each has connections to AWS: who makes a client for each owner makes many."""
 
 
 def core_for(  # noqa: PLR0913 - all that a client can be made with
@@ -156,6 +158,7 @@ def core_for(  # noqa: PLR0913 - all that a client can be made with
     connection: str | Literal[True] | None,
     session: boto3.Session | None,
     client: Any,
+    is_forked: bool,
     keep: float,
     timing: Timing,
 ) -> Core:
@@ -164,8 +167,11 @@ def core_for(  # noqa: PLR0913 - all that a client can be made with
     Those with a session or an AWS client of their own share nothing: nobody can see whose credentials these have.
     """
     url = url if url is not None else os.environ.get("GATEHOUSE_API_URL")
-    stack = stack if stack is not None else os.environ.get("GATEHOUSE_STACK", "gatehouse")
+    # In the files of many tools a variable that is left out is there, and empty.
+    stack = stack if stack is not None else os.environ.get("GATEHOUSE_STACK") or "gatehouse"
     paths = Paths(owner, connection)
+    if url and not url.startswith(("https://", "http://")):
+        raise ValueError(f"url={url!r} is no URL: pass the stack's output ApiUrl, like https://...")
     if url and client is not None:
         raise ValueError("client= is for calls by Invoke, and url= for calls by HTTP: pass one of them.")
     if not url and paths != Paths():
@@ -175,7 +181,7 @@ def core_for(  # noqa: PLR0913 - all that a client can be made with
         transport = (
             Http(url, paths, session=session, region=region)
             if url
-            else Invoke(stack, session=session, region=region, client=client)
+            else Invoke(stack, session=session, region=region, client=client, is_forked=is_forked)
         )
         return Core(transport, keep, timing)
 
@@ -189,6 +195,9 @@ def _shared(key: Hashable, made: Callable[[], Core]) -> Core:
     with _lock:
         if key not in _cores:
             _cores[key] = made()
+            if len(_cores) > _MOST_SHARED:
+                _cores.popitem(last=False)
+        _cores.move_to_end(key)
         return _cores[key]
 
 

@@ -5,10 +5,9 @@ Every one is a `GatehouseError`. None holds a token, a secret or a confirmation,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+import math
+from collections.abc import Mapping
+from typing import Any
 
 
 class GatehouseError(Exception):
@@ -192,14 +191,20 @@ BY_CODE: dict[str, type[GatehouseError]] = {
 
 def from_answer(failure: Mapping[str, Any]) -> GatehouseError:
     """Return the error that a failure answer is. A code of a newer Gatehouse becomes a plain `GatehouseError`."""
-    code = str(failure["error"])
+    code, provider_error = str(failure["error"]), failure.get("provider_error")
     error = BY_CODE.get(code, GatehouseError)(
         str(failure.get("error_description", "")),
-        retry_after=failure.get("retry_after"),
+        retry_after=_seconds(failure.get("retry_after")),
         connection_id=failure.get("connection_id"),
-        provider_error=failure.get("provider_error"),
+        provider_error=provider_error if isinstance(provider_error, Mapping) else None,
         asked_at=failure.get("asked_at"),
     )
     error.error = code
-    error.retryable = bool(failure.get("retryable", error.retryable))
+    error.retryable = failure.get("retryable", error.retryable) is True
     return error
+
+
+def _seconds(value: Any) -> float | None:
+    """Return a time that somebody can wait for. Whatever else an answer has there says nothing of when to ask."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value if is_number and math.isfinite(value) and value > 0 else None

@@ -26,8 +26,18 @@ class Invoke:
     longest: float = CONNECT_SECONDS + READ_SECONDS
 
     def __init__(
-        self, stack: str, *, session: boto3.Session | None = None, region: str | None = None, client: Any = None
+        self,
+        stack: str,
+        *,
+        session: boto3.Session | None = None,
+        region: str | None = None,
+        client: Any = None,
+        is_forked: bool = False,
     ) -> None:
+        if is_forked and client is not None:
+            # Its idle connections are the parent's, too: two processes on one would get each other's answers. Closed
+            # here, they stay open there, and the client opens others.
+            client.close()
         self._stack = stack
         self._session = session
         self._region = region
@@ -105,6 +115,8 @@ def _refusal(error: ClientError, name: str) -> Exception:
         return NoAnswer(f"Lambda throttles {name}: {said}", may_have_run=False)
     if status == 413:  # noqa: PLR2004 - HTTP
         return InvalidRequest(f"The request is too large for Lambda: {said}")
+    if status in {408, 409}:  # it is being changed, or SnapStart has not restored it
+        return NoAnswer(f"Lambda is not ready to run {name}: {said}", may_have_run=False)
     if 400 <= status < 500:  # noqa: PLR2004 - HTTP
         return refused(status, said, f"the function {name}")
     return NoAnswer(f"Lambda failed with {status}: {said}")

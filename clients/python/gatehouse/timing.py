@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
+LONGEST_SECONDS = 366 * 86400
+"""No call takes longer than that. What waits for a thread takes no number that is much larger, like infinity."""
+
 RESERVE_SECONDS = 1.0
 """What is left of a Lambda function's time after the last call, to answer its own caller."""
 
@@ -41,7 +44,7 @@ class Deadline:
 
     def __init__(self, seconds: float, timing: Timing) -> None:
         self._timing = timing
-        self._at = timing.monotonic() + seconds
+        self._at = timing.monotonic() + min(seconds, LONGEST_SECONDS)
 
     @property
     def left(self) -> float:

@@ -155,6 +155,52 @@ test("it waits as long as Gatehouse says, within the caller's time", async () =>
   assert.equal(lambda.calls.length, 1);
 });
 
+test("a time that nobody can wait for is none", async () => {
+  for (const odd of [null, 0, -5, "7", true, [1]]) {
+    const { gatehouse, pauses } = made();
+    lambda.answers = [failure("temporarily_unavailable", { retry_after: odd }), token(1)];
+
+    assert.equal((await gatehouse.token("shop-1")).version, 1);
+
+    assert.equal(pauses.length, 1);
+    assert.ok(pauses[0] >= 750 && pauses[0] <= 1250, `${odd}: ${pauses}`);
+  }
+});
+
+test("less time is less time, within more of it, too", async () => {
+  const { gatehouse, pauses } = made();
+  lambda.answers = [failure("temporarily_unavailable", { retry_after: 10 })];
+
+  await assert.rejects(gatehouse.within(5000).within(60_000).token("shop-1"), client.TemporarilyUnavailable);
+
+  assert.deepEqual(pauses, []);
+});
+
+test("what call may end or replace is forgotten, too", async () => {
+  for (const name of ["confirm", "import_connection", "refresh", "revoke", "of_tomorrow"]) {
+    const { gatehouse } = made();
+    Object.assign(lambda, { answers: [token(1)], calls: [] });
+    await gatehouse.token("shop-1");
+
+    await gatehouse.call("connections", { connection_id: "shop-1" });
+    await gatehouse.token("shop-1");
+    await gatehouse.call(name, { connection_id: "shop-1" });
+    await gatehouse.token("shop-1");
+
+    assert.deepEqual(functions(), ["token", "connections", name, "token"]);
+  }
+});
+
+test("a function that is being changed has not run, and a stack's name that is empty is none", async () => {
+  process.env.GATEHOUSE_STACK = "";
+  lambda.answers = [{ http: 409, body: { message: "An update is in progress." } }, LINK];
+
+  await made().gatehouse.start("ultracart");
+
+  delete process.env.GATEHOUSE_STACK;
+  assert.deepEqual(functions(), ["start", "start"]);
+});
+
 test("a call is over when the time is", async () => {
   lambda.answers = [LINK];
   let release;
