@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.aws import marked_calls
 from local.gateway.invoker import Invoker
-from local.stack import Stack
+from local.stack import Addresses, Stack
 from tests.unlimited import lift_the_limit
 from tools.build import package
 
@@ -84,6 +84,10 @@ class BuiltStack(Stack):
         super().__exit__(kind, error, trace)
 
 
+RETURN_PORT = 20_000 + os.getpid() % 10_000
+"""A port of this process's own, to which that stack sends browsers back. Nothing else is given one from there."""
+
+
 @contextmanager
 def running_stack() -> Iterator[Stack]:
     """Run a stack whose functions are built as they are deployed, except that they are for this machine's processor.
@@ -92,7 +96,8 @@ def running_stack() -> Iterator[Stack]:
     The demo's UltraCart has no limit of requests at a time here.
     """
     from_source = os.environ.get("GATEHOUSE_FUNCTIONS") == "source"
-    with Stack() if from_source else BuiltStack() as running:
+    addresses = Addresses(return_to_origins=(f"http://localhost:{RETURN_PORT}",))
+    with (Stack if from_source else BuiltStack)(addresses=addresses) as running:
         lift_the_limit(running)
         yield running
 

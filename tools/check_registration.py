@@ -77,12 +77,18 @@ class Unreadable(Exception):
 def documents(path: Path, name: str | None) -> dict[str, str]:
     """Return the text of each registration in a file, by name. Raises ``Unreadable``."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        content = path.read_bytes()
     except OSError as error:
         raise Unreadable(error.strerror or "cannot be read") from None
+    return documents_of(decoded(content), name)
+
+
+def decoded(content: bytes) -> str:
+    """Return the text that a file contains. Raises ``Unreadable``."""
+    try:
+        return content.decode("utf-8")
     except UnicodeDecodeError:
         raise Unreadable("is not UTF-8: save it in that encoding") from None
-    return documents_of(text, name)
 
 
 def documents_of(text: str, name: str | None) -> dict[str, str]:

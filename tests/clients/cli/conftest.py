@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,7 +35,26 @@ class Ran:
 Gatehouse = Callable[..., Ran]
 
 
-def run(*arguments: str, typed: str | None = None) -> Ran:
+class Keyboard(io.BytesIO):
+    """The keyboard of a terminal, at which somebody types, and then presses Ctrl-C, or Ctrl-D."""
+
+    def __init__(self, typed: str = "", *, interrupts: bool = True) -> None:
+        super().__init__(typed.encode())
+        self._interrupts = interrupts
+
+    def isatty(self) -> bool:
+        """Say that it is one."""
+        return True
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        """Give a line."""
+        line = self.readline(size)
+        if not line and self._interrupts:
+            raise KeyboardInterrupt
+        return line
+
+
+def run(*arguments: str, typed: str | Keyboard | None = None) -> Ran:
     """Run the command as somebody does who has no terminal; what is `typed` is in standard input."""
     from gatehouse.cli.app import app  # noqa: PLC0415 - the installed package has to come before the source first
 

@@ -52,9 +52,15 @@ def test_following_leaves_nothing_behind(stack: Stack) -> None:
     # when
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(next, following)
-        url = _target(name, left)
-        sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event))
-        found: dict[str, Any] = first.result(timeout=_SECONDS)
+        try:
+            url = _target(name, left)
+            sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event))
+            found: dict[str, Any] = first.result(timeout=_SECONDS)
+        except BaseException:
+            # It would wait for events for ever, and this test for it.
+            for each in sqs.list_queues(QueueNamePrefix=f"{name}-follow").get("QueueUrls", []):
+                sqs.delete_queue(QueueUrl=each)
+            raise
     policy = json.loads(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])["Attributes"]["Policy"])
     following.close()  # type: ignore[attr-defined]  # it is a generator
 

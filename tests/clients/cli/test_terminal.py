@@ -5,15 +5,24 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 from typing import TYPE_CHECKING
 
+import pytest
+
+from tests.built import RETURN_PORT
 from tests.clients import installed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from local.stack import Stack
     from tests.browser import Browser
+    from tests.clients.cli.conftest import Gatehouse
 
 ESCAPE = "\x1b["
+CONFIRM = ("--confirm", "--return-port", str(RETURN_PORT), "--owner", "cli-waits")
 
 
 def in_terminal(*arguments: str, typed: str = "", **environment: str) -> tuple[int, str]:
@@ -55,6 +64,50 @@ def test_a_terminal_gets_colors_and_questions(stack: Stack, browser: Browser) ->
     assert (plain[0], "It has a valid token." in plain[1], ESCAPE in plain[1]) == (0, True, False)
     assert (refused[0], f"Print an access token of {connection_id} here?" in refused[1]) == (1, True)
     assert vended["access_token"] not in refused[1]
+
+
+@pytest.mark.parametrize(
+    ("decision", "options", "code", "says"),
+    [
+        ("allow", (), 0, "Connected: cli-waits-for-allow"),
+        ("deny", (), 4, "there is no connection cli-waits-for-deny: the customer declined"),
+        ("allow", CONFIRM, 0, "Connected: cli-waits-for-allow--confirm"),
+    ],
+    ids=["allowed", "denied", "confirmed"],
+)
+def test_connect_opens_the_browser_and_waits_for_it(  # noqa: PLR0913 - what is chosen, and the fixtures
+    decision: str,
+    options: tuple[str, ...],
+    code: int,
+    says: str,
+    *,
+    stack: Stack,
+    browser: Browser,
+    tmp_path: Path,
+    gatehouse: Gatehouse,
+) -> None:
+    """It says what came of it. With --confirm the browser comes back to it, and what that brings is shown nowhere."""
+    # given
+    program, link = tmp_path / "browser", tmp_path / "link"
+    program.write_text(f'#!/bin/sh\nprintf %s "$1" > {tmp_path}/new && mv {tmp_path}/new {link}\n', "utf-8")
+    program.chmod(0o700)
+    connection_id = f"cli-waits-for-{decision}{''.join(options[:1])}"
+    command = ("connect", "ultracart", "--id", connection_id, *options, "--port", stack.local_url.rpartition(":")[2])
+
+    # when
+    with ThreadPoolExecutor(1) as threads:
+        connecting = threads.submit(in_terminal, *command, BROWSER=str(program), NO_COLOR="1")
+        while not link.exists() and not connecting.done():
+            sleep(0.02)
+        page = browser.visit(link.read_text("utf-8"), decision)
+        ended, screen = connecting.result(60)
+
+    # then
+    assert (ended, says in screen) == (code, True), screen
+    assert ("You can close this page" in page.text) == bool(options)
+    assert "confirmation=" not in screen
+    if code == 0:
+        assert gatehouse("token", connection_id, "--yes").code == 0
 
 
 def test_a_refused_consent_says_what_there_is_and_what_to_do(stack: Stack, browser: Browser) -> None:

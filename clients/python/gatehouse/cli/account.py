@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 import urllib.request
-from functools import cached_property
+from functools import cached_property, partial
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from . import exits
@@ -14,16 +16,19 @@ from .failures import Failure
 from .options import LOCAL_PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import boto3
 
     from gatehouse import Gatehouse
+    from gatehouse.timing import Timing
 
 _LONGEST_CALL = 120
 """Seconds that a call may take, its repeats included."""
 _LOOK_SECONDS = 5
 """Seconds that it may take to find out what makes an advice more exact."""
+_LONGEST_OUTAGE = 600
+"""Seconds after which a pass over all connections gives up, if nothing answers. It can be begun again."""
 _LOCAL_REGION = "us-east-1"
 _LOCAL_STACK = "gatehouse"
 
@@ -55,24 +60,32 @@ class Account:
         """The options that lead here, for a command that a person is advised to run."""
         if self._port:
             return " --local" if self._port == LOCAL_PORT else f" --local --port {self._port}"
-        return "".join(f" {name} {value}" for name, value in self._options.items() if value)
+        return "".join(f" {name} {shlex.quote(value)}" for name, value in self._options.items() if value)
 
     @cached_property
     def local(self) -> dict[str, Any]:
         """What the stack on this machine says about itself."""
-        url = f"http://127.0.0.1:{self._port}/_local"
+        return self.asked_locally("/_local", "local_url")
+
+    def asked_locally(self, path: str, expected: str) -> dict[str, Any]:
+        """Return what the stack on this machine answers. Raises `Failure` if it has nothing under that name."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        request = urllib.request.Request(url, headers={"Host": f"localhost:{self._port}"})
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self._port}{path}", headers={"Host": f"localhost:{self._port}"}
+        )
         try:
             with opener.open(request, timeout=10) as answer:
-                info: dict[str, Any] = json.load(answer)
-        except (OSError, ValueError):
+                info = json.load(answer)
+        except (OSError, ValueError, HTTPException):
+            info = None
+        if not isinstance(info, dict) or expected not in info:
+            # It has ended; or something else listens there.
             raise Failure(
                 "no_local_stack",
                 f"No local stack answers at http://localhost:{self._port}.",
                 advice="Start it in Gatehouse's repository: make run. If it has another port: --port N",
                 code=exits.AWS,
-            ) from None
+            )
         return info
 
     @cached_property
@@ -83,6 +96,7 @@ class Account:
         if self.is_local:
             # A profile that does not exist would be an error even if nothing of it is used.
             os.environ.pop("AWS_PROFILE", None)
+            os.environ.pop("AWS_DEFAULT_PROFILE", None)
             return boto3.Session("local", "local", region_name=_LOCAL_REGION)
         return boto3.Session(region_name=self._region, profile_name=self._profile)
 
@@ -159,9 +173,13 @@ class Account:
     @cached_property
     def gatehouse(self) -> Gatehouse:
         """The client. It keeps no token: a command asks for one at most."""
+        return self.gatehouse_by(None)
+
+    def gatehouse_by(self, timing: Timing | None) -> Gatehouse:
+        """Return another client, with clocks and pauses of its caller's own."""
         from gatehouse import Gatehouse  # noqa: PLC0415 - as above
 
-        return Gatehouse(self.stack, client=self.client("lambda"), keep=0, timeout=_LONGEST_CALL)
+        return Gatehouse(self.stack, client=self.client("lambda"), keep=0, timeout=_LONGEST_CALL, timing=timing)
 
     def provider_of(self, error: Exception) -> str | None:
         """Return the provider of the connection that an error is about, or None if that cannot be found out."""
@@ -181,17 +199,29 @@ class Account:
 
     def pass_of(self, function: str, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Give the answers of a function to a whole pass over the connections. What is retryable is called again."""
-        from gatehouse.errors import GatehouseError  # noqa: PLC0415 - as above
+        return whole_pass(partial(self.gatehouse.call, function), request)
 
-        while True:
-            try:
-                answer = self.gatehouse.call(function, request)
-            except GatehouseError as error:
-                if not error.retryable:
-                    raise
-                time.sleep(error.retry_after or 1)
-                continue
-            yield answer
-            if not answer.get("cursor"):
-                return
-            request = {**request, "cursor": answer["cursor"]}
+
+def whole_pass(
+    call: Callable[[dict[str, Any]], dict[str, Any]],
+    request: dict[str, Any],
+    now: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[dict[str, Any]]:
+    """Give answer after answer. Raises the last `GatehouseError` after ten minutes in which none came."""
+    from gatehouse.errors import GatehouseError  # noqa: PLC0415 - as above
+
+    last = now()
+    while True:
+        try:
+            answer = call(request)
+        except GatehouseError as error:
+            pause = error.retry_after or 1
+            if not error.retryable or now() + pause > last + _LONGEST_OUTAGE:
+                raise
+            sleep(pause)
+            continue
+        yield answer
+        if not answer.get("cursor"):
+            return
+        request, last = {**request, "cursor": answer["cursor"]}, now()

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
-from . import options
+from . import exits, options
+from .failures import Failure
+from .output import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COMMANDS = {
     "doctor": ("doctor", "Look at a deployment: what is wrong, and what to do about it."),
@@ -30,7 +38,34 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """Loads a command when it is called."""
+    """Loads a command when it is called, and ends with an exit code of ours, however it ended."""
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
+        """Run a command. What is wrong with the call is said in JSON, too, if it asks for JSON."""
+        given = sys.argv[1:] if args is None else list(args)
+        out = Output(as_json="--json" in given)
+        code: object = exits.DONE
+        try:
+            code = super().main(given, prog_name, **{**extra, "standalone_mode": False})
+        except click.ClickException as error:
+            code = _refused(out, error)
+        except click.Abort as aborted:
+            if aborted.__cause__ is None and not out.as_json:
+                # At a question: the cursor is behind it still.
+                out.note("")
+            code = _ended(out, is_interrupted=not isinstance(aborted.__context__, EOFError))
+        sys.exit(code if isinstance(code, int) else exits.DONE)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. If nobody reads what it writes, click's own exit code would mean something else here."""
+        try:
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            _write_nowhere()
+            ctx.exit(exits.NOT_READ)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return their names, as the list shows them."""
@@ -68,6 +103,30 @@ class Commands(click.Group):
             hint = f" Did you mean {nearest[0]}?" if nearest else ""
             ctx.fail(f"There is no command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
+
+
+def _refused(out: Output, error: click.ClickException) -> int:
+    if out.as_json:
+        out.failed(Failure("usage", error.format_message(), code=error.exit_code))
+    else:
+        error.show()
+    return error.exit_code
+
+
+def _ended(out: Output, *, is_interrupted: bool) -> int:
+    """Return the exit code after Ctrl-C, or after the end of input in place of an answer, which is a no."""
+    code = exits.INTERRUPTED if is_interrupted else exits.FOUND
+    text = "Interrupted." if is_interrupted else "Nothing was done."
+    if out.as_json:
+        out.failed(Failure("interrupted", text, code=code))
+    else:
+        out.note(text)
+    return code
+
+
+def _write_nowhere() -> None:
+    """Let nothing more be written to a pipe that nobody reads: Python would try, and say so, at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 120}

@@ -16,6 +16,7 @@ from .output import Output
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+PORT = options.PORT
 FILE = click.Path(path_type=Path, dir_okay=False)
 """A file that an option or an argument names."""
 
@@ -29,7 +30,7 @@ class Call:
 
 
 class Command(click.Command):
-    """A command with the options that all have. It turns what went wrong into a text and an exit code."""
+    """A command with the options that all have. What went wrong at its stack becomes a text and an exit code."""
 
     def __init__(self, *args: Any, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
@@ -44,15 +45,8 @@ class Command(click.Command):
         ctx.obj = Call(account, out)
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            out.note("Interrupted.")
-            ctx.exit(exits.INTERRUPTED)
-        except click.UsageError as error:
-            if not out.as_json:
-                raise
-            out.failed(failures.Failure("usage", error.format_message(), code=exits.USAGE))
-            ctx.exit(exits.USAGE)
-        except (click.ClickException, click.Abort, click.exceptions.Exit):
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+            # What is the same for all, whether a command was found or not, `app` sees to.
             raise
         except Exception as error:
             named = ctx.params.get("provider") or ctx.params.get("name")

@@ -11,6 +11,7 @@ MISCONFIGURED = 5
 LATER = 6
 DEFECT = 7
 INTERRUPTED = 130
+NOT_READ = 141
 
 MEANINGS = {
     DONE: "done; or what was looked at is as it should be",
@@ -24,6 +25,7 @@ MEANINGS = {
     "no_answer",
     DEFECT: "a defect of Gatehouse: server_error",
     INTERRUPTED: "interrupted with Ctrl-C",
+    NOT_READ: "nobody read its output to the end, like `head -1`",
 }
 
 _BY_ERROR = {

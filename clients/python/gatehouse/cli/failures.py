@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from . import exits
@@ -67,7 +68,7 @@ def _advice(error: GatehouseError, where: str, provider: Callable[[], str | None
     template = _ADVICE.get(error.error)
     if template is not None:
         name = (provider() if "{provider}" in template else None) or "PROVIDER"
-        return template.format(id=error.connection_id or "ID", provider=name, where=where)
+        return template.format(id=shlex.quote(error.connection_id or "ID"), provider=name, where=where)
     return f"Try again in {counted(round(error.retry_after), 'second')}." if error.retry_after else None
 
 

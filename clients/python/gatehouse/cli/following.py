@@ -25,11 +25,7 @@ _PAUSE = 1.0
 
 def published(account: Account) -> list[dict[str, Any]]:
     """Return what the stack on this machine has published, oldest first."""
-    import urllib.request  # noqa: PLC0415 - only here
-
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"{account.local['local_url']}/_local/events", timeout=10) as answer:
-        events: list[dict[str, Any]] = json.load(answer)["events"]
+    events: list[dict[str, Any]] = account.asked_locally("/_local/events", "events")["events"]
     return events
 
 

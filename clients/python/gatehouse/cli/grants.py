@@ -1,13 +1,10 @@
-"""Grants in a file: JSON Lines or CSV, what `gatehouse export` wrote, opened, among them. Read row by row, and checked.
+"""The grants of a file, checked row by row as `import_connection` would check them.
 
 What is said of a row names its line and its field, and repeats no value: it could be a token.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,13 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from .grant_file import GrantFile
+
 LATEST = 2**33
 """Unix seconds in the year 2242: a time in milliseconds is beyond it."""
-_OBJECTS = ("parameters", "tags", "metadata")
 _MOST_PROBLEMS = 20
-_LONGEST_FIELD = 131_072
-_JWE = re.compile(r"eyJ[\w-]*(?:\.[\w-]*){4}")
-"""A JWE in its compact form (RFC 7516, section 7.1): five parts. The first is JSON in base64url."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +30,6 @@ class Row:
 
     line: int
     fields: dict[str, Any] = field(repr=False)
-
-
-class Unreadable(Exception):
-    """A row cannot be read. The text says why, and nothing of what it contains."""
 
 
 @dataclass
@@ -61,27 +52,20 @@ class Checked:
         return [f"line {line}: {text}" for line, text in sorted(self.mistakes, key=lambda each: each[0])]
 
 
-def rows(path: Path, provider: str | None) -> Iterator[Row | tuple[int, str]]:
+def rows(file: GrantFile, provider: str | None) -> Iterator[Row | tuple[int, str]]:
     """Give the grants of a file; for a line that cannot be read, its number and why. Raises `Failure`."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reads = _of_csv if path.suffix.lower() == ".csv" else _of_json_lines
-            for line, found in reads(file):
-                if isinstance(found, str):
-                    yield line, found
-                else:
-                    yield Row(line, {"provider": provider, **found} if provider else found)
-    except UnicodeDecodeError:
-        raise Failure("unreadable", f"{path} is not UTF-8.", code=exits.USAGE) from None
-    except OSError as error:
-        raise Failure("unreadable", f"{path}: {error.strerror}.", code=exits.USAGE) from None
+    for line, found in file.rows([*import_fields().checks]):
+        if isinstance(found, str):
+            yield line, found
+        else:
+            yield Row(line, {"provider": provider, **found} if provider else found)
 
 
-def checked(path: Path, provider: str | None, now: float) -> Checked:
+def checked(file: GrantFile, provider: str | None, now: float) -> Checked:
     """Read a file to its end, and say what is wrong with it. Of each row only its id is kept."""
-    base, read = repository.module("functions.vault.base.fields"), _reader()
+    base, read = repository.module("functions.vault.base.fields"), import_fields().read
     found, of_ids = Checked(), dict[str, int]()
-    for row in rows(path, provider):
+    for row in rows(file, provider):
         if isinstance(row, tuple):
             found.mistakes.append(row)
             continue
@@ -94,6 +78,8 @@ def checked(path: Path, provider: str | None, now: float) -> Checked:
         if isinstance(name, str) and base.matches(name, base.PROVIDER_NAME):
             found.first_lines.setdefault(name, row.line)
             found.providers[name] += 1
+    if not found.total and not found.mistakes:
+        found.mistakes.append((1, "expected grants, and the file has none"))
     return found
 
 
@@ -149,84 +135,3 @@ def import_fields() -> Any:
             "prove": base.boolean,
         },
     )
-
-
-def _reader() -> Callable[[dict[str, Any]], Any]:
-    read: Callable[[dict[str, Any]], Any] = import_fields().read
-    return read
-
-
-def _of_json_lines(file: Any) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    for number, text in enumerate(file, 1):
-        if not text.strip():
-            continue
-        if _JWE.fullmatch(text.strip()):
-            raise Failure(
-                "encrypted",
-                f"Line {number} is an export as it was written, encrypted: it has to be opened first.",
-                advice="docs/export.md, under Open it, has the program. Then import the file that it writes.",
-                code=exits.USAGE,
-            )
-        try:
-            document = json.loads(text)
-        except (ValueError, RecursionError):
-            yield number, "expected a JSON object on one line"
-            continue
-        # An export, opened: many grants on one line.
-        exported = document.get("connections") if isinstance(document, dict) else None
-        for each in exported if isinstance(exported, list) else [document]:
-            yield number, _without_nulls(each) if isinstance(each, dict) else "expected a JSON object"
-
-
-def _of_csv(file: Any) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    csv.field_size_limit(_LONGEST_FIELD)
-    reader = csv.DictReader(file, strict=True)
-    try:
-        for cells in reader:
-            if None in cells or None in cells.values():
-                yield reader.line_num, "expected as many cells as the first line has names"
-                continue
-            try:
-                yield reader.line_num, _from_cells(cells)
-            except Unreadable as error:
-                yield reader.line_num, str(error)
-    except csv.Error:
-        yield reader.line_num, "not CSV: see whether quotation marks in cells are doubled"
-
-
-def _from_cells(cells: dict[str, str]) -> dict[str, Any]:
-    """Return the fields of a row. An empty cell is no field; `tags.plan` is the name `plan` in `tags`."""
-    found: dict[str, Any] = {}
-    for name, text in cells.items():
-        if not text:
-            continue
-        head, _, key = name.strip().partition(".")
-        if head in _OBJECTS and key:
-            found.setdefault(head, {})[key] = text
-        elif head in _OBJECTS:
-            found[head] = _json_of(head, text)
-        elif head == "expires_at":
-            found[head] = _number_of(text)
-        elif head == "prove":
-            found[head] = text.strip().lower() in {"1", "true", "yes"}
-        else:
-            found[name.strip()] = text
-    return found
-
-
-def _json_of(name: str, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise Unreadable(f'{name}: expected a JSON object, or a column for each name, like "{name}.plan"') from None
-
-
-def _number_of(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise Unreadable("expires_at: expected whole Unix seconds, like 1795972434") from None
-
-
-def _without_nulls(document: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in document.items() if value is not None}

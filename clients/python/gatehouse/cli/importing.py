@@ -15,15 +15,16 @@ from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any
 
 from gatehouse.errors import ConnectionNotFound, GatehouseError, NotAllowed, NotDeployed
+from gatehouse.timing import Timing
 
 from . import grants
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from gatehouse import Gatehouse
 
+    from .grant_file import GrantFile
     from .grants import Row
 
 AT_ONCE = 4
@@ -79,12 +80,19 @@ class Report:
         }
 
 
+class _Ended(Exception):
+    """The import ends, and a call that was to be repeated is not."""
+
+
 class Import:
-    """Takes grants over. `bears` says for each provider how many calls it bears at a time."""
+    """Takes grants over. `bears` says for each provider how many calls it bears at a time.
+
+    `gatehouse_by` makes the client: in the pauses between its repeats, too, an import can be ended.
+    """
 
     def __init__(  # noqa: PLR0913 - each is a choice of its own, named in the one call
         self,
-        gatehouse: Gatehouse,
+        gatehouse_by: Callable[[Timing], Gatehouse],
         report: Report,
         *,
         bears: Callable[[str], int],
@@ -92,7 +100,7 @@ class Import:
         proves: bool,
         progress: Callable[[Report], None],
     ) -> None:
-        self._gatehouse = gatehouse
+        self._gatehouse = gatehouse_by(Timing(sleep=self._pause))
         self.report = report
         self._bears = bears
         self._per_second = per_second
@@ -100,12 +108,13 @@ class Import:
         self._progress = progress
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        self._fatal: GatehouseError | None = None
+        self._fatal: BaseException | None = None
 
-    def run(self, path: Path, provider: str | None, providers: Iterable[str]) -> None:
+    def run(self, file: GrantFile, provider: str | None, providers: Iterable[str]) -> None:
         """Import a file that was checked. An interruption ends it after the calls under way.
 
-        Raises `NotAllowed` or `NotDeployed` if no call could succeed, and `KeyboardInterrupt`.
+        Raises `NotAllowed` or `NotDeployed` if no call could succeed, whatever else a call has raised that is about no
+        single row, like credentials that have run out, and `KeyboardInterrupt`.
         """
         queues: dict[str, Queue[Row | None]] = {each: Queue(_AHEAD) for each in providers}
         paces = {each: Pace(self._per_second, self._ended) for each in queues}
@@ -113,7 +122,7 @@ class Import:
         with ThreadPoolExecutor(len(workers)) as pool:
             futures = [pool.submit(self._work, queues[each], paces[each]) for each in workers]
             try:
-                self._feed(path, provider, queues)
+                self._feed(file, provider, queues)
                 for name in workers:
                     self._put(queues[name], None)
                 for each in futures:
@@ -124,8 +133,12 @@ class Import:
         if self._fatal is not None:
             raise self._fatal
 
-    def _feed(self, path: Path, provider: str | None, queues: dict[str, Queue[Row | None]]) -> None:
-        for row in grants.rows(path, provider):
+    def _pause(self, seconds: float) -> None:
+        if self._ended.wait(seconds):
+            raise _Ended
+
+    def _feed(self, file: GrantFile, provider: str | None, queues: dict[str, Queue[Row | None]]) -> None:
+        for row in grants.rows(file, provider):
             if self._ended.is_set():
                 return
             if not isinstance(row, tuple) and row.fields.get("provider") in queues:
@@ -159,15 +172,22 @@ class Import:
             fields["prove"] = False
         try:
             answer = self._gatehouse.call("import_connection", fields)
+        except _Ended:
+            return
         except (NotAllowed, NotDeployed) as error:
-            self._fatal = error
-            self._ended.set()
+            self._end_with(error)
         except GatehouseError as error:
             if error.retryable and error.retry_after:
                 pace.pause(error.retry_after)
             self._note(failed={**_failed(row, error), "stored": self._stored(row, error)})
+        except BaseException as error:  # noqa: BLE001 - `run` raises it: without this worker its rows would wait for ever
+            self._end_with(error)
         else:
             self._note(is_proved=answer["status"] == "active")
+
+    def _end_with(self, error: BaseException) -> None:
+        self._fatal = error
+        self._ended.set()
 
     def _stored(self, row: Row, error: GatehouseError) -> str | None:
         """Return the status of the connection that a row has become although the call failed; None if it became none.

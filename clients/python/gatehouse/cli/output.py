@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,9 +41,10 @@ class Output:
 
             stream = sys.stderr if of_errors else sys.stdout
             width = None if stream.isatty() else _WITHOUT_TERMINAL
-            self._consoles[of_errors] = Console(
-                file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True
-            )
+            console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
+            # rich would end the process with a code that means something else here.
+            console.on_broken_pipe = _broken_pipe  # type: ignore[method-assign]
+            self._consoles[of_errors] = console
         return self._consoles[of_errors]
 
     @property
@@ -59,12 +60,12 @@ class Output:
     def answer(self, document: Any) -> bool:
         """Write the answer as JSON, if it is to be JSON, and return whether it was."""
         if self.as_json:
-            sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+            sys.stdout.write(_json(document, sys.stdout, indent=2) + "\n")
         return self.as_json
 
     def line_of_json(self, document: Any) -> None:
         """Write one of many answers: one line each (JSON Lines)."""
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.write(_json(document, sys.stdout) + "\n")
         sys.stdout.flush()
 
     def say(self, text: str, style: str | None = None) -> None:
@@ -113,7 +114,7 @@ class Output:
     def failed(self, failure: Failure) -> None:
         """Write a failure."""
         if self.as_json:
-            sys.stderr.write(json.dumps(failure.as_json(), ensure_ascii=False, default=str) + "\n")
+            sys.stderr.write(_json(failure.as_json(), sys.stderr) + "\n")
             return
         self.note(f"{failure.error}: {failure.description}", "red")
         provider_error = failure.facts.get("provider_error")
@@ -148,6 +149,20 @@ class Output:
         else:
             self.note(text)
             yield
+
+
+def _json(document: Any, stream: TextIO, indent: int | None = None) -> str:
+    """Return JSON that a stream can write: one that cannot spell every character, or half a character, has escapes."""
+    text = json.dumps(document, indent=indent, ensure_ascii=False, default=str)
+    try:
+        text.encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(document, indent=indent, default=str)
+    return text
+
+
+def _broken_pipe() -> None:
+    raise BrokenPipeError
 
 
 def clean_lines(text: str) -> str:

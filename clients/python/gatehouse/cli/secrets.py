@@ -32,14 +32,15 @@ class Secret:
         from botocore.exceptions import ClientError  # noqa: PLC0415 - it takes long to load
 
         try:
-            text = self._account.client("secretsmanager").get_secret_value(SecretId=self.name)["SecretString"]
+            answer = self._account.client("secretsmanager").get_secret_value(SecretId=self.name)
         except ClientError as error:
             if error.response["Error"]["Code"] == "ResourceNotFoundException":
                 return None
             raise
         try:
-            document = json.loads(text)
-        except ValueError:
+            # A secret that was stored as binary has none.
+            document = json.loads(answer.get("SecretString", ""))
+        except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
             # What it has could be a secret: none of it is shown.

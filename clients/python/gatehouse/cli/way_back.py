@@ -27,6 +27,7 @@ class WayBack:
         self._listens = listens
         self._server: ThreadingHTTPServer | None = None
         self._returned: dict[str, dict[str, Any]] = {}
+        self._came = threading.Event()
 
     @property
     def origin(self) -> str:
@@ -41,6 +42,11 @@ class WayBack:
     def returned(self, request_id: str) -> dict[str, Any] | None:
         """Return what a browser has brought back for a request, or None if none has."""
         return self._returned.get(request_id)
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long, or until a browser comes."""
+        self._came.wait(seconds)
+        self._came.clear()
 
     def __enter__(self) -> Self:
         if self._listens:
@@ -64,7 +70,7 @@ class WayBack:
             self._server.server_close()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
-        returned = self._returned
+        returned, came = self._returned, self._came
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -80,6 +86,9 @@ class WayBack:
                 self.send_header("Cache-Control", "no-store")
                 self.end_headers()
                 self.wfile.write(_PAGE if is_ours else b"")
+                if is_ours:
+                    # Only now: the command may end as soon as it knows.
+                    came.set()
 
             def log_message(self, *_args: object) -> None:
                 """Log nothing: the query has the confirmation in it."""

@@ -70,25 +70,25 @@ def _check_file(call: Call, target: str, name: str | None) -> None:
 def _reports(call: Call, target: str, name: str | None) -> list[tuple[str, str, bool]]:
     checks = repository.module("tools.check_registration")
     try:
-        if target == "-":
-            texts = checks.documents_of(sys.stdin.read(), name)
-        else:
-            path = Path(target)
-            texts = checks.documents(path, name or _own_name(path))
+        # Once: a pipe, like that of `<(...)`, has nothing for a second reader.
+        text = checks.decoded(sys.stdin.buffer.read() if target == "-" else Path(target).read_bytes())
+        texts = checks.documents_of(text, name or _own_name(Path(target), text))
+    except OSError as error:
+        raise Failure("unreadable", f"{target}: {error.strerror}", code=exits.USAGE) from None
     except checks.Unreadable as error:
         raise Failure("unreadable", f"{target}: {error}", code=exits.USAGE) from None
     base_url = str(call.account.local["base_url"]) if call.account.is_local else "https://YOUR-BASE-URL"
     return list(checks.findings(texts, base_url, local=call.account.is_local))
 
 
-def _own_name(path: Path) -> str | None:
-    """Return the file's name if it is one registration, None if it is `{NAME: registration}`."""
+def _own_name(path: Path, text: str) -> str | None:
+    """Return the file's name if it is one registration, None if it is `{NAME: registration}`, or no file."""
     try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        document = json.loads(text)
+    except (ValueError, RecursionError):
         return None
     is_one = isinstance(document, dict) and not all(isinstance(each, dict) for each in document.values())
-    return path.stem if is_one else None
+    return path.stem if is_one and path.is_file() else None
 
 
 def _style(is_well: object) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 import webbrowser
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gatehouse.cli import exits
 from gatehouse.cli.catalogue import complete_provider
+from gatehouse.cli.command import PORT, pairs
 from gatehouse.cli.command import command as cli_command
-from gatehouse.cli.command import pairs
 from gatehouse.cli.failures import Failure
 from gatehouse.cli.options import LOCAL_PORT
 from gatehouse.cli.way_back import WayBack
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from gatehouse import Link
     from gatehouse.cli.command import Call
 
-_PAUSE = 1.5
-"""Seconds between two looks at whether the customer is back."""
+_PAUSES = (0.2, 0.4, 0.8, 1.5)
+"""Seconds between two looks at whether the customer is back: at first it may be quick. The last holds from then on."""
 _PORT = 8976
 
 
@@ -40,7 +41,7 @@ _PORT = 8976
     "--confirm", is_flag=True, help="Confirm here, as your application would. ReturnToOrigins has to allow it."
 )
 @click.option(
-    "--return-port", type=int, default=_PORT, show_default=True, help="Where --confirm waits for the browser."
+    "--return-port", type=PORT, default=_PORT, show_default=True, help="Where --confirm waits for the browser."
 )
 @click.option("--no-browser", is_flag=True, help="Only print the link.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for the outcome.")
@@ -69,7 +70,7 @@ def command(call: Call, provider: str, **given: Any) -> None:
             return
         confirm = " --confirm" if confirms else ""
         again = f"gatehouse connect {provider} --id {link.connection_id}{confirm}{call.account.options}"
-        outcome = _waited_for(call, link, way_back if confirms else None, again)
+        outcome = _waited_for(call, link, way_back, again)
     if confirms and outcome.get("confirmation"):
         confirmed = call.account.gatehouse.confirm(
             link.connection_id, outcome.pop("confirmation"), owner=fields.get("owner")
@@ -110,19 +111,20 @@ def _send(call: Call, link: Link, *, may_open: bool) -> None:
     call.out.note(f"  {link.authorize_url}")
 
 
-def _waited_for(call: Call, link: Link, way_back: WayBack | None, again: str) -> dict[str, Any]:
+def _waited_for(call: Call, link: Link, way_back: WayBack, again: str) -> dict[str, Any]:
     """Return how it ended. Raises `Failure` if nobody came."""
     with call.out.waiting("Waiting for the consent ... (Ctrl-C ends the waiting, not the link)"):
         # The link is opened within ten minutes, and who has opened it may take half an hour more.
         until = time.monotonic() + (link.expires_at - call.account.now()) + 1800
+        pauses = chain(_PAUSES, repeat(_PAUSES[-1]))
         while time.monotonic() < until:
-            returned = way_back.returned(link.request_id) if way_back else None
+            returned = way_back.returned(link.request_id)
             if returned is not None:
                 return returned
             attempt = call.account.gatehouse.attempt(link.request_id)
             if attempt is not None and attempt["outcome"] not in {"unfinished", "unconfirmed"}:
                 return dict(attempt)
-            time.sleep(_PAUSE)
+            way_back.wait(next(pauses))
     raise Failure(
         "nobody_came",
         "Nobody has consented in time.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,9 +38,13 @@ def command(call: Call, *, follow: bool, connection_id: str | None) -> None:
         found = following.followed(account)
     if follow:
         call.out.note("Waiting for events. Ctrl-C ends it.")
-    for event in found:
-        if connection_id is None or event["detail"].get("connection_id") == connection_id:
-            _show(call, event)
+    with ExitStack() as at_the_end:
+        if isinstance(found, Generator):
+            # Now, and not when Python comes to it: it takes away what it has made.
+            at_the_end.callback(found.close)
+        for event in found:
+            if connection_id is None or event["detail"].get("connection_id") == connection_id:
+                _show(call, event)
 
 
 def _show(call: Call, event: dict[str, Any]) -> None:

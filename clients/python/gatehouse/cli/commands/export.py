@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from gatehouse.cli.failures import Failure
 from gatehouse.cli.words import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gatehouse.cli.command import Call
 
 
@@ -37,7 +40,7 @@ def command(call: Call, file: Path, *, key_file: Path, yes: bool, **options: Any
     sure(call, f"Hand out the grants of {whose}, encrypted to {key_file}?", yes=yes)
     request = {"public_key": public_key, **{name: value for name, value in options.items() if value}}
     exported, left_out, key = 0, [], None
-    with _new(file) as written, call.out.waiting("Reading all connections ..."):
+    with _new_or_none(file) as written, call.out.waiting("Reading all connections ..."):
         for answer in call.account.pass_of("export", request):
             exported += answer["exported"]
             left_out += answer["left_out"]
@@ -67,6 +70,17 @@ def _public_key(path: Path) -> str:
             code=exits.USAGE,
         )
     return text
+
+
+@contextmanager
+def _new_or_none(path: Path) -> Iterator[Any]:
+    """Give a new file. If what is to be written does not come to its end, no part of it stays."""
+    with _new(path) as file:
+        try:
+            yield file
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
 
 def _new(path: Path) -> Any:

@@ -14,6 +14,7 @@ from gatehouse.cli.catalogue import complete_provider, described
 from gatehouse.cli.command import FILE
 from gatehouse.cli.command import command as cli_command
 from gatehouse.cli.failures import Failure, failure_of
+from gatehouse.cli.grant_file import GrantFile
 from gatehouse.cli.importing import AT_ONCE, Import, Report
 from gatehouse.cli.looks import registrations
 from gatehouse.cli.words import counted
@@ -31,6 +32,7 @@ _MOST_UNREGISTERED = 20
 
 @cli_command("import")
 @click.argument("file", type=FILE)
+@click.option("--csv", "is_csv", is_flag=True, help="FILE is CSV, whatever it is called.")
 @click.option("--provider", metavar="NAME", shell_complete=complete_provider, help="That of rows that name none.")
 @click.option(
     "--per-second",
@@ -43,8 +45,10 @@ _MOST_UNREGISTERED = 20
     "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write what failed to this file (JSON Lines)."
 )
 @click.option("--check", "only_checks", is_flag=True, help="Check the file, and import nothing.")
-def command(call: Call, file: Path, *, only_checks: bool, report: Path | None, **options: Any) -> None:
+def command(call: Call, file: Path, *, is_csv: bool, only_checks: bool, report: Path | None, **options: Any) -> None:
     r"""Take over the grants of FILE: JSON Lines, or CSV with names in the first line (FILE ends in .csv).
+
+    FILE may be a pipe, or - for standard input: then no grant has to lie in a file.
 
     \b
     {"provider": "slack", "connection_id": "shop-1", "refresh_token": "..."}
@@ -53,7 +57,10 @@ def command(call: Call, file: Path, *, only_checks: bool, report: Path | None, *
     parameters, tags and metadata (in CSV: tags.plan). The whole file is checked before anything is written. Each
     grant is proved by one refresh. Interrupted, it is begun again with the same command: what was done sends nothing.
     """
-    found = grants.checked(file, options["provider"], call.account.now())
+    grant_file = GrantFile(file, is_csv=is_csv)
+    if report is not None and grant_file.is_same(report):
+        raise click.UsageError(f"--report {report}: the report would take the place of the grants.")
+    found = grants.checked(grant_file, options["provider"], call.account.now())
     _check_registrations(call, found)
     if found.mistakes:
         raise grants.refused(file, found.problems)
@@ -61,9 +68,18 @@ def command(call: Call, file: Path, *, only_checks: bool, report: Path | None, *
         if not call.out.answer({"total": found.total, "providers": dict(found.providers), "valid": True}):
             call.out.say(f"{counted(found.total, 'grant')}, none with a mistake.", "green")
         return
+    if report is not None:
+        # Before the first grant: the last is too late to find out that it cannot be written.
+        _write(report, Report(0))
     outcome = Report(found.total)
-    is_interrupted = _run(call, file, options, outcome, list(found.providers))
-    _report(call, outcome, report, is_interrupted=is_interrupted)
+    try:
+        is_interrupted = _run(call, grant_file, options, outcome, list(found.providers))
+    except Exception:
+        _write(report, outcome)
+        call.out.note(f"{outcome.done} of {outcome.total} were done before this. The same command goes on.")
+        raise
+    _write(report, outcome)
+    _report(call, outcome, is_interrupted=is_interrupted)
 
 
 def _check_registrations(call: Call, found: grants.Checked) -> None:
@@ -88,7 +104,7 @@ def _check_registrations(call: Call, found: grants.Checked) -> None:
             return
 
 
-def _run(call: Call, file: Path, options: dict[str, Any], outcome: Report, providers: list[str]) -> bool:
+def _run(call: Call, file: GrantFile, options: dict[str, Any], outcome: Report, providers: list[str]) -> bool:
     """Import, and return whether that was interrupted."""
     with call.out.progress() as bar:
         task = bar.add_task("Importing", total=outcome.total)
@@ -99,7 +115,7 @@ def _run(call: Call, file: Path, options: dict[str, Any], outcome: Report, provi
             in_words(report)
 
         work = Import(
-            call.account.gatehouse,
+            call.account.gatehouse_by,
             outcome,
             bears=partial(_bears, call),
             per_second=options["per_second"],
@@ -138,15 +154,13 @@ def _bears(call: Call, name: str) -> int:
     return int(most or AT_ONCE)
 
 
-def _report(call: Call, outcome: Report, to: Path | None, *, is_interrupted: bool) -> None:
-    if to is not None:
-        _write(to, outcome)
+def _report(call: Call, outcome: Report, *, is_interrupted: bool) -> None:
     if not call.out.answer({**outcome.as_json(), "interrupted": is_interrupted}):
         _say(call, outcome)
     if is_interrupted:
         call.out.note("Interrupted. The same command goes on: what was imported is known, and sends nothing.")
         click.get_current_context().exit(exits.INTERRUPTED)
-    if outcome.failed:
+    if outcome.failed or outcome.done < outcome.total:
         click.get_current_context().exit(exits.FOUND)
 
 
@@ -165,7 +179,9 @@ def _say(call: Call, outcome: Report) -> None:
         call.out.say(f"{outcome.total - outcome.done} not tried")
 
 
-def _write(path: Path, outcome: Report) -> None:
+def _write(path: Path | None, outcome: Report) -> None:
+    if path is None:
+        return
     try:
         lines = [json.dumps(each, ensure_ascii=False) + "\n" for each in outcome.failed]
         path.write_text("".join(lines), encoding="utf-8")

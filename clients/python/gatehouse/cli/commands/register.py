@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 
 _SECRET = {"client_secret", "client_secrets", "previous_clients"}
 """Keys that hold secrets."""
+_NOT_ROTATED = {
+    "client_id": "--client-id",
+    "public": "--public",
+    "scopes": "--scope",
+    "based_on": "--based-on",
+    "issuer": "--issuer",
+    "further": "--set",
+}
+"""Options that say what a whole registration is, and how each is written."""
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "revocation_endpoint")
 
 
@@ -43,6 +52,8 @@ def command(call: Call, name: str, *, rotate: bool, replace: bool, **given: Any)
     The client secret is asked for without being shown, or read from standard input. It is in no argument, no file and
     no history; it goes to Secrets Manager, where Gatehouse reads it.
     """
+    if rotate and (chosen := [option for key, option in _NOT_ROTATED.items() if given[key]] + ["--replace"] * replace):
+        raise click.UsageError(f"--rotate changes the secret alone: leave out {', '.join(chosen)}, or leave it out.")
     secret = Secret(call.account, name)
     stored = secret.read_or_empty() if replace else secret.read()
     if stored is not None and not replace and not rotate:
@@ -125,7 +136,7 @@ def _rotated(stored: dict[str, Any] | None, given: dict[str, Any]) -> dict[str, 
 
 
 def _secret(*, is_from_stdin: bool, may_be_none: bool) -> str:
-    if is_from_stdin:
+    if is_from_stdin and not is_interactive():
         secret = sys.stdin.readline().strip()
         if not secret:
             raise click.UsageError("Standard input has no secret in its first line.")
