@@ -545,6 +545,7 @@ function byHttp(url, { owner, connection, region, client }) {
     if (response.status < 300 || answer.error) return answerOf(text);
     const said = String(answer.message ?? "");
     if (response.status === 429) throw new NoAnswer(`API Gateway throttles ${target}.`, { mayHaveRun: false });
+    if (response.status === 413) throw new InvalidRequest("The request is too large for API Gateway.");
     if (response.status < 500) throw refused(response.status, said, target);
     throw new NoAnswer(`API Gateway answered ${response.status}: ${said}`);
   };

@@ -139,6 +139,8 @@ def _answer(status: int, content: bytes, url: str) -> dict[str, Any]:
     said = str(body.get("message", body.get("Message", "")))
     if status == 429:  # noqa: PLR2004 - HTTP: throttled before the function ran
         raise NoAnswer(f"API Gateway throttles {url}: {said}", may_have_run=False)
+    if status == 413:  # noqa: PLR2004 - HTTP
+        raise InvalidRequest(f"The request is too large for API Gateway: {said}")
     if status < 500:  # noqa: PLR2004 - HTTP
         raise refused(status, said, url)
     raise NoAnswer(f"API Gateway answered {status}: {said}")

@@ -254,6 +254,8 @@ test("what is no answer of Gatehouse's says what it is, and no secret", async ()
       return true;
     });
   }
+  lambda.answers = [{ http: 413, body: { message: "Request Too Long" } }];
+  await assert.rejects(made({ url: lambda.url }).gatehouse.token("shop-1"), client.InvalidRequest);
 });
 
 test("nothing that is printed has a token or a link in it", async () => {
