@@ -151,7 +151,7 @@ export interface Options {
 
 export class Gatehouse {
   constructor(options?: Options);
-  within(limit: number | LambdaContext): Gatehouse;
+  within(limit?: number | LambdaContext | null): Gatehouse;
   token(connectionId: string, options?: { minTtl?: number }): Promise<Token>;
   refresh(connectionId: string, options?: { ifVersion?: number }): Promise<Token>;
   fetchFor(connectionId: string, options?: { scheme?: string; fetch?: typeof fetch }): typeof fetch;

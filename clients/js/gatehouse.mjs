@@ -131,8 +131,14 @@ export class Gatehouse {
     this.#timeout = options.timeout ?? 60_000;
   }
 
-  /** This client with less time: so many milliseconds from now on, or what a Lambda function has left. */
+  /**
+   * This client with less time: so many milliseconds from now on, or what a Lambda function has left. Without either,
+   * as in a handler that runs on your own machine, the time is as before.
+   */
   within(limit) {
+    if (limit === undefined || limit === null) {
+      return this;
+    }
     const end = typeof limit === "number" ? this.#core.clock.monotonic() + limit : undefined;
     const left = end === undefined
       ? () => limit.getRemainingTimeInMillis() - RESERVE

@@ -167,6 +167,22 @@ def test_a_lambda_functions_own_time_counts(
     assert time.passed < 9
 
 
+def test_a_handler_that_runs_without_lambda_has_the_clients_own_time(
+    service: LambdaService, time: Time, client_of: Callable[..., Gatehouse]
+) -> None:
+    """Its context is None. A time that was set before still counts."""
+    service.answers = [failure("temporarily_unavailable", retry_after=4)]
+
+    with pytest.raises(TemporarilyUnavailable):
+        client_of().within(3).within(None).token("shop-1")
+    waited_within_three_seconds = time.passed
+    with pytest.raises(TemporarilyUnavailable):
+        client_of(timeout=20).within(None).token("shop-1")
+
+    assert waited_within_three_seconds < 3
+    assert 4 <= time.passed - waited_within_three_seconds < 20
+
+
 def test_a_call_is_over_when_the_time_is(service: LambdaService, client_of: Callable[..., Gatehouse]) -> None:
     """Although the SDK would wait for forty seconds: the caller gets its turn, and nothing is sent a second time."""
     service.answers = [LINK]

@@ -97,12 +97,13 @@ class Client:
         client.__dict__.update(other.__dict__)
         return client
 
-    def within(self, limit: float | LambdaContext) -> Self:
+    def within(self, limit: float | LambdaContext | None) -> Self:
         """Return this client with less time: so many seconds from now on, or what a Lambda function has left.
 
             gatehouse.within(context).token("shop-1")
 
-        With a Lambda context, a second is left for you to answer.
+        With a Lambda context, a second is left for you to answer. None, like the context of a handler that runs
+        on your own machine, leaves the time as it is.
         """
         client = self.like(self)
         client._allowance = self._allowance.within(limit)  # noqa: SLF001 - of the same class

@@ -64,8 +64,13 @@ class Allowance:
         """Return the deadline of a call that begins now."""
         return Deadline(min([self._seconds, *map(_left, self._limits)]), self.timing)
 
-    def within(self, limit: float | LambdaContext) -> Allowance:
-        """Return this allowance until `limit`: that many seconds from now, or the end of a Lambda function."""
+    def within(self, limit: float | LambdaContext | None) -> Allowance:
+        """Return this allowance until `limit`: that many seconds from now, or the end of a Lambda function.
+
+        None limits nothing: it is the context of a handler that runs elsewhere than in Lambda.
+        """
+        if limit is None:
+            return self
         if isinstance(limit, (int, float)):
             return Allowance(limit, self.timing, (*self._limits, Deadline(limit, self.timing)))
         return Allowance(self._seconds, self.timing, (*self._limits, limit))

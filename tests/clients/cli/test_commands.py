@@ -33,9 +33,18 @@ def test_every_command_has_help_and_takes_json() -> None:
     for name in COMMANDS:
         own = run(name, "--help")
         assert (own.code, f"  {name} " in listed.out) == (0, True)
+        assert [line for line in own.out.splitlines() if not line.isprintable() or "\\" in line] == []
         assert [
             option for option in ("--json", "--local", "--stack", "--region", "--profile") if option not in own.out
         ] == []
+
+
+def test_an_example_in_the_help_stays_on_lines_of_its_own() -> None:
+    """It is there to be read by itself, or copied."""
+    lines = {each.strip() for name in ("check", "import") for each in run(name, "--help").out.splitlines()}
+
+    assert '{"provider": "slack", "connection_id": "shop-1", "refresh_token": "..."}' in lines
+    assert "gatehouse check shop-1            a connection: anything else" in lines
 
 
 def test_what_all_commands_take_may_stand_before_the_command(stack: Stack) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,8 +12,6 @@ from functions import import_connection
 from tests.clients.cli.many import mint
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from local.demo import DemoServer
     from local.stack import Stack
     from tests.clients.cli.conftest import Gatehouse
@@ -91,6 +90,34 @@ def test_a_file_with_mistakes_is_not_imported(gatehouse: Gatehouse, tmp_path: Pa
     assert "gatehouse register nobody --local" in one.err
     assert TOKEN not in refused.err + in_words.err
     assert gatehouse("check", "cli-import-wrong", "--json").code == 4
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"refreshtoken": TOKEN, "expires_at": 1}, ["refreshtoken: unknown", "expires_at: expected to be left out"]),
+        ({"refreshtoken": TOKEN, "access_token": TOKEN, "expires_at": 1}, ["refreshtoken: unknown"]),
+        ({"refresh_token": TOKEN, "accesstoken": TOKEN, "expires_at": 1}, ["accesstoken: unknown"]),
+        ({"refresh_token": " ", "expires_at": 1}, ["refresh_token: expected", "expires_at: expected to be left out"]),
+        ({"access_token": TOKEN, "expires_at": -1}, ["expires_at: expected an integer"]),
+        ({"access_token": TOKEN, "expires_at": True}, ["expires_at: expected an integer"]),
+        ({"access_token": TOKEN, "expires_at": 1}, ["expires_at: expected a time in the future"]),
+        ({"expires_at": 1}, ["refresh_token: required"]),
+        ({"note": "x"}, ["note: unknown", "refresh_token: required"]),
+    ],
+)
+def test_of_a_row_nothing_is_said_that_follows_from_its_other_mistakes(
+    fields: dict[str, Any], says: list[str], tmp_path: Path
+) -> None:
+    """Whoever spells a token's name right has not to look for the second mistake that there never was."""
+    from gatehouse.cli import grants  # noqa: PLC0415 - see conftest.py
+    from gatehouse.cli.grant_file import GrantFile  # noqa: PLC0415 - see conftest.py
+
+    row = {"provider": "slack", "connection_id": "shop-1", **fields}
+
+    found = grants.checked(GrantFile(Path(lines(tmp_path / "grants.jsonl", row))), None, 1000).problems
+
+    assert [text for text, each in zip(says, found, strict=True) if not each.startswith(f"line 1: {text}")] == []
 
 
 def test_an_export_that_was_not_opened_says_so(gatehouse: Gatehouse, tmp_path: Path) -> None:

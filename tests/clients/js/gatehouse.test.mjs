@@ -176,6 +176,17 @@ test("less time is less time, within more of it, too", async () => {
   assert.deepEqual(pauses, []);
 });
 
+test("a handler that runs without Lambda has the client's own time", async () => {
+  for (const context of [undefined, null]) {
+    const { gatehouse, pauses } = made();
+    lambda.answers = [failure("temporarily_unavailable", { retry_after: 10 }), token(1)];
+
+    assert.equal((await gatehouse.within(context).token("shop-1")).version, 1);
+
+    assert.equal(pauses.length, 1);
+  }
+});
+
 test("what call may end or replace is forgotten, too", async () => {
   for (const name of ["confirm", "import_connection", "refresh", "revoke", "of_tomorrow"]) {
     const { gatehouse } = made();

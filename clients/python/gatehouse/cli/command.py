@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from functools import partial
 from pathlib import Path
@@ -59,10 +60,14 @@ class Command(click.Command):
 
 
 def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """Make a function a command. Its first argument is the `Call`; its docstring is the help."""
+    r"""Make a function a command. Its first argument is the `Call`; its docstring is the help.
+
+    A docstring has `\b` in it as it is read, two characters. To click, a paragraph after a backspace stays as it is.
+    """
 
     def decorate(function: Callable[..., Any]) -> click.Command:
-        return click.command(name, cls=Command)(click.pass_obj(function))
+        text = (inspect.getdoc(function) or "").replace("\\b\n", "\b\n")
+        return click.command(name, cls=Command, help=text)(click.pass_obj(function))
 
     return decorate
 

@@ -104,12 +104,24 @@ def _problems_of(row: Row, read: Callable[[dict[str, Any]], Any], now: float) ->
         read(fields)
     except errors.GatehouseError as error:
         yield str(error.description)
-    if "refresh_token" not in fields and "access_token" not in fields:
-        yield "refresh_token: required, unless there is an access_token"
-    if "expires_at" in fields and "access_token" not in fields:
-        yield "expires_at: expected to be left out without an access_token, whose end it is"
+    yield from _do_not_fit_together(fields, _given(fields), now)
+
+
+def _given(fields: dict[str, Any]) -> set[str]:
+    """Return the fields that a row has, and those that its unknown ones are meant to be: what they lack follows."""
+    known = import_fields().checks
+    nearest = repository.module("functions.vault.base.refused_fields").nearest
+    return {*fields, *(str(nearest(name, known)) for name in fields if name not in known)}
+
+
+def _do_not_fit_together(fields: dict[str, Any], given: set[str], now: float) -> Iterator[str]:
+    """Say which of the fields do not fit together: the first thing only, since the others follow from it."""
     expires_at = fields.get("expires_at")
-    if "refresh_token" not in fields and isinstance(expires_at, int) and expires_at <= now:
+    if not given & {"refresh_token", "access_token"}:
+        yield "refresh_token: required, unless there is an access_token"
+    elif "expires_at" in given and "access_token" not in given:
+        yield "expires_at: expected to be left out without an access_token, whose end it is"
+    elif "refresh_token" not in given and type(expires_at) is int and 0 <= expires_at <= now:
         yield "expires_at: expected a time in the future, in Unix seconds, since there is no refresh_token"
 
 
