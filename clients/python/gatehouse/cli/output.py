@@ -80,8 +80,8 @@ class Output:
         """Write a line beside the answer."""
         self._console(of_errors=True).print(clean_lines(text), style=style)
 
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Write a table."""
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[object]], *, whole: str = "") -> None:
+        """Write a table. If it is wider than the terminal, all columns but `whole` are folded."""
         if not self.is_drawn:
             for row in rows:
                 self.plain("\t".join(clean(cell) for cell in row))
@@ -90,7 +90,7 @@ class Output:
 
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         for name in head:
-            table.add_column(name, overflow="fold")
+            table.add_column(name, overflow="fold", no_wrap=name == whole)
         for row in rows:
             table.add_row(*map(clean, row))
         self._console().print(table, soft_wrap=False)

@@ -17,6 +17,11 @@ def shown(at: float | None, now: float) -> str:
     return f"{moment} ({away(at - now)})"
 
 
+def until(at: float | None, now: float) -> str:
+    """Return only how far a time is away; empty if there is none."""
+    return "" if at is None else away(at - now)
+
+
 def away(seconds: float) -> str:
     """Return how far away that is: `in 5 minutes`, `3 days ago`."""
     text = span(abs(seconds))

@@ -34,6 +34,8 @@ def command(call: Call, limit: int, **filters: Any) -> None:
     if call.out.answer({"connections": listed, "more": more}):
         return
     now = call.account.now()
+    # A terminal has no room for the time itself beside the ids. `show` has it.
+    end = times.until if call.out.is_drawn else times.shown
     rows = [
         (
             each["connection_id"],
@@ -41,11 +43,11 @@ def command(call: Call, limit: int, **filters: Any) -> None:
             each["status"],
             each.get("needs") or "",
             each.get("owner") or "",
-            times.shown(each.get("expires_at"), now),
+            end(each.get("expires_at"), now),
         )
         for each in listed
     ]
-    call.out.table(("CONNECTION", "PROVIDER", "STATUS", "NEEDS", "OWNER", "TOKEN EXPIRES"), rows)
+    call.out.table(("CONNECTION", "PROVIDER", "STATUS", "NEEDS", "OWNER", "TOKEN EXPIRES"), rows, whole="TOKEN EXPIRES")
     if not listed:
         options = call.account.options
         yet = f" yet. With the name of a provider: gatehouse connect NAME{options}"
