@@ -113,6 +113,7 @@ def described(path: Path) -> dict[str, Any]:
         "scope_separator": provider.scope_separator,
         "refresh": list(_refresh(provider)),
         "revocation": _revocation(provider).replace("`", ""),
+        "revocation_ends_authorization": provider.revocation_ends_authorization,
         "kept_of_the_account": [name for name in dict.fromkeys(kept) if name],
         "endpoints": {key: found for key in names.ENDPOINTS if (found := getattr(provider, key)) is not None},
         "max_concurrency": provider.max_concurrency,
