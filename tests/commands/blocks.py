@@ -17,7 +17,8 @@ _FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"(?<=\n\n)((?: {4}.*\n)+)")
 _SHELL = {"sh", "bash", "shell", "console"}
 _BEGINS_LIKE_ONE = re.compile(
-    r"(?:[A-Z_]+=\S+ )*(?:aws|bash|cat|curl|docker|echo|export|git|make|npm|npx|pip|python3?|sam|\.venv/bin/python)\b"
+    r"(?:[A-Z_]+=\$\(|(?:[A-Z_]+=\S+ )*)"
+    r"(?:aws|bash|cat|curl|docker|echo|export|git|make|npm|npx|pip|python3?|sam|\.venv/bin/python)\b"
 )
 _COMMENT = re.compile(r"  +# [^\n]*$")
 _SPAN = re.compile(r"`(aws [a-z0-9-]+ [a-z-]+ [^`]+)`")

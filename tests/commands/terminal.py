@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TARGETS = ("check-deployment", "check-registration", "key-policy", "take-over", "versions")
 """The targets of the Makefile that look at an account, or change something in it, and are done."""
 
-_ORDINARY = ("cat", "date", "grep", "python3", "rm", "sort")
+_ORDINARY = ("cat", "date", "grep", "rm", "sort")
 _MARK = "@@ block "
 _WITHIN = 120
 """Seconds for the commands of a page, however busy the machine is; they take a few."""
@@ -139,7 +139,9 @@ class Terminal:
         }
         self._program("aws", _AWS, values)
         self._program("make", _MAKE, values)
-        self._program("../.venv/bin/python", _PYTHON, values)
+        # What is found as `python3` may be a script that needs more than is here.
+        for python in ("python3", "../.venv/bin/python"):
+            self._program(python, _PYTHON, values)
         for name in _ORDINARY:
             self._link(name)
         for name, text in _IN_PLACE_OF.items():
