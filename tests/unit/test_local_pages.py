@@ -47,6 +47,7 @@ def landing(**changes: object) -> str:
         "clock": {"now": 0, "now_text": "1970-01-01 00:00:00 UTC", "offset_seconds": 0, "offset_text": ""},
         "links": {"aws_endpoint": "http://127.0.0.1:1", "demo_url": "http://127.0.0.1:2"},
         "connection": None,
+        "example": "CONNECTION_ID",
     }
     return ENVIRONMENT.get_template("landing.html").render(values | changes)
 
@@ -75,7 +76,7 @@ def test_a_newcomer_can_connect_any_provider() -> None:
 
 def test_a_connection_is_shown_with_what_matters() -> None:
     """Status, account, scopes, expiry in words and absolutely, and version; and it is in the example to copy."""
-    page = landing(connections=[CONNECTION])
+    page = landing(connections=[CONNECTION], example="merchant-42")
 
     for shown in ("merchant-42", "active", "DEMO1", "order_read", "in 59 minutes", "2025-11-23 20:12:04 UTC", ">3<"):
         assert shown in page
@@ -123,6 +124,7 @@ def test_nothing_on_the_landing_page_becomes_markup() -> None:
         connections=[hostile],
         notice={"kind": "ok", "text": HOSTILE, "details": [(HOSTILE, HOSTILE)]},
         connection=HOSTILE,
+        example=HOSTILE,
     )
 
     assert page.count("<script") == page.count("<script></script>") == 1
