@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from . import exits, repository
@@ -125,6 +126,7 @@ def _do_not_fit_together(fields: dict[str, Any], given: set[str], now: float) ->
         yield "expires_at: expected a time in the future, in Unix seconds, since there is no refresh_token"
 
 
+@cache
 def import_fields() -> Any:
     """Return the fields of `import_connection`, with the checks that the function makes."""
     base = repository.module("functions.vault.base.fields")

@@ -12,6 +12,7 @@ from .catalogue import described
 from .failures import failure_of
 from .looks import registrations
 from .output import clean
+from .words import connecting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +70,7 @@ class Others:
             said = f"{'has' if its == 'its' else 'have'} lost {its} tokens, too"
         else:
             said = f"may have lost {its} tokens, too"
-        again = (f"  gatehouse connect {self.provider} --id {each}{where}" for each in self.connections)
+        again = (f"  {connecting(self.provider, each, where)}" for each in self.connections)
         return [f"{_named(self.connections)} {said}. To connect again:", *again]
 
     def as_json(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import times
+from .words import connecting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +53,7 @@ def verdict(connection: Mapping[str, Any], now: float, where: str) -> Verdict:
 
 def _by_status(connection: Mapping[str, Any], where: str) -> Verdict | None:
     """Return the verdict where the status alone decides."""
-    again = f"gatehouse connect {connection['provider']} --id {connection['connection_id']}{where}"
+    again = connecting(connection["provider"], connection["connection_id"], where)
     match connection["status"]:
         case "active":
             return None
@@ -83,7 +84,7 @@ def _refreshed(connection: Mapping[str, Any], now: float, where: str) -> Verdict
             vends=False,
             reason="Its token has run out, and there is no refresh token.",
             error="reauthorization_required",
-            advice=f"gatehouse connect {connection['provider']} --id {connection['connection_id']}{where}",
+            advice=connecting(connection["provider"], connection["connection_id"], where),
         )
     failure, left_alone = connection.get("failure"), connection.get("left_alone")
     waits_until = max(

@@ -16,6 +16,7 @@ from gatehouse.cli.command import command as cli_command
 from gatehouse.cli.failures import Failure
 from gatehouse.cli.options import LOCAL_PORT
 from gatehouse.cli.way_back import WayBack
+from gatehouse.cli.words import connecting
 from gatehouse.errors import ConnectionNotFound, InvalidRequest
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def command(call: Call, provider: str, **given: Any) -> None:
             call.out.answer({"connection_id": link.connection_id, **_of(link)})
             return
         confirm = " --confirm" if confirms else ""
-        again = f"gatehouse connect {provider} --id {link.connection_id}{confirm}{call.account.options}"
+        again = connecting(provider, link.connection_id, f"{confirm}{call.account.options}")
         outcome = _waited_for(call, link, way_back, again)
     if confirms and outcome.get("confirmation"):
         confirmed = call.account.gatehouse.confirm(

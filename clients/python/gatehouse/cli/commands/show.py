@@ -43,13 +43,11 @@ def command(call: Call, connection_id: str) -> None:
             raise _neither() from None
     if call.out.answer(found):
         return
-    now = call.account.now()
-    if "connection" in found:
-        call.out.facts(facts.in_words(found["connection"], now))
-    elif found["attempt"] is None:
+    (known,) = found.values()
+    if known is None:
         call.out.say("Nothing has come back from the provider yet that belongs to this attempt.")
     else:
-        call.out.facts(facts.in_words(found["attempt"], now))
+        call.out.facts(facts.in_words(known, call.account.now()))
 
 
 def _no_visit() -> Failure:
