@@ -134,6 +134,7 @@ ANSWERS: dict[str, Schema] = {
             _object(
                 connection=_object(
                     **_LISTED,
+                    client_id=_or_null(_TEXT),
                     left_alone=_or_null(_object(asked_at=_TIME, next_at=_TIME)),
                     last_attempt=_or_null(_ATTEMPT),
                 )

@@ -115,12 +115,27 @@ export interface Connection {
   provider: string;
   status: string;
   needs: "reauthorization" | "confirmation" | null;
+  refreshable: boolean;
   version: number;
   scope: string | null;
+  requested_scope: string | null;
+  scope_missing: string[];
+  token_type: string | null;
+  expires_at: number | null;
+  refresh_expires_at: number | null;
   subject: string | null;
+  client_secret_used: "newest" | "previous" | null;
   owner: string | null;
-  tags: Record<string, string>;
   metadata: Record<string, unknown>;
+  parameters: Record<string, string>;
+  tags: Record<string, string>;
+  created_at: number;
+  updated_at: number;
+  refreshed_at: number | null;
+  failure: Record<string, unknown> | null;
+  /** This and the next two: of one connection, and not in a list. */
+  client_id?: string | null;
+  left_alone?: { asked_at: number; next_at: number } | null;
   last_attempt?: Attempt | null;
   [field: string]: unknown;
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.demo import Faults
+from local.demo.clients import ULTRACART_CLIENT
 from tests.flows.application import FAILURE_KEYS, Application, fresh, operations, writes
 from tests.flows.scripted import connect, scripted
 
@@ -76,8 +77,8 @@ def test_get_shows_all_there_is_but_secrets(application: Application, browser: B
     # then
     assert answer.keys() == {"connection"}
     connection = answer["connection"]
-    assert connection.keys() == VIEW_KEYS | {"left_alone", "last_attempt"}
-    assert connection["left_alone"] is None
+    assert connection.keys() == VIEW_KEYS | {"client_id", "left_alone", "last_attempt"}
+    assert (connection["client_id"], connection["left_alone"]) == (ULTRACART_CLIENT.client_id, None)
     assert connection["last_attempt"].keys() == {"request_id", "at", "outcome"}
     assert connection["connection_id"] == connection_id
     assert (connection["provider"], connection["status"], connection["version"]) == ("ultracart", "active", 1)
@@ -143,7 +144,7 @@ def test_get_and_list_agree(application: Application, shop: dict[str, Any]) -> N
     # given
     connection_id = shop["foreign"]
     alone = application.call("connections", connection_id=connection_id)["connection"]
-    del alone["left_alone"], alone["last_attempt"]
+    del alone["client_id"], alone["left_alone"], alone["last_attempt"]
 
     # when
     by_owner = application.call("connections", owner=alone["owner"])["connections"]

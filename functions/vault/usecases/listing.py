@@ -48,8 +48,12 @@ class Listing:
         """Return `{connection}`."""
         connection, now = self.connections.require(connection_id, narrowing), self.timing.now()
         seen = view(connection_id, summary_of(connection), now)
-        left_alone = _left_alone(connection, self._standing(connection.provider), now)
-        return {"connection": {**seen, "left_alone": left_alone, "last_attempt": _last_attempt_of(connection)}}
+        alone = {
+            "client_id": _client_of(connection),
+            "left_alone": _left_alone(connection, self._standing(connection.provider), now),
+            "last_attempt": _last_attempt_of(connection),
+        }
+        return {"connection": {**seen, **alone}}
 
     def _standing(self, provider: str) -> Standing:
         try:
@@ -129,6 +133,12 @@ _AS_STORED = (
     "updated_at",
     "refreshed_at",
 )
+
+
+def _client_of(connection: Connection) -> str | None:
+    """Return the client whose tokens are in use, or wait to be; None if there are none, or nobody knows."""
+    tokens = connection.to_refresh or connection.unconfirmed or connection.waits_first
+    return tokens.whose.client_id if tokens is not None else None
 
 
 def _left_alone(connection: Connection, standing: Standing, now: float) -> dict[str, int] | None:
