@@ -28,7 +28,7 @@ def test_a_deployment_that_is_well_is_said_to_be(deployed: str, capsys: pytest.C
 
     lines = capsys.readouterr().out.splitlines()
     assert (code, lines[-1]) == (0, "All 5 are as they should be.")
-    assert [f"{deployed}-token: the alias `{alias}`" in "".join(lines) for alias in ("http", "live")] == [True, True]
+    assert [f"{deployed}-token: the alias {alias}" in "".join(lines) for alias in ("http", "live")] == [True, True]
     assert all(line.startswith("ok   ") for line in lines[:-1])
 
 
@@ -113,6 +113,13 @@ def key_for_everybody(name: str) -> str:
     return "its policy leaves to IAM who may do kms:CreateGrant, kms:Decrypt, kms:Encrypt, kms:GenerateDataKey, "
 
 
+def no_index(name: str) -> str:
+    """Use a table that has another index than Gatehouse's."""
+    gone = {"GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "due"}}]}
+    boto3.client("dynamodb").update_table(TableName=physical(name, "ConnectionsTable"), **gone)  # type: ignore[arg-type]
+    return "it has no index due: set ConnectionsTableName in samconfig.toml to a table that Gatehouse has made"
+
+
 def key_going(name: str) -> str:
     """Schedule the key's deletion."""
     boto3.client("kms").schedule_key_deletion(KeyId=key_of(name), PendingWindowInDays=7)
@@ -126,6 +133,7 @@ HARMS = (
     (schedule_off, 3),
     (no_backups, 4),
     (unprotected, 4),
+    (no_index, 4),
     (key_for_everybody, 5),
     (key_going, 5),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +22,34 @@ from tools.operating import physical_ids
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    Found = tuple[str, list["Problem"]]
+    """What was looked at, and what is wrong with it."""
+
 # What a version keeps of its function.
 _KEPT = ("CodeSha256", "Handler", "MemorySize", "Timeout", "Role", "Runtime")
 _INDEXES = {"due", "listed"}
 _MEND_KEY = {
-    "Disabled": "`aws kms enable-key --key-id {key}`",
-    "PendingDeletion": "`aws kms cancel-key-deletion --key-id {key}`, and then `aws kms enable-key --key-id {key}`",
+    "Disabled": ("aws kms enable-key --key-id {key}",),
+    "PendingDeletion": ("aws kms cancel-key-deletion --key-id {key}", "aws kms enable-key --key-id {key}"),
 }
-"""What to do about a key's state."""
-_REVISION = "give Revision another value in samconfig.toml, and run `sam deploy` again"
+"""The commands that mend a key's state."""
+_REVISION = "Give Revision another value in samconfig.toml, so that there is something to deploy"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a thing that was looked at, and the steps that mend it, one after another."""
+
+    said: str
+    steps: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.said}: {', and then '.join(map(_quoted, self.steps))}"
+
+
+def _quoted(step: str) -> str:
+    """Return a step in a sentence: a command between backticks, and words as they are."""
+    return f"`{step}`" if step.startswith(("aws ", "sam ")) else step[0].lower() + step[1:]
 
 
 class Stack:
@@ -48,12 +68,12 @@ class Stack:
         (described,) = client_of("cloudformation").describe_stacks(StackName=name)["Stacks"]
         self._outputs = {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", [])}
 
-    def findings(self) -> Iterator[tuple[str, str]]:
-        """Give what was looked at, each with what is wrong with it: empty where nothing is."""
+    def findings(self) -> Iterator[Found]:
+        """Give what was looked at, each with what is wrong with it: nothing where it is well."""
         for _, look in self.looks():
             yield from look()
 
-    def looks(self) -> Iterator[tuple[str, Callable[[], Iterable[tuple[str, str]]]]]:
+    def looks(self) -> Iterator[tuple[str, Callable[[], Iterable[Found]]]]:
         """Give what is looked at, and how: each by itself, so that one that cannot be read hides none of the others.
 
         A look gives findings, and raises what AWS's SDK raises.
@@ -71,68 +91,77 @@ class Stack:
             if output in self._outputs:
                 yield self._outputs[output].rpartition("/")[2], partial(self._key, self._outputs[output])
 
-    def _aliases(self, function: str) -> Iterator[tuple[str, str]]:
+    def _aliases(self, function: str) -> Iterator[Found]:
         for alias in self._client_of("lambda").list_aliases(FunctionName=function)["Aliases"]:
             name = alias["Name"]
-            yield f"{function}: the alias `{name}` runs what was deployed", self._alias_problem(function, name)
+            yield f"{function}: the alias {name} runs what was deployed", self._alias_problems(function, name)
 
-    def _rule(self, rule: str) -> Iterator[tuple[str, str]]:
+    def _rule(self, rule: str) -> Iterator[Found]:
         state = self._client_of("events").describe_rule(Name=rule)["State"]
-        problem = "" if state == "ENABLED" else f"it is {state}: `aws events enable-rule --name {rule}`"
-        yield f"{rule}: the schedule is on", problem
+        problem = Problem(f"it is {state}", (f"aws events enable-rule --name {rule}",))
+        yield f"{rule}: the schedule is on", [] if state == "ENABLED" else [problem]
 
     def _physical(self, kind: str) -> list[str]:
         return physical_ids(self._client_of("cloudformation"), self.name, kind)
 
-    def _alias_problem(self, function: str, alias: str) -> str:
+    def _alias_problems(self, function: str, alias: str) -> list[Problem]:
         configuration = self._client_of("lambda").get_function_configuration
         newest = _kept(configuration(FunctionName=function))
         runs = _kept(configuration(FunctionName=function, Qualifier=alias))
         stale = sorted(name for name in newest.keys() | runs.keys() if newest.get(name) != runs.get(name))
-        return f"it still runs with another {', '.join(stale)}: {_REVISION}" if stale else ""
+        said = f"it still runs with another {', '.join(stale)}"
+        return [Problem(said, (_REVISION, "sam deploy"))] if stale else []
 
-    def _proxy(self) -> Iterator[tuple[str, str]]:
+    def _proxy(self) -> Iterator[Found]:
         """Give, for each public function that asks for a proxy's header, whether browsers are sent to the proxy."""
         for function in self._physical("AWS::Lambda::Function"):
             configuration = self._client_of("lambda").get_function_configuration(FunctionName=function)
             variables: dict[str, str] = configuration.get("Environment", {}).get("Variables", {})
             if variables.get("GATEHOUSE_ORIGIN_VERIFY_SHA256"):
                 is_own = variables.get("GATEHOUSE_BASE_URL") == self._outputs.get("ApiUrl")
-                problem = "BaseUrl is the API's own URL, where everybody gets 403: set it to your distribution's"
-                yield f"{function}: browsers are sent to the proxy whose header it asks for", problem if is_own else ""
+                problem = Problem(
+                    "BaseUrl is the API's own URL, where everybody gets 403",
+                    ("Set BaseUrl in samconfig.toml to your distribution's URL", "sam deploy"),
+                )
+                what = f"{function}: browsers are sent to the proxy whose header it asks for"
+                yield what, [problem] if is_own else []
 
-    def _mapping(self, mapping: str) -> Iterator[tuple[str, str]]:
+    def _mapping(self, mapping: str) -> Iterator[Found]:
         found = self._client_of("lambda").get_event_source_mapping(UUID=mapping)
         source, state = found["EventSourceArn"].split(":", 5)[5], found["State"]
         is_on = state in {"Enabled", "Enabling", "Creating", "Updating"}
-        remedy = f"it is {state}: `aws lambda update-event-source-mapping --uuid {mapping} --enabled`"
+        problem = Problem(f"it is {state}", (f"aws lambda update-event-source-mapping --uuid {mapping} --enabled",))
         # A stream is named after the time at which it was turned on.
         table, _, is_stream = source.removeprefix("table/").partition("/stream/")
         what = f"the stream of {table}: it is read" if is_stream else f"{source}: its messages are worked off"
-        yield what, "" if is_on else remedy
+        yield what, [] if is_on else [problem]
 
-    def _table(self, name: str) -> Iterator[tuple[str, str]]:
+    def _table(self, name: str) -> Iterator[Found]:
         dynamodb = self._client_of("dynamodb")
         table = dynamodb.describe_table(TableName=name)["Table"]
         backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
         indexes = {each["IndexName"] for each in table.get("GlobalSecondaryIndexes", [])}
-        update = f"`aws dynamodb update-table --table-name {name}"
-        problems = [f"it has no index `{index}`: it is no table of Gatehouse's" for index in sorted(_INDEXES - indexes)]
+        problems = []
+        if missing := sorted(_INDEXES - indexes):
+            another = "Set ConnectionsTableName in samconfig.toml to a table that Gatehouse has made"
+            problems.append(Problem(f"it has no index {' and no index '.join(missing)}", (another, "sam deploy")))
         if backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus") != "ENABLED":
             switch = "--point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
-            problems.append(
-                f"nothing can be restored: `aws dynamodb update-continuous-backups --table-name {name} {switch}`"
-            )
+            command = f"aws dynamodb update-continuous-backups --table-name {name} {switch}"
+            problems.append(Problem("nothing can be restored", (command,)))
         if not table.get("DeletionProtectionEnabled"):
-            problems.append(f"anybody may delete it: {update} --deletion-protection-enabled`")
-        yield f"{name}: the table is protected and can be restored", "; ".join(problems)
+            command = f"aws dynamodb update-table --table-name {name} --deletion-protection-enabled"
+            problems.append(Problem("anybody may delete it", (command,)))
+        yield f"{name}: the table is protected and can be restored", problems
 
-    def _key(self, arn: str) -> Iterator[tuple[str, str]]:
+    def _key(self, arn: str) -> Iterator[Found]:
         kms, key = self._client_of("kms"), arn.rpartition("/")[2]
         state = kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"]
         problems = []
         if state != "Enabled":
-            problems.append(f"it is {state}, and no token opens: {_MEND_KEY.get(state, 'see AWS').format(key=key)}")
+            commands = _MEND_KEY.get(state, ("aws kms describe-key --key-id {key}",))
+            steps = tuple(command.format(key=key) for command in commands)
+            problems.append(Problem(f"it is {state}, and no token opens", steps))
         template_policy = self._wanted_key_policy()
         if template_policy is not None:
             policy = json.loads(kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"])
@@ -140,8 +169,9 @@ class Stack:
             wrong = [*key_policy.problems(policy, wanted)]
             if wrong:
                 put = f"aws kms put-key-policy --key-id {key} --policy-name default"
-                problems.append(f'{", and ".join(wrong)}: `{put} --policy "$(make -s key-policy STACK={self.name})"`')
-        yield f"{key}: the key is enabled, and for the functions alone", "; ".join(problems)
+                command = f'{put} --policy "$(make -s key-policy STACK={self.name})"'
+                problems.append(Problem(", and ".join(wrong), (command,)))
+        yield f"{key}: the key is enabled, and for the functions alone", problems
 
 
 def _kept(configuration: dict[str, Any]) -> dict[str, Any]:
@@ -163,9 +193,9 @@ def main(arguments: list[str]) -> int:
     except (BotoCoreError, ClientError, key_policy.NotDeployed) as error:
         print(f"{stack} cannot be looked at: {error}", file=sys.stderr)
         return 1
-    for what, problem in findings:
-        print(f"NOT  {what}\n     {problem}" if problem else f"ok   {what}")
-    wrong = sum(1 for _, problem in findings if problem)
+    for what, problems in findings:
+        print(f"NOT  {what}\n     {'; '.join(map(str, problems))}" if problems else f"ok   {what}")
+    wrong = sum(1 for _, problems in findings if problems)
     need = "needs" if wrong == 1 else "need"
     print(f"{wrong} of {len(findings)} {need} you." if wrong else f"All {len(findings)} are as they should be.")
     return 1 if wrong else 0

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 from gatehouse.cli import repository
 from gatehouse.cli.failures import failure_of
 
-from .finding import of_failure, with_steps
+from .finding import Finding, of_failure, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gatehouse.cli.account import Account
-
-    from .finding import Finding
 
 
 def findings(account: Account) -> Iterator[Finding]:
@@ -31,8 +29,12 @@ def findings(account: Account) -> Iterator[Finding]:
                 raise
             yield of_failure("deployment", name, failure)
             continue
-        for what, text in found:
-            yield with_steps("deployment", what, text)
+        for what, problems in found:
+            if problems:
+                steps = (step for each in problems for step in each.steps)
+                yield problem("deployment", what, "; ".join(each.said for each in problems), *steps)
+            else:
+                yield Finding("deployment", what)
 
 
 def _key_policy(account: Account) -> Any:

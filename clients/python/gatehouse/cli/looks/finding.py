@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,14 +36,4 @@ def problem(area: str, what: str, said: str, *do: str) -> Finding:
 def of_failure(area: str, what: str, failure: Failure) -> Finding:
     """Return the finding that a look could not be taken."""
     state: State = "unknown" if failure.error in {"not_allowed", "no_credentials"} else "problem"
-    do = (failure.advice,) if failure.advice else ()
-    return Finding(area, what, state, failure.description, do)
-
-
-def with_steps(area: str, what: str, text: str) -> Finding:
-    """Return a finding of a text that has commands between backticks; it is well if there is no text."""
-    if not text:
-        return Finding(area, what.replace("`", ""))
-    steps = tuple(re.findall(r"`([^`]+)`", text))
-    said = re.sub(r"(,? and then)?:? ?`[^`]+`", "", text).strip(" ,;")
-    return problem(area, what.replace("`", ""), said, *(steps or (text,)))
+    return Finding(area, what, state, failure.description, (failure.advice,))
