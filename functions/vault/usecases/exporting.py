@@ -34,9 +34,9 @@ MOST_CHARACTERS = 5_000_000
 _PAGE, _PAGE_TO_FIND_IN = 25, 250
 """Connections in one read: of all, and of those among which one owner's are. What was not worked on is read again."""
 
-EXPIRED, UNSETTLED, UNOPENED = "expired", "unsettled", "unopened"
-"""Why an active connection is not exported: nothing of it works any more; a refresh is under way, or has an unknown
-outcome; its tokens do not open."""
+EXPIRED, UNSETTLED, UNOPENED, UNPROVED = "expired", "unsettled", "unopened", "unproved"
+"""Why a connection with tokens is not exported: nothing of it works any more; a refresh is under way, or has an unknown
+outcome; its tokens do not open; it was imported, and no refresh has proved it yet."""
 
 
 @record
@@ -125,6 +125,8 @@ _AS_STORED = ("scope", "owner", "parameters", "tags", "subject", "metadata")
 
 def _why_not(connection: Connection, now: float) -> str | None:
     """Return why a connection is not exported; None if it is."""
+    if connection.is_to_be_proved:
+        return UNPROVED
     if connection.status is not Status.ACTIVE:
         return str(connection.status)
     used = connection.to_refresh
