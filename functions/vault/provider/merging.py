@@ -90,11 +90,12 @@ def _regions_under(layer: Mapping[str, Any], below: Mapping[str, Any]) -> dict[s
 
 def _private(layers: list[dict[str, Any]]) -> tuple[str, ...]:
     """Return the values in headers, parameters and queries of endpoints that only the last layer has."""
-    *below, own = [set(_private_values(layer)) for layer in layers] or [set()]
+    *below, own = [set(private_values(layer)) for layer in layers] or [set()]
     return tuple(sorted(own.difference(*below)))
 
 
-def _private_values(layer: Mapping[str, Any]) -> Iterator[str]:
+def private_values(layer: Mapping[str, Any]) -> Iterator[str]:
+    """Give the values of a layer that may be API keys, or the secrets of one."""
     given: list[tuple[str, str]] = []
     for part in (layer, layer.get("first_refresh", {}), *layer.get("regions", {}).values()):
         given += (entry for key in MAY_HOLD_API_KEYS for entry in part.get(key, {}).items())

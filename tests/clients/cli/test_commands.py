@@ -234,6 +234,28 @@ def test_a_secret_is_read_from_standard_input_and_shown_nowhere(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_key_in_a_header_is_no_argument_either(gatehouse: Gatehouse) -> None:
+    """Gatehouse treats it as a secret, and so does the command: it is asked for, or comes after the client secret."""
+    # given
+    name, header = "gatehouse/providers/slack", json.dumps({"X-Api-Key": SECRET})
+    register = ("register", "slack", "--client-id", "1.2", "--scope", "chat:write", "--secret-stdin")
+
+    # when
+    refused = gatehouse(*register, "--set", f"token_headers={header}", typed="another-secret")
+    stored = gatehouse(
+        *register, "--ask", "token_headers", "--set", "request_timeout=5", typed=f"another-secret\n{header}\n"
+    )
+    text = boto3.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
+    boto3.client("secretsmanager").delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+
+    # then
+    assert (refused.code, stored.code) == (2, 0)
+    assert "--ask token_headers" in refused.err
+    assert SECRET not in refused.err + stored.out + stored.err
+    assert json.loads(text)["token_headers"] == {"X-Api-Key": SECRET}
+    assert json.loads(text)["request_timeout"] == 5
+
+
 def test_what_start_would_refuse_is_not_stored(gatehouse: Gatehouse) -> None:
     """It says what is wrong, and leaves nothing behind."""
     refused = gatehouse("register", "slack", "--client-id", "YOUR-CLIENT-ID", "--secret-stdin", typed=SECRET)

@@ -20,6 +20,7 @@ from tests.clients.cli.conftest import Keyboard, run
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.browser import Browser
     from tests.clients.cli.conftest import Gatehouse
 
 SECRET = "a-secret-that-nobody-may-see"
@@ -49,15 +50,20 @@ def test_a_wrong_call_is_answered_in_json_too(arguments: tuple[str, ...], says: 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("token", "shop-1"),
-        ("revoke", "shop-1"),
+        ("token", "cli-ends"),
+        ("revoke", "cli-ends"),
         ("register", "asana"),
         ("register", "asana", "--client-id", "1", "--secret-stdin"),
         ("register", "cli-nowhere"),
     ],
 )
-def test_ctrl_c_at_a_question_is_an_interruption(gatehouse: Gatehouse, arguments: tuple[str, ...]) -> None:
+def test_ctrl_c_at_a_question_is_an_interruption(
+    browser: Browser, gatehouse: Gatehouse, arguments: tuple[str, ...]
+) -> None:
     """It has the exit code of one. The end of input is a no. Neither does anything."""
+    if "cli-ends" in arguments:
+        browser.connect(connection_id="cli-ends")
+
     interrupted = gatehouse(*arguments, typed=Keyboard())
     ended = gatehouse(*arguments, typed=Keyboard(interrupts=False))
 
@@ -65,6 +71,64 @@ def test_ctrl_c_at_a_question_is_an_interruption(gatehouse: Gatehouse, arguments
     assert (ended.code, ended.err.splitlines()[-1]) == (1, "Nothing was done.")
     names = {each["Name"] for each in boto3.client("secretsmanager").list_secrets()["SecretList"]}
     assert not names & {"gatehouse/providers/asana", "gatehouse/providers/cli-nowhere"}
+    if "cli-ends" in arguments:
+        assert gatehouse("show", "cli-ends", "--json").json["connection"]["status"] == "active"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("export", "grants.jwe", "--owner", "", "--key", "key.pem", "--yes"),
+        ("connections", "--owner", ""),
+        ("connect", "slack", "--scope", "a", "--scope", ""),
+        ("revoke", "", "--yes"),
+        ("export", "", "--key", "key.pem", "--yes"),
+        ("--stack", "", "revoke", "shop-1", "--yes"),
+    ],
+)
+def test_a_variable_that_is_not_set_is_no_choice(arguments: tuple[str, ...]) -> None:
+    """`--owner "$TENANT"` of an unset one would mean all owners, and `--stack ""` another stack."""
+    ran = run(*arguments)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "expected a value, and it is empty" in ran.err
+
+
+def test_a_defect_has_its_exit_code_and_shows_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text of an exception that nobody expected could have anything in it. JSON stays JSON."""
+
+    def fail() -> None:
+        raise KeyError(SECRET)
+
+    monkeypatch.setattr("gatehouse.cli.repository.provider_files", fail)
+
+    in_words, in_json = run("providers"), run("providers", "--json")
+
+    assert (in_words.code, in_json.code, in_json.out) == (7, 7, "")
+    assert "defect: KeyError in test_ends.py, line " in in_words.err
+    assert json.loads(in_json.err)["error"] == "defect"
+    assert SECRET not in in_words.err + in_json.err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands_and_names(shell: str) -> None:
+    """The commands, the names of providers, options, and for a registration the files that are there."""
+    from click.shell_completion import get_completion_class  # noqa: PLC0415 - see conftest.py
+
+    from gatehouse.cli.app import app  # noqa: PLC0415 - see conftest.py
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    completion = kind(app, {}, "gatehouse", "_GATEHOUSE_COMPLETE")
+
+    def completed(*before: str, begun: str) -> list[str]:
+        return [each.value for each in completion.get_completions([*before], begun)]
+
+    assert "_GATEHOUSE_COMPLETE" in run("completion", shell).out
+    assert completed(begun="con") == ["connect", "connections"]
+    assert completed("connect", begun="ultra") == ["ultracart"]
+    assert "--owner" in completed("connections", begun="--ow")
+    assert [each.type for each in completion.get_completions(["check"], "./re")] == ["file"]
 
 
 def test_a_pipe_that_nobody_reads_ends_it_quietly() -> None:

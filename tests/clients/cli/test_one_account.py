@@ -53,6 +53,31 @@ def test_the_other_connections_to_the_account_are_named(
     assert again.json["same_account"]["connections"] == []
 
 
+@pytest.mark.parametrize("secret", [{"SecretString": '{"colour": "red"}'}, {"SecretBinary": b"\xff"}])
+def test_a_broken_registration_prevents_no_revocation(secret: dict[str, Any]) -> None:
+    """What cannot be read here is a failure with advice, and then the provider's own file says what it does."""
+    from gatehouse.cli.failures import Failure  # noqa: PLC0415 - see conftest.py
+    from gatehouse.cli.looks.registrations import merged  # noqa: PLC0415 - see conftest.py
+    from gatehouse.cli.one_account import _end_together  # noqa: PLC0415 - see conftest.py
+
+    class Account:
+        secret_prefix, options, is_local = "gatehouse/providers/", "", False
+
+        def client(self, _service: str) -> Any:
+            return self
+
+        def get_secret_value(self, SecretId: str) -> dict[str, Any]:  # noqa: N803 - boto3's own name for it
+            return {"Name": SecretId, **secret}
+
+    account: Any = Account()
+
+    assert _end_together(account, "ultracart") is True
+    with pytest.raises(Failure) as caught:
+        merged(account, "ultracart")
+    assert caught.value.error == "provider_misconfigured"
+    assert "gatehouse register ultracart --replace" in caught.value.advice
+
+
 def test_what_is_said_is_no_more_than_what_is_known() -> None:
     """A provider may end them, or it may not; and they may not be known."""
     unknown = replace(others(end=None), connections=None)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -54,6 +56,9 @@ class Commands(click.Group):
                 # At a question: the cursor is behind it still.
                 out.note("")
             code = _ended(out, is_interrupted=not isinstance(aborted.__context__, EOFError))
+        except Exception as error:  # noqa: BLE001 - whatever it is: the exit code says so, and JSON stays JSON
+            out.failed(_defect(error))
+            code = exits.DEFECT
         sys.exit(code if isinstance(code, int) else exits.DONE)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -107,10 +112,20 @@ class Commands(click.Group):
 
 def _refused(out: Output, error: click.ClickException) -> int:
     if out.as_json:
-        out.failed(Failure("usage", error.format_message(), code=error.exit_code))
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "gatehouse"
+        out.failed(Failure("usage", error.format_message(), advice=f"See {command} --help", code=error.exit_code))
     else:
         error.show()
     return error.exit_code
+
+
+def _defect(error: Exception) -> Failure:
+    """Return the failure that an exception is which no part of the command expects. Its text could have a secret."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    where = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
+    advice = "The command itself has failed. Report this line with the command that you ran, and no secret."
+    return Failure("defect", f"{where}.", advice=advice, code=exits.DEFECT)
 
 
 def _ended(out: Output, *, is_interrupted: bool) -> int:
@@ -118,7 +133,7 @@ def _ended(out: Output, *, is_interrupted: bool) -> int:
     code = exits.INTERRUPTED if is_interrupted else exits.FOUND
     text = "Interrupted." if is_interrupted else "Nothing was done."
     if out.as_json:
-        out.failed(Failure("interrupted", text, code=code))
+        out.failed(Failure("interrupted", text, advice="Run the command again.", code=code))
     else:
         out.note(text)
     return code

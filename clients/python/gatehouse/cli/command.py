@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from . import exits, failures, options
 from .account import Account
@@ -39,6 +40,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        _refuse_empty(ctx)
         given = options.taken(ctx)
         out = Output(as_json=bool(given["as_json"]))
         port = given["port"] or (options.LOCAL_PORT if given["local"] else None)
@@ -57,6 +59,17 @@ class Command(click.Command):
                 raise
             out.failed(failure)
             ctx.exit(failure.code)
+
+
+def _refuse_empty(ctx: click.Context) -> None:
+    """Refuse what was given and is empty, mostly an unset variable of the shell: it would mean all, or none."""
+    for context in filter(None, (ctx.parent, ctx)):
+        for param in context.command.params:
+            is_given = context.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
+            value = context.params.get(str(param.name))
+            values = value if isinstance(value, tuple) else (value,)
+            if is_given and any(each == "" or each == Path() for each in values):
+                raise click.BadParameter("expected a value, and it is empty", ctx=context, param=param)
 
 
 def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:

@@ -15,7 +15,8 @@ NOT_READ = 141
 
 MEANINGS = {
     DONE: "done; or what was looked at is as it should be",
-    FOUND: "something that was looked at is not as it should be, some of an import failed, or you said no",
+    FOUND: "something that was looked at is not as it should be, some of an import failed, an export left out "
+    "grants that may be alive, or you said no",
     USAGE: "the call is wrong: an option, an argument, or a field that Gatehouse refuses (invalid_request)",
     AWS: "AWS: no credentials, no right, no such stack, or it cannot be reached",
     NOT_CONNECTED: "the customer has to act: connection_not_found, reauthorization_required, connection_revoked, "
@@ -23,7 +24,7 @@ MEANINGS = {
     MISCONFIGURED: "the operator has to act: unknown_provider, provider_misconfigured",
     LATER: "the same call may succeed later: provider_throttled, provider_unavailable, temporarily_unavailable, "
     "no_answer",
-    DEFECT: "a defect of Gatehouse: server_error",
+    DEFECT: "a defect of Gatehouse (server_error), or of the command",
     INTERRUPTED: "interrupted with Ctrl-C",
     NOT_READ: "nobody read its output to the end, like `head -1`",
 }

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from . import exits
-from .words import counted
+from .words import connecting, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Failure(Exception):
     """A command cannot do what it was called for. The text says why; `advice` says what to do."""
 
-    def __init__(self, error: str, description: str, *, advice: str | None = None, code: int | None = None) -> None:
+    def __init__(self, error: str, description: str, *, advice: str, code: int | None = None) -> None:
         super().__init__(description)
         self.error = error
         self.description = description
@@ -28,6 +28,12 @@ class Failure(Exception):
     def as_json(self) -> dict[str, Any]:
         """Return it in the form of Gatehouse's own failures, with the advice."""
         return {"error": self.error, "error_description": self.description, **self.facts, "advice": self.advice}
+
+
+def unusable(error: str, path: object, because: OSError) -> Failure:
+    """Return the failure that a file is which cannot be read or written."""
+    said = f"{path}: {because.strerror}."
+    return Failure(error, said, advice="Name another file, or give yourself that right.", code=exits.USAGE)
 
 
 def _unknown() -> None:
@@ -64,16 +70,21 @@ def of_gatehouse(error: GatehouseError, where: str, provider: Callable[[], str |
     return failure
 
 
-def _advice(error: GatehouseError, where: str, provider: Callable[[], str | None]) -> str | None:
+def _advice(error: GatehouseError, where: str, provider: Callable[[], str | None]) -> str:
     template = _ADVICE.get(error.error)
     if template is not None:
         name = (provider() if "{provider}" in template else None) or "PROVIDER"
         return template.format(id=shlex.quote(error.connection_id or "ID"), provider=name, where=where)
-    return f"Try again in {counted(round(error.retry_after), 'second')}." if error.retry_after else None
+    if error.retry_after:
+        return f"Try again in {counted(round(error.retry_after), 'second')}."
+    return _LATER if error.retryable else "docs/calling.md, under Errors, says what it means and what to do."
 
 
-_AGAIN = "Let the customer connect again: gatehouse connect {provider} --id {id}{where}"
+_LATER = "Try again in a minute."
+_AGAIN = f"Let the customer connect again: {connecting('{provider}', '{id}', '{where}')}"
 _ADVICE = {
+    "invalid_request": "Correct what it names, and run the command again.",
+    "no_answer": "Run it again: what it has done already is not done twice. If it goes on: gatehouse doctor{where}",
     "connection_not_found": "See which there are: gatehouse connections{where}",
     "reauthorization_required": _AGAIN,
     "connection_revoked": _AGAIN,
@@ -94,11 +105,16 @@ _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Un
 _STALE = {
     "ExpiredToken",
     "ExpiredTokenException",
+    "IncompleteSignature",
     "InvalidClientTokenId",
+    "InvalidSignatureException",
     "RequestExpired",
+    "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
+_BUSY = {"RequestLimitExceeded", "ServiceUnavailable", "Throttling", "ThrottlingException", "TooManyRequestsException"}
 _LOG_IN = "Log in: aws configure, or aws sso login. Or name a profile: --profile"
+_LOOK = "See whether stack, region and credentials are those that you mean: gatehouse doctor"
 _NETWORK = "See whether this machine reaches the internet (proxy, VPN), and whether the region exists."
 
 
@@ -108,7 +124,7 @@ def of_aws(error: Exception) -> Failure | None:
 
     if isinstance(error, aws.ClientError):
         return _of_client_error(error)
-    kinds: tuple[tuple[tuple[type[Exception], ...], str, str, str | None], ...] = (
+    kinds: tuple[tuple[tuple[type[Exception], ...], str, str, str], ...] = (
         (
             (aws.NoCredentialsError, aws.PartialCredentialsError),
             "no_credentials",
@@ -124,7 +140,7 @@ def of_aws(error: Exception) -> Failure | None:
             "Log in again: aws sso login",
         ),
         ((aws.EndpointConnectionError, aws.HTTPClientError), "aws_unreachable", f"{error}", _NETWORK),
-        ((aws.BotoCoreError,), "aws", f"{error}", None),
+        ((aws.BotoCoreError,), "aws", f"{error}", _LOOK),
     )
     for kind, code, text, advice in kinds:
         if isinstance(error, kind):
@@ -144,5 +160,6 @@ def _of_client_error(error: Any) -> Failure:
     advice = {
         "not_allowed": "Use other credentials (--profile), or let somebody give yours this right.",
         "no_credentials": _LOG_IN,
+        "aws": _LATER if code in _BUSY else _LOOK,
     }
-    return Failure(kind, text, advice=advice.get(kind), code=exits.AWS)
+    return Failure(kind, text, advice=advice[kind], code=exits.AWS)

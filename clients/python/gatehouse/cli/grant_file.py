@@ -14,7 +14,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from . import exits
-from .failures import Failure
+from .failures import Failure, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -52,9 +52,11 @@ class GrantFile:
             with io.TextIOWrapper(self._opened(), encoding="utf-8-sig", newline="") as file:
                 yield from _of_csv(file, names) if self._is_csv else _of_json_lines(file)
         except UnicodeDecodeError:
-            raise Failure("unreadable", f"{self.path} is not UTF-8.", code=exits.USAGE) from None
+            raise Failure(
+                "unreadable", f"{self.path} is not UTF-8.", advice="Save it in that encoding.", code=exits.USAGE
+            ) from None
         except OSError as error:
-            raise Failure("unreadable", f"{self.path}: {error.strerror}.", code=exits.USAGE) from None
+            raise unusable("unreadable", self.path, error) from None
 
     def is_same(self, path: Path) -> bool:
         """Return whether a path leads to this file."""
@@ -65,7 +67,12 @@ class GrantFile:
             found = self.path.stat()
             stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
             if self._stamp not in {None, stamp}:
-                raise Failure("changed", f"{self.path} has changed since it was checked.", code=exits.USAGE)
+                raise Failure(
+                    "changed",
+                    f"{self.path} has changed since it was checked.",
+                    advice="Run the command again, and leave the file as it is until it is done.",
+                    code=exits.USAGE,
+                )
             self._stamp = stamp
             return self.path.open("rb")
         if self._kept is None:

@@ -121,8 +121,7 @@ class Output:
         if provider_error:
             said = (str(provider_error.get(name) or "") for name in ("status", "error", "error_description"))
             self.note(f"  The provider said: {' '.join(filter(None, said))}")
-        if failure.advice:
-            self.note(f"  {failure.advice}")
+        self.note(f"  {failure.advice}")
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:

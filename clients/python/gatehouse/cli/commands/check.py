@@ -12,17 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from gatehouse.cli import exits, repository, times, vending
 from gatehouse.cli.command import command as cli_command
-from gatehouse.cli.failures import Failure
+from gatehouse.cli.failures import Failure, unusable
 
 if TYPE_CHECKING:
     from gatehouse.cli.command import Call
 
 
+def _files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete the name of a file: ids are in the stack, and not here."""
+    return [CompletionItem(incomplete, type="file")]
+
+
 @cli_command("check")
-@click.argument("target", metavar="FILE|ID")
+@click.argument("target", metavar="FILE|ID", shell_complete=_files)
 @click.argument("name", required=False)
 @click.option("--registration", "kind", flag_value="registration", help="FILE|ID is a file, whatever it is called.")
 @click.option("--connection", "kind", flag_value="connection", help="FILE|ID is a connection, whatever it is called.")
@@ -74,9 +80,10 @@ def _reports(call: Call, target: str, name: str | None) -> list[tuple[str, str, 
         text = checks.decoded(sys.stdin.buffer.read() if target == "-" else Path(target).read_bytes())
         texts = checks.documents_of(text, name or _own_name(Path(target), text))
     except OSError as error:
-        raise Failure("unreadable", f"{target}: {error.strerror}", code=exits.USAGE) from None
+        raise unusable("unreadable", target, error) from None
     except checks.Unreadable as error:
-        raise Failure("unreadable", f"{target}: {error}", code=exits.USAGE) from None
+        shape = "It has to be a registration in JSON: docs/providers.md, under Three examples."
+        raise Failure("unreadable", f"{target}: {error}", advice=shape, code=exits.USAGE) from None
     base_url = str(call.account.local["base_url"]) if call.account.is_local else "https://YOUR-BASE-URL"
     return list(checks.findings(texts, base_url, local=call.account.is_local))
 

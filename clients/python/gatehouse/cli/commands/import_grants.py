@@ -13,7 +13,7 @@ from gatehouse.cli import exits, grants, repository
 from gatehouse.cli.catalogue import complete_provider, described
 from gatehouse.cli.command import FILE
 from gatehouse.cli.command import command as cli_command
-from gatehouse.cli.failures import Failure, failure_of
+from gatehouse.cli.failures import failure_of, unusable
 from gatehouse.cli.grant_file import GrantFile
 from gatehouse.cli.importing import AT_ONCE, Import, Report
 from gatehouse.cli.looks import registrations
@@ -186,4 +186,4 @@ def _write(path: Path | None, outcome: Report) -> None:
         lines = [json.dumps(each, ensure_ascii=False) + "\n" for each in outcome.failed]
         path.write_text("".join(lines), encoding="utf-8")
     except OSError as error:
-        raise Failure("unwritable", f"{path}: {error.strerror}.", code=exits.USAGE) from None
+        raise unusable("unwritable", path, error) from None

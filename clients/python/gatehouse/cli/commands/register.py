@@ -17,6 +17,8 @@ from gatehouse.cli.failures import Failure
 from gatehouse.cli.secrets import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gatehouse.cli.command import Call
 
 _SECRET = {"client_secret", "client_secrets", "previous_clients"}
@@ -28,8 +30,10 @@ _NOT_ROTATED = {
     "based_on": "--based-on",
     "issuer": "--issuer",
     "further": "--set",
+    "asked": "--ask",
 }
 """Options that say what a whole registration is, and how each is written."""
+_MERGING = "functions.vault.provider.merging"
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "revocation_endpoint")
 
 
@@ -44,13 +48,15 @@ _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "revocation_endpoint")
 @click.option(
     "--set", "further", multiple=True, metavar="KEY=VALUE", callback=pairs, help="Any other key: docs/providers.md"
 )
+@click.option("--ask", "asked", multiple=True, metavar="KEY", help="Ask for the value of this key, without showing it.")
 @click.option("--rotate", is_flag=True, help="Add a new secret to the registration; the old one stays as the second.")
 @click.option("--replace", is_flag=True, help="Write over a registration that is there.")
 def command(call: Call, name: str, *, rotate: bool, replace: bool, **given: Any) -> None:
     """Register your application at the provider NAME: asks for what is needed, checks it, stores it.
 
-    The client secret is asked for without being shown, or read from standard input. It is in no argument, no file and
-    no history; it goes to Secrets Manager, where Gatehouse reads it.
+    The client secret is asked for without being shown, or read from the first line of standard input. It is in no
+    argument, no file and no history; it goes to Secrets Manager, where Gatehouse reads it. The same goes for whatever
+    else holds a key, like --ask token_headers: its value is asked for, or has the next line of standard input.
     """
     if rotate and (chosen := [option for key, option in _NOT_ROTATED.items() if given[key]] + ["--replace"] * replace):
         raise click.UsageError(f"--rotate changes the secret alone: leave out {', '.join(chosen)}, or leave it out.")
@@ -82,6 +88,10 @@ def _asked(name: str, given: dict[str, Any]) -> dict[str, Any]:
     further = {key: _value(text) for key, text in given["further"].items()}
     if secret_keys := _SECRET & further.keys():
         raise click.UsageError(f"--set {min(secret_keys)}: a secret is not for the command line. You are asked for it.")
+    if private := next(_with_keys(further), None):
+        raise click.UsageError(
+            f"--set {private}: it may hold a key, which is not for the command line: --ask {private}"
+        )
     registration = {key: given[key] for key in ("based_on", "issuer") if given[key]}
     if based_on in repository.provider_names():
         catalogue = described(based_on)
@@ -94,7 +104,16 @@ def _asked(name: str, given: dict[str, Any]) -> dict[str, Any]:
         may_be_none = "none" in catalogue.get("client_authentication", ())
         secret = _secret(is_from_stdin=given["secret_stdin"], may_be_none=may_be_none)
         registration |= {"client_secret": secret} if secret else {}
+    further |= {key: _value(_hidden(key, is_from_stdin=given["secret_stdin"])) for key in given["asked"]}
     return registration | _asked_beyond(catalogue, {**registration, **further}, given["scopes"]) | further
+
+
+def _with_keys(further: dict[str, Any]) -> Iterator[str]:
+    """Give the keys of a registration under which Gatehouse treats a value as an API key."""
+    vocabulary, merging = map(repository.module, ("functions.vault.provider.vocabulary", _MERGING))
+    # What is not right is refused later on, with the reason.
+    known, _ = vocabulary.checked(further, vocabulary.checks(loopback_http=True))
+    yield from (key for key, value in known.items() if any(merging.private_values({key: value})))
 
 
 def _asked_beyond(catalogue: dict[str, Any], known: dict[str, Any], scopes: tuple[str, ...]) -> dict[str, Any]:
@@ -136,18 +155,20 @@ def _rotated(stored: dict[str, Any] | None, given: dict[str, Any]) -> dict[str, 
 
 
 def _secret(*, is_from_stdin: bool, may_be_none: bool) -> str:
-    if is_from_stdin and not is_interactive():
-        secret = sys.stdin.readline().strip()
-        if not secret:
-            raise click.UsageError("Standard input has no secret in its first line.")
-        return secret
-    _require_terminal("--secret-stdin, or --public if there is no secret")
     hint = " (empty if there is none)" if may_be_none else ""
-    default = "" if may_be_none else None
-    text = click.prompt(
-        f"Client secret, not shown{hint}", default=default, hide_input=True, show_default=False, err=True
-    )
-    return str(text).strip()
+    return _hidden("Client secret", hint, is_from_stdin=is_from_stdin, default="" if may_be_none else None)
+
+
+def _hidden(what: str, hint: str = "", *, is_from_stdin: bool, default: str | None = None) -> str:
+    """Return what is typed without being shown, or the next line of standard input."""
+    if is_from_stdin and not is_interactive():
+        text = sys.stdin.readline().strip()
+        if not text:
+            raise click.UsageError(f"Standard input has no line for this: {what}")
+        return text
+    _require_terminal("--secret-stdin, or --public if there is no secret")
+    asked = f"{what}, not shown{hint}"
+    return str(click.prompt(asked, default=default, hide_input=True, show_default=False, err=True)).strip()
 
 
 def _prompt(text: str, default: str | None = None) -> str:
@@ -174,5 +195,6 @@ def _checked(call: Call, name: str, registration: dict[str, Any]) -> str:
     base_url = call.account.base_url
     ((_, report, is_valid),) = checks.findings({name: json.dumps(registration)}, base_url, local=call.account.is_local)
     if not is_valid:
-        raise Failure("invalid_registration", str(report), advice="Nothing was stored.", code=exits.FOUND)
+        again = "Nothing was stored. Correct that, and run the command again."
+        raise Failure("invalid_registration", str(report), advice=again, code=exits.FOUND)
     return str(report)

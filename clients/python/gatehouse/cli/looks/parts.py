@@ -7,6 +7,7 @@ import socket
 import ssl
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -114,7 +115,7 @@ def _dead_letters(kind: str, name: str, of: dict[str, Any]) -> Finding:
     what = f"the dead letters {name}"
     if not number:
         return Finding("queues", f"{what}: none")
-    waiting = f"{counted(number, 'message')}"
+    waiting = counted(number, "message")
     return problem(
         "queues",
         what,
@@ -164,6 +165,8 @@ def fetched(url: str) -> tuple[int, Any]:
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.headers
+    except HTTPException:
+        raise OSError("what answers there does not speak HTTP") from None
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from gatehouse.cli import repository
-from gatehouse.cli.failures import failure_of
+from gatehouse.cli.failures import Failure, failure_of
 from gatehouse.errors import GatehouseError, InvalidRequest, ProviderMisconfigured, UnknownProvider
 
 from .finding import Finding, of_failure, problem
@@ -101,11 +101,27 @@ def _mend(account: Account, name: str, said: str) -> Iterator[str]:
     yield f"Or correct the secret itself: aws secretsmanager get-secret-value --secret-id {secret}"
 
 
+_FROM_HERE = (
+    "See whether this machine reaches the issuer (network, proxy, VPN). The functions in AWS have their own way."
+)
+
+
 def merged(account: Account, name: str) -> Any:
-    """Return the registration with its provider's file under it, read with the rights of whoever calls this."""
+    """Return the registration with its provider's file under it, read with the rights of whoever calls this.
+
+    Raises `Failure` if it is invalid, or if its issuer does not answer this machine.
+    """
     checks = repository.module("tools.check_registration")
-    text = account.client("secretsmanager").get_secret_value(SecretId=account.secret_prefix + name)["SecretString"]
-    return checks.registration(name, text, local=account.is_local)
+    secret = account.client("secretsmanager").get_secret_value(SecretId=account.secret_prefix + name)
+    again = f"gatehouse register {name} --replace{account.options}"
+    if "SecretString" not in secret:
+        text = f"The secret {account.secret_prefix}{name} is binary. It has to be JSON, as text."
+        raise Failure("provider_misconfigured", text, advice=again)
+    try:
+        return checks.registration(name, secret["SecretString"], local=account.is_local)
+    except checks.GatehouseError as error:
+        advice = _FROM_HERE if error.retryable else again
+        raise Failure(error.code, error.description, advice=advice) from None
 
 
 def _seen_from_here(account: Account, name: str, registration: Any) -> Iterator[Finding]:

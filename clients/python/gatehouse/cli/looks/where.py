@@ -31,7 +31,7 @@ def findings(account: Account) -> Iterator[Finding]:
         failure = failure_of(error, account.options)
         if failure is None:
             raise
-        yield problem("account", "the AWS account", failure.description, failure.advice or "")
+        yield problem("account", "the AWS account", failure.description, failure.advice)
         return
     yield _stack(account)
 
@@ -40,7 +40,7 @@ def _local(account: Account) -> Iterator[Finding]:
     try:
         yield Finding("account", f"the stack on this machine, {account.local['local_url']}")
     except Failure as failure:
-        yield problem("account", "the stack on this machine", failure.description, failure.advice or "")
+        yield problem("account", "the stack on this machine", failure.description, failure.advice)
 
 
 def _stack(account: Account) -> Finding:
