@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from local.demo import DemoServer
 from tools.build import ROOT
-from tools.deploy_check import changing, deleting, limits, neighbour, restoring, walk
+from tools.deploy_check import carrying, changing, deleting, limits, neighbour, restoring, walk
 from tools.deploy_check.account import Account
 from tools.deploy_check.deployed import Deployed
 from tools.deploy_check.emulator import Emulator
@@ -149,6 +149,7 @@ def _walk(check: Check, installation: Installation) -> None:
     walk.narrowed(report, installation)
     walk.roles(report, installation)
     walk.key(report, installation)
+    carrying.carried(report, installation)
     walk.background(report, installation)
     walk.revocation(report, installation)
     installation.connected("shop-kept")

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 _ANSWERED_WITHIN = 40
 
 
+def logical_id_of(function: str) -> str:
+    """Return what the template calls a function: `ImportConnectionFunction` is `import_connection`."""
+    return f"{''.join(part.capitalize() for part in function.split('_'))}Function"
+
+
 @dataclass(frozen=True)
 class Caller:
     """Calls the functions of one stack with the rights of one policy."""
@@ -109,8 +114,8 @@ class Caller:
         return answer.status, json.loads(answer.data)
 
     def _invoked(self, function: str, payload: dict[str, Any]) -> dict[str, Any]:
-        arn = self.deployed.outputs.get(f"{function.capitalize()}FunctionArn", "")
-        logical_id = f"{function.capitalize()}Function"
+        logical_id = logical_id_of(function)
+        arn = self.deployed.outputs.get(f"{logical_id}Arn", "")
         qualified = {"Qualifier": "live"} if (logical_id, "live") in self._aliases else {}
         answer = self._lambda.invoke(
             FunctionName=arn or self.deployed.physical(logical_id), Payload=json.dumps(payload), **qualified
