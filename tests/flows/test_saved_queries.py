@@ -368,6 +368,27 @@ def test_one_attempt_is_found_by_whatever_is_known_of_it(
     assert (len(steps), rows[-2]["status"], rows[-1]["page"]) == (4, "active", "connected")
 
 
+def test_what_went_wrong_is_looked_for_in_every_function(staged: Staged, capsys: pytest.CaptureFixture[str]) -> None:
+    """Alarms lead to this query. A token response that does not open is a line of `rescue`, which nobody calls."""
+    # given
+    connection_id = staged.connect(staged.register())
+    staged.stack.clock.advance(LONGER_THAN_A_TOKEN_LIVES)
+    staged.stack.aws_faults.fail("dynamodb", "UpdateItem", error="AccessDeniedException", after=1)
+    staged.stack.aws_faults.fail("sqs", "SendMessage", error="AccessDeniedException")
+    capsys.readouterr()
+    staged.application.call("token", connection_id=connection_id)
+    staged.stack.aws_faults.clear()
+    (last_copy,) = [line for line in capsys.readouterr().out.splitlines() if '"CRITICAL"' in line]
+
+    # when
+    staged.application.call("rescue", **{**json.loads(last_copy)["obtained"], "connection_id": fresh()})
+    found = Log(capsys.readouterr().out).ask("QueryWentWrong")
+
+    # then
+    assert [(row["message"], row["level"]) for row in found] == [("a token response does not open", "ERROR")]
+    assert set(QUERIES["QueryWentWrong"]["LogGroupNames"]) == {f"{logical_name(each)}LogGroup" for each in FUNCTIONS}
+
+
 def test_what_the_api_answers_by_itself_is_in_the_access_log() -> None:
     """No function was called for it, so that none of them has a line. The format of the log is the template's own."""
     # given
