@@ -26,6 +26,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "BooleanEquals": lambda value, wanted: isinstance(value, bool) and value == wanted,
     "NumericEquals": lambda value, wanted: _is_number(value) and value == wanted,
     "NumericGreaterThan": lambda value, wanted: _is_number(value) and value > wanted,
+    "StringEquals": lambda value, wanted: isinstance(value, str) and value == wanted,
 }
 
 

@@ -102,7 +102,18 @@ def test_who_is_not_connected_is_an_ordinary_output(executions: Executions) -> N
     output = executions.run("nobody")
 
     assert (output["error"], output["connection_id"]) == ("connection_not_found", "nobody")
+    assert output["error_description"] in (FOLDER / "README.md").read_text(encoding="utf-8")
     assert executions.visited == ["Token", "IsThereAToken", "NoToken"]
+
+
+def test_what_a_person_has_to_confirm_is_not_waited_for() -> None:
+    """It is retryable, and asking each second until the time is over would bring nobody."""
+    failure = {"error": "confirmation_required", "error_description": "x", "retryable": True}
+    waited: list[float] = []
+
+    machine = Machine(MACHINE["Definition"], {"${Token}": lambda _: failure}, waited.append)
+
+    assert (machine.run({"connection_id": "shop-1"}), waited) == (failure, [])
 
 
 def test_an_outage_of_the_provider_is_waited_for(
