@@ -82,7 +82,10 @@ PRINTED = {
     ): r'"outcome": "?connected|"message":"callback".*"outcome":"connected"',
     ("docs/does-not-connect.md", '"shop-1"'): r'"status": "active".*"last_attempt": \{',
     ("docs/cloudfront.md", "secrets"): r"OriginVerify: [0-9a-f]{64}\nOriginVerifySha256: [0-9a-f]{64}$",
-    ("docs/first-hour.md", "get-routes"): r"(?s)GET /authorize/.*NONE.*POST /v1/token.*AWS_IAM",
+    (
+        "docs/first-hour.md",
+        "get-routes",
+    ): r"\A(?:GET /\S+\tNONE\n){2}(?:POST /callback/\S+\tNONE\n)(?:POST /v1/\S+\tAWS_IAM\n){21}\Z",
     ("docs/first-hour.md", "test-metric-filter"): r"^1\n0$",
     ("docs/operations.md", "gatehouse-sweep:live"): r'\{"queued": \d+, "complete": true\}',
     ("docs/operations.md", "sns subscribe"): r'AlarmTopicArn = "arn:aws:sns:[^"]+:gatehouse-alarms"',

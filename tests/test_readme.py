@@ -97,11 +97,19 @@ def test_what_is_counted_is_what_the_template_makes() -> None:
     )
     metrics = sum(len([m for m in alarm.get("Metrics", [{}]) if "Expression" not in m]) for alarm in alarms)
 
+    looked_at = [
+        each
+        for each in made
+        if each["Type"] in {"AWS::Lambda::Alias", "AWS::Lambda::EventSourceMapping", "AWS::Events::Rule"}
+    ]
+
     assert (len(functions), len(mappings)) == (14, 5)
+    assert f"All {len(looked_at) + len(['the table', 'the key'])} are as they should be." in RUNBOOKS
     assert "fourteen functions" in section(DEPLOYING, "What the stack contains")
     cost = " ".join(section(DEPLOYING, "Cost").split())
     assert "the four queues" in cost
     assert f"alarms on {metrics} metrics" in cost
+    assert set(re.findall(r"(\d+)\s+metrics\s+with\s+alarms", page("docs/scale.md"))) == {str(metrics)}
 
 
 def test_parameters_are_changed_in_one_place() -> None:
