@@ -92,6 +92,7 @@ PRINTED = {
     ("docs/operations.md", "gatehouse-rescue:live"): r'"status": "active", "version": 2\}',
     ("docs/providers.md", "get-public-key"): r'"kty": "EC"',
     ("docs/runbooks.md", "make check-deployment"): r"All \d+ are as they should be\.",
+    ("docs/runbooks.md", "THE_TABLE"): r"^arn:aws:dynamodb:\S+:table/gatehouse-ConnectionsTable\S*/stream/",
     ("docs/runbooks.md", 'make versions ARGS="back"'): r"gatehouse-token: live goes from 2 back to 1",
     ("docs/runbooks.md", "gatehouse-reseal:live"): r'"left": 0, .*"keys": \{"arn:aws:kms:',
     ("docs/runbooks.md", "make take-over"): r"\d+ taken over; \d+ left, because the new table has something newer\.",
@@ -144,6 +145,7 @@ def test_the_commands_of_a_page_do_what_it_says(page: str, account: Account, ter
         "localhost:8787": here,
         "KEY_ID": made["KeyId"],
         "THE_REQUEST_ID": account.request_id,
+        "THE_TABLE": account.names["ConnectionsTable"],
         "URL_OF_THE_OLD_RESCUE_QUEUE": queue,
     }
     scripts = list(runnable(page))

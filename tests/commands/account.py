@@ -22,6 +22,7 @@ from tests.commands.terminal import Answer
 from tests.deployed import put_key_policy
 from tests.expressions import translated
 from tests.filter_patterns import matches
+from tests.functions import FUNCTIONS, logical_name
 from tests.unlimited import lift_the_limit
 
 if TYPE_CHECKING:
@@ -225,15 +226,11 @@ class Account:
         """Return moto's, with the log group: moto has no `LoggingConfig`."""
         found = _plain(boto3.client("lambda").get_function_configuration(**parameters))
         function = found["FunctionName"].removeprefix(f"{_STACK}-")
-        return found | {"LoggingConfig": {"LogGroup": self.names[f"{function.capitalize()}LogGroup"]}}
+        return found | {"LoggingConfig": {"LogGroup": self.names[_log_group(function)]}}
 
     def _filter_log_events(self, **parameters: Any) -> dict[str, Any]:
         """Return the lines that a pattern takes: the functions here log to the terminal, and moto reads no pattern."""
-        (function,) = (
-            name.removesuffix("LogGroup").lower()
-            for name, group in self.names.items()
-            if name.endswith("LogGroup") and group == parameters["logGroupName"]
-        )
+        (function,) = (each for each in FUNCTIONS if self.names[_log_group(each)] == parameters["logGroupName"])
         assert parameters.get("startTime", 0) < time.time() * 1000
         lines = [line for line in self._log.get(function, []) if matches(parameters["filterPattern"], line)]
         return {"events": [{"message": line, "timestamp": int(time.time() * 1000)} for line in lines]}
@@ -272,6 +269,10 @@ def _test_metric_filter(**parameters: Any) -> dict[str, Any]:
     """Return the matches of a pattern, by what the tests of the alarms know of patterns: moto does not try them."""
     lines = parameters["logEventMessages"]
     return {"matches": [{"eventMessage": line} for line in lines if matches(parameters["filterPattern"], line)]}
+
+
+def _log_group(function: str) -> str:
+    return f"{logical_name(function)}LogGroup"
 
 
 def _is_enabled(key: str) -> bool:
