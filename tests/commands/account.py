@@ -81,6 +81,17 @@ class Account:
             else:
                 client.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
 
+    def connect(self, connection_id: str) -> None:
+        """Connect a customer with an account of its own: what ends all of that account ends nothing else."""
+        with contextlib.redirect_stdout(io.StringIO()):
+            Browser(self.stack, connection_id).connect(connection_id=connection_id)
+
+    def is_there(self, connection_id: str) -> bool:
+        """Return whether anything in the tables still says that there was a connection of this id."""
+        client = boto3.client("dynamodb")
+        tables = (client.scan(TableName=self.names[name])["Items"] for name in ("ConnectionsTable", "SharedTable"))
+        return any(connection_id in str(item) for items in tables for item in items)
+
     def lose_a_commit(self) -> None:
         """Have a refresh whose tokens neither the table nor the queue takes: the log of `token` has them."""
         self.stack.clock.advance(3700)
