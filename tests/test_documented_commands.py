@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FILES = [
     path
-    for kind in ("*.md", "docs/*.md", "examples/*/*.md", "local/*/*.md", "clients/*/*.md")
+    for kind in ("*.md", "docs/*.md", "examples/*/*.md", "local/*/*.md", "clients/*/*.md", "clients/*/docs/*.md")
     for path in sorted(ROOT.glob(kind))
 ]
 BLOCKS = {path.relative_to(ROOT).as_posix(): blocks.of(path) for path in FILES}
@@ -33,6 +33,10 @@ PART = "this is a part of it"
 KEYS = "invokes a function, which the account does not run for a tool: tests/test_keys.py runs it against answers"
 OPENSSL = "not every machine has openssl; tests/unit/test_jwe.py has keys of these kinds"
 STARTS = "tests/stack/test_command.py starts the stack with its options"
+INSTALLS = "installs; tests/clients/installed.py builds and installs the package"
+PERSON = "asks a person; tests/clients/cli/test_commands.py answers"
+HOSTS = "reaches the provider's hosts; tests/clients/cli/test_doctor.py has some of its own"
+EXPORTS = "needs a key of the reader's, and asks; tests/clients/cli/test_export.py makes one"
 NOT_RUN_HERE = {
     "make run": STARTS,
     'make run ARGS="--registrations providers.local.json"': STARTS,
@@ -54,7 +58,23 @@ NOT_RUN_HERE = {
     "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:4096 -out export-key.pem": OPENSSL,
     "openssl pkey -in export-key.pem -pubout -out export-key.pub.pem": OPENSSL,
     "git checkout COMMIT": "changes the checkout that the tests run in",
-    "pip install ./clients/python": "installs; tests/clients/installed.py builds and installs the package",
+    "python3 -m venv .venv-client && . .venv-client/bin/activate && pip install ./clients/python": INSTALLS,
+    "python3 -m venv ~/.gatehouse && ~/.gatehouse/bin/pip install './clients/python[cli]'": INSTALLS,
+    "~/.gatehouse/bin/gatehouse register ultracart": PERSON,
+    "~/.gatehouse/bin/gatehouse connect ultracart --id shop-1": PERSON,
+    "pip install './clients/python[requests]'": INSTALLS,
+    "pip install './clients/python[cli]'": INSTALLS,
+    "gatehouse register slack": PERSON,
+    "gatehouse connect slack --id shop-1": PERSON,
+    "gatehouse doctor": HOSTS,
+    "gatehouse doctor slack": HOSTS,
+    "gatehouse token shop-1": PERSON,
+    "gatehouse revoke shop-1": PERSON,
+    "gatehouse events --follow": "waits until Ctrl-C; tests/clients/cli/test_events.py ends it",
+    "gatehouse import grants.jsonl --report failed.jsonl": "asks Slack; tests/clients/cli/test_import.py imports",
+    "gatehouse export grants.jwe --key export-key.pub.pem --owner acme": EXPORTS,
+    "gatehouse export export.jwe --key export-key.pub.pem": EXPORTS,
+    "gatehouse completion fish > ~/.config/fish/completions/gatehouse.fish": "writes into the reader's home",
     "python3 -m venv /tmp/orders && /tmp/orders/bin/pip install ./clients/python -r examples/orders/requirements.txt": (
         "installs"
     ),
@@ -104,12 +124,18 @@ PRINTED = {
     ("local/demo/README.md", '"status": 429'): '"retry_after": 7',
     ("local/demo/README.md", "order/orders"): '"order_id": "DEMO-',
     ("docs/runbooks.md", "cat left.txt"): r"AWS::KMS::Key\s+TokensKey\s+\S+",
+    ("clients/python/docs/command.md", "gatehouse provider slack"): r"(?s)/callback/slack$.*^yes",
+    ("clients/python/docs/command.md", "op read"): r"^Stored in Secrets Manager as gatehouse/providers/slack\.",
+    ("clients/python/docs/command.md", "gatehouse show shop-1"): r"^status\s+active",
+    ("clients/python/docs/command.md", "gatehouse import"): r"^1 grant, none with a mistake\.",
 }
 """What must be found in what a block prints, by its page and by something that stands in it."""
 
 
 ARRIVED = {"docs/operations.md": [DEAD_LETTER], "docs/runbooks.md": [LEFT_MESSAGE]}
 """What the commands of a page have moved into the queue that `rescue` works off."""
+
+GRANT = {"provider": "slack", "connection_id": "shop-2", "refresh_token": "a-refresh-token"}
 
 REGISTRATION = {
     "authorization_endpoint": "https://login.acme.test/authorize",
@@ -135,7 +161,8 @@ def terminal(account: Account, tmp_path: Path) -> Iterator[Terminal]:
     written["providers"] = {"acme": REGISTRATION}
     for name, document in written.items():
         (tmp_path / f"{name}.local.json").write_text(json.dumps(document), encoding="utf-8")
-    with Terminal(tmp_path, account.answer) as opened:
+    (tmp_path / "grants.jsonl").write_text(json.dumps(GRANT), encoding="utf-8")
+    with Terminal(tmp_path, account.answer, account.stack.local_url.rpartition(":")[2]) as opened:
         yield opened
 
 

@@ -94,6 +94,15 @@ with urllib.request.urlopen(urllib.request.Request(url, data, method=method)) as
 
 _IN_PLACE_OF = {"curl": _CURL, "jq": _JQ}
 
+# The command of the checkout, with the stack of the test: the pages have it installed, and a stack in an account.
+_GATEHOUSE = """#!/bin/sh
+PYTHONPATH={root}/clients/python:{root} exec {python} -m gatehouse.cli "$@" --port {stack}
+"""
+# The keeper of secrets that a reader has.
+_OP = """#!/bin/sh
+echo a-secret-of-its-own
+"""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -119,8 +128,10 @@ class Ran:
 class Terminal:
     """A context manager; `answer` does what `aws` is asked for, and `folder` is where everything happens."""
 
-    def __init__(self, folder: Path, answer: Callable[[Sequence[str], Read], Answer]) -> None:
+    def __init__(self, folder: Path, answer: Callable[[Sequence[str], Read], Answer], stack: str = "8787") -> None:
+        """`stack` is the port of the local stack that the command `gatehouse` works with."""
         self.folder = folder
+        self._stack = stack
         self._bin = folder / "bin"
         self._server = _server(answer)
 
@@ -136,9 +147,10 @@ class Terminal:
             "root": str(ROOT),
             "bin": str(Path(sys.executable).parent),
             "path": os.environ.get("PATH", os.defpath),
+            "stack": self._stack,
         }
-        self._program("aws", _AWS, values)
-        self._program("make", _MAKE, values)
+        for name, text in {"aws": _AWS, "make": _MAKE, "gatehouse": _GATEHOUSE, "op": _OP}.items():
+            self._program(name, text, values)
         # What is found as `python3` may be a script that needs more than is here.
         for python in ("python3", "../.venv/bin/python"):
             self._program(python, _PYTHON, values)

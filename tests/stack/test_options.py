@@ -9,6 +9,7 @@ import pytest
 from local import options
 from local.aws import cloudformation
 from local.stack import TEMPLATE
+from tests.documents import page, section
 from tests.requirements import ROOT
 
 PARAMETERS = {"--base-url": "BaseUrl", "--return-to-origin": "ReturnToOrigins"}
@@ -117,9 +118,9 @@ def test_a_parameter_that_could_not_be_deployed_is_refused(
 
 
 def test_the_documents_name_flags_that_are_there(capsys: pytest.CaptureFixture[str]) -> None:
-    """In the README, and in what `make help` says of `make run`."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    named = re.findall(r"--[a-z][a-z-]+", readme.partition("## Try it")[2].partition("\n## ")[0])
+    """On the page that the README leads to, and in what `make help` says of `make run`."""
+    trying = section(page("docs/providers.md"), "Try it on your machine").partition("Other options")[2]
+    named = re.findall(r"--[a-z][a-z-]+", trying)
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     (shown,) = [line for line in makefile.splitlines() if line.startswith("\t@echo 'make run ")]
 
