@@ -152,6 +152,6 @@ _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 def app(**_common: object) -> None:
     """Connect your customers' accounts, and look after them.
 
-    The options below may stand before the command or after it. Every failure says what to do, and has an exit code that
-    stays: see clients/python/docs/command.md.
+    The options below may stand before the command or after it. Every failure says what to do. Exit codes are stable:
+    clients/python/docs/command.md in Gatehouse's repository lists them.
     """

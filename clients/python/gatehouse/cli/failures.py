@@ -94,8 +94,9 @@ _ADVICE = {
     "unknown_provider": "Register it: gatehouse register {provider}{where}",
     "provider_misconfigured": "See what is wrong with the registration: gatehouse doctor{where}",
     "server_error": "Look for the error in the log of the function.",
-    "not_allowed": "Use other credentials (--profile), or let somebody give yours this right: the stack has policies "
-    "for it, ManageConnectionsPolicyArn and UseTokensPolicyArn.",
+    "not_allowed": "Use other credentials (--profile), or let somebody give yours this right. The stack's policies "
+    "UseTokensPolicyArn and ManageConnectionsPolicyArn have the rights of an application. Import, export and reseal "
+    "are in neither.",
     "not_deployed": "See what is deployed: gatehouse doctor{where}",
 }
 """What to do about an error code, for those that another try does not mend."""

@@ -32,9 +32,16 @@ _PORT = 8976
 @click.argument("provider", shell_complete=complete_provider)
 @click.option("--id", "connection_id", metavar="ID", help="The connection's id; else one is made.")
 @click.option("--owner", metavar="OWNER", help="Whose connection it is, in your application.")
-@click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help="A scope to ask for; else the registration's.")
 @click.option(
-    "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", callback=pairs, help="What start takes."
+    "--scope", "scopes", multiple=True, metavar="SCOPE", help="A scope to ask for (default: those of the registration)."
+)
+@click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=pairs,
+    help="A parameter of the provider, like shop=acme.",
 )
 @click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", callback=pairs, help="A tag of yours.")
 @click.option("--other-account", is_flag=True, help="The customer may choose another account than before.")

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def command(call: Call, *, follow: bool, connection_id: str | None) -> None:
     """Show events as they are published on EventBridge.
 
-    AWS keeps none of them, so that a stack there needs --follow. It makes a rule and a queue for that, and takes both
-    away at the end: you need the rights for it. With --json, each event is a line (JSON Lines).
+    EventBridge keeps no events: on AWS, use --follow. It makes a rule and a queue for that, and takes both away at the
+    end: you need the rights for it. With --json, each event is a line (JSON Lines).
     """
     account = call.account
     if not follow and not account.is_local:

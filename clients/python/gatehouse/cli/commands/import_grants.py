@@ -33,12 +33,14 @@ _MOST_UNREGISTERED = 20
 @cli_command("import")
 @click.argument("file", type=FILE)
 @click.option("--csv", "is_csv", is_flag=True, help="FILE is CSV, whatever it is called.")
-@click.option("--provider", metavar="NAME", shell_complete=complete_provider, help="That of rows that name none.")
+@click.option(
+    "--provider", metavar="NAME", shell_complete=complete_provider, help="The provider of rows that name none."
+)
 @click.option(
     "--per-second",
     type=click.FloatRange(min=0, min_open=True),
     metavar="N",
-    help="Calls a second, of each provider, at most.",
+    help="At most N calls a second to each provider.",
 )
 @click.option("--no-prove", is_flag=True, help="Do not refresh each grant once: the tokens are taken as they are.")
 @click.option(

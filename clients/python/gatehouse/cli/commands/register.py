@@ -43,7 +43,12 @@ _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "revocation_endpoint")
 @click.option("--public", is_flag=True, help="The application has no secret.")
 @click.option("--secret-stdin", is_flag=True, help="Read the client secret from standard input.")
 @click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help="A scope that customers are asked for.")
-@click.option("--based-on", metavar="PROVIDER", shell_complete=complete_provider, help="Whose file it begins with.")
+@click.option(
+    "--based-on",
+    metavar="PROVIDER",
+    shell_complete=complete_provider,
+    help="The provider of the catalogue to start from.",
+)
 @click.option("--issuer", metavar="URL", help="For a provider that is not in the catalogue: its issuer.")
 @click.option(
     "--set", "further", multiple=True, metavar="KEY=VALUE", callback=pairs, help="Any other key: docs/providers.md"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def command(call: Call, connection_id: str, *, min_ttl: int | None, yes: bool) -> None:
     """Print an access token of the connection ID.
 
-    Whoever sees it can use the customer's account until it expires, so that you are asked first. To see whether there
+    Whoever sees it can use the customer's account until it expires, so the command asks first. To see whether there
     would be one: gatehouse check ID.
     """
     sure(call, f"Print an access token of {connection_id} here?", yes=yes)
