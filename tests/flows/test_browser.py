@@ -120,7 +120,7 @@ def test_a_fault_switch_on_the_landing_page_lets_the_provider_fail(demo: DemoSer
     someone = visitor()
     someone.open("/")
     someone.page.get_by_label("Where").select_option("revocation endpoint")
-    someone.page.get_by_label("It", exact=True).select_option("answers 503")
+    someone.page.get_by_label("What happens").select_option("answers 503")
     someone.page.get_by_label("How often").select_option("until you end it")
 
     someone.press("Let it fail")
