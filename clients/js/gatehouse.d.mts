@@ -154,7 +154,10 @@ export interface Options {
   /** With `url`: call by the path of this connection; true: of the one that each call names. */
   connection?: string | true;
   region?: string;
-  /** A client to invoke with: how it repeats and how long it waits is then its own. With `url`: whose credentials sign. */
+  /**
+   * A client to invoke with: how it repeats and how long it waits is then its own. With `url`, or GATEHOUSE_API_URL: whose
+   * credentials sign.
+   */
   client?: LambdaClient;
   /** Milliseconds that a call may take, its repeats included. Without it: 60 000. */
   timeout?: number;

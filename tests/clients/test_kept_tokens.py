@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gatehouse import AsyncGatehouse, Gatehouse, GatehouseError, ReauthorizationRequired, TemporarilyUnavailable
+from tests.clients.conftest import KEYS
 from tests.clients.services import failure, token
 
 if TYPE_CHECKING:
@@ -333,6 +334,21 @@ def test_clients_that_are_made_alike_share_what_is_kept(monkeypatch: pytest.Monk
     monkeypatch.setenv("AWS_PROFILE", "somebody-else")
     others += [Gatehouse("one"), Gatehouse("one", client=object()), Gatehouse("one", client=object())]
     assert len({id(client.core) for client in [first, *others]}) == 7
+
+
+def test_a_client_of_lambda_counts_more_than_the_variable_for_http(
+    monkeypatch: pytest.MonkeyPatch, client_of: Callable[..., Gatehouse]
+) -> None:
+    """The variable may be in the shell for another program. Who passes both has to choose one."""
+    monkeypatch.setenv("GATEHOUSE_API_URL", "https://api.example.com")
+
+    invokes, by_http = client_of(), client_of(session=KEYS, client=None)
+
+    assert repr(invokes) == "Gatehouse(stack='gatehouse')"
+    assert repr(client_of(session=KEYS, client=None, url="")) == repr(invokes)
+    assert repr(by_http) == "Gatehouse(url='https://api.example.com')"
+    with pytest.raises(ValueError, match="pass one of them"):
+        Gatehouse(client=object(), url="https://api.example.com")
 
 
 def test_clients_of_many_owners_do_not_add_up() -> None:

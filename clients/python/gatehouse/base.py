@@ -45,7 +45,8 @@ class Client:
             timeout: seconds that a call may take, its repeats included. See `within`.
             keep: seconds that `token` keeps a token for at most; 0 to ask each time.
             region: the AWS region, if it is not that of boto3's settings.
-            url: the stack's output ApiUrl, to call by HTTP and not by Invoke: else that of GATEHOUSE_API_URL, if set.
+            url: the stack's output ApiUrl, to call by HTTP and not by Invoke: else that of the variable
+                GATEHOUSE_API_URL, if it is set and no `client` is passed.
             owner: with `url`, call by the paths of this owner's connections.
             connection: with `url`, call by the path of this connection; True: of the one that each call names.
             session: a boto3 session with the credentials to use.

@@ -166,7 +166,9 @@ def core_for(  # noqa: PLR0913 - all that a client can be made with
 
     Those with a session or an AWS client of their own share nothing: nobody can see whose credentials these have.
     """
-    url = url if url is not None else os.environ.get("GATEHOUSE_API_URL")
+    if url is None and client is None:
+        # A variable is for whoever says nothing of the way: a client of Lambda says it.
+        url = os.environ.get("GATEHOUSE_API_URL")
     # In the files of many tools a variable that is left out is there, and empty.
     stack = stack if stack is not None else os.environ.get("GATEHOUSE_STACK") or "gatehouse"
     paths = Paths(owner, connection)

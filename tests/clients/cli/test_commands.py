@@ -58,6 +58,15 @@ def test_what_all_commands_take_may_stand_before_the_command(stack: Stack) -> No
     assert "--local" in run("--help").out
 
 
+def test_the_variable_for_calls_by_http_is_not_for_the_command(
+    gatehouse: Gatehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It invokes, as its page says, also where an application's variables are in the shell."""
+    monkeypatch.setenv("GATEHOUSE_API_URL", "https://api.example.com")
+
+    assert gatehouse("connections", "--owner", "cli-nobody", "--json").json == {"connections": [], "more": False}
+
+
 def test_advice_names_what_is_known(gatehouse: Gatehouse, browser: Browser) -> None:
     """It can be copied as it is: the provider's name and the connection's id are in it."""
     connection_id = browser.connect(connection_id="cli-advice")
