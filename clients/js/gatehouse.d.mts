@@ -66,39 +66,40 @@ export class Link {
   readonly expiresAt: number;
 }
 
+/** What is null was left out, here and in all that follows. */
 export interface StartFields {
-  connectionId?: string;
-  owner?: string;
-  scopes?: string[];
-  returnTo?: string;
-  parameters?: Record<string, string>;
-  authorizationParams?: Record<string, string>;
-  tags?: Record<string, string>;
-  confirm?: boolean;
-  allowNewSubject?: boolean;
+  connectionId?: string | null;
+  owner?: string | null;
+  scopes?: string[] | null;
+  returnTo?: string | null;
+  parameters?: Record<string, string> | null;
+  authorizationParams?: Record<string, string> | null;
+  tags?: Record<string, string> | null;
+  confirm?: boolean | null;
+  allowNewSubject?: boolean | null;
 }
 
 export interface ImportFields {
-  refreshToken?: string;
-  accessToken?: string;
-  expiresAt?: number;
-  scope?: string;
-  owner?: string;
-  parameters?: Record<string, string>;
-  tags?: Record<string, string>;
-  subject?: string;
-  metadata?: Record<string, unknown>;
-  prove?: boolean;
+  refreshToken?: string | null;
+  accessToken?: string | null;
+  expiresAt?: number | null;
+  scope?: string | null;
+  owner?: string | null;
+  parameters?: Record<string, string> | null;
+  tags?: Record<string, string> | null;
+  subject?: string | null;
+  metadata?: Record<string, unknown> | null;
+  prove?: boolean | null;
 }
 
 export interface ListFields {
-  owner?: string;
-  needs?: "reauthorization" | "confirmation";
-  provider?: string;
-  status?: "active" | "unconfirmed" | "reauthorization_required" | "revoking" | "revoked";
-  tag?: Record<string, string>;
-  expiringBefore?: number;
-  limit?: number;
+  owner?: string | null;
+  needs?: "reauthorization" | "confirmation" | null;
+  provider?: string | null;
+  status?: "active" | "unconfirmed" | "reauthorization_required" | "revoking" | "revoked" | null;
+  tag?: Record<string, string> | null;
+  expiringBefore?: number | null;
+  limit?: number | null;
 }
 
 export interface Attempt {
@@ -146,38 +147,38 @@ export interface LambdaContext {
 
 export interface Options {
   /** The name of Gatehouse's stack: else GATEHOUSE_STACK, or `gatehouse`. */
-  stack?: string;
+  stack?: string | null;
   /** The output ApiUrl, to call by HTTP and not by Invoke: else GATEHOUSE_API_URL, if it is set. */
-  url?: string;
+  url?: string | null;
   /** With `url`: call by the paths of this owner's connections. */
-  owner?: string;
+  owner?: string | null;
   /** With `url`: call by the path of this connection; true: of the one that each call names. */
-  connection?: string | true;
-  region?: string;
+  connection?: string | true | null;
+  region?: string | null;
   /**
    * A client to invoke with: how it repeats and how long it waits is then its own. With `url`, or GATEHOUSE_API_URL: whose
    * credentials sign.
    */
-  client?: LambdaClient;
+  client?: LambdaClient | null;
   /** Milliseconds that a call may take, its repeats included. Without it: 60 000. */
-  timeout?: number;
+  timeout?: number | null;
   /** Milliseconds that `token` keeps a token for at most. Without it: 300 000; 0 to ask each time. */
-  keep?: number;
+  keep?: number | null;
   /** The clocks, for tests. */
-  clock?: { now(): number; monotonic(): number; sleep(milliseconds: number): Promise<void> };
+  clock?: { now(): number; monotonic(): number; sleep(milliseconds: number): Promise<void> } | null;
 }
 
 export class Gatehouse {
   constructor(options?: Options);
   within(limit?: number | LambdaContext | null): Gatehouse;
-  token(connectionId: string, options?: { minTtl?: number }): Promise<Token>;
-  refresh(connectionId: string, options?: { ifVersion?: number }): Promise<Token>;
-  fetchFor(connectionId: string, options?: { scheme?: string; fetch?: typeof fetch }): typeof fetch;
+  token(connectionId: string, options?: { minTtl?: number | null }): Promise<Token>;
+  refresh(connectionId: string, options?: { ifVersion?: number | null }): Promise<Token>;
+  fetchFor(connectionId: string, options?: { scheme?: string | null; fetch?: typeof fetch | null }): typeof fetch;
   start(provider: string, fields?: StartFields): Promise<Link>;
   confirm(
     connectionId: string,
     confirmation: string,
-    options?: { owner?: string },
+    options?: { owner?: string | null },
   ): Promise<{ connectionId: string; status: string; version: number }>;
   revoke(connectionId: string): Promise<{ connectionId: string; status: "revoked" | "revoking"; grant?: string }>;
   importConnection(

@@ -160,12 +160,13 @@ export class Gatehouse {
   }
 
   /** A `fetch` that puts a token on each request, and after a 401 another one, once. */
-  fetchFor(connectionId, { scheme = "Bearer", fetch = globalThis.fetch } = {}) {
-    return async (input, init = {}) => {
+  fetchFor(connectionId, { scheme, fetch } = {}) {
+    return async (input, given) => {
+      const init = given ?? {};
       const send = (token) => {
         const headers = new Headers(init.headers ?? (input instanceof Request ? input.headers : undefined));
-        headers.set("authorization", `${scheme} ${token.accessToken}`);
-        return fetch(input, { ...init, headers });
+        headers.set("authorization", `${scheme ?? "Bearer"} ${token.accessToken}`);
+        return (fetch ?? globalThis.fetch)(input, { ...init, headers });
       };
       const token = await this.token(connectionId);
       const first = await send(token);
@@ -198,12 +199,12 @@ export class Gatehouse {
 
   /** Opens an authorization request: the link is for one customer's browser. Not repeated if no answer comes. */
   async start(provider, fields = {}) {
-    return new Link(await this.call("start", { provider, ...snake(fields) }));
+    return new Link(await this.call("start", present({ provider, ...snake(fields) })));
   }
 
   /** Vouches that the customer who came back is the one whom you sent. Take `owner` from their session. */
   async confirm(connectionId, confirmation, { owner } = {}) {
-    return camel(await this.call("confirm", { connection_id: connectionId, confirmation, owner }));
+    return camel(await this.call("confirm", present({ connection_id: connectionId, confirmation, owner })));
   }
 
   /** Ends a connection. Not repeated if no answer comes: look at `connection` then. */
@@ -214,7 +215,7 @@ export class Gatehouse {
   /** Takes over a grant that was obtained elsewhere, and proves it by refreshing it once. */
   async importConnection(provider, connectionId, fields = {}) {
     const request = { provider, connection_id: connectionId, ...snake(fields) };
-    return camel(await this.call("import_connection", request));
+    return camel(await this.call("import_connection", present(request)));
   }
 
   /** What is known of one connection, as Gatehouse answers it. It never has a token. */
@@ -231,7 +232,7 @@ export class Gatehouse {
   async *connections(fields = {}) {
     let cursor;
     do {
-      const page = await this.call("connections", { ...snake(fields), cursor });
+      const page = await this.call("connections", present({ ...snake(fields), cursor }));
       yield* page.connections;
       cursor = page.cursor;
     } while (cursor);
@@ -287,12 +288,15 @@ class Core {
   #unchanged = new Map();
   #takenAfterAll = new Map();
 
-  constructor({ stack, url, owner, connection, region, client, keep = 300_000, clock = CLOCK }) {
-    this.clock = clock;
-    this.#keep = keep;
+  constructor({ stack, url, owner, connection, region, client, keep, clock }) {
+    this.clock = clock ?? CLOCK;
+    this.#keep = keep ?? 300_000;
     // In the files of many tools a variable that is left out is there, and empty.
     const address = url ?? process.env.GATEHOUSE_API_URL;
-    if (!address && (owner !== undefined || connection !== undefined)) {
+    if (address && !/^https?:\/\//.test(address)) {
+      throw new TypeError(`url: '${address}' is no URL: pass the stack's output ApiUrl, like https://...`);
+    }
+    if (!address && (isThere(owner) || isThere(connection))) {
       throw new TypeError("owner and connection are paths of the HTTP API: pass url, the stack's output ApiUrl");
     }
     const lambda = client ?? new LambdaClient({
@@ -313,13 +317,13 @@ class Core {
     if (kept) return kept;
     const rejected = this.#refreshes.get(connectionId);
     if (rejected !== undefined && seconds <= MIN_TTL) return this.refresh(connectionId, rejected, until);
-    const request = { connection_id: connectionId, min_ttl: minTtl };
+    const request = present({ connection_id: connectionId, min_ttl: minTtl });
     return this.#asked("token", request, () => this.#keptFor(connectionId, seconds), until);
   }
 
   async refresh(connectionId, ifVersion, until) {
-    const request = { connection_id: connectionId, if_version: ifVersion };
-    if (ifVersion === undefined) return this.#asked("refresh", request, () => undefined, until);
+    const request = present({ connection_id: connectionId, if_version: ifVersion });
+    if (!isThere(ifVersion)) return this.#asked("refresh", request, () => undefined, until);
     const newer = () => {
       const kept = this.#keptFor(connectionId, MIN_TTL);
       return kept && kept.version > ifVersion ? kept : undefined;
@@ -465,7 +469,7 @@ const REPEATABLE = new Set(["token", "connections", "confirm", "import_connectio
 function pauseAfter(error, name, request, repeats) {
   // A confirmation is what a person brings.
   if (!error.retryable || error instanceof ConfirmationRequired) return undefined;
-  const twice = REPEATABLE.has(name) || (name === "refresh" && request.if_version !== undefined);
+  const twice = REPEATABLE.has(name) || (name === "refresh" && isThere(request.if_version));
   if (error instanceof NoAnswer && error.mayHaveRun && !twice) return undefined;
   const { retryAfter } = error;
   if (retryAfter !== undefined) return 1000 * (retryAfter + Math.random() * Math.min(1, retryAfter / 10));
@@ -535,7 +539,7 @@ function byHttp(url, { owner, connection, region, client }) {
     const target = url + pathOf(name, request, owner, connection);
     const body = JSON.stringify(request);
     const credentials = await client.config.credentials();
-    const named = region ?? /\.execute-api\.([a-z0-9-]+)\./.exec(url)?.[1];
+    const named = region || /\.execute-api\.([a-z0-9-]+)\./.exec(url)?.[1];
     const signer = { credentials, region: named ?? (await client.config.region()) };
     let response;
     let text;
@@ -558,10 +562,10 @@ function byHttp(url, { owner, connection, region, client }) {
 }
 
 function pathOf(name, request, owner, connection) {
-  if (owner !== undefined) return `/v1/owners/${checked("owner", owner)}/${name}`;
-  if (connection === undefined) return `/v1/${name}`;
+  if (isThere(owner)) return `/v1/owners/${checked("owner", owner)}/${name}`;
+  if (!isThere(connection)) return `/v1/${name}`;
   const id = connection === true ? request.connection_id : connection;
-  if (id === undefined) throw new InvalidRequest(`This client calls by a connection's path: ${name} has to name one.`);
+  if (!isThere(id)) throw new InvalidRequest(`This client calls by a connection's path: ${name} has to name one.`);
   return `/v1/connections/${checked("connection_id", id)}/${name}`;
 }
 
@@ -646,6 +650,16 @@ function canBeRepeated(response, input, init) {
 
 function isBytes(value) {
   return value instanceof ArrayBuffer || ArrayBuffer.isView(value);
+}
+
+/** Whether a caller has said something: null says nothing, as undefined does, and as None does in Python. */
+function isThere(value) {
+  return value !== undefined && value !== null;
+}
+
+/** A request without the fields that the caller left out. */
+function present(fields) {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => isThere(value)));
 }
 
 function camel(answer) {

@@ -35,6 +35,11 @@ CALLS: dict[str, tuple[Callable[[Gatehouse], Any], dict[str, Any], bool]] = {
     "token": (lambda client: client.token("shop-1"), token(), True),
     "refresh": (lambda client: client.refresh("shop-1", if_version=1), token(2), True),
     "refresh without a version": (lambda client: client.refresh("shop-1"), token(2), False),
+    "call of refresh with null": (
+        lambda client: client.call("refresh", {"connection_id": "shop-1", "if_version": None}),
+        token(2),
+        False,
+    ),
     "connections": (lambda client: client.connection("shop-1"), {"connection": {}}, True),
     "attempt": (lambda client: client.attempt("r"), {"last_attempt": None}, True),
     "list": (lambda client: list(client.connections(owner="acme")), {"connections": []}, True),

@@ -40,7 +40,8 @@ def pause_before_repeating(error: GatehouseError, function: str, request: dict[s
 
 
 def _is_repeatable(function: str, request: dict[str, Any]) -> bool:
-    return function in REPEATABLE or (function == "refresh" and "if_version" in request)
+    # To Gatehouse a field that is null is none.
+    return function in REPEATABLE or (function == "refresh" and request.get("if_version") is not None)
 
 
 def call(

@@ -200,7 +200,8 @@ def from_answer(failure: Mapping[str, Any]) -> GatehouseError:
         asked_at=failure.get("asked_at"),
     )
     error.error = code
-    error.retryable = failure.get("retryable", error.retryable) is True
+    retryable = failure.get("retryable")
+    error.retryable = error.retryable if retryable is None else retryable is True
     return error
 
 

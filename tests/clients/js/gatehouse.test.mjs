@@ -22,7 +22,7 @@ const token = (version, fields = {}) => ({
 });
 const failure = (error, facts = {}) => ({ error, error_description: `It is ${error}.`, retryable: true, ...facts });
 
-const lambda = { answers: [], calls: [], held: undefined };
+const lambda = { answers: [], calls: [], heads: [], held: undefined };
 const api = { takes: 1, refuses: 0, seen: [] };
 const elsewhere = { seen: [] };
 let lambdaClient;
@@ -43,6 +43,7 @@ async function serve(answer) {
 async function invoked(request, response) {
   const name = /gatehouse-(\w+)%3Alive|\/(\w+)$/.exec(request.url);
   lambda.calls.push([name[1] ?? name[2], JSON.parse(await read(request))]);
+  lambda.heads.push([request.url, request.headers.authorization]);
   const answer = lambda.answers.length > 1 ? lambda.answers.shift() : lambda.answers[0];
   await lambda.held;
   if (answer === HANGS_UP) return request.socket.destroy();
@@ -77,7 +78,7 @@ after(() => {
 });
 
 beforeEach(() => {
-  Object.assign(lambda, { answers: [], calls: [], held: undefined });
+  Object.assign(lambda, { answers: [], calls: [], heads: [], held: undefined });
   Object.assign(api, { takes: 2, refuses: 0, seen: [] });
   elsewhere.seen = [];
 });
@@ -102,6 +103,10 @@ const CALLS = {
   token: [(gatehouse) => gatehouse.token("shop-1"), token(1), true],
   refresh: [(gatehouse) => gatehouse.refresh("shop-1", { ifVersion: 1 }), token(2), true],
   "refresh without a version": [(gatehouse) => gatehouse.refresh("shop-1"), token(2), false],
+  "refresh with null": [(gatehouse) => gatehouse.refresh("shop-1", { ifVersion: null }), token(2), false],
+  "call of refresh with null": [
+    (gatehouse) => gatehouse.call("refresh", { connection_id: "shop-1", if_version: null }), token(2), false,
+  ],
   connection: [(gatehouse) => gatehouse.connection("shop-1"), { connection: {} }, true],
   confirm: [(gatehouse) => gatehouse.confirm("shop-1", "c"), ACTIVE, true],
   import: [(gatehouse) => gatehouse.importConnection("p", "shop-1", { refreshToken: "r" }), ACTIVE, true],
@@ -140,6 +145,48 @@ test("fields have the contract's names", async () => {
   await made().gatehouse.start("ultracart", { connectionId: "shop-1", allowNewSubject: true, tags: { planName: "x" } });
   const request = { provider: "ultracart", connection_id: "shop-1", allow_new_subject: true, tags: { planName: "x" } };
   assert.deepEqual(lambda.calls, [["start", request]]);
+});
+
+test("what is null was left out", async () => {
+  const { gatehouse } = made({ keep: null, timeout: null, stack: null, url: null, owner: null, connection: null, region: null });
+  lambda.answers = [token(1), token(2), LINK, ACTIVE, ACTIVE, { connections: [] }];
+
+  await gatehouse.token("shop-1", { minTtl: null });
+  await gatehouse.token("shop-1");
+  assert.equal((await gatehouse.refresh("shop-1", { ifVersion: null })).version, 2, "a kept token is no new one");
+  await gatehouse.start("ultracart", { connectionId: "shop-1", owner: null, confirm: false });
+  await gatehouse.confirm("shop-1", "c", { owner: null });
+  await gatehouse.importConnection("ultracart", "shop-1", { refreshToken: "r", expiresAt: null });
+  for await (const _ of gatehouse.connections({ owner: null, needs: null })) assert.fail();
+
+  const connection_id = "shop-1";
+  assert.deepEqual(lambda.calls, [
+    ["token", { connection_id }],
+    ["refresh", { connection_id }],
+    ["start", { provider: "ultracart", connection_id, confirm: false }],
+    ["confirm", { connection_id, confirmation: "c" }],
+    ["import_connection", { provider: "ultracart", connection_id, refresh_token: "r" }],
+    ["connections", {}],
+  ]);
+});
+
+test("an owner, a connection and a region that are null or empty change no path and no signature", async () => {
+  lambda.answers = [token(1)];
+  for (const options of [{ owner: null, connection: null, region: null }, { region: "" }]) {
+    await made({ url: lambda.url, ...options }).gatehouse.token("shop-1");
+  }
+  for (const [path, authorization] of lambda.heads) {
+    assert.equal(path, "/v1/token");
+    assert.match(authorization, /\/us-east-1\/execute-api\//);
+  }
+  assert.equal(lambda.heads.length, 2);
+  assert.throws(() => made({ url: "a1b2c3.execute-api.us-east-1.amazonaws.com" }), /is no URL/);
+});
+
+test("a fetch takes null for what was left out", async () => {
+  lambda.answers = [token(2)];
+  const send = made().gatehouse.fetchFor("shop-1", { scheme: null, fetch: null });
+  assert.equal((await send(`${api.url}/data`, null)).status, 200);
 });
 
 test("it waits as long as Gatehouse says, within the caller's time", async () => {
