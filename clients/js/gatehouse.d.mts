@@ -36,7 +36,10 @@ export class TemporarilyUnavailable extends GatehouseError {}
 export class ServerError extends GatehouseError {}
 export class NoAnswer extends GatehouseError {
   constructor(description: string, facts?: Facts & { mayHaveRun?: boolean });
-  /** If it is false, Gatehouse has not got the call. */
+  /**
+   * If it is false, Gatehouse has not got the call. If it is true, and `retryable` is not, a repeat could do harm: look at
+   * the connection before you make the call again.
+   */
   readonly mayHaveRun: boolean;
 }
 export class NotAllowed extends GatehouseError {}

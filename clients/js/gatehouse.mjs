@@ -61,7 +61,10 @@ export class TemporarilyUnavailable extends GatehouseError {
   static retryable = true;
 }
 export class ServerError extends GatehouseError {}
-/** No answer came. If `mayHaveRun` is false, Gatehouse has not got the call. */
+/**
+ * No answer came. If `mayHaveRun` is false, Gatehouse has not got the call. If it is true, and `retryable` is not, a repeat
+ * could do harm: look at the connection before you make the call again.
+ */
 export class NoAnswer extends GatehouseError {
   static code = "no_answer";
   static retryable = true;
@@ -393,8 +396,8 @@ class Core {
         return await this.#send(name, request, until);
       } catch (error) {
         if (!(error instanceof GatehouseError)) throw error;
-        error.connectionId ??= request.connection_id;
-        const pause = pauseAfter(error, name, request, repeats);
+        sayOf(error, name, request);
+        const pause = pauseAfter(error, repeats);
         if (pause === undefined || pause >= until.left) throw error;
         await this.clock.sleep(pause);
       }
@@ -424,8 +427,10 @@ class Core {
       try {
         return await beforeEnd(this.#underWay.get(key), until);
       } catch (error) {
+        if (!(error instanceof GatehouseError)) throw error;
+        sayOf(error, name, request);
         // Whoever has more time than the one who made the call goes on.
-        const pause = leads || !(error instanceof GatehouseError) ? undefined : pauseAfter(error, name, request, 0);
+        const pause = leads ? undefined : pauseAfter(error, 0);
         if (pause === undefined || pause >= until.left) throw error;
         await this.clock.sleep(pause);
       }
@@ -465,12 +470,20 @@ function noteOf({ connectionId, version }) {
 
 const REPEATABLE = new Set(["token", "connections", "confirm", "import_connection"]);
 
+/**
+ * Lets an error say which connection it is about, and whether the same call may be made again. What this client must not
+ * send twice, its caller must not either: whoever repeats what is retryable would do it.
+ */
+function sayOf(error, name, request) {
+  error.connectionId ??= request.connection_id;
+  const twice = REPEATABLE.has(name) || (name === "refresh" && isThere(request.if_version));
+  if (error instanceof NoAnswer && error.mayHaveRun && !twice) error.retryable = false;
+}
+
 /** The milliseconds to wait before the same call is sent again; undefined if it must not be, or would not help. */
-function pauseAfter(error, name, request, repeats) {
+function pauseAfter(error, repeats) {
   // A confirmation is what a person brings.
   if (!error.retryable || error instanceof ConfirmationRequired) return undefined;
-  const twice = REPEATABLE.has(name) || (name === "refresh" && isThere(request.if_version));
-  if (error instanceof NoAnswer && error.mayHaveRun && !twice) return undefined;
   const { retryAfter } = error;
   if (retryAfter !== undefined) return 1000 * (retryAfter + Math.random() * Math.min(1, retryAfter / 10));
   return 1000 * Math.min(2 ** repeats, 8) * (0.75 + Math.random() / 2);

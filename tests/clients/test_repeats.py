@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import SSLError
+from urllib3.exceptions import SSLError as SSLErrorOfUrllib3
 
 from functions.vault.base.errors import BY_CODE as CODES_OF_GATEHOUSE
 from gatehouse import (
@@ -20,6 +24,7 @@ from gatehouse import (
     TemporarilyUnavailable,
 )
 from gatehouse import errors as errors_of_the_client
+from gatehouse.transport import without_tls
 from tests.clients.services import FAILS, HANGS_UP, SECRETS, THROTTLES, Lambda, failure, token
 
 if TYPE_CHECKING:
@@ -90,6 +95,43 @@ def test_what_did_not_happen_is_sent_again(
 
     assert len(service.calls) == 2
     assert service.calls[0] == service.calls[1]
+
+
+@every_call
+@pytest.mark.parametrize("is_got", [True, False], ids=["may have run", "has not run"])
+def test_what_the_client_must_not_send_twice_is_not_retryable(
+    name: str, service: LambdaService, client_of: Callable[..., Gatehouse], *, is_got: bool
+) -> None:
+    """Else a loop around it, which repeats what is retryable, would do what the client refuses to do."""
+    call, _, twice = CALLS[name]
+    service.answers = [FAILS if is_got else THROTTLES]
+
+    with pytest.raises(NoAnswer) as error:
+        call(client_of(timeout=2))
+
+    assert error.value.may_have_run is is_got
+    assert error.value.retryable is (twice or not is_got)
+
+
+@pytest.mark.parametrize(("version", "is_retryable"), [(1, True), (None, False)])
+def test_a_thread_that_waits_for_anothers_call_learns_the_same(
+    version: int | None, service: LambdaService, client_of: Callable[..., Gatehouse], *, is_retryable: bool
+) -> None:
+    """The other one's refresh may still come to its end."""
+    service.answers = [token(2)]
+    service.released.clear()
+    client = client_of()
+
+    with ThreadPoolExecutor(1) as other:
+        first = other.submit(client.refresh, "shop-1", if_version=version)
+        service.wait_for_calls(1)
+        with pytest.raises(NoAnswer, match="Another thread") as error:
+            client.within(0.1).refresh("shop-1", if_version=version)
+        service.released.set()
+
+    assert first.result().version == 2
+    assert (error.value.retryable, error.value.may_have_run) == (is_retryable, True)
+    assert error.value.connection_id == "shop-1"
 
 
 @every_call
@@ -333,3 +375,14 @@ def test_a_service_that_is_not_there_has_not_got_the_call(time: Time, client_of:
 
     assert not error.value.may_have_run
     assert len(time.pauses) >= 2
+
+
+@pytest.mark.parametrize(
+    ("cause", "may_have_run"),
+    [(ssl.SSLCertVerificationError(1, "self-signed certificate"), False), (ssl.SSLError(1, "bad record mac"), True)],
+)
+def test_a_certificate_that_is_not_trusted_has_kept_the_call_here(cause: Exception, *, may_have_run: bool) -> None:
+    """It is looked at before anything is sent. The next time it would be the same."""
+    error = without_tls(SSLError(endpoint_url="https://x", error=SSLErrorOfUrllib3(cause)), "Lambda")
+
+    assert (error.retryable, error.may_have_run) == (False, may_have_run)

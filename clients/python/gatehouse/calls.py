@@ -27,12 +27,21 @@ would end what has been connected since), and whatever this client does not know
 """
 
 
-def pause_before_repeating(error: GatehouseError, function: str, request: dict[str, Any], repeats: int) -> float | None:
+def say_of(error: GatehouseError, function: str, request: dict[str, Any]) -> None:
+    """Let an error say which connection it is about, and whether the same call may be made again.
+
+    What this client must not send twice, its caller must not either: whoever repeats what is retryable would do it.
+    """
+    if error.connection_id is None:
+        error.connection_id = request.get("connection_id")
+    if isinstance(error, NoAnswer) and error.may_have_run and not _is_repeatable(function, request):
+        error.retryable = False
+
+
+def pause_before_repeating(error: GatehouseError, repeats: int) -> float | None:
     """Return the seconds to wait before the same call is sent again, or None if it must not be, or would not help."""
     if not error.retryable or isinstance(error, ConfirmationRequired):
         # A confirmation is what a person brings: no waiting here gets one.
-        return None
-    if isinstance(error, NoAnswer) and error.may_have_run and not _is_repeatable(function, request):
         return None
     if error.retry_after is not None:
         return float(error.retry_after) + random.uniform(0, min(_MOST_JITTER, 0.1 * error.retry_after))  # noqa: S311
@@ -53,9 +62,8 @@ def call(
         try:
             answer = _send(transport, function, request, until)
         except GatehouseError as error:
-            if error.connection_id is None:
-                error.connection_id = request.get("connection_id")
-            pause = pause_before_repeating(error, function, request, repeats)
+            say_of(error, function, request)
+            pause = pause_before_repeating(error, repeats)
             log.debug("%s: %s, %s", function, error, "not repeated" if pause is None else f"repeated in {pause:.1f} s")
             if pause is None or pause >= until.left:
                 raise

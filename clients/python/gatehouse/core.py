@@ -131,11 +131,13 @@ class Core:
             return token
 
         def pause_after(error: Exception) -> float | None:
-            if not isinstance(error, GatehouseError):
-                return None
-            return calls.pause_before_repeating(error, function, request, 0)
+            return calls.pause_before_repeating(error, 0) if isinstance(error, GatehouseError) else None
 
-        return self._flights.run((function, *sorted(request.items())), ask, pause_after, until)
+        try:
+            return self._flights.run((function, *sorted(request.items())), ask, pause_after, until)
+        except GatehouseError as error:
+            calls.say_of(error, function, request)
+            raise
 
 
 def without_nulls(**fields: Any) -> dict[str, Any]:

@@ -145,7 +145,8 @@ class ServerError(GatehouseError):
 class NoAnswer(GatehouseError):
     """No answer came: the network failed, AWS did, or the time was over.
 
-    `may_have_run` says whether Gatehouse may have got the call even so. If it is false, nothing has happened.
+    `may_have_run` says whether Gatehouse may have got the call even so. If it is false, nothing has happened. If it is
+    true, and `retryable` is not, a repeat could do harm: look at the connection before you make the call again.
     """
 
     error = "no_answer"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import InvalidRequest, NoAnswer
-from .transport import CONNECT_SECONDS, USER_AGENT, answer_of, parsed, refused
+from .transport import CONNECT_SECONDS, USER_AGENT, answer_of, parsed, refused, without_tls
 
 if TYPE_CHECKING:
     import boto3
@@ -113,9 +113,7 @@ class Http:
         except (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError) as error:
             raise NoAnswer(f"{self._url} cannot be reached: {error}", may_have_run=False) from error
         except SSLError as error:
-            lasting = NoAnswer(f"No secure connection to {self._url}: {error}")
-            lasting.retryable = False
-            raise lasting from error
+            raise without_tls(error, self._url) from error
         except HTTPClientError as error:
             raise NoAnswer(f"No answer of {url} came: {type(error).__name__}.") from error
         return _answer(response.status_code, content, url)

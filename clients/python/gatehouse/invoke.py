@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from .errors import InvalidRequest, NoAnswer, ServerError
-from .transport import CONNECT_SECONDS, USER_AGENT, answer_of, parsed, refused
+from .transport import CONNECT_SECONDS, USER_AGENT, answer_of, parsed, refused, without_tls
 
 if TYPE_CHECKING:
     import boto3
@@ -97,9 +97,7 @@ class Invoke:
         except (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError) as error:
             raise NoAnswer(f"Lambda cannot be reached: {error}", may_have_run=False) from error
         except SSLError as error:
-            lasting = NoAnswer(f"No secure connection to Lambda: {error}")
-            lasting.retryable = False
-            raise lasting from error
+            raise without_tls(error, "Lambda") from error
         except (HTTPClientError, IncompleteReadError) as error:
             raise NoAnswer(f"No answer of {name} came: {type(error).__name__}.") from error
         if response.get("FunctionError"):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .errors import NotAllowed, NotDeployed, ServerError, from_answer
+from .errors import NoAnswer, NotAllowed, NotDeployed, ServerError, from_answer
 
 if TYPE_CHECKING:
+    from botocore.exceptions import SSLError
+
     from .errors import GatehouseError
 
 CONNECT_SECONDS = 5
@@ -57,3 +59,17 @@ def refused(status: int, text: str, looked_for: str) -> GatehouseError:
     if status == 404:  # noqa: PLR2004 - HTTP
         return NotDeployed(f"{looked_for} does not exist: {said}")
     return NotAllowed(f"AWS refused the call of {looked_for} ({status}): {said}")
+
+
+def without_tls(error: SSLError, looked_for: str) -> NoAnswer:
+    """Return the error for a connection that is not secure. It will not be the next time either.
+
+    A certificate is looked at before anything is sent.
+    """
+    from ssl import SSLCertVerificationError  # noqa: PLC0415 - see invoke.py
+
+    causes = getattr(error.kwargs.get("error"), "args", ())
+    is_certificate = any(isinstance(each, SSLCertVerificationError) for each in causes)
+    lasting = NoAnswer(f"No secure connection to {looked_for}: {error}", may_have_run=not is_certificate)
+    lasting.retryable = False
+    return lasting

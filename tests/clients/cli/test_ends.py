@@ -16,12 +16,14 @@ import pytest
 from gatehouse import NoAnswer
 from tests.clients import installed
 from tests.clients.cli.conftest import Keyboard, run
+from tests.clients.services import FAILS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.browser import Browser
     from tests.clients.cli.conftest import Gatehouse
+    from tests.clients.services import LambdaService
 
 SECRET = "a-secret-that-nobody-may-see"
 
@@ -193,18 +195,55 @@ def test_a_pass_over_all_connections_gives_up_when_nothing_answers() -> None:
         asked.append(request)
         if len(asked) in {2, 3}:
             return {"cursor": f"page-{len(asked)}"}
-        raise NoAnswer("The network is off.", retry_after=60)
+        error = NoAnswer("The network is off.", retry_after=60)
+        # As the client leaves it, which does not know that a page can be worked on twice.
+        error.retryable = False
+        raise error
 
     def sleep(seconds: float) -> None:
         passed[0] += seconds
 
     answers = whole_pass(call, {"owner": "acme"}, lambda: passed[0], sleep)
     assert [next(answers)["cursor"], next(answers)["cursor"]] == ["page-2", "page-3"]
-    with pytest.raises(NoAnswer):
+    with pytest.raises(NoAnswer) as raised:
         next(answers)
 
+    assert raised.value.retryable, "somebody may begin it again"
     assert asked[-1] == {"owner": "acme", "cursor": "page-3"}
     assert passed == [660]
+
+
+def test_a_revocation_without_an_answer_is_not_to_be_repeated_unseen(
+    service: LambdaService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script that comes again after 6 would end what the customer has connected since."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", service.url)
+    service.answers = [{"connection": {"provider": "ultracart", "status": "revoked"}}, FAILS]
+
+    ran = run("revoke", "shop 1", "--stack", "gatehouse", "--yes", "--json")
+
+    failure = json.loads(ran.err.splitlines()[-1])
+    assert (ran.code, ran.out) == (8, "")
+    assert (failure["error"], failure["retryable"], failure["may_have_run"]) == ("no_answer", False, True)
+    assert failure["advice"].endswith("gatehouse show 'shop 1' --stack gatehouse")
+    assert service.functions == ["connections", "revoke"]
+
+
+@pytest.mark.parametrize(("retryable", "may_have_run", "code"), [(True, True, 6), (True, False, 6), (False, False, 3)])
+def test_what_has_not_happened_or_may_happen_twice_has_other_codes(
+    code: int, *, retryable: bool, may_have_run: bool
+) -> None:
+    """It can be called again; or, without a secure connection, this machine is to be looked at first."""
+    from gatehouse.cli.failures import failure_of  # noqa: PLC0415 - see conftest.py
+
+    error = NoAnswer("The network is off.", may_have_run=may_have_run)
+    error.retryable = retryable
+
+    failure = failure_of(error, "")
+
+    assert failure is not None
+    assert failure.code == code
+    assert "may have happened" not in failure.advice
 
 
 def test_an_export_that_fails_leaves_no_file(tmp_path: Path) -> None:

@@ -140,6 +140,30 @@ for (const [name, [call, answer, twice]] of Object.entries(CALLS)) {
   });
 }
 
+for (const [name, [call, , twice]] of Object.entries(CALLS)) {
+  test(`${name}: what the client must not send twice is not retryable`, async () => {
+    for (const [http, mayHaveRun] of [[503, true], [429, false]]) {
+      lambda.answers = [{ http, body: { message: "no" } }];
+      const facts = { code: "no_answer", mayHaveRun, retryable: twice || !mayHaveRun };
+      await assert.rejects(call(made({ timeout: 2000 }).gatehouse), facts);
+    }
+  });
+}
+
+test("who waits for another caller's call learns the same", async () => {
+  lambda.answers = [token(2)];
+  let release;
+  lambda.held = new Promise((resolve) => {
+    release = resolve;
+  });
+  const { gatehouse } = made();
+  const first = gatehouse.refresh("shop-1");
+  const facts = { code: "no_answer", retryable: false, mayHaveRun: true, connectionId: "shop-1" };
+  await assert.rejects(gatehouse.within(0).refresh("shop-1"), facts);
+  release();
+  assert.equal((await first).version, 2);
+});
+
 test("fields have the contract's names", async () => {
   lambda.answers = [LINK];
   await made().gatehouse.start("ultracart", { connectionId: "shop-1", allowNewSubject: true, tags: { planName: "x" } });

@@ -198,7 +198,10 @@ class Account:
         return float(self.local["clock"]["now"]) if self.is_local else time.time()
 
     def pass_of(self, function: str, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Give the answers of a function to a whole pass over the connections. What is retryable is called again."""
+        """Give the answers of a function to a whole pass over the connections. What is retryable is called again.
+
+        Each call may run twice: it reads its part of the connections once more.
+        """
         return whole_pass(partial(self.gatehouse.call, function), request)
 
 
@@ -209,13 +212,16 @@ def whole_pass(
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[dict[str, Any]]:
     """Give answer after answer. Raises the last `GatehouseError` after ten minutes in which none came."""
-    from gatehouse.errors import GatehouseError  # noqa: PLC0415 - as above
+    from gatehouse.errors import GatehouseError, NoAnswer  # noqa: PLC0415 - as above
 
     last = now()
     while True:
         try:
             answer = call(request)
         except GatehouseError as error:
+            if isinstance(error, NoAnswer) and error.may_have_run:
+                # The client does not know that this may run twice.
+                error.retryable = True
             pause = error.retry_after or 1
             if not error.retryable or now() + pause > last + _LONGEST_OUTAGE:
                 raise

@@ -10,6 +10,7 @@ NOT_CONNECTED = 4
 MISCONFIGURED = 5
 LATER = 6
 DEFECT = 7
+UNKNOWN = 8
 INTERRUPTED = 130
 NOT_READ = 141
 
@@ -25,6 +26,7 @@ MEANINGS = {
     LATER: "the same call may succeed later: provider_throttled, provider_unavailable, temporarily_unavailable, "
     "no_answer",
     DEFECT: "a defect of Gatehouse (server_error), or of the command",
+    UNKNOWN: "it may have happened, and a repeat could do harm: no_answer to `revoke` or `connect`",
     INTERRUPTED: "interrupted with Ctrl-C",
     NOT_READ: "nobody read its output to the end, like `head -1`",
 }
@@ -52,3 +54,10 @@ _BY_ERROR = {
 def code_of(error: str, *, retryable: bool = False) -> int:
     """Return the exit code of an error code. One of a newer Gatehouse counts by whether it is retryable."""
     return _BY_ERROR.get(error, LATER if retryable else DEFECT)
+
+
+def code_without_answer(*, retryable: bool, may_have_run: bool) -> int:
+    """Return the exit code of `no_answer`. A script that comes again after 6 would repeat what may have happened."""
+    if retryable:
+        return LATER
+    return UNKNOWN if may_have_run else AWS

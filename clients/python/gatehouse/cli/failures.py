@@ -53,14 +53,17 @@ def failure_of(error: Exception, where: str, provider: Callable[[], str | None] 
 
 
 def of_gatehouse(error: GatehouseError, where: str, provider: Callable[[], str | None]) -> Failure:
-    """Return the failure that an answer of Gatehouse is."""
-    failure = Failure(
-        error.error,
-        error.description,
-        advice=_advice(error, where, provider),
-        code=exits.code_of(error.error, retryable=error.retryable),
-    )
+    """Return the failure that an answer of Gatehouse is, or the lack of one."""
+    from gatehouse.errors import NoAnswer  # noqa: PLC0415 - as above
+
+    without_answer = {"may_have_run": error.may_have_run} if isinstance(error, NoAnswer) else {}
+    if without_answer:
+        code = exits.code_without_answer(retryable=error.retryable, **without_answer)
+    else:
+        code = exits.code_of(error.error, retryable=error.retryable)
+    failure = Failure(error.error, error.description, advice=_advice(error, code, where, provider), code=code)
     failure.facts = {
+        **without_answer,
         "retryable": error.retryable,
         "retry_after": error.retry_after,
         "connection_id": error.connection_id,
@@ -70,8 +73,8 @@ def of_gatehouse(error: GatehouseError, where: str, provider: Callable[[], str |
     return failure
 
 
-def _advice(error: GatehouseError, where: str, provider: Callable[[], str | None]) -> str:
-    template = _ADVICE.get(error.error)
+def _advice(error: GatehouseError, code: int, where: str, provider: Callable[[], str | None]) -> str:
+    template = _MAY_HAVE_HAPPENED if code == exits.UNKNOWN else _ADVICE.get(error.error)
     if template is not None:
         name = (provider() if "{provider}" in template else None) or "PROVIDER"
         return template.format(id=shlex.quote(error.connection_id or "ID"), provider=name, where=where)
@@ -81,6 +84,7 @@ def _advice(error: GatehouseError, where: str, provider: Callable[[], str | None
 
 
 _LATER = "Try again in a minute."
+_MAY_HAVE_HAPPENED = "It may have happened. See that before you run it again: gatehouse show {id}{where}"
 _AGAIN = f"Let the customer connect again: {connecting('{provider}', '{id}', '{where}')}"
 _ADVICE = {
     "invalid_request": "Correct what it names, and run the command again.",
