@@ -409,8 +409,12 @@ class Core {
     if (left <= 0) throw new NoAnswer("The time was over before the call was sent.", { mayHaveRun: false });
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), Math.min(left, 2 ** 31 - 1));
+    const late = new Promise((_, reject) => {
+      abort.signal.onabort = () => reject(new NoAnswer(`No answer of ${name} came in the time that was left.`));
+    });
     try {
-      return await this.#transport(name, request, abort.signal);
+      // What waits for credentials does not look at the signal. It sends nothing later.
+      return await Promise.race([this.#transport(name, request, abort.signal), late]);
     } finally {
       clearTimeout(timer);
     }

@@ -6,6 +6,7 @@ import asyncio
 import os
 import pickle
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gatehouse import AsyncGatehouse, Gatehouse, GatehouseError, ReauthorizationRequired, TemporarilyUnavailable
+from gatehouse import (
+    AsyncGatehouse,
+    Gatehouse,
+    GatehouseError,
+    NoAnswer,
+    ReauthorizationRequired,
+    TemporarilyUnavailable,
+)
+from gatehouse.timing import Timing
 from tests.clients.conftest import KEYS
 from tests.clients.services import failure, token
 
@@ -300,6 +309,46 @@ def test_calls_that_wait_leave_the_event_loops_own_threads_alone(
         return looked_up
 
     assert asyncio.run(ask()) == "an address"
+
+
+def test_what_finds_no_thread_in_its_time_is_not_sent_later(
+    service: LambdaService, client_of: Callable[..., AsyncGatehouse]
+) -> None:
+    """In an outage all threads may wait for tokens. A late `revoke` would end what the customer has connected since."""
+    # given
+    service.answers = [*[token(1)] * 50, {"connection": {}}]
+    service.released.clear()
+    client = client_of(AsyncGatehouse, timing=Timing())
+
+    async def ask() -> tuple[list[NoAnswer], float]:
+        waiting = [asyncio.ensure_future(client.token(f"shop-{number}")) for number in range(50)]
+        await asyncio.to_thread(service.wait_for_calls, 50)
+        hurried, cancelled = client.within(0.2), asyncio.ensure_future(client.confirm("shop-1", "c"))
+        begun = time.monotonic()
+        # when
+        late = [
+            hurried.revoke("shop-1"),
+            hurried.call("revoke", {"connection_id": "shop-1"}),
+            hurried.refresh("shop-1"),
+            anext(hurried.connections()),
+        ]
+        raised = await asyncio.wait_for(asyncio.gather(*late, return_exceptions=True), 5)
+        passed = time.monotonic() - begun
+        cancelled.cancel()
+        await asyncio.gather(cancelled, return_exceptions=True)
+        service.released.set()
+        await asyncio.gather(*waiting)
+        await client.connection("shop-1")
+        return [each for each in raised if isinstance(each, NoAnswer)], passed
+
+    raised, passed = asyncio.run(ask())
+
+    # then
+    assert [each.may_have_run for each in raised] == [False, False, True, False]
+    assert [each.retryable for each in raised] == [True, True, False, True]
+    assert [each.connection_id for each in raised] == ["shop-1", "shop-1", "shop-1", None]
+    assert passed < 3
+    assert service.functions == ["token"] * 50 + ["connections"]
 
 
 def test_the_functions_are_there_for_coroutines_too(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,10 @@ from gatehouse import (
     ProviderUnavailable,
     ServerError,
     TemporarilyUnavailable,
+    calls,
 )
 from gatehouse import errors as errors_of_the_client
+from gatehouse.timing import Deadline, Timing
 from gatehouse.transport import without_tls
 from tests.clients.services import FAILS, HANGS_UP, SECRETS, THROTTLES, Lambda, failure, token
 
@@ -242,6 +245,31 @@ def test_a_call_is_over_when_the_time_is(service: LambdaService, client_of: Call
     service.released.set()
     assert error.value.may_have_run
     assert service.functions == ["start"]
+
+
+def test_what_was_not_sent_in_time_is_not_sent_later() -> None:
+    """The first call of a process makes boto3's client, and that may take longer than the caller waits."""
+
+    class Slow:
+        longest, made, sent = 45.0, threading.Event(), 0
+
+        def connect(self) -> None:
+            self.made.wait(10)
+
+        def send(self, *_: Any) -> dict[str, Any]:
+            self.connect()
+            self.sent += 1
+            return {}
+
+    slow, before = Slow(), set(threading.enumerate())
+
+    with pytest.raises(NoAnswer):
+        calls.call(slow, Timing(), "revoke", {"connection_id": "shop-1"}, Deadline(0.05, Timing()))
+    slow.made.set()
+    for each in set(threading.enumerate()) - before:
+        each.join(10)
+
+    assert slow.sent == 0
 
 
 def test_no_confirmation_is_waited_for(service: LambdaService, client_of: Callable[..., Gatehouse]) -> None:

@@ -7,13 +7,15 @@ import contextvars
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial, update_wrapper
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
+from . import calls
 from .base import Client
 from .client import Gatehouse
-from .core import DEFAULT_MIN_TTL
-from .errors import NoAnswer
+from .core import DEFAULT_MIN_TTL, without_nulls
+from .errors import GatehouseError, NoAnswer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterator
@@ -29,6 +31,7 @@ _A_LITTLE = 1.0
 """Seconds by which a call under way may end before the caller's own time, to be shared with it."""
 _MOST_THREADS = 50
 """As many as a transport keeps connections."""
+_NO_THREAD = "No thread was free to make the call before the time was over."
 
 
 @cache
@@ -47,11 +50,38 @@ async def _in_thread(call: Callable[..., _Result], *arguments: Any) -> _Result:
     return await asyncio.get_running_loop().run_in_executor(_threads(os.getpid()), run)
 
 
+async def _in_thread_by(until: Deadline, call: Callable[[], _Result]) -> _Result:
+    """Return what a call returns that blocks, if a thread is free before the time is over.
+
+    Else it is never made. Nor is it if its caller is cancelled before: a late `revoke` would end another connection.
+    """
+    waiting = _threads(os.getpid()).submit(contextvars.copy_context().run, call)
+    answer = asyncio.wrap_future(waiting)
+    try:
+        await asyncio.wait([answer], timeout=until.left)
+        if not answer.done() and waiting.cancel():
+            raise NoAnswer(_NO_THREAD, may_have_run=False)
+        # What has begun ends when the time is over.
+        return await answer
+    finally:
+        answer.cancel()
+
+
 def _threaded(
     method: Callable[Concatenate[Gatehouse, _P], _Result],
 ) -> Callable[Concatenate[AsyncGatehouse, _P], Coroutine[Any, Any, _Result]]:
+    names = signature(method)
+
     async def call(self: AsyncGatehouse, /, *args: _P.args, **fields: _P.kwargs) -> _Result:
-        return await _in_thread(partial(method, Gatehouse.like(self), *args, **fields))
+        until = self._allowance.begin()
+        hurried = Gatehouse.like(self).within(until.left)
+        try:
+            return await _in_thread_by(until, partial(method, hurried, *args, **fields))
+        except GatehouseError as error:
+            if error.connection_id is None:
+                given = names.bind(hurried, *args, **fields).arguments
+                error.connection_id = given.get("request", given).get("connection_id")
+            raise
 
     update_wrapper(call, method)
     return call
@@ -61,9 +91,12 @@ def _threaded_iterator(
     method: Callable[Concatenate[Gatehouse, _P], Iterator[_Result]],
 ) -> Callable[Concatenate[AsyncGatehouse, _P], AsyncIterator[_Result]]:
     async def iterate(self: AsyncGatehouse, /, *args: _P.args, **fields: _P.kwargs) -> AsyncIterator[_Result]:
-        found = method(Gatehouse.like(self), *args, **fields)
+        hurried = Gatehouse.like(self)
+        found = method(hurried, *args, **fields)
         while True:
-            each = await _in_thread(next, found, None)
+            until = self._allowance.begin()
+            hurried._allowance = self._allowance.within(until.left)  # noqa: SLF001 - of this one iteration alone
+            each = await _in_thread_by(until, partial(next, found, None))
             if each is None:
                 return
             yield each
@@ -94,17 +127,18 @@ class AsyncGatehouse(Client):
         kept = core.kept.get(connection_id, DEFAULT_MIN_TTL if min_ttl is None else min_ttl)
         if kept is not None:
             return kept
-        return await self._shared(("token", connection_id, min_ttl), partial(core.token, connection_id, min_ttl))
+        request = without_nulls(connection_id=connection_id, min_ttl=min_ttl)
+        return await self._shared("token", request, partial(core.token, connection_id, min_ttl))
 
     async def refresh(self, connection_id: str, *, if_version: int | None = None) -> Token:
         """Return another token, because an API has rejected the one with this version. Always name the version."""
-        key = ("refresh", connection_id, if_version)
-        return await self._shared(key, partial(self.core.refresh, connection_id, if_version))
+        request = without_nulls(connection_id=connection_id, if_version=if_version)
+        return await self._shared("refresh", request, partial(self.core.refresh, connection_id, if_version))
 
     async def another(self, refused: Token) -> Token | None:
         """Return the token for a repeat of a request that an API refused, or None if no repeat would help."""
-        key = ("another", refused.connection_id, refused.version)
-        return await self._shared(key, partial(self.core.another, refused))
+        request = {"connection_id": refused.connection_id, "if_version": refused.version}
+        return await self._shared("refresh", request, partial(self.core.another, refused))
 
     def auth_for(self, connection_id: str, *, scheme: str = "Bearer") -> Auth:
         """Return what `auth=` of httpx takes: it puts a token on, and after a 401 another, once."""
@@ -112,23 +146,25 @@ class AsyncGatehouse(Client):
 
         return auth_for(self, connection_id, scheme)
 
-    async def _shared(self, key: Hashable, call: Callable[[Deadline], _Result]) -> _Result:
-        """Return the outcome of the call under way with this key, or else make it.
+    async def _shared(self, function: str, request: dict[str, Any], call: partial[_Result]) -> _Result:
+        """Return the outcome of the call of the same method under way for this request, or else make it.
 
         A call that would end much before the caller's own time is not shared here. In their threads both are one again.
         """
         until = self._allowance.begin()
         loop = asyncio.get_running_loop()
-        calls, key = _under_way.setdefault(loop, {}), (self.core, key)
-        found = calls.get(key)
+        under_way, key = _under_way.setdefault(loop, {}), (call.func, *sorted(request.items()))
+        found = under_way.get(key)
         if found is None or found[0].left < until.left - _A_LITTLE:
             task = loop.create_task(_in_thread(call, until))
-            task.add_done_callback(partial(_ended, calls, key))
-            calls[key] = found = until, task
+            task.add_done_callback(partial(_ended, under_way, key))
+            under_way[key] = found = until, task
         try:
             result: _Result = await asyncio.wait_for(asyncio.shield(found[1]), until.left + _A_LITTLE)
         except asyncio.TimeoutError:  # not yet the builtin one in Python 3.10
-            raise NoAnswer("No thread was free to make the call before the time was over.") from None
+            late = NoAnswer(_NO_THREAD)
+            calls.say_of(late, function, request)
+            raise late from None
         return result
 
 

@@ -80,4 +80,11 @@ def _send(transport: Transport, function: str, request: dict[str, Any], until: D
         raise NoAnswer("The time was over before the call was sent.", may_have_run=False)
     if left >= transport.longest:
         return transport.send(function, request)
-    return answer_within(left, lambda: transport.send(function, request))
+
+    def connect_and_send() -> dict[str, Any]:
+        transport.connect()
+        if until.left <= 0:
+            raise NoAnswer("The time was over when the call could have been sent.", may_have_run=False)
+        return transport.send(function, request)
+
+    return answer_within(left, connect_and_send)

@@ -295,6 +295,22 @@ test("a call is over when the time is", async () => {
   assert.deepEqual(functions(), ["start"]);
 });
 
+test("a call is over when the time is, also while credentials come, and is not sent later", { timeout: 5000 }, async () => {
+  let come;
+  const credentials = new Promise((resolve) => {
+    come = resolve;
+  });
+  const waiting = { config: { credentials: () => credentials, region: async () => "us-east-1" } };
+  lambda.answers = [{}, { connection: {} }];
+  const { gatehouse } = made({ url: lambda.url, client: waiting });
+
+  await assert.rejects(gatehouse.within(50).revoke("shop-1"), { code: "no_answer", mayHaveRun: true });
+  come({ accessKeyId: "key", secretAccessKey: "secret" });
+  await gatehouse.connection("shop-1");
+
+  assert.deepEqual(functions(), ["connections"]);
+});
+
 test("a service that is not there has not got the call", async () => {
   const [gone, url] = await serve(() => {});
   await new Promise((resolve) => gone.close(resolve));
