@@ -350,7 +350,7 @@ class Core {
     if (this.#isNoted(this.#refused, refused)) return undefined;
     if (this.#isNoted(this.#replacements, refused) || this.#isNoted(this.#unchanged, refused)) return refused;
     const token = await this.refresh(refused.connectionId, refused.version, until);
-    this.#note(token.accessToken === refused.accessToken ? this.#unchanged : this.#replacements, token, JUST_OBTAINED);
+    if (token.accessToken === refused.accessToken) this.#note(this.#unchanged, token, JUST_OBTAINED);
     return token;
   }
 
@@ -446,6 +446,9 @@ class Core {
     const answer = await this.call(name, request, until);
     if (typeof answer.access_token !== "string") throw new ServerError("The answer has no token: is it Gatehouse's?");
     const token = new Token(answer);
+    // Before another caller can find it.
+    const isNew = name === "refresh" && token.version > (request.if_version ?? 0);
+    if (isNew) this.#note(this.#replacements, token, JUST_OBTAINED);
     const kept = this.#kept.get(token.connectionId);
     // What was forgotten meanwhile was revoked or replaced, and an older token never replaces a newer one.
     if (moment === this.#forgotten && !(kept?.token.version > token.version)) {

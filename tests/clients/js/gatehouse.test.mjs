@@ -172,7 +172,8 @@ test("fields have the contract's names", async () => {
 });
 
 test("what is null was left out", async () => {
-  const { gatehouse } = made({ keep: null, timeout: null, stack: null, url: null, owner: null, connection: null, region: null });
+  const nothing = { keep: null, timeout: null, stack: null, url: null, owner: null, connection: null, region: null };
+  const { gatehouse } = made(nothing);
   lambda.answers = [token(1), token(2), LINK, ACTIVE, ACTIVE, { connections: [] }];
 
   await gatehouse.token("shop-1", { minTtl: null });
@@ -477,6 +478,17 @@ test("an API that learns of a token late takes the repeat", async () => {
   api.refuses = 1;
   assert.equal((await made().gatehouse.fetchFor("shop-1")(`${api.url}/data`)).status, 200);
   assert.equal(api.seen.length, 2);
+});
+
+test("a token that the caller's own refresh has just obtained goes out once more, too, and nobody is asked", async () => {
+  lambda.answers = [token(1), token(2)];
+  api.refuses = 1;
+  const { gatehouse } = made();
+  await gatehouse.token("shop-1");
+  await gatehouse.refresh("shop-1", { ifVersion: 1 });
+  assert.equal((await gatehouse.fetchFor("shop-1")(`${api.url}/data`)).status, 200);
+  assert.equal(api.seen.length, 2);
+  assert.deepEqual(functions(), ["token", "refresh"]);
 });
 
 test("a new token that is refused for a stream causes no refresh", async () => {
