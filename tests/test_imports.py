@@ -68,6 +68,7 @@ REGISTRATIONS = {
     "provider.auth_methods",
     "provider.merging",
     "provider.names",
+    "provider.object_checks",
     "provider.provider",
     "provider.refusal_rules",
     "provider.registration",

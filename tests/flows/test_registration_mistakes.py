@@ -166,6 +166,42 @@ def test_every_mistake_is_named_at_once(application: Application, scripted: Scri
     assert "client_secret: needed" not in said
 
 
+def test_the_part_of_a_value_that_is_wrong_is_named(application: Application, scripted: Scripted) -> None:
+    """`start` names the entry, the member or the unknown name in it, and the nearest known one; never a value."""
+    # given
+    provider = application.register(
+        _registration(
+            scripted,
+            scopes=["read", f"{HUSH} write"],
+            token_headers={"X-Version": [HUSH]},
+            error_fields={"eror": HUSH},
+            previous_clients=[{"client_id": "c-0"}, {"client_id": "c-1", "secret": HUSH}],
+            parameters={"shop": "[a-z]{2}"},
+            parameter_defaults={"shop": HUSH},
+            zzz=HUSH,
+        )
+    )
+
+    # when
+    said = application.call("start", provider=provider)["error_description"]
+
+    # then
+    assert [
+        part
+        for part in (
+            "(entry 2 is a string with 24 characters, a blank in it)",
+            "(X-Version is a list with 1 entry)",
+            ": eror is not one of the keys (did you mean error?)",
+            "and entry 2 to have no other key, like [",
+            ": secret is not one of the keys (did you mean client_secret?)",
+            'parameter_defaults: shop: expected 2 of a-z, like "ac"',
+            "zzz: unknown key; the keys are in docs/providers.md.",
+        )
+        if part not in said
+    ] == []
+    assert HUSH not in said
+
+
 def test_a_byte_order_mark_is_read_over(
     application: Application, browser: Browser, scripted: Scripted, tmp_path: Path
 ) -> None:

@@ -280,6 +280,19 @@ def test_unknown_provider(application: Application, aws_calls: list[AwsCall]) ->
     assert writes(aws_calls) == []
 
 
+def test_a_misspelt_provider_is_answered_with_the_nearest(application: Application) -> None:
+    """Every caller that names one gets it: `start` and `import_connection`."""
+    # when
+    answers = [
+        application.call("start", provider="shopfy"),
+        application.call("import_connection", provider="shopfy", connection_id="shop-1", refresh_token="RT-1"),
+    ]
+
+    # then
+    expected = "No provider 'shopfy' is configured (did you mean shopify?): if the name is right, create the secret "
+    assert [each["error_description"].startswith(expected) for each in answers] == [True, True]
+
+
 def test_scopes_of_a_provider_that_fixes_them_are_refused(application: Application) -> None:
     """UltraCart fixes the scopes of an application where it is registered; asking for some would do nothing."""
     # when

@@ -18,6 +18,7 @@ def expected(value: Any) -> str:
 
 
 GOOD: dict[str, Any] = {"code": "E-1", "means": "invalid_grant"}
+KEYS, MEANINGS = "endpoint, status, code, words, contains, means", ", ".join(refusal_rules.MEANINGS)
 
 
 @pytest.mark.parametrize(
@@ -38,8 +39,13 @@ GOOD: dict[str, Any] = {"code": "E-1", "means": "invalid_grant"}
         ([{**GOOD, "contains": ["errors"]}], "contains of rule 1 to be an object of 1 to 10 members"),
         (
             [{**GOOD, "error": "x"}],
-            "rule 1 to have none but the keys endpoint, status, code, words, contains, means: error",
+            "rule 1 to have none but the keys endpoint, status, code, words, contains, means: error is not one of them",
         ),
+        (
+            [{**GOOD, "word": "x"}],
+            f"rule 1 to have none but the keys {KEYS}: word is not one of them (did you mean words?)",
+        ),
+        ([{**GOOD, "means": "invalid_grnt"}], f"means of rule 1 to be one of {MEANINGS} (did you mean invalid_grant?)"),
     ],
 )
 def test_a_mistake_is_named_with_its_rule(value: Any, said: str) -> None:
@@ -51,6 +57,9 @@ def test_all_mistakes_are_named_at_once() -> None:
     """No value is repeated: it may be a misplaced secret."""
     said = expected([{**GOOD, "status": "hunter2"}, {**GOOD, "means": "hunter2", "hunter2!": 1}])
 
-    assert said.startswith("status of rule 1 to be an integer from 200 to 599, and rule 2 to have none but the keys")
+    assert said.startswith(
+        "status of rule 1 to be an integer from 200 to 599 (it is a string with 7 characters), and rule"
+    )
+    assert "and rule 2 to have none but the keys" in said
     assert "means of rule 2 to be one of" in said
     assert "hunter2" not in said

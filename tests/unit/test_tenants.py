@@ -236,8 +236,20 @@ def test_whatever_is_sent_the_host_is_the_providers(value: str) -> None:
         ({"token_endpoint": "https://acme.example/{token}"}, "token_endpoint: {token} is not among parameters"),
         ({"parameter_defaults": {"shop": "x"}}, "parameter_defaults: shop is not among parameters"),
         (
+            {"parameters": {"shop": "[a-z]{2}"}, "parameter_defaults": {"shops": "ab"}},
+            "parameter_defaults: shops is not among parameters (did you mean shop?)",
+        ),
+        (
+            {"parameters": {"shop": "[a-z]{2}"}, "token_endpoint": "https://{shop}.acme.example/{shops}"},
+            "token_endpoint: {shops} is not among parameters (did you mean shop?)",
+        ),
+        (
+            {"parameters": {"shop": "[a-z]{2}"}, "callback_parameters": {"shops": "store"}},
+            "callback_parameters: shops is not among parameters (did you mean shop?)",
+        ),
+        (
             {"parameters": {"shop": "[a-z]{2}"}, "parameter_defaults": {"shop": "x"}},
-            "parameter_defaults: shop does not fit its pattern",
+            'parameter_defaults: shop: expected 2 of a-z, like "ac"',
         ),
         (
             {"authorization_param_names": {"client_id": "x", "scope": "x"}},

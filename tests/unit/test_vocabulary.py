@@ -415,7 +415,8 @@ def test_all_mistakes_are_named_at_once() -> None:
 
     assert said == (
         "The registration of provider 'acme': (a field with an unusual name): unknown key; "
-        "pkce: expected one of S256, none; tokenendpoint: unknown key (did you mean token_endpoint?)."
+        "pkce: expected one of S256, none (it is a string with 5 characters); "
+        "tokenendpoint: unknown key (did you mean token_endpoint?); the keys are in docs/providers.md."
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from typing import TypeGuard
 
     from .errors import InvalidRequest
@@ -48,13 +49,17 @@ class Mismatch(ValueError):
     """One field is not as expected; the text says what was.
 
     If only a part does not fit, `at` says which: the name of a member, the number of an entry, or `A_NAME`. `part` is
-    what stands there: a refusal says of what kind it is, never its value.
+    what stands there: a refusal says of what kind it is, never its value. If it had to be one of a few names, `known`
+    are those.
     """
 
-    def __init__(self, expected: str, at: str | int | None = None, part: Any = None) -> None:
+    def __init__(
+        self, expected: str, at: str | int | None = None, part: Any = None, *, known: Collection[str] = ()
+    ) -> None:
         super().__init__(expected)
         self.at = at
         self.part = part
+        self.known = known
 
 
 class FieldCheck:
@@ -140,7 +145,8 @@ def list_of(item: Check, most: int) -> FieldCheck:
         try:
             return item(entry)
         except Mismatch as mismatch:
-            raise Mismatch(f"a list in which every entry is {mismatch}", number, entry) from None
+            expected = f"a list in which every entry is {mismatch}"
+            raise Mismatch(expected, number, entry, known=mismatch.known) from None
 
     return FieldCheck(check, {"type": "array", "items": getattr(item, "schema", {}), "maxItems": most})
 
@@ -172,7 +178,7 @@ def one_of(*choices: str) -> FieldCheck:
 
     def check(value: Any) -> str:
         if not isinstance(value, str) or value not in choices:
-            raise Mismatch("one of " + ", ".join(choices))
+            raise Mismatch("one of " + ", ".join(choices), known=choices)
         return value
 
     return FieldCheck(check, {"enum": [*map(str, choices)]})

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     Check = Callable[[Any], Any]
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
         at: str | int | None
         part: Any
+        known: Collection[str]
 
 
 LIKE = 0.78
@@ -80,19 +81,25 @@ def described(name: str, mismatch: Mismatch | None, value: Any, check: Check) ->
     """Return what is wrong with a field: its value, or, without a mismatch, that it is missing."""
     if mismatch is None:
         return f"{name}: required{like(check)}"
-    came = near_choice(value, check) or f" ({of_what_kind(mismatch, value)})"
-    return f"{name}: expected {mismatch}{like(check)}{came}"
+    return f"{name}: expected {mismatch}{like(check)}{came(mismatch, value)}"
 
 
-def near_choice(value: Any, check: Check) -> str:
-    """Return the question for one of a check's choices that is spelled nearly like the value; nothing if none is."""
-    choices = getattr(check, "schema", {}).get("enum", ())
-    return did_you_mean(nearest(value, choices)) if isinstance(value, str) else ""
+def came(mismatch: Mismatch, value: Any, called: Mapping[str, Iterable[str]] | None = None) -> str:
+    """Return what came in place of what was expected, to follow that: the name that was meant, or else the kind.
+
+    If only a part does not fit, it is about that, and says which. `called` is what others call the known names.
+    """
+    if mismatch.at is None:
+        return did_you_mean(_meant(value, mismatch, called)) or f" (it is {kind_of(value)})"
+    if mismatch.at == 0 and mismatch.known:
+        return f": {not_among(mismatch.part, mismatch.known, 'one of the keys', called)}"
+    meant = _meant(mismatch.part, mismatch, called)
+    is_what = f" is {kind_of(mismatch.part)}" if meant is None else f": did you mean {meant}?"
+    return f" ({part_of(mismatch)}{is_what})"
 
 
-def of_what_kind(mismatch: Mismatch, value: Any) -> str:
-    """Return of what kind a value is, or which part of it does not fit and of what kind that is."""
-    return f"it is {kind_of(value)}" if mismatch.at is None else f"{part_of(mismatch)} is {kind_of(mismatch.part)}"
+def _meant(value: Any, mismatch: Mismatch, called: Mapping[str, Iterable[str]] | None) -> str | None:
+    return nearest(value, mismatch.known, called) if isinstance(value, str) else None
 
 
 def part_of(mismatch: Mismatch) -> str:
@@ -149,6 +156,14 @@ def _counted(number: int, one: str, many: str) -> str:
 def did_you_mean(name: str | None) -> str:
     """Return the question after an unknown name; nothing if no known one is near."""
     return "" if name is None else f" (did you mean {name}?)"
+
+
+def not_among(
+    name: object, known: Iterable[str], among: str = "one of them", called: Mapping[str, Iterable[str]] | None = None
+) -> str:
+    """Return that a name is not among the known ones, and the one that may have been meant."""
+    plain = name if isinstance(name, str) and re.fullmatch(NAME_OF_WORDS, name) else "(a field with an unusual name)"
+    return f"{plain} is not {among}{did_you_mean(nearest(name, known, called))}"
 
 
 def nearest(name: object, known: Iterable[str], called: Mapping[str, Iterable[str]] | None = None) -> str | None:

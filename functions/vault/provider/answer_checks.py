@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from functions.vault.base import fields as check
@@ -11,6 +10,7 @@ from functions.vault.base.fields import SCOPE_TOKEN, Mismatch
 from . import refusal_rules, tenants
 from .auth_methods import ID_TOKEN_ALGORITHMS
 from .names import FIELD_NAME, PARAMETER_NAME
+from .object_checks import known_members, members, text_or_list
 
 TOKEN_FIELDS = (
     "access_token",
@@ -28,6 +28,9 @@ MOST_NAMES = 5
 MOST_VALUES = 50
 MOST_SCOPES = 100
 MOST_ALIASES = 10
+MOST_CODES = 50
+MOST_METADATA = 20
+MOST_PARAMETERS = 10
 SCOPE_PATTERN = rf"(?![^*]*\*[^*]*\*){SCOPE_TOKEN}"
 
 
@@ -37,28 +40,18 @@ def response_fields(value: Any) -> dict[str, str | list[str]]:
         f"an object with keys of {', '.join(TOKEN_FIELDS)}, and for each its name in the answer, an empty one to pass "
         f"it over, or a list of at most {MOST_NAMES} names (the first that is there counts)"
     )
-    names = check.list_of(check.text(FIELD_NAME, expected), MOST_NAMES)
-    if not isinstance(value, Mapping) or value.keys() - set(TOKEN_FIELDS):
-        raise Mismatch(expected)
-    try:
-        for name in value.values():
-            if not check.matches(name, f"{FIELD_NAME}|"):
-                names(name if isinstance(name, list) else None)
-    except Mismatch:
-        raise Mismatch(expected) from None
-    return dict(value)
+    name = check.text(FIELD_NAME, expected)
+    names = text_or_list(check.text(f"{FIELD_NAME}|", expected), check.list_of(name, MOST_NAMES))
+    return known_members(value, dict.fromkeys(TOKEN_FIELDS, names), expected)
 
 
 def error_codes(value: Any) -> dict[str, str]:
     """Accept what the server's own error codes mean."""
-    expected = f"an object of at most 50 codes of the server, each with one of {', '.join(refusal_rules.MEANINGS)}"
-    if not isinstance(value, Mapping) or len(value) > 50:  # noqa: PLR2004 - a registration, not a manual
-        raise Mismatch(expected)
-    if not all(check.matches(code, refusal_rules.CODE) for code in value):
-        raise Mismatch(expected)
-    if not all(isinstance(meaning, str) and meaning in refusal_rules.MEANINGS for meaning in value.values()):
-        raise Mismatch(expected)
-    return dict(value)
+    expected = (
+        f"an object of at most {MOST_CODES} codes of the server, each with one of {', '.join(refusal_rules.MEANINGS)}"
+    )
+    codes, meanings = check.text(refusal_rules.CODE, expected), check.one_of(*refusal_rules.MEANINGS)
+    return members(value, codes, meanings, expected, MOST_CODES)
 
 
 def id_token_algorithms(value: Any) -> str | tuple[str, ...]:
@@ -68,8 +61,9 @@ def id_token_algorithms(value: Any) -> str | tuple[str, ...]:
         if isinstance(value, list | tuple) and value:
             return check.list_of(algorithm, len(ID_TOKEN_ALGORITHMS))(value)  # type: ignore[no-any-return]
         return algorithm(value)  # type: ignore[no-any-return]
-    except Mismatch:
-        raise Mismatch(f"one of {', '.join(ID_TOKEN_ALGORITHMS)}, or a list of them") from None
+    except Mismatch as mismatch:
+        expected = f"one of {', '.join(ID_TOKEN_ALGORITHMS)}, or a list of them"
+        raise Mismatch(expected, mismatch.at, mismatch.part, known=mismatch.known) from None
 
 
 def scope_aliases(value: Any) -> dict[str, list[str]]:
@@ -79,41 +73,24 @@ def scope_aliases(value: Any) -> dict[str, list[str]]:
         'granted under, and at most one * in each, like {"read_*": ["write_*"]}'
     )
     scope = check.text(SCOPE_PATTERN, expected)
-    others = check.list_of(scope, MOST_ALIASES)
-    if not isinstance(value, Mapping) or len(value) > MOST_SCOPES:
-        raise Mismatch(expected)
-    try:
-        return {scope(asked): [*others(names)] for asked, names in value.items()}
-    except Mismatch:
-        raise Mismatch(expected) from None
+    taken = members(value, scope, check.list_of(scope, MOST_ALIASES), expected, MOST_SCOPES)
+    return {asked: [*names] for asked, names in taken.items()}
 
 
 def callback_metadata(value: Any) -> dict[str, str | list[str]]:
     """Accept which parameters of the redirect become metadata, and which values they may have."""
     expected = (
-        "an object of at most 20 parameters of the redirect, each with a pattern, like [0-9]{1,20}, or with a list of "
-        f"at most {MOST_VALUES} texts (it has to be one of them)"
+        f"an object of at most {MOST_METADATA} parameters of the redirect, each with a pattern, like [0-9]{{1,20}}, or "
+        f"with a list of at most {MOST_VALUES} texts (it has to be one of them)"
     )
-    values = check.list_of(check.printable(256), MOST_VALUES)
-    if not isinstance(value, Mapping) or len(value) > 20:  # noqa: PLR2004 - no server says more about an account
-        raise Mismatch(expected)
-    try:
-        for name, accepted in value.items():
-            check.text(FIELD_NAME, expected)(name)
-            if not check.matches(accepted, tenants.PATTERN):
-                values(accepted if isinstance(accepted, list) else None)
-    except Mismatch:
-        raise Mismatch(expected) from None
-    return dict(value)
+    values = text_or_list(check.text(tenants.PATTERN, expected), check.list_of(check.printable(256), MOST_VALUES))
+    return members(value, check.text(FIELD_NAME, expected), values, expected, MOST_METADATA)
 
 
 def callback_parameters(value: Any) -> dict[str, str]:
     """Accept under which names the redirect brings parameters of the connection."""
-    expected = "an object of at most 10 names among parameters, each with the name that it has in the redirect"
-    if not isinstance(value, Mapping) or len(value) > 10:  # noqa: PLR2004 - as many as parameters
-        raise Mismatch(expected)
-    if not all(
-        check.matches(name, PARAMETER_NAME) and check.matches(theirs, FIELD_NAME) for name, theirs in value.items()
-    ):
-        raise Mismatch(expected)
-    return dict(value)
+    expected = (
+        f"an object of at most {MOST_PARAMETERS} names among parameters, each with the name that it has in the redirect"
+    )
+    names, theirs = check.text(PARAMETER_NAME, expected), check.text(FIELD_NAME, expected)
+    return members(value, names, theirs, expected, MOST_PARAMETERS)

@@ -5,6 +5,7 @@ Loaded only if there is a problem to report. Reports name keys and what was expe
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import re
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.base import refused_fields
-from functions.vault.base.errors import ProviderMisconfigured
+from functions.vault.base.errors import ProviderMisconfigured, UnknownProvider
 from functions.vault.base.fields import Mismatch
 
 from .names import UNKNOWN
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from functions.vault.base.fields import Check
+
+    from .names import Problem
 
 EXAMPLES: dict[str, Any] = {
     "client_id": "9b2f6c1e",
@@ -138,11 +141,13 @@ _OURS = {
 }
 """Keys that a registration does not need, and why."""
 
+_ALL_KEYS = "the keys are in docs/providers.md"
+
 
 def refused(  # noqa: PLR0913 - what was written, and what there is
     name: str,
     document: Mapping[str, Any],
-    problems: Sequence[tuple[str, str]],
+    problems: Sequence[tuple[str, Problem]],
     *,
     checks: Mapping[str, Check],
     parameters: Collection[str],
@@ -158,26 +163,35 @@ def refused(  # noqa: PLR0913 - what was written, and what there is
 
 def described(
     document: Mapping[str, Any],
-    problems: Iterable[tuple[str, str]],
+    problems: Iterable[tuple[str, Problem]],
     checks: Mapping[str, Check],
     parameters: Collection[str] = (),
 ) -> str:
     """Return all problems of a registration or of a provider file, with what may have been meant."""
     near = {key: refused_fields.nearest(key, checks, _CALLED) for key in document if key not in checks}
     meant = {key: known for key, known in near.items() if known is not None}
-    return "; ".join(
-        sorted(
-            f"{refused_fields.shown(key)}: {problem}{_hint(key, problem, document, checks, meant, parameters)}"
-            for key, problem in dict.fromkeys(problems)
-            # If a key is misspelt, that is the problem, and not that the right one is missing.
-            if key in document or key not in meant.values() or not problem.startswith("needed")
-        )
-    )
+    hints = {
+        (key, problem): _hint(key, problem, document, checks, meant, parameters)
+        for key, problem in problems
+        # If a key is misspelt, that is the problem, and not that the right one is missing.
+        if key in document or key not in meant.values() or not _is_missing(problem)
+    }
+    found = sorted(f"{refused_fields.shown(key)}: {_said(problem)}{hint}" for (key, problem), hint in hints.items())
+    is_lost = any(problem == UNKNOWN and not hint for (_, problem), hint in hints.items())
+    return "; ".join([*found, *([_ALL_KEYS] if is_lost else [])])
+
+
+def _said(problem: Problem) -> str:
+    return f"expected {problem}" if isinstance(problem, Mismatch) else problem
+
+
+def _is_missing(problem: Problem) -> bool:
+    return isinstance(problem, str) and problem.startswith("needed")
 
 
 def _hint(  # noqa: PLR0913, PLR0917 - as above
     key: str,
-    problem: str,
+    problem: Problem,
     document: Mapping[str, Any],
     checks: Mapping[str, Check],
     meant: Mapping[str, str],
@@ -186,8 +200,9 @@ def _hint(  # noqa: PLR0913, PLR0917 - as above
     """Return what helps to solve one problem."""
     if problem == UNKNOWN:
         return _of_unknown(key, document[key], meant, parameters)
-    example = f", like {json.dumps(EXAMPLES[key])}" if key in EXAMPLES else ""
-    return example + (_of_text(document[key], checks[key]) if key in document and key in checks else "")
+    is_about_its_value = _said(problem).startswith(("needed", "expected"))
+    example = f", like {json.dumps(EXAMPLES[key])}" if is_about_its_value and key in EXAMPLES else ""
+    return example + (_of_value(document[key], problem, checks[key]) if isinstance(problem, Mismatch) else "")
 
 
 def _of_unknown(key: str, value: Any, meant: Mapping[str, str], parameters: Collection[str]) -> str:
@@ -202,31 +217,42 @@ def _of_unknown(key: str, value: Any, meant: Mapping[str, str], parameters: Coll
     return ""
 
 
-def _of_text(value: Any, accept: Check) -> str:
-    """Return what helps if a text has blanks at its ends, or is a list, a number or a flag that became a text.
+def _of_value(value: Any, mismatch: Mismatch, accept: Check) -> str:
+    """Return what came, or what helps if a text has blanks at its ends, or is a list or number that became a text.
 
     The form for keys and values in AWS's console turns each of them into a text.
     """
-    if not isinstance(value, str):
-        return f" (it is {refused_fields.kind_of(value)})"
-    if value != value.strip():
-        return " (there is a blank or a line break at one of its ends: copy it once more)"
-    try:
-        accept(json.loads(value))
-    except (ValueError, RecursionError, Mismatch):
-        return refused_fields.near_choice(value, accept)
-    return " (it is written as a text: leave its quotation marks out, in the console under Plaintext)"
+    if isinstance(value, str):
+        if value != value.strip():
+            return " (there is a blank or a line break at one of its ends: copy it once more)"
+        with contextlib.suppress(ValueError, RecursionError):  # a `Mismatch` is a `ValueError`
+            accept(json.loads(value))
+            return " (it is written as a text: leave its quotation marks out, in the console under Plaintext)"
+    return refused_fields.came(mismatch, value, _CALLED)
 
 
-def _catalogue(name: str, problems: Sequence[tuple[str, str]], files: Collection[str]) -> str:
+def _catalogue(name: str, problems: Sequence[tuple[str, Problem]], files: Collection[str]) -> str:
     """Return what helps if the endpoints are missing for a second application at a provider of the catalogue."""
-    lacks = any(key == "token_endpoint" and problem.startswith("needed") for key, problem in problems)
-    if not lacks or name in files:
-        return ""
+    lacks = any(key == "token_endpoint" and _is_missing(problem) for key, problem in problems)
+    near = _file_like(name, files) if lacks and name not in files else None
+    return "" if near is None else f' If this is an application at {near}: "based_on": {json.dumps(near)}.'
+
+
+def _file_like(name: str, files: Collection[str]) -> str | None:
+    """Return the provider file after which a provider may be called, or whose name is spelled nearly so."""
     words = re.split(r"[._-]", name.lower())
     alike = difflib.get_close_matches(name.lower(), files, 1, refused_fields.LIKE)
-    near = [each for each in files if each in words] or alike
-    return f' If this is an application at {near[0]}: "based_on": {json.dumps(near[0])}.' if near else ""
+    return next(iter([*(each for each in files if each in words), *alike]), None)
+
+
+def unknown_provider(name: str, secret: str, files: Collection[str]) -> UnknownProvider:
+    """Return the failure for a name under which no registration is stored, with the provider that may be meant."""
+    near = None if name in files else _file_like(name, files)
+    if_right = "create" if near is None else "if the name is right, create"
+    return UnknownProvider(
+        f"No provider {name!r} is configured{refused_fields.did_you_mean(near)}: {if_right} the secret {secret} with "
+        "its registration."
+    )
 
 
 def not_json(text: str, error: Exception) -> str:

@@ -19,7 +19,7 @@ from .refusal_rules import of_codes
 from .registration import Registration, origin_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 def registration_of(name: str, layers: list[dict[str, Any]], credentials: Mapping[str, Any]) -> Registration:
@@ -141,7 +141,7 @@ def _conflicts(merged: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from (("regions", f"{region}.{key}: {text}") for key, text in _unknown_placeholders(urls, declared))
     known = declared.keys() | ({REGION} if merged.get("regions") else set())
     for name in sorted(merged.get("callback_parameters", {}).keys() - known):
-        yield "callback_parameters", f"{name} is not among parameters"
+        yield "callback_parameters", _not_a_parameter(name, name, known)
     yield from _unfit_defaults(declared, merged.get("parameter_defaults", {}))
     first = merged.get("first_refresh", {}).get("refresh_endpoint")
     if first and origin_of(first) != origin_of(merged.get("refresh_endpoint") or merged.get("token_endpoint") or ""):
@@ -162,16 +162,22 @@ def _account_problems(merged: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _unfit_defaults(declared: Mapping[str, str], defaults: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for parameter, value in defaults.items():
         if parameter not in declared:
-            yield "parameter_defaults", f"{parameter} is not among parameters"
-        elif tenants.problem_of(parameter, declared[parameter], value):
-            yield "parameter_defaults", f"{parameter} does not fit its pattern"
+            yield "parameter_defaults", _not_a_parameter(parameter, parameter, declared)
+        elif problem := tenants.problem_of(parameter, declared[parameter], value):
+            yield "parameter_defaults", problem.removeprefix("parameters.")
 
 
 def _unknown_placeholders(urls: Mapping[str, Any], declared: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for key in ENDPOINTS:
         allowed = declared.keys() | ({"client_id", "token"} if key == "revocation_endpoint" else set())
         for placeholder in sorted(tenants.names_in(urls.get(key) or "") - allowed):
-            yield key, f"{{{placeholder}}} is not among parameters"
+            yield key, _not_a_parameter(f"{{{placeholder}}}", placeholder, allowed)
+
+
+def _not_a_parameter(written: str, name: str, known: Iterable[str]) -> str:
+    from functions.vault.base.refused_fields import did_you_mean, nearest  # noqa: PLC0415 - most registrations are right
+
+    return f"{written} is not among parameters{did_you_mean(nearest(name, known))}"
 
 
 def _are_ambiguous(names: list[str]) -> bool:

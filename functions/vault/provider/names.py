@@ -1,6 +1,6 @@
 """Names in a provider's data: keys that belong together, names that Gatehouse reserves, and what a name looks like."""
 
-from functions.vault.base.fields import text
+from functions.vault.base.fields import Mismatch, text
 
 FIELD_NAME = r"[A-Za-z0-9_.\-\[\]]{1,64}"
 """A parameter of a request, or a field of an answer: also a path of names joined by dots."""
@@ -40,6 +40,9 @@ NAMES_A_KEY = r"(api|access|private|subscription|client)[_-]?key|secret|passw|cr
 
 UNKNOWN = "unknown key"
 """The problem of a key that the vocabulary does not have."""
+
+Problem = str | Mismatch
+"""What is wrong with a key: in words, or as its check has it."""
 
 field_name = text(FIELD_NAME, "1 to 64 of A-Z a-z 0-9 _ . - [ ]")
 header_name = text(HEADER_NAME, "1 to 64 of A-Z a-z 0-9 -")

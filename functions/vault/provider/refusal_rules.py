@@ -143,16 +143,17 @@ def _problems(which: str, rule: Any) -> Iterator[str]:
         yield f"{which} to be an object, like {_EXAMPLE}"
         return
     for name in sorted(rule.keys() - _CHECKS.keys()):
-        from functions.vault.base.refused_fields import did_you_mean, nearest, shown  # noqa: PLC0415 - most rules are right
+        from functions.vault.base.refused_fields import not_among  # noqa: PLC0415 - most rules are right
 
-        near = did_you_mean(nearest(name, _CHECKS))
-        yield f"{which} to have none but the keys {', '.join(_CHECKS)}: {shown(name)} is not one of them{near}"
+        yield f"{which} to have none but the keys {', '.join(_CHECKS)}: {not_among(name, _CHECKS)}"
     for name, accept in _CHECKS.items():
         if name in rule:
             try:
                 accept(rule[name])
             except Mismatch as mismatch:
-                yield f"{name} of {which} to be {mismatch}"
+                from functions.vault.base.refused_fields import came  # noqa: PLC0415 - as above
+
+                yield f"{name} of {which} to be {mismatch}{came(mismatch, rule[name])}"
     if "means" not in rule:
         yield f"{which} to say what it means: one of {', '.join(MEANINGS)}"
     if rule.get("means") == ACCESS_DENIED and rule.get("endpoint") != "authorization":

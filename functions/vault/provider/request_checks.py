@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from functions.vault.base import fields as check
 from functions.vault.base.fields import FieldCheck, Mismatch
 
 from .names import FIELD_NAME, field_name, header_name
+from .object_checks import known_members, members
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from functions.vault.base.fields import Check
+
+MOST_NEEDS = 10
 
 
 def params(own: frozenset[str]) -> FieldCheck:
@@ -41,16 +43,9 @@ def _without(own: frozenset[str], accept_map: FieldCheck, what: str, normalize: 
 
 def texts_by_key(keys: tuple[str, ...], expected_values: str, what: str) -> Check:
     """Accept an object whose keys are some of `keys`, and whose values match the pattern `expected_values`."""
-
-    def accept(value: Any) -> dict[str, str]:
-        expected = f"an object with keys of {', '.join(keys)}, and for each {what}"
-        if not isinstance(value, Mapping) or value.keys() - set(keys):
-            raise Mismatch(expected)
-        if not all(check.matches(entry, expected_values) for entry in value.values()):
-            raise Mismatch(expected)
-        return dict(value)
-
-    return accept
+    expected = f"an object with keys of {', '.join(keys)}, and for each {what}"
+    checks = dict.fromkeys(keys, check.text(expected_values, what))
+    return lambda value: known_members(value, checks, expected)
 
 
 def other_names(*own: str) -> Check:
@@ -71,31 +66,15 @@ def other_names(*own: str) -> Check:
 def refresh_token_needs(value: Any) -> dict[str, list[str]]:
     """Accept what an authorization request has to contain for the server to issue a refresh token."""
     expected = (
-        "an object of at most 10 parameters of the authorization request, each with a list of 1 to 10 texts (it has "
-        'to have one of them), like {"scope": ["offline_access"]}'
+        f"an object of at most {MOST_NEEDS} parameters of the authorization request, each with a list of 1 to 10 texts "
+        '(it has to have one of them), like {"scope": ["offline_access"]}'
     )
     texts = check.list_of(check.printable(256), 10)
-    if not isinstance(value, Mapping) or len(value) > 10:  # noqa: PLR2004 - no server wants more for one token
-        raise Mismatch(expected)
-    try:
-        for name, accepted in value.items():
-            check.text(FIELD_NAME, expected)(name)
-            texts(accepted or None)
-    except Mismatch:
-        raise Mismatch(expected) from None
-    return dict(value)
+    needed = members(value, check.text(FIELD_NAME, expected), lambda each: texts(each or None), expected, MOST_NEEDS)
+    return {name: [*accepted] for name, accepted in needed.items()}
 
 
 def first_refresh(checks: Mapping[str, Check]) -> Check:
     """Accept an object of those keys that differ for the first refresh after a consent; `checks` has them all."""
     expected = f"an object with some of the keys {', '.join(checks)}"
-
-    def accept(value: Any) -> dict[str, Any]:
-        if not isinstance(value, Mapping) or value.keys() - checks.keys():
-            raise Mismatch(expected)
-        try:
-            return {key: checks[key](entry) for key, entry in value.items()}
-        except Mismatch as mismatch:
-            raise Mismatch(f"{expected}, each as it is by itself: {mismatch}") from None
-
-    return accept
+    return lambda value: known_members(value, checks, expected, path="")

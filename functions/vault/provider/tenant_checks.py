@@ -10,10 +10,12 @@ from functions.vault.base.fields import Mismatch
 
 from . import tenants
 from .names import ENDPOINTS, PARAMETER_NAME, PLACEHOLDERS
+from .object_checks import known_members, members
 
 if TYPE_CHECKING:
     from functions.vault.base.fields import Check
 
+MOST_PARAMETERS = 10
 MOST_REGIONS = 20
 REGION_NAME = r"[a-z0-9][a-z0-9-]{0,31}"
 
@@ -21,17 +23,11 @@ REGION_NAME = r"[a-z0-9][a-z0-9-]{0,31}"
 def parameters(value: Any) -> dict[str, str]:
     """Accept the names of parameters, each with the pattern of its values."""
     expected = (
-        "an object of at most 10 patterns, like [a-z0-9-]{1,63}, "
+        f"an object of at most {MOST_PARAMETERS} patterns, like [a-z0-9-]{{1,63}}, "
         f"with names of a-z, 0-9 and _ that are none of {', '.join(PLACEHOLDERS)}"
     )
-    if not isinstance(value, Mapping) or len(value) > 10:  # noqa: PLR2004 - no URL has more tenants in it
-        raise Mismatch(expected)
-    for name, pattern in value.items():
-        if not check.matches(name, PARAMETER_NAME) or name in PLACEHOLDERS:
-            raise Mismatch(expected)
-        if not check.matches(pattern, tenants.PATTERN):
-            raise Mismatch(expected)
-    return dict(value)
+    names = check.text(rf"(?!(?:{'|'.join(PLACEHOLDERS)})\Z){PARAMETER_NAME}", expected)
+    return members(value, names, check.text(tenants.PATTERN, expected), expected, MOST_PARAMETERS)
 
 
 def regions(endpoint: Check) -> Check:
@@ -40,18 +36,15 @@ def regions(endpoint: Check) -> Check:
         f"an object of at most {MOST_REGIONS} regions, with names of a-z, 0-9 and -, each with an object of the "
         f"endpoints that are others there ({', '.join(ENDPOINTS)})"
     )
+    names, endpoints = check.text(REGION_NAME, expected), dict.fromkeys(ENDPOINTS, endpoint)
+
+    def an_object(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise Mismatch(expected)
+        return value
 
     def accept(value: Any) -> dict[str, dict[str, str]]:
-        if not isinstance(value, Mapping) or len(value) > MOST_REGIONS:
-            raise Mismatch(expected)
-        for region, urls in value.items():
-            if not check.matches(region, REGION_NAME) or not isinstance(urls, Mapping) or urls.keys() - set(ENDPOINTS):
-                raise Mismatch(expected)
-            for key, url in urls.items():
-                try:
-                    endpoint(url)
-                except Mismatch as mismatch:
-                    raise Mismatch(f"{expected}, and {region}.{key} to be {mismatch}") from None
-        return {region: dict(urls) for region, urls in value.items()}
+        given = members(value, names, an_object, expected, MOST_REGIONS)
+        return {name: known_members(urls, endpoints, expected, path=f"{name}.") for name, urls in given.items()}
 
     return accept

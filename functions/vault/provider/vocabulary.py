@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.vault.base import fields as check
 from functions.vault.base.errors import ProviderMisconfigured
-from functions.vault.base.fields import LONGEST_LIFETIME, Mismatch
+from functions.vault.base.fields import A_NAME, LONGEST_LIFETIME, Mismatch
 
 from . import answer_checks, refusal_rules, request_checks, tenant_checks, url_checks
 from .auth_methods import AUDIENCES, AUTH_METHODS, HMAC_ALGORITHMS, KEY_ALGORITHMS
@@ -25,9 +25,12 @@ from .names import (
     UNKNOWN,
     parameter_name,
 )
+from .object_checks import known_members
 
 if TYPE_CHECKING:
     from functions.vault.base.fields import Check
+
+    from .names import Problem
 
 ABSOLUTE_URI = r"[A-Za-z][A-Za-z0-9+.-]*:[!$-;=?-\[\]_a-z~]{1,1024}"
 KMS_KEY = r"(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)[A-Za-z0-9/_-]{1,250}|(mrk-)?[0-9a-f-]{32,36}"
@@ -169,7 +172,7 @@ CREDENTIALS: dict[str, Check] = {
 }
 """The keys of a client, which no provider file has. Of `client_secrets` the newest comes first."""
 
-_OF_ONE_CLIENT = frozenset(CREDENTIALS)
+_OF_ONE_CLIENT = dict(CREDENTIALS)
 
 
 def _previous_clients(value: Any) -> list[dict[str, Any]]:
@@ -179,15 +182,18 @@ def _previous_clients(value: Any) -> list[dict[str, Any]]:
     )
     if not isinstance(value, list) or len(value) > MOST_PREVIOUS_CLIENTS:
         raise Mismatch(expected)
-    for each in value:
-        if not isinstance(each, Mapping) or "client_id" not in each or each.keys() - _OF_ONE_CLIENT:
-            raise Mismatch(expected)
-        try:
-            for key in each:
-                CREDENTIALS[key](each[key])
-        except Mismatch:
-            raise Mismatch(expected) from None
-    return [dict(each) for each in value]
+    return [_previous_client(each, number, expected) for number, each in enumerate(value, 1)]
+
+
+def _previous_client(value: Any, number: int, expected: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise Mismatch(expected, number, value)
+    for name in value:
+        if name not in _OF_ONE_CLIENT:
+            raise Mismatch(f"{expected}, and entry {number} to have no other key", A_NAME, name, known=_OF_ONE_CLIENT)
+    if "client_id" not in value:
+        raise Mismatch(f"{expected}, and entry {number} to have a client_id", number, value)
+    return known_members(value, _OF_ONE_CLIENT, expected, path=f"entry {number}'s ")
 
 
 CREDENTIALS["previous_clients"] = _previous_clients
@@ -196,15 +202,15 @@ REGISTRATION: dict[str, Check] = {**CREDENTIALS, "based_on": check.provider_name
 """The keys that only a registration has: those of the client, and the provider file that it is based on."""
 
 
-def checked(document: Mapping[str, Any], checks: Mapping[str, Check]) -> tuple[dict[str, Any], dict[str, str]]:
+def checked(document: Mapping[str, Any], checks: Mapping[str, Check]) -> tuple[dict[str, Any], dict[str, Problem]]:
     """Return the valid entries, and the problem of every other key."""
     values: dict[str, Any] = {}
-    problems = dict.fromkeys(document.keys() - checks.keys(), UNKNOWN)
+    problems: dict[str, Problem] = dict.fromkeys(document.keys() - checks.keys(), UNKNOWN)
     for key in document.keys() & checks.keys():
         try:
             values[key] = checks[key](document[key])
         except Mismatch as mismatch:
-            problems[key] = f"expected {mismatch}"
+            problems[key] = mismatch
     return values, problems
 
 

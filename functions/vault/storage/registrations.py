@@ -14,7 +14,6 @@ from functions.vault.base.errors import (
     ProviderUnavailable,
     TemporarilyUnavailable,
     TooLittleTime,
-    UnknownProvider,
 )
 from functions.vault.base.timing import NEVER
 from functions.vault.provider import merging, vocabulary
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline
     from functions.vault.oauth.discovery import Discovery
     from functions.vault.oauth.transport import Transport
+    from functions.vault.provider.names import Problem
 
     from .aws import ClientOf
 
@@ -92,7 +92,7 @@ class Registrations:
             from functions.vault.provider import readiness  # noqa: PLC0415 - only for a function that sends a customer somewhere
 
             if problems := list(readiness.problems(registration)):
-                raise self._refused(registration, problems, {})
+                raise self._refused(registration, [*problems], {})
             self._whole[name] = registration
         return registration
 
@@ -149,7 +149,7 @@ class Registrations:
     def _load(self, name: str, deadline: Deadline | None) -> Registration:
         document = self._document(name)
         own, wrong = vocabulary.checked(document, self._vocabulary)
-        problems = [*wrong.items()]
+        problems: list[tuple[str, Problem]] = [*wrong.items()]
         credentials = {key: own.pop(key) for key in CREDENTIALS if key in own}
         layers = [self._file_under(name, own, problems), own]
         issuer = own.get("issuer")
@@ -166,7 +166,7 @@ class Registrations:
         return registration
 
     def _refused(
-        self, registration: Registration, problems: list[tuple[str, str]], document: Mapping[str, Any]
+        self, registration: Registration, problems: list[tuple[str, Problem]], document: Mapping[str, Any]
     ) -> ProviderMisconfigured:
         """Return the failure that names everything that is wrong with a registration."""
         from functions.vault.provider import hints, readiness  # noqa: PLC0415 - most registrations are right
@@ -183,7 +183,7 @@ class Registrations:
         )
 
     @staticmethod
-    def _file_under(name: str, own: dict[str, Any], problems: list[tuple[str, str]]) -> dict[str, Any]:
+    def _file_under(name: str, own: dict[str, Any], problems: list[tuple[str, Problem]]) -> dict[str, Any]:
         """Return the provider file below a registration: the one that it names, or the one of its own name."""
         based_on = own.pop("based_on", None)
         file = _file(name if based_on is None else based_on)
@@ -208,9 +208,9 @@ class Registrations:
         except ClientError as error:
             # The second is the error for a secret that is scheduled for deletion, for up to thirty days.
             if code_of(error) in {"ResourceNotFoundException", "InvalidRequestException"}:
-                raise UnknownProvider(
-                    f"No provider {name!r} is configured: create the secret {self._prefix}{name} with its registration."
-                ) from None
+                from functions.vault.provider.hints import unknown_provider  # noqa: PLC0415 - as above
+
+                raise unknown_provider(name, self._prefix + name, _file_names()) from None
             raise _NotReadable(_why_not_readable(self._prefix + name, error)) from None
         text = secret.get("SecretString", "").removeprefix("\ufeff")  # some editors write a byte order mark
         try:
