@@ -41,6 +41,13 @@ CREDENTIALS, BODY = "Basic c2VjcmV0", "code=CODE-1"
 SHORT = 0.4
 """A deadline that is meant to pass."""
 
+IF_IT_LASTS = "if that lasts, check host and port of the endpoint in the registration."
+UNKNOWN = "its host name cannot be looked up; check the endpoint in the registration."
+UNTRUSTED = (
+    "its certificate is not trusted, because it has expired, is for another host or comes from no known authority; "
+    "check the endpoint in the registration."
+)
+
 
 class Server:
     """A port on the loopback interface: each request is read whole and recorded; then the server behaves as given."""
@@ -262,8 +269,10 @@ def test_the_environment_does_not_influence_a_request(
 
     said = subprocess.check_output([sys.executable, *code, *urls], cwd=ROOT, env=env, text=True)
 
-    unreachable = "The authorization server cannot be reached. False"
-    assert said.splitlines() == ["200", unreachable, unreachable]
+    untrusted_one, unknown = (
+        f"The authorization server cannot be reached: {why} False" for why in (UNTRUSTED, UNKNOWN)
+    )
+    assert said.splitlines() == ["200", untrusted_one, unknown]
     assert (proxy.connections, len(secure.requests)) == (0, 0)
     assert "authorization" not in headers_of(plain.requests[0])
 
@@ -355,7 +364,13 @@ def test_a_refused_connection_is_a_known_outcome(outbound: Outbound) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
-    assert not failure(outbound, f"http://127.0.0.1:{port}/token").outcome_unknown
+    failed = failure(outbound, f"http://127.0.0.1:{port}/token")
+
+    assert not failed.outcome_unknown
+    assert (
+        failed.description
+        == f"The authorization server cannot be reached: its host refuses the connection; {IF_IT_LASTS}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -384,7 +399,11 @@ def test_an_answer_that_breaks_off_or_is_no_http_is_an_unknown_outcome(
     """The server had the request and may have acted on it. It was sent only once."""
     there = server(says(octets))
 
-    assert failure(outbound, there.url).outcome_unknown
+    failed = failure(outbound, there.url)
+
+    assert failed.outcome_unknown
+    assert "cannot be reached" not in failed.description
+    assert failed.description.endswith(("the connection ended, or what came is not HTTP.", "answer is not HTTP."))
 
     assert len(there.requests) == 1
 
@@ -553,8 +572,10 @@ def test_an_untrusted_certificate_is_refused(server: Any, outbound: Outbound, un
     """Nothing of the request goes over that connection, so the outcome is known."""
     there = server(answers(b"{}"), untrusted)
 
-    assert not failure(outbound, there.url).outcome_unknown
+    failed = failure(outbound, there.url)
 
+    assert not failed.outcome_unknown
+    assert failed.description == f"The authorization server cannot be reached: {UNTRUSTED}"
     assert there.requests == []
 
 
@@ -593,6 +614,19 @@ def test_a_server_without_tls_gets_no_request_in_clear_text(server: Any, outboun
 
     failure(outbound, there.url.replace("http:", "https:"), SHORT)
 
+    assert there.requests == []
+
+
+def test_a_server_that_no_tls_can_be_made_with_is_named_as_such(server: Any, outbound: Outbound) -> None:
+    """It ends the handshake: it has no certificate."""
+    there = server(answers(b"{}"), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+
+    failed = failure(outbound, there.url)
+
+    assert (
+        failed.description
+        == f"The authorization server cannot be reached: no TLS connection can be made; {IF_IT_LASTS}"
+    )
     assert there.requests == []
 
 
@@ -685,5 +719,8 @@ def test_an_address_that_does_not_answer_is_followed_by_the_next(server: Any) ->
 
 def test_an_unknown_name_is_a_known_outcome(outbound: Outbound) -> None:
     """Nothing was sent."""
-    assert not failure(outbound, "http://nobody.invalid/token").outcome_unknown
-    assert not failure(outbound, f"http://{'x' * 64}.example/token").outcome_unknown
+    for host in ("nobody.invalid", f"{'x' * 64}.example"):
+        failed = failure(outbound, f"http://{host}/token")
+
+        assert not failed.outcome_unknown
+        assert failed.description == f"The authorization server cannot be reached: {UNKNOWN}"

@@ -464,9 +464,19 @@ def test_another_issuers_metadata_is_refused(owner: Owner, url: str) -> None:
 def test_an_issuer_without_metadata_is_reported(owner: Owner) -> None:
     """The error says what else the operator can do."""
     owner.registers("acme", {"client_id": "c-1", "issuer": ISSUER})
+    owner.web.pages[OPENID] = answer("<html>hunter2", content_type="text/html")
 
-    with pytest.raises(ProviderMisconfigured, match=r"publishes no metadata .* or give the endpoints"):
+    with pytest.raises(ProviderMisconfigured, match=r"publishes no metadata .* or give the endpoints") as caught:
         owner.registrations.get("acme")
+
+    said = caught.value.description
+    assert said.startswith(
+        "The registration of provider 'acme': issuer: Reading the issuer's metadata at id.example: the "
+    )
+    assert said.endswith(
+        "Asked were /.well-known/oauth-authorization-server (404), "
+        "/.well-known/openid-configuration (200, text/html of 13 octets)."
+    )
 
 
 OUTAGES = [answer("", 500), answer("", 503), answer("", 429), ProviderUnavailable("It cannot be reached.")]
@@ -481,6 +491,7 @@ def test_an_issuer_that_is_down_is_an_outage(owner: Owner, failure: Answer | Exc
         with pytest.raises(ProviderUnavailable) as caught:
             owner.registrations.get("acme")
         assert caught.value.retry_after == KEPT_FAILURE
+        assert caught.value.description.startswith("Reading the issuer's metadata at ")
     assert owner.web.requests.count(OAUTH) == 1
 
     owner.web.pages[OAUTH] = metadata()

@@ -82,7 +82,7 @@ class Discovery:
 
     def _discover(self, issuer: str, ends_at: float) -> dict[str, Any]:
         """Return the issuer's metadata: of RFC 8414 section 3, else of OpenID Connect Discovery section 4."""
-        outage = False
+        outage, said = False, []
         for url in _urls(issuer):
             answer = self._get(url, ends_at)
             outage |= answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status == HTTPStatus.TOO_MANY_REQUESTS
@@ -90,14 +90,16 @@ class Discovery:
             # Single page applications answer every path with 200 and a page.
             if isinstance(document, dict):
                 return issuer_metadata.from_metadata(document, issuer, loopback_http=self._loopback_http)
-        if outage:
-            with requesting("metadata", issuer):
-                raise ProviderUnavailable("The server has an outage.")
+            said.append(f"{urlsplit(url).path} ({_status_of(answer)})")
+        answers = f"Asked were {', '.join(said)}."
         way = "write it without /.well-known/ and what follows" if "/.well-known/" in issuer else "check it"
-        raise ProviderMisconfigured(
-            "The configured issuer publishes no metadata (RFC 8414, OpenID Connect Discovery): "
-            f"{way}, or give the endpoints."
-        )
+        with requesting("metadata", issuer):
+            if outage:
+                raise ProviderUnavailable(f"The server has an outage. {answers}")
+            raise ProviderMisconfigured(
+                "The configured issuer publishes no metadata (RFC 8414, OpenID Connect Discovery): "
+                f"{way}, or give the endpoints. {answers}"
+            )
 
     def _get(self, url: str, ends_at: float) -> Answer:
         with requesting("metadata", url):
@@ -111,6 +113,15 @@ def _too_little_time() -> TooLittleTime:
     return TooLittleTime(
         "Too little of this call's time is left to read the issuer's metadata: try again.", retry_after=1
     )
+
+
+def _status_of(answer: Answer) -> str:
+    """Return an answer's status, and, if that is a success, of what kind it is."""
+    if answer.status != HTTPStatus.OK:
+        return str(answer.status)
+    from .unreadable import kind_of  # noqa: PLC0415 - most issuers publish metadata
+
+    return f"{answer.status}, {kind_of(answer)}"
 
 
 def _json(body: bytes) -> Any:

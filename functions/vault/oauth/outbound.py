@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import threading
+from ssl import SSLCertVerificationError
 from typing import TYPE_CHECKING
 
 from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema, RequestException
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError, SSLError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from functions.vault.base.errors import ProviderTimedOut, ProviderUnavailable
 
@@ -23,6 +30,25 @@ LARGEST_BODY = 256 * 1024
 """Bytes of an answer's body, after decompression."""
 
 _CONNECT_TIMEOUT = 5.0
+
+_CHECK = "if that lasts, check host and port of the endpoint in the registration"
+_NOT_TRUSTED = (
+    "cannot be reached: its certificate is not trusted, because it has expired, is for another host or comes from no "
+    "known authority; check the endpoint in the registration"
+)
+_NO_ANSWER: tuple[tuple[type[BaseException], str, bool], ...] = (
+    *(
+        (kind, "cannot be reached: its host name cannot be looked up; check the endpoint in the registration", True)
+        for kind in (InvalidURL, InvalidSchema, MissingSchema, NameResolutionError)
+    ),
+    (ConnectionRefusedError, f"cannot be reached: its host refuses the connection; {_CHECK}", True),
+    (NewConnectionError, f"cannot be reached: no connection to its host can be made; {_CHECK}", True),
+    (ConnectTimeoutError, f"cannot be reached: its host accepts no connection in time; {_CHECK}", True),
+    (SSLCertVerificationError, _NOT_TRUSTED, True),
+    (SSLError, f"cannot be reached: no TLS connection can be made; {_CHECK}", False),
+    (Exception, "gave no complete answer: the connection ended, or what came is not HTTP", False),
+)
+"""Why no answer came, by the first class among the causes, and whether the request surely did not reach the server."""
 
 
 class Outbound:
@@ -127,8 +153,12 @@ def _failed(error: Exception) -> ProviderUnavailable:
     if isinstance(cause, ReadTimeoutError | TimeoutError):
         return _timed_out()
     if isinstance(error, RequestException | HTTPError):
-        never_sent = isinstance(error, InvalidURL | InvalidSchema | MissingSchema) or _was_never_sent(cause)
-        return ProviderUnavailable("The authorization server cannot be reached.", outcome_unknown=not never_sent)
+        text, never_sent = next(
+            (text, never_sent)
+            for kind, text, never_sent in _NO_ANSWER
+            if any(isinstance(each, kind) for each in _causes(error, cause))
+        )
+        return ProviderUnavailable(f"The authorization server {text}.", outcome_unknown=not never_sent)
     return ProviderUnavailable("The authorization server's answer is not HTTP.", outcome_unknown=True)
 
 
@@ -150,8 +180,11 @@ def _capped(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
-def _was_never_sent(cause: object) -> bool:
-    """Return whether a request surely did not reach the server: no address, no connection, no trusted certificate."""
+def _causes(error: Exception, cause: object) -> Iterator[object]:
+    """Yield an exception and what it was raised for: libraries have the system's own as its cause, or in its `args`."""
+    yield error
+    yield cause
+    if isinstance(cause, NewConnectionError):
+        yield cause.__cause__
     if isinstance(cause, SSLError):
-        return any(isinstance(argument, ssl.SSLCertVerificationError) for argument in cause.args)
-    return isinstance(cause, NewConnectionError | ConnectTimeoutError)
+        yield from cause.args

@@ -34,7 +34,7 @@ def described(
     `secrets` are what the request carried: no name repeats them.
     """
     if document is None:
-        return f"it is {_media_type(answer)} of {len(answer.body)} octets"
+        return f"it is {kind_of(answer)}"
     names = [name for name in _names(document) if re.fullmatch(NAME_OF_WORDS, name)]
     others = sum(1 for _ in _names(document)) - len(names)
     shown = masked(", ".join(names[:_MOST]), secrets, provider.private)
@@ -52,6 +52,9 @@ def _names(document: Mapping[str, Any]) -> Iterator[str]:
             yield from (f"{name}.{inner}" for inner in value)
 
 
-def _media_type(answer: Answer) -> str:
+def kind_of(answer: Answer) -> str:
+    """Return of what kind an answer without fields is: its media type and size."""
+    if not answer.body:
+        return "empty"
     found = re.match(_MEDIA_TYPE, answer.headers.get("content-type", "").lower())
-    return found[0] if found else "a text of no known type"
+    return f"{found[0] if found else 'a text of no known type'} of {len(answer.body)} octets"

@@ -177,7 +177,7 @@ class Connector:
         except socket.gaierror as error:
             raise NameResolutionError(host, connection, error) from None
         except UnicodeError:
-            raise NewConnectionError(connection, "the host has no name that can be looked up") from None
+            raise NameResolutionError(host, connection, socket.gaierror("no name")) from None
         allowed = [
             (family, address) for family, *_, address in found if is_allowed(str(address[0]), loopback=self._loopback)
         ]
