@@ -305,6 +305,35 @@ def test_a_refresh_that_is_refused_for_an_unknown_reason_is_tried_again(
 
 
 @pytest.mark.parametrize(
+    ("unknown", "said"),
+    [
+        (
+            refusal(400, {"fault": {"faultstring": "hush-Hush", "detail": {"errorcode": "hush"}}, "hush-7f0b2c9d": 1}),
+            "Of the answer: its fields are fault, fault.faultstring, fault.detail, and 1 more.",
+        ),
+        (Response("<html>hush</html>", 403, content_type="text/html"), "Of the answer: it is text/html of 17 octets."),
+        (refusal(400, {"error": "hush_hour", "hint": "hush"}), "refusals of the registration."),
+    ],
+    ids=["no field that is known", "a page", "a code"],
+)
+def test_the_fields_of_a_refusal_that_nobody_knows_are_named(
+    application: Application, scripted: Scripted, connected: Connect, unknown: Response, said: str
+) -> None:
+    """Whoever explains it in `refusals` needs them. A code or words of the server are in `provider_error`."""
+    # given
+    connection_id = connected(application.register(scripted.registration))
+    scripted.answers["/token"] = unknown
+
+    # when
+    answer = application.call("token", connection_id=connection_id)
+
+    # then
+    assert answer["error_description"].startswith("Refreshing at 127.0.0.1:")
+    assert answer["error_description"].endswith(said)
+    assert "hush" not in answer["error_description"]
+
+
+@pytest.mark.parametrize(
     ("others_work", "error", "status"),
     [(True, "reauthorization_required", "reauthorization_required"), (False, "provider_misconfigured", "active")],
 )

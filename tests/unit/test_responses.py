@@ -197,6 +197,18 @@ def test_an_operator_reads_with_which_status_a_revocation_was_not_confirmed() ->
     said = caught.value.provider_error
     assert said
     assert (said.error, said.error_description, said.status) == ("not_revoked", "later", 200)
+    assert caught.value.description == (
+        "The revocation endpoint did not confirm the revocation: done in its answer is not true. If it "
+        "confirms otherwise, correct revocation_success in the registration. Of the answer: its fields are message."
+    )
+
+
+def test_a_refused_account_request_names_the_fields_of_its_answer() -> None:
+    """If neither a code nor words in it say why."""
+    with pytest.raises(
+        ProviderUnavailable, match=r"does not say whose the tokens are\. Of the answer: its fields are fault\.$"
+    ):
+        account_in(answer('{"fault": "no"}', 400), ASKED, secrets=())
 
 
 def test_an_error_in_a_form_has_the_providers_name_for_it() -> None:

@@ -17,8 +17,8 @@ _TEXTS = (
     *("message", "msg", "detail", "reason", "title", "error_summary"),
 )
 
-NAMELESS = "error"
-"""The code of an error that has none."""
+NAMELESS, NAMELESS_OBJECT = "error", "error_response"
+"""The code of an error that has none, and of an object in its place that has none."""
 
 
 def error_of(
@@ -41,7 +41,7 @@ def error_of(
     if not isinstance(error, str):
         codes += _found([document], _CODES)
     codes.sort(key=lambda code: (code.lower() not in known, code.isdigit()))
-    code = codes[0] if codes else "error_response" if sources else NAMELESS
+    code = codes[0] if codes else NAMELESS_OBJECT if sources else NAMELESS
     return code, _texts_in(description, sources, document, error)
 
 

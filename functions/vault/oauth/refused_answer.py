@@ -6,10 +6,10 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from functions.vault.base.errors import ProviderError
+from functions.vault.base.errors import ProviderError, ProviderThrottled
 
 from . import refusal_meaning
-from .answer_errors import NAMELESS, error_of
+from .answer_errors import NAMELESS, NAMELESS_OBJECT, error_of
 from .answer_times import retry_after
 from .refusal import Refusal, matching_rule
 
@@ -68,7 +68,28 @@ def failure_of(refusal: Refusal, answer: Answer, provider: Provider, secrets: tu
         answer.status,
     )
     wait = retry_after(answer, refusal.document)
-    return refusal_meaning.failure_of(refusal, matching_rule(refusal, provider.rules), provider_error, wait)
+    failure = refusal_meaning.failure_of(refusal, matching_rule(refusal, provider.rules), provider_error, wait)
+    failure.description += unexplained(refusal, failure, answer, provider, secrets)
+    return failure
+
+
+def unexplained(
+    refusal: Refusal, failure: GatehouseError, answer: Answer, provider: Provider, secrets: tuple[str, ...]
+) -> str:
+    """Return what came, to follow a failure, if neither code nor words nor a rule say why; else nothing.
+
+    Whoever writes a rule about it needs the names of its fields. An outage and a limit pass without one.
+    """
+    said = failure.provider_error
+    has_a_reason = refusal.code not in {None, f"http_{refusal.status}", NAMELESS, NAMELESS_OBJECT} or (
+        said is not None and said.error_description is not None
+    )
+    passes = isinstance(failure, ProviderThrottled) or refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if has_a_reason or passes or not answer.body or matching_rule(refusal, provider.rules) is not None:
+        return ""
+    from .unreadable import described  # noqa: PLC0415 - most refusals have a code
+
+    return f" Of the answer: {described(answer, refusal.document, provider, secrets)}."
 
 
 def masked(text: object, provider: Provider, secrets: tuple[str, ...]) -> str | None:

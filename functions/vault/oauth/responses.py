@@ -24,7 +24,7 @@ from functions.vault.provider import tenants
 from . import refusal_meaning
 from .answer_document import at_path, document_of, text_of
 from .refusal import matching_rule
-from .refused_answer import failure_of, masked, refusal_in
+from .refused_answer import failure_of, masked, refusal_in, unexplained
 from .token_fields import TokenFields, metadata_in, scope_of
 
 if TYPE_CHECKING:
@@ -177,7 +177,9 @@ def _not_revoked(
     message = masked((document or {}).get("message"), provider, secrets)
     failure = ProviderUnavailable if document is None else RevocationRefused
     return failure(
-        "The revocation endpoint did not confirm the revocation.",
+        f"The revocation endpoint did not confirm the revocation: {provider.revocation_success} in its answer is not "
+        "true. If it confirms otherwise, correct revocation_success in the registration. Of the answer: "
+        f"{_came(answer, document, provider, secrets)}.",
         provider_error=ProviderError("not_revoked", message, answer.status),
     )
 
@@ -208,7 +210,8 @@ def account_in(answer: Answer, provider: Provider, *, secrets: tuple[str, ...]) 
         if isinstance(failure, ProviderThrottled):
             raise failure
         raise ProviderUnavailable(
-            "The account endpoint does not say whose the tokens are.",
+            "The account endpoint does not say whose the tokens are."
+            + unexplained(refusal, failure, answer, provider, secrets),
             retry_after=failure.retry_after,
             provider_error=failure.provider_error,
         )
