@@ -17,7 +17,7 @@ from functions.vault.base.timing import Deadline
 
 Event = Any
 
-_NO_OBJECT = "body: expected a JSON object."
+_EXPECTED = 'body: expected a JSON object, like {"connection_id": "shop-1"}'
 
 
 class Context(Protocol):
@@ -54,8 +54,10 @@ def body_of(event: Event) -> Any:
     body = event.get("body") or ""
     try:
         return json.loads(b64decode(body) if event.get("isBase64Encoded") else body)
-    except (ValueError, RecursionError):
-        raise InvalidRequest(_NO_OBJECT) from None
+    except (ValueError, RecursionError) as error:
+        from functions.vault.base.refused_fields import not_json  # noqa: PLC0415 - most requests are right
+
+        raise InvalidRequest(f"{_EXPECTED}: {not_json(error) if body else 'it is empty'}.") from None
 
 
 def is_queue(event: Event) -> bool:
@@ -75,5 +77,7 @@ def message_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the JSON object in the body of an SQS message; raise `InvalidRequest` if it is none."""
     message = body_of({"body": record["body"]})
     if not isinstance(message, dict):
-        raise InvalidRequest(_NO_OBJECT)
+        from functions.vault.base.refused_fields import kind_of  # noqa: PLC0415 - as above
+
+        raise InvalidRequest(f"{_EXPECTED} (it is {kind_of(message)}).")
     return message

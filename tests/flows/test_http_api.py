@@ -115,6 +115,25 @@ def test_body_that_is_no_json_object_is_a_400(
     assert aws_calls == []
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("", "it is empty."),
+        ('{"provider": "hush-hush",}', "line 1, column 26: Expecting property name enclosed in double quotes (names "),
+        ("provider=hush-hush", "line 1, column 1: Expecting value (names and texts stand in double quotation marks"),
+        ("[" * 100_000, "it is nested too deeply."),
+    ],
+)
+def test_a_body_that_is_not_json_is_named_by_its_place(application: Application, body: str | bytes, said: str) -> None:
+    """With an example, and nothing of the body."""
+    # when
+    answer = application.post("start", body).json()["error_description"]
+
+    # then
+    assert answer.startswith(f'body: expected a JSON object, like {{"connection_id": "shop-1"}}: {said}')
+    assert "hush" not in answer
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_unknown_field_is_a_400_that_names_it(application: Application, function: str) -> None:
     """A misspelt field is not silently ignored; a name that could do harm in a log is not repeated."""

@@ -193,4 +193,8 @@ def not_json(error: Exception) -> str:
         what = error.msg.partition(":")[0].removesuffix(" at")
         rules = "names and texts stand in double quotation marks, no comma after the last, no comments"
         return f"line {error.lineno}, column {error.colno}: {what} ({rules})"
-    return "it is nested too deeply" if isinstance(error, RecursionError) else "it is no UTF-8"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return (
+        "it is no UTF-8" if isinstance(error, UnicodeError) else "it is no JSON text, or has a number that is too long"
+    )
