@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 _FIELDS = Fields(
     required={
         "connection_id": fields.connection_id,
-        "confirmation": fields.text(SECRET, "the confirmation that the browser brought to return_to: 43 characters"),
+        "confirmation": fields.text(
+            SECRET,
+            "the confirmation that the browser brought to return_to: 43 characters",
+            "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+        ),
     },
     optional={"owner": fields.owner},
 )

@@ -28,7 +28,7 @@ _FIELDS = Fields(
         "tag": fields.labels_of(1).like({"plan": "gold"}),
         "expiring_before": fields.integer(0, 2**53).like(1767225600),
         "limit": fields.integer(1, 100).like(50),
-        "cursor": fields.printable(8192),
+        "cursor": fields.printable(8192).like("eyJjb25uZWN0aW9uX2lkIjogInNob3AtMSJ9"),
         "request_id": fields.text(
             "[A-Za-z0-9_-]{22}", "the request_id that start has answered: 22 characters", "vuwlC6R-V6vPXb3CWp_oXQ"
         ),

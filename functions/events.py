@@ -37,9 +37,9 @@ _LATEST = 253_402_300_799
 _DETAIL = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}
 _EVENT = Fields(
     required={
-        "detail_type": fields.text(r"connection\.[a-z_]{1,64}", "the type of an event, like connection.revoked"),
-        "detail": FieldCheck(_detail, _DETAIL),
-        "at": fields.integer(0, _LATEST),
+        "detail_type": fields.text(r"connection\.[a-z_]{1,64}", "the type of an event", "connection.revoked"),
+        "detail": FieldCheck(_detail, _DETAIL, {"id": "ff584969031005730773f46bf7f50d12", "connection_id": "shop-1"}),
+        "at": fields.integer(0, _LATEST).like(1767225600),
     }
 )
 _IMAGE = Fields(required={"image": _image})

@@ -23,7 +23,11 @@ def _recipient(value: Any) -> Recipient:
 
 _FIELDS = Fields(
     required={"public_key": FieldCheck(_recipient, {"type": "string", "minLength": 1, "maxLength": 8192})},
-    optional={"owner": fields.owner, "per_second": fields.integer(1, 100), "cursor": fields.printable(256)},
+    optional={
+        "owner": fields.owner,
+        "per_second": fields.integer(1, 100).like(20),
+        "cursor": fields.printable(256).like("InNob3AtMSI="),
+    },
 )
 
 

@@ -31,8 +31,8 @@ _metadata = fields.string_map(fields.text(fields.LABEL, "1 to 64 of A-Z a-z 0-9 
 _FIELDS = Fields(
     required={"provider": fields.provider_name, "connection_id": fields.connection_id},
     optional={
-        "refresh_token": _token,
-        "access_token": _token,
+        "refresh_token": _token.like("tGzv3JOkF0XG5Qx2TlKWIA"),
+        "access_token": _token.like("2YotnFZFEjr1zCsicMWpAA"),
         "expires_at": fields.integer(0, _LATEST).like(1767229200),
         "scope": _scope,
         "owner": fields.owner,

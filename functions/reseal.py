@@ -16,7 +16,7 @@ _FIELDS = Fields(
     optional={
         "per_second": fields.integer(1, 100).like(20),
         "only_count": fields.boolean,
-        "cursor": fields.printable(16384),
+        "cursor": fields.printable(16384).like("eyJhZnRlciI6ICJzaG9wLTEiLCAia2V5cyI6IHt9LCAibnVtYmVycyI6IHt9fQ=="),
     }
 )
 

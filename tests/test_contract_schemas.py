@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from functions.vault.base.cursor import unverified_place
 from functions.vault.base.errors import InvalidRequest
+from functions.vault.base.fields import FieldCheck
 from tests.documents import page, programs, section
 from tools import contract_schemas, event_schemas
 
@@ -51,6 +53,29 @@ def test_the_examples_of_the_documents_are_right_by_them(function: str) -> None:
 
     assert any(requests.is_valid(each) for each in shown)
     assert [each for each in shown if not requests.is_valid(each) and not answers.is_valid(each)] == []
+
+
+WITHOUT_EXAMPLE = {("export", "public_key")}
+"""What is described by the command that makes it."""
+
+
+@pytest.mark.parametrize("function", sorted(HANDLERS.keys() - {"rescue"}))
+def test_each_field_has_an_example_that_is_right(function: str) -> None:
+    """A refusal shows it. A flag needs none, and one of a few names has those in its words."""
+    checks = contract_schemas.fields_of(HANDLERS[function]).checks
+    needed = {
+        name: check.example
+        for name, check in checks.items()
+        if isinstance(check, FieldCheck) and check.schema.get("type", "boolean") != "boolean"
+    }
+
+    assert {name for name, example in needed.items() if example is None} == {
+        name for of, name in WITHOUT_EXAMPLE if of == function
+    }
+    schema = contract_schemas.request_schema(function, HANDLERS[function])["properties"]
+    for name, example in needed.items():
+        assert example is None or Draft202012Validator(schema[name]).is_valid(example)
+        assert name != "cursor" or unverified_place(example) is not None
 
 
 def _drawn(schema: dict[str, Any]) -> st.SearchStrategy[Any]:

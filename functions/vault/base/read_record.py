@@ -27,9 +27,9 @@ def read_record(kind: type[T], values: Any, where: str) -> T:
     known: dict[str, Field[Any]] = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]  # a record is a dataclass
     for name in values:
         if name not in known:
-            from .refused_fields import shown  # noqa: PLC0415 - no record of ours has one
+            from .refused_fields import did_you_mean, nearest, shown  # noqa: PLC0415 - no record of ours has one
 
-            raise ValueError(f"{where}.{shown(name)}: unknown field")
+            raise ValueError(f"{where}.{shown(name)}: unknown field{did_you_mean(nearest(name, known))}")
     for name, each in known.items():
         if name in values:
             _check(f"{where}.{name}", str(each.type), values[name])
@@ -75,7 +75,7 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "bool": (lambda value: isinstance(value, bool), "true or false"),
     "bytes": (lambda value: isinstance(value, bytes), "base64"),
     "dict[str, str]": (_are(_is_text), "an object of texts"),
-    "dict[str, Any]": (_are(_is_scalar), "an object of texts"),
+    "dict[str, Any]": (_are(_is_scalar), "an object of texts, whole numbers and flags"),
     "tuple[str, ...]": (lambda value: isinstance(value, tuple) and all(map(_is_text, value)), "a list of texts"),
 }
 """The types of fields, and what a value has to be for each."""
