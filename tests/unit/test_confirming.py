@@ -217,6 +217,19 @@ def test_a_confirmation_of_another_connection_or_request_is_none(services: Memor
     assert services.stored("merchant-2").status is Status.UNCONFIRMED
 
 
+def test_what_is_not_confirmed_says_what_to_do(services: MemoryServices) -> None:
+    """The application gives what the browser brought, and the owner in whose session that was; or it starts again."""
+    confirmation = confirmation_of(come(services))
+
+    wrong = confirm(services, "x" * 43)["error_description"]
+    of_another = confirm(services, confirmation, "customer-2")["error_description"]
+
+    assert wrong.endswith(
+        "give confirmation and connection_id as the browser brought them to return_to, or start again."
+    )
+    assert of_another.endswith("if that is this one, let its customer start again.")
+
+
 def test_the_hash_alone_confirms_nothing(services: MemoryServices) -> None:
     """Whoever can read the record cannot confirm it."""
     confirmation = confirmation_of(come(services))

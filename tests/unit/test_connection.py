@@ -73,6 +73,16 @@ def test_each_status_vends_or_says_why_not(status: Status, error: type[Gatehouse
     assert caught.value.connection_id == "merchant-1"
 
 
+def test_who_meets_an_unconfirmed_connection_reads_what_to_call() -> None:
+    """And with what."""
+    made = replace(connection(), status=Status.UNCONFIRMED, sets=())
+
+    with pytest.raises(
+        ConfirmationRequired, match="call confirm with what the customer's browser brought to return_to"
+    ):
+        made.require_vendable()
+
+
 @pytest.mark.parametrize(
     ("status", "provider", "owner", "belongs"),
     [

@@ -168,7 +168,7 @@ def test_without_time_for_anything_nothing_is_answered(services: MemoryServices)
     """An answer without a cursor would say that all were read."""
     connected(services, "shop")
 
-    with pytest.raises(TemporarilyUnavailable, match="no time for any connection") as late:
+    with pytest.raises(TemporarilyUnavailable, match="no time for any connection: make the same call again") as late:
         export(services, RESERVE - 1)
 
     assert late.value.retry_after == 1

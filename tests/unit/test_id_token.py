@@ -79,6 +79,12 @@ def why_not(token: Any, *keys: dict[str, Any], expected: Expected = US) -> str:
     return str(caught.value)
 
 
+def test_an_answer_without_an_id_token_says_which_scope_is_missing() -> None:
+    """Servers issue one to whoever asks for openid (OpenID Connect Core section 3.1.2.1)."""
+    assert why_not(None) == "the answer has none; add openid to the scopes that are requested"
+    assert why_not("x" * 20_000).startswith("it is longer than ")
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_what_the_issuer_has_signed_is_believed(algorithm: str) -> None:
     """By each kind of key, among other keys of the issuer."""

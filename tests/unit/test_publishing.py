@@ -269,7 +269,7 @@ def test_what_waited_is_published_one_after_the_other(account: Account) -> None:
     account.refuse = lambda _connection_id, _times: "ThrottlingException" if len(account.requests) == 2 else None
 
     with pytest.raises(
-        TemporarilyUnavailable, match=r"^The bus has not taken the event: ThrottlingException\.$"
+        TemporarilyUnavailable, match=r"^The bus has not taken the event: ThrottlingException\. Try again\.$"
     ) as raised:
         publishing(account).publish_image(of("a", "authorized", "scope_missing"))
 
@@ -283,7 +283,10 @@ def test_what_the_bus_never_takes_is_the_fault_of_who_brings_it(account: Account
     detail = {"id": "1", "connection_id": "a"}
     room = LARGEST_REQUEST - len(json.dumps(detail | {"more": ""}))
 
-    for more, said in (("", "does not take it: MalformedDetail"), ("x" * (room + 1), "expected at most 200000 bytes")):
+    for more, said in (
+        ("", "does not take it: MalformedDetail. See .*"),
+        ("x" * (room + 1), "expected at most 200000 bytes"),
+    ):
         with pytest.raises(InvalidRequest, match=f"^detail: .*{said}.$"):
             publishing(account).publish_one(
                 {"detail_type": "connection.revoked", "detail": detail | {"more": more}, "at": NOW}

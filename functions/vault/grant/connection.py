@@ -37,6 +37,7 @@ JUST_OBTAINED = 10
 REAUTHORIZATION, CONFIRMATION = "reauthorization", "confirmation"
 NEEDS = (REAUTHORIZATION, CONFIRMATION)
 """What a connection can need a person for."""
+_UNCONFIRMED = "The connection is not confirmed: call confirm with what the customer's browser brought to return_to."
 
 
 @record
@@ -166,15 +167,14 @@ class Connection:
 
     def require_vendable(self) -> None:
         """Raise the error that says why this connection has no token to give, if it has none."""
-        about = self.connection_id
+        about, failure = self.connection_id, self.failure
         if self.is_to_be_proved:
             return  # whoever wants its token proves it, or waits for that
         if self.status in ENDED:
             raise ConnectionRevoked("The connection was revoked: start again to connect it.", connection_id=about)
         if self.status is Status.UNCONFIRMED or self.needs == CONFIRMATION:
-            raise ConfirmationRequired("The connection waits for the application's confirmation.", connection_id=about)
+            raise ConfirmationRequired(_UNCONFIRMED, connection_id=about)
         if self.status is Status.REAUTHORIZATION_REQUIRED:
-            failure = self.failure
             raise ReauthorizationRequired(
                 failure.description if failure else "The grant is dead: start again, so that the user consents again.",
                 connection_id=about,

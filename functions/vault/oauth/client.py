@@ -58,7 +58,7 @@ class Slots(Protocol):
 
 
 def _no_key(_key: str, _algorithm: str, _octets: bytes) -> bytes:
-    raise ProviderMisconfigured("Nothing here signs with a key of KMS.")
+    raise ProviderMisconfigured("client_signing_key: this process has no KMS to sign with; use it in a stack.")
 
 
 class Client:
@@ -179,7 +179,9 @@ class Client:
 
     def _keys(self) -> IssuerKeys:
         if self._issuer_keys is None:
-            raise ProviderMisconfigured("Nothing here verifies ID tokens.")
+            raise ProviderMisconfigured(
+                "subject: this process has no keys to verify ID tokens with; use id_token.sub in a stack."
+            )
         return self._issuer_keys
 
     def refresh(

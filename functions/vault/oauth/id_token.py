@@ -80,8 +80,10 @@ def verified_subject(unverified_id_token: Any, keys: Sequence[Jwk], expected: Ex
 
 
 def _parts(unverified_id_token: Any) -> tuple[Jwk, Jwk, bytes, bytes]:
-    if not isinstance(unverified_id_token, str) or len(unverified_id_token) > _LONGEST:
-        raise NotVerified("there is none")
+    if not isinstance(unverified_id_token, str):
+        raise NotVerified("the answer has none; add openid to the scopes that are requested")
+    if len(unverified_id_token) > _LONGEST:
+        raise NotVerified(f"it is longer than {_LONGEST} characters")
     parts = unverified_id_token.split(".")
     if len(parts) != 3:  # noqa: PLR2004 - header, claims, signature
         raise NotVerified("it is not a signed JWT")

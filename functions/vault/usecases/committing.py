@@ -142,7 +142,9 @@ class Committing:
         """Wait for what must come first, with the response safe in the queue, which can wait longer than this call."""
         self._queue(unstored, deadline)
         if self.timing.now() > gives_up_at:
-            raise TemporarilyUnavailable("Something else comes first, and takes too long.", retry_after=2)
+            raise TemporarilyUnavailable(
+                "Something else of this connection comes first and takes too long: try again.", retry_after=2
+            )
         self._pause(deadline)
 
     def _put(self, stored: Connection | None, record: Connection) -> None:
@@ -154,7 +156,7 @@ class Committing:
     def _pause(self, deadline: Deadline) -> None:
         """Wait a little, or give up while there is still time for the queue and the log."""
         if deadline.remaining() < 2 * CALL:
-            raise TemporarilyUnavailable("The record could not be written in time.", retry_after=2)
+            raise TemporarilyUnavailable("AWS did not take the record in time: try again.", retry_after=2)
         self.timing.sleep(_PAUSE * (0.5 + self.timing.jitter()))
 
     def _queue(self, unstored: _Unstored, deadline: Deadline) -> None:

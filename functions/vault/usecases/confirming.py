@@ -86,7 +86,11 @@ class Confirming:
         if waiting is None or pending is None or not _is(hashed, pending.confirmation):
             if _is(hashed, connection.ran_out):
                 raise _expired(about)
-            raise _invalid("It is wrong, was used, or is of another request or connection.", about)
+            raise _invalid(
+                "It is wrong, was used, or is of another request or connection: give confirmation and connection_id as "
+                "the browser brought them to return_to, or start again.",
+                about,
+            )
         _require_owner(pending.owner, owner, about)
         if pending.has_run_out(now):
             raise _expired(about)
@@ -113,7 +117,11 @@ class Confirming:
         following = obtained.decide(connection, now)
         current = following.current if isinstance(following, Connection) else None
         if not isinstance(following, Connection) or current is None or current.id != waiting.id:
-            raise _invalid("The connection has changed since: another account or a newer consent is in use.", about)
+            raise _invalid(
+                "The connection has changed since: another account or a newer consent is in use. Start again if this "
+                "account is to replace it.",
+                about,
+            )
         return following
 
     def _read_again(self, connection_id: str, deadline: Deadline) -> Connection:
@@ -148,7 +156,11 @@ def _require_owner(expected: str | None, given: str | None, connection_id: str) 
             connection_id=connection_id,
         )
     if given != expected:
-        raise _invalid("The connection is not this owner's: whoever came back is not who was sent.", connection_id)
+        raise _invalid(
+            "The connection is not this owner's: whoever came back is not who was sent. Give the owner of the session "
+            "in which the confirmation came; if that is this one, let its customer start again.",
+            connection_id,
+        )
 
 
 def _retry_after(pending: Pending, now: float) -> int:

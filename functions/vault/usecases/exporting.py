@@ -82,7 +82,9 @@ class Exporting:
                 if page.is_full:
                     return False
                 if deadline.remaining() < RESERVE:
-                    raise TemporarilyUnavailable("There was no time for any connection.", retry_after=1)
+                    raise TemporarilyUnavailable(
+                        "There was no time for any connection: make the same call again.", retry_after=1
+                    )
                 self._take(connection, page, pace)
             if last is None:
                 return True

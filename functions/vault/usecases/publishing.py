@@ -95,9 +95,14 @@ class Publishing:
                 raise InvalidRequest(f"detail: expected at most {LARGEST_REQUEST} bytes.")
             (refused,) = self.bus.put([entry])
             if refused is not None and refused.for_good:
-                raise InvalidRequest(f"detail: the bus does not take it: {refused.code}.")
+                raise InvalidRequest(
+                    f"detail: the bus does not take it: {refused.code}. See what PutEvents of EventBridge says of "
+                    "that, and invoke events with a detail that it takes."
+                )
             if refused is not None:
-                raise TemporarilyUnavailable(f"The bus has not taken the event: {refused.code}.", retry_after=60)
+                raise TemporarilyUnavailable(
+                    f"The bus has not taken the event: {refused.code}. Try again.", retry_after=60
+                )
         return {"published": [document["detail"]["id"] for document in documents]}
 
     def _events_of(self, number: int, image: Mapping[str, Any]) -> list[Event]:
