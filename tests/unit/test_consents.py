@@ -195,6 +195,16 @@ def test_a_consent_leaves_what_is_known_of_earlier_ones() -> None:
     assert again.changes == before.changes + 1
 
 
+def test_a_consent_keeps_what_the_same_write_announces() -> None:
+    """What else changed before it in one write is published, too, each event once and in its order."""
+    revoked = revocations.revoked(connection(), NOW)
+
+    again = superseding(revoked, 2)
+
+    assert again.events[: len(revoked.events)] == revoked.events != ()
+    assert len(again.events) == len(revoked.events) + 1
+
+
 def test_a_new_consent_supersedes_the_token_set_before_it() -> None:
     """It is vended to nobody, but kept: with it the grant can be revoked one day."""
     held = leased()
