@@ -266,8 +266,12 @@ def test_bad_field_is_named(
     assert PRIVATE.splitlines()[1] not in json.dumps(answer) + capsys.readouterr().out
 
 
-def test_no_route_leads_to_it(application: Application, aws_calls: list[AwsCall]) -> None:
+def test_no_route_leads_to_it(application: Application, browser: Browser, aws_calls: list[AwsCall]) -> None:
     """Only who may invoke the function gets anything; and it writes nothing."""
+    # given
+    browser.connect(connection_id=fresh())
+    aws_calls.clear()
+
     # when
     by_api = application.post("export", {"public_key": PUBLIC})
     application.call("export", public_key=PUBLIC, per_second=100)

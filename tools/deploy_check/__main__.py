@@ -157,7 +157,7 @@ def _walk(check: Check, installation: Installation) -> None:
 
 def _deployed_again(check: Check) -> None:
     with check.report.step("plain `sam deploy` makes the same stack again, with a table and a key of its own") as seen:
-        check.project.edit({"ConnectionsTableName": "", "TokensKeyId": ""})
+        check.project.edit({"ConnectionsTableName": "", "ConnectionsStreamArn": "", "TokensKeyId": ""})
         check.project.deploy()
         again = _installation(check)
         old = again.token("shop-kept")

@@ -40,6 +40,7 @@ class Project:
 
     def __init__(self, folder: Path, account: Account) -> None:
         """Copy what git knows of the checkout, as it is now, into ``folder``."""
+        self.account = account
         self.folder = folder / "checkout"
         _copy(self.folder)
         self._samconfig = self.folder / "samconfig.toml"

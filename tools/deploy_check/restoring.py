@@ -36,7 +36,7 @@ def restore(report: Report, project: Project, installation: Installation, limits
         newer = installation.connection("shop-kept")["version"]
         seen.append(f"version {newer}")
     with report.step("samconfig.toml names the new table, and plain `sam deploy`") as seen:
-        project.edit({"ConnectionsTableName": RESTORED})
+        project.edit(_as_parameters(account))
         rule = project.command(_PAGE, _HEADING, "disable-rule")
         project.documented(_PAGE, _HEADING, "enable-rule", before=rule, typed="y\n")
         expect(deployed.outputs["ConnectionsTableName"] == RESTORED, "The stack does not use the new table.")
@@ -54,7 +54,8 @@ def restore(report: Report, project: Project, installation: Installation, limits
 def take_over(report: Report, project: Project, again: Callable[[], Installation], key_id: str) -> Installation:
     """Make the stack again with the table and the key of the deleted one, and return it as ``again`` gives it."""
     with report.step("a new stack goes on with the table and the key of the deleted one") as seen:
-        project.edit({"ConnectionsTableName": RESTORED, "TokensKeyId": key_id})
+        parameters = {**_as_parameters(project.account), "TokensKeyId": key_id}
+        project.edit(parameters)
         project.deploy()
         # The rest of the block: the key's policy, which still names the roles of the deleted stack.
         block = project.command(_PAGE, "Take over what a deleted stack left", "put-key-policy")
@@ -65,9 +66,18 @@ def take_over(report: Report, project: Project, again: Callable[[], Installation
         refreshed = installation.refresh("shop-kept", if_version=vended["version"])
         expect(refreshed.get("version", 0) > vended["version"], f"A refresh should be stored: {refreshed}")
         seen.append(f"version {vended['version']} vends, and is refreshed to {refreshed['version']}")
+        is_read = "EventsStreamMapping" in installation.deployed.resources()
+        expect(is_read == bool(parameters["ConnectionsStreamArn"]), "A stream is read if the table has one.")
+        seen.append(f"its stream is {'read' if is_read else 'not there'}")
     with report.step("make check-deployment") as seen:
         seen.append(checked(project))
     return installation
+
+
+def _as_parameters(account: Account) -> dict[str, str]:
+    """Return the parameters that lead to the restored table, and to its stream, if it has one."""
+    table = account.client("dynamodb").describe_table(TableName=RESTORED)["Table"]
+    return {"ConnectionsTableName": RESTORED, "ConnectionsStreamArn": table.get("LatestStreamArn", "")}
 
 
 def _restored(project: Project, account: Account, old: str, limits: list[str]) -> str:
