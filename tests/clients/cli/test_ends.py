@@ -213,6 +213,22 @@ def test_a_pass_over_all_connections_gives_up_when_nothing_answers() -> None:
     assert passed == [660]
 
 
+@pytest.mark.parametrize("may_have_run", [True, False])
+def test_what_may_run_twice_can_be_begun_again_without_an_answer(*, may_have_run: bool) -> None:
+    """The client knows it of its own calls alone. Without a secure connection it helps nobody to begin again."""
+    from gatehouse.cli.account import repeatable  # noqa: PLC0415 - see conftest.py
+
+    def call() -> dict[str, Any]:
+        error = NoAnswer("The network is off.", may_have_run=may_have_run)
+        error.retryable = False
+        raise error
+
+    with pytest.raises(NoAnswer) as raised:
+        repeatable(call)
+
+    assert raised.value.retryable is may_have_run
+
+
 def test_a_revocation_without_an_answer_is_not_to_be_repeated_unseen(
     service: LambdaService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -205,6 +205,17 @@ class Account:
         return whole_pass(partial(self.gatehouse.call, function), request)
 
 
+def repeatable(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the answer of a call that may run twice, which the client does not know: no answer is retryable then."""
+    from gatehouse.errors import NoAnswer  # noqa: PLC0415 - as above
+
+    try:
+        return call()
+    except NoAnswer as error:
+        error.retryable = error.retryable or error.may_have_run
+        raise
+
+
 def whole_pass(
     call: Callable[[dict[str, Any]], dict[str, Any]],
     request: dict[str, Any],
@@ -212,16 +223,13 @@ def whole_pass(
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[dict[str, Any]]:
     """Give answer after answer. Raises the last `GatehouseError` after ten minutes in which none came."""
-    from gatehouse.errors import GatehouseError, NoAnswer  # noqa: PLC0415 - as above
+    from gatehouse.errors import GatehouseError  # noqa: PLC0415 - as above
 
     last = now()
     while True:
         try:
-            answer = call(request)
+            answer = repeatable(partial(call, request))
         except GatehouseError as error:
-            if isinstance(error, NoAnswer) and error.may_have_run:
-                # The client does not know that this may run twice.
-                error.retryable = True
             pause = error.retry_after or 1
             if not error.retryable or now() + pause > last + _LONGEST_OUTAGE:
                 raise

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from gatehouse.cli import repository
+from gatehouse.cli.account import repeatable
 from gatehouse.cli.failures import Failure, failure_of
 from gatehouse.errors import GatehouseError, InvalidRequest, ProviderMisconfigured, UnknownProvider
 
@@ -77,7 +79,8 @@ def as_read(account: Account, name: str) -> Finding:
     if account.parameters.get("Confirm") == "required":
         request["return_to"] = account.parameters.get("ReturnToOrigins", "").partition(",")[0]
     try:
-        account.gatehouse.call("start", request)
+        # It opens nothing, so that it may run twice.
+        repeatable(partial(account.gatehouse.call, "start", request))
     except InvalidRequest as error:
         # What a connection has to bring is no matter of the registration.
         if "scopes: expected" in error.description or error.description.startswith("parameters"):
