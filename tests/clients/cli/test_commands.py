@@ -322,6 +322,14 @@ def test_the_document_has_the_exit_codes() -> None:
     ]
 
 
+def test_a_misspelt_provider_has_the_nearest_name(gatehouse: Gatehouse) -> None:
+    """Wherever a name is given, and not only where the catalogue is asked."""
+    listed, connect = gatehouse("connections", "--provider", "shopfy"), gatehouse("connect", "shopfy", "--no-wait")
+
+    assert (listed.code, "Did you mean shopify?" in listed.err) == (0, True)
+    assert (connect.code, "did you mean shopify?" in connect.err) == (5, True)
+
+
 def test_providers_are_listed_from_the_files(gatehouse: Gatehouse) -> None:
     """All of the catalogue, and what to enter at a provider's console."""
     files = {path.stem for path in (ROOT / "functions" / "providers").glob("*.toml")}

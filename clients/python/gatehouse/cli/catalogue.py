@@ -16,8 +16,8 @@ def described(name: str) -> dict[str, Any]:
     """Return what the catalogue says of a provider. Raises `Failure` with the nearest name."""
     path = repository.provider_files() / f"{name}.toml"
     if name not in repository.provider_names():
-        nearest = get_close_matches(name.lower(), repository.provider_names(), 1)
-        advice = f"Did you mean {nearest[0]}? " if nearest else ""
+        nearest = near(name)
+        advice = f"Did you mean {nearest}? " if nearest else ""
         raise Failure(
             "unknown_provider",
             f"The catalogue has no provider {name}.",
@@ -26,6 +26,12 @@ def described(name: str) -> dict[str, Any]:
         )
     found: dict[str, Any] = repository.module("tools.catalogue").described(path)
     return found
+
+
+def near(name: str) -> str | None:
+    """Return the name of the catalogue that may have been meant; None if it has this name, or none like it."""
+    names = repository.provider_names()
+    return None if name in names else next(iter(get_close_matches(name.lower(), names, 1)), None)
 
 
 def complete_provider(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:

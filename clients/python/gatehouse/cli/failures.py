@@ -95,7 +95,7 @@ _ADVICE = {
     "confirmation_required": "Your application has to call confirm with what the customer's browser has brought back.",
     "confirmation_expired": _AGAIN,
     "confirmation_invalid": _AGAIN,
-    "unknown_provider": "Register it: gatehouse register {provider}{where}",
+    "unknown_provider": "If the name is right, register it: gatehouse register {provider}{where}",
     "provider_misconfigured": "See what is wrong with the registration: gatehouse doctor{where}",
     "server_error": "Look for the error in the log of the function.",
     "not_allowed": "Use other credentials (--profile), or let somebody give yours this right. The stack's policies "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatehouse.cli import times
-from gatehouse.cli.catalogue import complete_provider
+from gatehouse.cli.catalogue import complete_provider, near
 from gatehouse.cli.command import command as cli_command
 from gatehouse.cli.command import pairs
 
@@ -51,6 +51,12 @@ def command(call: Call, limit: int, **filters: Any) -> None:
     if not listed:
         options = call.account.options
         yet = f" yet. With the name of a provider: gatehouse connect NAME{options}"
-        call.out.note(f"None{' that match' if given else yet}.")
+        call.out.note(f"None{' that match' if given else yet}.{_nearest(filters['provider'])}")
     if more:
         call.out.note(f"There are more than {limit}: --limit, or narrow the list.")
+
+
+def _nearest(provider: str | None) -> str:
+    """Return a question after the name that may have been meant, if the catalogue has none that is so called."""
+    nearest = near(provider) if provider is not None else None
+    return f" Did you mean {nearest}?" if nearest else ""

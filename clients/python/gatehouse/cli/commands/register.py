@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gatehouse.cli import exits, repository
-from gatehouse.cli.catalogue import complete_provider, described
+from gatehouse.cli.catalogue import complete_provider, described, near
 from gatehouse.cli.command import command as cli_command
 from gatehouse.cli.command import is_interactive, pairs
 from gatehouse.cli.failures import Failure
@@ -136,8 +135,8 @@ def _asked_beyond(catalogue: dict[str, Any], known: dict[str, Any], scopes: tupl
 
 def _asked_where(name: str) -> dict[str, str]:
     """Return where a provider is that the catalogue does not have."""
-    nearest = get_close_matches(name.lower(), repository.provider_names(), 1)
-    hint = f" (did you mean {nearest[0]}?)" if nearest else ""
+    nearest = near(name)
+    hint = f" (did you mean {nearest}?)" if nearest else ""
     _require_terminal(
         f"a name of the catalogue{hint}, or --issuer URL, or --set token_endpoint=... and what else it has"
     )
