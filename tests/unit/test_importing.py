@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -97,6 +98,120 @@ def test_a_killed_proof_that_is_refused_then_says_that_it_was_interrupted(servic
     assert "interrupted" in refused["error_description"]
     assert other["status"] == "active"
     assert [each.place for each in services.stored().sets] == [Place.CURRENT]
+
+
+def corrected(services: MemoryServices, **changed: Any) -> None:
+    """Let the operator correct the registration: its client, or what is `changed`."""
+    known = registration(**changed)
+    services.registrations.known["acme"] = known if changed else replace(known, client_id="client-2")
+
+
+SANDBOX = "https://sandbox.example/token"
+
+
+@pytest.mark.parametrize("changed", [{}, {"token_endpoint": SANDBOX}], ids=["client", "endpoint"])
+def test_what_was_refused_under_another_registration_is_imported_by_the_same_call(
+    services: MemoryServices, changed: dict[str, Any]
+) -> None:
+    """The refusal was of the registration. Once that is corrected the same tokens are sent once more, and once only."""
+    # given
+    services.server.answers = [REFUSED]
+    refused, again = take(services), take(services)
+    corrected(services, **changed)
+
+    # when
+    answered = take(services)
+    repeated = take(services)
+
+    # then
+    assert refused["error"] == again["error"] == "reauthorization_required"
+    assert answered == repeated == {"connection_id": "merchant-1", "status": "active", "version": 3}
+    assert services.server.refresh_tokens == ["RT-1", "RT-1"]
+    assert [each.place for each in services.stored().sets] == [Place.CURRENT]
+
+
+def test_what_is_refused_under_the_corrected_registration_too_is_known_again(services: MemoryServices) -> None:
+    """Each registration is asked once. One that differs only in where accounts are asked for is the same."""
+    services.server.answers = [REFUSED] * 2
+    take(services)
+    corrected(services)
+    take(services)
+    asks = registration(account_endpoint="https://elsewhere.example/me", subject="sub")
+    services.registrations.known["acme"] = replace(asks, client_id="client-2")
+
+    again = take(services)
+
+    assert again["error"] == "reauthorization_required"
+    assert len(services.server.refresh_tokens) == 2
+    assert state(services) == ("reauthorization_required", 2)
+
+
+@pytest.mark.parametrize("first", ["another import of the same", "a consent"])
+def test_who_writes_first_decides_about_an_import_under_a_corrected_registration(
+    services: MemoryServices, first: str
+) -> None:
+    """The record has changed since it was read: nothing of it is sent, or written over what is there."""
+    # given
+    services.server.answers = [REFUSED]
+    take(services)
+    corrected(services)
+    others: dict[str, Any] = {"another import of the same": lambda: take(services), "a consent": services.connect}
+    services.events.before["change"] = [others[first]]
+
+    # when
+    answered = take(services)
+
+    # then
+    if first == "a consent":
+        assert (answered["error"], services.server.refresh_tokens) == ("invalid_request", ["RT-1"])
+        assert services.stored().authorized_by == "request-1"
+    else:
+        assert answered["status"] == "active"
+        assert services.server.refresh_tokens == ["RT-1", "RT-1"]
+
+
+def test_tokens_that_are_being_tried_under_the_earlier_registration_are_not_sent_beside_that(
+    services: MemoryServices,
+) -> None:
+    """At most one request with a refresh token is under way. Whoever comes again when that has ended is served."""
+    # given
+    services.server.answers = [REFUSED]
+    take(services)
+    services.now += 400
+    answers: list[dict[str, Any]] = []
+
+    def asked_meanwhile(_form: dict[str, str]) -> Any:
+        corrected(services)
+        answers.append(take(services))
+        return REFUSED
+
+    services.server.answers = [asked_meanwhile]
+
+    # when
+    background(services)
+    after = take(services)
+
+    # then
+    assert (answers[0]["error"], answers[0]["retryable"], answers[0]["retry_after"] > 0) == (
+        "temporarily_unavailable",
+        True,
+        True,
+    )
+    assert after["status"] == "active"
+    assert len(services.server.refresh_tokens) == 3
+
+
+def test_what_is_of_another_account_is_not_said_to_be_there(services: MemoryServices) -> None:
+    """The grant may be lost by it, and the answer says so, now and when it is repeated. Nothing can take its place."""
+    services.registrations.known["acme"] = registration(subject="sub")
+    services.server.answers = [answer('{"access_token": "AT-9", "refresh_token": "RT-9", "sub": "account-2"}')] * 2
+
+    answered = [take(services, subject="account-1") for _ in range(2)]
+
+    assert [each["error"] for each in answered] == ["reauthorization_required"] * 2
+    assert all("not kept" in each["error_description"] for each in answered)
+    assert not any("take the place of these" in each["error_description"] for each in answered)
+    assert len(services.server.refresh_tokens) == 1
 
 
 def test_a_caller_waits_for_the_proof_that_is_under_way(services: MemoryServices) -> None:

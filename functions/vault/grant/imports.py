@@ -111,8 +111,10 @@ def proved_of_another(  # noqa: PLR0913 - tokens, where they come from, and what
     What that brought is revoked if that ends no other grant; else it is forgotten, as what was imported is.
     """
     error = ReauthorizationRequired(
-        "The tokens that were imported are of another account than subject has named, as the provider says. They are "
-        "not used. Import those of the right account, or start again."
+        "The tokens that were imported are of another account than subject has named, as the provider says in its "
+        "answer to their refresh. They are not used, and not kept: if the provider replaces refresh tokens, the "
+        "imported one is used up. If subject was wrong, import with the right one, or none. If that is refused, start "
+        "again."
     )
     values: dict[str, Any] = {"failure": connection.failure_after(error, now), "upkeep_at": None}
     dead = after(connection, Happened.REFUSED, now, [imported_set], **values)

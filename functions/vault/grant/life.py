@@ -51,7 +51,8 @@ The rules that the rows follow:
 - **An import** brings tokens into a connection that has none. They are current at once, and vended once a refresh has
   proved them: until then the connection is `unconfirmed`. If the server refuses them they are tried again as any grant
   is, and go if others are imported or somebody consents: they never were the connection's own. So it is if they turn
-  out to be of another account than was named. An import may also be taken as it is.
+  out to be of another account than was named. The same import is another one once the registration names another
+  client, tenant or endpoint than the refused request went by. An import may also be taken as it is.
 - **Revocation** ends a connection here at once. It is `revoking` while any of its token sets is still to be revoked at
   its server, and `revoked` when none is left. Only a new consent brings it back, or an import once it is `revoked`;
   what is yet to be revoked then stays beside the new tokens.

@@ -9,6 +9,7 @@ from .transition import after
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .seal import Whose
     from .stored_set import StoredSet
     from .tokens import SealedTokens
 
@@ -28,6 +29,18 @@ def unproved_in(connection: Connection) -> StoredSet | None:
 def refused_in(connection: Connection) -> StoredSet | None:
     """Return the token set of an import that a server has refused; None if there is none."""
     return unproved_in(connection) if connection.is_believed_dead else None
+
+
+def refused_of_another(connection: Connection, whose: Whose) -> StoredSet | None:
+    """Return the token set of an import that was refused under another client, tenant or endpoint than `whose` names.
+
+    None if there is none. That refusal says nothing about the tokens: a server refuses what it has issued to another
+    client in the same words as a dead grant (RFC 6749 section 5.2).
+    """
+    refused = refused_in(connection)
+    if refused is None or refused.whose.client_id is None or refused.whose.is_used_like(whose):
+        return None
+    return refused
 
 
 def without_refused(connection: Connection, now: float) -> Connection:

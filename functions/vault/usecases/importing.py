@@ -6,11 +6,14 @@ This function seals and never opens, so it proves the tokens that it has in hand
 interrupted refresh like any other, and the background goes on with it.
 
 The same call, repeated, is known by a digest of what it brings: it sends nothing, and is answered by what is stored.
+But if the tokens were refused, and the registration names another client, tenant or endpoint since, it is a new import:
+the refusal was of the registration that was corrected.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -24,7 +27,7 @@ from functions.vault.base.errors import (
 )
 from functions.vault.base.record import record
 from functions.vault.base.timing import SLOT_WAIT
-from functions.vault.grant import imports
+from functions.vault.grant import imports, unproved
 from functions.vault.grant.life import ENDED, Status
 from functions.vault.grant.token_set import TokenSet
 from functions.vault.grant.tokens import TokenResponse
@@ -74,7 +77,7 @@ class Importing:
             if existing is not None:
                 if narrowing is not None:
                     require_free(existing, fields.get("owner"))
-                if existing.import_digest == digest:
+                if existing.import_digest == digest and not self._is_another_import(existing, fields, deadline):
                     return _answer(existing)
                 _require_no_tokens(existing, fields)
             following, plan = self._imported(fields, existing, digest, deadline)
@@ -85,6 +88,25 @@ class Importing:
             else:
                 return _answer(following if plan is None else self._proved(following, plan, deadline))
 
+    def _is_another_import(self, existing: Connection, fields: dict[str, Any], deadline: Deadline) -> bool:
+        """Return whether the same import, repeated, is another one: it was refused under an earlier registration.
+
+        Raises `TemporarilyUnavailable` while somebody is using these very tokens to see whether they are dead.
+        """
+        if unproved.refused_in(existing) is None or not imports.has_no_tokens(existing):
+            return False
+        registration, parameters = self._registered(fields, existing, deadline)
+        refused = unproved.refused_of_another(existing, registration.whose(parameters))
+        now = self.timing.now()
+        if refused is not None and refused.lease is not None and refused.is_in_hand(now):
+            raise TemporarilyUnavailable(
+                "These tokens were refused under another registration, and are being tried under it once more: try "
+                "again.",
+                connection_id=existing.connection_id,
+                retry_after=math.ceil(refused.lease.until - now),
+            )
+        return refused is not None
+
     def _imported(
         self, fields: dict[str, Any], existing: Connection | None, digest: str, deadline: Deadline
     ) -> tuple[Connection, Plan | None]:
@@ -92,7 +114,8 @@ class Importing:
 
         All that can fail before the server is asked fails here, with nothing written.
         """
-        registration, brought = self._registered(fields, existing, digest, deadline)
+        registration, parameters = self._registered(fields, existing, deadline)
+        brought = _brought(fields, existing, digest, parameters)
         provider, connection_id, now = registration.provider, fields["connection_id"], self.timing.now()
         tokens = self._sealed(fields, existing, registration, brought)
         about = (connection_id, tokens, brought)
@@ -107,15 +130,13 @@ class Importing:
         return held, self.token_refresh.plan_with(held, held.require_used(), registration, refresh_token, sealer)
 
     def _registered(
-        self, fields: dict[str, Any], existing: Connection | None, digest: str, deadline: Deadline
-    ) -> tuple[Registration, Brought]:
-        """Return the registration that the tokens belong to, and what comes beside them."""
+        self, fields: dict[str, Any], existing: Connection | None, deadline: Deadline
+    ) -> tuple[Registration, dict[str, str]]:
+        """Return the registration that the tokens belong to, made for their tenant, and that tenant's parameters."""
         registration = self.registrations.whole(fields["provider"], deadline)
         stored = existing.parameters if existing else {}
         parameters = registration.provider.chosen_parameters(fields.get("parameters"), stored)
-        owner = fields.get("owner", existing.owner if existing else None)
-        tags = fields.get("tags", existing.tags if existing else {})
-        return registration.for_tenant(parameters), imports.Brought(digest, owner, parameters, tags)
+        return registration.for_tenant(parameters), parameters
 
     def _sealed(
         self, fields: dict[str, Any], existing: Connection | None, registration: Registration, brought: Brought
@@ -170,6 +191,13 @@ def _digest_of(fields: dict[str, Any]) -> str:
     return sha256(b"import_connection\n" + json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
+def _brought(fields: dict[str, Any], existing: Connection | None, digest: str, parameters: dict[str, str]) -> Brought:
+    """Return what comes beside the tokens. What an import does not say stays as it was."""
+    owner = fields.get("owner", existing.owner if existing else None)
+    tags = fields.get("tags", existing.tags if existing else {})
+    return imports.Brought(digest, owner, parameters, tags)
+
+
 def _require_no_tokens(existing: Connection, fields: dict[str, Any]) -> None:
     """Raise `InvalidRequest` unless a connection can take an import: only a consent may replace its tokens."""
     if not imports.has_no_tokens(existing):
@@ -190,9 +218,11 @@ def _answer(connection: Connection) -> dict[str, Any]:
             connection_id=about,
         )
     if connection.status is Status.REAUTHORIZATION_REQUIRED:
+        said = failure.description if failure else "The authorization server has refused the grant."
+        if unproved.refused_in(connection) is not None:
+            said += " If you have other tokens for this connection_id, import those: they take the place of these."
         raise ReauthorizationRequired(
-            (failure.description if failure else "The authorization server has refused the grant.")
-            + " If you have other tokens for this connection_id, import those: they take the place of these.",
+            said,
             connection_id=about,
             provider_error=failure.provider_error if failure else None,
         )
