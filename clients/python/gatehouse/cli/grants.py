@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from . import exits, repository
@@ -63,25 +64,40 @@ def rows(file: GrantFile, provider: str | None) -> Iterator[Row | tuple[int, str
 
 
 def checked(file: GrantFile, provider: str | None, now: float) -> Checked:
-    """Read a file to its end, and say what is wrong with it. Of each row only its id is kept."""
+    """Read a file to its end, and say what is wrong with it. Of each row its id is kept, and a digest of its token.
+
+    One refresh token under two ids would be used twice, and many servers end a grant for that.
+    """
     base, read = repository.module("functions.vault.base.fields"), import_fields().read
-    found, of_ids = Checked(), dict[str, int]()
+    found, seen = Checked(), dict[str | bytes, int]()
     for row in rows(file, provider):
         if isinstance(row, tuple):
             found.mistakes.append(row)
             continue
         found.mistakes += [(row.line, text) for text in _problems_of(row, read, now)]
-        connection_id, name = row.fields.get("connection_id"), row.fields.get("provider")
-        if isinstance(connection_id, str) and connection_id in of_ids:
-            found.mistakes.append((row.line, f"connection_id: the same as on line {of_ids[connection_id]}"))
-        elif isinstance(connection_id, str):
-            of_ids[connection_id] = row.line
+        found.mistakes += [(row.line, text) for text in _there_before(row, seen)]
+        name = row.fields.get("provider")
         if isinstance(name, str) and base.matches(name, base.PROVIDER_NAME):
             found.first_lines.setdefault(name, row.line)
             found.providers[name] += 1
     if not found.total and not found.mistakes:
         found.mistakes.append((1, "expected grants, and the file has none"))
     return found
+
+
+def _there_before(row: Row, seen: dict[str | bytes, int]) -> Iterator[str]:
+    """Say what of a row an earlier one has, by the lines that were `seen`: its id, or else its refresh token."""
+    connection_id, token = row.fields.get("connection_id"), row.fields.get("refresh_token")
+    if isinstance(connection_id, str):
+        if connection_id in seen:
+            yield f"connection_id: the same as on line {seen[connection_id]}"
+            return
+        seen[connection_id] = row.line
+    if isinstance(token, str) and token:
+        digest = sha256(f"{row.fields.get('provider')}\n{token}".encode(errors="surrogatepass")).digest()
+        if digest in seen:
+            yield f"refresh_token: the same as on line {seen[digest]}: its second use may end the grant for both"
+        seen.setdefault(digest, row.line)
 
 
 def refused(path: Path, problems: list[str]) -> Failure:
