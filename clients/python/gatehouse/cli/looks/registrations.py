@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 from gatehouse.cli import repository
 from gatehouse.cli.account import repeatable
 from gatehouse.cli.failures import Failure, failure_of
-from gatehouse.errors import GatehouseError, InvalidRequest, ProviderMisconfigured, UnknownProvider
+from gatehouse.errors import InvalidRequest, ProviderMisconfigured, UnknownProvider
 
 from .finding import Finding, of_failure, problem
 from .parts import fetched, reason, this_machine
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _PROBE = [f"gatehouse-doctor-{number:0239}" for number in range(30)]
 """Scopes too long for a URL: with them `start` reads the registration and checks it whole, and opens no request."""
 
+_AS_READ = "{name}: its registration, as start reads it"
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "revocation_endpoint", "account_endpoint")
 _REFUSED = {400, 404, 422}
 
@@ -56,7 +57,14 @@ def _stored(account: Account) -> Iterator[str]:
 
 
 def _of(account: Account, name: str) -> Iterator[Finding]:
-    read = as_read(account, name)
+    try:
+        read = as_read(account, name)
+    except Exception as error:
+        failure = failure_of(error, account.options)
+        if failure is None:
+            raise
+        yield of_failure("registrations", _AS_READ.format(name=name), failure)
+        return
     yield read
     if read.state != "ok":
         return
@@ -73,8 +81,11 @@ def _of(account: Account, name: str) -> Iterator[Finding]:
 
 
 def as_read(account: Account, name: str) -> Finding:
-    """Return whether `start` would take the registration: the deployed function reads it, with its own rights."""
-    what = f"{name}: its registration, as start reads it"
+    """Return whether `start` would take the registration: the deployed function reads it, with its own rights.
+
+    Raises whatever else `start` answers: it could not be looked at then, and says nothing of the registration.
+    """
+    what = _AS_READ.format(name=name)
     request: dict[str, Any] = {"provider": name, "scopes": _PROBE}
     if account.parameters.get("Confirm") == "required":
         request["return_to"] = account.parameters.get("ReturnToOrigins", "").partition(",")[0]
@@ -90,8 +101,6 @@ def as_read(account: Account, name: str) -> Finding:
         return problem("registrations", what, error.description, f"gatehouse register {name}{account.options}")
     except ProviderMisconfigured as error:
         return problem("registrations", what, error.description, *_mend(account, name, error.description))
-    except GatehouseError as error:
-        return problem("registrations", what, f"{error.error}: {error.description}", "Look again in a minute.")
     return Finding("registrations", what)
 
 
