@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from functions import import_connection
+from local.demo import Faults
 from tests.clients.cli.many import mint
 
 if TYPE_CHECKING:
@@ -21,7 +23,12 @@ TOKEN = "a-token-that-nobody-may-see"
 
 def grant(connection_id: str, **fields: Any) -> dict[str, Any]:
     """Return a row."""
-    return {"provider": "ultracart", "connection_id": connection_id, "refresh_token": TOKEN, **fields}
+    return {
+        "provider": "ultracart",
+        "connection_id": connection_id,
+        "refresh_token": f"{TOKEN} of {connection_id}",
+        **fields,
+    }
 
 
 def lines(path: Path, *rows: Any) -> str:
@@ -193,3 +200,116 @@ def test_grants_are_imported_once_however_often(
     assert (shown["status"], shown["tags"]) == ("active", {"plan": "gold"})
     written = "".join(each.out + each.err for each in (first, again)) + report.read_text("utf-8")
     assert not any(secret in written for secret in (TOKEN, good["refresh_token"]))
+
+
+@pytest.mark.parametrize(
+    ("fault", "asked", "said"),
+    [
+        (
+            {"status": 429, "retry_after": 3600},
+            1,
+            [
+                "1 imported, to be proved in the background",
+                "9 not tried",
+                "ultracart: It has to be left alone for ",
+                "Wait until then.",
+            ],
+        ),
+        (
+            {"error": "invalid_client"},
+            1,
+            [
+                "1 stored, and not proved yet",
+                "9 not tried",
+                "ultracart: ",
+                "Correct the registration (gatehouse doctor",
+            ],
+        ),
+        (
+            {"error": "invalid_grant"},
+            3,
+            [
+                "3 stored, but the provider refused the grant",
+                "7 not tried",
+                "ultracart: It has taken none of the first 3 grants",
+            ],
+        ),
+    ],
+    ids=["wants to be left alone", "refuses the client", "refuses the grants"],
+)
+def test_a_provider_that_takes_nothing_stops_an_import(  # noqa: PLR0913, PLR0917 - a case, and where it is met
+    gatehouse: Gatehouse, demo: DemoServer, tmp_path: Path, fault: dict[str, Any], asked: int, said: list[str]
+) -> None:
+    """What is left is not tried, and it says why and what to do. Nobody takes that for an import that has succeeded."""
+    # given
+    demo.put_faults(Faults(endpoint="token", **fault))
+    name = "-".join(str(each) for each in fault.values())
+    file = lines(tmp_path / "grants.jsonl", *(grant(f"cli-import-stops-{name}-{number}") for number in range(10)))
+
+    # when
+    in_words = gatehouse("import", file)
+    sent = len(demo.requests("token"))
+    demo.reset()
+
+    # then
+    assert (in_words.code, sent) == (1, asked)
+    written = in_words.out + in_words.err
+    assert [each for each in said if each not in written] == []
+    assert "Then run the same command: it goes on with the rest." in in_words.err
+    assert TOKEN not in written
+
+
+def test_what_is_not_proved_is_not_called_so_and_has_its_exit_code(
+    gatehouse: Gatehouse, demo: DemoServer, tmp_path: Path
+) -> None:
+    """A script that deletes the old system's copy goes by these. What is taken as it is was wanted so."""
+    demo.put_faults(Faults(endpoint="token", status=503))
+
+    unproved = gatehouse("import", lines(tmp_path / "one.jsonl", grant("cli-import-unproved")), "--json")
+    as_is = lines(tmp_path / "other.jsonl", grant("cli-import-as-is"))
+    in_words, in_json = gatehouse("import", as_is, "--no-prove"), gatehouse("import", as_is, "--no-prove", "--json")
+
+    assert (unproved.code, unproved.json["unproved"]) == (1, 1)
+    assert (in_words.code, in_json.code) == (0, 0)
+    assert in_words.out == "0 imported and proved\n1 taken as they are, not proved\n"
+    assert (in_json.json["imported"], in_json.json["taken_as_is"], in_json.json["stopped"]) == (0, 1, {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "says"),
+    [
+        ("NotAllowed", 3, "An import also calls start"),
+        ("NotDeployed", 3, "gatehouse doctor"),
+        ("TemporarilyUnavailable", 6, "Try again"),
+        ("ServerError", 7, "the log of the function"),
+    ],
+)
+def test_what_keeps_it_from_looking_is_no_mistake_of_the_file(  # noqa: PLR0913, PLR0917 - a case, and where it is met
+    gatehouse: Gatehouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, code: int, says: str
+) -> None:
+    """No correction of the file helps: a script repeats it, or somebody gives the right. The doctor says it, too."""
+    import gatehouse as client  # noqa: PLC0415 - see conftest.py
+
+    def call(_function: str, _request: dict[str, Any]) -> Any:
+        raise getattr(client, kind)("It cannot be looked at.")
+
+    monkeypatch.setattr("gatehouse.cli.account.Account.gatehouse", SimpleNamespace(call=call))
+    right, wrong = (
+        lines(tmp_path / f"{name}.jsonl", grant("cli-import-1", **fields))
+        for name, fields in (("right", {}), ("wrong", {"scops": "x"}))
+    )
+
+    failed, with_mistakes = gatehouse("import", right), gatehouse("import", wrong)
+    looked = gatehouse("doctor", "ultracart", "--json")
+    monkeypatch.undo()
+
+    assert (failed.code, failed.out) == (code, "")
+    assert "It cannot be looked at." in failed.err
+    assert says in failed.err
+    assert "Correct the file" not in failed.err
+    about = [each for each in looked.json["findings"] if each["what"].startswith("ultracart: its registration")]
+    assert [(each["state"], each["said"]) for each in about] == [
+        ("unknown" if kind == "NotAllowed" else "problem", "It cannot be looked at.")
+    ]
+    assert (with_mistakes.code, "scops: " in with_mistakes.err) == (2, True)
+    assert "its registration cannot be looked at: It cannot be looked at." in with_mistakes.err

@@ -16,8 +16,8 @@ NOT_READ = 141
 
 MEANINGS = {
     DONE: "done; or what was looked at is as it should be",
-    FOUND: "something that was looked at is not as it should be, some of an import failed, an export left out "
-    "grants that may be alive, or you said no",
+    FOUND: "something that was looked at is not as it should be, some of an import failed or is not proved, an "
+    "export left out grants that may be alive, or you said no",
     USAGE: "the call is wrong: an option, an argument, or a field that Gatehouse refuses (invalid_request)",
     AWS: "AWS: no credentials, no right, no such stack, or it cannot be reached",
     NOT_CONNECTED: "the customer has to act: connection_not_found, reauthorization_required, connection_revoked, "

@@ -7,10 +7,7 @@ import that was interrupted, or killed, is begun again with the same file.
 from __future__ import annotations
 
 import threading
-import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any
 
@@ -18,66 +15,25 @@ from gatehouse.errors import ConnectionNotFound, GatehouseError, NotAllowed, Not
 from gatehouse.timing import Timing
 
 from . import grants
+from .import_report import STORES_NOTHING, failed_row, stored_of
+from .pace import LONGEST_PAUSE, MOST_REFUSALS, Pace, Stop
+from .times import span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from gatehouse import Gatehouse
 
     from .grant_file import GrantFile
     from .grants import Row
+    from .import_report import Report
 
 AT_ONCE = 4
 """Calls at a time for a provider that names no number of its own."""
 _AHEAD = 100
 """Rows that are read before they are needed."""
-
-
-_STORES_NOTHING = {"invalid_request", "unknown_provider"}
-"""These say that nothing was changed. An id that has tokens is an `invalid_request`, too: they are not these."""
-_LEFT = {
-    None: "not stored",
-    "unknown": "failed, and may be stored or not",
-    "active": "stored and active, although the call failed",
-    "unconfirmed": "stored, and not proved yet",
-    "reauthorization_required": "stored, but the provider refused the grant",
-    "revoking": "taken before, and revoked since",
-    "revoked": "taken before, and revoked since",
-}
-"""What there is of a row whose call failed, by the status of its connection."""
-
-
-@dataclass
-class Report:
-    """What came of an import. Nothing in it is secret."""
-
-    total: int
-    imported: int = 0
-    unproved: int = 0
-    failed: list[dict[str, Any]] = field(default_factory=list)
-
-    def by_what_is_stored(self) -> dict[str, list[dict[str, Any]]]:
-        """Return what failed, by what it has left behind, in words."""
-        found: dict[str, list[dict[str, Any]]] = {}
-        for each in self.failed:
-            found.setdefault(_LEFT[each["stored"]], []).append(each)
-        return found
-
-    @property
-    def done(self) -> int:
-        """How many rows have an outcome."""
-        return self.imported + self.unproved + len(self.failed)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it for a script."""
-        return {
-            "total": self.total,
-            "imported": self.imported,
-            "unproved": self.unproved,
-            "failed": self.failed,
-            "not_tried": self.total - self.done,
-            "errors": dict(Counter(each["error"] for each in self.failed)),
-        }
+_WORTH_SAYING = 10
+"""Seconds of a pause from which on somebody who watches wonders."""
 
 
 class _Ended(Exception):
@@ -86,6 +42,8 @@ class _Ended(Exception):
 
 class Import:
     """Takes grants over. `bears` says for each provider how many calls it bears at a time.
+
+    `note` says what somebody who waits has to know, and `now` is the time (Unix seconds) by which Gatehouse goes.
 
     `gatehouse_by` makes the client: in the pauses between its repeats, too, an import can be ended.
     """
@@ -99,6 +57,8 @@ class Import:
         per_second: float | None,
         proves: bool,
         progress: Callable[[Report], None],
+        note: Callable[[str], None],
+        now: Callable[[], float],
     ) -> None:
         self._gatehouse = gatehouse_by(Timing(sleep=self._pause))
         self.report = report
@@ -106,6 +66,8 @@ class Import:
         self._per_second = per_second
         self._proves = proves
         self._progress = progress
+        self._say = note
+        self._now = now
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._fatal: BaseException | None = None
@@ -114,7 +76,7 @@ class Import:
         """Import a file that was checked. An interruption ends it after the calls under way.
 
         Raises `NotAllowed` or `NotDeployed` if no call could succeed, whatever else a call has raised that is about no
-        single row, like credentials that have run out, and `KeyboardInterrupt`.
+        single row, like credentials that have run out or nobody who reads what it says, and `KeyboardInterrupt`.
         """
         queues: dict[str, Queue[Row | None]] = {each: Queue(_AHEAD) for each in providers}
         paces = {each: Pace(self._per_second, self._ended) for each in queues}
@@ -156,96 +118,114 @@ class Import:
             return
 
     def _work(self, queue: Queue[Row | None], pace: Pace) -> None:
+        """Take rows until there are no more. Whatever else ends it ends all: its rows would wait for ever."""
+        try:
+            while (row := self._next(queue)) is not None:
+                fields = row.fields if self._proves else {**row.fields, "prove": False}
+                proves = "refresh_token" in fields and fields.get("prove", True)
+                with pace.turn(proves=proves) as has_turn:
+                    if has_turn:
+                        self._take(row, fields, pace, proves=proves)
+        except _Ended:
+            return
+        except BaseException as error:  # noqa: BLE001 - `run` raises it
+            with self._lock:
+                self._fatal = self._fatal or error
+            self._ended.set()
+
+    def _next(self, queue: Queue[Row | None]) -> Row | None:
         while not self._ended.is_set():
             try:
                 row = queue.get(timeout=0.2)
             except Empty:
                 continue
-            if row is None:
-                return
-            if pace.wait():
-                self._take(row, pace)
+            return row
+        return None
 
-    def _take(self, row: Row, pace: Pace) -> None:
-        fields = dict(row.fields)
-        if not self._proves:
-            fields["prove"] = False
+    def _take(self, row: Row, fields: dict[str, Any], pace: Pace, *, proves: bool) -> None:
+        before = self._look(row) if proves and pace.is_on_trial else None
         try:
             answer = self._gatehouse.call("import_connection", fields)
-        except _Ended:
-            return
-        except (NotAllowed, NotDeployed) as error:
-            self._end_with(error)
+        except (NotAllowed, NotDeployed):
+            raise
         except GatehouseError as error:
-            if error.retryable and error.retry_after:
-                pace.pause(error.retry_after)
-            self._note(failed={**_failed(row, error), "stored": self._stored(row, error)})
-        except BaseException as error:  # noqa: BLE001 - `run` raises it: without this worker its rows would wait for ever
-            self._end_with(error)
+            found = None if error.error in STORES_NOTHING else self._look(row)
+            self._learn(row, error, before, found, pace)
+            self._note(failed={**failed_row(row, error), "stored": stored_of(error, found)})
+            return
+        if answer["status"] != "active":
+            self._learn_of_unproved(row, self._look(row) or {}, pace)
+            self._note("unproved")
+        elif proves:
+            pace.proved()
+            self._note("imported")
         else:
-            self._note(is_proved=answer["status"] == "active")
+            self._note("taken_as_is")
 
-    def _end_with(self, error: BaseException) -> None:
-        self._fatal = error
-        self._ended.set()
-
-    def _stored(self, row: Row, error: GatehouseError) -> str | None:
-        """Return the status of the connection that a row has become although the call failed; None if it became none.
-
-        `unknown` if that cannot be found out.
-        """
-        if error.error in _STORES_NOTHING:
-            return None
-        if error.error == "reauthorization_required":
-            return error.error
+    def _look(self, row: Row) -> Mapping[str, Any] | None:
+        """Return the connection of a row, empty if there is none; None if that cannot be found out."""
         try:
-            return self._gatehouse.connection(row.fields["connection_id"])["status"]
+            return self._gatehouse.connection(row.fields["connection_id"])
         except ConnectionNotFound:
-            return None
+            return {}
         except GatehouseError:
-            return "unknown"
+            return None
 
-    def _note(self, *, is_proved: bool = False, failed: dict[str, Any] | None = None) -> None:
+    def _learn(
+        self,
+        row: Row,
+        error: GatehouseError,
+        before: Mapping[str, Any] | None,
+        found: Mapping[str, Any] | None,
+        pace: Pace,
+    ) -> None:
+        """Leave the provider alone, or end its rows, if that is what a failure says. `before` the call it was so."""
+        if error.error == "provider_misconfigured":
+            if _is_new((found or {}).get("failure"), found or {}):
+                self._stop(row, pace, error.error, error.description)
+        elif error.error == "reauthorization_required":
+            is_sent = before is None or found is None or before.get("version", 0) != found.get("version", 0)
+            if is_sent and pace.is_on_trial and pace.refused():
+                said = f"It has taken none of the first {MOST_REFUSALS} grants: {error.description}"
+                self._stop(row, pace, error.error, said)
+        elif error.retryable and error.retry_after:
+            self._leave_alone(row, pace, error.retry_after, error.error, error.description)
+
+    def _learn_of_unproved(self, row: Row, found: Mapping[str, Any], pace: Pace) -> None:
+        """Leave the provider alone for as long as the proof that has just failed says."""
+        failure, alone = found.get("failure"), found.get("left_alone")
+        if not failure or not alone or not _is_new(failure, found):
+            return
+        # By two clocks: that of this machine may be wrong.
+        seconds = min(alone["next_at"] - alone["asked_at"], max(1, alone["next_at"] - self._now()))
+        self._leave_alone(row, pace, seconds, failure["code"], failure["description"])
+
+    def _leave_alone(self, row: Row, pace: Pace, seconds: float, code: str, said: str) -> None:
+        if seconds > LONGEST_PAUSE:
+            self._stop(row, pace, code, f"It has to be left alone for {span(seconds)}: {said}")
+            return
+        pace.pause(seconds)
+        if seconds >= _WORTH_SAYING:
+            self._say(f"{row.fields['provider']} is left alone for {span(seconds)}: {said}")
+
+    def _stop(self, row: Row, pace: Pace, code: str, said: str) -> None:
+        pace.end(Stop(code, said))
+        with self._lock:
+            self.report.stopped.setdefault(row.fields["provider"], Stop(code, said))
+
+    def _note(self, outcome: str = "failed", failed: dict[str, Any] | None = None) -> None:
+        """Count a row by its outcome: what the report calls it."""
         with self._lock:
             if failed is not None:
                 self.report.failed.append(failed)
-            elif is_proved:
-                self.report.imported += 1
             else:
-                self.report.unproved += 1
+                setattr(self.report, outcome, getattr(self.report, outcome) + 1)
             self._progress(self.report)
 
 
-class Pace:
-    """How often one provider is asked: so many calls a second, and none while it wants to be left alone."""
+def _is_new(failure: Mapping[str, Any] | None, found: Mapping[str, Any]) -> bool:
+    """Return whether a failure is of the call that has just ended, and not remembered from an earlier one.
 
-    def __init__(self, per_second: float | None, ended: threading.Event) -> None:
-        self._gap = 1 / per_second if per_second else 0.0
-        self._ended = ended
-        self._lock = threading.Lock()
-        self._next = 0.0
-
-    def wait(self) -> bool:
-        """Wait until it is time for another call; return False if there is to be none."""
-        with self._lock:
-            begins = max(self._next, time.monotonic())
-            self._next = begins + self._gap
-        return not self._ended.wait(max(0.0, begins - time.monotonic()))
-
-    def pause(self, seconds: float) -> None:
-        """Leave the provider alone for so long."""
-        with self._lock:
-            self._next = max(self._next, time.monotonic() + seconds)
-
-
-def _failed(row: Row, error: GatehouseError) -> dict[str, Any]:
-    """Return why a row was not imported, without anything that it has brought but its names."""
-    return {
-        "line": row.line,
-        "connection_id": row.fields["connection_id"],
-        "provider": row.fields["provider"],
-        "error": error.error,
-        "error_description": error.description,
-        "retryable": error.retryable,
-        "provider_error": error.provider_error and dict(error.provider_error),
-    }
+    It is the first of its tokens then, and they are not tried again yet: that takes seconds, and is left to Gatehouse.
+    """
+    return failure is None or (failure["count"] == 1 and found.get("left_alone") is not None)

@@ -15,19 +15,34 @@ from gatehouse.cli.command import FILE
 from gatehouse.cli.command import command as cli_command
 from gatehouse.cli.failures import failure_of, unusable
 from gatehouse.cli.grant_file import GrantFile
-from gatehouse.cli.importing import AT_ONCE, Import, Report
+from gatehouse.cli.import_report import Report
+from gatehouse.cli.importing import AT_ONCE, Import
 from gatehouse.cli.looks import registrations
 from gatehouse.cli.words import counted
+from gatehouse.errors import NotAllowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gatehouse.cli.command import Call
+    from gatehouse.cli.pace import Stop
 
 _RATE = click.FloatRange(min=0, min_open=True)
 _SHOWN = 10
 _TENTHS = 10
 _MOST_UNREGISTERED = 20
+
+_NEEDS_START = (
+    "An import also calls start, which opens nothing, to see whether each provider is registered: let somebody give "
+    "your credentials that right, too, or use others (--profile)."
+)
+_BEFORE_THE_REST = {
+    "provider_misconfigured": "Correct the registration (gatehouse doctor {name}{where}), and wait five minutes.",
+    "reauthorization_required": "See whether the registration has the client that these tokens were issued to, and "
+    "whether the file has the newest refresh tokens and the right subject. If it is the registration, correct it, and "
+    "wait five minutes.",
+}
+"""What to do about what has ended a provider's rows, by its error code, before the same command goes on."""
 
 
 @cli_command("import")
@@ -58,6 +73,8 @@ def command(call: Call, file: Path, *, is_csv: bool, only_checks: bool, report: 
     The other fields are those of import_connection: access_token, expires_at, scope, owner, subject, and the objects
     parameters, tags and metadata (in CSV: tags.plan). The whole file is checked before anything is written. Each
     grant is proved by one refresh. Interrupted, it is begun again with the same command: what was done sends nothing.
+    A provider's rows end early if they cannot succeed, or if it wants to be left alone for longer than five minutes.
+    The exit code is 1 if anything is left over, or is not proved yet.
     """
     grant_file = GrantFile(file, is_csv=is_csv)
     if report is not None and grant_file.is_same(report):
@@ -85,15 +102,23 @@ def command(call: Call, file: Path, *, is_csv: bool, only_checks: bool, report: 
 
 
 def _check_registrations(call: Call, found: grants.Checked) -> None:
-    """Add what is wrong with the registrations of the file's providers, each at the first line that names it."""
+    """Add what is wrong with the registrations of the file's providers, each at the first line that names it.
+
+    Raises `Failure` if one of them cannot be looked at, and the file has no mistake.
+    """
     wrong = 0
     for name, line in found.first_lines.items():
         try:
             look = registrations.as_read(call.account, name)
         except Exception as error:
             failure = failure_of(error, call.account.options)
-            if failure is None or not found.mistakes:
+            if failure is None:
                 raise
+            if not found.mistakes:
+                # It is none of the file: nothing in that has to be corrected.
+                if isinstance(error, NotAllowed):
+                    failure.advice = _NEEDS_START
+                raise failure from None
             found.mistakes.append((line, f"provider: its registration cannot be looked at: {failure.description}"))
             return
         if look.state == "ok":
@@ -123,6 +148,8 @@ def _run(call: Call, file: GrantFile, options: dict[str, Any], outcome: Report, 
             per_second=options["per_second"],
             proves=not options["no_prove"],
             progress=progress,
+            note=call.out.note,
+            now=call.account.now,
         )
         try:
             work.run(file, options["provider"], providers)
@@ -157,17 +184,29 @@ def _bears(call: Call, name: str) -> int:
 
 
 def _report(call: Call, outcome: Report, *, is_interrupted: bool) -> None:
-    if not call.out.answer({**outcome.as_json(), "interrupted": is_interrupted}):
+    stopped = {
+        name: {"error": stop.error, "error_description": stop.description, "advice": _advice(call, name, stop)}
+        for name, stop in outcome.stopped.items()
+    }
+    if not call.out.answer({**outcome.as_json(), "stopped": stopped, "interrupted": is_interrupted}):
         _say(call, outcome)
     if is_interrupted:
         call.out.note("Interrupted. The same command goes on: what was imported is known, and sends nothing.")
         click.get_current_context().exit(exits.INTERRUPTED)
-    if outcome.failed or outcome.done < outcome.total:
+    if outcome.failed or outcome.unproved or outcome.done < outcome.total:
         click.get_current_context().exit(exits.FOUND)
+
+
+def _advice(call: Call, name: str, stop: Stop) -> str:
+    """Return what to do about what has ended a provider's rows."""
+    before = _BEFORE_THE_REST.get(stop.error, "Wait until then.").format(name=name, where=call.account.options)
+    return f"{before} Then run the same command: it goes on with the rest."
 
 
 def _say(call: Call, outcome: Report) -> None:
     call.out.say(f"{outcome.imported} imported and proved", "green" if outcome.imported else None)
+    if outcome.taken_as_is:
+        call.out.say(f"{outcome.taken_as_is} taken as they are, not proved")
     if outcome.unproved:
         call.out.say(f"{outcome.unproved} imported, to be proved in the background")
         call.out.note(f"Which: gatehouse connections --status unconfirmed{call.account.options}")
@@ -178,7 +217,10 @@ def _say(call: Call, outcome: Report) -> None:
     if len(outcome.failed) > _SHOWN:
         call.out.say(f"  and {len(outcome.failed) - _SHOWN} more: --report FILE, or --json, has all of them")
     if outcome.total > outcome.done:
-        call.out.say(f"{outcome.total - outcome.done} not tried")
+        call.out.say(f"{outcome.total - outcome.done} not tried", "red" if outcome.stopped else None)
+    for name, stop in outcome.stopped.items():
+        call.out.say(f"  {name}: {stop.description}")
+        call.out.note(f"  {_advice(call, name, stop)}")
 
 
 def _write(path: Path | None, outcome: Report) -> None:
