@@ -401,7 +401,7 @@ def test_the_same_command_goes_on_behind_what_was_refused(tmp_path: Path) -> Non
     assert (len(second.failed), second.imported, second.stopped) == (5, 5, {})
 
 
-def test_refusals_that_are_sent_anew_count(tmp_path: Path) -> None:
+def test_refusals_under_a_corrected_registration_count(tmp_path: Path) -> None:
     """Under a corrected registration the same import is another one: it may be wrong still."""
 
     def call(_timing: Any, fields: dict[str, Any]) -> Any:

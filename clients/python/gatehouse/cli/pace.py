@@ -74,7 +74,7 @@ class Pace:
                 self._ended.wait(min(left, _GLANCE))
             if begins >= self._alone_until:
                 break
-            # Meanwhile somebody was told to leave the provider alone.
+            # Meanwhile another row has shown that the provider is to be left alone.
         return not self._has_ended
 
     @property
