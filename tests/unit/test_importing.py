@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -128,6 +129,56 @@ def test_what_was_refused_under_another_registration_is_imported_by_the_same_cal
     assert answered == repeated == {"connection_id": "merchant-1", "status": "active", "version": 3}
     assert services.server.refresh_tokens == ["RT-1", "RT-1"]
     assert [each.place for each in services.stored().sets] == [Place.CURRENT]
+
+
+def test_what_waits_for_its_proof_under_another_registration_is_imported_by_the_same_call(
+    services: MemoryServices,
+) -> None:
+    """The wrong client was refused, and nothing under the right one would ever try the tokens in the background."""
+    # given
+    services.server.answers = [answer('{"error": "invalid_client"}', 401)]
+    take(services, tags={"plan": "gold"})
+    services.pass_time(400)()
+    unchanged = take(services, tags={"plan": "gold"})
+    corrected(services)
+
+    # when
+    answered = take(services, tags={"plan": "gold"})
+    other = take(services, tags={})
+
+    # then
+    assert unchanged["error"] == "provider_misconfigured"
+    assert answered == {"connection_id": "merchant-1", "status": "active", "version": 3}
+    assert other["error"] == "invalid_request"
+    assert services.server.refresh_tokens == ["RT-1", "RT-1"]
+    assert [(each.place, each.whose.client_id) for each in services.stored().sets] == [(Place.CURRENT, "client-2")]
+
+
+@pytest.mark.parametrize(
+    ("answered", "seconds", "error"),
+    [
+        (kill, 1, "temporarily_unavailable"),
+        (kill, 400, None),
+        (ProviderTimedOut("No answer."), 400, None),
+        (answer("", 503), 400, None),
+    ],
+    ids=["under way", "interrupted", "timed out", "answer unknown"],
+)
+def test_what_may_be_used_up_under_another_registration_is_not_sent_again(
+    services: MemoryServices, answered: Any, seconds: int, error: str | None
+) -> None:
+    """Nobody knows what became of it: the record says that, and a new token set would have forgotten it."""
+    services.server.answers = [answered]
+    with suppress(Killed):
+        take(services)
+    before = services.stored()
+    corrected(services)
+    services.pass_time(seconds)()
+
+    again = take(services)
+
+    assert (again.get("error"), again.get("status")) == (error, None if error else "unconfirmed")
+    assert (services.stored(), services.server.refresh_tokens) == (before, ["RT-1"])
 
 
 def test_what_is_refused_under_the_corrected_registration_too_is_known_again(services: MemoryServices) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from functions.vault.base import noted
 from functions.vault.base.errors import ProviderError, ReauthorizationRequired
 from functions.vault.grant import consents, imports, refreshes, revocations, unproved
 from functions.vault.grant.connection import Connection
@@ -17,6 +18,7 @@ from functions.vault.grant.revocation import Revocation
 from functions.vault.grant.seal import Seal
 from functions.vault.grant.stored_set import Pending, RefreshedFrom, StoredSet
 from functions.vault.grant.transition import after
+from functions.vault.storage.change_notes import note_change
 from tests.unit.samples import NOW, WHOSE, connection, current, sealed_tokens, token_response
 
 if TYPE_CHECKING:
@@ -275,3 +277,14 @@ def test_tokens_of_another_account_are_revoked_only_if_that_ends_no_other_grant(
     assert (made.failure.code, made.failure.at) == ("reauthorization_required", NOW + 20)
     assert (made.failure.holder, made.updated_at) == ("holder-1", NOW + 20)
     assert "another account than subject" in made.failure.description
+
+
+def test_an_import_that_takes_its_own_place_is_not_logged_as_a_refresh() -> None:
+    """It has the digest of the earlier one and a higher version, and nothing was asked for yet."""
+    was = refused(to_be_proved())
+    again = to_be_proved(was, version=2)
+
+    with noted.of_a_call() as facts:
+        note_change(was, again)
+
+    assert facts == {"status": Status.UNCONFIRMED, "status_before": Status.REAUTHORIZATION_REQUIRED}

@@ -39,6 +39,13 @@ def has_no_tokens(connection: Connection) -> bool:
     return not held and connection.status in {Status.REAUTHORIZATION_REQUIRED, Status.REVOKED}
 
 
+def gives_way_to_itself(connection: Connection) -> bool:
+    """Return whether an import may be taken once more: nothing that is in use, or waits, is beside it."""
+    unproved_set = unproved.unproved_in(connection)
+    held = [each for each in connection.sets if each.place is not Place.REVOKING and each is not unproved_set]
+    return unproved_set is not None and not held
+
+
 def imported(
     connection_id: str,
     tokens: SealedTokens,
@@ -75,7 +82,8 @@ def has_to_be_proved(  # noqa: PLR0913, PLR0917 - as above, and who proves it
     lease = Lease.taken_after(None, holder, attempt, until, now, waiting=waiting)
     new = replace(tokens.stored(None), lease=lease, attempts=attempt)
     values = {**tokens.values_for_connection(), "upkeep_at": lease.until}
-    return after(made, Happened.HAS_TO_BE_PROVED, now, (), new, is_first=before is None, **values)
+    replaced = made.in_place(Place.CURRENT)
+    return after(made, Happened.HAS_TO_BE_PROVED, now, replaced, new, is_first=before is None, **values)
 
 
 def _made(

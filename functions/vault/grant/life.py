@@ -12,8 +12,7 @@ How to read the table:
 
 The rules that the rows follow:
 
-- **Vending.** Tokens are vended only while the status is `active`, and only from the place `current`, which holds at
-  most one token set.
+- **Vending.** Tokens are vended only while the status is `active`, and only from `current`: one token set at most.
 - **Refusal.** If the server refuses the grant, that is believed at once, and it may be wrong. If nothing but the
   server's answer supports it, the refresh token is tried a few more times (`belief`).
 - **Recovery.** A server that issues tokens for a grant has not ended it. So a consent and the answer to a refresh make
@@ -50,9 +49,8 @@ The rules that the rows follow:
   not the connection's own. Nothing takes the place of tokens that wait for their account alone but their own answer.
 - **An import** brings tokens into a connection that has none. They are current at once, and vended once a refresh has
   proved them: until then the connection is `unconfirmed`. If the server refuses them they are tried again as any grant
-  is, and go if others are imported or somebody consents: they never were the connection's own. So it is if they turn
-  out to be of another account than was named. The same import is another one once the registration names another
-  client, tenant or endpoint than the refused request went by. An import may also be taken as it is.
+  is. They go if others are imported, or the same under another registration, if somebody consents, and if they are of
+  another account than was named: they never were the connection's own. An import may also be taken as it is.
 - **Revocation** ends a connection here at once. It is `revoking` while any of its token sets is still to be revoked at
   its server, and `revoked` when none is left. Only a new consent brings it back, or an import once it is `revoked`;
   what is yet to be revoked then stays beside the new tokens.
@@ -191,6 +189,8 @@ _LIFE: _Rows = {
     (None, _OUTSIDE, Happened.HAS_TO_BE_PROVED): (_UNCONFIRMED, _CURRENT),
     (_DEAD, _OUTSIDE, Happened.HAS_TO_BE_PROVED): (_UNCONFIRMED, _CURRENT),
     (_ENDED, _OUTSIDE, Happened.HAS_TO_BE_PROVED): (_UNCONFIRMED, _CURRENT),
+    (_UNCONFIRMED, _OUTSIDE, Happened.HAS_TO_BE_PROVED): (_UNCONFIRMED, _CURRENT),
+    (_UNCONFIRMED, _CURRENT, Happened.HAS_TO_BE_PROVED): (_UNCONFIRMED, _OUTSIDE),
     (_UNCONFIRMED, _OUTSIDE, Happened.PROVED): (_ACTIVE, _CURRENT),
     (_UNCONFIRMED, _CURRENT, Happened.PROVED): (_ACTIVE, _OUTSIDE),
     (_UNCONFIRMED, _CURRENT, Happened.REFUSED): (_DEAD, _CURRENT),

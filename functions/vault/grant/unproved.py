@@ -31,16 +31,18 @@ def refused_in(connection: Connection) -> StoredSet | None:
     return unproved_in(connection) if connection.is_believed_dead else None
 
 
-def refused_of_another(connection: Connection, whose: Whose) -> StoredSet | None:
-    """Return the token set of an import that was refused under another client, tenant or endpoint than `whose` names.
+def of_an_earlier_registration(connection: Connection, whose: Whose, now: float) -> StoredSet | None:
+    """Return the token set of an import that is for another client, tenant or endpoint than `whose` names.
 
-    None if there is none. That refusal says nothing about the tokens: a server refuses what it has issued to another
-    client in the same words as a dead grant (RFC 6749 section 5.2).
+    None if there is none, or if it may be used up: then nobody knows what became of an attempt with it. What a server
+    has said to it, it said to another client: it refuses what it has not issued to that one in the same words as a dead
+    grant (RFC 6749 section 5.2).
     """
-    refused = refused_in(connection)
-    if refused is None or refused.whose.client_id is None or refused.whose.is_used_like(whose):
+    found = unproved_in(connection)
+    if found is None or found.whose.client_id is None or found.whose.is_used_like(whose):
         return None
-    return refused
+    was_left = found.lease is not None and not found.lease.waiting and not found.lease.is_live(now)
+    return None if was_left or connection.was_interrupted else found
 
 
 def without_refused(connection: Connection, now: float) -> Connection:

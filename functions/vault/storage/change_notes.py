@@ -21,7 +21,7 @@ def note_change(was: Connection | None, now: Connection) -> None:
     if now.status is not was.status:
         note(status=now.status, status_before=was.status)
     is_the_same_grant = (now.authorized_by, now.import_digest) == (was.authorized_by, was.import_digest)
-    if now.version > was.version and is_the_same_grant:
+    if now.version > was.version and is_the_same_grant and not now.is_to_be_proved:
         note(refreshed=True)
     if now.failure is not None and now.failure != was.failure:
         note(failure=now.failure.code)

@@ -6,8 +6,8 @@ This function seals and never opens, so it proves the tokens that it has in hand
 interrupted refresh like any other, and the background goes on with it.
 
 The same call, repeated, is known by a digest of what it brings: it sends nothing, and is answered by what is stored.
-But if the tokens were refused, and the registration names another client, tenant or endpoint since, it is a new import:
-the refusal was of the registration that was corrected.
+But if nothing has proved the tokens, and the registration names another client, tenant or endpoint since, it is a new
+import: what the server has said was of the registration that was corrected.
 """
 
 from __future__ import annotations
@@ -77,9 +77,10 @@ class Importing:
             if existing is not None:
                 if narrowing is not None:
                     require_free(existing, fields.get("owner"))
-                if existing.import_digest == digest and not self._is_another_import(existing, fields, deadline):
+                if existing.import_digest != digest:
+                    _require_no_tokens(existing, fields)
+                elif not self._is_another_import(existing, fields, deadline):
                     return _answer(existing)
-                _require_no_tokens(existing, fields)
             following, plan = self._imported(fields, existing, digest, deadline)
             try:
                 self._write(existing, following)
@@ -89,23 +90,22 @@ class Importing:
                 return _answer(following if plan is None else self._proved(following, plan, deadline))
 
     def _is_another_import(self, existing: Connection, fields: dict[str, Any], deadline: Deadline) -> bool:
-        """Return whether the same import, repeated, is another one: it was refused under an earlier registration.
+        """Return whether the same import, repeated, is another one: an earlier registration has not proved it.
 
-        Raises `TemporarilyUnavailable` while somebody is using these very tokens to see whether they are dead.
+        Raises `TemporarilyUnavailable` while somebody is using these very tokens under that one.
         """
-        if unproved.refused_in(existing) is None or not imports.has_no_tokens(existing):
+        if not imports.gives_way_to_itself(existing):
             return False
         registration, parameters = self._registered(fields, existing, deadline)
-        refused = unproved.refused_of_another(existing, registration.whose(parameters))
         now = self.timing.now()
-        if refused is not None and refused.lease is not None and refused.is_in_hand(now):
+        earlier = unproved.of_an_earlier_registration(existing, registration.whose(parameters), now)
+        if earlier is not None and earlier.lease is not None and earlier.is_in_hand(now):
             raise TemporarilyUnavailable(
-                "These tokens were refused under another registration, and are being tried under it once more: try "
-                "again.",
+                "These tokens are for another registration, and are being tried under that one: try again.",
                 connection_id=existing.connection_id,
-                retry_after=math.ceil(refused.lease.until - now),
+                retry_after=math.ceil(earlier.lease.until - now),
             )
-        return refused is not None
+        return earlier is not None
 
     def _imported(
         self, fields: dict[str, Any], existing: Connection | None, digest: str, deadline: Deadline
