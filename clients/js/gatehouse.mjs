@@ -299,6 +299,7 @@ class Core {
     if (address && !/^https?:\/\//.test(address)) {
       throw new TypeError(`url: '${address}' is no URL: pass the stack's output ApiUrl, like https://...`);
     }
+    if (stack === "") throw new TypeError("stack: '' is no name: leave it out for GATEHOUSE_STACK, or for gatehouse");
     if (!address && (isThere(owner) || isThere(connection))) {
       throw new TypeError("owner and connection are paths of the HTTP API: pass url, the stack's output ApiUrl");
     }

@@ -417,12 +417,13 @@ def test_clients_of_many_owners_do_not_add_up() -> None:
         ({"timeout": "20"}, "timeout='20'"),
         ({"keep": True}, "keep=True"),
         ({"url": "a1b2c3.execute-api.us-east-1.amazonaws.com"}, "is no URL"),
+        ({"stack": ""}, "stack=''"),
     ],
 )
 def test_what_a_client_cannot_be_made_with_is_said_when_it_is_made(options: dict[str, Any], says: str) -> None:
     """Not at its first call, by an error of whoever got it, or after a minute of repeats."""
     with pytest.raises((TypeError, ValueError), match=says):
-        Gatehouse("one", **options)
+        Gatehouse(**{"stack": "one", **options})
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

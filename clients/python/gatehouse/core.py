@@ -173,6 +173,8 @@ def core_for(  # noqa: PLR0913 - all that a client can be made with
         url = os.environ.get("GATEHOUSE_API_URL")
     # In the files of many tools a variable that is left out is there, and empty.
     stack = stack if stack is not None else os.environ.get("GATEHOUSE_STACK") or "gatehouse"
+    if not stack:
+        raise ValueError("stack='' is no name: leave it out for GATEHOUSE_STACK, or for gatehouse.")
     paths = Paths(owner, connection)
     if url and not url.startswith(("https://", "http://")):
         raise ValueError(f"url={url!r} is no URL: pass the stack's output ApiUrl, like https://...")

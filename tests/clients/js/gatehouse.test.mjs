@@ -206,6 +206,7 @@ test("an owner, a connection and a region that are null or empty change no path 
   }
   assert.equal(lambda.heads.length, 2);
   assert.throws(() => made({ url: "a1b2c3.execute-api.us-east-1.amazonaws.com" }), /is no URL/);
+  assert.throws(() => made({ stack: "" }), /is no name/);
 });
 
 test("a fetch takes null for what was left out", async () => {
