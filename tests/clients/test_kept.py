@@ -10,6 +10,7 @@ import pytest
 from gatehouse import NoAnswer, TemporarilyUnavailable
 from gatehouse.answers import Token, read
 from gatehouse.kept import MOST_KEPT, KeptTokens, NotedVersions, SingleFlight
+from gatehouse.refusals import Refusals
 from gatehouse.timing import Deadline, Timing
 from tests.clients.services import Time, token
 
@@ -164,3 +165,17 @@ def test_a_thread_goes_on_where_anothers_call_was_ended() -> None:
 
     assert result == "its own"
     assert isinstance(first.exception(), SystemExit)
+
+
+def test_a_token_that_a_refresh_has_left_as_it_is_counts_as_just_obtained() -> None:
+    """For ten seconds, and for that version of that connection alone: another refresh would bring the same."""
+    time = Time()
+    refusals = Refusals(time.timing)
+    refusals.note_unchanged(vended(2))
+
+    others = [refusals.is_just_obtained(each) for each in (vended(1), vended(2, "shop-2"))]
+    time.passed = 9
+    is_young = refusals.is_just_obtained(vended(2))
+    time.passed = 10
+
+    assert (is_young, others, refusals.is_just_obtained(vended(2))) == (True, [False, False], False)

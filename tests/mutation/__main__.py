@@ -58,7 +58,7 @@ ALSO = {
     "client/auth": ("clients/test_auth", "clients/test_secrets"),
     "client/calls": ("clients/test_repeats", "clients/test_kept_tokens"),
     "client/kept": ("clients/test_kept", "clients/test_kept_tokens", "clients/test_auth"),
-    "client/refusals": ("clients/test_auth",),
+    "client/refusals": ("clients/test_kept", "clients/test_auth"),
     "client/timing": ("clients/test_repeats", "clients/test_kept_tokens"),
     "usecases/committing": ("vending", "completing", "rescuing"),
     "usecases/completing": ("slots", "confirming", "account_lookup"),
