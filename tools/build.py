@@ -51,7 +51,7 @@ LAMBDA_PLATFORMS = ("manylinux_2_34_aarch64", "manylinux_2_28_aarch64", "manylin
 LAMBDA_MAGIC_NUMBER = 3571
 
 # How many times as long a cold start takes without bytecode: as docs/performance.md has it, from `make bench`.
-SLOWER_WITHOUT_BYTECODE = 2.95
+SLOWER_WITHOUT_BYTECODE = 2.33
 
 # Where Lambda puts the package. Tracebacks in the log name their files there.
 TASK_ROOT = "/var/task"
