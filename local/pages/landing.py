@@ -249,6 +249,8 @@ def _failure(function: str, answer: Mapping[str, Any] | None, connection_id: str
     if not answer or "error" not in answer:
         return Notice("error", f"gatehouse-{function} failed; the terminal says why.", [], connection_id)
     details = [("Error", str(answer["error"])), ("Description", str(answer.get("error_description", "")))]
+    later = f", in {answer['retry_after']} seconds" if "retry_after" in answer else ""
+    details.append(("Retryable", f"yes{later}" if answer.get("retryable") else "no"))
     if "provider_error" in answer:
         details.append(("Provider", json.dumps(answer["provider_error"])))
     return Notice("error", f"gatehouse-{function} answered with an error.", details, connection_id)

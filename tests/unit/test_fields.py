@@ -123,9 +123,26 @@ def test_all_problems_are_named_at_once() -> None:
     assert caught.value.description == (
         'colour: unknown field; connection_id: required, like "shop-1"; '
         "owner: expected a string of 1 to 8 characters without control characters (it is an empty string); "
-        "min_ttl: expected an integer from 0 to 100 (it is a number); "
+        "min_ttl: expected an integer from 0 to 100 (it is smaller); "
         "known are connection_id, owner, scopes, tags, min_ttl, confirm, kind, whose."
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [(1767229200000, "(milliseconds? a time is in seconds)"), (10**30, "(it is larger)"), ("1", "(it is a string")],
+)
+def test_a_time_in_milliseconds_is_called_so(value: object, says: str) -> None:
+    """That is what most languages besides Python have."""
+    request = Fields(required={}, optional={"expires_at": fields.integer(0, 2**33).like(1767229200)})
+
+    with pytest.raises(InvalidRequest) as caught:
+        request.read({"expires_at": value})
+
+    assert caught.value.description.startswith(
+        "expires_at: expected an integer from 0 to 8589934592, like 1767229200 ("
+    )
+    assert says in caught.value.description
 
 
 def test_the_part_that_does_not_fit_is_named() -> None:

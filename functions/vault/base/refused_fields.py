@@ -36,6 +36,8 @@ NAME_OF_WORDS = rf"_?{_WORD}(?:[_.:-]{_WORD}){{0,7}}"
 
 _PLAIN = r"[A-Za-z0-9_.-]{1,64}"
 
+_A_TIME = 1_000_000_000
+"""Unix seconds: an example beyond it is a time."""
 _MOST = 20
 """Problems that are named: a thousand unknown fields make no thousand-line error."""
 
@@ -81,7 +83,19 @@ def described(name: str, mismatch: Mismatch | None, value: Any, check: Check) ->
     """Return what is wrong with a field: its value, or, without a mismatch, that it is missing."""
     if mismatch is None:
         return f"{name}: required{like(check)}"
-    return f"{name}: expected {mismatch}{like(check)}{came(mismatch, value)}"
+    return f"{name}: expected {mismatch}{like(check)}{_beyond(value, check) or came(mismatch, value)}"
+
+
+def _beyond(value: Any, check: Check) -> str:
+    """Return what is wrong with a whole number that is too large or too small; nothing if something else is wrong."""
+    schema, example = getattr(check, "schema", {}), getattr(check, "example", None)
+    if isinstance(value, bool) or not isinstance(value, int) or "maximum" not in schema:
+        return ""
+    most, least = int(schema["maximum"]), int(schema["minimum"])
+    is_time = isinstance(example, int) and example > _A_TIME
+    if value > most:
+        return " (milliseconds? a time is in seconds)" if is_time and value // 1000 <= most else " (it is larger)"
+    return " (it is smaller)" if value < least else ""
 
 
 def came(mismatch: Mismatch, value: Any, called: Mapping[str, Iterable[str]] | None = None) -> str:

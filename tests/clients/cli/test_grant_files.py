@@ -76,6 +76,7 @@ def test_a_table_is_read_however_it_is_written(content: str, tmp_path: Path) -> 
     [
         (f"{ROW}\n{ROW}\n", "line 1: expected names of fields in the first line"),
         (f"{HEAD},refresh_token\n{ROW},{TOKEN}\n", "line 1: refresh_token: the first line has it twice"),
+        (HEAD.replace("connection_id", "Conection ID"), "(column 2: did you mean connection_id?)"),
         (f"{HEAD},tags\n{ROW},5\n", "line 1: tags: the first line has it twice"),
         (f"{HEAD}\n{ROW.removesuffix('no')}ture\n", "line 2: prove: expected true or false"),
         (f"{HEAD}\n{ROW},{TOKEN}\n", "line 2: expected as many cells"),
@@ -87,6 +88,7 @@ def test_a_table_is_read_however_it_is_written(content: str, tmp_path: Path) -> 
     ids=[
         "no names",
         "twice",
+        "a misspelt name",
         "whole and by names",
         "a misspelt no",
         "more cells",

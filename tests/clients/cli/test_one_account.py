@@ -41,6 +41,7 @@ def test_the_other_connections_to_the_account_are_named(
     declined = gatehouse("revoke", "many-1", typed=Keyboard("n\n"))
     ended, in_json = gatehouse("revoke", "many-1", "--yes"), gatehouse("revoke", "few-1", "--yes", "--json")
     again = gatehouse("revoke", "many-1", "--yes", "--json")
+    of_many, of_many_in_json = gatehouse("check", "many-2"), gatehouse("check", "many-2", "--json")
 
     # then
     assert declined.code == 1
@@ -51,6 +52,8 @@ def test_the_other_connections_to_the_account_are_named(
     assert "  gatehouse connect ultracart --id many-3 --local --port" in ended.out
     assert in_json.json["same_account"] == {"end": True, "connections": []}
     assert again.json["same_account"]["connections"] == []
+    assert "But many-1, of the same account, was revoked since" in of_many.out
+    assert (of_many_in_json.code, of_many_in_json.json["same_account_revoked"]) == (0, ["many-1"])
 
 
 @pytest.mark.parametrize("secret", [{"SecretString": '{"colour": "red"}'}, {"SecretBinary": b"\xff"}])

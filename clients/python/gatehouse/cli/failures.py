@@ -118,9 +118,13 @@ _STALE = {
     "UnrecognizedClientException",
 }
 _BUSY = {"RequestLimitExceeded", "ServiceUnavailable", "Throttling", "ThrottlingException", "TooManyRequestsException"}
-_LOG_IN = "Log in: aws configure, or aws sso login. Or name a profile: --profile"
+_LOG_IN = "Log in: aws configure, or aws sso login. Or name a profile: --profile. For the stack of make run: --local"
 _LOOK = "See whether stack, region and credentials are those that you mean: gatehouse doctor"
-_NETWORK = "See whether this machine reaches the internet (proxy, VPN), and whether the region exists."
+_REGION = "Name that of your stack: --region us-east-1. For the stack of make run: --local"
+_NETWORK = (
+    "See whether this machine reaches the internet (proxy, VPN), and whether the region exists. "
+    "For the stack of make run: --local"
+)
 
 
 def of_aws(error: Exception) -> Failure | None:
@@ -136,7 +140,12 @@ def of_aws(error: Exception) -> Failure | None:
             "There are no AWS credentials here.",
             _LOG_IN,
         ),
-        ((aws.NoRegionError,), "no_region", "No AWS region is set.", "Name that of your stack: --region us-east-1"),
+        (
+            (aws.NoRegionError,),
+            "no_region",
+            "No AWS region is set.",
+            _REGION,
+        ),
         ((aws.ProfileNotFound,), "no_credentials", f"{error}.", "See which there are: aws configure list-profiles"),
         (
             (aws.TokenRetrievalError, aws.UnauthorizedSSOTokenError, aws.SSOError),

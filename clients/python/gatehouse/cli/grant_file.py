@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections import Counter
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from . import exits
@@ -100,7 +101,7 @@ def _of_json_lines(file: Any) -> Iterator[tuple[int, dict[str, Any] | str]]:
         # An export, opened: many grants on one line.
         exported = document.get("connections") if isinstance(document, dict) else None
         for each in exported if isinstance(exported, list) else [document]:
-            yield number, _without_nulls(each) if isinstance(each, dict) else "expected a JSON object"
+            yield number, _without_nulls(each) if isinstance(each, dict) else "expected a JSON object, one on each line"
 
 
 def _without_nulls(document: dict[str, Any]) -> dict[str, Any]:
@@ -127,12 +128,25 @@ def _of_csv(file: Any, known: Collection[str]) -> Iterator[tuple[int, dict[str, 
 
 def _problem_of(names: list[str], known: Collection[str]) -> str:
     """Return what is wrong with the first line. Of what is no field nothing is repeated: it may be a row of tokens."""
-    heads = [name.partition(".")[0] if name.startswith(_OBJECTS) else name for name in names if name]
-    if not heads or not set(heads) <= set(known):
-        return f"expected names of fields in the first line, each one of {', '.join(known)}, or like tags.plan"
+    columns = {number: _head(name) for number, name in enumerate(names, 1) if name}
+    heads = [*columns.values()]
+    wrong = next((number for number, head in columns.items() if head not in known), None)
+    if wrong is not None or not heads:
+        which = "" if wrong is None else f" (column {wrong}{_meant(columns[wrong], known)})"
+        return f"expected names of fields in the first line, each one of {', '.join(known)}, or like tags.plan{which}"
     twice = [name for name, number in Counter(filter(None, names)).items() if number > 1]
     twice += [name for name in _OBJECTS if name in names and heads.count(name) > 1]
     return f"{twice[0]}: the first line has it twice" if twice else ""
+
+
+def _head(name: str) -> str:
+    """Return the field that a column is for: a column like `tags.plan` has a part of one."""
+    return name.partition(".")[0] if name.startswith(_OBJECTS) else name
+
+
+def _meant(head: str, known: Collection[str]) -> str:
+    nearest = get_close_matches(re.sub(r"\W", "_", head.lower()), known, 1)
+    return f": did you mean {nearest[0]}?" if nearest else ""
 
 
 def _of_cells(names: list[str], cells: list[str]) -> dict[str, Any] | str:

@@ -23,6 +23,7 @@ _LOOK_SECONDS = 10
 """Seconds that the search may take. It reads the whole table, and the question of a person waits for it."""
 _SHOWN = 10
 _WITH_TOKENS = {"active", "unconfirmed"}
+_REVOKED = {"revoked", "revoking"}
 _ENDED_WITH_ALL = "ended with all of its account"
 
 
@@ -112,6 +113,26 @@ def others_of(account: Account, connection_id: str) -> Others:
     except GatehouseError:
         return found
     return replace(found, connections=tuple(sorted({*ids} - {connection_id})))
+
+
+def ended_since(account: Account, connection: Mapping[str, Any]) -> list[str]:
+    """Return which connections to the same account were revoked after this one got its tokens, if that ends all of it.
+
+    The provider may have ended these tokens, too, and Gatehouse cannot know that before it refreshes them.
+    """
+    provider, subject = connection["provider"], connection.get("subject")
+    if subject is None or _end_together(account, provider) is False:
+        return []
+    try:
+        return [
+            each["connection_id"]
+            for each in account.gatehouse.within(_LOOK_SECONDS).connections(provider=provider, limit=100)
+            if each.get("subject") == subject
+            and each["status"] in _REVOKED
+            and each["updated_at"] > (connection.get("refreshed_at") or 0)
+        ]
+    except GatehouseError:
+        return []
 
 
 def _end_together(account: Account, name: str) -> bool | None:

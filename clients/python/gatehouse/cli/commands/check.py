@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from gatehouse.cli import exits, repository, times, vending
+from gatehouse.cli import exits, one_account, repository, times, vending
 from gatehouse.cli.command import command as cli_command
 from gatehouse.cli.failures import Failure, unusable
 
@@ -106,11 +106,15 @@ def _check_connection(call: Call, connection_id: str) -> None:
     connection: dict[str, Any] = dict(call.account.gatehouse.connection(connection_id))
     now = call.account.now()
     verdict = vending.verdict(connection, now, call.account.options)
-    if not call.out.answer({"connection_id": connection_id, **verdict.as_json()}):
+    ended = one_account.ended_since(call.account, connection) if verdict.vends and not verdict.refreshes else []
+    if not call.out.answer({"connection_id": connection_id, **verdict.as_json(), "same_account_revoked": ended}):
         call.out.say(f"{'yes' if verdict.vends else 'NO '}  {verdict.reason}", _style(verdict.vends))
         if verdict.advice:
             call.out.say(f"     {verdict.advice}")
         if verdict.until is not None:
             call.out.say(f"     until {times.shown(verdict.until, now)}")
+        if ended:
+            call.out.say(f"     But {', '.join(ended)}, of the same account, was revoked since: the provider may have")
+            call.out.say("     ended this token with it. A 401, or the next refresh, shows that.")
     if not verdict.vends:
         click.get_current_context().exit(exits.code_of(str(verdict.error)))

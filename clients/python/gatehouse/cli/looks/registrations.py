@@ -9,6 +9,7 @@ from urllib.parse import urlencode, urlsplit
 
 from gatehouse.cli import repository
 from gatehouse.cli.account import repeatable
+from gatehouse.cli.catalogue import near
 from gatehouse.cli.failures import Failure, failure_of
 from gatehouse.errors import InvalidRequest, ProviderMisconfigured, UnknownProvider
 
@@ -98,7 +99,8 @@ def as_read(account: Account, name: str) -> Finding:
             return Finding("registrations", what)
         return problem("registrations", what, error.description, "See docs/providers.md")
     except UnknownProvider as error:
-        return problem("registrations", what, error.description, f"gatehouse register {name}{account.options}")
+        meant, step = near(name), f"gatehouse register {name}{account.options}"
+        return problem("registrations", what, error.description, f"If {meant} was meant, name that" if meant else step)
     except ProviderMisconfigured as error:
         return problem("registrations", what, error.description, *_mend(account, name, error.description))
     return Finding("registrations", what)
