@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore import xform_name
 
+from tests.clients import installed
 from tests.clients.cli.conftest import run
 from tests.commands import aws_cli
 from tests.deployed import deploy
@@ -365,6 +366,8 @@ def workplace() -> Iterator[Workplace]:
 
 def main() -> int:
     """Print the table; return 1 if something was not found or not mended."""
+    # As for the tests, in tests/clients/conftest.py.
+    sys.path.insert(0, str(installed.packages()))
     failed = 0
     with workplace() as place:
         for setup in SETUPS:
