@@ -106,7 +106,8 @@ def _authentication_problems(registration: Registration) -> Iterator[Problem]:
     if registration.auth_method == "none" and not is_explicit and not registration.is_discovered:
         way = 'for a public client say "token_endpoint_auth_method": "none"'
         taken = ", ".join(each for each in AUTH_METHODS if each in (supported or ()))
-        yield "client_secret", f"needed: the provider takes {taken or 'no public clients'}; {way}"
+        takes = f"the provider takes {taken or 'no public client'}"
+        yield "client_secret", f"needed: {way}; for another, the secret ({takes})"
 
 
 def _signing_problems(registration: Registration) -> Iterator[Problem]:
