@@ -155,6 +155,48 @@ def test_what_waits_for_its_proof_under_another_registration_is_imported_by_the_
 
 
 @pytest.mark.parametrize(
+    "first",
+    [answer('{"error": "slow_down"}', 429), answer('{"error": "invalid_client"}', 401)],
+    ids=["limit", "client"],
+)
+def test_what_waits_for_its_proof_under_a_previous_client_is_left_to_the_background(
+    services: MemoryServices, first: Any
+) -> None:
+    """The application was rotated, and its tokens are still those of the old client: to the new one they are dead."""
+    # given
+    known = registration()
+    previous = {"client_id": known.client_id, "client_secret": "old-secret"}
+    services.server.answers = [first]
+    take(services)
+    before = services.stored()
+    services.registrations.known["acme"] = replace(known, client_id="client-2", previous_clients=(previous,))
+    services.pass_time(400)()
+
+    # when
+    take(services)
+
+    # then
+    assert (services.stored(), services.server.refresh_tokens) == (before, ["RT-1"])
+    background(services)
+    assert services.stored().status is Status.ACTIVE
+    assert services.stored().require_current().whose.client_id == known.client_id
+
+
+def test_what_a_previous_client_was_refused_is_imported_by_the_same_call(services: MemoryServices) -> None:
+    """Both clients are the application's, and the first one was not that of these tokens."""
+    known = registration()
+    services.server.answers = [REFUSED]
+    take(services)
+    previous = {"client_id": known.client_id, "client_secret": "old-secret"}
+    services.registrations.known["acme"] = replace(known, client_id="client-2", previous_clients=(previous,))
+
+    answered = take(services)
+
+    assert answered["status"] == "active"
+    assert services.stored().require_current().whose.client_id == "client-2"
+
+
+@pytest.mark.parametrize(
     ("answered", "seconds", "error"),
     [
         (kill, 1, "temporarily_unavailable"),

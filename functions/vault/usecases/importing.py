@@ -7,7 +7,8 @@ interrupted refresh like any other, and the background goes on with it.
 
 The same call, repeated, is known by a digest of what it brings: it sends nothing, and is answered by what is stored.
 But if nothing has proved the tokens, and the registration names another client, tenant or endpoint since, it is a new
-import: what the server has said was of the registration that was corrected.
+import: what the server has said was of the registration that was corrected. A client that it names as a previous one
+was replaced, and not wrong: what waits for its proof is left to the background, which proves it as that client.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from functions.vault.base.timing import Deadline, Timing
     from functions.vault.grant.connection import Connection
     from functions.vault.grant.imports import Brought
+    from functions.vault.grant.stored_set import StoredSet
     from functions.vault.grant.tokens import SealedTokens
     from functions.vault.provider.registration import Registration
     from functions.vault.storage.cipher import Cipher
@@ -99,13 +101,15 @@ class Importing:
         registration, parameters = self._registered(fields, existing, deadline)
         now = self.timing.now()
         earlier = unproved.of_an_earlier_registration(existing, registration.whose(parameters), now)
-        if earlier is not None and earlier.lease is not None and earlier.is_in_hand(now):
+        if earlier is None or (unproved.refused_in(existing) is None and _still_names(registration, earlier)):
+            return False
+        if earlier.lease is not None and earlier.is_in_hand(now):
             raise TemporarilyUnavailable(
                 "These tokens are for another registration, and are being tried under that one: try again.",
                 connection_id=existing.connection_id,
                 retry_after=math.ceil(earlier.lease.until - now),
             )
-        return earlier is not None
+        return True
 
     def _imported(
         self, fields: dict[str, Any], existing: Connection | None, digest: str, deadline: Deadline
@@ -189,6 +193,14 @@ class Importing:
 def _digest_of(fields: dict[str, Any]) -> str:
     """Return the digest by which a call is known that brings the same once more. It shows nothing of a token."""
     return sha256(b"import_connection\n" + json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def _still_names(registration: Registration, earlier: StoredSet) -> bool:
+    """Return whether a registration names the client of tokens as a previous one: then it is used for them still."""
+    client_id = earlier.whose.client_id
+    if client_id is None or client_id == registration.client_id:
+        return False
+    return registration.of_client(client_id) is not None
 
 
 def _brought(fields: dict[str, Any], existing: Connection | None, digest: str, parameters: dict[str, str]) -> Brought:
