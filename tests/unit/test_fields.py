@@ -187,9 +187,12 @@ def test_no_value_is_repeated(name: str) -> None:
     assert SECRET not in str(caught.value.as_result())
 
 
-@pytest.mark.parametrize("name", ["<script>", "a b", "x" * 65, "", "é", "a\nlevel=ERROR", 7, None])
+@pytest.mark.parametrize(
+    "name",
+    ["<script>", "a b", "x" * 65, "", "é", "a\nlevel=ERROR", 7, None, "tGzv3JOkF0XG5Qx2TlKWIA", "GOCSPX-abcde123XYZ"],
+)
 def test_odd_names_of_fields_are_not_repeated(name: Any) -> None:
-    """A name that is no plain word is a value in disguise: it is counted, not quoted."""
+    """A name that is not of words is a value in disguise: it is counted, not quoted."""
     with pytest.raises(InvalidRequest) as caught:
         REQUEST.read({"connection_id": "a", name: "x"})
 

@@ -9,6 +9,7 @@ import pytest
 
 from functions.vault.base.errors import ProviderMisconfigured
 from functions.vault.base.fields import Mismatch
+from functions.vault.base.refused_fields import shown
 from functions.vault.provider import hints, vocabulary
 from functions.vault.provider.hints import EXAMPLES
 from functions.vault.provider.names import UNKNOWN
@@ -29,6 +30,21 @@ def message(document: dict[str, Any], *problems: tuple[str, str], name: str = "a
     refused = hints.refused(name, document, found, checks=VOCABULARY, parameters=parameters.split(), files=FILES)
     assert isinstance(refused, ProviderMisconfigured)
     return refused.description
+
+
+@pytest.mark.parametrize("key", VOCABULARY)
+def test_each_key_is_named_in_a_message(key: str) -> None:
+    """None of ours is taken for what could be a secret."""
+    assert shown(key) == key
+
+
+@pytest.mark.parametrize("key", ["GOCSPX-abcde123XYZ", "s3cr3t-7f0b2c9d"])
+def test_a_key_that_could_be_a_secret_is_not_repeated(key: str) -> None:
+    """The form of AWS's console has a field for the key and one for the value: a secret may be typed into either."""
+    said = message({"client_id": "a", key: ""})
+
+    assert said.startswith("The registration of provider 'acme': (a field with an unusual name): unknown key")
+    assert key not in said
 
 
 @pytest.mark.parametrize("key", EXAMPLES)

@@ -34,10 +34,9 @@ _WORD = r"(?:[A-Za-z]{1,24}[0-9]{0,3}|[0-9]{1,3})"
 NAME_OF_WORDS = rf"_?{_WORD}(?:[_.:-]{_WORD}){{0,7}}"
 """A name as people give them: words of letters, with a number at most. What could be a token or a key is none."""
 
-_PLAIN = r"[A-Za-z0-9_.-]{1,64}"
-
 _A_TIME = 1_000_000_000
 """Unix seconds: an example beyond it is a time."""
+
 _MOST = 20
 """Problems that are named: a thousand unknown fields make no thousand-line error."""
 
@@ -124,8 +123,8 @@ def part_of(mismatch: Mismatch) -> str:
 
 
 def shown(name: object) -> str:
-    """Return a field's name as it may stand in a message: a plain name as it is, anything odd not at all."""
-    is_plain = isinstance(name, str) and re.fullmatch(_PLAIN, name) is not None
+    """Return a field's name as it may stand in a message: one of words as it is, what could be a token not at all."""
+    is_plain = isinstance(name, str) and re.fullmatch(NAME_OF_WORDS, name) is not None
     return str(name) if is_plain else "(a field with an unusual name)"
 
 
@@ -176,8 +175,7 @@ def not_among(
     name: object, known: Iterable[str], among: str = "one of them", called: Mapping[str, Iterable[str]] | None = None
 ) -> str:
     """Return that a name is not among the known ones, and the one that may have been meant."""
-    plain = name if isinstance(name, str) and re.fullmatch(NAME_OF_WORDS, name) else "(a field with an unusual name)"
-    return f"{plain} is not {among}{did_you_mean(nearest(name, known, called))}"
+    return f"{shown(name)} is not {among}{did_you_mean(nearest(name, known, called))}"
 
 
 def nearest(name: object, known: Iterable[str], called: Mapping[str, Iterable[str]] | None = None) -> str | None:
