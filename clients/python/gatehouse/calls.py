@@ -35,7 +35,7 @@ def say_of(error: GatehouseError, function: str, request: dict[str, Any]) -> Non
     if error.connection_id is None:
         error.connection_id = request.get("connection_id")
     if isinstance(error, NoAnswer) and error.may_have_run and not _is_repeatable(function, request):
-        error.retryable = False
+        error.may_harm, error.retryable = True, False
 
 
 def pause_before_repeating(error: GatehouseError, repeats: int) -> float | None:

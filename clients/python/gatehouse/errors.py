@@ -147,6 +147,7 @@ class NoAnswer(GatehouseError):
 
     `may_have_run` says whether Gatehouse may have got the call even so. If it is false, nothing has happened. If it is
     true, and `retryable` is not, a repeat could do harm: look at the connection before you make the call again.
+    `may_harm` says that of this call: what can run twice is not retryable either where no connection is secure.
     """
 
     error = "no_answer"
@@ -155,6 +156,7 @@ class NoAnswer(GatehouseError):
     def __init__(self, description: str, *, may_have_run: bool = True, **facts: Any) -> None:
         super().__init__(description, **facts)
         self.may_have_run = may_have_run
+        self.may_harm = False
 
 
 class NotAllowed(GatehouseError):

@@ -6,14 +6,18 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.exceptions import SSLError
 
 from gatehouse import NoAnswer
+from gatehouse.calls import say_of
+from gatehouse.transport import without_tls
 from tests.clients import installed
 from tests.clients.cli.conftest import Keyboard, run
 from tests.clients.services import FAILS
@@ -211,6 +215,41 @@ def test_a_pass_over_all_connections_gives_up_when_nothing_answers() -> None:
     assert raised.value.retryable, "somebody may begin it again"
     assert asked[-1] == {"owner": "acme", "cursor": "page-3"}
     assert passed == [660]
+
+
+def test_what_may_run_twice_is_not_begun_again_without_a_secure_connection() -> None:
+    """A proxy that speaks no TLS still speaks none in ten minutes, for which `export` and `reseal` would wait."""
+    from gatehouse.cli.account import repeatable  # noqa: PLC0415 - see conftest.py
+    from gatehouse.cli.failures import failure_of  # noqa: PLC0415 - as above
+
+    cause = SSLError(endpoint_url="https://x", error=ssl.SSLError(1, "wrong version number"))
+
+    def call() -> dict[str, Any]:
+        error = without_tls(cause, "Lambda")
+        say_of(error, "export", {})
+        raise error from cause
+
+    with pytest.raises(NoAnswer) as raised:
+        repeatable(call)
+
+    failure = failure_of(raised.value, "")
+    assert not raised.value.retryable
+    assert failure is not None
+    assert failure.code == 3
+
+
+@pytest.mark.parametrize(("function", "code"), [("token", 3), ("connections", 3), ("revoke", 8), ("start", 8)])
+def test_only_what_could_do_harm_is_said_to_have_happened_without_a_secure_connection(function: str, code: int) -> None:
+    """To look at the connection first is no advice for whoever looks at connections."""
+    from gatehouse.cli.failures import failure_of  # noqa: PLC0415 - see conftest.py
+
+    error = without_tls(SSLError(endpoint_url="https://x", error=ssl.SSLError(1, "wrong version number")), "Lambda")
+    say_of(error, function, {})
+
+    failure = failure_of(error, "")
+
+    assert failure is not None
+    assert (failure.code, "may have happened" in failure.advice) == (code, code == 8)
 
 
 @pytest.mark.parametrize("may_have_run", [True, False])

@@ -206,13 +206,20 @@ class Account:
 
 
 def repeatable(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return the answer of a call that may run twice, which the client does not know: no answer is retryable then."""
+    """Return the answer of a call that may run twice, which the client does not know: no answer is retryable then.
+
+    But if there is no secure connection, there will be none the next time.
+    """
+    from botocore.exceptions import SSLError  # noqa: PLC0415 - as above
+
     from gatehouse.errors import NoAnswer  # noqa: PLC0415 - as above
 
     try:
         return call()
     except NoAnswer as error:
-        error.retryable = error.retryable or error.may_have_run
+        is_lasting = isinstance(error.__cause__, SSLError)
+        error.may_harm = False
+        error.retryable = error.retryable or (error.may_have_run and not is_lasting)
         raise
 
 

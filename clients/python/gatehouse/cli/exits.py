@@ -56,8 +56,8 @@ def code_of(error: str, *, retryable: bool = False) -> int:
     return _BY_ERROR.get(error, LATER if retryable else DEFECT)
 
 
-def code_without_answer(*, retryable: bool, may_have_run: bool) -> int:
+def code_without_answer(*, retryable: bool, may_harm: bool) -> int:
     """Return the exit code of `no_answer`. A script that comes again after 6 would repeat what may have happened."""
     if retryable:
         return LATER
-    return UNKNOWN if may_have_run else AWS
+    return UNKNOWN if may_harm else AWS

@@ -56,9 +56,10 @@ def of_gatehouse(error: GatehouseError, where: str, provider: Callable[[], str |
     """Return the failure that an answer of Gatehouse is, or the lack of one."""
     from gatehouse.errors import NoAnswer  # noqa: PLC0415 - as above
 
-    without_answer = {"may_have_run": error.may_have_run} if isinstance(error, NoAnswer) else {}
-    if without_answer:
-        code = exits.code_without_answer(retryable=error.retryable, **without_answer)
+    without_answer = {}
+    if isinstance(error, NoAnswer):
+        without_answer = {"may_have_run": error.may_have_run}
+        code = exits.code_without_answer(retryable=error.retryable, may_harm=error.may_harm)
     else:
         code = exits.code_of(error.error, retryable=error.retryable)
     failure = Failure(error.error, error.description, advice=_advice(error, code, where, provider), code=code)
