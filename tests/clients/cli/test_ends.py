@@ -273,6 +273,7 @@ def test_a_revocation_without_an_answer_is_not_to_be_repeated_unseen(
 ) -> None:
     """A script that comes again after 6 would end what the customer has connected since."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", service.url)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     service.answers = [{"connection": {"provider": "ultracart", "status": "revoked"}}, FAILS]
 
     ran = run("revoke", "shop 1", "--stack", "gatehouse", "--yes", "--json")
