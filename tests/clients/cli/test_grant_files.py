@@ -361,6 +361,27 @@ def test_a_registration_that_is_refused_ends_its_rows(tmp_path: Path, *, is_stor
 
 
 @pytest.mark.parametrize(
+    ("wrong", "sent"), [([2, 4, 5, 7], 10), ([2, 4, 5, 6, 8], 7)], ids=["closed shops", "a client that is ended"]
+)
+def test_once_one_is_proved_a_wrong_registration_is_that_of_single_grants(
+    tmp_path: Path, wrong: list[int], sent: int
+) -> None:
+    """The server of a shop that is closed answers 404, and none of the other shops has to wait for that."""
+
+    def call(_timing: Any, fields: dict[str, Any]) -> Any:
+        if int(fields["connection_id"]) not in wrong:
+            return {"status": "active"}
+        calls.unproved(fields, "provider_misconfigured", 5)
+        raise ProviderMisconfigured("The endpoint does not answer as one of OAuth.")
+
+    calls = Calls(tmp_path, 10, call, at_once=1)
+    report = calls.run()
+
+    assert len(calls.sent) == sent
+    assert list(report.stopped) == ([] if sent == 10 else ["slack"])
+
+
+@pytest.mark.parametrize(
     ("holds_tokens", "stored"), [(True, "reauthorization_required"), (False, "of_another_account")]
 )
 def test_three_refusals_before_any_success_end_a_providers_rows(

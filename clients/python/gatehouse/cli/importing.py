@@ -181,7 +181,7 @@ class Import:
     ) -> None:
         """Leave the provider alone, or end its rows, if that is what a failure says. `before` the call it was so."""
         if error.error == "provider_misconfigured":
-            if _is_new((found or {}).get("failure"), found or {}):
+            if _is_new((found or {}).get("failure"), found or {}) and pace.is_misconfigured():
                 self._stop(row, pace, error.error, error.description)
         elif error.error == "reauthorization_required":
             is_sent = before is None or found is None or before.get("version", 0) != found.get("version", 0)

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 LONGEST_PAUSE = 300
 """Seconds for which an import waits for a provider. If that wants to be left alone for longer, its rows have ended."""
 MOST_REFUSALS = 3
-"""Grants that are refused, one after another, before any is proved: then it is the registration, or the whole file."""
+"""Grants that are refused, one after another, before any is proved: then it is the registration, or the whole file.
+
+Once one is proved, as many in a row show that the registration is not right any more.
+"""
 _GLANCE = 0.5
 """Seconds between two looks of who waits, at whether there is still something to wait for."""
 
@@ -47,6 +50,7 @@ class Pace:
         self._next = 0.0
         self._alone_until = 0.0
         self._refusals = 0
+        self._in_vain = 0
 
     @contextmanager
     def turn(self, *, proves: bool) -> Iterator[bool]:
@@ -93,10 +97,21 @@ class Pace:
 
     def proved(self) -> None:
         """Note that the provider has taken a grant: who is refused from now on is alone with that."""
-        self.is_on_trial = False
+        with self._lock:
+            self.is_on_trial = False
+            self._in_vain = 0
 
     def refused(self) -> bool:
         """Note that a grant was sent and refused; return whether these are too many without one that is proved."""
         with self._lock:
             self._refusals += 1
             return self.is_on_trial and self._refusals >= MOST_REFUSALS
+
+    def is_misconfigured(self) -> bool:
+        """Note that a grant has met a wrong registration; return whether it is wrong for all.
+
+        Once one is proved it may be the tenant of that one, like a shop that is closed.
+        """
+        with self._lock:
+            self._in_vain += 1
+            return self.is_on_trial or self._in_vain >= MOST_REFUSALS
