@@ -34,6 +34,9 @@ _WORD = r"(?:[A-Za-z]{1,24}[0-9]{0,3}|[0-9]{1,3})"
 NAME_OF_WORDS = rf"_?{_WORD}(?:[_.:-]{_WORD}){{0,7}}"
 """A name as people give them: words of letters, with a number at most. What could be a token or a key is none."""
 
+_OF_AWS = {"isBase64Encoded"}
+"""Fields of AWS's events that are no names of words: an Invoke with an event of an API is told what it has."""
+
 _A_TIME = 1_000_000_000
 """Unix seconds: an example beyond it is a time."""
 
@@ -124,7 +127,7 @@ def part_of(mismatch: Mismatch) -> str:
 
 def shown(name: object) -> str:
     """Return a field's name as it may stand in a message: one of words as it is, what could be a token not at all."""
-    is_plain = isinstance(name, str) and re.fullmatch(NAME_OF_WORDS, name) is not None
+    is_plain = isinstance(name, str) and (name in _OF_AWS or re.fullmatch(NAME_OF_WORDS, name) is not None)
     return str(name) if is_plain else "(a field with an unusual name)"
 
 
