@@ -35,7 +35,7 @@ NAME_OF_WORDS = rf"_?{_WORD}(?:[_.:-]{_WORD}){{0,7}}"
 """A name as people give them: words of letters, with a number at most. What could be a token or a key is none."""
 
 _OF_AWS = {"isBase64Encoded"}
-"""Fields of AWS's events that are no names of words: an Invoke with an event of an API is told what it has."""
+"""Fields of AWS's events whose names are not of words: whoever invokes with an event of an API sees them named."""
 
 _A_TIME = 1_000_000_000
 """Unix seconds: an example beyond it is a time."""
